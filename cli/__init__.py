@@ -1,0 +1,1 @@
+"""The command line of hepdann; installed as ``hepdann_cli``."""

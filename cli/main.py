@@ -1,0 +1,102 @@
+"""Assembles the command line; the only place that turns an error into a line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from hepdann._version import __version__
+
+__all__ = ["hepdann", "main"]
+
+# Listed here with their one-line help, so that `hepdann --help` imports no command.
+COMMANDS = {
+    "demo": "The whole main job in a minute, on a simulated sample.",
+    "simulate": "Write a toy sample as real ROOT files.",
+    "inspect": "Show what is in a ROOT file, a tensor file or a run.",
+    "convert": "Turn ROOT files into a tensor file.",
+    "config": "Write, check or describe a YAML configuration.",
+    "diagnose": "Test whether MC and data differ.",
+    "train": "Train a domain-adversarial network and its baselines.",
+    "evaluate": "Print the numbers of a run, with errors.",
+    "plot": "Draw the figures of a run.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{cmd_name}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `hepdann demo`, or `hepdann convert mc.root data.root`.",
+)
+@click.version_option(__version__, prog_name="hepdann", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of any error.")
+def hepdann(debug: bool) -> None:
+    """Domain-adversarial networks for high-energy physics, from ROOT files to the talk."""
+    del debug  # read by main, which sees every error
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    del signum, frame
+    raise SystemExit(143)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"hepdann: error: {message}", err=True)
+    raise SystemExit(2)
+
+
+def main() -> NoReturn:
+    """Run the command line; exit codes 0, 1 (a bug), 2 (the input is wrong), 3, 130 and 143."""
+    from hepdann.errors import HepdannError
+
+    debug = "--debug" in sys.argv[1:]
+    if debug:  # accepted anywhere on the line
+        sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = hepdann.main(standalone_mode=False)
+    except (HepdannError, click.ClickException, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(141) from None
+        if debug:
+            raise
+        if isinstance(error, OSError):
+            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        if isinstance(error, click.ClickException):
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            hint = f"; see {context.command_path} -h" if context is not None else ""
+            _fail(f"{error.format_message().rstrip('.')}{hint}")
+        _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("hepdann: interrupted", err=True)
+        raise SystemExit(130) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

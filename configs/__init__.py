@@ -1,0 +1,1 @@
+"""Ready configurations, shipped with the package; ``hepdann --config NAME`` finds them."""

@@ -1,0 +1,51 @@
+"""hepdann: domain-adversarial networks for high-energy physics.
+
+The public names are imported when they are first used, so that ``import hepdann`` costs nothing
+and does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from . import alignment, evaluation, plotting, samples, shifts
+    from .runs import Run, open_run, train
+    from .tensors import Tensors, open_tensors
+
+__all__ = [
+    "Run",
+    "Tensors",
+    "__version__",
+    "alignment",
+    "evaluation",
+    "open_run",
+    "open_tensors",
+    "plotting",
+    "samples",
+    "shifts",
+    "train",
+]
+
+_HOME = {
+    "Run": "runs",
+    "Tensors": "tensors",
+    "open_run": "runs",
+    "open_tensors": "tensors",
+    "train": "runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    if name in __all__:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

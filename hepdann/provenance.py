@@ -1,0 +1,58 @@
+"""Which version made a file, from which inputs, with which settings."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ._version import __version__
+
+__all__ = ["describe_file", "provenance"]
+
+_CHUNK = 1 << 20
+
+
+def describe_file(path: str | Path) -> dict[str, Any]:
+    """Identify an input file.
+
+    Args:
+        path: a local file; of a remote one (``root://…``) only the address is recorded.
+
+    Returns:
+        ``{"path", "size", "sha256"}``; size in bytes, ``None`` for a remote file.
+    """
+    text = str(path)
+    if "://" in text:
+        return {"path": text, "size": None, "sha256": None}
+    digest = hashlib.sha256()
+    with Path(text).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return {"path": text, "size": Path(text).stat().st_size, "sha256": digest.hexdigest()}
+
+
+def provenance(
+    inputs: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], **extra: Any
+) -> dict[str, Any]:
+    """Compose what is stored with every file that hepdann makes.
+
+    Args:
+        inputs: one :func:`describe_file` an input.
+        settings: every value that was used; must be JSON-serialisable.
+        **extra: further entries, for example the files that were skipped.
+
+    Returns:
+        A JSON-serialisable dictionary.
+    """
+    return {
+        "hepdann": __version__,
+        "python": platform.python_version(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "inputs": [dict(entry) for entry in inputs],
+        "settings": dict(settings),
+        **extra,
+    }
