@@ -1,10 +1,14 @@
-# make test: everything that CI checks.  make demo: the main job, end to end.  make install: hepdann alone.
+# make demo: the main job, end to end.  make test: everything that CI checks.
+# make install: hepdann alone, into .venv.  None needs anything done before it but Python >= 3.11.
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+	$$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
 BIN := .venv/bin
 JOBS ?= 2
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+# The build backend comes from constraints.txt too: no isolated environment, nothing unpinned.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
+HERE := --no-build-isolation -e
 
 .PHONY: demo test lint types pytest install clean
 
@@ -20,24 +24,28 @@ lint: .venv/tested
 types: .venv/tested
 	$(BIN)/mypy
 
+# A module stays on one worker, so that what its tests share is made once.
 pytest: .venv/tested
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist loadscope
 
 install: .venv/installed
 	@echo "hepdann is installed: $(BIN)/hepdann --help"
 
 .venv/python:
-	@test -n "$(PYTHON)" || { echo "hepdann needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "hepdann needs Python 3.11 or newer with venv and ensurepip;" \
+		"set PYTHON=/path/to/python3" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	@touch $@
 
 .venv/installed: .venv/python pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) setuptools
+	$(PIP) $(HERE) .
 	@touch $@
 
 .venv/tested: .venv/python pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e '.[test]'
+	$(PIP) setuptools
+	$(PIP) $(HERE) '.[test]'
 	@touch $@ .venv/installed
 
 clean:
-	rm -rf .venv build dist demo .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
