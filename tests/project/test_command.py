@@ -1,0 +1,104 @@
+"""The installed command answers for itself, quickly and on every shell."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import hepdann as package
+from hepdann_cli.main import COMMANDS
+
+# What costs more than a help page may: `hepdann --help` must feel instant.
+HEAVY = {
+    "awkward", "h5py", "matplotlib", "mplhep", "numpy", "pydantic", "rich", "scipy", "sklearn",
+    "torch", "uproot", "yaml",
+}  # fmt: skip
+
+
+def loaded(code: str) -> set[str]:
+    """Modules that a fresh interpreter has loaded after ``code``."""
+    show = "import sys as _s; print(*_s.modules, sep='\\n', file=_s.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+def test_version(hepdann):
+    done = hepdann("--version")
+    assert (done.code, done.stdout, done.stderr) == (0, f"hepdann {package.__version__}\n", "")
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_lists_every_command(hepdann, flag):
+    done = hepdann(flag)
+    assert (done.code, done.stderr) == (0, "")
+    for name, line in COMMANDS.items():
+        assert f"  {name} " in done.stdout
+        assert line in done.stdout
+
+
+def test_every_file_in_cli_is_a_command(root):
+    files = {file.stem for file in (root / "cli").glob("[a-z]*.py")}
+    assert files - {"main"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(hepdann, name):
+    done = hepdann(name, "-h")
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: hepdann {name}")
+    assert done.stdout == hepdann(name, "--help").stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_loads_no_torch(name):
+    code = (
+        "import contextlib, io, sys; from hepdann_cli.main import hepdann\n"
+        f"with contextlib.redirect_stdout(io.StringIO()): "
+        f"hepdann(['{name}', '-h'], standalone_mode=False)"
+    )
+    assert not loaded(code) & {"torch", "mplhep", "matplotlib", "uproot", "sklearn", "scipy"}
+
+
+def test_unknown_command_is_the_users_error(hepdann):
+    done = hepdann("trian")
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.startswith("hepdann: error: ")
+    assert "trian" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_importing_hepdann_costs_nothing():
+    new = loaded("import hepdann") - loaded("pass")
+    assert not {name.partition(".")[0] for name in new} & HEAVY
+    assert {name for name in new if name.startswith("hepdann")} == {"hepdann", "hepdann._version"}
+
+
+def test_help_loads_click_and_little_else():
+    """A count, for a time would depend on the machine; benchmarks/startup.py measures that."""
+    code = (
+        "import contextlib, io, sys; sys.argv[1:] = ['--help']\n"
+        "from hepdann_cli.main import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main()"
+    )
+    new = loaded(code) - loaded("import click, contextlib, io")
+    assert not {name.partition(".")[0] for name in new} & HEAVY
+    assert "importlib.metadata" not in new
+    assert len(new) < 30, sorted(new)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(hepdann, shell):
+    """The script for the shell's start-up file, and the answers that it asks for."""
+    script = hepdann(env={"_HEPDANN_COMPLETE": f"{shell}_source"})
+    assert script.code == 0
+    assert "_HEPDANN_COMPLETE" in script.stdout
+    asked = {"_HEPDANN_COMPLETE": f"{shell}_complete", "COMP_WORDS": "hepdann con"}
+    asked["COMP_CWORD"] = "con" if shell == "fish" else "1"
+    answer = hepdann(env=asked)
+    assert answer.code == 0
+    assert {name for name in COMMANDS if name in answer.stdout} == {"convert", "config"}
+    assert answer.stderr == ""

@@ -1,0 +1,137 @@
+"""Who may import whom: the way of the data has one direction, and the label wall holds."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = sorted((ROOT / "hepdann").rglob("*.py"))
+CLI = sorted((ROOT / "cli").glob("*.py"))
+
+# Rooms whose code sees a target only as `Target`: no label can come to them from anywhere.
+BEHIND_THE_WALL = ("alignment", "criteria", "methods", "networks", "shifts", "training")
+WALLED_OFF = {
+    "h5py", "hepdann.evaluation", "hepdann.plotting", "hepdann.readers", "hepdann.runs",
+}  # fmt: skip
+TALKERS = {"click", "hepdann_cli", "rich"}
+
+FORBIDDEN: dict[str, set[str]] = {
+    **dict.fromkeys(BEHIND_THE_WALL, WALLED_OFF),
+    "config": {"torch", "h5py", "uproot", "hepdann.runs", "hepdann.training", "hepdann.plotting"},
+    "tensors": {
+        "torch", "uproot", "hepdann.evaluation", "hepdann.methods", "hepdann.networks",
+        "hepdann.plotting", "hepdann.readers", "hepdann.runs", "hepdann.training",
+    },
+    "readers": {
+        "torch", "matplotlib", "mplhep", "hepdann.alignment", "hepdann.evaluation",
+        "hepdann.methods", "hepdann.networks", "hepdann.plotting", "hepdann.runs",
+        "hepdann.shifts", "hepdann.training",
+    },
+    "samples": {"torch", "hepdann.evaluation", "hepdann.runs", "hepdann.training"},
+    "evaluation": {
+        "matplotlib", "mplhep", "hepdann.methods", "hepdann.networks", "hepdann.plotting",
+        "hepdann.readers", "hepdann.training",
+    },
+    # Numbers come from evaluation: what could compute a statistic is out of reach of a figure.
+    "plotting": {
+        "boost_histogram", "scipy", "sklearn", "torch", "uproot", "hepdann.alignment",
+        "hepdann.methods", "hepdann.networks", "hepdann.readers", "hepdann.training",
+    },
+}  # fmt: skip
+
+
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def imported(code: str, package: list[str]) -> Iterator[str]:
+    """Every name that a module of ``package`` imports, anywhere in it, made absolute."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every name that ``file`` imports."""
+    package = list(file.relative_to(ROOT).parent.parts)
+    package[0] = {"cli": "hepdann_cli"}.get(package[0], package[0])
+    yield from imported(file.read_text(encoding="utf-8"), package)
+
+
+def touches(name: str, forbidden: set[str]) -> bool:
+    return any(name == entry or name.startswith(f"{entry}.") for entry in forbidden)
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_rooms_import_in_one_direction(room):
+    found = {
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in sorted((ROOT / "hepdann" / room).rglob("*.py"))
+        for name in imports(file)
+        if touches(name, FORBIDDEN[room])
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("from ..evaluation import open_truth", "hepdann.evaluation.open_truth"),
+        ("from .. import evaluation", "hepdann.evaluation"),
+        ("import hepdann.evaluation as e", "hepdann.evaluation"),
+        ("def f():\n    from hepdann.evaluation.truth import x", "hepdann.evaluation.truth.x"),
+    ],
+)
+def test_the_rule_sees_every_spelling_of_an_import(code, name):
+    assert list(imported(code, ["hepdann", "training"])) == [name]
+    assert touches(name, FORBIDDEN["training"])
+
+
+def test_truth_is_named_only_where_it_is_written_or_opened():
+    """The address of the truth in a file appears in no module that trains or aligns."""
+    address = re.compile(r"^/?truth(/|$)")
+    for file in LIBRARY:
+        room = file.relative_to(ROOT / "hepdann").parts[0]
+        if room in BEHIND_THE_WALL:
+            strings = [n.value for n in ast.walk(tree(file)) if isinstance(n, ast.Constant)]
+            assert not [s for s in strings if isinstance(s, str) and address.match(s)], file
+
+
+@pytest.mark.parametrize("file", LIBRARY, ids=lambda file: str(file.relative_to(ROOT)))
+def test_the_library_never_talks_exits_or_runs_foreign_code(file):
+    """It returns, or raises an error with a place and a mend; `cli/` does the talking."""
+    assert not {name for name in imports(file) if touches(name, TALKERS | {"pickle", "dill"})}
+    names = {"breakpoint", "eval", "exec", "exit", "input", "print", "quit", "SystemExit"}
+    calls = {
+        "joblib.load", "logging.basicConfig", "os._exit", "os.system", "sys.exit", "torch.load",
+        "torch.save", "yaml.unsafe_load",
+    }  # fmt: skip
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Name):
+            assert node.id not in names, f"{file}:{node.lineno}: {node.id}"
+        elif isinstance(node, ast.Attribute):
+            assert ast.unparse(node) not in calls, f"{file}:{node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("file", CLI, ids=lambda file: file.name)
+def test_commands_import_heavy_packages_when_they_run(file):
+    heavy = {"h5py", "matplotlib", "mplhep", "numpy", "scipy", "sklearn", "torch", "uproot"}
+    top = {
+        name
+        for node in tree(file).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module]
+        )
+        if name
+    }
+    assert not {name for name in top if touches(name, heavy)}

@@ -1,0 +1,160 @@
+"""The tree is what the packaging says, and is kept in small, described pieces."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SOURCES = sorted([*(ROOT / "hepdann").rglob("*.py"), *(ROOT / "cli").glob("*.py")])
+INSTALLED_AS = {"cli": "hepdann_cli", "configs": "hepdann_configs"}
+
+
+def tracked() -> list[Path]:
+    """The files of the project: what git tracks, or everything in an unpacked sdist."""
+    if (ROOT / ".git").exists():
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        return [ROOT / line for line in listed.splitlines() if (ROOT / line).is_file()]
+    return [file for file in ROOT.rglob("*") if file.is_file() and ".venv" not in file.parts]
+
+
+def name_of(file: Path) -> str:
+    """The name under which a source file is imported."""
+    parts = list(file.relative_to(ROOT).with_suffix("").parts)
+    parts[0] = INSTALLED_AS.get(parts[0], parts[0])
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its docstring, which may be as long as it needs."""
+    end = node.end_lineno or node.lineno
+    first = node.body[0]
+    if ast.get_docstring(node) is None:
+        return end - node.lineno + 1
+    return end - node.lineno - ((first.end_lineno or first.lineno) - first.lineno)
+
+
+def test_every_package_is_listed():
+    """setuptools installs what is listed, and says nothing of what is not."""
+    packages = {
+        name_of(file)
+        for folder in ("hepdann", "cli", "configs")
+        for file in (ROOT / folder).rglob("__init__.py")
+    }
+    listed = PROJECT["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == listed
+    assert set(listed) == packages
+    for file in SOURCES:
+        assert (file.parent / "__init__.py").is_file(), file
+
+
+def test_every_package_is_tracked():
+    """A pattern in .gitignore can hide a package from everybody but its author."""
+    if (ROOT / ".git").exists():
+        assert set(SOURCES) <= set(tracked())
+
+
+@pytest.mark.slow
+def test_every_module_imports_without_a_warning():
+    code = (
+        "import importlib, sys, warnings\n"
+        "warnings.simplefilter('error')\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)"
+    )
+    names = [name_of(file) for file in SOURCES]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *names], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_imported_is_required():
+    """A package that is there by luck, as another's dependency, may be gone tomorrow."""
+    owners = importlib.metadata.packages_distributions()
+    known = {name.lower().replace("_", "-") for names in owners.values() for name in names}
+    required = {
+        re.split(r"[^\w.-]", line)[0].lower().replace("_", "-")
+        for line in PROJECT["project"]["dependencies"]
+    }
+    assert required <= known
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                tops = {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                tops = {node.module.partition(".")[0]}
+            else:
+                continue
+            for top in tops - sys.stdlib_module_names - {"hepdann", *INSTALLED_AS.values()}:
+                dists = {name.lower().replace("_", "-") for name in owners.get(top, [top])}
+                assert dists & required, f"{file}:{node.lineno}: {top} is not in pyproject.toml"
+
+
+def test_everything_installed_by_the_makefile_is_pinned():
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    names = {re.sub(r"[-_.]+", "-", name).lower() for name in pins}
+    assert pins["torch"] == "2.13.0"
+    lines = [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["test"],
+        *PROJECT["build-system"]["requires"],
+    ]
+    for line in lines:
+        assert re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", line)[0]).lower() in names, line
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=name_of)
+def test_files_and_functions_are_short(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) < 400
+    long = {node.name: length(node) for node in functions(file) if length(node) >= 60}
+    assert not long
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=name_of)
+def test_what_is_public_says_what_it_is(file):
+    module = ast.parse(file.read_text(encoding="utf-8"))
+    assert len(ast.get_docstring(module) or "") > 10, "the module"
+    for node in module.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} at line {node.lineno}"
+            for part in node.body:
+                if isinstance(part, ast.FunctionDef) and not part.name.startswith("_"):
+                    assert ast.get_docstring(part), f"{node.name}.{part.name}"
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=name_of)
+def test_every_function_states_what_it_returns(file):
+    assert not [node.name for node in functions(file) if node.returns is None]
+
+
+def test_no_file_names_a_machine():
+    """A path of one developer's machine works nowhere else."""
+    places = "|".join(["home", "opt", "private", "root", "tmp", "Users", "work"])
+    path = re.compile(rf"(?<![\w.}}~/:-])/(?:{places})/\w")
+    for file in tracked():
+        if file.suffix in {".png", ".pdf", ".root", ".h5"}:
+            continue
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            assert not path.search(line), f"{file}:{number}: {line.strip()}"
