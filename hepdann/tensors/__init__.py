@@ -1,1 +1,24 @@
-"""."""
+"""The tensor file: what readers write and everything after them reads."""
+
+from __future__ import annotations
+
+from .block import Block
+from .domains import SPLITS, Source, Split, Target
+from .hashing import event_ids, is_pseudo, mix64, split_of
+from .reader import Tensors, open_tensors
+from .writer import TensorWriter
+
+__all__ = [
+    "SPLITS",
+    "Block",
+    "Source",
+    "Split",
+    "Target",
+    "TensorWriter",
+    "Tensors",
+    "event_ids",
+    "is_pseudo",
+    "mix64",
+    "open_tensors",
+    "split_of",
+]

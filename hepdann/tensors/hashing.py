@@ -1,0 +1,139 @@
+"""What an event is called, and which split and half follow from its name alone.
+
+Everything here is a pure function of the event's identity: file order, block size and the number
+of workers cannot change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, SchemaError
+
+if TYPE_CHECKING:
+    from ..config.models import SplitConfig
+
+__all__ = ["event_ids", "is_pseudo", "mix64", "split_of"]
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_FIRST = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND = np.uint64(0x94D049BB133111EB)
+_MASK = (1 << 64) - 1
+
+
+def mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Mix 64 bits so that each output bit depends on every input bit.
+
+    The finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, doi:10.1145/2660193.2660195; the
+    constants are Stafford's variant 13); a bijection.
+
+    Args:
+        x: (N,) unsigned integers; left as they are.
+
+    Returns:
+        (N,) uint64.
+    """
+    z = np.array(x, dtype=np.uint64)
+    z ^= z >> np.uint64(30)
+    z *= _FIRST
+    z ^= z >> np.uint64(27)
+    z *= _SECOND
+    z ^= z >> np.uint64(31)
+    return z
+
+
+def _bits(column: NDArray[Any]) -> NDArray[np.uint64]:
+    """A column as uint64, one pattern for one number whatever its width."""
+    column = np.asarray(column)
+    if column.ndim != 1:
+        raise SchemaError(
+            f"an event id is made of scalar columns, this one has {column.ndim - 1} more axes"
+        )
+    kind = column.dtype.kind
+    if kind in "bu":
+        return column.astype(np.uint64)
+    if kind == "i":
+        return column.astype(np.int64).view(np.uint64)
+    if kind == "f" and column.dtype.itemsize <= 8:
+        wide = column.astype(np.float64) + 0.0  # -0 and 0 are one number
+        wide[np.isnan(wide)] = np.nan  # NaN has many patterns
+        return wide.view(np.uint64)
+    raise SchemaError(f"an event id cannot be made of a column of type {column.dtype}")
+
+
+def event_ids(sample: str, columns: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
+    """Name each event by its sample and the numbers that identify it.
+
+    Args:
+        sample: the name of the process, so that event numbers that repeat across samples differ.
+        columns: (N,) integers, booleans or floats, in a fixed order (run, lumi, event). Integers
+            of any width that hold the same numbers give the same ids; so do float32 and float64.
+
+    Returns:
+        (N,) uint64: :func:`mix64` chained over the columns, from the xxh64 of the sample's name.
+
+    Raises:
+        SchemaError: no column, columns of different lengths, or a column that is not numeric.
+    """
+    if not columns:
+        raise SchemaError("an event id needs at least one column")
+    lengths = {len(column) for column in columns}
+    if len(lengths) > 1:
+        raise SchemaError(f"the columns of an event id have different lengths: {sorted(lengths)}")
+    ids = np.full(lengths.pop(), xxhash.xxh64_intdigest(sample.encode()), dtype=np.uint64)
+    for column in columns:
+        ids ^= _bits(column)
+        ids += _GAMMA
+        ids = mix64(ids)
+    return ids
+
+
+def _uniform(event_id: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
+    return mix64(np.asarray(event_id, dtype=np.uint64) ^ np.uint64(salt & _MASK))
+
+
+def split_of(event_id: NDArray[np.uint64], config: SplitConfig) -> NDArray[np.uint8]:
+    """Assign each event to a split: ``u = mix64(event_id ^ salt)`` against shares of 2^64.
+
+    Args:
+        event_id: (N,) identities.
+        config: the shares, which add up to 1, and the salt (``seed``).
+
+    Returns:
+        (N,) uint8: 0 train, 1 validation, 2 test.
+
+    Raises:
+        ConfigError: the shares do not add up to 1.
+    """
+    total = config.train + config.validation + config.test
+    if abs(total - 1.0) > 1e-6:
+        raise ConfigError(
+            f"train, validation and test add up to {total:g}, not 1", where="convert.split"
+        )
+    u = _uniform(event_id, config.seed)
+    edges = (config.train, config.train + config.validation)
+    split = np.zeros(len(u), dtype=np.uint8)
+    for edge in edges:
+        split += u >= np.uint64(min(round(edge * 2.0**64), _MASK))
+    return split
+
+
+def is_pseudo(event_id: NDArray[np.uint64], salt: int) -> NDArray[np.bool_]:
+    """Whether an MC event stands in for data in a study with pseudo-data.
+
+    One more mix after that of :func:`split_of`, so that within every split the halves are drawn
+    independently and share no event.
+
+    Args:
+        event_id: (N,) identities.
+        salt: the seed of the split.
+
+    Returns:
+        (N,) bool: true for pseudo-data, false for the source.
+    """
+    return (mix64(_uniform(event_id, salt)) & np.uint64(1)).astype(np.bool_)

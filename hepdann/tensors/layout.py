@@ -1,0 +1,190 @@
+"""What a row of the tensor file is: the columns of each domain, their types and their meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SchemaError
+from .block import Block
+
+__all__ = ["DOMAINS", "FORMAT", "FORMAT_VERSION", "TRUTH", "Column", "Layout", "h5_open"]
+
+FORMAT = "hepdann-tensors"
+FORMAT_VERSION = 1
+DOMAINS = ("mc", "data")
+TRUTH = "truth/data/label"
+
+_MOST_SAMPLES = 1 << 16  # sample is uint16
+
+
+def h5_open(path: Any, mode: str) -> Any:
+    """Open an HDF5 file as every part of this room does.
+
+    Farm file systems often have no locks, hence best effort. Datasets start at a page, so that they
+    can be written and mapped in place.
+    """
+    import h5py
+
+    kwargs = {"alignment_threshold": 4096, "alignment_interval": 4096} if mode == "w" else {}
+    return h5py.File(path, mode, locking="best-effort", **kwargs)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One dataset: its path in the file, its little-endian type and the shape of one row."""
+
+    path: str
+    dtype: str
+    shape: tuple[int, ...] = ()
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of one row in bytes."""
+        return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
+
+
+def _unique(kind: str, names: Sequence[str]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise SchemaError(f"{kind} named twice: {', '.join(twice)}")
+    return tuple(names)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a tensor file.
+
+    Attributes:
+        features: names of the network inputs, in order; ``units`` and ``info`` run along.
+        spectators: names of the columns kept for plots and cuts.
+        classes: class names by label; MC alone has labels.
+        samples: domain to the names that the ``sample`` column indexes; its keys are the domains.
+        weights: names of further MC weights.
+        truth: whether the data's true labels are stored apart.
+    """
+
+    features: tuple[str, ...]
+    units: tuple[str, ...]
+    info: tuple[dict[str, Any], ...]
+    spectators: tuple[str, ...]
+    classes: tuple[str, ...]
+    samples: dict[str, tuple[str, ...]]
+    weights: tuple[str, ...]
+    truth: bool
+
+    @classmethod
+    def make(
+        cls,
+        *,
+        features: Sequence[str],
+        units: Sequence[str],
+        spectators: Sequence[str],
+        classes: Sequence[str],
+        samples: Mapping[str, Sequence[str]],
+        weights: Sequence[str],
+        truth: bool,
+        feature_info: Sequence[Mapping[str, Any]],
+    ) -> Layout:
+        """Check the pieces against each other.
+
+        Raises:
+            SchemaError: names that repeat, units or infos that do not match the features, an
+                unknown domain, or truth without data.
+        """
+        info = tuple(dict(entry) for entry in feature_info) or tuple({} for _ in features)
+        for kind, values in (("units", units), ("feature_info", info)):
+            if len(values) != len(features):
+                raise SchemaError(f"{len(features)} features, but {len(values)} {kind}")
+        unknown = sorted(set(samples) - set(DOMAINS))
+        if unknown or not samples:
+            raise SchemaError(f"unknown domain {', '.join(unknown)}" if unknown else "no domain")
+        if truth and "data" not in samples:
+            raise SchemaError("true labels of data are given, but there is no data")
+        for names in samples.values():
+            if len(names) > _MOST_SAMPLES:
+                raise SchemaError(f"{len(names)} samples, at most {_MOST_SAMPLES} are possible")
+        if any("/" in name or name.startswith(".") for name in weights):
+            raise SchemaError(f"names of weights hold no / and no leading dot: {list(weights)}")
+        return cls(
+            features=_unique("features", features),
+            units=tuple(units),
+            info=info,
+            spectators=_unique("spectators", spectators),
+            classes=_unique("classes", classes),
+            samples={
+                domain: _unique(f"{domain} samples", samples[domain])
+                for domain in DOMAINS
+                if domain in samples
+            },
+            weights=_unique("weights", weights),
+            truth=truth,
+        )
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains that the file holds, MC first."""
+        return tuple(self.samples)
+
+    def columns(self, domain: str) -> tuple[Column, ...]:
+        """The datasets that grow by one row an event of ``domain``."""
+        columns = [
+            Column(f"{domain}/features", "<f4", (len(self.features),)),
+            Column(f"{domain}/spectators", "<f4", (len(self.spectators),)),
+            Column(f"{domain}/weight", "<f4"),
+            Column(f"{domain}/sample", "<u2"),
+            Column(f"{domain}/event_id", "<u8"),
+            Column(f"{domain}/split", "|u1"),
+        ]
+        if domain == "mc":
+            columns.append(Column("mc/label", "<i4"))
+            columns += [Column(f"mc/weights/{name}", "<f4") for name in self.weights]
+        elif self.truth:
+            columns.append(Column(TRUTH, "<i4"))
+        return tuple(columns)
+
+    def rows(self, domain: str, block: Block, split: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """The block's arrays by dataset path, C-ordered, of the stored type and shape.
+
+        Raises:
+            ValueError: an array is missing, not of the block's length or width, or not foreseen.
+            SchemaError: a label or a sample index is out of range.
+        """
+        given: dict[str, NDArray[Any] | None] = {
+            f"{domain}/{name}": getattr(block, name)
+            for name in ("features", "spectators", "weight", "sample", "event_id")
+        }
+        given[f"{domain}/split"] = split
+        given["mc/label"], given[TRUTH] = block.label, block.truth
+        given |= {f"mc/weights/{name}": values for name, values in block.weights.items()}
+        columns = self.columns(domain)
+        extra = {path for path, values in given.items() if values is not None}
+        extra -= {column.path for column in columns}
+        if extra:
+            raise ValueError(f"a block of {domain} has no place for {', '.join(sorted(extra))}")
+        rows = {}
+        for column in columns:
+            values = given.get(column.path)
+            shape = (len(block), *column.shape)
+            if values is None or values.shape != shape:
+                found = "missing" if values is None else f"of shape {values.shape}"
+                raise ValueError(f"{column.path} of a block is {found}, expected {shape}")
+            rows[column.path] = np.ascontiguousarray(values, dtype=column.dtype)
+        _within("sample", rows[f"{domain}/sample"], len(self.samples[domain]))
+        for path in ("mc/label", TRUTH):
+            if path in rows:
+                _within("label", rows[path], len(self.classes) or None)
+        return rows
+
+
+def _within(kind: str, values: NDArray[Any], count: int | None) -> None:
+    if not len(values):
+        return
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or (count is not None and high >= count):
+        known = "" if count is None else f", there are {count}"
+        raise SchemaError(f"{kind} {low if low < 0 else high} is out of range{known}")

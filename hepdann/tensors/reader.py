@@ -1,0 +1,310 @@
+"""Reads a tensor file: what it holds, and its events as source, target or pseudo-target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SchemaError
+from .checksums import TILE_ROWS, damaged_tiles
+from .domains import Source, Target
+from .hashing import is_pseudo
+from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Layout, h5_open
+
+if TYPE_CHECKING:
+    from ..config.models import SplitConfig
+
+__all__ = ["Tensors", "open_tensors"]
+
+_TARGET_FIELDS = ("features", "weight", "event_id", "split")
+_SCALARS = ("weight", "sample", "event_id", "split")
+
+
+@dataclass(frozen=True, eq=False)
+class Tensors:
+    """A tensor file. Holds its description; every method that gives events opens the file anew.
+
+    No method gives the label of a target: true labels are opened by ``evaluation`` alone.
+
+    Attributes:
+        path: the file.
+        classes: class names by label, empty without MC.
+        features: names of the network inputs; ``units``, ``feature_info`` and ``impute`` run along.
+        impute: (F,) float64, what a network sees in place of a missing value (NaN).
+        spectators: names of the columns kept for plots and cuts.
+        samples: domain to the names that the ``sample`` column indexes.
+        weights: names of further MC weights.
+        provenance: which version made the file, from what, with which settings.
+        split_config: shares and salt of the splits.
+        has_truth: whether the data's true labels are known to ``evaluation``.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    features: tuple[str, ...]
+    units: tuple[str, ...]
+    feature_info: tuple[dict[str, Any], ...]
+    impute: NDArray[np.float64]
+    spectators: tuple[str, ...]
+    samples: dict[str, tuple[str, ...]]
+    weights: tuple[str, ...]
+    provenance: dict[str, Any]
+    split_config: SplitConfig
+    has_truth: bool
+    _rows: dict[str, int]
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains in the file: "mc", "data" or both."""
+        return tuple(self.samples)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there are detector events."""
+        return "data" in self.samples
+
+    def rows(self, domain: str) -> int:
+        """Number of events of a domain; 0 if the file does not hold it."""
+        return self._rows.get(domain, 0)
+
+    def source(self, *, half: bool = False) -> Source:
+        """The labelled MC.
+
+        Args:
+            half: only the events that do not stand in for data in :meth:`pseudo_target`.
+
+        Raises:
+            SchemaError: the file holds no MC.
+        """
+        fields = self._read("mc", (*_TARGET_FIELDS, "label"), pseudo=False if half else None)
+        return Source(**fields, classes=self.classes)
+
+    def target(self) -> Target:
+        """The detector events.
+
+        Raises:
+            SchemaError: the file holds no data.
+        """
+        return Target(**self._read("data", _TARGET_FIELDS))
+
+    def pseudo_target(self) -> Target:
+        """The MC events that stand in for data, not shifted yet; shares none with the half source.
+
+        Raises:
+            SchemaError: the file holds no MC.
+        """
+        return Target(**self._read("mc", _TARGET_FIELDS, pseudo=True))
+
+    def column(self, domain: str, name: str) -> NDArray[Any]:
+        """One column of all events of a domain.
+
+        Args:
+            domain: "mc" or "data".
+            name: "weight", "sample", "event_id", "split", "weights/<name>", a spectator or a
+                feature.
+
+        Returns:
+            (N,) array in file order.
+
+        Raises:
+            SchemaError: no such domain or column.
+        """
+        group, index = self._place(domain, name)
+        pieces = [tile if index is None else tile[:, index] for tile in self.tiles(domain, group)]
+        return np.concatenate(pieces)
+
+    def tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
+        """Read a dataset in pieces of 65,536 events.
+
+        Args:
+            domain: "mc" or "data".
+            name: "features", "spectators", "weight", "sample", "event_id", "split" or
+                "weights/<name>".
+
+        Yields:
+            At least one array, empty if there are no events.
+
+        Raises:
+            SchemaError: no such domain or dataset.
+        """
+        self._need(domain)
+        if name not in (known := ("features", "spectators", *self._scalars(domain))):
+            raise SchemaError(f"no dataset {name!r}", where=self.path, mend=f"there are {known}")
+        yield from self._tiles(domain, name)
+
+    def verify(self) -> list[str]:
+        """Compare every tile with its checksum.
+
+        Returns:
+            The damaged ones, such as ``mc/features rows 65536-131071``; empty if all is whole.
+        """
+        layout = self._layout()
+        paths = [column.path for domain in layout.domains for column in layout.columns(domain)]
+        with h5_open(self.path, "r") as file:
+            return list(damaged_tiles(file, paths))
+
+    def _tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
+        with h5_open(self.path, "r") as file:
+            dataset = file[domain][name]
+            for start in range(0, max(len(dataset), 1), TILE_ROWS):
+                yield dataset[start : start + TILE_ROWS]
+
+    def _read(
+        self, domain: str, names: tuple[str, ...], pseudo: bool | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Datasets of a domain; only the rows of one half unless ``pseudo`` is None."""
+        self._need(domain)
+        keep = None
+        if pseudo is not None:
+            keep = is_pseudo(self.column(domain, "event_id"), self.split_config.seed) == pseudo
+        with h5_open(self.path, "r") as file:
+            return {name: _rows(file[domain][name], keep) for name in names}
+
+    def _scalars(self, domain: str) -> tuple[str, ...]:
+        further = self.weights if domain == "mc" else ()
+        return (*_SCALARS, *(f"weights/{weight}" for weight in further))
+
+    def _place(self, domain: str, name: str) -> tuple[str, int | None]:
+        self._need(domain)
+        if name in self._scalars(domain):
+            return name, None
+        for group, names in (("spectators", self.spectators), ("features", self.features)):
+            if name in names:
+                return group, names.index(name)
+        known = [*self._scalars(domain), *self.spectators, *self.features]
+        raise SchemaError(
+            f"no column {name!r}", where=f"{self.path}:{domain}", mend=f"there are {known}"
+        )
+
+    def _need(self, domain: str) -> None:
+        if domain not in self.samples:
+            kind = {"mc": "MC", "data": "detector"}.get(domain, domain)
+            raise SchemaError(
+                f"holds no {kind} events",
+                where=self.path,
+                mend="convert again with them" if domain in DOMAINS else "domains are mc and data",
+            )
+
+    def _layout(self) -> Layout:
+        return Layout(
+            features=self.features,
+            units=self.units,
+            info=self.feature_info,
+            spectators=self.spectators,
+            classes=self.classes,
+            samples=self.samples,
+            weights=self.weights,
+            truth=self.has_truth,
+        )
+
+
+def open_tensors(path: str | Path) -> Tensors:
+    """Open a tensor file.
+
+    Args:
+        path: a file that ``hepdann convert`` or :class:`TensorWriter` made.
+
+    Raises:
+        SchemaError: no such file, not HDF5, not a tensor file, another format version, not
+            complete, or datasets that do not fit together.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SchemaError("no such file", where=path, mend="make it with hepdann convert")
+    try:
+        file = h5_open(path, "r")
+    except OSError as error:
+        if isinstance(error, PermissionError) or path.is_dir():
+            raise SchemaError("cannot be opened", where=path) from error
+        truncated = "truncated" in str(error)
+        raise SchemaError(
+            "is truncated" if truncated else "is not an HDF5 file",
+            where=path,
+            mend="copy or convert it again"
+            if truncated
+            else "tensor files come from hepdann convert",
+        ) from error
+    with file:
+        try:
+            _check_header(path, file.attrs)
+            tensors = _describe(path, file)
+        except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+            raise SchemaError(f"is damaged ({error})", where=path, mend="convert again") from error
+        _check_shapes(tensors, file)
+    return tensors
+
+
+def _check_header(path: Path, attrs: Any) -> None:
+    if str(attrs.get("format")) != FORMAT:
+        raise SchemaError(
+            f"is an HDF5 file, but not a tensor file (format {attrs.get('format')!r})", where=path
+        )
+    version = attrs.get("format_version")
+    if version != FORMAT_VERSION:
+        raise SchemaError(
+            f"has format version {version}, this hepdann reads {FORMAT_VERSION}",
+            where=path,
+            mend="convert the inputs again",
+        )
+    if not attrs.get("complete", False):
+        raise SchemaError(
+            "is not complete, its conversion was cut off", where=path, mend="convert again"
+        )
+
+
+def _describe(path: Path, file: Any) -> Tensors:
+    from ..config.models import SplitConfig
+
+    domains = [domain for domain in DOMAINS if domain in file]
+    features = file[domains[0]]["features"].attrs if domains else {}
+    if not domains:
+        raise KeyError("neither mc nor data")
+    return Tensors(
+        path=path,
+        classes=_names(file["mc"].attrs["classes"]) if "mc" in domains else (),
+        features=_names(features["names"]),
+        units=_names(features["units"]),
+        feature_info=tuple(json.loads(features["info"])),
+        impute=np.asarray(features["impute"], dtype=np.float64),
+        spectators=_names(file[domains[0]]["spectators"].attrs["names"]),
+        samples={domain: _names(file[domain]["sample"].attrs["names"]) for domain in domains},
+        weights=tuple(file["mc"].get("weights", ())) if "mc" in domains else (),
+        provenance=json.loads(file.attrs["provenance"]),
+        split_config=SplitConfig.model_validate_json(file.attrs["split"]),
+        has_truth=TRUTH in file,
+        _rows={domain: len(file[domain]["features"]) for domain in domains},
+    )
+
+
+def _rows(dataset: Any, keep: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """All rows, or those to keep, gathered tile by tile so that the others are never held."""
+    if keep is None:
+        return np.asarray(dataset[...])
+    rows = np.empty((int(keep.sum()), *dataset.shape[1:]), dataset.dtype)
+    filled = 0
+    for start in range(0, len(dataset), TILE_ROWS):
+        part = dataset[start : start + TILE_ROWS][keep[start : start + TILE_ROWS]]
+        rows[filled : filled + len(part)] = part
+        filled += len(part)
+    return rows
+
+
+def _names(values: Any) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)
+
+
+def _check_shapes(tensors: Tensors, file: Any) -> None:
+    layout = tensors._layout()
+    for domain in layout.domains:
+        for column in layout.columns(domain):
+            shape = (tensors.rows(domain), *column.shape)
+            found = getattr(file.get(column.path), "shape", None)
+            if found != shape:
+                what = "is missing" if found is None else f"has shape {found}, expected {shape}"
+                raise SchemaError(f"{column.path} {what}", where=tensors.path, mend="convert again")

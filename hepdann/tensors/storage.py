@@ -1,0 +1,120 @@
+"""Where rows go: contiguous datasets of known size, written by position.
+
+HDF5 lays the file out once and is closed; the rows then go to the datasets' offsets with plain
+system calls. So nothing of HDF5 is open while blocks arrive, a full disk is an ordinary OSError,
+and any thread may write any rows.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SchemaError
+from .layout import Column, h5_open
+
+__all__ = ["ContiguousStore", "writing"]
+
+_COPY_BYTES = 1 << 23
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what the system or HDF5 says about a failed write into one line about ``path``."""
+    try:
+        yield
+    except SchemaError:
+        raise
+    except (OSError, RuntimeError) as error:  # h5py: RuntimeError from a failed flush or close
+        number = error.errno if isinstance(error, OSError) else None
+        if number is None and (found := re.search(r"errno = (\d+)", str(error))):
+            number = int(found[1])
+        reason = os.strerror(number) if number is not None else str(error)
+        raise SchemaError(f"cannot be written: {reason}", where=path) from error
+
+
+class ContiguousStore:
+    """The datasets of a new file, each at its final size, open for writing by position.
+
+    Args:
+        path: the file to lay out; overwritten.
+        columns: the datasets.
+        rows: rows of each dataset, by path.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[Column], rows: Mapping[str, int]) -> None:
+        self._columns = {column.path: column for column in columns}
+        self._rows = dict(rows)
+        self._offsets = _lay_out(path, columns, rows)
+        self._descriptor = os.open(path, os.O_RDWR)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop writing; the file stays as it is. May be called again."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def write(self, path: str, start: int, values: NDArray[Any]) -> None:
+        """Put C-ordered ``values`` of the stored type at rows ``start`` and after; thread-safe.
+
+        Raises:
+            IndexError: the dataset has fewer rows.
+            OSError: the disk is full.
+        """
+        if start + len(values) > self._rows[path]:
+            raise IndexError(f"{path} has {self._rows[path]} rows")
+        if values.size:
+            position = self._offsets[path] + start * self._columns[path].row_bytes
+            self._write_bytes(values.reshape(-1).view(np.uint8).data, position)
+
+    def copy_to(self, other: ContiguousStore) -> None:
+        """Copy the leading rows that ``other`` has room for, in pieces of a few MB."""
+        for path, column in self._columns.items():
+            size = other._rows[path] * column.row_bytes
+            for begin in range(0, size, _COPY_BYTES):
+                piece = os.pread(
+                    self._descriptor,
+                    min(_COPY_BYTES, size - begin),
+                    self._offsets[path] + begin,
+                )
+                other._write_bytes(memoryview(piece), other._offsets[path] + begin)
+
+    def _write_bytes(self, data: memoryview, position: int) -> None:
+        while data:
+            done = os.pwrite(self._descriptor, data, position)
+            data, position = data[done:], position + done
+
+
+def _lay_out(path: Path, columns: Sequence[Column], rows: Mapping[str, int]) -> dict[str, int]:
+    """Create the datasets, allocated but not filled (a sparse file); return their offsets."""
+    import h5py
+
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    properties.set_obj_track_times(False)
+    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
+    offsets = {}
+    with h5_open(path, "w") as file:
+        for column in columns:
+            kind = h5py.h5t.py_create(np.dtype(column.dtype), logical=True)
+            space = h5py.h5s.create_simple((rows[column.path], *column.shape))
+            name = column.path.encode()
+            dataset = h5py.h5d.create(file.id, name, kind, space, properties, links)
+            offsets[column.path] = dataset.get_offset() or 0  # none where there are no bytes
+    return offsets

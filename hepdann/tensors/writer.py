@@ -1,0 +1,207 @@
+"""Writes a tensor file from blocks of events, in constant memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SchemaError
+from ..outputs import replacing
+from .block import Block
+from .checksums import TileHasher, store_checksums
+from .hashing import split_of
+from .layout import FORMAT, FORMAT_VERSION, Layout, h5_open
+from .storage import ContiguousStore, writing
+
+if TYPE_CHECKING:
+    from ..config.models import SplitConfig
+
+__all__ = ["TensorWriter"]
+
+
+class TensorWriter:
+    """Context manager that fills a tensor file block by block.
+
+    The file is written beside ``path`` and takes its name at a clean exit after :meth:`finish`;
+    any exception removes it and leaves an earlier file at ``path`` as it was.
+
+    Args:
+        path: the tensor file.
+        features: names of the inputs, in the user's order.
+        units: unit of each feature, possibly empty.
+        spectators: names of the columns kept for plots and cuts.
+        classes: class names by label value.
+        samples: domain ("mc", "data") to its sample names, which ``Block.sample`` indexes.
+        capacity: domain to an upper bound of its rows; fewer may come.
+        split: shares and salt of the splits.
+        weights: names of further MC weights.
+        truth: whether data blocks carry the true class, to be stored under ``/truth``.
+        feature_info: what else is known of each feature (title, missing, ...), JSON-serialisable.
+
+    Raises:
+        SchemaError: pieces that contradict each other; on entering, a place that cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        features: Sequence[str],
+        units: Sequence[str],
+        spectators: Sequence[str],
+        classes: Sequence[str],
+        samples: Mapping[str, Sequence[str]],
+        capacity: Mapping[str, int],
+        split: SplitConfig,
+        weights: Sequence[str] = (),
+        truth: bool = False,
+        feature_info: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.path = Path(path)
+        self.layout = Layout.make(
+            features=features,
+            units=units,
+            spectators=spectators,
+            classes=classes,
+            samples=samples,
+            weights=weights,
+            truth=truth,
+            feature_info=feature_info,
+        )
+        if set(capacity) != set(self.layout.domains):
+            raise SchemaError(
+                f"capacity is given for {sorted(capacity)}, samples for {sorted(samples)}"
+            )
+        self._capacity = dict(capacity)
+        self._split = split
+        self._rows = dict.fromkeys(self.layout.domains, 0)
+        self._columns = [c for domain in self.layout.domains for c in self.layout.columns(domain)]
+        self._hashers = {column.path: TileHasher() for column in self._columns}
+        self._cleanup = ExitStack()
+        self._temporary: Path | None = None
+        self._store: ContiguousStore | None = None
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        with writing(self.path), ExitStack() as stack:
+            self._temporary = stack.enter_context(replacing(self.path))
+            self._store = stack.enter_context(self._new_store(self._temporary, self._capacity))
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None and not self._finished:
+            error = RuntimeError(f"{self.path}: finish() was not called, nothing is written")
+            self._cleanup.__exit__(RuntimeError, error, None)
+            raise error
+        if error is not None:
+            self._cleanup.__exit__(kind, error, trace)
+            return
+        with writing(self.path):
+            self._cleanup.close()
+
+    def append(self, domain: str, block: Block) -> None:
+        """Add the events of one block; blocks may be of any size.
+
+        Args:
+            domain: "mc" or "data".
+            block: the events; their split follows from ``event_id``.
+
+        Raises:
+            SchemaError: more events than announced, a label or sample index out of range, or a
+                full disk.
+            ValueError: an array of the block is missing or of the wrong shape.
+        """
+        if self._store is None or self._finished:
+            raise RuntimeError("append() works inside `with`, before finish()")
+        rows = self.layout.rows(domain, block, split_of(block.event_id, self._split))
+        start, stop = self._rows[domain], self._rows[domain] + len(block)
+        if stop > self._capacity[domain]:
+            raise SchemaError(
+                f"more than the announced {self._capacity[domain]} {domain} events came",
+                where=self.path,
+                mend="did an input file grow meanwhile?",
+            )
+        with writing(self.path):
+            for path, values in rows.items():
+                self._store.write(path, start, values)
+                self._hashers[path].update(values)
+        self._rows[domain] = stop
+
+    def finish(
+        self, provenance: Mapping[str, Any], *, impute: Sequence[float] | None = None
+    ) -> None:
+        """Cut the datasets to the rows that came and write all that describes them.
+
+        Args:
+            provenance: JSON-serialisable, see :func:`hepdann.provenance.provenance`.
+            impute: per feature, what a network sees in place of a missing value; default 0.
+
+        Raises:
+            SchemaError: a value that is not finite in ``impute``, or a full disk.
+        """
+        if self._store is None or self._temporary is None or self._finished:
+            raise RuntimeError("finish() is called once, inside `with`")
+        values = (
+            np.zeros(len(self.layout.features))
+            if impute is None
+            else np.asarray(impute, np.float64)
+        )
+        if values.shape != (len(self.layout.features),) or not np.isfinite(values).all():
+            raise SchemaError("impute needs one finite number for each feature", where=self.path)
+        with writing(self.path):
+            if self._rows != self._capacity:
+                with (
+                    replacing(self._temporary) as compact,
+                    self._new_store(compact, self._rows) as store,
+                ):
+                    self._store.copy_to(store)
+            self._store.close()
+            with h5_open(self._temporary, "r+") as file:
+                self._describe(file, values.astype("<f8"), dict(provenance))
+        self._finished = True
+
+    def _new_store(self, path: Path, rows: Mapping[str, int]) -> ContiguousStore:
+        sizes = {
+            column.path: rows[domain]
+            for domain in self.layout.domains
+            for column in self.layout.columns(domain)
+        }
+        return ContiguousStore(path, self._columns, sizes)
+
+    def _describe(self, file: Any, impute: Any, provenance: dict[str, Any]) -> None:
+        layout = self.layout
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["provenance"] = json.dumps(provenance)
+        file.attrs["split"] = self._split.model_dump_json()
+        if "mc" in layout.domains:
+            file["mc"].attrs["classes"] = _texts(layout.classes)
+        for domain in layout.domains:
+            features = file[domain]["features"].attrs
+            features["names"] = _texts(layout.features)
+            features["units"] = _texts(layout.units)
+            features["info"] = json.dumps(layout.info)
+            features["impute"] = impute
+            file[domain]["spectators"].attrs["names"] = _texts(layout.spectators)
+            file[domain]["sample"].attrs["names"] = _texts(layout.samples[domain])
+        store_checksums(file, {path: hasher.digests() for path, hasher in self._hashers.items()})
+        file.attrs["complete"] = True
+
+
+def _texts(values: Sequence[str]) -> NDArray[Any]:
+    import h5py
+
+    return np.array(values, dtype=h5py.string_dtype())  # typed, so that none is still text
