@@ -1,1 +1,41 @@
-"""."""
+"""What a user may write in YAML: models, loading with errors that name the key, JSON Schema."""
+
+from __future__ import annotations
+
+from .load import (
+    dump_config,
+    expand_path,
+    json_schema,
+    load_config,
+    override,
+    parse_config,
+    shipped_configs,
+)
+from .models import (
+    Config,
+    ConvertConfig,
+    FeatureConfig,
+    PlotConfig,
+    SampleConfig,
+    ShiftConfig,
+    SplitConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "Config",
+    "ConvertConfig",
+    "FeatureConfig",
+    "PlotConfig",
+    "SampleConfig",
+    "ShiftConfig",
+    "SplitConfig",
+    "TrainConfig",
+    "dump_config",
+    "expand_path",
+    "json_schema",
+    "load_config",
+    "override",
+    "parse_config",
+    "shipped_configs",
+]

@@ -1,10 +1,28 @@
-"""What a user may write in YAML, section by section; the command line fills the same models."""
+"""What a user may write in YAML, section by section; the command line fills the same models.
+
+A setting that is wrong by itself is refused by its type here; a combination that makes no sense
+by :mod:`hepdann.config.checks`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from . import checks
+from .names import METHODS, SHIFTS, STYLES, method_names, shift_names
 
 __all__ = [
     "Config",
@@ -22,40 +40,63 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _no_truth_value(value: Any) -> Any:
+    # pydantic would read true as 1
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "expected a number")
+    return value
+
+
+def _names_matter(info: ValidationInfo) -> bool:
+    return bool((info.context or {}).get("known_names", True))
+
+
+Integer = Annotated[int, BeforeValidator(_no_truth_value)]
+Number = Annotated[float, BeforeValidator(_no_truth_value)]
+Width = Annotated[Integer, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[list[Text], BeforeValidator(_as_list)]
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class SampleConfig(_Section):
     """One process or file group."""
 
-    name: str = Field(description="name of the process; samples of one name are one process")
-    files: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+    name: Text = Field(description="name of the process; samples of one name are one process")
+    files: Texts = Field(
         description="paths, globs, path:tree, root:// addresses or .txt file lists; "
-        "${HEPDANN_DATA} expands",
+        "${HEPDANN_DATA} and other environment variables expand; a relative path starts at the "
+        "current directory",
         min_length=1,
     )
     role: Literal["mc", "data", "template"] = Field(
         "mc", description="mc: simulation; data: detector events; template: data-driven background"
     )
-    class_: str | None = Field(
+    class_: Text | None = Field(
         None, alias="class", description="class of every event; without it, the label decides"
     )
-    tree: str | None = Field(None, description="tree in these files; default convert.tree")
-    cut: str | None = Field(None, description="selection of this sample, in place of convert.cut")
-    weight: str | None = Field(None, description="branch or expression; default convert.weight")
-    scale: float = Field(
+    tree: Text | None = Field(None, description="tree in these files; default convert.tree")
+    cut: Text | None = Field(None, description="selection of this sample, in place of convert.cut")
+    weight: Text | None = Field(None, description="branch or expression; default convert.weight")
+    scale: Number = Field(
         1.0, description="factor on every weight (cross section x luminosity / sum of weights)"
     )
+    title: str | None = Field(None, description="LaTeX title in legends; default the name")
+    color: Text | None = Field(None, description="colour in stacks, a name or #rrggbb")
 
 
 class FeatureConfig(_Section):
     """One input column, or several where the branch is a fixed-size array."""
 
-    name: str = Field(description="name of the column; the branch of that name unless expression")
-    expression: str | None = Field(None, description="expression of branches, e.g. log(pt_1)")
-    missing: float | None = Field(None, description="value that marks a missing entry, e.g. -999")
-    impute: float | Literal["mean"] = Field(
+    name: Text = Field(description="name of the column; the branch of that name unless expression")
+    expression: Text | None = Field(None, description="expression of branches, e.g. log(pt_1)")
+    missing: Number | None = Field(None, description="value that marks a missing entry, e.g. -999")
+    impute: Number | Literal["mean"] = Field(
         "mean", description="what a network sees in place of a missing value"
     )
     indicator: bool = Field(False, description="add a column <name>_missing of 0 and 1")
@@ -66,81 +107,157 @@ class FeatureConfig(_Section):
 class SplitConfig(_Section):
     """Shares of the three splits; an event's split follows from its identity alone."""
 
-    train: float = Field(0.70, gt=0, lt=1)
-    validation: float = Field(0.15, gt=0, lt=1)
-    test: float = Field(0.15, gt=0, lt=1)
-    seed: int = Field(0, ge=0, description="salt of the hash that assigns the split")
+    train: Number = Field(0.70, gt=0, lt=1)
+    validation: Number = Field(0.15, gt=0, lt=1)
+    test: Number = Field(0.15, gt=0, lt=1)
+    seed: Integer = Field(0, ge=0, lt=2**64, description="salt of the hash that assigns the split")
+
+    @model_validator(mode="after")
+    def _sum(self) -> Self:
+        checks.check_split(self)
+        return self
+
+
+def _feature_kind(value: Any) -> str:
+    return "FeatureConfig" if isinstance(value, dict | FeatureConfig) else "str"
+
+
+Feature = Annotated[
+    Annotated[Text, Tag("str")] | Annotated[FeatureConfig, Tag("FeatureConfig")],
+    Discriminator(_feature_kind),
+]
 
 
 class ConvertConfig(_Section):
     """ROOT files to tensor file."""
 
-    tree: str | None = Field(None, description="tree to read; default the only one, or the largest")
-    features: list[str | FeatureConfig] | None = Field(
+    tree: Text | None = Field(
+        None, description="tree to read; default the only one, or the largest"
+    )
+    features: list[Feature] | None = Field(
         None, description="inputs, in order; default the numeric scalars common to MC and data"
     )
-    spectators: list[str] = Field([], description="kept for plots and cuts, never an input")
-    label: str | None = Field(None, description="label branch or expression, MC only")
-    classes: list[str] | None = Field(None, description="class names by label value")
-    weight: str | None = Field(None, description="weight branch or expression; default none")
-    data_weight: str | None = Field(None, description="weight of data; default none (1)")
-    weights: dict[str, str] = Field({}, description="further weights and variations, MC only")
-    cut: str | None = Field(None, description="selection, applied to every sample")
-    missing: float | None = Field(None, description="sentinel of every feature without its own")
-    event_id: list[str] | None = Field(None, description="branches that identify an event")
+    spectators: list[Text] = Field([], description="kept for plots and cuts, never an input")
+    label: Text | None = Field(None, description="label branch or expression, MC only")
+    classes: list[Text] | None = Field(None, description="class names by label value")
+    weight: Text | None = Field(None, description="weight branch or expression; default none")
+    data_weight: Text | None = Field(None, description="weight of data; default none (1)")
+    weights: dict[str, Text] = Field({}, description="further weights and variations, MC only")
+    cut: Text | None = Field(
+        None, description="selection, of every sample that has no cut of its own"
+    )
+    missing: Number | None = Field(
+        None, description="sentinel of every feature without its own, e.g. -999"
+    )
+    event_id: list[Text] | None = Field(None, description="branches that identify an event")
     split: SplitConfig = SplitConfig()
-    block_size: int = Field(100_000, ge=1, description="entries read at a time")
+    block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
+
+    @model_validator(mode="after")
+    def _inputs(self) -> Self:
+        checks.check_features(self)
+        return self
+
+    def feature_configs(self) -> list[FeatureConfig] | None:
+        """The inputs in long form, with the common sentinel filled in; ``None`` if not listed."""
+        if self.features is None:
+            return None
+        long = [FeatureConfig(name=f) if isinstance(f, str) else f for f in self.features]
+        return [
+            f if f.missing is not None else f.model_copy(update={"missing": self.missing})
+            for f in long
+        ]
 
 
 class ShiftConfig(_Section):
     """Which f_i(t) turns MC into pseudo-data."""
 
-    name: str = Field(description="name of the shift, see hepdann train --help")
-    t: float = Field(gt=0, description="strength: larger t is a smaller shift")
-    quantile: float = Field(
+    name: Text = Field(
+        description="name of the shift, see hepdann train --help",
+        json_schema_extra={"examples": list(SHIFTS)},
+    )
+    t: Number = Field(gt=0, description="strength: larger t is a smaller shift")
+    quantile: Number = Field(
         1.0, gt=0, le=1, description="scale s as this quantile of |x| (1: the maximum)"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _identity_has_no_strength(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name") == "identity":
+            return {"t": 1.0} | values
+        return values
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        if _names_matter(info):
+            checks.check_known(name, shift_names(), "shift")
+        return name
 
 
 class TrainConfig(_Section):
     """One training: methods x seeds, side by side."""
 
-    methods: Annotated[list[str], BeforeValidator(_as_list)] = Field(
-        ["dann"], description="adversarial methods; baselines are always trained beside them"
+    methods: Texts = Field(
+        ["dann"],
+        min_length=1,
+        description="adversarial methods; baselines are always trained beside them",
+        json_schema_extra={"examples": [list(METHODS)]},
     )
     shift: ShiftConfig | None = Field(None, description="pseudo-data; default the data domain")
-    lambda_: float = Field(1.0, ge=0, alias="lambda", description="strength of the adversary")
-    domain_weight: float = Field(1.0, ge=0, description="w_d, weight of the domain loss")
-    seeds: int = Field(5, ge=1, le=1000, description="members a method")
-    seed: int = Field(0, ge=0, description="seed of the first member")
-    epochs: int = Field(20, ge=1)
-    batch_size: int | Literal["auto"] = Field(
+    lambda_: Number = Field(1.0, ge=0, alias="lambda", description="strength of the adversary")
+    domain_weight: Number = Field(1.0, ge=0, description="w_d, weight of the domain loss")
+    seeds: Integer = Field(5, ge=1, le=1000, description="members a method")
+    seed: Integer = Field(0, ge=0, description="seed of the first member")
+    epochs: Integer = Field(20, ge=1)
+    batch_size: Width | Literal["auto"] = Field(
         "auto", description="events of each domain a step; auto: about 100 steps an epoch, 128-4096"
     )
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: Number = Field(2e-3, gt=0)
     schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate")
     lambda_schedule: Literal["ganin", "constant"] = "ganin"
-    clip: float = Field(10.0, gt=0, description="largest gradient norm of each part of a network")
-    ema: float = Field(0.995, ge=0, lt=1, description="averaging of the weights; 0: none")
+    clip: Number = Field(10.0, gt=0, description="largest gradient norm of each part of a network")
+    ema: Number = Field(0.995, ge=0, lt=1, description="averaging of the weights; 0: none")
     normalisation: Literal["domain", "shared", "none"] = Field(
         "domain", description="what batch normalisation in the extractor sees"
     )
-    extractor: list[int] = Field([32, 32], min_length=1, description="widths of the extractor")
-    label_head: list[int] = Field([16], description="hidden widths of the label head")
-    domain_head: list[int] = Field([64, 64], description="hidden widths of the domain head")
+    extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
+    label_head: list[Width] = Field([16], description="hidden widths of the label head")
+    domain_head: list[Width] = Field([64, 64], description="hidden widths of the domain head")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     oracle: bool = Field(True, description="train the oracle where the truth is known")
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: list[str], info: ValidationInfo) -> list[str]:
+        checks.check_unique(methods, "method")
+        for name in methods if _names_matter(info) else ():
+            checks.check_known(name, method_names(), "method")
+        return methods
 
 
 class PlotConfig(_Section):
     """How figures look."""
 
-    style: str = Field("ROOT", description="ATLAS, CMS, LHCb2, ALICE, DUNE or ROOT")
+    style: str = Field(
+        "ROOT",
+        description="ATLAS, CMS, LHCb2, ALICE, DUNE or ROOT",
+        json_schema_extra={"enum": list(STYLES)},
+    )
     experiment: str | None = Field(None, description="name printed on the figures")
     text: str | None = Field(None, description="e.g. Preliminary; printed only if given")
-    lumi: float | None = Field(None, gt=0, description="in 1/fb; printed only if given")
-    com: float | None = Field(None, gt=0, description="centre-of-mass energy in TeV, only if given")
-    formats: list[Literal["pdf", "png", "svg"]] = ["pdf", "png"]
+    lumi: Number | None = Field(None, gt=0, description="in 1/fb; printed only if given")
+    com: Number | None = Field(
+        None, gt=0, description="centre-of-mass energy in TeV, only if given"
+    )
+    formats: list[Literal["pdf", "png", "svg"]] = Field(["pdf", "png"], min_length=1)
+
+    @field_validator("style")
+    @classmethod
+    def _known(cls, style: str) -> str:
+        checks.check_known(style, STYLES, "style")
+        return style
 
 
 class Config(_Section):
@@ -150,3 +267,9 @@ class Config(_Section):
     convert: ConvertConfig = ConvertConfig()
     train: TrainConfig = TrainConfig()
     plots: PlotConfig = PlotConfig()
+
+    @model_validator(mode="after")
+    def _samples_and_classes(self) -> Self:
+        checks.check_roles(self.samples)
+        checks.check_classes(self)
+        return self

@@ -1,0 +1,200 @@
+"""What no single setting can be blamed for: combinations that make no sense.
+
+Each check raises an error that carries the path of the offending key, so that
+:mod:`hepdann.config.report` can name it. Expressions are parsed to see which branches they use,
+never evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NoReturn
+
+from pydantic_core import PydanticCustomError
+
+from .names import nearest
+
+if TYPE_CHECKING:
+    from .models import Config, ConvertConfig, SampleConfig, SplitConfig
+
+__all__ = [
+    "check_classes",
+    "check_features",
+    "check_known",
+    "check_roles",
+    "check_split",
+    "check_unique",
+]
+
+_NAMES = re.compile(r"\b([A-Za-z_][\w.]*)\s*(\(?)")
+
+
+def refuse(message: str, *path: str | int, mend: str | None = None) -> NoReturn:
+    """Raise what :mod:`hepdann.config.report` turns into a :class:`ConfigError`."""
+    raise PydanticCustomError(
+        "hepdann", "{message}", {"message": message, "path": path, "mend": mend}
+    )
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in dict.fromkeys(names))
+
+
+def branches(expression: str) -> set[str]:
+    """The names that an expression uses, functions left out."""
+    names = {name for name, call in _NAMES.findall(expression) if not call}
+    return names - {"and", "or", "not", "in", "if", "else"}
+
+
+def scaled_name(expression: str) -> str | None:
+    """The branch that an expression is, up to a constant factor; ``None`` if it is more."""
+    try:
+        node: ast.expr = ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    while isinstance(node, ast.BinOp):
+        if isinstance(node.op, ast.Mult) and isinstance(node.left, ast.Constant):
+            node = node.right
+        elif isinstance(node.op, ast.Mult | ast.Div) and isinstance(node.right, ast.Constant):
+            node = node.left
+        else:
+            return None
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def check_known(name: str, known: tuple[str, ...], what: str) -> None:
+    """The name is one of those known."""
+    if name not in known:
+        near = nearest(name, known)
+        hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
+        refuse(f"unknown {what} '{name}'", mend=hint)
+
+
+def check_unique(names: Iterable[str], what: str, *path: str | int) -> None:
+    """No name comes twice."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        refuse(f"{what} {_list(twice)} given more than once", *path, mend="keep each name once")
+
+
+def check_split(split: SplitConfig) -> None:
+    """The shares of the splits add up to one."""
+    total = split.train + split.validation + split.test
+    if abs(total - 1.0) > 1e-6:
+        refuse(
+            f"train {split.train:g}, validation {split.validation:g} and test {split.test:g} "
+            f"add up to {total:g}, not 1",
+            mend="set all three",
+        )
+
+
+def check_features(convert: ConvertConfig) -> None:
+    """Inputs are distinct, and none of them is the label, a weight, an event id, a spectator."""
+    check_unique(convert.spectators, "spectator", "spectators")
+    check_unique(convert.event_id or [], "branch", "event_id")
+    check_unique(convert.classes or [], "class", "classes")
+    features = convert.feature_configs()
+    if features is None:
+        return
+    if not features:
+        refuse("the list is empty", "features", mend="name at least one input, or leave it out")
+    columns = [f.name for f in features]
+    columns += [f"{f.name}_missing" for f in features if f.indicator]
+    check_unique(columns, "feature", "features")
+    used = set().union(*(branches(f.expression or f.name) for f in features))
+    if convert.label is not None and (label := branches(convert.label)) and label <= used:
+        refuse(
+            f"the label {convert.label!r} can be computed from the features alone",
+            "features",
+            mend=f"take {_list(sorted(label))} out of the features",
+        )
+    direct = {f.name for f in features if f.expression in (None, f.name)}
+    _check_not_inputs(direct, convert)
+
+
+def _check_not_inputs(features: set[str], convert: ConvertConfig) -> None:
+    weights = [convert.weight, convert.data_weight, *convert.weights.values()]
+    for what, names in (
+        ("weight", {scaled_name(w) for w in weights if w is not None}),
+        ("event id", set(convert.event_id or [])),
+        ("spectator", set(convert.spectators)),
+    ):
+        both = features & names
+        if both:
+            refuse(
+                f"{_list(sorted(both))} cannot be both a feature and {what}",
+                "features",
+                mend="take it out of one of the two",
+            )
+
+
+def check_roles(samples: list[SampleConfig]) -> None:
+    """Somebody is labelled MC, data has no class, a template has one, a name has one role."""
+    if not samples:
+        return
+    for index, sample in enumerate(samples):
+        if sample.role == "data" and sample.class_ is not None:
+            refuse(
+                f"sample '{sample.name}' has role data, and data has no class",
+                *("samples", index, "class"),
+                mend="leave out class, or set role to mc or template",
+            )
+        if sample.role == "template" and sample.class_ is None:
+            refuse(
+                f"sample '{sample.name}' has role template and no class",
+                *("samples", index),
+                mend="give the class that it stands for",
+            )
+    if all(sample.role != "mc" for sample in samples):
+        refuse(
+            f"no sample has role mc: {_list(s.name for s in samples)}",
+            "samples",
+            mend="list the simulation that the network learns from",
+        )
+    roles: dict[str, str] = {}
+    for index, sample in enumerate(samples):
+        if roles.setdefault(sample.name, sample.role) != sample.role:
+            refuse(
+                f"sample '{sample.name}' is {roles[sample.name]} above and {sample.role} here",
+                *("samples", index, "role"),
+                mend="one name is one process; give this one another name",
+            )
+
+
+def check_classes(config: Config) -> None:
+    """Every MC event gets a class, and every class is one of those listed."""
+    convert, samples = config.convert, config.samples
+    for index, sample in enumerate(samples):
+        if sample.class_ is None or convert.classes is None or sample.class_ in convert.classes:
+            continue
+        near = nearest(sample.class_, convert.classes)
+        refuse(
+            f"class '{sample.class_}' of sample '{sample.name}' is not in convert.classes "
+            f"({_list(convert.classes)})",
+            *("samples", index, "class"),
+            mend=f"did you mean '{near}'?" if near else "add it there",
+        )
+    bare = [s.name for s in samples if s.role == "mc" and s.class_ is None]
+    if bare and convert.label is None:
+        refuse(
+            f"there is no label, and no class for sample {_list(bare)}",
+            *("convert", "label"),
+            mend="set convert.label, or class in each of these samples",
+        )
+    if bare and convert.classes is None and any(s.class_ is not None for s in samples):
+        refuse(
+            "some classes come from the label and some from the samples",
+            *("convert", "classes"),
+            mend="list the class names in the order of the label's values",
+        )
+    features = {f.name for f in convert.feature_configs() or [] if f.expression is None}
+    for index, sample in enumerate(samples):
+        if sample.weight is not None and scaled_name(sample.weight) in features:
+            refuse(
+                f"the weight {sample.weight!r} is also a feature",
+                *("samples", index, "weight"),
+                mend="take it out of convert.features",
+            )

@@ -1,0 +1,154 @@
+"""YAML text to plain values and back; nothing in a document is ever executed.
+
+PyYAML reads YAML 1.1, where ``1e-3`` is text, ``on`` is true, ``010`` is eight and ``1:30`` is
+ninety. Here scalars mean what they mean in YAML 1.2 (https://yaml.org/spec/1.2.2, core schema),
+and digits may be grouped by underscores as in Python.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigError
+
+__all__ = ["Lines", "dump", "parse"]
+
+Lines = dict[tuple[str | int, ...], int]
+"""The line, counted from 1, on which the value of each path begins."""
+
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INT = re.compile(r"^(?:[-+]?[0-9](?:_?[0-9])*|0o[0-7]+|0x[0-9a-fA-F]+)$")
+_FLOAT = re.compile(
+    r"""^(?:[-+]?(?:[0-9](?:_?[0-9])*\.?(?:[0-9](?:_?[0-9])*)?|\.[0-9](?:_?[0-9])*)
+    (?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$""",
+    re.VERBOSE,
+)
+_SCALARS = (
+    ("null", _NULL, ["~", "n", "N", ""]),
+    ("bool", _BOOL, list("tTfF")),
+    ("int", _INT, list("-+0123456789")),
+    ("float", _FLOAT, list("-+.0123456789")),
+    ("merge", re.compile(r"^<<$"), ["<"]),
+)
+_STR = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader with the scalars of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either YAML 1.1 or 1.2 would not read back as text."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    text = str(loader.construct_scalar(node)).lower()
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+for _tag, _pattern, _first in _SCALARS:
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+
+
+def _walk(
+    node: yaml.Node, path: tuple[str | int, ...], lines: Lines, above: list[yaml.Node], source: str
+) -> None:
+    """Note the line of every value; refuse keys that repeat and nodes that contain themselves."""
+    line = node.start_mark.line + 1
+    lines.setdefault(path, line)
+    if any(node is parent for parent in above):
+        raise ConfigError("an alias refers to what contains it", where=f"{source}:{line}")
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _walk(item, (*path, index), lines, [*above, node], source)
+    elif isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            at = key.start_mark.line + 1
+            if key.tag not in (_STR, _MERGE):
+                raise ConfigError(
+                    f"{getattr(key, 'value', key.id)!r} cannot be a key",
+                    where=f"{source}:{at}",
+                    mend="keys are text",
+                )
+            if key.value in first:
+                raise ConfigError(
+                    f"the key {key.value!r} appears twice, first on line {first[key.value]}",
+                    where=f"{source}:{at}",
+                    mend="keep one of them",
+                )
+            first[key.value] = at
+            lines[(*path, key.value)] = at
+            below = path if key.tag == _MERGE else (*path, key.value)
+            _walk(value, below, lines, [*above, node], source)
+
+
+def parse(text: str, source: str) -> tuple[Any, Lines]:
+    """Read one YAML document.
+
+    Args:
+        text: the document.
+        source: what to call it in an error, a file name.
+
+    Returns:
+        The plain values (dict, list, str, int, float, bool, None) and their lines.
+
+    Raises:
+        ConfigError: not YAML, a key that repeats, or a tag that asks for a Python object.
+    """
+    lines: Lines = {}
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None, lines
+            _walk(node, (), lines, [], source)
+            return loader.construct_document(node), lines
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = source if mark is None else f"{source}:{mark.line + 1}"
+        raise ConfigError(
+            f"not valid YAML: {error.problem or error.context}",
+            where=where,
+            mend="indent with spaces, and quote text that holds ': ' or begins with a sign"
+            if isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
+            else None,
+        ) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"not valid YAML: {error}", where=source) from error
+    except RecursionError as error:
+        raise ConfigError("nested too deeply", where=source) from error
+
+
+def dump(values: Any) -> str:
+    """Write plain values as YAML, in their own order; :func:`parse` reads the same values back."""
+    text: str = yaml.dump(
+        values,
+        Dumper=_Dumper,
+        sort_keys=False,
+        default_flow_style=None,
+        allow_unicode=True,
+        width=100,
+    )
+    return text

@@ -1,0 +1,207 @@
+"""A YAML file, or a few flags, to a :class:`Config`; and back."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ..errors import ConfigError
+from . import document
+from .models import Config
+from .names import nearest
+from .report import config_error
+
+__all__ = [
+    "dump_config",
+    "expand_path",
+    "json_schema",
+    "load_config",
+    "override",
+    "parse_config",
+    "shipped_configs",
+]
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The configurations that come with the package, by bare name."""
+    spec = importlib.util.find_spec("hepdann_configs")
+    folders = (spec and spec.submodule_search_locations) or []
+    return {p.stem: p for folder in folders for p in sorted(Path(folder).glob("*.yaml"))}
+
+
+def expand_path(path: str, *, where: str | None = None) -> str:
+    """Put environment variables (``${NAME}``, ``$NAME``) and a leading ``~`` into a path.
+
+    Args:
+        path: as a user wrote it.
+        where: the key it comes from, for the error.
+
+    Raises:
+        ConfigError: a variable that is not set, or is empty.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        text = os.environ.get(name, "")
+        if not text:
+            raise ConfigError(
+                f"the environment variable {name} is not set",
+                where=where or path,
+                mend=f"set it to a folder: export {name}=/path/to/data",
+            )
+        return text
+
+    # backslashes of a value are text here, because a function gives the replacement
+    return os.path.expanduser(_VARIABLE.sub(value, path))  # noqa: PTH111 (keeps root:// as it is)
+
+
+def _expand_samples(values: Any, source: str, lines: document.Lines) -> None:
+    samples = values.get("samples")
+    for index, sample in enumerate(samples if isinstance(samples, list) else []):
+        files = sample.get("files") if isinstance(sample, dict) else None
+        where = f"{source}:{lines.get(('samples', index, 'files'), 0)}: samples[{index}].files"
+        if isinstance(files, str):
+            sample["files"] = expand_path(files, where=where)
+        elif isinstance(files, list):
+            sample["files"] = [
+                expand_path(f, where=where) if isinstance(f, str) else f for f in files
+            ]
+
+
+def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set dotted keys in nested dictionaries; ``None`` means that a flag was not given."""
+    for dotted, value in changes.items():
+        if value is None:
+            continue
+        *sections, key = dotted.split(".")
+        here = values
+        for depth, section in enumerate(sections, start=1):
+            if here.get(section) is None:
+                here[section] = {}
+            here = here[section]
+            if not isinstance(here, dict):
+                raise ConfigError("has no keys below it", where=".".join(sections[:depth]))
+        here[key] = value.model_dump(by_alias=True) if isinstance(value, BaseModel) else value
+
+
+def _validate(
+    values: Any, *, source: str | None, lines: document.Lines, known_names: bool
+) -> Config:
+    try:
+        return Config.model_validate(values, context={"known_names": known_names})
+    except ValidationError as error:
+        raise config_error(error, Config, source=source, lines=lines) from None
+
+
+def parse_config(
+    text: str,
+    source: str = "<text>",
+    *,
+    changes: Mapping[str, Any] | None = None,
+    expand: bool = True,
+    known_names: bool = True,
+) -> Config:
+    """Read a configuration from YAML text; see :func:`load_config`."""
+    values, lines = document.parse(text, source)
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"expected sections (samples, convert, train, plots), got {type(values).__name__}",
+            where=source,
+        )
+    # a section whose lines are all commented out is a section left at its defaults
+    values = {key: value for key, value in values.items() if value is not None}
+    if expand:
+        _expand_samples(values, source, lines)
+    _merge(values, changes or {})
+    return _validate(values, source=source, lines=lines, known_names=known_names)
+
+
+def load_config(
+    path: str | Path,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    expand: bool = True,
+    known_names: bool = True,
+) -> Config:
+    """Read a YAML configuration.
+
+    Args:
+        path: a file, or the bare name of a shipped configuration (``aleph``, ``htautau``).
+        changes: settings that override the file's before anything is checked, by dotted key
+            (``{"train.lambda": 0.3}``); ``None`` marks a flag that was not given.
+        expand: put environment variables into the paths of ``samples``. A command that reads no
+            sample turns it off, and needs no variable set. Relative paths stay as they are: they
+            start at the current directory, not at the folder of the file.
+        known_names: refuse shifts and methods that nobody registered. Turned off to look at a run
+            whose shift lives in a script of the user's.
+
+    Raises:
+        ConfigError: no such file, not YAML, a key that is unknown or appears twice, a value of
+            the wrong type, settings that contradict each other, an environment variable that is
+            not set. It names file, line and key, and all other wrong keys of the file.
+    """
+    found = _find(path)
+    try:
+        text = found.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError("not a text file in UTF-8", where=found) from error
+    except OSError as error:
+        raise ConfigError(error.strerror or str(error), where=found) from error
+    return parse_config(text, str(path), changes=changes, expand=expand, known_names=known_names)
+
+
+def _find(path: str | Path) -> Path:
+    candidate = Path(path)
+    if candidate.is_file():
+        return candidate
+    if candidate.is_dir():
+        raise ConfigError("is a folder, not a YAML file", where=path)
+    shipped = shipped_configs()
+    name = str(path).removesuffix(".yaml")
+    if name in shipped:
+        return shipped[name]
+    near = nearest(name, shipped)
+    hint = f"did you mean '{near}'?" if near else f"shipped are {', '.join(shipped)}"
+    raise ConfigError("no such file, and no shipped configuration", where=path, mend=hint)
+
+
+def override(config: Config, changes: Mapping[str, Any], *, known_names: bool = True) -> Config:
+    """The configuration with some settings changed, checked as a file would be.
+
+    Args:
+        config: left as it is.
+        changes: new values by dotted key, ``{"train.lambda": 0.3, "train.shift.name": "sine"}``;
+            ``None`` marks a flag that was not given and changes nothing.
+        known_names: as in :func:`load_config`.
+
+    Raises:
+        ConfigError: as :func:`load_config`, with the dotted key.
+    """
+    values = config.model_dump(by_alias=True)
+    _merge(values, changes)
+    return _validate(values, source=None, lines={}, known_names=known_names)
+
+
+def dump_config(config: Config) -> str:
+    """The configuration as YAML, every value written out; ``parse_config`` reads it back."""
+    return document.dump(config.model_dump(mode="json", by_alias=True))
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a configuration file."""
+    schema = Config.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "hepdann configuration",
+    }
