@@ -1,1 +1,96 @@
-"""."""
+"""f_i(t): distortions that turn MC into pseudo-data.
+
+shift = hepdann.shifts.sine(t=3).fit(features_of_the_mc_training_split)
+shifted = shift.apply(features, np.random.default_rng(1))
+"""
+
+from __future__ import annotations
+
+from .fitting import Composition, FittedShift, Shift, Step
+from .maps import detector
+from .registry import names, register
+
+__all__ = [
+    "Composition",
+    "FittedShift",
+    "Shift",
+    "Step",
+    "compose",
+    "cosine",
+    "detector",
+    "gaussian",
+    "get",
+    "identity",
+    "names",
+    "register",
+    "sine",
+    "sine_cubed",
+    "sine_fifth",
+    "sine_third",
+]
+
+
+def get(name: str, t: float, *, quantile: float = 1.0) -> Shift | Composition:
+    """The shift of that name and strength.
+
+    Args:
+        name: one of :func:`names`, or several joined with ``+`` (``sine+gaussian``), which act
+            from left to right at the same t.
+        t: strength; larger is smaller.
+        quantile: the scale s is this quantile of |x|; 1 is the maximum.
+
+    Returns:
+        A :class:`Shift`, or a :class:`Composition` where there are several.
+
+    Raises:
+        ConfigError: unknown name (the nearest is given), t not positive.
+    """
+    parts = [Shift(part.strip(), t, quantile) for part in name.split("+")]
+    return parts[0] if len(parts) == 1 else Composition(tuple(parts))
+
+
+def compose(*shifts: Shift | Composition) -> Composition:
+    """Several shifts as one, the first one first.
+
+    Raises:
+        ValueError: nothing to compose.
+    """
+    if not shifts:
+        raise ValueError("compose needs at least one shift")
+    parts = (part.shifts if isinstance(part, Composition) else (part,) for part in shifts)
+    return Composition(tuple(shift for group in parts for shift in group))
+
+
+def sine(t: float, *, quantile: float = 1.0) -> Shift:
+    """f₁: x̂ + (1/t) sin(2πx̂) and the detector term."""
+    return Shift("sine", t, quantile)
+
+
+def sine_third(t: float, *, quantile: float = 1.0) -> Shift:
+    """f₂: x̂ + (1/3t) sin(2πx̂) and the detector term."""
+    return Shift("sine-third", t, quantile)
+
+
+def sine_cubed(t: float, *, quantile: float = 1.0) -> Shift:
+    """f₃ as the original study drew it: x̂ + (1/t) sin³(2πx̂) and the detector term."""
+    return Shift("sine-cubed", t, quantile)
+
+
+def sine_fifth(t: float, *, quantile: float = 1.0) -> Shift:
+    """f₃ as the original study coded it: x̂ + (1/t) sin⁵(2πx̂) and the detector term."""
+    return Shift("sine-fifth", t, quantile)
+
+
+def cosine(t: float, *, quantile: float = 1.0) -> Shift:
+    """x̂ + (1/t) cos(2πx̂) and the detector term."""
+    return Shift("cosine", t, quantile)
+
+
+def gaussian(t: float, *, quantile: float = 1.0) -> Shift:
+    """(1 + U(0,1)/t) x + N(0, σ_x/t), on x itself; ``quantile`` has no part in it."""
+    return Shift("gaussian", t, quantile)
+
+
+def identity(t: float = float("inf"), *, quantile: float = 1.0) -> Shift:
+    """f₄: no shift, whatever t is."""
+    return Shift("identity", t, quantile)

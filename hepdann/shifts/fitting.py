@@ -1,0 +1,237 @@
+"""A shift before and after it knows the scales of the features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import ConfigError
+from .maps import Array
+from .registry import lookup
+
+__all__ = ["Composition", "FittedShift", "Shift", "Step"]
+
+_TILE = 65_536  # rows shifted at a time: float64 temporaries stay small
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A shift by name and strength, not yet fitted to any sample.
+
+    Attributes:
+        name: one of :func:`hepdann.shifts.names`.
+        t: strength; larger is smaller, ``inf`` is no shift.
+        quantile: the scale s is this quantile of |x|; 1 is the maximum.
+
+    Raises:
+        ConfigError: unknown name, t not positive, quantile outside (0, 1].
+    """
+
+    name: str
+    t: float
+    quantile: float = 1.0
+
+    def __post_init__(self) -> None:
+        lookup(self.name)
+        if not self.t > 0:
+            raise ConfigError(
+                f"the strength t of a shift is positive, not {self.t}",
+                where="t",
+                mend="larger t is a smaller shift; inf is none",
+            )
+        if not 0 < self.quantile <= 1:
+            raise ConfigError(f"{self.quantile} is outside (0, 1]", where="quantile")
+
+    def fit(self, features: ArrayLike) -> FittedShift:
+        """Take the scales from a sample, as a rule the MC training split.
+
+        Args:
+            features: (N, F); entries that are not finite are left out.
+
+        Returns:
+            The shift with its scale s and standard deviation σ per feature. A feature without a
+            finite entry, or with zeros alone, has s = 0 and passes unshifted.
+
+        Raises:
+            ConfigError: ``features`` is not two-dimensional: no shift here is made for images.
+        """
+        x = _as_table(features)
+        scale, sigma = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        for j in range(x.shape[1]):
+            column = x[:, j].astype(np.float64)
+            column = column[np.isfinite(column)]
+            if column.size:
+                size = np.abs(column)
+                # A quantile of 0 (more zeros than it leaves room for) is no scale.
+                scale[j] = np.quantile(size, self.quantile) or size.max()
+                sigma[j] = column.std()
+        return FittedShift((Step(self.name, float(self.t), self.quantile, scale, sigma),))
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Shifts one after the other, the first one first.
+
+    Each is fitted to the same sample: composing fitted shifts is composing functions, and the
+    scale of one does not depend on the noise of another.
+
+    Attributes:
+        shifts: the parts, in the order in which they act.
+    """
+
+    shifts: tuple[Shift, ...]
+
+    @property
+    def name(self) -> str:
+        """The names of the parts, joined with ``+``."""
+        return "+".join(shift.name for shift in self.shifts)
+
+    @property
+    def t(self) -> float | None:
+        """The strength that all parts share, or ``None``."""
+        strengths = {shift.t for shift in self.shifts}
+        return strengths.pop() if len(strengths) == 1 else None
+
+    def fit(self, features: ArrayLike) -> FittedShift:
+        """Take the scales of every part from a sample; see :meth:`Shift.fit`."""
+        fitted = [shift.fit(features) for shift in self.shifts]
+        return FittedShift(tuple(step for part in fitted for step in part.steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One map with its scales: what :class:`FittedShift` applies in turn.
+
+    Attributes:
+        name: name of the map.
+        t: strength.
+        quantile: the quantile of |x| that ``scale`` is.
+        scale: (F,) float64, s of each feature, in its units.
+        sigma: (F,) float64, standard deviation σ_x of each feature, in its units.
+    """
+
+    name: str
+    t: float
+    quantile: float
+    scale: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+
+    def apply(self, x: NDArray[Any], generator: np.random.Generator) -> NDArray[np.float32]:
+        """Shift (N, F) features; the generator advances by the same draws whatever is missing."""
+        shifted = np.empty(x.shape, dtype=np.float32)
+        for start in range(0, len(x), _TILE):
+            tile = slice(start, start + _TILE)
+            shifted[tile] = self._tile(x[tile].astype(np.float64), generator)
+        return shifted
+
+    def _tile(self, x: Array, generator: np.random.Generator) -> Array:
+        entry = lookup(self.name)
+        passes = ~np.isfinite(x)
+        present = np.where(passes, 0.0, x)
+        if entry.raw:
+            moved = entry.map(present, self.t, generator, self.sigma)
+        else:
+            unit = np.where(self.scale > 0, self.scale, 1.0)
+            moved = entry.map(present / unit, self.t, generator) * unit
+            passes |= self.scale == 0
+        if moved.shape != x.shape:
+            raise ConfigError(
+                f"the shift {self.name!r} turned an array of shape {x.shape} into {moved.shape}",
+                where="shift",
+                mend="a shift returns the shape that it is given",
+            )
+        return np.where(passes, x, moved)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedShift:
+    """A shift with fixed scales, one and the same map for every split.
+
+    Attributes:
+        steps: the maps, in the order in which they act; one, unless shifts were composed.
+    """
+
+    steps: tuple[Step, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the shift; composed ones are joined with ``+``."""
+        return "+".join(step.name for step in self.steps)
+
+    def apply(self, x: ArrayLike, generator: np.random.Generator) -> NDArray[np.float32]:
+        """Shift features.
+
+        A pure function: ``x`` stays as it is, and a generator in the same state gives the same
+        result. Computed in float64, rounded once a step.
+
+        Args:
+            x: (N, F), of any real type; NaN and infinities pass unshifted.
+            generator: advanced by the draws of every step.
+
+        Returns:
+            (N, F) float32.
+
+        Raises:
+            ConfigError: ``x`` is no table of as many features as the shift was fitted to.
+        """
+        table = _as_table(x)
+        width = len(self.steps[0].scale)
+        if table.shape[1] != width:
+            raise ConfigError(
+                f"the shift was fitted to {width} features and is applied to {table.shape[1]}",
+                where="shift",
+            )
+        for step in self.steps:
+            table = step.apply(table, generator)
+        return np.asarray(table, dtype=np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything :meth:`from_dict` needs, JSON-serialisable; t = ∞ becomes ``"inf"``."""
+        return {
+            "steps": [
+                {
+                    "name": step.name,
+                    "t": step.t if math.isfinite(step.t) else "inf",
+                    "quantile": step.quantile,
+                    "scale": step.scale.tolist(),
+                    "sigma": step.sigma.tolist(),
+                }
+                for step in self.steps
+            ]
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The shift that :meth:`to_dict` described.
+
+        Raises:
+            ConfigError: a map of that name is not registered here.
+        """
+        steps = []
+        for entry in stored["steps"]:
+            lookup(entry["name"])
+            steps.append(
+                Step(
+                    entry["name"],
+                    float(entry["t"]),
+                    float(entry["quantile"]),
+                    np.asarray(entry["scale"], dtype=np.float64),
+                    np.asarray(entry["sigma"], dtype=np.float64),
+                )
+            )
+        return cls(tuple(steps))
+
+
+def _as_table(x: ArrayLike) -> NDArray[Any]:
+    table = np.asarray(x)
+    if table.ndim != 2:
+        raise ConfigError(
+            f"shifts act on (events, features), not on an array of shape {table.shape}",
+            where="shift",
+        )
+    return table

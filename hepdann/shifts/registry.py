@@ -1,0 +1,94 @@
+"""Shifts by name: the ones that come with hepdann, and those that a user registers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..errors import ConfigError
+from . import maps
+
+__all__ = ["Entry", "lookup", "names", "register"]
+
+# (x, t, generator), and (x, t, generator, sigma) for raw maps: see `register`.
+Map = Callable[..., maps.Array]
+_AnyMap = TypeVar("_AnyMap", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A map and what it acts on: x̂ = x / s, or x itself (``raw``)."""
+
+    map: Map
+    raw: bool
+
+
+_BUILT_IN = {
+    "identity": Entry(maps.identity, raw=False),
+    "sine": Entry(maps.sine, raw=False),
+    "sine-third": Entry(maps.sine_third, raw=False),
+    "sine-cubed": Entry(maps.sine_cubed, raw=False),
+    "sine-fifth": Entry(maps.sine_fifth, raw=False),
+    "cosine": Entry(maps.cosine, raw=False),
+    "gaussian": Entry(maps.gaussian, raw=True),
+}
+_registered: dict[str, Entry] = {}
+
+
+def names() -> tuple[str, ...]:
+    """The names that :func:`hepdann.shifts.get` knows: hepdann's own first, then the user's."""
+    return (*_BUILT_IN, *_registered)
+
+
+def lookup(name: str) -> Entry:
+    """The map of that name.
+
+    Raises:
+        ConfigError: there is none; the nearest name is given.
+    """
+    entry = _BUILT_IN.get(name) or _registered.get(name)
+    if entry is None:
+        near = difflib.get_close_matches(name, names(), n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
+        raise ConfigError(f"there is no shift {name!r}", where="shift", mend=mend)
+    return entry
+
+
+def register(name: str, *, raw: bool = False) -> Callable[[_AnyMap], _AnyMap]:
+    """Register a shift of one's own: ``@register("stretch")`` above its function.
+
+    The function must be pure and return an array of the shape of its first argument::
+
+        @hepdann.shifts.register("stretch")
+        def stretch(x, t, generator):
+            return x * (1 + 1 / t)
+
+    Registering a name of one's own again replaces the function, as re-run notebook cells need.
+    Missing entries reach the function as 0, and pass unshifted whatever it returns for them.
+
+    Args:
+        name: the name, without ``+``, not one of hepdann's own.
+        raw: False: the function is called as ``f(x̂, t, generator)`` with each feature in units of
+            its scale s, and returns the same units. True: as ``f(x, t, generator, sigma)`` with
+            the features as they are stored and their (F,) standard deviations.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ConfigError: the name is taken by hepdann or unusable.
+    """
+    if name in _BUILT_IN:
+        raise ConfigError(
+            f"{name!r} is one of hepdann's own shifts", where="shift", mend="take another name"
+        )
+    if not name or "+" in name or name != name.strip():
+        raise ConfigError(f"{name!r} cannot name a shift", where="shift", mend="take a plain name")
+
+    def decorate(function: _AnyMap) -> _AnyMap:
+        _registered[name] = Entry(function, raw=raw)
+        return function
+
+    return decorate
