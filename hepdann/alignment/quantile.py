@@ -1,0 +1,186 @@
+"""Quantile map: give each target feature the distribution that it has in the source.
+
+Per feature, T = Q_S ∘ F_T with the target's cumulative distribution F_T and the source's quantile
+function Q_S: the optimal transport of one dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import SchemaError
+from ..tensors.domains import Target
+
+__all__ = ["QuantileMap"]
+
+_Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantileMap:
+    """A monotone, piecewise linear map of each feature, within the range of the source.
+
+    Attributes:
+        target: per feature, (k,) float64 increasing target values.
+        source: per feature, (k,) float64 non-decreasing values that they are mapped to. Both are
+            empty where one side had no finite entry; such a feature passes as it is.
+    """
+
+    name: ClassVar[str] = "quantile"
+
+    target: tuple[_Array, ...]
+    source: tuple[_Array, ...]
+
+    @classmethod
+    def fit(cls, target: Target, source: Target, *, knots: int = 512) -> Self:
+        """Match the distributions, feature by feature; no label is read.
+
+        Equal target values share the middle of their ranks, so that they stay equal; equal source
+        values keep the whole of theirs, so that a spike of the source collects its full share. The
+        same sample on both sides gives the identity. Negative weights make a cumulative
+        distribution fall in places; the mean of its running maximum and its running minimum from
+        above takes its place.
+
+        Args:
+            target: events to be mapped; all that are given are used.
+            source: events whose distributions they shall have (a ``Source`` is a ``Target``).
+            knots: of more target values than about this many, some are left to linear
+                interpolation; each 1/knots of the events, and of the range on either side, keeps
+                its two outermost values, and the tails and the ends of spikes keep more.
+
+        Returns:
+            The map. NaN and infinite entries have no part in it.
+
+        Raises:
+            SchemaError: the sides have different numbers of features, or weights whose sum is not
+                positive.
+        """
+        width = target.features.shape[1]
+        if source.features.shape[1] != width:
+            raise SchemaError(
+                f"the source has {source.features.shape[1]} features, the target {width}"
+            )
+        xs, ys = [], []
+        for j in range(width):
+            here = _distribution(target.features[:, j], target.weight, f"target feature {j}")
+            there = _distribution(source.features[:, j], source.weight, f"source feature {j}")
+            if here is None or there is None:
+                xs.append(np.empty(0))
+                ys.append(np.empty(0))
+                continue
+            rank = here.middle()
+            mapped = there.quantile(rank)
+            keep = _thin(rank, here.values, mapped, knots)
+            xs.append(here.values[keep])
+            ys.append(mapped[keep])
+        return cls(tuple(xs), tuple(ys))
+
+    def apply(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Map target features.
+
+        Args:
+            x: (N, F); NaN passes. Values beyond those of the fit are mapped like the outermost.
+
+        Returns:
+            (N, F) float32.
+        """
+        table = np.asarray(x)
+        mapped = np.empty(table.shape, dtype=np.float32)
+        for j, (xs, ys) in enumerate(zip(self.target, self.source, strict=True)):
+            column = table[:, j].astype(np.float64)
+            mapped[:, j] = np.interp(column, xs, ys) if len(xs) else column
+        return mapped
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything :meth:`from_dict` needs, JSON-serialisable."""
+        return {
+            "map": self.name,
+            "target": [xs.tolist() for xs in self.target],
+            "source": [ys.tolist() for ys in self.source],
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The map that :meth:`to_dict` described."""
+        return cls(
+            tuple(np.asarray(xs, dtype=np.float64) for xs in stored["target"]),
+            tuple(np.asarray(ys, dtype=np.float64) for ys in stored["source"]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Distribution:
+    """Distinct values with the share of the events below and up to each, and how often each is."""
+
+    values: _Array
+    below: _Array
+    upto: _Array
+    count: NDArray[np.intp]
+
+    def middle(self) -> _Array:
+        """The middle of the ranks of each value."""
+        return (self.below + self.upto) / 2
+
+    def quantile(self, rank: _Array) -> _Array:
+        """Q(rank): flat across the ranks of equal values, linear between neighbouring events.
+
+        Of n equal values the first stands in the middle of the first n-th of their ranks and the
+        last in the middle of the last, as n unequal ones would.
+        """
+        half = (self.upto - self.below) / (2 * self.count)
+        ranks = np.stack([self.below + half, self.upto - half], axis=1).ravel()
+        return np.interp(rank, ranks, np.repeat(self.values, 2))
+
+
+def _distribution(
+    x: NDArray[np.float32], weight: NDArray[np.float32], what: str
+) -> _Distribution | None:
+    finite = np.isfinite(x)
+    if not finite.any():
+        return None
+    values, index, count = np.unique(x[finite], return_inverse=True, return_counts=True)
+    share = np.bincount(index, weights=weight[finite].astype(np.float64), minlength=len(values))
+    total = share.sum()
+    if not total > 0:
+        raise SchemaError(
+            f"the weights of its {finite.sum()} events sum to {total:g}",
+            where=what,
+            mend="an alignment needs a positive sum of weights",
+        )
+    edges = _monotone(np.concatenate([[0.0], np.cumsum(share / total)]))
+    return _Distribution(values.astype(np.float64), edges[:-1], edges[1:], count)
+
+
+def _monotone(cumulative: _Array) -> _Array:
+    """A non-decreasing curve from 0 to 1; the curve itself where it is one."""
+    clipped = np.clip(cumulative, 0.0, 1.0)
+    clipped[-1] = 1.0
+    from_below = np.maximum.accumulate(clipped)
+    from_above = np.minimum.accumulate(clipped[::-1])[::-1]
+    return (from_below + from_above) / 2
+
+
+def _thin(rank: _Array, x: _Array, y: _Array, knots: int) -> NDArray[np.intp]:
+    """Which points (x, y) carry the map: both ends of every step that interpolation would blur."""
+    inside = np.clip(rank, 1e-12, 1 - 1e-12)
+    tails = np.log(inside / (1 - inside)) / 64
+    cells = np.stack([np.floor(_unit(grid) * knots) for grid in (x, y)])
+    cells = np.concatenate([cells, np.floor(np.stack([rank, tails]) * knots)])
+    steps = np.any(np.diff(cells, axis=1) != 0, axis=0)
+    # Where the source has a spike the map is flat; its ends stay where they are.
+    ends = np.flatnonzero(np.append(np.diff(y) != 0, True))
+    starts = np.append(0, ends[:-1] + 1)
+    flat = rank[ends] - rank[starts] > 1 / knots
+    steps[starts[flat & (starts > 0)] - 1] = True
+    steps[ends[flat & (ends < len(x) - 1)]] = True
+    return np.flatnonzero(np.append(True, steps) | np.append(steps, True))
+
+
+def _unit(values: _Array) -> _Array:
+    span = values[-1] - values[0]
+    return (values - values[0]) / span if span > 0 else np.zeros_like(values)
