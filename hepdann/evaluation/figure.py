@@ -1,0 +1,109 @@
+"""A number with its error, and what event weights do to both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Figure", "as_weight", "bootstrap", "effective_events", "linearised", "weighted_mean"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An estimate.
+
+    Attributes:
+        value: the estimate; NaN where it does not exist (no events, Σw ≤ 0).
+        error: its standard error; NaN where it does not exist.
+        n_eff: effective number of events behind it, (Σw)²/Σw².
+    """
+
+    value: float
+    error: float
+    n_eff: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ± {self.error:.4f}"
+
+
+NOTHING = Figure(math.nan, math.nan, 0.0)
+
+
+def as_weight(weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    """Event weights as (n,) float64; ``None`` means 1 each.
+
+    Raises:
+        ValueError: if there is not one weight an event.
+    """
+    if weight is None:
+        return np.ones(n)
+    array = np.asarray(weight, dtype=np.float64)
+    if array.shape != (n,):
+        raise ValueError(f"{n} events but weights of shape {array.shape}")
+    return array
+
+
+def effective_events(weight: NDArray[np.float64]) -> float:
+    """Kish's effective sample size (Σw)²/Σw² (Kish, Survey Sampling, 1965).
+
+    A negative weight lowers the sum and raises the sum of squares: a sample with a fraction f of
+    weights -1 among +1 counts as (1-2f)² n events. 0 for no events.
+    """
+    squares = float(np.sum(weight**2))
+    return float(np.sum(weight)) ** 2 / squares if squares > 0 else 0.0
+
+
+def linearised(influence: NDArray[np.float64], n_eff: float) -> float:
+    """Standard error from the first-order influence of each independent event.
+
+    √Σ influence², the delta-method (sandwich) error. It needs no positive weights: an event of
+    weight w moves the estimate by w × (its term - the estimate)/Σw whatever the sign of w, and
+    events are independent. Where every term is the same (all right, all wrong, full separation)
+    the variance vanishes; the Wilson half-width at the edge, 1/(2(n_eff + 1)), stands in, for no
+    finite sample shows that an efficiency is exactly 0 or 1.
+    """
+    variance = float(np.sum(influence**2))
+    return math.sqrt(variance) if variance > 1e-14 else 0.5 / (n_eff + 1.0)
+
+
+def weighted_mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> Figure:
+    """Σwv/Σw with its linearised error √(Σw²(v - mean)²)/Σw.
+
+    For unit weights and v of 0 and 1 this is the binomial √(p(1-p)/n); for weights that do not
+    depend on v it is √(p(1-p)/n_eff). With negative weights the mean of v in [0, 1] is unbiased,
+    but may come out beyond 0 or 1.
+    """
+    total = float(np.sum(weight))
+    if len(values) == 0 or not total > 0:
+        return NOTHING
+    mean = float(np.sum(weight * values)) / total
+    n_eff = effective_events(weight)
+    return Figure(mean, linearised(weight * (values - mean) / total, n_eff), n_eff)
+
+
+def bootstrap(
+    fn: Callable[..., float], *arrays: NDArray[np.generic], n: int = 200, seed: int = 0
+) -> float:
+    """Standard error of ``fn(*arrays)`` by resampling events (Efron, Ann. Stat. 7 (1979) 1).
+
+    Args:
+        fn: takes the arrays, gives one number.
+        *arrays: all with the same first axis, the events; weights are one of them.
+        n: replicas.
+        seed: of the resampling.
+
+    Returns:
+        Standard deviation over the replicas in which the number exists.
+    """
+    generator = np.random.default_rng(seed)
+    events = len(arrays[0])
+    replicas = np.empty(n)
+    for i in range(n):
+        rows = generator.integers(0, events, events)
+        replicas[i] = fn(*(array[rows] for array in arrays))
+    replicas = replicas[np.isfinite(replicas)]
+    return float(np.std(replicas, ddof=1)) if len(replicas) > 1 else math.nan

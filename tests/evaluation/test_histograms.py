@@ -1,0 +1,121 @@
+"""Histograms, binning and data/MC: sums are conserved, errors are the textbook's."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import kstest
+
+from hepdann.evaluation import binning, data_mc, garwood, histogram
+
+values = hnp.arrays(float, st.integers(0, 60), elements=st.floats(-5, 5))
+
+
+@settings(max_examples=40, deadline=None)
+@given(values, st.integers(0, 1000))
+def test_bins_and_flow_hold_every_event(x, seed):
+    w = np.random.default_rng(seed).normal(1, 1, len(x))
+    h = histogram(x, w, np.linspace(-2, 2, 9))
+    assert h.total.value == pytest.approx(w.sum())
+    assert h.total.error == pytest.approx(math.sqrt((w**2).sum()))
+    assert h.sumw == pytest.approx(np.histogram(x, h.edges, weights=w)[0])
+    assert h.sumw2 == pytest.approx(np.histogram(x, h.edges, weights=w**2)[0])
+
+
+def test_the_last_edge_belongs_to_the_last_bin():
+    h = histogram([0.0, 1.0, 1.0001, -0.1], None, [0.0, 0.5, 1.0])
+    assert h.sumw.tolist() == [1.0, 1.0]
+    assert h.overflow == (1.0, 1.0)
+    assert h.underflow == (1.0, 1.0)
+
+
+def test_missing_and_infinite_values_are_counted_apart():
+    h = histogram([np.nan, np.inf, -np.inf, 0.5], [2.0, 3.0, 5.0, 7.0], [0.0, 1.0])
+    assert h.missing == (2.0, 4.0)
+    assert h.overflow == (3.0, 9.0)
+    assert h.underflow == (5.0, 25.0)
+    assert h.sumw.tolist() == [7.0]
+
+
+def test_integers_get_a_bin_each():
+    assert binning(np.array([0, 1, 2, 2, 1]), [4.0]).tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5]
+
+
+def test_bounds_are_kept_and_tails_are_cut():
+    generator = np.random.default_rng(0)
+    edges = binning(generator.random(10_000))
+    assert 0 <= edges[0] < 1e-3
+    assert 1 - 1e-3 < edges[-1] <= 1
+    tail = generator.standard_cauchy(10_000)
+    assert binning(tail)[-1] < np.abs(tail).max() / 2
+
+
+@pytest.mark.parametrize("x", [[], [np.nan], [3.0, 3.0], [0.25] * 4])
+def test_binning_of_degenerate_values_rises(x):
+    edges = binning(np.array(x, dtype=float))
+    assert (np.diff(edges) > 0).all()
+
+
+def test_garwood_is_the_textbook_interval():
+    down, up = garwood([0, 1, 10])
+    assert down == pytest.approx([0.0, 0.827, 3.109], abs=1e-3)  # PDG review, statistics
+    assert up == pytest.approx([1.841, 2.300, 4.267], abs=1e-3)
+
+
+def toy(seed, n_mc=4000, n_data=1000, shift=0.0):
+    generator = np.random.default_rng(seed)
+    return {
+        "values_mc": generator.normal(size=n_mc),
+        "weight_mc": np.where(generator.random(n_mc) < 0.1, -1.0, 1.0) * n_data / n_mc / 0.8,
+        "process": generator.integers(0, 2, n_mc),
+        "names": ["a", "b", "none"],
+        "values_data": generator.normal(shift, size=generator.poisson(n_data)),
+        "weight_data": None,
+        "edges": np.linspace(-3, 3, 21),
+    }
+
+
+def test_the_stack_adds_up_to_mc():
+    result = data_mc(**toy(0))
+    assert sum(h.sumw for h in result.stack) == pytest.approx(result.mc.sumw)
+    assert sum(h.sumw2 for h in result.stack) == pytest.approx(result.mc.sumw2)
+    assert result.stack[2].total.value == 0
+    assert result.ratio == pytest.approx(result.data.sumw / result.mc.sumw)
+    assert result.ratio_band == pytest.approx(np.sqrt(result.mc.sumw2) / result.mc.sumw)
+
+
+def test_data_errors_follow_the_weights():
+    arguments = toy(1)
+    counted = data_mc(**arguments)
+    assert counted.data_error == pytest.approx(np.stack(garwood(counted.data.sumw)))
+    weighted = data_mc(**{**arguments, "weight_data": np.full(len(arguments["values_data"]), 0.5)})
+    assert weighted.data_error == pytest.approx(np.stack([weighted.data.error] * 2))
+
+
+def test_a_ratio_without_mc_is_nan():
+    result = data_mc([0.5], None, [0], ["a"], [1.5], None, [0.0, 1.0, 2.0])
+    assert result.ratio[0] == 0.0
+    assert math.isnan(result.ratio[1])
+    assert result.ndf == 2
+
+
+def test_yields_count_what_lies_outside_the_bins():
+    arguments = toy(2) | {"edges": [-0.5, 0.0, 0.5]}
+    result = data_mc(**arguments)
+    assert result.data_yield.value == len(arguments["values_data"])
+    assert result.yield_ratio.value == pytest.approx(
+        len(arguments["values_data"]) / arguments["weight_mc"].sum()
+    )
+    assert data_mc(**arguments, normalise=True).yield_ratio.value == pytest.approx(1.0)
+
+
+def test_p_values_without_a_difference_are_uniform():
+    p = [data_mc(**toy(seed)).p_value for seed in range(200)]
+    assert kstest(p, "uniform").pvalue > 0.01
+
+
+def test_a_difference_is_found():
+    assert data_mc(**toy(3, shift=0.3)).p_value < 1e-6
