@@ -1,0 +1,109 @@
+"""``hepdann config``: write, describe and check a YAML configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.group()
+def command() -> None:
+    """Write, check or describe a YAML configuration."""
+
+
+def _deliver(text: str, output: Path | None, *, force: bool = False) -> None:
+    """Print the text, or write it to a file, whole or not at all."""
+    from hepdann.errors import ConfigError
+
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    if output.exists() and not force:
+        raise ConfigError("exists already", where=output, mend="add --force to replace it")
+    handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)  # mkstemp makes files that only the owner reads
+        os.replace(temporary, output)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    click.echo(f"wrote {output}")
+
+
+@command.command()
+@click.argument("mc", metavar="FILE.root")
+@click.argument("data", metavar="[DATA.root]", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File; default the screen.")
+@click.option("--tree", help="Tree to read; default the only one, or the largest.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def init(mc: str, data: str | None, output: Path | None, tree: str | None, force: bool) -> None:
+    """Write a commented YAML for these files, ready for `hepdann convert --config`.
+
+    FILE.root and DATA.root are a path, a quoted glob, a comma-separated list, path:tree or a
+    root:// address. Relative paths stay relative to the current directory.
+    """
+    from hepdann.config.init import init_config
+
+    def files(text: str | None) -> list[str]:
+        return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+    _deliver(init_config(files(mc), files(data), tree=tree), output, force=force)
+
+
+@command.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File; default the screen.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def schema(output: Path | None, force: bool) -> None:
+    """Print the JSON Schema of a configuration, for an editor to complete and check."""
+    from hepdann.config import json_schema
+
+    _deliver(json.dumps(json_schema(), indent=2) + "\n", output, force=force)
+
+
+@command.command()
+@click.argument("file")
+def check(file: str) -> None:
+    """Check FILE, a YAML configuration or the name of a shipped one.
+
+    Exit code 2 and one line if something is wrong. Input files need not be here: those that are
+    not found are noted.
+    """
+    from hepdann.config import load_config
+
+    config = load_config(file, expand=False)
+    click.echo(f"{file}: valid")
+    for sample in config.samples:
+        for path in sample.files:
+            note = _note(path)
+            if note:
+                click.echo(f"note: sample {sample.name}: {path}: {note}")
+
+
+def _note(path: str) -> str | None:
+    """Why a file cannot be found, ``None`` if it is there or cannot be looked for from here."""
+    import glob
+    import re
+
+    from hepdann.config import expand_path
+    from hepdann.errors import ConfigError
+
+    try:
+        expanded = expand_path(path)
+    except ConfigError as error:
+        return error.message
+    if "://" in expanded:
+        return None
+    candidates = (expanded, re.sub(r":[^/:]*$", "", expanded))  # path:tree
+    return None if any(glob.glob(c) for c in candidates) else "no such file from here"  # noqa: PTH207
