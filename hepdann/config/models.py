@@ -219,8 +219,10 @@ class TrainConfig(_Section):
     lambda_schedule: Literal["ganin", "constant"] = "ganin"
     clip: Number = Field(10.0, gt=0, description="largest gradient norm of each part of a network")
     ema: Number = Field(0.995, ge=0, lt=1, description="averaging of the weights; 0: none")
-    normalisation: Literal["domain", "shared", "none"] = Field(
-        "domain", description="what batch normalisation in the extractor sees"
+    normalisation: Literal["domain", "shared", "none"] | None = Field(
+        None,
+        description="what batch normalisation in the extractor sees; default the method's own: "
+        "domain for dann, none for dann-alternating",
     )
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
     label_head: list[Width] = Field([16], description="hidden widths of the label head")
