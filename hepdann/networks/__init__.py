@@ -1,1 +1,16 @@
-"""."""
+"""Networks: gradient reversal, stacked layers and the network with a label and a domain head."""
+
+from .adversarial import AdversarialNetwork, NetworkShape
+from .normalisation import Normalisation, StackedBatchNorm
+from .reversal import reverse_gradient
+from .stacked import StackedLinear, member_generators
+
+__all__ = [
+    "AdversarialNetwork",
+    "NetworkShape",
+    "Normalisation",
+    "StackedBatchNorm",
+    "StackedLinear",
+    "member_generators",
+    "reverse_gradient",
+]

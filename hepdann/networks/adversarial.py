@@ -1,0 +1,151 @@
+"""K networks with a feature extractor, a label head and a domain head behind a reversal layer."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .normalisation import Normalisation, StackedBatchNorm
+from .reversal import reverse_gradient
+from .stacked import StackedLinear, member_generators
+
+__all__ = ["AdversarialNetwork", "NetworkShape"]
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """Widths of a network; the last of ``extractor`` is the feature layer.
+
+    Attributes:
+        inputs: number of features F.
+        classes: number of classes C; two classes share one logit.
+        extractor: widths of the feature extractor.
+        label_head: hidden widths of the label head.
+        domain_head: hidden widths of the domain head.
+        normalisation: what batch normalisation in the extractor sees; "none" leaves it out.
+    """
+
+    inputs: int
+    classes: int
+    extractor: tuple[int, ...] = (32, 32)
+    label_head: tuple[int, ...] = (16,)
+    domain_head: tuple[int, ...] = (64, 64)
+    normalisation: Normalisation = "domain"
+
+    @property
+    def outputs(self) -> int:
+        """Number of logits of the label head."""
+        return 1 if self.classes == 2 else self.classes
+
+
+class _Extractor(nn.Module):
+    """Linear, batch normalisation (if any) and ReLU, layer by layer."""
+
+    def __init__(self, shape: NetworkShape, generators: Sequence[torch.Generator]) -> None:
+        super().__init__()
+        widths = (shape.inputs, *shape.extractor)
+        normalised = shape.normalisation != "none"
+        self.linear = nn.ModuleList(
+            StackedLinear(a, b, generators, bias=not normalised)
+            for a, b in itertools.pairwise(widths)
+        )
+        self.norm = nn.ModuleList(
+            StackedBatchNorm(len(generators), b, per_domain=shape.normalisation == "domain")
+            for b in (widths[1:] if normalised else ())
+        )
+
+    def run(self, x: Tensor, normalise: Callable[[StackedBatchNorm, Tensor], Tensor]) -> Tensor:
+        for index, linear in enumerate(self.linear):
+            x = linear(x)
+            if self.norm:
+                norm = self.norm[index]
+                assert isinstance(norm, StackedBatchNorm)
+                x = normalise(norm, x)
+            x = functional.relu(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(x, lambda norm, y: norm(y))
+
+
+def _head(widths: Sequence[int], generators: Sequence[torch.Generator]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for a, b in itertools.pairwise(widths):
+        layers += [StackedLinear(a, b, generators), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class AdversarialNetwork(nn.Module):
+    """The stack of K networks that every method trains (Ganin et al., JMLR 17 (2016) 59).
+
+    Its three parts are ``extractor``, ``label_head`` and ``domain_head``.
+
+    Args:
+        shape: widths, the same for all members.
+        seeds: one a member; a member's initial weights depend on its own seed alone.
+    """
+
+    PARTS = ("extractor", "label_head", "domain_head")
+
+    def __init__(self, shape: NetworkShape, seeds: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.members = len(seeds)
+        generators = member_generators(seeds)
+        latent = shape.extractor[-1]
+        self.extractor = _Extractor(shape, generators)
+        self.label_head = _head((latent, *shape.label_head, shape.outputs), generators)
+        self.domain_head = _head((latent, *shape.domain_head, 1), generators)
+
+    def part(self, name: str) -> list[nn.Parameter]:
+        """Parameters of one of :attr:`PARTS`."""
+        return list(self.get_submodule(name).parameters())
+
+    def features(self, x: Tensor) -> Tensor:
+        """Feature layer (K, H, source + target) of a training batch (K, F, source + target)."""
+        y: Tensor = self.extractor(x)
+        return y
+
+    def domain_logits(self, features: Tensor, factor: Tensor) -> Tensor:
+        """Domain logits (K, batch); the gradient that reaches the features is reversed."""
+        y: Tensor = self.domain_head(reverse_gradient(features, factor))
+        return y.squeeze(1)
+
+    def label_logits(self, features: Tensor) -> Tensor:
+        """Label logits (K, outputs, batch)."""
+        y: Tensor = self.label_head(features)
+        return y
+
+    @torch.no_grad()
+    def collect_statistics(self, source: Tensor, target: Tensor) -> None:
+        """Fix the statistics of prediction from unlabelled events, (K, F, n) of each domain."""
+        n = source.shape[-1]
+        self.extractor.run(torch.cat([source, target], dim=-1), lambda norm, y: norm.collect(y, n))
+
+    @torch.no_grad()
+    def latent(self, x: Tensor, domain: int) -> Tensor:
+        """Feature layer (K, H, n) of events (K or 1, F, n), by the statistics of ``domain``."""
+        x = x.expand(self.members, -1, -1)
+        return self.extractor.run(x, lambda norm, y: norm.apply_domain(y, domain))
+
+    @torch.no_grad()
+    def predict(self, x: Tensor, domain: int) -> tuple[Tensor, Tensor]:
+        """Class probabilities (K, n, C) and domain scores (K, n), of events (K or 1, F, n).
+
+        Args:
+            x: scaled features.
+            domain: whose normalisation statistics apply, 0 source or 1 target.
+        """
+        features = self.latent(x, domain)
+        logits = self.label_logits(features)
+        if self.shape.classes == 2:
+            signal = torch.sigmoid(logits[:, 0])
+            scores = torch.stack([1 - signal, signal], dim=-1)
+        else:
+            scores = torch.softmax(logits, dim=1).transpose(1, 2)
+        return scores, torch.sigmoid(self.domain_head(features).squeeze(1))

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from hepdann.networks import (
+    AdversarialNetwork,
+    NetworkShape,
+    StackedBatchNorm,
+    StackedLinear,
+    member_generators,
+    reverse_gradient,
+)
+
+
+def test_reversal_is_the_identity_forward_and_minus_factor_backward():
+    x = torch.randn(3, 4, 5, dtype=torch.float64, requires_grad=True)
+    factor = torch.tensor([0.0, 0.5, 2.0], dtype=torch.float64).view(3, 1, 1)
+    y = reverse_gradient(x, factor)
+    assert torch.equal(y, x)
+    g = torch.randn_like(x)
+    y.backward(g)
+    assert torch.equal(x.grad, -factor * g)
+
+
+@pytest.mark.parametrize("normalisation", ["domain", "shared", "none"])
+def test_gradients_are_those_of_finite_differences(normalisation):
+    torch.manual_seed(0)
+    shape = NetworkShape(3, 3, (4,), (3,), (3,), normalisation)
+    network = AdversarialNetwork(shape, [1, 2]).double()
+    x = torch.randn(2, 3, 8, dtype=torch.float64, requires_grad=True)
+
+    def label(x):
+        return network.label_logits(network.features(x)[..., :4])
+
+    def domain(x):  # -1 makes the reversal the identity, whose gradient is the true one
+        return network.domain_logits(network.features(x), torch.full((2, 1, 1), -1.0).double())
+
+    assert torch.autograd.gradcheck(label, (x,))
+    assert torch.autograd.gradcheck(domain, (x,))
+
+
+def test_stacked_linear_starts_and_acts_as_linear():
+    stacked = StackedLinear(6, 5, member_generators([7, 8]))
+    assert stacked.weight.abs().max() <= 6**-0.5
+    plain = nn.Linear(6, 5)
+    plain.weight.data, plain.bias.data = stacked.weight.data[1], stacked.bias.data[1, :, 0]
+    x = torch.randn(2, 6, 9)
+    assert torch.allclose(stacked(x)[1].T, plain(x[1].T), atol=1e-6)
+
+
+def test_initial_weights_follow_the_members_seed_alone():
+    shape = NetworkShape(6, 2)
+    both, alone = AdversarialNetwork(shape, [3, 4]), AdversarialNetwork(shape, [4])
+    for a, b in zip(both.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(a[1], b[0])
+    assert not torch.equal(both.label_head[0].weight[0], both.label_head[0].weight[1])
+
+
+def test_per_domain_normalisation_is_batchnorm1d_of_each_half():
+    x = torch.randn(2, 3, 20)
+    x[..., 10:] = x[..., 10:] * 5 + 3
+    norm = StackedBatchNorm(2, 3, per_domain=True)
+    norm.weight.data.uniform_(0.5, 2)
+    norm.bias.data.normal_()
+    y = norm(x)
+    for k in range(2):
+        for half in (slice(0, 10), slice(10, 20)):
+            plain = nn.BatchNorm1d(3)
+            plain.weight.data, plain.bias.data = norm.weight[k, :, 0], norm.bias[k, :, 0]
+            assert torch.allclose(y[k][:, half].T, plain(x[k][:, half].T), atol=1e-5)
+
+
+def test_shared_normalisation_is_batchnorm1d_of_the_whole():
+    x = torch.randn(2, 3, 20)
+    y = StackedBatchNorm(2, 3, per_domain=False)(x)
+    assert torch.allclose(y[1].T, nn.BatchNorm1d(3)(x[1].T), atol=1e-5)
+
+
+@pytest.mark.parametrize("normalisation", ["domain", "shared", "none"])
+def test_prediction_with_collected_statistics_is_the_training_pass(normalisation):
+    network = AdversarialNetwork(NetworkShape(4, 2, (8, 6), (), (5,), normalisation), [1, 2, 3])
+    source, target = torch.randn(3, 4, 30), torch.randn(3, 4, 30) * 2 + 1
+    features = network.features(torch.cat([source, target], dim=-1))
+    network.collect_statistics(source, target)
+    for domain, x, part in ((0, source, slice(0, 30)), (1, target, slice(30, 60))):
+        assert torch.allclose(network.latent(x, domain), features[..., part], atol=1e-5)
+
+
+def test_scores_are_probabilities_and_the_studys_network_has_its_size():
+    for classes in (2, 4):
+        network = AdversarialNetwork(NetworkShape(6, classes), [1])
+        scores, domain = network.predict(torch.randn(1, 6, 50), 0)
+        assert scores.shape == (1, 50, classes)
+        assert torch.allclose(scores.sum(-1), torch.ones(1, 50), atol=1e-6)
+        assert ((domain > 0) & (domain < 1)).all()
+    study = AdversarialNetwork(NetworkShape(6, 2, (10, 10, 10), (10, 5), (20, 10), "none"), [1])
+    linear = [(6, 10), (10, 10), (10, 10), (10, 10), (10, 5), (5, 1), (10, 20), (20, 10), (10, 1)]
+    assert sum(p.numel() for p in study.parameters()) == sum((a + 1) * b for a, b in linear)
