@@ -1,1 +1,42 @@
-"""."""
+"""What is minimised: one small file a method, one registry."""
+
+from __future__ import annotations
+
+import difflib
+
+from ..errors import ConfigError
+from .alternating import DANN_ALTERNATING
+from .base import Batch, Method, Objective, Phase, Strength
+from .dann import DANN, SOURCE_ONLY
+
+__all__ = ["Batch", "Method", "Objective", "Phase", "Strength", "get", "names", "register"]
+
+_METHODS: dict[str, Method] = {}
+
+
+def register(method: Method) -> Method:
+    """Make a method known by its name; a later one of the same name replaces it."""
+    _METHODS[method.name] = method
+    return method
+
+
+def names() -> tuple[str, ...]:
+    """Names of the methods that can be trained."""
+    return tuple(_METHODS)
+
+
+def get(name: str) -> Method:
+    """Find a method.
+
+    Raises:
+        ConfigError: no method of that name; the nearest one is proposed.
+    """
+    if name not in _METHODS:
+        near = difflib.get_close_matches(name, _METHODS, n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_METHODS)}"
+        raise ConfigError(f"unknown method {name!r}", where="train.methods", mend=mend)
+    return _METHODS[name]
+
+
+for _method in (SOURCE_ONLY, DANN, DANN_ALTERNATING):
+    register(_method)

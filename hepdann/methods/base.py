@@ -1,0 +1,96 @@
+"""What a method is: how a step uses the target, and what it minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ..networks import AdversarialNetwork, Normalisation
+
+__all__ = ["Batch", "Method", "Objective", "Phase", "Strength"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's events for each of K members; source and target are equally many.
+
+    Attributes:
+        x: (K, F, 2B) scaled features, source then target.
+        label: (K, B) class index of the source events. The target has none.
+        weight: (K, 2, B) event weights of source and target, each divided by the mean |w| of its
+            domain's training split.
+    """
+
+    x: Tensor
+    label: Tensor
+    weight: Tensor
+
+    @property
+    def size(self) -> int:
+        """Events of each domain, B."""
+        return self.label.shape[1]
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How strongly the domain loss acts at this step.
+
+    Attributes:
+        reversal: (K,) λ·λ_p of each member, the factor on the gradient that enters the features.
+        domain_weight: w_d, the weight of the domain loss itself.
+    """
+
+    reversal: Tensor
+    domain_weight: float
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a phase minimises, and what it saw on the way.
+
+    Attributes:
+        value: (K,) one value a member; members share no parameters, so their sum is minimised.
+        seen: (K,) figures for the history, detached: label_loss, domain_loss, domain_accuracy.
+    """
+
+    value: Tensor
+    seen: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One update within a step: which parts of the network move, and down which slope.
+
+    Attributes:
+        parts: of ``AdversarialNetwork.PARTS``; clipped apart, one optimiser for the phase.
+        objective: computes the objective of a batch.
+    """
+
+    parts: tuple[str, ...]
+    objective: Callable[[AdversarialNetwork, Batch, Strength], Objective]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How training uses the target.
+
+    Members whose methods share ``phases`` train in one stack.
+
+    Attributes:
+        name: as the user writes it.
+        summary: one line for help and reports.
+        phases: the updates of a step, in order.
+        adversarial: whether λ acts; without it the reversed gradient is exactly zero.
+        normalisation: of the extractor, unless the user names one.
+        target_domain: whose normalisation statistics the target is scored with: 0 where the
+            method may not know the target, 1 where it adapts.
+    """
+
+    name: str
+    summary: str
+    phases: tuple[Phase, ...]
+    adversarial: bool
+    normalisation: Normalisation = "domain"
+    target_domain: int = 1

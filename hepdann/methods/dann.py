@@ -1,0 +1,40 @@
+"""The domain-adversarial network, and source-only: the same step with λ = 0."""
+
+from __future__ import annotations
+
+from ..networks import AdversarialNetwork
+from .base import Batch, Method, Objective, Phase, Strength
+from .losses import domain_loss, label_loss
+
+__all__ = ["DANN", "SOURCE_ONLY"]
+
+
+def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+    """``L_y + w_d · ½ (L_d^source + L_d^target)``, the domain gradient reversed at the features."""
+    features = network.features(batch.x)
+    label = label_loss(network, features[..., : batch.size], batch)
+    domain, recognised = domain_loss(network, features, batch, strength.reversal)
+    seen = {
+        "label_loss": label.detach(),
+        "domain_loss": domain.detach(),
+        "domain_accuracy": recognised,
+    }
+    return Objective(label + strength.domain_weight * domain, seen)
+
+
+_PHASES = (Phase(("extractor", "label_head", "domain_head"), _objective),)
+
+DANN = Method(
+    name="dann",
+    summary="domain-adversarial network (Ganin et al. 2016), normalised per domain",
+    phases=_PHASES,
+    adversarial=True,
+)
+
+SOURCE_ONLY = Method(
+    name="source-only",
+    summary="trained on MC, applied as it is; its domain head only watches",
+    phases=_PHASES,
+    adversarial=False,
+    target_domain=0,
+)
