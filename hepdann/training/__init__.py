@@ -1,1 +1,23 @@
-"""."""
+"""The loop, its schedules, its checkpoints; it sees no target label, because none reaches it."""
+
+from .checkpoint import load_checkpoint, save_checkpoint, write_whole
+from .events import DomainEvents, resident, validation_rows
+from .sampler import auto_batch_size, epoch_order
+from .scaling import Scaling
+from .trainer import Member, Progress, Settings, StackTrainer
+
+__all__ = [
+    "DomainEvents",
+    "Member",
+    "Progress",
+    "Scaling",
+    "Settings",
+    "StackTrainer",
+    "auto_batch_size",
+    "epoch_order",
+    "load_checkpoint",
+    "resident",
+    "save_checkpoint",
+    "validation_rows",
+    "write_whole",
+]

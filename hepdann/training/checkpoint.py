@@ -1,0 +1,111 @@
+"""Checkpoints: everything that a bit-identical resume needs, whole or not at all, no pickle.
+
+Batches follow from (seed, epoch) and schedules from the step, so the state of a stack is its
+parameters, their average, the optimisers' moments and the epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ..errors import RunError
+from ..outputs import replacing
+from .trainer import StackTrainer
+
+__all__ = ["load_checkpoint", "save_checkpoint", "write_whole"]
+
+_FORMAT = "hepdann-checkpoint"
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old content or the new, never a part.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    try:
+        with replacing(path) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"cannot be written: {reason}", where=path) from error
+
+
+def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None:
+    """Write the state of a stack after a whole epoch.
+
+    Args:
+        trainer: the stack.
+        path: of the file; its folder is made.
+        fingerprint: of everything that the training depends on; a resume must show the same.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, part in trainer.parts.items():
+        tensors[f"value.{name}"] = part.value.detach()
+        tensors[f"average.{name}"] = part.average
+    for phase, optimiser in enumerate(trainer.optimisers):
+        for index, state in enumerate(optimiser.state_dict()["state"].values()):
+            for moment in _MOMENTS:
+                tensors[f"optimiser.{phase}.{index}.{moment}"] = state[moment]
+    metadata = {
+        "format": _FORMAT,
+        "fingerprint": fingerprint,
+        "epoch": str(trainer.epoch),
+        "history": json.dumps(trainer.history),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = {key: value.contiguous().cpu() for key, value in tensors.items()}
+    write_whole(path, save(kept, metadata=metadata))
+
+
+def load_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> bool:
+    """Put a stack into the state of a checkpoint.
+
+    Returns:
+        Whether there was a checkpoint.
+
+    Raises:
+        RunError: it is damaged, or belongs to other tensors or settings.
+    """
+    if not path.exists():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"damaged checkpoint: {error}", where=path, mend="train anew") from error
+    if metadata.get("format") != _FORMAT or metadata.get("fingerprint") != fingerprint:
+        raise RunError(
+            "the checkpoint belongs to other tensors or settings",
+            where=path,
+            mend="resume with those of the run, or start a new run",
+        )
+    _restore(trainer, metadata, tensors)
+    return True
+
+
+def _restore(trainer: StackTrainer, metadata: dict[str, str], tensors: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, part in trainer.parts.items():
+            part.value.copy_(tensors[f"value.{name}"])
+            part.average.copy_(tensors[f"average.{name}"])
+    for phase, optimiser in enumerate(trainer.optimisers):
+        entry: dict[str, Any] = optimiser.state_dict()
+        parts = len(trainer.phases[phase].parts)
+        entry["state"] = {
+            index: {moment: tensors[f"optimiser.{phase}.{index}.{moment}"] for moment in _MOMENTS}
+            for index in range(parts)
+            if f"optimiser.{phase}.{index}.step" in tensors
+        }
+        optimiser.load_state_dict(entry)
+    trainer.epoch = int(metadata["epoch"])
+    trainer.history = json.loads(metadata["history"])

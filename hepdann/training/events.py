@@ -1,0 +1,121 @@
+"""Events of one domain, scaled and resident on the device for the whole training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..tensors import SPLITS, Source, Target
+from .scaling import Scaling
+
+__all__ = ["DomainEvents", "gather", "resident", "validation_rows"]
+
+_LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for each epoch's validation
+
+
+@dataclass(frozen=True, eq=False)
+class DomainEvents:
+    """Tensors of one domain; a target has no labels.
+
+    Attributes:
+        x: (n_train, F) scaled features of the training split.
+        weight: (n_train,) event weight over the mean |w| of the training split.
+        label: (n_train,) class index; ``None`` for a target.
+        x_validation: (F, n) scaled features of the validation split, a sample of it if large.
+        weight_validation: (n,) likewise.
+        label_validation: (n,) ``None`` for a target.
+        x_statistics: (F, m) training events that fix the normalisation statistics.
+    """
+
+    x: Tensor
+    weight: Tensor
+    label: Tensor | None
+    x_validation: Tensor
+    weight_validation: Tensor
+    label_validation: Tensor | None
+    x_statistics: Tensor
+
+    @property
+    def n_train(self) -> int:
+        """Events to train on."""
+        return len(self.x)
+
+
+def resident(
+    events: Source | Target,
+    scaling: Scaling,
+    *,
+    device: str,
+    dtype: torch.dtype = torch.float32,
+    n_statistics: int = _LARGEST_SAMPLE,
+) -> DomainEvents:
+    """Scale the events of a domain and put them on the device.
+
+    Args:
+        events: all splits.
+        scaling: fitted on the MC training split.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        dtype: of features and weights.
+        n_statistics: training events that fix the normalisation statistics, the first of them
+            (the order of a tensor file is the files', so a random sample of fixed seed is taken).
+    """
+    train, held = events.part("train"), events.take(validation_rows(events))
+    norm = float(np.mean(np.abs(train.weight))) or 1.0
+
+    def put(array: NDArray[np.generic], kind: torch.dtype) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device, kind)
+
+    keep = _sample(len(train), n_statistics)
+    x = put(scaling.apply(train.features), dtype)
+    labelled = isinstance(train, Source)
+    return DomainEvents(
+        x=x,
+        weight=put(train.weight / norm, dtype),
+        label=put(train.label, torch.int64) if isinstance(train, Source) else None,
+        x_validation=put(scaling.apply(held.features).T, dtype),
+        weight_validation=put(held.weight, dtype),
+        label_validation=put(held.label, torch.int64)
+        if labelled and isinstance(held, Source)
+        else None,
+        x_statistics=x[torch.from_numpy(keep).to(device)].T.contiguous(),
+    )
+
+
+def validation_rows(events: Source | Target) -> NDArray[np.intp]:
+    """Rows that each epoch's validation looks at: the validation split, a sample if large."""
+    rows = np.flatnonzero(events.split == SPLITS.index("validation"))
+    return rows[_sample(len(rows), _LARGEST_SAMPLE)]
+
+
+def _sample(n: int, most: int) -> NDArray[np.intp]:
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(n).choice(n, most, replace=False))
+
+
+def gather(
+    domains: Sequence[DomainEvents], chosen: Sequence[int], order: NDArray[np.int64]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The training events of each member, in its own order.
+
+    Args:
+        domains: of the stack.
+        chosen: (K,) which domain each member draws from.
+        order: (K, n) its event indices.
+
+    Returns:
+        Features (K, F, n), labels (K, n) (zeros for a target), weights (K, n).
+    """
+    pieces = []
+    for which, rows in zip(chosen, order, strict=True):
+        domain = domains[which]
+        index = torch.from_numpy(rows).to(domain.x.device)
+        label = torch.zeros_like(index) if domain.label is None else domain.label[index]
+        pieces.append((domain.x[index].T, label, domain.weight[index]))
+    x, label, weight = (torch.stack(column) for column in zip(*pieces, strict=True))
+    return x, label, weight

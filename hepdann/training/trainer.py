@@ -1,0 +1,331 @@
+"""Trains one stack: K members whose methods share the phases of a step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import RunError
+from ..methods import Batch, Method, Strength
+from ..networks import AdversarialNetwork, NetworkShape
+from .events import DomainEvents, gather
+from .flat import FlatPart
+from .sampler import SOURCE, TARGET, epoch_order
+from .schedules import average_decay, lambda_progress, learning_rate
+from .validation import Validation, validate
+
+__all__ = ["Member", "Progress", "Settings", "StackTrainer"]
+
+_CHUNK = 1 << 18  # events gathered at a time, over all members
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the K networks of a stack.
+
+    Attributes:
+        method: how it uses the target.
+        strength: λ.
+        seed: of its weights and its batches.
+        source: index into the stack's sources; the oracle has one of its own.
+        target: index into the stack's targets.
+        name: of the method in figures and tables, where that differs ("oracle").
+    """
+
+    method: Method
+    strength: float
+    seed: int
+    source: int = 0
+    target: int = 0
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name in figures and tables."""
+        return self.name or self.method.name
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all members of a stack share.
+
+    Attributes:
+        batch_size: events of each domain a step.
+        steps: steps an epoch.
+        threads: torch's threads while training; one is best for small networks.
+    """
+
+    epochs: int
+    batch_size: int
+    steps: int
+    learning_rate: float = 2e-3
+    schedule: str = "cosine"
+    lambda_schedule: str = "ganin"
+    domain_weight: float = 1.0
+    clip: float = 10.0
+    ema: float = 0.995
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a stack stands; figures are means over members since the epoch began."""
+
+    epoch: int
+    step: int
+    total: int
+    label_loss: float
+    domain_loss: float
+    domain_accuracy: float
+    events_per_second: float
+
+
+HistoryRow = dict[str, object]
+Watcher = Callable[[int, list[NDArray[np.float32]]], None]
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class StackTrainer:
+    """A stack of members in training; :meth:`run` trains it, epoch by epoch.
+
+    Args:
+        members: all with the same phases.
+        shape: of every network.
+        sources: labelled events, scaled; a member names one by index.
+        targets: unlabelled events, scaled, likewise.
+        settings: of the training.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        shape: NetworkShape,
+        sources: Sequence[DomainEvents],
+        targets: Sequence[DomainEvents],
+        settings: Settings,
+    ) -> None:
+        self.members = tuple(members)
+        self.sources, self.targets, self.settings = tuple(sources), tuple(targets), settings
+        device, dtype = settings.device, settings.dtype
+        self.network = AdversarialNetwork(shape, [m.seed for m in members]).to(device, dtype)
+        self.parts = {name: FlatPart(self.network.part(name)) for name in self.network.PARTS}
+        self.phases = members[0].method.phases
+        self.optimisers = [
+            torch.optim.Adam(
+                [self.parts[part].value for part in phase.parts],
+                lr=settings.learning_rate,
+                fused=torch.device(device).type in ("cpu", "cuda"),
+            )
+            for phase in self.phases
+        ]
+        self.strength = torch.tensor(
+            [m.strength if m.method.adversarial else 0.0 for m in members],
+            device=device,
+            dtype=dtype,
+        )
+        self.epoch = 0
+        self.history: list[HistoryRow] = []
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.settings.epochs * self.settings.steps
+
+    def run(
+        self,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        after_epoch: Callable[[StackTrainer], None] | None = None,
+        watch: Watcher | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train the epochs that are left.
+
+        Args:
+            progress: called a few times an epoch.
+            after_epoch: called when an epoch is whole, for a checkpoint.
+            watch: given the epoch and each member's (n, C) scores of the target's validation
+                events; returns nothing, so that what it knows of them cannot come back.
+            stop: asked before each step; a training that is stopped keeps what it has.
+
+        Returns:
+            Whether the training came to its end.
+
+        Raises:
+            RunError: a loss is not finite.
+        """
+        with _threads(self.settings.threads):
+            while self.epoch < self.settings.epochs:
+                sums, steps = self._epoch(progress, stop)
+                if steps:
+                    self._after_epoch(sums / steps, steps, watch)
+                if steps < self.settings.steps:
+                    return False
+                self.epoch += 1
+                if after_epoch is not None:
+                    after_epoch(self)
+        return True
+
+    def _epoch(
+        self, progress: Callable[[Progress], None] | None, stop: Callable[[], bool]
+    ) -> tuple[Tensor, int]:
+        self.network.train()
+        settings = self.settings
+        sums = torch.zeros(3, len(self.members), device=settings.device, dtype=settings.dtype)
+        done, start, chunk_end = 0, time.perf_counter(), 0
+        for step, batch, chunk_end in self._batches():
+            if stop():
+                break
+            self._step(batch, self.epoch * settings.steps + step, sums)
+            done += 1
+            if progress is not None and done in (chunk_end, settings.steps):
+                rate = done * settings.batch_size * len(self.members)
+                label, domain, accuracy = (sums.mean(1) / done).tolist()
+                elapsed = max(time.perf_counter() - start, 1e-9)
+                at = self.epoch * settings.steps + done
+                progress(
+                    Progress(
+                        self.epoch, at, self.total_steps, label, domain, accuracy, rate / elapsed
+                    )
+                )
+        return sums, done
+
+    def _batches(self) -> Iterator[tuple[int, Batch, int]]:
+        """Every step of an epoch: (step, batch, end of the chunk that it was gathered with)."""
+        size, steps = self.settings.batch_size, self.settings.steps
+        order = [
+            np.stack(
+                [
+                    epoch_order(
+                        domains[which].n_train,
+                        size * steps,
+                        seed=m.seed,
+                        epoch=self.epoch,
+                        stream=stream,
+                    )
+                    for m, which in zip(self.members, chosen, strict=True)
+                ]
+            )
+            for stream, domains, chosen in (
+                (SOURCE, self.sources, [m.source for m in self.members]),
+                (TARGET, self.targets, [m.target for m in self.members]),
+            )
+        ]
+        chunk = max(1, _CHUNK // (size * len(self.members)))
+        for first in range(0, steps, chunk):
+            last = min(first + chunk, steps)
+            rows = slice(first * size, last * size)
+            xs, label, ws = gather(
+                self.sources, [m.source for m in self.members], order[0][:, rows]
+            )
+            xt, _, wt = gather(self.targets, [m.target for m in self.members], order[1][:, rows])
+            for step in range(first, last):
+                cut = slice((step - first) * size, (step - first + 1) * size)
+                yield (
+                    step,
+                    Batch(
+                        torch.cat([xs[..., cut], xt[..., cut]], dim=-1),
+                        label[:, cut],
+                        torch.stack([ws[:, cut], wt[:, cut]], dim=1),
+                    ),
+                    last,
+                )
+
+    def _step(self, batch: Batch, at: int, sums: Tensor) -> None:
+        settings = self.settings
+        rate = learning_rate(settings.schedule, settings.learning_rate, at, self.total_steps)
+        progress = lambda_progress(settings.lambda_schedule, at, self.total_steps)
+        strength = Strength(self.strength * progress, settings.domain_weight)
+        for phase, optimiser in zip(self.phases, self.optimisers, strict=True):
+            for part in self.parts.values():
+                part.gradient.zero_()
+            objective = phase.objective(self.network, batch, strength)
+            objective.value.sum().backward()  # type: ignore[no-untyped-call]
+            for name in phase.parts:
+                self.parts[name].clip(settings.clip)
+            optimiser.param_groups[0]["lr"] = rate
+            optimiser.step()
+            for row, key in enumerate(("label_loss", "domain_loss", "domain_accuracy")):
+                if key in objective.seen:
+                    sums[row] += objective.seen[key]
+        decay = average_decay(settings.ema, at) if settings.ema else 0.0
+        for part in self.parts.values():
+            part.update_average(decay)
+
+    @contextmanager
+    def averaged(self) -> Iterator[AdversarialNetwork]:
+        """The network with its averaged weights and with statistics that belong to them."""
+        for part in self.parts.values():
+            part.swap()
+        try:
+            self.network.eval()
+            chosen = [m.source for m in self.members], [m.target for m in self.members]
+            self.network.collect_statistics(
+                torch.stack([self.sources[i].x_statistics for i in chosen[0]]),
+                torch.stack([self.targets[i].x_statistics for i in chosen[1]]),
+            )
+            yield self.network
+        finally:
+            for part in self.parts.values():
+                part.swap()
+
+    def _after_epoch(self, means: Tensor, steps: int, watch: Watcher | None) -> None:
+        figures = means.double().cpu().numpy()
+        self._refuse_non_finite(figures)
+        with self.averaged() as network:
+            validation = validate(network, self.members, self.sources, self.targets)
+        if watch is not None:
+            watch(self.epoch, validation.target_scores)
+        at = self.epoch * self.settings.steps + steps
+        self.history += [
+            self._row(index, figures[:, index], validation, at)
+            for index in range(len(self.members))
+        ]
+
+    def _refuse_non_finite(self, figures: NDArray[np.float64]) -> None:
+        for member, column in zip(self.members, figures.T, strict=True):
+            if not np.isfinite(column).all():
+                raise RunError(
+                    f"the loss of {member.label} (seed {member.seed}) is not finite in epoch "
+                    f"{self.epoch + 1}",
+                    mend="lower --learning-rate or --lambda, and look at the features' range",
+                )
+
+    def _row(
+        self, index: int, figures: NDArray[np.float64], validation: Validation, at: int
+    ) -> HistoryRow:
+        member, settings = self.members[index], self.settings
+        rate = learning_rate(settings.schedule, settings.learning_rate, at, self.total_steps)
+        ramp = lambda_progress(settings.lambda_schedule, at, self.total_steps)
+        return {
+            "method": member.label,
+            "member": index,
+            "seed": member.seed,
+            "lambda": float(self.strength[index]),
+            "epoch": self.epoch + 1,
+            "step": at,
+            "learning_rate": rate,
+            "grl": float(self.strength[index]) * ramp,
+            "loss_label": float(figures[0]),
+            "loss_domain": float(figures[1]),
+            "domain_accuracy": float(figures[2]),
+            **validation.rows[index],
+        }

@@ -1,0 +1,81 @@
+"""What each epoch shows of a stack: label-side figures of the source, domain figures of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..networks import AdversarialNetwork
+from .events import DomainEvents
+
+if TYPE_CHECKING:
+    from .trainer import Member
+
+__all__ = ["Validation", "validate"]
+
+_TINY = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Figures of an epoch.
+
+    Attributes:
+        rows: one a member: validation_loss, validation_accuracy, validation_loss_domain,
+            validation_domain_accuracy.
+        target_scores: one a member, (n, C) scores of the target's validation events.
+    """
+
+    rows: list[dict[str, float]]
+    target_scores: list[NDArray[np.float32]]
+
+
+def _mean(values: Tensor, weight: Tensor) -> float:
+    total = weight.sum()
+    return float((values * weight).sum() / total) if float(total) != 0 else float("nan")
+
+
+def validate(
+    network: AdversarialNetwork,
+    members: Sequence[Member],
+    sources: Sequence[DomainEvents],
+    targets: Sequence[DomainEvents],
+) -> Validation:
+    """Score the validation splits; the source's labels are used, the target has none."""
+    on_source = [network.predict(s.x_validation.unsqueeze(0), 0) for s in sources]
+    on_target = [
+        [network.predict(t.x_validation.unsqueeze(0), domain) for domain in (0, 1)] for t in targets
+    ]
+    rows, scores = [], []
+    for k, member in enumerate(members):
+        source, target = sources[member.source], targets[member.target]
+        p, d_source = (tensor[k] for tensor in on_source[member.source])
+        q = on_target[member.target][member.method.target_domain][0][k]
+        d_target = on_target[member.target][1][1][k]
+        assert source.label_validation is not None
+        weight = source.weight_validation
+        right = p.gather(1, source.label_validation.unsqueeze(1)).squeeze(1)
+        hit = (p.argmax(1) == source.label_validation).to(p.dtype)
+        domain_loss = 0.5 * (
+            _mean(-torch.log((1 - d_source).clamp(min=_TINY)), weight)
+            + _mean(-torch.log(d_target.clamp(min=_TINY)), target.weight_validation)
+        )
+        recognised = 0.5 * (
+            float((d_source <= 0.5).to(p.dtype).mean()) + float((d_target > 0.5).to(p.dtype).mean())
+        )
+        rows.append(
+            {
+                "validation_loss": _mean(-torch.log(right.clamp(min=_TINY)), weight),
+                "validation_accuracy": _mean(hit, weight),
+                "validation_loss_domain": domain_loss,
+                "validation_domain_accuracy": recognised,
+            }
+        )
+        scores.append(q.float().cpu().numpy())
+    return Validation(rows, scores)

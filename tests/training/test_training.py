@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hepdann import methods
+from hepdann.errors import RunError
+from hepdann.networks import NetworkShape
+from hepdann.tensors import Source
+from hepdann.training import (
+    Member,
+    Scaling,
+    StackTrainer,
+    auto_batch_size,
+    epoch_order,
+    load_checkpoint,
+    resident,
+    save_checkpoint,
+)
+from hepdann.training.schedules import lambda_progress, learning_rate
+
+MEMBERS = [
+    Member(methods.get("source-only"), 0.0, 1),
+    Member(methods.get("dann"), 1.0, 2),
+]
+ALTERNATING = [Member(methods.get("dann-alternating"), 1.0, 2)]
+
+
+@given(n=st.integers(1, 300), rounds=st.integers(1, 4), seed=st.integers(0, 9))
+def test_an_epoch_sees_every_event_equally_often(n, rounds, seed):
+    order = epoch_order(n, n * rounds, seed=seed, epoch=1, stream=0)
+    assert (np.bincount(order, minlength=n) == rounds).all()
+
+
+def test_epochs_streams_and_seeds_are_shuffled_differently():
+    orders = [
+        tuple(epoch_order(50, 50, seed=s, epoch=e, stream=d))
+        for s in (0, 1)
+        for e in (0, 1)
+        for d in (0, 1)
+    ]
+    assert len(set(orders)) == 8
+
+
+@given(st.integers(1, 10_000_000))
+def test_auto_batch_size_is_a_power_of_two_that_fits(n):
+    size = auto_batch_size(n)
+    assert 1 <= size <= max(n, 1)
+    assert size <= 4096
+    if n >= 128:
+        assert size >= 128
+        assert size & (size - 1) == 0
+
+
+def test_lambda_follows_ganins_ramp():
+    assert lambda_progress("ganin", 0, 100) == 0
+    assert lambda_progress("ganin", 50, 100) == pytest.approx(math.tanh(2.5))
+    assert lambda_progress("ganin", 100, 100) == pytest.approx(1, abs=1e-4)
+    assert lambda_progress("constant", 0, 100) == 1
+
+
+def test_cosine_falls_from_base_to_zero():
+    rates = [learning_rate("cosine", 0.1, s, 100) for s in range(101)]
+    assert rates[0] == 0.1
+    assert rates[100] == pytest.approx(0)
+    assert all(a > b for a, b in itertools.pairwise(rates))
+
+
+def test_scaling_is_that_of_the_training_split_and_imputes():
+    x = np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 5.0], [100.0, 7.0]], np.float32)
+    source = Source(
+        x,
+        np.array([1, -1, 2, 1], np.float32),
+        np.arange(4, dtype=np.uint64),
+        np.array([0, 0, 0, 2], np.uint8),
+        np.zeros(4, np.int32),
+        ("a", "b"),
+    )
+    scaling = Scaling.fit(source, np.array([2.0, 0.0]))
+    assert scaling.mean == pytest.approx([2, 5])
+    assert scaling.std == pytest.approx([np.sqrt(0.5), 1])
+    scaled = scaling.apply(x)
+    assert scaled[2, 0] == 0
+    assert np.isfinite(scaled).all()
+    assert np.array_equal(Scaling.from_dict(scaling.to_dict()).apply(x), scaled)
+
+
+@pytest.mark.parametrize("members", [MEMBERS, ALTERNATING])
+def test_resumed_training_is_bit_identical(domains, settings, tmp_path, members):
+    _, _, _, sources, targets = domains(dtype=torch.float32)
+    shape = NetworkShape(4, 2, normalisation="none" if members is ALTERNATING else "domain")
+
+    def trainer():
+        return StackTrainer(members, shape, sources, targets, settings(dtype=torch.float32))
+
+    whole = trainer()
+    whole.run()
+    path = tmp_path / "stack.safetensors"
+    first, steps = trainer(), iter(range(27))
+    first.run(
+        after_epoch=lambda t: save_checkpoint(t, path, "x"), stop=lambda: next(steps, None) is None
+    )
+    assert first.epoch == 2
+    second = trainer()
+    assert load_checkpoint(second, path, "x")
+    second.run()
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(whole.network.parameters(), second.network.parameters(), strict=True)
+    )
+    assert json.dumps(whole.history) == json.dumps(second.history)
+
+
+def test_checkpoint_of_other_settings_is_refused(domains, settings, tmp_path):
+    _, _, _, sources, targets = domains()
+    trainer = StackTrainer(MEMBERS, NetworkShape(4, 2), sources, targets, settings())
+    path = tmp_path / "stack.safetensors"
+    save_checkpoint(trainer, path, "this")
+    with pytest.raises(RunError, match="other tensors or settings"):
+        load_checkpoint(trainer, path, "that")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(RunError, match="damaged"):
+        load_checkpoint(trainer, path, "this")
+
+
+def test_stop_keeps_what_was_trained(domains, settings):
+    _, _, _, sources, targets = domains()
+    trainer = StackTrainer(MEMBERS, NetworkShape(4, 2), sources, targets, settings())
+    steps = iter(range(14))
+    assert not trainer.run(stop=lambda: next(steps, None) is None)
+    assert [row["epoch"] for row in trainer.history] == [1, 1, 2, 2]
+    assert trainer.history[-1]["step"] == 14
+
+
+def test_a_loss_that_is_not_finite_is_named(domains, settings):
+    source, target, scaling, _, _ = domains()
+    wild = source.with_features(np.where(source.features > 2, np.inf, source.features))
+    sources = [resident(wild, scaling, device="cpu")]
+    targets = [resident(target, scaling, device="cpu")]
+    trainer = StackTrainer(
+        MEMBERS,
+        NetworkShape(4, 2, normalisation="none"),
+        sources,
+        targets,
+        settings(dtype=torch.float32),
+    )
+    with pytest.raises(RunError, match=r"source-only \(seed 1\) is not finite in epoch 1"):
+        trainer.run()
+
+
+def test_a_stack_learns_and_its_history_says_so(domains, settings):
+    _, _, _, sources, targets = domains(dtype=torch.float32)
+    seen = []
+    trainer = StackTrainer(
+        MEMBERS, NetworkShape(4, 2), sources, targets, settings(dtype=torch.float32, epochs=8)
+    )
+    trainer.run(watch=lambda epoch, scores: seen.append((epoch, len(scores), scores)))
+    first, last = trainer.history[0], trainer.history[-2]
+    assert last["validation_loss"] < first["validation_loss"]
+    assert [e for e, _, _ in seen] == list(range(8))
+    assert seen[0][2][0].shape == (240, 2)
+
+
+def test_weights_act_as_repeated_events(domains, settings):
+    """Full-batch steps: weight 2 equals the event twice, a zero weight its absence."""
+    source, _target, scaling, _, targets = domains(n=200)
+    weight = np.ones(200, np.float32)
+    weight[::2] = 3
+    rows = np.repeat(np.arange(200), weight.astype(int))
+    losses = []
+    for events in (
+        Source(**{**vars(source), "weight": weight}),
+        Source(**{**vars(source), "weight": np.ones(200, np.float32)}).take(rows),
+    ):
+        domain = resident(events, scaling, device="cpu", dtype=torch.float64)
+        n = domain.n_train
+        trainer = StackTrainer(
+            MEMBERS,
+            NetworkShape(4, 2, normalisation="none"),
+            [domain],
+            targets,
+            settings(epochs=1, steps=1, batch_size=n),
+        )
+        trainer.run()
+        losses.append(trainer.history[0]["loss_label"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
