@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .block import Block
 
-__all__ = ["DOMAINS", "FORMAT", "FORMAT_VERSION", "TRUTH", "Column", "Layout", "h5_open"]
+__all__ = ["DOMAINS", "FORMAT", "FORMAT_VERSION", "TRUTH", "Column", "Layout"]
 
 FORMAT = "hepdann-tensors"
 FORMAT_VERSION = 1
@@ -20,18 +20,6 @@ DOMAINS = ("mc", "data")
 TRUTH = "truth/data/label"
 
 _MOST_SAMPLES = 1 << 16  # sample is uint16
-
-
-def h5_open(path: Any, mode: str) -> Any:
-    """Open an HDF5 file as every part of this room does.
-
-    Farm file systems often have no locks, hence best effort. Datasets start at a page, so that they
-    can be written and mapped in place.
-    """
-    import h5py
-
-    kwargs = {"alignment_threshold": 4096, "alignment_interval": 4096} if mode == "w" else {}
-    return h5py.File(path, mode, locking="best-effort", **kwargs)
 
 
 @dataclass(frozen=True)

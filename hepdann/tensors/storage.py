@@ -1,14 +1,13 @@
 """Where rows go: contiguous datasets of known size, written by position.
 
-HDF5 lays the file out once and is closed; the rows then go to the datasets' offsets with plain
-system calls. So nothing of HDF5 is open while blocks arrive, a full disk is an ordinary OSError,
-and any thread may write any rows.
+HDF5 lays the file out once, in memory; the rows go to the datasets' offsets with plain system
+calls, and HDF5's own structures follow when all rows are there. So a full disk is an ordinary
+OSError, never a failure inside HDF5, and any thread may write any rows.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,42 +17,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .layout import Column, h5_open
+from .image import SparseImage
+from .layout import Column
 
 __all__ = ["ContiguousStore", "writing"]
 
-_COPY_BYTES = 1 << 23
+_COPY_BYTES = 1 << 20
+_PAGE = 4096
 
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn what the system or HDF5 says about a failed write into one line about ``path``."""
+    """Turn what the system says about a failed write into one line about ``path``."""
     try:
         yield
-    except SchemaError:
-        raise
-    except (OSError, RuntimeError) as error:  # h5py: RuntimeError from a failed flush or close
-        number = error.errno if isinstance(error, OSError) else None
-        if number is None and (found := re.search(r"errno = (\d+)", str(error))):
-            number = int(found[1])
-        reason = os.strerror(number) if number is not None else str(error)
-        raise SchemaError(f"cannot be written: {reason}", where=path) from error
+    except OSError as error:
+        raise SchemaError(f"cannot be written: {error.strerror or error}", where=path) from error
 
 
 class ContiguousStore:
     """The datasets of a new file, each at its final size, open for writing by position.
 
     Args:
-        path: the file to lay out; overwritten.
+        path: the file to write; overwritten.
         columns: the datasets.
         rows: rows of each dataset, by path.
+
+    Attributes:
+        file: the HDF5 file, for attributes and small datasets; reading rows from it gives zeros.
     """
 
     def __init__(self, path: Path, columns: Sequence[Column], rows: Mapping[str, int]) -> None:
+        import h5py
+
         self._columns = {column.path: column for column in columns}
         self._rows = dict(rows)
-        self._offsets = _lay_out(path, columns, rows)
-        self._descriptor = os.open(path, os.O_RDWR)
+        self._image = SparseImage()
+        # Datasets start at a page, so that they can be written and mapped in place.
+        self.file = h5py.File(self._image, "w", alignment_threshold=_PAGE, alignment_interval=_PAGE)
+        self._offsets = _lay_out(self.file, columns, rows)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
 
     def __enter__(self) -> Self:
         return self
@@ -62,10 +65,22 @@ class ContiguousStore:
         self.close()
 
     def close(self) -> None:
-        """Stop writing; the file stays as it is. May be called again."""
+        """Stop writing; may be called again. Unless sealed, the file is not HDF5."""
+        self.file.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def seal(self) -> None:
+        """Write HDF5's structures: from here on the file can be opened.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self.file.close()
+        for position, piece in self._image.extents():
+            self._write_bytes(memoryview(piece), position)
+        os.ftruncate(self._descriptor, self._image.size)
 
     def write(self, path: str, start: int, values: NDArray[Any]) -> None:
         """Put C-ordered ``values`` of the stored type at rows ``start`` and after; thread-safe.
@@ -81,7 +96,7 @@ class ContiguousStore:
             self._write_bytes(values.reshape(-1).view(np.uint8).data, position)
 
     def copy_to(self, other: ContiguousStore) -> None:
-        """Copy the leading rows that ``other`` has room for, in pieces of a few MB."""
+        """Copy the leading rows that ``other`` has room for, a MB at a time."""
         for path, column in self._columns.items():
             size = other._rows[path] * column.row_bytes
             for begin in range(0, size, _COPY_BYTES):
@@ -98,8 +113,8 @@ class ContiguousStore:
             data, position = data[done:], position + done
 
 
-def _lay_out(path: Path, columns: Sequence[Column], rows: Mapping[str, int]) -> dict[str, int]:
-    """Create the datasets, allocated but not filled (a sparse file); return their offsets."""
+def _lay_out(file: Any, columns: Sequence[Column], rows: Mapping[str, int]) -> dict[str, int]:
+    """Create the datasets, allocated but not filled; return their offsets in bytes."""
     import h5py
 
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -110,11 +125,10 @@ def _lay_out(path: Path, columns: Sequence[Column], rows: Mapping[str, int]) -> 
     links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
     links.set_create_intermediate_group(True)
     offsets = {}
-    with h5_open(path, "w") as file:
-        for column in columns:
-            kind = h5py.h5t.py_create(np.dtype(column.dtype), logical=True)
-            space = h5py.h5s.create_simple((rows[column.path], *column.shape))
-            name = column.path.encode()
-            dataset = h5py.h5d.create(file.id, name, kind, space, properties, links)
-            offsets[column.path] = dataset.get_offset() or 0  # none where there are no bytes
+    for column in columns:
+        kind = h5py.h5t.py_create(np.dtype(column.dtype), logical=True)
+        space = h5py.h5s.create_simple((rows[column.path], *column.shape))
+        name = column.path.encode()
+        dataset = h5py.h5d.create(file.id, name, kind, space, properties, links)
+        offsets[column.path] = dataset.get_offset() or 0  # none where there are no bytes
     return offsets

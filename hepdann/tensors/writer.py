@@ -17,7 +17,7 @@ from ..outputs import replacing
 from .block import Block
 from .checksums import TileHasher, store_checksums
 from .hashing import split_of
-from .layout import FORMAT, FORMAT_VERSION, Layout, h5_open
+from .layout import FORMAT, FORMAT_VERSION, Layout
 from .storage import ContiguousStore, writing
 
 if TYPE_CHECKING:
@@ -162,15 +162,18 @@ class TensorWriter:
         if values.shape != (len(self.layout.features),) or not np.isfinite(values).all():
             raise SchemaError("impute needs one finite number for each feature", where=self.path)
         with writing(self.path):
-            if self._rows != self._capacity:
+            if self._rows == self._capacity:
+                self._describe(self._store.file, values, provenance)
+                self._store.seal()
+            else:
                 with (
                     replacing(self._temporary) as compact,
                     self._new_store(compact, self._rows) as store,
                 ):
                     self._store.copy_to(store)
+                    self._describe(store.file, values, provenance)
+                    store.seal()
             self._store.close()
-            with h5_open(self._temporary, "r+") as file:
-                self._describe(file, values.astype("<f8"), dict(provenance))
         self._finished = True
 
     def _new_store(self, path: Path, rows: Mapping[str, int]) -> ContiguousStore:
@@ -181,11 +184,13 @@ class TensorWriter:
         }
         return ContiguousStore(path, self._columns, sizes)
 
-    def _describe(self, file: Any, impute: Any, provenance: dict[str, Any]) -> None:
+    def _describe(
+        self, file: Any, impute: NDArray[np.float64], provenance: Mapping[str, Any]
+    ) -> None:
         layout = self.layout
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["provenance"] = json.dumps(provenance)
+        file.attrs["provenance"] = json.dumps(dict(provenance))
         file.attrs["split"] = self._split.model_dump_json()
         if "mc" in layout.domains:
             file["mc"].attrs["classes"] = _texts(layout.classes)
@@ -194,7 +199,7 @@ class TensorWriter:
             features["names"] = _texts(layout.features)
             features["units"] = _texts(layout.units)
             features["info"] = json.dumps(layout.info)
-            features["impute"] = impute
+            features["impute"] = impute.astype("<f8")
             file[domain]["spectators"].attrs["names"] = _texts(layout.spectators)
             file[domain]["sample"].attrs["names"] = _texts(layout.samples[domain])
         store_checksums(file, {path: hasher.digests() for path, hasher in self._hashers.items()})
