@@ -6,11 +6,15 @@ from .block import Block
 from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, is_pseudo, mix64, split_of
 from .reader import Tensors, open_tensors
+from .summary import ColumnSummary, Count, DomainSummary, summarise
 from .writer import TensorWriter
 
 __all__ = [
     "SPLITS",
     "Block",
+    "ColumnSummary",
+    "Count",
+    "DomainSummary",
     "Source",
     "Split",
     "Target",
@@ -21,4 +25,5 @@ __all__ = [
     "mix64",
     "open_tensors",
     "split_of",
+    "summarise",
 ]

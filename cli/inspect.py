@@ -1,0 +1,278 @@
+"""``hepdann inspect``: what is in a ROOT file, a tensor file or a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["command"]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_SHOWN = 5
+
+
+@click.command()
+@click.argument("file")
+@click.option("--verify", is_flag=True, help="Compare a tensor file with its checksums.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(file: str, verify: bool, as_json: bool) -> None:
+    """Show what is in FILE: a ROOT file (also file.root:tree), a tensor file or a run folder.
+
+    --verify reads a tensor file again from end to end; exit code 2 if any of it is damaged.
+    """
+    kind = _kind(file)
+    if verify and kind != "tensors":
+        raise click.UsageError("--verify is for tensor files: other files hold no checksums")
+    if kind == "tensors":
+        found = _tensors(file, verify)
+    elif kind == "run":
+        found = _run(file)
+    else:
+        found = _root(file)
+    if as_json:
+        click.echo(json.dumps({"kind": kind, **found}, indent=2, default=str))
+    else:
+        {"tensors": _show_tensors, "run": _show_run, "root": _show_root}[kind](found)
+
+
+def _kind(file: str) -> str:
+    from hepdann.errors import ReadError
+
+    path = Path(file)
+    if path.is_dir():
+        return "run"
+    if not path.is_file():  # an address, a pattern or path:tree, which the ROOT reader resolves
+        return "root"
+    with path.open("rb") as opened:
+        magic = opened.read(8)
+    if magic == _HDF5:
+        return "tensors"
+    if magic[:4] == b"root" or path.suffix == ".txt":
+        return "root"
+    raise ReadError("is neither a ROOT file nor a tensor file", where=file)
+
+
+# Each kind: what is in it, as JSON has it; then the same for a person.
+
+
+def _tensors(file: str, verify: bool) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from hepdann.errors import SchemaError
+    from hepdann.tensors import open_tensors, summarise
+
+    tensors = open_tensors(file)
+    damaged = tensors.verify() if verify else []
+    if damaged:
+        more = f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
+        raise SchemaError(
+            f"damaged: {', '.join(damaged[:_SHOWN])}{more}",
+            where=file,
+            mend="copy it again from a good disk, or convert again",
+        )
+    return {
+        "path": file,
+        "classes": list(tensors.classes),
+        "features": [
+            {"name": name, "unit": unit, "impute": float(impute), "info": info}
+            for name, unit, impute, info in zip(
+                tensors.features,
+                tensors.units,
+                tensors.impute,
+                tensors.feature_info,
+                strict=True,
+            )
+        ],
+        "spectators": list(tensors.spectators),
+        "weights": list(tensors.weights),
+        "split": tensors.split_config.model_dump(),
+        "truth": tensors.has_truth,
+        "domains": {domain: asdict(summarise(tensors, domain)) for domain in tensors.domains},
+        "provenance": tensors.provenance,
+        "verified": verify,
+    }
+
+
+def _show_tensors(found: dict[str, Any]) -> None:
+    domains = found["domains"]
+    events = ", ".join(f"{_count(d['total']['events'])} {name}" for name, d in domains.items())
+    width = (_plural(len(found[f"{role}s"]), role) for role in ("feature", "spectator"))
+    click.echo(f"{found['path']}: tensor file, {events} events, {', '.join(width)}")
+    rows = [
+        (name, kind, key, _count(count["events"]), f"{count['sum_weight']:,.6g}")
+        for name, domain in domains.items()
+        for kind, counts in (
+            ("", {"all": domain["total"]}),
+            ("class", domain["classes"]),
+            ("sample", domain["samples"]),
+            ("split", domain["splits"]),
+        )
+        for key, count in counts.items()
+    ]
+    _table(("domain", "", "", "events", "sum of weights"), rows, numbers=2)
+    units = {entry["name"]: entry["unit"] for entry in found["features"]}
+    rows = [
+        (
+            column["name"] if role == "feature" else f"{column['name']} (spectator)",
+            units[column["name"]] if role == "feature" else "",
+            name,
+            *(_value(column[key]) for key in ("minimum", "maximum", "mean")),
+            _count(column["missing"]),
+            _count(column["infinite"]),
+        )
+        for role in ("feature", "spectator")
+        for index in range(len(found[f"{role}s"]))
+        for name, domain in domains.items()
+        for column in [domain[f"{role}s"][index]]
+    ]
+    heads = ("column", "unit", "domain", "min", "max", "mean", "missing", "infinite")
+    _table(heads, rows, numbers=5)
+    if found["weights"]:
+        click.echo(f"further weights: {', '.join(found['weights'])}")
+    if found["truth"]:
+        click.echo("truth: the true labels of the data are known, to evaluation alone")
+    split = found["split"]
+    shares = " / ".join(f"{100 * split[name]:g} %" for name in ("train", "validation", "test"))
+    click.echo(f"split: {shares}, seed {split['seed']}")
+    _show_provenance(found["provenance"])
+    if found["verified"]:
+        click.echo("checksums: all of it is as it was written")
+
+
+def _show_provenance(provenance: Mapping[str, Any]) -> None:
+    version, created = provenance.get("hepdann", "?"), provenance.get("created", "?")
+    inputs = provenance.get("inputs", [])
+    click.echo(f"made by hepdann {version}, {created}, from {_plural(len(inputs), 'file')}")
+    for entry in inputs[:_SHOWN]:
+        size = "" if entry.get("size") is None else f"  {_count(entry['size'])} bytes"
+        click.echo(f"  {entry.get('path')}{size}")
+    if len(inputs) > _SHOWN:
+        click.echo(f"  and {len(inputs) - _SHOWN} more (--json lists them)")
+
+
+def _root(file: str) -> dict[str, Any]:
+    from hepdann.readers.scan import scan
+
+    return {
+        "files": [
+            {
+                "path": entry.path,
+                "trees": dict(entry.trees),
+                "tree": entry.tree,
+                "format": entry.kind,
+                "entries": entry.entries,
+                "branches": [
+                    {
+                        "name": branch.name,
+                        "type": branch.typename,
+                        "dtype": None if branch.dtype is None else str(branch.dtype),
+                        "shape": list(branch.shape),
+                        "reason": branch.reason,
+                    }
+                    for branch in entry.branches.values()
+                ],
+            }
+            for entry in scan(file)
+        ]
+    }
+
+
+def _show_root(found: dict[str, Any]) -> None:
+    for entry in found["files"]:
+        trees = [f"{name}: {_count(events)} entries" for name, events in entry["trees"].items()]
+        click.echo(f"{entry['path']}: ROOT file, {', '.join(trees)}")
+    first = found["files"][0]
+    click.echo(f"\nbranches of {first['tree']} ({first['format']})")
+    if len(first["trees"]) > 1:
+        click.echo(f"(for another tree: hepdann inspect {first['path']}:TREE)")
+    rows = [(branch["name"], branch["type"], branch["reason"]) for branch in first["branches"]]
+    heads = ("branch", "type", "cannot be a column because")
+    _table(heads if any(row[2] for row in rows) else heads[:2], rows)
+
+
+def _run(folder: str) -> dict[str, Any]:
+    from hepdann.runs import open_run
+
+    run = open_run(folder)
+    return {
+        "path": folder,
+        "config": run.config.model_dump(mode="json", by_alias=True),
+        "metrics": run.metrics,
+        "files": sorted(
+            str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()
+        ),
+    }
+
+
+def _show_run(found: dict[str, Any]) -> None:
+    metrics = found["metrics"]
+    target = metrics.get("target", {})
+    shift = target.get("shift")
+    what = f"{shift['name']} t={shift['t']:g}" if shift else "no shift"
+    click.echo(f"{found['path']}: run, target {target.get('kind')} ({what})")
+    train = found["config"].get("train", {})
+    keys = ("lambda", "seeds", "seed", "epochs", "batch_size", "learning_rate", "normalisation")
+    click.echo("settings: " + ", ".join(f"{key} {train[key]}" for key in keys if key in train))
+    heads = ("method", "accuracy mc", "accuracy target", "AUC mc", "AUC target", "consistency")
+    rows = []
+    for name, block in metrics.get("methods", {}).items():
+        mc, there = block.get("mc") or {}, block.get("target") or {}
+        figures = [(mc, "accuracy"), (there, "accuracy"), (mc, "auc"), (there, "auc")]
+        mark = f"{name} *" if name == metrics.get("recommended") else name
+        rows.append((mark, *(_figure(*f) for f in figures), _figure(there, "consistency")))
+    _table(heads, rows, numbers=5)
+    if metrics.get("recommended"):
+        click.echo("* recommended")
+    diagnosis = metrics.get("diagnosis")
+    if diagnosis:
+        verdict = "differ" if diagnosis.get("shift") else "do not differ detectably"
+        auc, p_value = _value(diagnosis.get("auc_inputs")), _value(diagnosis.get("p_value"))
+        click.echo(f"diagnosis: MC and target {verdict} (AUC {auc}, p = {p_value})")
+    plots = [name for name in found["files"] if name.startswith("plots")]
+    click.echo(
+        f"plots: {_plural(len(plots), 'file')}"
+        if plots
+        else f"no plots: hepdann plot {found['path']}"
+    )
+    click.echo(f"made by hepdann {metrics.get('hepdann', '?')}")
+
+
+def _figure(block: Mapping[str, Any], name: str) -> str:
+    value, error = block.get(name), block.get(f"{name}_error")
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if error is None else f"{value:.4f} ± {error:.4f}"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _value(number: float | None) -> str:
+    return "-" if number is None else f"{number:.4g}"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> None:
+    """Print a table of which the last ``numbers`` columns are numbers; never cut in a pipe."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, head in enumerate(heads):
+        right = index >= len(heads) - numbers
+        table.add_column(head, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row[: len(heads)])
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = max(console.width, console.measure(table).maximum)
+    console.print(table)
