@@ -1,0 +1,179 @@
+"""Blocks of raw columns out of one file: the one place that decodes events.
+
+A faster reader takes the place of :func:`read_blocks` by keeping its signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import HepdannError, ReadError
+from .rootfile import open_root, reading
+from .scan import FileScan
+
+__all__ = ["BlockReader", "RawBlock", "read_blocks"]
+
+
+@dataclass(frozen=True, eq=False)
+class RawBlock:
+    """Consecutive entries of one tree.
+
+    Attributes:
+        start: the first entry.
+        columns: by branch, (n,) or (n, *shape) in the branch's own type, native byte order.
+    """
+
+    start: int
+    columns: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+
+class BlockReader(Protocol):
+    """What turns a file into blocks."""
+
+    def __call__(self, file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
+        """Yield the entries in order, at most ``size`` a block, every branch in each block."""
+
+
+def read_blocks(file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
+    """Read with uproot; memory holds one block (of an RNTuple: one cluster, if that is larger).
+
+    Args:
+        file: a file of the pre-scan.
+        branches: names of branches that can become columns.
+        size: largest number of entries a block.
+
+    Raises:
+        ReadError: a branch cannot be read; names file, branch and entry range.
+    """
+    if file.entries == 0:
+        return
+    with open_root(file.path) as directory:
+        with reading(f"{file.path}:{file.tree}", "the tree cannot be read"):
+            tree = directory[file.tree]
+        parts = _ttree if file.kind == "TTree" else _rntuple
+        done = 0
+        for start, columns in parts(tree, file, list(branches), size):
+            length = len(next(iter(columns.values())))
+            _check(file, branches, columns, start, length)
+            for at in range(0, length, size):
+                part = {name: values[at : at + size] for name, values in columns.items()}
+                yield RawBlock(start + at, part)
+            done += length
+    if done != file.entries:
+        raise ReadError(
+            f"{done} of {file.entries} entries could be read", where=f"{file.path}:{file.tree}"
+        )
+
+
+_Parts = Iterator[tuple[int, dict[str, NDArray[Any]]]]
+
+
+def _ttree(tree: Any, file: FileScan, names: list[str], size: int) -> _Parts:
+    # iterate keeps the baskets that reach over the end of a step, arrays() would read them twice
+    chosen = {tree[name].cache_key for name in names}
+    steps = tree.iterate(
+        filter_branch=lambda branch: branch.cache_key in chosen, step_size=size, library="np"
+    )
+    start = 0
+    while True:
+        stop = min(start + size, file.entries)
+        try:
+            columns = next(steps, None)
+        except (HepdannError, MemoryError):
+            raise
+        except Exception as error:
+            raise _blame(tree, file, names, start, stop, error) from error
+        if columns is None:
+            return
+        yield start, columns
+        start = stop
+
+
+def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts:
+    """By cluster, small ones together: any other cut through the entries reads clusters twice."""
+    import awkward
+
+    wanted = set(names)
+    for start, stop in _ranges(ntuple, file, size):
+        try:
+            array = ntuple.arrays(
+                filter_name=lambda name: name in wanted, entry_start=start, entry_stop=stop
+            )
+            # a missing field is dropped in silence, hence by name
+            columns = {name: awkward.to_numpy(array[name], allow_missing=False) for name in names}
+        except (HepdannError, MemoryError):
+            raise
+        except Exception as error:
+            raise _blame(ntuple, file, names, start, stop, error) from error
+        yield start, columns
+
+
+def _ranges(ntuple: Any, file: FileScan, size: int) -> Iterator[tuple[int, int]]:
+    with reading(f"{file.path}:{file.tree}", "the clusters cannot be listed"):
+        ends = [int(c.num_first_entry) + int(c.num_entries) for c in ntuple.cluster_summaries]
+    start = previous = 0
+    for end in sorted(ends):
+        if end - start > size and previous > start:
+            yield start, previous
+            start = previous
+        previous = end
+    if previous > start:
+        yield start, previous
+
+
+def _blame(
+    tree: Any, file: FileScan, names: list[str], start: int, stop: int, error: Exception
+) -> ReadError:
+    """The error of the first branch that cannot be read alone, or of all together."""
+    place, failed = file.tree, error
+    for name in names:
+        try:
+            _alone(tree, file, name, start, stop)
+        except Exception as single:
+            place, failed = f"{file.tree}/{name}", single
+            break
+    try:
+        with reading(f"{file.path}:{place}", f"entries {start}-{stop - 1} cannot be read"):
+            raise failed
+    except ReadError as told:
+        return told
+
+
+def _alone(tree: Any, file: FileScan, name: str, start: int, stop: int) -> None:
+    if file.kind == "TTree":
+        tree[name].array(entry_start=start, entry_stop=stop, library="np")
+    else:
+        tree.arrays(filter_name=lambda n: n == name, entry_start=start, entry_stop=stop)
+
+
+def _check(
+    file: FileScan,
+    branches: Sequence[str],
+    columns: dict[str, NDArray[Any]],
+    start: int,
+    length: int,
+) -> None:
+    """What was read must be what the pre-scan saw: nothing dropped, nothing promoted."""
+    for name in branches:
+        expected = file.branches[name]
+        values = columns.get(name)
+        if values is None:
+            problem = "was not read"
+        elif len(values) != length:
+            problem = f"has {len(values)} entries where others have {length}"
+        elif values.dtype != expected.dtype or values.shape[1:] != expected.shape:
+            problem = f"was read as {values.dtype}{list(values.shape[1:]) or ''}"
+        else:
+            continue
+        raise ReadError(
+            f"{problem} in entries {start}-{start + length - 1}",
+            where=f"{file.path}:{file.tree}/{name}",
+        )

@@ -1,0 +1,162 @@
+"""What a user calls "the files": paths, globs, lists, ``path:tree``, remote addresses."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigError, ReadError
+
+__all__ = ["FileRef", "expand_variables", "resolve"]
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_WILDCARD = re.compile(r"[*?\[]")
+_MEND = "check the spelling, or quote the pattern"
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """One input file.
+
+    Attributes:
+        path: local path or remote address (``root://…``).
+        tree: tree named with ``path:tree``; ``None`` where it was not.
+    """
+
+    path: str
+    tree: str | None = None
+
+    @property
+    def remote(self) -> bool:
+        """Whether the file is not on a local disk."""
+        return "://" in self.path
+
+    @property
+    def identity(self) -> str:
+        """What two names of one file have in common."""
+        return self.path if self.remote else str(Path(self.path).resolve())
+
+
+def expand_variables(text: str, *, where: object = None) -> str:
+    """``text`` with every ``${NAME}`` replaced from the environment.
+
+    Raises:
+        ConfigError: a variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if not os.environ.get(name):
+            raise ConfigError(
+                f"${{{name}}} in '{text}' is not set",
+                where=where,
+                mend=f"export {name}=<folder with the files>",
+            )
+        return os.environ[name]
+
+    return _VARIABLE.sub(value, text)
+
+
+def resolve(patterns: str | Sequence[str], *, where: object = None) -> tuple[FileRef, ...]:
+    """Turn what the user wrote into a list of files.
+
+    Args:
+        patterns: paths, globs (``**`` too), comma-separated lists, ``path:tree``, addresses with a
+            scheme, or ``.txt`` lists with one of these a line (``#`` starts a comment; relative
+            paths count from the working folder, then from the folder of the list).
+        where: what to name in an error, for example ``samples[0].files``.
+
+    Returns:
+        The files in the order given; those of a glob sorted by name. Never empty.
+
+    Raises:
+        ReadError: a file does not exist, a pattern matches none, or a file is named twice.
+        ConfigError: a variable in a path is not set.
+    """
+    given = [patterns] if isinstance(patterns, str) else list(patterns)
+    refs = [ref for text in given for ref in _one(expand_variables(text.strip(), where=where))]
+    if not refs:
+        raise ReadError("no files given", where=where, mend="name at least one ROOT file")
+    seen: set[tuple[str, str | None]] = set()
+    for ref in refs:
+        key = (ref.identity, ref.tree)
+        if key in seen:
+            raise ReadError(
+                "the file is named twice, its events would count twice",
+                where=ref.path,
+                mend="remove one of the two (overlapping patterns?)",
+            )
+        seen.add(key)
+    return tuple(refs)
+
+
+def _one(text: str, *, base: Path | None = None) -> Iterable[FileRef]:
+    if not text:
+        return []
+    if not Path(text).exists() and "," in text:
+        return [ref for part in text.split(",") for ref in _one(part.strip(), base=base)]
+    path, tree = _split_tree(text.removeprefix("file://"))
+    if "://" in path:
+        if _WILDCARD.search(path.split("?", 1)[0]):
+            raise ReadError(
+                "wildcards in remote addresses are not expanded",
+                where=path,
+                mend="list the addresses in a .txt file",
+            )
+        return [FileRef(path, tree)]
+    return [ref for found in _local(path, base) for ref in _open_list(found, tree, base)]
+
+
+def _split_tree(text: str) -> tuple[str, str | None]:
+    """``path:tree`` in its parts; a colon of a scheme, a port or a file name is none."""
+    if Path(text).exists():
+        return text, None
+    head, colon, tail = text.rpartition(".root:")
+    if colon:
+        return head + ".root", tail or None
+    head, colon, tail = text.rpartition(":")
+    if colon and "://" not in text and tail and (Path(head).exists() or _WILDCARD.search(head)):
+        return head, tail
+    return text, None
+
+
+def _local(path: str, base: Path | None) -> list[str]:
+    expanded = str(Path(path).expanduser())
+    tries = [expanded] if base is None else [expanded, str(base / expanded)]
+    for name in tries:
+        if Path(name).exists():
+            return [name]
+    if not _WILDCARD.search(path):
+        raise ReadError("no such file", where=path, mend=_MEND)
+    for name in tries:
+        found = sorted(name for name in glob.glob(name, recursive=True) if Path(name).is_file())
+        if found:
+            return found
+    raise ReadError("the pattern matches no file", where=path, mend=_MEND)
+
+
+def _open_list(path: str, tree: str | None, base: Path | None) -> Iterable[FileRef]:
+    if Path(path).is_dir():
+        raise ReadError("is a folder", where=path, mend=f"write '{path.rstrip('/')}/*.root'")
+    if Path(path).suffix != ".txt":
+        return [FileRef(path, tree)]
+    if base is not None:
+        raise ReadError("is a file list inside a file list", where=path, mend="name ROOT files")
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ReadError("is not a text file", where=path, mend="one path a line") from None
+    entries = [line.split("#", 1)[0].strip() for line in lines]
+    folder = Path(path).resolve().parent
+    refs = [
+        FileRef(ref.path, ref.tree or tree)
+        for entry in entries
+        for ref in _one(expand_variables(entry, where=path), base=folder)
+    ]
+    if not refs:
+        raise ReadError("the file list is empty", where=path, mend="one path a line")
+    return refs

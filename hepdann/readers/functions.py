@@ -1,0 +1,164 @@
+"""What the operators and functions of an expression do to numpy arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CONSTANTS", "FUNCTIONS", "OPERATORS", "Function", "TypeMismatchError", "truth"]
+
+_MANY = 100
+
+
+class TypeMismatchError(TypeError):
+    """An operator does not fit the type of its operands."""
+
+
+class Function(NamedTuple):
+    """A callable on arrays and the least and largest number of its arguments."""
+
+    call: Callable[..., Any]
+    arguments: tuple[int, int]
+
+
+def truth(value: Any) -> NDArray[np.bool_]:
+    """Whether each value counts as true: bool as it is, a number unless it is zero."""
+    array = np.asarray(value)
+    result: NDArray[np.bool_] = array if array.dtype.kind == "b" else array != 0
+    return result
+
+
+def _kind(*values: Any) -> set[str]:
+    return {np.asarray(value).dtype.kind for value in values}
+
+
+def _real(value: Any) -> NDArray[np.float64]:
+    return np.asarray(value).astype(np.float64)
+
+
+def _wide(value: Any) -> NDArray[Any]:
+    """int64 for bool and integers that fit, float64 for everything else."""
+    array = np.asarray(value)
+    fits = array.dtype.kind in "bi" or (array.dtype.kind == "u" and array.dtype.itemsize < 8)
+    return array.astype(np.int64 if fits else np.float64)
+
+
+def _comparable(value: Any) -> NDArray[Any]:
+    """Integers as they are (numpy compares u8 with i8 exactly), floats as float64."""
+    array = np.asarray(value)
+    return array if array.dtype.kind in "biu" else array.astype(np.float64)
+
+
+def _bits(symbol: str, function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    def call(left: Any, right: Any) -> Any:
+        if not _kind(left, right) <= set("biu"):
+            raise TypeMismatchError(f"'{symbol}' needs conditions or integers; write {symbol * 2}")
+        if _kind(left, right) == {"b"}:
+            return function(left, right)
+        return function(_integer(left), _integer(right))
+
+    return call
+
+
+def _integer(value: Any) -> NDArray[Any]:
+    array = np.asarray(value)
+    return array.view(np.int64) if array.dtype == np.uint64 else array.astype(np.int64)
+
+
+def _power(left: Any, right: Any) -> Any:
+    if "b" in _kind(left, right):
+        raise TypeMismatchError("'^' and '**' raise to a power, and a condition has none; write !=")
+    return np.power(_real(left), _real(right))
+
+
+def _remainder(left: Any, right: Any) -> Any:
+    left, right = _wide(left), _wide(right)
+    if left.dtype.kind == right.dtype.kind == "i" and not np.any(right == 0):
+        return np.fmod(left, right)
+    return np.fmod(_real(left), _real(right))
+
+
+def _invert(value: Any) -> Any:
+    if _kind(value) == {"f"}:
+        raise TypeMismatchError("'~' needs a condition or an integer; write !")
+    return np.logical_not(value) if _kind(value) == {"b"} else np.invert(_integer(value))
+
+
+def _where(condition: Any, yes: Any, no: Any) -> Any:
+    if _kind(yes, no) == {"b"}:
+        return np.where(truth(condition), yes, no)
+    return np.where(truth(condition), _wide(yes), _wide(no))
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "||": lambda a, b: truth(a) | truth(b),
+    "&&": lambda a, b: truth(a) & truth(b),
+    "!": lambda a: ~truth(a),
+    "~": _invert,
+    "|": _bits("|", np.bitwise_or),
+    "&": _bits("&", np.bitwise_and),
+    "==": lambda a, b: _comparable(a) == _comparable(b),
+    "!=": lambda a, b: _comparable(a) != _comparable(b),
+    "<": lambda a, b: _comparable(a) < _comparable(b),
+    "<=": lambda a, b: _comparable(a) <= _comparable(b),
+    ">": lambda a, b: _comparable(a) > _comparable(b),
+    ">=": lambda a, b: _comparable(a) >= _comparable(b),
+    "+": lambda a, b: _wide(a) + _wide(b),
+    "-": lambda a, b: _wide(a) - _wide(b),
+    "*": lambda a, b: _real(a) * _real(b),
+    "/": lambda a, b: _real(a) / _real(b),
+    "%": _remainder,
+    "**": _power,
+    "^": _power,
+    "neg": lambda a: -_wide(a),
+    "pos": lambda a: _wide(a),
+}
+
+CONSTANTS = {"pi": math.pi, "e": math.e, "true": True, "false": False}
+"""Names that stand for a number where no branch bears them (``e`` only as ``TMath::E()``)."""
+
+
+def _real_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *values: function(*map(_real, values))
+
+
+_UNARY = {
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log10": np.log10,
+    "log2": np.log2,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "isnan": np.isnan,
+    "isfinite": np.isfinite,
+}
+
+FUNCTIONS: dict[str, Function] = {
+    **{name: Function(_real_function(function), (1, 1)) for name, function in _UNARY.items()},
+    "abs": Function(lambda a: np.abs(_wide(a)), (1, 1)),
+    "fabs": Function(lambda a: np.abs(_real(a)), (1, 1)),
+    "pow": Function(_power, (2, 2)),
+    "power": Function(_power, (2, 2)),
+    "atan2": Function(_real_function(np.arctan2), (2, 2)),
+    "hypot": Function(_real_function(np.hypot), (2, 2)),
+    "min": Function(lambda *a: reduce(np.minimum, map(_wide, a)), (2, _MANY)),
+    "max": Function(lambda *a: reduce(np.maximum, map(_wide, a)), (2, _MANY)),
+    "where": Function(_where, (3, 3)),
+}

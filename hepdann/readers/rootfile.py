@@ -1,0 +1,97 @@
+"""Opening ROOT files: whatever goes wrong inside uproot becomes one :class:`ReadError`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import HepdannError, ReadError
+
+__all__ = ["open_root", "reading"]
+
+_LARGE_FILE = 1_000_000  # from this version number on, the header's file size has 8 bytes
+_COPY = "copy or download the file again"
+
+
+@contextmanager
+def reading(where: str, doing: str) -> Iterator[None]:
+    """Turn any exception of uproot and its decompressors into a :class:`ReadError`.
+
+    Damaged input shows up as ``struct.error``, ``ValueError``, ``AssertionError``, ``zlib.error``,
+    cramjam's errors, uproot's own and more; all of them mean that the file cannot be read.
+
+    Args:
+        where: file, tree and branch.
+        doing: what could not be done, for example ``"entries 0-99 cannot be read"``.
+    """
+    try:
+        yield
+    except (HepdannError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno == errno.EMFILE:
+            raise
+        raise ReadError(f"{doing} ({_first_line(error)})", where=where, mend=_COPY) from error
+    except Exception as error:
+        raise ReadError(f"{doing} ({_first_line(error)})", where=where, mend=_COPY) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__
+
+
+@contextmanager
+def open_root(path: str) -> Iterator[Any]:
+    """Open a ROOT file for reading.
+
+    Args:
+        path: local path or remote address; a colon in it does not name a tree.
+
+    Yields:
+        uproot's ``ReadOnlyDirectory``.
+
+    Raises:
+        ReadError: the file does not exist, may not be read, is not a ROOT file, or is truncated.
+    """
+    import uproot
+
+    if "://" not in path:
+        _check_header(path)
+    with reading(path, "cannot be opened"):
+        directory = uproot.open({path: None})
+    with directory:
+        yield directory
+
+
+def _check_header(path: str) -> None:
+    """Compare a local file with what its own header says: uproot's errors do not tell."""
+    file = Path(path)
+    if not file.exists():
+        raise ReadError("no such file", where=path, mend="check the spelling")
+    if not file.is_file():
+        raise ReadError("is not a file", where=path, mend="name a ROOT file")
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(24)
+    except OSError as error:
+        raise ReadError(f"cannot be opened ({error.strerror})", where=path) from None
+    size = os.stat(path).st_size  # noqa: PTH116
+    if size == 0:
+        raise ReadError("is empty", where=path, mend=_COPY)
+    if head[:4] != b"root":
+        hint = " but HDF5" if head[:4] == b"\x89HDF" else ""
+        raise ReadError(f"is not a ROOT file{hint}", where=path, mend="name a ROOT file")
+    if len(head) < 24:
+        raise ReadError(f"is truncated: it has {size} bytes", where=path, mend=_COPY)
+    (version,) = struct.unpack(">i", head[4:8])
+    (end,) = struct.unpack(">q" if version >= _LARGE_FILE else ">i", head[12 : 20 if version >= _LARGE_FILE else 16])  # fmt: skip
+    if size < end:
+        raise ReadError(
+            f"is truncated: it has {size} of {end} bytes", where=path, mend=_COPY
+        )

@@ -1,0 +1,212 @@
+"""The pre-scan: which tree, which branches of which type, how many entries; no event is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import ReadError
+from .files import FileRef, resolve
+from .rootfile import open_root, reading
+
+__all__ = ["Branch", "FileScan", "nearest", "scan"]
+
+_CPP_TYPES = {
+    "bool": "bool",
+    "char": "int8",
+    "float": "float32",
+    "double": "float64",
+    **{f"{sign}int{bits}_t": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+_ARRAY = re.compile(r"std::array<(.+),\s*(\d+)>")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One branch of a TTree or field of an RNTuple.
+
+    Attributes:
+        name: as in the file; sub-branches are ``parent/child``.
+        typename: C++ type.
+        dtype: numpy type of one number; ``None`` if the branch cannot become a column.
+        shape: ``()`` for a scalar, ``(3,)`` for ``x[3]``.
+        reason: why it cannot become a column; empty if it can.
+    """
+
+    name: str
+    typename: str
+    dtype: np.dtype[Any] | None
+    shape: tuple[int, ...] = ()
+    reason: str = ""
+
+    @property
+    def scalar(self) -> bool:
+        """Whether it is one number an event."""
+        return self.dtype is not None and self.shape == ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of its columns: the branch's own, or ``x_0, x_1, …`` (``x_0_0`` in a matrix)."""
+        if self.dtype is None:
+            return ()
+        if not self.shape:
+            return (self.name,)
+        return tuple("_".join([self.name, *map(str, i)]) for i in np.ndindex(*self.shape))
+
+
+@dataclass(frozen=True)
+class FileScan:
+    """What the pre-scan found in one file.
+
+    Attributes:
+        path: the file.
+        tree: the tree that was chosen.
+        kind: TTree or RNTuple.
+        entries: number of its entries.
+        branches: by name, in the order of the file.
+        trees: entries of every tree in the file, by name.
+    """
+
+    path: str
+    tree: str
+    kind: Literal["TTree", "RNTuple"]
+    entries: int
+    branches: Mapping[str, Branch]
+    trees: Mapping[str, int]
+
+
+def nearest(name: str, known: Sequence[str] | Mapping[str, object], *, what: str) -> str:
+    """The mend of a misspelt name: the nearest known one, or the first few of them."""
+    near = get_close_matches(name, list(known), n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    shown = [*known][:8]
+    rest = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+    return f"{what}: {', '.join(shown)}{rest}" if shown else f"there are no {what}"
+
+
+def scan(
+    files: str | Sequence[str | FileRef], tree: str | None = None, *, prefer: str | None = None
+) -> list[FileScan]:
+    """Look at files that belong together.
+
+    Args:
+        files: what :func:`.resolve` takes, or its result.
+        tree: the tree to read; ``path:tree`` goes before it. By default the only tree of the first
+            file, or the one with the most entries; every file must then have it.
+        prefer: taken before the largest, if the first file has it.
+
+    Returns:
+        One scan a file, in order.
+
+    Raises:
+        ReadError: a file cannot be read, or has no such tree.
+    """
+    refs: list[FileRef] = []
+    for entry in [files] if isinstance(files, str) else files:
+        refs.extend(resolve(entry) if isinstance(entry, str) else [entry])
+    scans: list[FileScan] = []
+    for ref in refs:
+        found = _scan_file(ref.path, ref.tree or tree, prefer)
+        scans.append(found)
+        if tree is None and prefer is None and ref.tree is None:
+            tree = found.tree
+        elif ref.tree is None and tree is None:
+            tree = found.tree
+    return scans
+
+
+def _scan_file(path: str, tree: str | None, prefer: str | None) -> FileScan:
+    with open_root(path) as directory, reading(path, "cannot be read"):
+        classes = directory.classnames(recursive=True, cycle=False)
+        kinds: dict[str, Literal["TTree", "RNTuple"]] = {}
+        for name, classname in classes.items():
+            if classname in ("TTree", "TNtuple", "TNtupleD", "TChain"):
+                kinds[name] = "TTree"
+            elif classname in ("ROOT::RNTuple", "ROOT::Experimental::RNTuple"):
+                kinds[name] = "RNTuple"
+        if not kinds:
+            held = ", ".join(f"{name} ({cls})" for name, cls in list(classes.items())[:5])
+            raise ReadError(
+                "holds no tree", where=path, mend=f"it holds {held}" if held else "it is empty"
+            )
+        entries: dict[str, int] = {}
+        for name in kinds:
+            with reading(f"{path}:{name}", "the tree cannot be read"):
+                entries[name] = int(directory[name].num_entries)
+        chosen = _choose(path, entries, tree, prefer)
+        with reading(f"{path}:{chosen}", "the branches cannot be listed"):
+            opened = directory[chosen]
+            listed = _ttree(opened) if kinds[chosen] == "TTree" else _rntuple(opened)
+    branches = {branch.name: branch for branch in listed}
+    return FileScan(path, chosen, kinds[chosen], entries[chosen], branches, entries)
+
+
+def _choose(path: str, entries: dict[str, int], tree: str | None, prefer: str | None) -> str:
+    if tree is not None:
+        name = tree.split(";", 1)[0].strip("/")
+        if name not in entries:
+            raise ReadError(
+                f"no tree '{tree}'", where=path, mend=nearest(name, entries, what="trees")
+            )
+        return name
+    if prefer in entries:
+        return str(prefer)
+    return max(entries, key=lambda name: entries[name])
+
+
+def _ttree(tree: Any) -> list[Branch]:
+    found = []
+    for name, branch in tree.items(recursive=True, full_paths=True):
+        if len(branch.branches):
+            continue  # a parent: its sub-branches hold the numbers
+        with reading(f"{tree.name}/{name}", "its type cannot be read"):
+            found.append(_ttree_branch(name, branch))
+    return found
+
+
+def _ttree_branch(name: str, branch: Any) -> Branch:
+    import uproot
+
+    typename = str(branch.typename)
+    interpretation = branch.interpretation
+    if isinstance(interpretation, uproot.AsDouble32 | uproot.AsFloat16):
+        to_dims = tuple(interpretation.to_dims)
+        dtype = np.dtype(interpretation.to_dtype.base)
+        return Branch(name, typename, dtype, to_dims)
+    if not isinstance(interpretation, uproot.AsDtype):
+        jagged = isinstance(interpretation, uproot.AsJagged)
+        return Branch(name, typename, None, (), "its length varies" if jagged else "not a number")
+    full = np.dtype(interpretation.to_dtype)
+    base, shape = full.subdtype or (full, ())
+    if base.kind not in "biuf":
+        return Branch(name, typename, None, (), "several leaves" if base.names else "not a number")
+    if prod(shape) == 0:
+        return Branch(name, typename, None, (), "an array of length 0")
+    return Branch(name, typename, base.newbyteorder("="), tuple(shape))
+
+
+def _rntuple(ntuple: Any) -> list[Branch]:
+    found = []
+    for name, field in ntuple.items(recursive=False):
+        typename = str(field.typename)
+        shape: list[int] = []
+        inner = typename
+        while match := _ARRAY.fullmatch(inner):
+            inner = match[1]
+            shape.append(int(match[2]))
+        dtype = _CPP_TYPES.get(inner.removeprefix("std::"))
+        if dtype is None:
+            varies = inner.startswith(("std::vector", "ROOT::VecOps"))
+            found.append(
+                Branch(name, typename, None, (), "its length varies" if varies else "not a number")
+            )
+        else:
+            found.append(Branch(name, typename, np.dtype(dtype), tuple(shape)))
+    return found
