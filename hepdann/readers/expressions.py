@@ -76,12 +76,12 @@ class Expression:
     text: str
     names: tuple[str, ...]
     where: str
-    _root: _Node
+    root: _Node
 
     @property
     def is_name(self) -> bool:
         """Whether this is a bare column, to be passed through untouched."""
-        return self._root.kind == "name"
+        return self.root.kind == "name"
 
     def evaluate(self, lookup: Lookup, size: int) -> NDArray[Any]:
         """The value for each of ``size`` events.
@@ -103,7 +103,7 @@ class Expression:
         """
         try:
             with np.errstate(all="ignore"):
-                value = _evaluate(self._root, lookup)
+                value = _evaluate(self.root, lookup)
         except TypeMismatchError as error:
             raise ConfigError(str(error), where=self.where) from None
         except RecursionError:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigError, ReadError
+from ..config import expand_path
+from ..errors import ReadError
 
-__all__ = ["FileRef", "expand_variables", "resolve"]
+__all__ = ["FileRef", "resolve"]
 
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _WILDCARD = re.compile(r"[*?\[]")
 _MEND = "check the spelling, or quote the pattern"
 
@@ -41,26 +40,6 @@ class FileRef:
         return self.path if self.remote else str(Path(self.path).resolve())
 
 
-def expand_variables(text: str, *, where: object = None) -> str:
-    """``text`` with every ``${NAME}`` replaced from the environment.
-
-    Raises:
-        ConfigError: a variable is not set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if not os.environ.get(name):
-            raise ConfigError(
-                f"${{{name}}} in '{text}' is not set",
-                where=where,
-                mend=f"export {name}=<folder with the files>",
-            )
-        return os.environ[name]
-
-    return _VARIABLE.sub(value, text)
-
-
 def resolve(patterns: str | Sequence[str], *, where: object = None) -> tuple[FileRef, ...]:
     """Turn what the user wrote into a list of files.
 
@@ -78,7 +57,7 @@ def resolve(patterns: str | Sequence[str], *, where: object = None) -> tuple[Fil
         ConfigError: a variable in a path is not set.
     """
     given = [patterns] if isinstance(patterns, str) else list(patterns)
-    refs = [ref for text in given for ref in _one(expand_variables(text.strip(), where=where))]
+    refs = [ref for text in given for ref in _one(expand_path(text.strip(), where=where and str(where)))]
     if not refs:
         raise ReadError("no files given", where=where, mend="name at least one ROOT file")
     seen: set[tuple[str, str | None]] = set()
@@ -125,8 +104,7 @@ def _split_tree(text: str) -> tuple[str, str | None]:
 
 
 def _local(path: str, base: Path | None) -> list[str]:
-    expanded = str(Path(path).expanduser())
-    tries = [expanded] if base is None else [expanded, str(base / expanded)]
+    tries = [path] if base is None else [path, str(base / path)]
     for name in tries:
         if Path(name).exists():
             return [name]
@@ -155,7 +133,7 @@ def _open_list(path: str, tree: str | None, base: Path | None) -> Iterable[FileR
     refs = [
         FileRef(ref.path, ref.tree or tree)
         for entry in entries
-        for ref in _one(expand_variables(entry, where=path), base=folder)
+        for ref in _one(expand_path(entry, where=path), base=folder)
     ]
     if not refs:
         raise ReadError("the file list is empty", where=path, mend="one path a line")

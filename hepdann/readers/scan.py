@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import prod
 from typing import Any, Literal
 
 import numpy as np
 
+from ..config.names import nearest
 from ..errors import ReadError
 from .files import FileRef, resolve
 from .rootfile import open_root, reading
 
-__all__ = ["Branch", "FileScan", "nearest", "scan"]
+__all__ = ["Branch", "FileScan", "scan", "suggest"]
 
 _CPP_TYPES = {
     "bool": "bool",
@@ -81,12 +81,12 @@ class FileScan:
     trees: Mapping[str, int]
 
 
-def nearest(name: str, known: Sequence[str] | Mapping[str, object], *, what: str) -> str:
+def suggest(name: str, known: Collection[str], *, what: str) -> str:
     """The mend of a misspelt name: the nearest known one, or the first few of them."""
-    near = get_close_matches(name, list(known), n=1)
+    near = nearest(name, known)
     if near:
-        return f"did you mean '{near[0]}'?"
-    shown = [*known][:8]
+        return f"did you mean '{near}'?"
+    shown = list(known)[:8]
     rest = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
     return f"{what}: {', '.join(shown)}{rest}" if shown else f"there are no {what}"
 
@@ -115,9 +115,7 @@ def scan(
     for ref in refs:
         found = _scan_file(ref.path, ref.tree or tree, prefer)
         scans.append(found)
-        if tree is None and prefer is None and ref.tree is None:
-            tree = found.tree
-        elif ref.tree is None and tree is None:
+        if ref.tree is None:
             tree = found.tree
     return scans
 
@@ -153,7 +151,7 @@ def _choose(path: str, entries: dict[str, int], tree: str | None, prefer: str | 
         name = tree.split(";", 1)[0].strip("/")
         if name not in entries:
             raise ReadError(
-                f"no tree '{tree}'", where=path, mend=nearest(name, entries, what="trees")
+                f"no tree '{tree}'", where=path, mend=suggest(name, entries, what="trees")
             )
         return name
     if prefer in entries:
