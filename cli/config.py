@@ -35,7 +35,7 @@ def _deliver(text: str, output: Path | None, *, force: bool = False) -> None:
         mask = os.umask(0)
         os.umask(mask)
         Path(temporary).chmod(0o666 & ~mask)  # mkstemp makes files that only the owner reads
-        os.replace(temporary, output)
+        Path(temporary).replace(output)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

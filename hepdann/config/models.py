@@ -19,7 +19,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from . import checks
 from .names import METHODS, SHIFTS, STYLES, method_names, shift_names
@@ -40,22 +39,16 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _no_truth_value(value: Any) -> Any:
-    # pydantic would read true as 1
-    if isinstance(value, bool):
-        raise PydanticCustomError("int_type", "expected a number")
-    return value
-
-
 def _names_matter(info: ValidationInfo) -> bool:
     return bool((info.context or {}).get("known_names", True))
 
 
-Integer = Annotated[int, BeforeValidator(_no_truth_value)]
-Number = Annotated[float, BeforeValidator(_no_truth_value)]
+# strict: pydantic would read true as 1 and '5' as 5
+Integer = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
 Width = Annotated[Integer, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[list[Text], BeforeValidator(_as_list)]
+Texts = Annotated[list[Text], BeforeValidator(_as_list, json_schema_input_type=list[Text] | Text)]
 
 
 class _Section(BaseModel):
