@@ -12,7 +12,7 @@ import click
 __all__ = ["command"]
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def command() -> None:
     """Write, check or describe a YAML configuration."""
 
@@ -49,7 +49,9 @@ def _deliver(text: str, output: Path | None, *, force: bool = False) -> None:
 @click.option("--tree", help="Tree to read; default the only one, or the largest.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def init(mc: str, data: str | None, output: Path | None, tree: str | None, force: bool) -> None:
-    """Write a commented YAML for these files, ready for `hepdann convert --config`.
+    """Write a commented YAML for given files.
+
+    It is ready for `hepdann convert --config`.
 
     FILE.root and DATA.root are a path, a quoted glob, a comma-separated list, path:tree or a
     root:// address. Relative paths stay relative to the current directory.
@@ -66,7 +68,7 @@ def init(mc: str, data: str | None, output: Path | None, tree: str | None, force
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File; default the screen.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def schema(output: Path | None, force: bool) -> None:
-    """Print the JSON Schema of a configuration, for an editor to complete and check."""
+    """Print the JSON Schema, with which an editor completes and checks."""
     from hepdann.config import json_schema
 
     _deliver(json.dumps(json_schema(), indent=2) + "\n", output, force=force)
@@ -75,9 +77,9 @@ def schema(output: Path | None, force: bool) -> None:
 @command.command()
 @click.argument("file")
 def check(file: str) -> None:
-    """Check FILE, a YAML configuration or the name of a shipped one.
+    """Check a configuration.
 
-    Exit code 2 and one line if something is wrong. Input files need not be here: those that are
+    FILE is a YAML file or the name of a shipped configuration. Exit code 2 and one line if something is wrong. Input files need not be here: those that are
     not found are noted.
     """
     from hepdann.config import load_config
