@@ -1,1 +1,30 @@
-"""."""
+"""ROOT files to blocks of events, and these to a tensor file."""
+
+from __future__ import annotations
+
+from .blocks import BlockReader, RawBlock, read_blocks
+from .convert import convert
+from .expressions import Expression, parse
+from .files import FileRef, resolve
+from .scan import Branch, FileScan, scan
+from .summary import ClassCount, ConversionSummary, FeatureStats, FileCount
+from .zero_config import looks_like
+
+__all__ = [
+    "BlockReader",
+    "Branch",
+    "ClassCount",
+    "ConversionSummary",
+    "Expression",
+    "FeatureStats",
+    "FileCount",
+    "FileRef",
+    "FileScan",
+    "RawBlock",
+    "convert",
+    "looks_like",
+    "parse",
+    "read_blocks",
+    "resolve",
+    "scan",
+]

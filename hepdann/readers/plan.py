@@ -178,8 +178,7 @@ def _default_features(
     inputs: Sequence[Input], shared: Columns, reserved: Mapping[str, str], convert: ConvertConfig
 ) -> list[Feature]:
     """The numeric scalars of every file, less what is or looks like something else."""
-    for domain in ("mc", "data"):
-        _check_partial([entry for entry in inputs if entry.domain == domain], reserved)
+    _check_partial(inputs, reserved)
     taken = [
         name
         for name in numeric_scalars(shared.branches.values())
@@ -199,19 +198,25 @@ def _default_features(
 
 
 def _check_partial(inputs: Sequence[Input], reserved: Mapping[str, str]) -> None:
-    """Without a list of features, a branch that only some files have is a mistake, not a choice."""
+    """A branch of both domains that some files lack is a mistake in the files, not a choice."""
     files = [file for entry in inputs for file in entry.files]
-    everywhere = present_everywhere(files) if files else {}
+    domains = {
+        domain: {n for e in inputs if e.domain == domain for f in e.files for n in f.branches}
+        for domain in (entry.domain for entry in inputs)
+    }
     for file in files:
         for name, branch in file.branches.items():
-            if name in everywhere or not branch.scalar or name in reserved or looks_like(name):
+            if name in reserved or looks_like(name) is not None or not branch.scalar:
                 continue
-            lacks = next(other for other in files if name not in other.branches)
-            raise ReadError(
-                f"branch '{name}' is missing here, {file.path} has it",
-                where=f"{lacks.path}:{lacks.tree}",
-                mend="remove the file, or name the features (--features)",
-            )
+            if not all(name in names for names in domains.values()):
+                continue
+            lacks = next((other for other in files if name not in other.branches), None)
+            if lacks is not None:
+                raise ReadError(
+                    f"branch '{name}' is missing here, {file.path} has it",
+                    where=f"{lacks.path}:{lacks.tree}",
+                    mend="remove the file, or name the features (--features)",
+                )
 
 
 def _given_features(convert: ConvertConfig, columns: Columns) -> list[Feature]:

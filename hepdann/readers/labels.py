@@ -1,0 +1,190 @@
+"""The label: which branch it is, and which classes it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import ConvertConfig
+from ..errors import ConfigError, ReadError
+from .blocks import BlockReader
+from .inputs import Input
+from .plan import SamplePlan
+from .scan import FileScan
+from .zero_config import looks_like, present_everywhere
+
+__all__ = ["class_names", "find_label", "to_labels"]
+
+_MOST = 20  # a branch with more values is taken for a counter, not for a label
+_MOST_CLASSES = 1000
+
+
+def find_label(inputs: Sequence[Input], convert: ConvertConfig, read: BlockReader) -> str | None:
+    """The label branch or expression, ``None`` if every MC sample has a class of its own.
+
+    Without ``convert.label`` it is the one branch that only MC has and whose values are the whole
+    numbers 0, 1, … up to at most 20.
+
+    Raises:
+        ConfigError: no branch fits, or several do; lists the candidates.
+    """
+    labelled = [e for e in inputs if e.domain == "mc" and e.config.class_ is None]
+    if not labelled:
+        return None
+    if convert.label is not None:
+        return convert.label
+    files = [file for entry in labelled for file in entry.files]
+    data = [file for entry in inputs if entry.domain == "data" for file in entry.files]
+    taken = {convert.weight, *convert.weights.values(), *convert.spectators}
+    fitting: dict[str, int] = {}
+    shared: dict[str, int] = {}
+    for branch in present_everywhere(files).values():
+        if branch.dtype is None or not branch.scalar or branch.name in taken:
+            continue
+        if looks_like(branch.name) in ("a weight", "an event id"):
+            continue
+        only_mc = not any(branch.name in file.branches for file in data)
+        # with MC alone, every counter stored as a float would be a candidate
+        if branch.dtype.kind == "f" and not (data and only_mc):
+            continue
+        found = _class_count(files, branch.name, convert.block_size, read)
+        if found:
+            (fitting if only_mc else shared)[branch.name] = found
+    if len(fitting) == 1:
+        return next(iter(fitting))
+    candidates = fitting or shared
+    listed = ", ".join(f"{name} (0 to {count - 1})" for name, count in candidates.items())
+    raise ConfigError(
+        "no branch is clearly the label"
+        + (" (none with small whole numbers is in MC alone)" if data and not fitting else ""),
+        where=files[0].path,
+        mend=f"name it with --label; candidates: {listed}"
+        if listed
+        else "name it with --label BRANCH or --label 'EXPRESSION'",
+    )
+
+
+def _class_count(files: Sequence[FileScan], name: str, size: int, read: BlockReader) -> int:
+    """C if the values of a branch are 0 … C-1 and each occurs, 0 otherwise."""
+    seen: set[float] = set()
+    for file in files:
+        for block in read(file, [name], size):
+            seen |= {float(value) for value in np.unique(block.columns[name])[: _MOST + 1]}
+            if len(seen) > _MOST or not seen <= set(range(_MOST)):
+                return 0
+    return len(seen) if len(seen) > 1 and seen == set(range(len(seen))) else 0
+
+
+def to_labels(values: NDArray[Any], label: str, file: FileScan, entries: tuple[int, int]) -> Any:
+    """Label values as int64.
+
+    Raises:
+        ReadError: a value is not a whole number; names file, label and entries.
+    """
+    if values.dtype.kind in "bi" or (values.dtype.kind == "u" and values.dtype.itemsize < 8):
+        return values.astype(np.int64)
+    real = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        bad = ~(np.abs(real) < 2**53) | (real != np.floor(real))
+    if bad.any():
+        raise ReadError(
+            f"label '{label}' is not an integer: {real[bad][0]:g} in entries "
+            f"{entries[0]}-{entries[1] - 1}",
+            where=f"{file.path}:{file.tree}",
+            mend="write a condition, e.g. --label 'x > 0.5'",
+        )
+    return real.astype(np.int64)
+
+
+def class_names(
+    samples: Sequence[SamplePlan], convert: ConvertConfig, read: BlockReader
+) -> tuple[str, ...]:
+    """The classes by label value: those given, those of the samples, or those of the label branch.
+
+    Names default to background and signal for two label values, to class-0, class-1, … for more;
+    classes of samples keep their order, but one called background comes first, because the score
+    of a binary classifier is the probability of class 1.
+
+    Raises:
+        ConfigError: label values that are not 0 … C-1, or fewer than two classes.
+        ReadError: a label that is not an integer.
+    """
+    named = list(dict.fromkeys(s.class_ for s in samples if s.class_ is not None))
+    mc = [sample for sample in samples if sample.source.domain == "mc"]
+    if convert.classes is not None:
+        names = tuple(convert.classes)
+    elif all(sample.label is None for sample in mc):
+        names = tuple(sorted(named, key=lambda name: name.lower() not in ("background", "bkg")))
+    else:
+        names = _from_values(mc, convert, read)
+    unknown = [name for name in named if name not in names]
+    if unknown:
+        raise ConfigError(
+            f"class '{unknown[0]}' of a sample is none of {', '.join(names)}",
+            where="convert.classes",
+            mend="list the class names in the order of the label's values",
+        )
+    if len(names) < 2:
+        raise ConfigError(
+            f"there is one class only, '{names[0]}'",
+            where="convert.classes",
+            mend="a classifier needs two: add samples, or another --label",
+        )
+    return names
+
+
+def _from_values(
+    samples: Sequence[SamplePlan], convert: ConvertConfig, read: BlockReader
+) -> tuple[str, ...]:
+    seen: set[int] = set()
+    label = ""
+    for sample in samples:
+        if sample.label is None:
+            continue
+        label = sample.label.text
+        for values in _values(sample, convert.block_size, read):
+            seen |= {int(value) for value in np.unique(values)}
+            if len(seen) > _MOST_CLASSES:
+                raise ConfigError(
+                    f"label '{label}' has more than {_MOST_CLASSES} values",
+                    mend="name another branch with --label, or write a condition",
+                )
+    if not seen:
+        cut = next((s.cut.text for s in samples if s.cut is not None), None)
+        raise ConfigError(
+            "no MC event passes the cut" if cut else "the MC files hold no events",
+            where=f"cut '{cut}'" if cut else samples[0].source.files[0].path,
+            mend="loosen the cut" if cut else "check the files",
+        )
+    count = max(seen) + 1
+    missing = [value for value in range(count) if value not in seen]
+    if min(seen) < 0 or missing or count < 2:
+        shown = ", ".join(str(value) for value in sorted(seen)[:8])
+        more = ", …" if len(seen) > 8 else ""
+        raise ConfigError(
+            f"label '{label}' has the value{'s' * (len(seen) > 1)} {shown}{more}; it must be 0, 1, "
+            "… with events in every class",
+            mend="write a condition, e.g. --label 'x > 0', or loosen the cut",
+        )
+    return ("background", "signal") if count == 2 else tuple(f"class-{i}" for i in range(count))
+
+
+def _values(sample: SamplePlan, size: int, read: BlockReader) -> Iterator[NDArray[Any]]:
+    """The labels of the events that pass."""
+    assert sample.label is not None
+    columns = sample.columns
+    branches = list(dict.fromkeys([*columns.reads(sample.label), *columns.reads(sample.cut)]))
+    if not branches:
+        raise ConfigError("reads no branch", where=sample.label.where)
+    for file in sample.source.files:
+        for block in read(file, branches, size):
+            lookup = columns.lookup(block.columns)
+            values = sample.label.evaluate(lookup, len(block))
+            if sample.cut is not None:
+                values = values[sample.cut.condition(lookup, len(block))]
+            yield to_labels(
+                values, sample.label.text, file, (block.start, block.start + len(block))
+            )

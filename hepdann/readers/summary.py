@@ -1,0 +1,180 @@
+"""What a conversion did, in numbers: counted while the blocks pass, shown by the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .plan import LeftOut
+
+__all__ = ["Accumulator", "ClassCount", "ConversionSummary", "FeatureStats", "FileCount"]
+
+
+@dataclass(frozen=True)
+class FileCount:
+    """Entries of one file, read for one sample."""
+
+    domain: str
+    sample: str
+    path: str
+    tree: str
+    read: int
+    passed: int
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """MC events of one class."""
+
+    name: str
+    label: int
+    events: int
+    sum_weight: float
+
+
+@dataclass(frozen=True)
+class FeatureStats:
+    """One feature in one domain, after the cut, without weights.
+
+    Attributes:
+        valid: number of finite values; ``minimum``, ``maximum`` and ``mean`` are of these, NaN if
+            there are none.
+        missing: values that carried the sentinel.
+        nonfinite: other values that are NaN or infinite.
+    """
+
+    name: str
+    domain: str
+    valid: int
+    minimum: float
+    maximum: float
+    mean: float
+    missing: int
+    nonfinite: int
+
+
+@dataclass(frozen=True)
+class ConversionSummary:
+    """What :func:`.convert` did.
+
+    Attributes:
+        output: the tensor file.
+        files: events read and passed, per file and sample.
+        classes: MC events per class.
+        features: statistics per feature, of MC first.
+        impute: what a network sees in place of a missing value, per column of the tensor file.
+        columns: the columns of the tensor file, indicators included.
+        spectators: their names.
+        label: text of the label; ``None`` if the samples have classes.
+        left_out: branches that are no features, and why.
+        notes: what the user should know.
+    """
+
+    output: Path
+    files: tuple[FileCount, ...]
+    classes: tuple[ClassCount, ...]
+    features: tuple[FeatureStats, ...]
+    impute: tuple[float, ...]
+    columns: tuple[str, ...]
+    spectators: tuple[str, ...]
+    label: str | None
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+    def read(self, domain: str) -> int:
+        """Entries read in a domain."""
+        return sum(file.read for file in self.files if file.domain == domain)
+
+    def passed(self, domain: str) -> int:
+        """Events of a domain in the tensor file."""
+        return sum(file.passed for file in self.files if file.domain == domain)
+
+    def of(self, domain: str) -> tuple[FeatureStats, ...]:
+        """The statistics of one domain."""
+        return tuple(stats for stats in self.features if stats.domain == domain)
+
+
+class Accumulator:
+    """Statistics of the columns of one domain, fed block by block.
+
+    Sums are kept in extended precision and means rounded to float32, so that the size of the blocks
+    does not show in what is written.
+    """
+
+    def __init__(self, domain: str, features: Sequence[str], columns: Sequence[str]) -> None:
+        self.domain = domain
+        self._features = tuple(features)
+        self._at = [list(columns).index(name) for name in features]
+        count = len(self._at)
+        self._low = np.full(count, np.inf)
+        self._high = np.full(count, -np.inf)
+        self._sum = np.zeros((2, count), dtype=np.longdouble)
+        self._valid = np.zeros((2, count), dtype=np.int64)
+        self._missing = np.zeros(count, dtype=np.int64)
+        self._nonfinite = np.zeros(count, dtype=np.int64)
+
+    def add(
+        self,
+        features: NDArray[np.float32],
+        train: NDArray[np.bool_],
+        missing: NDArray[np.int64],
+        nonfinite: NDArray[np.int64],
+    ) -> None:
+        """Count one block.
+
+        Args:
+            features: (n, columns) values, NaN where there is none.
+            train: (n,) which events are of the training split.
+            missing: per feature, values that carried the sentinel.
+            nonfinite: per feature, other values that are not finite.
+        """
+        self._missing += missing
+        self._nonfinite += nonfinite
+        for number, at in enumerate(self._at):
+            column = features[:, at]
+            for row, values in enumerate((column, column[train])):
+                valid = values[~np.isnan(values)]
+                if not len(valid):
+                    continue
+                self._sum[row, number] += valid.sum(dtype=np.longdouble)
+                self._valid[row, number] += len(valid)
+                if row == 0:
+                    self._low[number] = min(self._low[number], float(valid.min()))
+                    self._high[number] = max(self._high[number], float(valid.max()))
+
+    def empty(self) -> list[str]:
+        """The features without one finite value."""
+        return [n for n, valid in zip(self._features, self._valid[0], strict=True) if not valid]
+
+    def means(self) -> list[float]:
+        """Mean over the training split, or over all events where that has no finite value."""
+        rows = np.where(self._valid[1] > 0, 1, 0)
+        picks = np.arange(len(rows))
+        means = self._sum[rows, picks] / np.maximum(self._valid[rows, picks], 1)
+        return [float(np.float32(mean)) for mean in means]
+
+    def stats(self) -> tuple[FeatureStats, ...]:
+        """The statistics of each feature."""
+        return tuple(self._one(number) for number in range(len(self._features)))
+
+    def _one(self, number: int) -> FeatureStats:
+        valid = int(self._valid[0, number])
+        nan = float("nan")
+        values: dict[str, Any] = {
+            "minimum": float(self._low[number]) if valid else nan,
+            "maximum": float(self._high[number]) if valid else nan,
+            "mean": float(self._sum[0, number] / valid) if valid else nan,
+        }
+        return FeatureStats(
+            name=self._features[number],
+            domain=self.domain,
+            valid=valid,
+            missing=int(self._missing[number]),
+            nonfinite=int(self._nonfinite[number]),
+            **values,
+        )
