@@ -1,1 +1,50 @@
-"""."""
+"""Toy samples with known truth, as arrays and as real input files."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import ConfigError
+from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
+
+__all__ = [
+    "INPUTS",
+    "MISMODELLING",
+    "Mismodelling",
+    "ToySample",
+    "bjets",
+    "names",
+    "write",
+    "write_bjets",
+]
+
+_WRITERS = {"bjets": write_bjets}
+
+
+def names() -> tuple[str, ...]:
+    """The samples that :func:`write` knows."""
+    return tuple(_WRITERS)
+
+
+def write(
+    name: str,
+    folder: str | Path,
+    events: int = 40_000,
+    seed: int = 0,
+    truth: bool = False,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write the sample of that name as input files; see :func:`write_bjets`.
+
+    Raises:
+        ConfigError: there is no such sample, or its settings are impossible.
+        OSError: the folder or a file cannot be written.
+    """
+    if name not in _WRITERS:
+        near = difflib.get_close_matches(name, names(), n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names())}"
+        raise ConfigError(f"there is no sample {name!r}", where="simulate", mend=mend)
+    return _WRITERS[name](folder, events, seed, truth, progress=progress)

@@ -1,0 +1,280 @@
+"""b jets in the likeness of the ALEPH sample: Z → qq̄ events, two jets each, of known flavour.
+
+Per flavour, with and without a lepton, a Gaussian copula ties the marginal distributions of
+:mod:`hepdann.samples.likeness` together. :data:`MISMODELLING` is all in which data differ from MC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.special import ndtr, ndtri
+
+from ..errors import ConfigError
+from .likeness import COLUMNS, KINDS, SCORES, SPIKES, UNITS, Kind
+from .trees import TreeWriter, appear_together
+
+__all__ = [
+    "INPUTS",
+    "MISMODELLING",
+    "Mismodelling",
+    "ToySample",
+    "bjets",
+    "write_bjets",
+]
+
+INPUTS = ("prob_b", "spheri", "pt2rel", "multip", "bqvjet", "ptlrel")
+TREE = "jets"
+B_FRACTION = 0.226  # of ALEPH's simulated jets
+NEGATIVE = 0.04  # share of MC events with a negative weight
+
+Columns = dict[str, NDArray[Any]]
+Domain = Literal["mc", "data"]
+
+_BLOCK = 25_000  # events, of two jets, drawn from one generator
+_TYPES = dict.fromkeys((*INPUTS, "energy", "cTheta", "weight"), "f4") | {"run": "i4", "event": "i8"}
+_BRANCHES: dict[str, dict[str, str]] = {
+    "mc": _TYPES | {"isb": "i4"},
+    "data": _TYPES,
+    "truth": {"run": "i4", "event": "i8", "isb": "i4"},
+}
+
+
+@dataclass(frozen=True)
+class Mismodelling:
+    """In what the data differ from the MC, and by how much. Spikes stay where they are.
+
+    Attributes:
+        b_fraction: fraction of b jets.
+        light: factors on inputs of light jets: worse impact parameter resolution displaces more of
+            their tracks, and they have more tracks.
+        b: factors on inputs of b jets, whose decay lengths the worse resolution blurs.
+        lepton: factor on the share of jets with a lepton (identification efficiency).
+        correlation: factors on correlations of the copula.
+    """
+
+    b_fraction: float = 0.216
+    light: dict[str, float] = field(
+        default_factory=lambda: {"prob_b": 1.25, "bqvjet": 1.20, "multip": 1.08}
+    )
+    b: dict[str, float] = field(
+        default_factory=lambda: {"prob_b": 0.92, "bqvjet": 0.95, "multip": 1.08}
+    )
+    lepton: float = 0.92
+    correlation: dict[tuple[str, str], float] = field(
+        default_factory=lambda: {("bqvjet", "prob_b"): 0.85, ("multip", "pt2rel"): 0.75}
+    )
+
+
+MISMODELLING = Mismodelling()
+_NONE = Mismodelling(B_FRACTION, {}, {}, 1.0, {})
+
+
+@dataclass(frozen=True, eq=False)
+class ToySample:
+    """MC, data and the truth of the data, each as columns by branch name.
+
+    Attributes:
+        mc: the inputs, ``energy`` (GeV), ``cTheta``, ``weight`` (some negative), ``run``,
+            ``event`` and the label ``isb``.
+        data: the same branches but for ``isb``; every weight is 1.
+        truth: ``run``, ``event`` and ``isb`` of the data, row by row.
+    """
+
+    mc: Columns
+    data: Columns
+    truth: Columns
+
+
+def bjets(events: int = 40_000, seed: int = 0) -> ToySample:
+    """Simulate b and light jets, MC and data.
+
+    Args:
+        events: jets in the MC, and as many in the data; two share an event number.
+        seed: the same seed gives the same jets, and more events extend fewer.
+
+    Returns:
+        The sample.
+
+    Raises:
+        ConfigError: no events, or a negative seed.
+    """
+    _check(events, seed)
+    mc = _concatenate(list(_blocks("mc", events, seed)))
+    data = _concatenate(list(_blocks("data", events, seed)))
+    return ToySample(_only(mc, "mc"), _only(data, "data"), _only(data, "truth"))
+
+
+def write_bjets(
+    folder: str | Path,
+    events: int = 40_000,
+    seed: int = 0,
+    truth: bool = False,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write :func:`bjets` as ``mc.root`` and ``data.root``, tree ``jets``, in constant memory.
+
+    All files appear together when all are whole; earlier ones of these names are replaced then.
+
+    Args:
+        folder: made if it is not there.
+        events: jets in each file.
+        seed: the same seed writes the same values.
+        truth: write ``truth.root`` as well, row by row the ``run``, ``event`` and ``isb`` of the
+            data.
+        progress: called with the jets written and to be written.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        ConfigError: no events, a negative seed, or a ``truth.root`` of an earlier sample in the
+            folder that would no longer belong to the data.
+        OSError: the folder or a file cannot be written.
+    """
+    _check(events, seed)
+    kinds = ("mc", "data", "truth") if truth else ("mc", "data")
+    folder = Path(folder)
+    paths = [folder / f"{kind}.root" for kind in kinds]
+    if not truth and (folder / "truth.root").exists():
+        raise ConfigError(
+            "is the truth of an earlier sample and would not fit the new data",
+            where=folder / "truth.root",
+            mend="write the new truth as well (--truth), or remove the file",
+        )
+    total, done = 2 * events, 0
+    with appear_together(paths) as drafts:
+        of = dict(zip(kinds, drafts, strict=True))
+        with TreeWriter(of["mc"], TREE, _BRANCHES["mc"]) as tree:
+            for block in _blocks("mc", events, seed):
+                tree.extend(_only(block, "mc"))
+                done += len(block["run"])
+                if progress is not None:
+                    progress(done, total)
+        _write_data(of, events, seed, lambda n: progress and progress(done + n, total))
+    return paths
+
+
+def _write_data(
+    of: dict[str, Path], events: int, seed: int, progress: Callable[[int], Any]
+) -> None:
+    """Write the data and, row by row beside them, the truth if there is a file for it."""
+    done = 0
+    with ExitStack() as stack:
+        trees = {
+            kind: stack.enter_context(TreeWriter(of[kind], TREE, _BRANCHES[kind]))
+            for kind in ("data", "truth")
+            if kind in of
+        }
+        for block in _blocks("data", events, seed):
+            for kind, tree in trees.items():
+                tree.extend(_only(block, kind))
+            done += len(block["run"])
+            progress(done)
+
+
+def _check(events: int, seed: int) -> None:
+    if events < 1:
+        raise ConfigError(f"a sample has at least one event, not {events}", where="events")
+    if seed < 0:
+        raise ConfigError(f"a seed is not negative, but {seed} is", where="seed")
+
+
+def _only(block: Columns, kind: str) -> Columns:
+    return {name: block[name].astype(type_) for name, type_ in _BRANCHES[kind].items()}
+
+
+def _concatenate(blocks: list[Columns]) -> Columns:
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _blocks(domain: Domain, jets: int, seed: int) -> Iterator[Columns]:
+    """The sample in blocks, each from a generator of its own: any prefix is the same."""
+    for number, start in enumerate(range(0, jets, 2 * _BLOCK)):
+        key = (("mc", "data").index(domain), number)
+        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+        block = _block(domain, generator)
+        index = number * _BLOCK + np.repeat(np.arange(_BLOCK), 2)
+        block["event"] = index + 1
+        # Data of two seeds have different run numbers: a truth file of the other is found out.
+        block["run"] = np.ones_like(index) if domain == "mc" else _first_run(seed) + index // 5_000
+        yield {name: column[: jets - start] for name, column in block.items()}
+
+
+def _first_run(seed: int) -> int:
+    return 10_000 + 1_000 * (seed % 1_000_000)
+
+
+def _block(domain: Domain, generator: np.random.Generator) -> Columns:
+    """One whole block of jets, drawn in a fixed order."""
+    change = _NONE if domain == "mc" else MISMODELLING
+    isb = np.repeat((generator.random(_BLOCK) < change.b_fraction).astype(np.int64), 2)
+    draw = generator.random(2 * _BLOCK)
+    share = {kind.isb: kind.share * change.lepton for kind in KINDS if kind.lepton}
+    lepton = draw < np.where(isb == 1, share[1], share[0])
+    normal = generator.standard_normal((2 * _BLOCK, len(COLUMNS)))
+    values = np.empty_like(normal)
+    for kind in KINDS:
+        rows = (isb == kind.isb) & (lepton == kind.lepton)
+        values[rows] = _jets_of(kind, normal[rows], change)
+    columns: Columns = dict(zip(COLUMNS, values.round(4).T, strict=True))
+    columns["isb"] = isb
+    columns["cTheta"] = _directions(generator).round(4)
+    sign = np.where(generator.random(_BLOCK) < NEGATIVE, -1.0, 1.0)
+    weight = sign * generator.uniform(0.8, 1.2, _BLOCK) / (1 - 2 * NEGATIVE)
+    columns["weight"] = np.repeat(weight if domain == "mc" else np.ones(_BLOCK), 2)
+    return columns
+
+
+def _jets_of(kind: Kind, normal: NDArray[np.float64], change: Mismodelling) -> NDArray[np.float64]:
+    """Turn independent normal numbers into the columns of one kind of jet."""
+    scores = normal @ _cholesky(kind, tuple(change.correlation.items())).T
+    factors = change.b if kind.isb else change.light
+    values = np.empty_like(scores)
+    for j, name in enumerate(COLUMNS):
+        share, score = kind.spike[j], scores[:, j]
+        if share == 1:
+            values[:, j] = SPIKES[name]
+            continue
+        rank = ndtr(score)
+        spiked = rank < share
+        if share > 0:
+            score = ndtri(np.where(spiked, 0.5, (rank - share) / (1 - share)))
+        score = np.clip(score, SCORES[0], SCORES[-1])
+        smooth = PchipInterpolator(SCORES, np.asarray(kind.quantiles[j]) * UNITS[name])
+        values[:, j] = smooth(score) * factors.get(name, 1.0)
+        if share > 0:
+            values[spiked, j] = SPIKES[name]
+    return values
+
+
+@cache
+def _cholesky(
+    kind: Kind, changes: tuple[tuple[tuple[str, str], float], ...]
+) -> NDArray[np.float64]:
+    matrix = np.eye(len(COLUMNS))
+    for i, row in enumerate(kind.correlation, start=1):
+        matrix[i, :i] = matrix[:i, i] = row
+    for (first, second), factor in changes:
+        i, j = COLUMNS.index(first), COLUMNS.index(second)
+        matrix[i, j] *= factor
+        matrix[j, i] *= factor
+    return np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
+
+
+def _directions(generator: np.random.Generator) -> NDArray[np.float64]:
+    """Directions cos θ of two jets nearly back to back, 1 + cos²θ within |cos θ| < 0.82."""
+    edge = 0.82
+    q = generator.uniform(-1, 1, _BLOCK) * (edge + edge**3 / 3)
+    one = 2 * np.sinh(np.arcsinh(1.5 * q) / 3)  # solves c + c³/3 = q
+    other = np.clip(-one + generator.normal(0, 0.03, _BLOCK), -0.93, 0.93)
+    return np.stack([one, other], axis=1).ravel()
