@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .figure import NOTHING, Figure, as_weight, effective_events, linearised
 
-__all__ = ["Roc", "auc", "auc_influence", "roc"]
+__all__ = ["Roc", "auc", "auc_influence", "influence_of_ranks", "roc"]
 
 Floats = NDArray[np.float64]
 
@@ -69,14 +69,21 @@ def auc_influence(
         clusters, where events come in correlated groups). NaN and zeros where a class is missing
         or its weights do not sum to a positive number.
     """
+    _, rank = np.unique(score, return_inverse=True)
+    return influence_of_ranks(rank, positive, weight)
+
+
+def influence_of_ranks(
+    rank: NDArray[np.intp], positive: NDArray[np.bool_], weight: Floats
+) -> tuple[float, Floats]:
+    """:func:`auc_influence` of scores given as ranks 0, 1, 2, …, equal where scores are equal."""
     w_pos, w_neg = np.where(positive, weight, 0.0), np.where(positive, 0.0, weight)
     total_pos, total_neg = float(w_pos.sum()), float(w_neg.sum())
-    n_pos = int(np.count_nonzero(positive))
-    n_neg = len(score) - n_pos
     if not (total_pos > 0 and total_neg > 0):
-        return math.nan, np.zeros(len(score))
-    _, inverse = np.unique(score, return_inverse=True)
-    below_pos, below_neg = (_below(inverse, w) for w in (w_pos, w_neg))
+        return math.nan, np.zeros(len(rank))
+    n_pos = int(np.count_nonzero(positive))
+    n_neg = len(rank) - n_pos
+    below_pos, below_neg = _below(rank, w_pos), _below(rank, w_neg)
     placement = np.where(positive, below_neg / total_neg, 1.0 - below_pos / total_pos)
     area = float(np.sum(w_pos * placement)) / total_pos
     share = weight / np.where(positive, total_pos, total_neg)

@@ -1,0 +1,118 @@
+"""Two samples at one granularity: what differs only in how numbers were stored is no shift.
+
+A classifier separates rounded values from unrounded ones almost perfectly, although no physics
+distinguishes them: of jets stored with four decimals, a smearing by 2 % of σ is "detected" with an
+AUC of .98. Before samples are compared, each feature is therefore
+
+1. rounded to the coarser of the two samples' rounding steps, the finer sample after a uniform
+   dither of its own step, so that its lattice does not beat with the coarser one;
+2. blurred in both samples by a Gaussian of ``RESOLUTION`` times the feature's width, which melts
+   what rounding leaves: spikes at a default value, hard bounds, lattices that are no multiples.
+
+The test then asks for differences that are wider than this resolution. Rounding and blurring are
+the same for both samples, so a test of samples that do not differ stays exact.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RESOLUTION", "common_granularity", "lattice", "width"]
+
+Floats = NDArray[np.float64]
+RESOLUTION = 0.1
+_FLOAT32 = float(np.finfo(np.float32).eps)
+_SAMPLE = 4000  # values that are looked at to find a lattice
+
+
+def common_granularity(
+    mc: NDArray[np.floating], target: NDArray[np.floating], generator: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Bring both samples to the coarser granularity of the two, feature by feature.
+
+    Args:
+        mc: (N, F) features; NaN marks a missing value and stays.
+        target: (M, F) features.
+        generator: of the dither.
+
+    Returns:
+        The two samples, float64, and (F,) the finest difference that is left of each feature:
+        the rounding step or the blur, whichever is larger.
+    """
+    first, second = np.array(mc, dtype=np.float64), np.array(target, dtype=np.float64)
+    finest = np.zeros(first.shape[1])
+    for i in range(first.shape[1]):
+        columns = (first[:, i], second[:, i])
+        grids = [lattice(column) for column in columns]
+        step, origin = max(grids)
+        blur = RESOLUTION * width(columns[0])
+        for column, (own, _) in zip(columns, grids, strict=True):
+            if own < step:
+                column += own * generator.uniform(-0.5, 0.5, len(column))
+                column[:] = origin + step * np.round((column - origin) / step)
+            column += blur * generator.standard_normal(len(column))
+        finest[i] = max(step, blur)
+    return first, second, finest
+
+
+def width(values: Floats) -> float:
+    """Half the central 68 % range, which no tail inflates; σ where a spike makes that zero."""
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return 0.0
+    low, high = np.quantile(finite, [0.16, 0.84])
+    return float(0.5 * (high - low)) or float(finite.std())
+
+
+def lattice(values: Floats) -> tuple[float, float]:
+    """The step to which values were rounded, and one point of the lattice.
+
+    Decimal steps 1, 2 and 5 × 10ᵏ through zero are tried first, coarsest first; then the smallest
+    gap between values, which finds digits that were scaled or shifted afterwards.
+
+    Returns:
+        (step, origin); step 0 where the values are continuous, to float32's precision.
+    """
+    finite = values[np.isfinite(values)][:: max(1, len(values) // _SAMPLE)]
+    unique = np.unique(finite)
+    if len(unique) < 2:
+        return 0.0, 0.0
+    largest = float(np.abs(unique).max())
+    top = math.floor(math.log10(largest))
+    for power in range(top, top - 7, -1):
+        for digit in (5.0, 2.0, 1.0):
+            step = digit * 10.0**power
+            if _on_lattice(finite, step, 0.0):
+                return step, 0.0
+    step = _smallest_gap(unique)
+    origin = float(unique[0])
+    return (step, origin) if step > 0 and _on_lattice(finite, step, origin) else (0.0, 0.0)
+
+
+def _on_lattice(values: Floats, step: float, origin: float) -> bool:
+    """Whether 99.5 % of the values are origin + integer × step, as well as float32 can tell."""
+    index = (values - origin) / step
+    tolerance = 1e-3 + 4.0 * _FLOAT32 * float(np.abs(values).max()) / step
+    if tolerance > 0.05:
+        return False
+    return float(np.mean(np.abs(index - np.round(index)) <= tolerance)) >= 0.995
+
+
+def _smallest_gap(unique: Floats) -> float:
+    """The smallest gap, refined over ever longer distances: its float error grows with them."""
+    offset = unique - unique[0]
+    gaps = np.diff(unique)
+    step = float(gaps[gaps > 16.0 * _FLOAT32 * np.abs(unique).max()].min(initial=np.inf))
+    if not math.isfinite(step):
+        return 0.0
+    reach = 2.0 * step
+    while reach < 2.0 * offset[-1]:
+        near = offset[offset <= reach]
+        index = np.round(near / step)
+        if (index > 0).any():
+            step = float(np.sum(index * near) / np.sum(index**2))
+        reach *= 2.0
+    return step
