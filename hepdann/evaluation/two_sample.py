@@ -141,25 +141,29 @@ def separation(
 def _pool(mc: Target, target: Target, seed: int, coarsen: bool, max_events: int) -> _Pool:
     generator = np.random.default_rng([seed, 0])
     mc, target = (_draw(sample, max_events, generator) for sample in (mc, target))
-    features = [np.asarray(s.features, dtype=np.float64) for s in (mc, target)]
+    first, second = (np.asarray(s.features, dtype=np.float64) for s in (mc, target))
     granularity: tuple[float, ...] = ()
     if coarsen:
-        *features, finest = common_granularity(*features, generator)
+        first, second, finest = common_granularity(first, second, generator)
         granularity = tuple(float(v) for v in finest)
     weight = np.concatenate([_unit_mean(s.weight) for s in (mc, target)])
     is_target = np.repeat([False, True], [len(mc), len(target)])
     ids, event = np.unique(np.concatenate([mc.event_id, target.event_id]), return_inverse=True)
     half = generator.permutation(np.arange(len(ids)) % 2 == 0)
     held_out = half[event]
-    for rows in (held_out & is_target, held_out & ~is_target, ~held_out & is_target,
-                 ~held_out & ~is_target):
+    for rows in (
+        held_out & is_target,
+        held_out & ~is_target,
+        ~held_out & is_target,
+        ~held_out & ~is_target,
+    ):
         if np.count_nonzero(rows) < _FEWEST or not weight[rows].sum() > 0:
             raise HepdannError(
                 "too few events, or too many of negative weight, for a two-sample test",
                 mend=f"it needs at least {4 * _FEWEST} events of MC and of data",
             )
     cluster = np.asarray(2 * event + is_target)
-    return _Pool(np.concatenate(features), is_target, weight, cluster, held_out, granularity)
+    return _Pool(np.concatenate([first, second]), is_target, weight, cluster, held_out, granularity)
 
 
 def _draw(sample: Target, most: int, generator: np.random.Generator) -> Target:
@@ -210,4 +214,5 @@ def _clustered(
 ) -> tuple[float, float]:
     """The area and its error with the rows of one event taken together."""
     area, influence = influence_of_ranks(rank, positive, weight)
-    return area, linearised(np.bincount(cluster, weights=influence), effective_events(weight))
+    by_event = np.bincount(cluster, weights=influence).astype(np.float64)
+    return area, linearised(by_event, effective_events(weight))

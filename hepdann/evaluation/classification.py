@@ -1,0 +1,164 @@
+"""How often a score is right: accuracy, log loss, confusion, thresholds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .figure import NOTHING, Figure, as_weight, weighted_mean
+
+__all__ = [
+    "Confusion",
+    "accuracy",
+    "confusion",
+    "log_loss",
+    "majority",
+    "predicted",
+    "prior_matched_threshold",
+    "signal_fraction",
+]
+
+Floats = NDArray[np.float64]
+
+
+def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
+    """The class each event is given.
+
+    Args:
+        score: (N, C) class probabilities, or (N,) the probability of class 1.
+        threshold: of two classes, the second is given where its probability is larger than this;
+            of more classes the most probable is given, and this is ignored.
+
+    Returns:
+        (N,) class index.
+    """
+    score = np.asarray(score)
+    if score.ndim == 2 and score.shape[1] > 2:
+        return np.asarray(score.argmax(axis=1))
+    column = score if score.ndim == 1 else score[:, 1]
+    return np.asarray(column > threshold).astype(np.intp)
+
+
+def accuracy(
+    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, threshold: float = 0.5
+) -> Figure:
+    """Share of events, by weight, that are given their own class.
+
+    Args:
+        score: (N, C) class probabilities, or (N,) the probability of class 1.
+        label: (N,) class index.
+        weight: (N,) event weights of either sign; 1 by default.
+        threshold: see :func:`predicted`.
+
+    Returns:
+        The share with its binomial error for weighted events, see
+        :func:`~hepdann.evaluation.figure.weighted_mean`.
+    """
+    right = predicted(score, threshold) == np.asarray(label)
+    return weighted_mean(right.astype(np.float64), as_weight(weight, len(right)))
+
+
+def log_loss(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
+    """Weighted mean of -ln(probability of the true class), in nats.
+
+    Probabilities below float32's precision count as that: scores are stored as float32, where a
+    confident network gives exact zeros.
+    """
+    score = np.asarray(score, dtype=np.float64)
+    label = np.asarray(label)
+    if score.ndim == 1:
+        score = np.stack([1.0 - score, score], axis=1)
+    own = score[np.arange(len(label)), label]
+    loss = -np.log(np.maximum(own, float(np.finfo(np.float32).eps)))
+    return weighted_mean(loss, as_weight(weight, len(label)))
+
+
+def majority(label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
+    """Accuracy of giving every event the most frequent class, by weight."""
+    label = np.asarray(label)
+    w = as_weight(weight, len(label))
+    if len(label) == 0:
+        return NOTHING
+    totals = np.bincount(label, weights=w)
+    return weighted_mean((label == totals.argmax()).astype(np.float64), w)
+
+
+def signal_fraction(label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
+    """Share of class 1, by weight."""
+    label = np.asarray(label)
+    return weighted_mean((label == 1).astype(np.float64), as_weight(weight, len(label)))
+
+
+def prior_matched_threshold(score: ArrayLike, weight: ArrayLike | None, fraction: float) -> float:
+    """The threshold that a given share of events passes; no label is looked at.
+
+    Args:
+        score: (N, 2) class probabilities, or (N,) the probability of class 1.
+        weight: (N,) event weights of either sign, or ``None``. The share above a threshold, which
+            negative weights can make fall, is taken as its running maximum.
+        fraction: the signal fraction to match.
+
+    Returns:
+        A threshold halfway between two scores, for "score > threshold"; NaN without events.
+    """
+    score = np.asarray(score, dtype=np.float64)
+    column = score if score.ndim == 1 else score[:, 1]
+    w = as_weight(weight, len(column))
+    if not w.sum() > 0:
+        return math.nan
+    values, rank = np.unique(-column, return_inverse=True)
+    share = np.maximum.accumulate(np.cumsum(np.bincount(rank, weights=w)) / w.sum())
+    best = int(np.argmin(np.abs(np.concatenate([[0.0], share]) - fraction)))  # scores that pass
+    falling = -values
+    if best == 0:
+        return float(falling[0])
+    if best == len(falling):
+        return float(np.nextafter(falling[-1], -np.inf))
+    return float(0.5 * (falling[best - 1] + falling[best]))
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Which class is taken for which.
+
+    Attributes:
+        sumw: (C, C) sum of weights, [reconstructed, true].
+        sumw2: (C, C) sum of squared weights.
+    """
+
+    sumw: Floats
+    sumw2: Floats
+
+    @property
+    def efficiency(self) -> Floats:
+        """(C, C) share of each true class that is given each class: columns add up to 1."""
+        return _share(self.sumw, axis=0)
+
+    @property
+    def purity(self) -> Floats:
+        """(C, C) share of each given class that is truly each class: rows add up to 1."""
+        return _share(self.sumw, axis=1)
+
+
+def confusion(
+    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, threshold: float = 0.5
+) -> Confusion:
+    """Count, by weight, each pair of given and true class."""
+    score = np.asarray(score)
+    label = np.asarray(label)
+    classes = 2 if score.ndim == 1 else score.shape[1]
+    w = as_weight(weight, len(label))
+    pair = predicted(score, threshold) * classes + label
+    shape = (classes, classes)
+    return Confusion(
+        sumw=np.bincount(pair, weights=w, minlength=classes**2).reshape(shape).astype(float),
+        sumw2=np.bincount(pair, weights=w**2, minlength=classes**2).reshape(shape).astype(float),
+    )
+
+
+def _share(sumw: Floats, axis: int) -> Floats:
+    total = sumw.sum(axis=axis, keepdims=True)
+    return sumw / np.where(total > 0, total, np.nan)

@@ -1,0 +1,219 @@
+"""The figures of one method of a run: its block of ``metrics.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import HepdannError
+from ..tensors import SPLITS, Target
+from .classification import accuracy, log_loss, majority, prior_matched_threshold, signal_fraction
+from .figure import Figure
+from .neighbours import consistency
+from .ranking import auc
+from .scores import Domain, RunScores
+from .two_sample import separation
+
+__all__ = ["TestEvents", "method_figures", "named", "number"]
+
+_NEIGHBOURHOOD = 20_000  # test events that the consistency looks at
+_NEIGHBOURS = 8
+
+
+def number(value: float) -> float | None:
+    """A JSON number; ``None`` for what does not exist."""
+    return float(value) if math.isfinite(value) else None
+
+
+def named(name: str, figure: Figure | None) -> dict[str, float | None]:
+    """``{name, name_error}``; ``None`` where there is no such figure."""
+    if figure is None:
+        return {name: None, f"{name}_error": None}
+    return {name: number(figure.value), f"{name}_error": number(figure.error)}
+
+
+class TestEvents:
+    """The test split of one domain of a run.
+
+    Attributes:
+        events: features, weights and ids.
+        weight: (n,) float64.
+        label: (n,) true class; ``None`` in data.
+    """
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    def __init__(self, scores: RunScores, domain: Domain) -> None:
+        self._scores = scores
+        self._domain: Domain = domain
+        events = scores.events(domain)
+        self._rows = events.split == SPLITS.index("test")
+        self.events = events.take(self._rows)
+        self.weight = np.asarray(self.events.weight, dtype=np.float64)
+        label = scores.column("mc", "label") if domain == "mc" else scores.truth()
+        self.label = None if label is None else np.asarray(label)[self._rows]
+
+    def score(self, method: str) -> NDArray[np.floating]:
+        """(n, C) prediction of a method."""
+        return np.asarray(self._scores.score(self._domain, method)[self._rows])
+
+    def members(self, method: str) -> NDArray[np.floating] | None:
+        """(K, n, C) of each member; ``None`` if not kept."""
+        members = self._scores.members(self._domain, method)
+        return None if members is None else members[:, self._rows]
+
+    def domain_score(self, method: str) -> NDArray[np.floating] | None:
+        """(n,) output of the domain head; ``None`` without one."""
+        found = self._scores.domain_score(self._domain, method)
+        return None if found is None else found[self._rows]
+
+    def majority(self) -> float | None:
+        """Accuracy of always giving the most frequent class."""
+        return None if self.label is None else number(majority(self.label, self.weight).value)
+
+
+def method_figures(
+    scores: RunScores,
+    method: str,
+    mc: TestEvents,
+    target: TestEvents,
+    history: Sequence[dict[str, str]],
+    residual: Figure | None,
+) -> dict[str, Any]:
+    """Everything that is known of one method.
+
+    Args:
+        scores: the run.
+        method: name of the method.
+        mc: the MC's test split.
+        target: the target's test split.
+        history: the rows of ``history.csv`` that trained this method's networks.
+        residual: what a classifier still tells apart after the method's map, if it has one.
+
+    Returns:
+        The method's block of ``metrics.json``, DESIGN 5.4.
+    """
+    agreement = _consistency(target, method)
+    own = [row for row in history if row["method"] == method and row.get("target_accuracy")]
+    peeked = max((float(row["target_accuracy"]) for row in own), default=math.nan)
+    members = _members(mc, target, method)
+    members["target_accuracy"]["peeked_max"] = number(peeked)
+    return {
+        "chosen": {
+            "member": None,  # the prediction is the mean over all members
+            "criterion": "last-epoch",
+            "epoch": max((int(row["epoch"]) for row in history), default=None),
+        },
+        "mc": _figures(mc, method),
+        "target": _figures(target, method) | named("consistency", agreement),
+        "members": members,
+        "threshold": _thresholds(scores, method, target),
+        "domain": _domain(scores, method, mc, target),
+        "criteria": named("residual_auc", residual)
+        | named("consistency", agreement)
+        | named("validation_loss", _validation_loss(scores, method)),
+    }
+
+
+def _figures(part: TestEvents, method: str) -> dict[str, float | None]:
+    score, label, weight = part.score(method), part.label, part.weight
+    found: dict[str, Figure | None] = {"accuracy": None, "auc": None, "loss": None}
+    if label is not None:
+        found["accuracy"] = accuracy(score, label, weight)
+        found["auc"] = auc(score, label, weight)
+        found["loss"] = log_loss(score, label, weight)
+    out: dict[str, float | None] = {}
+    for name, figure in found.items():
+        out |= named(name, figure)
+    squares = float(np.sum(weight**2))
+    return out | {"n_eff": float(weight.sum()) ** 2 / squares if squares > 0 else 0.0}
+
+
+def _members(mc: TestEvents, target: TestEvents, method: str) -> dict[str, Any]:
+    """Mean and standard deviation of the single networks' figures."""
+    out: dict[str, Any] = {"n": None}
+    measures: dict[str, Callable[..., Figure]] = {"accuracy": accuracy, "auc": auc}
+    for domain, part in (("mc", mc), ("target", target)):
+        stack = part.members(method)
+        if stack is not None:
+            out["n"] = len(stack)
+        for name, measure in measures.items():
+            values = np.array([])
+            if stack is not None and part.label is not None:
+                values = np.array([measure(s, part.label, part.weight).value for s in stack])
+            out[f"{domain}_{name}"] = {
+                "mean": number(float(values.mean())) if len(values) else None,
+                "std": number(float(values.std(ddof=1))) if len(values) > 1 else None,
+            }
+    return out
+
+
+def _thresholds(scores: RunScores, method: str, target: TestEvents) -> dict[str, Any]:
+    """Accuracy at 0.5 and where the share of the target above equals the signal share of MC.
+
+    The threshold comes from target events outside the test split, where there are any, and no
+    target label enters it. It has no meaning for more than two classes.
+    """
+    values: dict[str, float | None] = {"fixed": None, "prior_matched": None}
+    if len(scores.classes) == 2:
+        prior = signal_fraction(scores.column("mc", "label"), scores.column("mc", "weight"))
+        outside = scores.column("target", "split") != SPLITS.index("test")
+        rows = outside if outside.any() else ~outside
+        score = scores.score("target", method)[rows]
+        weight = scores.column("target", "weight")[rows]
+        values["fixed"] = 0.5
+        values["prior_matched"] = number(prior_matched_threshold(score, weight, prior.value))
+    out = {}
+    for name, value in values.items():
+        figure = None
+        if target.label is not None and (value is not None or name == "fixed"):
+            threshold = 0.5 if value is None else value
+            figure = accuracy(target.score(method), target.label, target.weight, threshold)
+        out[name] = {"value": value, **named("accuracy", figure)}
+    return out
+
+
+def _domain(
+    scores: RunScores, method: str, mc: TestEvents, target: TestEvents
+) -> dict[str, float | None]:
+    """How well the domain head, and a fresh classifier on the latent features, tell domains."""
+    heads = [head for part in (mc, target) if (head := part.domain_score(method)) is not None]
+    figure = None
+    if len(heads) == 2:
+        is_target = np.repeat([0, 1], [len(head) for head in heads])
+        figure = auc(np.concatenate(heads), is_target, np.concatenate([mc.weight, target.weight]))
+    latent = [
+        part.events.take(np.arange(len(x))).with_features(x)
+        for part, x in (
+            (mc, scores.latent("mc", method)),
+            (target, scores.latent("target", method)),
+        )
+        if x is not None
+    ]
+    fresh = _separation(*latent) if len(latent) == 2 else None
+    return named("auc_features", fresh) | named("auc_score", figure)
+
+
+def _consistency(target: TestEvents, method: str) -> Figure | None:
+    rows = slice(0, _NEIGHBOURHOOD)
+    x, score, weight = target.events.features[rows], target.score(method)[rows], target.weight[rows]
+    if len(x) <= _NEIGHBOURS:
+        return None
+    return consistency(x, score, _NEIGHBOURS, weight=weight)
+
+
+def _validation_loss(scores: RunScores, method: str) -> Figure:
+    rows = scores.column("mc", "split") == SPLITS.index("validation")
+    label, weight = scores.column("mc", "label")[rows], scores.column("mc", "weight")[rows]
+    return log_loss(scores.score("mc", method)[rows], label, weight)
+
+
+def _separation(mc: Target, target: Target) -> Figure | None:
+    try:
+        return separation(mc, target, coarsen=False)
+    except HepdannError:  # too few events
+        return None

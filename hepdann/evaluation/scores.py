@@ -1,0 +1,172 @@
+"""Reads ``scores.h5`` of a run: scores, features and weights of MC and target."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RunError
+from ..tensors import Target
+from ..tensors.layout import h5_open
+
+__all__ = ["RunScores", "open_scores", "write_truth"]
+
+FORMAT = "hepdann-scores"
+FORMAT_VERSION = 1
+_TRUTH = "truth/target/label"
+
+Domain = Literal["mc", "target"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunScores:
+    """What a run scored. Holds the description; every method reads from the file.
+
+    Attributes:
+        path: the file.
+        classes: class names by index.
+        methods: names of the methods, in the order to show them.
+        features: names of the features.
+        target_kind: "pseudo-data" or "data".
+        samples: names that the MC's ``sample`` column indexes.
+        has_truth: whether the target's labels are known.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    methods: tuple[str, ...]
+    features: tuple[str, ...]
+    target_kind: str
+    samples: tuple[str, ...]
+    has_truth: bool
+
+    def column(self, domain: Domain, name: str) -> NDArray[Any]:
+        """One dataset of a domain, such as "weight", "features" or "score/dann".
+
+        Raises:
+            RunError: there is none of that name.
+        """
+        found = self._read(f"{domain}/{name}")
+        if found is None:
+            raise RunError(f"no dataset {domain}/{name}", where=self.path)
+        return found
+
+    def events(self, domain: Domain, aligned: str | None = None) -> Target:
+        """Features, weights, ids and splits of a domain, without labels.
+
+        Args:
+            domain: "mc" or "target".
+            aligned: name of an alignment map: the target's features after it.
+        """
+        features = "features" if aligned is None else f"aligned/{aligned}"
+        return Target(
+            features=self.column(domain, features),
+            weight=self.column(domain, "weight"),
+            event_id=self.column(domain, "event_id"),
+            split=self.column(domain, "split"),
+        )
+
+    def score(self, domain: Domain, method: str) -> NDArray[np.floating]:
+        """(N, C) class probabilities, the mean over members."""
+        return self.column(domain, f"score/{method}")
+
+    def members(self, domain: Domain, method: str) -> NDArray[np.floating] | None:
+        """(K, N, C) class probabilities of each member; ``None`` if they were not kept."""
+        return self._read(f"{domain}/members/{method}")
+
+    def domain_score(self, domain: Domain, method: str) -> NDArray[np.floating] | None:
+        """(N,) output of the domain head, larger for target; ``None`` without a domain head."""
+        return self._read(f"{domain}/domain_score/{method}")
+
+    def latent(self, domain: Domain, method: str) -> NDArray[np.float32] | None:
+        """(n, H) output of the feature extractor for the first n test events; or ``None``."""
+        return self._read(f"{domain}/latent/{method}")
+
+    @property
+    def aligned(self) -> tuple[str, ...]:
+        """Names of the alignment maps whose features are stored, in the order of the methods."""
+        with h5_open(self.path, "r") as file:
+            names = tuple(file["target"].get("aligned", ()))
+        known = [name for name in self.methods if name in names]
+        return (*known, *(name for name in names if name not in known))
+
+    def truth(self) -> NDArray[np.int32] | None:
+        """(M,) true class of the target's events; ``None`` for data. For ``evaluation`` alone."""
+        return self._read(_TRUTH)
+
+    def _read(self, path: str) -> NDArray[Any] | None:
+        try:
+            with h5_open(self.path, "r") as file:
+                return np.asarray(file[path][...]) if path in file else None
+        except OSError as error:
+            raise RunError(f"cannot be read ({error})", where=self.path) from error
+
+
+def open_scores(path: str | Path) -> RunScores:
+    """Open the scores of a run.
+
+    Args:
+        path: ``scores.h5``, or the run folder that holds it.
+
+    Raises:
+        RunError: no such file, not HDF5, another format or version, or not complete.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "scores.h5"
+    if not path.exists():
+        raise RunError("no such run", where=path, mend="runs are made by hepdann train")
+    try:
+        file = h5_open(path, "r")
+    except OSError as error:
+        raise RunError(
+            "is not an HDF5 file, or is cut off", where=path, mend="train again"
+        ) from error
+    with file:
+        attrs = file.attrs
+        if str(attrs.get("format")) != FORMAT:
+            raise RunError("is not the scores of a run", where=path)
+        if attrs.get("format_version") != FORMAT_VERSION:
+            raise RunError(
+                f"has format version {attrs.get('format_version')}, "
+                f"this hepdann reads {FORMAT_VERSION}",
+                where=path,
+                mend="train again",
+            )
+        if not attrs.get("complete", False):
+            raise RunError("is not complete, its run was cut off", where=path, mend="train again")
+        try:
+            sample = file["mc"].get("sample")
+            return RunScores(
+                path=path,
+                classes=_names(attrs["classes"]),
+                methods=_names(attrs["methods"]),
+                features=_names(attrs["features"]),
+                target_kind=str(attrs["target_kind"]),
+                samples=() if sample is None else _names(sample.attrs["names"]),
+                has_truth=_TRUTH in file,
+            )
+        except (KeyError, ValueError) as error:
+            raise RunError(f"is damaged ({error})", where=path, mend="train again") from error
+
+
+def write_truth(file: Any, label: NDArray[np.integer]) -> None:
+    """Store the target's true labels in a ``scores.h5`` that is being written.
+
+    Args:
+        file: the open ``h5py.File``.
+        label: (M,) class index of each target event, from :class:`.Truth`.
+    """
+    file.create_dataset(_TRUTH, data=np.asarray(label, dtype="<i4"))
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Names from a JSON list or an array of strings."""
+    if isinstance(value, bytes):
+        value = value.decode()
+    return tuple(str(name) for name in (json.loads(value) if isinstance(value, str) else value))

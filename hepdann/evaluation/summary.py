@@ -1,0 +1,149 @@
+"""``metrics.json``: every figure of a run, computed anew from what the run folder holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .._version import __version__
+from ..errors import HepdannError
+from .diagnosis import diagnose
+from .figure import Figure
+from .method_figures import TestEvents, method_figures, number
+from .scores import RunScores, open_scores
+from .two_sample import separation
+
+__all__ = ["recommend", "residual_aucs", "summarise"]
+
+FORMAT_VERSION = 1
+RAW = "source-only"
+_TOLERANCE = 0.02
+
+
+def summarise(run_folder: str | Path) -> dict[str, Any]:
+    """All figures of a run, in the layout of ``metrics.json``.
+
+    Figures are those of the test split and of each method's prediction, the mean score over its
+    members at the last epoch. One that cannot exist (target accuracy without truth, a domain AUC
+    without a domain head) is ``None``. Nothing in here is chosen by a target label.
+
+    Args:
+        run_folder: holds ``scores.h5``; ``history.csv``, ``config.yaml`` and an earlier
+            ``metrics.json`` (for the throughput) are read if they are there.
+
+    Returns:
+        A JSON-serialisable dictionary.
+
+    Raises:
+        RunError: no scores, or not whole ones.
+    """
+    folder = Path(run_folder)
+    scores = open_scores(folder)
+    history = _history(folder / "history.csv")
+    residuals = residual_aucs(scores)
+    mc, target = TestEvents(scores, "mc"), TestEvents(scores, "target")
+    methods = {}
+    for name in scores.methods:
+        own = [row for row in history if row["method"] == name]
+        # an aligned method has no network of its own: it is source-only's
+        rows = own or [row for row in history if row["method"] == RAW]
+        methods[name] = method_figures(scores, name, mc, target, rows, residuals.get(name))
+    return {
+        "format_version": FORMAT_VERSION,
+        "target": {"kind": scores.target_kind, "shift": _shift(folder / "config.yaml")},
+        "majority": {"mc": mc.majority(), "target": target.majority()},
+        "methods": methods,
+        "recommended": recommend(residuals, scores.methods),
+        "diagnosis": _diagnosis(scores),
+        "throughput": _throughput(folder / "metrics.json"),
+        "hepdann": __version__,
+    }
+
+
+def residual_aucs(scores: RunScores) -> dict[str, Figure]:
+    """What a classifier still tells apart after each closed-form map of the target.
+
+    The mapped target against the source, validation split of both; ``source-only`` leaves the
+    target as it is. Learned methods have no map of the inputs and are not among them.
+
+    Returns:
+        Method to held-out AUC, the simplest map first; empty with too few events.
+    """
+    maps: dict[str, str | None] = {RAW: None} if RAW in scores.methods else {}
+    maps |= {name: name for name in scores.aligned if name in scores.methods}
+    source = scores.events("mc").part("validation")
+    found: dict[str, Figure] = {}
+    for method, aligned in maps.items():
+        try:
+            found[method] = separation(source, scores.events("target", aligned).part("validation"))
+        except HepdannError:
+            return {}
+    return found
+
+
+def recommend(residuals: dict[str, Figure], methods: tuple[str, ...]) -> str | None:
+    """The simplest map whose residual AUC is within .02 of the best: a guard without labels.
+
+    Where nothing can be told it is ``source-only``: whoever does not adapt is not misled by it.
+
+    Args:
+        residuals: as :func:`residual_aucs` gives them, the simplest first.
+        methods: all methods of the run.
+
+    Returns:
+        Name of a method; ``None`` if no candidate was trained.
+    """
+    if not residuals:
+        return RAW if RAW in methods else None
+    left = {name: max(figure.value, 0.5) for name, figure in residuals.items()}
+    best = min(left.values())
+    return next(name for name, value in left.items() if value <= best + _TOLERANCE)
+
+
+def _diagnosis(scores: RunScores) -> dict[str, Any]:
+    empty = {"auc_inputs": None, "auc_inputs_error": None, "p_value": None, "shift": None}
+    try:
+        found = diagnose(scores.events("mc"), scores.events("target"), scores.features)
+    except HepdannError:
+        return empty | {"features": [], "sentence": None}
+    features = [
+        {key: v if isinstance(v, str) else number(v) for key, v in asdict(feature).items()}
+        for feature in found.features
+    ]
+    return {
+        "auc_inputs": found.test.auc,
+        "auc_inputs_error": found.test.auc_error,
+        "p_value": found.test.p_value,
+        "shift": found.test.shift,
+        "features": features,
+        "sentence": found.sentence,
+    }
+
+
+def _history(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _shift(path: Path) -> dict[str, Any] | None:
+    """The shift that made the pseudo-data, from the run's own settings."""
+    if not path.exists():
+        return None
+    settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    shift: dict[str, Any] | None = (settings.get("train") or {}).get("shift")
+    return shift
+
+
+def _throughput(path: Path) -> Any:
+    """Measured while training and kept: it cannot be computed again."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("throughput")
+    except (OSError, ValueError):
+        return None
