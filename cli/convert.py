@@ -1,0 +1,249 @@
+"""``hepdann convert``: ROOT files to a tensor file, and a table of what happened."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hepdann.config import Config
+    from hepdann.readers import ConversionSummary
+
+__all__ = ["command", "load", "split_list"]
+
+_MANY_FILES = 20
+_PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody looks at it
+_LINE_EVERY = 10.0  # seconds between plain progress lines
+
+
+@click.command(
+    epilog="Zero-config: `hepdann convert mc.root data.root` takes the largest tree, the numeric "
+    "scalar branches of both files that do not look like labels, weights or event ids, and as the "
+    "label the one branch in MC alone whose values are small whole numbers."
+)
+@click.argument("mc", required=False)
+@click.argument("data", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default="tensors.h5",
+              show_default=True, help="Tensor file to write.")  # fmt: skip
+@click.option("--config", "config_file", metavar="FILE",
+              help="YAML file, or the name of a shipped one; flags override it.")  # fmt: skip
+@click.option("--tree", help="Tree to read.  [default: the only one, or the largest]")
+@click.option("--features", metavar="LIST",
+              help="Inputs in order, comma-separated: branches or expressions.")  # fmt: skip
+@click.option("--spectators", metavar="LIST", help="Kept for plots and cuts, never an input.")
+@click.option("--label", help="Label branch or expression, of MC.")
+@click.option("--classes", metavar="LIST", help="Class names by label value.")
+@click.option("--weight", help="Weight branch or expression, of MC.  [default: 1]")
+@click.option("--data-weight", help="Weight of data.  [default: 1]")
+@click.option("--cut", help="Selection, e.g. 'pt > 20 && abs(eta) < 2.4'.")
+@click.option("--missing", type=float, help="Value that marks a missing entry, e.g. -999.")
+@click.option("--event-id", metavar="LIST",
+              help="Branches that identify an event.  [default: run, lumi, event by name]")  # fmt: skip
+@click.option("--truth", metavar="FILE",
+              help="True labels of the data, row by row, for simulated studies.")  # fmt: skip
+@click.option("--split-seed", type=click.IntRange(min=0),
+              help="Another train/validation/test split.  [default: 0]")  # fmt: skip
+def command(
+    mc: str | None,
+    data: str | None,
+    output: Path,
+    config_file: str | None,
+    truth: str | None,
+    **flags: Any,
+) -> None:
+    """Turn ROOT files (TTree or RNTuple) into a tensor file.
+
+    MC and DATA are a path, a quoted glob, a comma-separated list, path:tree, a root:// address or a
+    .txt list of files. DATA may be left out; with --config both may.
+    """
+    from hepdann.readers import convert
+
+    config = load(config_file, flags, use_samples=mc is None)
+    with _progress() as progress:
+        summary = convert(
+            [mc] if mc is not None else [],
+            [data] if data is not None else [],
+            output=output,
+            config=config,
+            truth=truth,
+            progress=progress,
+        )
+    _show(summary)
+
+
+def load(config_file: str | None, flags: dict[str, Any], *, use_samples: bool) -> Config:
+    """The configuration: the file's, with the flags that were given on top."""
+    from hepdann.config import Config, load_config, override
+
+    changes = {
+        "convert.tree": flags["tree"],
+        "convert.features": split_list(flags["features"]),
+        "convert.spectators": split_list(flags["spectators"]),
+        "convert.label": flags["label"],
+        "convert.classes": split_list(flags["classes"]),
+        "convert.weight": flags["weight"],
+        "convert.data_weight": flags["data_weight"],
+        "convert.cut": flags["cut"],
+        "convert.missing": flags["missing"],
+        "convert.event_id": split_list(flags["event_id"]),
+        "convert.split.seed": flags["split_seed"],
+    }
+    if config_file is None:
+        return override(Config(), changes)
+    return load_config(config_file, changes=changes, expand=use_samples)
+
+
+def split_list(text: str | None) -> list[str] | None:
+    """A comma-separated list; commas inside brackets belong to an expression."""
+    if text is None:
+        return None
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal; elsewhere a line every ten seconds."""
+    if not sys.stderr.isatty():
+        last = time.monotonic()
+
+        def line(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last > _LINE_EVERY:
+                last = time.monotonic()
+                click.echo(f"hepdann: convert: {done:,} of {total:,} entries", err=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = ("converting", BarColumn(), MofNCompleteColumn(), "entries", TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("convert", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _show(summary: ConversionSummary) -> None:
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    console = Console(
+        force_terminal=terminal, width=None if terminal else _PLAIN_WIDTH, highlight=False
+    )
+    for table in (_files(summary), _classes(summary), _features(summary)):
+        console.print(table)
+        console.print()
+    reasons: dict[str, list[str]] = {}
+    for branch in summary.left_out:
+        reasons.setdefault(branch.reason, []).append(branch.name)
+    for reason, names in reasons.items():
+        console.print(f"not a feature, {reason}: {', '.join(names)}", markup=False)
+    if summary.label is not None:
+        console.print(f"label: {summary.label}", markup=False)
+    for note in summary.notes:
+        console.print(f"note: {note}", markup=False)
+    size = summary.output.stat().st_size / 1e6
+    counts = [f"{summary.passed('mc'):,} MC events", f"{len(summary.columns)} features"]
+    has_data = bool(summary.of("data"))
+    if has_data:
+        counts.insert(1, f"{summary.passed('data'):,} data events")
+    console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB", markup=False)
+    shift = "" if has_data else " --shift gaussian --t 8"
+    console.print(f"next: hepdann train {summary.output}{shift}", markup=False)
+
+
+def _table(title: str, *columns: tuple[str, bool]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    terminal = sys.stdout.isatty()
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD if terminal else None,
+        pad_edge=False,
+    )
+    for name, right in columns:
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def _files(summary: ConversionSummary) -> Any:
+    table = _table("Files", ("", False), ("sample", False), ("file", False), ("tree", False),
+                   ("read", True), ("passed", True), ("", True))  # fmt: skip
+    rows: dict[tuple[str, ...], tuple[int, int]] = {}
+    many = len(summary.files) > _MANY_FILES
+    names = {Path(file.path).name for file in summary.files}
+    unique = len(names) == len({file.path for file in summary.files})
+    counts: dict[str, int] = {}
+    for file in summary.files:
+        counts[file.sample] = counts.get(file.sample, 0) + 1
+    for file in summary.files:
+        name = Path(file.path).name if unique else file.path
+        shown = f"{counts[file.sample]} files" if many else name
+        key = (file.domain, file.sample, shown, file.tree)
+        read, passed = rows.get(key, (0, 0))
+        rows[key] = (read + file.read, passed + file.passed)
+    for key, (read, passed) in rows.items():
+        share = f"{100 * passed / read:.1f} %" if read else "-"
+        table.add_row(*map(_plain, key), f"{read:,}", f"{passed:,}", share)
+    for domain in dict.fromkeys(file.domain for file in summary.files):
+        read, passed = summary.read(domain), summary.passed(domain)
+        table.add_row(domain, "total", "", "", f"{read:,}", f"{passed:,}",
+                      f"{100 * passed / read:.1f} %")  # fmt: skip
+    return table
+
+
+def _classes(summary: ConversionSummary) -> Any:
+    table = _table("Classes", ("label", True), ("class", False), ("events", True),
+                   ("share", True), ("sum of weights", True))  # fmt: skip
+    total = sum(entry.events for entry in summary.classes)
+    for entry in summary.classes:
+        share = f"{100 * entry.events / total:.1f} %"
+        table.add_row(
+            str(entry.label), _plain(entry.name), f"{entry.events:,}", share,
+            f"{entry.sum_weight:.6g}",
+        )  # fmt: skip
+    return table
+
+
+def _features(summary: ConversionSummary) -> Any:
+    both = bool(summary.of("data"))
+    heads = [("feature", False), ("", False)]
+    heads += [(name, True) for name in ("min", "mean", "max", "missing", "non-finite")]
+    table = _table("Features", *heads, ("imputed", True))
+    imputed = dict(zip(summary.columns, summary.impute, strict=True))
+    data = {stats.name: stats for stats in summary.of("data")}
+    for stats in summary.of("mc"):
+        pair = [stats, data[stats.name]] if both else [stats]
+        for number, one in enumerate(pair):
+            table.add_row(
+                _plain(one.name) if number == 0 else "",
+                one.domain,
+                *(f"{value:.4g}" for value in (one.minimum, one.mean, one.maximum)),
+                f"{one.missing:,}",
+                f"{one.nonfinite:,}",
+                f"{imputed[one.name]:.4g}" if number == 0 else "",
+            )
+    return table
+
+
+def _plain(text: str) -> Any:
+    """Text in which brackets are no markup."""
+    from rich.text import Text
+
+    return Text(text)
