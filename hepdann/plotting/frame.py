@@ -1,0 +1,181 @@
+"""The frame of a figure: its axes, its layout, the experiment's label, its files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from .headroom import settle
+from .style import PAGE
+
+__all__ = ["experiment_label", "figure_of", "lay_out", "new_axes", "save", "take_out_exponent"]
+
+_OWN = "hepdann"  # label of the figures made here; only their layout is touched
+_LABEL_SIZES = (1.3, 1.0, 0.95, 0.8)  # experiment, text, luminosity, supplement
+_EDGE = 0.012  # margin of the page
+
+# Where mplhep puts the experiment's name: 0 above the axes, 1 and 4 inside, at the top left.
+_PLACES = {"ATLAS": 4, "LHCb2": 1, "ALICE": 1}
+_FONT_STYLES = {
+    "ATLAS": ("italic", "normal", "normal", "normal"),
+    "LHCb2": ("normal",) * 4,
+    "ALICE": ("normal",) * 4,
+    "DUNE": ("normal",) * 4,
+}
+
+
+def new_axes(panels: Sequence[float] = (1.0,), height: float = PAGE[1]) -> list[Axes]:
+    """Axes one above the other in a figure of their own, without pyplot's global state.
+
+    Args:
+        panels: relative height of each, from the top; they share the x axis.
+        height: of the figure, in inches.
+
+    Returns:
+        The axes, from the top. Their figure is ``axes[0].figure``.
+    """
+    figure = Figure(figsize=(PAGE[0], height), label=_OWN)
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(len(panels), 1, height_ratios=panels)
+    axes: list[Axes] = []
+    for row in range(len(panels)):
+        axes.append(figure.add_subplot(grid[row], sharex=axes[0] if axes else None))
+    for ax in axes[:-1]:
+        ax.tick_params(axis="x", which="both", labelbottom=False)
+    return axes
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that an axes is part of."""
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def lay_out(ax: Axes, above: float = 0.0) -> None:
+    """Fit the panels of a figure made by :func:`new_axes` to its page; leave any other alone.
+
+    Args:
+        ax: one of its axes.
+        above: inches to keep free above the panels, for a label.
+    """
+    figure = figure_of(ax)
+    if figure.get_label() != _OWN:
+        return
+    figure.align_ylabels()
+    free = above / figure.get_figheight()
+    rect = (_EDGE, _EDGE, 1 - 2 * _EDGE, 1 - 2 * _EDGE - free)
+    figure.set_layout_engine("constrained", rect=rect, h_pad=0.045, w_pad=0.0, hspace=0.0)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # what follows is placed on axes that stay where they are
+
+
+def experiment_label(
+    ax: Axes,
+    experiment: str | None = None,
+    *,
+    text: str | None = None,
+    lumi: float | None = None,
+    com: float | None = None,
+    simulation: bool = False,
+    style: str = "ROOT",
+) -> None:
+    """Print the experiment's label where its style wants it, and only what was given.
+
+    Args:
+        ax: the uppermost axes of the figure; its legend moves out of the way.
+        experiment: name, e.g. ``"CMS"``; without it no ``Simulation`` is printed either.
+        text: e.g. ``"Preliminary"``.
+        lumi: integrated luminosity in 1/fb.
+        com: centre-of-mass energy in TeV.
+        simulation: print ``Simulation`` after the name: no detector data in the figure.
+        style: the style in force.
+    """
+    if experiment is None and text is None and lumi is None and com is None:
+        return
+    import mplhep
+
+    place = _PLACES.get(style, 0) if experiment or text else 0
+    base = min(rcParams["font.size"], 18.0)
+    sizes = tuple(base * factor for factor in _LABEL_SIZES)
+    if place == 0 or (place == 1 and (lumi is not None or com is not None)):
+        lay_out(ax, above=1.35 * sizes[0] / 72)
+    else:
+        lay_out(ax)
+    words = (["Simulation"] if simulation and experiment else []) + ([text] if text else [])
+    artists = mplhep.label.exp_label(
+        exp=experiment or "",
+        text=" ".join(words),
+        data=True,  # mplhep's own "Simulation" would appear without an experiment
+        lumi=None if lumi is None else f"{lumi:g}",
+        com=None if com is None else f"{com:g}",  # mplhep's default would print 13 TeV
+        loc=place,
+        fontsize=sizes,
+        fontstyle=_FONT_STYLES.get(style, ("normal", "italic", "normal", "normal")),
+        scilocator_adjust=False,  # it asks pyplot for the current axes
+        ax=ax,
+    )
+    for artist in artists:
+        if artist is not None:
+            artist.set_in_layout(False)
+    settle(ax)
+
+
+def take_out_exponent(axis: Axis, label: str, largest: float) -> None:
+    """Label an axis whose numbers are long, with their power of ten in the label.
+
+    Matplotlib prints the power at the end of the axis, where the experiment's label stands.
+
+    Args:
+        axis: ``ax.xaxis`` or ``ax.yaxis``, linear.
+        label: its label.
+        largest: the largest absolute value on it.
+    """
+    power = int(3 * np.floor(np.log10(largest) / 3)) if largest > 0 and np.isfinite(largest) else 0
+    if -3 < power < 3 or (power == 3 and largest < 1e4):
+        axis.set_label_text(label)
+        return
+    factor = 10.0**power
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / factor:.10g}"))
+    axis.set_label_text(rf"{label}  [$10^{{{power}}}$]")
+
+
+def save(ax: Axes, stem: Path, formats: Sequence[str] = ("pdf", "png")) -> list[Path]:
+    """Write a figure, each file whole or not at all, and free it.
+
+    Args:
+        ax: one of its axes.
+        stem: path without the ending; a folder that is missing is made.
+        formats: ``pdf``, ``png``, ``svg``.
+
+    Returns:
+        The files, in the order of ``formats``.
+    """
+    figure = figure_of(ax)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    made = []
+    for kind in formats:
+        target = stem.with_name(f"{stem.name}.{kind}")
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        # Dates would make every redrawing differ.
+        dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
+        try:
+            with part.open("wb") as file:
+                figure.savefig(file, format=kind, metadata=dates)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        made.append(target)
+    figure.clear()
+    return made

@@ -1,0 +1,203 @@
+"""Puts a legend where no data are, and raises the axis where there is no such place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection
+from matplotlib.container import Container
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+__all__ = ["GUIDE", "data_points", "settle"]
+
+# Artists with this group id (reference lines, zero lines) may pass behind a legend.
+GUIDE = "guide"
+
+_GAP = 0.025  # axes fraction kept free around a legend
+_STEPS = 24  # samples a segment of a path
+_LARGEST = 4.0  # an axis is not raised beyond this; two more columns are the better way
+
+
+def _paths(artist: Artist) -> Iterator[tuple[NDArray[np.float64], bool]]:
+    """The outlines of an artist in pixels, and whether what is below them is covered too."""
+    if isinstance(artist, Line2D):
+        yield artist.get_transform().transform(artist.get_xydata()), False
+    elif isinstance(artist, Patch):
+        yield artist.get_transform().transform(artist.get_path().vertices), artist.get_fill()
+    elif isinstance(artist, Collection):
+        offsets = artist.get_offset_transform().transform(artist.get_offsets())
+        if len(artist.get_paths()) and np.any(offsets):
+            yield offsets, False
+            return
+        for path in artist.get_paths():
+            yield artist.get_transform().transform(path.vertices), False
+
+
+def _densify(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(vertices) < 2:
+        return vertices
+    share = np.linspace(0.0, 1.0, _STEPS, endpoint=False)[None, :, None]
+    start, end = vertices[:-1, None, :], vertices[1:, None, :]
+    return np.concatenate([(start + share * (end - start)).reshape(-1, 2), vertices[-1:]])
+
+
+def data_points(ax: Axes) -> NDArray[np.float64]:
+    """Where the data artists of an axes lie.
+
+    Returns:
+        (n, 2) samples of every visible line, patch and collection that is not a guide, in
+        fractions of the axes; a filled patch also covers what is below its outline.
+    """
+    samples: list[NDArray[np.float64]] = []
+    for artist in (*ax.lines, *ax.patches, *ax.collections):
+        if not artist.get_visible() or artist.get_gid() == GUIDE:
+            continue
+        for vertices, covers in _paths(artist):
+            pixels = np.asarray(vertices, dtype=float)
+            pixels = pixels[np.isfinite(pixels).all(axis=1)]
+            if not len(pixels):
+                continue
+            points = ax.transAxes.inverted().transform(_densify(pixels))
+            points = points[(points[:, 0] > -0.01) & (points[:, 0] < 1.01)]
+            samples.append(points)
+            if covers:
+                depth = np.linspace(0.0, 1.0, 12)
+                below = np.repeat(points, len(depth), axis=0)
+                below[:, 1] *= np.tile(depth, len(points))
+                samples.append(below)
+    return np.concatenate(samples) if samples else np.empty((0, 2))
+
+
+def _box(ax: Axes, artist: Artist) -> Bbox:
+    extent: Bbox = artist.get_window_extent()
+    return extent.transformed(ax.transAxes.inverted())
+
+
+def _texts(ax: Axes) -> list[Bbox]:
+    """The boxes of the texts inside the axes, which a legend must spare."""
+    boxes = [_box(ax, text) for text in ax.texts if text.get_visible() and text.get_text()]
+    return [box for box in boxes if box.y0 < 1.0 and box.y1 > 0.0 and box.x0 < 1.0]
+
+
+def _overlaps(box: Bbox, others: list[Bbox]) -> bool:
+    return any(
+        box.x0 < other.x1 + _GAP
+        and box.x1 > other.x0 - _GAP
+        and box.y0 < other.y1 + _GAP
+        and box.y1 > other.y0 - _GAP
+        for other in others
+    )
+
+
+def _growth(points: NDArray[np.float64], boxes: list[Bbox]) -> float:
+    """How much longer the y axis must be for the data to end below every box."""
+    factor = 1.0
+    for box in boxes:
+        inside = (points[:, 0] > box.x0 - _GAP) & (points[:, 0] < box.x1 + _GAP)
+        if inside.any():
+            factor = max(factor, float(points[inside, 1].max()) / max(box.y0 - _GAP, 0.05))
+    return factor
+
+
+def _is_free(points: NDArray[np.float64], box: Bbox) -> bool:
+    within = (
+        (points[:, 0] > box.x0 - _GAP)
+        & (points[:, 0] < box.x1 + _GAP)
+        & (points[:, 1] > box.y0 - _GAP)
+        & (points[:, 1] < box.y1 + _GAP)
+    )
+    return not within.any()
+
+
+def _raise(ax: Axes, factor: float) -> None:
+    """Multiply the length of the y axis, in the scale's own coordinate, keeping its bottom."""
+    if factor <= 1.0:
+        return
+    transform = ax.yaxis.get_transform()
+    bottom, top = ax.get_ylim()
+    low, high = transform.transform(np.array([bottom, top]))
+    new = transform.inverted().transform(np.array([low + factor * (high - low)]))[0]
+    ax.set_ylim(bottom, float(new))
+
+
+def _legend(ax: Axes, columns: int, title: str | None) -> Legend:
+    found, names = ax.get_legend_handles_labels()
+    # Points with error bars are containers and come first: data head a legend.
+    order = sorted(range(len(found)), key=lambda i: not isinstance(found[i], Container))
+    legend = ax.legend(
+        [found[i] for i in order],
+        [names[i] for i in order],
+        loc="upper left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.0,
+        ncols=columns,
+        title=title or None,
+        alignment="left",
+    )
+    legend.set_in_layout(False)
+    return legend
+
+
+def _candidates(
+    ax: Axes, points: NDArray[np.float64], texts: list[Bbox], columns: int, size: tuple[float, float]
+) -> Iterator[tuple[float, float, float, float]]:
+    """Places of a legend: (cost, growth, left edge, upper edge)."""
+    width, height = size
+    if width > 1.0 - 2 * _GAP or height > 0.8:
+        return
+    fixed = _growth(points, texts)
+    for place, left in enumerate((1.0 - _GAP - width, _GAP, 0.5 - width / 2)):
+        extra = 0.04 * (columns - 1) + 0.03 * place
+        tops = [1.0 - _GAP, *(text.y0 - _GAP for text in texts)]
+        for top in tops:
+            box = Bbox.from_bounds(left, top - height, width, height)
+            if top - height > 0.1 and not _overlaps(Bbox.from_bounds(left, top - height, width, height - 1e-3), texts):
+                growth = _growth(points, [box, *texts])
+                yield growth + extra + 0.3 * (1 - top), growth, left, top
+                break
+        for top in np.arange(0.9, height + _GAP, -0.05):
+            box = Bbox.from_bounds(left, top - height, width, height)
+            if not _overlaps(box, texts) and _is_free(points, box):
+                yield fixed + extra + 0.1, fixed, left, float(top)
+                break
+
+
+def settle(ax: Axes, title: str | None = None) -> None:
+    """Draw the legend of an axes off its data, raising the y axis as far as that needs.
+
+    Call it last: limits, scales and texts must stand. It may be called again after more texts
+    were added; what was raised before stays.
+
+    Args:
+        ax: axes with labelled artists; without any, only the texts are kept free.
+        title: title of the legend; by default the one that the axes' legend has.
+    """
+    old = ax.get_legend()
+    if title is None and old is not None:
+        title = old.get_title().get_text()
+    points, texts = data_points(ax), _texts(ax)
+    if not ax.get_legend_handles_labels()[0]:
+        _raise(ax, _growth(points, texts))
+        return
+    best: tuple[float, float, float, float, int] | None = None
+    for columns in (1, 2, 3):
+        box = _box(ax, _legend(ax, columns, title))
+        for cost, growth, left, top in _candidates(
+            ax, points, texts, columns, (box.width, box.height)
+        ):
+            if best is None or cost < best[0]:
+                best = (cost, growth, left, top, columns)
+    if best is None:  # nothing fits inside: beside the axes, where it hides nothing
+        _legend(ax, 1, title).set_bbox_to_anchor((1.02, 1.0), transform=ax.transAxes)
+        return
+    _, growth, left, top, columns = best
+    legend = _legend(ax, columns, title)
+    legend.set_bbox_to_anchor((left, top), transform=ax.transAxes)
+    _raise(ax, min(growth, _LARGEST))

@@ -1,0 +1,123 @@
+"""Loss curves, with what the domain classifier still sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from .frame import lay_out, new_axes
+from .headroom import GUIDE, settle
+from .style import method_look, method_title
+
+__all__ = ["Band", "LossCurves", "loss"]
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A curve with its spread over members.
+
+    Attributes:
+        middle: (E,) mean of the members; NaN where there is no value.
+        spread: (E,) half-width of the band.
+    """
+
+    middle: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LossCurves:
+    """What one method's training looked like, epoch by epoch.
+
+    Attributes:
+        epoch: (E,) epoch numbers.
+        train: label loss on the training split.
+        validation: label loss on the validation split.
+        domain_error: 1 - accuracy of the domain classifier; 0.5 where it cannot tell.
+        grl: (E,) factor of the reversed gradient, λ·λ_p; all zero without an adversary.
+    """
+
+    epoch: NDArray[np.float64]
+    train: Band
+    validation: Band
+    domain_error: Band
+    grl: NDArray[np.float64]
+
+
+def _draw(ax: Axes, x: NDArray[np.float64], band: Band, colour: str, dashes: str) -> bool:
+    if not np.isfinite(band.middle).any():
+        return False
+    ax.plot(x, band.middle, color=colour, linestyle=dashes, marker="o" if len(x) == 1 else "")
+    if np.any(band.spread > 0):
+        low, high = band.middle - band.spread, band.middle + band.spread
+        ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
+    return True
+
+
+def _draw_domain(ax: Axes, curves: Mapping[str, LossCurves], looks: Mapping[str, str]) -> None:
+    ax.axhline(0.5, color="black", linestyle=":", linewidth=1.2, gid=GUIDE)
+    for method, curve in curves.items():
+        _draw(ax, curve.epoch, curve.domain_error, looks[method], "-")
+    ax.set_ylim(0.0, 0.62)
+    ax.set_yticks([0.0, 0.25, 0.5])
+    ax.set_ylabel("Domain error", loc="center")
+    steered = {m: c for m, c in curves.items() if np.nanmax(np.nan_to_num(c.grl)) > 0}
+    if not steered:
+        return
+    right = ax.twinx()
+    for method, curve in steered.items():
+        right.plot(curve.epoch, curve.grl, color=looks[method], linestyle="-.", linewidth=1.4)
+    largest = max(float(np.nanmax(curve.grl)) for curve in steered.values())
+    right.set_ylim(0.0, largest * 0.62 / 0.5)  # the largest λ lies on the line of the error 0.5
+    right.set_yticks([0.0, largest / 2, largest], ["", f"{largest / 2:.3g}", f"{largest:.3g}"])
+    right.set_ylabel(r"$\lambda$ (dash-dotted)", loc="center")
+    right.minorticks_off()
+    ax.tick_params(axis="y", which="both", right=False)
+
+
+def loss(
+    curves: Mapping[str, LossCurves],
+    *,
+    ax: Axes | None = None,
+    domain_ax: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Label loss of every method (mean and spread over its members), train and validation.
+
+    Args:
+        curves: by method; a band is drawn where members differ.
+        ax: where to draw the loss; by default a new figure with both panels.
+        domain_ax: where to draw the domain classifier's error and λ; with ``ax`` alone, nowhere.
+        title: heads the legend.
+
+    Returns:
+        The axes of the loss.
+    """
+    if ax is None:
+        ax, domain_ax = new_axes((2.0, 1.0), height=6.6)
+    looks = {method: look[0] for method, look in method_look(list(curves)).items()}
+    for method, curve in curves.items():
+        _draw(ax, curve.epoch, curve.train, looks[method], "-")
+        _draw(ax, curve.epoch, curve.validation, looks[method], "--")
+        ax.plot([], [], color=looks[method], label=method_title(method))
+    for dashes, what in (("-", "train (MC)"), ("--", "validation (MC)")):
+        ax.add_line(Line2D([], [], color="black", linestyle=dashes, label=what))
+    epochs = np.concatenate([curve.epoch for curve in curves.values()])
+    if np.ptp(epochs) > 0:
+        ax.set_xlim(float(epochs.min()), float(epochs.max()))
+    ax.margins(y=0.08)
+    ax.autoscale(axis="y")
+    ax.set_ylabel("Label loss")
+    bottom = ax if domain_ax is None else domain_ax
+    if domain_ax is not None:
+        _draw_domain(domain_ax, curves, looks)
+    bottom.set_xlabel("Epoch")
+    bottom.xaxis.get_major_locator().set_params(integer=True)
+    lay_out(ax)
+    settle(ax, title)
+    return ax

@@ -1,0 +1,143 @@
+"""ROC curves: background rejection against signal efficiency, or the two rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from .frame import lay_out, new_axes
+from .headroom import GUIDE, settle
+from .style import method_look, method_title
+
+if TYPE_CHECKING:
+    from ..evaluation import Figure, Roc
+
+__all__ = ["roc_curves"]
+
+Kind = Literal["rejection", "rates"]
+Floats = NDArray[np.float64]
+
+_LEAST = 0.02  # left end of the axis of signal efficiency; below, rejection is all fluctuation
+
+
+def _auc(figure: Figure) -> str:
+    """The area with as many decimals as its error deserves."""
+    if not np.isfinite(figure.value):
+        return "n/a"
+    if not (np.isfinite(figure.error) and figure.error > 0):
+        return f"{figure.value:.3f}"
+    decimals = int(np.clip(1 - np.floor(np.log10(figure.error)), 2, 4))
+    return rf"{figure.value:.{decimals}f} $\pm$ {figure.error:.{decimals}f}"
+
+
+def _curve(roc: Roc, kind: Kind) -> tuple[Floats, Floats, Floats, Floats]:
+    """(x, y, lower, upper) of a curve and its band, in the coordinates of ``kind``."""
+    if kind == "rates":
+        x, y, error = roc.background_efficiency, roc.signal_efficiency, roc.error
+        return x, y, np.clip(y - error, 0, 1), np.clip(y + error, 0, 1)
+    # No background left: the rejection is not measured there.
+    seen = (roc.background_efficiency > 0) & (roc.signal_efficiency > 0)
+    efficiency, error = roc.background_efficiency[seen], roc.background_error[seen]
+    least = efficiency[efficiency > 0].min(initial=1.0)
+    upper = 1 / np.maximum(efficiency - error, 0.3 * least)
+    return roc.signal_efficiency[seen], 1 / efficiency, 1 / (efficiency + error), upper
+
+
+def _ratio(
+    ax: Axes, curves: Mapping[str, Roc], reference: str, kind: Kind, looks: Mapping[str, tuple]
+) -> None:
+    """Each curve over the reference's, at the reference's own points."""
+    x, y, low, high = _curve(curves[reference], kind)
+    shown = (x >= (_LEAST if kind == "rejection" else 0.0)) & (y > 0)
+    x, y, low, high = x[shown], y[shown], low[shown], high[shown]
+    ax.axhline(1.0, color="black", linewidth=1.0, linestyle=":", gid=GUIDE)
+    extremes = [0.95, 1.05]
+    for method, roc in curves.items():
+        colour, dashes = looks[method]
+        if method == reference:
+            ax.fill_between(x, low / y, high / y, color=colour, alpha=0.3, linewidth=0)
+            ax.plot(x, np.ones_like(x), color=colour, linestyle=dashes)
+            continue
+        xs, ys, lows, highs = _curve(roc, kind)
+        centre, below, above = (np.interp(x, xs, v) / y for v in (ys, lows, highs))
+        ax.plot(x, centre, color=colour, linestyle=dashes)
+        ax.fill_between(x, below, above, color=colour, alpha=0.25, linewidth=0)
+        extremes += list(np.quantile(centre, [0.02, 0.98])) if len(centre) else []
+    room = 0.15 * (max(extremes) - min(extremes))
+    ax.set_ylim(max(min(extremes) - room, 0.0), max(extremes) + room)
+    ax.set_ylabel(f"Ratio to\n{method_title(reference)}", loc="center")
+
+
+def _limits(ax: Axes, curves: Mapping[str, Roc], kind: Kind) -> None:
+    if kind == "rates":
+        ax.plot([0, 1], [0, 1], color="black", linewidth=1.0, linestyle=":", gid=GUIDE)
+        ax.set_xlim(0.0, 1.0)
+        ax.set_ylim(0.0, 1.05)
+        return
+    ax.set_xlim(_LEAST, 1.0)
+    largest = 2.0
+    for roc in curves.values():
+        x, y, _, _ = _curve(roc, kind)
+        largest = max(largest, float(y[x >= _LEAST].max(initial=1.0)))
+    ax.set_yscale("log")
+    ax.set_ylim(1.0, largest * 1.5)
+    ax.yaxis.set_minor_locator(LogLocator(subs=np.arange(2, 10)))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def roc_curves(
+    curves: Mapping[str, Roc],
+    *,
+    kind: Kind = "rejection",
+    ax: Axes | None = None,
+    ratio_ax: Axes | None = None,
+    reference: str = "source-only",
+    signal: str = "signal",
+    background: str = "background",
+    title: str = "",
+) -> Axes:
+    """ROC curve of each method, with its statistical band and the area in the legend.
+
+    Args:
+        curves: by method.
+        kind: ``"rejection"``, 1/ε_b (logarithmic) against ε_s, or ``"rates"``, ε_s against ε_b.
+        ax: where to draw; by default a new figure with a ratio panel.
+        ratio_ax: where to draw the ratio to ``reference``; with ``ax`` alone, nowhere.
+        reference: method of the denominator; without it among the curves there is no ratio.
+        signal: name of the class that is selected.
+        background: name of the rest.
+        title: heads the legend: which events.
+
+    Returns:
+        The axes of the curves.
+    """
+    if ax is None:
+        with_ratio = reference in curves and len(curves) > 1
+        ax, *more = new_axes((2.6, 1.0), height=7.0) if with_ratio else new_axes()
+        ratio_ax = more[0] if more else None
+    looks = method_look(list(curves))
+    for method, roc in curves.items():
+        colour, dashes = looks[method]
+        x, y, low, high = _curve(roc, kind)
+        label = f"{method_title(method)}, AUC {_auc(roc.auc)}"
+        ax.plot(x, y, color=colour, linestyle=dashes, label=label)
+        ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
+    _limits(ax, curves, kind)
+    names = rf"{signal} efficiency $\varepsilon_s$", rf"{background} efficiency $\varepsilon_b$"
+    x_label, y_label = names if kind == "rejection" else names[::-1]
+    if kind == "rejection":
+        y_label = rf"{background} rejection $1/\varepsilon_b$"
+    bottom = ax
+    if ratio_ax is not None and reference in curves:
+        _ratio(ratio_ax, curves, reference, kind, looks)
+        bottom = ratio_ax
+    bottom.set_xlabel(x_label[0].upper() + x_label[1:])
+    ax.set_ylabel(y_label[0].upper() + y_label[1:])
+    lay_out(ax)
+    settle(ax, title)
+    return ax

@@ -1,0 +1,160 @@
+"""The experiments' styles on one page size, scoped: rcParams are never changed globally."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.font_manager import font_scalings
+
+from ..errors import ConfigError
+
+__all__ = ["COLOURS", "PAGE", "STYLES", "class_colours", "method_look", "method_title", "style"]
+
+STYLES = ("ROOT", "ATLAS", "CMS", "LHCb2", "ALICE", "DUNE")
+
+# Half a slide. Every style is drawn at this size, with its own proportions.
+PAGE = (8.0, 6.0)
+
+# Ten colours that colour-blind readers can tell apart: M. Petroff, arXiv:2107.02270, as CMS uses.
+COLOURS = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
+    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+
+# Source-only is the reference and the oracle the ceiling: they look alike in every figure.
+_LOOKS = {
+    "source-only": ("#717581", "--"),
+    "oracle": ("#832db6", ":"),
+    "dann": ("#bd1f01", "-"),
+    "quantile": ("#3f90da", "-."),
+    "dann-alternating": ("#e76300", (0, (5, 1))),
+}
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
+
+_TITLES = {
+    "source-only": "source only",
+    "dann": "DANN",
+    "dann-alternating": "DANN, alternating",
+    "hybrid-dann": "hybrid DANN",
+    "quantile": "quantile map",
+    "moments": "moment map",
+    "oracle": "oracle (sees target labels)",
+}
+
+_FONT_SIZES = {  # key: the range, in points, that reads well on the page
+    "font.size": (14.0, 20.0),
+    "axes.labelsize": (16.0, 22.0),
+    "axes.titlesize": (14.0, 20.0),
+    "xtick.labelsize": (14.0, 18.0),
+    "ytick.labelsize": (14.0, 18.0),
+    "legend.fontsize": (14.0, 15.0),
+    "legend.title_fontsize": (14.0, 15.0),
+}
+_LENGTHS = tuple(
+    f"{axis}tick.{kind}.{what}"
+    for axis in "xy"
+    for kind in ("major", "minor")
+    for what in ("size", "pad")
+) + ("axes.linewidth", "axes.labelpad", "patch.linewidth")
+
+_HOUSE: dict[str, Any] = {
+    "figure.figsize": PAGE,
+    "figure.dpi": 100,
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
+    "figure.facecolor": "white",
+    "savefig.bbox": None,  # "tight" would give every figure a size of its own
+    "savefig.dpi": 150,
+    "savefig.transparent": False,
+    "axes.autolimit_mode": "data",
+    "axes.prop_cycle": cycler("color", COLOURS),
+    "errorbar.capsize": 0,
+    "hatch.linewidth": 0.8,
+    "legend.borderaxespad": 0.6,
+    "legend.borderpad": 0.2,
+    "legend.columnspacing": 1.2,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "legend.handletextpad": 0.6,
+    "legend.labelspacing": 0.25,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 5.5,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "text.usetex": False,
+}
+
+
+def _points(value: float | str, base: float) -> float:
+    return base * font_scalings[value] if isinstance(value, str) else float(value)
+
+
+def _parameters(name: str) -> dict[str, Any]:
+    """The rcParams of a style, its lengths brought from its own page to :data:`PAGE`."""
+    import mplhep
+
+    values = {**mpl.rcParamsDefault, **getattr(mplhep.style, name)}
+    scale = PAGE[0] / values["figure.figsize"][0]
+    result: dict[str, Any] = dict(getattr(mplhep.style, name))
+    for key, (low, high) in _FONT_SIZES.items():
+        size = scale * _points(values[key] or "medium", values["font.size"])
+        result[key] = min(max(size, low), high)
+    result |= {key: scale * values[key] for key in _LENGTHS}
+    return result | _HOUSE
+
+
+@contextmanager
+def style(name: str = "ROOT") -> Iterator[None]:
+    """Draw and save in the style of an experiment, and leave matplotlib as it was.
+
+    Args:
+        name: one of :data:`STYLES`.
+
+    Raises:
+        ConfigError: unknown style.
+    """
+    if name not in STYLES:
+        near = difflib.get_close_matches(name.lower(), [known.lower() for known in STYLES], n=1)
+        meant = next((known for known in STYLES if near and known.lower() == near[0]), None)
+        raise ConfigError(
+            f"unknown style {name!r}",
+            where="plots.style",
+            mend=f"did you mean {meant}?" if meant else f"choose one of {', '.join(STYLES)}",
+        )
+    # rcParamsDefault first: a user's matplotlibrc must not make two people's figures differ.
+    defaults = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _BACKEND_KEYS}
+    with mpl.rc_context({**defaults, **_parameters(name)}):
+        yield
+
+
+_BACKEND_KEYS = {"backend", "backend_fallback", "interactive", "toolbar", "timezone", "webagg.port"}
+
+
+def method_title(method: str) -> str:
+    """What a legend calls a method; combined methods keep their ``+``."""
+    return " + ".join(_TITLES.get(part, part) for part in method.split("+"))
+
+
+def method_look(methods: Sequence[str]) -> dict[str, tuple[str, Any]]:
+    """Colour and line style of each method, the same in every figure of a run."""
+    free = [colour for colour in COLOURS if colour not in {look[0] for look in _LOOKS.values()}]
+    looks: dict[str, tuple[str, Any]] = {}
+    unknown = 0
+    for method in methods:
+        if method in _LOOKS:
+            looks[method] = _LOOKS[method]
+        else:
+            looks[method] = (free[unknown % len(free)], _DASHES[unknown % len(_DASHES)])
+            unknown += 1
+    return looks
+
+
+def class_colours(names: Sequence[str]) -> dict[str, str]:
+    """The colour of each class or process, in order; after ten they begin again."""
+    return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
