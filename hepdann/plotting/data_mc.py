@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from .frame import lay_out, new_axes, take_out_exponent
-from .headroom import GUIDE, settle
+from .frame import finish, new_axes, take_out_exponent
+from .headroom import GUIDE
 from .style import class_colours
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def _draw_ratio(ax: Axes, numbers: DataMC, data_name: str) -> None:
             )
     ax.set_ylim(low, high)
     ax.set_yticks([low + half / 2, 1.0, high - half / 2])
-    ax.set_ylabel(f"{data_name} / MC", loc="center")
+    gap = "\n" if len(data_name) > 6 else " "  # a long name would reach beyond the panel
+    ax.set_ylabel(f"{data_name}{gap}/ MC", loc="center")
 
 
 def _y_axis(ax: Axes, numbers: DataMC, *, log: bool, top: Floats, unit: str) -> None:
@@ -189,8 +190,7 @@ def data_mc(
     if ratio_ax is not None:
         ax.set_xlim(ratio_ax.get_xlim())
         _draw_ratio(ratio_ax, numbers, data_name.split(",")[0])
-    lay_out(ax)
-    settle(ax, _notes(title, numbers, folded))
+    finish(ax, _notes(title, numbers, folded))
     return ax
 
 
@@ -239,6 +239,5 @@ def scores(
     top = np.maximum(mc + error, numbers.data.sumw + numbers.data_error[1])
     _y_axis(ax, numbers, log=log, top=top, unit="")
     _x_axis(ax, numbers, name, "")
-    lay_out(ax)
-    settle(ax, _notes(title, numbers, folded=False))
+    finish(ax, _notes(title, numbers, folded=False))
     return ax

@@ -17,11 +17,12 @@ from matplotlib.ticker import FuncFormatter
 from .headroom import settle
 from .style import PAGE
 
-__all__ = ["experiment_label", "figure_of", "lay_out", "new_axes", "save", "take_out_exponent"]
+__all__ = ["experiment_label", "figure_of", "finish", "new_axes", "save", "take_out_exponent"]
 
 _OWN = "hepdann"  # label of the figures made here; only their layout is touched
 _LABEL_SIZES = (1.3, 1.0, 0.95, 0.8)  # experiment, text, luminosity, supplement
-_EDGE = 0.012  # margin of the page
+_MARGIN = 0.08  # of the page, inches
+_PANEL_GAP = 0.05  # between panels, in units of their mean height
 
 # Where mplhep puts the experiment's name: 0 above the axes, 1 and 4 inside, at the top left.
 _PLACES = {"ATLAS": 4, "LHCb2": 1, "ALICE": 1}
@@ -45,7 +46,7 @@ def new_axes(panels: Sequence[float] = (1.0,), height: float = PAGE[1]) -> list[
     """
     figure = Figure(figsize=(PAGE[0], height), label=_OWN)
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(len(panels), 1, height_ratios=panels)
+    grid = figure.add_gridspec(len(panels), 1, height_ratios=panels, hspace=_PANEL_GAP)
     axes: list[Axes] = []
     for row in range(len(panels)):
         axes.append(figure.add_subplot(grid[row], sharex=axes[0] if axes else None))
@@ -71,12 +72,35 @@ def lay_out(ax: Axes, above: float = 0.0) -> None:
     figure = figure_of(ax)
     if figure.get_label() != _OWN:
         return
+    edges = [0.0] * 4  # left, bottom, right, top: pixels that ticks and labels need outside
+    for panel in figure.axes:
+        outer, inner = panel.get_tightbbox(), panel.bbox
+        assert outer is not None
+        needs = (inner.x0 - outer.x0, inner.y0 - outer.y0, outer.x1 - inner.x1, outer.y1 - inner.y1)
+        edges = [max(edge, need) for edge, need in zip(edges, needs, strict=True)]
+    width, height = figure.get_size_inches() * figure.dpi
+    margin = _MARGIN * figure.dpi
+    above *= figure.dpi
+    figure.subplots_adjust(
+        left=(edges[0] + margin) / width,
+        bottom=(edges[1] + margin) / height,
+        right=1 - (edges[2] + margin) / width,
+        top=1 - (max(edges[3], above) + margin) / height,
+    )
     figure.align_ylabels()
-    free = above / figure.get_figheight()
-    rect = (_EDGE, _EDGE, 1 - 2 * _EDGE, 1 - 2 * _EDGE - free)
-    figure.set_layout_engine("constrained", rect=rect, h_pad=0.045, w_pad=0.0, hspace=0.0)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # what follows is placed on axes that stay where they are
+
+
+def finish(ax: Axes, title: str | None = None, above: float = 0.0) -> None:
+    """Lay out a figure and put its legend off the data, in this order and once more.
+
+    Args:
+        ax: its uppermost axes.
+        title: heads the legend; by default what heads it already.
+        above: inches to keep free above the panels.
+    """
+    lay_out(ax, above)
+    settle(ax, title)
+    lay_out(ax, above)  # a raised axis may have longer numbers
 
 
 def experiment_label(
@@ -107,10 +131,9 @@ def experiment_label(
     place = _PLACES.get(style, 0) if experiment or text else 0
     base = min(rcParams["font.size"], 18.0)
     sizes = tuple(base * factor for factor in _LABEL_SIZES)
-    if place == 0 or (place == 1 and (lumi is not None or com is not None)):
-        lay_out(ax, above=1.35 * sizes[0] / 72)
-    else:
-        lay_out(ax)
+    outside = place == 0 or (place == 1 and (lumi is not None or com is not None))
+    above = 1.35 * sizes[0] / 72 if outside else 0.0
+    lay_out(ax, above)
     words = (["Simulation"] if simulation and experiment else []) + ([text] if text else [])
     artists = mplhep.label.exp_label(
         exp=experiment or "",
@@ -127,7 +150,7 @@ def experiment_label(
     for artist in artists:
         if artist is not None:
             artist.set_in_layout(False)
-    settle(ax)
+    finish(ax, above=above)
 
 
 def take_out_exponent(axis: Axis, label: str, largest: float) -> None:
@@ -140,13 +163,18 @@ def take_out_exponent(axis: Axis, label: str, largest: float) -> None:
         label: its label.
         largest: the largest absolute value on it.
     """
-    power = int(3 * np.floor(np.log10(largest) / 3)) if largest > 0 and np.isfinite(largest) else 0
-    if -3 < power < 3 or (power == 3 and largest < 1e4):
-        axis.set_label_text(label)
+    if not 0 < largest < np.inf or 1e-2 <= largest < 1e4:
+        _label(axis, label)
         return
+    power = int(3 * np.floor(np.log10(largest) / 3))
     factor = 10.0**power
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / factor:.10g}"))
-    axis.set_label_text(rf"{label}  [$10^{{{power}}}$]")
+    _label(axis, rf"{label}  [$10^{{{power}}}$]")
+
+
+def _label(axis: Axis, text: str) -> None:
+    # The axes' setter, not the axis's own, honours the style's place of labels.
+    getattr(axis.axes, f"set_{axis.axis_name}label")(text)
 
 
 def save(ax: Axes, stem: Path, formats: Sequence[str] = ("pdf", "png")) -> list[Path]:

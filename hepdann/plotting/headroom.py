@@ -12,6 +12,7 @@ from matplotlib.container import Container
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
@@ -30,14 +31,21 @@ def _paths(artist: Artist) -> Iterator[tuple[NDArray[np.float64], bool]]:
     if isinstance(artist, Line2D):
         yield artist.get_transform().transform(artist.get_xydata()), False
     elif isinstance(artist, Patch):
-        yield artist.get_transform().transform(artist.get_path().vertices), artist.get_fill()
+        yield _vertices(artist, artist.get_path()), bool(artist.get_fill())
     elif isinstance(artist, Collection):
         offsets = artist.get_offset_transform().transform(artist.get_offsets())
         if len(artist.get_paths()) and np.any(offsets):
             yield offsets, False
             return
         for path in artist.get_paths():
-            yield artist.get_transform().transform(path.vertices), False
+            yield _vertices(artist, path), False
+
+
+def _vertices(artist: Artist, path: Path) -> NDArray[np.float64]:
+    points = np.asarray(path.vertices, dtype=float)
+    if path.codes is not None:  # the point of a closing stroke means nothing
+        points = points[path.codes != Path.CLOSEPOLY]
+    return np.asarray(artist.get_transform().transform(points))
 
 
 def _densify(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -162,7 +170,7 @@ def _candidates(
                 growth = _growth(points, [box, *texts])
                 yield growth + extra + 0.3 * (1 - top), growth, left, top
                 break
-        for top in np.arange(0.9, height + _GAP, -0.05):
+        for top in np.arange(height + _GAP, 0.9, 0.05):
             box = Bbox.from_bounds(left, top - height, width, height)
             if not _overlaps(box, texts) and _is_free(points, box):
                 yield fixed + extra + 0.1, fixed, left, float(top)

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from .frame import lay_out, new_axes
-from .headroom import GUIDE, settle
+from .frame import finish, new_axes
+from .headroom import GUIDE
 from .style import method_look, method_title
 
 __all__ = ["Band", "LossCurves", "loss"]
@@ -118,6 +118,5 @@ def loss(
         _draw_domain(domain_ax, curves, looks)
     bottom.set_xlabel("Epoch")
     bottom.xaxis.get_major_locator().set_params(integer=True)
-    lay_out(ax)
-    settle(ax, title)
+    finish(ax, title)
     return ax

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from .frame import lay_out, new_axes
-from .headroom import GUIDE, settle
+from .frame import finish, new_axes
+from .headroom import GUIDE
 from .style import method_look, method_title
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _ratio(
 ) -> None:
     """Each curve over the reference's, at the reference's own points."""
     x, y, low, high = _curve(curves[reference], kind)
-    shown = (x >= (_LEAST if kind == "rejection" else 0.0)) & (y > 0)
+    shown = (x >= _LEAST) & (y > 0)
     x, y, low, high = x[shown], y[shown], low[shown], high[shown]
     ax.axhline(1.0, color="black", linewidth=1.0, linestyle=":", gid=GUIDE)
     extremes = [0.95, 1.05]
@@ -124,7 +124,7 @@ def roc_curves(
     for method, roc in curves.items():
         colour, dashes = looks[method]
         x, y, low, high = _curve(roc, kind)
-        label = f"{method_title(method)}, AUC {_auc(roc.auc)}"
+        label = f"{method_title(method)}: {_auc(roc.auc)}"
         ax.plot(x, y, color=colour, linestyle=dashes, label=label)
         ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
     _limits(ax, curves, kind)
@@ -138,6 +138,5 @@ def roc_curves(
         bottom = ratio_ax
     bottom.set_xlabel(x_label[0].upper() + x_label[1:])
     ax.set_ylabel(y_label[0].upper() + y_label[1:])
-    lay_out(ax)
-    settle(ax, title)
+    finish(ax, f"{title}\nArea under the curve:" if title else "Area under the curve:")
     return ax

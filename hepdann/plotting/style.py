@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -43,7 +44,7 @@ _TITLES = {
     "hybrid-dann": "hybrid DANN",
     "quantile": "quantile map",
     "moments": "moment map",
-    "oracle": "oracle (sees target labels)",
+    "oracle": "oracle",
 }
 
 _FONT_SIZES = {  # key: the range, in points, that reads well on the page
@@ -64,7 +65,7 @@ _LENGTHS = tuple(
 
 _HOUSE: dict[str, Any] = {
     "figure.figsize": PAGE,
-    "figure.dpi": 100,
+    "figure.dpi": 150,
     "figure.autolayout": False,
     "figure.constrained_layout.use": False,
     "figure.facecolor": "white",
@@ -129,11 +130,28 @@ def style(name: str = "ROOT") -> Iterator[None]:
         )
     # rcParamsDefault first: a user's matplotlibrc must not make two people's figures differ.
     defaults = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _BACKEND_KEYS}
-    with mpl.rc_context({**defaults, **_parameters(name)}):
+    with mpl.rc_context({**defaults, **_parameters(name)}), _quiet():
         yield
 
 
 _BACKEND_KEYS = {"backend", "backend_fallback", "interactive", "toolbar", "timezone", "webagg.port"}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep two remarks of the font machinery to itself, which a user could do nothing about.
+
+    That mathtext takes a root sign from another font, and that a font's date is odd.
+    """
+    loggers = [logging.getLogger(name) for name in ("matplotlib.mathtext", "fontTools")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def method_title(method: str) -> str:
