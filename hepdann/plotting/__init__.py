@@ -1,1 +1,23 @@
 """Numbers to figures, in the experiments' styles; no statistic is computed here."""
+
+from __future__ import annotations
+
+from .curves import roc
+from .frame import experiment_label, save
+from .headroom import settle
+from .losses import loss
+from .run import plot_run
+from .stacks import data_mc, scores
+from .styles import style
+
+__all__ = [
+    "data_mc",
+    "experiment_label",
+    "loss",
+    "plot_run",
+    "roc",
+    "save",
+    "scores",
+    "settle",
+    "style",
+]

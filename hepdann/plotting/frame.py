@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from ..outputs import replacing
 from .headroom import settle
-from .style import PAGE
+from .styles import PAGE
 
 __all__ = ["experiment_label", "figure_of", "finish", "new_axes", "save", "take_out_exponent"]
 
@@ -193,17 +193,10 @@ def save(ax: Axes, stem: Path, formats: Sequence[str] = ("pdf", "png")) -> list[
     made = []
     for kind in formats:
         target = stem.with_name(f"{stem.name}.{kind}")
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        # Dates would make every redrawing differ.
+        # A date would make every redrawing differ.
         dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
-        try:
-            with part.open("wb") as file:
-                figure.savefig(file, format=kind, metadata=dates)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(target) as part:
+            figure.savefig(part, format=kind, metadata=dates)
         made.append(target)
     figure.clear()
     return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +11,10 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib.font_manager import font_scalings
 
+from ..config.names import STYLES, nearest
 from ..errors import ConfigError
 
 __all__ = ["COLOURS", "PAGE", "STYLES", "class_colours", "method_look", "method_title", "style"]
-
-STYLES = ("ROOT", "ATLAS", "CMS", "LHCb2", "ALICE", "DUNE")
 
 # Half a slide. Every style is drawn at this size, with its own proportions.
 PAGE = (8.0, 6.0)
@@ -121,8 +119,7 @@ def style(name: str = "ROOT") -> Iterator[None]:
         ConfigError: unknown style.
     """
     if name not in STYLES:
-        near = difflib.get_close_matches(name.lower(), [known.lower() for known in STYLES], n=1)
-        meant = next((known for known in STYLES if near and known.lower() == near[0]), None)
+        meant = nearest(name, STYLES)
         raise ConfigError(
             f"unknown style {name!r}",
             where="plots.style",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,61 +12,32 @@ from numpy.typing import NDArray
 
 from .frame import finish, new_axes
 from .headroom import GUIDE
-from .style import method_look, method_title
+from .styles import method_look, method_title
 
-__all__ = ["Band", "LossCurves", "loss"]
+if TYPE_CHECKING:
+    from ..evaluation.curves import Band, LearningCurves
 
-
-@dataclass(frozen=True, eq=False)
-class Band:
-    """A curve with its spread over members.
-
-    Attributes:
-        middle: (E,) mean of the members; NaN where there is no value.
-        spread: (E,) half-width of the band.
-    """
-
-    middle: NDArray[np.float64]
-    spread: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class LossCurves:
-    """What one method's training looked like, epoch by epoch.
-
-    Attributes:
-        epoch: (E,) epoch numbers.
-        train: label loss on the training split.
-        validation: label loss on the validation split.
-        domain_error: 1 - accuracy of the domain classifier; 0.5 where it cannot tell.
-        grl: (E,) factor of the reversed gradient, λ·λ_p; all zero without an adversary.
-    """
-
-    epoch: NDArray[np.float64]
-    train: Band
-    validation: Band
-    domain_error: Band
-    grl: NDArray[np.float64]
+__all__ = ["loss"]
 
 
 def _draw(ax: Axes, x: NDArray[np.float64], band: Band, colour: str, dashes: str) -> bool:
-    if not np.isfinite(band.middle).any():
+    if not np.isfinite(band.mean).any():
         return False
-    ax.plot(x, band.middle, color=colour, linestyle=dashes, marker="o" if len(x) == 1 else "")
+    ax.plot(x, band.mean, color=colour, linestyle=dashes, marker="o" if len(x) == 1 else "")
     if np.any(band.spread > 0):
-        low, high = band.middle - band.spread, band.middle + band.spread
+        low, high = band.mean - band.spread, band.mean + band.spread
         ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
     return True
 
 
-def _draw_domain(ax: Axes, curves: Mapping[str, LossCurves], looks: Mapping[str, str]) -> None:
+def _draw_domain(ax: Axes, curves: Mapping[str, LearningCurves], looks: Mapping[str, str]) -> None:
     ax.axhline(0.5, color="black", linestyle=":", linewidth=1.2, gid=GUIDE)
     for method, curve in curves.items():
         _draw(ax, curve.epoch, curve.domain_error, looks[method], "-")
     ax.set_ylim(0.0, 0.62)
     ax.set_yticks([0.0, 0.25, 0.5])
     ax.set_ylabel("Domain error", loc="center")
-    steered = {m: c for m, c in curves.items() if np.nanmax(np.nan_to_num(c.grl)) > 0}
+    steered = {m: c for m, c in curves.items() if np.nan_to_num(c.grl).max() > 0}
     if not steered:
         return
     right = ax.twinx()
@@ -81,7 +52,7 @@ def _draw_domain(ax: Axes, curves: Mapping[str, LossCurves], looks: Mapping[str,
 
 
 def loss(
-    curves: Mapping[str, LossCurves],
+    curves: Mapping[str, LearningCurves],
     *,
     ax: Axes | None = None,
     domain_ax: Axes | None = None,

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from .frame import finish, new_axes
 from .headroom import GUIDE
-from .style import method_look, method_title
+from .styles import method_look, method_title
 
 if TYPE_CHECKING:
     from ..evaluation import Figure, Roc
 
-__all__ = ["roc_curves"]
+__all__ = ["roc"]
 
 Kind = Literal["rejection", "rates"]
 Floats = NDArray[np.float64]
@@ -90,7 +90,7 @@ def _limits(ax: Axes, curves: Mapping[str, Roc], kind: Kind) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def roc_curves(
+def roc(
     curves: Mapping[str, Roc],
     *,
     kind: Kind = "rejection",

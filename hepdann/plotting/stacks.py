@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .frame import finish, new_axes, take_out_exponent
 from .headroom import GUIDE
-from .style import class_colours
+from .styles import class_colours
 
 if TYPE_CHECKING:
     from ..evaluation import DataMC, Histogram

@@ -1,0 +1,129 @@
+"""What a run's figures show along an axis: learning curves and ROC curves."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RunError
+from ..tensors import SPLITS
+from .ranking import Roc, roc
+from .scores import RunScores
+
+__all__ = ["Band", "LearningCurves", "learning_curves", "run_roc"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A curve and its spread over members.
+
+    Attributes:
+        mean: (E,) mean over the members that have a value; NaN where none has.
+        spread: (E,) standard deviation over them; 0 for one member.
+    """
+
+    mean: Floats
+    spread: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurves:
+    """One method's training, epoch by epoch.
+
+    Attributes:
+        epoch: (E,) rising epoch numbers.
+        train: label loss on the training split.
+        validation: label loss on the validation split.
+        domain_error: 1 - accuracy of the domain classifier, on the validation split where it was
+            measured there; 0.5 means that it cannot tell MC from target.
+        grl: (E,) mean factor of the reversed gradient, λ·λ_p; NaN where there is none.
+    """
+
+    epoch: NDArray[np.intp]
+    train: Band
+    validation: Band
+    domain_error: Band
+    grl: Floats
+
+
+def learning_curves(history: str | Path) -> dict[str, LearningCurves]:
+    """Summarise ``history.csv`` over the members of each method.
+
+    Args:
+        history: the file; an empty cell is a value that was not measured.
+
+    Returns:
+        The curves by method, in the order of the file.
+
+    Raises:
+        RunError: no such file, or a column is missing or is not numeric.
+    """
+    path = Path(history)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise RunError(error.strerror or str(error), where=path) from error
+    methods = dict.fromkeys(row.get("method") or "" for row in rows)
+    try:
+        return {name: _curves([r for r in rows if r["method"] == name]) for name in methods}
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"is not the history of a run ({error})", where=path) from error
+
+
+def _curves(rows: Sequence[dict[str, str]]) -> LearningCurves:
+    epoch, place = np.unique([int(row["epoch"]) for row in rows], return_inverse=True)
+
+    def band(*columns: str, minus_from: float | None = None) -> Band:
+        for name in columns:  # the first that was measured
+            values = np.array([float(row[name] or "nan") for row in rows])
+            if np.isfinite(values).any():
+                break
+        if minus_from is not None:
+            values = minus_from - values
+        parts = [values[(place == e) & np.isfinite(values)] for e in range(len(epoch))]
+        return Band(
+            np.array([p.mean() if len(p) else np.nan for p in parts]),
+            np.array([p.std(ddof=1) if len(p) > 1 else 0.0 for p in parts]),
+        )
+
+    return LearningCurves(
+        epoch=epoch,
+        train=band("loss_label"),
+        validation=band("validation_loss"),
+        domain_error=band("validation_domain_accuracy", "domain_accuracy", minus_from=1.0),
+        grl=band("grl").mean,
+    )
+
+
+def run_roc(
+    scores: RunScores, domain: Literal["mc", "target"], method: str, *, signal: int = 1
+) -> Roc | None:
+    """The ROC curve of a method's prediction on the test split.
+
+    Args:
+        scores: of the run.
+        domain: "target" needs a target whose truth is known.
+        method: one of ``scores.methods``.
+        signal: the class that counts as signal.
+
+    Returns:
+        The curve; ``None`` where it cannot exist: no truth, or a class without events.
+    """
+    label = scores.column("mc", "label") if domain == "mc" else scores.truth()
+    if label is None:
+        return None
+    test = scores.column(domain, "split") == SPLITS.index("test")
+    weight = scores.column(domain, "weight")[test]
+    try:
+        return roc(scores.score(domain, method)[test], label[test], weight, signal=signal)
+    except ValueError:
+        return None

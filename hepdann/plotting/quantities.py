@@ -1,0 +1,190 @@
+"""Reads a run folder into the numbers and the names that its figures need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import evaluation
+from ..config import Config, load_config
+from ..evaluation import DataMC
+from ..evaluation.scores import RunScores, open_scores
+from ..tensors import SPLITS
+
+__all__ = ["Quantities"]
+
+Domain = Literal["mc", "target"]
+
+_PROCESSES = 9  # more are not told apart by colour: the smallest are drawn as one
+_OTHER = "other"
+
+
+@dataclass(frozen=True, eq=False)
+class Quantities:
+    """What can be drawn of a run.
+
+    Attributes:
+        folder: of the run.
+        scores: its ``scores.h5``.
+        config: its settings.
+        scale_mc: MC is normalised to the target in every figure.
+    """
+
+    folder: Path
+    scores: RunScores
+    config: Config
+    scale_mc: bool = False
+
+    @classmethod
+    def open(cls, folder: Path, *, scale_mc: bool = False) -> Quantities:
+        """Open a run.
+
+        Raises:
+            RunError: the folder holds no run, or not a whole one.
+            ConfigError: its ``config.yaml`` is damaged.
+        """
+        scores = open_scores(folder)
+        path = folder / "config.yaml"
+        # The paths of samples are not needed, and the shift may live in a script of the user's.
+        config = load_config(path, expand=False, known_names=False) if path.exists() else Config()
+        return cls(folder, scores, config, scale_mc)
+
+    @property
+    def is_simulation(self) -> bool:
+        """Whether no detector data are among the events."""
+        return self.scores.target_kind == "pseudo-data"
+
+    @property
+    def target_name(self) -> str:
+        """What the points of a figure are, e.g. ``Pseudo-data, sine t = 3``."""
+        if not self.is_simulation:
+            return "Data"
+        shift = self.config.train.shift
+        return "Pseudo-data" + (f", {shift.name} t = {shift.t:g}" if shift else "")
+
+    def title(self, feature: str) -> tuple[str, str]:
+        """Name and unit of a feature, for an axis."""
+        for entry in self.config.convert.features or ():
+            if not isinstance(entry, str) and entry.name == feature:
+                return entry.title or feature, entry.unit
+        return feature, self._units.get(feature, "")
+
+    @cached_property
+    def _units(self) -> dict[str, str]:
+        # A run of a tensor file whose conversion had another config carries the units itself.
+        import h5py
+
+        with h5py.File(self.scores.path, "r", locking="best-effort") as file:
+            units = file.attrs.get("units")
+        names = [] if units is None else np.atleast_1d(_decoded(units))
+        return dict(zip(self.scores.features, map(str, names), strict=False))
+
+    @cached_property
+    def _weights(self) -> dict[str, NDArray[Any]]:
+        return {domain: self.scores.column(domain, "weight") for domain in ("mc", "target")}
+
+    @cached_property
+    def _test(self) -> dict[str, NDArray[np.bool_]]:
+        test = SPLITS.index("test")
+        return {domain: self.scores.column(domain, "split") == test for domain in ("mc", "target")}
+
+    @cached_property
+    def _classes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
+        return self.scores.column("mc", "label"), self.scores.classes
+
+    @cached_property
+    def _processes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
+        """Process of each MC event and the processes' names; the classes if there is only one."""
+        if len(self.scores.samples) < 2:
+            return self._classes
+        sample = np.asarray(self.scores.column("mc", "sample"), dtype=np.intp)
+        content = np.bincount(sample, self._weights["mc"], minlength=len(self.scores.samples))
+        present = np.bincount(sample, minlength=len(content)) > 0
+        order = [i for i in np.argsort(-content, kind="stable") if present[i]]
+        kept, rest = order[:_PROCESSES], order[_PROCESSES:]
+        # Small at the bottom, so that a logarithmic axis shows every process.
+        names = [_OTHER] * bool(rest) + [self.scores.samples[i] for i in reversed(kept)]
+        index = np.zeros(len(content), dtype=np.intp)
+        for place, i in enumerate(reversed(kept)):
+            index[i] = place + bool(rest)
+        return index[sample], tuple(names)
+
+    def feature(self, index: int, aligned: str | None = None) -> tuple[DataMC, bool]:
+        """Data and MC in one feature, all splits.
+
+        Args:
+            index: of the feature.
+            aligned: the target after this alignment map; by default as it is.
+
+        Returns:
+            The comparison, and whether the end bins hold events from outside. The bins do not
+            depend on ``aligned``: before and after can be laid side by side.
+        """
+        mc = self._features("mc", "features")[:, index]
+        target = self._features("target", "features")[:, index]
+        edges = evaluation.binning(mc, target)
+        if aligned is not None:
+            target = self._features("target", f"aligned/{aligned}")[:, index]
+        return self._compare(mc, target, edges, *self._processes, folded=True)
+
+    def score(
+        self, method: str, signal: int, *, by: Literal["class", "process"], scale: bool = False
+    ) -> DataMC:
+        """Data and MC in the score of a class, test split.
+
+        Args:
+            method: whose score.
+            signal: the class.
+            by: what the MC is split by.
+            scale: normalise MC to the target.
+        """
+        mc = self.scores.score("mc", method)[self._test["mc"], signal]
+        target = self.scores.score("target", method)[self._test["target"], signal]
+        index, names = self._classes if by == "class" else self._processes
+        edges = np.linspace(0.0, 1.0, 26)
+        index = index[self._test["mc"]]
+        return self._compare(mc, target, edges, index, names, test=True, scale=scale)[0]
+
+    def _features(self, domain: Domain, name: str) -> NDArray[Any]:
+        key = f"{domain}/{name}"
+        if key not in self._read:
+            self._read[key] = self.scores.column(domain, name)
+        return self._read[key]
+
+    @cached_property
+    def _read(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def _compare(
+        self,
+        mc: NDArray[Any],
+        target: NDArray[Any],
+        edges: NDArray[np.float64],
+        process: NDArray[Any],
+        names: tuple[str, ...],
+        *,
+        test: bool = False,
+        folded: bool = False,
+        scale: bool = False,
+    ) -> tuple[DataMC, bool]:
+        w_mc, w_target = self._weights["mc"], self._weights["target"]
+        if test:
+            w_mc, w_target = w_mc[self._test["mc"]], w_target[self._test["target"]]
+        outside = [np.any((v < edges[0]) | (v > edges[-1])) for v in (mc, target)]
+        mc, target = (np.clip(v, edges[0], edges[-1]) for v in (mc, target))
+        numbers = evaluation.data_mc(
+            mc, w_mc, process, names, target, w_target, edges, normalise=scale or self.scale_mc
+        )
+        return numbers, folded and bool(np.any(outside))
+
+
+def _decoded(value: Any) -> Any:
+    import json
+
+    value = value.decode() if isinstance(value, bytes) else value
+    return json.loads(value) if isinstance(value, str) else value

@@ -1,0 +1,213 @@
+"""Every figure of a run, into its folder."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from matplotlib.axes import Axes
+
+from ..config import PlotConfig
+from ..config.names import nearest
+from ..errors import ConfigError
+from ..evaluation.curves import learning_curves, run_roc
+from .curves import roc
+from .frame import experiment_label, save
+from .losses import loss
+from .quantities import Quantities
+from .stacks import data_mc, scores
+from .styles import method_title, style
+
+__all__ = ["KINDS", "plot_run"]
+
+KINDS = ("loss", "roc", "scores", "data_mc")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One figure to draw: its kind, its file name, and how."""
+
+    kind: str
+    name: str
+    draw: Callable[[], Axes | None]
+    simulation: bool
+
+
+def plot_run(
+    folder: str | Path,
+    config: PlotConfig | None = None,
+    only: Sequence[str] | None = None,
+    *,
+    output: str | Path | None = None,
+    scale_mc: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Draw the figures of a run.
+
+    Nothing is written until all are drawn; then each file replaces its predecessor whole.
+
+    Args:
+        folder: of the run; ``scores.h5``, ``history.csv`` and ``config.yaml`` are read.
+        config: how figures look; by default the ``plots`` section of the run's own config.
+        only: kinds (``loss``, ``roc``, ``scores``, ``data_mc``) or names of single figures
+            (``data_mc_pt``); by default all.
+        output: where to; by default the run's ``plots``.
+        scale_mc: normalise MC to the target's yield, and say so; by default it is absolute.
+        progress: called with the number of figures drawn and that of all.
+
+    Returns:
+        The files, in the order of drawing.
+
+    Raises:
+        RunError: the folder holds no run, or not a whole one.
+        ConfigError: an entry of ``only`` that this run has no figure for.
+    """
+    run = Quantities.open(Path(folder), scale_mc=scale_mc)
+    look = run.config.plots if config is None else config
+    jobs = _chosen([*_loss(run), *_rocs(run), *_scores(run), *_data_mc(run)], only)
+    target = Path(output) if output is not None else run.folder / "plots"
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".drawing-", dir=target) as drawing, style(look.style):
+        drawn: list[Path] = []
+        for done, job in enumerate(jobs, start=1):
+            drawn += _draw(job, look, Path(drawing))
+            if progress is not None:
+                progress(done, len(jobs))
+        return [path.replace(target / path.name) for path in drawn]
+
+
+def _draw(job: _Job, look: PlotConfig, folder: Path) -> list[Path]:
+    ax = job.draw()
+    if ax is None:
+        return []
+    experiment_label(
+        ax,
+        look.experiment,
+        text=look.text,
+        lumi=look.lumi,
+        com=look.com,
+        simulation=job.simulation,
+        style=look.style,
+    )
+    return save(ax, folder / job.name, look.formats)
+
+
+def _chosen(jobs: list[_Job], only: Sequence[str] | None) -> list[_Job]:
+    if only is None:
+        return jobs
+    known = [*KINDS, *(job.name for job in jobs)]
+    for entry in only:
+        if entry not in known:
+            near = nearest(entry, known)
+            raise ConfigError(
+                f"no figure {entry!r} in this run",
+                where="--only",
+                mend=f"did you mean {near}?" if near else f"choose of {', '.join(KINDS)}",
+            )
+    return [job for job in jobs if job.kind in only or job.name in only]
+
+
+def _file_name(*parts: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", "_".join(parts)).strip("_")
+
+
+def _signals(run: Quantities) -> list[tuple[int, str, str]]:
+    """Index, name and file-name suffix of each class whose score is shown."""
+    classes = run.scores.classes
+    if len(classes) == 2:
+        return [(1, classes[1], "")]
+    return [(i, name, name) for i, name in enumerate(classes)]
+
+
+def _loss(run: Quantities) -> Iterator[_Job]:
+    path = run.folder / "history.csv"
+    if path.exists():
+        yield _Job("loss", "loss", lambda: loss(learning_curves(path)), True)
+
+
+def _rocs(run: Quantities) -> Iterator[_Job]:
+    for domain, where in (("mc", "MC, test split"), ("target", run.target_name)):
+        if domain == "target" and not run.scores.has_truth:
+            continue
+        for index, name, suffix in _signals(run):
+            background = run.scores.classes[0] if len(run.scores.classes) == 2 else "other"
+            yield _Job(
+                "roc",
+                _file_name("roc", domain, suffix),
+                lambda d=domain, i=index, s=name, b=background, w=where: _roc(run, d, i, s, b, w),
+                True,
+            )
+
+
+def _roc(
+    run: Quantities,
+    domain: Literal["mc", "target"],
+    index: int,
+    signal: str,
+    background: str,
+    where: str,
+) -> Axes | None:
+    found = {m: run_roc(run.scores, domain, m, signal=index) for m in run.scores.methods}
+    curves = {method: curve for method, curve in found.items() if curve is not None}
+    if not curves:
+        return None
+    return roc(curves, signal=signal, background=background, title=where)
+
+
+def _scores(run: Quantities) -> Iterator[_Job]:
+    for method in run.scores.methods:
+        for index, name, suffix in _signals(run):
+            yield _Job(
+                "scores",
+                _file_name("scores", method, suffix),
+                lambda m=method, i=index, n=name: scores(
+                    run.score(m, i, by="class", scale=True),
+                    f"{n} score".capitalize() if n.islower() else f"{n} score",
+                    data_name=run.target_name,
+                    title=method_title(m),
+                ),
+                run.is_simulation,
+            )
+
+
+def _data_mc(run: Quantities) -> Iterator[_Job]:
+    for index, feature in enumerate(run.scores.features):
+        for aligned in (None, *run.scores.aligned):
+            after = () if aligned is None else ("after", aligned)
+            yield _Job(
+                "data_mc",
+                _file_name("data_mc", feature, *after),
+                lambda i=index, f=feature, a=aligned: _feature(run, i, f, a),
+                run.is_simulation,
+            )
+    for method in run.scores.methods:
+        for index, name, suffix in _signals(run):
+            yield _Job(
+                "data_mc",
+                _file_name("data_mc_score", method, suffix),
+                lambda m=method, i=index, n=name: data_mc(
+                    run.score(m, i, by="process"),
+                    f"{n} score".capitalize() if n.islower() else f"{n} score",
+                    data_name=run.target_name,
+                    title=method_title(m),
+                ),
+                run.is_simulation,
+            )
+
+
+def _feature(run: Quantities, index: int, feature: str, aligned: str | None) -> Axes:
+    numbers, folded = run.feature(index, aligned)
+    name, unit = run.title(feature)
+    stage = "" if not run.scores.aligned else "before adaptation"
+    return data_mc(
+        numbers,
+        name,
+        unit=unit,
+        data_name=run.target_name,
+        title=stage if aligned is None else f"after {method_title(aligned)}",
+        folded=folded,
+    )
