@@ -21,9 +21,9 @@ from .figure import Figure, bootstrap, effective_events, weighted_mean
 from .histograms import DataMC, Histogram, binning, data_mc, garwood, histogram
 from .neighbours import consistency
 from .ranking import Roc, auc, roc
-from .scores import RunScores, open_scores, write_truth
+from .scores import RunScores, open_scores
 from .summary import summarise
-from .truth import PeekObserver, Truth, open_truth, oracle_source
+from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, store_truth
 from .two_sample import TwoSample, separation, two_sample
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Roc",
     "RunScores",
     "Truth",
+    "TruthFile",
     "TwoSample",
     "accuracy",
     "auc",
@@ -62,8 +63,8 @@ __all__ = [
     "roc",
     "separation",
     "signal_fraction",
+    "store_truth",
     "summarise",
     "two_sample",
     "weighted_mean",
-    "write_truth",
 ]

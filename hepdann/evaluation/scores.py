@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..tensors import Target
 from ..tensors.layout import h5_open
+from .truth import TARGET_LABEL
 
-__all__ = ["RunScores", "open_scores", "write_truth"]
+__all__ = ["Domain", "RunScores", "open_scores"]
 
 FORMAT = "hepdann-scores"
 FORMAT_VERSION = 1
-_TRUTH = "truth/target/label"
 
 Domain = Literal["mc", "target"]
 
@@ -97,7 +97,7 @@ class RunScores:
 
     def truth(self) -> NDArray[np.int32] | None:
         """(M,) true class of the target's events; ``None`` for data. For ``evaluation`` alone."""
-        return self._read(_TRUTH)
+        return self._read(TARGET_LABEL)
 
     def _read(self, path: str) -> NDArray[Any] | None:
         try:
@@ -149,20 +149,10 @@ def open_scores(path: str | Path) -> RunScores:
                 features=_names(attrs["features"]),
                 target_kind=str(attrs["target_kind"]),
                 samples=() if sample is None else _names(sample.attrs["names"]),
-                has_truth=_TRUTH in file,
+                has_truth=TARGET_LABEL in file,
             )
         except (KeyError, ValueError) as error:
             raise RunError(f"is damaged ({error})", where=path, mend="train again") from error
-
-
-def write_truth(file: Any, label: NDArray[np.integer]) -> None:
-    """Store the target's true labels in a ``scores.h5`` that is being written.
-
-    Args:
-        file: the open ``h5py.File``.
-        label: (M,) class index of each target event, from :class:`.Truth`.
-    """
-    file.create_dataset(_TRUTH, data=np.asarray(label, dtype="<i4"))
 
 
 def _names(value: Any) -> tuple[str, ...]:

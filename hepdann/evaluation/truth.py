@@ -1,116 +1,142 @@
 """The other side of the label wall: the only code that reads the labels of a target.
 
-Training is handed a :class:`~hepdann.tensors.Target`, which has no labels, and may be handed the
-:func:`oracle_source`, which is one more labelled source, and a :class:`PeekObserver`, which takes
-scores and gives nothing back.
+Training is handed a :class:`~hepdann.tensors.Target`, which has no labels. Whoever prepares a run
+may carry a sealed :class:`Truth` past it to the functions of this room, which give an ordinary
+source for the oracle, write labels beside the scores, and watch accuracies without a word to the
+training.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SchemaError
-from ..tensors import Source, Target, Tensors, is_pseudo
+from ..tensors import SPLITS, Source, Target, is_pseudo
 from ..tensors.layout import TRUTH, h5_open
 from .classification import accuracy
 
-__all__ = ["PeekObserver", "Truth", "open_truth", "oracle_source"]
+if TYPE_CHECKING:
+    from ..tensors import Tensors
+
+__all__ = ["PeekObserver", "Truth", "TruthFile", "open_truth", "oracle_source", "store_truth"]
+
+TARGET_LABEL = "truth/target/label"  # in scores.h5
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Access to the true labels of the targets that a tensor file can give.
+    """The true labels of one target, sealed: only the functions of ``evaluation`` open it.
+
+    Attributes:
+        path: the tensor file they come from.
+        classes: class names by label; empty where the file holds no MC.
+        event_id: (M,) identities of the events, in the order of the target.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    event_id: NDArray[np.uint64]
+    _label: NDArray[np.int32] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.event_id)
+
+
+@dataclass(frozen=True, eq=False)
+class TruthFile:
+    """Where the true labels of a tensor file's targets are; nothing is read before it is asked for.
 
     Attributes:
         path: the tensor file.
         classes: class names by label.
         salt: seed of the file's splits, which decides what pseudo-data is.
-        has_data: whether the data's labels are known (simulated studies).
     """
 
     path: Path
     classes: tuple[str, ...]
     salt: int
-    has_data: bool
 
-    def pseudo(self) -> NDArray[np.int32]:
-        """(M,) labels of the rows of ``tensors.pseudo_target()``, in order.
+    def pseudo(self) -> Truth:
+        """The truth of ``tensors.pseudo_target()``, row by row.
 
         Raises:
             SchemaError: the file holds no MC.
         """
-        return self._of("mc")[1]
+        event_id, label = self._read("mc", "mc/label", "holds no MC")
+        rows = is_pseudo(event_id, self.salt)
+        return Truth(self.path, self.classes, event_id[rows], label[rows])
 
-    def data(self) -> NDArray[np.int32]:
-        """(M,) labels of the rows of ``tensors.target()``, in order.
+    def data(self) -> Truth:
+        """The truth of ``tensors.target()``, row by row.
 
         Raises:
             SchemaError: the data's labels are not known.
         """
-        return self._of("data")[1]
+        event_id, label = self._read("data", TRUTH, "holds no true labels of the data")
+        return Truth(self.path, self.classes, event_id, label)
 
-    def labels(self, target: Target) -> NDArray[np.int32]:
-        """(M,) labels of a whole target, shifted or not, known by its event ids.
-
-        Raises:
-            SchemaError: these are neither the file's pseudo-data nor its labelled data.
-        """
-        for domain in ("mc", "data") if self.has_data else ("mc",):
-            try:
-                event_id, label = self._of(domain)
-            except SchemaError:
-                continue
-            if np.array_equal(event_id, target.event_id):
-                return label
-        raise SchemaError("holds no true labels of these target events", where=self.path)
-
-    def _of(self, domain: str) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    def _read(
+        self, domain: str, where: str, absent: str
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
         with h5_open(self.path, "r") as file:
-            where = {"mc": "mc/label", "data": TRUTH}[domain]
             if where not in file:
-                raise SchemaError(
-                    "holds no MC" if domain == "mc" else "holds no true labels of the data",
-                    where=self.path,
-                )
-            event_id = np.asarray(file[domain]["event_id"][...])
+                raise SchemaError(absent, where=self.path)
             label = np.asarray(file[where][...], dtype=np.int32)
-        if domain == "data":
-            return event_id, label
-        rows = is_pseudo(event_id, self.salt)
-        return event_id[rows], label[rows]
+            return np.asarray(file[domain]["event_id"][...]), label
 
 
-def open_truth(tensors: Tensors) -> Truth:
-    """The true labels that belong to a tensor file; nothing is read before they are asked for."""
-    return Truth(tensors.path, tensors.classes, tensors.split_config.seed, tensors.has_truth)
+def open_truth(tensors: Tensors) -> TruthFile:
+    """The true labels that belong to the targets of a tensor file."""
+    return TruthFile(tensors.path, tensors.classes, tensors.split_config.seed)
 
 
-def oracle_source(truth: Truth, target: Target) -> Source:
+def oracle_source(truth: Truth, target: Target, classes: Sequence[str] = ()) -> Source:
     """The target with its true labels: what the oracle, the ceiling of a study, is trained on.
 
     Args:
-        truth: of the tensor file that the target is from.
-        target: all rows of the pseudo-target or the target, with features shifted as in training.
+        truth: of this target.
+        target: all its rows, with features shifted as in training.
+        classes: class names, if they are not those of the file that the truth is from.
 
     Returns:
         An ordinary source; training cannot tell it from MC.
 
     Raises:
-        SchemaError: the labels are not known.
+        SchemaError: the truth is that of other events.
     """
-    label = truth.labels(target)
     return Source(
         features=target.features,
         weight=target.weight,
         event_id=target.event_id,
         split=target.split,
-        label=label,
-        classes=truth.classes,
+        label=_labels(truth, target),
+        classes=tuple(classes) or truth.classes,
     )
+
+
+def store_truth(path: str | Path, truth: Truth) -> None:
+    """Write a target's true labels beside its scores.
+
+    Args:
+        path: ``scores.h5``, whole but for the labels.
+        truth: of the target that was scored.
+
+    Raises:
+        SchemaError: the truth is that of other events.
+    """
+    with h5_open(path, "r+") as file:
+        scored = np.asarray(file["target/event_id"][...])
+        if not np.array_equal(scored, truth.event_id):
+            raise SchemaError("holds scores of other events than this truth's", where=path)
+        if TARGET_LABEL in file:
+            del file[TARGET_LABEL]
+        file.create_dataset(TARGET_LABEL, data=truth._label.astype("<i4"))
 
 
 class PeekObserver:
@@ -120,29 +146,37 @@ class PeekObserver:
     written down so that nobody is fooled, and used for nothing.
 
     Args:
-        label: (N,) true class of the events whose scores will be shown.
-        weight: (N,) their weights; 1 by default.
+        truth: of the target.
+        target: all its rows; the scores that will be shown are those of its validation split.
+
+    Raises:
+        SchemaError: the truth is that of other events.
     """
 
-    def __init__(self, label: ArrayLike, weight: ArrayLike | None = None) -> None:
-        self._label = np.asarray(label)
-        self._weight = None if weight is None else np.asarray(weight, dtype=np.float64)
+    def __init__(self, truth: Truth, target: Target) -> None:
+        rows = target.split == SPLITS.index("validation")
+        self._label = _labels(truth, target)[rows]
+        self._weight = np.asarray(target.weight, dtype=np.float64)[rows]
         self._seen: dict[int, tuple[float, ...]] = {}
 
-    def record(self, epoch: int, scores: ArrayLike) -> None:
-        """Note the accuracy of one epoch.
+    def record(self, epoch: int, scores: Sequence[ArrayLike]) -> None:
+        """Note the accuracies of one epoch.
 
         Args:
-            epoch: its number; an epoch shown again (after a resume) is replaced.
-            scores: (N, C) class probabilities, or (K, N, C) of K members.
+            epoch: its number; one that is shown again, after a resume, is replaced.
+            scores: (n, C) class probabilities of each member.
         """
-        array = np.asarray(scores)
-        stack = array[None] if array.ndim == 2 else array
         self._seen[epoch] = tuple(
-            accuracy(member, self._label, self._weight).value for member in stack
+            accuracy(member, self._label, self._weight).value for member in scores
         )
 
-    @property
-    def accuracies(self) -> dict[int, tuple[float, ...]]:
-        """Epoch to the target accuracy of each member; for the history, after training."""
-        return dict(self._seen)
+    def accuracy(self, epoch: int, member: int) -> float | None:
+        """What was seen, for the history, after training; ``None`` if nothing was."""
+        seen = self._seen.get(epoch)
+        return None if seen is None else seen[member]
+
+
+def _labels(truth: Truth, target: Target) -> NDArray[np.int32]:
+    if not np.array_equal(truth.event_id, target.event_id):
+        raise SchemaError("holds the truth of other events than these", where=truth.path)
+    return truth._label

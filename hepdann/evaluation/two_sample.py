@@ -12,7 +12,7 @@ from ..errors import HepdannError
 from ..tensors.domains import Target
 from .figure import Figure, effective_events, linearised
 from .granularity import common_granularity
-from .ranking import auc_influence, influence_of_ranks
+from .ranking import influence_of_ranks
 
 __all__ = ["TwoSample", "separation", "two_sample"]
 
@@ -92,7 +92,7 @@ def two_sample(
     score = _judge(pool, pool.held_out, seed)
     rows = pool.held_out
     _, rank = np.unique(score, return_inverse=True)
-    _, cluster, first = _renumber(pool.cluster[rows])
+    _, first, cluster = np.unique(pool.cluster[rows], return_index=True, return_inverse=True)
     weight, is_target = pool.weight[rows], pool.is_target[rows]
     area, error = _clustered(rank, is_target, weight, cluster)
     observed = (area - 0.5) / error
@@ -122,20 +122,22 @@ def separation(
     """Held-out AUC between two samples, each half judged by the classifier of the other.
 
     The same classifier as in :func:`two_sample`, without the p-value and with twice the events in
-    the figure: for comparing what is left of a shift after each of several maps.
+    the figure: for comparing what is left of a shift after each of several maps. The halves'
+    figures are correlated, so the error is that of one half.
 
     Raises:
         HepdannError: as :func:`two_sample`.
     """
     pool = _pool(mc, target, seed, coarsen, max_events)
-    areas, variance = [], 0.0
+    areas, errors = [], []
     for judged in (pool.held_out, ~pool.held_out):
-        score = _judge(pool, judged, seed)
-        area, influence = auc_influence(score, pool.is_target[judged], pool.weight[judged])
+        _, rank = np.unique(_judge(pool, judged, seed), return_inverse=True)
+        cluster = np.unique(pool.cluster[judged], return_inverse=True)[1]
+        area, error = _clustered(rank, pool.is_target[judged], pool.weight[judged], cluster)
         areas.append(area)
-        variance += float(np.sum(np.bincount(pool.cluster[judged], weights=influence) ** 2))
+        errors.append(error)
     n_eff = effective_events(pool.weight)
-    return Figure(float(np.clip(np.mean(areas), 0.0, 1.0)), 0.5 * math.sqrt(variance), n_eff)
+    return Figure(float(np.clip(np.mean(areas), 0.0, 1.0)), float(np.mean(errors)), n_eff)
 
 
 def _pool(mc: Target, target: Target, seed: int, coarsen: bool, max_events: int) -> _Pool:
@@ -199,14 +201,6 @@ def _judge(pool: _Pool, judged: NDArray[np.bool_], seed: int) -> Floats:
     with threadpool_limits(1):  # threads cost more than they bring at this size
         trees.fit(pool.features[train], pool.is_target[train] ^ (weight < 0), np.abs(weight))
         return np.asarray(trees.decision_function(pool.features[judged]), dtype=np.float64)
-
-
-def _renumber(
-    cluster: NDArray[np.intp],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Distinct clusters, each row's index among them, and the first row of each."""
-    ids, first, index = np.unique(cluster, return_index=True, return_inverse=True)
-    return ids, index, first
 
 
 def _clustered(
