@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import uproot
+
+HEPDANN = [sys.executable, "-m", "hepdann_cli.main"]
+
+
+def hepdann(*args):
+    return subprocess.run([*HEPDANN, *map(str, args)], capture_output=True, text=True, check=False)
+
+
+def start(folder):
+    """A simulation that has begun to write and has long to go."""
+    process = subprocess.Popen([*HEPDANN, "simulate", "bjets", "-o", folder, "--events=30000000"])
+    for _ in range(600):
+        if any(path.suffix == ".part" for path in folder.glob(".*")):
+            return process
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError("nothing was written")
+
+
+def test_simulate_writes_the_files_and_says_what_to_type_next(tmp_path):
+    folder = tmp_path / "a toy"
+    done = hepdann("simulate", "bjets", "-o", folder, "--events", 200, "--seed", 4, "--truth")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    *files, last = done.stdout.splitlines()
+    assert [line.split("  ")[0] for line in files] == [
+        str(folder / name) for name in ("mc.root", "data.root", "truth.root")
+    ]
+    assert last.startswith(f"next: hepdann convert '{folder}/mc.root'")
+    with uproot.open(folder / "mc.root") as file:
+        assert file["jets"].num_entries == 200
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["bjet", "-o", "toy"], "simulate: there is no sample 'bjet'; did you mean 'bjets'?"),
+        (["bjets"], "Missing option '-o' / '--output'; see "),
+        (["bjets", "-o", "toy", "--events", "0"], "events: a sample has at least one event, not 0"),
+        (["bjets", "-o", "toy", "--events", "many"], "'many' is not a valid integer"),
+        (["bjets", "-o", "/dev/null"], "/dev/null: Not a directory"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    done = hepdann("simulate", *args)
+    assert done.returncode == 2
+    assert done.stderr.startswith("hepdann: error: ")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
+)
+def test_a_killed_simulation_leaves_the_earlier_files(tmp_path, number, code):
+    assert hepdann("simulate", "bjets", "-o", tmp_path, "--events", 100).returncode == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    process = start(tmp_path)
+    process.send_signal(number)
+    assert process.wait(60) == code
+    after = {path.name: path.read_bytes() for path in tmp_path.glob("*.root")}
+    assert after == before
+    if number != signal.SIGKILL:  # which nothing can clean up after
+        assert {path.name for path in tmp_path.iterdir()} == before.keys()
