@@ -1,11 +1,13 @@
 """Fit the likeness behind ``hepdann simulate bjets``: prints hepdann/samples/likeness.py.
 
-python benchmarks/fit_bjets.py $HEPDANN_DATA/aleph/aleph_mc.root > hepdann/samples/likeness.py
+python benchmarks/fit_bjets.py --data DIR > hepdann/samples/likeness.py
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import os
+from pathlib import Path
 
 import numpy as np
 import uproot
@@ -73,8 +75,11 @@ def fit(jets: dict[str, np.ndarray]) -> dict[str, tuple]:
     return {"spike": tuple(spikes), "quantiles": tuple(quantiles), "correlation": lower}
 
 
-def main(path: str) -> None:
+def main() -> None:
     """Print the module."""
+    parser = argparse.ArgumentParser(description="Fit the likeness behind `simulate bjets`.")
+    parser.add_argument("--data", type=Path, default=os.environ.get("HEPDANN_DATA", "data"))
+    path = Path(parser.parse_args().data) / "aleph" / "aleph_mc.root"
     with uproot.open(path) as file:
         jets = file["jets"].arrays([*COLUMNS, "isb"], library="np")
     print(HEADER)
@@ -103,4 +108,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
