@@ -20,7 +20,7 @@ from scipy.special import ndtr, ndtri
 
 from ..errors import ConfigError
 from .likeness import COLUMNS, KINDS, SCORES, SPIKES, UNITS, Kind
-from .trees import TreeWriter, appear_together
+from .trees import appear_together, new_tree
 
 __all__ = [
     "INPUTS",
@@ -154,7 +154,7 @@ def write_bjets(
     total, done = 2 * events, 0
     with appear_together(paths) as drafts:
         of = dict(zip(kinds, drafts, strict=True))
-        with TreeWriter(of["mc"], TREE, _BRANCHES["mc"]) as tree:
+        with new_tree(of["mc"], TREE, _BRANCHES["mc"]) as tree:
             for block in _blocks("mc", events, seed):
                 tree.extend(_only(block, "mc"))
                 done += len(block["run"])
@@ -171,7 +171,7 @@ def _write_data(
     done = 0
     with ExitStack() as stack:
         trees = {
-            kind: stack.enter_context(TreeWriter(of[kind], TREE, _BRANCHES[kind]))
+            kind: stack.enter_context(new_tree(of[kind], TREE, _BRANCHES[kind]))
             for kind in ("data", "truth")
             if kind in of
         }

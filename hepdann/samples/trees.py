@@ -6,15 +6,14 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-__all__ = ["TreeWriter", "appear_together"]
+__all__ = ["appear_together", "new_tree"]
 
 
 @contextmanager
@@ -34,7 +33,9 @@ def appear_together(paths: Sequence[Path]) -> Iterator[list[Path]]:
         OSError: a folder or file cannot be written; it carries the name of the file.
     """
     folders = {path.parent for path in paths}
-    made = [folder for folder in folders if not folder.exists()]
+    made = [
+        place for folder in folders for place in (folder, *folder.parents) if not place.exists()
+    ]
     for folder in folders:
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
@@ -49,9 +50,12 @@ def appear_together(paths: Sequence[Path]) -> Iterator[list[Path]]:
         for folder in folders:
             _sync(folder)
     except BaseException as error:
-        for path in (*drafts, *made):
+        for draft in drafts:
             with suppress(OSError):
-                path.rmdir() if path in made else path.unlink()
+                draft.unlink()
+        for folder in made:  # only those that are empty can go
+            with suppress(OSError):
+                folder.rmdir()
         if isinstance(error, OSError) and error.filename is None and error.errno is not None:
             # A full disk names no file.
             place = str(paths[0].parent)
@@ -67,36 +71,20 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-class TreeWriter:
-    """One zstd-compressed TTree in one new file; a context manager.
+@contextmanager
+def new_tree(path: Path, tree: str, branches: Mapping[str, DTypeLike]) -> Iterator[Any]:
+    """Create a file with one zstd-compressed TTree.
 
     Args:
         path: file to create.
         tree: name of the tree.
         branches: type of each branch.
+
+    Yields:
+        uproot's writable tree: ``extend({branch: array})`` appends a block.
     """
+    import uproot
 
-    def __init__(self, path: Path, tree: str, branches: Mapping[str, DTypeLike]) -> None:
-        self._path, self._name, self._branches = path, tree, dict(branches)
-        self._stack = ExitStack()
-        self._tree: Any = None
-
-    def __enter__(self) -> Self:
-        import uproot
-
-        file = self._stack.enter_context(uproot.recreate(self._path, compression=uproot.ZSTD(5)))
+    with uproot.recreate(path, compression=uproot.ZSTD(5)) as file:
         # mktree, for `file[name] = ...` would write an RNTuple
-        self._tree = file.mktree(self._name, {k: np.dtype(v) for k, v in self._branches.items()})
-        return self
-
-    def extend(self, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Append a block; every branch must be there and nothing else."""
-        self._tree.extend(dict(columns))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+        yield file.mktree(tree, {name: np.dtype(type_) for name, type_ in branches.items()})

@@ -200,9 +200,9 @@ def test_an_interrupted_run_leaves_the_earlier_files_and_nothing_else(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_an_interrupted_run_leaves_no_folder_that_it_made(tmp_path):
+def test_an_interrupted_run_leaves_no_folders_that_it_made(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        samples.write_bjets(tmp_path / "toy", 30, progress=stop)
+        samples.write_bjets(tmp_path / "deep" / "toy", 30, progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 
