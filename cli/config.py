@@ -79,8 +79,8 @@ def schema(output: Path | None, force: bool) -> None:
 def check(file: str) -> None:
     """Check a configuration.
 
-    FILE is a YAML file or the name of a shipped configuration. Exit code 2 and one line if something is wrong. Input files need not be here: those that are
-    not found are noted.
+    FILE is a YAML file or the name of a shipped configuration. If something is wrong, one line
+    says what, and the exit code is 2. Input files need not be here: those that are not are noted.
     """
     from hepdann.config import load_config
 

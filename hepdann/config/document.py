@@ -14,7 +14,7 @@ import yaml
 
 from ..errors import ConfigError
 
-__all__ = ["Lines", "dump", "parse"]
+__all__ = ["Lines", "dump", "parse", "scalar"]
 
 Lines = dict[tuple[str | int, ...], int]
 """The line, counted from 1, on which the value of each path begins."""
@@ -158,3 +158,11 @@ def dump(values: Any) -> str:
         width=100,
     )
     return text
+
+
+def scalar(value: str | float) -> str:
+    """One value as it stands in a line of YAML, quoted where it must be."""
+    text: str = yaml.dump(
+        [value], Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=float("inf")
+    )
+    return text.strip()[1:-1]

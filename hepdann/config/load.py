@@ -37,7 +37,7 @@ def shipped_configs() -> dict[str, Path]:
     return {p.stem: p for folder in folders for p in sorted(Path(folder).glob("*.yaml"))}
 
 
-def expand_path(path: str, *, where: str | None = None) -> str:
+def expand_path(path: str, *, where: object = None) -> str:
     """Put environment variables (``${NAME}``, ``$NAME``) and a leading ``~`` into a path.
 
     Args:

@@ -1,0 +1,264 @@
+"""A commented configuration for given files: what zero-config takes, written out to be changed."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from .._version import __version__
+from ..errors import ConfigError
+from .document import scalar
+from .load import override
+from .models import Config, PlotConfig, TrainConfig
+from .survey import Survey, survey
+
+if TYPE_CHECKING:
+    from ..readers.inputs import Input
+    from ..readers.plan import Plan
+
+__all__ = ["init_config"]
+
+_COLUMN = 42  # where comments begin
+_EXAMPLES = {
+    "shift": "{name: gaussian, t: 8}",
+    "experiment": "CMS",
+    "text": "Preliminary",
+    "lumi": "59.8",
+    "com": "13",
+}
+# Names that classifiers' outputs have: they were trained with labels, and tell the network theirs.
+_OUTPUT = re.compile(r"^(nn|dnn|bdt|mva)|(nn|dnn|bdt|mva|score|discriminant)$", re.IGNORECASE)
+
+
+def init_config(
+    mc: str | Sequence[str], data: str | Sequence[str] = (), *, tree: str | None = None
+) -> str:
+    """Write a YAML that converts these files as no configuration at all would.
+
+    One thing differs: a value that seems to mark missing entries (-999) is declared as such.
+
+    Args:
+        mc: simulation: paths, globs, ``path:tree``, file lists.
+        data: detector events, if any.
+        tree: tree to read; default the only one, or the largest.
+
+    Returns:
+        The text. Comments tell the range of every input, what was left out and why, and candidates
+        for weight and spectators. Where the label is not clear the key stays a comment with the
+        candidates, and the configuration is not valid before one is chosen.
+
+    Raises:
+        ReadError: a file cannot be read, or has no such tree.
+        ConfigError: the files have no input in common.
+    """
+    from ..readers.inputs import gather
+    from ..readers.plan import make_plan
+
+    mc = [mc] if isinstance(mc, str) else list(mc)
+    data = [data] if isinstance(data, str) else list(data)
+    config = override(Config(), {"convert.tree": tree})
+    inputs = gather(mc, data, config)
+    label, doubt = _label(inputs, config)
+    plan = make_plan(inputs, config, label)
+    found = _Found(mc, data, inputs, plan, doubt, *_values(inputs, plan))
+    sections = (
+        _head(found),
+        _samples(found),
+        _convert(found),
+        ["train:", *_defaults(TrainConfig)],
+        ["plots:", *_defaults(PlotConfig)],
+    )
+    return "\n".join("".join(f"{line}\n" for line in lines) for lines in sections)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the pre-scan and a look at the first events say.
+
+    Attributes:
+        mc: files as the user wrote them.
+        data: likewise.
+        inputs: the two samples.
+        plan: what zero-config does with them.
+        doubt: why the label is not clear, empty if it is.
+        features: values of each input.
+        others: values of the label and of branches that look like labels or weights, in MC.
+    """
+
+    mc: Sequence[str]
+    data: Sequence[str]
+    inputs: Sequence[Input]
+    plan: Plan
+    doubt: str
+    features: Mapping[str, Survey]
+    others: Mapping[str, Survey]
+
+
+def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
+    from ..readers.blocks import read_blocks
+    from ..readers.labels import find_label
+
+    try:
+        return find_label(inputs, config.convert, read_blocks), ""
+    except ConfigError as error:
+        return None, f"{error.message}; {error.mend}".replace("--label", "label")
+
+
+def _values(inputs: Sequence[Input], plan: Plan) -> tuple[dict[str, Survey], dict[str, Survey]]:
+    from ..readers.zero_config import looks_like, present_everywhere
+
+    files = [file for entry in inputs for file in entry.files]
+    simulated = [file for entry in inputs if entry.domain == "mc" for file in entry.files]
+    others = [
+        name
+        for name, branch in present_everywhere(simulated).items()
+        if branch.scalar and (name == plan.label or looks_like(name) in ("a weight", "a label"))
+    ]
+    features = [feature.name for feature in plan.features]
+    return survey(files, features), survey(simulated, others)
+
+
+def _line(text: str, comment: str = "") -> str:
+    """A line of YAML and its comment, in the comment column."""
+    comment = " ".join(comment.split())  # a line break in a name must not end the comment
+    return f"{text:<{_COLUMN}}  # {comment}" if comment else text
+
+
+def _listed(values: Iterable[str]) -> str:
+    return f"[{', '.join(scalar(value) for value in values)}]"
+
+
+def _head(found: _Found) -> list[str]:
+    lines = [
+        f"# A start, written by `hepdann config init` (hepdann {__version__}), to be edited.",
+        "#",
+        "#   hepdann config check FILE.yaml",
+        "#   hepdann convert --config FILE.yaml -o tensors.h5",
+        "#   hepdann train tensors.h5 --config FILE.yaml",
+        "#",
+        "# What is commented out shows its default or an example. Relative paths start at the",
+        "# current directory; ${NAME} in a path is an environment variable.",
+        "#",
+    ]
+    for entry in found.inputs:
+        for file in entry.files:
+            others = [f"{name} ({n})" for name, n in file.trees.items() if name != file.tree]
+            also = f"; not read: {', '.join(others)}" if others else ""
+            text = f"{file.path}: {file.kind} {file.tree}, {file.entries} entries{also}"
+            lines.append(f"# {' '.join(text.split())}")
+    return lines
+
+
+def _samples(found: _Found) -> list[str]:
+    lines = [
+        "samples:",
+        "  # Better one sample a process: each has its name in stacks and its scale. Where every",
+        "  # MC sample has a class, convert.label is not needed.",
+        _line("  - name: mc", "name of the process"),
+        _line("    role: mc", "simulation; template: background made of data"),
+        f"    files: {_listed(found.mc)}",
+        _line("    # class: signal", "class of every event"),
+        _line("    # scale: 1.0", "cross section x luminosity / sum of weights"),
+        _line("    # title: $Z$ + jets", "LaTeX, for legends"),
+    ]
+    if found.data:
+        lines += ["  - name: data", "    role: data", f"    files: {_listed(found.data)}"]
+    return lines
+
+
+def _convert(found: _Found) -> list[str]:
+    features = [_feature_line(name, values) for name, values in found.features.items()]
+    left_out = [_line(f"    # - {scalar(left.name)}", left.reason) for left in found.plan.left_out]
+    return [
+        "convert:",
+        f"  tree: {scalar(found.inputs[0].files[0].tree)}",
+        *_label_lines(found),
+        *_weight_lines(found),
+        _line('  # cut: "(pt > 20) & (abs(eta) < 2.5)"', "selection of every sample"),
+        "  features:",
+        *features,
+        *(["    # left out:", *left_out] if left_out else []),
+        *_spectator_lines(found),
+        *_event_id_lines(found),
+        "  # split: {train: 0.7, validation: 0.15, test: 0.15, seed: 0}",
+    ]
+
+
+def _label_lines(found: _Found) -> list[str]:
+    label = found.plan.label
+    if label is None:
+        doubt = textwrap.wrap(found.doubt, 94, initial_indent="  # ", subsequent_indent="  # ")
+        return [*doubt, *_candidates(found, "label", "a label", '"abs(pdgid) == 5"')]
+    return [
+        _line(f"  label: {scalar(label)}", str(found.others.get(label, ""))),
+        _line("  # classes: [background, signal]", "names by value of the label"),
+    ]
+
+
+def _weight_lines(found: _Found) -> list[str]:
+    # a weight is never assumed, so that candidates stay comments
+    return _candidates(found, "weight", "a weight", "weight")
+
+
+def _candidates(found: _Found, key: str, kind: str, example: str) -> list[str]:
+    """Branches that may be what a key asks for, or an example, as comments."""
+    from ..readers.zero_config import looks_like
+
+    names = [n for n in found.others if looks_like(n) == kind and n != found.plan.label]
+    lines = [
+        _line(f"  # {key}: {scalar(name)}", f"{found.others[name]}; not used unless named")
+        for name in names
+    ]
+    return lines or [_line(f"  # {key}: {example}", "a branch or an expression")]
+
+
+def _feature_line(name: str, values: Survey) -> str:
+    if values.sentinel is None:
+        return _line(f"    - {scalar(name)}", str(values))
+    whole = values.sentinel.is_integer()  # all sentinels that are seen in practice
+    missing = int(values.sentinel) if whole else values.sentinel
+    text = f"    - {{name: {scalar(name)}, missing: {scalar(missing)}}}"
+    return _line(text, f"{values}: taken as missing")
+
+
+def _spectator_lines(found: _Found) -> list[str]:
+    outputs = [name for name in found.features if _OUTPUT.search(name)]
+    constant = [name for name, values in found.features.items() if values.constant]
+    lines = [
+        "  # Kept for plots and cuts, never an input: move here what tells where an event is and",
+        "  # not what it is, and what was computed with labels.",
+    ]
+    if outputs:
+        lines.append(f"  # A classifier's output, by its name: {', '.join(map(scalar, outputs))}")
+    if constant:
+        lines.append(f"  # Always the same, of no use as input: {', '.join(map(scalar, constant))}")
+    return [*lines, "  spectators: []"]
+
+
+def _event_id_lines(found: _Found) -> list[str]:
+    from ..readers.zero_config import event_id_branches, present_everywhere
+
+    ids = {event_id_branches(present_everywhere(entry.files)) for entry in found.inputs}
+    if len(ids) == 1 and (names := ids.pop()):
+        return [_line(f"  event_id: {_listed(names)}", "an event has one identity, and one split")]
+    return [_line("  # event_id: [run, lumi, event]", "without it, all scalar branches together")]
+
+
+def _defaults(model: type[BaseModel]) -> list[str]:
+    """Every key of a section with its default, commented out."""
+    lines = []
+    for name, field in model.model_fields.items():
+        default: Any = field.get_default(call_default_factory=True)
+        if isinstance(default, list):
+            text = f"[{', '.join(scalar(value) for value in default)}]"
+        elif default is None or isinstance(default, bool):
+            text = _EXAMPLES.get(name, "null") if default is None else str(default).lower()
+        else:
+            text = scalar(default)
+        lines.append(_line(f"  # {field.alias or name}: {text}", field.description or ""))
+    return lines
