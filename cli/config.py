@@ -83,8 +83,13 @@ def check(file: str) -> None:
     says what, and the exit code is 2. Input files need not be here: those that are not are noted.
     """
     from hepdann.config import load_config
+    from hepdann.readers import parse
 
     config = load_config(file, expand=False)
+    cuts = {f"samples[{i}].cut": sample.cut for i, sample in enumerate(config.samples)}
+    for key, cut in {**cuts, "convert.cut": config.convert.cut}.items():
+        if cut is not None:
+            parse(cut, what=f"{file}: {key}")
     click.echo(f"{file}: valid")
     for sample in config.samples:
         for path in sample.files:

@@ -42,6 +42,12 @@ class _Loader(yaml.SafeLoader):
     """A safe loader with the scalars of YAML 1.2."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+    # no dates, sets, binaries: a tag that asks for one is refused like any other
+    yaml_constructors = {  # noqa: RUF012
+        tag: constructor
+        for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rsplit(":", 1)[-1] in ("null", "bool", "str", "seq", "map")
+    }
 
 
 class _Dumper(yaml.SafeDumper):
@@ -75,16 +81,23 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 
 def _walk(
-    node: yaml.Node, path: tuple[str | int, ...], lines: Lines, above: list[yaml.Node], source: str
+    node: yaml.Node, path: tuple[str | int, ...], lines: Lines, seen: dict[int, bool], source: str
 ) -> None:
-    """Note the line of every value; refuse keys that repeat and nodes that contain themselves."""
+    """Note the line of every value; refuse keys that repeat and nodes that contain themselves.
+
+    ``seen`` tells of a node whether the walk is still inside it. What an alias repeats is not
+    walked again: aliases of aliases hold exponentially many values.
+    """
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
-    if any(node is parent for parent in above):
-        raise ConfigError("an alias refers to what contains it", where=f"{source}:{line}")
+    if id(node) in seen:
+        if seen[id(node)]:
+            raise ConfigError("an alias refers to what contains it", where=f"{source}:{line}")
+        return
+    seen[id(node)] = True
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _walk(item, (*path, index), lines, [*above, node], source)
+            _walk(item, (*path, index), lines, seen, source)
     elif isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}
         for key, value in node.value:
@@ -104,7 +117,8 @@ def _walk(
             first[key.value] = at
             lines[(*path, key.value)] = at
             below = path if key.tag == _MERGE else (*path, key.value)
-            _walk(value, below, lines, [*above, node], source)
+            _walk(value, below, lines, seen, source)
+    seen[id(node)] = False
 
 
 def parse(text: str, source: str) -> tuple[Any, Lines]:
@@ -127,7 +141,7 @@ def parse(text: str, source: str) -> tuple[Any, Lines]:
             node = loader.get_single_node()
             if node is None:
                 return None, lines
-            _walk(node, (), lines, [], source)
+            _walk(node, (), lines, {}, source)
             return loader.construct_document(node), lines
         finally:
             loader.dispose()
@@ -141,7 +155,7 @@ def parse(text: str, source: str) -> tuple[Any, Lines]:
             if isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
             else None,
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, KeyError) as error:  # KeyError: !!bool maybe
         raise ConfigError(f"not valid YAML: {error}", where=source) from error
     except RecursionError as error:
         raise ConfigError("nested too deeply", where=source) from error

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["init_config"]
 
-_COLUMN = 42  # where comments begin
+_COLUMN, _WIDTH = 42, 110  # where comments begin, and end
 _EXAMPLES = {
     "shift": "{name: gaussian, t: 8}",
     "experiment": "CMS",
@@ -124,9 +124,11 @@ def _values(inputs: Sequence[Input], plan: Plan) -> tuple[dict[str, Survey], dic
 
 
 def _line(text: str, comment: str = "") -> str:
-    """A line of YAML and its comment, in the comment column."""
-    comment = " ".join(comment.split())  # a line break in a name must not end the comment
-    return f"{text:<{_COLUMN}}  # {comment}" if comment else text
+    """YAML and its comment, in the comment column and on lines of its own where it is long."""
+    room = max(_WIDTH - max(len(text), _COLUMN) - 4, 30)
+    first, *more = textwrap.wrap(comment, room) or [""]  # this also mends line breaks in names
+    lines = [f"{text:<{_COLUMN}}  # {first}" if first else text]
+    return "\n".join([*lines, *(f"{'':<{_COLUMN}}  # {part}" for part in more)])
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -166,7 +166,7 @@ class ShiftConfig(_Section):
     """Which f_i(t) turns MC into pseudo-data."""
 
     name: Text = Field(
-        description="name of the shift, see hepdann train --help",
+        description="name of the shift, see hepdann train --help; several join with +",
         json_schema_extra={"examples": list(SHIFTS)},
     )
     t: Number = Field(gt=0, description="strength: larger t is a smaller shift")
@@ -185,7 +185,8 @@ class ShiftConfig(_Section):
     @classmethod
     def _known(cls, name: str, info: ValidationInfo) -> str:
         if _names_matter(info):
-            checks.check_known(name, shift_names(), "shift")
+            for part in name.split("+"):
+                checks.check_known(part.strip(), shift_names(), "shift")
         return name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -35,6 +36,8 @@ _BOUNDS = {
 }
 _REQUIRED = "this key is required"
 _MOST_NAMED = 6
+_REPR = reprlib.Repr()  # a bound, because a few lines of YAML aliases can hold 10^9 values
+_REPR.maxlevel, _REPR.maxstring = 3, 60
 
 
 @dataclass
@@ -53,7 +56,7 @@ def _text(path: Iterable[str | int]) -> str:
 def _show(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    text = repr(value)
+    text = _REPR.repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

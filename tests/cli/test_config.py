@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import uproot
 from click.testing import CliRunner
-from hepdann_cli.config import command
 
 from hepdann.config import json_schema, load_config
 from hepdann.errors import ConfigError
+from hepdann_cli.config import command
 
 
 def run(*arguments, code=0):
@@ -101,3 +101,10 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, says):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"hepdann: error: {says.format(path)}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_check_reads_cuts(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("convert: {cut: (pt > 20}\n")
+    with pytest.raises(ConfigError, match=r"convert\.cut"):
+        run("check", path)

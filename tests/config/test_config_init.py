@@ -83,7 +83,7 @@ def test_the_comments_tell_what_a_physicist_would_ask(files):
     assert "# - weight" in text
     assert "looks like a weight" in text
     assert "# left out:" in text
-    assert all(len(line) < 150 for line in text.splitlines())
+    assert all(len(line) <= 110 for line in text.splitlines() if str(files[0]) not in line)
 
 
 def test_the_commented_defaults_are_the_defaults(files):
@@ -91,6 +91,7 @@ def test_the_commented_defaults_are_the_defaults(files):
     text = init_config(*files)
     for section in ("train", "plots"):
         body = text.split(f"\n{section}:\n")[1].split("\n\n")[0].splitlines()
+        body = [line for line in body if line.startswith("  # ")]  # not the rest of a comment
         keys = [line.replace("  # ", "  ", 1) for line in body]
         examples = ("shift", "experiment", "text", "lumi", "com")
         keys = [line for line in keys if line.split(":")[0].strip() not in examples]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hepdann.shifts
 from hepdann.config import (
     Config,
     ConvertConfig,
@@ -204,8 +205,11 @@ def test_scalars_mean_what_they_mean_in_yaml_1_2():
         ("[a]: 2", "cannot be a key"),
         ("train: &t\n  shift: *t", "x.yaml:1: an alias refers to what contains it"),
         ("a: \x07", "not valid YAML"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 600, "nested too deeply"),
         ("a: " + "9" * 5000, "not valid YAML"),
+        ("a: !!bool maybe", "not valid YAML"),
+        ("a: !!timestamp now", "not valid YAML"),
+        ("a: !!set {b}", "not valid YAML"),
     ],
 )
 def test_what_is_not_plain_yaml_is_refused_with_its_line(text, says):
@@ -228,6 +232,18 @@ def test_aliases_and_merge_keys_of_yaml_work():
         "- {<<: *mc, name: b, class: b}\n"
     )
     assert config.samples[1] == SampleConfig(name="b", files=["a.root"], class_="b", scale=0.39)
+
+
+def test_aliases_of_aliases_do_not_take_for_ever():
+    def levels():  # the last of these lists holds 9^19 words
+        return ["&a0 [x]", *(f"&a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 20))]
+
+    lists = "\n".join(f"- {level}" for level in levels())
+    assert "expected sections" in message(lists)
+    text = "\n".join(f"    - {level}" for level in levels())
+    assert "samples[0].files[0]: expected text" in message(
+        f"samples:\n- name: a\n  class: b\n  files:\n{text}\n"
+    )
 
 
 def test_environment_variables_expand_in_paths_alone(monkeypatch):
@@ -302,10 +318,16 @@ def test_a_registered_name_is_known_and_an_unknown_one_can_be_let_through(monkey
     text = "train: {shift: {name: mine, t: 3}}"
     assert "unknown shift 'mine'" in message(text)
     assert parse_config(text, known_names=False).train.shift.name == "mine"
-    import hepdann.shifts
-
-    monkeypatch.setattr(hepdann.shifts, "names", lambda: (*SHIFTS, "mine"), raising=False)
+    monkeypatch.setattr(hepdann.shifts, "names", lambda: (*SHIFTS, "mine"))
     assert parse_config(text).train.shift.name == "mine"
+
+
+def test_the_names_known_without_an_import_are_those_of_the_registries():
+    assert set(SHIFTS) <= set(hepdann.shifts.names())
+    for name in hepdann.shifts.names():
+        parse_config(f"train: {{shift: {{name: {name}, t: 3}}}}")
+    assert parse_config("train: {shift: {name: sine + gaussian, t: 3}}").train.shift is not None
+    assert "unknown shift 'gaus'" in message("train: {shift: {name: sine+gaus, t: 3}}")
 
 
 def test_the_identity_needs_no_strength():
