@@ -44,7 +44,7 @@ _LINE_EVERY = 10.0  # seconds between plain progress lines
 @click.option("--cut", help="Selection, e.g. 'pt > 20 && abs(eta) < 2.4'.")
 @click.option("--missing", type=float, help="Value that marks a missing entry, e.g. -999.")
 @click.option("--event-id", metavar="LIST",
-              help="Branches that identify an event.  [default: run, lumi, event by name]")  # fmt: skip
+              help="Branches that identify an event.  [default: those so named]")  # fmt: skip
 @click.option("--truth", metavar="FILE",
               help="True labels of the data, row by row, for simulated studies.")  # fmt: skip
 @click.option("--split-seed", type=click.IntRange(min=0),
@@ -185,7 +185,7 @@ def _table(title: str, *columns: tuple[str, bool]) -> Any:
 def _files(summary: ConversionSummary) -> Any:
     table = _table("Files", ("", False), ("sample", False), ("file", False), ("tree", False),
                    ("read", True), ("passed", True), ("", True))  # fmt: skip
-    rows: dict[tuple[str, ...], tuple[int, int]] = {}
+    rows: dict[tuple[str, str, str, str], tuple[int, int]] = {}
     many = len(summary.files) > _MANY_FILES
     names = {Path(file.path).name for file in summary.files}
     unique = len(names) == len({file.path for file in summary.files})
@@ -198,9 +198,9 @@ def _files(summary: ConversionSummary) -> Any:
         key = (file.domain, file.sample, shown, file.tree)
         read, passed = rows.get(key, (0, 0))
         rows[key] = (read + file.read, passed + file.passed)
-    for key, (read, passed) in rows.items():
+    for texts, (read, passed) in rows.items():
         share = f"{100 * passed / read:.1f} %" if read else "-"
-        table.add_row(*map(_plain, key), f"{read:,}", f"{passed:,}", share)
+        table.add_row(*map(_plain, texts), f"{read:,}", f"{passed:,}", share)
     for domain in dict.fromkeys(file.domain for file in summary.files):
         read, passed = summary.read(domain), summary.passed(domain)
         table.add_row(domain, "total", "", "", f"{read:,}", f"{passed:,}",

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import HepdannError, ReadError
@@ -87,7 +86,7 @@ def _ttree(tree: Any, file: FileScan, names: list[str], size: int) -> _Parts:
         stop = min(start + size, file.entries)
         try:
             columns = next(steps, None)
-        except (HepdannError, MemoryError):
+        except HepdannError:
             raise
         except Exception as error:
             raise _blame(tree, file, names, start, stop, error) from error
@@ -109,7 +108,7 @@ def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts
             )
             # a missing field is dropped in silence, hence by name
             columns = {name: awkward.to_numpy(array[name], allow_missing=False) for name in names}
-        except (HepdannError, MemoryError):
+        except HepdannError:
             raise
         except Exception as error:
             raise _blame(ntuple, file, names, start, stop, error) from error

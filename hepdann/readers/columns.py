@@ -58,19 +58,23 @@ class Columns:
             place = f"{where.path}:{where.tree}"
             base = self.branches.get(name.split("[", 1)[0])
             if base is None:
-                mend = suggest(name, list(self.refs), what="branches")
-                raise ConfigError(f"no branch '{name}', of {expression.where}", where=place, mend=mend)
+                known = [column for column in self.refs if "[" not in column]
+                mend = suggest(name, known, what="branches")
+                raise ConfigError(
+                    f"no branch '{name}', of {expression.where}", where=place, mend=mend
+                )
             if base.dtype is None:
                 raise ConfigError(
                     f"branch '{base.name}' ({base.typename}), of {expression.where}, cannot be "
                     f"used: {base.reason}",
                     where=place,
                 )
-            shape = "".join(f"[{n}]" for n in base.shape) or " a single number"
+            shape = "x".join(map(str, base.shape))
             raise ConfigError(
-                f"'{name}', of {expression.where}, does not fit: {base.name} is{shape}",
+                f"'{name}', of {expression.where}, does not fit: '{base.name}' is "
+                + (f"an array of {shape}" if shape else "a single number"),
                 where=place,
-                mend=f"write one element, {self.branches[base.name].columns[0]}",
+                mend=f"write {'one element, ' if shape else ''}{base.columns[0]}",
             )
         empty = {
             name: np.empty((0, *self.branches[name].shape), self.branches[name].dtype)
@@ -85,7 +89,8 @@ class Columns:
             if name not in self.refs:
                 return np.asarray(CONSTANTS[name])
             branch, index = self.refs[name]
-            return arrays[branch][(slice(None), *index)]
+            at: tuple[Any, ...] = (slice(None), *index)
+            return arrays[branch][at]
 
         return values
 

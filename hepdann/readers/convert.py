@@ -91,7 +91,7 @@ class _Conversion:
     ) -> None:
         self.plan, self.config, self.classes, self.truth = plan, config, classes, truth
         self.reader = reader
-        self.progress = progress or (lambda done, total: None)
+        self.progress = progress
         self.columns = column_names(plan.features)
         names = [feature.name for feature in plan.features]
         self.stats = {domain: Accumulator(domain, names, self.columns) for domain in plan.names}
@@ -165,7 +165,8 @@ class _Conversion:
                 self.splits += np.bincount(split, minlength=len(SPLITS))
             passed += len(block)
             self.done += len(raw)
-            self.progress(self.done, self.total)
+            if self.progress is not None:
+                self.progress(self.done, self.total)
         name = sample.source.config.name
         self.files.append(FileCount(domain, name, file.path, file.tree, file.entries, passed))
 
@@ -251,7 +252,7 @@ class _Conversion:
         return provenance(inputs, settings, notes=list(plan.notes))
 
     def _suspicions(self) -> list[str]:
-        """A minimum of exactly -999 is rarely a measurement."""
+        """A minimum of exactly -999 is rarely a measurement; a constant tells nothing apart."""
         notes = {}
         for stats in self.stats.values():
             for one in stats.stats():
@@ -260,4 +261,6 @@ class _Conversion:
                         f"{one.name}: the minimum is {one.minimum:g}; if that marks a missing "
                         f"value, say so (--missing={one.minimum:g})"
                     )
+                elif one.domain == "mc" and one.minimum == one.maximum:
+                    notes[one.name] = f"{one.name} is {one.minimum:g} in all of MC"
         return list(notes.values())

@@ -53,7 +53,8 @@ class _Node:
 
     def names(self) -> tuple[str, ...]:
         """The names read, each once, from left to right."""
-        found, stack = {}, [self]
+        found: dict[str, None] = {}
+        stack = [self]
         while stack:
             node = stack.pop()
             if node.kind == "name":

@@ -40,7 +40,7 @@ class FileRef:
         return self.path if self.remote else str(Path(self.path).resolve())
 
 
-def resolve(patterns: str | Sequence[str], *, where: object = None) -> tuple[FileRef, ...]:
+def resolve(patterns: str | Sequence[str], *, where: str | None = None) -> tuple[FileRef, ...]:
     """Turn what the user wrote into a list of files.
 
     Args:
@@ -57,7 +57,7 @@ def resolve(patterns: str | Sequence[str], *, where: object = None) -> tuple[Fil
         ConfigError: a variable in a path is not set.
     """
     given = [patterns] if isinstance(patterns, str) else list(patterns)
-    refs = [ref for text in given for ref in _one(expand_path(text.strip(), where=where and str(where)))]
+    refs = [ref for text in given for ref in _one(expand_path(text.strip(), where=where))]
     if not refs:
         raise ReadError("no files given", where=where, mend="name at least one ROOT file")
     seen: set[tuple[str, str | None]] = set()
@@ -111,7 +111,9 @@ def _local(path: str, base: Path | None) -> list[str]:
     if not _WILDCARD.search(path):
         raise ReadError("no such file", where=path, mend=_MEND)
     for name in tries:
-        found = sorted(name for name in glob.glob(name, recursive=True) if Path(name).is_file())
+        # not Path.glob: the folders of an absolute pattern hold wildcards too
+        matches = glob.glob(name, recursive=True)  # noqa: PTH207
+        found = sorted(match for match in matches if Path(match).is_file())
         if found:
             return found
     raise ReadError("the pattern matches no file", where=path, mend=_MEND)

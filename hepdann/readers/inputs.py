@@ -80,7 +80,9 @@ def gather(mc: Sequence[str], data: Sequence[str], config: Config) -> list[Input
     return inputs
 
 
-def _from_detector(samples: Sequence[SampleConfig], refs: Sequence[Sequence[FileRef]]) -> list[bool]:
+def _from_detector(
+    samples: Sequence[SampleConfig], refs: Sequence[Sequence[FileRef]]
+) -> list[bool]:
     """A template is made of detector events unless its files are those of an MC sample."""
     simulated = {
         ref.identity
@@ -179,8 +181,7 @@ def _same_type(file: FileScan, name: str, expected: Branch, reference: FileScan)
         )
     if (found.dtype, found.shape) != (expected.dtype, expected.shape):
         raise ReadError(
-            f"branch '{name}' is {found.typename} here and {expected.typename} in "
-            f"{reference.path}",
+            f"branch '{name}' is {found.typename} here and {expected.typename} in {reference.path}",
             where=where,
             mend="convert the files to one type, or leave the branch out",
         )

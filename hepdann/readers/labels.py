@@ -78,7 +78,9 @@ def _class_count(files: Sequence[FileScan], name: str, size: int, read: BlockRea
     return len(seen) if len(seen) > 1 and seen == set(range(len(seen))) else 0
 
 
-def to_labels(values: NDArray[Any], label: str, file: FileScan, entries: tuple[int, int]) -> Any:
+def to_labels(
+    values: NDArray[Any], label: str, file: FileScan, entries: tuple[int, int]
+) -> NDArray[np.int64]:
     """Label values as int64.
 
     Raises:
@@ -159,9 +161,8 @@ def _from_values(
             where=f"cut '{cut}'" if cut else samples[0].source.files[0].path,
             mend="loosen the cut" if cut else "check the files",
         )
-    count = max(seen) + 1
-    missing = [value for value in range(count) if value not in seen]
-    if min(seen) < 0 or missing or count < 2:
+    count = len(seen)
+    if count < 2 or seen != set(range(count)):
         shown = ", ".join(str(value) for value in sorted(seen)[:8])
         more = ", …" if len(seen) > 8 else ""
         raise ConfigError(

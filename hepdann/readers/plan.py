@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..config import Config, ConvertConfig, FeatureConfig
+from ..config import Config
 from ..errors import ConfigError, ReadError
 from .columns import Columns, compile_columns, compile_text
 from .expressions import Expression
+from .features import (
+    Feature,
+    LeftOut,
+    check_columns,
+    default_features,
+    explain_left_out,
+    given_features,
+    taken_branches,
+)
 from .inputs import Input, check_types, common
-from .scan import Branch, FileScan
+from .scan import FileScan
 from .zero_config import event_id_branches, looks_like, numeric_scalars, present_everywhere
 
 __all__ = ["Feature", "LeftOut", "Plan", "SamplePlan", "make_plan"]
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One input column and what a missing value in it looks like."""
-
-    name: str
-    expression: Expression
-    settings: FeatureConfig
-
-    def info(self) -> dict[str, Any]:
-        """What the tensor file tells about the column."""
-        settings = self.settings
-        return {
-            "title": settings.title,
-            "expression": self.expression.text,
-            "missing": settings.missing,
-            "impute": settings.impute,
-            "indicator_of": None,
-        }
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A branch that did not become a feature, and why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -126,18 +106,19 @@ def make_plan(inputs: Sequence[Input], config: Config, label: str | None) -> Pla
         for text in convert.spectators
         for pair in compile_columns(text, None, offered, what="spectator")
     ]
-    notes: list[str] = []
-    reserved = _reserved(inputs, convert, label, offered, [e for _, e in spectators])
+    notes: dict[str, list[str]] = {}
+    taken = taken_branches(inputs, convert, label, offered, [e for _, e in spectators])
     if convert.features is None:
-        features = _default_features(inputs, shared, reserved, convert)
+        features = default_features(inputs, shared, taken, convert)
     else:
-        features = _given_features(convert, offered)
-    _check_columns(features, [name for name, _ in spectators], reserved)
+        features = given_features(convert, offered)
+    check_columns(features, [name for name, _ in spectators], taken)
     samples = [
         _sample_plan(entry, config, label, features, spectators, names, notes) for entry in inputs
     ]
     check_types(inputs, [sample.branches for sample in samples])
-    left_out = _left_out(inputs, shared, features, reserved, explicit=convert.features is not None)
+    explicit = convert.features is not None
+    rest = explain_left_out(inputs, shared, features, taken, explicit=explicit)
     return Plan(
         tuple(features),
         tuple(name for name, _ in spectators),
@@ -145,106 +126,9 @@ def make_plan(inputs: Sequence[Input], config: Config, label: str | None) -> Pla
         {domain: tuple(known) for domain, known in names.items()},
         tuple(convert.weights),
         label,
-        tuple(left_out),
-        tuple(dict.fromkeys(notes)),
+        tuple(rest),
+        tuple(f"{', '.join(dict.fromkeys(who))}: {text}" for text, who in notes.items()),
     )
-
-
-def _reserved(
-    inputs: Sequence[Input],
-    convert: ConvertConfig,
-    label: str | None,
-    columns: Columns,
-    spectators: Iterable[Expression],
-) -> dict[str, str]:
-    """Branches that have another part to play, with that part."""
-    parts: dict[str, str] = {}
-    own = [entry.config.weight for entry in inputs]
-    weights = [convert.weight, convert.data_weight, *convert.weights.values(), *own]
-    for name in convert.event_id or ():
-        parts[name] = "an event id"
-    for expression in spectators:
-        parts |= dict.fromkeys(columns.reads(expression), "a spectator")
-    for text in filter(None, weights):
-        reads = columns.reads(compile_text(text, columns, what="weight"))
-        parts |= dict.fromkeys(reads, "the weight" if len(reads) == 1 else "part of the weight")
-    if label is not None:
-        reads = columns.reads(compile_text(label, columns, what="label"))
-        parts |= dict.fromkeys(reads, "the label" if len(reads) == 1 else "part of the label")
-    return parts
-
-
-def _default_features(
-    inputs: Sequence[Input], shared: Columns, reserved: Mapping[str, str], convert: ConvertConfig
-) -> list[Feature]:
-    """The numeric scalars of every file, less what is or looks like something else."""
-    _check_partial(inputs, reserved)
-    taken = [
-        name
-        for name in numeric_scalars(shared.branches.values())
-        if name not in reserved and looks_like(name) is None
-    ]
-    if not taken:
-        files = [entry.files[0].path for entry in inputs]
-        raise ConfigError(
-            "the files have no numeric scalar branch in common that could be a feature",
-            where=", ".join(dict.fromkeys(files)),
-            mend="name the features (--features), or the tree (--tree)",
-        )
-    settings = [FeatureConfig(name=name, missing=convert.missing) for name in taken]
-    return [
-        Feature(s.name, compile_text(s.name, shared, what="feature"), s) for s in settings
-    ]
-
-
-def _check_partial(inputs: Sequence[Input], reserved: Mapping[str, str]) -> None:
-    """A branch of both domains that some files lack is a mistake in the files, not a choice."""
-    files = [file for entry in inputs for file in entry.files]
-    domains = {
-        domain: {n for e in inputs if e.domain == domain for f in e.files for n in f.branches}
-        for domain in (entry.domain for entry in inputs)
-    }
-    for file in files:
-        for name, branch in file.branches.items():
-            if name in reserved or looks_like(name) is not None or not branch.scalar:
-                continue
-            if not all(name in names for names in domains.values()):
-                continue
-            lacks = next((other for other in files if name not in other.branches), None)
-            if lacks is not None:
-                raise ReadError(
-                    f"branch '{name}' is missing here, {file.path} has it",
-                    where=f"{lacks.path}:{lacks.tree}",
-                    mend="remove the file, or name the features (--features)",
-                )
-
-
-def _given_features(convert: ConvertConfig, columns: Columns) -> list[Feature]:
-    features = []
-    for settings in convert.feature_configs() or []:
-        pairs = compile_columns(settings.name, settings.expression, columns, what="feature")
-        features += [Feature(name, expression, settings) for name, expression in pairs]
-    return features
-
-
-def _check_columns(
-    features: Sequence[Feature], spectators: Sequence[str], reserved: Mapping[str, str]
-) -> None:
-    columns = [feature.name for feature in features]
-    columns += [f"{f.name}_missing" for f in features if f.settings.indicator]
-    for kind, names in (("feature", columns), ("spectator", spectators)):
-        twice = sorted({name for name in names if list(names).count(name) > 1})
-        if twice:
-            raise ConfigError(f"{kind} '{twice[0]}' is named twice", mend="name it once")
-    for feature in features:
-        part = reserved.get(feature.expression.names[0]) if feature.expression.is_name else None
-        if part is not None and part != "a spectator":
-            raise ConfigError(
-                f"'{feature.name}' is {part} and a feature: the network would read it off",
-                mend="take it out of the features",
-            )
-        if not feature.expression.names:
-            raise ConfigError("reads no branch", where=feature.expression.where)
 
 
 def _sample_plan(
@@ -254,7 +138,7 @@ def _sample_plan(
     features: Sequence[Feature],
     spectators: Sequence[tuple[str, Expression]],
     names: Mapping[str, Sequence[str]],
-    notes: list[str],
+    notes: dict[str, list[str]],
 ) -> SamplePlan:
     convert, sample, first = config.convert, entry.config, entry.files[0]
     columns = Columns.of(first.branches)
@@ -298,18 +182,19 @@ def _sample_plan(
 
 
 def _spectator(
-    entry: Input, columns: Columns, name: str, expression: Expression, notes: list[str]
+    entry: Input, columns: Columns, name: str, expression: Expression, notes: dict[str, list[str]]
 ) -> Expression | None:
     absent = [n for n in expression.names if n not in columns.refs]
     if entry.domain == "data" and absent:
-        notes.append(f"spectator {name} is NaN in data, which has no branch '{absent[0]}'")
+        text = f"spectator {name} is NaN, there is no branch '{absent[0]}'"
+        notes.setdefault(text, []).append(entry.config.name)
         return None
     columns.check(expression, entry.files[0])
     return expression
 
 
 def _id_branches(
-    entry: Input, given: Sequence[str] | None, notes: list[str]
+    entry: Input, given: Sequence[str] | None, notes: dict[str, list[str]]
 ) -> tuple[str, ...]:
     """The branches that identify an event: those given, those named so, or all scalars."""
     everywhere = present_everywhere(entry.files)
@@ -328,7 +213,7 @@ def _id_branches(
         return tuple(given)
     found = event_id_branches(everywhere)
     if found:
-        notes.append(f"{name}: events are identified by {', '.join(found)}")
+        notes.setdefault(f"events are identified by {', '.join(found)}", []).append(name)
         return found
     scalars = tuple(sorted(numeric_scalars(everywhere.values())))
     if not scalars:
@@ -336,8 +221,10 @@ def _id_branches(
             "no branch identifies an event, and there is no scalar branch to make an id of",
             where=f"{entry.files[0].path}:{entry.files[0].tree}",
         )
-    alone = "run alone names no event, " if any(looks_like(b) == "an event id" for b in scalars) else ""
-    notes.append(f"{name}: {alone}events are identified by all {len(scalars)} scalar branches")
+    alone = [b for b in scalars if looks_like(b) == "an event id"]
+    text = f"{alone[0]} alone names no event, " if alone else ""
+    text += f"events are identified by all {len(scalars)} scalar branches"
+    notes.setdefault(text, []).append(name)
     return scalars
 
 
@@ -350,37 +237,3 @@ def _check_id(files: Sequence[FileScan], branch: str) -> None:
                 where=f"{file.path}:{file.tree}",
                 mend="name run, lumi and event branches, or leave event_id out",
             )
-
-
-def _left_out(
-    inputs: Sequence[Input],
-    shared: Columns,
-    features: Sequence[Feature],
-    reserved: Mapping[str, str],
-    *,
-    explicit: bool,
-) -> list[LeftOut]:
-    used = {branch for f in features for branch in shared.reads(f.expression)}
-    seen: dict[str, tuple[Branch, str]] = {}
-    for entry in inputs:
-        for name, branch in common([e for e in inputs if e.domain == entry.domain]).items():
-            seen.setdefault(name, (branch, entry.domain))
-    result = []
-    for name, (branch, domain) in seen.items():
-        if name in used:
-            continue
-        guess = looks_like(name)
-        if name in reserved:
-            reason = f"is {reserved[name]}"
-        elif branch.dtype is None:
-            reason = branch.reason
-        elif name not in shared.branches:
-            reason = f"only in {domain}"
-        elif explicit:
-            reason = "not named in the features"
-        elif branch.shape:
-            reason = f"an array of {'x'.join(map(str, branch.shape))}: name it to take it"
-        else:
-            reason = f"looks like {guess}"
-        result.append(LeftOut(name, reason))
-    return result

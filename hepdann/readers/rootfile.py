@@ -31,8 +31,14 @@ def reading(where: str, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (HepdannError, MemoryError):
+    except HepdannError:
         raise
+    except MemoryError as error:  # a damaged length asks for terabytes
+        raise ReadError(
+            f"{doing} ({_first_line(error)})",
+            where=where,
+            mend="the file is damaged, or convert.block_size is too large for this machine",
+        ) from error
     except OSError as error:
         if error.errno == errno.EMFILE:
             raise
@@ -89,9 +95,8 @@ def _check_header(path: str) -> None:
         raise ReadError(f"is not a ROOT file{hint}", where=path, mend="name a ROOT file")
     if len(head) < 24:
         raise ReadError(f"is truncated: it has {size} bytes", where=path, mend=_COPY)
-    (version,) = struct.unpack(">i", head[4:8])
-    (end,) = struct.unpack(">q" if version >= _LARGE_FILE else ">i", head[12 : 20 if version >= _LARGE_FILE else 16])  # fmt: skip
+    version, _, end = struct.unpack(">iii", head[4:16])
+    if version >= _LARGE_FILE:
+        (end,) = struct.unpack(">q", head[12:20])
     if size < end:
-        raise ReadError(
-            f"is truncated: it has {size} of {end} bytes", where=path, mend=_COPY
-        )
+        raise ReadError(f"is truncated: it has {size} of {end} bytes", where=path, mend=_COPY)

@@ -114,7 +114,9 @@ class TruthFile:
             if name not in file.branches:
                 raise ReadError(f"no branch '{name}'", where=f"{file.path}:{file.tree}")
 
-    def take(self, count: int, ids: Mapping[str, NDArray[Any]], file: FileScan, start: int) -> Any:
+    def take(
+        self, count: int, ids: Mapping[str, NDArray[Any]], file: FileScan, start: int
+    ) -> NDArray[np.int64]:
         """The labels of the next ``count`` data entries.
 
         Args:
@@ -143,8 +145,8 @@ class TruthFile:
             differ = np.flatnonzero(columns[name] != ids[name])
             if len(differ):
                 raise ReadError(
-                    f"entry {start + int(differ[0])} is {name} {ids[name][differ[0]]} in the data "
-                    f"and {columns[name][differ[0]]} in the truth",
+                    f"entry {start + int(differ[0])} of {file.path} is {name} "
+                    f"{ids[name][differ[0]]}, the truth has {columns[name][differ[0]]} there",
                     where=self._files[0].path,
                     mend="a truth file runs row by row along the data files, in their order",
                 )
