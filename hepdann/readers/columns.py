@@ -90,7 +90,8 @@ class Columns:
                 return np.asarray(CONSTANTS[name])
             branch, index = self.refs[name]
             at: tuple[Any, ...] = (slice(None), *index)
-            return arrays[branch][at]
+            column: NDArray[Any] = arrays[branch][at]
+            return column
 
         return values
 
