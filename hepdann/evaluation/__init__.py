@@ -23,7 +23,7 @@ from .neighbours import consistency
 from .ranking import Roc, auc, roc
 from .scores import RunScores, open_scores
 from .summary import summarise
-from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, store_truth
+from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
 from .two_sample import TwoSample, separation, two_sample
 
 __all__ = [
@@ -63,7 +63,7 @@ __all__ = [
     "roc",
     "separation",
     "signal_fraction",
-    "store_truth",
+    "write_truth",
     "summarise",
     "two_sample",
     "weighted_mean",

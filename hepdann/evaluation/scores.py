@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..tensors import Target
-from ..tensors.layout import h5_open
+from ..tensors.opening import h5_open
 from .truth import TARGET_LABEL
 
 __all__ = ["Domain", "RunScores", "open_scores"]

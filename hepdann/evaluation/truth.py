@@ -11,20 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SchemaError
-from ..tensors import SPLITS, Source, Target, is_pseudo
-from ..tensors.layout import TRUTH, h5_open
+from ..tensors import Source, Target, is_pseudo
+from ..tensors.layout import TRUTH
+from ..tensors.opening import h5_open
 from .classification import accuracy
 
 if TYPE_CHECKING:
     from ..tensors import Tensors
 
-__all__ = ["PeekObserver", "Truth", "TruthFile", "open_truth", "oracle_source", "store_truth"]
+__all__ = ["PeekObserver", "Truth", "TruthFile", "open_truth", "oracle_source", "write_truth"]
 
 TARGET_LABEL = "truth/target/label"  # in scores.h5
 
@@ -120,23 +121,19 @@ def oracle_source(truth: Truth, target: Target, classes: Sequence[str] = ()) -> 
     )
 
 
-def store_truth(path: str | Path, truth: Truth) -> None:
-    """Write a target's true labels beside its scores.
+def write_truth(file: Any, truth: Truth) -> None:
+    """Put a target's true labels beside its scores.
 
     Args:
-        path: ``scores.h5``, whole but for the labels.
+        file: ``scores.h5``, open and being written.
         truth: of the target that was scored.
 
     Raises:
         SchemaError: the truth is that of other events.
     """
-    with h5_open(path, "r+") as file:
-        scored = np.asarray(file["target/event_id"][...])
-        if not np.array_equal(scored, truth.event_id):
-            raise SchemaError("holds scores of other events than this truth's", where=path)
-        if TARGET_LABEL in file:
-            del file[TARGET_LABEL]
-        file.create_dataset(TARGET_LABEL, data=truth._label.astype("<i4"))
+    if not np.array_equal(file["target/event_id"][...], truth.event_id):
+        raise SchemaError("holds the truth of other events than were scored", where=truth.path)
+    file.create_dataset(TARGET_LABEL, data=truth._label.astype("<i4"))
 
 
 class PeekObserver:
@@ -147,14 +144,14 @@ class PeekObserver:
 
     Args:
         truth: of the target.
-        target: all its rows; the scores that will be shown are those of its validation split.
+        target: all its rows.
+        rows: those whose scores will be shown.
 
     Raises:
         SchemaError: the truth is that of other events.
     """
 
-    def __init__(self, truth: Truth, target: Target) -> None:
-        rows = target.split == SPLITS.index("validation")
+    def __init__(self, truth: Truth, target: Target, rows: NDArray[np.intp]) -> None:
         self._label = _labels(truth, target)[rows]
         self._weight = np.asarray(target.weight, dtype=np.float64)[rows]
         self._seen: dict[int, tuple[float, ...]] = {}

@@ -16,6 +16,7 @@ from .checksums import TILE_ROWS, damaged_tiles
 from .domains import Source, Target
 from .hashing import is_pseudo
 from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Layout
+from .opening import h5_open
 
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
@@ -146,11 +147,11 @@ class Tensors:
         """
         layout = self._layout()
         paths = [column.path for domain in layout.domains for column in layout.columns(domain)]
-        with _open(self.path) as file:
+        with h5_open(self.path) as file:
             return list(damaged_tiles(file, paths))
 
     def _tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
-        with _open(self.path) as file:
+        with h5_open(self.path) as file:
             dataset = file[domain][name]
             for start in range(0, max(len(dataset), 1), TILE_ROWS):
                 yield dataset[start : start + TILE_ROWS]
@@ -163,7 +164,7 @@ class Tensors:
         keep = None
         if pseudo is not None:
             keep = is_pseudo(self.column(domain, "event_id"), self.split_config.seed) == pseudo
-        with _open(self.path) as file:
+        with h5_open(self.path) as file:
             return {name: _rows(file[domain][name], keep) for name in names}
 
     def _scalars(self, domain: str) -> tuple[str, ...]:
@@ -218,7 +219,7 @@ def open_tensors(path: str | Path) -> Tensors:
     if not path.exists():
         raise SchemaError("no such file", where=path, mend="make it with hepdann convert")
     try:
-        file = _open(path)
+        file = h5_open(path)
     except OSError as error:
         if isinstance(error, PermissionError) or path.is_dir():
             raise SchemaError("cannot be opened", where=path) from error
@@ -238,12 +239,6 @@ def open_tensors(path: str | Path) -> Tensors:
             raise SchemaError(f"is damaged ({error})", where=path, mend="convert again") from error
         _check_shapes(tensors, file)
     return tensors
-
-
-def _open(path: Path) -> Any:
-    import h5py
-
-    return h5py.File(path, "r", locking="best-effort")  # farm file systems often have no locks
 
 
 def _check_header(path: Path, attrs: Any) -> None:

@@ -1,7 +1,7 @@
 """The loop, its schedules, its checkpoints; it sees no target label, because none reaches it."""
 
 from .checkpoint import load_checkpoint, save_checkpoint, write_whole
-from .events import DomainEvents, resident, validation_rows
+from .events import DomainEvents, resident, watched_rows
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
 from .trainer import Member, Progress, Settings, StackTrainer
@@ -18,6 +18,6 @@ __all__ = [
     "load_checkpoint",
     "resident",
     "save_checkpoint",
-    "validation_rows",
+    "watched_rows",
     "write_whole",
 ]

@@ -25,7 +25,7 @@ _FORMAT = "hepdann-checkpoint"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that a reader finds the old content or the new, never a part.
 
     Raises:

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..tensors import SPLITS, Source, Target
+from ..tensors import SPLITS, Source, Split, Target
 from .scaling import Scaling
 
-__all__ = ["DomainEvents", "gather", "resident", "validation_rows"]
+__all__ = ["DomainEvents", "gather", "resident", "validation_rows", "watched_rows"]
 
 _LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for each epoch's validation
 
@@ -30,6 +30,7 @@ class DomainEvents:
         weight_validation: (n,) likewise.
         label_validation: (n,) ``None`` for a target.
         x_statistics: (F, m) training events that fix the normalisation statistics.
+        x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
     """
 
     x: Tensor
@@ -39,6 +40,7 @@ class DomainEvents:
     weight_validation: Tensor
     label_validation: Tensor | None
     x_statistics: Tensor
+    x_watched: Tensor
 
     @property
     def n_train(self) -> int:
@@ -82,13 +84,23 @@ def resident(
         label_validation=put(held.label, torch.int64)
         if labelled and isinstance(held, Source)
         else None,
+        x_watched=put(scaling.apply(events.features[watched_rows(events)]).T, dtype),
         x_statistics=x[torch.from_numpy(keep).to(device)].T.contiguous(),
     )
 
 
 def validation_rows(events: Source | Target) -> NDArray[np.intp]:
     """Rows that each epoch's validation looks at: the validation split, a sample if large."""
-    rows = np.flatnonzero(events.split == SPLITS.index("validation"))
+    return _some_rows(events, "validation")
+
+
+def watched_rows(events: Source | Target) -> NDArray[np.intp]:
+    """Rows whose scores an observer is shown after each epoch: the test split, likewise."""
+    return _some_rows(events, "test")
+
+
+def _some_rows(events: Source | Target, split: Split) -> NDArray[np.intp]:
+    rows = np.flatnonzero(events.split == SPLITS.index(split))
     return rows[_sample(len(rows), _LARGEST_SAMPLE)]
 
 

@@ -19,7 +19,7 @@ from .events import DomainEvents, gather
 from .flat import FlatPart
 from .sampler import SOURCE, TARGET, epoch_order
 from .schedules import average_decay, lambda_progress, learning_rate
-from .validation import Validation, validate
+from .validation import validate, watched_scores
 
 __all__ = ["Member", "Progress", "Settings", "StackTrainer"]
 
@@ -162,7 +162,7 @@ class StackTrainer:
         Args:
             progress: called a few times an epoch.
             after_epoch: called when an epoch is whole, for a checkpoint.
-            watch: given the epoch and each member's (n, C) scores of the target's validation
+            watch: given the epoch and each member's (n, C) scores of the target's test
                 events; returns nothing, so that what it knows of them cannot come back.
             stop: asked before each step; a training that is stopped keeps what it has.
 
@@ -292,11 +292,11 @@ class StackTrainer:
         self._refuse_non_finite(figures)
         with self.averaged() as network:
             validation = validate(network, self.members, self.sources, self.targets)
-        if watch is not None:
-            watch(self.epoch, validation.target_scores)
+            if watch is not None:
+                watch(self.epoch, watched_scores(network, self.members, self.targets))
         at = self.epoch * self.settings.steps + steps
         self.history += [
-            self._row(index, figures[:, index], validation, at)
+            self._row(index, figures[:, index], validation[index], at)
             for index in range(len(self.members))
         ]
 
@@ -310,7 +310,7 @@ class StackTrainer:
                 )
 
     def _row(
-        self, index: int, figures: NDArray[np.float64], validation: Validation, at: int
+        self, index: int, figures: NDArray[np.float64], validation: dict[str, float], at: int
     ) -> HistoryRow:
         member, settings = self.members[index], self.settings
         rate = learning_rate(settings.schedule, settings.learning_rate, at, self.total_steps)
@@ -327,5 +327,5 @@ class StackTrainer:
             "loss_label": float(figures[0]),
             "loss_domain": float(figures[1]),
             "domain_accuracy": float(figures[2]),
-            **validation.rows[index],
+            **validation,
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,23 +16,9 @@ from .events import DomainEvents
 if TYPE_CHECKING:
     from .trainer import Member
 
-__all__ = ["Validation", "validate"]
+__all__ = ["validate", "watched_scores"]
 
 _TINY = 1e-7
-
-
-@dataclass(frozen=True, eq=False)
-class Validation:
-    """Figures of an epoch.
-
-    Attributes:
-        rows: one a member: validation_loss, validation_accuracy, validation_loss_domain,
-            validation_domain_accuracy.
-        target_scores: one a member, (n, C) scores of the target's validation events.
-    """
-
-    rows: list[dict[str, float]]
-    target_scores: list[NDArray[np.float32]]
 
 
 def _mean(values: Tensor, weight: Tensor) -> float:
@@ -46,18 +31,20 @@ def validate(
     members: Sequence[Member],
     sources: Sequence[DomainEvents],
     targets: Sequence[DomainEvents],
-) -> Validation:
-    """Score the validation splits; the source's labels are used, the target has none."""
+) -> list[dict[str, float]]:
+    """Figures of the validation splits; the source's labels are used, the target has none.
+
+    Returns:
+        One dictionary a member: validation_loss, validation_accuracy, validation_loss_domain,
+        validation_domain_accuracy.
+    """
     on_source = [network.predict(s.x_validation.unsqueeze(0), 0) for s in sources]
-    on_target = [
-        [network.predict(t.x_validation.unsqueeze(0), domain) for domain in (0, 1)] for t in targets
-    ]
-    rows, scores = [], []
+    on_target = [network.predict(t.x_validation.unsqueeze(0), 1) for t in targets]
+    rows = []
     for k, member in enumerate(members):
         source, target = sources[member.source], targets[member.target]
         p, d_source = (tensor[k] for tensor in on_source[member.source])
-        q = on_target[member.target][member.method.target_domain][0][k]
-        d_target = on_target[member.target][1][1][k]
+        d_target = on_target[member.target][1][k]
         assert source.label_validation is not None
         weight = source.weight_validation
         right = p.gather(1, source.label_validation.unsqueeze(1)).squeeze(1)
@@ -77,5 +64,15 @@ def validate(
                 "validation_domain_accuracy": recognised,
             }
         )
-        scores.append(q.float().cpu().numpy())
-    return Validation(rows, scores)
+    return rows
+
+
+def watched_scores(
+    network: AdversarialNetwork, members: Sequence[Member], targets: Sequence[DomainEvents]
+) -> list[NDArray[np.float32]]:
+    """Each member's (n, C) scores of the target events that an observer is shown."""
+    both = [[network.predict(t.x_watched.unsqueeze(0), d)[0] for d in (0, 1)] for t in targets]
+    return [
+        both[member.target][member.method.target_domain][k].float().cpu().numpy()
+        for k, member in enumerate(members)
+    ]

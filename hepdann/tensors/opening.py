@@ -1,0 +1,19 @@
+"""Opening an HDF5 file the same way everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+__all__ = ["h5_open"]
+
+
+def h5_open(path: str | Path, mode: str = "r") -> Any:
+    """Open an HDF5 file, without locks where the file system has none, as those of farms.
+
+    Raises:
+        OSError: no such file, or not HDF5.
+    """
+    import h5py  # a quarter of a second, and not every command reads events
+
+    return h5py.File(path, mode, locking="best-effort")
