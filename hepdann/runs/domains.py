@@ -1,0 +1,115 @@
+"""Which events a run trains on: source, target and, where it is known, the sealed truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..alignment import QuantileMap
+from ..errors import ConfigError, SchemaError
+from ..evaluation import Truth, open_truth
+from ..tensors import Source, Target, Tensors
+from ..training import Scaling
+
+if TYPE_CHECKING:
+    from ..shifts import Composition, FittedShift, Shift
+
+__all__ = ["Domains", "prepare"]
+
+_SHIFT_STREAM = 0x5417
+
+
+@dataclass(frozen=True, eq=False)
+class Domains:
+    """The events of a run.
+
+    Attributes:
+        source: labelled MC, all splits.
+        target: unlabelled: data, or MC events that the source does not hold, shifted.
+        kind: "data" or "pseudo-data".
+        shift: what made the pseudo-data.
+        truth: of the target, sealed: only ``evaluation`` opens it.
+        scaling: fitted on the source's training split.
+        quantile: target to source, fitted on the training splits.
+    """
+
+    source: Source
+    target: Target
+    kind: str
+    shift: FittedShift | None
+    truth: Truth | None
+    scaling: Scaling
+    quantile: QuantileMap
+
+
+def prepare(
+    tensors: Tensors, data: Tensors | None, shift: Shift | Composition | None, seed: int
+) -> Domains:
+    """Take source and target out of the tensor files.
+
+    Args:
+        tensors: holds the MC.
+        data: holds the data, if not ``tensors`` itself.
+        shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
+        seed: of the shift's random part.
+
+    Raises:
+        SchemaError: no MC, no data where it is needed, or other features in the second file.
+    """
+    if not tensors.rows("mc"):
+        raise SchemaError("holds no MC to train on", where=tensors.path)
+    if shift is not None:
+        everything = tensors.source()
+        fitted = shift.fit(everything.part("train").features)
+        source, target = tensors.source(half=True), tensors.pseudo_target()
+        generator = np.random.Generator(np.random.Philox([seed, _SHIFT_STREAM]))
+        target = target.with_features(fitted.apply(target.features, generator))
+        truth: Truth | None = open_truth(tensors).pseudo()
+    else:
+        fitted, source = None, tensors.source()
+        holder = tensors if data is None else data
+        target, truth = _data(tensors, holder)
+    _refuse_empty(source, target, tensors)
+    scaling = Scaling.fit(source, tensors.impute)
+    quantile = QuantileMap.fit(target.part("train"), source.part("train"))
+    kind = "data" if shift is None else "pseudo-data"
+    return Domains(source, target, kind, fitted, truth, scaling, quantile)
+
+
+def _data(tensors: Tensors, holder: Tensors) -> tuple[Target, Truth | None]:
+    if not holder.has_data:
+        raise SchemaError(
+            "holds no data domain",
+            where=holder.path,
+            mend="name a shift to train on pseudo-data (--shift sine --t 3), or convert with data",
+        )
+    if holder.features != tensors.features:
+        other = sorted(set(holder.features) ^ set(tensors.features)) or ["their order"]
+        raise SchemaError(
+            f"features differ from those of {tensors.path}: {', '.join(other)}",
+            where=holder.path,
+            mend="convert both with the same features",
+        )
+    return holder.target(), open_truth(holder).data() if holder.has_truth else None
+
+
+def _refuse_empty(source: Source, target: Target, tensors: Tensors) -> None:
+    for name, events in (("MC", source), ("target", target)):
+        for split in ("train", "validation", "test"):
+            if not len(events.part(split)):
+                raise SchemaError(
+                    f"the {split} split of the {name} is empty",
+                    where=tensors.path,
+                    mend="convert more events",
+                )
+    train = source.part("train")
+    present = np.bincount(train.label, minlength=len(source.classes))
+    absent = [name for name, n in zip(source.classes, present, strict=False) if not n]
+    if absent:
+        raise ConfigError(
+            f"no training event of class {', '.join(absent)}",
+            where=tensors.path,
+            mend="convert more events, or leave the class out",
+        )

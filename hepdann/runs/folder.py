@@ -1,0 +1,133 @@
+"""A run folder: everything that one training made, and the way back to it."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RunError
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from .model import Model
+
+__all__ = ["FORMAT_VERSION", "Run", "next_name", "open_run"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it lies.
+        metrics: what ``metrics.json`` holds.
+    """
+
+    folder: Path
+    metrics: dict[str, Any] = field(repr=False)
+
+    @cached_property
+    def config(self) -> Config:
+        """Every setting that was used."""
+        from ..config import load_config
+
+        return load_config(self.folder / "config.yaml")
+
+    @cached_property
+    def history(self) -> dict[str, NDArray[Any]]:
+        """Columns of ``history.csv``; empty fields are NaN."""
+        return read_history(self.folder / "history.csv")
+
+    @cached_property
+    def model(self) -> Model:
+        """The trained networks."""
+        from .model import Model
+
+        return Model.load(self.folder / "model.safetensors")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods of the run, baselines first."""
+        return tuple(self.metrics["methods"])
+
+    def predict(
+        self, x: NDArray[Any], domain: str = "target", method: str | None = None
+    ) -> NDArray[np.float32]:
+        """Class probabilities of events.
+
+        Args:
+            x: (N, F) features in the run's order, unscaled; NaN is missing.
+            domain: "target" for data, "source" for MC.
+            method: default the recommended one.
+
+        Returns:
+            (N, C) mean over the method's seeds.
+        """
+        chosen = method or str(self.metrics["recommended"])
+        return self.model.score(np.asarray(x, np.float32), chosen, domain).mean
+
+
+def open_run(folder: str | Path) -> Run:
+    """Open a run.
+
+    Raises:
+        RunError: no such folder, no run, not finished, damaged or of another version.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError("no such run folder", where=folder, mend="see what is in runs/")
+    path = folder / "metrics.json"
+    if not path.exists():
+        if (folder / "checkpoint").is_dir():
+            mend = f"go on with: hepdann train --resume -o {folder}"
+            raise RunError("the training has not finished", where=folder, mend=mend)
+        raise RunError("not a run folder: no metrics.json", where=folder)
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
+    version = metrics.get("format_version") if isinstance(metrics, dict) else None
+    if version != FORMAT_VERSION:
+        raise RunError(
+            f"run of format version {version}, this hepdann reads {FORMAT_VERSION}",
+            where=path,
+            mend="read it with the hepdann that wrote it, or train anew",
+        )
+    return Run(folder, metrics)
+
+
+def read_history(path: Path) -> dict[str, NDArray[Any]]:
+    """Read a history.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
+    try:
+        return {
+            name: np.asarray([row[name] for row in rows])
+            if name == "method"
+            else np.asarray([float(row[name]) if row[name] else np.nan for row in rows])
+            for name in (rows[0] if rows else {})
+        }
+    except (TypeError, ValueError) as error:
+        raise RunError(f"damaged: {error}", where=path) from error
+
+
+def next_name(stem: str, folder: Path = Path("runs")) -> Path:
+    """The first ``<stem>-<n>`` in ``folder`` that does not exist yet."""
+    return next(path for n in itertools.count(1) if not (path := folder / f"{stem}-{n}").exists())

@@ -1,0 +1,230 @@
+"""One training, from a tensor file to a run folder."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._version import __version__
+from ..config import Config, dump_config
+from ..errors import RunError
+from ..evaluation import PeekObserver, oracle_source, summarise
+from ..tensors import Source, Target, Tensors, is_pseudo
+from ..training import (
+    DomainEvents,
+    Progress,
+    StackTrainer,
+    load_checkpoint,
+    resident,
+    save_checkpoint,
+    watched_rows,
+    write_whole,
+)
+from .domains import Domains, prepare
+from .folder import Run
+from .model import Model, parts_of
+from .plan import plan_stacks, resolve, settings_of, shape_of
+from .scores import write_scores
+
+if TYPE_CHECKING:
+    from ..shifts import Composition, Shift
+
+__all__ = ["Job"]
+
+HISTORY = (
+    "method",
+    "member",
+    "seed",
+    "lambda",
+    "epoch",
+    "step",
+    "learning_rate",
+    "grl",
+    "loss_label",
+    "loss_domain",
+    "domain_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "validation_loss_domain",
+    "validation_domain_accuracy",
+    "target_accuracy",
+)
+
+Report = Callable[[str, Progress | None], None]
+
+
+@dataclass(eq=False)
+class Job:
+    """A training on its way; :meth:`run` does it.
+
+    Attributes:
+        config: settings as the user gave them.
+        tensors: holds the MC.
+        data: holds the data, if another file does.
+        shift: makes pseudo-data; ``None`` takes the data.
+        folder: of the run; exists only if the job resumes.
+        report: told of each stage, and of the progress within the training.
+        stop: asked before every step.
+    """
+
+    config: Config
+    tensors: Tensors
+    data: Tensors | None
+    shift: Shift | Composition | None
+    folder: Path
+    report: Report
+    stop: Callable[[], bool]
+    _started: float = field(default_factory=time.perf_counter)
+    _rate: dict[int, float] = field(default_factory=dict)
+
+    def run(self) -> Run:
+        """Train, score, evaluate and write the run folder.
+
+        Raises:
+            HepdannError: the input does not allow the training.
+        """
+        train = self.config.train
+        domains = prepare(self.tensors, self.data, self.shift, train.seed)
+        n_train = len(domains.source.part("train"))
+        train = resolve(train, n_train)
+        self.config = self.config.model_copy(update={"train": train})
+        self._open_folder(domains)
+        trainers, peeks = self._train(domains, n_train)
+        history = self._history(trainers, peeks)
+        whole = all(t.epoch == t.settings.epochs for t in trainers)
+        self._note("interrupted" if not whole else "trained")
+        self.report("scoring", None)
+        model = Model(
+            self.tensors.features,
+            self.tensors.classes,
+            domains.scaling,
+            domains.quantile,
+            {name: part for t in trainers for name, part in parts_of(t).items()},
+        )
+        model.save(self.folder / "model.safetensors")
+        write_whole(self.folder / "history.csv", history)
+        self._scores(model, domains)
+        self.report("evaluating", None)
+        metrics = self._metrics(trainers, whole)
+        content = json.dumps(metrics, indent=1, allow_nan=False)
+        write_whole(self.folder / "metrics.json", content.encode())
+        return Run(self.folder, metrics)
+
+    def _open_folder(self, domains: Domains) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / "config.yaml", dump_config(self.config).encode())
+        origin = {
+            "tensors": str(self.tensors.path),
+            "data": None if self.data is None else str(self.data.path),
+            "fingerprint": self._fingerprint(),
+            "scale": None if domains.shift is None else domains.shift.to_dict(),
+        }
+        write_whole(self.folder / "origin.json", json.dumps(origin, indent=1).encode())
+        self._note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
+
+    def _fingerprint(self) -> str:
+        """Identity of everything that the numbers depend on."""
+        settings = self.config.train.model_dump(mode="json", exclude={"device"})
+        files = [t.provenance for t in (self.tensors, self.data) if t is not None]
+        text = json.dumps([settings, files], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _train(
+        self, domains: Domains, n_train: int
+    ) -> tuple[list[StackTrainer], list[PeekObserver | None]]:
+        train = self.config.train
+        settings = settings_of(train, n_train)
+
+        def put(events: Source | Target) -> DomainEvents:
+            return resident(events, domains.scaling, device=settings.device)
+
+        sources, targets = [put(domains.source)], [put(domains.target)]
+        if train.oracle and domains.truth is not None:
+            sources.append(put(oracle_source(domains.truth, domains.target)))
+        trainers: list[StackTrainer] = []
+        peeks: list[PeekObserver | None] = []
+        for number, plan in enumerate(plan_stacks(train, oracle=len(sources) > 1)):
+            shape = shape_of(train, len(self.tensors.features), len(self.tensors.classes), plan)
+            trainer = StackTrainer(plan.members, shape, sources, targets, settings)
+            peek = _peek(domains)
+            self._train_stack(number, trainer, peek)
+            if trainer.history:
+                trainers.append(trainer)
+                peeks.append(peek)
+        if not trainers:
+            raise RunError("interrupted before the first step", where=self.folder)
+        return trainers, peeks
+
+    def _train_stack(self, number: int, trainer: StackTrainer, peek: PeekObserver | None) -> None:
+        checkpoint = self.folder / "checkpoint" / f"stack-{number}.safetensors"
+        fingerprint = self._fingerprint()
+        names = ", ".join(dict.fromkeys(m.label for m in trainer.members))
+
+        def progress(now: Progress) -> None:
+            self._rate[number] = now.events_per_second
+            self.report(f"{len(trainer.members)} networks ({names})", now)
+
+        def after_epoch(trained: StackTrainer) -> None:
+            save_checkpoint(trained, checkpoint, fingerprint)
+
+        def watch(epoch: int, scores: list[NDArray[np.float32]]) -> None:
+            if peek is not None:
+                peek.record(epoch, scores)
+
+        load_checkpoint(trainer, checkpoint, fingerprint)
+        trainer.run(progress=progress, after_epoch=after_epoch, watch=watch, stop=self.stop)
+
+    def _history(self, trainers: list[StackTrainer], peeks: list[PeekObserver | None]) -> bytes:
+        out = io.StringIO()
+        writer = csv.DictWriter(out, HISTORY, lineterminator="\n")
+        writer.writeheader()
+        first = 0
+        for trainer, peek in zip(trainers, peeks, strict=True):
+            for row in trainer.history:
+                member, epoch = int(str(row["member"])), int(str(row["epoch"]))
+                seen = None if peek is None else peek.accuracy(epoch - 1, member)
+                figure = "" if seen is None else seen
+                writer.writerow({**row, "member": first + member, "target_accuracy": figure})
+            first += len(trainer.members)
+        return out.getvalue().encode()
+
+    def _scores(self, model: Model, domains: Domains) -> None:
+        names = self.tensors.samples["mc"]
+        sample = self.tensors.column("mc", "sample")
+        if self.shift is not None:
+            event_id = self.tensors.column("mc", "event_id")
+            sample = sample[~is_pseudo(event_id, self.tensors.split_config.seed)]
+        write_scores(self.folder / "scores.h5", model, domains, samples=names, sample_of=sample)
+
+    def _metrics(self, trainers: list[StackTrainer], whole: bool) -> dict[str, Any]:
+        rates = list(self._rate.values())
+        return {
+            **summarise(self.folder),
+            "throughput": {
+                "events_per_s": sum(rates) / len(rates) if rates else None,
+                "members": sum(len(t.members) for t in trainers),
+                "seconds": time.perf_counter() - self._started,
+            },
+            "interrupted": not whole,
+        }
+
+    def _note(self, line: str) -> None:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{stamp} {line}\n")
+
+
+def _peek(domains: Domains) -> PeekObserver | None:
+    if domains.truth is None:
+        return None
+    return PeekObserver(domains.truth, domains.target, watched_rows(domains.target))

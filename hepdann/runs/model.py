@@ -1,0 +1,244 @@
+"""A trained model: every method's networks, the scaling and the maps that belong to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from .._version import __version__
+from ..alignment import QuantileMap
+from ..errors import RunError
+from ..networks import AdversarialNetwork, NetworkShape
+from ..training import Scaling, StackTrainer, write_whole
+
+__all__ = ["Model", "Part", "Scores", "parts_of"]
+
+FORMAT, FORMAT_VERSION = "hepdann-model", 1
+_ROWS = 32_768  # events scored at a time
+
+DOMAINS = {"source": 0, "target": 1}
+ALIGNED = {"quantile": "source-only"}  # alignments, and the networks that score what they map
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a method says of events.
+
+    Attributes:
+        members: (K, N, C) class probabilities of each member.
+        domain: (N,) mean domain score; near 1 is target.
+    """
+
+    members: NDArray[np.float32]
+    domain: NDArray[np.float32]
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """(N, C) the method's prediction: the mean over its members."""
+        mean: NDArray[np.float32] = self.members.mean(axis=0)
+        return mean
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The members of one method.
+
+    Attributes:
+        network: with averaged weights and fixed statistics, on the CPU.
+        target_domain: whose statistics score the target, 0 source or 1 target.
+        strength: (K,) λ of each member.
+        seeds: (K,) seed of each member.
+    """
+
+    network: AdversarialNetwork
+    target_domain: int
+    strength: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+
+def parts_of(trainer: StackTrainer) -> dict[str, Part]:
+    """The methods of a stack as it is now, with its averaged weights."""
+    with trainer.averaged() as trained:
+        state = {key: value.detach().cpu().clone() for key, value in trained.state_dict().items()}
+    parts = {}
+    for name in dict.fromkeys(m.label for m in trainer.members):
+        chosen = [k for k, m in enumerate(trainer.members) if m.label == name]
+        members = [trainer.members[k] for k in chosen]
+        own = {
+            # statistics are (domain, member, feature), everything else (member, …)
+            key: value[:, chosen] if key.endswith((".mean", ".variance")) else value[chosen]
+            for key, value in state.items()
+        }
+        seeds = tuple(m.seed for m in members)
+        parts[name] = Part(
+            _network(trainer.network.shape, seeds, own),
+            members[0].method.target_domain,
+            tuple(float(trainer.strength[k]) for k in chosen),
+            seeds,
+        )
+    return parts
+
+
+def _network(
+    shape: NetworkShape, seeds: Sequence[int], state: dict[str, torch.Tensor]
+) -> AdversarialNetwork:
+    dtype = next(iter(state.values())).dtype
+    network = AdversarialNetwork(shape, seeds).to(dtype)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Everything that scoring new events needs.
+
+    Attributes:
+        features: names of the inputs, in order.
+        classes: class names by index.
+        scaling: of the features.
+        quantile: maps target features onto the source's.
+        parts: the trained networks of each method.
+    """
+
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+    scaling: Scaling
+    quantile: QuantileMap
+    parts: dict[str, Part]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods that can score, baselines first and the oracle last."""
+        trained = list(self.parts)
+        aligned = [name for name, base in ALIGNED.items() if base in trained]
+        middle = [name for name in trained if name not in ("source-only", "oracle")]
+        last = ["oracle"] if "oracle" in trained else []
+        return (*(n for n in trained if n == "source-only"), *aligned, *middle, *last)
+
+    def align(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Target features (N, F) mapped onto the source's."""
+        return self.quantile.apply(features)
+
+    def score(self, features: NDArray[np.float32], method: str, domain: str = "target") -> Scores:
+        """Score events.
+
+        Args:
+            features: (N, F) in the order of ``features``, unscaled; NaN is missing.
+            method: one of :attr:`methods`.
+            domain: "target" for data, "source" for MC.
+
+        Raises:
+            RunError: no such method, or another number of features.
+        """
+        if method not in self.methods:
+            raise RunError(f"no method {method!r}", mend=f"there are {', '.join(self.methods)}")
+        if features.ndim != 2 or features.shape[1] != len(self.features):
+            raise RunError(
+                f"features of shape {features.shape}, expected (N, {len(self.features)})",
+                mend=f"give {', '.join(self.features)}",
+            )
+        which = DOMAINS[domain]
+        if method in ALIGNED and which:
+            features = self.align(features)
+        part = self.parts[ALIGNED.get(method, method)]
+        network, n = part.network, len(features)
+        scores = np.empty((network.members, n, len(self.classes)), np.float32)
+        domain_scores = np.empty((network.members, n), np.float32)
+        statistics = part.target_domain if which else 0
+        for start in range(0, n, _ROWS):
+            rows = slice(start, start + _ROWS)
+            p, d = network.predict(self._tensor(features[rows], network), statistics)
+            scores[:, rows], domain_scores[:, rows] = p.float().numpy(), d.float().numpy()
+        return Scores(scores, domain_scores.mean(axis=0))
+
+    def latent(
+        self, features: NDArray[np.float32], method: str, domain: str = "target"
+    ) -> NDArray[np.float32]:
+        """Feature layer (N, H) of the method's first member."""
+        which = DOMAINS[domain]
+        if method in ALIGNED and which:
+            features = self.align(features)
+        part = self.parts[ALIGNED.get(method, method)]
+        x = self._tensor(features, part.network)
+        layer = part.network.latent(x, part.target_domain if which else 0)[0]
+        return np.asarray(layer.T.float().numpy())
+
+    def _tensor(self, features: NDArray[np.float32], network: AdversarialNetwork) -> torch.Tensor:
+        dtype = next(network.parameters()).dtype
+        scaled = np.ascontiguousarray(self.scaling.apply(features).T)
+        return torch.from_numpy(scaled).to(dtype).unsqueeze(0)
+
+    def save(self, path: Path) -> None:
+        """Write ``model.safetensors``; what is not a weight travels as JSON in its header."""
+        tensors = {
+            f"{name}.{key}": value.contiguous()
+            for name, part in self.parts.items()
+            for key, value in part.network.state_dict().items()
+        }
+        header = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "hepdann": __version__,
+            "features": self.features,
+            "classes": self.classes,
+            "scaling": self.scaling.to_dict(),
+            "quantile": self.quantile.to_dict(),
+            "methods": {
+                name: {
+                    "shape": asdict(part.network.shape),
+                    "target_domain": part.target_domain,
+                    "strength": part.strength,
+                    "seeds": part.seeds,
+                }
+                for name, part in self.parts.items()
+            },
+        }
+        write_whole(path, save(tensors, metadata={"hepdann": json.dumps(header)}))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            RunError: missing, damaged, or of another version.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads((file.metadata() or {}).get("hepdann", "{}"))
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise RunError(f"cannot be read: {error}", where=path) from error
+        if (header.get("format"), header.get("format_version")) != (FORMAT, FORMAT_VERSION):
+            raise RunError(
+                "not a model of this version", where=path, mend="train anew with this version"
+            )
+        return cls(
+            tuple(header["features"]),
+            tuple(header["classes"]),
+            Scaling.from_dict(header["scaling"]),
+            QuantileMap.from_dict(header["quantile"]),
+            {name: _load_part(name, e, tensors) for name, e in header["methods"].items()},
+        )
+
+
+def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Part:
+    shape: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in entry["shape"].items()
+    }
+    prefix = f"{name}."
+    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    return Part(
+        _network(NetworkShape(**shape), entry["seeds"], state),
+        entry["target_domain"],
+        tuple(entry["strength"]),
+        tuple(entry["seeds"]),
+    )

@@ -1,0 +1,123 @@
+"""From settings to stacks: which members train, and which of them train together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import methods
+from ..config import TrainConfig
+from ..errors import ConfigError
+from ..networks import NetworkShape, Normalisation
+from ..training import Member, Settings, auto_batch_size
+
+__all__ = ["StackPlan", "plan_stacks", "resolve", "settings_of"]
+
+ORACLE = "oracle"
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """One stack: members with the same phases and the same normalisation."""
+
+    members: tuple[Member, ...]
+    normalisation: Normalisation
+
+
+def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
+    """Replace what is left to hepdann ("auto") by the value that is used.
+
+    Args:
+        train: as the user gave it.
+        n_train: events of the source's training split.
+
+    Raises:
+        ConfigError: a batch larger than the training split, an unknown method or device.
+    """
+    for name in train.methods:
+        methods.get(name)
+    size = auto_batch_size(n_train) if train.batch_size == "auto" else train.batch_size
+    if not 1 <= size <= n_train:
+        raise ConfigError(
+            f"batch of {size} events, but the source's training split has {n_train}",
+            where="train.batch_size",
+            mend="take a smaller batch, or auto",
+        )
+    return train.model_copy(update={"batch_size": size, "device": _device(train.device)})
+
+
+def _device(name: str) -> str:
+    import torch
+
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if name == "auto":
+        return "cuda" if there["cuda"] else "cpu"
+    if not there[name]:
+        raise ConfigError(
+            f"torch sees no {name} device here", where="train.device", mend="use auto or cpu"
+        )
+    return name
+
+
+def settings_of(train: TrainConfig, n_train: int) -> Settings:
+    """Settings of every stack; ``train`` is resolved."""
+    assert isinstance(train.batch_size, int)
+    return Settings(
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        steps=max(1, n_train // train.batch_size),
+        learning_rate=train.learning_rate,
+        schedule=train.schedule,
+        lambda_schedule=train.lambda_schedule,
+        domain_weight=train.domain_weight,
+        clip=train.clip,
+        ema=train.ema,
+        device=train.device,
+    )
+
+
+def shape_of(train: TrainConfig, inputs: int, classes: int, plan: StackPlan) -> NetworkShape:
+    """Widths of the networks of a stack."""
+    return NetworkShape(
+        inputs,
+        classes,
+        tuple(train.extractor),
+        tuple(train.label_head),
+        tuple(train.domain_head),
+        plan.normalisation,
+    )
+
+
+def plan_stacks(train: TrainConfig, *, oracle: bool) -> list[StackPlan]:
+    """Group the members of a run into stacks; the baselines are always among them.
+
+    Args:
+        train: resolved settings.
+        oracle: whether an oracle trains, on the stack's second source.
+    """
+    wanted = list(dict.fromkeys(["source-only", *train.methods]))
+    members = [
+        Member(methods.get(name), train.lambda_, train.seed + k)
+        for name in wanted
+        for k in range(train.seeds)
+    ]
+    if oracle:
+        members += [
+            Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
+            for k in range(train.seeds)
+        ]
+    return _group(members, train.normalisation)
+
+
+def _group(members: Sequence[Member], wanted: Normalisation | None) -> list[StackPlan]:
+    groups: dict[tuple[int, Normalisation], list[Member]] = {}
+    for member in members:
+        normalisation = wanted or member.method.normalisation
+        if normalisation == "shared" and not member.method.adversarial:
+            normalisation = "domain"  # statistics shared with the target would show it to them
+        groups.setdefault((id(member.method.phases), normalisation), []).append(member)
+    return [StackPlan(tuple(group), key[1]) for key, group in groups.items()]

@@ -1,0 +1,79 @@
+"""Writes scores.h5: what every method says of every event of a run."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..evaluation import write_truth
+from ..tensors import SPLITS, Source, Target
+from ..training import write_whole
+from .domains import Domains
+from .model import Model
+
+__all__ = ["write_scores"]
+
+FORMAT, FORMAT_VERSION = "hepdann-scores", 1
+_LATENT_ROWS = 5_000
+
+
+def write_scores(
+    path: Path, model: Model, domains: Domains, *, samples: Sequence[str], sample_of: Any
+) -> None:
+    """Score source and target with every method.
+
+    Args:
+        path: of the file.
+        model: the trained model.
+        domains: the events; ``evaluation`` puts the truth, if known, where it alone reads it.
+        samples: names of the source's processes.
+        sample_of: (N,) process of each source event.
+    """
+    image = io.BytesIO()  # HDF5 can crash when its own write meets a full disk; ours cannot
+    with h5py.File(image, "w") as file:
+        file.attrs.update(
+            format=FORMAT,
+            format_version=FORMAT_VERSION,
+            classes=json.dumps(model.classes),
+            methods=json.dumps(model.methods),
+            features=json.dumps(model.features),
+            target_kind=domains.kind,
+        )
+        mc = _events(file, "mc", domains.source)
+        mc["label"] = domains.source.label
+        mc["sample"] = np.asarray(sample_of, np.uint16)
+        mc["sample"].attrs["names"] = list(samples)
+        target = _events(file, "target", domains.target)
+        target["aligned/quantile"] = model.align(domains.target.features)
+        for group, events, domain in (
+            (mc, domains.source, "source"),
+            (target, domains.target, "target"),
+        ):
+            for method in model.methods:
+                _score(group, model, events, method, domain)
+        if domains.truth is not None:
+            write_truth(file, domains.truth)
+        file.attrs["complete"] = True
+    write_whole(path, image.getbuffer())
+
+
+def _events(file: h5py.File, name: str, events: Source | Target) -> h5py.Group:
+    group = file.create_group(name)
+    for field in ("features", "weight", "event_id", "split"):
+        group[field] = getattr(events, field)
+    return group
+
+
+def _score(group: h5py.Group, model: Model, events: Target, method: str, domain: str) -> None:
+    scores = model.score(events.features, method, domain)
+    group[f"score/{method}"] = scores.mean
+    group[f"domain_score/{method}"] = scores.domain
+    group[f"members/{method}"] = scores.members
+    test = np.flatnonzero(events.split == SPLITS.index("test"))[:_LATENT_ROWS]
+    group[f"latent/{method}"] = model.latent(events.features[test], method, domain)

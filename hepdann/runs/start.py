@@ -1,0 +1,145 @@
+"""``hepdann.train``: the one call behind ``hepdann train``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import shifts
+from ..config import Config, load_config, override
+from ..errors import ConfigError, RunError
+from ..tensors import Tensors, open_tensors
+from .folder import Run, next_name
+
+if TYPE_CHECKING:
+    from ..shifts import Composition, Shift
+    from .job import Report
+
+__all__ = ["resume", "train"]
+
+
+def _silent(stage: str, progress: object) -> None:
+    del stage, progress
+
+
+def train(
+    tensors: Tensors | str | Path,
+    *,
+    data: Tensors | str | Path | None = None,
+    method: str | Sequence[str] | None = None,
+    shift: Shift | Composition | None = None,
+    output: str | Path | None = None,
+    config: Config | None = None,
+    report: Report = _silent,
+    stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> Run:
+    """Train a method and its baselines side by side, and write a run folder.
+
+    Source-only, the quantile alignment and, where the truth is known, the oracle always train or
+    are scored beside the method; the last epoch is the one that is used.
+
+    Args:
+        tensors: the tensor file with the MC.
+        data: a second tensor file with the data; by default that of ``tensors``.
+        method: one or several of ``hepdann.methods.names()``; default ``dann``.
+        shift: makes pseudo-data of half of the MC, for example ``hepdann.shifts.sine(t=3)``;
+            without it the target is the data.
+        output: the run folder, which must not exist; default ``runs/<shift>-t<t>-<n>``.
+        config: settings; the arguments override them.
+        report: called with each stage and, while training, its progress.
+        stop: asked before each step; when true, what was trained so far is written.
+        **settings: of the section ``train``, for example ``seeds=3, epochs=10, lambda_=0.3``.
+
+    Returns:
+        The run, with ``metrics`` and ``predict``.
+
+    Raises:
+        HepdannError: the input does not allow it, or the folder exists.
+    """
+    given = {f"train.{key.rstrip('_')}": value for key, value in settings.items()}
+    if method is not None:
+        given["train.methods"] = [method] if isinstance(method, str) else list(method)
+    if shift is not None:
+        given["train.shift"] = _describe(shift)
+    config = override(config or Config(), given)
+    opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
+    folder = _free_folder(output, config)
+    return _job(config, opened, data, folder, report, stop, shift=shift)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    report: Report = _silent,
+    stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Go on with a run that did not finish; the result is that of an uninterrupted one.
+
+    Args:
+        folder: of the run.
+        report: as in :func:`train`.
+        stop: as in :func:`train`.
+
+    Raises:
+        RunError: no such run, or its tensors are no longer the same.
+    """
+    folder = Path(folder)
+    path = folder / "origin.json"
+    try:
+        origin = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        mend = "give the folder of a run with -o"
+        raise RunError(f"nothing to resume: {error.strerror}", where=path, mend=mend) from error
+    except ValueError as error:
+        raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
+    config = load_config(folder / "config.yaml")
+    return _job(config, open_tensors(origin["tensors"]), origin["data"], folder, report, stop)
+
+
+def _job(
+    config: Config,
+    tensors: Tensors,
+    data: Tensors | str | Path | None,
+    folder: Path,
+    report: Report,
+    stop: Callable[[], bool],
+    shift: Shift | Composition | None = None,
+) -> Run:
+    from .job import Job
+
+    wanted = config.train.shift
+    if shift is None and wanted is not None:
+        shift = shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
+    second = open_tensors(data) if isinstance(data, str | Path) else data
+    return Job(config, tensors, second, shift, folder, report, stop).run()
+
+
+def _describe(shift: Shift | Composition) -> dict[str, Any]:
+    """As a configuration has it: one t and one quantile, names joined with ``+``."""
+    parts = (shift,) if isinstance(shift, shifts.Shift) else shift.shifts
+    settings = {(part.t, part.quantile) for part in parts}
+    if len(settings) > 1:
+        raise ConfigError(
+            "the parts of a composed shift must share t and quantile to be trained on",
+            where="shift",
+            mend="register the composition as a shift of its own",
+        )
+    ((t, quantile),) = settings
+    return {"name": "+".join(part.name for part in parts), "t": t, "quantile": quantile}
+
+
+def _free_folder(output: str | Path | None, config: Config) -> Path:
+    if output is not None:
+        folder = Path(output)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(
+                "exists already, and a run is never overwritten",
+                where=folder,
+                mend="take another -o, or go on with it by --resume",
+            )
+        return folder
+    shift = config.train.shift
+    return next_name("data" if shift is None else f"{shift.name}-t{shift.t:g}")
