@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
+from ..config.names import nearest
 from ..errors import ConfigError
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 
@@ -44,7 +44,7 @@ def write(
         OSError: the folder or a file cannot be written.
     """
     if name not in _WRITERS:
-        near = difflib.get_close_matches(name, names(), n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names())}"
+        near = nearest(name, names())
+        mend = f"did you mean {near!r}?" if near else f"there is {', '.join(names())}"
         raise ConfigError(f"there is no sample {name!r}", where="simulate", mend=mend)
     return _WRITERS[name](folder, events, seed, truth, progress=progress)

@@ -4,71 +4,54 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..outputs import replacing
+
 __all__ = ["appear_together", "new_tree"]
 
 
 @contextmanager
 def appear_together(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Temporary names beside the paths, renamed to them at a clean exit, else removed.
+    """Temporary names beside the paths, which take their place at a clean exit, else are removed.
 
-    Folders are made as needed. Whatever interrupts the block, what stood at the paths before still
-    stands there.
+    Folders are made as needed, and removed again. Whatever interrupts the block, what stood at the
+    paths before still stands there.
 
     Args:
         paths: the files to be written.
 
     Yields:
-        One temporary path a file; the block must create each of them.
+        One temporary path a file.
 
     Raises:
-        OSError: a folder or file cannot be written; it carries the name of the file.
+        OSError: a folder or file cannot be written; it carries a name even if the disk is full.
     """
     folders = {path.parent for path in paths}
     made = [
         place for folder in folders for place in (folder, *folder.parents) if not place.exists()
     ]
-    for folder in folders:
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-        folder.mkdir(parents=True, exist_ok=True)
-    drafts = [path.with_name(f".{path.name}.{secrets.token_hex(4)}.part") for path in paths]
     try:
-        yield drafts
-        for draft in drafts:
-            _sync(draft)
-        for draft, path in zip(drafts, paths, strict=True):
-            draft.replace(path)
         for folder in folders:
-            _sync(folder)
+            if folder.exists() and not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+            folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            yield [stack.enter_context(replacing(path)) for path in paths]
     except BaseException as error:
-        for draft in drafts:
-            with suppress(OSError):
-                draft.unlink()
-        for folder in made:  # only those that are empty can go
-            with suppress(OSError):
+        for folder in made:
+            with suppress(OSError):  # it is not ours alone any more
                 folder.rmdir()
         if isinstance(error, OSError) and error.filename is None and error.errno is not None:
-            # A full disk names no file.
             place = str(paths[0].parent)
             raise OSError(error.errno, os.strerror(error.errno), place) from error
         raise
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

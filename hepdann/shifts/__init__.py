@@ -45,7 +45,7 @@ def get(name: str, t: float, *, quantile: float = 1.0) -> Shift | Composition:
     Raises:
         ConfigError: unknown name (the nearest is given), t not positive.
     """
-    parts = [Shift(part.strip(), t, quantile) for part in name.split("+")]
+    parts = [Shift(part, t, quantile) for part in name.split("+")]
     return parts[0] if len(parts) == 1 else Composition(tuple(parts))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ..config.names import nearest
 from ..errors import ConfigError
 from . import maps
 
@@ -50,8 +50,8 @@ def lookup(name: str) -> Entry:
     """
     entry = _BUILT_IN.get(name) or _registered.get(name)
     if entry is None:
-        near = difflib.get_close_matches(name, names(), n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
+        near = nearest(name, names())
+        mend = f"did you mean {near!r}?" if near else f"there are {', '.join(names())}"
         raise ConfigError(f"there is no shift {name!r}", where="shift", mend=mend)
     return entry
 

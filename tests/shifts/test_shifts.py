@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hepdann import shifts
+from hepdann.config import ShiftConfig
 from hepdann.errors import ConfigError
 
 NAMES = ("identity", "sine", "sine-third", "sine-cubed", "sine-fifth", "cosine", "gaussian")
@@ -181,6 +182,14 @@ def test_a_composition_composes_further_and_has_a_name_on_the_command_line():
     three = shifts.compose(shifts.compose(shifts.sine(3), shifts.gaussian(3)), shifts.sine_third(3))
     assert three == shifts.get("sine+gaussian+sine-third", 3)
     assert three.t == 3
+
+
+def test_a_configuration_takes_what_get_takes(registered):
+    for name in (*shifts.names(), "sine+gaussian", "stretch+sine"):
+        config = ShiftConfig(name=name, t=3)
+        assert shifts.get(config.name, config.t, quantile=config.quantile).name == name
+    with pytest.raises(ValueError, match="unknown shift 'gausian'"):
+        ShiftConfig(name="sine+gausian", t=3)
 
 
 @given(tables, st.sampled_from(["sine", "gaussian", "sine+gaussian"]), st.floats(0.5, 1e6))
