@@ -274,5 +274,6 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0
         table.add_row(*row[: len(heads)])
     console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
-        console.width = max(console.width, console.measure(table).maximum)
+        roomy = console.options.update(width=10_000)
+        console.width = max(console.width, console.measure(table, options=roomy).maximum)
     console.print(table)

@@ -275,7 +275,7 @@ def _describe(path: Path, file: Any) -> Tensors:
         impute=np.asarray(features["impute"], dtype=np.float64),
         spectators=_names(file[domains[0]]["spectators"].attrs["names"]),
         samples={domain: _names(file[domain]["sample"].attrs["names"]) for domain in domains},
-        weights=tuple(file["mc"].get("weights", ())) if "mc" in domains else (),
+        weights=tuple(file["mc/weights"]) if "mc/weights" in file else (),
         provenance=json.loads(file.attrs["provenance"]),
         split_config=SplitConfig.model_validate_json(file.attrs["split"]),
         has_truth=TRUTH in file,

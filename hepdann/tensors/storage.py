@@ -53,8 +53,15 @@ class ContiguousStore:
         self._columns = {column.path: column for column in columns}
         self._rows = dict(rows)
         self._image = SparseImage()
-        # Datasets start at a page, so that they can be written and mapped in place.
-        self.file = h5py.File(self._image, "w", alignment_threshold=_PAGE, alignment_interval=_PAGE)
+        # Datasets start at a page, so that they can be written and mapped in place. Since 1.10 HDF5
+        # guards its own structures with checksums; older ones can crash it when they are damaged.
+        self.file = h5py.File(
+            self._image,
+            "w",
+            libver=("v110", "v110"),
+            alignment_threshold=_PAGE,
+            alignment_interval=_PAGE,
+        )
         self._offsets = _lay_out(self.file, columns, rows)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
 

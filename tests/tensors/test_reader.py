@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import h5py
 import numpy as np
@@ -222,3 +223,18 @@ def test_verify_misses_no_dataset(tensor_file):
         del file["checksums/mc/weight"]
     assert {"truth/data/label", "mc/weights/up", "data/event_id"} < set(names)
     assert open_tensors(path).verify() == ["mc/weight has no checksums"]
+
+
+def test_damage_to_the_structure_is_an_error_and_no_crash(tensor_file):
+    path = tensor_file()
+    whole = path.read_bytes()
+    headers = [place.start() for place in re.finditer(b"OHDR", whole)]
+    assert len(headers) > 20  # groups, datasets and their checksums
+    for place in headers:
+        damaged = bytearray(whole)
+        damaged[place + 20] ^= 0x01
+        path.write_bytes(damaged)
+        try:
+            assert open_tensors(path).verify()
+        except SchemaError as error:
+            assert error.where == str(path)  # noqa: PT017
