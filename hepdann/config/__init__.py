@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .init import init_config
 from .load import (
     dump_config,
     expand_path,
@@ -33,6 +34,7 @@ __all__ = [
     "TrainConfig",
     "dump_config",
     "expand_path",
+    "init_config",
     "json_schema",
     "load_config",
     "override",

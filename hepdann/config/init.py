@@ -15,11 +15,11 @@ from ..errors import ConfigError
 from .document import scalar
 from .load import override
 from .models import Config, PlotConfig, TrainConfig
-from .survey import Survey, survey
 
 if TYPE_CHECKING:
     from ..readers.inputs import Input
     from ..readers.plan import Plan
+    from .survey import Survey
 
 __all__ = ["init_config"]
 
@@ -111,6 +111,7 @@ def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
 
 def _values(inputs: Sequence[Input], plan: Plan) -> tuple[dict[str, Survey], dict[str, Survey]]:
     from ..readers.zero_config import looks_like, present_everywhere
+    from .survey import survey
 
     files = [file for entry in inputs for file in entry.files]
     simulated = [file for entry in inputs if entry.domain == "mc" for file in entry.files]

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import uproot
 
-from hepdann.config import Config, parse_config
-from hepdann.config.init import init_config
+from hepdann.config import Config, init_config, parse_config
 from hepdann.config.survey import survey
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert, scan
