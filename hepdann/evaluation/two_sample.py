@@ -18,6 +18,7 @@ __all__ = ["TwoSample", "separation", "two_sample"]
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.01
+_BINS = 200
 _FEWEST = 20  # events of each sample in each half
 
 
@@ -198,9 +199,25 @@ def _judge(pool: _Pool, judged: NDArray[np.bool_], seed: int) -> Floats:
     )
     train = ~judged
     weight = pool.weight[train]
+    features = _binned(pool.features, train)
     with threadpool_limits(1):  # threads cost more than they bring at this size
-        trees.fit(pool.features[train], pool.is_target[train] ^ (weight < 0), np.abs(weight))
-        return np.asarray(trees.decision_function(pool.features[judged]), dtype=np.float64)
+        trees.fit(features[train], pool.is_target[train] ^ (weight < 0), np.abs(weight))
+        return np.asarray(trees.decision_function(features[judged]), dtype=np.float64)
+
+
+def _binned(features: Floats, train: NDArray[np.bool_]) -> Floats:
+    """Each feature as the number of its quantile bin in the rows of ``train``; NaN stays.
+
+    What the trees do anyway; but with event weights they take a weighted percentile at each of
+    their bins, which costs fifty times the fit itself.
+    """
+    binned = np.full(features.shape, np.nan)
+    for column, out in zip(features.T, binned.T, strict=True):
+        there = np.isfinite(column)
+        if np.any(there & train):
+            edges = np.unique(np.quantile(column[there & train], np.linspace(0, 1, _BINS)))
+            out[there] = np.searchsorted(edges, column[there])
+    return binned
 
 
 def _clustered(
