@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from .frame import finish, new_axes
 from .headroom import GUIDE
-from .styles import method_look, method_title
+from .styles import method_look, method_title, sentence
 
 if TYPE_CHECKING:
     from ..evaluation import Figure, Roc
@@ -23,6 +24,29 @@ Kind = Literal["rejection", "rates"]
 Floats = NDArray[np.float64]
 
 _LEAST = 0.02  # left end of the axis of signal efficiency; below, rejection is all fluctuation
+
+
+class HasFolder(Protocol):
+    """A run, or anything that knows where one is."""
+
+    @property
+    def folder(self) -> Path: ...
+
+
+def _of_runs(runs: Sequence[HasFolder]) -> dict[str, Roc]:
+    from ..evaluation.curves import run_roc
+    from ..evaluation.scores import open_scores
+
+    curves: dict[str, Roc] = {}
+    for number, run in enumerate(runs, start=1):
+        scores = open_scores(run.folder)
+        prefix = f"{Path(run.folder).name}: " if len(runs) > 1 else ""
+        for method in scores.methods:
+            curve = run_roc(scores, "target" if scores.has_truth else "mc", method)
+            if curve is not None:
+                name = prefix + (method_title(method) if prefix else method)
+                curves[name if name not in curves else f"{name} ({number})"] = curve
+    return curves
 
 
 def _auc(figure: Figure) -> str:
@@ -49,7 +73,11 @@ def _curve(roc: Roc, kind: Kind) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _ratio(
-    ax: Axes, curves: Mapping[str, Roc], reference: str, kind: Kind, looks: Mapping[str, tuple]
+    ax: Axes,
+    curves: Mapping[str, Roc],
+    reference: str,
+    kind: Kind,
+    looks: Mapping[str, tuple[str, Any]],
 ) -> None:
     """Each curve over the reference's, at the reference's own points."""
     x, y, low, high = _curve(curves[reference], kind)
@@ -64,10 +92,11 @@ def _ratio(
             ax.plot(x, np.ones_like(x), color=colour, linestyle=dashes)
             continue
         xs, ys, lows, highs = _curve(roc, kind)
-        centre, below, above = (np.interp(x, xs, v) / y for v in (ys, lows, highs))
+        centre, below, above = (np.interp(x, xs, v, left=np.nan) / y for v in (ys, lows, highs))
         ax.plot(x, centre, color=colour, linestyle=dashes)
         ax.fill_between(x, below, above, color=colour, alpha=0.25, linewidth=0)
-        extremes += list(np.quantile(centre, [0.02, 0.98])) if len(centre) else []
+        if np.isfinite(centre).any():
+            extremes += list(np.nanquantile(centre, [0.02, 0.98]))
     room = 0.15 * (max(extremes) - min(extremes))
     ax.set_ylim(max(min(extremes) - room, 0.0), max(extremes) + room)
     ax.set_ylabel(f"Ratio to\n{method_title(reference)}", loc="center")
@@ -91,7 +120,7 @@ def _limits(ax: Axes, curves: Mapping[str, Roc], kind: Kind) -> None:
 
 
 def roc(
-    curves: Mapping[str, Roc],
+    curves: Mapping[str, Roc] | Sequence[HasFolder],
     *,
     kind: Kind = "rejection",
     ax: Axes | None = None,
@@ -104,7 +133,8 @@ def roc(
     """ROC curve of each method, with its statistical band and the area in the legend.
 
     Args:
-        curves: by method.
+        curves: by method; or runs, whose curves on the target's test split are read (on that of
+            MC where there is no truth).
         kind: ``"rejection"``, 1/ε_b (logarithmic) against ε_s, or ``"rates"``, ε_s against ε_b.
         ax: where to draw; by default a new figure with a ratio panel.
         ratio_ax: where to draw the ratio to ``reference``; with ``ax`` alone, nowhere.
@@ -116,6 +146,8 @@ def roc(
     Returns:
         The axes of the curves.
     """
+    if not isinstance(curves, Mapping):
+        curves = _of_runs(curves)
     if ax is None:
         with_ratio = reference in curves and len(curves) > 1
         ax, *more = new_axes((2.6, 1.0), height=7.0) if with_ratio else new_axes()
@@ -136,7 +168,7 @@ def roc(
     if ratio_ax is not None and reference in curves:
         _ratio(ratio_ax, curves, reference, kind, looks)
         bottom = ratio_ax
-    bottom.set_xlabel(x_label[0].upper() + x_label[1:])
-    ax.set_ylabel(y_label[0].upper() + y_label[1:])
+    bottom.set_xlabel(sentence(x_label))
+    ax.set_ylabel(sentence(y_label))
     finish(ax, f"{title}\nArea under the curve:" if title else "Area under the curve:")
     return ax

@@ -73,11 +73,20 @@ def lay_out(ax: Axes, above: float = 0.0) -> None:
     if figure.get_label() != _OWN:
         return
     edges = [0.0] * 4  # left, bottom, right, top: pixels that ticks and labels need outside
+    # Asked of the axes one by one, for their whole boxes take three times as long.
     for panel in figure.axes:
-        outer, inner = panel.get_tightbbox(), panel.bbox
-        assert outer is not None
-        needs = (inner.x0 - outer.x0, inner.y0 - outer.y0, outer.x1 - inner.x1, outer.y1 - inner.y1)
-        edges = [max(edge, need) for edge, need in zip(edges, needs, strict=True)]
+        lowest = panel.get_subplotspec().is_last_row() and panel.xaxis.get_visible()
+        for axis in (panel.yaxis, panel.xaxis) if lowest else (panel.yaxis,):
+            outer, inner = axis.get_tightbbox(), panel.bbox
+            if outer is None:
+                continue
+            sides = (
+                inner.x0 - outer.x0,
+                inner.y0 - outer.y0,
+                outer.x1 - inner.x1,
+                outer.y1 - inner.y1,
+            )
+            edges = [max(edge, side) for edge, side in zip(edges, sides, strict=True)]
     width, height = figure.get_size_inches() * figure.dpi
     margin = _MARGIN * figure.dpi
     above *= figure.dpi
@@ -99,8 +108,8 @@ def finish(ax: Axes, title: str | None = None, above: float = 0.0) -> None:
         above: inches to keep free above the panels.
     """
     lay_out(ax, above)
-    settle(ax, title)
-    lay_out(ax, above)  # a raised axis may have longer numbers
+    if settle(ax, title):
+        lay_out(ax, above)  # a raised axis may have longer numbers
 
 
 def experiment_label(

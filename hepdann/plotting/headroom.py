@@ -124,15 +124,16 @@ def _is_free(points: NDArray[np.float64], box: Bbox) -> bool:
     return not within.any()
 
 
-def _raise(ax: Axes, factor: float) -> None:
+def _raise(ax: Axes, factor: float) -> bool:
     """Multiply the length of the y axis, in the scale's own coordinate, keeping its bottom."""
     if factor <= 1.0:
-        return
+        return False
     transform = ax.yaxis.get_transform()
     bottom, top = ax.get_ylim()
     low, high = transform.transform(np.array([bottom, top]))
     new = transform.inverted().transform(np.array([low + factor * (high - low)]))[0]
     ax.set_ylim(bottom, float(new))
+    return True
 
 
 def _legend(ax: Axes, columns: int, title: str | None) -> Legend:
@@ -154,7 +155,11 @@ def _legend(ax: Axes, columns: int, title: str | None) -> Legend:
 
 
 def _candidates(
-    ax: Axes, points: NDArray[np.float64], texts: list[Bbox], columns: int, size: tuple[float, float]
+    ax: Axes,
+    points: NDArray[np.float64],
+    texts: list[Bbox],
+    columns: int,
+    size: tuple[float, float],
 ) -> Iterator[tuple[float, float, float, float]]:
     """Places of a legend: (cost, growth, left edge, upper edge)."""
     width, height = size
@@ -166,7 +171,9 @@ def _candidates(
         tops = [1.0 - _GAP, *(text.y0 - _GAP for text in texts)]
         for top in tops:
             box = Bbox.from_bounds(left, top - height, width, height)
-            if top - height > 0.1 and not _overlaps(Bbox.from_bounds(left, top - height, width, height - 1e-3), texts):
+            if top - height > 0.1 and not _overlaps(
+                Bbox.from_bounds(left, top - height, width, height - 1e-3), texts
+            ):
                 growth = _growth(points, [box, *texts])
                 yield growth + extra + 0.3 * (1 - top), growth, left, top
                 break
@@ -177,7 +184,7 @@ def _candidates(
                 break
 
 
-def settle(ax: Axes, title: str | None = None) -> None:
+def settle(ax: Axes, title: str | None = None) -> bool:
     """Draw the legend of an axes off its data, raising the y axis as far as that needs.
 
     Call it last: limits, scales and texts must stand. It may be called again after more texts
@@ -186,14 +193,16 @@ def settle(ax: Axes, title: str | None = None) -> None:
     Args:
         ax: axes with labelled artists; without any, only the texts are kept free.
         title: title of the legend; by default the one that the axes' legend has.
+
+    Returns:
+        Whether the y axis was raised.
     """
     old = ax.get_legend()
     if title is None and old is not None:
         title = old.get_title().get_text()
     points, texts = data_points(ax), _texts(ax)
     if not ax.get_legend_handles_labels()[0]:
-        _raise(ax, _growth(points, texts))
-        return
+        return _raise(ax, _growth(points, texts))
     best: tuple[float, float, float, float, int] | None = None
     for columns in (1, 2, 3):
         box = _box(ax, _legend(ax, columns, title))
@@ -204,8 +213,8 @@ def settle(ax: Axes, title: str | None = None) -> None:
                 best = (cost, growth, left, top, columns)
     if best is None:  # nothing fits inside: beside the axes, where it hides nothing
         _legend(ax, 1, title).set_bbox_to_anchor((1.02, 1.0), transform=ax.transAxes)
-        return
+        return False
     _, growth, left, top, columns = best
     legend = _legend(ax, columns, title)
     legend.set_bbox_to_anchor((left, top), transform=ax.transAxes)
-    _raise(ax, min(growth, _LARGEST))
+    return _raise(ax, min(growth, _LARGEST))

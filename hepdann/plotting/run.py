@@ -20,7 +20,7 @@ from .frame import experiment_label, save
 from .losses import loss
 from .quantities import Quantities
 from .stacks import data_mc, scores
-from .styles import method_title, style
+from .styles import method_title, sentence, style
 
 __all__ = ["KINDS", "plot_run"]
 
@@ -134,7 +134,7 @@ def _rocs(run: Quantities) -> Iterator[_Job]:
         if domain == "target" and not run.scores.has_truth:
             continue
         for index, name, suffix in _signals(run):
-            background = run.scores.classes[0] if len(run.scores.classes) == 2 else "other"
+            background = run.scores.classes[0] if len(run.scores.classes) == 2 else "background"
             yield _Job(
                 "roc",
                 _file_name("roc", domain, suffix),
@@ -166,7 +166,7 @@ def _scores(run: Quantities) -> Iterator[_Job]:
                 _file_name("scores", method, suffix),
                 lambda m=method, i=index, n=name: scores(
                     run.score(m, i, by="class", scale=True),
-                    f"{n} score".capitalize() if n.islower() else f"{n} score",
+                    sentence(f"{n} score"),
                     data_name=run.target_name,
                     title=method_title(m),
                 ),
@@ -191,7 +191,7 @@ def _data_mc(run: Quantities) -> Iterator[_Job]:
                 _file_name("data_mc_score", method, suffix),
                 lambda m=method, i=index, n=name: data_mc(
                     run.score(m, i, by="process"),
-                    f"{n} score".capitalize() if n.islower() else f"{n} score",
+                    sentence(f"{n} score"),
                     data_name=run.target_name,
                     title=method_title(m),
                 ),

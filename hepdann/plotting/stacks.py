@@ -27,10 +27,10 @@ _RANGES = (0.1, 0.2, 0.5, 1.0)  # half-heights of a ratio panel
 _BAND = {"facecolor": "none", "edgecolor": "0.25", "hatch": "/////", "linewidth": 0.0}
 
 
-def _wants_log(histogram: Histogram) -> bool:
-    """Whether a linear axis would show a spike and nothing else."""
+def _wants_log(histogram: Histogram, spike: float) -> bool:
+    """Whether the fullest bin is so far above the middle one that a linear axis hides the rest."""
     filled = histogram.sumw[histogram.sumw > 0]
-    return len(filled) > 2 and float(filled.max()) > 30 * float(np.median(filled))
+    return len(filled) > 2 and float(filled.max()) > spike * float(np.median(filled))
 
 
 def _points(ax: Axes, numbers: DataMC, y: Floats, error: Floats, label: str | None) -> None:
@@ -76,9 +76,7 @@ def _draw_ratio(ax: Axes, numbers: DataMC, data_name: str) -> None:
         at = centre[beyond & seen]
         if len(at):
             inset = edge + (0.06 if marker == "v" else -0.06) * 2 * half
-            ax.plot(
-                at, np.full(len(at), inset), marker, color="#bd1f01", markersize=7, gid=OUTSIDE
-            )
+            ax.plot(at, np.full(len(at), inset), marker, color="#bd1f01", markersize=7, gid=OUTSIDE)
     ax.set_ylim(low, high)
     ax.set_yticks([low + half / 2, 1.0, high - half / 2])
     gap = "\n" if len(data_name) > 6 else " "  # a long name would reach beyond the panel
@@ -97,7 +95,10 @@ def _y_axis(ax: Axes, numbers: DataMC, *, log: bool, top: Floats, unit: str) -> 
         positive = top[top > 0]
         smallest = float(positive.min(initial=1.0))
         ax.set_yscale("log")
-        ax.set_ylim(0.4 * min(max(smallest, 1e-5 * largest), 1.0 if smallest > 0.5 else smallest), 2 * largest)
+        ax.set_ylim(
+            0.4 * min(max(smallest, 1e-5 * largest), 1.0 if smallest > 0.5 else smallest),
+            2 * largest,
+        )
         ax.set_ylabel(label)
     else:
         lowest = min(0.0, 1.2 * float(np.nanmin(numbers.mc.sumw, initial=0.0)))
@@ -114,18 +115,27 @@ def _x_axis(ax: Axes, numbers: DataMC, name: str, unit: str) -> None:
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel(f"{name} [{unit}]" if unit else name)
         return
-    take_out_exponent(
-        ax.xaxis, f"{name} [{unit}]" if unit else name, float(np.abs(edges).max())
-    )
+    take_out_exponent(ax.xaxis, f"{name} [{unit}]" if unit else name, float(np.abs(edges).max()))
 
 
-def _notes(title: str, numbers: DataMC, folded: bool) -> str:
+def _notes(title: str, numbers: DataMC, data_name: str, folded: bool) -> str:
+    """What a reader must know beside the legend's entries, a line each."""
     lines = [title] if title else []
     if numbers.scale != 1.0:
-        lines.append("MC scaled to data")
+        lines.append(f"MC scaled to {_short(data_name).lower()}")
     if folded:
         lines.append("end bins: incl. under-/overflow")
+    shares = [
+        100 * part.missing[0] / part.total.value if part.total.value > 0 else 0.0
+        for part in (numbers.mc, numbers.data)
+    ]
+    if max(shares) >= 0.05:
+        lines.append(f"missing: MC {shares[0]:.2g}%, {_short(data_name).lower()} {shares[1]:.2g}%")
     return "\n".join(lines)
+
+
+def _short(data_name: str) -> str:
+    return data_name.split(",")[0]
 
 
 def data_mc(
@@ -183,14 +193,14 @@ def data_mc(
         mc + error, numbers.edges, baseline=mc - error, fill=True, label="MC stat. error", **_BAND
     )
     _points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
-    log = _wants_log(numbers.mc) if log is None else log
+    log = _wants_log(numbers.mc, 30) if log is None else log
     top = np.maximum(mc + error, numbers.data.sumw + numbers.data_error[1])
     _y_axis(ax, numbers, log=log, top=top, unit=unit)
     _x_axis(ax if ratio_ax is None else ratio_ax, numbers, name, unit)
     if ratio_ax is not None:
         ax.set_xlim(ratio_ax.get_xlim())
-        _draw_ratio(ratio_ax, numbers, data_name.split(",")[0])
-    finish(ax, _notes(title, numbers, folded))
+        _draw_ratio(ratio_ax, numbers, _short(data_name))
+    finish(ax, _notes(title, numbers, data_name, folded))
     return ax
 
 
@@ -235,9 +245,9 @@ def scores(
     ax.stairs(mc, numbers.edges, color="black", linewidth=1.3, label="MC total")
     ax.stairs(mc + error, numbers.edges, baseline=mc - error, fill=True, **_BAND)
     _points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
-    log = _wants_log(numbers.mc) if log is None else log
+    log = _wants_log(numbers.mc, 10) if log is None else log
     top = np.maximum(mc + error, numbers.data.sumw + numbers.data_error[1])
     _y_axis(ax, numbers, log=log, top=top, unit="")
     _x_axis(ax, numbers, name, "")
-    finish(ax, _notes(title, numbers, folded=False))
+    finish(ax, _notes(title, numbers, data_name, folded=False))
     return ax

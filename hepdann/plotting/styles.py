@@ -14,7 +14,16 @@ from matplotlib.font_manager import font_scalings
 from ..config.names import STYLES, nearest
 from ..errors import ConfigError
 
-__all__ = ["COLOURS", "PAGE", "STYLES", "class_colours", "method_look", "method_title", "style"]
+__all__ = [
+    "COLOURS",
+    "PAGE",
+    "STYLES",
+    "class_colours",
+    "method_look",
+    "method_title",
+    "sentence",
+    "style",
+]
 
 # Half a slide. Every style is drawn at this size, with its own proportions.
 PAGE = (8.0, 6.0)
@@ -168,6 +177,12 @@ def method_look(methods: Sequence[str]) -> dict[str, tuple[str, Any]]:
             looks[method] = (free[unknown % len(free)], _DASHES[unknown % len(_DASHES)])
             unknown += 1
     return looks
+
+
+def sentence(text: str) -> str:
+    """The text with a capital, unless it begins with a short name (``b``, ``uds``, ``pT``)."""
+    first = text.split(" ", 1)[0]
+    return text[0].upper() + text[1:] if len(first) > 4 and first.islower() else text
 
 
 def class_colours(names: Sequence[str]) -> dict[str, str]:

@@ -78,7 +78,9 @@ def write_history(path, methods, epochs=20, members=5):
                     )
 
 
-def write_run(folder, *, kind="pseudo-data", n=12_000, samples=("qqbar",), classes=2, weighted=False):
+def write_run(
+    folder, *, kind="pseudo-data", n=12_000, samples=("qqbar",), classes=2, weighted=False
+):
     """Write scores.h5, history.csv, metrics.json and config.yaml as a training leaves them."""
     rng = np.random.default_rng(11)
     folder.mkdir(parents=True)
@@ -99,9 +101,13 @@ def write_run(folder, *, kind="pseudo-data", n=12_000, samples=("qqbar",), class
             group = file.create_group(domain)
             label = rng.choice(classes, n, p=share).astype("i4")
             raw = jets(rng, (label > 0).astype(int))
-            x = raw if domain == "mc" else (raw * [1.12, 1.1, 1.1, 1, 1, 1.1] + [0, 0, 0, 0, 0.07, 0])
+            x = (
+                raw
+                if domain == "mc"
+                else (raw * [1.12, 1.1, 1.1, 1, 1, 1.1] + [0, 0, 0, 0, 0.07, 0])
+            )
             x = x.astype("f4")
-            weight = rng.normal(0.4, 0.1, n) * rng.choice([-1, 1], n, p=[0.08, 0.92])
+            weight = rng.normal(1.19, 0.2, n) * rng.choice([-1, 1], n, p=[0.08, 0.92])
             use = weighted and domain == "mc"
             group["weight"] = (weight if use else np.ones(n)).astype("f4")
             group["event_id"] = np.arange(n, dtype="u8") + (0 if domain == "mc" else n)
@@ -133,9 +139,15 @@ def write_run(folder, *, kind="pseudo-data", n=12_000, samples=("qqbar",), class
         "  - {name: prob_b, title: '$P_b$'}\n  - spheri\n"
         "  - {name: pt2rel, title: '$\\sum p_T^2$', unit: 'GeV$^2$'}\n  - multip\n  - bqvjet\n"
         "  - {name: ptlrel, title: 'lepton $p_T^{rel}$', unit: GeV}\n"
-        "train:\n  methods: [dann]\n"
+        "train:\n  methods: [dann]\n" + ("  shift: {name: sine, t: 3}\n" if pseudo else "")
     )
     return folder
+
+
+@pytest.fixture
+def make_run():
+    """Writes a run to taste."""
+    return write_run
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,69 @@
+"""``hepdann plot``: draw the figures of a run."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["command"]
+
+
+def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    del ctx, param
+    return None if value is None else [word.strip() for word in value.split(",") if word.strip()]
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--style", help="ATLAS, CMS, LHCb2, ALICE, DUNE or ROOT.  [default: ROOT]")
+@click.option("--experiment", help="Name printed on the figures.  [default: none]")
+@click.option("--text", help="Printed after the name, e.g. Preliminary.  [default: none]")
+@click.option("--lumi", type=float, help="Integrated luminosity in 1/fb.  [default: not printed]")
+@click.option("--com", type=float, help="Centre-of-mass energy in TeV.  [default: not printed]")
+@click.option(
+    "--only",
+    callback=_words,
+    metavar="KIND,…",
+    help="loss, roc, scores, data_mc, or names of single figures.  [default: all]",
+)
+@click.option(
+    "--formats", callback=_words, metavar="FORMAT,…", help="pdf, png, svg.  [default: pdf,png]"
+)
+@click.option(
+    "--scale-mc", is_flag=True, help="Scale MC to the yield of the data, and say so on the figures."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder.  [default: RUN/plots]"
+)
+def command(
+    run: Path, only: list[str] | None, scale_mc: bool, output: Path | None, **look: Any
+) -> None:
+    """Draw the figures of RUN: losses, ROC curves, scores, data against MC.
+
+    What is not given here comes from the section `plots` of the run's own config.yaml.
+    """
+    from hepdann.config import Config, load_config, override
+    from hepdann.plotting import plot_run
+
+    path = run / "config.yaml"
+    config = load_config(path, expand=False, known_names=False) if path.exists() else Config()
+    changes = {f"plots.{key}": value for key, value in look.items()}
+    plots = override(config, changes, known_names=False).plots
+    with ExitStack() as stack:
+        bars: list[Any] = []
+
+        def progress(done: int, of: int) -> None:
+            if not bars:  # only now is it sure that there is something to draw
+                bar = click.progressbar(
+                    length=of, label="figures", file=click.get_text_stream("stderr")
+                )
+                bars.append(stack.enter_context(bar))
+            bars[0].update(done - bars[0].pos)
+
+        made = plot_run(run, plots, only, output=output, scale_mc=scale_mc, progress=progress)
+    stems = list(dict.fromkeys(file.stem for file in made))
+    folder = made[0].parent if made else run
+    click.echo(f"{len(stems)} figures in {folder}: {', '.join(stems)}")

@@ -1,0 +1,54 @@
+"""``hepdann plot`` from the shell."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+write_run = runpy.run_path(str(Path(__file__).parents[1] / "plotting" / "conftest.py"))["write_run"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "sine-t3-1", n=1500)
+
+
+def test_plot_writes_into_the_run(hepdann, run):
+    done = hepdann("plot", run, "--only", "loss,roc", "--style", "ATLAS", "--experiment", "ALEPH")
+    assert done.code == 0, done.stderr
+    assert "3 figures" in done.stdout
+    made = {file.name for file in (run / "plots").iterdir()}
+    assert made == {f"{n}.{k}" for n in ("loss", "roc_mc", "roc_target") for k in ("pdf", "png")}
+
+
+def test_plot_elsewhere_in_another_format(hepdann, run, tmp_path):
+    done = hepdann("plot", run, "--only", "loss", "--formats", "svg", "-o", tmp_path / "talk")
+    assert done.code == 0, done.stderr
+    assert [file.name for file in (tmp_path / "talk").iterdir()] == ["loss.svg"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--only", "rok"], ["rok", "roc"]),
+        (["--style", "cms"], ["cms", "CMS"]),
+        (["--formats", "gif"], ["gif", "png"]),
+        (["--lumi", "-1"], ["lumi"]),
+        (["--com", "many"], ["--com", "many"]),
+    ],
+)
+def test_wrong_flags_are_the_users_error(hepdann, run, flags, words):
+    done = hepdann("plot", run, *flags)
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.startswith("hepdann: error: ")
+    assert done.stderr.count("\n") == 1
+    assert all(word in done.stderr for word in words)
+
+
+def test_no_such_run(hepdann):
+    done = hepdann("plot", "nowhere")
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.startswith("hepdann: error: ")
+    assert "nowhere" in done.stderr

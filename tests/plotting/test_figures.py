@@ -1,0 +1,320 @@
+"""What a figure shows: its artists, its words, and where its legend stands."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from hepdann import evaluation, plotting
+from hepdann.config.names import STYLES
+from hepdann.evaluation.curves import Band, LearningCurves
+from hepdann.plotting.frame import new_axes
+from hepdann.plotting.headroom import GUIDE, data_points, settle
+from hepdann.plotting.stacks import OUTSIDE
+
+EPOCHS = np.arange(1, 11)
+
+
+def comparison(seed=0, n=2000, shift=0.0, weight=None, edges=None, **kwargs):
+    rng = np.random.default_rng(seed)
+    edges = np.linspace(-3, 3, 31) if edges is None else edges
+    process = rng.integers(2, size=n)
+    mc, data = rng.normal(size=n), rng.normal(shift, 1, size=n)
+    return evaluation.data_mc(
+        mc, weight, process, ("background", "signal"), data, None, edges, **kwargs
+    )
+
+
+def curves(methods=("source-only", "dann"), n=1500):
+    rng = np.random.default_rng(3)
+    label = rng.integers(2, size=n)
+    return {
+        m: evaluation.roc(rng.normal(size=n) + (1.5 + i / 4) * label, label, points=50)
+        for i, m in enumerate(methods)
+    }
+
+
+def learning(grl=1.0):
+    flat = Band(0.3 + np.exp(-EPOCHS / 3), np.full(10, 0.02))
+    error = Band(np.linspace(0.1, 0.45, 10), np.full(10, 0.01))
+    return LearningCurves(EPOCHS, flat, flat, error, np.linspace(0, grl, 10))
+
+
+def legend_texts(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def legend_box(ax):
+    return ax.get_legend().get_window_extent().transformed(ax.transAxes.inverted())
+
+
+def assert_legend_is_off_the_data(ax):
+    box, points = legend_box(ax), data_points(ax)
+    hidden = (
+        (points[:, 0] > box.x0)
+        & (points[:, 0] < box.x1)
+        & (points[:, 1] > box.y0)
+        & (points[:, 1] < box.y1)
+    )
+    assert not hidden.any()
+    assert box.x0 > -0.001
+    assert box.x1 < 1.001
+    assert box.y1 < 1.001
+
+
+def draw_all():
+    yield plotting.data_mc(comparison(), "$p_T$", unit="GeV", data_name="Pseudo-data, sine t = 3")
+    yield plotting.scores(comparison(normalise=True))
+    yield plotting.roc(curves())
+    yield plotting.roc(curves(), kind="rates")
+    yield plotting.loss({"source-only": learning(0.0), "dann": learning()})
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_every_figure_in_every_style(name, tmp_path):
+    """Warnings are errors here: no font is missing, no layout fails; no legend hides data."""
+    with plotting.style(name):
+        for i, ax in enumerate(draw_all()):
+            label = {"text": "Preliminary", "lumi": 4.4, "com": 8.0} if i % 2 else {}
+            plotting.experiment_label(ax, "ALEPH", simulation=True, style=name, **label)
+            assert_legend_is_off_the_data(ax)
+            figure = ax.figure
+            width, height = figure.bbox.size
+            for panel in figure.axes:
+                box = panel.get_tightbbox()
+                assert box.x0 > -1
+                assert box.y0 > -1
+                assert box.x1 < width + 1
+                assert box.y1 < height + 1
+            (path,) = plotting.save(ax, tmp_path / f"{name}-{i}", ["png"])
+            assert path.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_stack_and_points():
+    numbers = comparison()
+    ax = plotting.data_mc(numbers, "mass", unit="GeV", data_name="Data", titles=["W+jets", "Z"])
+    ratio = ax.figure.axes[1]
+    assert legend_texts(ax) == ["Data", "Z", "W+jets", "MC stat. error"]
+    assert ratio.get_xlabel() == "mass [GeV]"
+    assert ax.get_ylabel() == "Events / 0.2 GeV"
+    assert ratio.get_ylabel() == "Data / MC"
+    (points,) = [line for line in ax.lines if line.get_marker() == "o"]
+    np.testing.assert_array_equal(points.get_ydata(), numbers.data.sumw[numbers.data.sumw > 0])
+    top, bottom, band = ax.patches
+    np.testing.assert_allclose(top.get_data().values, numbers.mc.sumw)
+    np.testing.assert_allclose(bottom.get_data().values, numbers.stack[0].sumw)
+    np.testing.assert_allclose(band.get_data().values, numbers.mc.sumw + numbers.mc.error)
+    assert band.get_hatch()
+
+
+def test_points_outside_the_ratio_become_arrows():
+    """Of data moved by two widths, most points are beyond any ratio panel."""
+    numbers = comparison(shift=2.0)
+    ratio = plotting.data_mc(numbers, "x").figure.axes[1]
+    low, high = ratio.get_ylim()
+    value = np.where(np.isnan(numbers.ratio), np.inf, numbers.ratio)
+    seen = numbers.data.sumw > 0
+    arrows = {a.get_marker(): a.get_xdata() for a in ratio.lines if a.get_gid() == OUTSIDE}
+    assert len(arrows["^"]) == np.sum(seen & (value > high))
+    assert len(arrows.get("v", ())) == np.sum(seen & (value < low))
+
+
+def test_data_without_mc_is_an_arrow():
+    edges = np.array([0.0, 1.0, 2.0])
+    numbers = evaluation.data_mc(
+        [0.5] * 50, None, [0] * 50, ("one",), [0.5] * 50 + [1.5], None, edges
+    )
+    ratio = plotting.data_mc(numbers, "x").figure.axes[1]
+    (arrow,) = [line for line in ratio.lines if line.get_gid() == OUTSIDE]
+    assert list(arrow.get_xdata()) == [1.5]
+    assert arrow.get_marker() == "^"
+
+
+def test_notes_say_what_was_done_to_the_numbers():
+    values = np.append(np.linspace(-2, 2, 99), np.nan)
+    numbers = evaluation.data_mc(
+        values, np.full(100, 2.0), np.zeros(100, int), ("one",), values, None,
+        np.linspace(-3, 3, 7), normalise=True,
+    )  # fmt: skip
+    ax = plotting.data_mc(numbers, "x", title="DANN", folded=True)
+    assert ax.get_legend().get_title().get_text().split("\n") == [
+        "DANN", "MC scaled to data", "end bins: incl. under-/overflow", "missing: MC 1%, data 1%"
+    ]  # fmt: skip
+    assert not plotting.data_mc(comparison(), "x").get_legend().get_title().get_text()
+
+
+def test_integers_have_ticks_on_integers():
+    edges = np.arange(-0.5, 8)
+    ax = plotting.data_mc(comparison(edges=edges), "multiplicity")
+    ratio = ax.figure.axes[1]
+    assert ax.get_ylabel() == "Events"
+    inside = [t for t in ratio.get_xticks() if edges[0] < t < edges[-1]]
+    assert inside
+    assert all(t == round(t) for t in inside)
+
+
+def test_a_spike_makes_the_axis_logarithmic():
+    edges = np.linspace(0, 1, 21)
+    values = np.append(np.zeros(100_000), np.linspace(0, 1, 400))
+    process = np.zeros(len(values), int)
+    spiked = evaluation.data_mc(values, None, process, ("one",), values, None, edges)
+    assert plotting.data_mc(spiked, "x").get_yscale() == "log"
+    assert plotting.data_mc(spiked, "x", log=False).get_yscale() == "linear"
+    assert plotting.data_mc(comparison(), "x").get_yscale() == "linear"
+
+
+def test_long_numbers_put_their_power_of_ten_into_the_label():
+    ax = plotting.data_mc(comparison(weight=np.full(2000, 5e4)), "x")
+    assert r"$10^{6}$" in ax.get_ylabel()
+    ax.figure.draw_without_rendering()
+    assert max(len(t.get_text()) for t in ax.get_yticklabels()) <= 5
+
+
+def test_negative_mc_is_drawn_below_zero():
+    weight = np.where(np.arange(2000) % 2, -1.0, 1.0)
+    ax = plotting.data_mc(comparison(weight=weight), "x")
+    assert ax.get_ylim()[0] < 0
+
+
+def test_an_empty_target_is_still_a_figure():
+    nothing = np.array([])
+    edges = np.linspace(0, 1, 5)
+    numbers = evaluation.data_mc([0.5], None, [0], ("one",), nothing, None, edges)
+    ax = plotting.data_mc(numbers, "x")
+    assert "Data" in legend_texts(ax)
+
+
+def test_scores_overlay_the_classes():
+    numbers = comparison(normalise=True)
+    ax = plotting.scores(numbers, "Signal score", data_name="Pseudo-data, sine t = 3")
+    assert legend_texts(ax) == [
+        "Pseudo-data, sine t = 3", "MC signal", "MC background", "MC total"
+    ]  # fmt: skip
+    filled = [p for p in ax.patches if p.get_fill() and not p.get_hatch()]
+    heights = sorted(p.get_data().values.sum() for p in filled)
+    assert heights == pytest.approx(sorted(part.sumw.sum() for part in numbers.stack))
+
+
+def test_rejection_is_logarithmic_and_the_area_is_in_the_legend():
+    found = curves()
+    ax = plotting.roc(found, signal="b", background="udsc", title="MC")
+    assert ax.get_yscale() == "log"
+    assert ax.get_ylabel().startswith("udsc rejection")
+    assert ax.figure.axes[1].get_xlabel().startswith("b efficiency")
+    for text, roc in zip(legend_texts(ax), found.values(), strict=True):
+        value, error = text.split(": ")[1].split(r" $\pm$ ")
+        assert float(value) == pytest.approx(roc.auc.value, abs=1e-3)
+        assert float(error) == pytest.approx(roc.auc.error, rel=0.1)
+    one = found["dann"]
+    line = next(
+        v
+        for v in ax.lines
+        if len(v.get_xdata()) == np.sum(one.background_efficiency > 0)
+        and np.allclose(v.get_ydata(), 1 / one.background_efficiency[one.background_efficiency > 0])
+    )
+    assert line.get_color() == "#bd1f01"
+    assert len(ax.collections) == 2  # a band each
+
+
+def test_rates_end_at_one_and_the_reference_has_ratio_one():
+    ax = plotting.roc(curves(), kind="rates")
+    assert ax.get_xlim() == (0, 1)
+    ratio = ax.figure.axes[1]
+    assert any(
+        np.all(line.get_ydata() == 1) and line.get_gid() != GUIDE and line.get_linestyle() == "--"
+        for line in ratio.lines
+    )
+
+
+def test_without_the_reference_there_is_no_ratio_panel():
+    assert len(plotting.roc(curves(("dann",))).figure.axes) == 1
+
+
+def test_loss_shows_train_validation_and_the_domain_error():
+    ax = plotting.loss({"source-only": learning(0.0), "dann": learning(2.0)})
+    assert legend_texts(ax) == ["source only", "DANN", "train (MC)", "validation (MC)"]
+    domain, right = ax.figure.axes[1:]
+    assert domain.get_ylabel() == "Domain error"
+    assert any(line.get_gid() == GUIDE and set(line.get_ydata()) == {0.5} for line in domain.lines)
+    (steering,) = right.lines  # source-only has no λ
+    assert steering.get_ydata()[-1] == 2.0
+    assert [t.get_text() for t in right.get_yticklabels()][-1] == "2"
+
+
+def test_a_training_of_one_epoch_is_a_point():
+    one = Band(np.array([0.5]), np.array([0.0]))
+    curve = LearningCurves(np.array([1]), one, one, one, np.array([0.0]))
+    ax = plotting.loss({"source-only": curve})
+    assert ax.lines[0].get_marker() == "o"
+
+
+def test_given_axes_are_drawn_on_and_left_in_place():
+    figure = Figure(figsize=(12, 5))
+    left, middle, right = figure.subplots(1, 3)
+    boxes = [ax.get_position().bounds for ax in figure.axes]
+    assert plotting.data_mc(comparison(), "x", ax=left) is left
+    assert plotting.roc(curves(), ax=middle) is middle
+    assert plotting.loss({"dann": learning()}, ax=right) is right
+    assert [ax.get_position().bounds for ax in figure.axes] == boxes
+    assert left.get_xlabel() == "x"
+    assert middle.get_xlabel().startswith("Signal efficiency")
+    assert right.get_xlabel() == "Epoch"
+
+
+def test_nothing_is_printed_that_was_not_given():
+    ax = plotting.roc(curves())
+    before = len(ax.texts)
+    plotting.experiment_label(ax, simulation=True)
+    assert len(ax.texts) == before == 0
+
+
+def test_the_energy_is_never_invented():
+    """mplhep's own default is 13 TeV."""
+    ax = plotting.roc(curves())
+    plotting.experiment_label(ax, "CMS", text="Preliminary", lumi=4.4)
+    words = [text.get_text() for text in ax.texts]
+    assert "CMS" in words
+    assert "Preliminary" in words
+    assert any("4.4" in w and "fb" in w for w in words)
+    assert not any("TeV" in w for w in words)
+    plotting.experiment_label(ax, com=8.0)
+    assert any("8 TeV" in text.get_text() for text in ax.texts)
+
+
+def test_simulation_is_said_only_beside_an_experiment():
+    ax = plotting.roc(curves())
+    plotting.experiment_label(ax, "CMS", simulation=True)
+    assert "Simulation" in [text.get_text() for text in ax.texts]
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_the_axis_rises_when_there_is_no_free_place(scale):
+    (ax,) = new_axes()
+    ax.stairs(np.full(20, 100.0), np.linspace(0, 1, 21), fill=True, label="full everywhere")
+    ax.set_yscale(scale)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(1, 105)
+    assert settle(ax)
+    assert ax.get_ylim()[1] > 105
+    assert ax.get_ylim()[0] == 1
+    assert_legend_is_off_the_data(ax)
+    assert not settle(ax)  # enough is enough
+
+
+def test_a_legend_takes_a_free_corner_before_it_raises_the_axis():
+    (ax,) = new_axes()
+    x = np.linspace(0, 1, 50)
+    ax.plot(x, x, label="rising")
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1.02)
+    assert not settle(ax)
+    assert_legend_is_off_the_data(ax)
+
+
+def test_no_pyplot_figure_is_left_behind():
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    list(draw_all())
+    assert plt.get_fignums() == before

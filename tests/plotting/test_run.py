@@ -1,0 +1,191 @@
+"""The figures of a run: which there are, that they are whole, and what they say."""
+
+from __future__ import annotations
+
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+from hepdann import plotting
+from hepdann.config import PlotConfig
+from hepdann.errors import ConfigError, RunError
+from hepdann.plotting.quantities import Quantities
+from hepdann.plotting.run import plot_run
+
+FEATURES = ("prob_b", "spheri", "pt2rel", "multip", "bqvjet", "ptlrel")
+METHODS = ("source-only", "quantile", "dann", "oracle")
+PNG = PlotConfig(formats=["png"])
+
+
+def names(files):
+    return [file.name for file in files]
+
+
+def test_all_figures_of_a_run_on_pseudo_data(run_folder, tmp_path):
+    """Every feature before and after the map, every method's score, both ROC curves, the loss."""
+    made = plot_run(run_folder, output=tmp_path)
+    stems = {file.stem for file in made}
+    assert stems == {
+        "loss", "roc_mc", "roc_target",
+        *(f"scores_{m}" for m in METHODS), *(f"data_mc_score_{m}" for m in METHODS),
+        *(f"data_mc_{f}" for f in FEATURES), *(f"data_mc_{f}_after_quantile" for f in FEATURES),
+    }  # fmt: skip
+    assert {file.name for file in tmp_path.iterdir()} == {
+        f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")
+    }
+    for file in made:
+        start, end = file.read_bytes()[:4], file.read_bytes()[-6:]
+        assert start == (b"%PDF" if file.suffix == ".pdf" else b"\x89PNG")
+        assert file.suffix != ".pdf" or b"%%EOF" in end
+    text = (tmp_path / "loss.pdf").read_bytes()
+    assert b"/Type3" not in text
+    assert b"CreationDate" not in text
+
+
+def test_the_default_place_and_a_second_drawing_are_the_same(run_folder):
+    (first,) = plot_run(run_folder, PNG, ["loss"])
+    assert first == run_folder / "plots" / "loss.png"
+    before = first.read_bytes()
+    plot_run(run_folder, PNG, ["loss"])
+    assert first.read_bytes() == before
+    assert names(first.parent.iterdir()) == ["loss.png"]
+
+
+def test_data_have_no_roc_curve_of_their_own(data_run, tmp_path):
+    made = plot_run(data_run, PNG, ["roc", "scores"], output=tmp_path)
+    assert {file.stem for file in made} == {
+        "roc_mc", "scores_source-only", "scores_quantile", "scores_dann"
+    }  # fmt: skip
+
+
+def test_single_figures_by_name(run_folder, tmp_path):
+    made = plot_run(run_folder, PNG, ["data_mc_multip", "roc_mc"], output=tmp_path)
+    assert names(made) == ["roc_mc.png", "data_mc_multip.png"]
+    with pytest.raises(ConfigError, match="data_mc_multip"):
+        plot_run(run_folder, PNG, ["data_mc_multi"], output=tmp_path)
+
+
+def test_each_class_of_several_has_its_figures(make_run, tmp_path):
+    folder = make_run(tmp_path / "run", classes=3, n=1500)
+    made = plot_run(folder, PNG, ["roc", "scores_dann_b", "data_mc_score_dann_uds"])
+    expected = {f"roc_{d}_{c}" for d in ("mc", "target") for c in ("uds", "c", "b")}
+    assert {file.stem for file in made} == expected | {"scores_dann_b", "data_mc_score_dann_uds"}
+
+
+def test_progress_counts_the_figures(run_folder, tmp_path):
+    seen = []
+    plot_run(
+        run_folder, PNG, ["loss", "roc_mc"], output=tmp_path, progress=lambda *n: seen.append(n)
+    )
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_failed_drawing_leaves_the_earlier_figures(make_run, tmp_path):
+    folder = make_run(tmp_path / "run", n=1500)
+    plot_run(folder, PNG, ["loss"])
+    before = (folder / "plots" / "loss.png").read_bytes()
+    with h5py.File(folder / "scores.h5", "a") as file:
+        del file["target/score/dann"]
+    with pytest.raises(RunError, match="score/dann"):
+        plot_run(folder, PNG, ["loss", "scores"])
+    assert names((folder / "plots").iterdir()) == ["loss.png"]
+    assert (folder / "plots" / "loss.png").read_bytes() == before
+
+
+def test_an_interrupt_leaves_nothing_behind(run_folder, tmp_path):
+    def stop(done, of):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        plot_run(run_folder, PNG, ["roc"], output=tmp_path, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("broken", ["scores.h5", "history.csv"])
+def test_damaged_files_are_named(run_folder, tmp_path, broken):
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    (folder / broken).write_text("method,epoch\ndann,one\n")
+    with pytest.raises(RunError, match=broken):
+        plot_run(folder, PNG, ["loss", "roc"])
+
+
+def test_target_and_axes_are_named_from_the_config(run_folder, data_run):
+    pseudo, data = Quantities.open(run_folder), Quantities.open(data_run)
+    assert pseudo.target_name == "Pseudo-data, sine t = 3"
+    assert data.target_name == "Data"
+    assert pseudo.is_simulation
+    assert not data.is_simulation
+    assert pseudo.title("ptlrel") == ("lepton $p_T^{rel}$", "GeV")
+    assert pseudo.title("spheri") == ("spheri", "")
+
+
+def test_units_come_with_the_scores_where_the_config_has_none(make_run, tmp_path):
+    folder = make_run(tmp_path / "run", n=500)
+    (folder / "config.yaml").unlink()
+    with h5py.File(folder / "scores.h5", "a") as file:
+        file.attrs["units"] = '["", "", "GeV", "", "", "GeV"]'
+    run = Quantities.open(folder)
+    assert run.title("pt2rel") == ("pt2rel", "GeV")
+    assert run.target_name == "Pseudo-data"
+
+
+def test_processes_are_stacked_if_there_are_several(run_folder, data_run):
+    assert Quantities.open(run_folder).feature(0)[0].names == ("background", "signal")
+    numbers, _ = Quantities.open(data_run).feature(0)
+    assert set(numbers.names) == {"Z to ll", "W+jets", "ttbar"}
+    content = [part.total.value for part in numbers.stack]
+    assert content == sorted(content)  # the largest on top
+    assert sum(content) == pytest.approx(numbers.mc.total.value)
+
+
+def test_many_processes_become_nine_and_the_rest(make_run, tmp_path):
+    samples = tuple(f"process {i}" for i in range(14))
+    run = Quantities.open(make_run(tmp_path / "run", n=3000, samples=samples))
+    numbers, _ = run.feature(3)
+    assert len(numbers.names) == 10
+    assert numbers.names[0] == "other"
+    assert sum(p.total.value for p in numbers.stack) == pytest.approx(numbers.mc.total.value)
+
+
+def test_what_is_outside_the_bins_is_folded_into_the_last(run_folder):
+    run = Quantities.open(run_folder)
+    numbers, folded = run.feature(2)
+    assert folded
+    assert numbers.data.sumw.sum() == len(run.scores.column("target", "weight"))
+    assert numbers.data.overflow == (0.0, 0.0)
+
+
+def test_before_and_after_have_the_same_bins_and_mc(run_folder):
+    run = Quantities.open(run_folder)
+    before, after = run.feature(4)[0], run.feature(4, "quantile")[0]
+    np.testing.assert_array_equal(before.edges, after.edges)
+    np.testing.assert_array_equal(before.mc.sumw, after.mc.sumw)
+    assert after.chi2 < before.chi2
+
+
+def test_mc_is_absolute_unless_asked(data_run):
+    assert Quantities.open(data_run).feature(0)[0].scale == 1.0
+    scaled, _ = Quantities.open(data_run, scale_mc=True).feature(0)
+    assert scaled.yield_ratio.value == pytest.approx(1.0)
+
+
+def test_scores_are_those_of_the_test_split(run_folder):
+    run = Quantities.open(run_folder)
+    numbers = run.score("dann", 1, by="class")
+    assert numbers.data.total.value == np.sum(run.scores.column("target", "split") == 2)
+
+
+def test_a_run_is_enough_for_roc_curves(run_folder):
+    """``plotting.roc([run])``: any object with a folder."""
+
+    class Run:
+        folder = run_folder
+
+    ax = plotting.roc([Run(), Run()])
+    assert len(ax.get_legend().get_texts()) == 8
+    assert all(text.get_text().startswith("sine-t3-1") for text in ax.get_legend().get_texts())
+    one = plotting.roc([Run()])
+    assert one.get_legend().get_texts()[0].get_text().startswith("source only")

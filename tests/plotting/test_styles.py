@@ -1,0 +1,86 @@
+"""Styles are scoped, readable on half a slide, and free of warnings."""
+
+from __future__ import annotations
+
+import logging
+
+import matplotlib as mpl
+import matplotlib.colors
+import pytest
+from matplotlib.font_manager import FontProperties
+
+from hepdann.config.names import STYLES
+from hepdann.errors import ConfigError
+from hepdann.plotting import style
+from hepdann.plotting.styles import COLOURS, PAGE, method_look, method_title, sentence
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_style_ends_with_its_block(name):
+    before = dict(mpl.rcParams)
+    with style(name):
+        assert mpl.rcParams["figure.figsize"] == list(PAGE)
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_every_text_has_fourteen_points_or_more(name):
+    keys = ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
+    with style(name):
+        assert (
+            min(FontProperties(size=mpl.rcParams[key]).get_size_in_points() for key in keys) >= 14
+        )
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_pdf_fonts_are_truetype_and_tex_is_not_needed(name):
+    with style(name):
+        assert mpl.rcParams["pdf.fonttype"] == 42
+        assert not mpl.rcParams["text.usetex"]
+
+
+def test_a_style_does_not_inherit_the_users_own_settings():
+    with mpl.rc_context({"axes.grid": True, "lines.linewidth": 9}), style("ROOT"):
+        assert not mpl.rcParams["axes.grid"]
+        assert mpl.rcParams["lines.linewidth"] == 2
+
+
+def test_loggers_have_their_levels_back():
+    logger = logging.getLogger("fontTools")
+    level = logger.level
+    with pytest.raises(ZeroDivisionError), style("CMS"):
+        1 / 0  # noqa: B018
+    assert logger.level == level
+
+
+def test_an_unknown_style_is_named_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"unknown style 'lhcb'.*LHCb2"), style("lhcb"):
+        pass
+
+
+def test_methods_differ_in_more_than_colour():
+    names = ["source-only", "quantile", "dann", "oracle", "dann-alternating", "mine", "yours"]
+    looks = method_look(names)
+    assert len({colour for colour, _ in looks.values()}) == len(names)
+    assert len({str(dashes) for _, dashes in list(looks.values())[:4]}) == 4
+    assert method_look(["dann"])["dann"] == looks["dann"]
+
+
+def test_combined_methods_are_titled_part_by_part():
+    assert method_title("quantile+dann") == "quantile map + DANN"
+    assert method_title("mine") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("signal score", "Signal score"), ("uds score", "uds score"), ("pT score", "pT score")],
+)
+def test_a_short_name_keeps_its_case(text, expected):
+    assert sentence(text) == expected
+
+
+def test_neighbouring_colours_differ_in_lightness_or_hue():
+    """In a stack, neighbours touch: none may look like the next."""
+    rgb = [matplotlib.colors.to_rgb(colour) for colour in COLOURS]
+    for one, two in zip(rgb, rgb[1:], strict=False):
+        assert max(abs(a - b) for a, b in zip(one, two, strict=True)) > 0.15
