@@ -37,16 +37,17 @@ class Diagnosis:
         """The outcome in plain words."""
         test = self.test
         figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {test.p_value:.2g}"
+        if not test.shift and not self.differing:
+            return f"No shift found ({figures}): adapting can only cost you."
         if not test.shift:
-            text = f"No shift found ({figures}): adapting can only cost you."
-            if self.differing:
-                text += f" By itself, {_names(self.differing)} differs: look at it."
-            return text
+            return (
+                f"No shift that a classifier could use ({figures}), but by itself "
+                f"{_names(self.differing)} differs: compare data and MC in it before adapting."
+            )
         size = "a small shift" if test.auc < _SMALL else "a shift"
+        what = "in how features go together, for no single one differs"
         if self.differing:
             what = f"most in {_names(self.differing)}"
-        else:
-            what = "in how features go together, for no single one differs"
         return (
             f"MC and data differ: {size} ({figures}), {what}. Detected is not worth adapting: "
             "train, and compare with source-only."

@@ -1,0 +1,175 @@
+"""``hepdann evaluate``: the numbers of a run, with errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["command"]
+
+_WIDTH = 110  # of tables that go to a file or a pipe
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, laid out as metrics.json.")
+def command(run: Path, as_json: bool) -> None:
+    """Print the numbers of RUN, computed anew from its scores.h5.
+
+    All figures are those of the test split: the mean score over a method's networks at the last
+    epoch, with binomial (accuracy) and DeLong (AUC) errors for weighted events.
+    """
+    from hepdann.evaluation import summarise
+
+    metrics = summarise(run)
+    if as_json:
+        click.echo(json.dumps(metrics, indent=2, allow_nan=False))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    methods = metrics["methods"]
+    console.print(_heading(run, metrics))
+    console.print(_figures(methods, metrics["majority"], metrics["recommended"]))
+    console.print(_members(methods))
+    console.print(_label_free(methods))
+    for line in _notes(metrics):
+        console.print(line)
+
+
+def _heading(run: Path, metrics: Mapping[str, Any]) -> str:
+    target = metrics["target"]
+    kind = target["kind"]
+    if target["shift"]:
+        kind += f", shift {target['shift']['name']} t = {target['shift']['t']:g}"
+    return f"{run}: target is {kind}; test split"
+
+
+def _figures(
+    methods: Mapping[str, Any], majority: Mapping[str, Any], recommended: str | None
+) -> Table:
+    table = _table(
+        "Mean score of all networks, last epoch",
+        "MC accuracy",
+        "MC AUC",
+        "target accuracy",
+        "target AUC",
+        "consistency",
+    )
+    for name, block in methods.items():
+        mc, target = block["mc"], block["target"]
+        table.add_row(
+            f"{name} *" if name == recommended else name,
+            _pm(mc, "accuracy"),
+            _pm(mc, "auc"),
+            _pm(target, "accuracy"),
+            _pm(target, "auc"),
+            _pm(target, "consistency"),
+            style="bold" if name == recommended else "",
+        )
+    table.add_section()
+    table.add_row("majority class", _value(majority["mc"]), "", _value(majority["target"]), "", "")
+    return table
+
+
+def _members(methods: Mapping[str, Any]) -> Table:
+    table = _table(
+        "Single networks, mean ± standard deviation",
+        "networks",
+        "MC accuracy",
+        "target accuracy",
+        "target AUC",
+        "peeked",
+    )
+    for name, block in methods.items():
+        members = block["members"]
+        table.add_row(
+            name,
+            "-" if members["n"] is None else str(members["n"]),
+            *(_spread(members[key]) for key in ("mc_accuracy", "target_accuracy", "target_auc")),
+            _value(members["target_accuracy"]["peeked_max"]),
+        )
+    return table
+
+
+def _label_free(methods: Mapping[str, Any]) -> Table:
+    table = _table(
+        "Prior-matched threshold; AUC with which MC and target are still told apart (.5: not at all)",
+        "threshold",
+        "accuracy there",
+        "by domain head",
+        "in latent space",
+        "in inputs",
+    )
+    for name, block in methods.items():
+        matched, domain = block["threshold"]["prior_matched"], block["domain"]
+        table.add_row(
+            name,
+            _value(matched["value"]),
+            _pm(matched, "accuracy"),
+            _pm(domain, "auc_score", 3),
+            _pm(domain, "auc_features", 3),
+            _pm(block["criteria"], "residual_auc", 3),
+        )
+    return table
+
+
+def _notes(metrics: Mapping[str, Any]) -> list[str]:
+    epochs = sorted({b["chosen"]["epoch"] for b in metrics["methods"].values()} - {None})
+    at = f" ({', '.join(map(str, epochs))})" if epochs else ""
+    lines = [
+        f"epoch: every figure is that of the last epoch{at}; none was chosen by a target label",
+        "prior-matched: the threshold that as large a share of the target passes as MC has signal",
+    ]
+    peeked = [b["members"]["target_accuracy"]["peeked_max"] for b in metrics["methods"].values()]
+    if any(value is not None for value in peeked):
+        lines.append(
+            "peeked: the best epoch picked by the target's own labels, on the validation split; "
+            "never quote it"
+        )
+    if "oracle" in metrics["methods"]:
+        lines.append("oracle: trained on the target's labels; the ceiling, not a candidate")
+    if metrics["recommended"]:
+        lines.append(f"* recommended without labels: {metrics['recommended']}")
+    if metrics["diagnosis"]["sentence"]:
+        lines.append(f"diagnosis: {metrics['diagnosis']['sentence']}")
+    return lines
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD)
+    table.add_column("method", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _pm(block: Mapping[str, Any], name: str, digits: int = 4) -> str:
+    if block.get(name) is None:
+        return "-"
+    error = block.get(f"{name}_error")
+    text = f"{block[name]:.{digits}f}"
+    return text if error is None else f"{text} ± {error:.{digits}f}"
+
+
+def _spread(block: Mapping[str, Any]) -> str:
+    if block["mean"] is None:
+        return "-"
+    spread = "" if block["std"] is None else f" ± {block['std']:.4f}"
+    return f"{block['mean']:.4f}{spread}"
+
+
+def _value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
