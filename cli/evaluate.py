@@ -103,7 +103,7 @@ def _members(methods: Mapping[str, Any]) -> Table:
 
 def _label_free(methods: Mapping[str, Any]) -> Table:
     table = _table(
-        "Prior-matched threshold; AUC with which MC and target are still told apart (.5: not at all)",
+        "Prior-matched threshold; AUC with which MC and target are told apart (.5: not at all)",
         "threshold",
         "accuracy there",
         "by domain head",

@@ -89,7 +89,8 @@ def residual_aucs(scores: RunScores) -> dict[str, Figure]:
 def recommend(residuals: dict[str, Figure], methods: tuple[str, ...]) -> str | None:
     """The simplest map whose residual AUC is within .02 of the best: a guard without labels.
 
-    Where nothing can be told it is ``source-only``: whoever does not adapt is not misled by it.
+    In small samples "within" is the figure's own error, if that is larger. Where nothing can be
+    told it is ``source-only``: whoever does not adapt is not misled by it.
 
     Args:
         residuals: as :func:`residual_aucs` gives them, the simplest first.
@@ -100,9 +101,12 @@ def recommend(residuals: dict[str, Figure], methods: tuple[str, ...]) -> str | N
     """
     if not residuals:
         return RAW if RAW in methods else None
-    left = {name: max(figure.value, 0.5) for name, figure in residuals.items()}
-    best = min(left.values())
-    return next(name for name, value in left.items() if value <= best + _TOLERANCE)
+    best = max(min(figure.value for figure in residuals.values()), 0.5)
+    return next(
+        name
+        for name, figure in residuals.items()
+        if figure.value <= best + max(_TOLERANCE, figure.error)
+    )
 
 
 def _diagnosis(scores: RunScores) -> dict[str, Any]:

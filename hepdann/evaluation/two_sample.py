@@ -19,7 +19,7 @@ __all__ = ["TwoSample", "separation", "two_sample"]
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.01
 _BINS = 128
-_FEWEST = 20  # events of each sample in each half
+_FEWEST = 25  # events of each sample in each half
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def two_sample(
         permutations: the smallest p-value is 1/(permutations + 1).
 
     Raises:
-        HepdannError: with fewer than about 40 events in a sample, or no positive sum of weights.
+        HepdannError: with fewer than about 60 events in a sample, or no positive sum of weights.
     """
     pool = _pool(mc, target, seed, coarsen, max_events)
     score = _judge(pool, pool.held_out, seed)
@@ -163,7 +163,7 @@ def _pool(mc: Target, target: Target, seed: int, coarsen: bool, max_events: int)
         if np.count_nonzero(rows) < _FEWEST or not weight[rows].sum() > 0:
             raise HepdannError(
                 "too few events, or too many of negative weight, for a two-sample test",
-                mend=f"it needs at least {4 * _FEWEST} events of MC and of data",
+                mend="it needs about 100 events of MC and of data",
             )
     cluster = np.asarray(2 * event + is_target)
     return _Pool(np.concatenate([first, second]), is_target, weight, cluster, held_out, granularity)

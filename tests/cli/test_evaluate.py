@@ -1,0 +1,103 @@
+"""`hepdann evaluate` as it is typed: tables, JSON, refusals."""
+
+import json
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from hepdann.evaluation import summarise
+
+
+def hepdann(*arguments):
+    command = [sys.executable, "-m", "hepdann_cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def write_run(folder, complete=True):
+    """A small run on pseudo-data, scored by hand."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    with h5py.File(folder / "scores.h5", "w") as file:
+        file.attrs.update(
+            format="hepdann-scores",
+            format_version=1,
+            classes=json.dumps(["background", "signal"]),
+            methods=json.dumps(["source-only", "quantile", "dann", "oracle"]),
+            features=json.dumps(["x", "y"]),
+            target_kind="pseudo-data",
+        )
+        for domain, moved in (("mc", 0.0), ("target", 1.0)):
+            label = generator.integers(0, 2, 1200).astype("i4")
+            x = generator.normal(size=(1200, 2)) + 1.5 * label[:, None] + [moved, 0]
+            group = file.create_group(domain)
+            group["features"], group["weight"] = x.astype("f4"), np.ones(1200, "f4")
+            group["event_id"] = generator.integers(0, 2**63, 1200).astype("u8")
+            group["split"] = generator.integers(0, 3, 1200).astype("u1")
+            if domain == "mc":
+                group["label"] = label
+            else:
+                file["truth/target/label"] = label
+                group["aligned/quantile"] = (x - [moved, 0]).astype("f4")
+            for method in json.loads(file.attrs["methods"]):
+                p = 1 / (1 + np.exp(-(x.sum(axis=1) - 1.5 - moved * (method == "quantile"))))
+                group[f"score/{method}"] = np.stack([1 - p, p], axis=1).astype("f4")
+                group[f"members/{method}"] = group[f"score/{method}"][...][None]
+        if complete:
+            file.attrs["complete"] = True
+    (folder / "history.csv").write_text("method,epoch,target_accuracy\ndann,7,0.81\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("cli") / "sine-t3-1")
+
+
+@pytest.fixture(scope="module")
+def printed(run):
+    return hepdann("evaluate", run)
+
+
+def test_the_table_holds_every_method_with_errors(run, printed):
+    assert printed.returncode == 0
+    assert not printed.stderr
+    methods = summarise(run)["methods"]
+    for name, block in methods.items():
+        for domain in ("mc", "target"):
+            for figure in ("accuracy", "auc"):
+                value, error = block[domain][figure], block[domain][f"{figure}_error"]
+                assert f"{value:.4f} ± {error:.4f}" in printed.stdout, (name, domain, figure)
+    assert "majority class" in printed.stdout
+
+
+def test_it_says_which_epoch_and_what_peeked(printed):
+    assert "that of the last epoch (7); none was chosen by a target label" in printed.stdout
+    assert "0.8100" in printed.stdout
+    assert "picked by the target's own labels" in printed.stdout
+    assert "oracle: trained on the target's labels" in printed.stdout
+    assert "recommended without labels: quantile" in printed.stdout
+
+
+def test_json_is_what_summarise_gives(run):
+    done = hepdann("evaluate", run, "--json")
+    assert json.loads(done.stdout) == json.loads(json.dumps(summarise(run)))
+
+
+def test_nothing_in_the_run_is_changed(run):
+    before = {p.name: p.stat().st_mtime_ns for p in run.iterdir()}
+    hepdann("evaluate", run)
+    assert {p.name: p.stat().st_mtime_ns for p in run.iterdir()} == before
+
+
+def test_a_run_that_is_not_there_or_not_whole_is_refused(tmp_path):
+    cut = write_run(tmp_path / "cut", complete=False)
+    for folder, reason in ((tmp_path / "none", "no such run"), (cut, "not complete")):
+        done = hepdann("evaluate", folder)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.startswith("hepdann: error: ")
+        assert reason in done.stderr
+        assert done.stderr.count("\n") == 1
