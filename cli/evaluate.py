@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["command"]
+__all__ = ["command", "show"]
 
 _WIDTH = 110  # of tables that go to a file or a pipe
 
@@ -32,6 +32,11 @@ def command(run: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(metrics, indent=2, allow_nan=False))
         return
+    show(run, metrics)
+
+
+def show(run: Path, metrics: Mapping[str, Any], *, brief: bool = False) -> None:
+    """Print the tables of a run; ``brief``: the first one, and what is recommended."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=False)
@@ -40,8 +45,9 @@ def command(run: Path, as_json: bool) -> None:
     methods = metrics["methods"]
     console.print(_heading(run, metrics))
     console.print(_figures(methods, metrics["majority"], metrics["recommended"]))
-    console.print(_members(methods))
-    console.print(_label_free(methods))
+    if not brief:
+        console.print(_members(methods))
+        console.print(_label_free(methods))
     for line in _notes(metrics):
         console.print(line)
 
@@ -133,7 +139,7 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
     peeked = [b["members"]["target_accuracy"]["peeked_max"] for b in metrics["methods"].values()]
     if any(value is not None for value in peeked):
         lines.append(
-            "peeked: the best epoch picked by the target's own labels, on the validation split; "
+            "peeked: the best epoch picked by the target's own test labels; "
             "never quote it"
         )
     if "oracle" in metrics["methods"]:

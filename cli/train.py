@@ -144,10 +144,10 @@ def _train(
 
 
 def _say(run: Run) -> None:
-    from .tables import run_table
+    from .evaluate import show
 
-    run_table(run.folder)
-    click.echo(f"\nrun: {run.folder}")
+    show(run.folder, run.metrics, brief=True)
+    click.echo(f"run: {run.folder}")
     if run.metrics["interrupted"]:
         click.echo("interrupted: the figures are those of the epochs so far")
         click.echo(f"  to go on:     hepdann train --resume -o {run.folder}")
