@@ -22,7 +22,20 @@ def _steps(folder: Path, events: int, seeds: int) -> list[list[str]]:
     members = [] if seeds == 5 else ["--seeds", str(seeds)]
     return [
         ["simulate", "bjets", "-o", str(folder), "--truth", *size],
-        ["convert", *files[:2], "--truth", files[2], "--features", _FEATURES, "--weight", "weight", "--spectators", "energy,cTheta", "-o", tensors],
+        [
+            "convert",
+            *files[:2],
+            "--truth",
+            files[2],
+            "--features",
+            _FEATURES,
+            "--weight",
+            "weight",
+            "--spectators",
+            "energy,cTheta",
+            "-o",
+            tensors,
+        ],
         ["diagnose", tensors],
         ["train", tensors, "-o", run, *members],
         ["plot", run],

@@ -8,6 +8,7 @@ training.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SchemaError
+from ..outputs import replacing
 from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
 from ..tensors.opening import h5_open
@@ -146,15 +148,22 @@ class PeekObserver:
         truth: of the target.
         target: all its rows.
         rows: those whose scores will be shown.
+        notes: a file that keeps what was seen, for a training that is resumed.
 
     Raises:
         SchemaError: the truth is that of other events.
     """
 
-    def __init__(self, truth: Truth, target: Target, rows: NDArray[np.intp]) -> None:
+    def __init__(
+        self, truth: Truth, target: Target, rows: NDArray[np.intp], notes: Path | None = None
+    ) -> None:
         self._label = _labels(truth, target)[rows]
         self._weight = np.asarray(target.weight, dtype=np.float64)[rows]
-        self._seen: dict[int, tuple[float, ...]] = {}
+        self._notes = notes
+        self._seen: dict[int, list[float]] = {}
+        if notes is not None and notes.exists():
+            kept = json.loads(notes.read_text(encoding="utf-8"))
+            self._seen = {int(epoch): seen for epoch, seen in kept.items()}
 
     def record(self, epoch: int, scores: Sequence[ArrayLike]) -> None:
         """Note the accuracies of one epoch.
@@ -163,9 +172,13 @@ class PeekObserver:
             epoch: its number; one that is shown again, after a resume, is replaced.
             scores: (n, C) class probabilities of each member.
         """
-        self._seen[epoch] = tuple(
+        self._seen[epoch] = [
             accuracy(member, self._label, self._weight).value for member in scores
-        )
+        ]
+        if self._notes is not None:
+            self._notes.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self._notes) as part:
+                part.write_text(json.dumps(self._seen), encoding="utf-8")
 
     def accuracy(self, epoch: int, member: int) -> float | None:
         """What was seen, for the history, after training; ``None`` if nothing was."""

@@ -156,7 +156,7 @@ class Job:
         for number, plan in enumerate(plan_stacks(train, oracle=len(sources) > 1)):
             shape = shape_of(train, len(self.tensors.features), len(self.tensors.classes), plan)
             trainer = StackTrainer(plan.members, shape, sources, targets, settings)
-            peek = _peek(domains)
+            peek = _peek(domains, self.folder / "checkpoint" / f"peek-{number}.json")
             self._train_stack(number, trainer, peek)
             if trainer.history:
                 trainers.append(trainer)
@@ -224,7 +224,7 @@ class Job:
             log.write(f"{stamp} {line}\n")
 
 
-def _peek(domains: Domains) -> PeekObserver | None:
+def _peek(domains: Domains, notes: Path) -> PeekObserver | None:
     if domains.truth is None:
         return None
-    return PeekObserver(domains.truth, domains.target, watched_rows(domains.target))
+    return PeekObserver(domains.truth, domains.target, watched_rows(domains.target), notes)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..tensors import SPLITS, Source, Split, Target
+from .sampler import STATISTICS, epoch_order
 from .scaling import Scaling
 
 __all__ = ["DomainEvents", "gather", "resident", "validation_rows", "watched_rows"]
@@ -29,7 +30,8 @@ class DomainEvents:
         x_validation: (F, n) scaled features of the validation split, a sample of it if large.
         weight_validation: (n,) likewise.
         label_validation: (n,) ``None`` for a target.
-        x_statistics: (F, m) training events that fix the normalisation statistics.
+        x_statistics: (F, m) training events that fix the normalisation statistics; of every
+            domain equally many, a small one several times over.
         x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
     """
 
@@ -54,7 +56,6 @@ def resident(
     *,
     device: str,
     dtype: torch.dtype = torch.float32,
-    n_statistics: int = _LARGEST_SAMPLE,
 ) -> DomainEvents:
     """Scale the events of a domain and put them on the device.
 
@@ -63,8 +64,6 @@ def resident(
         scaling: fitted on the MC training split.
         device: ``cpu``, ``cuda`` or ``mps``.
         dtype: of features and weights.
-        n_statistics: training events that fix the normalisation statistics, the first of them
-            (the order of a tensor file is the files', so a random sample of fixed seed is taken).
     """
     train, held = events.part("train"), events.take(validation_rows(events))
     norm = float(np.mean(np.abs(train.weight))) or 1.0
@@ -72,7 +71,7 @@ def resident(
     def put(array: NDArray[np.generic], kind: torch.dtype) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device, kind)
 
-    keep = _sample(len(train), n_statistics)
+    keep = epoch_order(len(train), _LARGEST_SAMPLE, seed=0, epoch=0, stream=STATISTICS)
     x = put(scaling.apply(train.features), dtype)
     labelled = isinstance(train, Source)
     return DomainEvents(

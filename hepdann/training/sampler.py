@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["auto_batch_size", "epoch_order"]
 
-SOURCE, TARGET = 0, 1
+SOURCE, TARGET, STATISTICS = 0, 1, 2
 
 
 def epoch_order(n: int, length: int, *, seed: int, epoch: int, stream: int) -> NDArray[np.int64]:
@@ -19,7 +19,7 @@ def epoch_order(n: int, length: int, *, seed: int, epoch: int, stream: int) -> N
             another order.
         seed: of the member.
         epoch: counted from 0.
-        stream: separates source from target.
+        stream: separates what is drawn for source, target and statistics.
     """
     generator = np.random.Generator(
         np.random.Philox(np.random.SeedSequence([seed, epoch, stream, 0x5A3]))
