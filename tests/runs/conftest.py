@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from hepdann import samples
+from hepdann.config import Config
+from hepdann.readers import convert
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory):
+    """A folder with a small simulated sample and its tensor file, truth included."""
+    folder = tmp_path_factory.mktemp("toy")
+    samples.write_bjets(folder, 4000, 1, True)
+    config = Config.model_validate(
+        {"convert": {"weight": "weight", "features": list(samples.INPUTS)}}
+    )
+    convert(
+        [str(folder / "mc.root")],
+        [str(folder / "data.root")],
+        output=folder / "tensors.h5",
+        config=config,
+        truth=str(folder / "truth.root"),
+    )
+    return folder
