@@ -13,6 +13,7 @@ HERE := --no-build-isolation -e
 .PHONY: demo test lint types pytest install clean
 
 demo: .venv/installed
+	rm -rf demo
 	$(BIN)/hepdann demo -o demo
 
 test: lint types pytest
