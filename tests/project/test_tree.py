@@ -132,6 +132,7 @@ def test_what_is_public_says_what_it_is(file):
         if isinstance(node, ast.ClassDef | ast.FunctionDef)
         and not node.name.startswith("_")
         and not getattr(owner, "name", "").startswith("_")
+        and ast.unparse(node.body) != "..."  # a member of a protocol, or an overload
     ]
     for node in public:
         assert ast.get_docstring(node), f"{node.name}, line {node.lineno}"
