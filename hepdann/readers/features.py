@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import ConvertConfig, FeatureConfig
+from ..config.checks import scaled_name
 from ..errors import ConfigError, ReadError
 from .columns import Columns, compile_columns, compile_text
 from .expressions import Expression
@@ -67,10 +68,12 @@ def taken_branches(
     for name in convert.event_id or ():
         parts[name] = "an event id"
     for expression in spectators:
-        parts |= dict.fromkeys(columns.reads(expression), "a spectator")
+        if expression.is_name:  # pt / 2 as a spectator leaves pt an input
+            parts |= dict.fromkeys(columns.reads(expression), "a spectator")
     for text in filter(None, weights):
         reads = columns.reads(compile_text(text, columns, what="weight"))
-        parts |= dict.fromkeys(reads, "the weight" if len(reads) == 1 else "part of the weight")
+        is_weight = scaled_name(text) in reads  # weight, or 0.39 * weight
+        parts |= dict.fromkeys(reads, "the weight" if is_weight else "part of the weight")
     if label is not None:
         reads = columns.reads(compile_text(label, columns, what="label"))
         parts |= dict.fromkeys(reads, "the label" if len(reads) == 1 else "part of the label")

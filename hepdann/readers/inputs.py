@@ -177,7 +177,7 @@ def _same_type(file: FileScan, name: str, expected: Branch, reference: FileScan)
         raise ReadError(
             f"branch '{name}' is missing here, {reference.path} has it",
             where=where,
-            mend="remove the file, or list the inputs without the branch (--features)",
+            mend="remove the file, or choose branches that every file has (--features)",
         )
     if (found.dtype, found.shape) != (expected.dtype, expected.shape):
         raise ReadError(

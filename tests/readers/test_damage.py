@@ -1,0 +1,110 @@
+"""Files that are no ROOT files, truncated ones, damaged ones: one line that names the place."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uproot
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hepdann.config import Config
+from hepdann.errors import HepdannError, ReadError
+from hepdann.readers import convert, read_blocks, scan
+
+CONFIG = Config(convert={"label": "isb", "features": ["pt", "eta"]})
+
+
+def run(path):
+    output = path.with_suffix(".h5")
+    convert([str(path)], output=output, config=CONFIG)
+
+
+def test_a_file_that_is_none(tmp_path):
+    for content, message in (
+        (b"", "is empty"),
+        (b"some text, longer than a header", "is not a ROOT file; name a ROOT file"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(30), "is not a ROOT file but HDF5"),
+        (b"root\x00\x00", "is truncated: it has 6 bytes"),
+    ):
+        path = tmp_path / "mc.root"
+        path.write_bytes(content)
+        with pytest.raises(ReadError, match=f"mc.root: {message}"):
+            run(path)
+
+
+@pytest.mark.parametrize("kind", ["TTree", "RNTuple"])
+def test_a_truncated_file_says_how_much_is_there(write, sample, kind):
+    path = write("mc.root", sample(), kind=kind)
+    whole = path.read_bytes()
+    for size in (30, len(whole) // 3, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ReadError, match=f"it has {size} of {len(whole)} bytes"):
+            run(path)
+
+
+def test_no_such_tree_and_no_tree_at_all(write, sample, tmp_path):
+    path = write("mc.root", sample())
+    with pytest.raises(ReadError, match="no tree 'event'; did you mean 'events'"):
+        scan(str(path), "event")
+    with uproot.recreate(tmp_path / "hist.root") as file:
+        file["h"] = np.histogram(np.arange(5))
+    with pytest.raises(ReadError, match="holds no tree; it holds h"):
+        scan(str(tmp_path / "hist.root"))
+
+
+def test_a_damaged_basket_is_named_with_branch_and_entries(write, sample):
+    eta = np.repeat(np.arange(20.0), 10)  # well compressed, so that zlib notices
+    path = write("mc.root", sample(eta=eta), parts=2, compression="zlib")
+    with uproot.open(path) as file:
+        branch = file["events"]["eta"]
+        start = int(branch.member("fBasketSeek")[1])
+        length = int(branch.member("fBasketBytes")[1])
+    content = bytearray(path.read_bytes())
+    content[start + length - 40 : start + length] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(ReadError, match=r"mc.root:events/eta: entries 0-199 cannot be read"):
+        run(path)
+    assert not path.with_suffix(".h5").exists()
+    first = next(read_blocks(scan(str(path))[0], ["pt", "eta"], 100))
+    assert len(first) == 100  # the damage is in the second half
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    kind=st.sampled_from(["TTree", "RNTuple"]),
+    compression=st.sampled_from(["none", "zlib", "zstd"]),
+    damage=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=5),
+)
+def test_any_damage_ends_in_an_error_of_ours_or_in_a_whole_file(
+    write_root, sample, kind, compression, damage
+):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mc.root"
+        write_root(path, sample(), kind=kind, compression=compression, parts=2)
+        content = bytearray(path.read_bytes())
+        for place, value in damage:
+            content[int(place * (len(content) - 1))] = value
+        path.write_bytes(content)
+        try:
+            run(path)
+        except HepdannError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+            assert str(path.name) in str(error) or "label" in str(error)  # noqa: PT017
+            assert [entry.name for entry in Path(folder).iterdir()] == ["mc.root"]
+
+
+def test_a_field_that_rntuple_drops_in_silence_is_an_error(write, sample):
+    """uproot leaves out a field that it does not know and says nothing."""
+    path = write("mc.root", sample(), kind="RNTuple")
+    (file,) = scan(str(path))
+    branches = dict(file.branches)
+    branches["ghost"] = branches["pt"]
+    ghost = type(file)(file.path, file.tree, file.kind, file.entries, branches, file.trees)
+    with pytest.raises(ReadError, match="entries 0-199 cannot be read"):
+        list(read_blocks(ghost, ["pt", "ghost"], 100))

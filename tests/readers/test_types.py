@@ -1,0 +1,139 @@
+"""What is converted is what uproot reads, rounded once to float32."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import uproot
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hepdann.config import Config
+from hepdann.readers import convert
+from hepdann.tensors import open_tensors
+
+INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
+ROWS = 301
+
+
+def every_type():
+    random = np.random.default_rng(3)
+    columns = {"b": random.random(ROWS) > 0.5, "label": np.arange(ROWS, dtype="i4") % 2}
+    for code in INTEGERS:
+        info = np.iinfo(code)
+        values = random.integers(info.min, info.max, ROWS, dtype=code, endpoint=True)
+        values[:2] = info.min, info.max
+        columns[code] = values
+    columns["f4"] = random.normal(size=ROWS).astype("f4")
+    columns["f8"] = random.normal(size=ROWS) * 10.0 ** random.integers(-40, 30, ROWS)
+    columns["f4s"] = random.normal(size=(ROWS, 3)).astype("f4")
+    columns["f8s"] = random.normal(size=(ROWS, 2))
+    columns["matrix"] = random.normal(size=(ROWS, 2, 2))
+    columns["i2s"] = random.integers(-9, 9, (ROWS, 2)).astype("i2")
+    columns["u1s"] = random.integers(0, 255, (ROWS, 1)).astype("u1")
+    columns["bs"] = random.random((ROWS, 2)) > 0.5
+    return columns
+
+
+@pytest.mark.parametrize("kind", ["TTree", "RNTuple"])
+@pytest.mark.parametrize("compression", ["none", "zlib", "zstd"])
+def test_every_type_equals_uproots_array(write, tmp_path, kind, compression):
+    path = write("mc.root", every_type(), kind=kind, parts=3, compression=compression)
+    features = [name for name in every_type() if name != "label"]
+    config = Config(convert={"features": features, "label": "label", "block_size": 70})
+    convert([str(path)], output=tmp_path / "t.h5", config=config)
+    tensors = open_tensors(tmp_path / "t.h5")
+    with uproot.open(path) as file:
+        expected = file["events"].arrays(library="np")
+    assert tensors.rows("mc") == ROWS
+    done = 0
+    for name in features:
+        flat = expected[name].reshape(ROWS, -1)
+        for column in range(flat.shape[1]):
+            found = tensors.column("mc", tensors.features[done])
+            assert found.dtype == np.float32
+            np.testing.assert_array_equal(found, flat[:, column].astype(np.float32))
+            done += 1
+    assert done == len(tensors.features)
+
+
+def test_elements_of_an_array_are_numbered(write, tmp_path):
+    columns = {"x": np.arange(12.0).reshape(4, 3), "m": np.arange(16.0).reshape(4, 2, 2),
+               "y": np.array([0, 1, 0, 1], dtype="i4")}  # fmt: skip
+    path = write("mc.root", columns)
+    config = Config(convert={"features": ["x", "m", "m[1][0]", "x_2 + x[0]"], "label": "y"})
+    convert([str(path)], output=tmp_path / "t.h5", config=config)
+    tensors = open_tensors(tmp_path / "t.h5")
+    assert tensors.features == (
+        "x_0", "x_1", "x_2", "m_0_0", "m_0_1", "m_1_0", "m_1_1", "m[1][0]", "x_2 + x[0]",
+    )  # fmt: skip
+    np.testing.assert_array_equal(tensors.column("mc", "m[1][0]"), columns["m"][:, 1, 0])
+    np.testing.assert_array_equal(tensors.column("mc", "x_2 + x[0]"), [2, 8, 14, 20])
+
+
+def everything(path):
+    """Every dataset and attribute but the provenance, as bytes."""
+    found = {}
+
+    def visit(name, item):
+        found[name] = item[()].tobytes() if isinstance(item, h5py.Dataset) else None
+        for key, value in item.attrs.items():
+            found[f"{name}@{key}"] = np.asarray(value).tolist()
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    block=st.integers(1, 400),
+    files=st.integers(1, 4),
+    parts=st.integers(1, 5),
+    kind=st.sampled_from(["TTree", "RNTuple"]),
+)
+def test_blocks_files_and_baskets_do_not_show_in_the_result(write_root, block, files, parts, kind):
+    columns = every_type()
+    columns["f4"][::7] = -999
+    columns["f8"][::5] = np.nan
+    features = [{"name": "f4", "indicator": True}, "f8", "f8s", "i8", "log(f4 + 2)"]
+    settings_ = {"features": features, "label": "label", "missing": -999, "cut": "i1 > -100",
+                 "spectators": ["u2"], "weight": "abs(f4) + 0.1"}  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = write_root(folder / "whole.root", columns)
+        edges = np.linspace(0, ROWS, files + 1).astype(int)
+        pieces = [
+            str(write_root(
+                folder / f"{n}.root",
+                {key: values[edges[n] : edges[n + 1]] for key, values in columns.items()},
+                parts=parts, kind=kind,
+            ))
+            for n in range(files)
+        ]  # fmt: skip
+        for output, inputs, size in (("a.h5", [str(whole)], 1000), ("b.h5", pieces, block)):
+            config = Config(convert={**settings_, "block_size": size})
+            convert(inputs, output=folder / output, config=config)
+        assert everything(folder / "a.h5") == everything(folder / "b.h5")
+
+
+def test_memory_is_that_of_a_block(write, tmp_path):
+    """The reader is asked for no more entries at once than block_size, and keeps none."""
+    path = write("mc.root", every_type(), parts=2)
+    sizes = []
+
+    def reader(file, branches, size):
+        from hepdann.readers import read_blocks
+
+        for block in read_blocks(file, branches, size):
+            sizes.append(len(block))
+            yield block
+
+    config = Config(convert={"label": "label", "block_size": 64})
+    convert([str(path)], output=tmp_path / "t.h5", config=config, reader=reader)
+    assert max(sizes) == 64
+    assert sum(sizes) == 2 * ROWS  # once for the classes, once for the events
