@@ -117,6 +117,7 @@ def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts
 
 def _ranges(ntuple: Any, file: FileScan, size: int) -> Iterator[tuple[int, int]]:
     with reading(f"{file.path}:{file.tree}", "the clusters cannot be listed"):
+        _check_page_lists(ntuple)
         ends = [int(c.num_first_entry) + int(c.num_entries) for c in ntuple.cluster_summaries]
     start = previous = 0
     for end in sorted(ends):
@@ -126,6 +127,21 @@ def _ranges(ntuple: Any, file: FileScan, size: int) -> Iterator[tuple[int, int]]
         previous = end
     if previous > start:
         yield start, previous
+
+
+def _check_page_lists(ntuple: Any) -> None:
+    """Compare the page lists with their checksums, which uproot does for header and footer only.
+
+    A damaged number of elements would make it fill the machine's memory.
+    """
+    import xxhash
+
+    for record in ntuple.footer.cluster_group_records:
+        link = record.page_list_link
+        chunk, _ = ntuple.read_locator(link.locator, link.env_uncomp_size)
+        content = bytes(chunk.raw_data)
+        if xxhash.xxh3_64_intdigest(content[:-8]) != int.from_bytes(content[-8:], "little"):
+            raise ValueError("the checksum of a page list is wrong")
 
 
 def _blame(

@@ -70,7 +70,8 @@ def open_root(path: str) -> Iterator[Any]:
     if "://" not in path:
         _check_header(path)
     with reading(path, "cannot be opened"):
-        directory = uproot.open({path: None})
+        # each block is read once: a cache would only hold on to what has passed
+        directory = uproot.open({path: None}, object_cache=None, array_cache=None)
     with directory:
         yield directory
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def write_root(path: Path, columns, *, tree="events", kind="TTree", parts=1, com
     edges = np.linspace(0, rows, parts + 1).astype(int)
     chunks = [
         {name: values[low:high] for name, values in columns.items()}
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in itertools.pairwise(edges)
     ]
     with uproot.recreate(path, compression=codecs[compression]) as file:
         if kind == "RNTuple":

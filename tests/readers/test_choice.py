@@ -55,7 +55,7 @@ def test_mc_alone_needs_one_integer_that_could_be_the_label(write, sample, run):
 
 def test_a_label_in_both_files_must_be_named(write, sample, run):
     mc, data = write("mc.root", sample()), write("data.root", sample(seed=2))
-    with pytest.raises(ConfigError, match="--label; candidates: .*isb"):
+    with pytest.raises(ConfigError, match=r"--label; candidates: .*isb"):
         run(mc, data)
     _, tensors = run(mc, data, label="isb")
     assert tensors.features == ("pt", "eta", "njets")

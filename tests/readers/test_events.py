@@ -68,8 +68,8 @@ def test_weights_are_expression_times_scale(write, sample, run):
 def test_a_template_of_data_has_the_weight_of_data_and_mc_is_subtracted(write, sample, run):
     columns = sample(q=np.where(np.arange(200) % 5, -1, 1).astype("i4"))
     mc = str(write("mc.root", columns))
-    data = str(write("data.root", sample(seed=2, isb=None, weight=None,
-                                         q=np.where(np.arange(200) % 2, -1, 1).astype("i4"))))  # fmt: skip
+    charge = np.where(np.arange(200) % 2, -1, 1).astype("i4")
+    data = str(write("data.root", sample(seed=2, isb=None, weight=None, q=charge)))
     samples = [
         {"name": "mc", "files": mc},
         {"name": "qcd", "files": data, "role": "template", "class": "background", "cut": "q > 0"},
@@ -199,8 +199,8 @@ def test_a_feature_without_a_finite_value_is_refused(write, sample, run):
     data = write("data.root", sample(seed=2, pt=np.full(200, np.nan, dtype="f4")))
     with pytest.raises(ConfigError, match=r"data.root: feature 'pt' has no finite value in data"):
         run(mc, data, label="isb")
+    features = [{"name": "log", "expression": "log(-pt)"}]
     with pytest.raises(ConfigError, match="feature 'log' has no finite value in MC"):
-        features = [{"name": "log", "expression": "log(-pt)"}]
         run(mc, label="isb", features=features)
 
 
