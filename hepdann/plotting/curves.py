@@ -30,7 +30,9 @@ class HasFolder(Protocol):
     """A run, or anything that knows where one is."""
 
     @property
-    def folder(self) -> Path: ...
+    def folder(self) -> Path:
+        """The run folder."""
+        ...
 
 
 def _of_runs(runs: Sequence[HasFolder]) -> dict[str, Roc]:
@@ -115,7 +117,7 @@ def _limits(ax: Axes, curves: Mapping[str, Roc], kind: Kind) -> None:
         largest = max(largest, float(y[x >= _LEAST].max(initial=1.0)))
     ax.set_yscale("log")
     ax.set_ylim(1.0, largest * 1.5)
-    ax.yaxis.set_minor_locator(LogLocator(subs=np.arange(2, 10)))
+    ax.yaxis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 

@@ -75,7 +75,8 @@ def lay_out(ax: Axes, above: float = 0.0) -> None:
     edges = [0.0] * 4  # left, bottom, right, top: pixels that ticks and labels need outside
     # Asked of the axes one by one, for their whole boxes take three times as long.
     for panel in figure.axes:
-        lowest = panel.get_subplotspec().is_last_row() and panel.xaxis.get_visible()
+        place = panel.get_subplotspec()
+        lowest = place is not None and place.is_last_row() and panel.xaxis.get_visible()
         for axis in (panel.yaxis, panel.xaxis) if lowest else (panel.yaxis,):
             outer, inner = axis.get_tightbbox(), panel.bbox
             if outer is None:
@@ -183,7 +184,7 @@ def take_out_exponent(axis: Axis, label: str, largest: float) -> None:
 
 def _label(axis: Axis, text: str) -> None:
     # The axes' setter, not the axis's own, honours the style's place of labels.
-    getattr(axis.axes, f"set_{axis.axis_name}label")(text)
+    (axis.axes.set_xlabel if axis is axis.axes.xaxis else axis.axes.set_ylabel)(text)
 
 
 def save(ax: Axes, stem: Path, formats: Sequence[str] = ("pdf", "png")) -> list[Path]:

@@ -155,7 +155,6 @@ def _legend(ax: Axes, columns: int, title: str | None) -> Legend:
 
 
 def _candidates(
-    ax: Axes,
     points: NDArray[np.float64],
     texts: list[Bbox],
     columns: int,
@@ -206,9 +205,7 @@ def settle(ax: Axes, title: str | None = None) -> bool:
     best: tuple[float, float, float, float, int] | None = None
     for columns in (1, 2, 3):
         box = _box(ax, _legend(ax, columns, title))
-        for cost, growth, left, top in _candidates(
-            ax, points, texts, columns, (box.width, box.height)
-        ):
+        for cost, growth, left, top in _candidates(points, texts, columns, (box.width, box.height)):
             if best is None or cost < best[0]:
                 best = (cost, growth, left, top, columns)
     if best is None:  # nothing fits inside: beside the axes, where it hides nothing

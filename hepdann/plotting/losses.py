@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from .frame import finish, new_axes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["loss"]
 
 
-def _draw(ax: Axes, x: NDArray[np.float64], band: Band, colour: str, dashes: str) -> bool:
+def _draw(ax: Axes, x: NDArray[np.intp], band: Band, colour: str, dashes: Any) -> bool:
     if not np.isfinite(band.mean).any():
         return False
     ax.plot(x, band.mean, color=colour, linestyle=dashes, marker="o" if len(x) == 1 else "")
@@ -77,7 +77,7 @@ def loss(
         _draw(ax, curve.epoch, curve.validation, looks[method], "--")
         ax.plot([], [], color=looks[method], label=method_title(method))
     for dashes, what in (("-", "train (MC)"), ("--", "validation (MC)")):
-        ax.add_line(Line2D([], [], color="black", linestyle=dashes, label=what))
+        ax.plot([], [], color="black", linestyle=dashes, label=what)
     epochs = np.concatenate([curve.epoch for curve in curves.values()])
     if np.ptp(epochs) > 0:
         ax.set_xlim(float(epochs.min()), float(epochs.max()))
@@ -88,6 +88,6 @@ def loss(
     if domain_ax is not None:
         _draw_domain(domain_ax, curves, looks)
     bottom.set_xlabel("Epoch")
-    bottom.xaxis.get_major_locator().set_params(integer=True)
+    bottom.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     finish(ax, title)
     return ax

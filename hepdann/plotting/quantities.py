@@ -81,7 +81,7 @@ class Quantities:
 
         with h5py.File(self.scores.path, "r", locking="best-effort") as file:
             units = file.attrs.get("units")
-        names = [] if units is None else np.atleast_1d(_decoded(units))
+        names: Any = [] if units is None else np.atleast_1d(_decoded(units))
         return dict(zip(self.scores.features, map(str, names), strict=False))
 
     @cached_property

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -130,25 +131,23 @@ def _loss(run: Quantities) -> Iterator[_Job]:
 
 
 def _rocs(run: Quantities) -> Iterator[_Job]:
-    for domain, where in (("mc", "MC, test split"), ("target", run.target_name)):
-        if domain == "target" and not run.scores.has_truth:
-            continue
-        for index, name, suffix in _signals(run):
-            background = run.scores.classes[0] if len(run.scores.classes) == 2 else "background"
-            yield _Job(
-                "roc",
-                _file_name("roc", domain, suffix),
-                lambda d=domain, i=index, s=name, b=background, w=where: _roc(run, d, i, s, b, w),
-                True,
-            )
+    for index, name, suffix in _signals(run):
+        binary = len(run.scores.classes) == 2
+        background = run.scores.classes[0] if binary else "background"
+        draw = partial(_roc, run, index, name, background)
+        title = _file_name("roc_mc", suffix)
+        yield _Job("roc", title, partial(draw, "mc", "MC, test split"), True)
+        if run.scores.has_truth:
+            title = _file_name("roc_target", suffix)
+            yield _Job("roc", title, partial(draw, "target", run.target_name), True)
 
 
 def _roc(
     run: Quantities,
-    domain: Literal["mc", "target"],
     index: int,
     signal: str,
     background: str,
+    domain: Literal["mc", "target"],
     where: str,
 ) -> Axes | None:
     found = {m: run_roc(run.scores, domain, m, signal=index) for m in run.scores.methods}
@@ -161,42 +160,34 @@ def _roc(
 def _scores(run: Quantities) -> Iterator[_Job]:
     for method in run.scores.methods:
         for index, name, suffix in _signals(run):
-            yield _Job(
-                "scores",
-                _file_name("scores", method, suffix),
-                lambda m=method, i=index, n=name: scores(
-                    run.score(m, i, by="class", scale=True),
-                    sentence(f"{n} score"),
-                    data_name=run.target_name,
-                    title=method_title(m),
-                ),
-                run.is_simulation,
-            )
+            draw = partial(_score, run, method, index, name)
+            yield _Job("scores", _file_name("scores", method, suffix), draw, run.is_simulation)
+
+
+def _score(run: Quantities, method: str, index: int, name: str) -> Axes:
+    numbers = run.score(method, index, by="class", scale=True)
+    axis, data_name = sentence(f"{name} score"), run.target_name
+    return scores(numbers, axis, data_name=data_name, title=method_title(method))
 
 
 def _data_mc(run: Quantities) -> Iterator[_Job]:
     for index, feature in enumerate(run.scores.features):
         for aligned in (None, *run.scores.aligned):
             after = () if aligned is None else ("after", aligned)
-            yield _Job(
-                "data_mc",
-                _file_name("data_mc", feature, *after),
-                lambda i=index, f=feature, a=aligned: _feature(run, i, f, a),
-                run.is_simulation,
-            )
+            draw = partial(_feature, run, index, feature, aligned)
+            title = _file_name("data_mc", feature, *after)
+            yield _Job("data_mc", title, draw, run.is_simulation)
     for method in run.scores.methods:
         for index, name, suffix in _signals(run):
-            yield _Job(
-                "data_mc",
-                _file_name("data_mc_score", method, suffix),
-                lambda m=method, i=index, n=name: data_mc(
-                    run.score(m, i, by="process"),
-                    sentence(f"{n} score"),
-                    data_name=run.target_name,
-                    title=method_title(m),
-                ),
-                run.is_simulation,
-            )
+            draw = partial(_score_data_mc, run, method, index, name)
+            title = _file_name("data_mc_score", method, suffix)
+            yield _Job("data_mc", title, draw, run.is_simulation)
+
+
+def _score_data_mc(run: Quantities, method: str, index: int, name: str) -> Axes:
+    numbers = run.score(method, index, by="process")
+    axis, data_name = sentence(f"{name} score"), run.target_name
+    return data_mc(numbers, axis, data_name=data_name, title=method_title(method))
 
 
 def _feature(run: Quantities, index: int, feature: str, aligned: str | None) -> Axes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from .frame import finish, new_axes, take_out_exponent
@@ -24,7 +24,12 @@ Floats = NDArray[np.float64]
 OUTSIDE = "outside"  # group id of the arrows that stand for points outside the ratio panel
 
 _RANGES = (0.1, 0.2, 0.5, 1.0)  # half-heights of a ratio panel
-_BAND = {"facecolor": "none", "edgecolor": "0.25", "hatch": "/////", "linewidth": 0.0}
+_BAND: dict[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": "0.25",
+    "hatch": "/////",
+    "linewidth": 0.0,
+}
 
 
 def _wants_log(histogram: Histogram, spike: float) -> bool:
@@ -111,7 +116,7 @@ def _x_axis(ax: Axes, numbers: DataMC, name: str, unit: str) -> None:
     ax.set_xlim(float(edges[0]), float(edges[-1]))
     whole = np.allclose(edges % 1.0, 0.5) and np.allclose(np.diff(edges), 1.0)
     if whole:  # integers in bins of their own
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel(f"{name} [{unit}]" if unit else name)
         return

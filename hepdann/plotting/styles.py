@@ -63,12 +63,11 @@ _FONT_SIZES = {  # key: the range, in points, that reads well on the page
     "legend.fontsize": (14.0, 15.0),
     "legend.title_fontsize": (14.0, 15.0),
 }
-_LENGTHS = tuple(
-    f"{axis}tick.{kind}.{what}"
-    for axis in "xy"
-    for kind in ("major", "minor")
-    for what in ("size", "pad")
-) + ("axes.linewidth", "axes.labelpad", "patch.linewidth")
+_LENGTHS = (
+    "axes.linewidth", "axes.labelpad", "patch.linewidth",
+    "xtick.major.size", "xtick.minor.size", "xtick.major.pad", "xtick.minor.pad",
+    "ytick.major.size", "ytick.minor.size", "ytick.major.pad", "ytick.minor.pad",
+)  # fmt: skip
 
 _HOUSE: dict[str, Any] = {
     "figure.figsize": PAGE,
@@ -107,9 +106,10 @@ def _parameters(name: str) -> dict[str, Any]:
     """The rcParams of a style, its lengths brought from its own page to :data:`PAGE`."""
     import mplhep
 
-    values = {**mpl.rcParamsDefault, **getattr(mplhep.style, name)}
+    chosen: dict[str, Any] = getattr(mplhep.style, name)
+    values: Any = dict(mpl.rcParamsDefault) | chosen
     scale = PAGE[0] / values["figure.figsize"][0]
-    result: dict[str, Any] = dict(getattr(mplhep.style, name))
+    result = dict(chosen)
     for key, (low, high) in _FONT_SIZES.items():
         size = scale * _points(values[key] or "medium", values["font.size"])
         result[key] = min(max(size, low), high)
@@ -135,8 +135,9 @@ def style(name: str = "ROOT") -> Iterator[None]:
             mend=f"did you mean {meant}?" if meant else f"choose one of {', '.join(STYLES)}",
         )
     # rcParamsDefault first: a user's matplotlibrc must not make two people's figures differ.
-    defaults = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _BACKEND_KEYS}
-    with mpl.rc_context({**defaults, **_parameters(name)}), _quiet():
+    settings: Any = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _BACKEND_KEYS}
+    settings |= _parameters(name)
+    with mpl.rc_context(settings), _quiet():
         yield
 
 

@@ -12,10 +12,10 @@ import pytest
 
 FEATURES = ("prob_b", "spheri", "pt2rel", "multip", "bqvjet", "ptlrel")
 COLUMNS = (
-    "method member seed lambda epoch step learning_rate grl loss_label loss_domain domain_accuracy "
-    "validation_loss validation_accuracy validation_loss_domain validation_domain_accuracy "
-    "target_accuracy"
-).split()
+    "method", "member", "seed", "lambda", "epoch", "step", "learning_rate", "grl", "loss_label",
+    "loss_domain", "domain_accuracy", "validation_loss", "validation_accuracy",
+    "validation_loss_domain", "validation_domain_accuracy", "target_accuracy",
+)  # fmt: skip
 
 
 def jets(rng, label):
@@ -79,7 +79,14 @@ def write_history(path, methods, epochs=20, members=5):
 
 
 def write_run(
-    folder, *, kind="pseudo-data", n=12_000, samples=("qqbar",), classes=2, weighted=False
+    folder,
+    *,
+    kind="pseudo-data",
+    n=12_000,
+    samples=("qqbar",),
+    classes=2,
+    weighted=False,
+    features=FEATURES,
 ):
     """Write scores.h5, history.csv, metrics.json and config.yaml as a training leaves them."""
     rng = np.random.default_rng(11)
@@ -94,7 +101,7 @@ def write_run(
             format_version=1,
             classes=json.dumps(names),
             methods=json.dumps(methods),
-            features=json.dumps(FEATURES),
+            features=json.dumps(features),
             target_kind=kind,
         )
         for domain in ("mc", "target"):
@@ -112,13 +119,13 @@ def write_run(
             group["weight"] = (weight if use else np.ones(n)).astype("f4")
             group["event_id"] = np.arange(n, dtype="u8") + (0 if domain == "mc" else n)
             group["split"] = rng.choice(3, n, p=[0.7, 0.15, 0.15]).astype("u1")
-            group["features"] = x
+            group["features"] = x[:, : len(features)]
             if domain == "mc":
                 group["label"] = label
                 group["sample"] = rng.integers(len(samples), size=n).astype("u2")
                 group["sample"].attrs["names"] = json.dumps(samples)
             else:
-                group["aligned/quantile"] = raw
+                group["aligned/quantile"] = raw[:, : len(features)]
                 if pseudo:
                     file["truth/target/label"] = label
             for method in methods:

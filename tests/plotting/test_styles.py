@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 import matplotlib as mpl
@@ -82,5 +83,5 @@ def test_a_short_name_keeps_its_case(text, expected):
 def test_neighbouring_colours_differ_in_lightness_or_hue():
     """In a stack, neighbours touch: none may look like the next."""
     rgb = [matplotlib.colors.to_rgb(colour) for colour in COLOURS]
-    for one, two in zip(rgb, rgb[1:], strict=False):
+    for one, two in itertools.pairwise(rgb):
         assert max(abs(a - b) for a, b in zip(one, two, strict=True)) > 0.15
