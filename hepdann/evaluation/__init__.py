@@ -63,8 +63,8 @@ __all__ = [
     "roc",
     "separation",
     "signal_fraction",
-    "write_truth",
     "summarise",
     "two_sample",
     "weighted_mean",
+    "write_truth",
 ]

@@ -40,9 +40,10 @@ class Diagnosis:
         if not test.shift and not self.differing:
             return f"No shift found ({figures}): adapting can only cost you."
         if not test.shift:
+            differ = "differ by themselves" if len(self.differing) > 1 else "differs by itself"
             return (
-                f"No shift that a classifier could use ({figures}), but by itself "
-                f"{_names(self.differing)} differs: compare data and MC in it before adapting."
+                f"No shift that a classifier could use ({figures}), but {_names(self.differing)} "
+                f"{differ}: compare data and MC there before adapting."
             )
         size = "a small shift" if test.auc < _SMALL else "a shift"
         what = "in how features go together, for no single one differs"

@@ -6,14 +6,30 @@ import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from hepdann.config.models import SplitConfig
 from hepdann.tensors import Block, TensorWriter
+from hepdann_cli.main import hepdann
 
 
-def hepdann(*arguments, cwd=None):
+def invoke(*arguments):
+    """What the command prints, in this process."""
+    done = CliRunner().invoke(hepdann, list(map(str, arguments)), catch_exceptions=False)
+    assert done.exit_code == 0
+    assert not done.stderr
+    return done.stdout
+
+
+def refuse(*arguments):
+    """The one line with which a command refuses its input, as it is typed."""
     command = [sys.executable, "-m", "hepdann_cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("hepdann: error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
 
 
 def write(path, moved=0.0, n=2000, data=True):
@@ -45,13 +61,12 @@ def write(path, moved=0.0, n=2000, data=True):
     return path
 
 
-def test_without_a_shift_it_says_that_adapting_can_only_cost(tmp_path):
+def test_without_a_shift_it_says_that_adapting_can_only_cost(tmp_path, monkeypatch):
     write(tmp_path / "tensors.h5")
-    done = hepdann("diagnose", cwd=tmp_path)  # tensors.h5 is the default
-    assert done.returncode == 0
-    assert not done.stderr
-    assert "No shift found" in done.stdout
-    assert "adapting can only cost you" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    printed = invoke("diagnose")  # tensors.h5 is the default
+    assert "No shift found" in printed
+    assert "adapting can only cost you" in printed
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +75,14 @@ def moved(tmp_path_factory):
 
 
 def test_the_feature_that_moved_comes_first(moved):
-    done = hepdann("diagnose", moved)
-    assert "MC and data differ" in done.stdout
-    assert "most in eta" in done.stdout
-    assert done.stdout.index("\n  eta") < done.stdout.index("\n  pt")
+    printed = invoke("diagnose", moved)
+    assert "MC and data differ" in printed
+    assert "most in eta" in printed
+    assert printed.index("\n  eta") < printed.index("\n  pt")
 
 
 def test_json(moved):
-    found = json.loads(hepdann("diagnose", moved, "--json", "--max-events", "1000").stdout)
+    found = json.loads(invoke("diagnose", moved, "--json", "--max-events", "1000"))
     assert found["shift"] is True
     assert found["p_value"] < 0.01
     assert found["n_mc"] == found["n_target"] == 1000
@@ -78,12 +93,6 @@ def test_json(moved):
 def test_a_file_without_data_or_with_too_little_is_refused(tmp_path):
     alone = write(tmp_path / "alone.h5", data=False)
     few = write(tmp_path / "few.h5", n=20)
-    for path, reason in (
-        (alone, "no detector events"),
-        (few, "too few events"),
-        (tmp_path / "none.h5", "no such file"),
-    ):
-        done = hepdann("diagnose", path)
-        assert done.returncode == 2
-        assert reason in done.stderr
-        assert done.stderr.count("\n") == 1
+    assert "no detector events" in refuse("diagnose", alone)
+    assert "too few events" in refuse("diagnose", few)
+    assert "no such file" in refuse("diagnose", tmp_path / "none.h5")

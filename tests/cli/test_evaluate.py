@@ -7,13 +7,29 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from hepdann.evaluation import summarise
+from hepdann_cli.main import hepdann
 
 
-def hepdann(*arguments):
+def invoke(*arguments):
+    """What the command prints, in this process."""
+    done = CliRunner().invoke(hepdann, list(map(str, arguments)), catch_exceptions=False)
+    assert done.exit_code == 0
+    assert not done.stderr
+    return done.stdout
+
+
+def refuse(*arguments):
+    """The one line with which a command refuses its input, as it is typed."""
     command = [sys.executable, "-m", "hepdann_cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("hepdann: error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
 
 
 def write_run(folder, complete=True):
@@ -58,46 +74,38 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def printed(run):
-    return hepdann("evaluate", run)
+    return invoke("evaluate", run)
 
 
 def test_the_table_holds_every_method_with_errors(run, printed):
-    assert printed.returncode == 0
-    assert not printed.stderr
     methods = summarise(run)["methods"]
     for name, block in methods.items():
         for domain in ("mc", "target"):
             for figure in ("accuracy", "auc"):
                 value, error = block[domain][figure], block[domain][f"{figure}_error"]
-                assert f"{value:.4f} ± {error:.4f}" in printed.stdout, (name, domain, figure)
-    assert "majority class" in printed.stdout
+                assert f"{value:.4f} ± {error:.4f}" in printed, (name, domain, figure)
+    assert "majority class" in printed
 
 
 def test_it_says_which_epoch_and_what_peeked(printed):
-    assert "that of the last epoch (7); none was chosen by a target label" in printed.stdout
-    assert "0.8100" in printed.stdout
-    assert "picked by the target's own labels" in printed.stdout
-    assert "oracle: trained on the target's labels" in printed.stdout
-    assert "recommended without labels: quantile" in printed.stdout
+    assert "that of the last epoch (7); none was chosen by a target label" in printed
+    assert "0.8100" in printed
+    assert "peeked: the best epoch picked by the target's own" in printed
+    assert "oracle: trained on the target's labels" in printed
+    assert "recommended without labels: quantile" in printed
 
 
 def test_json_is_what_summarise_gives(run):
-    done = hepdann("evaluate", run, "--json")
-    assert json.loads(done.stdout) == json.loads(json.dumps(summarise(run)))
+    assert json.loads(invoke("evaluate", run, "--json")) == json.loads(json.dumps(summarise(run)))
 
 
 def test_nothing_in_the_run_is_changed(run):
     before = {p.name: p.stat().st_mtime_ns for p in run.iterdir()}
-    hepdann("evaluate", run)
+    invoke("evaluate", run)
     assert {p.name: p.stat().st_mtime_ns for p in run.iterdir()} == before
 
 
 def test_a_run_that_is_not_there_or_not_whole_is_refused(tmp_path):
     cut = write_run(tmp_path / "cut", complete=False)
-    for folder, reason in ((tmp_path / "none", "no such run"), (cut, "not complete")):
-        done = hepdann("evaluate", folder)
-        assert done.returncode == 2
-        assert done.stdout == ""
-        assert done.stderr.startswith("hepdann: error: ")
-        assert reason in done.stderr
-        assert done.stderr.count("\n") == 1
+    assert "no such run" in refuse("evaluate", tmp_path / "none")
+    assert "not complete" in refuse("evaluate", cut)

@@ -5,8 +5,17 @@ import pytest
 from scipy.stats import kstest
 
 from hepdann.errors import HepdannError
-from hepdann.evaluation import correlation, kolmogorov, rank_features, separation, two_sample
-from hepdann.evaluation.diagnosis import diagnose
+from hepdann.evaluation import (
+    Diagnosis,
+    FeatureShift,
+    TwoSample,
+    correlation,
+    diagnose,
+    kolmogorov,
+    rank_features,
+    separation,
+    two_sample,
+)
 from hepdann.evaluation.granularity import common_granularity, lattice
 from hepdann.tensors import Target
 
@@ -198,6 +207,14 @@ def test_the_sentence_says_what_was_found():
     moved = diagnose(*draw(14, 1000, "plain", moved=1.0), NAMES, permutations=199)
     assert "most in x" in moved.sentence
     assert "source-only" in moved.sentence
+
+
+def test_a_small_difference_of_one_feature_is_named_though_no_classifier_uses_it():
+    test = TwoSample(0.501, 0.01, 0.4, shift=False, n_mc=100, n_target=100)
+    x = FeatureShift("x", 0.06, 0.001, 0.1, 0.0, 0.0)
+    y = FeatureShift("y", 0.05, 0.002, 0.1, 0.0, 0.0)
+    assert "x (KS 0.060) differs by itself" in Diagnosis(test, (x,)).sentence
+    assert "x (KS 0.060) and y (KS 0.050) differ by themselves" in Diagnosis(test, (x, y)).sentence
 
 
 def test_correlation_is_numpys_where_nothing_is_missing():
