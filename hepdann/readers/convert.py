@@ -24,7 +24,7 @@ from .truth import TruthFile
 __all__ = ["convert"]
 
 _SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
-_ENOUGH = 100  # events, from which an empty split cannot be chance
+_ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
 
 def convert(
@@ -195,10 +195,16 @@ class _Conversion:
                     mend="a class needs a positive sum: check weight and scale (a template that "
                     "is subtracted needs the one that it is subtracted from)",
                 )
-        if self.events.sum() >= _ENOUGH and not self.splits.all():
+        self._check_splits()
+
+    def _check_splits(self) -> None:
+        split = self.config.convert.split
+        expected = np.array([split.train, split.validation, split.test]) * self.splits.sum()
+        empty = np.flatnonzero((self.splits == 0) & (expected > _ENOUGH))
+        if len(empty):
             ids = ", ".join(dict.fromkeys(n for s in self.plan.samples for n in s.id_branches))
             raise ConfigError(
-                f"no event falls into the {SPLITS[int(np.argmin(self.splits))]} split: {ids} do "
+                f"no event falls into the {SPLITS[int(empty[0])]} split: {ids} do "
                 "not tell events apart",
                 where="convert.event_id",
                 mend="name the branches that do (--event-id)",
