@@ -156,7 +156,8 @@ def _show(summary: ConversionSummary) -> None:
     for note in summary.notes:
         console.print(f"note: {note}", markup=False)
     size = summary.output.stat().st_size / 1e6
-    counts = [f"{summary.passed('mc'):,} MC events", f"{len(summary.columns)} features"]
+    width = len(summary.columns)
+    counts = [f"{summary.passed('mc'):,} MC events", f"{width} feature{'s' * (width != 1)}"]
     has_data = bool(summary.of("data"))
     if has_data:
         counts.insert(1, f"{summary.passed('data'):,} data events")

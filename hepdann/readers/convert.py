@@ -73,6 +73,8 @@ def convert(
 def _check_output(output: Path) -> None:
     if output.is_dir():
         raise ConfigError("is a folder", where=output, mend="name a file (-o tensors.h5)")
+    if output.exists() and not output.is_file():
+        raise ConfigError("is no ordinary file", where=output, mend="name a file (-o tensors.h5)")
     if not output.resolve().parent.is_dir():
         raise ConfigError("its folder does not exist", where=output, mend="make the folder first")
 

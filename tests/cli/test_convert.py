@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -59,6 +60,7 @@ def files_fixture(tmp_path):
     whole = (tmp_path / "mc.root").read_bytes()
     (tmp_path / "short.root").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.root").write_text("not a ROOT file, but quite long all the same")
+    os.mkfifo(tmp_path / "pipe")
     return tmp_path
 
 
@@ -146,6 +148,7 @@ BAD = {
     "named twice": (["mc.root,./mc.root", "--label", "isb"], "./mc.root: the file is named twice"),
     "output is input": (["mc.root", "-o", "mc.root", "--label", "isb"], "is an input file"),
     "no folder": (["mc.root", "-o", "no/t.h5"], "no/t.h5: its folder does not exist"),
+    "output is a pipe": (["mc.root", "-o", "pipe"], "pipe: is no ordinary file"),
     "nothing given": ([], "no MC is given"),
     "no config": (["--config", "none.yaml"], "none.yaml: no such file"),
     "not a number": (["mc.root", "--missing", "x"], "'x' is not a valid float"),
