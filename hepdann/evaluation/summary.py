@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from .._version import __version__
-from ..errors import HepdannError
+from ..errors import HepdannError, RunError
 from .diagnosis import diagnose
 from .figure import Figure
 from .method_figures import TestEvents, method_figures, number
@@ -40,7 +40,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         A JSON-serialisable dictionary.
 
     Raises:
-        RunError: no scores, or not whole ones.
+        RunError: no scores or not whole ones, or a history or configuration that is not one.
     """
     folder = Path(run_folder)
     scores = open_scores(folder)
@@ -133,15 +133,22 @@ def _history(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    absent = {"method", "epoch", "target_accuracy"} - set(rows[0] if rows else {})
+    if rows and absent:
+        raise RunError(f"has no column {', '.join(sorted(absent))}", where=path, mend="train again")
+    return rows
 
 
 def _shift(path: Path) -> dict[str, Any] | None:
     """The shift that made the pseudo-data, from the run's own settings."""
     if not path.exists():
         return None
-    settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    shift: dict[str, Any] | None = (settings.get("train") or {}).get("shift")
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        shift: dict[str, Any] | None = settings["train"].get("shift")
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise RunError("is not the configuration of a run", where=path) from error
     return shift
 
 

@@ -183,6 +183,17 @@ def test_figures_are_the_same_when_computed_again(pseudo_run, metrics):
     assert summarise(pseudo_run) == metrics
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("history.csv", "epoch,loss\n1,2\n"), ("config.yaml", "train: [\n"), ("config.yaml", "- 1\n")],
+)
+def test_a_file_that_is_not_of_a_run_is_named(make_run, tmp_path, name, text):
+    folder = make_run(tmp_path / "run", n=40)
+    (folder / name).write_text(text)
+    with pytest.raises(RunError, match=name):
+        summarise(folder)
+
+
 def test_scores_that_are_not_whole_are_refused(make_run, tmp_path):
     with pytest.raises(RunError, match="no such run"):
         summarise(tmp_path / "nothing")
