@@ -72,6 +72,7 @@ def lay_out(ax: Axes, above: float = 0.0) -> None:
     figure = figure_of(ax)
     if figure.get_label() != _OWN:
         return
+    figure.align_ylabels()  # before it is measured: aligned labels stand further out
     edges = [0.0] * 4  # left, bottom, right, top: pixels that ticks and labels need outside
     # Asked of the axes one by one, for their whole boxes take three times as long.
     for panel in figure.axes:
@@ -97,7 +98,6 @@ def lay_out(ax: Axes, above: float = 0.0) -> None:
         right=1 - (edges[2] + margin) / width,
         top=1 - (max(edges[3], above) + margin) / height,
     )
-    figure.align_ylabels()
 
 
 def finish(ax: Axes, title: str | None = None, above: float = 0.0) -> None:

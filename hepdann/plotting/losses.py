@@ -76,7 +76,7 @@ def loss(
         _draw(ax, curve.epoch, curve.train, looks[method], "-")
         _draw(ax, curve.epoch, curve.validation, looks[method], "--")
         ax.plot([], [], color=looks[method], label=method_title(method))
-    for dashes, what in (("-", "train (MC)"), ("--", "validation (MC)")):
+    for dashes, what in (("-", "train"), ("--", "validation")):
         ax.plot([], [], color="black", linestyle=dashes, label=what)
     epochs = np.concatenate([curve.epoch for curve in curves.values()])
     if np.ptp(epochs) > 0:

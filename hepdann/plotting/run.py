@@ -150,15 +150,21 @@ def _roc(
     domain: Literal["mc", "target"],
     where: str,
 ) -> Axes | None:
-    found = {m: run_roc(run.scores, domain, m, signal=index) for m in run.scores.methods}
+    methods = run.scores.methods if domain == "target" else _candidates(run)
+    found = {m: run_roc(run.scores, domain, m, signal=index) for m in methods}
     curves = {method: curve for method, curve in found.items() if curve is not None}
     if not curves:
         return None
     return roc(curves, signal=signal, background=background, title=where)
 
 
+def _candidates(run: Quantities) -> tuple[str, ...]:
+    """The methods without the oracle, which was trained on the target: MC means nothing to it."""
+    return tuple(method for method in run.scores.methods if method != "oracle")
+
+
 def _scores(run: Quantities) -> Iterator[_Job]:
-    for method in run.scores.methods:
+    for method in _candidates(run):
         for index, name, suffix in _signals(run):
             draw = partial(_score, run, method, index, name)
             yield _Job("scores", _file_name("scores", method, suffix), draw, run.is_simulation)
@@ -177,7 +183,7 @@ def _data_mc(run: Quantities) -> Iterator[_Job]:
             draw = partial(_feature, run, index, feature, aligned)
             title = _file_name("data_mc", feature, *after)
             yield _Job("data_mc", title, draw, run.is_simulation)
-    for method in run.scores.methods:
+    for method in _candidates(run):
         for index, name, suffix in _signals(run):
             draw = partial(_score_data_mc, run, method, index, name)
             title = _file_name("data_mc_score", method, suffix)

@@ -92,6 +92,21 @@ def test_every_figure_in_every_style(name, tmp_path):
             assert path.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("ticks", [5e-5, 0.02, 30.0])
+def test_no_label_leaves_the_page(ticks):
+    """Labels are aligned over the panels, also where the tick labels are of different widths."""
+    curve = learning()
+    scaled = Band(curve.train.mean * ticks, curve.train.spread * ticks)
+    ax = plotting.loss(
+        {"dann": LearningCurves(EPOCHS, scaled, scaled, curve.domain_error, curve.grl)}
+    )
+    ax.figure.draw_without_rendering()
+    labels = [panel.yaxis.label.get_window_extent() for panel in ax.figure.axes]
+    assert labels[0].x1 == pytest.approx(labels[1].x1, abs=1)
+    assert min(box.x0 for box in labels) > 0
+    assert max(box.x1 for box in labels) < ax.figure.bbox.width
+
+
 def test_stack_and_points():
     numbers = comparison()
     ax = plotting.data_mc(numbers, "mass", unit="GeV", data_name="Data", titles=["W+jets", "Z"])
@@ -234,7 +249,7 @@ def test_without_the_reference_there_is_no_ratio_panel():
 
 def test_loss_shows_train_validation_and_the_domain_error():
     ax = plotting.loss({"source-only": learning(0.0), "dann": learning(2.0)})
-    assert legend_texts(ax) == ["source only", "DANN", "train (MC)", "validation (MC)"]
+    assert legend_texts(ax) == ["source only", "DANN", "train", "validation"]
     domain, right = ax.figure.axes[1:]
     assert domain.get_ylabel() == "Domain error"
     assert any(line.get_gid() == GUIDE and set(line.get_ydata()) == {0.5} for line in domain.lines)
