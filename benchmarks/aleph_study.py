@@ -79,7 +79,10 @@ def table(runs: dict[str, Any]) -> list[dict[str, Any]]:
                     row[f"{domain}_{figure}"] = [np.mean(values), np.std(values, ddof=1)]
             peeked = [m["methods"][method]["members"]["target_accuracy"] for m in metrics]
             tops = [p["peeked_max"] for p in peeked if p["peeked_max"] is not None]
-            row["members"] = [np.mean([p["mean"] for p in peeked]), np.mean([p["std"] for p in peeked])]
+            row["members"] = [
+                np.mean([p["mean"] for p in peeked]),
+                np.mean([p["std"] for p in peeked]),
+            ]
             row["peeked"] = float(np.mean(tops)) if tops else None
             row["recommended"] = sum(m["recommended"] == method for m in metrics)
             rows.append(row)
@@ -88,10 +91,14 @@ def table(runs: dict[str, Any]) -> list[dict[str, Any]]:
 
 def show(rows: list[dict[str, Any]], seeds: int) -> None:
     """As Markdown."""
-    print("| shift | method | target accuracy | target AUC | single networks | peeked | recommended |")
+    print(
+        "| shift | method | target accuracy | target AUC | single networks | peeked | recommended |"
+    )
     print("|---|---|---|---|---|---|---|")
     for row in rows:
-        pair = [f"{row[key][0]:.3f} ± {row[key][1]:.3f}" for key in ("target_accuracy", "target_auc")]
+        pair = [
+            f"{row[key][0]:.3f} ± {row[key][1]:.3f}" for key in ("target_accuracy", "target_auc")
+        ]
         single = f"{row['members'][0]:.3f} ± {row['members'][1]:.3f}"
         peeked = "" if row["peeked"] is None else f"{row['peeked']:.3f}"
         print(

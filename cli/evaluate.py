@@ -139,8 +139,7 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
     peeked = [b["members"]["target_accuracy"]["peeked_max"] for b in metrics["methods"].values()]
     if any(value is not None for value in peeked):
         lines.append(
-            "peeked: the best epoch picked by the target's own test labels; "
-            "never quote it"
+            "peeked: the best epoch picked by the target's own test labels; never quote it"
         )
     if "oracle" in metrics["methods"]:
         lines.append("oracle: trained on the target's labels; the ceiling, not a candidate")

@@ -172,9 +172,7 @@ class PeekObserver:
             epoch: its number; one that is shown again, after a resume, is replaced.
             scores: (n, C) class probabilities of each member.
         """
-        self._seen[epoch] = [
-            accuracy(member, self._label, self._weight).value for member in scores
-        ]
+        self._seen[epoch] = [accuracy(member, self._label, self._weight).value for member in scores]
         if self._notes is not None:
             self._notes.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self._notes) as part:

@@ -124,6 +124,10 @@ class Model:
         last = ["oracle"] if "oracle" in trained else []
         return (*(n for n in trained if n == "source-only"), *aligned, *middle, *last)
 
+    def adapts(self, method: str) -> bool:
+        """Whether the method scores the target by the target's own statistics."""
+        return self.parts[ALIGNED.get(method, method)].target_domain == 1
+
     def align(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Target features (N, F) mapped onto the source's."""
         return self.quantile.apply(features)

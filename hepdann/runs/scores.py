@@ -73,7 +73,8 @@ def _events(file: h5py.File, name: str, events: Source | Target) -> h5py.Group:
 def _score(group: h5py.Group, model: Model, events: Target, method: str, domain: str) -> None:
     scores = model.score(events.features, method, domain)
     group[f"score/{method}"] = scores.mean
-    group[f"domain_score/{method}"] = scores.domain
+    if model.adapts(method):  # the others' domain heads only watched, by other statistics
+        group[f"domain_score/{method}"] = scores.domain
     group[f"members/{method}"] = scores.members
     test = np.flatnonzero(events.split == SPLITS.index("test"))[:_LATENT_ROWS]
     group[f"latent/{method}"] = model.latent(events.features[test], method, domain)
