@@ -199,12 +199,12 @@ class Job:
         return out.getvalue().encode()
 
     def _scores(self, model: Model, domains: Domains) -> None:
-        names = self.tensors.samples["mc"]
         sample = self.tensors.column("mc", "sample")
         if self.shift is not None:
             event_id = self.tensors.column("mc", "event_id")
             sample = sample[~is_pseudo(event_id, self.tensors.split_config.seed)]
-        write_scores(self.folder / "scores.h5", model, domains, samples=names, sample_of=sample)
+        path = self.folder / "scores.h5"
+        write_scores(path, model, domains, tensors=self.tensors, sample_of=sample)
 
     def _metrics(self, trainers: list[StackTrainer], whole: bool) -> dict[str, Any]:
         rates = list(self._rate.values())

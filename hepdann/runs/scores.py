@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import h5py
 import numpy as np
 
 from ..evaluation import write_truth
-from ..tensors import SPLITS, Source, Target
+from ..tensors import SPLITS, Source, Target, Tensors
 from ..training import write_whole
 from .domains import Domains
 from .model import Model
@@ -24,7 +23,7 @@ _LATENT_ROWS = 5_000
 
 
 def write_scores(
-    path: Path, model: Model, domains: Domains, *, samples: Sequence[str], sample_of: Any
+    path: Path, model: Model, domains: Domains, *, tensors: Tensors, sample_of: Any
 ) -> None:
     """Score source and target with every method.
 
@@ -32,7 +31,7 @@ def write_scores(
         path: of the file.
         model: the trained model.
         domains: the events; ``evaluation`` puts the truth, if known, where it alone reads it.
-        samples: names of the source's processes.
+        tensors: the file that the source is from; its names and titles travel to the figures.
         sample_of: (N,) process of each source event.
     """
     image = io.BytesIO()  # HDF5 can crash when its own write meets a full disk; ours cannot
@@ -44,11 +43,13 @@ def write_scores(
             methods=json.dumps(model.methods),
             features=json.dumps(model.features),
             target_kind=domains.kind,
+            units=json.dumps(tensors.units),
+            titles=json.dumps([str(entry.get("title") or "") for entry in tensors.feature_info]),
         )
         mc = _events(file, "mc", domains.source)
         mc["label"] = domains.source.label
         mc["sample"] = np.asarray(sample_of, np.uint16)
-        mc["sample"].attrs["names"] = list(samples)
+        mc["sample"].attrs.update(_processes(tensors))
         target = _events(file, "target", domains.target)
         target["aligned/quantile"] = model.align(domains.target.features)
         for group, events, domain in (
@@ -61,6 +62,19 @@ def write_scores(
             write_truth(file, domains.truth)
         file.attrs["complete"] = True
     write_whole(path, image.getbuffer())
+
+
+def _processes(tensors: Tensors) -> dict[str, Any]:
+    """Names of the MC's processes, and the titles and colours that their configuration gave."""
+    names = tensors.samples["mc"]
+    given = tensors.provenance.get("settings", {}).get("samples", [])
+    looks = {entry["name"]: entry for entry in reversed(given)}
+    look = [looks.get(name, {}) for name in names]
+    return {
+        "names": list(names),
+        "titles": json.dumps([entry.get("title") or "" for entry in look]),
+        "colors": json.dumps([entry.get("color") or "" for entry in look]),
+    }
 
 
 def _events(file: h5py.File, name: str, events: Source | Target) -> h5py.Group:
