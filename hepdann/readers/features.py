@@ -200,5 +200,7 @@ def explain_left_out(
             reason = f"an array of {'x'.join(map(str, branch.shape))}: name it to take it"
         else:
             reason = f"looks like {guess}"
+            if guess == "a weight":
+                reason += f" and is not used: every event counts once, unless --weight {name}"
         result.append(LeftOut(name, reason))
     return result
