@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from .frame import finish, new_axes
@@ -87,6 +87,7 @@ def _ratio(
     x, y, low, high = x[shown], y[shown], low[shown], high[shown]
     ax.axhline(1.0, color="black", linewidth=1.0, linestyle=":", gid=GUIDE)
     extremes = [0.95, 1.05]
+    measured = high - low < 0.6 * y  # where the reference is mere fluctuation, so is the ratio
     for method, roc in curves.items():
         colour, dashes = looks[method]
         if method == reference:
@@ -97,10 +98,12 @@ def _ratio(
         centre, below, above = (np.interp(x, xs, v, left=np.nan) / y for v in (ys, lows, highs))
         ax.plot(x, centre, color=colour, linestyle=dashes)
         ax.fill_between(x, below, above, color=colour, alpha=0.25, linewidth=0)
-        if np.isfinite(centre).any():
-            extremes += list(np.nanquantile(centre, [0.02, 0.98]))
-    room = 0.15 * (max(extremes) - min(extremes))
+        telling = centre[measured & np.isfinite(centre)]
+        if len(telling):
+            extremes += list(np.quantile(telling, [0.01, 0.99]))
+    room = 0.2 * (max(extremes) - min(extremes))
     ax.set_ylim(max(min(extremes) - room, 0.0), max(extremes) + room)
+    ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     ax.set_ylabel(f"Ratio to\n{method_title(reference)}", loc="center")
 
 

@@ -187,7 +187,7 @@ def _label(axis: Axis, text: str) -> None:
     (axis.axes.set_xlabel if axis is axis.axes.xaxis else axis.axes.set_ylabel)(text)
 
 
-def save(ax: Axes, stem: Path, formats: Sequence[str] = ("pdf", "png")) -> list[Path]:
+def save(ax: Axes, stem: str | Path, formats: Sequence[str] = ("pdf", "png")) -> list[Path]:
     """Write a figure, each file whole or not at all, and free it.
 
     Args:
@@ -198,7 +198,7 @@ def save(ax: Axes, stem: Path, formats: Sequence[str] = ("pdf", "png")) -> list[
     Returns:
         The files, in the order of ``formats``.
     """
-    figure = figure_of(ax)
+    figure, stem = figure_of(ax), Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     made = []
     for kind in formats:

@@ -22,6 +22,7 @@ __all__ = ["GUIDE", "data_points", "settle"]
 GUIDE = "guide"
 
 _GAP = 0.025  # axes fraction kept free around a legend
+_GRID = 400  # samples are told apart along each axis
 _STEPS = 24  # samples a segment of a path
 _LARGEST = 4.0  # an axis is not raised beyond this; two more columns are the better way
 
@@ -56,6 +57,23 @@ def _densify(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([(start + share * (end - start)).reshape(-1, 2), vertices[-1:]])
 
 
+def _distinct(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The points on a grid of 1/400 of the axes, each once."""
+    x = np.round(points[:, 0] * _GRID).astype(np.int64)
+    y = np.round(np.clip(points[:, 1], -1.0, 20.0) * _GRID).astype(np.int64)
+    x, y = np.divmod(np.unique(x * 100_000 + y + 50_000), 100_000)
+    return np.column_stack([x, y - 50_000]) / _GRID
+
+
+def _below(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Samples of the area under the uppermost points."""
+    x, column = np.unique(points[:, 0], return_inverse=True)
+    top = np.full(len(x), -np.inf)
+    np.maximum.at(top, column, points[:, 1])
+    depth = np.linspace(0.0, 1.0, 12)
+    return np.column_stack([np.repeat(x, len(depth)), np.outer(top, depth).ravel()])
+
+
 def data_points(ax: Axes) -> NDArray[np.float64]:
     """Where the data artists of an axes lie.
 
@@ -73,14 +91,9 @@ def data_points(ax: Axes) -> NDArray[np.float64]:
             if not len(pixels):
                 continue
             points = ax.transAxes.inverted().transform(_densify(pixels))
-            points = points[(points[:, 0] > -0.01) & (points[:, 0] < 1.01)]
-            samples.append(points)
-            if covers:
-                depth = np.linspace(0.0, 1.0, 12)
-                below = np.repeat(points, len(depth), axis=0)
-                below[:, 1] *= np.tile(depth, len(points))
-                samples.append(below)
-    return np.concatenate(samples) if samples else np.empty((0, 2))
+            points = _distinct(points[(points[:, 0] > -0.01) & (points[:, 0] < 1.01)])
+            samples += [points, _below(points)] if covers else [points]
+    return _distinct(np.concatenate(samples)) if samples else np.empty((0, 2))
 
 
 def _box(ax: Axes, artist: Artist) -> Bbox:
@@ -126,7 +139,7 @@ def _is_free(points: NDArray[np.float64], box: Bbox) -> bool:
 
 def _raise(ax: Axes, factor: float) -> bool:
     """Multiply the length of the y axis, in the scale's own coordinate, keeping its bottom."""
-    if factor <= 1.0:
+    if factor < 1.0 + 4 / _GRID:  # within the grid's rounding, and far less than the gap
         return False
     transform = ax.yaxis.get_transform()
     bottom, top = ax.get_ylim()
@@ -165,6 +178,7 @@ def _candidates(
     if width > 1.0 - 2 * _GAP or height > 0.8:
         return
     fixed = _growth(points, texts)
+    lowered = points / [1.0, fixed]
     for place, left in enumerate((1.0 - _GAP - width, _GAP, 0.5 - width / 2)):
         extra = 0.04 * (columns - 1) + 0.03 * place
         tops = [1.0 - _GAP, *(text.y0 - _GAP for text in texts)]
@@ -178,7 +192,7 @@ def _candidates(
                 break
         for top in np.arange(height + _GAP, 0.9, 0.05):
             box = Bbox.from_bounds(left, top - height, width, height)
-            if not _overlaps(box, texts) and _is_free(points, box):
+            if not _overlaps(box, texts) and _is_free(lowered, box):
                 yield fixed + extra + 0.1, fixed, left, float(top)
                 break
 
