@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ..outputs import replacing
 from .headroom import settle
-from .styles import PAGE
+from .styles import PAGE, readable
 
 __all__ = ["experiment_label", "figure_of", "finish", "new_axes", "save", "take_out_exponent"]
 
@@ -146,8 +146,8 @@ def experiment_label(
     lay_out(ax, above)
     words = (["Simulation"] if simulation and experiment else []) + ([text] if text else [])
     artists = mplhep.label.exp_label(
-        exp=experiment or "",
-        text=" ".join(words),
+        exp=readable(experiment or ""),
+        text=readable(" ".join(words)),
         data=True,  # mplhep's own "Simulation" would appear without an experiment
         lumi=None if lumi is None else f"{lumi:g}",
         com=None if com is None else f"{com:g}",  # mplhep's default would print 13 TeV

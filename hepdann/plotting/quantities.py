@@ -15,6 +15,7 @@ from ..config import Config, load_config
 from ..evaluation import DataMC
 from ..evaluation.scores import RunScores, open_scores
 from ..tensors import SPLITS
+from .styles import readable
 
 __all__ = ["Quantities"]
 
@@ -67,12 +68,17 @@ class Quantities:
         shift = self.config.train.shift
         return "Pseudo-data" + (f", {shift.name} t = {shift.t:g}" if shift else "")
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, as a figure names them."""
+        return tuple(readable(name) for name in self.scores.classes)
+
     def title(self, feature: str) -> tuple[str, str]:
         """Name and unit of a feature, for an axis."""
         for entry in self.config.convert.features or ():
             if not isinstance(entry, str) and entry.name == feature:
-                return entry.title or feature, entry.unit
-        return feature, self._units.get(feature, "")
+                return readable(entry.title or feature), readable(entry.unit)
+        return readable(feature), readable(self._units.get(feature, ""))
 
     @cached_property
     def _units(self) -> dict[str, str]:
@@ -95,7 +101,7 @@ class Quantities:
 
     @cached_property
     def _classes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
-        return self.scores.column("mc", "label"), self.scores.classes
+        return self.scores.column("mc", "label"), self.class_names
 
     @cached_property
     def _processes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -108,7 +114,7 @@ class Quantities:
         order = [i for i in np.argsort(-content, kind="stable") if present[i]]
         kept, rest = order[:_PROCESSES], order[_PROCESSES:]
         # Small at the bottom, so that a logarithmic axis shows every process.
-        names = [_OTHER] * bool(rest) + [self.scores.samples[i] for i in reversed(kept)]
+        names = [_OTHER] * bool(rest) + [readable(self.scores.samples[i]) for i in reversed(kept)]
         index = np.zeros(len(content), dtype=np.intp)
         for place, i in enumerate(reversed(kept)):
             index[i] = place + bool(rest)

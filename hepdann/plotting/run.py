@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -69,7 +69,8 @@ def plot_run(
     """
     run = Quantities.open(Path(folder), scale_mc=scale_mc)
     look = run.config.plots if config is None else config
-    jobs = _chosen([*_loss(run), *_rocs(run), *_scores(run), *_data_mc(run)], only)
+    jobs = _distinct([*_loss(run), *_rocs(run), *_scores(run), *_data_mc(run)])
+    jobs = _chosen(jobs, only)
     target = Path(output) if output is not None else run.folder / "plots"
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".drawing-", dir=target) as drawing, style(look.style):
@@ -112,16 +113,27 @@ def _chosen(jobs: list[_Job], only: Sequence[str] | None) -> list[_Job]:
     return [job for job in jobs if job.kind in only or job.name in only]
 
 
+def _distinct(jobs: Sequence[_Job]) -> list[_Job]:
+    """The jobs with file names of their own: of ``a/b`` and ``a b`` the second becomes a_b_2."""
+    seen: dict[str, int] = {}
+    result = []
+    for job in jobs:
+        seen[job.name] = seen.get(job.name, 0) + 1
+        again = seen[job.name] > 1
+        result.append(replace(job, name=f"{job.name}_{seen[job.name]}") if again else job)
+    return result
+
+
 def _file_name(*parts: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", "_".join(parts)).strip("_")
 
 
 def _signals(run: Quantities) -> list[tuple[int, str, str]]:
     """Index, name and file-name suffix of each class whose score is shown."""
-    classes = run.scores.classes
-    if len(classes) == 2:
-        return [(1, classes[1], "")]
-    return [(i, name, name) for i, name in enumerate(classes)]
+    names = run.class_names
+    if len(names) == 2:
+        return [(1, names[1], "")]
+    return [(i, name, run.scores.classes[i]) for i, name in enumerate(names)]
 
 
 def _loss(run: Quantities) -> Iterator[_Job]:
@@ -133,7 +145,7 @@ def _loss(run: Quantities) -> Iterator[_Job]:
 def _rocs(run: Quantities) -> Iterator[_Job]:
     for index, name, suffix in _signals(run):
         binary = len(run.scores.classes) == 2
-        background = run.scores.classes[0] if binary else "background"
+        background = run.class_names[0] if binary else "background"
         draw = partial(_roc, run, index, name, background)
         title = _file_name("roc_mc", suffix)
         yield _Job("roc", title, partial(draw, "mc", "MC, test split"), True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
@@ -178,6 +179,22 @@ def method_look(methods: Sequence[str]) -> dict[str, tuple[str, Any]]:
             looks[method] = (free[unknown % len(free)], _DASHES[unknown % len(_DASHES)])
             unknown += 1
     return looks
+
+
+@cache
+def readable(text: str) -> str:
+    """The text as matplotlib can draw it: dollars that are not proper mathematics are dollars."""
+    if text.startswith("_"):  # which leaves an entry out of a legend
+        text = f" {text}"
+    if text.count("$") < 2:
+        return text
+    from matplotlib.mathtext import MathTextParser
+
+    try:
+        MathTextParser("path").parse(text)
+    except ValueError:
+        return text.replace("$", r"\$")
+    return text
 
 
 def sentence(text: str) -> str:

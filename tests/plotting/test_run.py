@@ -18,7 +18,7 @@ CANDIDATES = ("source-only", "quantile", "dann")
 PNG = PlotConfig(formats=["png"])
 
 
-def names(files):
+def names_of(files):
     return [file.name for file in files]
 
 
@@ -54,7 +54,7 @@ def test_the_default_place_and_a_second_drawing_are_the_same(run_folder):
     before = first.read_bytes()
     plot_run(run_folder, PNG, ["loss"])
     assert first.read_bytes() == before
-    assert names(first.parent.iterdir()) == ["loss.png"]
+    assert names_of(first.parent.iterdir()) == ["loss.png"]
 
 
 def test_data_have_no_roc_curve_of_their_own(data_run, tmp_path):
@@ -66,7 +66,7 @@ def test_data_have_no_roc_curve_of_their_own(data_run, tmp_path):
 
 def test_single_figures_by_name(run_folder, tmp_path):
     made = plot_run(run_folder, PNG, ["data_mc_multip", "roc_mc"], output=tmp_path)
-    assert names(made) == ["roc_mc.png", "data_mc_multip.png"]
+    assert names_of(made) == ["roc_mc.png", "data_mc_multip.png"]
     with pytest.raises(ConfigError, match="data_mc_multip"):
         plot_run(run_folder, PNG, ["data_mc_multi"], output=tmp_path)
 
@@ -95,7 +95,7 @@ def test_a_failed_drawing_leaves_the_earlier_figures(make_run, tmp_path):
         del file["target/score/dann"]
     with pytest.raises(RunError, match="score/dann"):
         plot_run(folder, PNG, ["loss", "scores"])
-    assert names((folder / "plots").iterdir()) == ["loss.png"]
+    assert names_of((folder / "plots").iterdir()) == ["loss.png"]
     assert (folder / "plots" / "loss.png").read_bytes() == before
 
 
@@ -194,3 +194,20 @@ def test_a_run_is_enough_for_roc_curves(run_folder):
     assert all(text.get_text().startswith("sine-t3-1") for text in ax.get_legend().get_texts())
     one = plotting.roc([Run()])
     assert one.get_legend().get_texts()[0].get_text().startswith("source only")
+
+
+def test_hopeless_features_and_names_still_give_figures(make_run, tmp_path):
+    """A constant, a feature without a value, infinities, names that are no file names."""
+    names = ("const", "never", "a/b $x$ [GeV]", "a b $x$ [GeV]")
+    folder = make_run(tmp_path / "run", n=600, features=names)
+    with h5py.File(folder / "scores.h5", "a") as file:
+        for data in (file["mc/features"], file["target/features"], file["target/aligned/quantile"]):
+            data[:, 0] = 3.0
+            data[:, 1] = np.nan
+            data[0, 2] = np.inf
+        file.attrs["classes"] = '["$bad{$", "_signal"]'
+    made = plot_run(folder, PNG, ["data_mc", "scores_dann"])
+    assert {"data_mc_const.png", "data_mc_never.png", "data_mc_a_b_x_GeV.png"} <= set(
+        names_of(made)
+    )
+    assert len(set(made)) == len(made) == 4 * 2 + 3 + 1

@@ -13,7 +13,7 @@ from matplotlib.font_manager import FontProperties
 from hepdann.config.names import STYLES
 from hepdann.errors import ConfigError
 from hepdann.plotting import style
-from hepdann.plotting.styles import COLOURS, PAGE, method_look, method_title, sentence
+from hepdann.plotting.styles import COLOURS, PAGE, method_look, method_title, readable, sentence
 
 
 @pytest.mark.parametrize("name", STYLES)
@@ -70,6 +70,20 @@ def test_methods_differ_in_more_than_colour():
 def test_combined_methods_are_titled_part_by_part():
     assert method_title("quantile+dann") == "quantile map + DANN"
     assert method_title("mine") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$p_T$", "$p_T$"),
+        ("$nosuch{$", r"\$nosuch{\$"),
+        ("5 $", "5 $"),
+        ("a_b", "a_b"),
+        ("_x", " _x"),
+    ],
+)
+def test_what_is_not_mathematics_is_drawn_as_it_is(text, expected):
+    assert readable(text) == expected
 
 
 @pytest.mark.parametrize(
