@@ -143,6 +143,29 @@ def _short(data_name: str) -> str:
     return data_name.split(",")[0]
 
 
+def _draw_stack(ax: Axes, numbers: DataMC, titles: Sequence[str]) -> None:
+    colours = class_colours(numbers.names)
+    height = np.cumsum([part.sumw for part in numbers.stack], axis=0)
+    base = np.zeros_like(numbers.mc.sumw)
+    # From the top of the stack, so that the legend has its order.
+    for i in reversed(range(len(numbers.stack))):
+        below = height[i - 1] if i else base
+        ax.stairs(
+            height[i],
+            numbers.edges,
+            baseline=below,
+            fill=True,
+            facecolor=colours[numbers.names[i]],
+            edgecolor="black",
+            linewidth=0.6,
+            label=titles[i],
+        )
+    mc, error = numbers.mc.sumw, numbers.mc.error
+    ax.stairs(
+        mc + error, numbers.edges, baseline=mc - error, fill=True, label="MC stat. error", **_BAND
+    )
+
+
 def data_mc(
     numbers: DataMC,
     name: str,
@@ -176,28 +199,9 @@ def data_mc(
     """
     if ax is None:
         ax, ratio_ax = new_axes((2.6, 1.0), height=7.0)
-    colours = class_colours(numbers.names)
-    titles = numbers.names if titles is None else titles
-    height = np.cumsum([part.sumw for part in numbers.stack], axis=0)
-    base = np.zeros_like(numbers.mc.sumw)
-    # From the top of the stack, so that the legend has its order.
-    for i in reversed(range(len(numbers.stack))):
-        below = height[i - 1] if i else base
-        ax.stairs(
-            height[i],
-            numbers.edges,
-            baseline=below,
-            fill=True,
-            facecolor=colours[numbers.names[i]],
-            edgecolor="black",
-            linewidth=0.6,
-            label=titles[i],
-        )
-    mc, error = numbers.mc.sumw, numbers.mc.error
-    ax.stairs(
-        mc + error, numbers.edges, baseline=mc - error, fill=True, label="MC stat. error", **_BAND
-    )
+    _draw_stack(ax, numbers, numbers.names if titles is None else titles)
     _points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
+    mc, error = numbers.mc.sumw, numbers.mc.error
     log = _wants_log(numbers.mc, 30) if log is None else log
     top = np.maximum(mc + error, numbers.data.sumw + numbers.data_error[1])
     _y_axis(ax, numbers, log=log, top=top, unit=unit)
