@@ -23,6 +23,11 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--config",
+    "config_path",
+    help="YAML file, or a shipped one's name, with a section `plots`.  [default: the run's]",
+)
 @click.option("--style", help="ATLAS, CMS, LHCb2, ALICE, DUNE or ROOT.  [default: ROOT]")
 @click.option("--experiment", help="Name printed on the figures.  [default: none]")
 @click.option("--text", help="Printed after the name, e.g. Preliminary.  [default: none]")
@@ -44,17 +49,23 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     "-o", "--output", type=click.Path(path_type=Path), help="Folder.  [default: RUN/plots]"
 )
 def command(
-    run: Path, only: list[str] | None, scale_mc: bool, output: Path | None, **look: Any
+    run: Path,
+    config_path: str | None,
+    only: list[str] | None,
+    scale_mc: bool,
+    output: Path | None,
+    **look: Any,
 ) -> None:
     """Draw the figures of RUN: losses, ROC curves, scores, data against MC.
 
-    What is not given here comes from the section `plots` of the run's own config.yaml.
+    What is not given here comes from the section `plots` of the configuration.
     """
     from hepdann.config import Config, load_config, override
     from hepdann.plotting import plot_run
 
-    path = run / "config.yaml"
-    config = load_config(path, expand=False, known_names=False) if path.exists() else Config()
+    own = run / "config.yaml"
+    path = config_path or (own if own.exists() else None)
+    config = Config() if path is None else load_config(path, expand=False, known_names=False)
     changes = {f"plots.{key}": value for key, value in look.items()}
     plots = override(config, changes, known_names=False).plots
     with _progress() as progress:

@@ -95,6 +95,23 @@ class RunScores:
         known = [name for name in self.methods if name in names]
         return (*known, *(name for name in names if name not in known))
 
+    def look(self, name: str) -> dict[str, str]:
+        """What a configuration says of how features and processes are shown.
+
+        Args:
+            name: "units" or "titles" of the features, "sample_titles" or "sample_colors" of the
+                MC's processes.
+
+        Returns:
+            By the name of the feature or the process; those of which nothing was said are left out.
+        """
+        of_samples = name.startswith("sample_")
+        where, known = ("mc/sample", self.samples) if of_samples else ("/", self.features)
+        attribute = name.removeprefix("sample_")
+        with h5_open(self.path, "r") as file:
+            said = _names(file[where].attrs[attribute]) if attribute in file[where].attrs else ()
+        return {key: text for key, text in zip(known, said, strict=False) if text}
+
     def truth(self) -> NDArray[np.int32] | None:
         """(M,) true class of the target's events; ``None`` for data. For ``evaluation`` alone."""
         return self._read(TARGET_LABEL)

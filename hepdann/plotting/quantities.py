@@ -75,20 +75,22 @@ class Quantities:
 
     def title(self, feature: str) -> tuple[str, str]:
         """Name and unit of a feature, for an axis."""
-        for entry in self.config.convert.features or ():
-            if not isinstance(entry, str) and entry.name == feature:
-                return readable(entry.title or feature), readable(entry.unit)
-        return readable(feature), readable(self._units.get(feature, ""))
+        titles, units = self._looks["titles"], self._looks["units"]
+        return readable(titles.get(feature, feature)), readable(units.get(feature, ""))
 
     @cached_property
-    def _units(self) -> dict[str, str]:
-        # A run of a tensor file whose conversion had another config carries the units itself.
-        import h5py
+    def colours(self) -> dict[str, str]:
+        """The colours that a configuration gave to processes, by the name that a figure shows."""
+        given = self._looks["sample_colors"]
+        return {self._process(name): colour for name, colour in given.items()}
 
-        with h5py.File(self.scores.path, "r", locking="best-effort") as file:
-            units = file.attrs.get("units")
-        names: Any = [] if units is None else np.atleast_1d(_decoded(units))
-        return dict(zip(self.scores.features, map(str, names), strict=False))
+    def _process(self, name: str) -> str:
+        return readable(self._looks["sample_titles"].get(name, name))
+
+    @cached_property
+    def _looks(self) -> dict[str, dict[str, str]]:
+        kinds = ("titles", "units", "sample_titles", "sample_colors")
+        return {kind: self.scores.look(kind) for kind in kinds}
 
     @cached_property
     def _weights(self) -> dict[str, NDArray[Any]]:
@@ -114,7 +116,8 @@ class Quantities:
         order = [i for i in np.argsort(-content, kind="stable") if present[i]]
         kept, rest = order[:_PROCESSES], order[_PROCESSES:]
         # Small at the bottom, so that a logarithmic axis shows every process.
-        names = [_OTHER] * bool(rest) + [readable(self.scores.samples[i]) for i in reversed(kept)]
+        names = [_OTHER] * bool(rest)
+        names += [self._process(self.scores.samples[i]) for i in reversed(kept)]
         index = np.zeros(len(content), dtype=np.intp)
         for place, i in enumerate(reversed(kept)):
             index[i] = place + bool(rest)
@@ -187,10 +190,3 @@ class Quantities:
             mc, w_mc, process, names, target, w_target, edges, normalise=scale or self.scale_mc
         )
         return numbers, folded and bool(np.any(outside))
-
-
-def _decoded(value: Any) -> Any:
-    import json
-
-    value = value.decode() if isinstance(value, bytes) else value
-    return json.loads(value) if isinstance(value, str) else value

@@ -205,7 +205,9 @@ def _data_mc(run: Quantities) -> Iterator[_Job]:
 def _score_data_mc(run: Quantities, method: str, index: int, name: str) -> Axes:
     numbers = run.score(method, index, by="process")
     axis, data_name = sentence(f"{name} score"), run.target_name
-    return data_mc(numbers, axis, data_name=data_name, title=method_title(method))
+    return data_mc(
+        numbers, axis, data_name=data_name, colours=run.colours, title=method_title(method)
+    )
 
 
 def _feature(run: Quantities, index: int, feature: str, aligned: str | None) -> Axes:
@@ -217,6 +219,7 @@ def _feature(run: Quantities, index: int, feature: str, aligned: str | None) -> 
         name,
         unit=unit,
         data_name=run.target_name,
+        colours=run.colours,
         title=stage if aligned is None else f"after {method_title(aligned)}",
         folded=folded,
     )

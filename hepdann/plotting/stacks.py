@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,8 +143,8 @@ def _short(data_name: str) -> str:
     return data_name.split(",")[0]
 
 
-def _draw_stack(ax: Axes, numbers: DataMC, titles: Sequence[str]) -> None:
-    colours = class_colours(numbers.names)
+def _draw_stack(ax: Axes, numbers: DataMC, titles: Sequence[str], given: Mapping[str, str]) -> None:
+    colours = {**class_colours(numbers.names), **given}
     height = np.cumsum([part.sumw for part in numbers.stack], axis=0)
     base = np.zeros_like(numbers.mc.sumw)
     # From the top of the stack, so that the legend has its order.
@@ -173,6 +173,7 @@ def data_mc(
     unit: str = "",
     data_name: str = "Data",
     titles: Sequence[str] | None = None,
+    colours: Mapping[str, str] | None = None,
     title: str = "",
     folded: bool = False,
     log: bool | None = None,
@@ -187,6 +188,7 @@ def data_mc(
         unit: of the quantity.
         data_name: what the points are; before its first comma in the ratio's label.
         titles: legend entry of each process; by default their names.
+        colours: of processes, by name; the others take the next of the cycle.
         title: heads the legend.
         folded: the end bins hold what is outside, and the legend says so.
         log: logarithmic y axis; by default where one spike would hide all else.
@@ -199,7 +201,7 @@ def data_mc(
     """
     if ax is None:
         ax, ratio_ax = new_axes((2.6, 1.0), height=7.0)
-    _draw_stack(ax, numbers, numbers.names if titles is None else titles)
+    _draw_stack(ax, numbers, numbers.names if titles is None else titles, colours or {})
     _points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
     mc, error = numbers.mc.sumw, numbers.mc.error
     log = _wants_log(numbers.mc, 30) if log is None else log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import h5py
@@ -117,23 +118,29 @@ def test_damaged_files_are_named(run_folder, tmp_path, broken):
         plot_run(folder, PNG, ["loss", "roc"])
 
 
-def test_target_and_axes_are_named_from_the_config(run_folder, data_run):
+def test_target_and_axes_are_named(run_folder, data_run):
     pseudo, data = Quantities.open(run_folder), Quantities.open(data_run)
     assert pseudo.target_name == "Pseudo-data, sine t = 3"
     assert data.target_name == "Data"
     assert pseudo.is_simulation
     assert not data.is_simulation
-    assert pseudo.title("ptlrel") == ("lepton $p_T^{rel}$", "GeV")
     assert pseudo.title("spheri") == ("spheri", "")
 
 
-def test_units_come_with_the_scores_where_the_config_has_none(make_run, tmp_path):
+def test_titles_units_and_colours_come_with_the_scores(make_run, tmp_path):
     folder = make_run(tmp_path / "run", n=500)
     (folder / "config.yaml").unlink()
     with h5py.File(folder / "scores.h5", "a") as file:
         file.attrs["units"] = '["", "", "GeV", "", "", "GeV"]'
+        file.attrs["titles"] = '["", "", "", "", "", "lepton $p_T^{rel}$"]'
+        sample = file["mc/sample"].attrs
+        names = [str(name) for name in sample["names"]]
+        sample["titles"] = json.dumps(["$t\\bar{t}$"] + [""] * (len(names) - 1))
+        sample["colors"] = json.dumps(["#123456"] + [""] * (len(names) - 1))
     run = Quantities.open(folder)
     assert run.title("pt2rel") == ("pt2rel", "GeV")
+    assert run.title("ptlrel") == ("lepton $p_T^{rel}$", "GeV")
+    assert run.colours == {"$t\\bar{t}$": "#123456"}
     assert run.target_name == "Pseudo-data"
 
 

@@ -48,9 +48,7 @@ def tensors(tmp_path_factory):
         }
     )
     output = folder / "tensors.h5"
-    convert(
-        [str(folder / "mc.root")], [str(folder / "data.root")], output=output, config=config
-    )
+    convert([str(folder / "mc.root")], [str(folder / "data.root")], output=output, config=config)
     return output
 
 
