@@ -126,7 +126,7 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
         raise click.UsageError(f"a shift needs both --shift and --t; {missing} is missing")
     if shift is not None:
         given["train.shift"] = {"name": shift, "t": 1.0 if t is None else t}
-    config = load_config(path) if path is not None else Config()
+    config = load_config(path, expand=False) if path is not None else Config()
     return override(config, {key: value for key, value in given.items() if value is not None})
 
 

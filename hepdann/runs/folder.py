@@ -41,7 +41,7 @@ class Run:
         """Every setting that was used."""
         from ..config import load_config
 
-        return load_config(self.folder / "config.yaml")
+        return load_config(self.folder / "config.yaml", expand=False, known_names=False)
 
     @cached_property
     def history(self) -> dict[str, NDArray[Any]]:

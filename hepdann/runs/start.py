@@ -95,7 +95,7 @@ def resume(
         raise RunError(f"nothing to resume: {error.strerror}", where=path, mend=mend) from error
     except ValueError as error:
         raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
-    config = load_config(folder / "config.yaml")
+    config = load_config(folder / "config.yaml", expand=False)
     return _job(config, open_tensors(origin["tensors"]), origin["data"], folder, report, stop)
 
 
