@@ -66,7 +66,7 @@ class _Extractor(nn.Module):
                 norm = self.norm[index]
                 assert isinstance(norm, StackedBatchNorm)
                 x = normalise(norm, x)
-            x = functional.relu(x)
+            x = functional.relu(x, inplace=True)
         return x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class _Extractor(nn.Module):
 def _head(widths: Sequence[int], generators: Sequence[torch.Generator]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for a, b in itertools.pairwise(widths):
-        layers += [StackedLinear(a, b, generators), nn.ReLU()]
+        layers += [StackedLinear(a, b, generators), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers[:-1])
 
 
@@ -128,24 +128,27 @@ class AdversarialNetwork(nn.Module):
         self.extractor.run(torch.cat([source, target], dim=-1), lambda norm, y: norm.collect(y, n))
 
     @torch.no_grad()
-    def latent(self, x: Tensor, domain: int) -> Tensor:
+    def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Feature layer (K, H, n) of events (K or 1, F, n), by the statistics of ``domain``."""
         x = x.expand(self.members, -1, -1)
         return self.extractor.run(x, lambda norm, y: norm.apply_domain(y, domain))
 
     @torch.no_grad()
-    def predict(self, x: Tensor, domain: int) -> tuple[Tensor, Tensor]:
+    def predict(self, x: Tensor, domain: int | Tensor) -> tuple[Tensor, Tensor]:
         """Class probabilities (K, n, C) and domain scores (K, n), of events (K or 1, F, n).
 
         Args:
             x: scaled features.
-            domain: whose normalisation statistics apply, 0 source or 1 target.
+            domain: whose normalisation statistics apply, 0 source or 1 target; or (K,) of these.
         """
         features = self.latent(x, domain)
+        return self.scores(features), torch.sigmoid(self.domain_head(features).squeeze(1))
+
+    @torch.no_grad()
+    def scores(self, features: Tensor) -> Tensor:
+        """Class probabilities (K, n, C) of the feature layer (K, H, n)."""
         logits = self.label_logits(features)
         if self.shape.classes == 2:
             signal = torch.sigmoid(logits[:, 0])
-            scores = torch.stack([1 - signal, signal], dim=-1)
-        else:
-            scores = torch.softmax(logits, dim=1).transpose(1, 2)
-        return scores, torch.sigmoid(self.domain_head(features).squeeze(1))
+            return torch.stack([1 - signal, signal], dim=-1)
+        return torch.softmax(logits, dim=1).transpose(1, 2)

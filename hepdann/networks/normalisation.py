@@ -71,7 +71,14 @@ class StackedBatchNorm(nn.Module):
         parts = (x[..., :n_source], x[..., n_source:])
         return torch.cat([self.apply_domain(p, d) for d, p in enumerate(parts)], dim=-1)
 
-    def apply_domain(self, x: Tensor, domain: int) -> Tensor:
-        """Normalise (K, features, batch) by the stored statistics of one domain."""
-        scale = self.weight * torch.rsqrt(self.variance[domain].unsqueeze(-1) + _EPSILON)
-        return x * scale + (self.bias - self.mean[domain].unsqueeze(-1) * scale)
+    def apply_domain(self, x: Tensor, domain: int | Tensor) -> Tensor:
+        """Normalise (K, features, batch) by stored statistics.
+
+        Args:
+            x: activations.
+            domain: whose, 0 source or 1 target; or (K,) of these.
+        """
+        members = torch.arange(self.mean.shape[1], device=x.device)
+        mean, variance = self.mean[domain, members], self.variance[domain, members]
+        scale = self.weight * torch.rsqrt(variance.unsqueeze(-1) + _EPSILON)
+        return torch.addcmul(self.bias - mean.unsqueeze(-1) * scale, x, scale)

@@ -16,7 +16,8 @@ from .scaling import Scaling
 
 __all__ = ["DomainEvents", "gather", "resident", "validation_rows", "watched_rows"]
 
-_LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for each epoch's validation
+_LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for an observer
+_LARGEST_VALIDATION = 4_096  # events for the figures of an epoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +91,17 @@ def resident(
 
 def validation_rows(events: Source | Target) -> NDArray[np.intp]:
     """Rows that each epoch's validation looks at: the validation split, a sample if large."""
-    return _some_rows(events, "validation")
+    return _some_rows(events, "validation", _LARGEST_VALIDATION)
 
 
 def watched_rows(events: Source | Target) -> NDArray[np.intp]:
     """Rows whose scores an observer is shown after each epoch: the test split, likewise."""
-    return _some_rows(events, "test")
+    return _some_rows(events, "test", _LARGEST_SAMPLE)
 
 
-def _some_rows(events: Source | Target, split: Split) -> NDArray[np.intp]:
+def _some_rows(events: Source | Target, split: Split, most: int) -> NDArray[np.intp]:
     rows = np.flatnonzero(events.split == SPLITS.index(split))
-    return rows[_sample(len(rows), _LARGEST_SAMPLE)]
+    return rows[_sample(len(rows), most)]
 
 
 def _sample(n: int, most: int) -> NDArray[np.intp]:

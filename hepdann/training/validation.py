@@ -71,8 +71,9 @@ def watched_scores(
     network: AdversarialNetwork, members: Sequence[Member], targets: Sequence[DomainEvents]
 ) -> list[NDArray[np.float32]]:
     """Each member's (n, C) scores of the target events that an observer is shown."""
-    both = [[network.predict(t.x_watched.unsqueeze(0), d)[0] for d in (0, 1)] for t in targets]
-    return [
-        both[member.target][member.method.target_domain][k].float().cpu().numpy()
-        for k, member in enumerate(members)
+    statistics = torch.tensor([m.method.target_domain for m in members])
+    scores = [
+        network.scores(network.latent(t.x_watched.unsqueeze(0), statistics)).float().cpu().numpy()
+        for t in targets
     ]
+    return [scores[member.target][k] for k, member in enumerate(members)]
