@@ -48,7 +48,7 @@ def show(run: Path, metrics: Mapping[str, Any], *, brief: bool = False) -> None:
     if not brief:
         console.print(_members(methods))
         console.print(_label_free(methods))
-    for line in _notes(metrics):
+    for line in _notes(metrics, brief=brief):
         console.print(line)
 
 
@@ -129,22 +129,29 @@ def _label_free(methods: Mapping[str, Any]) -> Table:
     return table
 
 
-def _notes(metrics: Mapping[str, Any]) -> list[str]:
+def _notes(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
     epochs = sorted({b["chosen"]["epoch"] for b in metrics["methods"].values()} - {None})
     at = f" ({', '.join(map(str, epochs))})" if epochs else ""
     lines = [
         f"epoch: every figure is that of the last epoch{at}; none was chosen by a target label",
-        "prior-matched: the threshold that as large a share of the target passes as MC has signal",
     ]
+    if not brief:
+        lines.append(
+            "prior-matched: the threshold that as large a share of the target passes as MC has "
+            "signal"
+        )
     peeked = [b["members"]["target_accuracy"]["peeked_max"] for b in metrics["methods"].values()]
-    if any(value is not None for value in peeked):
+    if not brief and any(value is not None for value in peeked):
         lines.append(
             "peeked: the best epoch picked by the target's own test labels; never quote it"
         )
     if "oracle" in metrics["methods"]:
         lines.append("oracle: trained on the target's labels; the ceiling, not a candidate")
     if metrics["recommended"]:
-        lines.append(f"* recommended without labels: {metrics['recommended']}")
+        lines.append(
+            f"* recommended without labels: {metrics['recommended']} (of source-only and the "
+            "alignments; adversarial methods are not ranked)"
+        )
     if metrics["diagnosis"]["sentence"]:
         lines.append(f"diagnosis: {metrics['diagnosis']['sentence']}")
     return lines
