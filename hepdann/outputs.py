@@ -11,6 +11,8 @@ from pathlib import Path
 
 __all__ = ["replacing"]
 
+_SHOWN = 60  # characters of the target's name in the temporary one: a name has at most 255 bytes
+
 
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
@@ -35,13 +37,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
         when the body raises anything, an interrupt included.
 
     Raises:
-        OSError: the folder does not exist or cannot be written, or the disk is full.
+        OSError: the folder does not exist or cannot be written, the disk is full, or ``path`` is
+            a folder, a device, a pipe or a socket, which a rename would replace by a file.
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))  # resolve() would raise RuntimeError on a loop of links
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    temporary.touch(exist_ok=False)
+    if target.exists() and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "exists and is no ordinary file", str(path))
+    temporary = target.with_name(f".{target.name[:_SHOWN]}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.touch(exist_ok=False)
+    except OSError as error:  # the user's name, not the temporary one
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         yield temporary
         _sync(temporary)
