@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,9 @@ _LINE_EVERY = 10.0  # seconds between plain progress lines
               help="Branches that identify an event.  [default: those so named]")  # fmt: skip
 @click.option("--truth", metavar="FILE",
               help="True labels of the data, row by row, for simulated studies.")  # fmt: skip
+@click.option("--like", metavar="TENSORS", type=click.Path(path_type=Path),
+              help="Convert new data alone, into the columns of this tensor file; features, cut, "
+              "event ids and split are its own. The one argument is DATA.")  # fmt: skip
 @click.option("--split-seed", type=click.IntRange(min=0),
               help="Another train/validation/test split.  [default: 0]")  # fmt: skip
 def command(
@@ -55,6 +59,7 @@ def command(
     output: Path,
     config_file: str | None,
     truth: str | None,
+    like: Path | None,
     **flags: Any,
 ) -> None:
     """Turn ROOT files (TTree or RNTuple) into a tensor file.
@@ -64,17 +69,24 @@ def command(
     """
     from hepdann.readers import convert
 
+    if like is not None:
+        if data is not None:
+            raise click.UsageError("--like takes DATA alone: MC is in the tensor file already")
+        if config_file is not None:
+            raise click.UsageError("--like and --config exclude each other")
+        mc, data = None, mc
     config = load(config_file, flags, use_samples=mc is None)
     with _progress() as progress:
         summary = convert(
             [mc] if mc is not None else [],
             [data] if data is not None else [],
+            like=like,
             output=output,
             config=config,
             truth=truth,
             progress=progress,
         )
-    _show(summary)
+    _show(summary, like)
 
 
 def load(config_file: str | None, flags: dict[str, Any], *, use_samples: bool) -> Config:
@@ -136,34 +148,38 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _show(summary: ConversionSummary) -> None:
+def _show(summary: ConversionSummary, like: Path | None) -> None:
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
     console = Console(
         force_terminal=terminal, width=None if terminal else _PLAIN_WIDTH, highlight=False
     )
-    for table in (_files(summary), _classes(summary), _features(summary)):
-        console.print(table)
-        console.print()
+    for table in (_files, _classes, _features):
+        if summary.classes or table is not _classes:
+            console.print(table(summary))
+            console.print()
     reasons: dict[str, list[str]] = {}
     for branch in summary.left_out:
         reasons.setdefault(branch.reason, []).append(branch.name)
     for reason, names in reasons.items():
         console.print(f"not a feature, {reason}: {', '.join(names)}", markup=False)
-    if summary.label is not None:
+    if summary.label is not None and like is None:
         console.print(f"label: {summary.label}", markup=False)
     for note in summary.notes:
         console.print(f"note: {note}", markup=False)
     size = summary.output.stat().st_size / 1e6
     width = len(summary.columns)
-    counts = [f"{summary.passed('mc'):,} MC events", f"{width} feature{'s' * (width != 1)}"]
-    has_data = bool(summary.of("data"))
-    if has_data:
-        counts.insert(1, f"{summary.passed('data'):,} data events")
+    counts = [
+        f"{summary.passed(domain):,} {what} events"
+        for domain, what in (("mc", "MC"), ("data", "data"))
+        if summary.of(domain)
+    ]
+    counts.append(f"{width} feature{'s' * (width != 1)}")
     console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB", markup=False)
-    shift = "" if has_data else " --shift gaussian --t 8"
-    console.print(f"next: hepdann train {summary.output}{shift}", markup=False)
+    shift = [] if summary.of("data") else ["--shift", "gaussian", "--t", "8"]
+    files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
+    console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}", markup=False)
 
 
 def _table(title: str, *columns: tuple[str, bool]) -> Any:
@@ -223,14 +239,12 @@ def _classes(summary: ConversionSummary) -> Any:
 
 
 def _features(summary: ConversionSummary) -> Any:
-    both = bool(summary.of("data"))
     heads = [("feature", False), ("", False)]
     heads += [(name, True) for name in ("min", "mean", "max", "missing", "non-finite")]
     table = _table("Features", *heads, ("imputed", True))
     imputed = dict(zip(summary.columns, summary.impute, strict=True))
-    data = {stats.name: stats for stats in summary.of("data")}
-    for stats in summary.of("mc"):
-        pair = [stats, data[stats.name]] if both else [stats]
+    for stats in summary.of("mc") or summary.of("data"):
+        pair = [one for one in summary.features if one.name == stats.name]
         for number, one in enumerate(pair):
             table.add_row(
                 _plain(one.name) if number == 0 else "",

@@ -19,6 +19,7 @@ _WIDTH = 110
 
 @click.command()
 @click.argument("tensors", type=click.Path(path_type=Path), default="tensors.h5")
+@click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--max-events",
@@ -28,8 +29,10 @@ _WIDTH = 110
     help="Rows of MC and of data, at most, that the test on all features uses.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-def command(tensors: Path, as_json: bool, max_events: int, seed: int) -> None:
+def command(tensors: Path, data: Path | None, as_json: bool, max_events: int, seed: int) -> None:
     """Test whether MC and data in TENSORS (default: tensors.h5) differ.
+
+    With DATA, the MC of TENSORS is compared with the data of that file.
 
     A classifier learns to tell MC from data on half of the events and is judged on the other
     half; the p-value comes from permutations. Both samples are first brought to a common
@@ -39,7 +42,11 @@ def command(tensors: Path, as_json: bool, max_events: int, seed: int) -> None:
     from hepdann.tensors import open_tensors
 
     file = open_tensors(tensors)
-    found = diagnose(file.source(), file.target(), file.features, seed=seed, max_events=max_events)
+    holder = file if data is None else open_tensors(data)
+    file.check_features(holder)
+    found = diagnose(
+        file.source(), holder.target(), file.features, seed=seed, max_events=max_events
+    )
     if as_json:
         click.echo(json.dumps(_finite(found.to_dict()), indent=2, allow_nan=False))
         return

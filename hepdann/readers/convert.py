@@ -11,11 +11,13 @@ import numpy as np
 from ..config import Config
 from ..errors import ConfigError
 from ..provenance import describe_file, provenance
-from ..tensors import SPLITS, TensorWriter, split_of
+from ..tensors import SPLITS, TensorWriter, open_tensors, split_of
 from .blocks import BlockReader, read_blocks
 from .events import column_names, make_events
 from .inputs import gather
 from .labels import class_names, find_label
+from .like import Like
+from .like import like as take_over
 from .plan import Plan, SamplePlan, make_plan
 from .scan import FileScan
 from .summary import Accumulator, ClassCount, ConversionSummary, FileCount
@@ -32,8 +34,9 @@ def convert(
     data: Sequence[str] = (),
     *,
     output: Path,
-    config: Config,
+    config: Config | None = None,
     truth: str | None = None,
+    like: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     reader: BlockReader = read_blocks,
 ) -> ConversionSummary:
@@ -46,6 +49,7 @@ def convert(
         output: the tensor file; an existing one is replaced only by a whole new one.
         config: what to convert, and how; its defaults choose tree, features and label.
         truth: file with the true labels of the data, row by row, for simulated studies.
+        like: a tensor file; only data are converted, into its columns (:func:`.like.like`).
         progress: called with the entries done and the entries in all.
         reader: what reads blocks of raw columns from one file.
 
@@ -55,19 +59,27 @@ def convert(
     Raises:
         ConfigError: settings that do not fit the files, or leave no events.
         ReadError: a file that cannot be read, or does not fit the others.
-        SchemaError: the output cannot be written.
+        SchemaError: the output cannot be written, or ``like`` is no tensor file.
     """
     _check_output(output)
-    inputs = gather(mc, data, config)
+    config = config or Config()
+    model = None
+    if like is not None:
+        model = take_over(open_tensors(like), mc, data, config)
+        mc, data, config = (), (), model.config
+    inputs = gather(mc, data, config, data_only=model is not None)
     if any(Path(f.path).resolve() == output.resolve() for e in inputs for f in e.files):
         raise ConfigError("is an input file", where=output, mend="choose another output (-o)")
-    label = find_label(inputs, config.convert, reader)
+    label = model.label if model is not None else find_label(inputs, config.convert, reader)
     plan = make_plan(inputs, config, label)
-    classes = class_names(plan.samples, config.convert, reader)
+    if model is not None:
+        classes = model.classes
+    else:
+        classes = class_names(plan.samples, config.convert, reader)
     truths = None
     if truth is not None:
         truths = TruthFile(truth, inputs, label, config.convert.block_size, reader)
-    return _Conversion(plan, config, classes, truths, reader, progress).run(output)
+    return _Conversion(plan, config, classes, truths, reader, progress, model).run(output)
 
 
 def _check_output(output: Path) -> None:
@@ -90,8 +102,10 @@ class _Conversion:
         truth: TruthFile | None,
         reader: BlockReader,
         progress: Callable[[int, int], None] | None,
+        like: Like | None,
     ) -> None:
         self.plan, self.config, self.classes, self.truth = plan, config, classes, truth
+        self.like = like
         self.reader = reader
         self.progress = progress
         self.columns = column_names(plan.features)
@@ -135,6 +149,7 @@ class _Conversion:
             classes=tuple(
                 ClassCount(name, i, int(self.events[i]), float(self.sum_weight[i]))
                 for i, name in enumerate(self.classes)
+                if "mc" in self.stats
             ),
             features=tuple(s for stats in self.stats.values() for s in stats.stats()),
             impute=tuple(impute),
@@ -185,7 +200,7 @@ class _Conversion:
                     where=next(file.path for file in counts if file.passed),
                     mend="leave it out of the features, or check its sentinel (missing)",
                 )
-        for index, name in enumerate(self.classes):
+        for index, name in enumerate(self.classes if "mc" in self.stats else ()):
             if not self.events[index]:
                 raise ConfigError(
                     f"class '{name}' (label {index}) has no events",
@@ -236,7 +251,8 @@ class _Conversion:
 
     def _impute(self) -> list[float]:
         values = []
-        for feature, mean in zip(self.plan.features, self.stats["mc"].means(), strict=True):
+        means = next(iter(self.stats.values())).means()  # of MC; of data alone none is needed
+        for feature, mean in zip(self.plan.features, means, strict=True):
             declared = feature.settings.impute
             values.append(mean if declared == "mean" else float(declared))
             values += [0.0] * feature.settings.indicator
@@ -257,7 +273,8 @@ class _Conversion:
             "event_id": {s.source.config.name: list(s.id_branches) for s in plan.samples},
         }
         inputs = [describe_file(path) for path in dict.fromkeys(files)]
-        return provenance(inputs, settings, notes=list(plan.notes))
+        extra = {} if self.like is None else {"like": self.like.origin}
+        return provenance(inputs, settings, notes=list(plan.notes), **extra)
 
     def _suspicions(self) -> list[str]:
         """A minimum of exactly -999 is rarely a measurement; a constant tells nothing apart."""

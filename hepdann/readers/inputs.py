@@ -43,13 +43,16 @@ class Input:
         return sum(file.entries for file in self.files)
 
 
-def gather(mc: Sequence[str], data: Sequence[str], config: Config) -> list[Input]:
+def gather(
+    mc: Sequence[str], data: Sequence[str], config: Config, *, data_only: bool = False
+) -> list[Input]:
     """Resolve and scan the files of every sample, MC first.
 
     Args:
         mc: files of the command line; with them, the samples of ``config`` are not used.
         data: likewise.
         config: the configuration.
+        data_only: whether there need be no MC.
 
     Raises:
         ConfigError: no MC, or samples that contradict each other.
@@ -59,7 +62,7 @@ def gather(mc: Sequence[str], data: Sequence[str], config: Config) -> list[Input
     if mc or data:
         samples = [SampleConfig(name="mc", files=list(mc), role="mc")] if mc else []
         samples += [SampleConfig(name="data", files=list(data), role="data")] if data else []
-    if not any(sample.role == "mc" for sample in samples):
+    if not data_only and not any(sample.role == "mc" for sample in samples):
         raise ConfigError(
             "no MC is given", mend="write `hepdann convert MC [DATA]`, or samples with --config"
         )

@@ -85,13 +85,7 @@ def _data(tensors: Tensors, holder: Tensors) -> tuple[Target, Truth | None]:
             where=holder.path,
             mend="name a shift to train on pseudo-data (--shift sine --t 3), or convert with data",
         )
-    if holder.features != tensors.features:
-        other = sorted(set(holder.features) ^ set(tensors.features)) or ["their order"]
-        raise SchemaError(
-            f"features differ from those of {tensors.path}: {', '.join(other)}",
-            where=holder.path,
-            mend="convert both with the same features",
-        )
+    tensors.check_features(holder)
     return holder.target(), open_truth(holder).data() if holder.has_truth else None
 
 

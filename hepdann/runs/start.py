@@ -65,6 +65,12 @@ def train(
     if shift is not None:
         given["train.shift"] = _describe(shift)
     config = override(config or Config(), given)
+    if data is not None and config.train.shift is not None:
+        raise ConfigError(
+            "a shift makes pseudo-data of the MC, and data are given too",
+            where="train.shift",
+            mend="leave one of them out",
+        )
     opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
     folder = _free_folder(output, config)
     return _job(config, opened, data, folder, report, stop, shift=shift)

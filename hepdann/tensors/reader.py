@@ -139,6 +139,21 @@ class Tensors:
             raise SchemaError(f"no dataset {name!r}", where=self.path, mend=f"there are {known}")
         yield from self._tiles(domain, name)
 
+    def check_features(self, other: Tensors) -> None:
+        """Whether another file has the same features in the same order.
+
+        Raises:
+            SchemaError: it has not; names the features that differ.
+        """
+        if other.features != self.features:
+            names = [*self.features, *other.features]
+            differ = [n for n in dict.fromkeys(names) if names.count(n) < 2] or ["their order"]
+            raise SchemaError(
+                f"features differ from those of {self.path}: {', '.join(differ)}",
+                where=other.path,
+                mend=f"make it with hepdann convert --like {self.path}",
+            )
+
     def verify(self) -> list[str]:
         """Compare every tile with its checksum.
 
