@@ -27,7 +27,9 @@ def command(run: Path, as_json: bool) -> None:
     epoch, with binomial (accuracy) and DeLong (AUC) errors for weighted events.
     """
     from hepdann.evaluation import summarise
+    from hepdann.runs import check_version
 
+    check_version(run)
     metrics = summarise(run)
     if as_json:
         click.echo(json.dumps(metrics, indent=2, allow_nan=False))

@@ -62,7 +62,11 @@ def command(
     """
     from hepdann.config import Config, load_config, override
     from hepdann.plotting import plot_run
+    from hepdann.runs import check_version
 
+    if only == []:
+        raise click.UsageError("--only names no figure")
+    check_version(run)
     own = run / "config.yaml"
     path = config_path or (own if own.exists() else None)
     config = Config() if path is None else load_config(path, expand=False, known_names=False)

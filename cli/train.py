@@ -94,6 +94,7 @@ def command(
 
     Ctrl-C leaves a whole run of what was trained so far.
     """
+    from hepdann.errors import RunError
     from hepdann.runs import resume as resume_run
 
     from .live import Live
@@ -101,11 +102,17 @@ def command(
     if resume and output is None:
         raise click.UsageError("--resume needs the run's folder: -o runs/NAME")
     interruption = Interruption()
-    with interruption.listening(), Live() as live:
-        if resume and output is not None:
-            run = resume_run(output, report=live.report, stop=interruption)
-        else:
-            run = _train(tensors, data, output, _config(config_path, flags), live, interruption)
+    try:
+        with interruption.listening(), Live() as live:
+            if resume and output is not None:
+                run = resume_run(output, report=live.report, stop=interruption)
+            else:
+                run = _train(tensors, data, output, _config(config_path, flags), live, interruption)
+    except RunError as error:
+        if interruption.signal is None:
+            raise
+        click.echo(f"hepdann: {error}", err=True)  # before the first step there is no run yet
+        return interruption.code
     _say(run)
     return interruption.code
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "write_whole"]
 
 _SHOWN = 60  # characters of the target's name in the temporary one: a name has at most 255 bytes
 
@@ -20,6 +20,17 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """Errors of the system carry the user's name of the file, not the temporary one or none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager
@@ -46,15 +57,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         raise FileExistsError(errno.EEXIST, "exists and is no ordinary file", str(path))
     temporary = target.with_name(f".{target.name[:_SHOWN]}.{secrets.token_hex(4)}.part")
-    try:
+    with _named(path):
         temporary.touch(exist_ok=False)
-    except OSError as error:  # the user's name, not the temporary one
-        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         yield temporary
-        _sync(temporary)
-        temporary.replace(target)
+        with _named(path):
+            _sync(temporary)
+            temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _sync(target.parent)
+
+
+def write_whole(path: str | Path, content: bytes | memoryview) -> None:
+    """Write a file at once, whole or not at all.
+
+    Raises:
+        OSError: as :func:`replacing`; it carries the name ``path``.
+    """
+    with replacing(path) as part, _named(path):
+        part.write_bytes(content)

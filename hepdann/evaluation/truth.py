@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SchemaError
-from ..outputs import replacing
+from ..outputs import write_whole
 from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
 from ..tensors.opening import h5_open
@@ -175,8 +175,7 @@ class PeekObserver:
         self._seen[epoch] = [accuracy(member, self._label, self._weight).value for member in scores]
         if self._notes is not None:
             self._notes.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self._notes) as part:
-                part.write_text(json.dumps(self._seen), encoding="utf-8")
+            write_whole(self._notes, json.dumps(self._seen).encode())
 
     def accuracy(self, epoch: int, member: int) -> float | None:
         """What was seen, for the history, after training; ``None`` if nothing was."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 
 from ..config import PlotConfig
 from ..config.names import nearest
-from ..errors import ConfigError
+from ..errors import ConfigError, RunError
 from ..evaluation.curves import learning_curves, run_roc
 from .curves import roc
 from .frame import experiment_label, save
@@ -64,7 +65,7 @@ def plot_run(
         The files, in the order of drawing.
 
     Raises:
-        RunError: the folder holds no run, or not a whole one.
+        RunError: the folder holds no run, or not a whole one, or the figures cannot be written.
         ConfigError: an entry of ``only`` that this run has no figure for.
     """
     run = Quantities.open(Path(folder), scale_mc=scale_mc)
@@ -72,14 +73,28 @@ def plot_run(
     jobs = _distinct([*_loss(run), *_rocs(run), *_scores(run), *_data_mc(run)])
     jobs = _chosen(jobs, only)
     target = Path(output) if output is not None else run.folder / "plots"
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".drawing-", dir=target) as drawing, style(look.style):
-        drawn: list[Path] = []
-        for done, job in enumerate(jobs, start=1):
-            drawn += _draw(job, look, Path(drawing))
-            if progress is not None:
-                progress(done, len(jobs))
-        return [path.replace(target / path.name) for path in drawn]
+    with _writing(target), style(look.style):
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".drawing-", dir=target) as drawing:
+            drawn: list[Path] = []
+            for done, job in enumerate(jobs, start=1):
+                drawn += _draw(job, look, Path(drawing))
+                if progress is not None:
+                    progress(done, len(jobs))
+            return [path.replace(target / path.name) for path in drawn]
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(
+            f"the figures cannot be written: {reason}",
+            where=folder,
+            mend="make room there, or name another folder (-o)",
+        ) from error
 
 
 def _draw(job: _Job, look: PlotConfig, folder: Path) -> list[Path]:

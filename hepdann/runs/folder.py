@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from .model import Model
 
-__all__ = ["FORMAT_VERSION", "Run", "next_name", "open_run"]
+__all__ = ["FORMAT_VERSION", "Run", "check_version", "open_run"]
 
 FORMAT_VERSION = 1
 
@@ -92,18 +91,40 @@ def open_run(folder: str | Path) -> Run:
             mend = f"go on with: hepdann train --resume -o {folder}"
             raise RunError("the training has not finished", where=folder, mend=mend)
         raise RunError("not a run folder: no metrics.json", where=folder)
+    return Run(folder, read_versioned(path))
+
+
+def check_version(folder: str | Path) -> None:
+    """Refuse a run that another version made; of what is no run nothing is said.
+
+    Raises:
+        RunError: ``metrics.json`` is damaged or of another version.
+    """
+    path = Path(folder) / "metrics.json"
+    if path.is_file():
+        read_versioned(path)
+
+
+def read_versioned(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a run.
+
+    Raises:
+        RunError: it cannot be read, is damaged or of another version.
+    """
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
     except ValueError as error:
         raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
-    version = metrics.get("format_version") if isinstance(metrics, dict) else None
+    version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise RunError(
             f"run of format version {version}, this hepdann reads {FORMAT_VERSION}",
             where=path,
             mend="read it with the hepdann that wrote it, or train anew",
         )
-    return Run(folder, metrics)
+    return dict(content)
 
 
 def read_history(path: Path) -> dict[str, NDArray[Any]]:
@@ -126,8 +147,3 @@ def read_history(path: Path) -> dict[str, NDArray[Any]]:
         }
     except (TypeError, ValueError) as error:
         raise RunError(f"damaged: {error}", where=path) from error
-
-
-def next_name(stem: str, folder: Path = Path("runs")) -> Path:
-    """The first ``<stem>-<n>`` in ``folder`` that does not exist yet."""
-    return next(path for n in itertools.count(1) if not (path := folder / f"{stem}-{n}").exists())

@@ -30,8 +30,9 @@ from ..training import (
     watched_rows,
     write_whole,
 )
+from .claim import locked
 from .domains import Domains, prepare
-from .folder import Run
+from .folder import FORMAT_VERSION, Run
 from .model import Model, parts_of
 from .plan import plan_stacks, resolve, settings_of, shape_of
 from .scores import write_scores
@@ -72,7 +73,7 @@ class Job:
         tensors: holds the MC.
         data: holds the data, if another file does.
         shift: makes pseudo-data; ``None`` takes the data.
-        folder: of the run; exists only if the job resumes.
+        claim: makes the folder of the run, when all is known to be well, or finds it.
         report: told of each stage, and of the progress within the training.
         stop: asked before every step.
     """
@@ -81,9 +82,10 @@ class Job:
     tensors: Tensors
     data: Tensors | None
     shift: Shift | Composition | None
-    folder: Path
+    claim: Callable[[], Path]
     report: Report
     stop: Callable[[], bool]
+    folder: Path = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
     _rate: dict[int, float] = field(default_factory=dict)
 
@@ -98,7 +100,12 @@ class Job:
         n_train = len(domains.source.part("train"))
         train = resolve(train, n_train)
         self.config = self.config.model_copy(update={"train": train})
-        self._open_folder(domains)
+        self.folder = self.claim()
+        with locked(self.folder):
+            return self._run(domains, n_train)
+
+    def _run(self, domains: Domains, n_train: int) -> Run:
+        self._describe(domains)
         trainers, peeks = self._train(domains, n_train)
         history = self._history(trainers, peeks)
         whole = all(t.epoch == t.settings.epochs for t in trainers)
@@ -120,10 +127,10 @@ class Job:
         write_whole(self.folder / "metrics.json", content.encode())
         return Run(self.folder, metrics)
 
-    def _open_folder(self, domains: Domains) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _describe(self, domains: Domains) -> None:
         write_whole(self.folder / "config.yaml", dump_config(self.config).encode())
         origin = {
+            "format_version": FORMAT_VERSION,
             "tensors": str(self.tensors.path),
             "data": None if self.data is None else str(self.data.path),
             "fingerprint": self._fingerprint(),
@@ -220,8 +227,13 @@ class Job:
 
     def _note(self, line: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(f"{stamp} {line}\n")
+        path = self.folder / "log.txt"
+        try:
+            with path.open("a", encoding="utf-8") as log:
+                log.write(f"{stamp} {line}\n")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunError(f"cannot be written: {reason}", where=path) from error
 
 
 def _peek(domains: Domains, notes: Path) -> PeekObserver | None:

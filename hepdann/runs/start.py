@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from os import PathLike
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from .. import shifts
 from ..config import Config, load_config, override
 from ..errors import ConfigError, RunError
 from ..tensors import Tensors, open_tensors
-from .folder import Run, next_name
+from .claim import new_folder, numbered_folder, refuse_taken
+from .folder import Run, check_version, read_versioned
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
@@ -58,7 +61,9 @@ def train(
 
     Raises:
         HepdannError: the input does not allow it, or the folder exists.
+        TypeError: an argument is not of its type.
     """
+    _check_types(tensors, data, method, shift, output, config)
     given = {f"train.{key.rstrip('_')}": value for key, value in settings.items()}
     if method is not None:
         given["train.methods"] = [method] if isinstance(method, str) else list(method)
@@ -72,8 +77,9 @@ def train(
             mend="leave one of them out",
         )
     opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
-    folder = _free_folder(output, config)
-    return _job(config, opened, data, folder, report, stop, shift=shift)
+    if output is not None:
+        refuse_taken(Path(output))
+    return _job(config, opened, data, _claim(output, config), report, stop, shift=shift)
 
 
 def resume(
@@ -90,26 +96,28 @@ def resume(
         stop: as in :func:`train`.
 
     Raises:
-        RunError: no such run, or its tensors are no longer the same.
+        RunError: no such run, one of another version, or its tensors are no longer the same.
     """
     folder = Path(folder)
     path = folder / "origin.json"
-    try:
-        origin = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        mend = "give the folder of a run with -o"
-        raise RunError(f"nothing to resume: {error.strerror}", where=path, mend=mend) from error
-    except ValueError as error:
-        raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
+    if not path.is_file():
+        what = "no run to resume" if folder.is_dir() else "no such run folder"
+        raise RunError(what, where=folder, mend="give the folder of a run with -o")
+    check_version(folder)
+    origin = read_versioned(path)
     config = load_config(folder / "config.yaml", expand=False)
-    return _job(config, open_tensors(origin["tensors"]), origin["data"], folder, report, stop)
+    try:
+        tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
+    return _job(config, open_tensors(tensors), data, lambda: folder, report, stop)
 
 
 def _job(
     config: Config,
     tensors: Tensors,
     data: Tensors | str | Path | None,
-    folder: Path,
+    claim: Callable[[], Path],
     report: Report,
     stop: Callable[[], bool],
     shift: Shift | Composition | None = None,
@@ -119,8 +127,8 @@ def _job(
     wanted = config.train.shift
     if shift is None and wanted is not None:
         shift = shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
-    second = open_tensors(data) if isinstance(data, str | Path) else data
-    return Job(config, tensors, second, shift, folder, report, stop).run()
+    second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
+    return Job(config, tensors, second, shift, claim, report, stop).run()
 
 
 def _describe(shift: Shift | Composition) -> dict[str, Any]:
@@ -137,15 +145,27 @@ def _describe(shift: Shift | Composition) -> dict[str, Any]:
     return {"name": "+".join(part.name for part in parts), "t": t, "quantile": quantile}
 
 
-def _free_folder(output: str | Path | None, config: Config) -> Path:
+def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
     if output is not None:
-        folder = Path(output)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError(
-                "exists already, and a run is never overwritten",
-                where=folder,
-                mend="take another -o, or go on with it by --resume",
-            )
-        return folder
+        return partial(new_folder, Path(output))
     shift = config.train.shift
-    return next_name("data" if shift is None else f"{shift.name}-t{shift.t:g}")
+    return partial(numbered_folder, "data" if shift is None else f"{shift.name}-t{shift.t:g}")
+
+
+def _check_types(
+    tensors: object, data: object, method: object, shift: object, output: object, config: object
+) -> None:
+    path = (str, PathLike)
+    file = (Tensors, *path)
+    methods = [method] if isinstance(method, str) or not isinstance(method, Iterable) else method
+    for name, value, kinds, wanted in (
+        ("tensors", tensors, file, "a path, or what hepdann.open_tensors gives"),
+        ("data", data, (*file, NoneType), "a path, or what hepdann.open_tensors gives"),
+        *(("method", one, (str, NoneType), "a name, or a list of names") for one in methods),
+        ("shift", shift, (shifts.Shift, shifts.Composition, NoneType),
+         "a shift such as hepdann.shifts.sine(t=3)"),
+        ("output", output, (*path, NoneType), "a path"),
+        ("config", config, (Config, NoneType), "what hepdann.config.load_config gives"),
+    ):  # fmt: skip
+        if not isinstance(value, kinds):
+            raise TypeError(f"{name} is {wanted}, not {value!r}")

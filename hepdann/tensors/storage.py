@@ -32,7 +32,11 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SchemaError(f"cannot be written: {error.strerror or error}", where=path) from error
+        raise SchemaError(
+            f"cannot be written: {error.strerror or error}",
+            where=path,
+            mend="make room there, or write elsewhere",
+        ) from error
 
 
 class ContiguousStore:

@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from .. import outputs
 from ..errors import RunError
-from ..outputs import replacing
 from .trainer import StackTrainer
 
 __all__ = ["load_checkpoint", "save_checkpoint", "write_whole"]
@@ -32,11 +32,11 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         RunError: the disk is full or the folder cannot be written.
     """
     try:
-        with replacing(path) as part:
-            part.write_bytes(content)
+        outputs.write_whole(path, content)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise RunError(f"cannot be written: {reason}", where=path) from error
+        mend = "make room there, or write elsewhere"
+        raise RunError(f"cannot be written: {reason}", where=path, mend=mend) from error
 
 
 def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None:

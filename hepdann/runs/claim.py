@@ -1,0 +1,97 @@
+"""A folder of its own for every training, also where several start at the same moment."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import RunError
+
+__all__ = ["locked", "new_folder", "numbered_folder", "refuse_taken"]
+
+_LOCK = "log.txt"  # the one file that is there from the start to the end
+
+
+def refuse_taken(folder: Path) -> None:
+    """Whether a new run may go there: nothing is there, or an empty folder.
+
+    Raises:
+        RunError: something is there.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(
+            "exists already, and a run is never overwritten",
+            where=folder,
+            mend="take another -o, or go on with it by --resume",
+        )
+
+
+def new_folder(folder: Path) -> Path:
+    """Make the folder of a run, with its parents.
+
+    Raises:
+        RunError: something is there, or it cannot be made.
+    """
+    refuse_taken(folder)
+    return _made(folder, exist_ok=True)
+
+
+def numbered_folder(stem: str, parent: Path = Path("runs")) -> Path:
+    """Make the first ``<stem>-<n>`` that is not there yet; no two callers are given the same.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    _made(parent, exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / f"{stem}-{number}"
+        try:
+            return _made(folder, exist_ok=False)
+        except FileExistsError:
+            continue
+    raise AssertionError  # count() has no end
+
+
+def _made(folder: Path, *, exist_ok: bool) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and not exist_ok:
+            raise
+        raise RunError(
+            f"cannot be made: {error.strerror or error}",
+            where=folder,
+            mend="name a folder that can be written (-o)",
+        ) from error
+    return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in the same folder; the lock ends with the process.
+
+    Where the file system has no locks, as on some farms, there is none.
+
+    Raises:
+        RunError: another process trains there, or the folder cannot be written.
+    """
+    path = folder / _LOCK
+    try:
+        file = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot be written: {error.strerror or error}", where=path) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                "another process is training here",
+                where=folder,
+                mend="wait for it, or take another -o",
+            ) from error
+        except OSError:  # no locks here
+            pass
+        yield
