@@ -75,9 +75,6 @@ def command(
         if config_file is not None:
             raise click.UsageError("--like and --config exclude each other")
         mc, data = None, mc
-    for name, given in (("MC", mc), ("DATA", data)):
-        if given is not None and not given.strip():
-            raise click.UsageError(f"{name} is empty")
     config = load(config_file, flags, use_samples=mc is None)
     with _progress() as progress:
         summary = convert(

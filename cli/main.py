@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -74,7 +75,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"hepdann: error: {message}", err=True)
+    click.echo(f"hepdann: error: {' '.join(message.split())}", err=True)
     raise SystemExit(2)
 
 
@@ -86,6 +87,8 @@ def main() -> NoReturn:
     if debug:  # accepted anywhere on the line
         sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without ± or σ is no reason to fail
+        sys.stdout.reconfigure(errors="replace")
     try:
         code = hepdann.main(standalone_mode=False)
     except (HepdannError, click.ClickException, OSError) as error:
@@ -95,12 +98,17 @@ def main() -> NoReturn:
         if debug:
             raise
         if isinstance(error, OSError):
-            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            reason = error.strerror or str(error)
+            _fail(f"{error.filename}: {reason}" if error.filename else reason)
         if isinstance(error, click.ClickException):
             context = error.ctx if isinstance(error, click.UsageError) else None
             hint = f"; see {context.command_path} -h" if context is not None else ""
             _fail(f"{error.format_message().rstrip('.')}{hint}")
         _fail(str(error))
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich and click would say 1, a bug
+            raise SystemExit(141) from None
+        raise
     except (click.Abort, KeyboardInterrupt):
         click.echo("hepdann: interrupted", err=True)
         raise SystemExit(130) from None

@@ -11,7 +11,7 @@ from .files import FileRef, resolve
 from .scan import Branch, FileScan, scan
 from .zero_config import present_everywhere
 
-__all__ = ["Input", "check_types", "common", "gather"]
+__all__ = ["Input", "check_name", "check_types", "common", "gather"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ def gather(
         ConfigError: no MC, or samples that contradict each other.
         ReadError: a file cannot be read.
     """
+    for name in (*mc, *data):
+        check_name(name)
     samples = list(config.samples)
     if mc or data:
         samples = [SampleConfig(name="mc", files=list(mc), role="mc")] if mc else []
@@ -81,6 +83,21 @@ def gather(
     _check_names(inputs)
     _check_overlap(inputs, refs)
     return inputs
+
+
+def check_name(name: str) -> None:
+    """Whether a name of the command line can be that of a file.
+
+    Raises:
+        ConfigError: it is empty, or not UTF-8.
+    """
+    if not name.strip():
+        raise ConfigError("a file name is empty", mend="name at least one ROOT file")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:  # bytes that the system's encoding does not know
+        shown = ascii(name)
+        raise ConfigError("the name is not UTF-8", where=shown, mend="rename the file") from error
 
 
 def _from_detector(

@@ -9,6 +9,7 @@ from typing import Any
 from ..config import Config, ConvertConfig, FeatureConfig, SampleConfig
 from ..errors import ConfigError, SchemaError
 from ..tensors import Tensors
+from .inputs import check_name
 from .zero_config import looks_like
 
 __all__ = ["Like", "like"]
@@ -57,6 +58,8 @@ def like(tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: Confi
             where="--like",
             mend=f"write `hepdann convert --like {tensors.path} DATA -o new.h5`",
         )
+    for name in data:
+        check_name(name)
     try:
         settings = tensors.provenance["settings"]
         old = ConvertConfig.model_validate(settings["convert"])

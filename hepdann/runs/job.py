@@ -229,7 +229,7 @@ class Job:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         path = self.folder / "log.txt"
         try:
-            with path.open("a", encoding="utf-8") as log:
+            with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
                 log.write(f"{stamp} {line}\n")
         except OSError as error:
             reason = error.strerror or str(error)
