@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -52,6 +52,18 @@ class _LazyGroup(click.Group):
         ]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; where the reader has left (``| head``), end quietly as by SIGPIPE."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            pass
+        except SystemExit as error:  # what rich makes of it, with the exit code of a bug
+            if not isinstance(error.__context__, BrokenPipeError):
+                raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -92,9 +104,6 @@ def main() -> NoReturn:
     try:
         code = hepdann.main(standalone_mode=False)
     except (HepdannError, click.ClickException, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(141) from None
         if debug:
             raise
         if isinstance(error, OSError):
@@ -105,10 +114,6 @@ def main() -> NoReturn:
             hint = f"; see {context.command_path} -h" if context is not None else ""
             _fail(f"{error.format_message().rstrip('.')}{hint}")
         _fail(str(error))
-    except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):  # rich and click would say 1, a bug
-            raise SystemExit(141) from None
-        raise
     except (click.Abort, KeyboardInterrupt):
         click.echo("hepdann: interrupted", err=True)
         raise SystemExit(130) from None

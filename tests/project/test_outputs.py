@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from hepdann.outputs import replacing, write_whole
 def test_only_an_ordinary_file_is_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # the name of a socket is short
     os.mkfifo("pipe")
-    os.symlink("pipe", "link")
+    Path("link").symlink_to("pipe")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
         for name in ("pipe", "link", "socket"):
@@ -22,12 +23,12 @@ def test_only_an_ordinary_file_is_replaced(tmp_path, monkeypatch):
             assert caught.value.filename == name
     with pytest.raises(IsADirectoryError):
         write_whole(tmp_path, b"new")
-    assert sorted(os.listdir()) == ["link", "pipe", "socket"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "socket"]
 
 
 def test_an_error_carries_the_name_of_the_output(tmp_path):
     for name in ("none/file", "x" * 300):
-        with pytest.raises(OSError, match="none|too long") as caught:
+        with pytest.raises(OSError, match=r"none|too long") as caught:
             write_whole(tmp_path / name, b"new")
         assert caught.value.filename == str(tmp_path / name)
 
@@ -50,8 +51,13 @@ def test_links_are_followed_and_a_loop_of_links_is_replaced(tmp_path):
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), replacing(path) as part:
-        part.write_bytes(b"half")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with replacing(path) as part:
+            part.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert list(tmp_path.iterdir()) == [path]
