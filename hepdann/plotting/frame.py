@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from ..outputs import replacing
+from ..outputs import write_whole
 from .headroom import settle
 from .styles import PAGE, readable
 
@@ -205,8 +206,9 @@ def save(ax: Axes, stem: str | Path, formats: Sequence[str] = ("pdf", "png")) ->
         target = stem.with_name(f"{stem.name}.{kind}")
         # A date would make every redrawing differ.
         dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
-        with replacing(target) as part:
-            figure.savefig(part, format=kind, metadata=dates)
+        image = io.BytesIO()  # matplotlib's own writing may meet a full disk with a zlib.error
+        figure.savefig(image, format=kind, metadata=dates)
+        write_whole(target, image.getbuffer())
         made.append(target)
     figure.clear()
     return made

@@ -233,7 +233,8 @@ class Job:
                 log.write(f"{stamp} {line}\n")
         except OSError as error:
             reason = error.strerror or str(error)
-            raise RunError(f"cannot be written: {reason}", where=path) from error
+            mend = "make room there, or write elsewhere"
+            raise RunError(f"cannot be written: {reason}", where=path, mend=mend) from error
 
 
 def _peek(domains: Domains, notes: Path) -> PeekObserver | None:
