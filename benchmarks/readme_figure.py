@@ -1,6 +1,6 @@
 """Draw the README's figure out of one finished run, each panel by the public plotting functions.
 
-    python benchmarks/readme_figure.py runs/sine-t3-1 docs/figures/overview.png
+python benchmarks/readme_figure.py runs/sine-t3-1 docs/figures/overview.png
 """
 
 from __future__ import annotations
