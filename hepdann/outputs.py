@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_whole"]
+__all__ = ["mend_of", "replacing", "write_whole"]
 
 _SHOWN = 60  # characters of the target's name in the temporary one: a name has at most 255 bytes
 
@@ -20,6 +20,12 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def mend_of(error: OSError) -> str:
+    """What a user can do about an output that cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "make room there, or write elsewhere" if full else "write elsewhere (-o)"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from ..tensors import SPLITS
 from .ranking import Roc, roc
 from .scores import RunScores
 
-__all__ = ["Band", "LearningCurves", "learning_curves", "run_roc"]
+__all__ = ["Band", "LearningCurves", "history_rows", "learning_curves", "run_roc"]
 
 Floats = NDArray[np.float64]
 
@@ -67,16 +67,29 @@ def learning_curves(history: str | Path) -> dict[str, LearningCurves]:
         RunError: no such file, or a column is missing or is not numeric.
     """
     path = Path(history)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise RunError(error.strerror or str(error), where=path) from error
+    rows = history_rows(path)
     methods = dict.fromkeys(row.get("method") or "" for row in rows)
+    if not methods:
+        raise RunError("holds no epoch", where=path, mend="train again")
     try:
         return {name: _curves([r for r in rows if r["method"] == name]) for name in methods}
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"is not the history of a run ({error})", where=path) from error
+
+
+def history_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of ``history.csv``, as text.
+
+    Raises:
+        RunError: it cannot be read, or is no table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise RunError(error.strerror or str(error), where=path) from error
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"is damaged ({error})", where=path, mend="train again") from error
 
 
 def _curves(rows: Sequence[dict[str, str]]) -> LearningCurves:

@@ -137,39 +137,48 @@ def open_scores(path: str | Path) -> RunScores:
     if path.is_dir():
         path = path / "scores.h5"
     if not path.exists():
+        if (path.parent / "checkpoint").is_dir():
+            mend = f"go on with: hepdann train --resume -o {path.parent}"
+            raise RunError("the training has not finished", where=path.parent, mend=mend)
         raise RunError("no such run", where=path, mend="runs are made by hepdann train")
     try:
         file = h5_open(path, "r")
+    except PermissionError as error:
+        raise RunError("cannot be opened: Permission denied", where=path) from error
     except OSError as error:
         raise RunError(
             "is not an HDF5 file, or is cut off", where=path, mend="train again"
         ) from error
     with file:
-        attrs = file.attrs
-        if str(attrs.get("format")) != FORMAT:
-            raise RunError("is not the scores of a run", where=path)
-        if attrs.get("format_version") != FORMAT_VERSION:
-            raise RunError(
-                f"has format version {attrs.get('format_version')}, "
-                f"this hepdann reads {FORMAT_VERSION}",
-                where=path,
-                mend="train again",
-            )
-        if not attrs.get("complete", False):
-            raise RunError("is not complete, its run was cut off", where=path, mend="train again")
         try:
-            sample = file["mc"].get("sample")
-            return RunScores(
-                path=path,
-                classes=_names(attrs["classes"]),
-                methods=_names(attrs["methods"]),
-                features=_names(attrs["features"]),
-                target_kind=str(attrs["target_kind"]),
-                samples=() if sample is None else _names(sample.attrs["names"]),
-                has_truth=TARGET_LABEL in file,
-            )
-        except (KeyError, ValueError) as error:
+            return _describe(path, file)
+        except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
             raise RunError(f"is damaged ({error})", where=path, mend="train again") from error
+
+
+def _describe(path: Path, file: Any) -> RunScores:
+    attrs = file.attrs
+    if str(attrs.get("format")) != FORMAT:
+        raise RunError("is not the scores of a run", where=path)
+    version = attrs.get("format_version")
+    if version != FORMAT_VERSION:
+        raise RunError(
+            f"has format version {version}, this hepdann reads {FORMAT_VERSION}",
+            where=path,
+            mend="train again",
+        )
+    if not attrs.get("complete", False):
+        raise RunError("is not complete, its run was cut off", where=path, mend="train again")
+    sample = file["mc"].get("sample")
+    return RunScores(
+        path=path,
+        classes=_names(attrs["classes"]),
+        methods=_names(attrs["methods"]),
+        features=_names(attrs["features"]),
+        target_kind=str(attrs["target_kind"]),
+        samples=() if sample is None else _names(sample.attrs["names"]),
+        has_truth=TARGET_LABEL in file,
+    )
 
 
 def _names(value: Any) -> tuple[str, ...]:

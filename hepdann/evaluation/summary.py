@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 
 from .._version import __version__
 from ..errors import HepdannError, RunError
+from .curves import history_rows
 from .diagnosis import diagnose
 from .figure import Figure
 from .method_figures import TestEvents, method_figures, number
@@ -132,11 +132,15 @@ def _diagnosis(scores: RunScores) -> dict[str, Any]:
 def _history(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = history_rows(path)
     absent = {"method", "epoch", "target_accuracy"} - set(rows[0] if rows else {})
     if rows and absent:
         raise RunError(f"has no column {', '.join(sorted(absent))}", where=path, mend="train again")
+    try:
+        for row in rows:
+            int(row["epoch"]), float(row["target_accuracy"] or "nan")
+    except (TypeError, ValueError) as error:
+        raise RunError(f"is damaged ({error})", where=path, mend="train again") from error
     return rows
 
 
@@ -147,7 +151,7 @@ def _shift(path: Path) -> dict[str, Any] | None:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
         shift: dict[str, Any] | None = settings["train"].get("shift")
-    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+    except (yaml.YAMLError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise RunError("is not the configuration of a run", where=path) from error
     return shift
 

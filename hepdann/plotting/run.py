@@ -17,6 +17,7 @@ from ..config import PlotConfig
 from ..config.names import nearest
 from ..errors import ConfigError, RunError
 from ..evaluation.curves import learning_curves, run_roc
+from ..outputs import mend_of
 from .curves import roc
 from .frame import experiment_label, save
 from .losses import loss
@@ -93,7 +94,7 @@ def _writing(folder: Path) -> Iterator[None]:
         raise RunError(
             f"the figures cannot be written: {reason}",
             where=folder,
-            mend="make room there, or name another folder (-o)",
+            mend=mend_of(error),
         ) from error
 
 

@@ -19,6 +19,7 @@ from .._version import __version__
 from ..config import Config, dump_config
 from ..errors import RunError
 from ..evaluation import PeekObserver, oracle_source, summarise
+from ..outputs import mend_of
 from ..tensors import Source, Target, Tensors, is_pseudo
 from ..training import (
     DomainEvents,
@@ -233,7 +234,7 @@ class Job:
                 log.write(f"{stamp} {line}\n")
         except OSError as error:
             reason = error.strerror or str(error)
-            mend = "make room there, or write elsewhere"
+            mend = mend_of(error)
             raise RunError(f"cannot be written: {reason}", where=path, mend=mend) from error
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
+from ..outputs import mend_of
 from .image import SparseImage
 from .layout import Column
 
@@ -35,7 +36,7 @@ def writing(path: str | Path) -> Iterator[None]:
         raise SchemaError(
             f"cannot be written: {error.strerror or error}",
             where=path,
-            mend="make room there, or write elsewhere",
+            mend=mend_of(error),
         ) from error
 
 

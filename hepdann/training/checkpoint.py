@@ -35,8 +35,9 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         outputs.write_whole(path, content)
     except OSError as error:
         reason = error.strerror or str(error)
-        mend = "make room there, or write elsewhere"
-        raise RunError(f"cannot be written: {reason}", where=path, mend=mend) from error
+        raise RunError(
+            f"cannot be written: {reason}", where=path, mend=outputs.mend_of(error)
+        ) from error
 
 
 def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None:

@@ -92,6 +92,11 @@ def origin_fixture(tmp_path_factory):
     tamper(home / "old_scores" / "scores.h5", format_version=99)
     shutil.copytree(home / "run", home / "misspelt")
     (home / "misspelt" / "config.yaml").write_text("plots: {stile: CMS}\n")
+    shutil.copytree(home / "run", home / "damaged")
+    (home / "damaged" / "history.csv").write_bytes(b"method,\xff")
+    shutil.copytree(home / "run", home / "unfinished")
+    for name in ("metrics.json", "scores.h5"):
+        (home / "unfinished" / name).unlink()
     (home / "empty").mkdir()
     (home / "convert.yaml").write_text("convert:\n  feature: [pt]\n")
     (home / "train.yaml").write_text("train: {epoch: 3}\n")
@@ -211,6 +216,17 @@ BAD = {
         for name in ("evaluate", "plot")
     },
     **{f"no run, {name}": (f"{name} none", "none: no such") for name in ("evaluate", "plot")},
+    **{
+        f"unfinished run, {name}": (
+            f"{name} unfinished",
+            "unfinished: the training has not finished; go on with: hepdann train --resume -o unf",
+        )
+        for name in ("evaluate", "plot", "inspect")
+    },
+    **{
+        f"damaged history, {name}": (f"{name} damaged", "damaged/history.csv: is damaged")
+        for name in ("evaluate", "plot --only loss")
+    },
     "an empty folder as a run": ("inspect empty", "empty: not a run folder: no metrics.json"),
     "nothing to resume": ("train --resume -o empty", "empty: no run to resume; give"),
     "resume without -o": ("train --resume", "--resume needs the run's folder: -o runs/NAME"),
