@@ -51,6 +51,8 @@ _LINE_EVERY = 10.0  # seconds between plain progress lines
 @click.option("--like", metavar="TENSORS", type=click.Path(path_type=Path),
               help="Convert new data alone, into the columns of this tensor file; features, cut, "
               "event ids and split are its own. The one argument is DATA.")  # fmt: skip
+@click.option("--skip-bad", is_flag=True,
+              help="Leave out bad files whole, list them, and exit with code 3.")  # fmt: skip
 @click.option("--split-seed", type=click.IntRange(min=0),
               help="Another train/validation/test split.  [default: 0]")  # fmt: skip
 def command(
@@ -60,8 +62,9 @@ def command(
     config_file: str | None,
     truth: str | None,
     like: Path | None,
+    skip_bad: bool,
     **flags: Any,
-) -> None:
+) -> int:
     """Turn ROOT files (TTree or RNTuple) into a tensor file.
 
     MC and DATA are a path, a quoted glob, a comma-separated list, path:tree, a root:// address or a
@@ -84,9 +87,18 @@ def command(
             output=output,
             config=config,
             truth=truth,
+            skip_bad=skip_bad,
             progress=progress,
         )
     _show(summary, like)
+    if not summary.skipped:
+        return 0
+    click.echo(
+        f"hepdann: warning: bad files skipped: {len(summary.skipped)}, listed in the table; no "
+        f"event of theirs is in {summary.output}",
+        err=True,
+    )
+    return 3
 
 
 def load(config_file: str | None, flags: dict[str, Any], *, use_samples: bool) -> Config:
@@ -155,8 +167,10 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     console = Console(
         force_terminal=terminal, width=None if terminal else _PLAIN_WIDTH, highlight=False
     )
-    for table in (_files, _classes, _features):
-        if summary.classes or table is not _classes:
+    for table in (_files, _classes, _features, _skipped):
+        if (summary.classes or table is not _classes) and (
+            summary.skipped or table is not _skipped
+        ):
             console.print(table(summary))
             console.print()
     reasons: dict[str, list[str]] = {}
@@ -222,6 +236,14 @@ def _files(summary: ConversionSummary) -> Any:
         read, passed = summary.read(domain), summary.passed(domain)
         table.add_row(domain, "total", "", "", f"{read:,}", f"{passed:,}",
                       f"{100 * passed / read:.1f} %")  # fmt: skip
+    return table
+
+
+def _skipped(summary: ConversionSummary) -> Any:
+    table = _table("Skipped files", ("", False), ("sample", False), ("file", False),
+                   ("reason", False))  # fmt: skip
+    for file in summary.skipped:
+        table.add_row(*map(_plain, (file.domain, file.sample, file.path, file.reason)))
     return table
 
 

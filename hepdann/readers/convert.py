@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import Config
 from ..errors import ConfigError
@@ -19,7 +22,9 @@ from .labels import class_names, find_label
 from .like import Like
 from .like import like as take_over
 from .plan import Plan, SamplePlan, make_plan
+from .rootfile import reading
 from .scan import FileScan
+from .skips import Skips
 from .summary import Accumulator, ClassCount, ConversionSummary, FileCount
 from .truth import TruthFile
 
@@ -37,6 +42,7 @@ def convert(
     config: Config | None = None,
     truth: str | None = None,
     like: Path | None = None,
+    skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
     reader: BlockReader = read_blocks,
 ) -> ConversionSummary:
@@ -50,6 +56,8 @@ def convert(
         config: what to convert, and how; its defaults choose tree, features and label.
         truth: file with the true labels of the data, row by row, for simulated studies.
         like: a tensor file; only data are converted, into its columns (:func:`.like.like`).
+        skip_bad: leave out a file that cannot be read to its end or does not fit the others, with
+            all its events; the summary and the provenance list it.
         progress: called with the entries done and the entries in all.
         reader: what reads blocks of raw columns from one file.
 
@@ -58,28 +66,37 @@ def convert(
 
     Raises:
         ConfigError: settings that do not fit the files, or leave no events.
-        ReadError: a file that cannot be read, or does not fit the others.
+        ReadError: a file that cannot be read, or does not fit the others; with ``skip_bad``, a
+            sample without a single good file.
         SchemaError: the output cannot be written, or ``like`` is no tensor file.
     """
     _check_output(output)
+    if truth is not None and skip_bad:
+        raise ConfigError(
+            "rows run along those of the data files, so that none of these can be left out",
+            where=f"--truth {truth}",
+            mend="name the good files without --skip-bad",
+        )
     config = config or Config()
     model = None
     if like is not None:
         model = take_over(open_tensors(like), mc, data, config)
         mc, data, config = (), (), model.config
-    inputs = gather(mc, data, config, data_only=model is not None)
+    skips = Skips(allowed=skip_bad)
+    inputs = gather(mc, data, config, data_only=model is not None, skips=skips)
     if any(Path(f.path).resolve() == output.resolve() for e in inputs for f in e.files):
         raise ConfigError("is an input file", where=output, mend="choose another output (-o)")
-    label = model.label if model is not None else find_label(inputs, config.convert, reader)
-    plan = make_plan(inputs, config, label)
     if model is not None:
-        classes = model.classes
+        label, classes = model.label, model.classes
+        plan = make_plan(inputs, config, label, skips)
     else:
-        classes = class_names(plan.samples, config.convert, reader)
+        label = find_label(inputs, config.convert, reader, skips)
+        plan = make_plan(inputs, config, label, skips)
+        classes = class_names(plan.samples, config.convert, reader, skips)
     truths = None
     if truth is not None:
         truths = TruthFile(truth, inputs, label, config.convert.block_size, reader)
-    return _Conversion(plan, config, classes, truths, reader, progress, model).run(output)
+    return _Conversion(plan, config, classes, truths, skips, reader, progress, model).run(output)
 
 
 def _check_output(output: Path) -> None:
@@ -91,6 +108,16 @@ def _check_output(output: Path) -> None:
         raise ConfigError("its folder does not exist", where=output, mend="make the folder first")
 
 
+@dataclass
+class _Counts:
+    """What is counted on the way, and taken back with the events of a file that turns bad."""
+
+    stats: dict[str, Accumulator]
+    events: NDArray[np.int64]
+    sum_weight: NDArray[np.float64]
+    splits: NDArray[np.int64]
+
+
 class _Conversion:
     """The stream of one conversion and what is counted on its way."""
 
@@ -100,21 +127,24 @@ class _Conversion:
         config: Config,
         classes: tuple[str, ...],
         truth: TruthFile | None,
+        skips: Skips,
         reader: BlockReader,
         progress: Callable[[int, int], None] | None,
         like: Like | None,
     ) -> None:
         self.plan, self.config, self.classes, self.truth = plan, config, classes, truth
-        self.like = like
-        self.reader = reader
+        self.like, self.skips, self.reader = like, skips, reader
         self.progress = progress
         self.columns = column_names(plan.features)
         names = [feature.name for feature in plan.features]
-        self.stats = {domain: Accumulator(domain, names, self.columns) for domain in plan.names}
+        self.counts = _Counts(
+            stats={domain: Accumulator(domain, names, self.columns) for domain in plan.names},
+            events=np.zeros(len(classes), dtype=np.int64),
+            sum_weight=np.zeros(len(classes)),
+            splits=np.zeros(len(SPLITS), dtype=np.int64),
+        )
         self.files: list[FileCount] = []
-        self.events = np.zeros(len(classes), dtype=np.int64)
-        self.sum_weight = np.zeros(len(classes))
-        self.splits = np.zeros(len(SPLITS), dtype=np.int64)
+        self.inputs: dict[str, dict[str, Any]] = {}
         self.done, self.total = 0, sum(s.source.entries for s in plan.samples)
 
     def run(self, output: Path) -> ConversionSummary:
@@ -138,30 +168,45 @@ class _Conversion:
             feature_info=info,
         ) as writer:
             for sample in plan.samples:
-                for file in sample.source.files:
-                    self._file(writer, sample, file)
+                for file in self.skips.left(sample.source):
+                    self._whole_file(writer, sample, file)
+                self.skips.require(sample.source)
             self._check()
             impute = self._impute()
             writer.finish(self._provenance(), impute=impute)
+        counts = self.counts
         return ConversionSummary(
             output=output,
             files=tuple(self.files),
             classes=tuple(
-                ClassCount(name, i, int(self.events[i]), float(self.sum_weight[i]))
+                ClassCount(name, i, int(counts.events[i]), float(counts.sum_weight[i]))
                 for i, name in enumerate(self.classes)
-                if "mc" in self.stats
+                if "mc" in counts.stats
             ),
-            features=tuple(s for stats in self.stats.values() for s in stats.stats()),
+            features=tuple(s for stats in counts.stats.values() for s in stats.stats()),
             impute=tuple(impute),
             columns=self.columns,
             spectators=plan.spectators,
             label=plan.label,
             left_out=plan.left_out,
             notes=(*plan.notes, *self._suspicions()),
+            skipped=self.skips.files,
         )
 
+    def _whole_file(self, writer: TensorWriter, sample: SamplePlan, file: FileScan) -> None:
+        """All events of a file, or none where it is bad and may be skipped."""
+        mark, counts = writer.mark(), deepcopy(self.counts)
+        done = self.done + file.entries
+        good = False
+        with self.skips.using(sample.source, file):
+            self._file(writer, sample, file)
+            good = True
+        if not good:
+            writer.rollback(mark)
+            self.counts, self.done = counts, done
+
     def _file(self, writer: TensorWriter, sample: SamplePlan, file: FileScan) -> None:
-        domain, passed = sample.source.domain, 0
+        domain, passed, counts = sample.source.domain, 0, self.counts
         truth = self.truth if domain == "data" else None
         branches = [*sample.branches]
         if truth is not None:
@@ -174,50 +219,54 @@ class _Conversion:
             block = events.block
             writer.append(domain, block)
             split = split_of(block.event_id, self.config.convert.split)
-            self.stats[domain].add(block.features, split == 0, events.missing, events.nonfinite)
+            counts.stats[domain].add(block.features, split == 0, events.missing, events.nonfinite)
             if block.label is not None:
                 count = len(self.classes)
-                self.events += np.bincount(block.label, minlength=count)
-                self.sum_weight += np.bincount(block.label, block.weight, minlength=count)
-                self.splits += np.bincount(split, minlength=len(SPLITS))
+                counts.events += np.bincount(block.label, minlength=count)
+                counts.sum_weight += np.bincount(block.label, block.weight, minlength=count)
+                counts.splits += np.bincount(split, minlength=len(SPLITS))
             passed += len(block)
             self.done += len(raw)
             if self.progress is not None:
                 self.progress(self.done, self.total)
+        if file.path not in self.inputs:
+            with reading(file.path, "vanished while it was converted"):
+                self.inputs[file.path] = describe_file(file.path)
+        file.check_unchanged()
         name = sample.source.config.name
         self.files.append(FileCount(domain, name, file.path, file.tree, file.entries, passed))
 
     def _check(self) -> None:
         """What only the whole stream can tell; nothing has been put in place yet."""
-        for domain, stats in self.stats.items():
-            counts = [file for file in self.files if file.domain == domain]
+        for domain, stats in self.counts.stats.items():
+            files = [file for file in self.files if file.domain == domain]
             what = {"mc": "MC", "data": "data"}[domain]
-            if not any(file.passed for file in counts):
-                self._nothing_passed(domain, what, sum(file.read for file in counts))
+            if not any(file.passed for file in files):
+                self._nothing_passed(domain, what, sum(file.read for file in files))
             if stats.empty():
                 raise ConfigError(
                     f"feature '{stats.empty()[0]}' has no finite value in {what}",
-                    where=next(file.path for file in counts if file.passed),
+                    where=next(file.path for file in files if file.passed),
                     mend="leave it out of the features, or check its sentinel (missing)",
                 )
-        for index, name in enumerate(self.classes if "mc" in self.stats else ()):
-            if not self.events[index]:
+        for index, name in enumerate(self.classes if "mc" in self.counts.stats else ()):
+            if not self.counts.events[index]:
                 raise ConfigError(
                     f"class '{name}' (label {index}) has no events",
                     mend="loosen the cut, or correct the classes",
                 )
-            if self.sum_weight[index] <= 0:
+            if self.counts.sum_weight[index] <= 0:
                 raise ConfigError(
-                    f"the weights of class '{name}' add up to {self.sum_weight[index]:g}",
+                    f"the weights of class '{name}' add up to {self.counts.sum_weight[index]:g}",
                     mend="a class needs a positive sum: check weight and scale (a template that "
                     "is subtracted needs the one that it is subtracted from)",
                 )
         self._check_splits()
 
     def _check_splits(self) -> None:
-        split = self.config.convert.split
-        expected = np.array([split.train, split.validation, split.test]) * self.splits.sum()
-        empty = np.flatnonzero((self.splits == 0) & (expected > _ENOUGH))
+        split, splits = self.config.convert.split, self.counts.splits
+        expected = np.array([split.train, split.validation, split.test]) * splits.sum()
+        empty = np.flatnonzero((splits == 0) & (expected > _ENOUGH))
         if len(empty):
             ids = ", ".join(dict.fromkeys(n for s in self.plan.samples for n in s.id_branches))
             raise ConfigError(
@@ -251,7 +300,7 @@ class _Conversion:
 
     def _impute(self) -> list[float]:
         values = []
-        means = next(iter(self.stats.values())).means()  # of MC; of data alone none is needed
+        means = next(iter(self.counts.stats.values())).means()  # of data alone none is needed
         for feature, mean in zip(self.plan.features, means, strict=True):
             declared = feature.settings.impute
             values.append(mean if declared == "mean" else float(declared))
@@ -260,8 +309,7 @@ class _Conversion:
 
     def _provenance(self) -> dict[str, Any]:
         plan = self.plan
-        files = [file.path for sample in plan.samples for file in sample.source.files]
-        files += [file.path for file in self.truth.files] if self.truth is not None else []
+        truth = [file.path for file in self.truth.files] if self.truth is not None else []
         settings = {
             "samples": [
                 s.source.config.model_dump(mode="json", by_alias=True) for s in plan.samples
@@ -272,14 +320,16 @@ class _Conversion:
             "classes": list(self.classes),
             "event_id": {s.source.config.name: list(s.id_branches) for s in plan.samples},
         }
-        inputs = [describe_file(path) for path in dict.fromkeys(files)]
         extra = {} if self.like is None else {"like": self.like.origin}
-        return provenance(inputs, settings, notes=list(plan.notes), **extra)
+        inputs = [*self.inputs.values()]
+        inputs += [describe_file(path) for path in truth if path not in self.inputs]
+        skipped = [asdict(file) for file in self.skips.files]
+        return provenance(inputs, settings, notes=list(plan.notes), skipped=skipped, **extra)
 
     def _suspicions(self) -> list[str]:
         """A minimum of exactly -999 is rarely a measurement; a constant tells nothing apart."""
         notes = {}
-        for stats in self.stats.values():
+        for stats in self.counts.stats.values():
             for one in stats.stats():
                 if one.minimum in _SENTINELS and one.name not in notes:
                     notes[one.name] = (

@@ -40,7 +40,9 @@ class FileRef:
         return self.path if self.remote else str(Path(self.path).resolve())
 
 
-def resolve(patterns: str | Sequence[str], *, where: str | None = None) -> tuple[FileRef, ...]:
+def resolve(
+    patterns: str | Sequence[str], *, where: str | None = None, missing: bool = False
+) -> tuple[FileRef, ...]:
     """Turn what the user wrote into a list of files.
 
     Args:
@@ -48,6 +50,7 @@ def resolve(patterns: str | Sequence[str], *, where: str | None = None) -> tuple
             scheme, or ``.txt`` lists with one of these a line (``#`` starts a comment; relative
             paths count from the working folder, then from the folder of the list).
         where: what to name in an error, for example ``samples[0].files``.
+        missing: whether a file that is named, not matched, may be missing.
 
     Returns:
         The files in the order given; those of a glob sorted by name. Never empty.
@@ -57,7 +60,11 @@ def resolve(patterns: str | Sequence[str], *, where: str | None = None) -> tuple
         ConfigError: a variable in a path is not set.
     """
     given = [patterns] if isinstance(patterns, str) else list(patterns)
-    refs = [ref for text in given for ref in _one(expand_path(text.strip(), where=where))]
+    refs = [
+        ref
+        for text in given
+        for ref in _one(expand_path(text.strip(), where=where), missing=missing)
+    ]
     if not refs:
         raise ReadError("no files given", where=where, mend="name at least one ROOT file")
     seen: set[tuple[str, str | None]] = set()
@@ -73,11 +80,15 @@ def resolve(patterns: str | Sequence[str], *, where: str | None = None) -> tuple
     return tuple(refs)
 
 
-def _one(text: str, *, base: Path | None = None) -> Iterable[FileRef]:
+def _one(text: str, *, base: Path | None = None, missing: bool) -> Iterable[FileRef]:
     if not text:
         return []
     if not Path(text).exists() and "," in text:
-        return [ref for part in text.split(",") for ref in _one(part.strip(), base=base)]
+        return [
+            ref
+            for part in text.split(",")
+            for ref in _one(part.strip(), base=base, missing=missing)
+        ]
     path, tree = _split_tree(text.removeprefix("file://"))
     if "://" in path:
         if _WILDCARD.search(path.split("?", 1)[0]):
@@ -87,7 +98,11 @@ def _one(text: str, *, base: Path | None = None) -> Iterable[FileRef]:
                 mend="list the addresses in a .txt file",
             )
         return [FileRef(path, tree)]
-    return [ref for found in _local(path, base) for ref in _open_list(found, tree, base)]
+    return [
+        ref
+        for found in _local(path, base, missing)
+        for ref in _open_list(found, tree, base, missing)
+    ]
 
 
 def _split_tree(text: str) -> tuple[str, str | None]:
@@ -103,12 +118,14 @@ def _split_tree(text: str) -> tuple[str, str | None]:
     return text, None
 
 
-def _local(path: str, base: Path | None) -> list[str]:
+def _local(path: str, base: Path | None, missing: bool) -> list[str]:
     tries = [path] if base is None else [path, str(base / path)]
     for name in tries:
         if Path(name).exists():
             return [name]
     if not _WILDCARD.search(path):
+        if missing and path.endswith(".root"):
+            return [path]
         raise ReadError("no such file", where=path, mend=_MEND)
     for name in tries:
         # not Path.glob: the folders of an absolute pattern hold wildcards too
@@ -119,7 +136,7 @@ def _local(path: str, base: Path | None) -> list[str]:
     raise ReadError("the pattern matches no file", where=path, mend=_MEND)
 
 
-def _open_list(path: str, tree: str | None, base: Path | None) -> Iterable[FileRef]:
+def _open_list(path: str, tree: str | None, base: Path | None, missing: bool) -> Iterable[FileRef]:
     if Path(path).is_dir():
         raise ReadError("is a folder", where=path, mend=f"write '{path.rstrip('/')}/*.root'")
     if Path(path).suffix != ".txt":
@@ -135,7 +152,7 @@ def _open_list(path: str, tree: str | None, base: Path | None) -> Iterable[FileR
     refs = [
         FileRef(ref.path, ref.tree or tree)
         for entry in entries
-        for ref in _one(expand_path(entry, where=path), base=folder)
+        for ref in _one(expand_path(entry, where=path), base=folder, missing=missing)
     ]
     if not refs:
         raise ReadError("the file list is empty", where=path, mend="one path a line")

@@ -9,6 +9,7 @@ from ..config import Config, SampleConfig
 from ..errors import ConfigError, ReadError
 from .files import FileRef, resolve
 from .scan import Branch, FileScan, scan
+from .skips import Skips
 from .zero_config import present_everywhere
 
 __all__ = ["Input", "check_name", "check_types", "common", "gather"]
@@ -44,7 +45,12 @@ class Input:
 
 
 def gather(
-    mc: Sequence[str], data: Sequence[str], config: Config, *, data_only: bool = False
+    mc: Sequence[str],
+    data: Sequence[str],
+    config: Config,
+    *,
+    data_only: bool = False,
+    skips: Skips | None = None,
 ) -> list[Input]:
     """Resolve and scan the files of every sample, MC first.
 
@@ -53,13 +59,15 @@ def gather(
         data: likewise.
         config: the configuration.
         data_only: whether there need be no MC.
+        skips: what to do with a bad file; by default it is an error.
 
     Raises:
         ConfigError: no MC, or samples that contradict each other.
-        ReadError: a file cannot be read.
+        ReadError: a file cannot be read, or none of a sample.
     """
     for name in (*mc, *data):
         check_name(name)
+    skips = skips or Skips()
     samples = list(config.samples)
     if mc or data:
         samples = [SampleConfig(name="mc", files=list(mc), role="mc")] if mc else []
@@ -69,19 +77,29 @@ def gather(
             "no MC is given", mend="write `hepdann convert MC [DATA]`, or samples with --config"
         )
     samples.sort(key=lambda sample: sample.role == "data")
-    refs = [resolve(sample.files, where=f"sample '{sample.name}'") for sample in samples]
+    refs = [
+        resolve(sample.files, where=f"sample '{sample.name}'", missing=skips.allowed)
+        for sample in samples
+    ]
     detector = _from_detector(samples, refs)
     inputs: list[Input] = []
     prefer: str | None = None
     for sample, files, real in zip(samples, refs, detector, strict=True):
-        scans = tuple(scan(files, sample.tree or config.convert.tree, prefer=prefer))
+        domain = "data" if sample.role == "data" else "mc"
+        tree = sample.tree or config.convert.tree
+        scans: list[FileScan] = []
+        for ref in files:
+            with skips.scanning(domain, sample.name, ref.path):
+                scans += scan([ref], tree, prefer=prefer)
+                tree = tree if ref.tree else scans[-1].tree
+        if not scans:
+            skips.refuse(domain, sample.name)
         prefer = prefer or scans[0].tree
         cut = sample.cut if sample.cut is not None else config.convert.cut
-        domain = "data" if sample.role == "data" else "mc"
         chosen = sample.model_copy(update={"cut": cut})
-        inputs.append(Input(chosen, scans, domain, real, f"sample '{sample.name}'"))
+        inputs.append(Input(chosen, tuple(scans), domain, real, f"sample '{sample.name}'"))
     _check_names(inputs)
-    _check_overlap(inputs, refs)
+    _check_overlap(inputs)
     return inputs
 
 
@@ -137,12 +155,13 @@ def _check_names(inputs: Sequence[Input]) -> None:
             )
 
 
-def _check_overlap(inputs: Sequence[Input], refs: Sequence[Sequence[FileRef]]) -> None:
+def _check_overlap(inputs: Sequence[Input]) -> None:
     """A file may serve several samples, under different cuts."""
     seen: dict[tuple[str, str, str | None, str], Input] = {}
-    for entry, files in zip(inputs, refs, strict=True):
-        for ref, file in zip(files, entry.files, strict=True):
-            other = seen.setdefault((ref.identity, file.tree, entry.cut, entry.domain), entry)
+    for entry in inputs:
+        for file in entry.files:
+            identity = FileRef(file.path).identity
+            other = seen.setdefault((identity, file.tree, entry.cut, entry.domain), entry)
             if other is not entry:
                 raise ConfigError(
                     f"'{other.config.name}' and '{entry.config.name}' take the same events of "
@@ -157,7 +176,9 @@ def common(inputs: Sequence[Input]) -> dict[str, Branch]:
     return present_everywhere([file for entry in inputs for file in entry.files])
 
 
-def check_types(inputs: Sequence[Input], branches: Sequence[Sequence[str]]) -> None:
+def check_types(
+    inputs: Sequence[Input], branches: Sequence[Sequence[str]], skips: Skips | None = None
+) -> None:
     """The branches that are read must exist everywhere, with one type in all files of a sample.
 
     Samples may differ in precision (float and double), not in kind or shape.
@@ -165,17 +186,21 @@ def check_types(inputs: Sequence[Input], branches: Sequence[Sequence[str]]) -> N
     Args:
         inputs: the samples.
         branches: for each sample, the branches that are read from it.
+        skips: what to do with a file that does not fit the first of its sample.
 
     Raises:
         ReadError: a branch is missing in a file, or of another type there.
     """
+    skips = skips or Skips()
     kinds: dict[str, tuple[Branch, FileScan]] = {}
     for entry, names in zip(inputs, branches, strict=True):
         reference = entry.files[0]
+        for file in entry.files[1:]:
+            with skips.using(entry, file):
+                for name in names:
+                    _same_type(file, name, reference.branches[name], reference)
         for name in names:
             expected = reference.branches[name]
-            for file in entry.files[1:]:
-                _same_type(file, name, expected, reference)
             other, origin = kinds.setdefault(name, (expected, reference))
             if _kind(other) != _kind(expected):
                 raise ReadError(

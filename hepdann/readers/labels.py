@@ -14,6 +14,7 @@ from .blocks import BlockReader
 from .inputs import Input
 from .plan import SamplePlan
 from .scan import FileScan
+from .skips import Skips
 from .zero_config import looks_like, present_everywhere
 
 __all__ = ["class_names", "find_label", "to_labels"]
@@ -22,7 +23,9 @@ _MOST = 20  # a branch with more values is taken for a counter, not for a label
 _MOST_CLASSES = 1000
 
 
-def find_label(inputs: Sequence[Input], convert: ConvertConfig, read: BlockReader) -> str | None:
+def find_label(
+    inputs: Sequence[Input], convert: ConvertConfig, read: BlockReader, skips: Skips | None = None
+) -> str | None:
     """The label branch or expression, ``None`` if every MC sample has a class of its own.
 
     Without ``convert.label`` it is the one branch that only MC has and whose values are the whole
@@ -50,7 +53,7 @@ def find_label(inputs: Sequence[Input], convert: ConvertConfig, read: BlockReade
         # with MC alone, every counter stored as a float would be a candidate
         if branch.dtype.kind == "f" and not (data and only_mc):
             continue
-        found = _class_count(files, branch.name, convert.block_size, read)
+        found = _class_count(labelled, branch.name, convert.block_size, read, skips or Skips())
         if found:
             (fitting if only_mc else shared)[branch.name] = found
     if len(fitting) == 1:
@@ -67,14 +70,21 @@ def find_label(inputs: Sequence[Input], convert: ConvertConfig, read: BlockReade
     )
 
 
-def _class_count(files: Sequence[FileScan], name: str, size: int, read: BlockReader) -> int:
+def _class_count(
+    inputs: Sequence[Input], name: str, size: int, read: BlockReader, skips: Skips
+) -> int:
     """C if the values of a branch are 0 … C-1 and each occurs, 0 otherwise."""
     seen: set[float] = set()
-    for file in files:
-        for block in read(file, [name], size):
-            seen |= {float(value) for value in np.unique(block.columns[name])[: _MOST + 1]}
-            if len(seen) > _MOST or not seen <= set(range(_MOST)):
-                return 0
+    for entry in inputs:
+        for file in skips.left(entry):
+            found: set[float] = set()
+            with skips.using(entry, file):
+                for block in read(file, [name], size):
+                    found |= {float(value) for value in np.unique(block.columns[name])[: _MOST + 1]}
+                    if len(found) > _MOST or not found <= set(range(_MOST)):
+                        return 0
+                seen |= found
+        skips.require(entry)
     return len(seen) if len(seen) > 1 and seen == set(range(len(seen))) else 0
 
 
@@ -102,7 +112,10 @@ def to_labels(
 
 
 def class_names(
-    samples: Sequence[SamplePlan], convert: ConvertConfig, read: BlockReader
+    samples: Sequence[SamplePlan],
+    convert: ConvertConfig,
+    read: BlockReader,
+    skips: Skips | None = None,
 ) -> tuple[str, ...]:
     """The classes by label value: those given, those of the samples, or those of the label branch.
 
@@ -121,7 +134,7 @@ def class_names(
     elif all(sample.label is None for sample in mc):
         names = tuple(sorted(named, key=lambda name: name.lower() not in ("background", "bkg")))
     else:
-        names = _from_values(mc, convert, read)
+        names = _from_values(mc, convert, read, skips or Skips())
     unknown = [name for name in named if name not in names]
     if unknown:
         raise ConfigError(
@@ -139,7 +152,7 @@ def class_names(
 
 
 def _from_values(
-    samples: Sequence[SamplePlan], convert: ConvertConfig, read: BlockReader
+    samples: Sequence[SamplePlan], convert: ConvertConfig, read: BlockReader, skips: Skips
 ) -> tuple[str, ...]:
     seen: set[int] = set()
     label = ""
@@ -147,13 +160,18 @@ def _from_values(
         if sample.label is None:
             continue
         label = sample.label.text
-        for values in _values(sample, convert.block_size, read):
-            seen |= {int(value) for value in np.unique(values)}
-            if len(seen) > _MOST_CLASSES:
-                raise ConfigError(
-                    f"label '{label}' has more than {_MOST_CLASSES} values",
-                    mend="name another branch with --label, or write a condition",
-                )
+        for file in skips.left(sample.source):
+            found: set[int] = set()
+            with skips.using(sample.source, file):
+                for values in _values(sample, file, convert.block_size, read):
+                    found |= {int(value) for value in np.unique(values)}
+                    if len(seen | found) > _MOST_CLASSES:
+                        raise ConfigError(
+                            f"label '{label}' has more than {_MOST_CLASSES} values",
+                            mend="name another branch with --label, or write a condition",
+                        )
+                seen |= found
+        skips.require(sample.source)
     if not seen:
         cut = next((s.cut.text for s in samples if s.cut is not None), None)
         raise ConfigError(
@@ -173,19 +191,18 @@ def _from_values(
     return ("background", "signal") if count == 2 else tuple(f"class-{i}" for i in range(count))
 
 
-def _values(sample: SamplePlan, size: int, read: BlockReader) -> Iterator[NDArray[Any]]:
-    """The labels of the events that pass."""
+def _values(
+    sample: SamplePlan, file: FileScan, size: int, read: BlockReader
+) -> Iterator[NDArray[Any]]:
+    """The labels of the events of one file that pass."""
     assert sample.label is not None
     columns = sample.columns
     branches = list(dict.fromkeys([*columns.reads(sample.label), *columns.reads(sample.cut)]))
     if not branches:
         raise ConfigError("reads no branch", where=sample.label.where)
-    for file in sample.source.files:
-        for block in read(file, branches, size):
-            lookup = columns.lookup(block.columns)
-            values = sample.label.evaluate(lookup, len(block))
-            if sample.cut is not None:
-                values = values[sample.cut.condition(lookup, len(block))]
-            yield to_labels(
-                values, sample.label.text, file, (block.start, block.start + len(block))
-            )
+    for block in read(file, branches, size):
+        lookup = columns.lookup(block.columns)
+        values = sample.label.evaluate(lookup, len(block))
+        if sample.cut is not None:
+            values = values[sample.cut.condition(lookup, len(block))]
+        yield to_labels(values, sample.label.text, file, (block.start, block.start + len(block)))

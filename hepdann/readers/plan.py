@@ -20,6 +20,7 @@ from .features import (
 )
 from .inputs import Input, check_types, common
 from .scan import FileScan
+from .skips import Skips
 from .zero_config import event_id_branches, looks_like, numeric_scalars, present_everywhere
 
 __all__ = ["Feature", "LeftOut", "Plan", "SamplePlan", "make_plan"]
@@ -81,13 +82,16 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def make_plan(inputs: Sequence[Input], config: Config, label: str | None) -> Plan:
+def make_plan(
+    inputs: Sequence[Input], config: Config, label: str | None, skips: Skips | None = None
+) -> Plan:
     """Choose the columns and check them against every file.
 
     Args:
         inputs: the samples.
         config: the configuration.
         label: the label branch or expression, found or given; ``None`` if the samples have classes.
+        skips: what to do with a file that does not fit the first of its sample.
 
     Raises:
         ConfigError: an expression that does not fit the branches, or columns that clash.
@@ -116,7 +120,7 @@ def make_plan(inputs: Sequence[Input], config: Config, label: str | None) -> Pla
     samples = [
         _sample_plan(entry, config, label, features, spectators, names, notes) for entry in inputs
     ]
-    check_types(inputs, [sample.branches for sample in samples])
+    check_types(inputs, [sample.branches for sample in samples], skips)
     explicit = convert.features is not None
     rest = explain_left_out(inputs, shared, features, taken, explicit=explicit)
     return Plan(
@@ -201,8 +205,9 @@ def _id_branches(
     name = entry.config.name
     if given:
         for branch in given:
-            _check_id(entry.files, branch)
-        if not event_id_branches({b: everywhere[b] for b in given}) and all(
+            _check_id(entry.files[0], branch)
+        first = entry.files[0].branches
+        if not event_id_branches({b: first[b] for b in given}) and all(
             looks_like(b) == "an event id" and b.lower().startswith(("run", "lumi")) for b in given
         ):
             raise ConfigError(
@@ -228,12 +233,11 @@ def _id_branches(
     return scalars
 
 
-def _check_id(files: Sequence[FileScan], branch: str) -> None:
-    for file in files:
-        found = file.branches.get(branch)
-        if found is None or not found.scalar:
-            raise ReadError(
-                f"no scalar branch '{branch}', of convert.event_id",
-                where=f"{file.path}:{file.tree}",
-                mend="name run, lumi and event branches, or leave event_id out",
-            )
+def _check_id(file: FileScan, branch: str) -> None:
+    found = file.branches.get(branch)
+    if found is None or not found.scalar:
+        raise ReadError(
+            f"no scalar branch '{branch}', of convert.event_id",
+            where=f"{file.path}:{file.tree}",
+            mend="name run, lumi and event branches, or leave event_id out",
+        )

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import HepdannError, ReadError
 
-__all__ = ["open_root", "reading"]
+__all__ = ["file_stamp", "open_root", "reading"]
 
 _LARGE_FILE = 1_000_000  # from this version number on, the header's file size has 8 bytes
 _COPY = "copy or download the file again"
@@ -74,6 +74,17 @@ def open_root(path: str) -> Iterator[Any]:
         directory = uproot.open({path: None}, object_cache=None, array_cache=None)
     with directory:
         yield directory
+
+
+def file_stamp(path: str) -> tuple[int, ...] | None:
+    """Size, time of the last change and identity of a local file; ``None`` if there is none."""
+    if "://" in path:
+        return None
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
 
 
 def _check_header(path: str) -> None:

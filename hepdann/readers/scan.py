@@ -13,7 +13,7 @@ import numpy as np
 from ..config.names import nearest
 from ..errors import ReadError
 from .files import FileRef, resolve
-from .rootfile import open_root, reading
+from .rootfile import file_stamp, open_root, reading
 
 __all__ = ["Branch", "FileScan", "scan", "suggest"]
 
@@ -71,6 +71,7 @@ class FileScan:
         entries: number of its entries.
         branches: by name, in the order of the file.
         trees: entries of every tree in the file, by name.
+        stamp: what tells whether the file has changed since; ``None`` for a remote one.
     """
 
     path: str
@@ -79,6 +80,20 @@ class FileScan:
     entries: int
     branches: Mapping[str, Branch]
     trees: Mapping[str, int]
+    stamp: tuple[int, ...] | None = None
+
+    def check_unchanged(self) -> None:
+        """Whether the file is still the one that was scanned.
+
+        Raises:
+            ReadError: it was replaced, is still being written, or is gone.
+        """
+        if self.stamp is not None and file_stamp(self.path) != self.stamp:
+            raise ReadError(
+                "changed while it was converted",
+                where=self.path,
+                mend="wait until it is complete, then convert again",
+            )
 
 
 def suggest(name: str, known: Collection[str], *, what: str) -> str:
@@ -121,6 +136,7 @@ def scan(
 
 
 def _scan_file(path: str, tree: str | None, prefer: str | None) -> FileScan:
+    stamp = file_stamp(path)
     with open_root(path) as directory, reading(path, "cannot be read"):
         classes = directory.classnames(recursive=True, cycle=False)
         kinds: dict[str, Literal["TTree", "RNTuple"]] = {}
@@ -143,7 +159,7 @@ def _scan_file(path: str, tree: str | None, prefer: str | None) -> FileScan:
             opened = directory[chosen]
             listed = _ttree(opened) if kinds[chosen] == "TTree" else _rntuple(opened)
     branches = {branch.name: branch for branch in listed}
-    return FileScan(path, chosen, kinds[chosen], entries[chosen], branches, entries)
+    return FileScan(path, chosen, kinds[chosen], entries[chosen], branches, entries, stamp)
 
 
 def _choose(path: str, entries: dict[str, int], tree: str | None, prefer: str | None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .plan import LeftOut
+from .skips import SkippedFile
 
 __all__ = ["Accumulator", "ClassCount", "ConversionSummary", "FeatureStats", "FileCount"]
 
@@ -73,6 +74,7 @@ class ConversionSummary:
         label: text of the label; ``None`` if the samples have classes.
         left_out: branches that are no features, and why.
         notes: what the user should know.
+        skipped: bad files, of which no event was taken.
     """
 
     output: Path
@@ -85,6 +87,7 @@ class ConversionSummary:
     label: str | None
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    skipped: tuple[SkippedFile, ...] = ()
 
     def read(self, domain: str) -> int:
         """Entries read in a domain."""

@@ -22,6 +22,17 @@ class TileHasher:
         self._done: list[int] = []
         self._hash = xxhash.xxh64()
         self._filled = 0
+        self.mark()
+
+    def mark(self) -> None:
+        """Remember this state for :meth:`rollback`."""
+        self._mark = len(self._done), self._hash.copy(), self._filled
+
+    def rollback(self) -> None:
+        """Forget the rows since :meth:`mark`."""
+        count, marked, self._filled = self._mark
+        del self._done[count:]
+        self._hash = marked.copy()
 
     def update(self, values: NDArray[Any]) -> None:
         """Add C-ordered rows."""

@@ -140,6 +140,18 @@ class TensorWriter:
                 self._hashers[path].update(values)
         self._rows[domain] = stop
 
+    def mark(self) -> dict[str, int]:
+        """The rows so far, to which :meth:`rollback` can return; the latest mark alone is good."""
+        for hasher in self._hashers.values():
+            hasher.mark()
+        return dict(self._rows)
+
+    def rollback(self, mark: Mapping[str, int]) -> None:
+        """Take back all rows that came after :meth:`mark`."""
+        for hasher in self._hashers.values():
+            hasher.rollback()
+        self._rows = dict(mark)
+
     def finish(
         self, provenance: Mapping[str, Any], *, impute: Sequence[float] | None = None
     ) -> None:
