@@ -67,11 +67,19 @@ def open_root(path: str) -> Iterator[Any]:
     """
     import uproot
 
-    if "://" not in path:
+    from .source import PositionalSource
+
+    local = "://" not in path
+    if local:
         _check_header(path)
     with reading(path, "cannot be opened"):
         # each block is read once: a cache would only hold on to what has passed
-        directory = uproot.open({path: None}, object_cache=None, array_cache=None)
+        directory = uproot.open(
+            {path: None},
+            object_cache=None,
+            array_cache=None,
+            handler=PositionalSource if local else None,
+        )
     with directory:
         yield directory
 
