@@ -6,6 +6,7 @@ from .block import Block
 from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, is_pseudo, mix64, split_of
 from .reader import Tensors, open_tensors
+from .sealing import seal
 from .summary import ColumnSummary, Count, DomainSummary, summarise
 from .writer import TensorWriter
 
@@ -24,6 +25,7 @@ __all__ = [
     "is_pseudo",
     "mix64",
     "open_tensors",
+    "seal",
     "split_of",
     "summarise",
 ]

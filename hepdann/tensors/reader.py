@@ -17,6 +17,7 @@ from .domains import Source, Target
 from .hashing import is_pseudo
 from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Layout
 from .opening import h5_open
+from .sealing import check_seal
 
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
@@ -234,18 +235,11 @@ def open_tensors(path: str | Path) -> Tensors:
     if not path.exists():
         raise SchemaError("no such file", where=path, mend="make it with hepdann convert")
     try:
+        check_seal(path)
         file = h5_open(path)
     except OSError as error:
-        if isinstance(error, PermissionError) or path.is_dir():
-            raise SchemaError("cannot be opened", where=path) from error
-        truncated = "truncated" in str(error)
-        raise SchemaError(
-            "is truncated" if truncated else "is not an HDF5 file",
-            where=path,
-            mend="copy or convert it again"
-            if truncated
-            else "tensor files come from hepdann convert",
-        ) from error
+        reason = error.strerror or str(error)
+        raise SchemaError(f"cannot be opened ({reason})", where=path) from error
     with file:
         try:
             _check_header(path, file.attrs)

@@ -18,6 +18,7 @@ from .block import Block
 from .checksums import TileHasher, store_checksums
 from .hashing import split_of
 from .layout import FORMAT, FORMAT_VERSION, Layout
+from .sealing import seal
 from .storage import ContiguousStore, writing
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ class TensorWriter:
                     self._describe(store.file, values, provenance)
                     store.seal()
             self._store.close()
+            seal(self._temporary)
         self._finished = True
 
     def _new_store(self, path: Path, rows: Mapping[str, int]) -> ContiguousStore:

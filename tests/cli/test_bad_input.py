@@ -23,6 +23,7 @@ import hepdann as library
 from hepdann.config import Config
 from hepdann.readers import convert
 from hepdann.runs import resume
+from hepdann.tensors import seal
 
 TINY = ("--seeds", "1", "--epochs", "1", "--batch-size", "64", "--no-oracle")
 SAME = ("model.safetensors", "history.csv", "scores.h5")
@@ -53,6 +54,7 @@ def tamper(path, **attributes):
                 del file.attrs[name]
             else:
                 file.attrs[name] = value
+    seal(path)
 
 
 @pytest.fixture(scope="module", name="origin")

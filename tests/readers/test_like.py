@@ -11,7 +11,7 @@ import pytest
 from hepdann.config import Config, parse_config
 from hepdann.errors import ConfigError, ReadError, SchemaError
 from hepdann.readers import convert
-from hepdann.tensors import open_tensors
+from hepdann.tensors import open_tensors, seal
 
 SETTINGS = """
 convert:
@@ -117,6 +117,7 @@ def test_data_without_a_branch_are_refused(tensors, write, sample, tmp_path):
 def test_a_file_that_does_not_tell_how_it_was_made(files, tensors, tmp_path):
     with h5py.File(tensors, "r+") as file:
         file.attrs["provenance"] = json.dumps({"settings": {}})
+    seal(tensors)
     with pytest.raises(SchemaError, match="does not tell how it was made"):
         convert(data=files[1:], like=tensors, output=tmp_path / "new.h5")
 

@@ -14,7 +14,7 @@ import hepdann
 from hepdann import methods
 from hepdann.networks import NetworkShape
 from hepdann.runs.domains import prepare
-from hepdann.tensors import Target, open_tensors
+from hepdann.tensors import Target, open_tensors, seal
 from hepdann.training import Member, Settings, StackTrainer, resident
 
 FAST = {"seeds": 2, "epochs": 2, "batch_size": 128}
@@ -102,6 +102,7 @@ def test_flipped_target_labels_change_no_model_and_no_choice(toy, tmp_path, shif
             label = file["mc/label"][...]
             label[pseudo] = 1 - label[pseudo]
             file["mc/label"][...] = label
+    seal(flipped)
     given = None if shift is None else hepdann.shifts.get(shift, 3)
     runs = [
         hepdann.train(path, shift=given, output=tmp_path / name, **FAST)

@@ -11,7 +11,7 @@ import pytest
 
 import hepdann
 from hepdann.errors import ConfigError, RunError, SchemaError
-from hepdann.tensors import open_tensors
+from hepdann.tensors import open_tensors, seal
 
 FAST = {"seeds": 2, "epochs": 2, "batch_size": 128}
 SAME = ("model.safetensors", "history.csv", "scores.h5")
@@ -136,6 +136,7 @@ def test_resume_with_other_tensors_is_refused(toy, tmp_path):
     with h5py.File(tmp_path / "tensors.h5", "r+") as file:
         entry = json.loads(file.attrs["provenance"])
         file.attrs["provenance"] = json.dumps({**entry, "created": "another day"})
+    seal(tmp_path / "tensors.h5")
     with pytest.raises(RunError, match="other tensors or settings"):
         hepdann.runs.resume(stopped.folder)
 
@@ -148,6 +149,7 @@ def test_data_as_target_has_figures_only_where_truth_is_known(toy, tmp_path):
     shutil.copy(toy / "tensors.h5", blind)
     with h5py.File(blind, "r+") as file:
         del file["truth"]
+    seal(blind)
     run = hepdann.train(blind, output=tmp_path / "blind", **FAST)
     assert list(run.metrics["methods"]) == ["source-only", "quantile", "dann"]
     target = run.metrics["methods"]["dann"]["target"]
@@ -219,6 +221,7 @@ def test_input_that_cannot_be_trained_on(toy, tmp_path):
     shutil.copy(toy / "tensors.h5", other)
     with h5py.File(other, "r+") as file:
         del file["data"], file["truth"]
+    seal(other)
     with pytest.raises(SchemaError, match="no data domain; name a shift"):
         hepdann.train(other, output=tmp_path / "x", **FAST)
     with pytest.raises(ConfigError, match="batch"):

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import pickle
-import re
 
 import h5py
 import numpy as np
 import pytest
 
 from hepdann.errors import SchemaError
-from hepdann.tensors import Source, Target, is_pseudo, open_tensors
+from hepdann.tensors import Source, Target, is_pseudo, open_tensors, seal
 from hepdann.tensors.checksums import TILE_ROWS
 
 
@@ -123,7 +122,10 @@ def test_a_file_of_something_else_is_refused(tmp_path):
         open_tensors(tmp_path / "text.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file.attrs["format"] = "something"
-    with pytest.raises(SchemaError, match="not a tensor file"):
+    with pytest.raises(SchemaError, match="has no seal: it is not a tensor file"):
+        open_tensors(tmp_path / "other.h5")
+    seal(tmp_path / "other.h5")
+    with pytest.raises(SchemaError, match=r"not a tensor file \(format 'something'\)"):
         open_tensors(tmp_path / "other.h5")
 
 
@@ -132,7 +134,7 @@ def test_a_truncated_file_is_refused(tensor_file):
     whole = path.read_bytes()
     for size in (0, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
-        with pytest.raises(SchemaError, match=r"is truncated|is not an HDF5 file"):
+        with pytest.raises(SchemaError, match=r"is truncated|is not an HDF5 file|was cut off"):
             open_tensors(path)
 
 
@@ -181,6 +183,7 @@ def test_a_file_that_is_not_whole_is_refused(tensor_file, damage, message):
     path = tensor_file()
     with h5py.File(path, "r+") as file:
         damage(file)
+    seal(path)
     with pytest.raises(SchemaError, match=message) as caught:
         open_tensors(path)
     assert caught.value.where == str(path)
@@ -221,20 +224,52 @@ def test_verify_misses_no_dataset(tensor_file):
             lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
         )
         del file["checksums/mc/weight"]
+    seal(path)
     assert {"truth/data/label", "mc/weights/up", "data/event_id"} < set(names)
     assert open_tensors(path).verify() == ["mc/weight has no checksums"]
 
 
-def test_damage_to_the_structure_is_an_error_and_no_crash(tensor_file):
-    path = tensor_file()
+def _rows(path):
+    """The bytes that the checksums of the tiles cover."""
+    covered = set()
+    with h5py.File(path) as file:
+        names = []
+        file["checksums"].visit(names.append)
+        for name in names:
+            if isinstance(file[name], h5py.Dataset) and file[name].id.get_offset() is not None:
+                start = file[name].id.get_offset()
+                covered |= set(range(start, start + file[name].id.get_storage_size()))
+    return covered
+
+
+def test_a_flipped_bit_in_the_structure_is_refused_before_hdf5_reads_it(tensor_file, monkeypatch):
+    path = tensor_file(mc=40, data=20, truth=True)
     whole = path.read_bytes()
-    headers = [place.start() for place in re.finditer(b"OHDR", whole)]
-    assert len(headers) > 20  # groups, datasets and their checksums
-    for place in headers:
+    structure = sorted(set(range(len(whole))) - _rows(path))
+    assert len(structure) > 10_000
+    random = np.random.default_rng(1)
+    written = [place for place in structure if whole[place]]  # the rest is alignment
+    places = [*range(40), *random.choice(written, 400), *range(len(whole) - 40, len(whole))]
+    monkeypatch.setattr("hepdann.tensors.reader.h5_open", lambda _: pytest.fail("HDF5 reads it"))
+    for place in places:
         damaged = bytearray(whole)
-        damaged[place + 20] ^= 0x01
+        damaged[place] ^= 1 << int(random.integers(8))
         path.write_bytes(damaged)
-        try:
-            assert open_tensors(path).verify()
-        except SchemaError as error:
-            assert error.where == str(path)  # noqa: PT017
+        with pytest.raises(SchemaError) as caught:
+            open_tensors(path)
+        assert caught.value.where == str(path)
+
+
+def test_the_seal_is_nothing_to_other_readers(tensor_file):
+    path = tensor_file()
+    with h5py.File(path) as file:
+        assert file.attrs["format"] == "hepdann-tensors"
+    before = path.read_bytes()
+    seal(path)
+    assert path.read_bytes() == before
+    with h5py.File(path, "r+") as file:
+        file.attrs["note"] = "mine"
+    with pytest.raises(SchemaError, match="another program changed it"):
+        open_tensors(path)
+    seal(path)
+    assert open_tensors(path).verify() == []

@@ -1,0 +1,141 @@
+"""A seal at the end of a tensor file: the structure of the file is checked before HDF5 sees it.
+
+The checksums of the tiles cover the rows. HDF5's own structures (and with them names, attributes
+and those checksums) cannot be trusted to be checked by HDF5: a single flipped bit in its heap of
+strings makes it read for ever. So a hash of all bytes that are no rows is kept after the last byte
+of HDF5, where any reader of HDF5 passes it over::
+
+    HDF5 ... | JSON {"size", "rows": [[offset, bytes], ...], "structure"} | magic | length | xxh64
+
+``size`` is that of the HDF5 part, ``structure`` the xxh64 of its bytes outside ``rows``; ``length``
+and ``xxh64`` are of the JSON, as little-endian uint64.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import xxhash
+
+from ..errors import SchemaError
+from .checksums import CHECKSUMS
+from .opening import h5_open
+
+__all__ = ["check_seal", "seal"]
+
+_MAGIC = b"hepdann-seal-01\n"
+_FOOTER = struct.Struct("<16sQQ")
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SUPERBLOCK = struct.Struct("<8sBBBB8x8xQ")  # versions 2 and 3; the last is the size of the file
+_PIECE = 1 << 20
+
+
+def seal(path: str | Path) -> None:
+    """Put the seal on a whole tensor file, or a new one after a change that was meant.
+
+    Args:
+        path: the file, changed in place.
+
+    Raises:
+        OSError: it cannot be read as HDF5, or not be written.
+    """
+    with h5_open(path) as file:
+        rows = sorted(_rows(file))
+    with Path(path).open("r+b") as stream:
+        old = _read(stream)
+        size = os.fstat(stream.fileno()).st_size if old is None else int(old["size"])
+        body = {"size": size, "rows": rows, "structure": _hash(stream, size, rows)}
+        text = json.dumps(body, separators=(",", ":")).encode()
+        stream.seek(size)
+        stream.truncate()
+        stream.write(text + _FOOTER.pack(_MAGIC, len(text), xxhash.xxh64_intdigest(text)))
+
+
+def check_seal(path: str | Path) -> None:
+    """Whether the structure of a tensor file is as it was written.
+
+    Raises:
+        SchemaError: not HDF5, truncated, without a seal, or damaged.
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        head = stream.read(_SUPERBLOCK.size)
+        if not head.startswith(_SIGNATURE) or len(head) < _SUPERBLOCK.size:
+            raise SchemaError(
+                "is not an HDF5 file", where=path, mend="tensor files come from hepdann convert"
+            )
+        _, version, _, _, _, end = _SUPERBLOCK.unpack(head)
+        if version in (2, 3) and size < end:
+            raise SchemaError("is truncated", where=path, mend="copy or convert it again")
+        body = _read(stream)
+        if body is None:
+            raise SchemaError(
+                "has no seal: it is not a tensor file, was cut off, or another program changed it",
+                where=path,
+                mend="convert again; after a change that you meant, hepdann.tensors.seal(path)",
+            )
+        if _hash(stream, int(body["size"]), body["rows"]) != body["structure"]:
+            raise SchemaError(
+                "is damaged: its structure differs from what was written",
+                where=path,
+                mend="copy or convert it again",
+            )
+
+
+def _read(stream: BinaryIO) -> dict[str, Any] | None:
+    """The JSON of the seal; ``None`` if there is no whole one that fits the file."""
+    size = os.fstat(stream.fileno()).st_size
+    if size < _FOOTER.size:
+        return None
+    stream.seek(size - _FOOTER.size)
+    magic, length, digest = _FOOTER.unpack(stream.read(_FOOTER.size))
+    start = size - _FOOTER.size - length
+    if magic != _MAGIC or start < 0:
+        return None
+    stream.seek(start)
+    text = stream.read(length)
+    if xxhash.xxh64_intdigest(text) != digest:
+        return None
+    body: dict[str, Any] = json.loads(text)
+    return body if body["size"] == start else None
+
+
+def _rows(file: Any) -> Iterator[tuple[int, int]]:
+    """Where the bytes of the datasets are that have checksums of their own."""
+    paths: list[str] = []
+    if CHECKSUMS in file:
+        file[CHECKSUMS].visit(paths.append)
+    for path in paths:
+        dataset = file.get(path)
+        if not hasattr(dataset, "id") or not hasattr(dataset, "chunks"):
+            continue  # a group
+        if dataset.chunks is not None:
+            pieces: list[tuple[int, int]] = []
+            dataset.id.chunk_iter(
+                lambda chunk, to=pieces: to.append((chunk.byte_offset, chunk.size))
+            )
+            yield from pieces
+        elif dataset.id.get_offset() is not None:
+            yield dataset.id.get_offset(), dataset.id.get_storage_size()
+
+
+def _hash(stream: BinaryIO, size: int, rows: list[Any]) -> str:
+    """xxh64 of the bytes outside ``rows``, which are in order."""
+    hasher = xxhash.xxh64()
+    at = 0
+    for offset, count in [*rows, (size, 0)]:
+        stream.seek(at)
+        while at < offset:
+            piece = stream.read(min(_PIECE, offset - at))
+            if not piece:
+                break
+            hasher.update(piece)
+            at += len(piece)
+        at = max(at, offset + count)
+    return str(hasher.hexdigest())
