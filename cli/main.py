@@ -82,7 +82,8 @@ def hepdann(debug: bool) -> None:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    del signum, frame
+    del frame
+    signal.signal(signum, signal.SIG_IGN)  # a second one must not cut the cleaning up short
     raise SystemExit(143)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 __all__ = ["mend_of", "replacing", "write_whole"]
@@ -28,6 +31,52 @@ def mend_of(error: OSError) -> str:
     return "make room there, or write elsewhere" if full else "write elsewhere (-o)"
 
 
+@cache
+def _kernel() -> str:
+    """Names this boot of this machine and its space of process numbers; empty where unknown.
+
+    Two processes with one such name see each other by number. Hosts of a farm that share a folder,
+    containers with numbers of their own, and the time before a reboot have other names.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"{boot} {space}".encode()).hexdigest()[:8]
+
+
+def _temporary_name(target: Path) -> Path:
+    writer = f"{_kernel() or 'x'}-{os.getpid()}-{secrets.token_hex(4)}"
+    return target.with_name(f".{target.name[:_SHOWN]}.{writer}.part")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # of another user
+    return True
+
+
+def _sweep(target: Path) -> None:
+    """Remove what writers of ``target`` left behind that were killed on this machine.
+
+    A writer that lives, or that may live on another machine, is never touched.
+    """
+    if not _kernel():
+        return
+    start = re.escape(target.name[:_SHOWN])
+    name = re.compile(rf"\.{{1,2}}{start}.*\.{_kernel()}-(\d+)-[0-9a-f]{{8}}\.part")
+    with suppress(OSError):  # a folder that may be written but not listed
+        for path in target.parent.iterdir():
+            found = name.fullmatch(path.name)
+            if found is not None and not _alive(int(found[1])):
+                path.unlink(missing_ok=True)
+
+
 @contextmanager
 def _named(path: str | Path) -> Iterator[None]:
     """Errors of the system carry the user's name of the file, not the temporary one or none."""
@@ -45,6 +94,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     The temporary name is in the folder of the target, because a rename is atomic within one file
     system only. It is created here, so that an unwritable place fails before any work is done.
+    Only SIGKILL or a crash of the machine can leave it behind; the next writer of the same output
+    on the same machine removes it. Of two writers at a time, the one that ends last wins.
 
     Args:
         path: the output; a symbolic link is followed, an existing file survives any failure.
@@ -62,10 +113,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if target.exists() and not target.is_file():
         raise FileExistsError(errno.EEXIST, "exists and is no ordinary file", str(path))
-    temporary = target.with_name(f".{target.name[:_SHOWN]}.{secrets.token_hex(4)}.part")
-    with _named(path):
-        temporary.touch(exist_ok=False)
+    temporary = _temporary_name(target)
     try:
+        _sweep(target)
+        with _named(path):
+            temporary.touch(exist_ok=False)
         yield temporary
         with _named(path):
             _sync(temporary)

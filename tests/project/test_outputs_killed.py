@@ -1,0 +1,85 @@
+"""Whole files or none, and nothing of a killed writer left for long."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hepdann.outputs import replacing
+
+WRITE = """
+import sys, time
+from pathlib import Path
+from hepdann.outputs import replacing
+with replacing(sys.argv[1]) as part:
+    part.write_text("half")
+    with replacing(part) as inner:
+        print("ready", flush=True)
+        time.sleep(60)
+"""
+
+
+def start(path: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITE, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fail(path: Path, error: type[BaseException]) -> None:
+    with replacing(path) as part:
+        part.write_text("half")
+        raise error
+
+
+def test_a_failure_leaves_the_earlier_file_alone(tmp_path):
+    path = tmp_path / "x.h5"
+    path.write_text("earlier")
+    for error in (ValueError, KeyboardInterrupt, SystemExit):
+        with pytest.raises(error):
+            fail(path, error)
+    assert path.read_text() == "earlier"
+    assert names(tmp_path) == ["x.h5"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells machines and boots apart")
+def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    path = tmp_path / "x.h5"
+    killed, living = start(path), start(path)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    left = names(tmp_path)
+    assert len(left) == 4
+    foreign = tmp_path / f".x.h5.0123abcd-{killed.pid}-89abcdef.part"  # of another machine
+    other = tmp_path / left[0].replace("x.h5", "y.h5")  # of another output
+    for file in (foreign, other):
+        file.write_text("")
+    with replacing(path) as part:
+        part.write_text("whole")
+    stay = {name for name in left if f"-{living.pid}-" in name}
+    assert set(names(tmp_path)) == {"x.h5", foreign.name, other.name, *stay}
+    assert len(stay) == 2
+    assert path.read_text() == "whole"
+    living.kill()
+    living.communicate()
+
+
+def test_of_two_writers_the_last_wins(tmp_path):
+    path = tmp_path / "x.h5"
+    with replacing(path) as first:
+        first.write_text("first")
+        with replacing(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert names(tmp_path) == ["x.h5"]
