@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from ..errors import HepdannError, ReadError
+from .pages import check_page_lists, check_pages
 from .rootfile import open_root, reading
 from .scan import FileScan
 
@@ -103,6 +104,7 @@ def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts
     wanted = set(names)
     for start, stop in _ranges(ntuple, file, size):
         try:
+            check_pages(ntuple, names, start, stop)
             array = ntuple.arrays(
                 filter_name=lambda name: name in wanted, entry_start=start, entry_stop=stop
             )
@@ -117,7 +119,7 @@ def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts
 
 def _ranges(ntuple: Any, file: FileScan, size: int) -> Iterator[tuple[int, int]]:
     with reading(f"{file.path}:{file.tree}", "the clusters cannot be listed"):
-        _check_page_lists(ntuple)
+        check_page_lists(ntuple)
         ends = [int(c.num_first_entry) + int(c.num_entries) for c in ntuple.cluster_summaries]
     start = previous = 0
     for end in sorted(ends):
@@ -127,21 +129,6 @@ def _ranges(ntuple: Any, file: FileScan, size: int) -> Iterator[tuple[int, int]]
         previous = end
     if previous > start:
         yield start, previous
-
-
-def _check_page_lists(ntuple: Any) -> None:
-    """Compare the page lists with their checksums, which uproot does for header and footer only.
-
-    A damaged number of elements would make it fill the machine's memory.
-    """
-    import xxhash
-
-    for record in ntuple.footer.cluster_group_records:
-        link = record.page_list_link
-        chunk, _ = ntuple.read_locator(link.locator, link.env_uncomp_size)
-        content = bytes(chunk.raw_data)
-        if xxhash.xxh3_64_intdigest(content[:-8]) != int.from_bytes(content[-8:], "little"):
-            raise ValueError("the checksum of a page list is wrong")
 
 
 def _blame(
@@ -166,6 +153,7 @@ def _alone(tree: Any, file: FileScan, name: str, start: int, stop: int) -> None:
     if file.kind == "TTree":
         tree[name].array(entry_start=start, entry_stop=stop, library="np")
     else:
+        check_pages(tree, [name], start, stop)
         tree.arrays(filter_name=lambda n: n == name, entry_start=start, entry_stop=stop)
 
 
