@@ -31,6 +31,7 @@ from .truth import TruthFile
 __all__ = ["convert"]
 
 _SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
+_HUGE = 1e30  # no measurement, but what a flipped bit in an exponent makes
 _ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
 
@@ -327,7 +328,7 @@ class _Conversion:
         return provenance(inputs, settings, notes=list(plan.notes), skipped=skipped, **extra)
 
     def _suspicions(self) -> list[str]:
-        """A minimum of exactly -999 is rarely a measurement; a constant tells nothing apart."""
+        """A minimum of exactly -999 or 1e38 is rarely measured; a constant tells nothing apart."""
         notes = {}
         for stats in self.counts.stats.values():
             for one in stats.stats():
@@ -335,6 +336,11 @@ class _Conversion:
                     notes[one.name] = (
                         f"{one.name}: the minimum is {one.minimum:g}; if that marks a missing "
                         f"value, say so (--missing={one.minimum:g})"
+                    )
+                elif max(abs(one.minimum), abs(one.maximum)) > _HUGE and one.name not in notes:
+                    notes[one.name] = (
+                        f"{one.name}: values reach from {one.minimum:g} to {one.maximum:g}; a "
+                        "damaged file that has no checksums reads like this"
                     )
                 elif one.domain == "mc" and one.minimum == one.maximum:
                     notes[one.name] = f"{one.name} is {one.minimum:g} in all of MC"

@@ -15,6 +15,7 @@ from ..errors import HepdannError, ReadError
 __all__ = ["file_stamp", "open_root", "reading"]
 
 _LARGE_FILE = 1_000_000  # from this version number on, the header's file size has 8 bytes
+_HEAD = 28
 _COPY = "copy or download the file again"
 
 
@@ -63,7 +64,8 @@ def open_root(path: str) -> Iterator[Any]:
         uproot's ``ReadOnlyDirectory``.
 
     Raises:
-        ReadError: the file does not exist, may not be read, is not a ROOT file, or is truncated.
+        ReadError: the file does not exist, may not be read, is not a ROOT file, is truncated, or
+            was not closed.
     """
     import uproot
 
@@ -104,7 +106,7 @@ def _check_header(path: str) -> None:
         raise ReadError("is not a file", where=path, mend="name a ROOT file")
     try:
         with file.open("rb") as stream:
-            head = stream.read(24)
+            head = stream.read(_HEAD)
     except OSError as error:
         raise ReadError(f"cannot be opened ({error.strerror})", where=path) from None
     size = os.stat(path).st_size  # noqa: PTH116
@@ -113,10 +115,17 @@ def _check_header(path: str) -> None:
     if head[:4] != b"root":
         hint = " but HDF5" if head[:4] == b"\x89HDF" else ""
         raise ReadError(f"is not a ROOT file{hint}", where=path, mend="name a ROOT file")
-    if len(head) < 24:
+    if len(head) < _HEAD:
         raise ReadError(f"is truncated: it has {size} bytes", where=path, mend=_COPY)
-    version, _, end = struct.unpack(">iii", head[4:16])
+    version, _, end, free = struct.unpack(">iiii", head[4:20])
     if version >= _LARGE_FILE:
-        (end,) = struct.unpack(">q", head[12:20])
+        end, free = struct.unpack(">qq", head[12:28])
     if size < end:
         raise ReadError(f"is truncated: it has {size} of {end} bytes", where=path, mend=_COPY)
+    if free <= 0:  # ROOT writes the list of free space when it closes the file
+        raise ReadError(
+            "was not closed: it is still being written, or its writer died, and later events are "
+            "missing",
+            where=path,
+            mend="wait for the writer, or recover what is there with hadd",
+        )

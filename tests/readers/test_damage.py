@@ -36,6 +36,23 @@ def test_a_file_that_is_none(tmp_path):
             run(path)
 
 
+def test_a_file_that_was_not_closed_may_lack_events(write, sample):
+    path = write("mc.root", sample())
+    content = bytearray(path.read_bytes())
+    content[16:20] = bytes(4)  # ROOT fills in where the free space is listed as it closes the file
+    path.write_bytes(content)
+    with pytest.raises(ReadError, match=r"mc\.root: was not closed: it is still being written"):
+        run(path)
+
+
+def test_a_value_that_no_detector_measures_is_pointed_at(write, sample):
+    pt = np.ones(200, np.float32)
+    pt[7] = 3e38
+    path = write("mc.root", sample(pt=pt))
+    summary = convert([str(path)], output=path.with_suffix(".h5"), config=CONFIG)
+    assert any(note.startswith("pt: values reach from 1 to 3e+38") for note in summary.notes)
+
+
 @pytest.mark.parametrize("kind", ["TTree", "RNTuple"])
 def test_a_truncated_file_says_how_much_is_there(write, sample, kind):
     path = write("mc.root", sample(), kind=kind)
