@@ -224,6 +224,10 @@ def _same_type(file: FileScan, name: str, expected: Branch, reference: FileScan)
             where=where,
             mend="remove the file, or choose branches that every file has (--features)",
         )
+    if found.dtype is None and expected.dtype is not None:
+        raise ReadError(
+            f"branch '{name}' ({found.typename}) cannot be used: {found.reason}", where=where
+        )
     if (found.dtype, found.shape) != (expected.dtype, expected.shape):
         raise ReadError(
             f"branch '{name}' is {found.typename} here and {expected.typename} in {reference.path}",

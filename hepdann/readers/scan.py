@@ -24,6 +24,7 @@ _CPP_TYPES = {
     "double": "float64",
     **{f"{sign}int{bits}_t": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
+_MOST_ENTRIES = 1 << 48
 _ARRAY = re.compile(r"std::array<(.+),\s*(\d+)>")
 
 
@@ -157,6 +158,7 @@ def _scan_file(path: str, tree: str | None, prefer: str | None) -> FileScan:
         chosen = _choose(path, entries, tree, prefer)
         with reading(f"{path}:{chosen}", "the branches cannot be listed"):
             opened = directory[chosen]
+            _check_entries(path, chosen, opened)
             listed = _ttree(opened) if kinds[chosen] == "TTree" else _rntuple(opened)
     branches = {branch.name: branch for branch in listed}
     return FileScan(path, chosen, kinds[chosen], entries[chosen], branches, entries, stamp)
@@ -175,6 +177,20 @@ def _choose(path: str, entries: dict[str, int], tree: str | None, prefer: str | 
     return max(entries, key=lambda name: entries[name])
 
 
+def _check_entries(path: str, name: str, tree: Any) -> None:
+    """A damaged number of entries would make room for more rows than there are disks for."""
+    count = int(tree.num_entries)
+    branches = getattr(tree, "branches", [])
+    held = {int(branch.num_entries) for branch in branches if not len(branch.branches)}
+    if not 0 <= count <= _MOST_ENTRIES or (held and count not in held):
+        told = f", its branches hold {max(held)}" if held else ""
+        raise ReadError(
+            f"the tree is damaged: it claims {count} entries{told}",
+            where=f"{path}:{name}",
+            mend="copy or download the file again",
+        )
+
+
 def _ttree(tree: Any) -> list[Branch]:
     found = []
     for name, branch in tree.items(recursive=True, full_paths=True):
@@ -189,6 +205,9 @@ def _ttree_branch(name: str, branch: Any) -> Branch:
     import uproot
 
     typename = str(branch.typename)
+    if branch.num_entries != branch.tree.num_entries:
+        reason = f"it has {branch.num_entries} entries, the tree {branch.tree.num_entries}"
+        return Branch(name, typename, None, (), reason)
     interpretation = branch.interpretation
     if isinstance(interpretation, uproot.AsDouble32 | uproot.AsFloat16):
         to_dims = tuple(interpretation.to_dims)

@@ -45,6 +45,16 @@ def test_a_file_that_was_not_closed_may_lack_events(write, sample):
         run(path)
 
 
+@pytest.mark.parametrize("claimed", [-1, 2**60, 2**40, 300, 199])
+def test_a_tree_that_claims_more_than_its_branches_hold(write, sample, claimed):
+    path = write("mc.root", sample(), compression="none")
+    content = path.read_bytes()
+    at = content.find((200).to_bytes(8, "big"))  # first in the tree, then in each branch
+    path.write_bytes(content[:at] + claimed.to_bytes(8, "big", signed=True) + content[at + 8 :])
+    with pytest.raises(ReadError, match=f"events: the tree is damaged: it claims {claimed} "):
+        run(path)
+
+
 def test_a_value_that_no_detector_measures_is_pointed_at(write, sample):
     pt = np.ones(200, np.float32)
     pt[7] = 3e38
