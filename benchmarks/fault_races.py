@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -61,9 +62,11 @@ def _after_signal(
         yield "whole new output" if rows_of(room / "tensors.h5") == whole else "corrupt output"
     if any(path.name.endswith(".part") for path in room.iterdir()):
         yield "temporary file left"
-    if "Traceback" in error and "in main\n" not in error:
+    begun = re.search(r'cli/main\.py", line \d+, in main', error)
+    if "Traceback" in error and not begun:
         yield "traceback of Python's start, before the command began"
     elif "Traceback" in error:
+        print(error, file=sys.stderr)
         yield "traceback"
     elif code not in (0, -number, 128 + number):
         yield f"exit code {code}"

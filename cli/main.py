@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from hepdann._version import __version__
+from hepdann.errors import HepdannError
 
 __all__ = ["hepdann", "main"]
 
@@ -94,8 +95,6 @@ def _fail(message: str) -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command line; exit codes 0, 1 (a bug), 2 (the input is wrong), 3, 130 and 143."""
-    from hepdann.errors import HepdannError
-
     debug = "--debug" in sys.argv[1:]
     if debug:  # accepted anywhere on the line
         sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
