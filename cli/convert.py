@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -53,6 +53,11 @@ _LINE_EVERY = 10.0  # seconds between plain progress lines
               "event ids and split are its own. The one argument is DATA.")  # fmt: skip
 @click.option("--skip-bad", is_flag=True,
               help="Leave out bad files whole, list them, and exit with code 3.")  # fmt: skip
+@click.option("--reader", type=click.Choice(["auto", "fast", "uproot"]), default="auto",
+              show_default=True,
+              help="uproot alone, or baskets decoded here; the result is the same.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=1),
+              help="Threads that decode.  [default: the processors, at most 8]")  # fmt: skip
 @click.option("--split-seed", type=click.IntRange(min=0),
               help="Another train/validation/test split.  [default: 0]")  # fmt: skip
 def command(
@@ -63,6 +68,8 @@ def command(
     truth: str | None,
     like: Path | None,
     skip_bad: bool,
+    reader: Literal["auto", "fast", "uproot"],
+    threads: int | None,
     **flags: Any,
 ) -> int:
     """Turn ROOT files (TTree or RNTuple) into a tensor file.
@@ -89,6 +96,8 @@ def command(
             truth=truth,
             skip_bad=skip_bad,
             progress=progress,
+            reader=reader,
+            threads=threads,
         )
     _show(summary, like)
     if not summary.skipped:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..config import Config
 from ..errors import ConfigError
 from ..provenance import describe_file, provenance
-from ..tensors import SPLITS, TensorWriter, open_tensors, split_of
-from .blocks import BlockReader, read_blocks
-from .events import column_names, make_events
+from ..tensors import SPLITS, TensorWriter, open_tensors
+from .blocks import BlockReader
+from .events import column_names
 from .inputs import gather
 from .labels import class_names, find_label
 from .like import Like
@@ -25,8 +25,11 @@ from .plan import Plan, SamplePlan, make_plan
 from .rootfile import reading
 from .scan import FileScan
 from .skips import Skips
+from .stream import Stream, default_threads
 from .summary import Accumulator, ClassCount, ConversionSummary, FileCount
 from .truth import TruthFile
+from .units import Reader, UnitReader, choose_reader
+from .work import Counts, Done, Work
 
 __all__ = ["convert"]
 
@@ -45,7 +48,8 @@ def convert(
     like: Path | None = None,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    reader: BlockReader = read_blocks,
+    reader: Reader | BlockReader = "auto",
+    threads: int | None = None,
 ) -> ConversionSummary:
     """Convert ROOT files to a tensor file, in memory that does not grow with the events.
 
@@ -60,7 +64,8 @@ def convert(
         skip_bad: leave out a file that cannot be read to its end or does not fit the others, with
             all its events; the summary and the provenance list it.
         progress: called with the entries done and the entries in all.
-        reader: what reads blocks of raw columns from one file.
+        reader: who reads, see :func:`.choose_reader`; the result is the same to the bit.
+        threads: how many work; by default the processors at hand, at most eight.
 
     Returns:
         What was read, passed, chosen and left out.
@@ -83,6 +88,7 @@ def convert(
     if like is not None:
         model = take_over(open_tensors(like), mc, data, config)
         mc, data, config = (), (), model.config
+    read, cut = choose_reader(reader)
     skips = Skips(allowed=skip_bad)
     inputs = gather(mc, data, config, data_only=model is not None, skips=skips)
     if any(Path(f.path).resolve() == output.resolve() for e in inputs for f in e.files):
@@ -91,13 +97,14 @@ def convert(
         label, classes = model.label, model.classes
         plan = make_plan(inputs, config, label, skips)
     else:
-        label = find_label(inputs, config.convert, reader, skips)
+        label = find_label(inputs, config.convert, read, skips)
         plan = make_plan(inputs, config, label, skips)
-        classes = class_names(plan.samples, config.convert, reader, skips)
+        classes = class_names(plan.samples, config.convert, read, skips)
     truths = None
     if truth is not None:
-        truths = TruthFile(truth, inputs, label, config.convert.block_size, reader)
-    return _Conversion(plan, config, classes, truths, skips, reader, progress, model).run(output)
+        truths = TruthFile(truth, inputs, label, config.convert.block_size, read)
+    conversion = _Conversion(plan, config, classes, truths, skips, progress, model)
+    return conversion.run(output, cut, threads or default_threads())
 
 
 def _check_output(output: Path) -> None:
@@ -107,16 +114,6 @@ def _check_output(output: Path) -> None:
         raise ConfigError("is no ordinary file", where=output, mend="name a file (-o tensors.h5)")
     if not output.resolve().parent.is_dir():
         raise ConfigError("its folder does not exist", where=output, mend="make the folder first")
-
-
-@dataclass
-class _Counts:
-    """What is counted on the way, and taken back with the events of a file that turns bad."""
-
-    stats: dict[str, Accumulator]
-    events: NDArray[np.int64]
-    sum_weight: NDArray[np.float64]
-    splits: NDArray[np.int64]
 
 
 class _Conversion:
@@ -129,26 +126,20 @@ class _Conversion:
         classes: tuple[str, ...],
         truth: TruthFile | None,
         skips: Skips,
-        reader: BlockReader,
         progress: Callable[[int, int], None] | None,
         like: Like | None,
     ) -> None:
         self.plan, self.config, self.classes, self.truth = plan, config, classes, truth
-        self.like, self.skips, self.reader = like, skips, reader
-        self.progress = progress
+        self.like, self.skips, self.progress = like, skips, progress
         self.columns = column_names(plan.features)
         names = [feature.name for feature in plan.features]
-        self.counts = _Counts(
-            stats={domain: Accumulator(domain, names, self.columns) for domain in plan.names},
-            events=np.zeros(len(classes), dtype=np.int64),
-            sum_weight=np.zeros(len(classes)),
-            splits=np.zeros(len(SPLITS), dtype=np.int64),
-        )
+        self.stats = {domain: Accumulator(domain, names) for domain in plan.names}
+        self.counts = Counts.zero(len(classes))
         self.files: list[FileCount] = []
         self.inputs: dict[str, dict[str, Any]] = {}
         self.done, self.total = 0, sum(s.source.entries for s in plan.samples)
 
-    def run(self, output: Path) -> ConversionSummary:
+    def run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
         plan, split = self.plan, self.config.convert.split
         capacity = {
             domain: sum(s.source.entries for s in plan.samples if s.source.domain == domain)
@@ -168,10 +159,7 @@ class _Conversion:
             truth=self.truth is not None,
             feature_info=info,
         ) as writer:
-            for sample in plan.samples:
-                for file in self.skips.left(sample.source):
-                    self._whole_file(writer, sample, file)
-                self.skips.require(sample.source)
+            self._convert(writer, cut, threads)
             self._check()
             impute = self._impute()
             writer.finish(self._provenance(), impute=impute)
@@ -182,9 +170,9 @@ class _Conversion:
             classes=tuple(
                 ClassCount(name, i, int(counts.events[i]), float(counts.sum_weight[i]))
                 for i, name in enumerate(self.classes)
-                if "mc" in counts.stats
+                if "mc" in self.stats
             ),
-            features=tuple(s for stats in counts.stats.values() for s in stats.stats()),
+            features=tuple(s for stats in self.stats.values() for s in stats.stats()),
             impute=tuple(impute),
             columns=self.columns,
             spectators=plan.spectators,
@@ -194,52 +182,60 @@ class _Conversion:
             skipped=self.skips.files,
         )
 
-    def _whole_file(self, writer: TensorWriter, sample: SamplePlan, file: FileScan) -> None:
+    def _convert(self, writer: TensorWriter, cut: UnitReader, threads: int) -> None:
+        """Every file in order; what several threads do ahead is taken when its turn comes."""
+        work = Work(self.plan, self.config, self.classes, self.truth, writer, cut)
+        samples = self.plan.samples
+        files = [(sample, file) for sample in samples for file in self.skips.left(sample.source)]
+        with Stream(work.jobs(files), threads) as stream:
+            for number, (sample, file) in enumerate(files):
+                self._whole_file(writer, sample, file, work, stream, number)
+        for sample in samples:
+            self.skips.require(sample.source)
+
+    def _whole_file(
+        self,
+        writer: TensorWriter,
+        sample: SamplePlan,
+        file: FileScan,
+        work: Work,
+        stream: Stream[Done],
+        number: int,
+    ) -> None:
         """All events of a file, or none where it is bad and may be skipped."""
-        mark, counts = writer.mark(), deepcopy(self.counts)
+        mark, saved = writer.mark(), deepcopy((self.stats, self.counts))
         done = self.done + file.entries
         good = False
         with self.skips.using(sample.source, file):
-            self._file(writer, sample, file)
+            passed, described = 0, None
+            if file.path not in self.inputs:
+                described = stream.submit(partial(describe_file, file.path))
+            for result in stream.take(number):
+                passed += self._add(writer, result)
+                work.release(result)
+            if described is not None:
+                with reading(file.path, "vanished while it was converted"):
+                    self.inputs[file.path] = described.result()
+            file.check_unchanged()
+            domain, name = sample.source.domain, sample.source.config.name
+            self.files.append(FileCount(domain, name, file.path, file.tree, file.entries, passed))
             good = True
         if not good:
             writer.rollback(mark)
-            self.counts, self.done = counts, done
+            (self.stats, self.counts), self.done = saved, done
 
-    def _file(self, writer: TensorWriter, sample: SamplePlan, file: FileScan) -> None:
-        domain, passed, counts = sample.source.domain, 0, self.counts
-        truth = self.truth if domain == "data" else None
-        branches = [*sample.branches]
-        if truth is not None:
-            branches += [name for name in truth.ids if name not in branches]
-        for raw in self.reader(file, branches, self.config.convert.block_size):
-            labels = None
-            if truth is not None:
-                labels = truth.take(len(raw), raw.columns, file, raw.start)
-            events = make_events(self.plan, sample, file, raw, self.classes, labels)
-            block = events.block
-            writer.append(domain, block)
-            split = split_of(block.event_id, self.config.convert.split)
-            counts.stats[domain].add(block.features, split == 0, events.missing, events.nonfinite)
-            if block.label is not None:
-                count = len(self.classes)
-                counts.events += np.bincount(block.label, minlength=count)
-                counts.sum_weight += np.bincount(block.label, block.weight, minlength=count)
-                counts.splits += np.bincount(split, minlength=len(SPLITS))
-            passed += len(block)
-            self.done += len(raw)
-            if self.progress is not None:
-                self.progress(self.done, self.total)
-        if file.path not in self.inputs:
-            with reading(file.path, "vanished while it was converted"):
-                self.inputs[file.path] = describe_file(file.path)
-        file.check_unchanged()
-        name = sample.source.config.name
-        self.files.append(FileCount(domain, name, file.path, file.tree, file.entries, passed))
+    def _add(self, writer: TensorWriter, result: Done) -> int:
+        writer.put(result.rows)
+        self.stats[result.rows.domain].merge(result.statistics)
+        self.counts.add(result.counts)
+        self.done += result.entries
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+        return result.rows.count
 
     def _check(self) -> None:
         """What only the whole stream can tell; nothing has been put in place yet."""
-        for domain, stats in self.counts.stats.items():
+        for domain, stats in self.stats.items():
             files = [file for file in self.files if file.domain == domain]
             what = {"mc": "MC", "data": "data"}[domain]
             if not any(file.passed for file in files):
@@ -250,7 +246,7 @@ class _Conversion:
                     where=next(file.path for file in files if file.passed),
                     mend="leave it out of the features, or check its sentinel (missing)",
                 )
-        for index, name in enumerate(self.classes if "mc" in self.counts.stats else ()):
+        for index, name in enumerate(self.classes if "mc" in self.stats else ()):
             if not self.counts.events[index]:
                 raise ConfigError(
                     f"class '{name}' (label {index}) has no events",
@@ -301,7 +297,7 @@ class _Conversion:
 
     def _impute(self) -> list[float]:
         values = []
-        means = next(iter(self.counts.stats.values())).means()  # of data alone none is needed
+        means = next(iter(self.stats.values())).means()  # of data alone none is needed
         for feature, mean in zip(self.plan.features, means, strict=True):
             declared = feature.settings.impute
             values.append(mean if declared == "mean" else float(declared))
@@ -330,7 +326,7 @@ class _Conversion:
     def _suspicions(self) -> list[str]:
         """A minimum of exactly -999 or 1e38 is rarely measured; a constant tells nothing apart."""
         notes = {}
-        for stats in self.counts.stats.values():
+        for stats in self.stats.values():
             for one in stats.stats():
                 if one.minimum in _SENTINELS and one.name not in notes:
                     notes[one.name] = (

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import SplitConfig
 from ..errors import ReadError
-from ..tensors import Block, event_ids
+from ..tensors import Block, event_ids, split_of
 from .blocks import RawBlock
 from .columns import Columns
 from .expressions import Expression
 from .labels import to_labels
 from .plan import Feature, Plan, SamplePlan
 from .scan import FileScan
+from .scratch import Empty
+from .summary import Accumulator
 
 __all__ = ["Events", "column_names", "make_events"]
+
+
+_TILE_VALUES = 1 << 17  # features are filled, counted and transposed in pieces that a cache holds
+_PADDING = 16  # columns of a tile must not lie a power of two apart: they would share cache lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +34,13 @@ class Events:
 
     Attributes:
         block: the events that passed.
-        missing: (F,) how many values carried the sentinel, per feature (indicators not counted).
-        nonfinite: (F,) how many other values are NaN or infinite.
+        split: (n,) the split of each.
+        statistics: of the features.
     """
 
     block: Block
-    missing: NDArray[np.int64]
-    nonfinite: NDArray[np.int64]
+    split: NDArray[np.uint8]
+    statistics: Accumulator
 
 
 def column_names(features: Sequence[Feature]) -> tuple[str, ...]:
@@ -51,9 +58,11 @@ def make_events(
     file: FileScan,
     raw: RawBlock,
     classes: Sequence[str],
+    split: SplitConfig,
     truth: NDArray[np.int64] | None = None,
+    empty: Empty = np.empty,
 ) -> Events:
-    """Turn the entries of a raw block into events.
+    """Turn the entries of a raw block into events; a pure function, for any thread.
 
     Args:
         plan: the conversion.
@@ -61,7 +70,9 @@ def make_events(
         file: the file it was read from.
         raw: the entries.
         classes: class names by label.
+        split: how events are split.
         truth: (n,) true class of each entry, of pseudo-data.
+        empty: where the features go.
 
     Raises:
         ReadError: a weight that is not finite, a label that is no integer or has no class.
@@ -75,31 +86,20 @@ def make_events(
             arrays = {name: values[passed] for name, values in arrays.items()}
             truth = None if truth is None else truth[passed]
     lookup = sample.columns.lookup(arrays)
-    features = np.empty((size, len(column_names(plan.features))), dtype=np.float32)
-    counts = np.zeros((2, len(plan.features)), dtype=np.int64)
-    at = 0
-    for number, feature in enumerate(plan.features):
-        values, missing = _feature(feature, sample.columns, arrays, size)
-        invalid = ~np.isfinite(values)
-        values[invalid] = np.nan
-        counts[:, number] = np.count_nonzero(missing), np.count_nonzero(invalid & ~missing)
-        features[:, at] = values
-        at += 1
-        if feature.settings.indicator:
-            features[:, at] = invalid
-            at += 1
+    ids = event_ids(sample.source.config.name, [arrays[name] for name in sample.id_branches])
+    splits = split_of(ids, split)
+    features, statistics = _features(plan, sample, arrays, splits == 0, empty)
     spectators = np.full((size, len(plan.spectators)), np.nan, dtype=np.float32)
     for number, expression in enumerate(sample.spectators):
         if expression is not None:
             spectators[:, number] = _float32(expression.evaluate(lookup, size))
     weight = _weight(sample.weight, sample, lookup, size, file, entries)
-    names = sample.id_branches
     block = Block(
         features=features,
         spectators=spectators,
         weight=weight,
         sample=np.full(size, sample.index, dtype=np.uint16),
-        event_id=event_ids(sample.source.config.name, [arrays[name] for name in names]),
+        event_id=ids,
         label=_label(sample, lookup, size, file, entries, classes),
         weights={
             name: weight if e is None else _weight(e, sample, lookup, size, file, entries)
@@ -107,7 +107,60 @@ def make_events(
         },
         truth=None if truth is None else _in_classes(truth, "true label", file, entries, classes),
     )
-    return Events(block, counts[0], counts[1])
+    return Events(block, splits, statistics)
+
+
+def _features(
+    plan: Plan,
+    sample: SamplePlan,
+    arrays: Mapping[str, NDArray[Any]],
+    train: NDArray[np.bool_],
+    empty: Empty,
+) -> tuple[NDArray[np.float32], Accumulator]:
+    """The (n, columns) features and their statistics."""
+    names = [feature.name for feature in plan.features]
+    size, columns = len(train), column_names(plan.features)
+    features = empty((size, len(columns)), np.float32)
+    statistics = Accumulator(sample.source.domain, names)
+    indicators = [feature.settings.indicator for feature in plan.features]
+    copied, computed = _by_kind(plan.features, sample.columns, arrays, size)
+    step = min(max(_TILE_VALUES // len(names), 512), 1 << 14)
+    padded = np.empty((len(names), step + _PADDING), np.float32)
+    in_train = train.astype(np.float64)
+    for start in range(0, size, step):
+        stop = min(start + step, size)
+        tile = padded[:, : stop - start]
+        missing = np.zeros(len(names), np.int64)
+        with np.errstate(over="ignore", invalid="ignore"):  # too large for float32: infinite
+            for row, values in copied:
+                tile[row] = values[start:stop]
+            part = {name: values[start:stop] for name, values in arrays.items()} if computed else {}
+            for row in computed:
+                missing[row] = _feature(plan.features[row], sample.columns, part, tile[row])
+        statistics.add(tile, in_train[start:stop], missing)
+        if not any(indicators):
+            features[start:stop] = tile.T
+            continue
+        at = 0
+        for values, indicator in zip(tile, indicators, strict=True):
+            features[start:stop, at] = values
+            if indicator:
+                features[start:stop, at + 1] = np.isnan(values)
+            at += 1 + indicator
+    return features, statistics
+
+
+def _by_kind(
+    features: Sequence[Feature], columns: Columns, arrays: Mapping[str, NDArray[Any]], size: int
+) -> tuple[list[tuple[int, NDArray[Any]]], list[int]]:
+    """Features that are columns as they are, with these; and the numbers of all others."""
+    copied, computed, lookup = [], [], columns.lookup(arrays)
+    for row, feature in enumerate(features):
+        if feature.expression.is_name and feature.settings.missing is None:
+            copied.append((row, feature.expression.evaluate(lookup, size)))
+        else:
+            computed.append(row)
+    return copied, computed
 
 
 def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
@@ -126,39 +179,42 @@ def _is_sentinel(values: NDArray[Any], sentinel: float) -> NDArray[np.bool_]:
 
 
 def _feature(
-    feature: Feature, columns: Columns, arrays: dict[str, NDArray[Any]], size: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The values with NaN for missing ones, and which are missing."""
-    sentinel = feature.settings.missing
-    missing = np.zeros(size, dtype=np.bool_)
+    feature: Feature,
+    columns: Columns,
+    arrays: Mapping[str, NDArray[Any]],
+    values: NDArray[np.float32],
+) -> int:
+    """Fill ``values``, with NaN for missing ones; returns how many these are."""
+    sentinel, size = feature.settings.missing, len(values)
     plain = columns.lookup(arrays)
+    missing = np.zeros(size, dtype=np.bool_)
 
     def masked(name: str) -> NDArray[Any]:
         # the sentinel in an operand: -999 GeV must not take part in arithmetic
-        values = plain(name)
-        if sentinel is None or values.shape != (size,):
-            return values
-        here = _is_sentinel(values, sentinel)
+        operand = plain(name)
+        if sentinel is None or operand.shape != (size,):
+            return operand
+        here = _is_sentinel(operand, sentinel)
         if not here.any():
-            return values
+            return operand
         missing[here] = True
-        real = values.astype(np.float64)
+        real = operand.astype(np.float64)
         real[here] = np.nan
         return real
 
-    if feature.expression.is_name:
-        raw = feature.expression.evaluate(plain, size)
-        if sentinel is not None:
-            missing = _is_sentinel(raw, sentinel)
-        values = _float32(raw)
+    named = feature.expression.is_name
+    if named:
+        result = plain(feature.expression.names[0])
     else:
         result = feature.expression.evaluate(masked, size)
-        values = _float32(result)
+    values[...] = result
+    if sentinel is None:
+        return 0
+    if not named:
         missing &= np.isnan(values)
-        if sentinel is not None:
-            missing |= _is_sentinel(result, sentinel)
+    missing |= _is_sentinel(result, sentinel)
     values[missing] = np.nan
-    return values, missing
+    return int(np.count_nonzero(missing))
 
 
 def _weight(

@@ -88,6 +88,16 @@ def _class_count(
     return len(seen) if len(seen) > 1 and seen == set(range(len(seen))) else 0
 
 
+def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What ``numpy.unique`` gives, faster where the values lie close together."""
+    if not len(values):
+        return values
+    low, high = int(values.min()), int(values.max())
+    if high - low > _MOST_CLASSES:
+        return np.unique(values)
+    return np.flatnonzero(np.bincount(values - low)) + low
+
+
 def to_labels(
     values: NDArray[Any], label: str, file: FileScan, entries: tuple[int, int]
 ) -> NDArray[np.int64]:
@@ -164,7 +174,7 @@ def _from_values(
             found: set[int] = set()
             with skips.using(sample.source, file):
                 for values in _values(sample, file, convert.block_size, read):
-                    found |= {int(value) for value in np.unique(values)}
+                    found |= {int(value) for value in _distinct(values)}
                     if len(seen | found) > _MOST_CLASSES:
                         raise ConfigError(
                             f"label '{label}' has more than {_MOST_CLASSES} values",

@@ -86,9 +86,13 @@ def open_root(path: str) -> Iterator[Any]:
         yield directory
 
 
-def file_stamp(path: str) -> tuple[int, ...] | None:
-    """Size, time of the last change and identity of a local file; ``None`` if there is none."""
-    if "://" in path:
+def file_stamp(path: str | int) -> tuple[int, ...] | None:
+    """Size, time of the last change and identity of a local file; ``None`` if there is none.
+
+    Args:
+        path: its name, or the descriptor of the open file.
+    """
+    if isinstance(path, str) and "://" in path:
         return None
     try:
         found = os.stat(path)  # noqa: PTH116

@@ -103,52 +103,64 @@ class ConversionSummary:
 
 
 class Accumulator:
-    """Statistics of the columns of one domain, fed block by block.
+    """Statistics of the features of one domain, fed tile by tile.
 
-    Sums are kept in extended precision and means rounded to float32, so that the size of the blocks
-    does not show in what is written.
+    A tile is summed in float64, the tiles in extended precision, and means are rounded to float32:
+    so the size of tiles and blocks does not show in what is written.
     """
 
-    def __init__(self, domain: str, features: Sequence[str], columns: Sequence[str]) -> None:
+    def __init__(self, domain: str, features: Sequence[str]) -> None:
         self.domain = domain
         self._features = tuple(features)
-        self._at = [list(columns).index(name) for name in features]
-        count = len(self._at)
+        count = len(self._features)
         self._low = np.full(count, np.inf)
         self._high = np.full(count, -np.inf)
-        self._sum = np.zeros((2, count), dtype=np.longdouble)
+        self._sum = np.zeros((2, count), dtype=np.longdouble)  # of all events, of the training ones
         self._valid = np.zeros((2, count), dtype=np.int64)
         self._missing = np.zeros(count, dtype=np.int64)
         self._nonfinite = np.zeros(count, dtype=np.int64)
 
     def add(
-        self,
-        features: NDArray[np.float32],
-        train: NDArray[np.bool_],
-        missing: NDArray[np.int64],
-        nonfinite: NDArray[np.int64],
+        self, tile: NDArray[np.float32], train: NDArray[np.float64], missing: NDArray[np.int64]
     ) -> None:
-        """Count one block.
+        """Count a tile, and leave NaN in it wherever a value is not finite.
 
         Args:
-            features: (n, columns) values, NaN where there is none.
-            train: (n,) which events are of the training split.
-            missing: per feature, values that carried the sentinel.
-            nonfinite: per feature, other values that are not finite.
+            tile: (features, n) values, NaN where one carried the sentinel.
+            train: (n,) 1 for events of the training split, 0 for others.
+            missing: (features,) how many values carried the sentinel.
         """
+        low, high = tile.min(axis=1), tile.max(axis=1)
+        wide = tile.astype(np.float64)
+        valid = np.empty_like(self._valid)
+        valid[0], valid[1] = tile.shape[1], np.count_nonzero(train)
+        # a NaN or an infinity shows in the extremes, so that clean rows need no further look
+        for row in np.flatnonzero(~(np.isfinite(low) & np.isfinite(high))):
+            finite = np.isfinite(tile[row])
+            tile[row, ~finite] = np.nan
+            wide[row, ~finite] = 0
+            valid[:, row] = np.count_nonzero(finite), np.count_nonzero(train[finite])
+            low[row] = tile[row].min(where=finite, initial=np.inf)
+            high[row] = tile[row].max(where=finite, initial=-np.inf)
+        self._low = np.minimum(self._low, low)
+        self._high = np.maximum(self._high, high)
+        self._sum[0] += wide.sum(axis=1)
+        self._sum[1] += np.einsum("fn,n->f", wide, train)
+        self._valid += valid
         self._missing += missing
-        self._nonfinite += nonfinite
-        for number, at in enumerate(self._at):
-            column = features[:, at]
-            for row, values in enumerate((column, column[train])):
-                valid = values[~np.isnan(values)]
-                if not len(valid):
-                    continue
-                self._sum[row, number] += valid.sum(dtype=np.longdouble)
-                self._valid[row, number] += len(valid)
-                if row == 0:
-                    self._low[number] = min(self._low[number], float(valid.min()))
-                    self._high[number] = max(self._high[number], float(valid.max()))
+        self._nonfinite += tile.shape[1] - valid[0] - missing
+
+    def merge(self, other: Accumulator) -> None:
+        """Add what another one has counted."""
+        self._low = np.minimum(self._low, other._low)
+        self._high = np.maximum(self._high, other._high)
+        for mine, theirs in (
+            (self._sum, other._sum),
+            (self._valid, other._valid),
+            (self._missing, other._missing),
+            (self._nonfinite, other._nonfinite),
+        ):
+            mine += theirs
 
     def empty(self) -> list[str]:
         """The features without one finite value."""

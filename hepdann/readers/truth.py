@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .labels import to_labels
 from .scan import FileScan, scan
 from .zero_config import event_id_branches, looks_like
 
-__all__ = ["TruthFile"]
+__all__ = ["TruthFile", "TruthRows"]
 
 
 class TruthFile:
@@ -64,6 +65,7 @@ class TruthFile:
         for file in self._files[1:]:
             self._columns_of_other(file)
         self._size, self._read = size, read
+        self._taken = 0
         self._pending: dict[str, NDArray[Any]] = {}
         self._blocks = (
             block.columns for file in self._files for block in read(file, self._branches, size)
@@ -114,25 +116,14 @@ class TruthFile:
             if name not in file.branches:
                 raise ReadError(f"no branch '{name}'", where=f"{file.path}:{file.tree}")
 
-    def take(
-        self, count: int, ids: Mapping[str, NDArray[Any]], file: FileScan, start: int
-    ) -> NDArray[np.int64]:
-        """The labels of the next ``count`` data entries.
-
-        Args:
-            count: how many.
-            ids: the same entries of :attr:`ids` in the data.
-            file: the data file, for errors.
-            start: first of these entries in the data file.
-
-        Returns:
-            (count,) int64.
+    def take(self, count: int) -> TruthRows:
+        """What belongs to the next ``count`` data entries.
 
         Raises:
-            ReadError: an event id differs, or a label is not an integer.
+            ReadError: a label is not an integer.
         """
         parts: list[dict[str, NDArray[Any]]] = []
-        wanted = count
+        first, wanted = self._taken, count
         while wanted:
             if not self._pending or not len(next(iter(self._pending.values()))):
                 self._pending = next(self._blocks)
@@ -140,15 +131,44 @@ class TruthFile:
             self._pending = {name: values[wanted:] for name, values in self._pending.items()}
             wanted -= len(next(iter(part.values())))
             parts.append(part)
+        self._taken += count
         columns = {n: np.concatenate([part[n] for part in parts]) for n in self._branches}
-        for name in self._ids:
-            differ = np.flatnonzero(columns[name] != ids[name])
+        values = self._label.evaluate(self._columns.lookup(columns), count)
+        labels = to_labels(values, self._label.text, self._files[0], (first, first + count))
+        return TruthRows(labels, {name: columns[name] for name in self._ids}, self._files[0].path)
+
+
+@dataclass(frozen=True, eq=False)
+class TruthRows:
+    """Some rows of the truth.
+
+    Attributes:
+        labels: (n,) int64.
+        ids: branches of the event id that data have too.
+        path: the truth file.
+    """
+
+    labels: NDArray[np.int64]
+    ids: Mapping[str, NDArray[Any]]
+    path: str
+
+    def check(self, columns: Mapping[str, NDArray[Any]], file: FileScan, start: int) -> None:
+        """Whether the rows belong to these data entries.
+
+        Args:
+            columns: branches of the data, those of the event id among them.
+            file: the data file, for errors.
+            start: first of these entries in the data file.
+
+        Raises:
+            ReadError: an event id differs.
+        """
+        for name, own in self.ids.items():
+            differ = np.flatnonzero(own != columns[name])
             if len(differ):
                 raise ReadError(
                     f"entry {start + int(differ[0])} of {file.path} is {name} "
-                    f"{ids[name][differ[0]]}, the truth has {columns[name][differ[0]]} there",
-                    where=self._files[0].path,
+                    f"{columns[name][differ[0]]}, the truth has {own[differ[0]]} there",
+                    where=self.path,
                     mend="a truth file runs row by row along the data files, in their order",
                 )
-        values = self._label.evaluate(self._columns.lookup(columns), count)
-        return to_labels(values, self._label.text, self._files[0], (start, start + count))

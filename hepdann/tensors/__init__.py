@@ -8,7 +8,7 @@ from .hashing import event_ids, is_pseudo, mix64, split_of
 from .reader import Tensors, open_tensors
 from .sealing import seal
 from .summary import ColumnSummary, Count, DomainSummary, summarise
-from .writer import TensorWriter
+from .writer import PreparedRows, TensorWriter
 
 __all__ = [
     "SPLITS",
@@ -16,6 +16,7 @@ __all__ = [
     "ColumnSummary",
     "Count",
     "DomainSummary",
+    "PreparedRows",
     "Source",
     "Split",
     "Target",

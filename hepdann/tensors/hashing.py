@@ -39,12 +39,17 @@ def mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
         (N,) uint64.
     """
     z = np.array(x, dtype=np.uint64)
-    z ^= z >> np.uint64(30)
-    z *= _FIRST
-    z ^= z >> np.uint64(27)
-    z *= _SECOND
-    z ^= z >> np.uint64(31)
+    _mix(z, np.empty_like(z))
     return z
+
+
+def _mix(z: NDArray[np.uint64], spare: NDArray[np.uint64]) -> None:
+    """:func:`mix64` in place, with ``spare`` to compute in."""
+    for shift, factor in ((30, _FIRST), (27, _SECOND), (31, None)):
+        np.right_shift(z, np.uint64(shift), out=spare)
+        np.bitwise_xor(z, spare, out=z)
+        if factor is not None:
+            np.multiply(z, factor, out=z)
 
 
 def _bits(column: NDArray[Any]) -> NDArray[np.uint64]:
@@ -60,8 +65,11 @@ def _bits(column: NDArray[Any]) -> NDArray[np.uint64]:
     if kind == "i":
         return column.astype(np.int64).view(np.uint64)
     if kind == "f" and column.dtype.itemsize <= 8:
-        wide = column.astype(np.float64) + 0.0  # -0 and 0 are one number
-        wide[np.isnan(wide)] = np.nan  # NaN has many patterns
+        wide = column.astype(np.float64)
+        wide += 0.0  # -0 and 0 are one number
+        missing = np.isnan(wide)
+        if missing.any():
+            wide[missing] = np.nan  # NaN has many patterns
         return wide.view(np.uint64)
     raise SchemaError(f"an event id cannot be made of a column of type {column.dtype}")
 
@@ -86,10 +94,11 @@ def event_ids(sample: str, columns: Sequence[NDArray[Any]]) -> NDArray[np.uint64
     if len(lengths) > 1:
         raise SchemaError(f"the columns of an event id have different lengths: {sorted(lengths)}")
     ids = np.full(lengths.pop(), xxhash.xxh64_intdigest(sample.encode()), dtype=np.uint64)
+    spare = np.empty_like(ids)
     for column in columns:
         ids ^= _bits(column)
         ids += _GAMMA
-        ids = mix64(ids)
+        _mix(ids, spare)
     return ids
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +25,7 @@ from .layout import Column
 __all__ = ["ContiguousStore", "writing"]
 
 _COPY_BYTES = 1 << 20
+_FLUSH_BYTES = 64 << 20
 _PAGE = 4096
 
 
@@ -69,6 +71,7 @@ class ContiguousStore:
         )
         self._offsets = _lay_out(self.file, columns, rows)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._flusher = _Flusher(self._descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -79,6 +82,7 @@ class ContiguousStore:
     def close(self) -> None:
         """Stop writing; may be called again. Unless sealed, the file is not HDF5."""
         self.file.close()
+        self._flusher.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -90,6 +94,7 @@ class ContiguousStore:
             OSError: the disk is full.
         """
         self.file.close()
+        self._flusher.check()
         for position, piece in self._image.extents():
             self._write_bytes(memoryview(piece), position)
         os.ftruncate(self._descriptor, self._image.size)
@@ -120,9 +125,42 @@ class ContiguousStore:
                 other._write_bytes(memoryview(piece), other._offsets[path] + begin)
 
     def _write_bytes(self, data: memoryview, position: int) -> None:
+        self._flusher.wrote(len(data))
         while data:
             done = os.pwrite(self._descriptor, data, position)
             data, position = data[done:], position + done
+
+
+class _Flusher:
+    """Brings rows to the disk while more are made: the sync at the end is a long wait otherwise."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._pool = ThreadPoolExecutor(1)
+        self._running: Future[None] | None = None
+        self._waiting = 0
+
+    def wrote(self, count: int) -> None:
+        """Count bytes; start to flush when they are many, and tell of an earlier flush's failure.
+
+        Raises:
+            OSError: what was written did not reach the disk.
+        """
+        self._waiting += count
+        if self._waiting < _FLUSH_BYTES or (self._running and not self._running.done()):
+            return
+        self.check()
+        self._waiting = 0
+        self._running = self._pool.submit(os.fsync, self._descriptor)
+
+    def check(self) -> None:
+        """Wait for the flush under way; raises as :meth:`wrote` does."""
+        if self._running is not None:
+            self._running.result()
+
+    def close(self) -> None:
+        """Wait, whatever comes of it."""
+        self._pool.shutdown()
 
 
 def _lay_out(file: Any, columns: Sequence[Column], rows: Mapping[str, int]) -> dict[str, int]:

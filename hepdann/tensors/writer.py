@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +25,16 @@ from .storage import ContiguousStore, writing
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
 
-__all__ = ["TensorWriter"]
+__all__ = ["PreparedRows", "TensorWriter"]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedRows:
+    """Some events as they will stand in the file, checked, without their place."""
+
+    domain: str
+    count: int
+    rows: dict[str, NDArray[Any]]
 
 
 class TensorWriter:
@@ -125,10 +135,24 @@ class TensorWriter:
                 full disk.
             ValueError: an array of the block is missing or of the wrong shape.
         """
+        self.put(self.prepare(domain, block, split_of(block.event_id, self._split)))
+
+    def prepare(self, domain: str, block: Block, split: NDArray[np.uint8]) -> PreparedRows:
+        """The first half of :meth:`append`, which any thread may do.
+
+        Args:
+            domain: "mc" or "data".
+            block: the events.
+            split: (n,) what :func:`.split_of` says of them.
+        """
+        return PreparedRows(domain, len(block), self.layout.rows(domain, block, split))
+
+    def put(self, prepared: PreparedRows) -> None:
+        """The second half of :meth:`append`: the rows go behind those that are there."""
         if self._store is None or self._finished:
             raise RuntimeError("append() works inside `with`, before finish()")
-        rows = self.layout.rows(domain, block, split_of(block.event_id, self._split))
-        start, stop = self._rows[domain], self._rows[domain] + len(block)
+        domain = prepared.domain
+        start, stop = self._rows[domain], self._rows[domain] + prepared.count
         if stop > self._capacity[domain]:
             raise SchemaError(
                 f"more than the announced {self._capacity[domain]} {domain} events came",
@@ -136,7 +160,7 @@ class TensorWriter:
                 mend="did an input file grow meanwhile?",
             )
         with writing(self.path):
-            for path, values in rows.items():
+            for path, values in prepared.rows.items():
                 self._store.write(path, start, values)
                 self._hashers[path].update(values)
         self._rows[domain] = stop

@@ -1,0 +1,181 @@
+"""Ranges of entries of a TTree, decoded from its baskets by any number of threads at once.
+
+A file is cut into ranges that end where many branches start a new basket, so that few baskets are
+needed twice. What :meth:`Source.read` gives for a range, in any thread and in any order, is what
+uproot reads, bit for bit. Branches that :func:`.locate` does not take are read by uproot, into the
+same block.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .baskets import Baskets, locate
+from .blocks import RawBlock
+from .rootfile import file_stamp, open_root, reading
+from .scan import FileScan
+from .scratch import Empty
+
+__all__ = ["Source"]
+
+_RANGE_BYTES = 8 << 20  # decoded; some ranges are in flight at once, and they bound the memory
+
+
+class _Shared:
+    """A basket that several ranges need: decoded by the first, dropped by the last."""
+
+    def __init__(self, uses: int) -> None:
+        self._lock = threading.Lock()
+        self._uses = uses
+        self._values: NDArray[Any] | None = None
+
+    def get(self, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        with self._lock:
+            values = decode() if self._values is None else self._values
+            self._uses -= 1
+            self._values = values if self._uses else None
+        return values
+
+
+class Source:
+    """The baskets of one file and the ranges that they are read in.
+
+    The file is opened for each range: nothing stays open that would have to be closed when a
+    conversion ends early, and thousands of files do not use up the descriptors.
+
+    Args:
+        file: a TTree in a local file.
+        branches: names of branches that can become columns.
+        size: largest number of entries a range.
+
+    Attributes:
+        ranges: (start, stop) of each.
+        fast: whether any branch is decoded here.
+
+    Raises:
+        ReadError: the tree cannot be read.
+    """
+
+    def __init__(self, file: FileScan, branches: Sequence[str], size: int) -> None:
+        self._file, self._names = file, tuple(branches)
+        self._baskets: dict[str, Baskets] = {}
+        place = f"{file.path}:{file.tree}"
+        with open_root(file.path) as directory:
+            with reading(place, "the tree cannot be read"):
+                tree = directory[file.tree]  # read anew at each look
+            for name in branches:
+                with reading(f"{place}/{name}", "its baskets cannot be listed"):
+                    found = locate(tree[name], name, file.entries)
+                if found is not None and _fits(found, file):
+                    self._baskets[name] = found
+        self._rest = [name for name in branches if name not in self._baskets]
+        self.fast = bool(self._baskets)
+        self.ranges = list(pairwise(self._cut(size)))
+        self._direction = {start: 1 - 2 * (i % 2) for i, (start, _) in enumerate(self.ranges)}
+        self._shared = self._find_shared()
+
+    def _cut(self, size: int) -> list[int]:
+        """Ends of the ranges, where as many branches as possible start a new basket."""
+        entry = sum(_entry_bytes(self._file, name) for name in self._names)
+        size = max(1, min(size, _RANGE_BYTES // entry))
+        edges, count = np.unique(
+            np.concatenate([[0], *(found.edges for found in self._baskets.values())]),
+            return_counts=True,
+        )
+        bounds = [0]
+        while bounds[-1] < self._file.entries:
+            # the second half of what may come: no range is tiny
+            low, high = bounds[-1] + (size + 1) // 2, bounds[-1] + size
+            first, last = np.searchsorted(edges, low), np.searchsorted(edges, high, side="right")
+            near = edges[first:last]
+            if high < self._file.entries and len(near):
+                high = int(near[::-1][np.argmax(count[first:last][::-1])])
+            bounds.append(min(high, self._file.entries))
+        return bounds
+
+    def _find_shared(self) -> dict[tuple[str, int], _Shared]:
+        uses: dict[tuple[str, int], int] = {}
+        for name, baskets in self._baskets.items():
+            for start, stop in self.ranges:
+                touched = baskets.overlapping(start, stop)
+                for number in {touched[0], touched[-1]}:  # those between belong to one range
+                    uses[name, number] = uses.get((name, number), 0) + 1
+        return {key: _Shared(count) for key, count in uses.items() if count > 1}
+
+    def read(self, start: int, stop: int, empty: Empty) -> RawBlock:
+        """One of the ranges; to be called once for each.
+
+        Args:
+            start: its first entry.
+            stop: the entry after its last one.
+            empty: where the columns go.
+
+        Raises:
+            ReadError: a branch cannot be read (names file, branch and entries), or the file was
+                replaced since the pre-scan.
+        """
+        place, doing = f"{self._file.path}:{self._file.tree}", _cannot(start, stop)
+        columns: dict[str, NDArray[Any]] = {}
+        with reading(place, doing), open(self._file.path, "rb", buffering=0) as stream:  # noqa: PTH123
+            if file_stamp(stream.fileno()) != self._file.stamp:
+                self._file.check_unchanged()
+            # neighbours share baskets: they start from opposite ends, so as not to wait in step
+            order = list(self._baskets.items())[:: self._direction[start]]
+            for name, baskets in order:
+                with reading(f"{place}/{name}", doing):
+                    values = empty((stop - start, *baskets.shape), baskets.stored.newbyteorder("="))
+                    self._fill(values, stream.fileno(), baskets, start)
+                    columns[name] = values
+        if self._rest:
+            columns |= self._by_uproot(start, stop)
+        return RawBlock(start, {name: columns[name] for name in self._names})
+
+    def _fill(self, values: NDArray[Any], descriptor: int, baskets: Baskets, start: int) -> None:
+        stop = start + len(values)
+        for number in baskets.overlapping(start, stop):
+            decode = partial(baskets.decode, descriptor, number)
+            shared = self._shared.get((baskets.name, number))
+            decoded = decode() if shared is None else shared.get(decode)
+            first = baskets.edges[number]
+            low, high = max(start, first), min(stop, first + len(decoded))
+            # the one pass over the values: out of the basket, bytes swapped
+            values[low - start : high - start] = decoded[low - first : high - first]
+
+    def _by_uproot(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+        place, columns = f"{self._file.path}:{self._file.tree}", {}
+        with open_root(self._file.path) as directory:
+            with reading(place, "the tree cannot be read"):
+                tree = directory[self._file.tree]
+            for name in self._rest:
+                with reading(f"{place}/{name}", _cannot(start, stop)):
+                    values = tree[name].array(entry_start=start, entry_stop=stop, library="np")
+                    expected = self._file.branches[name]
+                    if (values.dtype, values.shape) != (
+                        expected.dtype,
+                        (stop - start, *expected.shape),
+                    ):
+                        raise ValueError(f"it was read as {values.dtype}{values.shape}")
+                columns[name] = values
+        return columns
+
+
+def _cannot(start: int, stop: int) -> str:
+    return f"entries {start}-{stop - 1} cannot be read"
+
+
+def _fits(baskets: Baskets, file: FileScan) -> bool:
+    branch = file.branches[baskets.name]
+    return branch.dtype == baskets.stored.newbyteorder("=") and branch.shape == baskets.shape
+
+
+def _entry_bytes(file: FileScan, name: str) -> int:
+    branch = file.branches[name]
+    assert branch.dtype is not None  # only such branches are read
+    return int(branch.dtype.itemsize * np.prod(branch.shape, dtype=np.int64))
