@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..errors import ConfigError
+from ..errors import ConfigError, ReadError
 from ..provenance import describe_file, provenance
 from ..tensors import SPLITS, TensorWriter, open_tensors
 from .blocks import BlockReader
@@ -210,9 +210,14 @@ class _Conversion:
             passed, described = 0, None
             if file.path not in self.inputs:
                 described = stream.submit(partial(describe_file, file.path))
-            for result in stream.take(number):
-                passed += self._add(writer, result)
-                work.release(result)
+            try:
+                for result in stream.take(number):
+                    passed += self._add(writer, result)
+                    work.release(result)
+            except ReadError as error:
+                if file.stamp is None or Path(file.path).exists():
+                    raise
+                raise ReadError("vanished while it was converted", where=file.path) from error
             if described is not None:
                 with reading(file.path, "vanished while it was converted"):
                     self.inputs[file.path] = described.result()
