@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+
+from .progress import counting
 
 if TYPE_CHECKING:
     from hepdann.config import Config
@@ -20,7 +19,6 @@ __all__ = ["command", "load", "split_list"]
 
 _MANY_FILES = 20
 _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody looks at it
-_LINE_EVERY = 10.0  # seconds between plain progress lines
 
 
 @click.command(
@@ -86,7 +84,7 @@ def command(
             raise click.UsageError("--like and --config exclude each other")
         mc, data = None, mc
     config = load(config_file, flags, use_samples=mc is None)
-    with _progress() as progress:
+    with counting("convert", "converting", "entries") as progress:
         summary = convert(
             [mc] if mc is not None else [],
             [data] if data is not None else [],
@@ -144,29 +142,6 @@ def split_list(text: str | None) -> list[str] | None:
         else:
             parts[-1] += character
     return [part.strip() for part in parts if part.strip()]
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal; elsewhere a line every ten seconds."""
-    if not sys.stderr.isatty():
-        last = time.monotonic()
-
-        def line(done: int, total: int) -> None:
-            nonlocal last
-            if time.monotonic() - last > _LINE_EVERY:
-                last = time.monotonic()
-                click.echo(f"hepdann: convert: {done:,} of {total:,} entries", err=True)
-
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ("converting", BarColumn(), MofNCompleteColumn(), "entries", TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("convert", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _show(summary: ConversionSummary, like: Path | None) -> None:

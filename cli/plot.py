@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["command"]
+from .progress import counting
 
-_LINE_EVERY = 10.0  # seconds between plain progress lines
+__all__ = ["command"]
 
 
 def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
@@ -72,31 +68,8 @@ def command(
     config = Config() if path is None else load_config(path, expand=False, known_names=False)
     changes = {f"plots.{key}": value for key, value in look.items()}
     plots = override(config, changes, known_names=False).plots
-    with _progress() as progress:
+    with counting("plot", "drawing", "figures") as progress:
         made = plot_run(run, plots, only, output=output, scale_mc=scale_mc, progress=progress)
     stems = list(dict.fromkeys(file.stem for file in made))
     folder = made[0].parent if made else run
     click.echo(f"{len(stems)} figures in {folder}: {', '.join(stems)}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal; elsewhere a line every ten seconds."""
-    if not sys.stderr.isatty():
-        last = time.monotonic()
-
-        def line(done: int, total: int) -> None:
-            nonlocal last
-            if time.monotonic() - last > _LINE_EVERY:
-                last = time.monotonic()
-                click.echo(f"hepdann: plot: {done} of {total} figures", err=True)
-
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress
-
-    columns = ("drawing", BarColumn(), MofNCompleteColumn(), "figures")
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("plot", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

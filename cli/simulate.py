@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from .progress import counting
+
 __all__ = ["command"]
 
 
@@ -30,19 +32,10 @@ def command(name: str, output: Path, events: int, seed: int, truth: bool) -> Non
     NAME is bjets: b and light jets in the likeness of the ALEPH sample, with data that differ
     mildly from the MC.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from hepdann import samples
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"simulating {name}")
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        paths = samples.write(name, output, events, seed, truth, progress=show)
+    with counting("simulate", f"simulating {name}", "jets") as progress:
+        paths = samples.write(name, output, events, seed, truth, progress=progress)
     for path in paths:
         click.echo(f"{path}  {events:,} jets, tree jets, {path.stat().st_size / 1e6:.1f} MB")
     mc, data, *others = map(str, paths)
