@@ -216,7 +216,8 @@ def _show_run(found: dict[str, Any]) -> None:
     click.echo(f"{found['path']}: run, target {target.get('kind')} ({what})")
     train = found["config"].get("train", {})
     keys = ("lambda", "seeds", "seed", "epochs", "batch_size", "learning_rate", "normalisation")
-    click.echo("settings: " + ", ".join(f"{key} {train[key]}" for key in keys if key in train))
+    said = [f"{key} {train[key]}" for key in keys if train.get(key) is not None]
+    click.echo("settings: " + ", ".join(said))
     heads = ("method", "accuracy mc", "accuracy target", "AUC mc", "AUC target", "consistency")
     rows = []
     for name, block in metrics.get("methods", {}).items():

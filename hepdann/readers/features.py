@@ -201,6 +201,6 @@ def explain_left_out(
         else:
             reason = f"looks like {guess}"
             if guess == "a weight":
-                reason += f" and is not used: every event counts once, unless --weight {name}"
+                reason += ", which is used if --weight names it"
         result.append(LeftOut(name, reason))
     return result

@@ -36,8 +36,7 @@ def test_common_scalars_are_features_and_the_one_small_integer_of_mc_is_the_labe
         "isb": "is the label",
         "run": "looks like an event id",
         "event": "looks like an event id",
-        "weight": "looks like a weight and is not used: every event counts once, "
-        "unless --weight weight",
+        "weight": "looks like a weight, which is used if --weight names it",
         "vector": "an array of 2: name it to take it",
         "sim": "only in mc",
         "qc": "only in data",
