@@ -13,6 +13,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import alignment, evaluation, plotting, samples, shifts
+    from .readers import convert
     from .runs import Run, open_run, train
     from .tensors import Tensors, open_tensors
 
@@ -21,6 +22,7 @@ __all__ = [
     "Tensors",
     "__version__",
     "alignment",
+    "convert",
     "evaluation",
     "open_run",
     "open_tensors",
@@ -33,6 +35,7 @@ __all__ = [
 _HOME = {
     "Run": "runs",
     "Tensors": "tensors",
+    "convert": "readers",
     "open_run": "runs",
     "open_tensors": "tensors",
     "train": "runs",
