@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import h5py
 import numpy as np
@@ -13,22 +12,6 @@ import uproot
 from hepdann.tensors import open_tensors
 
 ROWS = 400
-
-
-@pytest.fixture(name="run")
-def run_fixture(tmp_path, monkeypatch, capfd):
-    """``main`` in this process: exit code, stdout, stderr."""
-    from hepdann_cli import main
-
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["hepdann", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main.main()
-        out, err = capfd.readouterr()
-        return caught.value.code, out, err
-
-    return run
 
 
 def columns(seed, **more):
