@@ -182,7 +182,7 @@ class Job:
             self._rate[number] = now.events_per_second
             self.report(f"{len(trainer.members)} networks ({names})", now)
 
-        def after_epoch(trained: StackTrainer) -> None:
+        def save(trained: StackTrainer) -> None:
             save_checkpoint(trained, checkpoint, fingerprint)
 
         def watch(epoch: int, scores: list[NDArray[np.float32]]) -> None:
@@ -190,7 +190,8 @@ class Job:
                 peek.record(epoch, scores)
 
         load_checkpoint(trainer, checkpoint, fingerprint)
-        trainer.run(progress=progress, after_epoch=after_epoch, watch=watch, stop=self.stop)
+        if not trainer.run(progress=progress, save=save, watch=watch, stop=self.stop):
+            trainer.record(watch)
 
     def _history(self, trainers: list[StackTrainer], peeks: list[PeekObserver | None]) -> bytes:
         out = io.StringIO()

@@ -1,7 +1,8 @@
 """Checkpoints: everything that a bit-identical resume needs, whole or not at all, no pickle.
 
 Batches follow from (seed, epoch) and schedules from the step, so the state of a stack is its
-parameters, their average, the optimisers' moments and the epoch.
+parameters, their average, the optimisers' moments, the step and the sums of the epoch's figures.
+The weights of each member's best epoch stand beside the last ones, in the same file.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 
 def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None:
-    """Write the state of a stack after a whole epoch.
+    """Write the state of a stack after a step.
 
     Args:
         trainer: the stack.
@@ -52,6 +53,8 @@ def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None
     for name, part in trainer.parts.items():
         tensors[f"value.{name}"] = part.value.detach()
         tensors[f"average.{name}"] = part.average
+        tensors[f"best.{name}"] = trainer.best.average[name]
+    tensors["sums"] = trainer.sums
     for phase, optimiser in enumerate(trainer.optimisers):
         for index, state in enumerate(optimiser.state_dict()["state"].values()):
             for moment in _MOMENTS:
@@ -60,6 +63,8 @@ def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None
         "format": _FORMAT,
         "fingerprint": fingerprint,
         "epoch": str(trainer.epoch),
+        "position": str(trainer.position),
+        "best": json.dumps({"loss": trainer.best.loss, "epoch": trainer.best.epoch}),
         "history": json.dumps(trainer.history),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +95,12 @@ def load_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> bool
             where=path,
             mend="resume with those of the run, or start a new run",
         )
-    _restore(trainer, metadata, tensors)
+    try:
+        _restore(trainer, metadata, tensors)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise RunError(
+            f"the checkpoint does not fit this version: {error}", where=path, mend="train anew"
+        ) from error
     return True
 
 
@@ -99,6 +109,8 @@ def _restore(trainer: StackTrainer, metadata: dict[str, str], tensors: dict[str,
         for name, part in trainer.parts.items():
             part.value.copy_(tensors[f"value.{name}"])
             part.average.copy_(tensors[f"average.{name}"])
+            trainer.best.average[name].copy_(tensors[f"best.{name}"])
+        trainer.sums.copy_(tensors["sums"])
     for phase, optimiser in enumerate(trainer.optimisers):
         entry: dict[str, Any] = optimiser.state_dict()
         parts = len(trainer.phases[phase].parts)
@@ -108,5 +120,7 @@ def _restore(trainer: StackTrainer, metadata: dict[str, str], tensors: dict[str,
             if f"optimiser.{phase}.{index}.step" in tensors
         }
         optimiser.load_state_dict(entry)
-    trainer.epoch = int(metadata["epoch"])
+    trainer.epoch, trainer.position = int(metadata["epoch"]), int(metadata["position"])
+    best = json.loads(metadata["best"])
+    trainer.best.loss, trainer.best.epoch = best["loss"], best["epoch"]
     trainer.history = json.loads(metadata["history"])

@@ -24,14 +24,20 @@ class FlatPart:
         gradient = torch.zeros_like(self.value)
         self.value.grad = gradient
         self.average = self.value.detach().clone()
-        self._by_member: list[Tensor] = []
+        self._shapes = [parameter.shape for parameter in parameters]
+        self._by_member = self.by_member(gradient)
         start = 0
         for parameter in parameters:
             end = start + parameter.numel()
             parameter.data = self.value.data[start:end].view(parameter.shape)
             parameter.grad = gradient[start:end].view(parameter.shape)
-            self._by_member.append(gradient[start:end].view(len(parameter), -1))
             start = end
+
+    def by_member(self, buffer: Tensor) -> list[Tensor]:
+        """Views (K, n) of a buffer that is laid out as ``value``, one for each parameter."""
+        sizes = [shape.numel() for shape in self._shapes]
+        pieces = torch.split(buffer, sizes)
+        return [piece.view(shape[0], -1) for piece, shape in zip(pieces, self._shapes, strict=True)]
 
     @property
     def gradient(self) -> Tensor:

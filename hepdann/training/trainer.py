@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import RunError
 from ..methods import Batch, Method, Strength
 from ..networks import AdversarialNetwork, NetworkShape
+from .best import Best
 from .events import DomainEvents, gather
 from .flat import FlatPart
 from .sampler import SOURCE, TARGET, epoch_order
@@ -24,6 +25,7 @@ from .validation import validate, watched_scores
 __all__ = ["Member", "Progress", "Settings", "StackTrainer"]
 
 _CHUNK = 1 << 18  # events gathered at a time, over all members
+_SAVE_EVERY = 120.0  # seconds of a long epoch, after which it is worth a checkpoint
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,9 @@ class StackTrainer:
             dtype=dtype,
         )
         self.epoch = 0
+        self.position = 0  # steps of this epoch that are done
+        self.sums = torch.zeros(3, len(self.members), device=device, dtype=dtype)  # of its figures
+        self.best = Best(self.parts, len(self.members))
         self.history: list[HistoryRow] = []
 
     @property
@@ -153,7 +158,7 @@ class StackTrainer:
         self,
         *,
         progress: Callable[[Progress], None] | None = None,
-        after_epoch: Callable[[StackTrainer], None] | None = None,
+        save: Callable[[StackTrainer], None] | None = None,
         watch: Watcher | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> bool:
@@ -161,10 +166,12 @@ class StackTrainer:
 
         Args:
             progress: called a few times an epoch.
-            after_epoch: called when an epoch is whole, for a checkpoint.
+            save: called for a checkpoint: when an epoch is whole, every two minutes within one,
+                and when the training is stopped.
             watch: given the epoch and each member's (n, C) scores of the target's test
                 events; returns nothing, so that what it knows of them cannot come back.
-            stop: asked before each step; a training that is stopped keeps what it has.
+            stop: asked before each step. A training that is stopped has no figures of the epoch
+                that it is in, unless :meth:`record` is called.
 
         Returns:
             Whether the training came to its end.
@@ -174,39 +181,43 @@ class StackTrainer:
         """
         with _threads(self.settings.threads):
             while self.epoch < self.settings.epochs:
-                sums, steps = self._epoch(progress, stop)
-                if steps:
-                    self._after_epoch(sums / steps, steps, watch)
-                if steps < self.settings.steps:
+                if not self._epoch(progress, stop, save):
                     return False
-                self.epoch += 1
-                if after_epoch is not None:
-                    after_epoch(self)
+                self.record(watch)
+                self.epoch, self.position = self.epoch + 1, 0
+                self.sums.zero_()
+                if save is not None:
+                    save(self)
         return True
 
     def _epoch(
-        self, progress: Callable[[Progress], None] | None, stop: Callable[[], bool]
-    ) -> tuple[Tensor, int]:
+        self,
+        progress: Callable[[Progress], None] | None,
+        stop: Callable[[], bool],
+        save: Callable[[StackTrainer], None] | None,
+    ) -> bool:
+        """The steps of this epoch that are left; whether it came to its end."""
         self.network.train()
-        settings = self.settings
-        sums = torch.zeros(3, len(self.members), device=settings.device, dtype=settings.dtype)
-        done, start, chunk_end = 0, time.perf_counter(), 0
+        first, start = self.position, time.perf_counter()
+        saved = start
         for step, batch, chunk_end in self._batches():
-            if stop():
-                break
-            self._step(batch, self.epoch * settings.steps + step, sums)
-            done += 1
-            if progress is not None and done in (chunk_end, settings.steps):
-                rate = done * settings.batch_size * len(self.members)
-                label, domain, accuracy = (sums.mean(1) / done).tolist()
-                elapsed = max(time.perf_counter() - start, 1e-9)
-                at = self.epoch * settings.steps + done
-                progress(
-                    Progress(
-                        self.epoch, at, self.total_steps, label, domain, accuracy, rate / elapsed
-                    )
-                )
-        return sums, done
+            stopped = stop()
+            if save is not None and (stopped or time.perf_counter() - saved > _SAVE_EVERY):
+                save(self)
+                saved = time.perf_counter()
+            if stopped:
+                return False
+            self._step(batch, self.epoch * self.settings.steps + step, self.sums)
+            self.position = step + 1
+            if progress is not None and self.position == chunk_end:
+                progress(self._progress(self.position - first, time.perf_counter() - start))
+        return True
+
+    def _progress(self, steps: int, seconds: float) -> Progress:
+        label, domain, accuracy = (self.sums.mean(1) / self.position).tolist()
+        rate = steps * self.settings.batch_size * len(self.members) / max(seconds, 1e-9)
+        at = self.epoch * self.settings.steps + self.position
+        return Progress(self.epoch, at, self.total_steps, label, domain, accuracy, rate)
 
     def _batches(self) -> Iterator[tuple[int, Batch, int]]:
         """Every step of an epoch: (step, batch, end of the chunk that it was gathered with)."""
@@ -230,7 +241,7 @@ class StackTrainer:
             )
         ]
         chunk = max(1, _CHUNK // (size * len(self.members)))
-        for first in range(0, steps, chunk):
+        for first in range(self.position, steps, chunk):
             last = min(first + chunk, steps)
             rows = slice(first * size, last * size)
             xs, label, ws = gather(
@@ -287,14 +298,25 @@ class StackTrainer:
             for part in self.parts.values():
                 part.swap()
 
-    def _after_epoch(self, means: Tensor, steps: int, watch: Watcher | None) -> None:
-        figures = means.double().cpu().numpy()
+    def record(self, watch: Watcher | None = None) -> None:
+        """Add the figures of this epoch to the history, also where it was stopped within.
+
+        Args:
+            watch: as in :meth:`run`.
+
+        Raises:
+            RunError: a loss is not finite.
+        """
+        if not self.position:
+            return
+        figures = (self.sums / self.position).double().cpu().numpy()
         self._refuse_non_finite(figures)
         with self.averaged() as network:
             validation = validate(network, self.members, self.sources, self.targets)
             if watch is not None:
                 watch(self.epoch, watched_scores(network, self.members, self.targets))
-        at = self.epoch * self.settings.steps + steps
+        at = self.epoch * self.settings.steps + self.position
+        self.best.update(self.parts, self.epoch, [row["validation_loss"] for row in validation])
         self.history += [
             self._row(index, figures[:, index], validation[index], at)
             for index in range(len(self.members))

@@ -104,10 +104,9 @@ def test_resumed_training_is_bit_identical(domains, settings, tmp_path, members)
     whole.run()
     path = tmp_path / "stack.safetensors"
     first, steps = trainer(), iter(range(27))
-    first.run(
-        after_epoch=lambda t: save_checkpoint(t, path, "x"), stop=lambda: next(steps, None) is None
-    )
-    assert first.epoch == 2
+    first.run(save=lambda t: save_checkpoint(t, path, "x"), stop=lambda: next(steps, None) is None)
+    assert (first.epoch, first.position) == (2, 7)
+    first.record()  # what is done for a run of what was trained so far leaves the checkpoint alone
     second = trainer()
     assert load_checkpoint(second, path, "x")
     second.run()
@@ -116,6 +115,8 @@ def test_resumed_training_is_bit_identical(domains, settings, tmp_path, members)
         for a, b in zip(whole.network.parameters(), second.network.parameters(), strict=True)
     )
     assert json.dumps(whole.history) == json.dumps(second.history)
+    assert (whole.best.loss, whole.best.epoch) == (second.best.loss, second.best.epoch)
+    assert all(torch.equal(whole.best.average[k], second.best.average[k]) for k in whole.parts)
 
 
 def test_checkpoint_of_other_settings_is_refused(domains, settings, tmp_path):
@@ -135,6 +136,7 @@ def test_stop_keeps_what_was_trained(domains, settings):
     trainer = StackTrainer(MEMBERS, NetworkShape(4, 2), sources, targets, settings())
     steps = iter(range(14))
     assert not trainer.run(stop=lambda: next(steps, None) is None)
+    trainer.record()
     assert [row["epoch"] for row in trainer.history] == [1, 1, 2, 2]
     assert trainer.history[-1]["step"] == 14
 
@@ -191,3 +193,20 @@ def test_weights_act_as_repeated_events(domains, settings):
         trainer.run()
         losses.append(trainer.history[0]["loss_label"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
+def test_the_best_epoch_of_each_member_is_kept_beside_the_last(domains, settings):
+    _, _, _, sources, targets = domains(dtype=torch.float32)
+    seen = []
+    trainer = StackTrainer(
+        MEMBERS, NetworkShape(4, 2), sources, targets, settings(dtype=torch.float32, epochs=6)
+    )
+    trainer.run(save=lambda t: seen.append({k: p.average.clone() for k, p in t.parts.items()}))
+    for k in range(2):
+        losses = [row["validation_loss"] for row in trainer.history if row["member"] == k]
+        assert trainer.best.loss[k] == min(losses)
+        assert trainer.best.epoch[k] == losses.index(min(losses))
+        for name, part in trainer.parts.items():
+            best = part.by_member(trainer.best.average[name])
+            then = part.by_member(seen[trainer.best.epoch[k]][name])
+            assert all(torch.equal(a[k], b[k]) for a, b in zip(best, then, strict=True))
