@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hepdann.criteria import nearest
 from hepdann.evaluation import consistency
-from hepdann.evaluation.neighbours import nearest
 
 
 def by_hand(x, y, k, itself):

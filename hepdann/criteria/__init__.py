@@ -1,0 +1,33 @@
+"""Figures that rank methods and networks without a target label."""
+
+from __future__ import annotations
+
+from .density import density_ratio, dev, importance_weighted
+from .neighbours import consistency, disagreement, nearest
+from .outputs import (
+    agreement,
+    entropy,
+    infomax,
+    prior_match,
+    signal_share,
+    soft_neighbourhood,
+    source_loss,
+)
+from .reverse import reverse_validation
+
+__all__ = [
+    "agreement",
+    "consistency",
+    "density_ratio",
+    "dev",
+    "disagreement",
+    "entropy",
+    "importance_weighted",
+    "infomax",
+    "nearest",
+    "prior_match",
+    "reverse_validation",
+    "signal_share",
+    "soft_neighbourhood",
+    "source_loss",
+]
