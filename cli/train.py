@@ -72,8 +72,15 @@ class Interruption:
 @click.option("--schedule", help="Of the learning rate: cosine, constant.  [default: cosine]")
 @click.option(
     "--normalisation",
-    help="What batch normalisation sees: domain, shared, none.  [default: the method's own]",
+    help="What batch normalisation sees: domain, shared; or layer, none.  "
+    "[default: the method's own]",
 )
+@click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")
+@click.option("--label-head", metavar="W,W", help="Hidden widths; - is none.  [default: 16]")
+@click.option("--domain-head", metavar="W,W", help="Hidden widths; - is none.  [default: 64,64]")
+@click.option("--activation", help="relu, elu, gelu or tanh.  [default: relu]")
+@click.option("--dropout", type=float, help="Share of activations dropped.  [default: 0]")
+@click.option("--residual/--no-residual", default=None, help="Layers of one width add their input.")
 @click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
 @click.option("--config", "config_path", help="YAML file, or the name of a shipped one.")
@@ -126,6 +133,8 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
     given: dict[str, Any] = {f"train.{key.rstrip('_')}": value for key, value in flags.items()}
     if batch_size is not None:
         given["train.batch_size"] = int(batch_size) if batch_size.isdigit() else batch_size
+    for part in ("extractor", "label_head", "domain_head"):
+        given[f"train.{part}"] = _widths(given[f"train.{part}"])
     if methods:
         given["train.methods"] = methods
     if (shift is None) != (t is None) and shift != "identity":
@@ -135,6 +144,14 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
         given["train.shift"] = {"name": shift, "t": 1.0 if t is None else t}
     config = load_config(path, expand=False) if path is not None else Config()
     return override(config, {key: value for key, value in given.items() if value is not None})
+
+
+def _widths(text: str | None) -> list[Any] | None:
+    """``64,32`` as a list; what is no number is left for the configuration to refuse."""
+    if text is None:
+        return None
+    words = [] if text == "-" else text.split(",")
+    return [int(word) if word.strip().isdigit() else word for word in words]
 
 
 def _train(

@@ -213,14 +213,24 @@ class TrainConfig(_Section):
     lambda_schedule: Literal["ganin", "constant"] = "ganin"
     clip: Number = Field(10.0, gt=0, description="largest gradient norm of each part of a network")
     ema: Number = Field(0.995, ge=0, lt=1, description="averaging of the weights; 0: none")
-    normalisation: Literal["domain", "shared", "none"] | None = Field(
+    normalisation: Literal["domain", "shared", "layer", "none"] | None = Field(
         None,
-        description="what batch normalisation in the extractor sees; default the method's own: "
-        "domain for dann, none for dann-alternating",
+        description="in the extractor: batch normalisation that sees each domain by itself or "
+        "both (shared), layer normalisation, or none; default the method's own: domain for dann, "
+        "none for dann-alternating",
     )
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
     label_head: list[Width] = Field([16], description="hidden widths of the label head")
     domain_head: list[Width] = Field([64, 64], description="hidden widths of the domain head")
+    activation: Literal["relu", "elu", "gelu", "tanh"] = Field(
+        "relu", description="behind every hidden layer"
+    )
+    dropout: Number = Field(
+        0.0, ge=0, lt=1, description="share of hidden activations dropped in training"
+    )
+    residual: bool = Field(
+        False, description="hidden layers add their input, where the widths agree"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     oracle: bool = Field(True, description="train the oracle where the truth is known")
 

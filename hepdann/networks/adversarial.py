@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from .layers import Activation, Head, StackedDropout, StackedLayerNorm, activation, hidden
 from .normalisation import Normalisation, StackedBatchNorm
 from .reversal import reverse_gradient
 from .stacked import StackedLinear, member_generators
@@ -19,15 +20,20 @@ __all__ = ["AdversarialNetwork", "NetworkShape"]
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """Widths of a network; the last of ``extractor`` is the feature layer.
+    """Any multilayer perceptron; the last width of ``extractor`` is the feature layer.
 
     Attributes:
         inputs: number of features F.
-        classes: number of classes C; two classes share one logit.
+        classes: number of classes C; two classes share one logit, and one class is a regression:
+            the output of the label head is the estimate of the label.
         extractor: widths of the feature extractor.
         label_head: hidden widths of the label head.
         domain_head: hidden widths of the domain head.
-        normalisation: what batch normalisation in the extractor sees; "none" leaves it out.
+        normalisation: in the extractor: batch normalisation that sees each "domain" by itself or
+            both ("shared"), "layer" normalisation of each event, or "none".
+        activation: behind every hidden layer: "relu", "elu", "gelu" or "tanh".
+        dropout: probability that a hidden activation is dropped in training.
+        residual: whether a hidden layer adds its input to its output, where the widths agree.
     """
 
     inputs: int
@@ -36,48 +42,54 @@ class NetworkShape:
     label_head: tuple[int, ...] = (16,)
     domain_head: tuple[int, ...] = (64, 64)
     normalisation: Normalisation = "domain"
+    activation: Activation = "relu"
+    dropout: float = 0.0
+    residual: bool = False
 
     @property
     def outputs(self) -> int:
-        """Number of logits of the label head."""
+        """Number of outputs of the label head."""
         return 1 if self.classes == 2 else self.classes
 
 
 class _Extractor(nn.Module):
-    """Linear, batch normalisation (if any) and ReLU, layer by layer."""
+    """Linear, normalisation (if any) and activation, layer by layer."""
 
-    def __init__(self, shape: NetworkShape, generators: Sequence[torch.Generator]) -> None:
+    def __init__(
+        self,
+        shape: NetworkShape,
+        generators: Sequence[torch.Generator],
+        act: Callable[[], nn.Module],
+    ) -> None:
         super().__init__()
         widths = (shape.inputs, *shape.extractor)
-        normalised = shape.normalisation != "none"
+        centred = shape.normalisation in ("domain", "shared")  # takes a bias away again
+        self.residual = shape.residual
         self.linear = nn.ModuleList(
-            StackedLinear(a, b, generators, bias=not normalised)
-            for a, b in itertools.pairwise(widths)
+            StackedLinear(a, b, generators, bias=not centred) for a, b in itertools.pairwise(widths)
         )
         self.norm = nn.ModuleList(
-            StackedBatchNorm(len(generators), b, per_domain=shape.normalisation == "domain")
-            for b in (widths[1:] if normalised else ())
+            _normalisation(shape.normalisation, len(generators), width)
+            for width in (widths[1:] if shape.normalisation != "none" else ())
         )
+        self.activation = nn.ModuleList(act() for _ in shape.extractor)
 
     def run(self, x: Tensor, normalise: Callable[[StackedBatchNorm, Tensor], Tensor]) -> Tensor:
-        for index, linear in enumerate(self.linear):
-            x = linear(x)
-            if self.norm:
-                norm = self.norm[index]
-                assert isinstance(norm, StackedBatchNorm)
-                x = normalise(norm, x)
-            x = functional.relu(x, inplace=True)
+        for index, (linear, act) in enumerate(zip(self.linear, self.activation, strict=True)):
+            norm: Callable[[Tensor], Tensor] | None = self.norm[index] if self.norm else None
+            if isinstance(norm, StackedBatchNorm):
+                norm = partial(normalise, norm)
+            x = hidden(x, linear, act, residual=self.residual, normalise=norm)
         return x
 
     def forward(self, x: Tensor) -> Tensor:
         return self.run(x, lambda norm, y: norm(y))
 
 
-def _head(widths: Sequence[int], generators: Sequence[torch.Generator]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for a, b in itertools.pairwise(widths):
-        layers += [StackedLinear(a, b, generators), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers[:-1])
+def _normalisation(kind: Normalisation, members: int, width: int) -> nn.Module:
+    if kind == "layer":
+        return StackedLayerNorm(members, width)
+    return StackedBatchNorm(members, width, per_domain=kind == "domain")
 
 
 class AdversarialNetwork(nn.Module):
@@ -97,10 +109,18 @@ class AdversarialNetwork(nn.Module):
         self.shape = shape
         self.members = len(seeds)
         generators = member_generators(seeds)
-        latent = shape.extractor[-1]
-        self.extractor = _Extractor(shape, generators)
-        self.label_head = _head((latent, *shape.label_head, shape.outputs), generators)
-        self.domain_head = _head((latent, *shape.domain_head, 1), generators)
+        latent, layers = shape.extractor[-1], itertools.count()
+        act = partial(activation, shape.activation, shape.dropout, seeds, layers)
+        head = partial(Head, generators=generators, act=act, residual=shape.residual)
+        self.extractor = _Extractor(shape, generators, act)
+        self.label_head = head((latent, *shape.label_head, shape.outputs))
+        self.domain_head = head((latent, *shape.domain_head, 1))
+        self._dropouts = [m for m in self.modules() if isinstance(m, StackedDropout)]
+
+    def set_step(self, step: int) -> None:
+        """Say which step of the training the next passes belong to; dropout depends on it."""
+        for dropout in self._dropouts:
+            dropout.step.fill_(step)
 
     def part(self, name: str) -> list[nn.Parameter]:
         """Parameters of one of :attr:`PARTS`."""
@@ -117,7 +137,7 @@ class AdversarialNetwork(nn.Module):
         return y.squeeze(1)
 
     def label_logits(self, features: Tensor) -> Tensor:
-        """Label logits (K, outputs, batch)."""
+        """Label logits (K, outputs, batch); of a regression the values themselves."""
         y: Tensor = self.label_head(features)
         return y
 
@@ -146,8 +166,10 @@ class AdversarialNetwork(nn.Module):
 
     @torch.no_grad()
     def scores(self, features: Tensor) -> Tensor:
-        """Class probabilities (K, n, C) of the feature layer (K, H, n)."""
+        """Class probabilities (K, n, C) of the feature layer (K, H, n); of a regression values."""
         logits = self.label_logits(features)
+        if self.shape.classes == 1:
+            return logits.transpose(1, 2)
         if self.shape.classes == 2:
             signal = torch.sigmoid(logits[:, 0])
             return torch.stack([1 - signal, signal], dim=-1)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 __all__ = ["Normalisation", "StackedBatchNorm"]
 
-Normalisation = Literal["domain", "shared", "none"]
+Normalisation = Literal["domain", "shared", "layer", "none"]
 
 _EPSILON = 1e-5
 

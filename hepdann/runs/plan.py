@@ -81,7 +81,7 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
 
 
 def shape_of(train: TrainConfig, inputs: int, classes: int, plan: StackPlan) -> NetworkShape:
-    """Widths of the networks of a stack."""
+    """The networks of a stack."""
     return NetworkShape(
         inputs,
         classes,
@@ -89,6 +89,9 @@ def shape_of(train: TrainConfig, inputs: int, classes: int, plan: StackPlan) -> 
         tuple(train.label_head),
         tuple(train.domain_head),
         plan.normalisation,
+        train.activation,
+        train.dropout,
+        train.residual,
     )
 
 

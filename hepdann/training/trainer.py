@@ -265,6 +265,7 @@ class StackTrainer:
         rate = learning_rate(settings.schedule, settings.learning_rate, at, self.total_steps)
         progress = lambda_progress(settings.lambda_schedule, at, self.total_steps)
         strength = Strength(self.strength * progress, settings.domain_weight)
+        self.network.set_step(at)
         for phase, optimiser in zip(self.phases, self.optimisers, strict=True):
             for part in self.parts.values():
                 part.gradient.zero_()

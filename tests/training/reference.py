@@ -20,35 +20,52 @@ class _Reverse(torch.autograd.Function):
         return -ctx.factor * gradient, None
 
 
+ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "tanh": nn.Tanh}
+
+
+class _Plus(nn.Module):
+    """A hidden layer that adds its input."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return x + self.layers(x)
+
+
 class PlainDANN(nn.Module):
     """Batch-major (B, F), `nn.Linear` and `nn.BatchNorm1d`, two separate forwards."""
 
     def __init__(self, shape):
         super().__init__()
+        self.shape = shape
         widths = (shape.inputs, *shape.extractor)
+        batch_norm = shape.normalisation in ("domain", "shared")
         self.linear = nn.ModuleList(
-            nn.Linear(a, b, bias=shape.normalisation == "none")
-            for a, b in itertools.pairwise(widths)
+            nn.Linear(a, b, bias=not batch_norm) for a, b in itertools.pairwise(widths)
         )
         self.norm = nn.ModuleList(
-            nn.BatchNorm1d(b) for b in (widths[1:] if shape.normalisation != "none" else ())
+            nn.BatchNorm1d(b) if batch_norm else nn.LayerNorm(b)
+            for b in (widths[1:] if shape.normalisation != "none" else ())
         )
         self.label_head = self._head((widths[-1], *shape.label_head, shape.outputs))
         self.domain_head = self._head((widths[-1], *shape.domain_head, 1))
 
-    @staticmethod
-    def _head(widths):
-        layers = []
-        for a, b in itertools.pairwise(widths):
-            layers += [nn.Linear(a, b), nn.ReLU()]
-        return nn.Sequential(*layers[:-1])
+    def _head(self, widths):
+        blocks = []
+        for a, b in itertools.pairwise(widths[:-1]):
+            layers = nn.Linear(a, b), ACTIVATIONS[self.shape.activation]()
+            blocks += [_Plus(*layers)] if self.shape.residual and a == b else layers
+        return nn.Sequential(*blocks, nn.Linear(*widths[-2:]))
 
     def features(self, x):
         for i, linear in enumerate(self.linear):
-            x = linear(x)
+            y = linear(x)
             if len(self.norm):
-                x = self.norm[i](x)
-            x = torch.relu(x)
+                y = self.norm[i](y)
+            y = ACTIVATIONS[self.shape.activation]()(y)
+            x = x + y if self.shape.residual and x.shape == y.shape else y
         return x
 
     def take_weights(self, network, k):
@@ -64,9 +81,12 @@ class PlainDANN(nn.Module):
         for mine, theirs in zip(self.norm, network.extractor.norm, strict=True):
             copy(mine, theirs)
         for head in ("label_head", "domain_head"):
-            for mine, theirs in zip(getattr(self, head), getattr(network, head), strict=True):
-                if isinstance(mine, nn.Linear):
-                    copy(mine, theirs)
+            mine, theirs = (
+                [m for m in getattr(owner, head).modules() if hasattr(m, "weight")]
+                for owner in (self, network)
+            )
+            for pair in zip(mine, theirs, strict=True):
+                copy(*pair)
 
     def parts(self):
         return [
