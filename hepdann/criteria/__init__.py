@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .density import density_ratio, dev, importance_weighted
-from .neighbours import consistency, disagreement, nearest
+from .neighbours import consistency, disagreement, nearest, neighbours_of
 from .outputs import (
     agreement,
     entropy,
@@ -14,8 +14,13 @@ from .outputs import (
     source_loss,
 )
 from .reverse import reverse_validation
+from .table import CRITERIA, Candidate, Criterion, Evidence, tabulate
 
 __all__ = [
+    "CRITERIA",
+    "Candidate",
+    "Criterion",
+    "Evidence",
     "agreement",
     "consistency",
     "density_ratio",
@@ -25,9 +30,11 @@ __all__ = [
     "importance_weighted",
     "infomax",
     "nearest",
+    "neighbours_of",
     "prior_match",
     "reverse_validation",
     "signal_share",
     "soft_neighbourhood",
     "source_loss",
+    "tabulate",
 ]

@@ -53,7 +53,7 @@ def density_ratio(
     sizes = np.concatenate([np.abs(v) / np.abs(v).sum() for v in w])
     domain = np.concatenate([(v < 0) ^ (k == 1) for k, v in enumerate(w)])
     with threadpool_limits(1):
-        model = LogisticRegression(C=1.0, max_iter=100)
+        model = LogisticRegression(C=1.0, solver="newton-cholesky")
         model.fit(x, domain, sample_weight=sizes * len(x))
         logit = model.decision_function(terms(sides[0]))
     ratio = np.minimum(np.exp(np.clip(logit, -30.0, 30.0)), _LARGEST)

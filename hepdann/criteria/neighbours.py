@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import Floats, as_scores, mean_of
 
-__all__ = ["consistency", "disagreement", "nearest"]
+__all__ = ["consistency", "disagreement", "nearest", "neighbours_of"]
 
 _TREE_FEATURES = 15  # beyond that a tree looks at nearly every point, and brute force is faster
 _BLOCK = 65_536  # points that are looked up at a time: (block, k) arrays stay small
@@ -33,7 +33,7 @@ def consistency(
         features: (N, F) of the target; NaN marks a missing value.
         score: (N, C) class probabilities, or (N,) the probability of class 1.
         k: number of neighbours.
-        variant: see :func:`disagreement`.
+        variant: see :func:`neighbours_of`; the study's compares logits.
         weight: (N,) event weights of the outer mean.
 
     Returns:
@@ -41,44 +41,57 @@ def consistency(
     """
     if len(np.asarray(features)) <= k:
         return None
-    found = mean_of(disagreement(features, score, k, variant), weight)
+    rows = neighbours_of(features, k, variant)
+    found = mean_of(disagreement(score, rows, variant), weight)
     return None if found is None else 1.0 - found
 
 
-def disagreement(
-    features: ArrayLike, score: ArrayLike, k: int = 8, variant: Variant = "default"
-) -> Floats:
-    """|ŷᵢ - mean of ŷ over the k nearest events| of each event.
+def neighbours_of(
+    features: ArrayLike, k: int = 8, variant: Variant = "default"
+) -> NDArray[np.intp]:
+    """Rows of the k nearest events of each event.
 
-    ``default`` compares probabilities, looks for neighbours in standardised features, where a
-    missing value sits at the mean, and leaves the point itself out. ``study`` is the form of the
-    original ALEPH study: logits, features as they come, and each point is its own first neighbour.
-    For more than two classes |·| is half the sum over classes, which is the same for two. The
-    neighbours' mean is unweighted: a sum of few signed weights would not bound it.
+    ``default`` looks for them in standardised features, where a missing value sits at the mean,
+    and leaves the event itself out. ``study`` is the form of the original ALEPH study: features as
+    they come, and each event is its own first neighbour.
 
     Args:
         features: (N, F), N > k; NaN marks a missing value.
-        score: (N, C) class probabilities, or (N,) the probability of class 1.
         k: number of neighbours.
         variant: "default" or "study".
 
     Returns:
+        (N, k) row indices.
+    """
+    x = np.asarray(features, dtype=np.float64)
+    if variant == "study":
+        return nearest(np.where(np.isnan(x), 0.0, x), k, itself=True)
+    return nearest(_standardised(x), k)
+
+
+def disagreement(score: ArrayLike, rows: NDArray[np.intp], variant: Variant = "default") -> Floats:
+    """|ŷᵢ - mean of ŷ over the nearest events| of each event.
+
+    For more than two classes |·| is half the sum over classes, which is the same for two. The
+    neighbours' mean is unweighted: a sum of few signed weights would not bound it.
+
+    Args:
+        score: (N, C) class probabilities, or (N,) the probability of class 1.
+        rows: (N, k) as :func:`neighbours_of` gives them.
+        variant: "default" compares probabilities, "study" logits.
+
+    Returns:
         (N,) float64.
     """
-    x = np.asarray(features)
     y = as_scores(score)
     if variant == "study":
         tiny = float(np.finfo(np.float32).eps)
         p = np.clip(y, tiny, 1.0 - tiny)
         y = np.log(p / (1.0 - p))
-        x = np.where(np.isnan(x), 0.0, x).astype(np.float64)
-    else:
-        x = _standardised(np.asarray(x, dtype=np.float64))
-    rows = nearest(x, k, itself=variant == "study")
     near = np.zeros_like(y)
     for column in rows.T:  # no (N, k, C) array
         near += y[column]
-    return np.asarray(0.5 * np.abs(y - near / k).sum(axis=1))
+    return np.asarray(0.5 * np.abs(y - near / rows.shape[1]).sum(axis=1))
 
 
 def nearest(points: Floats, k: int, *, itself: bool = False) -> NDArray[np.intp]:

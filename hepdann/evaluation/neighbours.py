@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..criteria import disagreement
+from ..criteria import disagreement, neighbours_of
 from .figure import Figure, as_weight, weighted_mean
 
 __all__ = ["consistency"]
@@ -22,7 +22,7 @@ def consistency(
 ) -> Figure:
     """1 - (1/N) Σᵢ |ŷᵢ - (1/k) Σ_{j ∈ kNN(xᵢ)} ŷⱼ|, which needs no label.
 
-    :func:`hepdann.criteria.disagreement` says what the variants are.
+    The variants are those of :func:`hepdann.criteria.neighbours_of`.
 
     Args:
         features: (N, F); NaN marks a missing value.
@@ -40,4 +40,5 @@ def consistency(
     count = len(np.asarray(features))
     if count <= k:
         raise ValueError(f"{k} neighbours need more than {count} events")
-    return weighted_mean(1.0 - disagreement(features, score, k, variant), as_weight(weight, count))
+    terms = disagreement(score, neighbours_of(features, k, variant), variant)
+    return weighted_mean(1.0 - terms, as_weight(weight, count))

@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from .._version import __version__
+from ..criteria import CRITERIA
 from ..errors import HepdannError, RunError
+from .candidates import rank_correlations, run_criteria, teacher_of
 from .curves import history_rows
 from .diagnosis import diagnose
 from .figure import Figure
@@ -53,11 +55,19 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         # an aligned method has no network of its own: it is source-only's
         rows = own or [row for row in history if row["method"] == RAW]
         methods[name] = method_figures(scores, name, mc, target, rows, residuals.get(name))
+    heads = {name: block["domain"]["auc_features"] for name, block in methods.items()}
+    criteria = run_criteria(scores, residuals, heads)
+    for name in methods:
+        methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
     return {
         "format_version": FORMAT_VERSION,
         "target": {"kind": scores.target_kind, "shift": _shift(folder / "config.yaml")},
         "majority": {"mc": mc.majority(), "target": target.majority()},
         "methods": methods,
+        "criteria": {
+            "teacher": teacher_of(scores, residuals),
+            "ranking": rank_correlations(criteria, target),
+        },
         "recommended": recommend(residuals, scores.methods),
         "diagnosis": _diagnosis(scores),
         "throughput": _throughput(folder / "metrics.json"),

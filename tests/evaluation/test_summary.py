@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from hepdann.criteria import CRITERIA
 from hepdann.errors import RunError
 from hepdann.evaluation import Figure, open_scores, summarise
 from hepdann.evaluation.summary import recommend
@@ -33,8 +34,8 @@ def scored(pseudo_run):
 def test_it_is_laid_out_as_documented_and_is_json(metrics):
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert list(metrics) == [
-        "format_version", "target", "majority", "methods", "recommended", "diagnosis",
-        "throughput", "hepdann",
+        "format_version", "target", "majority", "methods", "criteria", "recommended",
+        "diagnosis", "throughput", "hepdann",
     ]  # fmt: skip
     assert list(metrics["methods"]) == ["source-only", "quantile", "dann", "oracle"]
     for block in metrics["methods"].values():
@@ -94,6 +95,30 @@ def test_domains_are_told_apart_by_the_head_and_in_the_features(metrics):
     assert 0.3 < blocks["dann"]["domain"]["auc_features"] < 0.75
     assert blocks["source-only"]["domain"]["auc_score"] is None
     assert blocks["source-only"]["domain"]["auc_features"] is None
+
+
+def test_every_criterion_of_every_method_is_there(metrics, data_run):
+    for name, block in metrics["methods"].items():
+        assert set(CRITERIA) < set(block["criteria"])
+        held = [block["criteria"][c] for c in CRITERIA]
+        assert all(v is None for v in held) == (name == "oracle")
+    criteria = metrics["methods"]["quantile"]["criteria"]
+    assert metrics["criteria"]["teacher"] == "quantile"
+    assert criteria["agreement"] == pytest.approx(1.0)
+    assert criteria["iwv"] > 0
+    assert criteria["dev"] is None  # no feature layer was kept for it
+    assert metrics["methods"]["dann"]["criteria"]["dev"] > 0
+    assert summarise(data_run)["criteria"]["ranking"] is None
+
+
+def test_criteria_are_ranked_against_the_truth(metrics):
+    """Source-only lost its threshold here, and the aligned methods did not."""
+    ranking = metrics["criteria"]["ranking"]
+    assert set(ranking) == {"accuracy", "auc"}
+    assert ranking["accuracy"]["agreement"]["n"] == 12  # three methods and their three networks
+    assert ranking["accuracy"]["agreement"]["spearman"] > 0.5
+    assert ranking["accuracy"]["agreement"]["regret"] < 0.01
+    assert ranking["accuracy"]["dev"]["spearman"] is None  # of a single method
 
 
 def test_the_guard_takes_the_map_that_closes_the_shift(metrics):
