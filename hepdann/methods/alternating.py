@@ -13,7 +13,7 @@ __all__ = ["DANN_ALTERNATING"]
 
 def _label_objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
     del strength
-    label = label_loss(network, network.features(batch.x)[..., : batch.size], batch)
+    label = label_loss(network, network.features(batch.x)[..., : batch.labelled], batch)
     return Objective(label, {"label_loss": label.detach()})
 
 

@@ -14,23 +14,38 @@ __all__ = ["Batch", "Method", "Objective", "Phase", "Strength"]
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's events for each of K members; source and target are equally many.
+    """One step's events for each of K members, B of each of its D domains.
+
+    The domains are, in this order, the source, its labelled copies (the auxiliaries, if the method
+    has any), and the target, always the last.
 
     Attributes:
-        x: (K, F, 2B) scaled features, source then target.
-        label: (K, B) class index of the source events. The target has none.
-        weight: (K, 2, B) event weights of source and target, each divided by the mean |w| of its
-            domain's training split.
+        x: (K, F, D * B) scaled features, domain after domain.
+        label: (K, D - 1, B) class index of the labelled domains' events. The target has none.
+        weight: (K, D, B) event weights, each divided by the mean |w| of its domain's training
+            split.
+        mass: (K, D) mean of these weights over the training split: 1 unless some are negative.
     """
 
     x: Tensor
     label: Tensor
     weight: Tensor
+    mass: Tensor
 
     @property
     def size(self) -> int:
         """Events of each domain, B."""
-        return self.label.shape[1]
+        return self.weight.shape[2]
+
+    @property
+    def domains(self) -> int:
+        """Number of domains, D."""
+        return self.weight.shape[1]
+
+    @property
+    def labelled(self) -> int:
+        """Events of the labelled domains together, (D - 1) * B: the first ones of ``x``."""
+        return (self.domains - 1) * self.size
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ __all__ = ["DANN", "SOURCE_ONLY"]
 def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
     """``L_y + w_d · ½ (L_d^source + L_d^target)``, the domain gradient reversed at the features."""
     features = network.features(batch.x)
-    label = label_loss(network, features[..., : batch.size], batch)
+    label = label_loss(network, features[..., : batch.labelled], batch)
     domain, recognised = domain_loss(network, features, batch, strength.reversal)
     seen = {
         "label_loss": label.detach(),

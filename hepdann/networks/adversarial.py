@@ -34,6 +34,8 @@ class NetworkShape:
         activation: behind every hidden layer: "relu", "elu", "gelu" or "tanh".
         dropout: probability that a hidden activation is dropped in training.
         residual: whether a hidden layer adds its input to its output, where the widths agree.
+        domains: D, number of domains that batch normalisation keeps statistics of: source, labelled
+            copies of it, target.
     """
 
     inputs: int
@@ -45,6 +47,7 @@ class NetworkShape:
     activation: Activation = "relu"
     dropout: float = 0.0
     residual: bool = False
+    domains: int = 2
 
     @property
     def outputs(self) -> int:
@@ -69,7 +72,7 @@ class _Extractor(nn.Module):
             StackedLinear(a, b, generators, bias=not centred) for a, b in itertools.pairwise(widths)
         )
         self.norm = nn.ModuleList(
-            _normalisation(shape.normalisation, len(generators), width)
+            _normalisation(shape, len(generators), width)
             for width in (widths[1:] if shape.normalisation != "none" else ())
         )
         self.activation = nn.ModuleList(act() for _ in shape.extractor)
@@ -86,10 +89,11 @@ class _Extractor(nn.Module):
         return self.run(x, lambda norm, y: norm(y))
 
 
-def _normalisation(kind: Normalisation, members: int, width: int) -> nn.Module:
-    if kind == "layer":
+def _normalisation(shape: NetworkShape, members: int, width: int) -> nn.Module:
+    if shape.normalisation == "layer":
         return StackedLayerNorm(members, width)
-    return StackedBatchNorm(members, width, per_domain=kind == "domain")
+    per_domain = shape.normalisation == "domain"
+    return StackedBatchNorm(members, width, per_domain=per_domain, domains=shape.domains)
 
 
 class AdversarialNetwork(nn.Module):
@@ -127,7 +131,7 @@ class AdversarialNetwork(nn.Module):
         return list(self.get_submodule(name).parameters())
 
     def features(self, x: Tensor) -> Tensor:
-        """Feature layer (K, H, source + target) of a training batch (K, F, source + target)."""
+        """Feature layer (K, H, D * B) of a training batch (K, F, D * B), domain after domain."""
         y: Tensor = self.extractor(x)
         return y
 
@@ -142,10 +146,14 @@ class AdversarialNetwork(nn.Module):
         return y
 
     @torch.no_grad()
-    def collect_statistics(self, source: Tensor, target: Tensor) -> None:
-        """Fix the statistics of prediction from unlabelled events, (K, F, n) of each domain."""
-        n = source.shape[-1]
-        self.extractor.run(torch.cat([source, target], dim=-1), lambda norm, y: norm.collect(y, n))
+    def collect_statistics(self, *domains: Tensor) -> None:
+        """Fix the statistics of prediction from unlabelled events.
+
+        Args:
+            *domains: (K, F, n) of each of the D domains, source first and target last.
+        """
+        sizes = [x.shape[-1] for x in domains]
+        self.extractor.run(torch.cat(domains, dim=-1), lambda norm, y: norm.collect(y, sizes))
 
     @torch.no_grad()
     def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class DomainEvents:
     Attributes:
         x: (n_train, F) scaled features of the training split.
         weight: (n_train,) event weight over the mean |w| of the training split.
+        mass: mean of ``weight``: 1 unless some weights are negative.
         label: (n_train,) class index; ``None`` for a target.
         x_validation: (F, n) scaled features of the validation split, a sample of it if large.
         weight_validation: (n,) likewise.
@@ -38,6 +39,7 @@ class DomainEvents:
 
     x: Tensor
     weight: Tensor
+    mass: float
     label: Tensor | None
     x_validation: Tensor
     weight_validation: Tensor
@@ -78,6 +80,7 @@ def resident(
     return DomainEvents(
         x=x,
         weight=put(train.weight / norm, dtype),
+        mass=float(np.mean(train.weight, dtype=np.float64)) / norm,
         label=put(train.label, torch.int64) if isinstance(train, Source) else None,
         x_validation=put(scaling.apply(held.features).T, dtype),
         weight_validation=put(held.weight, dtype),

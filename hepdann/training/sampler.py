@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["auto_batch_size", "epoch_order"]
 
-SOURCE, TARGET, STATISTICS = 0, 1, 2
+SOURCE, TARGET, STATISTICS, AUXILIARY = 0, 1, 2, 3  # auxiliaries: 3, 4, …
 
 
 def epoch_order(n: int, length: int, *, seed: int, epoch: int, stream: int) -> NDArray[np.int64]:

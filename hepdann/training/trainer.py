@@ -15,16 +15,16 @@ from torch import Tensor
 from ..errors import RunError
 from ..methods import Batch, Method, Strength
 from ..networks import AdversarialNetwork, NetworkShape
+from .batches import Slot, epoch_batches
 from .best import Best
-from .events import DomainEvents, gather
+from .events import DomainEvents
 from .flat import FlatPart
-from .sampler import SOURCE, TARGET, epoch_order
+from .sampler import AUXILIARY, SOURCE, TARGET
 from .schedules import average_decay, lambda_progress, learning_rate
 from .validation import validate, watched_scores
 
 __all__ = ["Member", "Progress", "Settings", "StackTrainer"]
 
-_CHUNK = 1 << 18  # events gathered at a time, over all members
 _SAVE_EVERY = 120.0  # seconds of a long epoch, after which it is worth a checkpoint
 
 
@@ -38,6 +38,8 @@ class Member:
         seed: of its weights and its batches.
         source: index into the stack's sources; the oracle has one of its own.
         target: index into the stack's targets.
+        auxiliaries: indices into the stack's sources of further labelled domains, as a rule copies
+            of the source under other shifts; members of one stack have equally many.
         name: of the method in figures and tables, where that differs ("oracle").
     """
 
@@ -46,6 +48,7 @@ class Member:
     seed: int
     source: int = 0
     target: int = 0
+    auxiliaries: tuple[int, ...] = ()
     name: str = ""
 
     @property
@@ -109,7 +112,7 @@ class StackTrainer:
     """A stack of members in training; :meth:`run` trains it, epoch by epoch.
 
     Args:
-        members: all with the same phases.
+        members: all with the same phases and equally many auxiliaries.
         shape: of every network.
         sources: labelled events, scaled; a member names one by index.
         targets: unlabelled events, scaled, likewise.
@@ -126,6 +129,7 @@ class StackTrainer:
     ) -> None:
         self.members = tuple(members)
         self.sources, self.targets, self.settings = tuple(sources), tuple(targets), settings
+        self.slots = _slots(self.members, self.sources, self.targets)
         device, dtype = settings.device, settings.dtype
         self.network = AdversarialNetwork(shape, [m.seed for m in members]).to(device, dtype)
         self.parts = {name: FlatPart(self.network.part(name)) for name in self.network.PARTS}
@@ -221,44 +225,14 @@ class StackTrainer:
 
     def _batches(self) -> Iterator[tuple[int, Batch, int]]:
         """Every step of an epoch: (step, batch, end of the chunk that it was gathered with)."""
-        size, steps = self.settings.batch_size, self.settings.steps
-        order = [
-            np.stack(
-                [
-                    epoch_order(
-                        domains[which].n_train,
-                        size * steps,
-                        seed=m.seed,
-                        epoch=self.epoch,
-                        stream=stream,
-                    )
-                    for m, which in zip(self.members, chosen, strict=True)
-                ]
-            )
-            for stream, domains, chosen in (
-                (SOURCE, self.sources, [m.source for m in self.members]),
-                (TARGET, self.targets, [m.target for m in self.members]),
-            )
-        ]
-        chunk = max(1, _CHUNK // (size * len(self.members)))
-        for first in range(self.position, steps, chunk):
-            last = min(first + chunk, steps)
-            rows = slice(first * size, last * size)
-            xs, label, ws = gather(
-                self.sources, [m.source for m in self.members], order[0][:, rows]
-            )
-            xt, _, wt = gather(self.targets, [m.target for m in self.members], order[1][:, rows])
-            for step in range(first, last):
-                cut = slice((step - first) * size, (step - first + 1) * size)
-                yield (
-                    step,
-                    Batch(
-                        torch.cat([xs[..., cut], xt[..., cut]], dim=-1),
-                        label[:, cut],
-                        torch.stack([ws[:, cut], wt[:, cut]], dim=1),
-                    ),
-                    last,
-                )
+        return epoch_batches(
+            self.slots,
+            [m.seed for m in self.members],
+            epoch=self.epoch,
+            size=self.settings.batch_size,
+            steps=self.settings.steps,
+            first=self.position,
+        )
 
     def _step(self, batch: Batch, at: int, sums: Tensor) -> None:
         settings = self.settings
@@ -289,10 +263,8 @@ class StackTrainer:
             part.swap()
         try:
             self.network.eval()
-            chosen = [m.source for m in self.members], [m.target for m in self.members]
             self.network.collect_statistics(
-                torch.stack([self.sources[i].x_statistics for i in chosen[0]]),
-                torch.stack([self.targets[i].x_statistics for i in chosen[1]]),
+                *(torch.stack([s.events[i].x_statistics for i in s.chosen]) for s in self.slots)
             )
             yield self.network
         finally:
@@ -352,3 +324,15 @@ class StackTrainer:
             "domain_accuracy": float(figures[2]),
             **validation,
         }
+
+
+def _slots(
+    members: Sequence[Member], sources: Sequence[DomainEvents], targets: Sequence[DomainEvents]
+) -> tuple[Slot, ...]:
+    """The domains of a batch: source, auxiliaries, target."""
+    auxiliaries = zip(*(m.auxiliaries for m in members), strict=True)
+    return (
+        Slot(SOURCE, sources, tuple(m.source for m in members)),
+        *(Slot(AUXILIARY + i, sources, chosen) for i, chosen in enumerate(auxiliaries)),
+        Slot(TARGET, targets, tuple(m.target for m in members)),
+    )

@@ -38,7 +38,10 @@ def validate(
         One dictionary a member: validation_loss, validation_accuracy, validation_loss_domain,
         validation_domain_accuracy.
     """
-    on_source = [network.predict(s.x_validation.unsqueeze(0), 0) for s in sources]
+    on_source = {
+        i: network.predict(sources[i].x_validation.unsqueeze(0), 0)
+        for i in dict.fromkeys(m.source for m in members)
+    }
     on_target = [network.predict(t.x_validation.unsqueeze(0), 1) for t in targets]
     rows = []
     for k, member in enumerate(members):

@@ -58,15 +58,16 @@ def test_initial_weights_follow_the_members_seed_alone():
     assert not torch.equal(both.label_head[0].weight[0], both.label_head[0].weight[1])
 
 
-def test_per_domain_normalisation_is_batchnorm1d_of_each_half():
-    x = torch.randn(2, 3, 20)
-    x[..., 10:] = x[..., 10:] * 5 + 3
-    norm = StackedBatchNorm(2, 3, per_domain=True)
+@pytest.mark.parametrize("domains", [2, 4])
+def test_per_domain_normalisation_is_batchnorm1d_of_each_domain(domains):
+    x = torch.randn(2, 3, 10 * domains)
+    x[..., 10:20] = x[..., 10:20] * 5 + 3
+    norm = StackedBatchNorm(2, 3, per_domain=True, domains=domains)
     norm.weight.data.uniform_(0.5, 2)
     norm.bias.data.normal_()
     y = norm(x)
     for k in range(2):
-        for half in (slice(0, 10), slice(10, 20)):
+        for half in (slice(10 * d, 10 * d + 10) for d in range(domains)):
             plain = nn.BatchNorm1d(3)
             plain.weight.data, plain.bias.data = norm.weight[k, :, 0], norm.bias[k, :, 0]
             assert torch.allclose(y[k][:, half].T, plain(x[k][:, half].T), atol=1e-5)
@@ -86,6 +87,19 @@ def test_prediction_with_collected_statistics_is_the_training_pass(normalisation
     network.collect_statistics(source, target)
     for domain, x, part in ((0, source, slice(0, 30)), (1, target, slice(30, 60))):
         assert torch.allclose(network.latent(x, domain), features[..., part], atol=1e-5)
+
+
+def test_the_target_is_scored_by_the_last_domains_statistics():
+    """Source, two copies, target, of different lengths: what an auxiliary looks like is no part."""
+    network = AdversarialNetwork(NetworkShape(4, 2, (8, 6), domains=4), [1, 2, 3])
+    domains = [torch.randn(3, 4, n) * (n / 20) for n in (30, 10, 20, 40)]
+    network.collect_statistics(*domains)
+    plain = AdversarialNetwork(NetworkShape(4, 2, (8, 6)), [1, 2, 3])
+    plain.collect_statistics(domains[0], domains[3])
+    for domain, x in ((0, domains[0]), (1, domains[3])):
+        assert torch.allclose(network.latent(x, domain), plain.latent(x, domain), atol=1e-6)
+    mixed = network.latent(domains[0], torch.tensor([0, 1, 0]))
+    assert torch.equal(mixed[1], network.latent(domains[0], 1)[1])
 
 
 def test_scores_are_probabilities_and_the_studys_network_has_its_size():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -24,6 +25,7 @@ from hepdann.training import (
     resident,
     save_checkpoint,
 )
+from hepdann.training.batches import Slot, epoch_batches
 from hepdann.training.schedules import lambda_progress, learning_rate
 
 MEMBERS = [
@@ -210,3 +212,26 @@ def test_the_best_epoch_of_each_member_is_kept_beside_the_last(domains, settings
             best = part.by_member(trainer.best.average[name])
             then = part.by_member(seen[trainer.best.epoch[k]][name])
             assert all(torch.equal(a[k], b[k]) for a, b in zip(best, then, strict=True))
+
+
+def test_a_batch_holds_source_auxiliaries_and_target_in_this_order(domains):
+    """Each member draws from the domains that it names, and no two slots share an order."""
+    _, _, _, sources, targets = domains()
+    copies = [dataclasses.replace(sources[0], x=sources[0].x + shift) for shift in (100, 200)]
+    slots = (
+        Slot(0, [*sources, *copies], (0, 0)),
+        Slot(3, [*sources, *copies], (1, 2)),
+        Slot(1, targets, (0, 0)),
+    )
+    batches = list(epoch_batches(slots, (1, 2), epoch=0, size=16, steps=3))
+    assert [(step, last) for step, _, last in batches] == [(0, 3), (1, 3), (2, 3)]
+    batch = batches[1][1]
+    assert (batch.size, batch.domains, batch.labelled) == (16, 3, 32)
+    assert batch.label.shape == (2, 2, 16)
+    assert batch.weight.shape == (2, 3, 16)
+    where = (batch.x.view(2, 4, 3, 16).mean((1, 3)) / 100).round()
+    assert where.tolist() == [[0, 1, 0], [0, 2, 0]]
+    assert not torch.equal(batch.x[0, :, :16] + 100, batch.x[0, :, 16:32])
+    mass = sources[0].weight.mean().item()
+    assert batch.mass[0].tolist() == pytest.approx([mass, mass, 1])
+    assert mass == pytest.approx(0.8, abs=0.05)  # a tenth of the weights is negative
