@@ -2,12 +2,14 @@
 
 from .checkpoint import load_checkpoint, save_checkpoint, write_whole
 from .events import DomainEvents, resident, watched_rows
+from .health import Health
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
 from .trainer import Member, Progress, Settings, StackTrainer
 
 __all__ = [
     "DomainEvents",
+    "Health",
     "Member",
     "Progress",
     "Scaling",
