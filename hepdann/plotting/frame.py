@@ -74,7 +74,16 @@ def lay_out(ax: Axes, above: float = 0.0) -> None:
     if figure.get_label() != _OWN:
         return
     figure.align_ylabels()  # before it is measured: aligned labels stand further out
-    edges = [0.0] * 4  # left, bottom, right, top: pixels that ticks and labels need outside
+    needed = _needed(figure)
+    _adjust(figure, needed, above)
+    again = _needed(figure)  # an axis of another length may have longer numbers
+    if any(now > before + 1 for now, before in zip(again, needed, strict=True)):
+        _adjust(figure, again, above)
+
+
+def _needed(figure: Figure) -> list[float]:
+    """Pixels that ticks and labels need outside the axes: left, bottom, right, top."""
+    edges = [0.0] * 4
     # Asked of the axes one by one, for their whole boxes take three times as long.
     for panel in figure.axes:
         place = panel.get_subplotspec()
@@ -90,14 +99,17 @@ def lay_out(ax: Axes, above: float = 0.0) -> None:
                 outer.y1 - inner.y1,
             )
             edges = [max(edge, side) for edge, side in zip(edges, sides, strict=True)]
+    return edges
+
+
+def _adjust(figure: Figure, edges: Sequence[float], above: float) -> None:
     width, height = figure.get_size_inches() * figure.dpi
     margin = _MARGIN * figure.dpi
-    above *= figure.dpi
     figure.subplots_adjust(
         left=(edges[0] + margin) / width,
         bottom=(edges[1] + margin) / height,
         right=1 - (edges[2] + margin) / width,
-        top=1 - (max(edges[3], above) + margin) / height,
+        top=1 - (max(edges[3], above * figure.dpi) + margin) / height,
     )
 
 
