@@ -29,6 +29,8 @@ COMMANDS = {
     "train": "Train a domain-adversarial network and its baselines.",
     "evaluate": "Print the numbers of a run, with errors.",
     "plot": "Draw the figures of a run.",
+    "compare": "Put several runs side by side in one table.",
+    "report": "Write runs as one HTML page that opens offline.",
 }
 
 

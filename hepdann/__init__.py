@@ -14,6 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import alignment, evaluation, plotting, samples, shifts
     from .readers import convert
+    from .reporting import report
     from .runs import Run, open_run, train
     from .tensors import Tensors, open_tensors
 
@@ -27,6 +28,7 @@ __all__ = [
     "open_run",
     "open_tensors",
     "plotting",
+    "report",
     "samples",
     "shifts",
     "train",
@@ -38,6 +40,7 @@ _HOME = {
     "convert": "readers",
     "open_run": "runs",
     "open_tensors": "tensors",
+    "report": "reporting",
     "train": "runs",
 }
 

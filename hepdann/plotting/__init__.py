@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from .comparison import plot_comparison
 from .curves import roc
 from .frame import experiment_label, save
 from .headroom import settle
 from .losses import loss
-from .run import plot_run
+from .run import figure_names, plot_run
 from .stacks import data_mc, scores
 from .styles import style
 
 __all__ = [
     "data_mc",
     "experiment_label",
+    "figure_names",
     "loss",
+    "plot_comparison",
     "plot_run",
     "roc",
     "save",

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 
 from ..config import PlotConfig
@@ -25,7 +26,7 @@ from .quantities import Quantities
 from .stacks import data_mc, scores
 from .styles import method_title, sentence, style
 
-__all__ = ["KINDS", "plot_run"]
+__all__ = ["KINDS", "figure_names", "plot_run"]
 
 KINDS = ("loss", "roc", "scores", "data_mc")
 
@@ -48,6 +49,7 @@ def plot_run(
     output: str | Path | None = None,
     scale_mc: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    outlines: bool = False,
 ) -> list[Path]:
     """Draw the figures of a run.
 
@@ -61,6 +63,7 @@ def plot_run(
         output: where to; by default the run's ``plots``.
         scale_mc: normalise MC to the target's yield, and say so; by default it is absolute.
         progress: called with the number of figures drawn and that of all.
+        outlines: letters in SVG are shapes, alike on every machine; by default they are text.
 
     Returns:
         The files, in the order of drawing.
@@ -71,10 +74,10 @@ def plot_run(
     """
     run = Quantities.open(Path(folder), scale_mc=scale_mc)
     look = run.config.plots if config is None else config
-    jobs = _distinct([*_loss(run), *_rocs(run), *_scores(run), *_data_mc(run)])
-    jobs = _chosen(jobs, only)
+    jobs = _chosen(_jobs(run), only)
     target = Path(output) if output is not None else run.folder / "plots"
     with _writing(target), style(look.style):
+        rcParams["svg.fonttype"] = "path" if outlines else "none"
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".drawing-", dir=target) as drawing:
             drawn: list[Path] = []
@@ -83,6 +86,19 @@ def plot_run(
                 if progress is not None:
                     progress(done, len(jobs))
             return [path.replace(target / path.name) for path in drawn]
+
+
+def figure_names(folder: str | Path) -> dict[str, str]:
+    """Name and kind of every figure that :func:`plot_run` draws of a run.
+
+    Raises:
+        RunError: the folder holds no run, or not a whole one.
+    """
+    return {job.name: job.kind for job in _jobs(Quantities.open(Path(folder)))}
+
+
+def _jobs(run: Quantities) -> list[_Job]:
+    return _distinct([*_loss(run), *_rocs(run), *_scores(run), *_data_mc(run)])
 
 
 @contextmanager

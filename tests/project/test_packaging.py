@@ -67,6 +67,8 @@ def test_the_wheel_holds_the_packages_alone(unpacked):
         if path.is_file() and ".dist-info" not in str(path)
     }
     expected = files_below("hepdann") | {"hepdann/py.typed"}
+    for pattern in ("*.css", "*.js", "*.html.j2"):  # of the report's page
+        expected |= files_below("hepdann", pattern)
     expected |= {name.replace("cli/", "hepdann_cli/", 1) for name in files_below("cli")}
     shipped = files_below("configs", "*.yaml") | files_below("configs")
     expected |= {name.replace("configs/", "hepdann_configs/", 1) for name in shipped}

@@ -1,0 +1,97 @@
+"""``hepdann compare``: several runs in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hepdann.reporting import Row
+
+__all__ = ["command"]
+
+_WIDTH = 180  # of a table that goes to a file or a pipe
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write the table as CSV.")
+@click.option(
+    "--latex",
+    "latex_path",
+    type=click.Path(path_type=Path),
+    help="Write it as a LaTeX tabular with errors.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for the runs' ROC curves, one figure a method and domain.",
+)
+@click.option("--style", help="ATLAS, CMS, LHCb2, ALICE, DUNE or ROOT.  [default: ROOT]")
+def command(
+    runs: tuple[Path, ...],
+    csv_path: Path | None,
+    latex_path: Path | None,
+    output: Path | None,
+    style: str | None,
+) -> None:
+    """Put the methods of RUNS side by side: figures of the test split, with errors."""
+    from hepdann.outputs import write_whole
+    from hepdann.reporting import methods_table, named_runs, to_csv, to_latex
+
+    opened = named_runs(runs)
+    rows = methods_table((name, run.metrics) for name, run in opened.items())
+    _show(rows)
+    for path, text in ((csv_path, to_csv), (latex_path, to_latex)):
+        if path is not None:
+            write_whole(path, text(rows).encode())
+            click.echo(f"table: {path}")
+    if output is not None:
+        from hepdann.config import PlotConfig
+        from hepdann.plotting import plot_comparison
+
+        look = PlotConfig() if style is None else PlotConfig(style=style)
+        made = plot_comparison(opened, output, look)
+        stems = list(dict.fromkeys(file.stem for file in made))
+        click.echo(f"{len(stems)} figures in {output}: {', '.join(stems)}")
+
+
+def _show(rows: Sequence[Row]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from hepdann.reporting import COLUMNS
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    shown = [i for i, _ in enumerate(COLUMNS) if any(r.cells[i].value is not None for r in rows)]
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in ("run", "target", "method"):
+        table.add_column(title, overflow="fold")
+    for i in shown:
+        table.add_column(COLUMNS[i].title, justify="right", no_wrap=True)
+    last = ""
+    for row in rows:
+        if last and row.run != last:
+            table.add_section()
+        names = [row.run, row.target] if row.run != last else ["", ""]
+        last = row.run
+        method = f"{row.method} *" if row.recommended else row.method
+        table.add_row(
+            *(Text(text) for text in (*names, method)),
+            *(row.cells[i].text() for i in shown),
+            style="bold" if row.recommended else "",
+        )
+    console.print(table)
+    epochs = ", ".join(dict.fromkeys(row.selection for row in rows))
+    console.print(f"epoch: {epochs}; none by a target label", markup=False)
+    if any(row.recommended for row in rows):
+        console.print("* recommended, without a target label")

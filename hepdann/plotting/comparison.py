@@ -1,0 +1,80 @@
+"""Figures that lay several runs over one another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..config import PlotConfig
+from ..errors import RunError
+from ..evaluation import Roc, open_scores
+from ..evaluation.curves import run_roc
+from ..evaluation.scores import Domain, RunScores
+from .curves import HasFolder, roc
+from .frame import experiment_label, save
+from .styles import method_title, style
+
+__all__ = ["plot_comparison"]
+
+
+def plot_comparison(
+    runs: Mapping[str, HasFolder], output: str | Path, look: PlotConfig | None = None
+) -> list[Path]:
+    """Draw the ROC curves of each method in all runs that have it, on MC and on the target.
+
+    The first run is the reference of the ratio panel.
+
+    Args:
+        runs: by the name that stands in the legend.
+        output: folder of the figures.
+        look: how they look.
+
+    Returns:
+        The files.
+
+    Raises:
+        RunError: a run is not whole, or no method is in two of them.
+    """
+    look = look or PlotConfig()
+    opened = {name: open_scores(run.folder) for name, run in runs.items()}
+    made: list[Path] = []
+    with style(look.style):
+        for method in dict.fromkeys(m for s in opened.values() for m in s.methods):
+            for domain in ("mc", "target"):
+                if domain == "mc" and method == "oracle":
+                    continue
+                curves = _curves(opened, method, domain)
+                if len(curves) > 1:
+                    made += _draw(curves, method, domain, Path(output), look)
+    if not made:
+        raise RunError("no method is in two of the runs", mend="compare runs that share one")
+    return made
+
+
+def _curves(runs: Mapping[str, RunScores], method: str, domain: Domain) -> dict[str, Roc]:
+    found = {
+        name: run_roc(scores, domain, method)
+        for name, scores in runs.items()
+        if method in scores.methods and len(scores.classes) == 2
+    }
+    return {name: curve for name, curve in found.items() if curve is not None}
+
+
+def _draw(
+    curves: Mapping[str, Roc], method: str, domain: Domain, output: Path, look: PlotConfig
+) -> list[Path]:
+    where = "MC" if domain == "mc" else "target"
+    title = f"{method_title(method)}, {where}, test split"
+    ax = roc(curves, reference=next(iter(curves)), title=title)
+    experiment_label(
+        ax,
+        look.experiment,
+        text=look.text,
+        lumi=look.lumi,
+        com=look.com,
+        simulation=domain == "mc",
+        style=look.style,
+    )
+    name = re.sub(r"[^\w.+-]+", "_", f"roc_{domain}_{method}")
+    return save(ax, output / name, look.formats)

@@ -1,0 +1,19 @@
+"""Runs to one table and one HTML page."""
+
+from __future__ import annotations
+
+from .page import report
+from .runs import named_runs
+from .tables import COLUMNS, Cell, Column, Row, methods_table, to_csv, to_latex
+
+__all__ = [
+    "COLUMNS",
+    "Cell",
+    "Column",
+    "Row",
+    "methods_table",
+    "named_runs",
+    "report",
+    "to_csv",
+    "to_latex",
+]

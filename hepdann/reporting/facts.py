@@ -1,0 +1,123 @@
+"""What was trained on what: the facts of a run, as a reader of the page wants them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import HepdannError
+from ..evaluation import open_scores
+from ..evaluation.scores import Domain, RunScores
+from ..runs import Run
+from ..tensors import SPLITS, open_tensors
+
+__all__ = ["Counts", "Facts", "facts_of"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Events of a domain of a run.
+
+    Attributes:
+        domain: "MC", or what the target is.
+        total: rows.
+        splits: rows of the training, validation and test split.
+        classes: rows of each class; empty where labels are not known.
+        weight: sum of the weights.
+    """
+
+    domain: str
+    total: int
+    splits: tuple[int, ...]
+    classes: tuple[tuple[str, int], ...]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything in words about a run.
+
+    Attributes:
+        settings: name and value, the important ones.
+        counts: of MC and target.
+        inputs: file, size in bytes and sha256 of what was converted; empty where the tensor file
+            is not there any more.
+        cuts: sample and selection.
+        config: the whole configuration, YAML.
+    """
+
+    settings: tuple[tuple[str, str], ...]
+    counts: tuple[Counts, ...]
+    inputs: tuple[tuple[str, int, str], ...]
+    cuts: tuple[tuple[str, str], ...]
+    config: str
+
+
+def facts_of(run: Run) -> Facts:
+    """Collect the facts of a run from its folder and, where it is still there, its tensor file.
+
+    Raises:
+        RunError: the run's scores or configuration are missing or damaged.
+    """
+    scores = open_scores(run.folder)
+    provenance = _provenance(run.folder)
+    return Facts(
+        tuple(_settings(run, scores)),
+        (_counts(scores, "mc", "MC"), _counts(scores, "target", scores.target_kind)),
+        tuple(
+            (str(e.get("path", "")), int(e.get("size") or 0), str(e.get("sha256") or ""))
+            for e in provenance.get("inputs", [])
+        ),
+        tuple(_cuts(provenance)),
+        (run.folder / "config.yaml").read_text(encoding="utf-8"),
+    )
+
+
+def _settings(run: Run, scores: RunScores) -> Iterator[tuple[str, str]]:
+    train, throughput = run.config.train, run.metrics.get("throughput") or {}
+    shift = train.shift
+    yield "target", f"pseudo-data, shift {shift.name} t = {shift.t:g}" if shift else "data"
+    yield "classes", ", ".join(scores.classes)
+    yield "features", ", ".join(scores.features)
+    yield "methods", ", ".join(scores.methods)
+    yield "networks a method", f"{train.seeds} (first seed {train.seed})"
+    yield "epochs", f"{train.epochs}, batches of {train.batch_size} events of each domain"
+    yield "λ", f"{train.lambda_:g}"
+    if throughput.get("seconds"):
+        yield "training took", f"{throughput['seconds']:.0f} s for {throughput['members']} networks"
+    yield "hepdann", str(run.metrics.get("hepdann", ""))
+    yield "folder", str(run.folder)
+
+
+def _counts(scores: RunScores, domain: Domain, name: str) -> Counts:
+    split = scores.column(domain, "split")
+    weight = scores.column(domain, "weight")
+    classes: tuple[tuple[str, int], ...] = ()
+    if domain == "mc":
+        found = np.bincount(scores.column("mc", "label"), minlength=len(scores.classes))
+        classes = tuple(zip(scores.classes, map(int, found), strict=False))
+    rows = tuple(int(np.count_nonzero(split == i)) for i in range(len(SPLITS)))
+    return Counts(name, len(split), rows, classes, float(np.sum(weight, dtype=np.float64)))
+
+
+def _provenance(folder: Path) -> Mapping[str, Any]:
+    try:
+        origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+        return open_tensors(origin["tensors"]).provenance
+    except (OSError, ValueError, KeyError, TypeError, HepdannError):
+        return {}
+
+
+def _cuts(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    settings = provenance.get("settings", {})
+    common = (settings.get("convert") or {}).get("cut")
+    if common:
+        yield "all samples", str(common)
+    for sample in settings.get("samples") or []:
+        if sample.get("cut"):
+            yield str(sample.get("name")), str(sample["cut"])

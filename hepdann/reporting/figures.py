@@ -1,0 +1,102 @@
+"""The figures of a run for the page: SVG, packed, with a caption and words for a screen reader."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+
+from ..plotting import figure_names, plot_run
+from ..plotting.styles import method_title
+from ..runs import Run
+
+__all__ = ["PageFigure", "figures_of"]
+
+_PATH = re.compile(rb' d="[^"]+"')
+_DECIMALS = re.compile(rb"(\.\d{2})\d+")
+_FEATURES = 12  # of more, the page shows the first; the run folder has them all
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure of the page.
+
+    Attributes:
+        name: of its file.
+        kind: loss, roc, scores or data_mc.
+        caption: what it shows.
+        packed: base64 of the gzipped SVG.
+    """
+
+    name: str
+    kind: str
+    caption: str
+    packed: str
+
+
+def figures_of(
+    run: Run, progress: Callable[[int, int], None] | None = None
+) -> tuple[PageFigure, ...]:
+    """Draw the figures of a run anew, as its own configuration wants them to look.
+
+    Args:
+        run: the run.
+        progress: called with the number of figures drawn and that of all.
+    """
+    kinds = figure_names(run.folder)
+    recommended = str(run.metrics.get("recommended") or "")
+    wanted = [name for name in kinds if _belongs(name, kinds[name], recommended)]
+    wanted = _few(wanted, kinds)
+    look = run.config.plots.model_copy(update={"formats": ["svg"]})
+    with tempfile.TemporaryDirectory() as folder, mpl.rc_context():
+        files = plot_run(run.folder, look, wanted, output=folder, progress=progress, outlines=True)
+        return tuple(
+            PageFigure(f.stem, kinds[f.stem], caption(f.stem, run), _pack(f)) for f in files
+        )
+
+
+def _belongs(name: str, kind: str, recommended: str) -> bool:
+    """Features after an alignment are shown for the recommended one alone."""
+    after = re.search(r"_after_(.+)$", name)
+    return kind != "data_mc" or after is None or after[1] == recommended
+
+
+def _few(names: list[str], kinds: dict[str, str]) -> list[str]:
+    features = [n for n in names if kinds[n] == "data_mc" and not n.startswith("data_mc_score_")]
+    raw = [name for name in features if "_after_" not in name][:_FEATURES]
+    kept = {n for n in features if any(n == r or n.startswith(f"{r}_after_") for r in raw)}
+    return [name for name in names if name not in features or name in kept]
+
+
+def caption(name: str, run: Run) -> str:
+    """What a figure shows, in a sentence."""
+    target = "data" if run.metrics["target"]["kind"] == "data" else "pseudo-data"
+    if name == "loss":
+        return (
+            "Label loss of every method on training and validation split, and below the error of "
+            "the domain classifier (0.5: it cannot tell MC from the target) with λ."
+        )
+    if name.startswith("roc_"):
+        where = "MC" if name.startswith("roc_mc") else target
+        return f"Background rejection against signal efficiency on the test split of {where}."
+    if name.startswith("scores_"):
+        method = method_title(name.removeprefix("scores_"))
+        return f"Score of each MC class and of the {target}: {method}."
+    if name.startswith("data_mc_score_"):
+        method = method_title(name.removeprefix("data_mc_score_"))
+        return f"Score of {method}: {target} over the stack of MC, and their ratio."
+    feature, _, after = name.removeprefix("data_mc_").partition("_after_")
+    stage = f", after {method_title(after)}" if after else ""
+    return f"{feature}: {target} over the stack of MC, and their ratio{stage}."
+
+
+def _pack(path: Path) -> str:
+    """Paths to a hundredth of a point; scales and matrices, which need more, stay as they are."""
+    svg = _PATH.sub(lambda found: _DECIMALS.sub(rb"\1", found[0]), path.read_bytes())
+    return base64.b64encode(gzip.compress(svg, mtime=0)).decode()

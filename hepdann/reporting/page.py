@@ -1,0 +1,164 @@
+"""``hepdann.report``: runs as one self-contained HTML page.
+
+The page is rendered by Jinja2 with every value escaped; its numbers travel as JSON and become
+text, never markup. A content security policy allows the page's own script alone and no request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from .._version import __version__
+from ..errors import RunError
+from ..outputs import mend_of, write_whole
+from ..runs import Run
+from .facts import Facts, facts_of
+from .figures import PageFigure, figures_of
+from .runs import named_runs
+from .series import charts_of
+from .tables import COLUMNS, Row, methods_table, target_name
+
+__all__ = ["report"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Section:
+    """What the template needs of one run."""
+
+    name: str
+    anchor: str
+    target: str
+    recommended: str | None
+    recommendation: str | None
+    diagnosis: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    interrupted: bool
+    facts: Facts
+    charts: list[dict[str, Any]]
+    figures: tuple[PageFigure, ...]
+
+
+def report(
+    runs: Iterable[str | Path],
+    output: str | Path = "report.html",
+    *,
+    title: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write one page that shows runs: provenance, diagnosis, table of methods, every figure.
+
+    The page needs nothing but itself: it opens offline and sends no request.
+
+    Args:
+        runs: their folders.
+        output: the file; it is replaced whole.
+        title: of the page; by default the names of the runs.
+        progress: called with the number of figures drawn and that of all, run by run.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunError: a run is not finished or damaged, or the file cannot be written.
+    """
+    opened = named_runs(runs)
+    if not opened:
+        raise RunError("no run to report on", mend="name at least one run folder")
+    sections = [_section(name, run, progress) for name, run in opened.items()]
+    rows = methods_table((name, run.metrics) for name, run in opened.items())
+    html = _render(title or f"hepdann: {', '.join(opened)}", sections, rows)
+    path = Path(output)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, html.encode())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"cannot be written: {reason}", where=path, mend=mend_of(error)) from error
+    return path
+
+
+def _section(name: str, run: Run, progress: Callable[[int, int], None] | None) -> _Section:
+    metrics = run.metrics
+    recommendation = metrics.get("recommendation") or {}
+    return _Section(
+        name=name,
+        anchor="run-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
+        target=target_name(metrics),
+        recommended=metrics.get("recommended"),
+        recommendation=recommendation.get("sentence"),
+        diagnosis=metrics.get("diagnosis") or {},
+        warnings=tuple(_warnings(metrics)),
+        interrupted=bool(metrics.get("interrupted")),
+        facts=facts_of(run),
+        charts=charts_of(run),
+        figures=figures_of(run, progress),
+    )
+
+
+def _warnings(metrics: Mapping[str, Any]) -> list[str]:
+    """What the training's health check found, a line each."""
+    found = []
+    for method, block in metrics["methods"].items():
+        health = block.get("health") or {}
+        for verdict in health.get("verdicts", []) if isinstance(health, Mapping) else []:
+            text = verdict.get("sentence") or verdict.get("message") or verdict.get("name")
+            found.append(f"{method}: {text}")
+    return found
+
+
+def _render(title: str, sections: list[_Section], rows: list[Row]) -> str:
+    import jinja2
+
+    script, style = _asset("page.js"), _asset("page.css")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_asset("page.html.j2")).render(
+        title=title,
+        version=__version__,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        sections=sections,
+        rows=rows,
+        columns=[
+            (i, column)
+            for i, column in enumerate(COLUMNS)
+            if any(row.cells[i].value is not None for row in rows)
+        ],
+        data=_json({s.anchor: s.charts for s in sections}),
+        policy=_policy(script, style),
+        script=script,
+        style=style,
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(script: str, style: str) -> str:
+    """Only this script and this style; images from the page itself; nothing from outside."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "img-src blob: data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _json(value: Any) -> str:
+    """JSON that can stand inside a script element: no ``<``, so that no tag can end it."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text

@@ -1,0 +1,108 @@
+"""Numbers behind the charts of the page that show values under the pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluation import Roc
+from ..evaluation.curves import run_roc
+from ..evaluation.scores import Domain
+from ..plotting.quantities import Quantities
+from ..plotting.styles import class_colours, method_look, method_title
+from ..runs import Run
+
+__all__ = ["charts_of"]
+
+_LEAST = 0.02  # below this signal efficiency a rejection is all fluctuation
+_DIGITS = 5
+
+
+def charts_of(run: Run) -> list[dict[str, Any]]:
+    """ROC curves and score distributions of a run.
+
+    Returns:
+        JSON-serialisable charts: ``{"kind": "roc", "title", "curves"}`` and ``{"kind":
+        "scores", "title", "edges", "stack", "mc", "data"}``, in the order in which they are shown.
+    """
+    quantities = Quantities.open(run.folder)
+    classes = quantities.scores.classes
+    signals = [(1, classes[1])] if len(classes) == 2 else list(enumerate(classes))
+    charts: list[dict[str, Any]] = []
+    for index, name in signals:
+        charts += _rocs(quantities, index, name)
+        charts += _scores(quantities, index, name)
+    return charts
+
+
+def _rocs(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, Any]]:
+    scores = quantities.scores
+    looks = method_look(list(scores.methods))
+    domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
+    if scores.has_truth:
+        domains.insert(0, ("target", quantities.target_name))
+    for domain, where in domains:
+        curves = []
+        for method in scores.methods:
+            if domain == "mc" and method == "oracle":
+                continue
+            curve = run_roc(scores, domain, method, signal=index)
+            if curve is not None:
+                curves.append(_curve(curve) | _named(method, looks[method][0]))
+        if curves:
+            title = f"ROC, {name}: {where}"
+            yield {"kind": "roc", "title": title, "signal": name, "curves": curves}
+
+
+def _named(method: str, colour: str) -> dict[str, str]:
+    return {"name": method_title(method), "color": colour}
+
+
+def _curve(curve: Roc) -> dict[str, Any]:
+    seen = (curve.background_efficiency > 0) & (curve.signal_efficiency >= _LEAST)
+    efficiency, error = curve.background_efficiency[seen], curve.background_error[seen]
+    least = efficiency.min(initial=1.0)
+    return {
+        "auc": curve.auc.value,
+        "auc_error": curve.auc.error,
+        "x": _list(curve.signal_efficiency[seen]),
+        "y": _list(1 / efficiency),
+        "low": _list(1 / (efficiency + error)),
+        "high": _list(1 / np.maximum(efficiency - error, 0.3 * least)),
+        "threshold": _list(curve.thresholds[seen]),
+    }
+
+
+def _scores(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, Any]]:
+    for method in quantities.scores.methods:
+        if method == "oracle":
+            continue
+        numbers = quantities.score(method, index, by="class", scale=True)
+        colours = class_colours(numbers.names)
+        yield {
+            "kind": "scores",
+            "title": f"{name} score, {method_title(method)}",
+            "method": method,
+            "data_name": quantities.target_name,
+            "scaled": numbers.scale != 1.0,
+            "edges": _list(numbers.edges),
+            "stack": [
+                {"name": f"MC {part}", "color": colours[part], "y": _list(histogram.sumw)}
+                for part, histogram in zip(numbers.names, numbers.stack, strict=True)
+            ],
+            "mc": {"y": _list(numbers.mc.sumw), "error": _list(numbers.mc.error)},
+            "data": {
+                "y": _list(numbers.data.sumw),
+                "low": _list(numbers.data_error[0]),
+                "high": _list(numbers.data_error[1]),
+            },
+        }
+
+
+def _list(values: NDArray[np.float64]) -> list[float | None]:
+    return [
+        float(f"{value:.{_DIGITS}g}") if np.isfinite(value) else None for value in values.tolist()
+    ]

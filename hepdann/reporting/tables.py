@@ -1,0 +1,227 @@
+"""The methods of one or several runs in one table: for the terminal, CSV, LaTeX and the report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["COLUMNS", "Cell", "Column", "Row", "methods_table", "to_csv", "to_latex"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure of the table.
+
+    Attributes:
+        value: ``None`` where the figure cannot exist.
+        error: its standard error, or the spread over networks; ``None`` where there is none.
+    """
+
+    value: float | None
+    error: float | None = None
+
+    def text(self, plus_minus: str = "±") -> str:
+        """As a reader wants it: as many decimals as the error deserves, ``-`` for nothing."""
+        if self.value is None:
+            return "-"
+        if self.error is None or not self.error > 0:
+            return f"{self.value:.4f}"
+        decimals = min(max(1 - math.floor(math.log10(self.error)), 2), 6)
+        return f"{self.value:.{decimals}f} {plus_minus} {self.error:.{decimals}f}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of figures.
+
+    Attributes:
+        key: in CSV.
+        title: for people.
+        latex: title in LaTeX.
+        help: what it is, in a sentence.
+    """
+
+    key: str
+    title: str
+    latex: str
+    help: str
+
+
+COLUMNS = (
+    Column(
+        "mc_accuracy",
+        "MC accuracy",
+        "MC accuracy",
+        "share of MC test events classified rightly, mean score over all networks",
+    ),
+    Column("mc_auc", "MC AUC", "MC AUC", "area under the ROC curve on MC test events"),
+    Column(
+        "target_accuracy",
+        "target accuracy",
+        "target accuracy",
+        "the same share on the target's test events, where their truth is known",
+    ),
+    Column(
+        "target_auc",
+        "target AUC",
+        "target AUC",
+        "area under the ROC curve on the target's test events",
+    ),
+    Column(
+        "target_accuracy_prior_matched",
+        "at matched threshold",
+        "prior-matched",
+        "target accuracy at the threshold that lets the expected share of the target pass",
+    ),
+    Column(
+        "member_target_accuracy",
+        "single networks",
+        "single networks",
+        "target accuracy of the single networks, mean ± standard deviation",
+    ),
+    Column(
+        "peeked_target_accuracy",
+        "peeked",
+        "peeked",
+        "best epoch of the best network, picked by the target's own labels: shown so that nobody "
+        "is fooled, and used for nothing",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method of a run.
+
+    Attributes:
+        run: name of the run folder.
+        target: "data", or the shift that made the pseudo-data.
+        method: its name.
+        recommended: whether the run recommends it, without a target label.
+        selection: which epoch the figures belong to: "last epoch", or the criterion that chose it.
+        networks: how many make the prediction.
+        cells: one a column of :data:`COLUMNS`.
+    """
+
+    run: str
+    target: str
+    method: str
+    recommended: bool
+    selection: str
+    networks: int | None
+    cells: tuple[Cell, ...]
+
+
+def methods_table(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Row]:
+    """A row for each method of each run.
+
+    Args:
+        runs: name and ``metrics.json`` of each.
+    """
+    return [_row(name, metrics, method) for name, metrics in runs for method in metrics["methods"]]
+
+
+def _row(run: str, metrics: Mapping[str, Any], method: str) -> Row:
+    block = metrics["methods"][method]
+    mc, target, members = block["mc"], block["target"], block["members"]
+    matched = block.get("threshold", {}).get("prior_matched", {})
+    single, chosen = members["target_accuracy"], block["chosen"]
+    criterion = str(chosen.get("criterion") or "last-epoch")
+    selection = "last epoch" if criterion == "last-epoch" else f"chosen by {criterion}"
+    return Row(
+        run=run,
+        target=target_name(metrics),
+        method=method,
+        recommended=metrics.get("recommended") == method,
+        selection=selection,
+        networks=members.get("n"),
+        cells=(
+            _cell(mc, "accuracy"),
+            _cell(mc, "auc"),
+            _cell(target, "accuracy"),
+            _cell(target, "auc"),
+            _cell(matched, "accuracy"),
+            Cell(single["mean"], single["std"]),
+            Cell(single.get("peeked_max")),
+        ),
+    )
+
+
+def _cell(block: Mapping[str, Any], name: str) -> Cell:
+    return Cell(block.get(name), block.get(f"{name}_error"))
+
+
+def target_name(metrics: Mapping[str, Any]) -> str:
+    """What a run was adapted to: ``data``, or the shift that made its pseudo-data."""
+    target = metrics["target"]
+    shift = target.get("shift")
+    return f"{shift['name']} t = {shift['t']:g}" if shift else str(target["kind"])
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Comma-separated values; a figure that cannot exist is an empty field."""
+    out = io.StringIO()
+    head = ["run", "target", "method", "recommended", "selection", "networks"]
+    figures = [name for c in COLUMNS for name in (c.key, f"{c.key}_error")]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(head + figures)
+    for row in rows:
+        start = [row.run, row.target, row.method, int(row.recommended), row.selection]
+        writer.writerow(
+            [*start, _empty(row.networks)]
+            + [_empty(value) for cell in row.cells for value in (cell.value, cell.error)]
+        )
+    return out.getvalue()
+
+
+def _empty(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def to_latex(rows: Sequence[Row]) -> str:
+    r"""A ``tabular`` with rules of booktabs, ready for ``\input``.
+
+    Columns without a single figure are left out; the recommended method of a run is bold.
+    """
+    shown = [
+        i for i, _ in enumerate(COLUMNS) if any(row.cells[i].value is not None for row in rows)
+    ]
+    titles = ["run", "target", "method", *(COLUMNS[i].latex for i in shown)]
+    lines = [
+        r"\begin{tabular}{lll" + "r" * len(shown) + "}",
+        r"\toprule",
+        " & ".join(titles) + r" \\",
+        r"\midrule",
+    ]
+    last = None
+    for row in rows:
+        if last not in (None, row.run):
+            lines.append(r"\midrule")
+        names = [row.run, row.target] if last != row.run else ["", ""]
+        last = row.run
+        method = _latex(row.method)
+        first = [*map(_latex, names), rf"\textbf{{{method}}}" if row.recommended else method]
+        cells = [_latex_cell(row.cells[i]) for i in shown]
+        lines.append(" & ".join([*first, *cells]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = cell.text(r"\pm")
+    return "--" if cell.value is None else f"${text}$"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in text)

@@ -1,0 +1,131 @@
+"""The page: whole, alone, and deaf to markup in names."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+import hepdann
+from hepdann.errors import RunError
+
+HOSTILE = "</script><script>alert(1)</script>"
+VOID = {"meta", "link", "img", "br", "input"}
+
+
+class Page(HTMLParser):
+    """Elements of a page in order, and the text inside each script, style and cell."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.open, self.text = [], [], {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data):
+        if self.open:
+            self.text.setdefault(self.open[-1], []).append(data)
+
+
+@pytest.fixture(scope="session")
+def parsed(page):
+    return Page(page.read_text(encoding="utf-8"))
+
+
+def numbers(parsed):
+    return json.loads(next(t for t in parsed.text["script"] if t.startswith("{")))
+
+
+def test_it_is_well_formed_and_in_one_language(parsed):
+    assert not parsed.open
+    assert parsed.elements[0] == ("html", {"lang": "en"})
+
+
+def test_nothing_in_it_points_outside(parsed):
+    for _, attributes in parsed.elements:
+        for name in ("src", "href", "srcset", "action", "data"):
+            link = attributes.get(name)
+            assert link is None or link.startswith(("#", "data:")), link
+    assert not re.findall(r"url\(|@import", "".join(parsed.text["style"]))
+
+
+def test_its_policy_allows_its_own_script_and_style_alone(parsed):
+    policy = next(a["content"] for t, a in parsed.elements if a.get("http-equiv"))
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    script = next(t for t in parsed.text["script"] if not t.startswith("{"))
+    for text in (script, parsed.text["style"][0]):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+
+
+def test_names_cannot_become_markup(parsed):
+    assert [t for t, _ in parsed.elements].count("script") == 2
+    assert not [t for t, _ in parsed.elements if t in ("b", "alert")]
+    assert any(HOSTILE in text for text in parsed.text["td"] + parsed.text["th"])
+    titles = [chart["title"] for chart in next(iter(numbers(parsed).values()))]
+    assert any(HOSTILE in title for title in titles)
+
+
+def test_every_figure_unpacks_to_an_svg_with_words_beside_it(parsed, runs):
+    figures = [a for t, a in parsed.elements if t == "img" and "data-svg" in a]
+    kinds = [hepdann.plotting.figure_names(run) for run in runs]
+    assert len(figures) >= sum(k not in ("data_mc",) for kind in kinds for k in kind.values())
+    for figure in figures:
+        svg = gzip.decompress(base64.b64decode(figure["data-svg"]))
+        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+        assert b"<text" not in svg, "letters are shapes, alike on every machine"
+        assert len(figure["alt"]) > 20
+
+
+def test_the_numbers_are_those_of_the_run(parsed, runs):
+    metrics = hepdann.open_run(runs[0]).metrics["methods"]
+    roc = numbers(parsed)["run-a-b-x"][0]
+    assert roc["kind"] == "roc"
+    areas = [curve["auc"] for curve in roc["curves"]]
+    expected = [block["target"]["auc"] for block in metrics.values()]
+    assert areas == pytest.approx(expected, abs=1e-6)
+    for curve in roc["curves"]:
+        assert len(curve["x"]) == len(curve["y"]) == len(curve["low"]) == len(curve["high"])
+        assert all(
+            a <= b <= c for a, b, c in zip(curve["low"], curve["y"], curve["high"], strict=True)
+        )
+    scores = next(c for c in numbers(parsed)["run-data"] if c["kind"] == "scores")
+    assert len(scores["edges"]) == len(scores["data"]["y"]) + 1
+
+
+def test_a_run_on_data_has_no_target_figure_and_says_so(parsed):
+    text = " ".join(parsed.text["td"])
+    assert "pseudo-data, shift sine t = 3" in text
+    assert text.count("-") >= 3
+
+
+def test_a_failed_report_leaves_the_earlier_one(folder, page, runs):
+    before = page.read_bytes()
+    with pytest.raises(RunError, match="no such run folder"):
+        hepdann.report([*runs, folder / "absent"], page)
+    assert page.read_bytes() == before
+
+
+def test_it_is_small_and_runs_of_one_name_are_told_apart(page, folder, runs, tmp_path):
+    assert page.stat().st_size < 5e6
+    copy = tmp_path / "other" / "data"
+    shutil.copytree(runs[1], copy)
+    from hepdann.reporting import named_runs
+
+    assert list(named_runs([runs[1], copy, runs[1]])) == [f"{folder.name}/data", "other/data"]
