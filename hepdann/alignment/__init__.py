@@ -1,8 +1,35 @@
-"""Maps from target to source that are fitted in closed form, feature by feature."""
+"""Maps from target to source: in closed form, or learned; each usable alone.
+
+    kind = hepdann.alignment.get("affine+quantile")
+    fitted = kind.fit(target, source, seed=0)
+    x = fitted.apply(features_of_the_target)
+    again = hepdann.alignment.from_dict(fitted.to_dict())
+
+No map looks at a label.
+"""
 
 from __future__ import annotations
 
+from .affine import AffineMap
+from .base import Alignment
+from .chain import Chain
+from .linear import GaussianTransport, LinearMap
 from .moments import Moments
 from .quantile import QuantileMap
+from .registry import Kind, from_dict, get, names
+from .sliced import SlicedTransport
 
-__all__ = ["Moments", "QuantileMap"]
+__all__ = [
+    "AffineMap",
+    "Alignment",
+    "Chain",
+    "GaussianTransport",
+    "Kind",
+    "LinearMap",
+    "Moments",
+    "QuantileMap",
+    "SlicedTransport",
+    "from_dict",
+    "get",
+    "names",
+]

@@ -1,4 +1,8 @@
-"""Moments: shift and scale each feature so that the target has the source's mean and width."""
+"""Moments: shift and scale each feature so that the target has the source's mean and width.
+
+At the inputs this is what adaptive batch normalisation does (Li et al., 2016): standardise each
+domain by its own statistics.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SchemaError
 from ..tensors.domains import Target
+from .base import common_width
+from .standard import feature_moments
 
 __all__ = ["Moments"]
 
@@ -25,17 +30,19 @@ class Moments:
     """
 
     name: ClassVar[str] = "moments"
+    summary: ClassVar[str] = "mean and width of each feature"
 
     factor: NDArray[np.float64]
     offset: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, target: Target, source: Target) -> Self:
+    def fit(cls, target: Target, source: Target, *, seed: int = 0) -> Self:
         """Compare weighted means and standard deviations; no label is read.
 
         Args:
             target: events to be mapped; all that are given are used.
             source: events whose moments they shall have (a ``Source`` is a ``Target``).
+            seed: of no effect: nothing is random.
 
         Returns:
             The map. NaN and infinite entries have no part in it; a feature without finite entries
@@ -45,15 +52,12 @@ class Moments:
             SchemaError: the sides have different numbers of features, or weights whose sum is not
                 positive.
         """
-        width = target.features.shape[1]
-        if source.features.shape[1] != width:
-            raise SchemaError(
-                f"the source has {source.features.shape[1]} features, the target {width}"
-            )
+        del seed
+        width = common_width(target, source)
         factor, offset = np.ones(width), np.zeros(width)
         for j in range(width):
-            here = _moments(target.features[:, j], target.weight, f"target feature {j}")
-            there = _moments(source.features[:, j], source.weight, f"source feature {j}")
+            here = feature_moments(target.features[:, j], target.weight, f"target feature {j}")
+            there = feature_moments(source.features[:, j], source.weight, f"source feature {j}")
             if here is None or there is None:
                 continue
             if here[1] > 0 and there[1] > 0:
@@ -87,23 +91,3 @@ class Moments:
             np.asarray(stored["factor"], dtype=np.float64),
             np.asarray(stored["offset"], dtype=np.float64),
         )
-
-
-def _moments(
-    x: NDArray[np.float32], weight: NDArray[np.float32], what: str
-) -> tuple[float, float] | None:
-    """Weighted mean and standard deviation; a variance below 0 counts as 0."""
-    finite = np.isfinite(x)
-    if not finite.any():
-        return None
-    values, w = x[finite].astype(np.float64), weight[finite].astype(np.float64)
-    total = w.sum()
-    if not total > 0:
-        raise SchemaError(
-            f"the weights of its {finite.sum()} events sum to {total:g}",
-            where=what,
-            mend="an alignment needs a positive sum of weights",
-        )
-    mean = float(w @ values / total)
-    variance = float(w @ (values - mean) ** 2 / total)
-    return mean, float(np.sqrt(max(variance, 0.0)))

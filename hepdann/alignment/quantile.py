@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SchemaError
 from ..tensors.domains import Target
+from .base import common_width
 
 __all__ = ["QuantileMap"]
 
@@ -32,12 +33,13 @@ class QuantileMap:
     """
 
     name: ClassVar[str] = "quantile"
+    summary: ClassVar[str] = "the whole distribution of each feature"
 
     target: tuple[_Array, ...]
     source: tuple[_Array, ...]
 
     @classmethod
-    def fit(cls, target: Target, source: Target, *, knots: int = 512) -> Self:
+    def fit(cls, target: Target, source: Target, *, seed: int = 0, knots: int = 512) -> Self:
         """Match the distributions, feature by feature; no label is read.
 
         Equal target values share the middle of their ranks, so that they stay equal; equal source
@@ -49,6 +51,7 @@ class QuantileMap:
         Args:
             target: events to be mapped; all that are given are used.
             source: events whose distributions they shall have (a ``Source`` is a ``Target``).
+            seed: of no effect: nothing is random.
             knots: of more target values than about this many, some are left to linear
                 interpolation; each 1/knots of the events, and of the range on either side, keeps
                 its two outermost values, and the tails and the ends of spikes keep more.
@@ -60,11 +63,8 @@ class QuantileMap:
             SchemaError: the sides have different numbers of features, or weights whose sum is not
                 positive.
         """
-        width = target.features.shape[1]
-        if source.features.shape[1] != width:
-            raise SchemaError(
-                f"the source has {source.features.shape[1]} features, the target {width}"
-            )
+        del seed
+        width = common_width(target, source)
         xs, ys = [], []
         for j in range(width):
             here = _distribution(target.features[:, j], target.weight, f"target feature {j}")

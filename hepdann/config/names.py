@@ -6,7 +6,7 @@ import difflib
 import sys
 from collections.abc import Iterable
 
-__all__ = ["METHODS", "SHIFTS", "STYLES", "method_names", "nearest", "shift_names"]
+__all__ = ["ALIGNMENTS", "METHODS", "SHIFTS", "STYLES", "method_names", "nearest", "shift_names"]
 
 SHIFTS = (
     "identity",
@@ -18,6 +18,7 @@ SHIFTS = (
     "gaussian",
 )
 METHODS = ("source-only", "dann", "dann-alternating")
+ALIGNMENTS = ("moments", "quantile", "gaussian-ot", "sliced", "affine")
 STYLES = ("ATLAS", "CMS", "LHCb2", "ALICE", "DUNE", "ROOT")
 
 

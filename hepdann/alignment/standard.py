@@ -1,0 +1,104 @@
+"""Weighted means, widths and covariances of a sample with holes: what the linear maps stand on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SchemaError
+from ..tensors.domains import Target
+
+__all__ = ["Standard", "covariance", "feature_moments", "unit_weight"]
+
+Floats = NDArray[np.float64]
+
+
+def feature_moments(
+    x: NDArray[np.floating], weight: NDArray[np.floating], what: str
+) -> tuple[float, float] | None:
+    """Weighted mean and standard deviation of the finite entries; ``None`` if there are none.
+
+    A variance that negative weights make negative counts as 0.
+
+    Raises:
+        SchemaError: the sum of the weights is not positive.
+    """
+    finite = np.isfinite(x)
+    if not finite.any():
+        return None
+    values, w = x[finite].astype(np.float64), weight[finite].astype(np.float64)
+    total = w.sum()
+    if not total > 0:
+        raise SchemaError(
+            f"the weights of its {finite.sum()} events sum to {total:g}",
+            where=what,
+            mend="an alignment needs a positive sum of weights",
+        )
+    mean = float(w @ values / total)
+    variance = float(w @ (values - mean) ** 2 / total)
+    return mean, float(np.sqrt(max(variance, 0.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """Means and widths of a sample.
+
+    Attributes:
+        mean: (F,) weighted mean of each feature; 0 without a finite entry.
+        width: (F,) weighted standard deviation; 0 where it is not positive, NaN without a finite
+            entry.
+    """
+
+    mean: Floats
+    width: Floats
+
+    @classmethod
+    def of(cls, events: Target, side: str) -> Self:
+        """Of all events given.
+
+        Args:
+            events: a sample.
+            side: "target" or "source", for the error.
+
+        Raises:
+            SchemaError: the weights of a feature's finite entries have no positive sum.
+        """
+        width = events.features.shape[1]
+        mean, deviation = np.zeros(width), np.full(width, np.nan)
+        for j in range(width):
+            found = feature_moments(events.features[:, j], events.weight, f"{side} feature {j}")
+            if found is not None:
+                mean[j], deviation[j] = found
+        return cls(mean, deviation)
+
+    def unit(self, x: NDArray[np.floating]) -> Floats:
+        """(N, F) in units of the width around the mean; what is not finite becomes 0, the mean."""
+        scale = np.where(self.width > 0, self.width, 1.0)
+        z = (np.asarray(x, dtype=np.float64) - self.mean) / scale
+        return np.where(np.isfinite(x), z, 0.0)
+
+
+def unit_weight(weight: NDArray[np.floating]) -> Floats:
+    """Weights divided by the mean of |w|; all ones if every weight is 0."""
+    w = np.asarray(weight, dtype=np.float64)
+    norm = float(np.mean(np.abs(w))) if len(w) else 0.0
+    return w / norm if norm > 0 else np.ones_like(w)
+
+
+def covariance(z: Floats, present: NDArray[np.bool_], weight: NDArray[np.floating]) -> Floats:
+    """Weighted covariance (F, F) of standardised features, each pair from the events with both.
+
+    Pairs from different events, and negative weights, can make a matrix that is none: eigenvalues
+    below 10⁻⁶ of the largest are raised to that.
+    """
+    w = np.asarray(weight, dtype=np.float64)[:, None]
+    filled = np.where(present, z, 0.0)
+    total = (present * w).T @ present
+    pairs = (filled * w).T @ filled
+    matrix = np.divide(pairs, total, out=np.zeros_like(pairs), where=total > 0)
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    values = np.maximum(values, max(float(values.max(initial=0.0)), 1e-12) * 1e-6)
+    return np.asarray((vectors * values) @ vectors.T)
