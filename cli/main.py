@@ -27,6 +27,7 @@ COMMANDS = {
     "config": "Write, check or describe a YAML configuration.",
     "diagnose": "Test whether MC and data differ.",
     "train": "Train a domain-adversarial network and its baselines.",
+    "scan": "Train a grid of shifts, t, lambda, methods and seeds as stacks.",
     "evaluate": "Print the numbers of a run, with errors.",
     "plot": "Draw the figures of a run.",
     "compare": "Put several runs side by side in one table.",

@@ -15,32 +15,38 @@ if TYPE_CHECKING:
     from . import alignment, evaluation, plotting, samples, shifts
     from .readers import convert
     from .reporting import report
-    from .runs import Run, open_run, train
+    from .runs import Run, Scan, open_run, open_scan, scan, train
     from .tensors import Tensors, open_tensors
 
 __all__ = [
     "Run",
+    "Scan",
     "Tensors",
     "__version__",
     "alignment",
     "convert",
     "evaluation",
     "open_run",
+    "open_scan",
     "open_tensors",
     "plotting",
     "report",
     "samples",
+    "scan",
     "shifts",
     "train",
 ]
 
 _HOME = {
     "Run": "runs",
+    "Scan": "runs",
     "Tensors": "tensors",
     "convert": "readers",
     "open_run": "runs",
+    "open_scan": "runs",
     "open_tensors": "tensors",
     "report": "reporting",
+    "scan": "runs",
     "train": "runs",
 }
 

@@ -29,6 +29,7 @@ __all__ = [
     "FeatureConfig",
     "PlotConfig",
     "SampleConfig",
+    "ScanConfig",
     "ShiftConfig",
     "SplitConfig",
     "TrainConfig",
@@ -243,6 +244,34 @@ class TrainConfig(_Section):
         return methods
 
 
+class ScanConfig(_Section):
+    """The grid of a scan; methods, seeds and all else are those of ``train``."""
+
+    shifts: Texts = Field([], description="make pseudo-data, each at every t; none: the data")
+    t: list[Annotated[Number, Field(gt=0)]] = Field([1, 2, 3, 5, 8], min_length=1)
+    lambda_: list[Annotated[Number, Field(ge=0)]] = Field(
+        [0.1, 0.3, 1, 3], min_length=1, alias="lambda", description="strengths of the adversary"
+    )
+    stack: Width | Literal["auto"] = Field(
+        "auto", description="members that train side by side; auto: as many as suit the cache"
+    )
+
+    @field_validator("shifts")
+    @classmethod
+    def _known(cls, shifts: list[str], info: ValidationInfo) -> list[str]:
+        checks.check_unique(shifts, "shift")
+        for name in shifts if _names_matter(info) else ():
+            for part in name.split("+"):
+                checks.check_known(part.strip(), shift_names(), "shift")
+        return shifts
+
+    @field_validator("t", "lambda_")
+    @classmethod
+    def _once(cls, values: list[float]) -> list[float]:
+        checks.check_unique([f"{value:g}" for value in values], "value")
+        return values
+
+
 class PlotConfig(_Section):
     """How figures look."""
 
@@ -272,6 +301,7 @@ class Config(_Section):
     samples: list[SampleConfig] = []
     convert: ConvertConfig = ConvertConfig()
     train: TrainConfig = TrainConfig()
+    scan: ScanConfig = ScanConfig()
     plots: PlotConfig = PlotConfig()
 
     @model_validator(mode="after")

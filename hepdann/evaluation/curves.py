@@ -16,7 +16,7 @@ from ..tensors import SPLITS
 from .ranking import Roc, roc
 from .scores import RunScores
 
-__all__ = ["Band", "LearningCurves", "history_rows", "learning_curves", "run_roc"]
+__all__ = ["Band", "LearningCurves", "curves_of", "history_rows", "learning_curves", "run_roc"]
 
 Floats = NDArray[np.float64]
 
@@ -67,7 +67,11 @@ def learning_curves(history: str | Path) -> dict[str, LearningCurves]:
         RunError: no such file, or a column is missing or is not numeric.
     """
     path = Path(history)
-    rows = history_rows(path)
+    return curves_of(history_rows(path), path)
+
+
+def curves_of(rows: Sequence[dict[str, str]], path: Path) -> dict[str, LearningCurves]:
+    """:func:`learning_curves` of some rows of a history; ``path`` is for the error."""
     methods = dict.fromkeys(row.get("method") or "" for row in rows)
     if not methods:
         raise RunError("holds no epoch", where=path, mend="train again")

@@ -118,7 +118,7 @@ def oracle_source(truth: Truth, target: Target, classes: Sequence[str] = ()) -> 
         weight=target.weight,
         event_id=target.event_id,
         split=target.split,
-        label=_labels(truth, target),
+        label=true_labels(truth, target),
         classes=tuple(classes) or truth.classes,
     )
 
@@ -157,7 +157,7 @@ class PeekObserver:
     def __init__(
         self, truth: Truth, target: Target, rows: NDArray[np.intp], notes: Path | None = None
     ) -> None:
-        self._label = _labels(truth, target)[rows]
+        self._label = true_labels(truth, target)[rows]
         self._weight = np.asarray(target.weight, dtype=np.float64)[rows]
         self._notes = notes
         self._seen: dict[int, list[float]] = {}
@@ -183,7 +183,12 @@ class PeekObserver:
         return None if seen is None else seen[member]
 
 
-def _labels(truth: Truth, target: Target) -> NDArray[np.int32]:
+def true_labels(truth: Truth, target: Target) -> NDArray[np.int32]:
+    """(M,) labels of all rows of a target; for this room alone.
+
+    Raises:
+        SchemaError: the truth is that of other events.
+    """
     if not np.array_equal(truth.event_id, target.event_id):
         raise SchemaError("holds the truth of other events than these", where=truth.path)
     return truth._label

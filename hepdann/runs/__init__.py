@@ -1,6 +1,19 @@
 """A run: one training with its baselines, from a tensor file to a folder that holds everything."""
 
 from .folder import Run, check_version, open_run
+from .scan_folder import Scan, is_scan, open_scan
+from .scan_start import resume_scan, scan
 from .start import resume, train
 
-__all__ = ["Run", "check_version", "open_run", "resume", "train"]
+__all__ = [
+    "Run",
+    "Scan",
+    "check_version",
+    "is_scan",
+    "open_run",
+    "open_scan",
+    "resume",
+    "resume_scan",
+    "scan",
+    "train",
+]

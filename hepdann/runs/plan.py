@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..networks import NetworkShape, Normalisation
 from ..training import Member, Settings, auto_batch_size
 
-__all__ = ["StackPlan", "plan_stacks", "resolve", "settings_of"]
+__all__ = ["ORACLE", "StackPlan", "group", "plan_stacks", "resolve", "settings_of", "shape_of"]
 
 ORACLE = "oracle"
 
@@ -113,10 +113,11 @@ def plan_stacks(train: TrainConfig, *, oracle: bool) -> list[StackPlan]:
             Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
             for k in range(train.seeds)
         ]
-    return _group(members, train.normalisation)
+    return group(members, train.normalisation)
 
 
-def _group(members: Sequence[Member], wanted: Normalisation | None) -> list[StackPlan]:
+def group(members: Sequence[Member], wanted: Normalisation | None) -> list[StackPlan]:
+    """Members that can train together: same phases, same normalisation."""
     groups: dict[tuple[int, Normalisation], list[Member]] = {}
     for member in members:
         normalisation = wanted or member.method.normalisation

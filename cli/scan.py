@@ -1,0 +1,177 @@
+"""``hepdann scan``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .train import Interruption
+
+if TYPE_CHECKING:
+    from hepdann.config import Config
+    from hepdann.runs import Scan
+
+__all__ = ["command"]
+
+_WIDTH = 110  # of tables that go to a file or a pipe
+
+
+def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    del ctx, param
+    return None if value is None else [word.strip() for word in value.split(",") if word.strip()]
+
+
+def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
+    words = _words(ctx, param, value)
+    try:
+        return None if words is None else [float(word) for word in words]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 1,2,3") from None
+
+
+@click.command()
+@click.argument("tensors", default="tensors.h5", type=click.Path(path_type=Path))
+@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--shift", "shifts", callback=_words, metavar="NAME,…", help="Shifts, each at every t."
+)
+@click.option("--t", callback=_numbers, metavar="T,…", help="Strengths.  [default: 1,2,3,5,8]")
+@click.option(
+    "--lambda",
+    "lambda_",
+    callback=_numbers,
+    metavar="λ,…",
+    help="Strengths of the adversary.  [default: 0.1,0.3,1,3]",
+)
+@click.option("--methods", callback=_words, metavar="M,…", help="As in train.  [default: dann]")
+@click.option("--seeds", type=int, help="Members of each method, λ and t.  [default: 5]")
+@click.option("--seed", type=int, help="Seed of the first member.  [default: 0]")
+@click.option("--epochs", type=int, help="Epochs; the last one is used.  [default: 20]")
+@click.option("--batch-size", help="Events of each domain a step.  [default: auto]")
+@click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.002]")
+@click.option("--stack", help="Networks that train side by side.  [default: auto]")
+@click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
+@click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
+@click.option("--config", "config_path", help="YAML file, or the name of a shipped one.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder, must not exist.")
+@click.option("--resume", is_flag=True, help="Go on with the unfinished scan of -o.")
+def command(
+    tensors: Path,
+    data: Path | None,
+    config_path: str | None,
+    output: Path | None,
+    resume: bool,
+    **flags: Any,
+) -> int:
+    """Train a whole grid in one process: shifts x t x lambda x methods x seeds.
+
+    TENSORS (default tensors.h5) holds the MC. With --shift half of it becomes pseudo-data, at every
+    t; without, the target is the data, of TENSORS or of DATA. The figures are drawn by `hepdann
+    plot` of the folder.
+
+    Ctrl-C writes what is whole so far, and says how to go on.
+    """
+    from hepdann.errors import RunError
+    from hepdann.runs import resume_scan, scan
+
+    from .live import Live
+
+    if resume and output is None:
+        raise click.UsageError("--resume needs the scan's folder: -o runs/NAME")
+    if flags["t"] is not None and flags["shifts"] is None and config_path is None and not resume:
+        raise click.UsageError("--t is the strength of a shift; name it: --shift sine")
+    interruption = Interruption()
+    try:
+        with interruption.listening(), Live() as live:
+            if resume and output is not None:
+                found = resume_scan(output, report=live.report, stop=interruption)
+            else:
+                config = _config(config_path, flags)
+                found = scan(
+                    tensors,
+                    data=data,
+                    output=output,
+                    config=config,
+                    report=live.report,
+                    stop=interruption,
+                )
+    except RunError as error:
+        if interruption.signal is None:
+            raise
+        click.echo(f"hepdann: {error}", err=True)
+        click.echo(f"  to go on:     hepdann scan --resume -o {error.where}")
+        return interruption.code
+    _say(found)
+    return interruption.code
+
+
+def _config(path: str | None, flags: dict[str, Any]) -> Config:
+    from hepdann.config import Config, load_config, override
+
+    grid = {"shifts": "shifts", "t": "t", "lambda_": "lambda", "stack": "stack"}
+    given = {f"scan.{key}": _whole(flags.pop(name)) for name, key in grid.items()}
+    flags["batch_size"] = _whole(flags["batch_size"])
+    given |= {f"train.{key}": value for key, value in flags.items()}
+    config = load_config(path, expand=False) if path is not None else Config()
+    return override(config, {key: value for key, value in given.items() if value is not None})
+
+
+def _whole(value: Any) -> Any:
+    """A number that was given as text, because "auto" may stand there too."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+def _say(scan: Scan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    summary = scan.summary
+    chosen = {(c["method"], c["shift"], c["t"]): c["lambda"] for c in summary["choices"]}
+    columns = ("λ", "target accuracy", "target AUC", "consistency", "gap closed", "peeked")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("target")
+    table.add_column("method")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for group in summary["groups"]:
+        place = group["method"], group["shift"], group["t"]
+        if group["lambda"] == chosen[place]:
+            table.add_row(*_row(group))
+    console.print(f"{scan.folder}: mean of the networks of each method, last epoch, ± their spread")
+    console.print(table)
+    console.print("λ: chosen by agreement with the aligned teacher; no target label took part")
+    console.print("peeked: the best epoch by the target's labels; never quote it")
+    click.echo(f"scan: {scan.folder}")
+    if summary["interrupted"]:
+        click.echo("interrupted: the table holds what was whole")
+        click.echo(f"  to go on:     hepdann scan --resume -o {scan.folder}")
+    click.echo(f"  the figures:  hepdann plot {scan.folder}")
+    click.echo(f"  every network: {scan.folder / 'scan.csv'}")
+
+
+def _row(group: Mapping[str, Any]) -> Sequence[str]:
+    last, gap = group["last_epoch"], group["gap_closed"]["accuracy"]
+    target = "data" if group["shift"] is None else f"{group['shift']} t={group['t']:g}"
+    return (
+        target,
+        group["method"],
+        "" if group["lambda"] is None else f"{group['lambda']:g}",
+        _spread(last["target_accuracy"]),
+        _spread(last["target_auc"]),
+        _spread(last["consistency"]),
+        "-" if gap is None else f"{gap:.2f}",
+        _spread(group["peeked"]["target_accuracy"]),
+    )
+
+
+def _spread(block: Mapping[str, Any]) -> str:
+    mean, std = block["mean"], block["std"]
+    if mean is None:
+        return "-"
+    return f"{mean:.4f}" if std is None else f"{mean:.4f} ± {std:.4f}"

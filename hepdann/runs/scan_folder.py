@@ -1,0 +1,97 @@
+"""A scan's folder, and the way back to it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RunError
+from .folder import read_versioned
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+__all__ = ["Scan", "is_scan", "open_scan", "to_csv"]
+
+SUMMARY = "scan.json"
+_TEXT = ("method", "shift")
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan.
+
+    Attributes:
+        folder: where it lies.
+        summary: what ``scan.json`` holds: ``groups`` (mean ± std of each method, λ, shift and t),
+            ``choices`` (the λ that is chosen without labels).
+    """
+
+    folder: Path
+    summary: dict[str, Any] = field(repr=False)
+
+    @cached_property
+    def config(self) -> Config:
+        """Every setting that was used."""
+        from ..config import load_config
+
+        return load_config(self.folder / "config.yaml", expand=False, known_names=False)
+
+    @cached_property
+    def table(self) -> dict[str, NDArray[Any]]:
+        """Columns of ``scan.csv``, one row a member; empty fields are NaN, or the empty text."""
+        path = self.folder / "scan.csv"
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        except OSError as error:
+            raise RunError(f"cannot be read: {error.strerror}", where=path) from error
+        try:
+            return {
+                name: np.array([row[name] for row in rows])
+                if name in _TEXT
+                else np.array([float(row[name] or "nan") for row in rows])
+                for name in (rows[0] if rows else {})
+            }
+        except (TypeError, ValueError) as error:
+            raise RunError(f"damaged: {error}", where=path) from error
+
+
+def is_scan(folder: str | Path) -> bool:
+    """Whether a folder holds a scan, finished or not."""
+    folder = Path(folder)
+    return (folder / SUMMARY).is_file() or (folder / "checkpoint" / "scan").is_dir()
+
+
+def open_scan(folder: str | Path) -> Scan:
+    """Open a scan.
+
+    Raises:
+        RunError: no such folder, no scan, nothing of it trained, damaged or of another version.
+    """
+    folder = Path(folder)
+    path = folder / SUMMARY
+    if not path.is_file():
+        if is_scan(folder):
+            mend = f"go on with: hepdann scan --resume -o {folder}"
+            raise RunError("the scan has not finished", where=folder, mend=mend)
+        what = "not a scan: no scan.json" if folder.is_dir() else "no such folder"
+        raise RunError(what, where=folder, mend="scans are made by hepdann scan")
+    return Scan(folder, read_versioned(path))
+
+
+def to_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """A table; what is ``None`` is an empty field, and other keys are left out."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(columns), lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()

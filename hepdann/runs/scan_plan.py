@@ -1,0 +1,116 @@
+"""From a grid to stacks: which members a target needs, and which of them train together."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .. import methods
+from ..config import ScanConfig, TrainConfig
+from ..training import Member
+from .plan import ORACLE, StackPlan, group
+
+__all__ = ["Point", "Seeds", "plan_point", "plan_source", "points_of", "seeds_of"]
+
+# Members times events of a step: activations of a stack stay in a core's cache, and the cost of
+# calling torch is shared (benchmarks/scan.py).
+_EVENTS = 4096
+_LARGEST = 40
+
+
+@dataclass(frozen=True)
+class Point:
+    """A target of a scan: a shift and its strength, or the data.
+
+    Attributes:
+        shift: name; ``None`` for the data.
+        t: strength; ``None`` for the data.
+    """
+
+    shift: str | None = None
+    t: float | None = None
+
+    def __str__(self) -> str:
+        return "data" if self.shift is None else f"{self.shift} t={self.t:g}"
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The members of a stack that differ in nothing but the seed.
+
+    Attributes:
+        method: name in figures and tables.
+        strength: λ; ``None`` where it means nothing.
+        members: their places in the stack.
+    """
+
+    method: str
+    strength: float | None
+    members: tuple[int, ...]
+
+
+def points_of(scan: ScanConfig) -> list[Point]:
+    """Targets in the order of the table; without a shift, the data alone."""
+    return [Point(name, t) for name in scan.shifts for t in scan.t] or [Point()]
+
+
+def plan_source(train: TrainConfig) -> StackPlan:
+    """Source-only trains once: whatever the target is, it does not see it."""
+    method = methods.get("source-only")
+    members = [Member(method, 0.0, train.seed + k) for k in range(train.seeds)]
+    (plan,) = group(members, train.normalisation)
+    return plan
+
+
+def plan_point(train: TrainConfig, scan: ScanConfig, *, oracle: bool) -> list[StackPlan]:
+    """The stacks of one target.
+
+    Args:
+        train: resolved settings: methods, seeds, normalisation, batch size.
+        scan: λ and the size of a stack.
+        oracle: whether an oracle trains, on the stack's second source.
+
+    Returns:
+        Stacks of whole groups of seeds, none larger than it pays, and never less than one group.
+    """
+    seeds = range(train.seed, train.seed + train.seeds)
+    members = []
+    if oracle:
+        base = methods.get("source-only")
+        members += [Member(base, 0.0, k, source=1, name=ORACLE) for k in seeds]
+    for name in train.methods:
+        method = methods.get(name)
+        if name != "source-only":
+            strengths = scan.lambda_ if method.adversarial else [0.0]
+            members += [Member(method, strength, k) for strength in strengths for k in seeds]
+    size = _size(train, scan)
+    return [part for plan in group(members, train.normalisation) for part in _split(plan, size)]
+
+
+def _size(train: TrainConfig, scan: ScanConfig) -> int:
+    if scan.stack != "auto":
+        return scan.stack
+    assert isinstance(train.batch_size, int)
+    return min(_LARGEST, max(1, _EVENTS // train.batch_size))
+
+
+def _split(plan: StackPlan, size: int) -> Iterable[StackPlan]:
+    """Cut a stack between groups into parts that are about equally large."""
+    groups = [[plan.members[k] for k in seeds.members] for seeds in seeds_of(plan.members)]
+    each = max(1, size // max(len(one) for one in groups))
+    parts = math.ceil(len(groups) / each)
+    bounds = [round(i * len(groups) / parts) for i in range(parts + 1)]
+    for first, last in itertools.pairwise(bounds):
+        members = tuple(member for one in groups[first:last] for member in one)
+        yield StackPlan(members, plan.normalisation)
+
+
+def seeds_of(members: Sequence[Member]) -> list[Seeds]:
+    """The groups of a stack, in its order."""
+    places: dict[tuple[str, float | None], list[int]] = {}
+    for k, member in enumerate(members):
+        strength = member.strength if member.method.adversarial else None
+        places.setdefault((member.label, strength), []).append(k)
+    return [Seeds(name, strength, tuple(ks)) for (name, strength), ks in places.items()]

@@ -1,0 +1,276 @@
+"""One target of a scan: its baselines, its stacks, and what becomes of each member."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import HepdannError, RunError
+from ..evaluation import Figure, oracle_source, separation
+from ..evaluation.scan_judge import Epochs, ScanJudge
+from ..evaluation.summary import recommend
+from ..networks import AdversarialNetwork
+from ..tensors import Source, Target
+from ..training import (
+    DomainEvents,
+    Progress,
+    Settings,
+    StackTrainer,
+    load_checkpoint,
+    resident,
+    save_checkpoint,
+    watched_rows,
+    write_whole,
+)
+from .domains import Domains
+from .plan import ORACLE, StackPlan
+from .scan_plan import Point, Seeds, seeds_of
+from .scan_source import score
+
+__all__ = ["PointRun", "Result", "SourceOnly"]
+
+Scores = NDArray[np.float32]
+Result = dict[str, Any]
+SOURCE_ONLY = "source-only"
+_WATCHED = ("loss_domain", "validation_domain_accuracy")
+_KEPT = ("loss_label", "validation_loss", "validation_accuracy", *_WATCHED)
+
+
+@dataclass(frozen=True)
+class SourceOnly:
+    """The source-only networks after each epoch.
+
+    Attributes:
+        networks: one stack an epoch.
+        history: rows of the history, epoch by epoch, members within.
+        seeds: of the members.
+    """
+
+    networks: Sequence[AdversarialNetwork]
+    history: Sequence[Mapping[str, object]]
+    seeds: Sequence[int]
+
+
+@dataclass(eq=False)
+class PointRun:
+    """Trains and judges everything at one target.
+
+    Attributes:
+        point: the target.
+        domains: its events.
+        source_only: what the baselines are scored with.
+        settings: of the training.
+        shape: widths of the networks, for a stack.
+        folder: where results and checkpoints go.
+        stem: begins their names.
+        fingerprint: of everything that the numbers depend on.
+        oracle: whether a source of target events with their truth is needed.
+    """
+
+    point: Point
+    domains: Domains
+    source_only: SourceOnly
+    settings: Settings
+    shape: Callable[[StackPlan], Any]
+    folder: Path
+    stem: str
+    fingerprint: str
+    oracle: bool
+
+    @cached_property
+    def judge(self) -> ScanJudge:
+        """What knows the test events, and the truth."""
+        d = self.domains
+        return ScanJudge.of(d.source, d.target, d.truth, watched_rows(d.target))
+
+    @cached_property
+    def _sources(self) -> list[DomainEvents]:
+        d = self.domains
+        sources = [self._put(d.source)]
+        if d.truth is not None and self.oracle:
+            sources.append(self._put(oracle_source(d.truth, d.target)))
+        return sources
+
+    @cached_property
+    def _target(self) -> DomainEvents:
+        return self._put(self.domains.target)
+
+    def _put(self, events: Source | Target) -> DomainEvents:
+        return resident(events, self.domains.scaling, device=self.settings.device)
+
+    @cached_property
+    def aligned(self) -> dict[str, Target]:
+        """The target's test split as each closed-form map leaves it, the simplest first."""
+        test = self.judge.target
+        return {SOURCE_ONLY: test, "quantile": self._map(test)}
+
+    def _map(self, events: Target) -> Target:
+        return events.with_features(self.domains.quantile.apply(events.features))
+
+    def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
+        return score(network, events.features, self.domains.scaling, domain)
+
+    def baselines(self) -> Result:
+        """Source-only, and source-only on the aligned target: nothing is trained for them."""
+        path = self.folder / f"{self.stem}-baselines.json"
+        if path.exists():
+            return self._read(path)
+        networks, judge = self.source_only.networks, self.judge
+        last = networks[-1]
+        mc = self._score(last, judge.mc, 0)
+        teacher = self._choose_teacher()
+        rows: list[Result] = []
+        groups: list[Result] = []
+        for name, events in self.aligned.items():
+            seen = Epochs()
+            for network in networks:
+                judge.watch(seen, list(self._score(network, events, 0)[:, judge.watched]), None)
+            target = self._score(last, events, 0)
+            seeds = Seeds(name, None, tuple(range(len(self.source_only.seeds))))
+            one, group = self._judge(
+                seeds, mc, target, seen, self.source_only.history, self.source_only.seeds, None
+            )
+            rows += one
+            groups.append(group)
+        result = {"rows": rows, "groups": groups, "history": [], "teacher": teacher}
+        return self._write(path, result)
+
+    def _choose_teacher(self) -> str:
+        """The simplest map that leaves source and target least distinguishable, without labels."""
+        source = self.domains.source.part("validation")
+        held = self.domains.target.part("validation")
+        residuals: dict[str, Figure] = {}
+        try:
+            for name, events in ((SOURCE_ONLY, held), ("quantile", self._map(held))):
+                residuals[name] = separation(source, events)
+        except HepdannError:  # too few events
+            residuals = {}
+        return recommend(residuals, tuple(self.aligned)) or SOURCE_ONLY
+
+    def stack(
+        self,
+        number: int,
+        plan: StackPlan,
+        progress: Callable[[Progress], None],
+        stop: Callable[[], bool],
+    ) -> Result | None:
+        """Train and judge a stack, unless that was done before.
+
+        Returns:
+            What became of it; ``None`` if it was stopped.
+        """
+        path = self.folder / f"{self.stem}-stack-{number}.json"
+        if path.exists():
+            return self._read(path)
+        checkpoint, notes = path.with_suffix(".safetensors"), path.with_suffix(".notes")
+        trainer = StackTrainer(
+            plan.members, self.shape(plan), self._sources, [self._target], self.settings
+        )
+        load_checkpoint(trainer, checkpoint, self.fingerprint)
+        seen = Epochs()
+        if notes.exists():
+            seen = Epochs.from_dict(json.loads(notes.read_text(encoding="utf-8")))
+        seen = seen.until(trainer.epoch)
+        teacher = self._teacher(self.baselines()["teacher"])
+
+        def watch(epoch: int, scores: list[Scores]) -> None:
+            del epoch
+            self.judge.watch(seen, scores, teacher[self.judge.watched])
+            write_whole(notes, json.dumps(seen.to_dict()).encode())
+
+        done = trainer.run(
+            progress=progress,
+            save=lambda trained: save_checkpoint(trained, checkpoint, self.fingerprint),
+            watch=watch,
+            stop=stop,
+        )
+        if not done:
+            return None
+        result = self._write(path, self._conclude(trainer, seen, teacher))
+        for spent in (checkpoint, notes):
+            spent.unlink(missing_ok=True)
+        return result
+
+    def _teacher(self, name: str) -> Scores:
+        """(n, C) prediction of the teacher for the target's test split."""
+        mean: Scores = self._score(self.source_only.networks[-1], self.aligned[name], 0).mean(0)
+        return mean
+
+    def _conclude(self, trainer: StackTrainer, seen: Epochs, teacher: Scores) -> Result:
+        statistics = torch.tensor([m.method.target_domain for m in trainer.members])
+        with trainer.averaged() as network:
+            mc = self._score(network, self.judge.mc, 0)
+            target = self._score(network, self.judge.target, statistics)
+        strengths = [m.strength if m.method.adversarial else None for m in trainer.members]
+        history = [
+            {**row, "lambda": strengths[int(str(row["member"]))]} | self._place()
+            for row in trainer.history
+        ]
+        rows: list[Result] = []
+        groups: list[Result] = []
+        for seeds in seeds_of(trainer.members):
+            numbers = [m.seed for m in trainer.members]
+            known = None if seeds.method == ORACLE else teacher
+            one, group = self._judge(seeds, mc, target, seen, history, numbers, known)
+            if seeds.method == ORACLE:
+                source = self._teacher(SOURCE_ONLY)
+                group["gap"] = self.judge.gap(source, target[list(seeds.members)].mean(0))
+            rows += one
+            groups.append(group)
+        return {"rows": rows, "groups": groups, "history": history}
+
+    def _place(self) -> Result:
+        return {"shift": self.point.shift, "t": self.point.t}
+
+    def _judge(
+        self,
+        seeds: Seeds,
+        mc: Scores,
+        target: Scores,
+        seen: Epochs,
+        history: Sequence[Mapping[str, object]],
+        numbers: Sequence[int],
+        teacher: Scores | None,
+    ) -> tuple[list[Result], Result]:
+        """One row a member, and the group: the ensemble of its seeds."""
+        chosen = list(seeds.members)
+        start = {"method": seeds.method, "lambda": seeds.strength} | self._place()
+        last = {int(str(row["member"])): row for row in history}  # the last epoch's is what stays
+        rows = []
+        for k in chosen:
+            found = self.judge.figures(mc[k], target[k], teacher)
+            row = start | {"seed": numbers[k], "epoch": last[k]["epoch"]}
+            row |= {name: v for name, v in found.items() if not name.endswith("_error")}
+            row |= {name: last[k][name] for name in _KEPT}
+            if seeds.method in self.aligned:  # their domain heads watched another target
+                row |= dict.fromkeys(_WATCHED)
+            rows.append(row | seen.of(k, choose=teacher is not None))
+        together = mc[chosen].mean(0), target[chosen].mean(0)
+        ensemble = self.judge.figures(*together, teacher)
+        return rows, start | {"ensemble": ensemble, "roc": self.judge.roc(together[1])}
+
+    def _write(self, path: Path, result: Result) -> Result:
+        result |= {"fingerprint": self.fingerprint, "majority": self.judge.majority()}
+        write_whole(path, json.dumps(result, allow_nan=False).encode())
+        return result
+
+    def _read(self, path: Path) -> Result:
+        try:
+            result: Result = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"damaged: {error}", where=path, mend="remove it and resume") from error
+        if result.get("fingerprint") != self.fingerprint:
+            raise RunError(
+                "the result belongs to other tensors or settings",
+                where=path,
+                mend="resume with those of the scan, or start a new one",
+            )
+        return result

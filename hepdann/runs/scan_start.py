@@ -1,0 +1,159 @@
+"""``hepdann.scan``: the one call behind ``hepdann scan``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import Config, load_config, override
+from ..errors import ConfigError, RunError
+from ..tensors import Tensors, open_tensors
+from .claim import new_folder, numbered_folder, refuse_taken
+from .folder import read_versioned
+from .scan_folder import SUMMARY, Scan
+
+if TYPE_CHECKING:
+    from .job import Report
+
+__all__ = ["resume_scan", "scan"]
+
+_GRID = ("stack",)
+
+
+def _silent(stage: str, progress: object) -> None:
+    del stage, progress
+
+
+def scan(
+    tensors: Tensors | str | Path,
+    *,
+    data: Tensors | str | Path | None = None,
+    shift: str | Sequence[str] | None = None,
+    t: Sequence[float] | None = None,
+    lambda_: Sequence[float] | None = None,
+    methods: Sequence[str] | None = None,
+    output: str | Path | None = None,
+    config: Config | None = None,
+    report: Report = _silent,
+    stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> Scan:
+    """Train a grid of shifts, t, λ, methods and seeds as stacks, and write a folder of figures.
+
+    Source-only trains once for all targets, which it does not see; the quantile map is fitted at
+    each target, and where the truth is known an oracle trains at each. ``scan.csv`` has a row a
+    network, ``scan.json`` the mean and the spread over seeds, the ensembles, the share of the gap
+    to the oracle that is closed, and the λ that is chosen without labels.
+
+    Args:
+        tensors: the tensor file with the MC.
+        data: a second tensor file with the data; by default that of ``tensors``.
+        shift: one or several names; each makes pseudo-data at every t. Without one the target is
+            the data, and t means nothing.
+        t: strengths of the shifts; default 1, 2, 3, 5, 8.
+        lambda_: strengths of the adversary; default 0.1, 0.3, 1, 3.
+        methods: of ``hepdann.methods.names()``; default those of ``train``.
+        output: the folder, which must not exist; default ``runs/scan-<shifts>-<n>``.
+        config: settings; the arguments override them.
+        report: called with each stage and, while training, its progress.
+        stop: asked before each step; when true, what is whole so far is written.
+        **settings: of the section ``train`` (``seeds=3, epochs=10``), or ``stack``, the number of
+            members that train side by side.
+
+    Returns:
+        The scan, with ``summary`` and ``table``.
+
+    Raises:
+        HepdannError: the input does not allow it, or the folder exists.
+    """
+    given: dict[str, Any] = {
+        f"scan.{key}" if key in _GRID else f"train.{key.rstrip('_')}": value
+        for key, value in settings.items()
+    }
+    given["scan.shifts"] = [shift] if isinstance(shift, str) else shift
+    given |= {"scan.t": t, "scan.lambda": lambda_, "train.methods": methods}
+    kept = {key: value for key, value in given.items() if value is not None}
+    config = override(config or Config(), {k: _plain(v) for k, v in kept.items()})
+    _check(config, data, t)
+    opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
+    if output is not None:
+        refuse_taken(Path(output))
+    claim = (
+        partial(new_folder, Path(output))
+        if output is not None
+        else partial(numbered_folder, "-".join(["scan", *(config.scan.shifts or ["data"])]))
+    )
+    return _job(config, opened, data, claim, report, stop)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _check(config: Config, data: object, t: object) -> None:
+    if config.train.shift is not None:
+        raise ConfigError(
+            "a scan takes its shifts from scan.shifts",
+            where="train.shift",
+            mend="name them there, or by --shift",
+        )
+    if t is not None and not config.scan.shifts:
+        raise ConfigError(
+            "t is the strength of a shift, and none is named",
+            where="scan.t",
+            mend="name one: --shift sine",
+        )
+    if data is not None and config.scan.shifts:
+        raise ConfigError(
+            "a shift makes pseudo-data of the MC, and data are given too",
+            where="scan.shifts",
+            mend="leave one of them out",
+        )
+
+
+def resume_scan(
+    folder: str | Path,
+    *,
+    report: Report = _silent,
+    stop: Callable[[], bool] = lambda: False,
+) -> Scan:
+    """Go on with a scan that did not finish; the result is that of an uninterrupted one.
+
+    Args:
+        folder: of the scan.
+        report: as in :func:`scan`.
+        stop: as in :func:`scan`.
+
+    Raises:
+        RunError: no such scan, one of another version, or its tensors are no longer the same.
+    """
+    folder = Path(folder)
+    path = folder / "origin.json"
+    if not path.is_file():
+        what = "no scan to resume" if folder.is_dir() else "no such folder"
+        raise RunError(what, where=folder, mend="give the folder of a scan with -o")
+    if (folder / SUMMARY).is_file():
+        read_versioned(folder / SUMMARY)
+    origin = read_versioned(path)
+    config = load_config(folder / "config.yaml", expand=False)
+    try:
+        tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"damaged: {error}", where=path, mend="scan anew") from error
+    return _job(config, open_tensors(tensors), data, lambda: folder, report, stop)
+
+
+def _job(
+    config: Config,
+    tensors: Tensors,
+    data: Tensors | str | Path | None,
+    claim: Callable[[], Path],
+    report: Report,
+    stop: Callable[[], bool],
+) -> Scan:
+    from .scan_job import ScanJob
+
+    second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
+    return ScanJob(config, tensors, second, claim, report, stop).run()

@@ -1,0 +1,64 @@
+"""``hepdann scan`` as it is typed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+import pytest
+
+GRID = ("--shift", "sine", "--t", "3", "--lambda", "1", "--seeds", "2")
+
+
+@pytest.fixture(scope="session")
+def tensors(tmp_path_factory, executable):
+    folder = tmp_path_factory.mktemp("scan-toy")
+    for args in (
+        ("simulate", "bjets", "-o", "toy", "--events", "3000", "--seed", "1"),
+        ("convert", "toy/mc.root", "--weight", "weight", "--features", "prob_b,spheri,bqvjet"),
+    ):
+        subprocess.run([executable, *args], cwd=folder, check=True, capture_output=True)
+    return folder / "tensors.h5"
+
+
+def test_a_scan_prints_its_table_and_what_to_type_next(hepdann, tensors, tmp_path):
+    done = hepdann("scan", tensors, *GRID, "--epochs", "2", "--methods", "dann")
+    assert done.code == 0, done.stderr
+    assert "runs/scan-sine-1" in done.stdout
+    for word in ("source-only", "quantile", "oracle", "dann", "peeked", "hepdann plot"):
+        assert word in done.stdout
+    assert (tmp_path / "runs/scan-sine-1/scan.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "what"),
+    [
+        (("--t", "3"), "--shift"),
+        (("--shift", "sine", "--t", "a"), "'a'"),
+        (("--shift", "sin"), "sine"),
+        (("--shift", "sine", "--methods", "dan"), "dann"),
+        (("--resume",), "-o"),
+        (("--resume", "-o", "nowhere"), "no such folder"),
+        (("--shift", "sine", "--stack", "some"), "stack"),
+    ],
+)
+def test_wrong_input_is_one_line(hepdann, tensors, args, what):
+    done = hepdann("scan", tensors, *args)
+    assert done.code == 2
+    assert done.stderr.count("\n") == 1
+    assert what in done.stderr
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_scan_says_how_to_go_on(executable, tensors, tmp_path, sent, code):
+    process = subprocess.Popen(
+        [executable, "scan", tensors, *GRID, "--epochs", "400", "-o", "s"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while process.poll() is None and not (tmp_path / "s/checkpoint/scan").is_dir():
+        time.sleep(0.05)
+    process.send_signal(sent)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert "hepdann scan --resume -o s" in out
