@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .health import columns, figures, lines
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -20,7 +22,10 @@ _WIDTH = 110  # of tables that go to a file or a pipe
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, laid out as metrics.json.")
-def command(run: Path, as_json: bool) -> None:
+@click.option(
+    "--health", is_flag=True, help="Add the figures that the networks' health is seen by."
+)
+def command(run: Path, as_json: bool, health: bool) -> None:
     """Print the numbers of RUN, computed anew from its scores.h5.
 
     All figures are those of the test split: the mean score over a method's networks at the last
@@ -34,10 +39,12 @@ def command(run: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(metrics, indent=2, allow_nan=False))
         return
-    show(run, metrics)
+    show(run, metrics, health=health)
 
 
-def show(run: Path, metrics: Mapping[str, Any], *, brief: bool = False) -> None:
+def show(
+    run: Path, metrics: Mapping[str, Any], *, brief: bool = False, health: bool = False
+) -> None:
     """Print the tables of a run; ``brief``: the first one, and what is recommended."""
     from rich.console import Console
 
@@ -50,7 +57,10 @@ def show(run: Path, metrics: Mapping[str, Any], *, brief: bool = False) -> None:
     if not brief:
         console.print(_members(methods))
         console.print(_label_free(methods))
-    for line in _notes(metrics, brief=brief):
+    if health:
+        title = "Health at the last look, mean over the networks (docs/health.md)"
+        console.print(figures(metrics, _table(title, *columns())))
+    for line in [*_notes(metrics, brief=brief), *lines(metrics, brief=not health)]:
         console.print(line)
 
 

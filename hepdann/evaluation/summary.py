@@ -16,6 +16,7 @@ from .candidates import rank_correlations, run_criteria, teacher_of
 from .curves import history_rows
 from .diagnosis import diagnose
 from .figure import Figure
+from .health import method_health
 from .method_figures import TestEvents, method_figures, number
 from .scores import RunScores, open_scores
 from .two_sample import separation
@@ -57,7 +58,9 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         methods[name] = method_figures(scores, name, mc, target, rows, residuals.get(name))
     heads = {name: block["domain"]["auc_features"] for name, block in methods.items()}
     criteria = run_criteria(scores, residuals, heads)
+    health = method_health(folder)
     for name in methods:
+        methods[name]["health"] = health.get(name)
         methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
     return {
         "format_version": FORMAT_VERSION,

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from ..outputs import mend_of
 from ..tensors import Source, Target, Tensors, is_pseudo
 from ..training import (
     DomainEvents,
+    Health,
     Progress,
     StackTrainer,
     load_checkpoint,
@@ -34,6 +35,7 @@ from ..training import (
 from .claim import locked
 from .domains import Domains, prepare
 from .folder import FORMAT_VERSION, Run
+from .health import lines_of, write_health
 from .model import Model, parts_of
 from .plan import plan_stacks, resolve, settings_of, shape_of
 from .scores import write_scores
@@ -89,6 +91,7 @@ class Job:
     folder: Path = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
     _rate: dict[int, float] = field(default_factory=dict)
+    _health: list[Health] = field(default_factory=list)
 
     def run(self) -> Run:
         """Train, score, evaluate and write the run folder.
@@ -121,6 +124,7 @@ class Job:
         )
         model.save(self.folder / "model.safetensors")
         write_whole(self.folder / "history.csv", history)
+        write_health(self.folder, self._health)
         self._scores(model, domains)
         self.report("evaluating", None)
         metrics = self._metrics(trainers, whole)
@@ -182,7 +186,11 @@ class Job:
             self._rate[number] = now.events_per_second
             self.report(f"{len(trainer.members)} networks ({names})", now)
 
+        health = Health(trainer, self.folder / "checkpoint" / f"health-{number}.json")
+        self._health.append(health)
+
         def save(trained: StackTrainer) -> None:
+            self._tell(lines_of(health.look()))
             save_checkpoint(trained, checkpoint, fingerprint)
 
         def watch(epoch: int, scores: list[NDArray[np.float32]]) -> None:
@@ -190,8 +198,15 @@ class Job:
                 peek.record(epoch, scores)
 
         load_checkpoint(trainer, checkpoint, fingerprint)
-        if not trainer.run(progress=progress, save=save, watch=watch, stop=self.stop):
-            trainer.record(watch)
+        health.remember()
+        try:
+            if not trainer.run(progress=progress, save=save, watch=watch, stop=self.stop):
+                trainer.record(watch)
+        except RunError:
+            if ill := health.fail():
+                self._tell(lines_of(ill))
+                write_health(self.folder, self._health)
+            raise
 
     def _history(self, trainers: list[StackTrainer], peeks: list[PeekObserver | None]) -> bytes:
         out = io.StringIO()
@@ -226,6 +241,11 @@ class Job:
             },
             "interrupted": not whole,
         }
+
+    def _tell(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._note(line)
+            self.report(line, None)
 
     def _note(self, line: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")

@@ -6,8 +6,10 @@ from .health import Health
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
 from .trainer import Member, Progress, Settings, StackTrainer
+from .vitals import FIGURES
 
 __all__ = [
+    "FIGURES",
     "DomainEvents",
     "Health",
     "Member",

@@ -50,6 +50,7 @@ class Health:
         notes: a file for what was seen, so that a resumed training has it too.
 
     Attributes:
+        members: number of networks.
         entries: one a look and member: ``method``, ``member``, ``seed``, ``lambda``, ``grl``,
             ``epoch``, the keys of :data:`~hepdann.training.vitals.FIGURES` (``None`` where there
             is no such figure), ``dead_layers`` and ``verdicts``.
@@ -57,6 +58,7 @@ class Health:
 
     def __init__(self, trainer: StackTrainer, notes: Path | None = None) -> None:
         self._trainer, self._notes = trainer, notes
+        self.members = len(trainer.members)
         self._start = head_weights(trainer.network)
         self._epochs = frozenset(health_epochs(trainer.settings))
         self.entries: list[Entry] = []
@@ -81,6 +83,8 @@ class Health:
             The entries of members with a disease that they did not have at the last look.
         """
         epoch = self._trainer.epoch
+        if self._trainer.position:  # within an epoch
+            return []
         seen = any(entry["epoch"] == epoch for entry in self.entries)
         if epoch not in self._epochs or seen or self._probe is None:
             return []
@@ -98,7 +102,7 @@ class Health:
         """Note the members whose loss is not finite; the training ends with them.
 
         Returns:
-            Their entries.
+            Their entries; none where the training ended for another reason.
         """
         trainer = self._trainer
         finite = torch.isfinite(trainer.sums).all(0).tolist()
@@ -117,7 +121,8 @@ class Health:
             for k, fine in enumerate(finite)
             if not fine
         ]
-        self._keep(entries)
+        if entries:
+            self._keep(entries)
         return entries
 
     def _entries(self, probe: Probe) -> list[Entry]:
