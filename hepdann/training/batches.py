@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ..methods import Batch
-from .events import DomainEvents, gather
+from .events import DomainEvents
 from .sampler import epoch_order
 
 __all__ = ["Slot", "epoch_batches"]
@@ -74,17 +76,40 @@ def epoch_batches(
     chunk = max(1, _CHUNK // (size * len(seeds)))
     for begin in range(first, steps, chunk):
         last = min(begin + chunk, steps)
-        rows = slice(begin * size, last * size)
-        pieces = [
-            gather(slot.events, slot.chosen, order[:, rows])
-            for slot, order in zip(slots, orders, strict=True)
-        ]
+        rows = [order[:, begin * size : last * size] for order in orders]
+        x, label, weight = _gather(slots, rows, size)
         for step in range(begin, last):
-            cut = slice((step - begin) * size, (step - begin + 1) * size)
-            batch = Batch(
-                torch.cat([x[..., cut] for x, _, _ in pieces], dim=-1),
-                torch.stack([label[:, cut] for _, label, _ in pieces[:-1]], dim=1),
-                torch.stack([weight[:, cut] for _, _, weight in pieces], dim=1),
-                mass,
-            )
-            yield step, batch, last
+            at = step - begin
+            yield step, Batch(x[at], label[at], weight[at], mass), last
+
+
+def _gather(
+    slots: Sequence[Slot], rows: Sequence[NDArray[np.int64]], size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The events of some steps, laid out as the batches have them, so that a batch is a view.
+
+    Args:
+        slots: the D domains.
+        rows: of each domain (K, steps * size) event indices.
+        size: events of each domain a step.
+
+    Returns:
+        Features (steps, K, F, D * size), labels (steps, K, D - 1, size), weights (steps, K, D,
+        size).
+    """
+    events, labels = slots[0].events[0], slots[0].events[0].label
+    assert labels is not None
+    members, steps = len(rows[0]), rows[0].shape[1] // size
+    x = events.x.new_empty(steps, members, events.x.shape[1], len(slots), size)
+    label = labels.new_empty(steps, members, len(slots) - 1, size)
+    weight = events.weight.new_empty(steps, members, len(slots), size)
+    for d, (slot, indices) in enumerate(zip(slots, rows, strict=True)):
+        for k, which in enumerate(slot.chosen):
+            domain = slot.events[which]
+            index = torch.from_numpy(indices[k]).to(domain.x.device)
+            found = domain.x.index_select(0, index).view(steps, size, -1)
+            x[:, k, :, d] = found.transpose(1, 2)
+            weight[:, k, d] = domain.weight.index_select(0, index).view(steps, size)
+            if domain.label is not None and d + 1 < len(slots):
+                label[:, k, d] = domain.label.index_select(0, index).view(steps, size)
+    return x.flatten(3), label, weight

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from ..tensors import SPLITS, Source, Split, Target
 from .sampler import STATISTICS, epoch_order
 from .scaling import Scaling
 
-__all__ = ["DomainEvents", "gather", "resident", "validation_rows", "watched_rows"]
+__all__ = ["DomainEvents", "resident", "validation_rows", "watched_rows"]
 
 _LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for an observer
 _LARGEST_VALIDATION = 4_096  # events for the figures of an epoch
@@ -111,26 +110,3 @@ def _sample(n: int, most: int) -> NDArray[np.intp]:
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(n).choice(n, most, replace=False))
-
-
-def gather(
-    domains: Sequence[DomainEvents], chosen: Sequence[int], order: NDArray[np.int64]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The training events of each member, in its own order.
-
-    Args:
-        domains: of the stack.
-        chosen: (K,) which domain each member draws from.
-        order: (K, n) its event indices.
-
-    Returns:
-        Features (K, F, n), labels (K, n) (zeros for a target), weights (K, n).
-    """
-    pieces = []
-    for which, rows in zip(chosen, order, strict=True):
-        domain = domains[which]
-        index = torch.from_numpy(rows).to(domain.x.device)
-        label = torch.zeros_like(index) if domain.label is None else domain.label[index]
-        pieces.append((domain.x[index].T, label, domain.weight[index]))
-    x, label, weight = (torch.stack(column) for column in zip(*pieces, strict=True))
-    return x, label, weight

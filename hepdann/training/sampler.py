@@ -25,8 +25,10 @@ def epoch_order(n: int, length: int, *, seed: int, epoch: int, stream: int) -> N
         np.random.Philox(np.random.SeedSequence([seed, epoch, stream, 0x5A3]))
     )
     rounds = -(-length // n)
-    order = np.concatenate([generator.permutation(n) for _ in range(rounds)])
-    return order[:length].astype(np.int64)
+    order = [generator.permutation(n) for _ in range(rounds)]
+    return (order[0] if rounds == 1 else np.concatenate(order))[:length].astype(
+        np.int64, copy=False
+    )
 
 
 def auto_batch_size(n_source: int) -> int:
