@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -48,7 +48,7 @@ def command(tensors: Path, data: Path | None, as_json: bool, max_events: int, se
         file.source(), holder.target(), file.features, seed=seed, max_events=max_events
     )
     if as_json:
-        click.echo(json.dumps(_finite(found.to_dict()), indent=2, allow_nan=False))
+        click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
         return
     _show(found)
 
@@ -86,12 +86,3 @@ def _show(found: Diagnosis) -> None:
 
 def _text(value: float, form: str, unit: str = "") -> str:
     return f"{value:{form}}{unit}" if math.isfinite(value) else "-"
-
-
-def _finite(value: Any) -> Any:
-    """The same with ``None`` for each number that does not exist."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

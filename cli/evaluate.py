@@ -160,10 +160,8 @@ def _notes(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
     if "oracle" in metrics["methods"]:
         lines.append("oracle: trained on the target's labels; the ceiling, not a candidate")
     if metrics["recommended"]:
-        lines.append(
-            f"* recommended without labels: {metrics['recommended']} (of source-only and the "
-            "alignments; adversarial methods are not ranked)"
-        )
+        why = metrics["recommendation"]["sentence"]
+        lines.append(f"* recommended without labels: {metrics['recommended']}; {why}")
     if metrics["diagnosis"]["sentence"]:
         lines.append(f"diagnosis: {metrics['diagnosis']['sentence']}")
     return lines

@@ -13,14 +13,18 @@ from .outputs import (
     soft_neighbourhood,
     source_loss,
 )
+from .recommendation import GUARD, Recommendation, Residual, recommend, teacher
 from .reverse import reverse_validation
 from .table import CRITERIA, Candidate, Criterion, Evidence, tabulate
 
 __all__ = [
     "CRITERIA",
+    "GUARD",
     "Candidate",
     "Criterion",
     "Evidence",
+    "Recommendation",
+    "Residual",
     "agreement",
     "consistency",
     "density_ratio",
@@ -32,9 +36,11 @@ __all__ = [
     "nearest",
     "neighbours_of",
     "prior_match",
+    "recommend",
     "reverse_validation",
     "signal_share",
     "soft_neighbourhood",
     "source_loss",
     "tabulate",
+    "teacher",
 ]

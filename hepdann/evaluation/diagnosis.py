@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -66,6 +67,19 @@ class Diagnosis:
             "features": [asdict(feature) for feature in self.features],
             "sentence": self.sentence,
         }
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON has it, ``None`` for what does not exist."""
+        found: dict[str, Any] = _finite(self.to_dict())
+        return found
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def diagnose(

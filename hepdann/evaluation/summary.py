@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .._version import __version__
-from ..criteria import CRITERIA
+from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
 from .candidates import rank_correlations, run_criteria, teacher_of
 from .curves import history_rows
 from .diagnosis import diagnose
 from .figure import Figure
 from .health import method_health
-from .method_figures import TestEvents, method_figures, number
+from .method_figures import TestEvents, method_figures
 from .scores import RunScores, open_scores
 from .two_sample import separation
 
-__all__ = ["recommend", "residual_aucs", "summarise"]
+__all__ = ["residual_aucs", "summarise"]
 
 FORMAT_VERSION = 1
 RAW = "source-only"
-_TOLERANCE = 0.02
 
 
 def summarise(run_folder: str | Path) -> dict[str, Any]:
@@ -62,6 +60,8 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     for name in methods:
         methods[name]["health"] = health.get(name)
         methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
+    diagnosis = _diagnosis(folder / "diagnosis.json", scores)
+    advice = _recommendation(folder / "recommendation.json", scores, residuals, diagnosis["shift"])
     return {
         "format_version": FORMAT_VERSION,
         "target": {"kind": scores.target_kind, "shift": _shift(folder / "config.yaml")},
@@ -71,8 +71,9 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
             "teacher": teacher_of(scores, residuals),
             "ranking": rank_correlations(criteria, target),
         },
-        "recommended": recommend(residuals, scores.methods),
-        "diagnosis": _diagnosis(scores),
+        "recommended": advice["method"],
+        "recommendation": advice,
+        "diagnosis": diagnosis,
         "throughput": _throughput(folder / "metrics.json"),
         "hepdann": __version__,
     }
@@ -99,47 +100,42 @@ def residual_aucs(scores: RunScores) -> dict[str, Figure]:
     return found
 
 
-def recommend(residuals: dict[str, Figure], methods: tuple[str, ...]) -> str | None:
-    """The simplest map whose residual AUC is within .02 of the best: a guard without labels.
-
-    In small samples "within" is the figure's own error, if that is larger. Where nothing can be
-    told it is ``source-only``: whoever does not adapt is not misled by it.
-
-    Args:
-        residuals: as :func:`residual_aucs` gives them, the simplest first.
-        methods: all methods of the run.
-
-    Returns:
-        Name of a method; ``None`` if no candidate was trained.
-    """
-    if not residuals:
-        return RAW if RAW in methods else None
-    best = max(min(figure.value for figure in residuals.values()), 0.5)
-    return next(
-        name
-        for name, figure in residuals.items()
-        if figure.value <= best + max(_TOLERANCE, figure.error)
-    )
+def _recommendation(
+    path: Path, scores: RunScores, residuals: dict[str, Figure], shift: bool | None
+) -> dict[str, Any]:
+    """What the training wrote; of a run that wrote nothing, what its scores say."""
+    if path.exists():
+        return _stored(path)
+    known = {name: Residual(figure.value, figure.error) for name, figure in residuals.items()}
+    fallback = RAW if RAW in scores.methods else None
+    return recommend(known, {}, shift=shift, fallback=fallback).to_dict()
 
 
-def _diagnosis(scores: RunScores) -> dict[str, Any]:
-    empty = {"auc_inputs": None, "auc_inputs_error": None, "p_value": None, "shift": None}
-    try:
-        found = diagnose(scores.events("mc"), scores.events("target"), scores.features)
-    except HepdannError:
-        return empty | {"features": [], "sentence": None}
-    features = [
-        {key: v if isinstance(v, str) else number(v) for key, v in asdict(feature).items()}
-        for feature in found.features
-    ]
+def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
+    """What the training wrote before it began; of a run that wrote nothing, computed now."""
+    if path.exists():
+        found = _stored(path)
+    else:
+        try:
+            events = scores.events("mc"), scores.events("target")
+            found = diagnose(*events, scores.features).to_json()
+        except HepdannError:
+            found = {}
+    renamed = {"auc_inputs": found.get("auc"), "auc_inputs_error": found.get("auc_error")}
+    kept = {key: found.get(key) for key in ("p_value", "shift")}
     return {
-        "auc_inputs": found.test.auc,
-        "auc_inputs_error": found.test.auc_error,
-        "p_value": found.test.p_value,
-        "shift": found.test.shift,
-        "features": features,
-        "sentence": found.sentence,
+        **renamed,
+        **kept,
+        "features": found.get("features", []),
+        "sentence": found.get("sentence"),
     }
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"is damaged ({error})", where=path, mend="remove it") from error
 
 
 def _history(path: Path) -> list[dict[str, str]]:

@@ -32,6 +32,7 @@ from ..training import (
     watched_rows,
     write_whole,
 )
+from .advice import advised, diagnose_first
 from .claim import locked
 from .domains import Domains, prepare
 from .folder import FORMAT_VERSION, Run
@@ -110,6 +111,9 @@ class Job:
 
     def _run(self, domains: Domains, n_train: int) -> Run:
         self._describe(domains)
+        found = diagnose_first(domains, self.tensors.features, self.folder / "diagnosis.json")
+        if found is not None:
+            self.report(f"diagnosis: {found.sentence}", None)
         trainers, peeks = self._train(domains, n_train)
         history = self._history(trainers, peeks)
         whole = all(t.epoch == t.settings.epochs for t in trainers)
@@ -122,6 +126,8 @@ class Job:
             domains.quantile,
             {name: part for t in trainers for name, part in parts_of(t).items()},
         )
+        shift = None if found is None else found.test.shift
+        model, _ = advised(model, domains, shift, self.folder / "recommendation.json")
         model.save(self.folder / "model.safetensors")
         write_whole(self.folder / "history.csv", history)
         write_health(self.folder, self._health)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from ..alignment import QuantileMap
 from ..errors import RunError
 from ..networks import AdversarialNetwork, NetworkShape
 from ..training import Scaling, StackTrainer, write_whole
+from .mixture import Mixture
 
 __all__ = ["Model", "Part", "Scores", "parts_of"]
 
@@ -107,6 +108,7 @@ class Model:
         scaling: of the features.
         quantile: maps target features onto the source's.
         parts: the trained networks of each method.
+        mixtures: predictions that are made of those of other methods.
     """
 
     features: tuple[str, ...]
@@ -114,6 +116,7 @@ class Model:
     scaling: Scaling
     quantile: QuantileMap
     parts: dict[str, Part]
+    mixtures: dict[str, Mixture] = field(default_factory=dict)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -122,10 +125,13 @@ class Model:
         aligned = [name for name, base in ALIGNED.items() if base in trained]
         middle = [name for name in trained if name not in ("source-only", "oracle")]
         last = ["oracle"] if "oracle" in trained else []
-        return (*(n for n in trained if n == "source-only"), *aligned, *middle, *last)
+        first = [name for name in trained if name == "source-only"]
+        return (*first, *aligned, *middle, *self.mixtures, *last)
 
     def adapts(self, method: str) -> bool:
         """Whether the method scores the target by the target's own statistics."""
+        if method in self.mixtures:
+            return False  # it has no domain head of its own
         return self.parts[ALIGNED.get(method, method)].target_domain == 1
 
     def align(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -151,6 +157,11 @@ class Model:
                 mend=f"give {', '.join(self.features)}",
             )
         which = DOMAINS[domain]
+        if method in self.mixtures:
+            mixture = self.mixtures[method]
+            found = [self.score(features, part, domain) for part in mixture.parts]
+            members = mixture.combine([f.members for f in found], target=bool(which))
+            return Scores(members, np.mean([f.domain for f in found], axis=0))
         if method in ALIGNED and which:
             features = self.align(features)
         part = self.parts[ALIGNED.get(method, method)]
@@ -167,8 +178,10 @@ class Model:
     def latent(
         self, features: NDArray[np.float32], method: str, domain: str = "target"
     ) -> NDArray[np.float32]:
-        """Feature layer (N, H) of the method's first member."""
+        """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
         which = DOMAINS[domain]
+        if method in self.mixtures:
+            method = self.mixtures[method].parts[0]
         if method in ALIGNED and which:
             features = self.align(features)
         part = self.parts[ALIGNED.get(method, method)]
@@ -205,6 +218,7 @@ class Model:
                 }
                 for name, part in self.parts.items()
             },
+            "mixtures": {name: mixture.to_dict() for name, mixture in self.mixtures.items()},
         }
         write_whole(path, save(tensors, metadata={"hepdann": json.dumps(header)}))
 
@@ -231,6 +245,7 @@ class Model:
             Scaling.from_dict(header["scaling"]),
             QuantileMap.from_dict(header["quantile"]),
             {name: _load_part(name, e, tensors) for name, e in header["methods"].items()},
+            {name: Mixture.from_dict(e) for name, e in header.get("mixtures", {}).items()},
         )
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..criteria import Residual
+from ..criteria import teacher as teacher_of
 from ..errors import HepdannError, RunError
-from ..evaluation import Figure, oracle_source, separation
+from ..evaluation import oracle_source, separation
 from ..evaluation.scan_judge import Epochs, ScanJudge
-from ..evaluation.summary import recommend
 from ..networks import AdversarialNetwork
 from ..tensors import Source, Target
 from ..training import (
@@ -147,13 +148,14 @@ class PointRun:
         """The simplest map that leaves source and target least distinguishable, without labels."""
         source = self.domains.source.part("validation")
         held = self.domains.target.part("validation")
-        residuals: dict[str, Figure] = {}
+        residuals: dict[str, Residual] = {}
         try:
             for name, events in ((SOURCE_ONLY, held), ("quantile", self._map(held))):
-                residuals[name] = separation(source, events)
+                figure = separation(source, events)
+                residuals[name] = Residual(figure.value, figure.error)
         except HepdannError:  # too few events
             residuals = {}
-        return recommend(residuals, tuple(self.aligned)) or SOURCE_ONLY
+        return teacher_of(residuals) or SOURCE_ONLY
 
     def stack(
         self,

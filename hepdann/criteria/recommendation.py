@@ -1,0 +1,139 @@
+"""Which prediction to use, decided without a target label: the only place that decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["GUARD", "Recommendation", "Residual", "recommend"]
+
+RAW = "source-only"
+GUARD = "guard"  # name of the mean of an aligned teacher and the networks that agree with it
+
+_SIMPLER = 0.02  # a map this much worse than the best, and simpler, is preferred to it
+_CLOSED = 0.53  # AUC up to which a map is taken to have closed the shift
+_LARGE = 0.65  # AUC from which a shift remains that the user must hear of
+_AGREES = 0.90  # share of events in which a network and its teacher must agree
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What a classifier still tells apart after a map of the target.
+
+    Attributes:
+        value: held-out AUC; .5 is nothing.
+        error: its standard error.
+    """
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Which prediction to use, and why.
+
+    Attributes:
+        method: its name; ``None`` if there is no candidate.
+        sentence: the reason.
+        teacher: the map that the networks were compared with.
+        large_residual: a shift remains after every candidate.
+        parts: the methods that ``guard`` is the mean of; empty if it is another one.
+        candidates: of each candidate the residual AUC and its error, or the agreement.
+    """
+
+    method: str | None
+    sentence: str
+    teacher: str | None = None
+    large_residual: bool = False
+    parts: tuple[str, ...] = ()
+    candidates: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self) | {"parts": list(self.parts)}
+
+
+def recommend(
+    residuals: Mapping[str, Residual],
+    agreements: Mapping[str, float | None],
+    *,
+    shift: bool | None = None,
+    fallback: str | None = RAW,
+) -> Recommendation:
+    """Decide, from what is left after each map and from what the networks say of it.
+
+    1. No shift was found: ``source-only``, for adapting could only cost.
+    2. Otherwise the *teacher* is the simplest map whose residual AUC is within .02 of the best.
+       If its residual is below .53, the shift is closed, and the teacher is recommended.
+    3. If more remains, the networks that adapted and still agree with the teacher in 90 % of the
+       events may know better than it: ``guard``, the mean of all of them, is recommended. Without
+       such a network it is the teacher.
+    4. Where the teacher's residual exceeds .65, or no network agrees with it although the shift
+       is not closed, a large shift remains, and the sentence says so.
+
+    In small samples each of these limits is widened by the figure's own error.
+
+    Args:
+        residuals: map to residual; ``source-only`` for none, and the simplest first.
+        agreements: adapted network to its agreement with the teacher, see :func:`teacher`.
+        shift: whether a two-sample test found a shift in the inputs; ``None``: not tested.
+        fallback: what to recommend where nothing can be told.
+    """
+    if not residuals:
+        told = "too few events to compare candidates: source-only, which adapts nothing"
+        return Recommendation(fallback, told if fallback else "no candidate was trained")
+    known = {n: {"residual_auc": r.value, "error": r.error} for n, r in residuals.items()}
+    known |= {n: {"agreement": a} for n, a in agreements.items() if a is not None}
+    if shift is False and RAW in residuals:
+        return Recommendation(
+            RAW,
+            "no shift was found, and adapting could only cost",
+            teacher(residuals),
+            False,
+            (),
+            known,
+        )
+    chosen = teacher(residuals)
+    assert chosen is not None
+    left = residuals[chosen]
+    figure = f"AUC {left.value:.3f} ± {left.error:.3f}"
+    if left.value <= max(_CLOSED, 0.5 + 2.0 * left.error):
+        what = "nothing is to be adapted" if chosen == RAW else f"{chosen} closes the shift"
+        return Recommendation(
+            chosen,
+            f"{what}: inputs are not told apart after it ({figure})",
+            chosen,
+            False,
+            (),
+            known,
+        )
+    agreeing = [n for n, a in agreements.items() if a is not None and a >= _AGREES]
+    large = left.value > _LARGE + left.error or (bool(agreements) and not agreeing)
+    warning = ""
+    if large:
+        warning = (
+            f" A large shift remains that none of the methods closes ({figure} after {chosen})."
+        )
+    if not agreeing:
+        told = f"{chosen} leaves the least ({figure}), and no network agrees with it."
+        return Recommendation(chosen, told + warning, chosen, large, (), known)
+    names = " and ".join(filter(None, [", ".join(agreeing[:-1]), agreeing[-1]]))
+    told = (
+        f"{chosen} leaves a part of the shift ({figure}); {names} agree"
+        f"{'s' if len(agreeing) == 1 else ''} with it: their mean, at the share that it accepts."
+    )
+    return Recommendation(GUARD, told + warning, chosen, large, (chosen, *agreeing), known)
+
+
+def teacher(residuals: Mapping[str, Residual]) -> str | None:
+    """The simplest map whose residual AUC is within .02, or its own error, of the best.
+
+    Args:
+        residuals: map to residual, the simplest first.
+    """
+    if not residuals:
+        return None
+    best = max(min(r.value for r in residuals.values()), 0.5)
+    return next(n for n, r in residuals.items() if r.value <= best + max(_SIMPLER, r.error))

@@ -1,0 +1,119 @@
+"""After a training: what each candidate leaves of the shift, and which prediction to use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..criteria import GUARD, Recommendation, Residual, agreement, recommend, teacher
+from ..errors import HepdannError
+from ..evaluation import Diagnosis, diagnose, prior_matched_threshold, separation
+from ..tensors import SPLITS, Target
+from ..training import write_whole
+from .domains import Domains
+from .mixture import Mixture
+from .model import ALIGNED, Model
+
+__all__ = ["advised", "diagnose_first"]
+
+_MOST = 20_000  # target events on which the methods are compared
+
+
+def diagnose_first(domains: Domains, features: Sequence[str], path: Path) -> Diagnosis | None:
+    """Ask, before anything is trained, whether there is a shift at all.
+
+    Args:
+        domains: source and target.
+        features: their names.
+        path: of ``diagnosis.json``, which is written.
+
+    Returns:
+        The diagnosis; ``None`` with too few events for one.
+    """
+    try:
+        found = diagnose(domains.source, domains.target, features)
+    except HepdannError:
+        return None
+    write_whole(path, json.dumps(found.to_json(), indent=1, allow_nan=False).encode())
+    return found
+
+
+def advised(
+    model: Model, domains: Domains, shift: bool | None, path: Path
+) -> tuple[Model, Recommendation]:
+    """The model with the mixture that is recommended for it, if one is; no target label is read.
+
+    Args:
+        model: as it was trained.
+        domains: source and target; the source's validation split and the target outside its test
+            split are looked at.
+        shift: whether the two-sample test found a shift.
+        path: of ``recommendation.json``, which is written.
+
+    Returns:
+        The model and the recommendation.
+    """
+    residuals = _residuals(model, domains)
+    best = teacher(residuals)
+    events = domains.target.take(_outside_test(domains.target))
+    agreements = {} if best is None else _agreements(model, events, best)
+    fallback = next(iter(model.methods), None)
+    advice = recommend(residuals, agreements, shift=shift, fallback=fallback)
+    if advice.method == GUARD:
+        mixtures = {GUARD: _mixture(model, events, advice.parts)}
+        model = replace(model, mixtures={**model.mixtures, **mixtures})
+    write_whole(path, json.dumps(advice.to_dict(), indent=1).encode())
+    return model, advice
+
+
+def _outside_test(target: Target) -> NDArray[np.intp]:
+    return np.flatnonzero(target.split != SPLITS.index("test"))[:_MOST]
+
+
+def _residuals(model: Model, domains: Domains) -> dict[str, Residual]:
+    """Residual of source-only and of each map, the simplest first; empty with too few events."""
+    source, target = domains.source.part("validation"), domains.target.part("validation")
+    found = {}
+    for name in model.methods:
+        if name != "source-only" and name not in ALIGNED:
+            continue
+        mapped = target
+        if name in ALIGNED:
+            mapped = target.with_features(model.align(target.features))
+        try:
+            figure = separation(source, mapped)
+        except HepdannError:
+            return {}
+        found[name] = Residual(figure.value, figure.error)
+    return found
+
+
+def _agreements(model: Model, events: Target, best: str) -> dict[str, float | None]:
+    """Agreement of each adapted network with the teacher."""
+    adapted = [n for n in model.parts if n not in ("source-only", "oracle") and model.adapts(n)]
+    taught = model.score(events.features, best).mean
+    return {
+        name: agreement(model.score(events.features, name).mean, taught, events.weight)
+        for name in adapted
+    }
+
+
+def _mixture(model: Model, events: Target, parts: tuple[str, ...]) -> Mixture:
+    """Offsets with which every part accepts as large a share of the target as the first."""
+    scores = [model.score(events.features, name).mean for name in parts]
+    classes = len(model.classes)
+    offsets = [(0.0,) * classes]
+    weight = np.asarray(events.weight, dtype=np.float64)
+    accepted = float(weight @ (scores[0][:, -1] > 0.5)) / float(weight.sum())
+    for score in scores[1:]:
+        moved = 0.0
+        if classes == 2 and 0.0 < accepted < 1.0:
+            at = np.clip(prior_matched_threshold(score, weight, accepted), 1e-6, 1 - 1e-6)
+            moved = float(np.log((1.0 - at) / at))
+        offsets.append((0.0,) * (classes - 1) + (moved,))
+    return Mixture(parts, tuple(offsets))

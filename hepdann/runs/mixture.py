@@ -1,0 +1,59 @@
+"""A prediction made of others: the mean of their logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Mixture"]
+
+_TINY = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The mean of the log probabilities of several methods.
+
+    Attributes:
+        parts: their names.
+        offsets: for each of them (C,) what is added to its log probabilities on the target, so
+            that all of them accept the same share of it. On the source nothing is added.
+    """
+
+    parts: tuple[str, ...]
+    offsets: tuple[tuple[float, ...], ...]
+
+    def combine(
+        self, scores: Sequence[NDArray[np.floating]], *, target: bool
+    ) -> NDArray[np.float32]:
+        """Combine the parts' class probabilities.
+
+        Args:
+            scores: (K, N, C) of the members of each part. Members are combined one by one where
+                all parts have equally many, and otherwise as the means over them.
+            target: whether the events are the target's.
+
+        Returns:
+            (K, N, C), or (1, N, C), class probabilities.
+        """
+        if len({len(s) for s in scores}) > 1:
+            scores = [s.mean(axis=0, keepdims=True) for s in scores]
+        total = np.zeros(scores[0].shape, dtype=np.float64)
+        for score, offset in zip(scores, self.offsets, strict=True):
+            total += np.log(np.clip(score, _TINY, 1.0)) + (np.asarray(offset) if target else 0.0)
+        total /= len(scores)
+        p = np.exp(total - total.max(axis=-1, keepdims=True))
+        return np.asarray(p / p.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything :meth:`from_dict` needs, JSON-serialisable."""
+        return {"parts": self.parts, "offsets": self.offsets}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """What :meth:`to_dict` described."""
+        return cls(tuple(stored["parts"]), tuple(tuple(o) for o in stored["offsets"]))

@@ -1,0 +1,75 @@
+"""The recommendation: simple where that is enough, honest where nothing is."""
+
+import pytest
+
+from hepdann.criteria import GUARD, Residual, recommend, teacher
+
+
+def left(error=0.01, **values):
+    """Residuals by map; ``source_only`` stands for source-only."""
+    return {name.replace("_", "-"): Residual(value, error) for name, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("residuals", "expected"),
+    [
+        (left(source_only=0.515, moments=0.50, quantile=0.47), "source-only"),
+        (left(source_only=0.53, moments=0.515, quantile=0.50), "moments"),
+        (left(source_only=0.9, quantile=0.6), "quantile"),
+        (left(source_only=0.6, quantile=0.55, error=0.08), "source-only"),
+        ({}, None),
+    ],
+)
+def test_the_teacher_is_the_simplest_map_within_the_tolerance(residuals, expected):
+    assert teacher(residuals) == expected
+
+
+def test_without_a_shift_nothing_is_adapted_whatever_the_residuals_say():
+    found = recommend(left(source_only=0.56, quantile=0.5), {"dann": 0.99}, shift=False)
+    assert found.method == "source-only"
+    assert "no shift" in found.sentence
+    assert not found.large_residual
+
+
+def test_a_closed_shift_needs_no_network():
+    found = recommend(left(source_only=0.9, quantile=0.51), {"dann": 0.99}, shift=True)
+    assert (found.method, found.parts) == ("quantile", ())
+    assert "quantile closes the shift" in found.sentence
+
+
+def test_networks_that_agree_with_the_teacher_join_it_where_it_leaves_something():
+    agreements = {"dann": 0.95, "mmd": 0.8, "coral": None}
+    found = recommend(left(source_only=0.9, quantile=0.6), agreements, shift=True)
+    assert found.method == GUARD
+    assert found.parts == ("quantile", "dann")
+    assert not found.large_residual
+    assert "dann agrees with it" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("residual", "agreement"),
+    [(0.72, 0.95), (0.60, 0.76), (0.9, 0.5)],
+)
+def test_a_large_residual_is_told(residual, agreement):
+    found = recommend(left(source_only=1.0, quantile=residual), {"dann": agreement}, shift=True)
+    assert found.large_residual
+    assert "A large shift remains that none of the methods closes" in found.sentence
+    assert found.method == (GUARD if agreement >= 0.9 else "quantile")
+
+
+def test_few_events_do_not_make_a_shift_large():
+    found = recommend(left(source_only=0.9, quantile=0.62, error=0.08), {"dann": 0.95})
+    assert found.method == "quantile"
+    assert not found.large_residual
+
+
+def test_candidates_are_listed_and_nothing_is_recommended_without_any():
+    found = recommend(left(source_only=0.9, quantile=0.6), {"dann": 0.95, "mmd": None})
+    assert found.candidates == {
+        "source-only": {"residual_auc": 0.9, "error": 0.01},
+        "quantile": {"residual_auc": 0.6, "error": 0.01},
+        "dann": {"agreement": 0.95},
+    }
+    assert recommend({}, {}).method == "source-only"
+    assert "too few events" in recommend({}, {}).sentence
+    assert recommend({}, {}, fallback=None).method is None
