@@ -15,7 +15,6 @@ from ..methods import Strength
 from .checkpoint import write_whole
 from .diseases import Patient, Verdict, judge
 from .probes import Probe, probe_of
-from .schedules import lambda_progress
 from .vitals import FIGURES, examine, head_weights
 
 if TYPE_CHECKING:
@@ -127,9 +126,10 @@ class Health:
 
     def _entries(self, probe: Probe) -> list[Entry]:
         trainer = self._trainer
-        settings, step = trainer.settings, trainer.epoch * trainer.settings.steps
-        ramp = lambda_progress(settings.lambda_schedule, step, trainer.total_steps)
-        strength = Strength(trainer.strength * ramp, settings.domain_weight)
+        settings = trainer.settings
+        grl = {row["member"]: row["grl"] for row in trainer.history}  # of each member's last epoch
+        reversal = trainer.strength.new_tensor([grl.get(k, 0.0) for k in range(self.members)])
+        strength = Strength(reversal, settings.domain_weight)
         figures = examine(trainer.network, trainer.phases, probe, strength, self._start)
         entries = []
         for k, own in enumerate(figures):

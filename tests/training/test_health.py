@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from hepdann import methods
 from hepdann.errors import RunError
+from hepdann.methods import Strength
 from hepdann.networks import NetworkShape
 from hepdann.tensors import Source, Target
 from hepdann.training import (
@@ -29,7 +30,8 @@ from hepdann.training import (
 from hepdann.training.diseases import DISEASES
 from hepdann.training.fresh import fresh_scores, weighted_auc
 from hepdann.training.health import health_epochs
-from hepdann.training.vitals import FIGURES
+from hepdann.training.probes import probe_of
+from hepdann.training.vitals import FIGURES, examine
 
 _path = Path(__file__).parents[2] / "benchmarks" / "health_plants.py"
 _spec = importlib.util.spec_from_file_location("health_plants", _path)
@@ -165,11 +167,12 @@ def test_entries_are_figures_that_json_can_hold(stack):
 
 
 def test_the_domain_gradient_grows_with_lambda(stack):
-    trainer = stack([Member(methods.get("dann"), strength, 0) for strength in (0.5, 1.0)], epochs=2)
-    health = Health(trainer)
-    trainer.epoch = 2
-    health.look()
-    half, whole = health.entries
+    trainer = stack([Member(methods.get("dann"), 1.0, 0)])
+    probe = probe_of(trainer.slots, classes=2)
+    half, whole = (
+        examine(trainer.network, trainer.phases, probe, Strength(torch.tensor([factor]), 1.0))[0]
+        for factor in (0.5, 1.0)
+    )
     assert whole["domain_gradient"] == pytest.approx(2 * half["domain_gradient"], rel=1e-3)
     assert whole["label_gradient"] == pytest.approx(half["label_gradient"], rel=1e-6)
     assert whole["effect"] == pytest.approx(2 * half["effect"], rel=1e-3)
