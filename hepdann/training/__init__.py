@@ -5,6 +5,7 @@ from .events import DomainEvents, resident, watched_rows
 from .health import Health
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
+from .schedules import LambdaSchedule, RateSchedule
 from .trainer import Member, Progress, Settings, StackTrainer
 from .vitals import FIGURES
 
@@ -12,8 +13,10 @@ __all__ = [
     "FIGURES",
     "DomainEvents",
     "Health",
+    "LambdaSchedule",
     "Member",
     "Progress",
+    "RateSchedule",
     "Scaling",
     "Settings",
     "StackTrainer",

@@ -1,28 +1,158 @@
-"""Learning rate and λ as functions of the explicit step; no hidden state."""
+"""Learning rate and λ as functions of the explicit step; no hidden state.
+
+Two of them look back as well: ``plateau`` at a member's validation losses and ``adaptive`` at its
+domain errors. Both are given these figures of the epochs so far, which stand in the history and so
+in every checkpoint, and compute their factor anew from all of them.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = ["average_decay", "lambda_progress", "learning_rate"]
+from ..errors import ConfigError
+
+__all__ = [
+    "LambdaSchedule",
+    "RateSchedule",
+    "average_decay",
+    "lambda_progress",
+    "learning_rate",
+]
+
+_RATES = ("cosine", "constant", "step", "inverse", "plateau")
+_LAMBDAS = ("ganin", "constant", "linear", "adaptive")
 
 
-def learning_rate(schedule: str, base: float, step: int, total: int) -> float:
-    """Learning rate at ``step`` of ``total``: ``constant``, or ``cosine`` from base to 0."""
-    if schedule == "constant":
-        return base
-    return 0.5 * base * (1 + math.cos(math.pi * step / total))
+def _check(name: str, known: tuple[str, ...], where: str) -> None:
+    if name not in known:
+        raise ConfigError(
+            f"unknown schedule {name!r}", where=where, mend=f"known are {', '.join(known)}"
+        )
 
 
-def lambda_progress(schedule: str, step: int, total: int) -> float:
-    """λ_p, the factor on λ at ``step`` of ``total``.
+@dataclass(frozen=True)
+class RateSchedule:
+    """How the learning rate changes; p is the step over the planned steps.
 
-    ``ganin``: ``2 / (1 + exp(-10 p)) - 1`` with p = step / total (Ganin et al. 2016,
-    section 5.2.2); ``constant``: 1.
+    Attributes:
+        name: ``constant``; ``cosine`` from the base to 0 (Loshchilov & Hutter, "SGDR", 2016,
+            without restarts); ``step``, times ``factor`` after each share ``every`` of the
+            training; ``inverse``, (1 + alpha p)^-beta (Ganin et al., JMLR 17 (2016) 59, section
+            5.2.2); ``plateau``, times ``factor`` when ``patience`` epochs brought no better
+            validation loss.
+        warm_up: share of the planned steps in which the rate rises linearly from 0; the schedule
+            starts after it.
+        factor: of ``step`` and ``plateau``.
+        every: of ``step``.
+        alpha: of ``inverse``.
+        beta: of ``inverse``.
+        patience: of ``plateau``.
+
+    Raises:
+        ConfigError: no schedule of that name.
     """
-    if schedule == "constant":
+
+    name: str = "cosine"
+    warm_up: float = 0.0
+    factor: float = 0.1
+    every: float = 1 / 3
+    alpha: float = 10.0
+    beta: float = 0.75
+    patience: int = 3
+
+    def __post_init__(self) -> None:
+        _check(self.name, _RATES, "train.schedule")
+
+    def at(self, step: int, total: int) -> float:
+        """Factor on the base rate at ``step`` of ``total``, without what ``plateau`` adds."""
+        rising = self.warm_up * total
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        done, planned = step - rising, total - rising
+        if self.name == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done / planned))
+        p = done / planned
+        if self.name == "step":
+            return self.factor ** math.floor(p / self.every + 1e-9)
+        if self.name == "inverse":
+            return float((1 + self.alpha * p) ** -self.beta)
         return 1.0
-    return 2 / (1 + math.exp(-10 * step / total)) - 1
+
+    def after(self, losses: Sequence[float]) -> float:
+        """Further factor of ``plateau`` after the validation losses of the epochs so far."""
+        if self.name != "plateau":
+            return 1.0
+        factor, best, waited = 1.0, math.inf, 0
+        for loss in losses:
+            if loss < best:
+                best, waited = loss, 0
+            else:
+                waited += 1
+            if waited == self.patience:
+                factor, waited = factor * self.factor, 0
+        return factor
+
+
+@dataclass(frozen=True)
+class LambdaSchedule:
+    """How λ changes; p is the step over the planned steps.
+
+    Attributes:
+        name: ``constant``; ``ganin``, 2 / (1 + exp(-gamma p)) - 1 (Ganin et al. 2016, section
+            5.2.2); ``linear``, p / until up to 1; ``adaptive``, after each epoch times
+            exp(gain · (error - domain error)), so that a domain head which is right too often
+            meets a stronger adversary.
+        gamma: of ``ganin``.
+        until: of ``linear``.
+        error: that ``adaptive`` wants of the domain head in training, at most 0.5.
+        gain: of ``adaptive``.
+        largest: ``adaptive`` keeps its factor between 1/largest and largest.
+
+    Raises:
+        ConfigError: no schedule of that name.
+    """
+
+    name: str = "ganin"
+    gamma: float = 10.0
+    until: float = 1.0
+    error: float = 0.4
+    gain: float = 3.0
+    largest: float = 100.0
+
+    def __post_init__(self) -> None:
+        _check(self.name, _LAMBDAS, "train.lambda_schedule")
+
+    def at(self, step: int, total: int) -> float:
+        """λ_p, the factor on λ at ``step`` of ``total``, without what ``adaptive`` adds."""
+        if self.name == "ganin":
+            return 2 / (1 + math.exp(-self.gamma * step / total)) - 1
+        if self.name == "linear":
+            return min(1.0, step / total / self.until)
+        return 1.0
+
+    def after(self, errors: Sequence[float]) -> float:
+        """Further factor of ``adaptive`` after the domain errors of the epochs so far."""
+        factor = 1.0
+        for error in errors if self.name == "adaptive" else ():
+            factor *= math.exp(self.gain * (self.error - error))
+            factor = min(max(factor, 1 / self.largest), self.largest)
+        return factor
+
+
+def learning_rate(schedule: str | RateSchedule, base: float, step: int, total: int) -> float:
+    """Learning rate at ``step`` of ``total`` (of :class:`RateSchedule`, or of one by its name)."""
+    if isinstance(schedule, str):
+        schedule = RateSchedule(schedule)
+    return base * schedule.at(step, total)
+
+
+def lambda_progress(schedule: str | LambdaSchedule, step: int, total: int) -> float:
+    """λ_p at ``step`` of ``total`` (of :class:`LambdaSchedule`, or of one by its name)."""
+    if isinstance(schedule, str):
+        schedule = LambdaSchedule(schedule)
+    return schedule.at(step, total)
 
 
 def average_decay(decay: float, step: int) -> float:
