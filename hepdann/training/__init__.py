@@ -6,7 +6,8 @@ from .health import Health
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
 from .schedules import LambdaSchedule, RateSchedule
-from .trainer import Member, Progress, Settings, StackTrainer
+from .settings import Member, Progress, Settings
+from .trainer import StackTrainer
 from .vitals import FIGURES
 
 __all__ = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,7 +22,6 @@ from .trainer import StackTrainer
 __all__ = ["load_checkpoint", "save_checkpoint", "write_whole"]
 
 _FORMAT = "hepdann-checkpoint"
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -55,10 +53,9 @@ def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None
         tensors[f"average.{name}"] = part.average
         tensors[f"best.{name}"] = trainer.best.average[name]
     tensors["sums"] = trainer.sums
-    for phase, optimiser in enumerate(trainer.optimisers):
-        for index, state in enumerate(optimiser.state_dict()["state"].values()):
-            for moment in _MOMENTS:
-                tensors[f"optimiser.{phase}.{index}.{moment}"] = state[moment]
+    for phase, optimiser in enumerate(trainer.stack.optimisers):
+        for key, value in optimiser.state().items():
+            tensors[f"optimiser.{phase}.{key}"] = value
     metadata = {
         "format": _FORMAT,
         "fingerprint": fingerprint,
@@ -111,15 +108,11 @@ def _restore(trainer: StackTrainer, metadata: dict[str, str], tensors: dict[str,
             part.average.copy_(tensors[f"average.{name}"])
             trainer.best.average[name].copy_(tensors[f"best.{name}"])
         trainer.sums.copy_(tensors["sums"])
-    for phase, optimiser in enumerate(trainer.optimisers):
-        entry: dict[str, Any] = optimiser.state_dict()
-        parts = len(trainer.phases[phase].parts)
-        entry["state"] = {
-            index: {moment: tensors[f"optimiser.{phase}.{index}.{moment}"] for moment in _MOMENTS}
-            for index in range(parts)
-            if f"optimiser.{phase}.{index}.step" in tensors
-        }
-        optimiser.load_state_dict(entry)
+    for phase, optimiser in enumerate(trainer.stack.optimisers):
+        prefix = f"optimiser.{phase}."
+        optimiser.load_state(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
     trainer.epoch, trainer.position = int(metadata["epoch"]), int(metadata["position"])
     best = json.loads(metadata["best"])
     trainer.best.loss, trainer.best.epoch = best["loss"], best["epoch"]

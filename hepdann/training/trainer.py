@@ -5,93 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..errors import RunError
-from ..methods import Batch, Method, Strength
+from ..methods import Batch, Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot, epoch_batches
 from .best import Best
+from .engine import Engine, StepValues, engine_for
 from .events import DomainEvents
 from .flat import FlatPart
 from .sampler import AUXILIARY, SOURCE, TARGET
 from .schedules import average_decay, lambda_progress, learning_rate
+from .settings import Member, Progress, Settings
+from .stack import Stack
 from .validation import validate, watched_scores
 
 __all__ = ["Member", "Progress", "Settings", "StackTrainer"]
 
+_SUMMED = ("label_loss", "domain_loss", "domain_accuracy")  # rows of StackTrainer.sums
 _SAVE_EVERY = 120.0  # seconds of a long epoch, after which it is worth a checkpoint
-
-
-@dataclass(frozen=True)
-class Member:
-    """One of the K networks of a stack.
-
-    Attributes:
-        method: how it uses the target.
-        strength: λ.
-        seed: of its weights and its batches.
-        source: index into the stack's sources; the oracle has one of its own.
-        target: index into the stack's targets.
-        auxiliaries: indices into the stack's sources of further labelled domains, as a rule copies
-            of the source under other shifts; members of one stack have equally many.
-        name: of the method in figures and tables, where that differs ("oracle").
-    """
-
-    method: Method
-    strength: float
-    seed: int
-    source: int = 0
-    target: int = 0
-    auxiliaries: tuple[int, ...] = ()
-    name: str = ""
-
-    @property
-    def label(self) -> str:
-        """Name in figures and tables."""
-        return self.name or self.method.name
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What all members of a stack share.
-
-    Attributes:
-        batch_size: events of each domain a step.
-        steps: steps an epoch.
-        threads: torch's threads while training; one is best for small networks.
-    """
-
-    epochs: int
-    batch_size: int
-    steps: int
-    learning_rate: float = 2e-3
-    schedule: str = "cosine"
-    lambda_schedule: str = "ganin"
-    domain_weight: float = 1.0
-    clip: float = 10.0
-    ema: float = 0.995
-    device: str = "cpu"
-    dtype: torch.dtype = torch.float32
-    threads: int = 1
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a stack stands; figures are means over members since the epoch began."""
-
-    epoch: int
-    step: int
-    total: int
-    label_loss: float
-    domain_loss: float
-    domain_accuracy: float
-    events_per_second: float
 
 
 HistoryRow = dict[str, object]
@@ -131,17 +67,7 @@ class StackTrainer:
         self.sources, self.targets, self.settings = tuple(sources), tuple(targets), settings
         self.slots = _slots(self.members, self.sources, self.targets)
         device, dtype = settings.device, settings.dtype
-        self.network = AdversarialNetwork(shape, [m.seed for m in members]).to(device, dtype)
-        self.parts = {name: FlatPart(self.network.part(name)) for name in self.network.PARTS}
-        self.phases = members[0].method.phases
-        self.optimisers = [
-            torch.optim.Adam(
-                [self.parts[part].value for part in phase.parts],
-                lr=settings.learning_rate,
-                fused=torch.device(device).type in ("cpu", "cuda"),
-            )
-            for phase in self.phases
-        ]
+        self.stack = Stack(shape, [m.seed for m in members], members[0].method.phases, settings)
         self.strength = torch.tensor(
             [m.strength if m.method.adversarial else 0.0 for m in members],
             device=device,
@@ -152,6 +78,21 @@ class StackTrainer:
         self.sums = torch.zeros(3, len(self.members), device=device, dtype=dtype)  # of its figures
         self.best = Best(self.parts, len(self.members))
         self.history: list[HistoryRow] = []
+
+    @property
+    def network(self) -> AdversarialNetwork:
+        """The networks of all members."""
+        return self.stack.network
+
+    @property
+    def parts(self) -> dict[str, FlatPart]:
+        """Their parameters and averages, by part of the network."""
+        return self.stack.parts
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The updates of a step."""
+        return self.stack.phases
 
     @property
     def total_steps(self) -> int:
@@ -184,8 +125,9 @@ class StackTrainer:
             RunError: a loss is not finite.
         """
         with _threads(self.settings.threads):
+            engine = engine_for(self.stack, self.settings)
             while self.epoch < self.settings.epochs:
-                if not self._epoch(progress, stop, save):
+                if not self._epoch(engine, progress, stop, save):
                     return False
                 self.record(watch)
                 self.epoch, self.position = self.epoch + 1, 0
@@ -196,6 +138,7 @@ class StackTrainer:
 
     def _epoch(
         self,
+        engine: Engine,
         progress: Callable[[Progress], None] | None,
         stop: Callable[[], bool],
         save: Callable[[StackTrainer], None] | None,
@@ -206,15 +149,21 @@ class StackTrainer:
         saved = start
         for step, batch, chunk_end in self._batches():
             stopped = stop()
-            if save is not None and (stopped or time.perf_counter() - saved > _SAVE_EVERY):
-                save(self)
+            if stopped or time.perf_counter() - saved > _SAVE_EVERY:
+                engine.flush()
+                if save is not None:
+                    save(self)
                 saved = time.perf_counter()
             if stopped:
                 return False
-            self._step(batch, self.epoch * self.settings.steps + step, self.sums)
+            seen = engine.step(batch, self._values(self.epoch * self.settings.steps + step))
+            for row, figure in enumerate(_SUMMED):
+                if figure in seen:
+                    self.sums[row] += seen[figure]
             self.position = step + 1
             if progress is not None and self.position == chunk_end:
                 progress(self._progress(self.position - first, time.perf_counter() - start))
+        engine.flush()
         return True
 
     def _progress(self, steps: int, seconds: float) -> Progress:
@@ -234,27 +183,18 @@ class StackTrainer:
             first=self.position,
         )
 
-    def _step(self, batch: Batch, at: int, sums: Tensor) -> None:
+    def _values(self, at: int) -> StepValues:
         settings = self.settings
         rate = learning_rate(settings.schedule, settings.learning_rate, at, self.total_steps)
-        progress = lambda_progress(settings.lambda_schedule, at, self.total_steps)
-        strength = Strength(self.strength * progress, settings.domain_weight)
-        self.network.set_step(at)
-        for phase, optimiser in zip(self.phases, self.optimisers, strict=True):
-            for part in self.parts.values():
-                part.gradient.zero_()
-            objective = phase.objective(self.network, batch, strength)
-            objective.value.sum().backward()  # type: ignore[no-untyped-call]
-            for name in phase.parts:
-                self.parts[name].clip(settings.clip)
-            optimiser.param_groups[0]["lr"] = rate
-            optimiser.step()
-            for row, key in enumerate(("label_loss", "domain_loss", "domain_accuracy")):
-                if key in objective.seen:
-                    sums[row] += objective.seen[key]
-        decay = average_decay(settings.ema, at) if settings.ema else 0.0
-        for part in self.parts.values():
-            part.update_average(decay)
+        ramp = lambda_progress(settings.lambda_schedule, at, self.total_steps)
+        return StepValues(
+            step=at,
+            rates=(rate,) * len(self.members),
+            reversal=self.strength * ramp,
+            domain_weight=settings.domain_weight,
+            clip=settings.clip,
+            average_decay=average_decay(settings.ema, at) if settings.ema else 0.0,
+        )
 
     @contextmanager
     def averaged(self) -> Iterator[AdversarialNetwork]:
@@ -289,7 +229,9 @@ class StackTrainer:
             if watch is not None:
                 watch(self.epoch, watched_scores(network, self.members, self.targets))
         at = self.epoch * self.settings.steps + self.position
-        self.best.update(self.parts, self.epoch, [row["validation_loss"] for row in validation])
+        self.best.update(
+            self.stack.parts, self.epoch, [row["validation_loss"] for row in validation]
+        )
         self.history += [
             self._row(index, figures[:, index], validation[index], at)
             for index in range(len(self.members))

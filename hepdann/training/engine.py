@@ -1,0 +1,118 @@
+"""How a step is executed, apart from what it computes.
+
+Network and method say what a step computes. An engine carries it out on a :class:`Stack`: it moves
+parameters, moments and averages in place. :class:`TorchEngine` defines the numbers; another engine
+(a compiled kernel, a CUDA graph) agrees with it within rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from ..errors import ConfigError
+from ..methods import Batch, Strength
+from .settings import Settings
+from .stack import Stack
+
+__all__ = ["Engine", "StepValues", "TorchEngine", "engine_for"]
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """Everything that a step takes from the schedules and settings.
+
+    Attributes:
+        step: its number, counted from 0 over the whole training.
+        rates: (K,) learning rate of each member.
+        reversal: (K,) λ·λ_p of each member.
+        domain_weight: w_d.
+        clip: largest gradient norm of each member's part.
+        average_decay: of the averaged weights.
+    """
+
+    step: int
+    rates: tuple[float, ...]
+    reversal: Tensor
+    domain_weight: float
+    clip: float
+    average_decay: float
+
+
+class Engine(Protocol):
+    """Executes the steps of one stack."""
+
+    def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
+        """Train one step.
+
+        Args:
+            batch: its events.
+            at: values of the schedules at this step.
+
+        Returns:
+            (K,) figures of the batch: label_loss, domain_loss, domain_accuracy, as far as the
+            method computes them.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Leave the state of the stack in the stack, where an engine keeps it elsewhere.
+
+        Called before anybody else looks: at the end of an epoch and before a checkpoint.
+        """
+        ...
+
+
+class TorchEngine:
+    """Runs a step through torch's autograd, on any device.
+
+    Args:
+        stack: that is trained.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
+        """Train one step, phase after phase."""
+        stack, seen = self.stack, dict[str, Tensor]()
+        stack.network.set_step(at.step)
+        strength = Strength(at.reversal, at.domain_weight)
+        for phase, optimiser in zip(stack.phases, stack.optimisers, strict=True):
+            for part in stack.parts.values():
+                part.gradient.zero_()
+            objective = phase.objective(stack.network, batch, strength)
+            objective.value.sum().backward()  # type: ignore[no-untyped-call]
+            for name in phase.parts:
+                stack.parts[name].clip(at.clip)
+            optimiser.step(at.rates)
+            seen |= objective.seen
+        for part in stack.parts.values():
+            part.update_average(at.average_decay)
+        return seen
+
+    def flush(self) -> None:
+        """The stack holds everything already."""
+
+
+def engine_for(stack: Stack, settings: Settings) -> Engine:
+    """The engine that a training uses.
+
+    Args:
+        stack: that is trained.
+        settings: of the training; ``engine`` is ``torch``, or ``auto`` for the fastest that can
+            execute this stack.
+
+    Raises:
+        ConfigError: no engine of that name.
+    """
+    if settings.engine not in ("auto", "torch"):
+        raise ConfigError(
+            f"unknown engine {settings.engine!r}",
+            where="train.engine",
+            mend="known are auto, torch",
+        )
+    return TorchEngine(stack)
