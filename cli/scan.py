@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .train import Interruption
+from .interruption import Interruption
 
 if TYPE_CHECKING:
     from hepdann.config import Config
@@ -104,6 +104,8 @@ def command(
         click.echo(f"hepdann: {error}", err=True)
         click.echo(f"  to go on:     hepdann scan --resume -o {error.where}")
         return interruption.code
+    except KeyboardInterrupt as error:
+        return interruption.left(error)
     _say(found)
     return interruption.code
 

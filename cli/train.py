@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from .interruption import Interruption
+
 if TYPE_CHECKING:
-    from hepdann.config import Config
     from hepdann.runs import Run
+
+    from .live import Live
 
 __all__ = ["command"]
 
@@ -20,39 +20,12 @@ _SHIFTS = "identity, sine, sine-third, sine-cubed, sine-fifth, cosine, gaussian"
 _METHODS = "source-only, dann, dann-alternating"
 
 
-class Interruption:
-    """Ctrl-C and SIGTERM ask the training to stop; a second one stops the program."""
+class Inputs(NamedTuple):
+    """The tensor files of the command line, and whether they were named on it."""
 
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __call__(self) -> bool:
-        """Whether the training shall stop."""
-        return self.signal is not None
-
-    @property
-    def code(self) -> int:
-        """Exit code: 128 + signal."""
-        return 0 if self.signal is None else 128 + self.signal
-
-    @contextmanager
-    def listening(self) -> Iterator[Interruption]:
-        """Listen for as long as the block runs."""
-
-        def note(number: int, frame: object) -> None:
-            del frame
-            if self.signal is not None:
-                raise KeyboardInterrupt
-            self.signal = number
-            click.echo("stopping after this step; writing what was trained so far …", err=True)
-
-        kinds = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(kind, note) for kind in kinds]
-        try:
-            yield self
-        finally:
-            for kind, handler in zip(kinds, before, strict=True):
-                signal.signal(kind, handler)
+    tensors: Path
+    data: Path | None
+    named: bool
 
 
 @click.command()
@@ -85,7 +58,11 @@ class Interruption:
 @click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
 @click.option("--config", "config_path", help="YAML file, or the name of a shipped one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder, must not exist.")
-@click.option("--resume", is_flag=True, help="Go on with the unfinished run of -o.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the unfinished run of -o; with TENSORS, begin it if it is not there.",
+)
 def command(
     tensors: Path,
     data: Path | None,
@@ -99,34 +76,36 @@ def command(
     TENSORS (default tensors.h5) holds the MC, and the data unless DATA does. With --shift and --t
     half of the MC becomes pseudo-data, whose truth only the evaluation sees.
 
-    Ctrl-C leaves a whole run of what was trained so far.
+    Ctrl-C writes a checkpoint and a whole run of what was trained so far, and leaves with exit code
+    130. SIGTERM and SIGUSR1, as of a batch system, write a checkpoint and leave at once with 143.
     """
-    from hepdann.errors import RunError
-    from hepdann.runs import resume as resume_run
+    from hepdann.errors import Interrupted
 
     from .live import Live
 
     if resume and output is None:
         raise click.UsageError("--resume needs the run's folder: -o runs/NAME")
+    named = _named(click.get_current_context(), tensors, data)
     interruption = Interruption()
     try:
         with interruption.listening(), Live() as live:
-            if resume and output is not None:
-                run = resume_run(output, report=live.report, stop=interruption)
-            else:
-                run = _train(tensors, data, output, _config(config_path, flags), live, interruption)
-    except RunError as error:
-        if interruption.signal is None:
-            raise
-        click.echo(f"hepdann: {error}", err=True)  # before the first step there is no run yet
+            run = _train(named, output, resume, (config_path, flags), live, interruption)
+    except Interrupted as error:
+        click.echo(f"hepdann: {error}", err=True)
         return interruption.code
+    except KeyboardInterrupt as error:
+        return interruption.left(error)
     _say(run)
     return interruption.code
 
 
-def _config(path: str | None, flags: dict[str, Any]) -> Config:
-    from hepdann.config import Config, load_config, override
+def _named(context: click.Context, tensors: Path, data: Path | None) -> Inputs:
+    source = context.get_parameter_source("tensors")
+    return Inputs(tensors, data, source is not click.core.ParameterSource.DEFAULT)
 
+
+def _flags(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags by dotted key; ``None`` marks one that was not given."""
     shift, t = flags.pop("shift"), flags.pop("t")
     methods = list(flags.pop("methods"))
     batch_size = flags.pop("batch_size")
@@ -142,8 +121,7 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
         raise click.UsageError(f"a shift needs both --shift and --t; {missing} is missing")
     if shift is not None:
         given["train.shift"] = {"name": shift, "t": 1.0 if t is None else t}
-    config = load_config(path, expand=False) if path is not None else Config()
-    return override(config, {key: value for key, value in given.items() if value is not None})
+    return given
 
 
 def _widths(text: str | None) -> list[Any] | None:
@@ -155,16 +133,32 @@ def _widths(text: str | None) -> list[Any] | None:
 
 
 def _train(
-    tensors: Path,
-    data: Path | None,
+    inputs: Inputs,
     output: Path | None,
-    config: Config,
-    live: Any,
-    stop: Callable[[], bool],
+    resume: bool,
+    settings: tuple[str | None, dict[str, Any]],
+    live: Live,
+    interruption: Interruption,
 ) -> Run:
-    from hepdann.runs import train
+    from hepdann import runs
+    from hepdann.config import Config, load_config, override
 
-    return train(tensors, data=data, output=output, config=config, report=live.report, stop=stop)
+    path, flags = settings
+    given = _flags(flags)
+    config = load_config(path, expand=False) if path is not None else Config()
+    hooks: dict[str, Any] = {
+        "report": interruption.wrap(live.report), "stop": interruption,
+        "partial": interruption.partial,
+    }  # fmt: skip
+    if resume and output is not None and (runs.begun(output) or not inputs.named):
+        where: dict[str, Any] = {}
+        if inputs.named:
+            where = {"tensors": inputs.tensors, "data": inputs.data}
+        said = runs.given_settings(config, given)
+        return runs.resume(output, **where, given=said, **hooks)
+    return runs.train(
+        inputs.tensors, data=inputs.data, output=output, config=override(config, given), **hooks
+    )
 
 
 def _say(run: Run) -> None:

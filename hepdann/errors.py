@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "HepdannError", "ReadError", "RunError", "SchemaError"]
+__all__ = ["ConfigError", "HepdannError", "Interrupted", "ReadError", "RunError", "SchemaError"]
 
 
 class HepdannError(Exception):
@@ -42,3 +42,7 @@ class SchemaError(HepdannError):
 
 class RunError(HepdannError):
     """A run folder is missing, incomplete or of another version, or a run cannot go on."""
+
+
+class Interrupted(RunError):  # noqa: N818 (it is what was asked for)
+    """A training was stopped as it was asked to be, and can be resumed from its checkpoint."""

@@ -1,6 +1,7 @@
 """A run: one training with its baselines, from a tensor file to a folder that holds everything."""
 
 from .folder import Run, check_version, open_run
+from .origin import begun, given_settings
 from .scan_folder import Scan, is_scan, open_scan
 from .scan_start import resume_scan, scan
 from .start import resume, train
@@ -8,7 +9,9 @@ from .start import resume, train
 __all__ = [
     "Run",
     "Scan",
+    "begun",
     "check_version",
+    "given_settings",
     "is_scan",
     "open_run",
     "open_scan",

@@ -16,17 +16,21 @@ _LOCK = "log.txt"  # the one file that is there from the start to the end
 
 
 def refuse_taken(folder: Path) -> None:
-    """Whether a new run may go there: nothing is there, or an empty folder.
+    """Whether a new run may go there: nothing is there, or what is left of a start that was killed.
 
     Raises:
         RunError: something is there.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(map(_matters, folder.iterdir()))):
         raise RunError(
             "exists already, and a run is never overwritten",
             where=folder,
             mend="take another -o, or go on with it by --resume",
         )
+
+
+def _matters(path: Path) -> bool:
+    return path.name != _LOCK and not path.match(".*.part")
 
 
 def new_folder(folder: Path) -> Path:

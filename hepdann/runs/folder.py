@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from .model import Model
 
-__all__ = ["FORMAT_VERSION", "Run", "check_version", "open_run"]
+__all__ = ["FORMAT_VERSION", "Run", "check_version", "finished_run", "open_run"]
 
 FORMAT_VERSION = 1
 
@@ -92,6 +92,15 @@ def open_run(folder: str | Path) -> Run:
             raise RunError("the training has not finished", where=folder, mend=mend)
         raise RunError("not a run folder: no metrics.json", where=folder)
     return Run(folder, read_versioned(path))
+
+
+def finished_run(folder: Path) -> Run | None:
+    """The run of a folder, if it came to its end and all of it is there."""
+    names = ("model.safetensors", "history.csv", "scores.h5", "metrics.json")
+    if not all((folder / name).is_file() for name in names):
+        return None
+    run = open_run(folder)
+    return None if run.metrics.get("interrupted") else run
 
 
 def check_version(folder: str | Path) -> None:

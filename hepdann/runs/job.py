@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..config import Config, dump_config
-from ..errors import RunError
+from ..config import Config, TrainConfig
+from ..errors import Interrupted, RunError
 from ..evaluation import PeekObserver, oracle_source, summarise
 from ..outputs import mend_of
 from ..tensors import Source, Target, Tensors, is_pseudo
@@ -33,11 +33,12 @@ from ..training import (
     write_whole,
 )
 from .advice import advised, diagnose_first
-from .claim import locked
+from .claim import locked, refuse_taken
 from .domains import Domains, prepare
-from .folder import FORMAT_VERSION, Run
+from .folder import Run
 from .health import lines_of, write_health
 from .model import Model, parts_of
+from .origin import Origin
 from .plan import plan_stacks, resolve, settings_of, shape_of
 from .scores import write_scores
 
@@ -80,6 +81,8 @@ class Job:
         claim: makes the folder of the run, when all is known to be well, or finds it.
         report: told of each stage, and of the progress within the training.
         stop: asked before every step.
+        partial: asked after a stop: whether to write a run of what was trained so far.
+        origin: what the run began with, if it is resumed.
     """
 
     config: Config
@@ -89,6 +92,8 @@ class Job:
     claim: Callable[[], Path]
     report: Report
     stop: Callable[[], bool]
+    partial: Callable[[], bool] = lambda: True
+    origin: Origin | None = None
     folder: Path = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
     _rate: dict[int, float] = field(default_factory=dict)
@@ -100,25 +105,31 @@ class Job:
         Raises:
             HepdannError: the input does not allow the training.
         """
-        train = self.config.train
-        domains = prepare(self.tensors, self.data, self.shift, train.seed)
+        asked = self.config.train
+        domains = prepare(self.tensors, self.data, self.shift, asked.seed)
         n_train = len(domains.source.part("train"))
-        train = resolve(train, n_train)
+        train = resolve(asked, n_train)
         self.config = self.config.model_copy(update={"train": train})
         self.folder = self.claim()
-        with locked(self.folder):
+        with locked(self.folder), self._resumable():
+            if self.origin is None:
+                refuse_taken(self.folder)  # another process may have begun and ended meanwhile
+            self._describe(domains, asked)
             return self._run(domains, n_train)
 
     def _run(self, domains: Domains, n_train: int) -> Run:
-        self._describe(domains)
         found = diagnose_first(domains, self.tensors.features, self.folder / "diagnosis.json")
         if found is not None:
             self.report(f"diagnosis: {found.sentence}", None)
-        trainers, peeks = self._train(domains, n_train)
-        history = self._history(trainers, peeks)
-        whole = all(t.epoch == t.settings.epochs for t in trainers)
+        trainers, peeks, whole = self._train(domains, n_train)
         self._note("interrupted" if not whole else "trained")
+        if not trainers or not (whole or self.partial()):
+            when = "interrupted" if trainers else "interrupted before the first step"
+            raise Interrupted(when, where=self.folder, mend=self._further())
+        history = self._history(trainers, peeks)
         self.report("scoring", None)
+        # without it there is no run: figures never stand beside networks that are not theirs
+        (self.folder / "metrics.json").unlink(missing_ok=True)
         model = Model(
             self.tensors.features,
             self.tensors.classes,
@@ -138,28 +149,29 @@ class Job:
         write_whole(self.folder / "metrics.json", content.encode())
         return Run(self.folder, metrics)
 
-    def _describe(self, domains: Domains) -> None:
-        write_whole(self.folder / "config.yaml", dump_config(self.config).encode())
-        origin = {
-            "format_version": FORMAT_VERSION,
-            "tensors": str(self.tensors.path),
-            "data": None if self.data is None else str(self.data.path),
-            "fingerprint": self._fingerprint(),
-            "scale": None if domains.shift is None else domains.shift.to_dict(),
-        }
-        write_whole(self.folder / "origin.json", json.dumps(origin, indent=1).encode())
+    def _describe(self, domains: Domains, asked: TrainConfig) -> None:
+        files = [file for file in (self.tensors, self.data) if file is not None]
+        if self.origin is None:
+            scale = None if domains.shift is None else domains.shift.to_dict()
+            self.origin = Origin.of(files, self.config, asked, scale)
+            self.origin.write(self.folder)
         self._note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
 
-    def _fingerprint(self) -> str:
-        """Identity of everything that the numbers depend on."""
-        settings = self.config.train.model_dump(mode="json", exclude={"device"})
-        files = [t.provenance for t in (self.tensors, self.data) if t is not None]
-        text = json.dumps([settings, files], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def _further(self) -> str:
+        return f"go on with: hepdann train --resume -o {self.folder}"
+
+    @contextmanager
+    def _resumable(self) -> Iterator[None]:
+        """An interrupt in here leaves what can be resumed, and says so."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            error.add_note(self._further())
+            raise
 
     def _train(
         self, domains: Domains, n_train: int
-    ) -> tuple[list[StackTrainer], list[PeekObserver | None]]:
+    ) -> tuple[list[StackTrainer], list[PeekObserver | None], bool]:
         train = self.config.train
         settings = settings_of(train, n_train)
 
@@ -171,21 +183,21 @@ class Job:
             sources.append(put(oracle_source(domains.truth, domains.target)))
         trainers: list[StackTrainer] = []
         peeks: list[PeekObserver | None] = []
+        whole = True
         for number, plan in enumerate(plan_stacks(train, oracle=len(sources) > 1)):
             shape = shape_of(train, len(self.tensors.features), len(self.tensors.classes), plan)
             trainer = StackTrainer(plan.members, shape, sources, targets, settings)
             peek = _peek(domains, self.folder / "checkpoint" / f"peek-{number}.json")
-            self._train_stack(number, trainer, peek)
-            if trainer.history:
+            whole = self._train_stack(number, trainer, peek) and whole
+            if trainer.epoch or trainer.position:
                 trainers.append(trainer)
                 peeks.append(peek)
-        if not trainers:
-            raise RunError("interrupted before the first step", where=self.folder)
-        return trainers, peeks
+        return trainers, peeks, whole
 
-    def _train_stack(self, number: int, trainer: StackTrainer, peek: PeekObserver | None) -> None:
+    def _train_stack(self, number: int, trainer: StackTrainer, peek: PeekObserver | None) -> bool:
         checkpoint = self.folder / "checkpoint" / f"stack-{number}.safetensors"
-        fingerprint = self._fingerprint()
+        assert self.origin is not None
+        fingerprint = self.origin.fingerprint
         names = ", ".join(dict.fromkeys(m.label for m in trainer.members))
 
         def progress(now: Progress) -> None:
@@ -206,13 +218,15 @@ class Job:
         load_checkpoint(trainer, checkpoint, fingerprint)
         health.remember()
         try:
-            if not trainer.run(progress=progress, save=save, watch=watch, stop=self.stop):
+            whole = trainer.run(progress=progress, save=save, watch=watch, stop=self.stop)
+            if not whole and self.partial():
                 trainer.record(watch)
         except RunError:
             if ill := health.fail():
                 self._tell(lines_of(ill))
                 write_health(self.folder, self._health)
             raise
+        return whole
 
     def _history(self, trainers: list[StackTrainer], peeks: list[PeekObserver | None]) -> bytes:
         out = io.StringIO()

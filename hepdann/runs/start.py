@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -10,11 +10,12 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from .. import shifts
-from ..config import Config, load_config, override
+from ..config import Config, override
 from ..errors import ConfigError, RunError
 from ..tensors import Tensors, open_tensors
 from .claim import new_folder, numbered_folder, refuse_taken
-from .folder import Run, check_version, read_versioned
+from .folder import Run, check_version, finished_run
+from .origin import Origin
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
@@ -37,6 +38,7 @@ def train(
     config: Config | None = None,
     report: Report = _silent,
     stop: Callable[[], bool] = lambda: False,
+    partial: Callable[[], bool] = lambda: True,
     **settings: Any,
 ) -> Run:
     """Train a method and its baselines side by side, and write a run folder.
@@ -53,7 +55,9 @@ def train(
         output: the run folder, which must not exist; default ``runs/<shift>-t<t>-<n>``.
         config: settings; the arguments override them.
         report: called with each stage and, while training, its progress.
-        stop: asked before each step; when true, what was trained so far is written.
+        stop: asked before each step; when true, a checkpoint is written and the training ends.
+        partial: asked after that: whether to score and evaluate what was trained so far, so that
+            the folder holds a whole run of it.
         **settings: of the section ``train``, for example ``seeds=3, epochs=10, lambda_=0.3``.
 
     Returns:
@@ -61,6 +65,7 @@ def train(
 
     Raises:
         HepdannError: the input does not allow it, or the folder exists.
+        Interrupted: it was stopped, and no run of what was trained so far is wanted.
         TypeError: an argument is not of its type.
     """
     _check_types(tensors, data, method, shift, output, config)
@@ -79,56 +84,62 @@ def train(
     opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
     if output is not None:
         refuse_taken(Path(output))
-    return _job(config, opened, data, _claim(output, config), report, stop, shift=shift)
+    wanted = config.train.shift
+    if shift is None and wanted is not None:
+        shift = shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
+    second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
+    from .job import Job
+
+    return Job(config, opened, second, shift, _claim(output, config), report, stop, partial).run()
 
 
 def resume(
     folder: str | Path,
     *,
+    tensors: str | Path | None = None,
+    data: str | Path | None = None,
+    given: Mapping[str, Any] | None = None,
     report: Report = _silent,
     stop: Callable[[], bool] = lambda: False,
+    partial: Callable[[], bool] = lambda: True,
 ) -> Run:
     """Go on with a run that did not finish; the result is that of an uninterrupted one.
 
+    A run that has finished is opened and left as it is.
+
     Args:
         folder: of the run.
+        tensors: the tensor file, where it does not lie where the run began with it.
+        data: likewise the file with the data, if that is another one.
+        given: settings by dotted key (``{"train.epochs": 20}``) that must be those of the run.
         report: as in :func:`train`.
         stop: as in :func:`train`.
+        partial: as in :func:`train`.
 
     Raises:
-        RunError: no such run, one of another version, or its tensors are no longer the same.
+        RunError: no such run, one of another version, or its tensors or settings are no longer
+            the same: it names which, and how they differ.
+        Interrupted: as in :func:`train`.
     """
     folder = Path(folder)
-    path = folder / "origin.json"
-    if not path.is_file():
-        what = "no run to resume" if folder.is_dir() else "no such run folder"
-        raise RunError(what, where=folder, mend="give the folder of a run with -o")
+    if not folder.is_dir():
+        raise RunError("no such run folder", where=folder, mend="give the folder of a run with -o")
     check_version(folder)
-    origin = read_versioned(path)
-    config = load_config(folder / "config.yaml", expand=False)
-    try:
-        tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])
-    except (KeyError, TypeError) as error:
-        raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
-    return _job(config, open_tensors(tensors), data, lambda: folder, report, stop)
-
-
-def _job(
-    config: Config,
-    tensors: Tensors,
-    data: Tensors | str | Path | None,
-    claim: Callable[[], Path],
-    report: Report,
-    stop: Callable[[], bool],
-    shift: Shift | Composition | None = None,
-) -> Run:
+    origin = Origin.read(folder)
+    origin.check_settings(folder, given or {})
+    paths = (tensors or origin.tensors, data or origin.data)
+    files = [open_tensors(path) for path in paths if path is not None]
+    origin.check_files(files)
+    finished = finished_run(folder)
+    if finished is not None:
+        return finished
+    wanted = origin.config.train.shift
+    shift = None if wanted is None else shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
+    second = files[1] if len(files) > 1 else None
     from .job import Job
 
-    wanted = config.train.shift
-    if shift is None and wanted is not None:
-        shift = shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
-    second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
-    return Job(config, tensors, second, shift, claim, report, stop).run()
+    job = Job(origin.config, files[0], second, shift, lambda: folder, report, stop, partial, origin)
+    return job.run()
 
 
 def _describe(shift: Shift | Composition) -> dict[str, Any]:

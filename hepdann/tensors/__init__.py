@@ -6,7 +6,7 @@ from .block import Block
 from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, is_pseudo, mix64, split_of
 from .reader import Tensors, open_tensors
-from .sealing import seal
+from .sealing import content_id, seal
 from .summary import ColumnSummary, Count, DomainSummary, summarise
 from .writer import PreparedRows, TensorWriter
 
@@ -22,6 +22,7 @@ __all__ = [
     "Target",
     "TensorWriter",
     "Tensors",
+    "content_id",
     "event_ids",
     "is_pseudo",
     "mix64",

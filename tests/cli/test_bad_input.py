@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,11 +21,9 @@ import uproot
 import hepdann as library
 from hepdann.config import Config
 from hepdann.readers import convert
-from hepdann.runs import resume
 from hepdann.tensors import seal
 
 TINY = ("--seeds", "1", "--epochs", "1", "--batch-size", "64", "--no-oracle")
-SAME = ("model.safetensors", "history.csv", "scores.h5")
 
 
 def write(path, columns, tree="jets"):
@@ -345,53 +342,6 @@ def test_a_full_disk_leaves_the_earlier_figures(run, place):
     assert (code, out) == (2, "")
     assert "run/plots: the figures cannot be written: File too large; make" in complaint(err)
     assert contents(place) == before
-
-
-LONG = ("--seeds", "1", "--batch-size", "64", "--no-oracle", "--method", "source-only")
-
-
-def start(executable, place, epochs):
-    """A training in a process of its own, once its first checkpoint is there."""
-    process = subprocess.Popen(
-        [executable, "train", *LONG, "--epochs", str(epochs), "-o", "long"],
-        cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    while not list(place.glob("long/checkpoint/*.safetensors")) and process.poll() is None:
-        time.sleep(0.01)
-    return process
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_training_is_whole_and_goes_on(executable, place, monkeypatch, number, code):
-    process = start(executable, place, 100_000)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == code, err
-    assert "hepdann train --resume -o long" in out
-    assert "stopping after this step" in err
-    assert "Traceback" not in err
-    monkeypatch.chdir(place)
-    stopped = library.open_run("long")
-    assert stopped.metrics["interrupted"]
-    done = stopped.history["step"].max()
-    assert stopped.predict(np.zeros((3, 2))).shape == (3, 2)
-    steps = iter(range(40))
-    further = resume("long", stop=lambda: next(steps, None) is None)
-    assert further.history["step"].max() > done
-
-
-def test_a_killed_training_resumes_to_the_same_bits(executable, place, monkeypatch):
-    process = start(executable, place, 60)
-    process.kill()
-    process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL
-    assert not (place / "long" / "metrics.json").exists()
-    monkeypatch.chdir(place)
-    resumed = resume("long")
-    settings = {"seeds": 1, "batch_size": 64, "oracle": False, "method": "source-only"}
-    straight = library.train("tensors.h5", output="straight", epochs=60, **settings)
-    for name in SAME:
-        assert (resumed.folder / name).read_bytes() == (straight.folder / name).read_bytes()
 
 
 @pytest.mark.parametrize("line", ["inspect tensors.h5", "evaluate run"])

@@ -20,13 +20,18 @@ def test_runs_that_start_together_get_different_numbers(tmp_path):
 
 def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
     folder = new_folder(tmp_path / "a" / "run")
-    with locked(folder):
-        with pytest.raises(RunError, match="another process is training here"), locked(folder):
-            pass
-        with pytest.raises(RunError, match="never overwritten"):
-            new_folder(folder)
+    with (
+        locked(folder),
+        pytest.raises(RunError, match="another process is training here"),
+        locked(folder),
+    ):
+        pass
     with locked(folder):
         pass
+    assert new_folder(folder) == folder  # a start that was killed before the run began
+    (folder / "origin.json").touch()
+    with pytest.raises(RunError, match="never overwritten"):
+        new_folder(folder)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

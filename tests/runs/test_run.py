@@ -112,35 +112,6 @@ def test_the_same_seed_gives_the_same_bits(run, toy, tmp_path):
     assert again.metrics["methods"] == run.metrics["methods"]
 
 
-def test_a_stopped_run_is_whole_and_resumes_to_the_same_bits(run, toy, tmp_path):
-    stopped = hepdann.train(
-        toy / "tensors.h5",
-        shift=hepdann.shifts.sine(t=3),
-        output=tmp_path / "stopped",
-        stop=stop_after(15),
-        **FAST,
-    )
-    assert stopped.metrics["interrupted"]
-    assert stopped.predict(np.zeros((3, 6), np.float32)).shape == (3, 2)
-    resumed = hepdann.runs.resume(stopped.folder)
-    assert not resumed.metrics["interrupted"]
-    for name in SAME:
-        assert (resumed.folder / name).read_bytes() == (run.folder / name).read_bytes(), name
-
-
-def test_resume_with_other_tensors_is_refused(toy, tmp_path):
-    shutil.copy(toy / "tensors.h5", tmp_path / "tensors.h5")
-    stopped = hepdann.train(
-        tmp_path / "tensors.h5", output=tmp_path / "stopped", stop=stop_after(35), **FAST
-    )
-    with h5py.File(tmp_path / "tensors.h5", "r+") as file:
-        entry = json.loads(file.attrs["provenance"])
-        file.attrs["provenance"] = json.dumps({**entry, "created": "another day"})
-    seal(tmp_path / "tensors.h5")
-    with pytest.raises(RunError, match="other tensors or settings"):
-        hepdann.runs.resume(stopped.folder)
-
-
 def test_data_as_target_has_figures_only_where_truth_is_known(toy, tmp_path):
     run = hepdann.train(toy / "tensors.h5", output=tmp_path / "data", **FAST)
     assert run.metrics["target"]["kind"] == "data"

@@ -1,0 +1,89 @@
+"""What a signal does to a training: Ctrl-C of a person, and the notice of a batch system."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from hepdann.training import Progress
+
+__all__ = ["Interruption"]
+
+_SAYS = {
+    signal.SIGINT: "stopping after this step; writing what was trained so far …",
+    signal.SIGTERM: "stopping after this step; writing a checkpoint …",
+    signal.SIGUSR1: "stopping after this step; writing a checkpoint …",
+}
+
+
+class Interruption:
+    """Asks the training to stop after its step; a second signal ends the program where it is.
+
+    Ctrl-C leaves a run of what was trained so far. SIGTERM and SIGUSR1 come from a batch system
+    that will kill the program soon: a checkpoint is written and nothing else. Outside the steps of
+    the training a signal ends the program at once: every output is whole or not there.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._training = False
+
+    def __call__(self) -> bool:
+        """Whether the training shall stop; it asks before each step."""
+        self._training = True
+        return self.signal is not None
+
+    def partial(self) -> bool:
+        """Whether a run of what was trained so far is wanted."""
+        return self.signal == signal.SIGINT
+
+    @property
+    def code(self) -> int:
+        """Exit code: 130 after Ctrl-C, 143 after SIGTERM or SIGUSR1, otherwise 0."""
+        if self.signal is None:
+            return 0
+        return 130 if self.signal == signal.SIGINT else 143
+
+    def left(self, error: KeyboardInterrupt) -> int:
+        """Say that the program was left where it was, and how to go on; gives the exit code."""
+        further = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        click.echo(f"hepdann: interrupted{further}", err=True)
+        return self.code or 130
+
+    def wrap(
+        self, report: Callable[[str, Progress | None], None]
+    ) -> Callable[[str, Progress | None], None]:
+        """A report that also notes when a stage without steps begins."""
+
+        def noting(stage: str, progress: Progress | None) -> None:
+            if progress is None:
+                self._training = False
+            report(stage, progress)
+
+        return noting
+
+    @contextmanager
+    def listening(self) -> Iterator[Interruption]:
+        """Listen for as long as the block runs."""
+
+        def note(number: int, frame: object) -> None:
+            del frame
+            second = self.signal is not None
+            self.signal = number
+            if second or not self._training:
+                raise KeyboardInterrupt
+            # not through sys.stderr, in whose write the signal may have come
+            os.write(2, f"{_SAYS[signal.Signals(number)]}\n".encode())
+
+        before = {kind: signal.signal(kind, note) for kind in _SAYS}
+        try:
+            yield self
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)

@@ -1,0 +1,124 @@
+"""A training on a batch farm: signals, kills, full disks, and the one line that goes on."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+import hepdann as library
+from hepdann import samples
+from hepdann.config import Config
+from hepdann.readers import convert
+
+LINE = ("train", "tensors.h5", "--seeds", "1", "--batch-size", "64", "--no-oracle",
+        "--method", "source-only", "--epochs")  # fmt: skip
+SAME = ("model.safetensors", "history.csv", "scores.h5")
+
+
+@pytest.fixture(scope="module", name="place")
+def place_fixture(tmp_path_factory):
+    """A folder with a tensor file and a run of 30 epochs that nothing came across."""
+    place = tmp_path_factory.mktemp("place")
+    samples.write_bjets(place, 600, 1, False)
+    config = Config(convert={"features": ["spheri", "multip"]})
+    files = [str(place / "mc.root")], [str(place / "data.root")]
+    convert(*files, output=place / "tensors.h5", config=config)
+    return place
+
+
+def settings(epochs):
+    return {
+        "seeds": 1,
+        "batch_size": 64,
+        "oracle": False,
+        "method": "source-only",
+        "epochs": epochs,
+    }
+
+
+def started(executable, place, output, epochs, **options):
+    """A training in a process of its own, once its first checkpoint is there."""
+    process = subprocess.Popen(
+        [executable, *LINE, str(epochs), "-o", str(output)],
+        cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+    while not list(output.glob("checkpoint/*.safetensors")) and process.poll() is None:
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)]
+)
+def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(
+    executable, place, tmp_path, number, code
+):
+    process = started(executable, place, tmp_path / "run", 100_000)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, err
+    assert "stopping after this step" in err
+    assert f"hepdann train --resume -o {tmp_path / 'run'}" in out + err
+    assert "Traceback" not in err
+    if number == signal.SIGINT:  # of a person, who wants to see what there is
+        stopped = library.open_run(tmp_path / "run")
+        assert stopped.metrics["interrupted"]
+        assert stopped.predict(np.zeros((3, 2))).shape == (3, 2)
+    else:
+        assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_one_line_begins_goes_on_and_is_content_with_what_is_finished(
+    executable, hepdann, place, tmp_path
+):
+    straight = library.train(place / "tensors.h5", output=tmp_path / "straight", **settings(60))
+    process = started(executable, place, tmp_path / "run", 60)
+    process.kill()
+    process.communicate(timeout=120)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    line = (*LINE, "60", "-o", str(tmp_path / "run"), "--resume")
+    done = hepdann(*line, cwd=place)
+    assert done.code == 0, done.stderr
+    for name in SAME:
+        assert (tmp_path / "run" / name).read_bytes() == (straight.folder / name).read_bytes()
+    assert hepdann(*line, cwd=place).code == 0
+    done = hepdann(*line, "--clip-is-no-flag", cwd=place)
+    assert done.code == 2
+    done = hepdann(*line, "--learning-rate", ".01", cwd=place)
+    assert done.code == 2
+    assert "train.learning_rate is 0.01, the run began with 0.002" in done.stderr
+
+
+def test_a_resume_without_tensors_begins_nothing(hepdann, place, tmp_path):
+    done = hepdann("train", "--resume", "-o", str(tmp_path / "new"), cwd=place)
+    assert done.code == 2
+    assert "no such run folder" in done.stderr
+    line = (*LINE, "1", "-o", str(tmp_path / "new"), "--resume")
+    assert hepdann(*line, cwd=place).code == 0
+
+
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(
+    executable, hepdann, place, tmp_path
+):
+    """Checkpoints grow with the history; some epochs on, the next one has no room."""
+    straight = library.train(place / "tensors.h5", output=tmp_path / "straight", **settings(60))
+    first = (tmp_path / "straight" / "checkpoint" / "stack-0.safetensors").stat().st_size
+    room = first - 4_000
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    process = started(executable, place, tmp_path / "run", 60, preexec_fn=limit)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "stack-0.safetensors: cannot be written: File too large; make room there" in err
+    assert "Traceback" not in err
+    line = (*LINE, "60", "-o", str(tmp_path / "run"), "--resume")
+    assert hepdann(*line, cwd=place).code == 0
+    for name in SAME:
+        assert (tmp_path / "run" / name).read_bytes() == (straight.folder / name).read_bytes()
