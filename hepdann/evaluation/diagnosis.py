@@ -1,19 +1,50 @@
-"""Is there a shift, and in which features: numbers, and a sentence that says so."""
+"""Is there a shift, what kind, and is it worth adapting: numbers, and a sentence that says so."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..tensors import Target
+import numpy as np
+from numpy.typing import NDArray
+
+from ..alignment import Moments, QuantileMap
+from ..errors import HepdannError
+from ..tensors import Source, Target
+from .classification import prior_matched_threshold
 from .features import FeatureShift, rank_features
-from .two_sample import SIGNIFICANT, TwoSample, two_sample
+from .figure import Figure
+from .label_shift import LabelShift, label_shift
+from .score_effect import QuickClassifier, ScoreEffect, score_effect
+from .two_sample import TwoSample, separation, two_sample
+from .verdict import verdict
 
-__all__ = ["Diagnosis", "diagnose"]
+__all__ = ["Closure", "Diagnosis", "diagnose"]
 
-_SMALL = 0.55  # AUC below which a shift that is there is called small
+Floats = NDArray[np.float64]
+_MAPS: tuple[type[Moments] | type[QuantileMap], ...] = (
+    Moments,
+    QuantileMap,
+)  # per feature, in a moment
+
+
+@dataclass(frozen=True)
+class Closure:
+    """What a map of the target leaves of the shift, on events that it was not fitted on.
+
+    Attributes:
+        map: name of the map.
+        auc: with which MC and the mapped target are told apart.
+        common: of the events that a quick classifier accepts after the map, the share that it
+            accepts before as well, at a threshold that accepts equally many; near 1, the map does
+            little more than move the threshold. NaN for more than two classes.
+    """
+
+    map: str
+    auc: Figure
+    common: float
 
 
 @dataclass(frozen=True)
@@ -23,37 +54,35 @@ class Diagnosis:
     Attributes:
         test: the two-sample test on all features together.
         features: each feature by itself, the one that differs most first.
+        score: what the shift does to the score of a quick classifier; ``None`` without labels.
+        labels: the label shift that would explain it; ``None`` without labels.
+        closures: what is left after a map of each feature.
     """
 
     test: TwoSample
     features: tuple[FeatureShift, ...]
+    score: ScoreEffect | None = None
+    labels: LabelShift | None = None
+    closures: tuple[Closure, ...] = field(default=())
 
     @property
     def differing(self) -> tuple[FeatureShift, ...]:
         """The features that differ by themselves, after correction for their number."""
-        return tuple(f for f in self.features if f.p_value < SIGNIFICANT)
+        return tuple(f for f in self.features if f.differs)
+
+    @property
+    def kind(self) -> str:
+        """The verdict in a word, see :func:`~hepdann.evaluation.verdict.verdict`."""
+        return self._verdict[0]
 
     @property
     def sentence(self) -> str:
-        """The outcome in plain words."""
-        test = self.test
-        figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {test.p_value:.2g}"
-        if not test.shift and not self.differing:
-            return f"No shift found ({figures}): adapting can only cost you."
-        if not test.shift:
-            differ = "differ by themselves" if len(self.differing) > 1 else "differs by itself"
-            return (
-                f"No shift that a classifier could use ({figures}), but {_names(self.differing)} "
-                f"{differ}: compare data and MC there before adapting."
-            )
-        size = "a small shift" if test.auc < _SMALL else "a shift"
-        what = "in how features go together, for no single one differs"
-        if self.differing:
-            what = f"most in {_names(self.differing)}"
-        return (
-            f"MC and data differ: {size} ({figures}), {what}. Detected is not worth adapting: "
-            "train, and compare with source-only."
-        )
+        """The verdict in plain words."""
+        return self._verdict[1]
+
+    @property
+    def _verdict(self) -> tuple[str, str]:
+        return verdict(self.test, self.differing, self.score, self.labels, self.closures)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable numbers and text (NaN where a figure does not exist)."""
@@ -64,7 +93,14 @@ class Diagnosis:
             "shift": self.test.shift,
             "n_mc": self.test.n_mc,
             "n_target": self.test.n_target,
-            "features": [asdict(feature) for feature in self.features],
+            "features": [asdict(f) | {"differs": f.differs} for f in self.features],
+            "score": None if self.score is None else asdict(self.score),
+            "labels": None if self.labels is None else asdict(self.labels),
+            "closures": {
+                c.map: {"auc": c.auc.value, "auc_error": c.auc.error, "common": c.common}
+                for c in self.closures
+            },
+            "kind": self.kind,
             "sentence": self.sentence,
         }
 
@@ -72,14 +108,6 @@ class Diagnosis:
         """The same as JSON has it, ``None`` for what does not exist."""
         found: dict[str, Any] = _finite(self.to_dict())
         return found
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def diagnose(
@@ -91,11 +119,12 @@ def diagnose(
     max_events: int = 10_000,
     permutations: int = 500,
 ) -> Diagnosis:
-    """Test all features together and one by one; labels are not looked at.
+    """Test all features together and one by one, and find out what kind of shift it is.
 
     Args:
-        mc: the simulation.
-        target: the data, or what stands in for it.
+        mc: the simulation. With labels (a ``Source``), a quick classifier is trained on its
+            training split, and what the shift does to its score is measured on the rest.
+        target: the data, or what stands in for it; its labels are not among its fields.
         names: name of each feature, in order.
         seed: of the test's random parts.
         max_events: rows of each sample that the test on all features uses at most.
@@ -105,9 +134,66 @@ def diagnose(
         HepdannError: too few events for a test.
     """
     test = two_sample(mc, target, seed=seed, max_events=max_events, permutations=permutations)
-    return Diagnosis(test, tuple(rank_features(mc, target, names, seed=seed)))
+    features = tuple(rank_features(mc, target, names, seed=seed))
+    if not test.shift and not any(f.differs for f in features):
+        return Diagnosis(test, features)
+    classifier, score, labels = None, None, None
+    if isinstance(mc, Source) and len(set(mc.part("train").label.tolist())) > 1:
+        classifier = QuickClassifier(mc.part("train"), seed)
+        held_out = mc.take(mc.split != 0)
+        if len(held_out):
+            score = score_effect(classifier, held_out, target)
+            labels = _labels(classifier, held_out, target, seed, max_events)
+    closures = _closures(mc, target, classifier, seed, max_events) if test.shift else ()
+    return Diagnosis(test, features, score, labels, closures)
 
 
-def _names(features: Sequence[FeatureShift], most: int = 3) -> str:
-    shown = [f"{f.name} (KS {f.ks:.3f})" for f in features[:most]]
-    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+def _labels(
+    classifier: QuickClassifier, mc: Source, target: Target, seed: int, most: int
+) -> LabelShift | None:
+    try:
+        return label_shift(classifier, mc, target, seed=seed, most=most)
+    except HepdannError:  # too few events
+        return None
+
+
+def _closures(
+    mc: Target, target: Target, classifier: QuickClassifier | None, seed: int, most: int
+) -> tuple[Closure, ...]:
+    """Fit each map on the training splits, and judge it on the others."""
+    sides = [(s.part("train"), s.take(s.split != 0)) for s in (mc, target)]
+    if not all(len(part) for side in sides for part in side):
+        return ()
+    found = []
+    for kind in _MAPS:
+        fitted = kind.fit(sides[1][0], sides[0][0])
+        rest = sides[1][1]
+        mapped = rest.with_features(fitted.apply(rest.features))
+        try:
+            auc = separation(sides[0][1], mapped, seed=seed, max_events=most)
+        except HepdannError:  # too few events
+            return ()
+        common = math.nan
+        if classifier is not None and classifier.classes == 2:
+            before, after = (classifier.score(s.features)[:, 1] for s in (rest, mapped))
+            common = _common(before, after, np.asarray(rest.weight, dtype=np.float64))
+        found.append(Closure(kind.name, auc, common))
+    return tuple(found)
+
+
+def _common(before: Floats, after: Floats, weight: Floats) -> float:
+    """Share of the events accepted after a map that are accepted before, by an equal share."""
+    accepted = after > 0.5
+    total = float(weight @ accepted)
+    if not total > 0:
+        return math.nan
+    threshold = prior_matched_threshold(before, weight, total / float(weight.sum()))
+    return float(np.clip(weight @ (accepted & (before > threshold)) / total, 0.0, 1.0))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -122,13 +122,9 @@ def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
         except HepdannError:
             found = {}
     renamed = {"auc_inputs": found.get("auc"), "auc_inputs_error": found.get("auc_error")}
-    kept = {key: found.get(key) for key in ("p_value", "shift")}
-    return {
-        **renamed,
-        **kept,
-        "features": found.get("features", []),
-        "sentence": found.get("sentence"),
-    }
+    rest = ("p_value", "shift", "kind", "score", "labels", "closures", "sentence")
+    kept = {key: found.get(key) for key in rest}
+    return {**renamed, **kept, "features": found.get("features", [])}
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -8,15 +8,18 @@ from .frame import experiment_label, save
 from .headroom import settle
 from .losses import loss
 from .run import figure_names, plot_run
+from .shift import feature_shifts, plot_diagnosis
 from .stacks import data_mc, scores
 from .styles import style
 
 __all__ = [
     "data_mc",
     "experiment_label",
+    "feature_shifts",
     "figure_names",
     "loss",
     "plot_comparison",
+    "plot_diagnosis",
     "plot_run",
     "roc",
     "save",

@@ -211,8 +211,8 @@ def test_the_sentence_says_what_was_found():
 
 def test_a_small_difference_of_one_feature_is_named_though_no_classifier_uses_it():
     test = TwoSample(0.501, 0.01, 0.4, shift=False, n_mc=100, n_target=100)
-    x = FeatureShift("x", 0.06, 0.001, 0.1, 0.0, 0.0)
-    y = FeatureShift("y", 0.05, 0.002, 0.1, 0.0, 0.0)
+    x = FeatureShift("x", 0.06, 0.001, 0.1, 0.5, 0.1, 0.0, 0.0)
+    y = FeatureShift("y", 0.05, 0.5, 0.1, 0.002, 0.1, 0.0, 0.0)
     assert "x (KS 0.060) differs by itself" in Diagnosis(test, (x,)).sentence
     assert "x (KS 0.060) and y (KS 0.050) differ by themselves" in Diagnosis(test, (x, y)).sentence
 

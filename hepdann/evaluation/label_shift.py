@@ -1,0 +1,114 @@
+"""Is it only the mixture of the classes that differs? Black-box estimation of a label shift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensors import Source, Target
+from .score_effect import QuickClassifier
+from .two_sample import two_sample
+
+__all__ = ["LabelShift", "label_shift", "reweighted"]
+
+Floats = NDArray[np.float64]
+_REPLICAS = 100
+
+
+@dataclass(frozen=True)
+class LabelShift:
+    """Class fractions of the target, if nothing but the fractions differs.
+
+    Attributes:
+        classes: their names.
+        mc: (C,) fractions in MC, by weight.
+        target: (C,) estimated fractions in the target.
+        error: (C,) standard errors of these.
+        explains: whether MC, reweighted to these fractions, can no longer be told from the target.
+        auc: with which it is told from it.
+        p_value: of that AUC.
+    """
+
+    classes: tuple[str, ...]
+    mc: tuple[float, ...]
+    target: tuple[float, ...]
+    error: tuple[float, ...]
+    explains: bool
+    auc: float
+    p_value: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether a fraction differs by three standard errors."""
+        pairs = zip(self.target, self.mc, self.error, strict=True)
+        return any(abs(t - m) > 3.0 * e for t, m, e in pairs)
+
+
+def label_shift(
+    classifier: QuickClassifier, mc: Source, target: Target, *, seed: int = 0, most: int = 10_000
+) -> LabelShift:
+    """Estimate the target's class fractions from the mean score.
+
+    Source: Lipton, Wang and Smola, ICML 2018 (black-box shift estimation), with class
+    probabilities in place of decisions: the target's mean score is Σ π_c times the mean score of
+    class c in MC. Exact where p(x|class) is the same on both sides, and misleading where it is
+    not: therefore MC is reweighted to the estimate and compared with the target again.
+
+    Args:
+        classifier: trained on other MC events.
+        mc: labelled MC events.
+        target: target events.
+        seed: of the test and of the bootstrap of the errors.
+        most: rows of each sample that the test uses at most.
+
+    Raises:
+        HepdannError: too few events for the test.
+    """
+    scores = [classifier.score(s.features) for s in (mc, target)]
+    weights = [np.asarray(s.weight, dtype=np.float64) for s in (mc, target)]
+    classes = len(mc.classes)
+    found = _fractions(scores, weights, mc.label, classes)
+    generator = np.random.default_rng([seed, 4])
+    replicas = [
+        _fractions(scores, [w * generator.poisson(1.0, len(w)) for w in weights], mc.label, classes)
+        for _ in range(_REPLICAS)
+    ]
+    sums = np.bincount(mc.label, weights[0], minlength=classes)
+    told = two_sample(reweighted(mc, found), target, seed=seed, max_events=most)
+    return LabelShift(
+        mc.classes,
+        tuple((sums / sums.sum()).tolist()),
+        tuple(found.tolist()),
+        tuple(np.std(replicas, axis=0, ddof=1).tolist()),
+        not told.shift,
+        told.auc,
+        told.p_value,
+    )
+
+
+def reweighted(mc: Source, fractions: Floats) -> Source:
+    """MC with its weights scaled class by class to these fractions."""
+    sums = np.bincount(mc.label, mc.weight.astype(np.float64), minlength=len(fractions))
+    present = sums / sums.sum()
+    factor = np.where(present > 0, fractions / np.where(present > 0, present, 1.0), 0.0)[mc.label]
+    return replace(mc, weight=(mc.weight * factor).astype(np.float32))
+
+
+def _fractions(
+    scores: list[Floats], weights: list[Floats], label: NDArray[np.integer], classes: int
+) -> Floats:
+    """Non-negative π, summing to one, with Σ π_c E[score | c] nearest to E[score] of the target."""
+    from scipy.optimize import nnls
+
+    means = np.zeros((classes, classes))
+    for c in range(classes):
+        rows = label == c
+        total = weights[0][rows].sum()
+        if total > 0:
+            means[:, c] = weights[0][rows] @ scores[0][rows] / total
+    wanted = weights[1] @ scores[1] / weights[1].sum()
+    # rows of scores sum to one, so that this row holds the sum of π at one
+    found, _ = nnls(np.vstack([means, np.ones(classes) * 1e3]), np.append(wanted, 1e3))
+    return np.asarray(found / found.sum() if found.sum() > 0 else np.full(classes, 1 / classes))

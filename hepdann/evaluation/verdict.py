@@ -1,0 +1,128 @@
+"""The outcome of a diagnosis in one sentence that a physicist can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .features import FeatureShift
+from .label_shift import LabelShift
+from .score_effect import ScoreEffect
+from .two_sample import TwoSample
+
+if TYPE_CHECKING:
+    from .diagnosis import Closure
+
+__all__ = ["verdict"]
+
+_CLOSED = 0.53  # AUC after a map up to which the map has done its work
+_MOSTLY = 0.65  # AUC up to which it has done most of it
+_COMMON = 0.85  # share of accepted events in common from which only the threshold matters
+_SCORE = 0.02  # distance of the score's distributions below which nothing is at stake
+_SIGNIFICANT = 0.01
+
+
+def verdict(
+    test: TwoSample,
+    differing: Sequence[FeatureShift],
+    score: ScoreEffect | None,
+    labels: LabelShift | None,
+    closures: Sequence[Closure],
+) -> tuple[str, str]:
+    """What kind of shift it is, in a word and in a sentence.
+
+    Returns:
+        The word and the sentence. ``none``: no shift. ``features``: single features differ, too
+        little for a classifier. ``label``: other class fractions explain it. ``harmless``: it is
+        there, and the score does not move. ``threshold``: a map of each feature removes it, and
+        mainly moves the threshold. ``per-feature``: a map of each feature removes it. ``remains``:
+        none of these maps does. ``shift``: it is not known what kind, for lack of events.
+    """
+    figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {test.p_value:.2g}"
+    if not test.shift:
+        return _no_shift(figures, differing)
+    if labels is not None and labels.explains and labels.significant:
+        return "label", _label(figures, labels)
+    where = f"most in {_names(differing)}" if differing else "in how features go together"
+    found = f"MC and data differ ({figures}), {where}"
+    moved = _score(score)
+    if score is not None and (score.p_value >= _SIGNIFICANT or score.ks < _SCORE):
+        return "harmless", (
+            f"{found}; but the score of a classifier does not move{moved}. Detected is not worth "
+            "adapting: adapting can gain little."
+        )
+    if not closures:
+        told = "Detected is not worth adapting: train, and compare with source-only."
+        return "shift", f"{found}{moved}. {told}"
+    left = min(closures, key=lambda c: c.auc.value)
+    if left.auc.value > _MOSTLY + left.auc.error:
+        return "remains", (
+            f"{found}{moved}. A shift remains that no per-feature map closes (AUC "
+            f"{left.auc.value:.3f} after {left.map}): train, and see what is left after the other "
+            "alignments and the networks."
+        )
+    return _removable(found, figures, differing, moved, closures, left)
+
+
+def _removable(
+    found: str,
+    figures: str,
+    differing: Sequence[FeatureShift],
+    moved: str,
+    closures: Sequence[Closure],
+    least: Closure,
+) -> tuple[str, str]:
+    """A per-feature map removes the shift, or most of it: the simplest of those that do."""
+    closed = [c for c in closures if c.auc.value <= max(_CLOSED, 0.5 + 2.0 * c.auc.error)]
+    best = closed[0] if closed else least
+    mostly = "" if closed else " for the most part"
+    after = f"AUC {best.auc.value:.3f} ± {best.auc.error:.3f} after {best.map}"
+    if best.common >= _COMMON:
+        return "threshold", (
+            f"Threshold shift: {found}; a per-feature map removes it{mostly} ({after}). At an "
+            f"equal share {100 * best.common:.0f} % of the accepted events are the same either way"
+            f"{moved}: move the threshold, or align."
+        )
+    which = f"shift in {_names(differing)} " if differing else "shift "
+    return "per-feature", (
+        f"{which[0].upper()}{which[1:]}that a per-feature map removes{mostly} ({figures}; {after})"
+        f"{moved}: align before adapting."
+    )
+
+
+def _no_shift(figures: str, differing: Sequence[FeatureShift]) -> tuple[str, str]:
+    if not differing:
+        return "none", f"No shift found ({figures}): adapting can only cost you."
+    differ = "differ by themselves" if len(differing) > 1 else "differs by itself"
+    return "features", (
+        f"No shift that a classifier could use ({figures}), but {_names(differing)} {differ}: "
+        "compare data and MC there before adapting."
+    )
+
+
+def _label(figures: str, labels: LabelShift) -> str:
+    rows = zip(labels.classes, labels.target, labels.error, labels.mc, strict=True)
+    shown = [
+        f"{name} {100 * t:.0f} ± {100 * e:.0f} % against {100 * m:.0f} % in MC"
+        for name, t, e, m in rows
+    ]
+    shown = shown[1:] if len(shown) == 2 else shown
+    return (
+        f"Label shift ({figures}): {', '.join(shown)}. With MC reweighted to that they are no "
+        f"longer told apart (AUC {labels.auc:.3f}, p = {labels.p_value:.2g}): do not align, move "
+        "the threshold to the estimated fraction."
+    )
+
+
+def _score(score: ScoreEffect | None) -> str:
+    if score is None:
+        return ""
+    return (
+        f" (score: KS {score.ks:.3f}; {100 * score.accepted_target:.1f} % of the data is accepted, "
+        f"{100 * score.accepted_mc:.1f} % of MC)"
+    )
+
+
+def _names(features: Sequence[FeatureShift], most: int = 3) -> str:
+    shown = [f"{f.name} (KS {f.ks:.3f})" for f in features[:most]]
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))

@@ -1,0 +1,96 @@
+"""How far events would have to be moved: the weighted Wasserstein distance and its p-value."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .figure import as_weight
+
+__all__ = ["wasserstein"]
+
+Floats = NDArray[np.float64]
+_BLOCK = 50  # draws at a time: (block, N) arrays stay small
+
+
+def wasserstein(
+    first: ArrayLike,
+    second: ArrayLike,
+    weight_first: ArrayLike | None = None,
+    weight_second: ArrayLike | None = None,
+    *,
+    draws: int = 200,
+    most: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Weighted first Wasserstein distance ∫|F₁ - F₂| dx between two samples, with a p-value.
+
+    The p-value asks how large the distance would be between equal samples. It comes from the
+    multiplier bootstrap of both cumulative distributions (van der Vaart and Wellner, Weak
+    Convergence, 1996, ch. 2.9): each event's own contribution, times a normal number. Weights need
+    not be alike in the samples, nor positive. The tail is that of a gamma distribution with the
+    mean and the variance of the draws, so that p-values far below 1/draws exist.
+
+    Args:
+        first: (N,) finite values.
+        second: (M,) finite values.
+        weight_first: (N,) event weights of either sign; 1 by default.
+        weight_second: (M,) likewise.
+        draws: of the bootstrap.
+        most: values of each sample that the bootstrap looks at; the distance is that of all.
+        seed: of the draws.
+
+    Returns:
+        The distance, in the units of the values, and the p-value; NaN where a sample has no
+        positive sum of weights.
+    """
+    x = [np.asarray(v, dtype=np.float64) for v in (first, second)]
+    w = [as_weight(v, len(y)) for v, y in zip((weight_first, weight_second), x, strict=True)]
+    if not all(v.sum() > 0 for v in w):
+        return float("nan"), float("nan")
+    distance = _distance(x, w)
+    generator = np.random.default_rng([seed, 5])
+    kept = [generator.permutation(len(v))[:most] for v in x]
+    x, w = ([v[k] for v, k in zip(u, kept, strict=True)] for u in (x, w))
+    if not all(v.sum() > 0 for v in w):
+        return distance, float("nan")
+    return distance, _p_value(_distance(x, w), x, w, draws, generator)
+
+
+def _ordered(x: list[Floats], w: list[Floats]) -> tuple[NDArray[np.intp], Floats, list[Floats]]:
+    """Order of all values, the gaps between them, and each sample's normalised weights."""
+    order = np.argsort(np.concatenate(x), kind="stable")
+    gaps = np.diff(np.concatenate(x)[order])
+    return order, gaps, [v / v.sum() for v in w]
+
+
+def _distance(x: list[Floats], w: list[Floats]) -> float:
+    order, gaps, share = _ordered(x, w)
+    signed = np.concatenate([share[0], -share[1]])[order]
+    return float(np.abs(np.cumsum(signed)[:-1]) @ gaps)
+
+
+def _p_value(
+    distance: float, x: list[Floats], w: list[Floats], draws: int, generator: np.random.Generator
+) -> float:
+    from scipy.stats import gamma
+
+    order, gaps, share = _ordered(x, w)
+    if not gaps.any():
+        return 1.0
+    which = np.repeat([0, 1], [len(v) for v in x])[order]
+    value = np.concatenate([share[0], share[1]])[order]
+    curves = [np.cumsum(np.where(which == k, value, 0.0))[:-1] for k in (0, 1)]
+    found = np.empty(draws)
+    for start in range(0, draws, _BLOCK):
+        n = min(_BLOCK, draws - start)
+        noise = generator.standard_normal((n, len(value)), dtype=np.float32) * value
+        # Σ ε w (1[x ≤ t] - F(t)), of each sample with its own F
+        bridge = np.cumsum(noise, axis=1)[:, :-1]
+        for k in (0, 1):
+            bridge -= (noise * (which == k)).sum(axis=1, keepdims=True) * curves[k]
+        found[start : start + n] = np.abs(bridge) @ gaps
+    mean, variance = float(found.mean()), float(found.var(ddof=1))
+    if not variance > 0:
+        return 1.0
+    return float(gamma.sf(distance, mean**2 / variance, scale=variance / mean))

@@ -1,0 +1,195 @@
+"""What kind of shift it is: each kind is planted, and found."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kstest, wasserstein_distance
+
+from hepdann.evaluation import (
+    QuickClassifier,
+    compare_feature,
+    diagnose,
+    label_shift,
+    score_effect,
+    wasserstein,
+)
+from hepdann.plotting import feature_shifts, plot_diagnosis
+from hepdann.tensors import Source, Target
+
+NAMES = ("pt", "eta", "iso")
+N = 4000
+
+
+def jets(seed, n=N, fraction=0.5):
+    """Signal lies higher in the first two features; the third one is noise."""
+    generator = np.random.default_rng(seed)
+    label = (generator.random(n) < fraction).astype(np.int32)
+    x = generator.normal(size=(n, 3))
+    x[:, :2] += 1.5 * label[:, None]
+    return x, label
+
+
+def source(seed=0, **settings):
+    x, label = jets(seed, **settings)
+    n = len(x)
+    return Source(
+        x.astype(np.float32),
+        np.ones(n, np.float32),
+        np.arange(n, dtype=np.uint64),
+        (np.arange(n) % 3).astype(np.uint8),
+        label,
+        ("background", "signal"),
+    )
+
+
+def target(seed=1, change=lambda x: x, **settings):
+    x = change(jets(seed, **settings)[0])
+    n = len(x)
+    ids = np.arange(10**6, 10**6 + n, dtype=np.uint64)
+    split = (np.arange(n) % 3).astype(np.uint8)
+    return Target(x.astype(np.float32), np.ones(n, np.float32), ids, split)
+
+
+def found(change=lambda x: x, **settings):
+    return diagnose(source(), target(change=change, **settings), NAMES, permutations=199)
+
+
+def moved(x):
+    return x + np.array([0.8, 0.0, 0.0])
+
+
+def rotated(x):
+    c = np.sqrt(0.5)
+    return x @ np.array([[c, 0, c], [0, 1, 0], [-c, 0, c]])
+
+
+def folded(x):
+    return np.abs(x - 0.7) * [1, 1, 0] + x * [0, 0, 1]
+
+
+def test_no_shift():
+    nothing = found()
+    assert nothing.kind == "none"
+    assert "adapting can only cost you" in nothing.sentence
+
+
+def test_other_class_fractions_are_a_label_shift():
+    mixture = found(fraction=0.2)
+    assert mixture.kind == "label"
+    assert mixture.labels.target[1] == pytest.approx(0.2, abs=3 * mixture.labels.error[1])
+    assert mixture.labels.error[1] < 0.03
+    assert "against 5" in mixture.sentence  # of about one half
+    assert "do not align" in mixture.sentence
+
+
+def test_a_moved_feature_is_a_shift_that_a_map_removes():
+    shift = found(moved)
+    assert shift.kind in ("threshold", "per-feature")
+    assert "a per-feature map removes it" in shift.sentence
+    assert shift.differing[0].name == "pt"
+    assert shift.features[0].wasserstein == pytest.approx(0.8 / np.std(jets(0)[0][:, 0]), rel=0.1)
+    assert shift.closures[-1].auc.value < 0.53
+    assert shift.score.accepted_target > shift.score.accepted_mc + 5 * shift.score.error
+
+
+def test_a_shift_that_the_score_does_not_see_is_not_worth_adapting():
+    harmless = found(lambda x: x + np.array([0.0, 0.0, 1.0]))
+    assert harmless.kind == "harmless"
+    assert "Detected is not worth adapting" in harmless.sentence
+    assert harmless.differing[0].name == "iso"
+
+
+@pytest.mark.parametrize("change", [rotated, folded])
+def test_what_no_map_of_single_features_closes_is_told(change):
+    remains = found(lambda x: change(x) @ np.array([[1, 0, 0.9], [0, 1, 0], [0, 0, 1]]))
+    assert remains.kind == "remains"
+    assert "A shift remains that no per-feature map closes" in remains.sentence
+
+
+def test_the_diagnosis_is_json():
+    content = found(moved).to_json()
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+    assert content["closures"]["quantile"]["auc"] < content["closures"]["moments"]["auc"] + 0.05
+    assert content["kind"] in content["sentence"].lower() or content["kind"] == "per-feature"
+
+
+def test_without_labels_the_score_is_left_out():
+    mc = source()
+    bare = Target(mc.features, mc.weight, mc.event_id, mc.split)
+    shift = diagnose(bare, target(change=moved), NAMES, permutations=199)
+    assert shift.score is None
+    assert shift.labels is None
+    assert len(shift.closures) == 2
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000))
+def test_the_wasserstein_distance_is_scipys(seed):
+    generator = np.random.default_rng(seed)
+    x, y = generator.normal(size=40), generator.integers(0, 3, 30).astype(float)
+    v, w = generator.exponential(size=40), generator.exponential(size=30)
+    expected = wasserstein_distance(x, y, v, w)
+    assert wasserstein(x, y, v, w)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["plain", "signed", "spiked"])
+def test_p_values_of_the_wasserstein_distance_are_uniform(kind):
+    values = []
+    for seed in range(150):
+        generator = np.random.default_rng([seed, 9])
+        x, y = generator.normal(size=600), generator.normal(size=400)
+        weight = np.ones(600)
+        if kind == "spiked":
+            x, y = np.maximum(x, 0), np.maximum(y, 0)
+        if kind == "signed":  # too many events at large x, taken off again
+            more, less = np.abs(generator.normal(size=(2, 100)))
+            x = np.concatenate([x, more, less])
+            weight = np.concatenate([weight, np.ones(100), -np.ones(100)])
+        values.append(wasserstein(x, y, weight, seed=seed, draws=100)[1])
+    assert kstest(values, "uniform").pvalue > 0.01
+
+
+def test_a_distance_without_weights_does_not_exist():
+    assert np.isnan(wasserstein([1.0, 2.0], [1.0], [1.0, -1.0])).all()
+    assert wasserstein(np.ones(5), np.ones(4)) == (0.0, 1.0)
+
+
+def test_the_estimate_of_a_label_shift_counts_signed_weights():
+    mc = source()
+    twice = np.flatnonzero(mc.label == 1)[:500]  # signal that is added and taken off again
+    rows = np.concatenate([np.arange(len(mc)), twice, twice])
+    signed = mc.take(rows)
+    signed.weight[-len(twice) :] = -1.0
+    classifier = QuickClassifier(mc.part("train"))
+    shift = label_shift(classifier, signed, target(fraction=0.3))
+    assert shift.target[1] == pytest.approx(0.3, abs=3 * shift.error[1])
+    assert shift.mc == pytest.approx([0.5, 0.5], abs=0.03)
+
+
+def test_several_classes_and_missing_features_pass():
+    mc = source()
+    three = Source(mc.features, mc.weight, mc.event_id, mc.split, mc.label + 0, ("a", "b", "c"))
+    three.label[::4] = 2
+    three.features[:, 2] = np.nan
+    classifier = QuickClassifier(three)
+    other = target(change=moved)
+    effect = score_effect(classifier, three, other)
+    assert 0 <= effect.p_value <= 1
+    assert sum(label_shift(classifier, three, other).target) == pytest.approx(1.0)
+
+
+def test_figures_of_a_diagnosis(tmp_path):
+    mc, data = source(), target(change=moved)
+    shift = diagnose(mc, data, NAMES, permutations=99)
+    numbers, folded = compare_feature(mc, data, 0)
+    assert folded
+    assert numbers.mc.sumw.sum() == pytest.approx(numbers.data.sumw.sum())
+    made = plot_diagnosis(shift.features, {"pt": (numbers, folded)}, tmp_path / "figures")
+    names = ["feature_shifts.pdf", "feature_shifts.png", "data_mc_pt.pdf", "data_mc_pt.png"]
+    assert [path.name for path in made] == names
+    assert all(path.stat().st_size > 1000 for path in made)
+    ax = feature_shifts(shift.features)
+    assert [t.get_text() for t in ax.get_yticklabels()] == [f.name for f in shift.features]
