@@ -33,7 +33,8 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     "--only",
     callback=_words,
     metavar="KIND,…",
-    help="loss, roc, scores, data_mc, or names of single figures.  [default: all]",
+    help="loss, roc, scores, data_mc, calibration, correlation (all these are the default), "
+    "confusion, efficiency, importance, or names of single figures.",
 )
 @click.option(
     "--formats", callback=_words, metavar="FORMAT,…", help="pdf, png, svg.  [default: pdf,png]"

@@ -5,6 +5,7 @@ Target labels of pseudo-data and of simulated "data" are read in this package al
 
 from __future__ import annotations
 
+from .calibration import Calibration, calibration
 from .classification import (
     Confusion,
     accuracy,
@@ -20,6 +21,7 @@ from .diagnosis import Closure, Diagnosis, diagnose
 from .features import FeatureShift, correlation, kolmogorov, rank_features
 from .figure import Figure, bootstrap, effective_events, weighted_mean
 from .histograms import DataMC, Histogram, binning, data_mc, garwood, histogram
+from .importance import Importance, domain_importance, permutation_importance
 from .label_shift import LabelShift, label_shift
 from .neighbours import consistency
 from .ranking import Roc, auc, roc
@@ -29,8 +31,17 @@ from .summary import summarise
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
 from .two_sample import TwoSample, separation, two_sample
 from .wasserstein import wasserstein
+from .working_points import (
+    Profile,
+    WorkingPoint,
+    efficiency_profile,
+    flat_thresholds,
+    threshold_at,
+    working_points,
+)
 
 __all__ = [
+    "Calibration",
     "Closure",
     "Confusion",
     "DataMC",
@@ -38,8 +49,10 @@ __all__ = [
     "FeatureShift",
     "Figure",
     "Histogram",
+    "Importance",
     "LabelShift",
     "PeekObserver",
+    "Profile",
     "QuickClassifier",
     "Roc",
     "RunScores",
@@ -47,17 +60,22 @@ __all__ = [
     "Truth",
     "TruthFile",
     "TwoSample",
+    "WorkingPoint",
     "accuracy",
     "auc",
     "binning",
     "bootstrap",
+    "calibration",
     "compare_feature",
     "confusion",
     "consistency",
     "correlation",
     "data_mc",
     "diagnose",
+    "domain_importance",
     "effective_events",
+    "efficiency_profile",
+    "flat_thresholds",
     "garwood",
     "histogram",
     "kolmogorov",
@@ -67,6 +85,7 @@ __all__ = [
     "open_scores",
     "open_truth",
     "oracle_source",
+    "permutation_importance",
     "predicted",
     "prior_matched_threshold",
     "rank_features",
@@ -75,8 +94,10 @@ __all__ = [
     "separation",
     "signal_fraction",
     "summarise",
+    "threshold_at",
     "two_sample",
     "wasserstein",
     "weighted_mean",
+    "working_points",
     "write_truth",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from .figure import Figure, effective_events, linearised
 from .granularity import common_granularity
 from .ranking import influence_of_ranks
 
-__all__ = ["TwoSample", "separation", "two_sample"]
+__all__ = ["DomainClassifier", "TwoSample", "domain_classifier", "separation", "two_sample"]
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.01
@@ -141,6 +142,37 @@ def separation(
     return Figure(float(np.clip(np.mean(areas), 0.0, 1.0)), float(np.mean(errors)), n_eff)
 
 
+@dataclass(frozen=True, eq=False)
+class DomainClassifier:
+    """A classifier of MC and target, and the events that it was not trained on.
+
+    Attributes:
+        predict: (n, F) features, as they are here, to (n,) scores, larger for the target.
+        features: (n, F) of the held-out events, as quantile bins.
+        is_target: (n,) which sample they are from.
+        weight: (n,) mean 1 in each sample.
+    """
+
+    predict: Callable[[Floats], Floats]
+    features: Floats
+    is_target: NDArray[np.bool_]
+    weight: Floats
+
+
+def domain_classifier(
+    mc: Target, target: Target, *, seed: int = 0, max_events: int = 10_000
+) -> DomainClassifier:
+    """The classifier of :func:`two_sample`, for questions beyond its AUC.
+
+    Raises:
+        HepdannError: as :func:`two_sample`.
+    """
+    pool = _pool(mc, target, seed, True, max_events)
+    held = pool.held_out
+    predict, binned = _trained(pool, ~held, seed)
+    return DomainClassifier(predict, binned[held], pool.is_target[held], pool.weight[held])
+
+
 def _pool(mc: Target, target: Target, seed: int, coarsen: bool, max_events: int) -> _Pool:
     generator = np.random.default_rng([seed, 0])
     mc, target = (_draw(sample, max_events, generator) for sample in (mc, target))
@@ -186,6 +218,14 @@ def _unit_mean(weight: NDArray[np.floating]) -> Floats:
 
 def _judge(pool: _Pool, judged: NDArray[np.bool_], seed: int) -> Floats:
     """Scores of the judged rows, larger for the target, by trees trained on all the others."""
+    predict, binned = _trained(pool, ~judged, seed)
+    return predict(binned[judged])
+
+
+def _trained(
+    pool: _Pool, train: NDArray[np.bool_], seed: int
+) -> tuple[Callable[[Floats], Floats], Floats]:
+    """Trees that tell the samples apart, and the features as they want them."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
 
@@ -197,12 +237,16 @@ def _judge(pool: _Pool, judged: NDArray[np.bool_], seed: int) -> Floats:
         early_stopping=False,
         random_state=seed,
     )
-    train = ~judged
     binned = _binned(pool.features, train)
     weight = pool.weight[train]
-    with threadpool_limits(1):  # threads cost more than they bring at this size
+
+    def predict(rows: Floats) -> Floats:
+        with threadpool_limits(1):  # threads cost more than they bring at this size
+            return np.asarray(trees.decision_function(rows), dtype=np.float64)
+
+    with threadpool_limits(1):
         trees.fit(binned[train], pool.is_target[train] ^ (weight < 0), np.abs(weight))
-        return np.asarray(trees.decision_function(binned[judged]), dtype=np.float64)
+    return predict, binned
 
 
 def _binned(features: Floats, train: NDArray[np.bool_]) -> Floats:

@@ -7,16 +7,23 @@ from .curves import roc
 from .frame import experiment_label, save
 from .headroom import settle
 from .losses import loss
+from .matrices import confusion, correlation
+from .profiles import calibration, efficiency, importance
 from .run import figure_names, plot_run
 from .shift import feature_shifts, plot_diagnosis
 from .stacks import data_mc, scores
 from .styles import style
 
 __all__ = [
+    "calibration",
+    "confusion",
+    "correlation",
     "data_mc",
+    "efficiency",
     "experiment_label",
     "feature_shifts",
     "figure_names",
+    "importance",
     "loss",
     "plot_comparison",
     "plot_diagnosis",

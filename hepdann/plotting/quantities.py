@@ -23,6 +23,7 @@ Domain = Literal["mc", "target"]
 
 _PROCESSES = 9  # more are not told apart by colour: the smallest are drawn as one
 _OTHER = "other"
+_CROWDED = 18  # letters of a title that may stand in a row of many
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,11 @@ class Quantities:
         """Name and unit of a feature, for an axis."""
         titles, units = self._looks["titles"], self._looks["units"]
         return readable(titles.get(feature, feature)), readable(units.get(feature, ""))
+
+    def short_title(self, feature: str) -> str:
+        """The feature's title, or its own name where that is much shorter: for crowded axes."""
+        title = self.title(feature)[0]
+        return title if len(title) <= max(_CROWDED, len(feature)) else readable(feature)
 
     @cached_property
     def colours(self) -> dict[str, str]:

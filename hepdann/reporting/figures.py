@@ -12,7 +12,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from ..plotting import figure_names, plot_run
+from ..plotting.run import DEFAULT_KINDS, figure_names, plot_run
 from ..plotting.styles import method_title
 from ..runs import Run
 
@@ -51,11 +51,20 @@ def figures_of(
     """
     kinds = figure_names(run.folder)
     recommended = str(run.metrics.get("recommended") or "")
-    wanted = [name for name in kinds if _belongs(name, kinds[name], recommended)]
+    shown = {*DEFAULT_KINDS, "importance"}
+    wanted = [n for n in kinds if kinds[n] in shown and _belongs(n, kinds[n], recommended)]
     wanted = _few(wanted, kinds)
     look = run.config.plots.model_copy(update={"formats": ["svg"]})
     with tempfile.TemporaryDirectory() as folder, mpl.rc_context():
-        files = plot_run(run.folder, look, wanted, output=folder, progress=progress, outlines=True)
+        files = plot_run(
+            run.folder,
+            look,
+            wanted,
+            output=folder,
+            progress=progress,
+            outlines=True,
+            numbers=False,
+        )
         return tuple(
             PageFigure(f.stem, kinds[f.stem], caption(f.stem, run), _pack(f)) for f in files
         )
@@ -88,6 +97,20 @@ def caption(name: str, run: Run) -> str:
     if name.startswith("scores_"):
         method = method_title(name.removeprefix("scores_"))
         return f"Score of each MC class and of the {target}: {method}."
+    if name.startswith("calibration_"):
+        where = "MC" if name.startswith("calibration_mc") else target
+        return f"Share of signal against score on the test split of {where}: calibrated or not."
+    if name.startswith("correlation_"):
+        what = {"correlation_mc": "MC", "correlation_target": target}.get(
+            name, f"{target} less those of MC"
+        )
+        return f"Linear correlations of the features: {what}."
+    if name.startswith("importance_"):
+        method = method_title(name.removeprefix("importance_"))
+        return (
+            f"Loss of AUC when a feature is shuffled: for the classes ({method}), and for telling "
+            f"MC from {target}, which shows the inputs that carry the mismodelling."
+        )
     if name.startswith("data_mc_score_"):
         method = method_title(name.removeprefix("data_mc_score_"))
         return f"Score of {method}: {target} over the stack of MC, and their ratio."

@@ -20,13 +20,15 @@ def test_plot_writes_into_the_run(hepdann, run):
     assert done.code == 0, done.stderr
     assert "3 figures" in done.stdout
     made = {file.name for file in (run / "plots").iterdir()}
-    assert made == {f"{n}.{k}" for n in ("loss", "roc_mc", "roc_target") for k in ("pdf", "png")}
+    names = ("loss", "roc_mc", "roc_target")
+    assert made == {f"{name}.{kind}" for name in names for kind in ("pdf", "png", "json")}
 
 
 def test_plot_elsewhere_in_another_format(hepdann, run, tmp_path):
     done = hepdann("plot", run, "--only", "loss", "--formats", "svg", "-o", tmp_path / "talk")
     assert done.code == 0, done.stderr
-    assert [file.name for file in (tmp_path / "talk").iterdir()] == ["loss.svg"]
+    made = sorted(file.name for file in (tmp_path / "talk").iterdir())
+    assert made == ["loss.json", "loss.svg"]
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,11 @@ def test_all_figures_of_a_run_on_pseudo_data(make_run, tmp_path):
         "loss", "roc_mc", "roc_target",
         *(f"scores_{m}" for m in CANDIDATES), *(f"data_mc_score_{m}" for m in CANDIDATES),
         *(f"data_mc_{f}" for f in features), *(f"data_mc_{f}_after_quantile" for f in features),
+        "calibration_mc", "calibration_target",
+        *(f"correlation_{which}" for which in ("mc", "target", "difference")),
     }  # fmt: skip
     assert {file.name for file in (folder / "plots").iterdir()} == {
-        f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")
+        f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "json")
     }
     for file in made:
         start, end = file.read_bytes()[:4], file.read_bytes()[-6:]
@@ -55,7 +57,7 @@ def test_the_default_place_and_a_second_drawing_are_the_same(run_folder):
     before = first.read_bytes()
     plot_run(run_folder, PNG, ["loss"])
     assert first.read_bytes() == before
-    assert names_of(first.parent.iterdir()) == ["loss.png"]
+    assert sorted(names_of(first.parent.iterdir())) == ["loss.json", "loss.png"]
 
 
 def test_data_have_no_roc_curve_of_their_own(data_run, tmp_path):
@@ -96,7 +98,7 @@ def test_a_failed_drawing_leaves_the_earlier_figures(make_run, tmp_path):
         del file["target/score/dann"]
     with pytest.raises(RunError, match="score/dann"):
         plot_run(folder, PNG, ["loss", "scores"])
-    assert names_of((folder / "plots").iterdir()) == ["loss.png"]
+    assert sorted(names_of((folder / "plots").iterdir())) == ["loss.json", "loss.png"]
     assert (folder / "plots" / "loss.png").read_bytes() == before
 
 

@@ -1,0 +1,199 @@
+"""Working points: a threshold by its signal efficiency, and what passes it, and where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .classification import prior_matched_threshold
+from .figure import Figure, as_weight, weighted_mean
+
+__all__ = [
+    "Profile",
+    "WorkingPoint",
+    "efficiency_profile",
+    "flat_thresholds",
+    "threshold_at",
+    "working_points",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WorkingPoint:
+    """What passes a threshold that was set on MC.
+
+    Attributes:
+        efficiency: the signal efficiency that it is named by.
+        threshold: events with a larger score pass.
+        mc: (signal, background) efficiency on MC events that did not set the threshold.
+        target: the same on the target; ``None`` where its truth is not known.
+        passing: share of the target's events that pass, whatever they are.
+    """
+
+    efficiency: float
+    threshold: float
+    mc: tuple[Figure, Figure]
+    target: tuple[Figure, Figure] | None
+    passing: Figure
+
+    @property
+    def scale_factors(self) -> tuple[Figure, Figure] | None:
+        """Target over MC efficiency of signal and background, errors added in quadrature."""
+        if self.target is None:
+            return None
+        signal, background = (_ratio(t, m) for t, m in zip(self.target, self.mc, strict=True))
+        return signal, background
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Efficiency of one class against a variable.
+
+    Attributes:
+        edges: (B+1,) of the variable.
+        value: (B,) efficiency; NaN in an empty bin.
+        error: (B,) its binomial error for weighted events.
+    """
+
+    edges: Floats
+    value: Floats
+    error: Floats
+
+
+def threshold_at(
+    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None, efficiency: float
+) -> float:
+    """The threshold that a share of the signal passes.
+
+    Args:
+        score: (N,) larger for signal.
+        label: (N,) truth: 1 (or true) is signal.
+        weight: (N,) event weights of either sign; the share above a threshold is taken as its
+            running maximum.
+        efficiency: the share, within (0, 1).
+
+    Returns:
+        A threshold halfway between two scores, for "score > threshold"; NaN without signal.
+    """
+    signal = np.asarray(label) == 1
+    w = as_weight(weight, len(signal))
+    return prior_matched_threshold(np.asarray(score)[signal], w[signal], efficiency)
+
+
+def working_points(
+    setting: tuple[ArrayLike, ArrayLike, ArrayLike | None],
+    mc: tuple[ArrayLike, ArrayLike, ArrayLike | None],
+    target: tuple[ArrayLike, ArrayLike | None, ArrayLike | None],
+    efficiencies: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9),
+) -> list[WorkingPoint]:
+    """Set thresholds on MC and count what passes them elsewhere.
+
+    Args:
+        setting: score, label (1 is signal) and weight of the MC events that set the thresholds;
+            others than those of ``mc``, so that these are judged by thresholds that did not see
+            them.
+        mc: the same of the MC events that are counted.
+        target: score, label or ``None``, and weight of the target.
+        efficiencies: of signal, within (0, 1).
+    """
+    points = []
+    for efficiency in efficiencies:
+        threshold = threshold_at(*setting, efficiency)
+        score, label, weight = target
+        known = None if label is None else _both(score, label, weight, threshold)
+        points.append(
+            WorkingPoint(
+                efficiency,
+                threshold,
+                _both(*mc, threshold),
+                known,
+                _share(score, weight, threshold),
+            )
+        )
+    return points
+
+
+def efficiency_profile(
+    variable: ArrayLike,
+    score: ArrayLike,
+    selected: ArrayLike,
+    weight: ArrayLike | None,
+    edges: ArrayLike,
+    threshold: float | ArrayLike,
+) -> Profile:
+    """Share of the selected events that pass, bin by bin of a variable.
+
+    Args:
+        variable: (N,); events outside the edges, or NaN, are in no bin.
+        score: (N,).
+        selected: (N,) the events of the class that is looked at.
+        weight: (N,) event weights of either sign; 1 by default.
+        edges: (B+1,) rising; the last edge belongs to the last bin.
+        threshold: one, or (B,) one a bin.
+    """
+    bins, edges = _bins(variable, edges)
+    cut = np.broadcast_to(np.asarray(threshold, dtype=np.float64), (len(edges) - 1,))
+    score, w = np.asarray(score), as_weight(weight, len(bins))
+    selected = np.asarray(selected, dtype=bool)
+    figures = []
+    for index in range(len(edges) - 1):
+        rows = selected & (bins == index)
+        figures.append(weighted_mean((score[rows] > cut[index]).astype(np.float64), w[rows]))
+    return Profile(
+        edges, np.array([f.value for f in figures]), np.array([f.error for f in figures])
+    )
+
+
+def flat_thresholds(
+    variable: ArrayLike,
+    score: ArrayLike,
+    label: ArrayLike,
+    weight: ArrayLike | None,
+    edges: ArrayLike,
+    efficiency: float,
+) -> Floats:
+    """(B,) a threshold a bin, such that the signal efficiency is the same in all of them."""
+    bins, edges = _bins(variable, edges)
+    score, label, w = np.asarray(score), np.asarray(label), as_weight(weight, len(bins))
+    return np.array(
+        [
+            threshold_at(score[bins == i], label[bins == i], w[bins == i], efficiency)
+            for i in range(len(edges) - 1)
+        ]
+    )
+
+
+def _bins(variable: ArrayLike, edges: ArrayLike) -> tuple[NDArray[np.intp], Floats]:
+    x, edges = np.asarray(variable, dtype=np.float64), np.asarray(edges, dtype=np.float64)
+    bins = np.searchsorted(edges, x, side="right") - 1
+    bins[x == edges[-1]] = len(edges) - 2
+    bins[~((x >= edges[0]) & (x <= edges[-1]))] = -1
+    return bins, edges
+
+
+def _both(
+    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None, threshold: float
+) -> tuple[Figure, Figure]:
+    signal = np.asarray(label) == 1
+    score, w = np.asarray(score), as_weight(weight, len(signal))
+    one, other = (_share(score[rows], w[rows], threshold) for rows in (signal, ~signal))
+    return one, other
+
+
+def _share(score: ArrayLike, weight: ArrayLike | None, threshold: float) -> Figure:
+    passed = (np.asarray(score) > threshold).astype(np.float64)
+    return weighted_mean(passed, as_weight(weight, len(passed)))
+
+
+def _ratio(target: Figure, mc: Figure) -> Figure:
+    if not (mc.value > 0 and target.value > 0):
+        return Figure(math.nan, math.nan, min(target.n_eff, mc.n_eff))
+    value = target.value / mc.value
+    error = value * math.hypot(target.error / target.value, mc.error / mc.value)
+    return Figure(value, error, min(target.n_eff, mc.n_eff))

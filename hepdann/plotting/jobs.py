@@ -1,0 +1,158 @@
+"""Which figures a run has, and how each is drawn: its numbers first, then the axes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+
+from ..evaluation import DataMC, Roc
+from ..evaluation.curves import learning_curves, run_roc
+from .curves import roc
+from .losses import loss
+from .quantities import Quantities
+from .stacks import data_mc, scores
+from .styles import method_title, sentence
+
+__all__ = ["Job", "candidates", "distinct", "file_name", "jobs_of", "signals"]
+
+Domain = Literal["mc", "target"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One figure to draw.
+
+    Attributes:
+        kind: what ``--only`` calls it.
+        name: of its files.
+        numbers: computes what it shows; ``None`` where there is nothing to show.
+        draw: draws the numbers.
+        simulation: whether no detector data are in it.
+    """
+
+    kind: str
+    name: str
+    numbers: Callable[[], Any]
+    draw: Callable[[Any], Axes]
+    simulation: bool
+
+
+def jobs_of(run: Quantities) -> list[Job]:
+    """The figures that every run has: losses, ROC curves, scores, data against MC."""
+    return [*_loss(run), *_rocs(run), *_scores(run), *_data_mc(run)]
+
+
+def distinct(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with file names of their own: of ``a/b`` and ``a b`` the second becomes a_b_2."""
+    seen: dict[str, int] = {}
+    result = []
+    for job in jobs:
+        seen[job.name] = seen.get(job.name, 0) + 1
+        again = seen[job.name] > 1
+        result.append(replace(job, name=f"{job.name}_{seen[job.name]}") if again else job)
+    return result
+
+
+def file_name(*parts: str) -> str:
+    """A name for a file, of parts that may hold anything."""
+    return re.sub(r"[^\w.+-]+", "_", "_".join(parts)).strip("_")
+
+
+def signals(run: Quantities) -> list[tuple[int, str, str]]:
+    """Index, name and file-name suffix of each class whose score is shown."""
+    names = run.class_names
+    if len(names) == 2:
+        return [(1, names[1], "")]
+    return [(i, name, run.scores.classes[i]) for i, name in enumerate(names)]
+
+
+def candidates(run: Quantities) -> tuple[str, ...]:
+    """The methods without the oracle, which was trained on the target: MC means nothing to it."""
+    return tuple(method for method in run.scores.methods if method != "oracle")
+
+
+def _loss(run: Quantities) -> Iterator[Job]:
+    path = run.folder / "history.csv"
+    if path.exists():
+        yield Job("loss", "loss", lambda: learning_curves(path), loss, True)
+
+
+def _rocs(run: Quantities) -> Iterator[Job]:
+    domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
+    if run.scores.has_truth:
+        domains.append(("target", run.target_name))
+    for index, name, suffix in signals(run):
+        binary = len(run.scores.classes) == 2
+        background = run.class_names[0] if binary else "background"
+        for domain, title in domains:
+            draw = partial(roc, signal=name, background=background, title=title)
+            numbers = partial(_roc, run, index, domain)
+            yield Job("roc", file_name(f"roc_{domain}", suffix), numbers, draw, True)
+
+
+def _roc(run: Quantities, index: int, domain: Domain) -> dict[str, Roc] | None:
+    methods = run.scores.methods if domain == "target" else candidates(run)
+    found = {m: run_roc(run.scores, domain, m, signal=index) for m in methods}
+    return {method: curve for method, curve in found.items() if curve is not None} or None
+
+
+def _scores(run: Quantities) -> Iterator[Job]:
+    for method in candidates(run):
+        for index, name, suffix in signals(run):
+            numbers = partial(run.score, method, index, by="class", scale=True)
+            draw = partial(
+                scores,
+                name=sentence(f"{name} score"),
+                data_name=run.target_name,
+                title=method_title(method),
+            )
+            yield Job(
+                "scores", file_name("scores", method, suffix), numbers, draw, run.is_simulation
+            )
+
+
+def _data_mc(run: Quantities) -> Iterator[Job]:
+    for index, feature in enumerate(run.scores.features):
+        for aligned in (None, *run.scores.aligned):
+            after = () if aligned is None else ("after", aligned)
+            name = file_name("data_mc", feature, *after)
+            yield Job(
+                "data_mc",
+                name,
+                partial(run.feature, index, aligned),
+                partial(_feature, run, feature, aligned),
+                run.is_simulation,
+            )
+    for method in candidates(run):
+        for index, name, suffix in signals(run):
+            draw = partial(
+                data_mc,
+                name=sentence(f"{name} score"),
+                data_name=run.target_name,
+                colours=run.colours,
+                title=method_title(method),
+            )
+            title = file_name("data_mc_score", method, suffix)
+            numbers = partial(run.score, method, index, by="process")
+            yield Job("data_mc", title, numbers, draw, run.is_simulation)
+
+
+def _feature(
+    run: Quantities, feature: str, aligned: str | None, numbers: tuple[DataMC, bool]
+) -> Axes:
+    name, unit = run.title(feature)
+    stage = "" if not run.scores.aligned else "before adaptation"
+    return data_mc(
+        numbers[0],
+        name,
+        unit=unit,
+        data_name=run.target_name,
+        colours=run.colours,
+        title=stage if aligned is None else f"after {method_title(aligned)}",
+        folded=numbers[1],
+    )

@@ -1,0 +1,209 @@
+"""Figures that judge a run's scores: calibration, confusion, efficiencies, what inputs carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from .. import evaluation
+from ..evaluation import Calibration, Confusion, Importance, Profile
+from ..tensors import SPLITS
+from .jobs import Job, candidates, file_name, signals
+from .matrices import confusion, correlation
+from .profiles import calibration, efficiency, importance
+from .quantities import Quantities
+from .styles import method_title
+
+__all__ = ["judgement_jobs"]
+
+Domain = Literal["mc", "target"]
+
+_WORKING_POINT = 0.7  # signal efficiency of the profiles
+_BINS = 8  # of a profile, with equally many events
+_ROWS = 4000  # events that are shuffled
+
+
+def judgement_jobs(run: Quantities) -> Iterator[Job]:
+    """Calibration, confusion, correlation, efficiency and importance of a run."""
+    domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
+    if run.scores.has_truth:
+        domains.append(("target", run.target_name))
+    for domain, where in domains:
+        for index, name, suffix in signals(run):
+            yield Job(
+                "calibration",
+                file_name("calibration", domain, suffix),
+                partial(_calibration, run, domain, index),
+                partial(calibration, signal=name, title=where),
+                True,
+            )
+    for domain, where in domains:
+        for method in run.scores.methods if domain == "target" else _on_mc(run):
+            title = f"{method_title(method)}, {where}"
+            yield Job(
+                "confusion",
+                file_name("confusion", domain, method),
+                partial(_confusion, run, domain, method),
+                partial(confusion, names=run.class_names, title=title),
+                True,
+            )
+    yield from _correlations(run)
+    yield from _efficiencies(run)
+    if (run.folder / "model.safetensors").exists():
+        yield from _importances(run)
+
+
+def _on_mc(run: Quantities) -> tuple[str, ...]:
+    """Methods that differ on MC: an alignment maps the target, its networks are source-only's."""
+    return tuple(m for m in candidates(run) if m not in run.scores.aligned)
+
+
+def _test(run: Quantities, domain: Domain) -> NDArray[np.bool_]:
+    return np.asarray(run.scores.column(domain, "split") == SPLITS.index("test"))
+
+
+def _labels(run: Quantities, domain: Domain) -> NDArray[np.int32]:
+    found = run.scores.column("mc", "label") if domain == "mc" else run.scores.truth()
+    assert found is not None
+    return found
+
+
+def _calibration(run: Quantities, domain: Domain, index: int) -> dict[str, Calibration]:
+    rows = _test(run, domain)
+    label = (_labels(run, domain)[rows] == index).astype(np.intp)
+    weight = run.scores.column(domain, "weight")[rows]
+    methods = run.scores.methods if domain == "target" else _on_mc(run)
+    return {
+        method: evaluation.calibration(run.scores.score(domain, method)[rows, index], label, weight)
+        for method in methods
+    }
+
+
+def _confusion(run: Quantities, domain: Domain, method: str) -> Confusion:
+    rows = _test(run, domain)
+    return evaluation.confusion(
+        run.scores.score(domain, method)[rows],
+        _labels(run, domain)[rows],
+        run.scores.column(domain, "weight")[rows],
+    )
+
+
+def _correlations(run: Quantities) -> Iterator[Job]:
+    names = [run.short_title(feature) for feature in run.scores.features]
+
+    domains: tuple[tuple[Domain, str], ...] = (("mc", "MC"), ("target", run.target_name))
+
+    def of(domain: Domain) -> NDArray[np.float64]:
+        return evaluation.correlation(
+            run.scores.column(domain, "features"), run.scores.column(domain, "weight")
+        )
+
+    for domain, where in domains:
+        draw = partial(correlation, names=names, title=where)
+        simulation = domain == "mc" or run.is_simulation
+        yield Job("correlation", f"correlation_{domain}", partial(of, domain), draw, simulation)
+    draw = partial(correlation, names=names, difference=True, title=f"{run.target_name} - MC")
+    yield Job(
+        "correlation",
+        "correlation_difference",
+        lambda: of("target") - of("mc"),
+        draw,
+        run.is_simulation,
+    )
+
+
+def _efficiencies(run: Quantities) -> Iterator[Job]:
+    """Signal efficiency and mistag rate of each method against each feature, on MC."""
+    if len(run.scores.classes) != 2:
+        return
+    background, signal = run.class_names
+    title = rf"MC, {100 * _WORKING_POINT:.0f}% {signal} efficiency"
+    for index, feature in enumerate(run.scores.features):
+        name, unit = run.title(feature)
+        for which, label, what in ((1, signal, "efficiency"), (0, background, "mistag rate")):
+            yield Job(
+                "efficiency",
+                file_name("efficiency" if which else "mistag", feature),
+                partial(_profiles, run, index, which),
+                partial(
+                    efficiency,
+                    name=name,
+                    unit=unit,
+                    what=f"{label} {what}",
+                    title=title,
+                    log=not which,
+                ),
+                True,
+            )
+
+
+def _profiles(run: Quantities, index: int, which: int) -> dict[str, Profile] | None:
+    rows = _test(run, "mc")
+    label, weight = _labels(run, "mc"), run.scores.column("mc", "weight")
+    variable = run.scores.column("mc", "features")[:, index]
+    edges = _even(variable[rows])
+    if len(edges) < 2:
+        return None
+    setting = run.scores.column("mc", "split") == SPLITS.index("validation")
+    profiles = {}
+    for method in _on_mc(run):
+        score = run.scores.score("mc", method)[:, 1]
+        threshold = evaluation.threshold_at(
+            score[setting], label[setting], weight[setting], _WORKING_POINT
+        )
+        profiles[method] = evaluation.efficiency_profile(
+            variable[rows], score[rows], label[rows] == which, weight[rows], edges, threshold
+        )
+    return profiles
+
+
+def _even(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Edges of bins with about equally many events, without the outermost permille."""
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if not len(finite):
+        return np.empty(0)
+    share = np.linspace(0.001, 0.999, _BINS + 1)
+    return np.unique(np.quantile(finite, share))
+
+
+def _importances(run: Quantities) -> Iterator[Job]:
+    titles = {feature: run.short_title(feature) for feature in run.scores.features}
+    for method in _on_mc(run):
+        yield Job(
+            "importance",
+            file_name("importance", method),
+            partial(_importance, run, method),
+            partial(_draw_importance, titles, method_title(method)),
+            run.is_simulation,
+        )
+
+
+def _draw_importance(
+    titles: dict[str, str], title: str, numbers: dict[str, list[Importance]]
+) -> Axes:
+    return importance(numbers["classes"], numbers["domains"], titles=titles, title=title)
+
+
+def _importance(run: Quantities, method: str) -> dict[str, list[Importance]]:
+    """Of the label head on MC test events; of trees that tell MC from target."""
+    from ..runs import open_run
+
+    model = open_run(run.folder).model
+    rows = np.flatnonzero(_test(run, "mc"))[:_ROWS]
+    last = len(run.scores.classes) - 1
+    classes = evaluation.permutation_importance(
+        lambda x: model.score(x, method, "source").mean[:, last],
+        run.scores.column("mc", "features")[rows],
+        _labels(run, "mc")[rows] == last,
+        run.scores.features,
+        run.scores.column("mc", "weight")[rows],
+    )
+    domains = evaluation.domain_importance(
+        run.scores.events("mc"), run.scores.events("target"), run.scores.features
+    )
+    return {"classes": classes, "domains": domains}

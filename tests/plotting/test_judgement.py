@@ -1,0 +1,86 @@
+"""Figures that judge scores: their artists say what the numbers say."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from hepdann import evaluation, plotting
+from hepdann.config import PlotConfig
+from hepdann.plotting import plot_run
+from hepdann.plotting.run import DEFAULT_KINDS, KINDS, figure_names
+
+PNG = PlotConfig(formats=["png"])
+
+
+def test_a_confusion_matrix_prints_per_cent_of_each_true_class():
+    rng = np.random.default_rng(1)
+    score, label = rng.random(500), rng.integers(2, size=500)
+    numbers = evaluation.confusion(score, label)
+    ax = plotting.confusion(numbers, ["uds", "b"], title="toy")
+    shown = np.array([float(text.get_text()) for text in ax.texts]).reshape(2, 2)
+    np.testing.assert_allclose(shown.sum(axis=0), 100, atol=0.11)
+    np.testing.assert_allclose(shown, 100 * numbers.efficiency, atol=0.051)
+    purity = plotting.confusion(numbers, ["uds", "b"], normalise="purity")
+    shown = np.array([float(text.get_text()) for text in purity.texts]).reshape(2, 2)
+    np.testing.assert_allclose(shown.sum(axis=1), 100, atol=0.11)
+
+
+def test_an_empty_class_leaves_its_cells_empty():
+    numbers = evaluation.confusion(np.array([0.2, 0.8]), np.array([0, 0]))
+    for kind in ("efficiency", "log"):
+        texts = [t.get_text() for t in plotting.confusion(numbers, "ab", normalise=kind).texts]
+        assert len(texts) == 2
+
+
+def test_large_matrices_have_a_bar_instead_of_numbers():
+    names = [f"x{i}" for i in range(20)]
+    ax = plotting.correlation(np.eye(20), names)
+    assert not ax.texts
+    assert len(ax.child_axes) == 1
+
+
+def test_importance_has_a_bar_a_feature_and_question():
+    one = [evaluation.Importance(n, loss, 0.01) for n, loss in (("a", 0.3), ("b", 0.1))]
+    ax = plotting.importance(one, one[::-1])
+    assert sorted(round(p.get_width(), 3) for p in ax.patches) == [0.1, 0.1, 0.3, 0.3]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_default_and_on_demand(run_folder, tmp_path):
+    kinds = figure_names(run_folder)
+    assert set(kinds.values()) == set(KINDS) - {"importance"}  # this run has no model
+    wanted = ["calibration", "correlation", "confusion_target_dann", "efficiency_multip"]
+    made = plot_run(run_folder, PNG, wanted, output=tmp_path)
+    stems = list(dict.fromkeys(file.stem for file in made))
+    assert stems == [
+        "calibration_mc", "calibration_target", "confusion_target_dann", "correlation_mc",
+        "correlation_target", "correlation_difference", "efficiency_multip",
+    ]  # fmt: skip
+    assert "confusion" not in DEFAULT_KINDS
+
+
+def test_numbers_stand_beside_each_figure(run_folder, tmp_path):
+    plot_run(run_folder, PNG, ["roc_target", "calibration_mc", "data_mc_multip"], output=tmp_path)
+    roc = json.loads((tmp_path / "roc_target.json").read_text())
+    assert roc["dann"]["thresholds"][0] is None  # infinity
+    found = evaluation.curves.run_roc(evaluation.open_scores(run_folder), "target", "dann")
+    assert roc["dann"]["auc"]["value"] == found.auc.value
+    compared = json.loads((tmp_path / "data_mc_multip.json").read_text())[0]
+    assert len(compared["data"]["edges"]) == len(compared["data"]["sumw"]) + 1
+    calibration = json.loads((tmp_path / "calibration_mc.json").read_text())
+    assert "quantile" not in calibration, "on MC its networks are those of source-only"
+    assert 0 < calibration["dann"]["expected"]["value"] < 1
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_an_efficiency_keeps_its_legend_off_the_points(log):
+    edges = np.linspace(0, 1, 9)
+    value = np.linspace(0.02, 0.9, 8)
+    profile = evaluation.Profile(edges, value, 0.02 * np.ones(8))
+    ax = plotting.efficiency({"dann": profile}, "x", log=log, title="70%")
+    box = ax.get_legend().get_window_extent()
+    points = ax.transData.transform(np.column_stack([0.5 * (edges[1:] + edges[:-1]), value]))
+    assert not any(box.contains(*point) for point in points)
