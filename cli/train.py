@@ -55,6 +55,7 @@ class Inputs(NamedTuple):
 @click.option("--dropout", type=float, help="Share of activations dropped.  [default: 0]")
 @click.option("--residual/--no-residual", default=None, help="Layers of one width add their input.")
 @click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
+@click.option("--memory", help="auto, resident or blocks (of a file larger than memory).")
 @click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
 @click.option("--config", "config_path", help="YAML file, or the name of a shipped one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder, must not exist.")

@@ -233,7 +233,17 @@ class TrainConfig(_Section):
         False, description="hidden layers add their input, where the widths agree"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    memory: Literal["auto", "resident", "blocks"] = Field(
+        "auto",
+        description="events all in memory, or read in blocks of the file with block-wise shuffling;"
+        " auto: by what there is",
+    )
     oracle: bool = Field(True, description="train the oracle where the truth is known")
+
+    @property
+    def members(self) -> int:
+        """Networks that train at most, baselines and oracle included."""
+        return self.seeds * (len({"source-only", *self.methods}) + self.oracle)
 
     @field_validator("methods")
     @classmethod

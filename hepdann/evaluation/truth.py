@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["PeekObserver", "Truth", "TruthFile", "open_truth", "oracle_source", "write_truth"]
 
 TARGET_LABEL = "truth/target/label"  # in scores.h5
+_TILE = 1 << 20  # labels read at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,33 +66,52 @@ class TruthFile:
     classes: tuple[str, ...]
     salt: int
 
-    def pseudo(self) -> Truth:
+    def pseudo(self, rows: NDArray[np.int64] | None = None) -> Truth:
         """The truth of ``tensors.pseudo_target()``, row by row.
+
+        Args:
+            rows: of the MC, increasing, where the target is a sample of it.
 
         Raises:
             SchemaError: the file holds no MC.
         """
-        event_id, label = self._read("mc", "mc/label", "holds no MC")
-        rows = is_pseudo(event_id, self.salt)
-        return Truth(self.path, self.classes, event_id[rows], label[rows])
+        event_id, label = self._read("mc", "mc/label", "holds no MC", rows)
+        if rows is None:
+            half = is_pseudo(event_id, self.salt)
+            event_id, label = event_id[half], label[half]
+        return Truth(self.path, self.classes, event_id, label)
 
-    def data(self) -> Truth:
+    def data(self, rows: NDArray[np.int64] | None = None) -> Truth:
         """The truth of ``tensors.target()``, row by row.
+
+        Args:
+            rows: increasing, where the target is a sample of the data.
 
         Raises:
             SchemaError: the data's labels are not known.
         """
-        event_id, label = self._read("data", TRUTH, "holds no true labels of the data")
+        event_id, label = self._read("data", TRUTH, "holds no true labels of the data", rows)
         return Truth(self.path, self.classes, event_id, label)
 
     def _read(
-        self, domain: str, where: str, absent: str
+        self, domain: str, where: str, absent: str, rows: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
         with h5_open(self.path, "r") as file:
             if where not in file:
                 raise SchemaError(absent, where=self.path)
-            label = np.asarray(file[where][...], dtype=np.int32)
-            return np.asarray(file[domain]["event_id"][...]), label
+            event_id, label = (_at(file[place], rows) for place in (f"{domain}/event_id", where))
+            return event_id, label.astype(np.int32, copy=False)
+
+
+def _at(dataset: Any, rows: NDArray[np.int64] | None) -> NDArray[Any]:
+    """Some rows, in order, of a dataset that need not fit into memory; by default all."""
+    if rows is None:
+        return np.asarray(dataset[...])
+    parts = []
+    for start in range(0, max(len(dataset), 1), _TILE):
+        first, last = np.searchsorted(rows, [start, start + _TILE])
+        parts.append(dataset[start : start + _TILE][rows[first:last] - start])
+    return np.concatenate(parts)
 
 
 def open_truth(tensors: Tensors) -> TruthFile:

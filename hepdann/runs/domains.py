@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..alignment import QuantileMap
 from ..errors import ConfigError, SchemaError
 from ..evaluation import Truth, open_truth
-from ..tensors import Source, Target, Tensors
+from ..tensors import EventBlocks, Source, Target, Tensors, is_pseudo
 from ..training import Scaling
 
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
 
-__all__ = ["Domains", "prepare"]
+__all__ = ["Domains", "data_holder", "fit_domains", "prepare"]
 
 _SHIFT_STREAM = 0x5417
 
@@ -33,6 +34,8 @@ class Domains:
         truth: of the target, sealed: only ``evaluation`` opens it.
         scaling: fitted on the source's training split.
         quantile: target to source, fitted on the training splits.
+        process: (N,) index of the process that each source event came from.
+        blocks: all events of source and target, where those above are only a sample of them.
     """
 
     source: Source
@@ -42,6 +45,15 @@ class Domains:
     truth: Truth | None
     scaling: Scaling
     quantile: QuantileMap
+    process: NDArray[np.uint16]
+    blocks: tuple[EventBlocks, EventBlocks] | None = None
+
+    @property
+    def n_train(self) -> int:
+        """Training events of the source."""
+        if self.blocks is not None:
+            return self.blocks[0].n_train
+        return len(self.source.part("train"))
 
 
 def prepare(
@@ -58,27 +70,51 @@ def prepare(
     Raises:
         SchemaError: no MC, no data where it is needed, or other features in the second file.
     """
-    if not tensors.rows("mc"):
-        raise SchemaError("holds no MC to train on", where=tensors.path)
+    process = tensors.column("mc", "sample") if tensors.rows("mc") else np.empty(0, np.uint16)
     if shift is not None:
         everything = tensors.source()
         fitted = shift.fit(everything.part("train").features)
         source, target = tensors.source(half=True), tensors.pseudo_target()
+        process = process[~is_pseudo(everything.event_id, tensors.split_config.seed)]
         generator = np.random.Generator(np.random.Philox([seed, _SHIFT_STREAM]))
         target = target.with_features(fitted.apply(target.features, generator))
         truth: Truth | None = open_truth(tensors).pseudo()
     else:
-        fitted, source = None, tensors.source()
-        holder = tensors if data is None else data
-        target, truth = _data(tensors, holder)
+        holder = data_holder(tensors, data)
+        fitted, source, target = None, tensors.source(), holder.target()
+        truth = open_truth(holder).data() if holder.has_truth else None
+    return fit_domains(tensors, source, target, fitted, truth, process)
+
+
+def fit_domains(
+    tensors: Tensors,
+    source: Source,
+    target: Target,
+    shift: FittedShift | None,
+    truth: Truth | None,
+    process: NDArray[np.uint16],
+    blocks: tuple[EventBlocks, EventBlocks] | None = None,
+) -> Domains:
+    """Fit what is fitted before a training; the arguments are the attributes of the result.
+
+    Raises:
+        SchemaError: a split of source or target is empty.
+        ConfigError: a class has no training event.
+    """
     _refuse_empty(source, target, tensors)
     scaling = Scaling.fit(source, tensors.impute)
     quantile = QuantileMap.fit(target.part("train"), source.part("train"))
     kind = "data" if shift is None else "pseudo-data"
-    return Domains(source, target, kind, fitted, truth, scaling, quantile)
+    return Domains(source, target, kind, shift, truth, scaling, quantile, process, blocks)
 
 
-def _data(tensors: Tensors, holder: Tensors) -> tuple[Target, Truth | None]:
+def data_holder(tensors: Tensors, data: Tensors | None) -> Tensors:
+    """The file that holds the data.
+
+    Raises:
+        SchemaError: it holds none, or has other features.
+    """
+    holder = tensors if data is None else data
     if not holder.has_data:
         raise SchemaError(
             "holds no data domain",
@@ -86,7 +122,7 @@ def _data(tensors: Tensors, holder: Tensors) -> tuple[Target, Truth | None]:
             mend="name a shift to train on pseudo-data (--shift sine --t 3), or convert with data",
         )
     tensors.check_features(holder)
-    return holder.target(), open_truth(holder).data() if holder.has_truth else None
+    return holder
 
 
 def _refuse_empty(source: Source, target: Target, tensors: Tensors) -> None:

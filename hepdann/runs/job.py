@@ -20,7 +20,7 @@ from ..config import Config, TrainConfig
 from ..errors import Interrupted, RunError
 from ..evaluation import PeekObserver, oracle_source, summarise
 from ..outputs import mend_of
-from ..tensors import Source, Target, Tensors, is_pseudo
+from ..tensors import EventBlocks, Source, Target, Tensors
 from ..training import (
     DomainEvents,
     Health,
@@ -37,6 +37,7 @@ from .claim import locked, refuse_taken
 from .domains import Domains, prepare
 from .folder import Run
 from .health import lines_of, write_health
+from .memory import choose_memory, prepare_blocks, said_of
 from .model import Model, parts_of
 from .origin import Origin
 from .plan import plan_stacks, resolve, settings_of, shape_of
@@ -106,9 +107,11 @@ class Job:
             HepdannError: the input does not allow the training.
         """
         asked = self.config.train
-        domains = prepare(self.tensors, self.data, self.shift, asked.seed)
-        n_train = len(domains.source.part("train"))
-        train = resolve(asked, n_train)
+        memory = choose_memory(asked.memory, self.tensors, self.data, asked.members)
+        prepared = prepare_blocks if memory == "blocks" else prepare
+        domains = prepared(self.tensors, self.data, self.shift, asked.seed)
+        n_train = domains.n_train
+        train = resolve(asked, n_train).model_copy(update={"memory": memory})
         self.config = self.config.model_copy(update={"train": train})
         self.folder = self.claim()
         with locked(self.folder), self._resumable():
@@ -156,6 +159,8 @@ class Job:
             self.origin = Origin.of(files, self.config, asked, scale)
             self.origin.write(self.folder)
         self._note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
+        if domains.blocks is not None:
+            self._tell([said_of(domains.source, domains.target, domains.blocks)])
 
     def _further(self) -> str:
         return f"go on with: hepdann train --resume -o {self.folder}"
@@ -175,10 +180,11 @@ class Job:
         train = self.config.train
         settings = settings_of(train, n_train)
 
-        def put(events: Source | Target) -> DomainEvents:
-            return resident(events, domains.scaling, device=settings.device)
+        def put(events: Source | Target, blocks: EventBlocks | None = None) -> DomainEvents:
+            return resident(events, domains.scaling, device=settings.device, blocks=blocks)
 
-        sources, targets = [put(domains.source)], [put(domains.target)]
+        streams = domains.blocks or (None, None)
+        sources, targets = [put(domains.source, streams[0])], [put(domains.target, streams[1])]
         if train.oracle and domains.truth is not None:
             sources.append(put(oracle_source(domains.truth, domains.target)))
         trainers: list[StackTrainer] = []
@@ -243,12 +249,8 @@ class Job:
         return out.getvalue().encode()
 
     def _scores(self, model: Model, domains: Domains) -> None:
-        sample = self.tensors.column("mc", "sample")
-        if self.shift is not None:
-            event_id = self.tensors.column("mc", "event_id")
-            sample = sample[~is_pseudo(event_id, self.tensors.split_config.seed)]
         path = self.folder / "scores.h5"
-        write_scores(path, model, domains, tensors=self.tensors, sample_of=sample)
+        write_scores(path, model, domains, tensors=self.tensors, sample_of=domains.process)
 
     def _metrics(self, trainers: list[StackTrainer], whole: bool) -> dict[str, Any]:
         rates = list(self._rate.values())

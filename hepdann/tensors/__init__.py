@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .block import Block
+from .blocks import BLOCK_ROWS, EventBlocks, column_at
 from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, is_pseudo, mix64, split_of
 from .reader import Tensors, open_tensors
@@ -11,17 +12,20 @@ from .summary import ColumnSummary, Count, DomainSummary, summarise
 from .writer import PreparedRows, TensorWriter
 
 __all__ = [
+    "BLOCK_ROWS",
     "SPLITS",
     "Block",
     "ColumnSummary",
     "Count",
     "DomainSummary",
+    "EventBlocks",
     "PreparedRows",
     "Source",
     "Split",
     "Target",
     "TensorWriter",
     "Tensors",
+    "column_at",
     "content_id",
     "event_ids",
     "is_pseudo",

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..methods import Batch
 from .events import DomainEvents
 from .sampler import epoch_order
+from .stream import Piece, StreamReader
 
 __all__ = ["Slot", "epoch_batches"]
 
@@ -56,41 +57,78 @@ def epoch_batches(
     Yields:
         The step, its batch, and the end of the chunk of steps that it was gathered with.
     """
-    orders = [
-        np.stack(
-            [
-                epoch_order(
-                    slot.events[which].n_train,
-                    size * steps,
-                    seed=seed,
-                    epoch=epoch,
-                    stream=slot.stream,
-                )
-                for seed, which in zip(seeds, slot.chosen, strict=True)
-            ]
-        )
-        for slot in slots
-    ]
+    feeds = [_Feed(slot, seeds, epoch, size * steps, size * first) for slot in slots]
     masses = [[slot.events[which].mass for which in slot.chosen] for slot in slots]
     mass = slots[0].events[0].weight.new_tensor(masses).T
     chunk = max(1, _CHUNK // (size * len(seeds)))
     for begin in range(first, steps, chunk):
         last = min(begin + chunk, steps)
-        rows = [order[:, begin * size : last * size] for order in orders]
-        x, label, weight = _gather(slots, rows, size)
+        x, label, weight = _gather(slots, feeds, begin, last - begin, size)
         for step in range(begin, last):
             at = step - begin
             yield step, Batch(x[at], label[at], weight[at], mass), last
 
 
+class _Feed:
+    """What each member draws from a slot in an epoch, from memory or from a stream.
+
+    Args:
+        slot: the domain.
+        seeds: of the members.
+        epoch: counted from 0.
+        length: events of the epoch.
+        first: events of it that were seen already.
+    """
+
+    def __init__(
+        self, slot: Slot, seeds: Sequence[int], epoch: int, length: int, first: int
+    ) -> None:
+        self._slot = slot
+        self._orders: dict[int, NDArray[np.int64]] = {}
+        streamed: dict[int, list[int]] = {}
+        for k, (seed, which) in enumerate(zip(seeds, slot.chosen, strict=True)):
+            domain = slot.events[which]
+            if domain.stream is None:
+                self._orders[k] = epoch_order(
+                    domain.n_train, length, seed=seed, epoch=epoch, stream=slot.stream
+                )
+            else:
+                streamed.setdefault(which, []).append(k)
+        self._readers = [
+            (members, StreamReader(
+                stream, [seeds[k] for k in members], epoch=epoch, number=slot.stream, first=first
+            ))
+            for which, members in streamed.items()
+            if (stream := slot.events[which].stream) is not None
+        ]  # fmt: skip
+
+    def take(self, begin: int, count: int) -> Iterator[Piece]:
+        """Events ``begin`` to ``begin + count`` of the epoch, which follow the last ones."""
+        read = {
+            k: piece
+            for members, reader in self._readers
+            for k, piece in zip(members, reader.take(count), strict=True)
+        }
+        for k, which in enumerate(self._slot.chosen):
+            if k in read:
+                yield read[k]
+                continue
+            domain = self._slot.events[which]
+            rows = torch.from_numpy(self._orders[k][begin : begin + count]).to(domain.x.device)
+            label = None if domain.label is None else domain.label.index_select(0, rows)
+            yield domain.x.index_select(0, rows), label, domain.weight.index_select(0, rows)
+
+
 def _gather(
-    slots: Sequence[Slot], rows: Sequence[NDArray[np.int64]], size: int
+    slots: Sequence[Slot], feeds: Sequence[_Feed], begin: int, steps: int, size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The events of some steps, laid out as the batches have them, so that a batch is a view.
 
     Args:
         slots: the D domains.
-        rows: of each domain (K, steps * size) event indices.
+        feeds: of each domain.
+        begin: the first step.
+        steps: their number.
         size: events of each domain a step.
 
     Returns:
@@ -99,17 +137,14 @@ def _gather(
     """
     events, labels = slots[0].events[0], slots[0].events[0].label
     assert labels is not None
-    members, steps = len(rows[0]), rows[0].shape[1] // size
+    members = len(slots[0].chosen)
     x = events.x.new_empty(steps, members, events.x.shape[1], len(slots), size)
     label = labels.new_empty(steps, members, len(slots) - 1, size)
     weight = events.weight.new_empty(steps, members, len(slots), size)
-    for d, (slot, indices) in enumerate(zip(slots, rows, strict=True)):
-        for k, which in enumerate(slot.chosen):
-            domain = slot.events[which]
-            index = torch.from_numpy(indices[k]).to(domain.x.device)
-            found = domain.x.index_select(0, index).view(steps, size, -1)
-            x[:, k, :, d] = found.transpose(1, 2)
-            weight[:, k, d] = domain.weight.index_select(0, index).view(steps, size)
-            if domain.label is not None and d + 1 < len(slots):
-                label[:, k, d] = domain.label.index_select(0, index).view(steps, size)
+    for d, feed in enumerate(feeds):
+        for k, (found, labelled, weights) in enumerate(feed.take(begin * size, steps * size)):
+            x[:, k, :, d] = found.view(steps, size, -1).transpose(1, 2)
+            weight[:, k, d] = weights.view(steps, size)
+            if labelled is not None and d + 1 < len(slots):
+                label[:, k, d] = labelled.view(steps, size)
     return x.flatten(3), label, weight

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..tensors import SPLITS, Source, Split, Target
 from .sampler import STATISTICS, epoch_order
 from .scaling import Scaling
+from .stream import Blocks, EventStream
 
 __all__ = ["DomainEvents", "resident", "validation_rows", "watched_rows"]
 
@@ -34,6 +35,7 @@ class DomainEvents:
         x_statistics: (F, m) training events that fix the normalisation statistics; of every
             domain equally many, a small one several times over.
         x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
+        stream: where batches come from, if not from the events above, which are a sample then.
     """
 
     x: Tensor
@@ -45,10 +47,11 @@ class DomainEvents:
     label_validation: Tensor | None
     x_statistics: Tensor
     x_watched: Tensor
+    stream: EventStream | None = None
 
     @property
     def n_train(self) -> int:
-        """Events to train on."""
+        """Events to train on, those of the stream apart."""
         return len(self.x)
 
 
@@ -58,6 +61,7 @@ def resident(
     *,
     device: str,
     dtype: torch.dtype = torch.float32,
+    blocks: Blocks | None = None,
 ) -> DomainEvents:
     """Scale the events of a domain and put them on the device.
 
@@ -66,7 +70,10 @@ def resident(
         scaling: fitted on the MC training split.
         device: ``cpu``, ``cuda`` or ``mps``.
         dtype: of features and weights.
+        blocks: all events of the domain, if ``events`` are a sample of it: batches are drawn from
+            them, and everything else sees the sample.
     """
+    stream = None if blocks is None else EventStream(blocks, scaling, device, dtype)
     train, held = events.part("train"), events.take(validation_rows(events))
     norm = float(np.mean(np.abs(train.weight))) or 1.0
 
@@ -79,7 +86,9 @@ def resident(
     return DomainEvents(
         x=x,
         weight=put(train.weight / norm, dtype),
-        mass=float(np.mean(train.weight, dtype=np.float64)) / norm,
+        mass=float(np.mean(train.weight, dtype=np.float64)) / norm
+        if stream is None
+        else stream.mass,
         label=put(train.label, torch.int64) if isinstance(train, Source) else None,
         x_validation=put(scaling.apply(held.features).T, dtype),
         weight_validation=put(held.weight, dtype),
@@ -88,6 +97,7 @@ def resident(
         else None,
         x_watched=put(scaling.apply(events.features[watched_rows(events)]).T, dtype),
         x_statistics=x[torch.from_numpy(keep).to(device)].T.contiguous(),
+        stream=stream,
     )
 
 

@@ -1,0 +1,176 @@
+"""Training events that do not fit into memory, shuffled block-wise.
+
+An epoch goes through the blocks of a domain in random order. Some of them at a time are a window,
+held in memory, and each member goes through the events of a window in an order of its own. All of
+it is a function of (seed, epoch), so that a resumed training sees what an uninterrupted one sees.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..tensors import Source, Target
+from .scaling import Scaling
+
+__all__ = ["Blocks", "EventStream", "StreamReader"]
+
+_WINDOW = 128 << 20  # bytes of events held at a time
+_BLOCKS, _ROWS = 0xB10C, 0x20E5  # keep the two shuffles apart
+
+Piece = tuple[Tensor, Tensor | None, Tensor]
+
+
+class Blocks(Protocol):
+    """Where the events come from; see :class:`hepdann.tensors.EventBlocks`."""
+
+    counts: NDArray[np.int64]
+    weight: float
+    size: float
+
+    def train(self, block: int) -> Target:
+        """The training events of a block, a ``Source`` if they are labelled."""
+        ...
+
+
+def _generator(*words: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+
+
+@dataclass(frozen=True, eq=False)
+class EventStream:
+    """The training events of a domain, scaled as they are read.
+
+    Attributes:
+        blocks: of the domain.
+        scaling: of the features.
+        device: to put a window on.
+        dtype: of features and weights.
+        window: bytes held at a time, at least one block.
+    """
+
+    blocks: Blocks
+    scaling: Scaling
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+    window: int = field(default_factory=lambda: _WINDOW)
+
+    @property
+    def n_train(self) -> int:
+        """Number of training events."""
+        return int(self.blocks.counts.sum())
+
+    @property
+    def mass(self) -> float:
+        """Mean weight of the training events over their mean |weight|."""
+        return self.blocks.weight / self.blocks.size
+
+    def windows(
+        self, epoch: int, stream: int, first: int
+    ) -> Iterator[tuple[tuple[int, int], int, Piece]]:
+        """Windows of an epoch without end: when all events were seen, they are shuffled anew.
+
+        Args:
+            epoch: counted from 0.
+            stream: of the sampler.
+            first: events at the start of the epoch that were seen already.
+
+        Yields:
+            The window's name (round, number in it), how many of its events were seen already, and
+            its events: features (n, F), labels (n,) or ``None``, weights (n,).
+        """
+        counts = self.blocks.counts
+        each = 4 * len(self.scaling.mean) + 8
+        most = max(int(counts.max()), self.window // each)
+        skipped, first = divmod(first, self.n_train)
+        for round_ in itertools.count(skipped):
+            order = _generator(epoch, stream, round_, _BLOCKS).permutation(np.flatnonzero(counts))
+            number, begin = 0, 0
+            while begin < len(order):
+                upto = np.cumsum(counts[order[begin:]])
+                end = begin + max(1, int(np.searchsorted(upto, most, side="right")))
+                size = int(upto[end - begin - 1])
+                if first < size:
+                    yield (round_, number), first, self._load(order[begin:end], size)
+                first = max(0, first - size)
+                number, begin = number + 1, end
+
+    def _load(self, blocks: NDArray[np.int64], size: int) -> Piece:
+        x = np.empty((size, len(self.scaling.mean)), np.float32)
+        weight, label = np.empty(size, np.float32), np.empty(size, np.int32)
+        at, labelled = 0, False
+        for block in blocks:
+            events = self.blocks.train(int(block))
+            rows = slice(at, at + len(events))
+            x[rows] = self.scaling.apply(events.features)
+            weight[rows] = events.weight
+            if isinstance(events, Source):
+                label[rows], labelled = events.label, True
+            at += len(events)
+        weight /= self.blocks.size
+        put = torch.from_numpy(x).to(self.device, self.dtype)
+        kept = torch.from_numpy(label).to(self.device) if labelled else None
+        return put, kept, torch.from_numpy(weight).to(self.device, self.dtype)
+
+
+class StreamReader:
+    """Reads a stream for some members side by side, each in its own order within a window.
+
+    Args:
+        stream: of the domain.
+        seeds: of the members.
+        epoch: counted from 0.
+        number: of the sampler's stream.
+        first: events of the epoch that each member has seen already.
+    """
+
+    def __init__(
+        self, stream: EventStream, seeds: Sequence[int], *, epoch: int, number: int, first: int
+    ) -> None:
+        self._windows = stream.windows(epoch, number, first)
+        self._seeds, self._epoch, self._number = seeds, epoch, number
+        self._orders: list[Tensor] = []
+        self._at = self._size = 0
+        self._piece: Piece | None = None
+
+    def take(self, n: int) -> list[Piece]:
+        """The next ``n`` events of each member."""
+        parts: list[list[Piece]] = [[] for _ in self._seeds]
+        while n:
+            if self._at == self._size:
+                self._next()
+            assert self._piece is not None
+            x, label, weight = self._piece
+            last = min(self._at + n, self._size)
+            for own, order in zip(parts, self._orders, strict=True):
+                rows = order[self._at : last]
+                own.append((x[rows], None if label is None else label[rows].long(), weight[rows]))
+            n, self._at = n - (last - self._at), last
+        return [own[0] if len(own) == 1 else _joined(own) for own in parts]
+
+    def _next(self) -> None:
+        self._piece = None  # let it go before the next is read
+        (round_, number), self._at, self._piece = next(self._windows)
+        x = self._piece[0]
+        self._size = len(x)
+        self._orders = [
+            torch.from_numpy(
+                _generator(seed, self._epoch, self._number, round_, number, _ROWS).permutation(
+                    self._size
+                )
+            ).to(x.device)
+            for seed in self._seeds
+        ]
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    x, label, weight = zip(*pieces, strict=True)
+    labels = [part for part in label if part is not None]
+    return torch.cat(x), torch.cat(labels) if labels else None, torch.cat(weight)
