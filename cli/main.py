@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
-import signal
 import sys
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -15,6 +13,8 @@ from click.shell_completion import CompletionItem
 
 from hepdann._version import __version__
 from hepdann.errors import HepdannError
+
+from .interruption import hear, hear_no_more
 
 __all__ = ["hepdann", "main"]
 
@@ -85,12 +85,6 @@ def hepdann(debug: bool) -> None:
     del debug  # read by main, which sees every error
 
 
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    del frame
-    signal.signal(signum, signal.SIG_IGN)  # a second one must not cut the cleaning up short
-    raise SystemExit(143)
-
-
 def _fail(message: str) -> NoReturn:
     click.echo(f"hepdann: error: {' '.join(message.split())}", err=True)
     raise SystemExit(2)
@@ -101,11 +95,12 @@ def main() -> NoReturn:
     debug = "--debug" in sys.argv[1:]
     if debug:  # accepted anywhere on the line
         sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
-    signal.signal(signal.SIGTERM, _terminate)
+    hear()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without ± or σ is no reason to fail
         sys.stdout.reconfigure(errors="replace")
     try:
         code = hepdann.main(standalone_mode=False)
+        hear_no_more()
     except (HepdannError, click.ClickException, OSError) as error:
         if debug:
             raise

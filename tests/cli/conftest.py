@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def signals_fixture():
+    """``main`` in this process leaves the session's signals as they were."""
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+    yield
+    for kind, handler in before.items():
+        signal.signal(kind, handler)
 
 
 @pytest.fixture(name="run")

@@ -114,8 +114,6 @@ def run_fixture(monkeypatch, capfd):
     """``main`` in this process: exit code, stdout, stderr."""
     from hepdann_cli import main
 
-    before = signal.getsignal(signal.SIGTERM)
-
     def run(*arguments, cwd):
         monkeypatch.chdir(cwd)
         monkeypatch.setattr(sys, "argv", ["hepdann", *map(str, arguments)])
@@ -124,8 +122,7 @@ def run_fixture(monkeypatch, capfd):
         out, err = capfd.readouterr()
         return caught.value.code, out, err
 
-    yield run
-    signal.signal(signal.SIGTERM, before)
+    return run
 
 
 def contents(folder):

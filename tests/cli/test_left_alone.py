@@ -5,7 +5,9 @@ from __future__ import annotations
 import resource
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,3 +124,23 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(
     assert hepdann(*line, cwd=place).code == 0
     for name in SAME:
         assert (tmp_path / "run" / name).read_bytes() == (straight.folder / name).read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)]
+)
+def test_a_signal_while_the_program_starts_is_one_line(executable, place, tmp_path, number, code):
+    """Here: while torch is imported, long before there is anything to stop."""
+    process = subprocess.Popen(
+        [executable, *LINE, "3", "-o", str(tmp_path / "run")],
+        cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    maps = Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and "libtorch" not in maps.read_text():
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (code, ""), err
+    assert err.startswith("hepdann: interrupted")
+    assert err.count("\n") == 1
