@@ -9,6 +9,7 @@ training.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,14 +186,17 @@ class PeekObserver:
             kept = json.loads(notes.read_text(encoding="utf-8"))
             self._seen = {int(epoch): seen for epoch, seen in kept.items()}
 
-    def record(self, epoch: int, scores: Sequence[ArrayLike]) -> None:
+    def record(self, epoch: int, scores: Sequence[ArrayLike | None]) -> None:
         """Note the accuracies of one epoch.
 
         Args:
             epoch: its number; one that is shown again, after a resume, is replaced.
-            scores: (n, C) class probabilities of each member.
+            scores: (n, C) class probabilities of each member; ``None`` of one that has stopped.
         """
-        self._seen[epoch] = [accuracy(member, self._label, self._weight).value for member in scores]
+        self._seen[epoch] = [
+            math.nan if own is None else accuracy(own, self._label, self._weight).value
+            for own in scores
+        ]
         if self._notes is not None:
             self._notes.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._notes, json.dumps(self._seen).encode())

@@ -183,9 +183,10 @@ class PointRun:
         seen = seen.until(trainer.epoch)
         teacher = self._teacher(self.baselines()["teacher"])
 
-        def watch(epoch: int, scores: list[Scores]) -> None:
+        def watch(epoch: int, scores: list[Scores | None]) -> None:
             del epoch
-            self.judge.watch(seen, scores, teacher[self.judge.watched])
+            shown = [own for own in scores if own is not None]  # in a scan nobody stops early
+            self.judge.watch(seen, shown, teacher[self.judge.watched])
             write_whole(notes, json.dumps(seen.to_dict()).encode())
 
         done = trainer.run(

@@ -1,4 +1,4 @@
-"""The best epoch of each member by what needs no target label: the source's validation loss."""
+"""The best epoch of each member by what needs no target label."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ class Best:
     """The averaged weights that each member had at its best epoch so far.
 
     Kept beside the last ones in every checkpoint. Source validation loss says which epoch
-    classifies the source best; it says little of the target, so the last epoch is what a run uses.
+    classifies the source best; it says little of the target, so the last epoch is what a run uses
+    unless the user chooses.
 
     Args:
         parts: of the network.
         members: K.
 
     Attributes:
-        loss: validation loss of each member at its best epoch; infinite before the first.
+        loss: what was monitored of each member at its best epoch; infinite before the first.
         epoch: that epoch, counted from 0; -1 before the first.
         average: averaged weights of that epoch, by part, laid out as ``FlatPart.average``.
     """
@@ -43,7 +44,8 @@ class Best:
         Args:
             parts: with the weights of this epoch.
             epoch: counted from 0.
-            losses: (K,) validation losses; one that is not a number is never the best.
+            losses: (K,) monitored figures, less is better; one that is not a number is never the
+                best.
         """
         better = [k for k, loss in enumerate(losses) if loss < self.loss[k]]
         if not better:
@@ -56,3 +58,13 @@ class Best:
                 kept[better] = now[better]
         for k in better:
             self.loss[k], self.epoch[k] = losses[k], epoch
+
+    def of(self, name: str, part: FlatPart) -> Tensor:
+        """A part's averaged weights of each member's best epoch; of the last, if none was best."""
+        chosen = part.average.clone()
+        found = [k for k, epoch in enumerate(self.epoch) if epoch >= 0]
+        for now, kept in zip(
+            part.by_member(chosen), part.by_member(self.average[name]), strict=True
+        ):
+            now[found] = kept[found]
+        return chosen

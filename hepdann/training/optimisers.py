@@ -102,3 +102,31 @@ class StackOptimiser:
         whole = self.torch.state_dict()
         whole["state"] = entries
         self.torch.load_state_dict(whole)
+
+    def take(self, other: StackOptimiser, members: Sequence[int]) -> None:
+        """Remember what ``other``, of a larger stack, remembers of some members."""
+        state: dict[str, Tensor] = {}
+        for key, value in other.state().items():
+            index = int(key.partition(".")[0])
+            theirs = other.parts[index]
+            if not value.dim():  # a count of steps, common to all members
+                state[key] = value.clone()
+                continue
+            pieces = [piece[list(members)].reshape(-1) for piece in theirs.by_member(value)]
+            state[key] = torch.cat(pieces)
+        self.load_state(state)
+
+    def put(self, smaller: StackOptimiser, members: Sequence[int]) -> None:
+        """Remember what ``smaller`` remembers of some members; of the others what was known."""
+        known, state = self.state(), dict[str, Tensor]()
+        for key, value in smaller.state().items():
+            index = int(key.partition(".")[0])
+            mine, theirs = self.parts[index], smaller.parts[index]
+            state[key] = value.clone()
+            if value.dim():
+                state[key] = known.get(key, torch.zeros_like(mine.value.data)).clone()
+                for whole, part in zip(
+                    mine.by_member(state[key]), theirs.by_member(value), strict=True
+                ):
+                    whole[list(members)] = part
+        self.load_state(state)

@@ -18,7 +18,9 @@ __all__ = [
     "RateSchedule",
     "average_decay",
     "lambda_progress",
+    "lambda_schedule",
     "learning_rate",
+    "rate_schedule",
 ]
 
 _RATES = ("cosine", "constant", "step", "inverse", "plateau")
@@ -141,18 +143,24 @@ class LambdaSchedule:
         return factor
 
 
+def rate_schedule(schedule: str | RateSchedule) -> RateSchedule:
+    """A schedule, or the one of this name."""
+    return RateSchedule(schedule) if isinstance(schedule, str) else schedule
+
+
+def lambda_schedule(schedule: str | LambdaSchedule) -> LambdaSchedule:
+    """A schedule, or the one of this name."""
+    return LambdaSchedule(schedule) if isinstance(schedule, str) else schedule
+
+
 def learning_rate(schedule: str | RateSchedule, base: float, step: int, total: int) -> float:
     """Learning rate at ``step`` of ``total`` (of :class:`RateSchedule`, or of one by its name)."""
-    if isinstance(schedule, str):
-        schedule = RateSchedule(schedule)
-    return base * schedule.at(step, total)
+    return base * rate_schedule(schedule).at(step, total)
 
 
 def lambda_progress(schedule: str | LambdaSchedule, step: int, total: int) -> float:
     """λ_p at ``step`` of ``total`` (of :class:`LambdaSchedule`, or of one by its name)."""
-    if isinstance(schedule, str):
-        schedule = LambdaSchedule(schedule)
-    return schedule.at(step, total)
+    return lambda_schedule(schedule).at(step, total)
 
 
 def average_decay(decay: float, step: int) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..methods import Method
+from .schedules import LambdaSchedule, RateSchedule
 
 __all__ = ["Member", "Progress", "Settings"]
 
@@ -24,6 +25,7 @@ class Member:
         auxiliaries: indices into the stack's sources of further labelled domains, as a rule copies
             of the source under other shifts; members of one stack have equally many.
         name: of the method in figures and tables, where that differs ("oracle").
+        learning_rate: its own, in place of that of the settings.
     """
 
     method: Method
@@ -33,6 +35,7 @@ class Member:
     target: int = 0
     auxiliaries: tuple[int, ...] = ()
     name: str = ""
+    learning_rate: float | None = None
 
     @property
     def label(self) -> str:
@@ -47,6 +50,18 @@ class Settings:
     Attributes:
         batch_size: events of each domain a step.
         steps: steps an epoch.
+        learning_rate: of members that have none of their own, before the schedule acts.
+        schedule: of the learning rate, or the name of one.
+        lambda_schedule: of λ, or the name of one.
+        domain_weight: w_d, weight of the domain loss.
+        clip: largest gradient norm of each part of a member.
+        ema: decay of the averaged weights; 0 is none.
+        optimiser: ``adam``, ``adamw`` or ``sgd``.
+        weight_decay: of the optimiser.
+        momentum: of ``sgd``.
+        patience: epochs without a better ``monitor`` after which a member stops; 0 is never.
+        choose: the epoch whose weights are used: the ``last``, or the ``best`` by ``monitor``.
+        monitor: a label-free figure of the history, see :data:`hepdann.training.past.MONITORS`.
         engine: what executes a step, see :func:`hepdann.training.engine.engine_for`.
         threads: torch's threads while training; one is best for small networks.
     """
@@ -55,15 +70,26 @@ class Settings:
     batch_size: int
     steps: int
     learning_rate: float = 2e-3
-    schedule: str = "cosine"
-    lambda_schedule: str = "ganin"
+    schedule: str | RateSchedule = "cosine"
+    lambda_schedule: str | LambdaSchedule = "ganin"
     domain_weight: float = 1.0
     clip: float = 10.0
     ema: float = 0.995
+    optimiser: str = "adam"
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    patience: int = 0
+    choose: str = "last"
+    monitor: str = "validation_loss"
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
     engine: str = "auto"
     threads: int = 1
+
+    @property
+    def criterion(self) -> str:
+        """Name of what chooses the epoch, as ``metrics.json`` has it."""
+        return "last-epoch" if self.choose == "last" else self.monitor.replace("_", "-")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
 
 from ..methods import Phase
 from ..networks import AdversarialNetwork, NetworkShape
+from .batches import Slot
 from .flat import FlatPart
 from .optimisers import StackOptimiser
 from .settings import Settings
@@ -23,6 +28,7 @@ class Stack:
         settings: of the training.
 
     Attributes:
+        seeds: (K,) of the members.
         network: the K networks.
         parts: their parameters and averages, a flat buffer for each part of the network.
         phases: the updates of a step.
@@ -36,9 +42,73 @@ class Stack:
         phases: tuple[Phase, ...],
         settings: Settings,
     ) -> None:
+        self.seeds, self.phases, self.settings = tuple(seeds), phases, settings
         self.network = AdversarialNetwork(shape, seeds).to(settings.device, settings.dtype)
         self.parts = {name: FlatPart(self.network.part(name)) for name in self.network.PARTS}
-        self.phases = phases
         self.optimisers = [
-            StackOptimiser([self.parts[part] for part in phase.parts]) for phase in phases
+            StackOptimiser(
+                [self.parts[part] for part in phase.parts],
+                settings.optimiser,
+                weight_decay=settings.weight_decay,
+                momentum=settings.momentum,
+            )
+            for phase in phases
         ]
+
+    def select(self, members: Sequence[int]) -> Stack:
+        """A smaller stack of some members, in the state that they have here.
+
+        Args:
+            members: which, by index.
+        """
+        seeds = [self.seeds[k] for k in members]
+        smaller = Stack(self.network.shape, seeds, self.phases, self.settings)
+        self._exchange(smaller, lambda mine, theirs: theirs.copy_(mine[list(members)]))
+        for mine, theirs in zip(self.optimisers, smaller.optimisers, strict=True):
+            theirs.take(mine, members)
+        return smaller
+
+    def put(self, smaller: Stack, members: Sequence[int]) -> None:
+        """Take the state of some members back from a smaller stack; the others stay as they are.
+
+        Args:
+            smaller: what :meth:`select` gave, trained further.
+            members: which, by index here.
+        """
+
+        def put(mine: Tensor, theirs: Tensor) -> None:
+            mine[list(members)] = theirs
+
+        self._exchange(smaller, put)
+        for mine, theirs in zip(self.optimisers, smaller.optimisers, strict=True):
+            mine.put(theirs, members)
+
+    @contextmanager
+    def averaged(self, slots: Sequence[Slot]) -> Iterator[AdversarialNetwork]:
+        """The network with its averaged weights and with statistics that belong to them.
+
+        Args:
+            slots: the domains that the statistics are those of.
+        """
+        for part in self.parts.values():
+            part.swap()
+        try:
+            self.network.eval()
+            self.network.collect_statistics(
+                *(torch.stack([s.events[i].x_statistics for i in s.chosen]) for s in slots)
+            )
+            yield self.network
+        finally:
+            for part in self.parts.values():
+                part.swap()
+
+    @torch.no_grad()
+    def _exchange(self, other: Stack, move: Callable[[Tensor, Tensor], object]) -> None:
+        for name, part in self.parts.items():
+            there = other.parts[name]
+            for mine, theirs in (
+                (part.value.data, there.value.data),
+                (part.average, there.average),
+            ):
+                for pair in zip(part.by_member(mine), there.by_member(theirs), strict=True):
+                    move(*pair)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from .best import Best
 from .engine import Engine, StepValues, engine_for
 from .events import DomainEvents
 from .flat import FlatPart
+from .past import Past, monitored
 from .sampler import AUXILIARY, SOURCE, TARGET
-from .schedules import average_decay, lambda_progress, learning_rate
+from .schedules import average_decay, lambda_schedule, rate_schedule
 from .settings import Member, Progress, Settings
 from .stack import Stack
 from .validation import validate, watched_scores
@@ -31,7 +33,7 @@ _SAVE_EVERY = 120.0  # seconds of a long epoch, after which it is worth a checkp
 
 
 HistoryRow = dict[str, object]
-Watcher = Callable[[int, list[NDArray[np.float32]]], None]
+Watcher = Callable[[int, list[NDArray[np.float32] | None]], None]
 
 
 @contextmanager
@@ -65,7 +67,6 @@ class StackTrainer:
     ) -> None:
         self.members = tuple(members)
         self.sources, self.targets, self.settings = tuple(sources), tuple(targets), settings
-        self.slots = _slots(self.members, self.sources, self.targets)
         device, dtype = settings.device, settings.dtype
         self.stack = Stack(shape, [m.seed for m in members], members[0].method.phases, settings)
         self.strength = torch.tensor(
@@ -78,6 +79,9 @@ class StackTrainer:
         self.sums = torch.zeros(3, len(self.members), device=device, dtype=dtype)  # of its figures
         self.best = Best(self.parts, len(self.members))
         self.history: list[HistoryRow] = []
+        self.running = tuple(range(len(self.members)))  # members that have not stopped
+        self._working = self.stack
+        self._look_back()
 
     @property
     def network(self) -> AdversarialNetwork:
@@ -93,6 +97,20 @@ class StackTrainer:
     def phases(self) -> tuple[Phase, ...]:
         """The updates of a step."""
         return self.stack.phases
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The domains of a batch, of all members."""
+        return _slots(self.members, self.sources, self.targets)
+
+    @property
+    def _running_slots(self) -> tuple[Slot, ...]:
+        return _slots([self.members[k] for k in self.running], self.sources, self.targets)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are trained, or all members have stopped."""
+        return self.epoch >= self.settings.epochs or not self.running
 
     @property
     def total_steps(self) -> int:
@@ -114,7 +132,8 @@ class StackTrainer:
             save: called for a checkpoint: when an epoch is whole, every two minutes within one,
                 and when the training is stopped.
             watch: given the epoch and each member's (n, C) scores of the target's test
-                events; returns nothing, so that what it knows of them cannot come back.
+                events, ``None`` of one that has stopped; returns nothing, so that what it knows
+                of them cannot come back.
             stop: asked before each step. A training that is stopped has no figures of the epoch
                 that it is in, unless :meth:`record` is called.
 
@@ -125,16 +144,53 @@ class StackTrainer:
             RunError: a loss is not finite.
         """
         with _threads(self.settings.threads):
-            engine = engine_for(self.stack, self.settings)
-            while self.epoch < self.settings.epochs:
+            self._look_back()
+            engine = engine_for(self._working, self.settings)
+            while not self.finished:
                 if not self._epoch(engine, progress, stop, save):
                     return False
                 self.record(watch)
                 self.epoch, self.position = self.epoch + 1, 0
                 self.sums.zero_()
+                if self._look_back() and self.running:
+                    engine = engine_for(self._working, self.settings)
                 if save is not None:
                     save(self)
         return True
+
+    def _look_back(self) -> bool:
+        """Before an epoch: who has stopped, and where schedules that look back stand.
+
+        All of it follows from the history, so that a resume finds the same.
+
+        Returns:
+            Whether fewer members go on than before.
+        """
+        settings, members = self.settings, len(self.members)
+        past = Past(self.history, members)
+        running = past.running(settings.monitor, settings.patience)
+        rate, ramp = rate_schedule(settings.schedule), lambda_schedule(settings.lambda_schedule)
+        losses = past.losses() if rate.name == "plateau" else [[]] * members
+        errors = past.domain_errors() if ramp.name == "adaptive" else [[]] * members
+        self._rates = [
+            (settings.learning_rate if m.learning_rate is None else m.learning_rate)
+            * rate.after(own)
+            for m, own in zip(self.members, losses, strict=True)
+        ]
+        self._ramps = [ramp.after(own) for own in errors]
+        fewer = running != self.running
+        self.running = running
+        if fewer and running:
+            self._working = self.stack.select(running)
+        factors = self.strength.new_tensor(self._ramps)
+        self._reversal = (self.strength * factors)[list(running)]
+        return fewer
+
+    def _flush(self, engine: Engine) -> None:
+        """Bring the state of all members into ``stack``."""
+        engine.flush()
+        if self._working is not self.stack:
+            self.stack.put(self._working, self.running)
 
     def _epoch(
         self,
@@ -144,13 +200,13 @@ class StackTrainer:
         save: Callable[[StackTrainer], None] | None,
     ) -> bool:
         """The steps of this epoch that are left; whether it came to its end."""
-        self.network.train()
+        self._working.network.train()
         first, start = self.position, time.perf_counter()
         saved = start
         for step, batch, chunk_end in self._batches():
             stopped = stop()
             if stopped or time.perf_counter() - saved > _SAVE_EVERY:
-                engine.flush()
+                self._flush(engine)
                 if save is not None:
                     save(self)
                 saved = time.perf_counter()
@@ -158,25 +214,30 @@ class StackTrainer:
                 return False
             seen = engine.step(batch, self._values(self.epoch * self.settings.steps + step))
             for row, figure in enumerate(_SUMMED):
-                if figure in seen:
+                if figure not in seen:
+                    continue
+                if self._working is self.stack:
                     self.sums[row] += seen[figure]
+                else:
+                    self.sums[row, list(self.running)] += seen[figure]
             self.position = step + 1
             if progress is not None and self.position == chunk_end:
                 progress(self._progress(self.position - first, time.perf_counter() - start))
-        engine.flush()
+        self._flush(engine)
         return True
 
     def _progress(self, steps: int, seconds: float) -> Progress:
-        label, domain, accuracy = (self.sums.mean(1) / self.position).tolist()
-        rate = steps * self.settings.batch_size * len(self.members) / max(seconds, 1e-9)
+        means = self.sums[:, list(self.running)].mean(1) / self.position
+        label, domain, accuracy = means.tolist()
+        rate = steps * self.settings.batch_size * len(self.running) / max(seconds, 1e-9)
         at = self.epoch * self.settings.steps + self.position
         return Progress(self.epoch, at, self.total_steps, label, domain, accuracy, rate)
 
     def _batches(self) -> Iterator[tuple[int, Batch, int]]:
         """Every step of an epoch: (step, batch, end of the chunk that it was gathered with)."""
         return epoch_batches(
-            self.slots,
-            [m.seed for m in self.members],
+            self._running_slots,
+            [self.members[k].seed for k in self.running],
             epoch=self.epoch,
             size=self.settings.batch_size,
             steps=self.settings.steps,
@@ -185,31 +246,42 @@ class StackTrainer:
 
     def _values(self, at: int) -> StepValues:
         settings = self.settings
-        rate = learning_rate(settings.schedule, settings.learning_rate, at, self.total_steps)
-        ramp = lambda_progress(settings.lambda_schedule, at, self.total_steps)
+        rate = rate_schedule(settings.schedule).at(at, self.total_steps)
+        ramp = lambda_schedule(settings.lambda_schedule).at(at, self.total_steps)
         return StepValues(
             step=at,
-            rates=(rate,) * len(self.members),
-            reversal=self.strength * ramp,
+            rates=tuple(self._rates[k] * rate for k in self.running),
+            reversal=self._reversal * ramp,
             domain_weight=settings.domain_weight,
             clip=settings.clip,
             average_decay=average_decay(settings.ema, at) if settings.ema else 0.0,
         )
 
-    @contextmanager
-    def averaged(self) -> Iterator[AdversarialNetwork]:
+    def averaged(self) -> AbstractContextManager[AdversarialNetwork]:
         """The network with its averaged weights and with statistics that belong to them."""
-        for part in self.parts.values():
-            part.swap()
+        return self.stack.averaged(self.slots)
+
+    @contextmanager
+    def chosen(self) -> Iterator[AdversarialNetwork]:
+        """Likewise, with the weights of the epoch that each member's settings choose."""
+        last = {name: part.average for name, part in self.parts.items()}
+        if self.settings.choose == "best":
+            for name, part in self.parts.items():
+                part.average = self.best.of(name, part)
         try:
-            self.network.eval()
-            self.network.collect_statistics(
-                *(torch.stack([s.events[i].x_statistics for i in s.chosen]) for s in self.slots)
-            )
-            yield self.network
+            with self.averaged() as network:
+                yield network
         finally:
-            for part in self.parts.values():
-                part.swap()
+            for name, part in self.parts.items():
+                part.average = last[name]
+
+    @property
+    def chosen_epochs(self) -> tuple[int, ...]:
+        """(K,) epoch of each member whose weights :meth:`chosen` gives, counted from 1."""
+        last = {int(str(row["member"])): int(str(row["epoch"])) for row in self.history}
+        if self.settings.choose == "best":
+            last |= {k: epoch + 1 for k, epoch in enumerate(self.best.epoch) if epoch >= 0}
+        return tuple(last.get(k, 0) for k in range(len(self.members)))
 
     def record(self, watch: Watcher | None = None) -> None:
         """Add the figures of this epoch to the history, also where it was stopped within.
@@ -224,18 +296,21 @@ class StackTrainer:
             return
         figures = (self.sums / self.position).double().cpu().numpy()
         self._refuse_non_finite(figures)
-        with self.averaged() as network:
-            validation = validate(network, self.members, self.sources, self.targets)
+        members = [self.members[k] for k in self.running]
+        scores: list[NDArray[np.float32] | None] = [None] * len(self.members)
+        with self._working.averaged(self._running_slots) as network:
+            validation = validate(network, members, self.sources, self.targets)
             if watch is not None:
-                watch(self.epoch, watched_scores(network, self.members, self.targets))
+                seen = watched_scores(network, members, self.targets)
+                for k, own in zip(self.running, seen, strict=True):
+                    scores[k] = own
+                watch(self.epoch, scores)
         at = self.epoch * self.settings.steps + self.position
-        self.best.update(
-            self.stack.parts, self.epoch, [row["validation_loss"] for row in validation]
-        )
-        self.history += [
-            self._row(index, figures[:, index], validation[index], at)
-            for index in range(len(self.members))
-        ]
+        decisive = [math.nan] * len(self.members)
+        for k, row in zip(self.running, validation, strict=True):
+            decisive[k] = monitored(row, self.settings.monitor)
+            self.history.append(self._row(k, figures[:, k], row, at))
+        self.best.update(self.parts, self.epoch, decisive)
 
     def _refuse_non_finite(self, figures: NDArray[np.float64]) -> None:
         for member, column in zip(self.members, figures.T, strict=True):
@@ -250,8 +325,8 @@ class StackTrainer:
         self, index: int, figures: NDArray[np.float64], validation: dict[str, float], at: int
     ) -> HistoryRow:
         member, settings = self.members[index], self.settings
-        rate = learning_rate(settings.schedule, settings.learning_rate, at, self.total_steps)
-        ramp = lambda_progress(settings.lambda_schedule, at, self.total_steps)
+        rate = rate_schedule(settings.schedule).at(at, self.total_steps)
+        ramp = lambda_schedule(settings.lambda_schedule).at(at, self.total_steps)
         return {
             "method": member.label,
             "member": index,
@@ -259,8 +334,8 @@ class StackTrainer:
             "lambda": float(self.strength[index]),
             "epoch": self.epoch + 1,
             "step": at,
-            "learning_rate": rate,
-            "grl": float(self.strength[index]) * ramp,
+            "learning_rate": self._rates[index] * rate,
+            "grl": float(self.strength[index]) * self._ramps[index] * ramp,
             "loss_label": float(figures[0]),
             "loss_domain": float(figures[1]),
             "domain_accuracy": float(figures[2]),
