@@ -72,11 +72,21 @@ def _heading(run: Path, metrics: Mapping[str, Any]) -> str:
     return f"{run}: target is {kind}; test split"
 
 
+def _epochs(methods: Mapping[str, Any]) -> str:
+    """Which epochs the figures are those of: ``the last epoch (20)``."""
+    found = [block["chosen"] for block in methods.values()]
+    used = sorted({e for c in found for e in c.get("epochs") or [c["epoch"]] if e is not None})
+    at = ", ".join(map(str, used)) if len(used) <= 2 else f"{used[0]} to {used[-1]}"
+    criteria = {str(c["criterion"]) for c in found} - {"last-epoch"}
+    what = f"best epoch by {' or '.join(sorted(criteria))}" if criteria else "last epoch"
+    return f"the {what} ({at})" if at else f"the {what}"
+
+
 def _figures(
     methods: Mapping[str, Any], majority: Mapping[str, Any], recommended: str | None
 ) -> Table:
     table = _table(
-        "Mean score of all networks, last epoch",
+        f"Mean score of all networks, {_epochs(methods).removeprefix('the ').partition(' (')[0]}",
         "MC accuracy",
         "MC AUC",
         "target accuracy",
@@ -142,11 +152,8 @@ def _label_free(methods: Mapping[str, Any]) -> Table:
 
 
 def _notes(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
-    epochs = sorted({b["chosen"]["epoch"] for b in metrics["methods"].values()} - {None})
-    at = f" ({', '.join(map(str, epochs))})" if epochs else ""
-    lines = [
-        f"epoch: every figure is that of the last epoch{at}; none was chosen by a target label",
-    ]
+    epochs = _epochs(metrics["methods"])
+    lines = [f"epoch: every figure is that of {epochs}; none was chosen by a target label"]
     if not brief:
         lines.append(
             "prior-matched: the threshold that as large a share of the target passes as MC has "

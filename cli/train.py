@@ -39,10 +39,20 @@ class Inputs(NamedTuple):
 @click.option("--lambda", "lambda_", type=float, help="Strength of the adversary.  [default: 1.0]")
 @click.option("--seeds", type=int, help="Members a method.  [default: 5]")
 @click.option("--seed", type=int, help="Seed of the first member.  [default: 0]")
-@click.option("--epochs", type=int, help="Epochs; the last one is used.  [default: 20]")
+@click.option("--epochs", type=int, help="Epochs at most.  [default: 20]")
 @click.option("--batch-size", help="Events of each domain a step.  [default: auto]")
-@click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.002]")
-@click.option("--schedule", help="Of the learning rate: cosine, constant.  [default: cosine]")
+@click.option("--optimiser", help="adam, adamw or sgd.  [default: adam]")
+@click.option("--learning-rate", type=float, help="Before the schedule acts.  [default: 0.002]")
+@click.option("--weight-decay", type=float, help="Of the optimiser.  [default: 0]")
+@click.option(
+    "--schedule",
+    help="Of the learning rate: cosine, constant, step, inverse, plateau.  [default: cosine]",
+)
+@click.option("--lambda-schedule", help="ganin, constant, linear or adaptive.  [default: ganin]")
+@click.option(
+    "--patience", type=int, help="Epochs without a better validation loss.  [default: 0, no stop]"
+)
+@click.option("--choose", help="Epoch that is used: last, or best on MC.  [default: last]")
 @click.option(
     "--normalisation",
     help="What batch normalisation sees: domain, shared; or layer, none.  "

@@ -22,6 +22,7 @@ from pydantic import (
 
 from . import checks
 from .names import METHODS, SHIFTS, STYLES, method_names, shift_names
+from .schedules import LambdaScheduleSetting, RateScheduleSetting
 
 __all__ = [
     "Config",
@@ -209,11 +210,30 @@ class TrainConfig(_Section):
     batch_size: Width | Literal["auto"] = Field(
         "auto", description="events of each domain a step; auto: about 100 steps an epoch, 128-4096"
     )
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Number = Field(2e-3, gt=0)
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate")
-    lambda_schedule: Literal["ganin", "constant"] = "ganin"
+    weight_decay: Number = Field(0.0, ge=0, description="of the optimiser, on every parameter")
+    momentum: Number = Field(0.9, ge=0, lt=1, description="of sgd")
+    schedule: RateScheduleSetting = Field(
+        "cosine", description="learning rate: cosine, constant, step, inverse, plateau"
+    )
+    lambda_schedule: LambdaScheduleSetting = Field(
+        "ganin", description="of lambda: ganin, constant, linear, adaptive"
+    )
     clip: Number = Field(10.0, gt=0, description="largest gradient norm of each part of a network")
     ema: Number = Field(0.995, ge=0, lt=1, description="averaging of the weights; 0: none")
+    patience: Integer = Field(
+        0, ge=0, description="epochs without a better monitor after which a member stops; 0: never"
+    )
+    choose: Literal["last", "best"] = Field(
+        "last", description="epoch whose weights are used: the last, or the best by monitor"
+    )
+    monitor: Literal[
+        "validation_loss",
+        "validation_accuracy",
+        "validation_domain_accuracy",
+        "validation_loss_domain",
+    ] = Field("validation_loss", description="label-free figure of the history")
     normalisation: Literal["domain", "shared", "layer", "none"] | None = Field(
         None,
         description="in the extractor: batch normalisation that sees each domain by itself or "

@@ -103,11 +103,7 @@ def method_figures(
     members = _members(mc, target, method)
     members["target_accuracy"]["peeked_max"] = number(peeked)
     return {
-        "chosen": {
-            "member": None,  # the prediction is the mean over all members
-            "criterion": "last-epoch",
-            "epoch": max((int(row["epoch"]) for row in history), default=None),
-        },
+        "chosen": _chosen(history),
         "mc": _figures(mc, method),
         "target": _figures(target, method) | named("consistency", agreement),
         "members": members,
@@ -116,6 +112,23 @@ def method_figures(
         "criteria": named("residual_auc", residual)
         | named("consistency", agreement)
         | named("validation_loss", _validation_loss(scores, method)),
+    }
+
+
+def _chosen(history: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Which epoch's weights each member is used with, and what chose it; the last, if nothing."""
+    last: dict[str, int] = {}
+    for row in history:
+        member = row.get("member", "")
+        last[member] = max(last.get(member, 0), int(row["epoch"]))
+    marked = [row for row in history if row.get("chosen")]
+    used = last | {row["member"]: int(row["epoch"]) for row in marked}
+    epochs = list(used.values())
+    return {
+        "member": None,  # the prediction is the mean over all members
+        "criterion": marked[0]["chosen"] if marked else "last-epoch",
+        "epoch": epochs[0] if len(set(epochs)) == 1 else None,
+        "epochs": epochs,
     }
 
 

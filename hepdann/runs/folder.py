@@ -150,7 +150,7 @@ def read_history(path: Path) -> dict[str, NDArray[Any]]:
     try:
         return {
             name: np.asarray([row[name] for row in rows])
-            if name == "method"
+            if name in ("method", "chosen")
             else np.asarray([float(row[name]) if row[name] else np.nan for row in rows])
             for name in (rows[0] if rows else {})
         }

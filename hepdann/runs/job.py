@@ -65,6 +65,7 @@ HISTORY = (
     "validation_loss_domain",
     "validation_domain_accuracy",
     "target_accuracy",
+    "chosen",
 )
 
 Report = Callable[[str, Progress | None], None]
@@ -217,7 +218,7 @@ class Job:
             self._tell(lines_of(health.look()))
             save_checkpoint(trained, checkpoint, fingerprint)
 
-        def watch(epoch: int, scores: list[NDArray[np.float32]]) -> None:
+        def watch(epoch: int, scores: list[NDArray[np.float32] | None]) -> None:
             if peek is not None:
                 peek.record(epoch, scores)
 
@@ -240,11 +241,16 @@ class Job:
         writer.writeheader()
         first = 0
         for trainer, peek in zip(trainers, peeks, strict=True):
+            chosen, by = trainer.chosen_epochs, trainer.settings.criterion
             for row in trainer.history:
                 member, epoch = int(str(row["member"])), int(str(row["epoch"]))
                 seen = None if peek is None else peek.accuracy(epoch - 1, member)
-                figure = "" if seen is None else seen
-                writer.writerow({**row, "member": first + member, "target_accuracy": figure})
+                more = {
+                    "member": first + member,
+                    "target_accuracy": "" if seen is None else seen,
+                    "chosen": by if epoch == chosen[member] else "",
+                }
+                writer.writerow(row | more)
             first += len(trainer.members)
         return out.getvalue().encode()
 

@@ -67,8 +67,8 @@ class Part:
 
 
 def parts_of(trainer: StackTrainer) -> dict[str, Part]:
-    """The methods of a stack as it is now, with its averaged weights."""
-    with trainer.averaged() as trained:
+    """The methods of a stack, with the averaged weights of each member's chosen epoch."""
+    with trainer.chosen() as trained:
         state = {key: value.detach().cpu().clone() for key, value in trained.state_dict().items()}
     parts = {}
     for name in dict.fromkeys(m.label for m in trainer.members):

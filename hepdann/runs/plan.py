@@ -9,7 +9,7 @@ from .. import methods
 from ..config import TrainConfig
 from ..errors import ConfigError
 from ..networks import NetworkShape, Normalisation
-from ..training import Member, Settings, auto_batch_size
+from ..training import LambdaSchedule, Member, RateSchedule, Settings, auto_batch_size
 
 __all__ = ["ORACLE", "StackPlan", "group", "plan_stacks", "resolve", "settings_of", "shape_of"]
 
@@ -66,16 +66,23 @@ def _device(name: str) -> str:
 def settings_of(train: TrainConfig, n_train: int) -> Settings:
     """Settings of every stack; ``train`` is resolved."""
     assert isinstance(train.batch_size, int)
+    rate, ramp = train.schedule, train.lambda_schedule
     return Settings(
         epochs=train.epochs,
         batch_size=train.batch_size,
         steps=max(1, n_train // train.batch_size),
         learning_rate=train.learning_rate,
-        schedule=train.schedule,
-        lambda_schedule=train.lambda_schedule,
+        schedule=rate if isinstance(rate, str) else RateSchedule(**rate.model_dump()),
+        lambda_schedule=ramp if isinstance(ramp, str) else LambdaSchedule(**ramp.model_dump()),
         domain_weight=train.domain_weight,
         clip=train.clip,
         ema=train.ema,
+        optimiser=train.optimiser,
+        weight_decay=train.weight_decay,
+        momentum=train.momentum,
+        patience=train.patience,
+        choose=train.choose,
+        monitor=train.monitor,
         device=train.device,
     )
 

@@ -83,7 +83,8 @@ class ScanJob:
         self.folder = self.claim()
         with locked(self.folder):
             self._describe()
-            return self._run(domains, settings_of(train, n_train))
+            settings = replace(settings_of(train, n_train), patience=0, choose="last")
+            return self._run(domains, settings)  # every epoch of every member is looked at
 
     def _run(self, first: Domains, settings: Settings) -> Scan:
         started = time.perf_counter()

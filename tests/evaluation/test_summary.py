@@ -41,7 +41,9 @@ def test_it_is_laid_out_as_documented_and_is_json(metrics):
         assert {"chosen", "mc", "target", "members", "domain", "criteria", "threshold"} <= set(
             block
         )
-        assert block["chosen"] == {"member": None, "criterion": "last-epoch", "epoch": 3}
+        assert block["chosen"] == {
+            "member": None, "criterion": "last-epoch", "epoch": 3, "epochs": [3],
+        }  # fmt: skip
         for domain in ("mc", "target"):
             assert {"accuracy", "accuracy_error", "auc", "auc_error", "n_eff"} <= set(block[domain])
     assert metrics["target"] == {

@@ -51,7 +51,7 @@ def test_metrics_have_the_fixed_layout(run):
     assert metrics["target"]["shift"]["t"] == 3
     assert list(metrics["methods"]) == ["source-only", "quantile", "dann", "oracle"]
     for block in metrics["methods"].values():
-        assert set(block["chosen"]) == {"member", "criterion", "epoch"}
+        assert set(block["chosen"]) == {"member", "criterion", "epoch", "epochs"}
         assert block["chosen"]["epoch"] == 2
         for domain in ("mc", "target"):
             for figure in ("accuracy", "auc"):
