@@ -259,6 +259,10 @@ class TrainConfig(_Section):
         " auto: by what there is",
     )
     oracle: bool = Field(True, description="train the oracle where the truth is known")
+    alignments: Texts = Field(
+        ["affine+quantile"],
+        description="maps of the target to try where quantile leaves a part of the shift",
+    )
 
     @property
     def members(self) -> int:

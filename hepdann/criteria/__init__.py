@@ -13,7 +13,7 @@ from .outputs import (
     soft_neighbourhood,
     source_loss,
 )
-from .recommendation import GUARD, Recommendation, Residual, recommend, teacher
+from .recommendation import GUARD, Recommendation, Residual, is_closed, recommend, teacher
 from .reverse import reverse_validation
 from .table import CRITERIA, Candidate, Criterion, Evidence, tabulate
 
@@ -33,6 +33,7 @@ __all__ = [
     "entropy",
     "importance_weighted",
     "infomax",
+    "is_closed",
     "nearest",
     "neighbours_of",
     "prior_match",

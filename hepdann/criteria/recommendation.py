@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["GUARD", "Recommendation", "Residual", "recommend"]
+__all__ = ["GUARD", "Recommendation", "Residual", "is_closed", "recommend", "teacher"]
 
 RAW = "source-only"
 GUARD = "guard"  # name of the mean of an aligned teacher and the networks that agree with it
 
 _SIMPLER = 0.02  # a map this much worse than the best, and simpler, is preferred to it
-_CLOSED = 0.53  # AUC up to which a map is taken to have closed the shift
+CLOSED = 0.53  # AUC up to which a map is taken to have closed the shift
 _LARGE = 0.65  # AUC from which a shift remains that the user must hear of
-_AGREES = 0.90  # share of events in which a network and its teacher must agree
+_AGREES = 0.94  # share of events in which a network and its teacher must agree
+_PER_FEATURE = {RAW, "moments", "quantile"}
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,13 @@ def recommend(
     """Decide, from what is left after each map and from what the networks say of it.
 
     1. No shift was found: ``source-only``, for adapting could only cost.
-    2. Otherwise the *teacher* is the simplest map whose residual AUC is within .02 of the best.
-       If its residual is below .53, the shift is closed, and the teacher is recommended.
-    3. If more remains, the networks that adapted and still agree with the teacher in 90 % of the
+    2. Otherwise, by :func:`teacher`, the simplest map that leaves little is the *teacher*. If its
+       residual is below .53, the shift is closed, and the teacher is recommended.
+    3. If more remains, the networks that adapted and still agree with the teacher in 94 % of the
        events may know better than it: ``guard``, the mean of all of them, is recommended. Without
        such a network it is the teacher.
-    4. Where the teacher's residual exceeds .65, or no network agrees with it although the shift
-       is not closed, a large shift remains, and the sentence says so.
+    4. Where the teacher's residual exceeds .65, or a map of single features leaves a part of the
+       shift and no network agrees with it, a large shift remains, and the sentence says so.
 
     In small samples each of these limits is widened by the figure's own error.
 
@@ -99,7 +100,7 @@ def recommend(
     assert chosen is not None
     left = residuals[chosen]
     figure = f"AUC {left.value:.3f} ± {left.error:.3f}"
-    if left.value <= max(_CLOSED, 0.5 + 2.0 * left.error):
+    if is_closed(left):
         what = "nothing is to be adapted" if chosen == RAW else f"{chosen} closes the shift"
         return Recommendation(
             chosen,
@@ -110,7 +111,8 @@ def recommend(
             known,
         )
     agreeing = [n for n, a in agreements.items() if a is not None and a >= _AGREES]
-    large = left.value > _LARGE + left.error or (bool(agreements) and not agreeing)
+    doubted = bool(agreements) and not agreeing and _is_single(chosen)
+    large = left.value > _LARGE + left.error or doubted
     warning = ""
     if large:
         warning = (
@@ -127,12 +129,37 @@ def recommend(
     return Recommendation(GUARD, told + warning, chosen, large, (chosen, *agreeing), known)
 
 
+def is_closed(residual: Residual) -> bool:
+    """Whether nothing that matters is left of a shift."""
+    return residual.value <= max(CLOSED, 0.5 + 2.0 * residual.error)
+
+
 def teacher(residuals: Mapping[str, Residual]) -> str | None:
-    """The simplest map whose residual AUC is within .02, or its own error, of the best.
+    """The map that the networks are compared with.
+
+    Of the maps that act on each feature by itself, the simplest whose residual AUC is within .02,
+    or its own error, of the best. A map that acts on all features together can make the inputs
+    alike and mix the classes: it takes their place only if it leaves less than half of what they
+    leave above .5.
 
     Args:
-        residuals: map to residual, the simplest first.
+        residuals: map to residual, the simplest first; parts of a chain are joined with ``+``.
     """
+    single = {n: r for n, r in residuals.items() if _is_single(n)}
+    joint = {n: r for n, r in residuals.items() if n not in single}
+    first, second = _simplest(single), _simplest(joint)
+    if first is None or second is None:
+        return first or second
+    left, less = (max(residuals[n].value - 0.5, 0.0) for n in (first, second))
+    decisive = less < 0.5 * left and left - less > max(_SIMPLER, residuals[second].error)
+    return second if decisive else first
+
+
+def _is_single(name: str) -> bool:
+    return set(name.split("+")) <= _PER_FEATURE
+
+
+def _simplest(residuals: Mapping[str, Residual]) -> str | None:
     if not residuals:
         return None
     best = max(min(r.value for r in residuals.values()), 0.5)

@@ -142,7 +142,8 @@ class Job:
             {name: part for t in trainers for name, part in parts_of(t).items()},
         )
         shift = None if found is None else found.test.shift
-        model, _ = advised(model, domains, shift, self.folder / "recommendation.json")
+        path = self.folder / "recommendation.json"
+        model, _ = advised(model, domains, shift, self.config.train, path)
         model.save(self.folder / "model.safetensors")
         write_whole(self.folder / "history.csv", history)
         write_health(self.folder, self._health)

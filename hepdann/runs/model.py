@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from .._version import __version__
-from ..alignment import QuantileMap
+from ..alignment import Alignment, QuantileMap, from_dict
 from ..errors import RunError
 from ..networks import AdversarialNetwork, NetworkShape
 from ..training import Scaling, StackTrainer, write_whole
@@ -27,7 +27,7 @@ FORMAT, FORMAT_VERSION = "hepdann-model", 1
 _ROWS = 32_768  # events scored at a time
 
 DOMAINS = {"source": 0, "target": 1}
-ALIGNED = {"quantile": "source-only"}  # alignments, and the networks that score what they map
+SOURCE_ONLY = "source-only"  # scores what an alignment maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +107,7 @@ class Model:
         classes: class names by index.
         scaling: of the features.
         quantile: maps target features onto the source's.
+        alignments: further maps of the target's features, by name; the simplest first.
         parts: the trained networks of each method.
         mixtures: predictions that are made of those of other methods.
     """
@@ -117,12 +118,13 @@ class Model:
     quantile: QuantileMap
     parts: dict[str, Part]
     mixtures: dict[str, Mixture] = field(default_factory=dict)
+    alignments: dict[str, Alignment] = field(default_factory=dict)
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Methods that can score, baselines first and the oracle last."""
         trained = list(self.parts)
-        aligned = [name for name, base in ALIGNED.items() if base in trained]
+        aligned = self.aligned if SOURCE_ONLY in trained else ()
         middle = [name for name in trained if name not in ("source-only", "oracle")]
         last = ["oracle"] if "oracle" in trained else []
         first = [name for name in trained if name == "source-only"]
@@ -132,11 +134,19 @@ class Model:
         """Whether the method scores the target by the target's own statistics."""
         if method in self.mixtures:
             return False  # it has no domain head of its own
-        return self.parts[ALIGNED.get(method, method)].target_domain == 1
+        return self.parts[self._networks(method)].target_domain == 1
 
-    def align(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Target features (N, F) mapped onto the source's."""
-        return self.quantile.apply(features)
+    @property
+    def aligned(self) -> tuple[str, ...]:
+        """Names of the maps of the target; what they map is scored by the source-only networks."""
+        return (self.quantile.name, *self.alignments)
+
+    def _networks(self, method: str) -> str:
+        return SOURCE_ONLY if method in self.aligned else method
+
+    def align(self, features: NDArray[np.float32], name: str = "quantile") -> NDArray[np.float32]:
+        """Target features (N, F) mapped onto the source's by one of :attr:`aligned`."""
+        return self.alignments.get(name, self.quantile).apply(features)
 
     def score(self, features: NDArray[np.float32], method: str, domain: str = "target") -> Scores:
         """Score events.
@@ -162,9 +172,9 @@ class Model:
             found = [self.score(features, part, domain) for part in mixture.parts]
             members = mixture.combine([f.members for f in found], target=bool(which))
             return Scores(members, np.mean([f.domain for f in found], axis=0))
-        if method in ALIGNED and which:
-            features = self.align(features)
-        part = self.parts[ALIGNED.get(method, method)]
+        if method in self.aligned and which:
+            features = self.align(features, method)
+        part = self.parts[self._networks(method)]
         network, n = part.network, len(features)
         scores = np.empty((network.members, n, len(self.classes)), np.float32)
         domain_scores = np.empty((network.members, n), np.float32)
@@ -182,9 +192,9 @@ class Model:
         which = DOMAINS[domain]
         if method in self.mixtures:
             method = self.mixtures[method].parts[0]
-        if method in ALIGNED and which:
-            features = self.align(features)
-        part = self.parts[ALIGNED.get(method, method)]
+        if method in self.aligned and which:
+            features = self.align(features, method)
+        part = self.parts[self._networks(method)]
         x = self._tensor(features, part.network)
         layer = part.network.latent(x, part.target_domain if which else 0)[0]
         return np.asarray(layer.T.float().numpy())
@@ -218,6 +228,7 @@ class Model:
                 }
                 for name, part in self.parts.items()
             },
+            "alignments": {name: fitted.to_dict() for name, fitted in self.alignments.items()},
             "mixtures": {name: mixture.to_dict() for name, mixture in self.mixtures.items()},
         }
         write_whole(path, save(tensors, metadata={"hepdann": json.dumps(header)}))
@@ -246,6 +257,7 @@ class Model:
             QuantileMap.from_dict(header["quantile"]),
             {name: _load_part(name, e, tensors) for name, e in header["methods"].items()},
             {name: Mixture.from_dict(e) for name, e in header.get("mixtures", {}).items()},
+            {name: from_dict(e) for name, e in header.get("alignments", {}).items()},
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .. import methods
+from .. import alignment, methods
 from ..config import TrainConfig
 from ..errors import ConfigError
 from ..networks import NetworkShape, Normalisation
@@ -32,10 +32,12 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
         n_train: events of the source's training split.
 
     Raises:
-        ConfigError: a batch larger than the training split, an unknown method or device.
+        ConfigError: a batch larger than the training split, an unknown method, alignment or device.
     """
     for name in train.methods:
         methods.get(name)
+    for name in train.alignments:
+        alignment.get(name)
     size = auto_batch_size(n_train) if train.batch_size == "auto" else train.batch_size
     if not 1 <= size <= n_train:
         raise ConfigError(

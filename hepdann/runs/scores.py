@@ -51,7 +51,8 @@ def write_scores(
         mc["sample"] = np.asarray(sample_of, np.uint16)
         mc["sample"].attrs.update(_processes(tensors))
         target = _events(file, "target", domains.target)
-        target["aligned/quantile"] = model.align(domains.target.features)
+        for name in model.aligned:
+            target[f"aligned/{name}"] = model.align(domains.target.features, name)
         for group, events, domain in (
             (mc, domains.source, "source"),
             (target, domains.target, "target"),
