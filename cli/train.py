@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _SHIFTS = "identity, sine, sine-third, sine-cubed, sine-fifth, cosine, gaussian"
-_METHODS = "source-only, dann, dann-alternating"
+_METHODS = (
+    "source-only, dann, dann-alternating, dann-joint, hybrid-dann, hybrid-alternating, cdan, "
+    "cdan-entropy, mmd, coral"
+)
 
 
 class Inputs(NamedTuple):
@@ -35,6 +38,18 @@ class Inputs(NamedTuple):
 @click.option("--t", type=float, help="Strength of the shift; larger t is a smaller shift.")
 @click.option(
     "--method", "methods", multiple=True, help=f"{_METHODS}; repeatable.  [default: dann]"
+)
+@click.option(
+    "--auxiliary",
+    "auxiliaries",
+    multiple=True,
+    metavar="NAME:T",
+    help="Shift of a labelled copy of the MC for the hybrid methods; repeatable.  "
+    "[default: sine-third and sine-fifth at --t]",
+)
+@click.option(
+    "--adversary",
+    help="Of the hybrid methods: binary (labelled or target), per-domain.  [default: binary]",
 )
 @click.option("--lambda", "lambda_", type=float, help="Strength of the adversary.  [default: 1.0]")
 @click.option("--seeds", type=int, help="Members a method.  [default: 5]")
@@ -119,6 +134,7 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags by dotted key; ``None`` marks one that was not given."""
     shift, t = flags.pop("shift"), flags.pop("t")
     methods = list(flags.pop("methods"))
+    copies = [_auxiliary(text) for text in flags.pop("auxiliaries")]
     batch_size = flags.pop("batch_size")
     given: dict[str, Any] = {f"train.{key.rstrip('_')}": value for key, value in flags.items()}
     if batch_size is not None:
@@ -127,12 +143,25 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
         given[f"train.{part}"] = _widths(given[f"train.{part}"])
     if methods:
         given["train.methods"] = methods
+    if copies:
+        given["train.auxiliary_shifts"] = copies
     if (shift is None) != (t is None) and shift != "identity":
         missing = "--t" if t is None else "--shift"
         raise click.UsageError(f"a shift needs both --shift and --t; {missing} is missing")
     if shift is not None:
         given["train.shift"] = {"name": shift, "t": 1.0 if t is None else t}
     return given
+
+
+def _auxiliary(text: str) -> dict[str, Any]:
+    """``sine-third:3`` as the configuration has it."""
+    name, colon, t = text.rpartition(":")
+    try:
+        return {"name": name if colon else t, "t": float(t)}
+    except ValueError:
+        raise click.UsageError(
+            f"--auxiliary takes NAME:T, for example sine-third:3, not {text!r}"
+        ) from None
 
 
 def _widths(text: str | None) -> list[Any] | None:

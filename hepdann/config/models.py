@@ -202,6 +202,16 @@ class TrainConfig(_Section):
         json_schema_extra={"examples": [list(METHODS)]},
     )
     shift: ShiftConfig | None = Field(None, description="pseudo-data; default the data domain")
+    auxiliary_shifts: list[ShiftConfig] | None = Field(
+        None,
+        min_length=1,
+        description="shifts of the labelled copies of the MC that hybrid methods train on; default "
+        "sine-third and sine-fifth at the t of the shift; with data as target they must be named",
+    )
+    adversary: Literal["binary", "per-domain"] = Field(
+        "binary",
+        description="of hybrid methods: labelled or target, or which of the domains",
+    )
     lambda_: Number = Field(1.0, ge=0, alias="lambda", description="strength of the adversary")
     domain_weight: Number = Field(1.0, ge=0, description="w_d, weight of the domain loss")
     seeds: Integer = Field(5, ge=1, le=1000, description="members a method")

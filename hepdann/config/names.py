@@ -17,7 +17,18 @@ SHIFTS = (
     "cosine",
     "gaussian",
 )
-METHODS = ("source-only", "dann", "dann-alternating")
+METHODS = (
+    "source-only",
+    "dann",
+    "dann-alternating",
+    "dann-joint",
+    "hybrid-dann",
+    "hybrid-alternating",
+    "cdan",
+    "cdan-entropy",
+    "mmd",
+    "coral",
+)
 ALIGNMENTS = ("moments", "quantile", "gaussian-ot", "sliced", "affine")
 STYLES = ("ATLAS", "CMS", "LHCb2", "ALICE", "DUNE", "ROOT")
 

@@ -7,7 +7,12 @@ import difflib
 from ..errors import ConfigError
 from .alternating import DANN_ALTERNATING
 from .base import Batch, Method, Objective, Phase, Strength
+from .cdan import CDAN, CDAN_ENTROPY
+from .coral import CORAL
 from .dann import DANN, SOURCE_ONLY
+from .hybrid import HYBRID_ALTERNATING, HYBRID_DANN
+from .joint import DANN_JOINT
+from .mmd import MMD
 
 __all__ = ["Batch", "Method", "Objective", "Phase", "Strength", "get", "names", "register"]
 
@@ -38,5 +43,16 @@ def get(name: str) -> Method:
     return _METHODS[name]
 
 
-for _method in (SOURCE_ONLY, DANN, DANN_ALTERNATING):
+for _method in (
+    SOURCE_ONLY,
+    DANN,
+    DANN_ALTERNATING,
+    DANN_JOINT,
+    HYBRID_DANN,
+    HYBRID_ALTERNATING,
+    CDAN,
+    CDAN_ENTROPY,
+    MMD,
+    CORAL,
+):
     register(_method)

@@ -91,16 +91,18 @@ class Phase:
 class Method:
     """How training uses the target.
 
-    Members whose methods share ``phases`` train in one stack.
+    Members whose methods share ``phases``, and have equally many auxiliaries, train in one stack.
 
     Attributes:
         name: as the user writes it.
         summary: one line for help and reports.
         phases: the updates of a step, in order.
-        adversarial: whether λ acts; without it the reversed gradient is exactly zero.
+        adversarial: whether λ acts; without it λ is exactly zero.
         normalisation: of the extractor, unless the user names one.
         target_domain: whose normalisation statistics the target is scored with: 0 where the
             method may not know the target, 1 where it adapts.
+        auxiliary: whether it also trains on labelled copies of the source under other shifts.
+        conditioned: whether its domain head sees features times class probabilities.
     """
 
     name: str
@@ -109,3 +111,5 @@ class Method:
     adversarial: bool
     normalisation: Normalisation = "domain"
     target_domain: int = 1
+    auxiliary: bool = False
+    conditioned: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,27 +35,47 @@ def label_loss(network: AdversarialNetwork, features: Tensor, batch: Batch) -> T
 
 
 def domain_loss(
-    network: AdversarialNetwork, features: Tensor, batch: Batch, reversal: Tensor
+    network: AdversarialNetwork,
+    features: Tensor,
+    batch: Batch,
+    reversal: Tensor,
+    emphasis: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """``½ (L_d^source + L_d^target)``, source 0 and target 1, behind the reversal layer.
 
-    Labelled copies of the source are source here: all labelled domains together weigh ½.
+    Labelled copies of the source are source here: all labelled domains together weigh ½. Where the
+    domain head has a class for each of the D domains it is their mean cross entropy.
 
     Args:
         network: gives the domain head.
         features: (K, H, D * B) feature layer, domain after domain.
         batch: weights.
         reversal: (K,) factor on the gradient that enters the features.
+        emphasis: (K, D, B) factors on the event weights.
 
     Returns:
         (K,) one loss a member, and (K,) the share of events whose domain is recognised.
     """
+    weight = batch.weight if emphasis is None else batch.weight * emphasis
+    logits = network.domain_logits(features, reversal.view(-1, 1, 1))
+    if logits.dim() == 3:
+        return _one_class_a_domain(logits, weight)
     copies, size = batch.domains - 1, batch.size
-    logits = network.domain_logits(features, reversal.view(-1, 1, 1)).view(-1, copies + 1, size)
+    logits = logits.view(-1, copies + 1, size)
     is_target = logits.new_tensor([[0.0]] * copies + [[1.0]])
     share = logits.new_tensor([[0.5 / copies]] * copies + [[0.5]])
     loss = functional.binary_cross_entropy_with_logits(
-        logits, is_target.expand_as(logits), batch.weight * share, reduction="none"
+        logits, is_target.expand_as(logits), weight * share, reduction="none"
     )
     hit = ((logits.detach() > 0) == (is_target > 0.5)).to(logits.dtype) * share
     return loss.sum((-2, -1)) / size, hit.sum((-2, -1)) / size
+
+
+def _one_class_a_domain(logits: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross entropy of (K, D, D * B) logits, and the share of domains that are recognised."""
+    _, domains, size = weight.shape
+    domain = torch.arange(domains, device=logits.device).repeat_interleave(size)
+    domain = domain.expand(len(logits), -1)
+    loss = functional.cross_entropy(logits, domain, reduction="none") * weight.flatten(1)
+    hit = (logits.detach().argmax(1) == domain).to(logits.dtype)
+    return loss.mean(-1), hit.mean(-1)

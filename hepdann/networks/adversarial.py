@@ -36,6 +36,10 @@ class NetworkShape:
         residual: whether a hidden layer adds its input to its output, where the widths agree.
         domains: D, number of domains that batch normalisation keeps statistics of: source, labelled
             copies of it, target.
+        domain_classes: of the domain head: 2, source or target, share one logit; D is a class of
+            its own for each domain.
+        conditioned: whether the domain head sees the feature layer times the class probabilities,
+            every product of the two.
     """
 
     inputs: int
@@ -48,6 +52,8 @@ class NetworkShape:
     dropout: float = 0.0
     residual: bool = False
     domains: int = 2
+    domain_classes: int = 2
+    conditioned: bool = False
 
     @property
     def outputs(self) -> int:
@@ -118,7 +124,9 @@ class AdversarialNetwork(nn.Module):
         head = partial(Head, generators=generators, act=act, residual=shape.residual)
         self.extractor = _Extractor(shape, generators, act)
         self.label_head = head((latent, *shape.label_head, shape.outputs))
-        self.domain_head = head((latent, *shape.domain_head, 1))
+        inputs = latent * shape.classes if shape.conditioned else latent
+        outputs = 1 if shape.domain_classes == 2 else shape.domain_classes
+        self.domain_head = head((inputs, *shape.domain_head, outputs))
         self._dropouts = [m for m in self.modules() if isinstance(m, StackedDropout)]
 
     def set_step(self, step: int) -> None:
@@ -136,9 +144,25 @@ class AdversarialNetwork(nn.Module):
         return y
 
     def domain_logits(self, features: Tensor, factor: Tensor) -> Tensor:
-        """Domain logits (K, batch); the gradient that reaches the features is reversed."""
-        y: Tensor = self.domain_head(reverse_gradient(features, factor))
-        return y.squeeze(1)
+        """Domain logits (K, batch), or (K, D, batch) where each domain is a class of its own.
+
+        Args:
+            features: (K, H, batch) feature layer.
+            factor: (K, 1, 1), minus which the gradient that reaches the features is multiplied by.
+        """
+        y: Tensor = self.domain_head(self._seen_by_domain_head(reverse_gradient(features, factor)))
+        return y.squeeze(1) if y.shape[1] == 1 else y
+
+    def _seen_by_domain_head(self, features: Tensor) -> Tensor:
+        """The features; if conditioned their products with the class probabilities (K, H C, n).
+
+        The probabilities are a condition and pass no gradient on: Long et al., "Conditional
+        Adversarial Domain Adaptation" (2018), eq. (5), as in the authors' code.
+        """
+        if not self.shape.conditioned:
+            return features
+        condition = self.scores(features.detach()).transpose(1, 2)
+        return (features.unsqueeze(2) * condition.unsqueeze(1)).flatten(1, 2)
 
     def label_logits(self, features: Tensor) -> Tensor:
         """Label logits (K, outputs, batch); of a regression the values themselves."""
@@ -165,12 +189,16 @@ class AdversarialNetwork(nn.Module):
     def predict(self, x: Tensor, domain: int | Tensor) -> tuple[Tensor, Tensor]:
         """Class probabilities (K, n, C) and domain scores (K, n), of events (K or 1, F, n).
 
+        The domain score is the probability of target against source; near 1 is target.
+
         Args:
             x: scaled features.
             domain: whose normalisation statistics apply, 0 source or 1 target; or (K,) of these.
         """
         features = self.latent(x, domain)
-        return self.scores(features), torch.sigmoid(self.domain_head(features).squeeze(1))
+        logits = self.domain_head(self._seen_by_domain_head(features))
+        target = logits[:, -1] if logits.shape[1] == 1 else logits[:, -1] - logits[:, 0]
+        return self.scores(features), torch.sigmoid(target)
 
     @torch.no_grad()
     def scores(self, features: Tensor) -> Tensor:

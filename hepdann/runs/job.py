@@ -33,6 +33,7 @@ from ..training import (
     write_whole,
 )
 from .advice import advised, diagnose_first
+from .auxiliary import auxiliary_shifts, auxiliary_sources, with_auxiliaries
 from .claim import locked, refuse_taken
 from .domains import Domains, prepare
 from .folder import Run
@@ -113,6 +114,7 @@ class Job:
         domains = prepared(self.tensors, self.data, self.shift, asked.seed)
         n_train = domains.n_train
         train = resolve(asked, n_train).model_copy(update={"memory": memory})
+        train = with_auxiliaries(train)
         self.config = self.config.model_copy(update={"train": train})
         self.folder = self.claim()
         with locked(self.folder), self._resumable():
@@ -189,10 +191,13 @@ class Job:
         sources, targets = [put(domains.source, streams[0])], [put(domains.target, streams[1])]
         if train.oracle and domains.truth is not None:
             sources.append(put(oracle_source(domains.truth, domains.target)))
+        oracle = len(sources) > 1
+        copies = auxiliary_sources(domains.source, auxiliary_shifts(train), train.seed)
+        sources += map(put, copies)
         trainers: list[StackTrainer] = []
         peeks: list[PeekObserver | None] = []
         whole = True
-        for number, plan in enumerate(plan_stacks(train, oracle=len(sources) > 1)):
+        for number, plan in enumerate(plan_stacks(train, oracle=oracle, copies=len(copies))):
             shape = shape_of(train, len(self.tensors.features), len(self.tensors.classes), plan)
             trainer = StackTrainer(plan.members, shape, sources, targets, settings)
             peek = _peek(domains, self.folder / "checkpoint" / f"peek-{number}.json")

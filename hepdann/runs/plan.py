@@ -11,14 +11,23 @@ from ..errors import ConfigError
 from ..networks import NetworkShape, Normalisation
 from ..training import LambdaSchedule, Member, RateSchedule, Settings, auto_batch_size
 
-__all__ = ["ORACLE", "StackPlan", "group", "plan_stacks", "resolve", "settings_of", "shape_of"]
+__all__ = [
+    "ORACLE",
+    "StackPlan",
+    "group",
+    "member_of",
+    "plan_stacks",
+    "resolve",
+    "settings_of",
+    "shape_of",
+]
 
 ORACLE = "oracle"
 
 
 @dataclass(frozen=True)
 class StackPlan:
-    """One stack: members with the same phases and the same normalisation."""
+    """One stack: members with the same phases, networks and number of auxiliaries."""
 
     members: tuple[Member, ...]
     normalisation: Normalisation
@@ -91,6 +100,8 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
 
 def shape_of(train: TrainConfig, inputs: int, classes: int, plan: StackPlan) -> NetworkShape:
     """The networks of a stack."""
+    first = plan.members[0]
+    domains = 2 + len(first.auxiliaries)
     return NetworkShape(
         inputs,
         classes,
@@ -101,19 +112,24 @@ def shape_of(train: TrainConfig, inputs: int, classes: int, plan: StackPlan) -> 
         train.activation,
         train.dropout,
         train.residual,
+        domains,
+        domains if train.adversary == "per-domain" else 2,
+        first.method.conditioned,
     )
 
 
-def plan_stacks(train: TrainConfig, *, oracle: bool) -> list[StackPlan]:
+def plan_stacks(train: TrainConfig, *, oracle: bool, copies: int = 0) -> list[StackPlan]:
     """Group the members of a run into stacks; the baselines are always among them.
 
     Args:
         train: resolved settings.
-        oracle: whether an oracle trains, on the stack's second source.
+        oracle: whether an oracle trains, on the second of the sources.
+        copies: of the MC for hybrid methods, the last of the sources.
     """
     wanted = list(dict.fromkeys(["source-only", *train.methods]))
+    auxiliaries = tuple(range(1 + oracle, 1 + oracle + copies))
     members = [
-        Member(methods.get(name), train.lambda_, train.seed + k)
+        member_of(name, train.lambda_, train.seed + k, auxiliaries)
         for name in wanted
         for k in range(train.seeds)
     ]
@@ -125,12 +141,21 @@ def plan_stacks(train: TrainConfig, *, oracle: bool) -> list[StackPlan]:
     return group(members, train.normalisation)
 
 
+def member_of(name: str, strength: float, seed: int, auxiliaries: tuple[int, ...]) -> Member:
+    """A member of a method, with the auxiliaries if it is a hybrid."""
+    method = methods.get(name)
+    return Member(method, strength, seed, auxiliaries=auxiliaries if method.auxiliary else ())
+
+
 def group(members: Sequence[Member], wanted: Normalisation | None) -> list[StackPlan]:
-    """Members that can train together: same phases, same normalisation."""
-    groups: dict[tuple[int, Normalisation], list[Member]] = {}
+    """Members that can train together: same phases, networks and number of auxiliaries."""
+    groups: dict[tuple[object, ...], StackPlan] = {}
     for member in members:
         normalisation = wanted or member.method.normalisation
         if normalisation == "shared" and not member.method.adversarial:
             normalisation = "domain"  # statistics shared with the target would show it to them
-        groups.setdefault((id(member.method.phases), normalisation), []).append(member)
-    return [StackPlan(tuple(group), key[1]) for key, group in groups.items()]
+        method = member.method
+        key = (id(method.phases), normalisation, method.conditioned, len(member.auxiliaries))
+        before = groups[key].members if key in groups else ()
+        groups[key] = StackPlan((*before, member), normalisation)
+    return list(groups.values())

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import shifts
 from .._version import __version__
-from ..config import Config, dump_config
+from ..config import Config, ShiftConfig, dump_config
 from ..errors import RunError
 from ..evaluation.scan_judge import MEMBER_FIGURES
 from ..evaluation.scan_summary import summarise_scan
@@ -28,6 +28,7 @@ from ..training import (
     save_checkpoint,
     write_whole,
 )
+from .auxiliary import auxiliary_shifts, auxiliary_sources
 from .claim import locked
 from .domains import Domains, prepare
 from .folder import FORMAT_VERSION
@@ -80,6 +81,8 @@ class ScanJob:
         n_train = len(domains.source.part("train"))
         train = resolve(self.config.train, n_train)
         self.config = self.config.model_copy(update={"train": train})
+        for point in self.points:
+            self._auxiliaries(point)
         self.folder = self.claim()
         with locked(self.folder):
             self._describe()
@@ -98,6 +101,7 @@ class ScanJob:
             run = PointRun(
                 point, domains, source_only, settings, self._shape, self._work,
                 f"target-{number}", self._fingerprint, domains.truth is not None and self._oracle,
+                auxiliary_sources(domains.source, self._auxiliaries(point), self.config.train.seed),
             )  # fmt: skip
             whole = self._point(run, results)
         if not results:
@@ -123,6 +127,11 @@ class ScanJob:
         if point.shift is not None:
             shift = shifts.get(point.shift, point.t or 1.0)
         return prepare(self.tensors, self.data, shift, self.config.train.seed)
+
+    def _auxiliaries(self, point: Point) -> list[ShiftConfig]:
+        """Shifts of the copies of the MC that hybrid methods train on at a target."""
+        shift = None if point.shift is None else ShiftConfig(name=point.shift, t=point.t or 1.0)
+        return auxiliary_shifts(self.config.train.model_copy(update={"shift": shift}))
 
     def _shape(self, plan: StackPlan) -> NetworkShape:
         inputs, classes = len(self.tensors.features), len(self.tensors.classes)
@@ -200,7 +209,9 @@ class ScanJob:
         """Add a target's results; whether all of them are there."""
         results.append(run.baselines())
         for number, plan in enumerate(
-            plan_point(self.config.train, self.config.scan, oracle=run.oracle)
+            plan_point(
+                self.config.train, self.config.scan, oracle=run.oracle, copies=len(run.copies)
+            )
         ):
             members = len(plan.members)
             result = run.stack(number, plan, partial(self._progress, members), self.stop)

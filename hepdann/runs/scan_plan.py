@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .. import methods
 from ..config import ScanConfig, TrainConfig
 from ..training import Member
-from .plan import ORACLE, StackPlan, group
+from .plan import ORACLE, StackPlan, group, member_of
 
 __all__ = ["Point", "Seeds", "plan_point", "plan_source", "points_of", "seeds_of"]
 
@@ -64,18 +64,22 @@ def plan_source(train: TrainConfig) -> StackPlan:
     return plan
 
 
-def plan_point(train: TrainConfig, scan: ScanConfig, *, oracle: bool) -> list[StackPlan]:
+def plan_point(
+    train: TrainConfig, scan: ScanConfig, *, oracle: bool, copies: int = 0
+) -> list[StackPlan]:
     """The stacks of one target.
 
     Args:
         train: resolved settings: methods, seeds, normalisation, batch size.
         scan: λ and the size of a stack.
         oracle: whether an oracle trains, on the stack's second source.
+        copies: of the MC for hybrid methods, the last of the stack's sources.
 
     Returns:
         Stacks of whole groups of seeds, none larger than it pays, and never less than one group.
     """
     seeds = range(train.seed, train.seed + train.seeds)
+    auxiliaries = tuple(range(1 + oracle, 1 + oracle + copies))
     members = []
     if oracle:
         base = methods.get("source-only")
@@ -84,7 +88,7 @@ def plan_point(train: TrainConfig, scan: ScanConfig, *, oracle: bool) -> list[St
         method = methods.get(name)
         if name != "source-only":
             strengths = scan.lambda_ if method.adversarial else [0.0]
-            members += [Member(method, strength, k) for strength in strengths for k in seeds]
+            members += [member_of(name, s, k, auxiliaries) for s in strengths for k in seeds]
     size = _size(train, scan)
     return [part for plan in group(members, train.normalisation) for part in _split(plan, size)]
 

@@ -74,6 +74,7 @@ class PointRun:
         stem: begins their names.
         fingerprint: of everything that the numbers depend on.
         oracle: whether a source of target events with their truth is needed.
+        copies: of the source under other shifts, for hybrid methods.
     """
 
     point: Point
@@ -85,6 +86,7 @@ class PointRun:
     stem: str
     fingerprint: str
     oracle: bool
+    copies: tuple[Source, ...] = ()
 
     @cached_property
     def judge(self) -> ScanJudge:
@@ -98,7 +100,7 @@ class PointRun:
         sources = [self._put(d.source)]
         if d.truth is not None and self.oracle:
             sources.append(self._put(oracle_source(d.truth, d.target)))
-        return sources
+        return [*sources, *map(self._put, self.copies)]
 
     @cached_property
     def _target(self) -> DomainEvents:

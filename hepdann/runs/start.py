@@ -34,6 +34,7 @@ def train(
     data: Tensors | str | Path | None = None,
     method: str | Sequence[str] | None = None,
     shift: Shift | Composition | None = None,
+    auxiliaries: Sequence[Shift | Composition] | None = None,
     output: str | Path | None = None,
     config: Config | None = None,
     report: Report = _silent,
@@ -52,6 +53,8 @@ def train(
         method: one or several of ``hepdann.methods.names()``; default ``dann``.
         shift: makes pseudo-data of half of the MC, for example ``hepdann.shifts.sine(t=3)``;
             without it the target is the data.
+        auxiliaries: shifts of the labelled copies of the MC that hybrid methods train on; default
+            ``sine-third`` and ``sine-fifth`` at the t of the shift. With data they must be named.
         output: the run folder, which must not exist; default ``runs/<shift>-t<t>-<n>``.
         config: settings; the arguments override them.
         report: called with each stage and, while training, its progress.
@@ -68,12 +71,14 @@ def train(
         Interrupted: it was stopped, and no run of what was trained so far is wanted.
         TypeError: an argument is not of its type.
     """
-    _check_types(tensors, data, method, shift, output, config)
+    _check_types(tensors, data, method, shift, auxiliaries, output, config)
     given = {f"train.{key.rstrip('_')}": value for key, value in settings.items()}
     if method is not None:
         given["train.methods"] = [method] if isinstance(method, str) else list(method)
     if shift is not None:
         given["train.shift"] = _describe(shift)
+    if auxiliaries is not None:
+        given["train.auxiliary_shifts"] = [_describe(one) for one in auxiliaries]
     config = override(config or Config(), given)
     if data is not None and config.train.shift is not None:
         raise ConfigError(
@@ -164,17 +169,26 @@ def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
 
 
 def _check_types(
-    tensors: object, data: object, method: object, shift: object, output: object, config: object
+    tensors: object,
+    data: object,
+    method: object,
+    shift: object,
+    auxiliaries: object,
+    output: object,
+    config: object,
 ) -> None:
     path = (str, PathLike)
     file = (Tensors, *path)
     methods = [method] if isinstance(method, str) or not isinstance(method, Iterable) else method
+    copies = auxiliaries if isinstance(auxiliaries, list | tuple) else [auxiliaries]
     for name, value, kinds, wanted in (
         ("tensors", tensors, file, "a path, or what hepdann.open_tensors gives"),
         ("data", data, (*file, NoneType), "a path, or what hepdann.open_tensors gives"),
         *(("method", one, (str, NoneType), "a name, or a list of names") for one in methods),
         ("shift", shift, (shifts.Shift, shifts.Composition, NoneType),
          "a shift such as hepdann.shifts.sine(t=3)"),
+        *(("auxiliaries", one, (shifts.Shift, shifts.Composition, NoneType),
+           "a list of shifts such as hepdann.shifts.sine_third(t=3)") for one in copies),
         ("output", output, (*path, NoneType), "a path"),
         ("config", config, (Config, NoneType), "what hepdann.config.load_config gives"),
     ):  # fmt: skip

@@ -232,6 +232,15 @@ BAD = {
     "t of zero": ("train --shift sine --t 0", "train.shift.t: must be more than 0, got 0.0"),
     "negative t": ("train --shift sine --t -2", "train.shift.t: must be more than 0, got -2.0"),
     "unknown method": ("train --method dan", "unknown method 'dan'; did you mean 'dann'?"),
+    "data do not say which copies": (
+        "train --method hybrid-dann",
+        "train.auxiliary_shifts: hybrid-dann trains on copies of the MC under other shifts; dat",
+    ),
+    "a copy under the target's shift": (
+        "train --shift sine --t 3 --method hybrid-dann --auxiliary sine:8",
+        "train.auxiliary_shifts: sine is the shift of the target itself",
+    ),
+    "a copy without t": ("train --auxiliary sine-third", "--auxiliary takes NAME:T, for example"),
     "no seeds": ("train --seeds 0", "train.seeds: must be at least 1, got 0"),
     "huge batch": ("train --batch-size 100000", "train.batch_size: batch of 100000 events, but"),
     "negative lambda": ("train --lambda -1", "train.lambda: must be at least 0, got -1.0"),

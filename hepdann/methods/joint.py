@@ -1,0 +1,39 @@
+"""The single-step variant of the original ALEPH study."""
+
+from __future__ import annotations
+
+import torch
+
+from ..networks import AdversarialNetwork
+from .base import Batch, Method, Objective, Phase, Strength
+from .losses import domain_loss, label_loss
+
+__all__ = ["DANN_JOINT"]
+
+
+def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+    """``L_y + λ·λ_p·w_d·L_d``; only the labelled events' features feel the reversed gradient.
+
+    λ is on the loss: the domain head learns with it too, and not at all for λ = 0. In ``dann`` it
+    is on the reversed gradient alone.
+    """
+    features = network.features(batch.x)
+    labelled, target = features[..., : batch.labelled], features[..., batch.labelled :]
+    label = label_loss(network, labelled, batch)
+    seen = torch.cat([labelled, target.detach()], dim=-1)
+    domain, recognised = domain_loss(network, seen, batch, torch.ones_like(strength.reversal))
+    figures = {
+        "label_loss": label.detach(),
+        "domain_loss": domain.detach(),
+        "domain_accuracy": recognised,
+    }
+    return Objective(label + strength.reversal * strength.domain_weight * domain, figures)
+
+
+DANN_JOINT = Method(
+    name="dann-joint",
+    summary="the study's single-step variant: L_y + lambda L_d, no gradient through the target",
+    phases=(Phase(("extractor", "label_head", "domain_head"), _objective),),
+    adversarial=True,
+    normalisation="none",
+)

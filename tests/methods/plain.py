@@ -1,0 +1,134 @@
+"""Every method's objective for one member, written with loops over events in plain torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+_spec = importlib.util.spec_from_file_location(
+    "reference", Path(__file__).parents[1] / "training" / "reference.py"
+)
+reference = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(reference)
+
+
+def plain_network(shape):
+    """With the domain head that the shape asks for."""
+    model = reference.PlainDANN(shape)
+    inputs = shape.extractor[-1] * (shape.classes if shape.conditioned else 1)
+    outputs = 1 if shape.domain_classes == 2 else shape.domain_classes
+    model.domain_head = model._head((inputs, *shape.domain_head, outputs))
+    return model.double()
+
+
+class Member:
+    """One member's part of a batch, as lists of events of each domain."""
+
+    def __init__(self, model, batch, k):
+        self.model, self.n = model, batch.size
+        self.x = [x.T for x in batch.x[k].chunk(batch.domains, dim=-1)]
+        self.label = batch.label[k]
+        self.weight = batch.weight[k]
+        self.mass = batch.mass[k]
+
+    def features(self):
+        return [self.model.features(x) for x in self.x]
+
+    def probabilities(self, features):
+        logits = self.model.label_head(features)
+        if logits.shape[1] == 1:
+            p = torch.sigmoid(logits[:, 0])
+            return torch.stack([1 - p, p], 1)
+        return logits.softmax(1)
+
+    def label_loss(self, features):
+        total = 0.0
+        for f, labels, weights in zip(features, self.label, self.weight, strict=False):
+            for event, label, weight in zip(self.probabilities(f), labels, weights, strict=True):
+                total = total - weight * torch.log(event[label])
+        return total / (self.n * len(self.label))
+
+    def domain_loss(self, features, factor, emphasis=None):
+        domains = len(features)
+        total = 0.0
+        for d, f in enumerate(features):
+            seen = reference._Reverse.apply(f, factor)
+            if self.model.shape.conditioned:
+                p = self.probabilities(f).detach()
+                seen = torch.stack(
+                    [torch.outer(a, b).reshape(-1) for a, b in zip(seen, p, strict=True)]
+                )
+            logits = self.model.domain_head(seen)
+            weights = self.weight[d] if emphasis is None else self.weight[d] * emphasis[d]
+            for event, weight in zip(logits, weights, strict=True):
+                if logits.shape[1] > 1:
+                    loss = functional.cross_entropy(event[None], torch.tensor([d]))
+                    total = total + weight * loss / domains
+                elif d == domains - 1:
+                    total = total - weight * functional.logsigmoid(event[0]) / 2
+                else:
+                    total = total - weight * functional.logsigmoid(-event[0]) / 2 / (domains - 1)
+        return total / self.n
+
+    def certainty(self, features):
+        weights = []
+        for f in features:
+            p = self.probabilities(f).detach()
+            w = 1 + torch.exp((p * p.log()).sum(1))
+            weights.append(w / w.mean())
+        return weights
+
+    def mmd(self, features):
+        x, y = features
+        w, v = (self.weight[d] / self.mass[d] for d in (0, 1))
+        events, sizes = torch.cat([x, y]).detach(), torch.cat([w, v]).abs()
+        pairs = torch.cdist(events, events) ** 2 * torch.outer(sizes, sizes)
+        b = pairs.sum() / sizes.sum() ** 2
+
+        def kernel(a, c):
+            return sum(torch.exp(-((a - c) ** 2).sum() / (2.0**u * b)) for u in range(-2, 3)) / 5
+
+        total = 0.0
+        for i in range(self.n):
+            for j in range(self.n):
+                if i != j:
+                    total = total + w[i] * w[j] * kernel(x[i], x[j])
+                    total = total + v[i] * v[j] * kernel(y[i], y[j])
+                    total = total - w[i] * v[j] * kernel(x[i], y[j])
+                    total = total - w[j] * v[i] * kernel(x[j], y[i])
+        return total / (self.n * (self.n - 1))
+
+    def coral(self, features):
+        centre = sum(f.detach().mean(0) for f in features) / 2
+        matrices = []
+        for d, f in enumerate(features):
+            w = self.weight[d] / self.mass[d]
+            mean = sum(w[i] * (f[i] - centre) for i in range(self.n)) / self.n
+            square = sum(w[i] * torch.outer(f[i] - centre, f[i] - centre) for i in range(self.n))
+            matrices.append(square / self.n - torch.outer(mean, mean))
+        size = features[0].shape[1]
+        return ((matrices[0] - matrices[1]) ** 2).sum() / (4 * size**2)
+
+
+def objectives(name, member, reversal, domain_weight):
+    """The value of each phase."""
+    f = member.features()
+    if name in ("dann", "hybrid-dann", "cdan"):
+        return [member.label_loss(f) + domain_weight * member.domain_loss(f, reversal)]
+    if name == "source-only":
+        return [member.label_loss(f) + domain_weight * member.domain_loss(f, 0.0)]
+    if name == "cdan-entropy":
+        domain = member.domain_loss(f, reversal, member.certainty(f))
+        return [member.label_loss(f) + domain_weight * domain]
+    if name == "dann-joint":
+        domain = member.domain_loss([*f[:-1], f[-1].detach()], 1.0)
+        return [member.label_loss(f) + reversal * domain_weight * domain]
+    if name in ("dann-alternating", "hybrid-alternating"):
+        domain = member.domain_loss(member.features(), 1.0)
+        return [member.label_loss(f), reversal * domain_weight * domain]
+    distance = {"mmd": member.mmd, "coral": member.coral}[name](f)
+    watched = member.domain_loss([a.detach() for a in f], 0.0)
+    return [member.label_loss(f) + domain_weight * (reversal * distance + watched)]
