@@ -13,6 +13,7 @@ from __future__ import annotations
 from .affine import AffineMap
 from .base import Alignment
 from .chain import Chain
+from .fraction import FractionEstimate, estimate_fractions, reweighted, source_fractions
 from .linear import GaussianTransport, LinearMap
 from .moments import Moments
 from .quantile import QuantileMap
@@ -23,13 +24,17 @@ __all__ = [
     "AffineMap",
     "Alignment",
     "Chain",
+    "FractionEstimate",
     "GaussianTransport",
     "Kind",
     "LinearMap",
     "Moments",
     "QuantileMap",
     "SlicedTransport",
+    "estimate_fractions",
     "from_dict",
     "get",
     "names",
+    "reweighted",
+    "source_fractions",
 ]

@@ -1,0 +1,369 @@
+"""The class fractions of an unlabelled target, estimated beside a shift of its features.
+
+With π the target's fractions and T_π the map that aligns the target with the source reweighted to
+π, the estimate is the π at which the two cannot be told apart. A wrong π shows most in the score of
+the mixture: with probabilities p(x) of a class at the fraction π,
+
+    ρ = p/π - (1 - p)/(1 - π),   ψ = ρ - Π ρ,   M(π) = ⟨ψ(T_π x)⟩_target - ⟨ψ(x)⟩_source,π = 0
+
+where Π projects on sums of functions of one feature, which the map of each feature imitates anyway
+(compare the efficient score of a semiparametric mixture: Bickel et al., "Efficient and Adaptive
+Estimation", 1993). The classifier need not be right for M to vanish at the truth; a good one makes
+the error small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SchemaError
+from ..tensors.domains import Source, Target
+from .base import common_width
+from .registry import get
+
+__all__ = ["FractionEstimate", "estimate_fractions", "reweighted", "source_fractions"]
+
+Floats = NDArray[np.float64]
+
+_BINS = 16  # of the functions of one feature
+_FINE = 128  # of what the classifiers see of a feature
+_GRID = np.linspace(-2.4, 1.6, 9)  # log odds that are tried, around the source's
+_REFINEMENTS = 3
+_SWEEPS = 2  # over the classes, if there are more than two
+_BOOTSTRAPS = 16
+_SIGMAS = 4.0  # below this a difference from the source's fractions is none
+_EXPLAINED = 0.5  # share of the residual separation that a label shift has to explain
+_SMALL = 0.012  # a residual AUC below .5 + this is none
+
+
+@dataclass(frozen=True, eq=False)
+class FractionEstimate:
+    """Class fractions of a target.
+
+    Attributes:
+        value: (C,) estimated fractions, which sum to 1.
+        error: (C,) their standard errors, of the sizes of both samples; NaN, and ``value`` the
+            source's fractions, where no fraction makes the samples alike.
+        source: (C,) fractions of the source, by weight.
+        profile: (G, C + 1) fractions that were tried, and how well the aligned target can be told
+            from the reweighted source along the direction that matters there, as a χ² with one
+            degree of freedom; it falls to 0 at ``value``.
+        residual: held-out AUC between aligned target and source with the source's fractions, and
+            with the estimated ones.
+        shift: whether the fractions differ: by more than 4 standard errors, and with most of what
+            a classifier still tells apart explained by it. A shift that the alignment cannot undo
+            pretends a label shift; the second condition sees through that.
+    """
+
+    value: Floats
+    error: Floats
+    source: Floats
+    profile: Floats
+    residual: tuple[float, float]
+    shift: bool
+
+    @property
+    def fractions(self) -> Floats:
+        """(C,) what to use: the estimate if it is a shift, the source's fractions if not."""
+        return self.value if self.shift else self.source
+
+
+def source_fractions(source: Source) -> Floats:
+    """(C,) class fractions by weight.
+
+    Raises:
+        SchemaError: a class without a positive sum of weights.
+    """
+    sums = np.bincount(
+        source.label, weights=source.weight.astype(np.float64), minlength=len(source.classes)
+    )
+    if not (sums > 0).all():
+        absent = [c for c, total in zip(source.classes, sums, strict=True) if not total > 0]
+        raise SchemaError(f"the weights of class {', '.join(absent)} have no positive sum")
+    return np.asarray(sums / sums.sum())
+
+
+def reweighted(source: Source, fractions: NDArray[np.floating]) -> Source:
+    """The source with weights that give its classes other fractions.
+
+    Args:
+        source: labelled events.
+        fractions: (C,) wanted fractions.
+
+    Returns:
+        The same events; the sum of their weights stays.
+    """
+    factor = np.asarray(fractions, dtype=np.float64) / source_fractions(source)
+    weight = (source.weight * factor[source.label]).astype(np.float32)
+    return replace(source, weight=weight)
+
+
+def estimate_fractions(
+    source: Source,
+    target: Target,
+    *,
+    alignment: str = "quantile",
+    seed: int = 0,
+    max_events: int = 10_000,
+) -> FractionEstimate:
+    """Estimate the target's class fractions while a map undoes the shift of its features.
+
+    Args:
+        source: labelled events.
+        target: unlabelled events.
+        alignment: the map that undoes the shift, any of ``hepdann.alignment``; it is fitted anew
+            for every fraction that is tried. The estimate is right where this map can be.
+        seed: of the halves, the classifiers and a random map.
+        max_events: at most so many of each sample are used.
+
+    Returns:
+        The estimate.
+
+    Raises:
+        SchemaError: different numbers of features, fewer than two classes, or a class of the
+            source without positive weight.
+    """
+    common_width(target, source)
+    if len(source.classes) < 2:
+        raise SchemaError("there are no class fractions with one class")
+    generator = np.random.default_rng([seed, 0xF4])
+    source, target = (_some(e, max_events, generator) for e in (source, target))
+    problem = _Problem(source, target, alignment, seed)
+    start = source_fractions(source)
+    value, error, tried = _solve(problem, start)
+    found = bool(np.isfinite(error).all())
+    residual = (problem.separation(start), problem.separation(value))
+    significant = found and bool((np.abs(value - start) > _SIGMAS * error).any())
+    explained = residual[1] - 0.5 < max(_SMALL, _EXPLAINED * (residual[0] - 0.5))
+    shift = significant and explained
+    return FractionEstimate(value, error, start, _profile(tried), residual, shift)
+
+
+Tried = tuple[Floats, int, float, float]
+
+
+def _solve(problem: _Problem, start: Floats) -> tuple[Floats, Floats, list[Tried]]:
+    """Fractions at which every class's M is 0, their errors (NaN if there are none), the way."""
+    classes = len(start)
+    value, error, tried = start, np.full(classes, np.nan), []
+    for c in [1] if classes == 2 else [*range(classes)] * _SWEEPS:
+        root, way = _root(problem, value, c)
+        tried += way
+        if root is None:
+            return start, np.full(classes, np.nan), tried
+        value = _with(value, c, root)
+        error[c] = problem.error(value, c)
+    if classes == 2:
+        error[0] = error[1]
+    return value, error, tried
+
+
+def _root(problem: _Problem, at: Floats, c: int) -> tuple[float | None, list[Tried]]:
+    """The zero of M along class c that is nearest to where the class stands; M falls there."""
+    tried: list[Tried] = []
+
+    def moment(odds: float) -> float:
+        fractions = _with(at, c, _unlogit(odds))
+        m, variance = problem.moment(fractions, c)
+        tried.append((fractions, c, m, variance))
+        return m
+
+    here = _logit(float(at[c]))
+    grid = here + _GRID
+    values = [moment(odds) for odds in grid]
+    falls = [i for i in range(len(grid) - 1) if values[i] > 0 >= values[i + 1]]
+    if not falls:
+        return None, tried
+    i = min(falls, key=lambda i: abs(grid[i] + grid[i + 1] - 2 * here))
+    low, high, m_low, m_high = grid[i], grid[i + 1], values[i], values[i + 1]
+    for _ in range(_REFINEMENTS):
+        odds = low + (high - low) * m_low / (m_low - m_high)
+        m = moment(odds)
+        if m > 0:
+            low, m_low = odds, m
+        else:
+            high, m_high = odds, m
+    return _unlogit(low + (high - low) * m_low / (m_low - m_high)), tried
+
+
+def _profile(tried: list[Tried]) -> Floats:
+    """(G, C + 1) fractions and χ² of M against 0, in the order of the second class's fraction."""
+    rows = np.array([[*fractions, m * m / variance] for fractions, _, m, variance in tried])
+    return np.asarray(rows[np.argsort(rows[:, 1], kind="stable")])
+
+
+def _logit(p: float) -> float:
+    return float(np.log(p / (1 - p)))
+
+
+def _unlogit(odds: float) -> float:
+    return float(1 / (1 + np.exp(-odds)))
+
+
+def _with(fractions: Floats, c: int, value: float) -> Floats:
+    """Fractions with that of class c changed and the others in proportion."""
+    changed = fractions * (1 - value) / (1 - fractions[c])
+    changed[c] = value
+    return np.asarray(changed)
+
+
+class _Problem:
+    """Both samples, with classifiers that were trained on the other half of the source."""
+
+    def __init__(self, source: Source, target: Target, alignment: str, seed: int) -> None:
+        self.source, self.target, self.seed = source, target, seed
+        self.kind = get(alignment)
+        self.prior = source_fractions(source)
+        generator = np.random.default_rng([seed, 0xF5])
+        self.halves = [generator.permutation(len(e)) % 2 for e in (source, target)]
+        self.edges, self.fine = (_edges(source.features, n) for n in (_BINS, _FINE))
+        self.trees = [self._label_classifier(self.halves[0] != half) for half in (0, 1)]
+        self.of_source = self._probabilities(source.features, 0)
+        self.base = self._functions(source.features)
+
+    def _label_classifier(self, rows: NDArray[np.bool_]) -> Any:
+        part = self.source.take(rows)
+        trees = _trees(self.seed)
+        with _one_thread():
+            trees.fit(_binned(part.features, self.fine), part.label, np.abs(part.weight) + 1e-12)
+        return trees
+
+    def _probabilities(self, x: NDArray[np.floating], side: int) -> Floats:
+        """(N, C) by the classifier of the other half of the source."""
+        out = np.zeros((len(x), len(self.prior)))
+        bins = _binned(x, self.fine)
+        for half, trees in enumerate(self.trees):
+            rows = self.halves[side] == half
+            with _one_thread():
+                out[np.ix_(rows, trees.classes_)] = trees.predict_proba(bins[rows])
+        return out
+
+    def _functions(self, x: NDArray[np.floating]) -> Floats:
+        """(N, B) of what a sum of functions of one feature is made: 1, and indicators of bins."""
+        columns = [np.ones(len(x))]
+        for edges, index in zip(self.edges, _binned(x, self.edges).T, strict=True):
+            columns += [(index == i).astype(np.float64) for i in range(1, len(edges) + 1)]
+        return np.stack(columns, axis=1)
+
+    def _score(self, probability: Floats, fractions: Floats, c: int) -> Floats:
+        """(N,) ρ of class c, with probabilities brought from the source's fractions to others."""
+        p = probability * (fractions / self.prior)
+        own = p[:, c] / np.maximum(p.sum(axis=1), 1e-12)
+        return np.asarray(own / fractions[c] - (1 - own) / (1 - fractions[c]))
+
+    def moment(
+        self, fractions: Floats, c: int, times: tuple[Floats, Floats] | None = None
+    ) -> tuple[float, float]:
+        """M of class c at these fractions, and its variance with the map taken for exact.
+
+        Args:
+            fractions: (C,) of all classes.
+            c: the class.
+            times: how often each event of source and target counts, for a bootstrap.
+        """
+        source, target = self.source, self.target
+        if times is not None:
+            source = replace(source, weight=(source.weight * times[0]).astype(np.float32))
+            target = replace(target, weight=(target.weight * times[1]).astype(np.float32))
+        source = reweighted(source, fractions)
+        x = self._aligned(source, target)
+        w, v = (np.asarray(e.weight / e.weight.sum(), np.float64) for e in (source, target))
+        inside = self._score(self.of_source, fractions, c)
+        gram = (self.base * w[:, None]).T @ self.base
+        gram[np.diag_indices_from(gram)] += 1e-9
+        fit = np.linalg.solve(gram, self.base.T @ (w * inside))
+        psi = inside - self.base @ fit
+        there = self._score(self._probabilities(x, 1), fractions, c) - self._functions(x) @ fit
+        means = float(w @ psi), float(v @ there)
+        variance = np.sum((w * (psi - means[0])) ** 2) + np.sum((v * (there - means[1])) ** 2)
+        return means[1] - means[0], float(variance)
+
+    def error(self, fractions: Floats, c: int) -> float:
+        """Standard error of a root: the bootstrap's spread of M over its slope."""
+        step = 0.05 * fractions[c] * (1 - fractions[c])
+        ends = [_with(fractions, c, fractions[c] + sign * step) for sign in (-2, 2)]
+        low, high = (self.moment(end, c)[0] for end in ends)
+        slope = (high - low) / (4 * step)
+        generator = np.random.default_rng([self.seed, 0xF6])
+        moments = []
+        for _ in range(_BOOTSTRAPS):
+            times = (
+                generator.poisson(1.0, len(self.source)).astype(np.float64),
+                generator.poisson(1.0, len(self.target)).astype(np.float64),
+            )
+            moments.append(self.moment(fractions, c, times)[0])
+        return float(np.std(moments, ddof=1) / max(abs(slope), 1e-12))
+
+    def _aligned(self, source: Source, target: Target) -> NDArray[np.float32]:
+        return self.kind.fit(target, source, seed=self.seed).apply(target.features)
+
+    def separation(self, fractions: Floats) -> float:
+        """Held-out AUC of a classifier between the aligned target and the reweighted source."""
+        source = reweighted(self.source, fractions)
+        x = self._aligned(source, self.target)
+        features = _binned(np.concatenate([source.features, x]), self.fine)
+        sides = [e.weight / np.abs(e.weight).mean() for e in (source, self.target)]
+        weight = np.concatenate(sides).astype(np.float64)
+        is_target = np.repeat([False, True], [len(source), len(x)])
+        half = np.concatenate(self.halves)
+        areas = []
+        for held in (0, 1):
+            fit, judge = half != held, half == held
+            trees = _trees(self.seed)
+            with _one_thread():
+                trees.fit(features[fit], is_target[fit] ^ (weight[fit] < 0), np.abs(weight[fit]))
+                score = trees.predict_proba(features[judge])[:, 1]
+            areas.append(_area(score, is_target[judge], weight[judge]))
+        return float(np.mean(areas))
+
+
+def _trees(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=50, learning_rate=0.12, max_leaf_nodes=8, min_samples_leaf=40,
+        early_stopping=False, random_state=seed,
+    )  # fmt: skip
+
+
+def _edges(x: NDArray[np.floating], bins: int) -> list[Floats]:
+    """Inner edges of bins with equally many events, feature by feature."""
+    ranks = np.linspace(0, 1, bins + 1)[1:-1]
+    known = [column[np.isfinite(column)].astype(np.float64) for column in x.T]
+    return [np.unique(np.quantile(c, ranks)) if len(c) else np.empty(0) for c in known]
+
+
+def _binned(x: NDArray[np.floating], edges: list[Floats]) -> Floats:
+    """Number of the bin of every entry; NaN counts as the last.
+
+    The trees bin anyway, but by weighted percentiles that take longer than all the rest.
+    """
+    columns = [np.searchsorted(e, c, side="right") for e, c in zip(edges, x.T, strict=True)]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _one_thread() -> Any:
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1)  # threads cost more than they bring at this size
+
+
+def _area(score: Floats, positive: NDArray[np.bool_], weight: Floats) -> float:
+    """Weighted area under the ROC curve; ties count half."""
+    values, rank = np.unique(score, return_inverse=True)
+    high, low = (
+        np.bincount(rank[rows], weights=weight[rows], minlength=len(values))
+        for rows in (positive, ~positive)
+    )
+    below = np.cumsum(low) - low / 2
+    return float(high @ below / (high.sum() * low.sum()))
+
+
+def _some(events: Any, most: int, generator: np.random.Generator) -> Any:
+    if len(events) <= most:
+        return events
+    return events.take(np.sort(generator.permutation(len(events))[:most]))
