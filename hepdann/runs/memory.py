@@ -136,9 +136,9 @@ def prepare_blocks(
 
 def _shifting(
     fitted: FittedShift, seed: int
-) -> Callable[[NDArray[np.float32], int], NDArray[np.float32]]:
-    def change(features: NDArray[np.float32], block: int) -> NDArray[np.float32]:
-        words = np.random.SeedSequence([seed, _STREAM, block])
+) -> Callable[[NDArray[np.float32], int, bool], NDArray[np.float32]]:
+    def change(features: NDArray[np.float32], block: int, train: bool) -> NDArray[np.float32]:
+        words = np.random.SeedSequence([seed, _STREAM, block, train])
         return fitted.apply(features, np.random.Generator(np.random.Philox(words)))
 
     return change

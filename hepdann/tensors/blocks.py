@@ -1,13 +1,16 @@
-"""Events of a domain block by block, mapped from the file: nothing larger than a block is held."""
+"""Events of a domain, read block by block: nothing larger than a block is held."""
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SchemaError
 from .domains import SPLITS, Source, Target
 from .hashing import is_pseudo, mix64
 from .opening import h5_open
@@ -15,24 +18,26 @@ from .reader import Tensors
 
 __all__ = ["BLOCK_ROWS", "EventBlocks", "column_at"]
 
-BLOCK_ROWS = 16_384
+BLOCK_ROWS = 8_192
 _SAMPLE = np.uint64(0x5A3B1E)  # keeps the sample apart from splits and halves
 
-Change = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+Change = Callable[[NDArray[np.float32], int, bool], NDArray[np.float32]]
 
 
 class EventBlocks:
     """The events of a domain, as :meth:`Tensors.source` and its sisters give them, in blocks.
 
-    Reading a block maps its rows, copies what is wanted and lets the map go, so that the memory of
-    the process does not grow with the file.
+    Rows are read by their position in the file, as the tensor file has them contiguous; a map of
+    the file would be no faster, would count as memory of the process, and would end it with SIGBUS
+    where a file is cut off. Of each row one bit is kept: whether it is trained on.
 
     Args:
         tensors: the file.
         domain: "mc" or "data".
         pseudo: of the MC, only the events that stand in for data (true) or the others (false).
         labelled: whether blocks are a ``Source``; only MC that does not stand in for data is.
-        change: made to the features of a block, given its number; the same every time.
+        change: made to the features of a block, given its number, and whether they are those of
+            its training events or of the others; the same every time.
 
     Attributes:
         rows: events in the domain, before any is left out.
@@ -57,6 +62,9 @@ class EventBlocks:
         with h5_open(tensors.path) as file:
             group = file[domain]
             self._places = {name: _place(group[name]) for name in names}
+        self._file = tensors.path.open("rb")
+        weakref.finalize(self, self._file.close)
+        self._train: list[NDArray[np.uint8]] = []  # which rows of a block are, a bit each
         self.counts, self.weight, self.size = self._count()
 
     def __len__(self) -> int:
@@ -69,18 +77,26 @@ class EventBlocks:
 
     def read(self, block: int) -> Target:
         """The events of a block: a ``Source`` if labelled."""
-        rows = slice(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, self.rows))
-        fields = {name: self._column(name, rows) for name in self._places}
-        if self._pseudo is not None:
-            keep = self._half(fields["event_id"])
-            fields = {name: values[keep] for name, values in fields.items()}
-        if self._change is not None:
-            fields["features"] = self._change(fields["features"], block)
-        return self._events(fields)
+        rows = self._range(block)
+        return self._changed(self._kept(rows, np.flatnonzero(self._half(rows))), block)
 
     def train(self, block: int) -> Target:
         """The training events of a block."""
-        return self.read(block).part("train")
+        rows = self._range(block)
+        keep = np.unpackbits(self._train[block], count=rows.stop - rows.start).view(np.bool_)
+        events = self._kept(rows, np.flatnonzero(keep))
+        if self._change is None:
+            return events
+        return events.with_features(self._change(events.features, block, True))
+
+    def _changed(self, events: Target, block: int) -> Target:
+        if self._change is None:
+            return events
+        features = events.features.copy()
+        train = events.split == SPLITS.index("train")
+        for part, rows in ((True, train), (False, ~train)):
+            features[rows] = self._change(features[rows], block, part)
+        return events.with_features(features)
 
     def sample(self, most: int) -> tuple[Target, NDArray[np.int64]]:
         """About ``most`` events of all splits, chosen by their identity; all if there are fewer.
@@ -92,10 +108,14 @@ class EventBlocks:
         edge = np.uint64(min(round(share * 2.0**64), 2**64 - 1))
         parts, rows = [], []
         for block in range(len(self)):
-            events = self.read(block)
-            chosen = mix64(events.event_id ^ _SAMPLE) <= edge
-            parts.append(events.take(chosen))
-            rows.append(self._rows(block)[chosen])
+            here = self._range(block)
+            half = self._half(here)
+            chosen = half & (mix64(self._column("event_id", here) ^ _SAMPLE) <= edge)
+            rows.append(here.start + np.flatnonzero(chosen))
+            if self._change is None:
+                parts.append(self._kept(here, np.flatnonzero(chosen)))
+            else:
+                parts.append(self.read(block).take(chosen[half]))
         fields = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in self._places
         }
@@ -106,42 +126,41 @@ class EventBlocks:
             return Source(**fields, classes=self._tensors.classes)
         return Target(**fields)
 
-    def _rows(self, block: int) -> NDArray[np.int64]:
-        rows = np.arange(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, self.rows))
-        if self._pseudo is not None:
-            rows = rows[self._half(self._column("event_id", slice(rows[0], rows[-1] + 1)))]
-        return rows
+    def _range(self, block: int) -> slice:
+        return slice(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, self.rows))
 
-    def _half(self, event_id: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        half = is_pseudo(event_id, self._tensors.split_config.seed)
+    def _half(self, rows: slice) -> NDArray[np.bool_]:
+        """Which rows belong to this half of the domain; all, if it is not halved."""
+        if self._pseudo is None:
+            return np.ones(rows.stop - rows.start, np.bool_)
+        half = is_pseudo(self._column("event_id", rows), self._tensors.split_config.seed)
         return half if self._pseudo else ~half
+
+    def _kept(self, rows: slice, keep: NDArray[np.intp]) -> Target:
+        return self._events({name: self._column(name, rows).take(keep, 0) for name in self._places})
 
     def _column(self, name: str, rows: slice) -> NDArray[Any]:
         place = self._places[name]
-        if place is None:  # chunked by another program
+        if rows.start == rows.stop or place is None:  # empty, or chunked by another program
             with h5_open(self._tensors.path) as file:
                 return np.asarray(file[self._domain][name][rows])
         offset, dtype, shape = place
         each = int(dtype.itemsize * np.prod(shape, dtype=np.int64))
-        mapped = np.memmap(
-            self._tensors.path,
-            dtype,
-            "r",
-            offset + rows.start * each,
-            (rows.stop - rows.start, *shape),
-        )
-        return np.array(mapped)
+        begin, size = offset + rows.start * each, (rows.stop - rows.start) * each
+        content = os.pread(self._file.fileno(), size, begin)
+        if len(content) != size:
+            raise SchemaError("was cut off while it was read", where=self._tensors.path)
+        return np.frombuffer(content, dtype).reshape(-1, *shape)
 
     def _count(self) -> tuple[NDArray[np.int64], float, float]:
         counts = np.zeros(len(self), np.int64)
         weight = size = 0.0
         for block in range(len(self)):
-            rows = slice(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, self.rows))
-            keep = self._column("split", rows) == SPLITS.index("train")
-            if self._pseudo is not None:
-                keep &= self._half(self._column("event_id", rows))
+            rows = self._range(block)
+            keep = (self._column("split", rows) == SPLITS.index("train")) & self._half(rows)
             weights = self._column("weight", rows)[keep].astype(np.float64)
             counts[block] = len(weights)
+            self._train.append(np.packbits(keep))
             weight, size = weight + weights.sum(), size + np.abs(weights).sum()
         total = max(1, int(counts.sum()))
         return counts, weight / total, size / total or 1.0

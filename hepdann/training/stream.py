@@ -22,7 +22,7 @@ from .scaling import Scaling
 
 __all__ = ["Blocks", "EventStream", "StreamReader"]
 
-_WINDOW = 128 << 20  # bytes of events held at a time
+_WINDOW = 32 << 20  # bytes of events held at a time
 _BLOCKS, _ROWS = 0xB10C, 0x20E5  # keep the two shuffles apart
 
 Piece = tuple[Tensor, Tensor | None, Tensor]
