@@ -34,7 +34,8 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     callback=_words,
     metavar="KIND,…",
     help="loss, roc, scores, data_mc, calibration, correlation (all these are the default), "
-    "confusion, efficiency, importance, or names of single figures.",
+    "confusion, efficiency, importance, latent, or names of single figures; of a scan: accuracy, "
+    "auc, consistency, gap, lambda, loss, roc.",
 )
 @click.option(
     "--formats", callback=_words, metavar="FORMAT,…", help="pdf, png, svg.  [default: pdf,png]"
@@ -58,11 +59,14 @@ def command(
     What is not given here comes from the section `plots` of the configuration.
     """
     from hepdann.config import Config, load_config, override
-    from hepdann.plotting import plot_run
-    from hepdann.runs import check_version
+    from hepdann.plotting import plot_run, plot_scan
+    from hepdann.runs import check_version, is_scan, open_scan
 
     if only == []:
         raise click.UsageError("--only names no figure")
+    scanned = is_scan(run)
+    if scanned:
+        open_scan(run)
     check_version(run)
     own = run / "config.yaml"
     path = config_path or (own if own.exists() else None)
@@ -70,7 +74,10 @@ def command(
     changes = {f"plots.{key}": value for key, value in look.items()}
     plots = override(config, changes, known_names=False).plots
     with counting("plot", "drawing", "figures") as progress:
-        made = plot_run(run, plots, only, output=output, scale_mc=scale_mc, progress=progress)
+        if scanned:
+            made = plot_scan(run, plots, only, output=output, progress=progress)
+        else:
+            made = plot_run(run, plots, only, output=output, scale_mc=scale_mc, progress=progress)
     stems = list(dict.fromkeys(file.stem for file in made))
     folder = made[0].parent if made else run
     click.echo(f"{len(stems)} figures in {folder}: {', '.join(stems)}")

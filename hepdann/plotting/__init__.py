@@ -6,13 +6,16 @@ from .comparison import plot_comparison
 from .curves import roc
 from .frame import experiment_label, save
 from .headroom import settle
+from .latent import latent
 from .losses import loss
 from .matrices import confusion, correlation
 from .profiles import calibration, efficiency, importance
 from .run import figure_names, plot_run
+from .scan import plot_scan
 from .shift import feature_shifts, plot_diagnosis
 from .stacks import data_mc, scores
 from .styles import style
+from .sweeps import sweep
 
 __all__ = [
     "calibration",
@@ -24,13 +27,16 @@ __all__ = [
     "feature_shifts",
     "figure_names",
     "importance",
+    "latent",
     "loss",
     "plot_comparison",
     "plot_diagnosis",
     "plot_run",
+    "plot_scan",
     "roc",
     "save",
     "scores",
     "settle",
     "style",
+    "sweep",
 ]

@@ -20,14 +20,15 @@ from ..outputs import mend_of, write_whole
 from .frame import experiment_label, save
 from .jobs import Job, distinct, jobs_of
 from .judgement import judgement_jobs
+from .latent import latent_jobs
 from .quantities import Quantities
 from .styles import style
 
-__all__ = ["DEFAULT_KINDS", "KINDS", "figure_names", "plot_run"]
+__all__ = ["DEFAULT_KINDS", "KINDS", "chosen", "draw_all", "figure_names", "plot_run"]
 
 DEFAULT_KINDS = ("loss", "roc", "scores", "data_mc", "calibration", "correlation")
 _NUMBERS = ".json"
-KINDS = (*DEFAULT_KINDS, "confusion", "efficiency", "importance")
+KINDS = (*DEFAULT_KINDS, "confusion", "efficiency", "importance", "latent")
 
 
 def plot_run(
@@ -65,8 +66,36 @@ def plot_run(
     """
     run = Quantities.open(Path(folder), scale_mc=scale_mc)
     look = run.config.plots if config is None else config
-    jobs = _chosen(_jobs(run), only)
+    jobs = chosen(_jobs(run), only, KINDS, DEFAULT_KINDS)
     target = Path(output) if output is not None else run.folder / "plots"
+    return draw_all(jobs, look, target, progress=progress, outlines=outlines, numbers=numbers)
+
+
+def draw_all(
+    jobs: Sequence[Job],
+    look: PlotConfig,
+    target: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    outlines: bool = False,
+    numbers: bool = True,
+) -> list[Path]:
+    """Draw figures; when all are drawn, each file replaces its predecessor whole.
+
+    Args:
+        jobs: the figures.
+        look: how they look.
+        target: folder, made if it is not there.
+        progress: as in :func:`plot_run`, like the rest.
+        outlines: likewise.
+        numbers: likewise.
+
+    Returns:
+        The figures' files, in the order of drawing.
+
+    Raises:
+        RunError: they cannot be written.
+    """
     with _writing(target), style(look.style):
         rcParams["svg.fonttype"] = "path" if outlines else "none"
         target.mkdir(parents=True, exist_ok=True)
@@ -90,7 +119,7 @@ def figure_names(folder: str | Path) -> dict[str, str]:
 
 
 def _jobs(run: Quantities) -> list[Job]:
-    return distinct([*jobs_of(run), *judgement_jobs(run)])
+    return distinct([*jobs_of(run), *judgement_jobs(run), *latent_jobs(run)])
 
 
 @contextmanager
@@ -142,15 +171,28 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _chosen(jobs: list[Job], only: Sequence[str] | None) -> list[Job]:
-    wanted = DEFAULT_KINDS if only is None else only
-    known = [*KINDS, *(job.name for job in jobs)]
+def chosen(
+    jobs: list[Job], only: Sequence[str] | None, kinds: Sequence[str], default: Sequence[str]
+) -> list[Job]:
+    """Those figures that ``--only`` names, by kind or by name.
+
+    Args:
+        jobs: all figures that there can be.
+        only: what is wanted; ``None`` takes ``default``.
+        kinds: that there are.
+        default: kinds that are drawn unless others are named.
+
+    Raises:
+        ConfigError: an entry that there is no figure for.
+    """
+    wanted = default if only is None else only
+    known = [*kinds, *(job.name for job in jobs)]
     for entry in wanted:
         if entry not in known:
             near = nearest(entry, known)
             raise ConfigError(
                 f"no figure {entry!r} in this run",
                 where="--only",
-                mend=f"did you mean {near}?" if near else f"choose of {', '.join(KINDS)}",
+                mend=f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}",
             )
     return [job for job in jobs if job.kind in wanted or job.name in wanted]

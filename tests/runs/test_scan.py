@@ -196,3 +196,29 @@ def test_a_scan_is_not_overwritten_nor_resumed_with_other_tensors(scan, toy, tmp
         resume_scan(tmp_path)
     with pytest.raises(RunError, match=r"no scan\.json"):
         hepdann.open_scan(tmp_path)
+
+
+def test_the_figures_of_a_scan_lie_beside_their_numbers(scan, tmp_path):
+    from hepdann.config import PlotConfig
+
+    made = hepdann.plotting.plot_scan(scan.folder, PlotConfig(formats=["png"]), output=tmp_path)
+    names = {path.stem for path in made}
+    assert names >= {
+        "accuracy_sine", "auc_sine", "consistency_sine", "gap_accuracy_sine", "gap_auc_sine",
+        "lambda_accuracy_sine-t3", "lambda_auc_sine-t8", "loss_sine-t3",
+        "roc_sine-t3", "roc_sine-t8",
+    }  # fmt: skip
+    numbers = json.loads((tmp_path / "accuracy_sine.json").read_text())
+    assert list(numbers) == ["source-only", "quantile", "dann", "oracle"]
+    chosen = {(c["method"], c["t"]): c["lambda"] for c in scan.summary["choices"]}
+    wanted = [
+        g["last_epoch"]["target_accuracy"]["mean"]
+        for g in scan.summary["groups"]
+        if g["method"] == "dann" and g["lambda"] == chosen["dann", g["t"]]
+    ]
+    assert numbers["dann"]["x"] == [3, 8]
+    assert numbers["dann"]["mean"] == pytest.approx(wanted)
+    curves = json.loads((tmp_path / "roc_sine-t3.json").read_text())
+    assert set(curves) == set(numbers)
+    with pytest.raises(ConfigError, match="accuracy_sine"):
+        hepdann.plotting.plot_scan(scan.folder, only=["accuracy_sin"], output=tmp_path)

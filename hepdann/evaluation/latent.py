@@ -1,0 +1,112 @@
+"""The feature layer in two dimensions: what a network makes of MC and target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensors import SPLITS
+from .scores import Domain, RunScores
+
+__all__ = ["EMBEDDINGS", "Embedding", "embed"]
+
+Kind = Literal["tsne", "pca"]
+EMBEDDINGS: tuple[Kind, Kind] = ("tsne", "pca")
+
+_PERPLEXITY = 30.0
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Events in the plane.
+
+    Attributes:
+        kind: "tsne" or "pca".
+        points: (n, 2).
+        domain: (n,) 0 for MC, 1 for target.
+        label: (n,) true class; -1 where it is not known.
+        explained: share of the variance along each axis, for "pca".
+    """
+
+    kind: Kind
+    points: NDArray[np.float32]
+    domain: NDArray[np.intp]
+    label: NDArray[np.intp]
+    explained: tuple[float, float] | None
+
+
+def embed(
+    scores: RunScores, method: str, kind: Kind, *, events: int = 2000, seed: int = 0
+) -> Embedding | None:
+    """Project the feature layer of a method's first network onto a plane.
+
+    The layer's features are standardised. PCA keeps distances and shows little; t-SNE (van der
+    Maaten and Hinton, JMLR 9 (2008) 2579; perplexity 30, started from PCA) keeps neighbours, and
+    neither distances between groups nor their sizes mean anything in it.
+
+    Args:
+        scores: of the run.
+        method: one of ``scores.methods``.
+        kind: "tsne" or "pca".
+        events: at most so many, half of them MC; the time of t-SNE grows with them.
+        seed: of the choice of events and of t-SNE.
+
+    Returns:
+        The plane; ``None`` where no features were kept, or too few events.
+    """
+    generator = np.random.default_rng(seed)
+    parts: list[tuple[NDArray[np.float32], NDArray[np.intp]]] = []
+    domains: tuple[Domain, Domain] = ("mc", "target")
+    for domain in domains:
+        x = scores.latent(domain, method)
+        if x is None:
+            return None
+        label = _labels(scores, domain, len(x))
+        rows = np.sort(generator.permutation(len(x))[: events // 2])
+        parts.append((x[rows], label[rows]))
+    layer = np.concatenate([x for x, _ in parts]).astype(np.float64)
+    if len(layer) <= 3 * _PERPLEXITY:
+        return None
+    spread = layer.std(axis=0)
+    layer = (layer - layer.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    points, explained = _plane(layer, kind, seed)
+    return Embedding(
+        kind,
+        points.astype(np.float32),
+        np.repeat([0, 1], [len(x) for x, _ in parts]),
+        np.concatenate([label for _, label in parts]),
+        explained,
+    )
+
+
+def _labels(scores: RunScores, domain: Domain, n: int) -> NDArray[np.intp]:
+    """Of the first ``n`` test events, which are those whose features are kept."""
+    label = scores.column("mc", "label") if domain == "mc" else scores.truth()
+    if label is None:
+        return np.full(n, UNKNOWN, dtype=np.intp)
+    test = np.flatnonzero(scores.column(domain, "split") == SPLITS.index("test"))
+    return np.asarray(label)[test[:n]].astype(np.intp)
+
+
+def _plane(
+    layer: NDArray[np.float64], kind: Kind, seed: int
+) -> tuple[NDArray[np.float64], tuple[float, float] | None]:
+    from sklearn.decomposition import PCA
+
+    if kind == "pca":
+        pca = PCA(2, svd_solver="full")
+        points = pca.fit_transform(layer)
+        first, second = pca.explained_variance_ratio_
+        return points, (float(first), float(second))
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    start = PCA(2, svd_solver="full").fit_transform(layer)
+    start = 1e-4 * start / start[:, 0].std()
+    tsne = TSNE(2, perplexity=_PERPLEXITY, init=start, random_state=seed, n_jobs=1)
+    with threadpool_limits(1):  # on a busy machine, more threads wait for each other
+        return np.asarray(tsne.fit_transform(layer)), None

@@ -1,0 +1,156 @@
+"""The feature layer in the plane, before and after adaptation, by domain and by class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from ..evaluation.latent import EMBEDDINGS, Embedding, embed
+from .jobs import Job, candidates, file_name
+from .quantities import Quantities
+from .styles import COLOURS, PAGE, method_title
+
+__all__ = ["latent", "latent_jobs"]
+
+_HEIGHT = 8.4
+_SIZE = 9.0  # of a marker, points squared
+_HEADROOM = 0.16  # of the height of a panel, for its title
+_UNKNOWN = "#c8c8c8"
+_NAMES = {"tsne": "t-SNE", "pca": "PCA"}
+
+
+def latent_jobs(run: Quantities) -> Iterator[Job]:
+    """The feature layer of source-only beside that of each method that adapts."""
+    before = "source-only"
+    others = [m for m in candidates(run) if m != before and m not in run.scores.aligned]
+    if before not in run.scores.methods:
+        return
+    plane = cache(partial(embed, run.scores))  # source-only's is in every figure
+    draw = partial(latent, classes=run.class_names, data_name=run.target_name)
+    for method in others:
+        for kind in EMBEDDINGS:
+            numbers = partial(_planes, partial(plane, kind=kind), (before, method))
+            name = file_name("latent", kind, method)
+            yield Job("latent", name, numbers, draw, run.is_simulation)
+
+
+def _planes(
+    plane: Callable[[str], Embedding | None], methods: Sequence[str]
+) -> dict[str, Embedding] | None:
+    found = {method: plane(method) for method in methods}
+    shown = {method: embedding for method, embedding in found.items() if embedding is not None}
+    return shown if len(shown) == len(found) else None
+
+
+def latent(
+    embeddings: Mapping[str, Embedding],
+    *,
+    classes: Sequence[str],
+    data_name: str = "target",
+) -> Axes:
+    """One column a method; coloured by domain above and by true class below.
+
+    Args:
+        embeddings: by method, as :func:`hepdann.evaluation.latent.embed` gives them.
+        classes: names by class index.
+        data_name: what the target is called.
+
+    Returns:
+        The upper left axes, of a figure of their own.
+    """
+    figure = Figure(figsize=(PAGE[0], _HEIGHT))
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(2, len(embeddings), squeeze=False)
+    groups = {"domain": ("MC", data_name), "class": tuple(classes)}
+    for column, (method, found) in enumerate(embeddings.items()):
+        for row, (kind, names) in enumerate(groups.items()):
+            ax: Axes = grid[row][column]
+            members = found.domain if kind == "domain" else found.label
+            marks = None if kind == "domain" else found.domain
+            _scatter(ax, found, members, _palette(kind, len(names)), marks)
+            ax.text(0.03, 0.97, method_title(method), transform=ax.transAxes, va="top", ha="left")
+            if column == 0:
+                ax.set_ylabel(f"by {kind}", loc="center")
+            if row == 1:
+                ax.set_xlabel(_axis(found), loc="center")
+    known = any((found.label >= 0).all() for found in embeddings.values())
+    _legends(figure, groups, data_name, known=known)
+    figure.subplots_adjust(left=0.08, right=0.985, top=0.95, bottom=0.15, wspace=0.06, hspace=0.24)
+    first: Axes = grid[0][0]
+    return first
+
+
+def _axis(found: Embedding) -> str:
+    name = _NAMES[found.kind]
+    if found.explained is None:
+        return name
+    return f"{name}: {100 * sum(found.explained):.0f} % of the variance"
+
+
+def _palette(kind: str, n: int) -> list[str]:
+    """Domains and classes have colours of their own: they are not the same groups."""
+    first = 0 if kind == "domain" else 4
+    return [COLOURS[(first + i) % len(COLOURS)] for i in range(n)]
+
+
+def _scatter(
+    ax: Axes,
+    found: Embedding,
+    members: NDArray[np.intp],
+    colours: Sequence[str],
+    marks: NDArray[np.intp] | None,
+) -> None:
+    """Events in a random order, so that no group hides another."""
+    order = np.random.default_rng(0).permutation(len(members))
+    palette = np.array([*colours, _UNKNOWN])
+    for mark, shape in ((0, "o"), (1, "^")):
+        rows = order if marks is None else order[marks[order] == mark]
+        if marks is None and mark:
+            break
+        ax.scatter(
+            found.points[rows, 0],
+            found.points[rows, 1],
+            s=_SIZE,
+            marker=shape,
+            c=palette[members[rows]],
+            linewidths=0,
+            alpha=0.7,
+        )
+    low, high = found.points.min(axis=0), found.points.max(axis=0)
+    room = 0.04 * (high - low)
+    ax.set_xlim(low[0] - room[0], high[0] + room[0])
+    ax.set_ylim(low[1] - room[1], high[1] + room[1] + _HEADROOM * (high[1] - low[1]))
+    ax.tick_params(which="both", length=0, labelleft=False, labelbottom=False)
+
+
+def _legends(
+    figure: Figure, groups: Mapping[str, Sequence[str]], data_name: str, *, known: bool
+) -> None:
+    for place, (kind, names) in zip((0.525, 0.005), groups.items(), strict=True):
+        colours = _palette(kind, len(names))
+        handles = [_dot(*given) for given in zip(colours, "o" * len(names), names, strict=True)]
+        if kind == "class":
+            handles.append(_dot("black", "o", "MC"))
+            if known:
+                handles.append(_dot("black", "^", data_name))
+            else:
+                handles.append(_dot(_UNKNOWN, "^", f"{data_name} (class not known)"))
+        figure.legend(
+            handles=handles,
+            loc="lower center",
+            bbox_to_anchor=(0.53, place),
+            ncols=len(handles),
+            handletextpad=0.1,
+            columnspacing=1.0,
+        )
+
+
+def _dot(colour: str, marker: str, name: str) -> Line2D:
+    return Line2D([], [], color=colour, marker=marker, linestyle="", markersize=7, label=name)
