@@ -1,0 +1,148 @@
+"""The domain-shift study on ALEPH: scans over shifts, t, λ, methods and split seeds, and its page.
+
+    python benchmarks/aleph_scans.py --data DIR -o study
+    python benchmarks/aleph_scans.py -o study --page docs/aleph-study.md
+
+The first line types, for each split seed, ``hepdann convert`` and the scans of ``GRIDS``; what is
+there already is read again, and a scan that was stopped goes on. It writes ``study/study.json``.
+The second puts the tables that follow from it between the marks of a page. No target label takes
+part in any choice; what the labels would have chosen is in columns of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+METHODS = "dann,dann-alternating"
+GRIDS = {  # name: flags of the scan of each split seed
+    "sine": ("--shift", "sine", "--t", "3,8", "--lambda", "1"),
+    "others": ("--shift", "gaussian,cosine,sine-cubed,identity", "--t", "3", "--lambda", "1"),
+}
+BASELINES = ("source-only", "quantile", "oracle")
+HEAD = "| shift | method | {} |\n|---|---|{}|"
+MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def hepdann(*args: str, env: dict[str, str]) -> None:
+    """Run one command, as on a terminal."""
+    command = [str(Path(sys.executable).with_name("hepdann")), *args]
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{result.stderr}")
+
+
+def collect(
+    folder: Path, splits: int, methods: str, grids: Iterable[str], env: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The groups of all scans, each with its split seed."""
+    groups: list[dict[str, Any]] = []
+    for seed in range(splits):
+        tensors = folder / f"split{seed}.h5"
+        if not tensors.exists():
+            given = ["--config", "aleph", "-o", str(tensors), "--split-seed", str(seed)]
+            hepdann("convert", *given, env=env)
+        for name in grids:
+            scan = folder / f"{name}-split{seed}"
+            if scan.exists():
+                summary = scan / "scan.json"
+                if not summary.exists() or json.loads(summary.read_text())["interrupted"]:
+                    hepdann("scan", "--resume", "-o", str(scan), env=env)
+            else:
+                given = [*GRIDS[name], "--methods", methods, "-o", str(scan)]
+                hepdann("scan", str(tensors), *given, env=env)
+            found = json.loads((scan / "scan.json").read_text(encoding="utf-8"))
+            groups += [{"split": seed, **group} for group in found["groups"]]
+    return groups
+
+
+def pm(values: Sequence[float | None], digits: int = 3) -> str:
+    """Mean ± standard deviation over split seeds."""
+    known = np.array([v for v in values if v is not None])
+    if not len(known):
+        return "-"
+    spread = f" ± {known.std(ddof=1):.{digits}f}" if len(known) > 1 else ""
+    return f"{known.mean():.{digits}f}{spread}"
+
+
+def tables(groups: list[dict[str, Any]]) -> dict[str, str]:
+    """The Markdown of each table, by its name on the page."""
+    places: dict[tuple[Any, ...], dict[str, list[dict[str, Any]]]] = {}
+    for group in groups:
+        methods = places.setdefault((group["shift"], group["t"]), {})
+        methods.setdefault(group["method"], []).append(group)
+    accuracy = ["ensemble, last epoch", "last epoch", "chosen, no label", "*peeked*"]
+    ranking = ["ensemble AUC", "last epoch AUC", "chosen AUC", "consistency", "gap closed"]
+    out = {name: HEAD.format(" | ".join(columns), "---|" * (len(columns) - 1) + "---")
+           for name, columns in (("accuracy", accuracy), ("auc", ranking))}  # fmt: skip
+    for (shift, t), methods in places.items():
+        place = shift if shift == "identity" else f"{shift} t={t:g}"
+        for method, found in methods.items():
+            ensemble = [g["ensemble"] for g in found]
+
+            def members(block: str, figure: str, found: Any = found) -> str:
+                return pm([g[block][f"target_{figure}"]["mean"] for g in found])
+
+            chosen = "" if method in BASELINES else members("chosen", "accuracy")
+            out["accuracy"] += (
+                f"\n| {place} | {method} | {pm([e['target_accuracy'] for e in ensemble])} "
+                f"| {members('last_epoch', 'accuracy')} | {chosen} "
+                f"| *{members('peeked', 'accuracy')}* |"
+            )
+            chosen = "" if method in BASELINES else members("chosen", "auc")
+            gap = pm([g["gap_closed"]["accuracy"] for g in found], 2)
+            out["auc"] += (
+                f"\n| {place} | {method} | {pm([e['target_auc'] for e in ensemble])} "
+                f"| {members('last_epoch', 'auc')} | {chosen} "
+                f"| {pm([e['consistency'] for e in ensemble])} | {gap} |"
+            )
+    return out
+
+
+def write_page(page: Path, groups: list[dict[str, Any]]) -> None:
+    """Put the tables between their marks."""
+    found = tables(groups)
+    text = MARK.sub(
+        lambda mark: (
+            f"{mark[1]}{found.get(mark[2], '')}\n{mark[3]}" if mark[2] in found else mark[0]
+        ),
+        page.read_text(encoding="utf-8"),
+    )
+    page.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Parse, run, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default=os.environ.get("HEPDANN_DATA"), help="HEPDANN_DATA")
+    parser.add_argument("-o", "--output", type=Path, default=Path("study"))
+    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--methods", default=METHODS)
+    parser.add_argument("--grids", default=",".join(GRIDS))
+    parser.add_argument("--page", type=Path, help="put the tables of study.json into this page")
+    given = parser.parse_args()
+    path = given.output / "study.json"
+    if given.page is not None:
+        write_page(given.page, json.loads(path.read_text(encoding="utf-8")))
+        return
+    if given.data is None:
+        parser.error("give --data DIR or set HEPDANN_DATA")
+    env = {**os.environ, "HEPDANN_DATA": str(Path(given.data).resolve()), "OMP_NUM_THREADS": "1"}
+    given.output.mkdir(parents=True, exist_ok=True)
+    groups = collect(given.output, given.splits, given.methods, given.grids.split(","), env)
+    path.write_text(json.dumps(groups), encoding="utf-8")
+    for name, table in tables(groups).items():
+        print(f"{name}\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()
