@@ -6,8 +6,11 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live as Display
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 if TYPE_CHECKING:
     from hepdann.training import Progress as Step
@@ -18,13 +21,16 @@ _LINE_EVERY = 10.0  # seconds between plain lines
 
 
 class Live:
-    """A bar with the losses on a terminal; a line every ten seconds and an epoch's end elsewhere.
+    """A bar and a table of the methods on a terminal; a line every ten seconds elsewhere.
 
     Everything goes to stderr: stdout is for results.
+
+    Args:
+        console: default that of stderr.
     """
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -32,13 +38,15 @@ class Live:
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=self.console,
-            disable=not self.console.is_terminal,
         )
         self._task: dict[str, TaskID] = {}
+        self._step: Step | None = None
         self._last = 0.0
+        self._display = Display(console=self.console, get_renderable=self._render)
 
     def __enter__(self) -> Self:
-        self.bar.start()
+        if self.console.is_terminal:
+            self._display.start()
         return self
 
     def __exit__(
@@ -47,26 +55,46 @@ class Live:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        self._display.stop()
 
     def report(self, stage: str, step: Step | None) -> None:
         """Show a stage, or where the training within it stands."""
         if step is None:
-            self.console.print(stage, highlight=False)
+            self.console.print(stage, highlight=False, markup=False, soft_wrap=True)
             return
-        figures = (
-            f"epoch {step.epoch + 1}  loss {step.label_loss:.3f}  "
-            f"domain loss {step.domain_loss:.3f}  domain accuracy {step.domain_accuracy:.3f}  "
-            f"{step.events_per_second / 1e3:,.0f}k events/s"
-        )
+        rate = f"epoch {step.epoch + 1}  {step.events_per_second / 1e3:,.0f}k events/s"
         if self.console.is_terminal:
-            self._show(stage, step, figures)
+            self._step = step
+            if stage not in self._task:
+                self._task[stage] = self.bar.add_task(stage, total=step.total, figures=rate)
+            self.bar.update(self._task[stage], completed=step.step, figures=rate)
         elif step.step == step.total or time.monotonic() - self._last > _LINE_EVERY:
             self._last = time.monotonic()
-            line = f"{stage}: step {step.step}/{step.total}  {figures}"
-            self.console.print(line, highlight=False, soft_wrap=True)
+            figures = (
+                f"loss {step.label_loss:.3f}  domain loss {step.domain_loss:.3f}  "
+                f"domain accuracy {step.domain_accuracy:.3f}"
+            )
+            line = f"{stage}: step {step.step}/{step.total}  {rate}  {figures}"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def _show(self, stage: str, step: Step, figures: str) -> None:
-        if stage not in self._task:
-            self._task[stage] = self.bar.add_task(stage, total=step.total, figures=figures)
-        self.bar.update(self._task[stage], completed=step.step, figures=figures)
+    def _render(self) -> Group:
+        """What the terminal shows now."""
+        parts = [self.bar.get_renderable()] if self._task else []
+        return Group(*parts, *([] if self._step is None else [_table(self._step)]))
+
+
+def _table(step: Step) -> Table:
+    """A row for each method: means over its networks since the epoch began."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("method", no_wrap=True)
+    for title in ("networks", "λ·λ_p", "label loss", "domain loss", "domain accuracy"):
+        table.add_column(title, justify="right")
+    for method in step.methods:
+        figures = (method.label_loss, method.domain_loss, method.domain_accuracy)
+        table.add_row(
+            method.name,
+            str(method.networks),
+            f"{method.reversal:.3g}",
+            *(f"{figure:.3f}" for figure in figures),
+        )
+    return table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from .interruption import Interruption
+from .timing import show as show_timing
 
 if TYPE_CHECKING:
     from hepdann.runs import Run
@@ -81,6 +82,8 @@ class Inputs(NamedTuple):
 @click.option("--residual/--no-residual", default=None, help="Layers of one width add their input.")
 @click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--memory", help="auto, resident or blocks (of a file larger than memory).")
+@click.option("--tensorboard", is_flag=True, default=None, help="Write TensorBoard event files.")
+@click.option("--timing", is_flag=True, help="Say where the time went.")
 @click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
 @click.option("--config", "config_path", help="YAML file, or the name of a shipped one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder, must not exist.")
@@ -95,6 +98,7 @@ def command(
     config_path: str | None,
     output: Path | None,
     resume: bool,
+    timing: bool,
     **flags: Any,
 ) -> int:
     """Train a domain-adversarial network and its baselines.
@@ -122,6 +126,8 @@ def command(
     except KeyboardInterrupt as error:
         return interruption.left(error)
     _say(run)
+    if timing:
+        show_timing(run.metrics)
     return interruption.code
 
 

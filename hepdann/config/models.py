@@ -268,6 +268,7 @@ class TrainConfig(_Section):
         description="events all in memory, or read in blocks of the file with block-wise shuffling;"
         " auto: by what there is",
     )
+    tensorboard: bool = Field(False, description="write TensorBoard event files into the run")
     oracle: bool = Field(True, description="train the oracle where the truth is known")
     alignments: Texts = Field(
         ["affine+quantile"],

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,8 @@ from ..evaluation import PeekObserver, oracle_source, summarise
 from ..outputs import mend_of
 from ..tensors import EventBlocks, Source, Target, Tensors
 from ..training import (
+    Clock,
     DomainEvents,
-    Health,
     Progress,
     StackTrainer,
     load_checkpoint,
@@ -36,10 +36,12 @@ from .advice import advised, diagnose_first
 from .auxiliary import auxiliary_shifts, auxiliary_sources, with_auxiliaries
 from .claim import locked, refuse_taken
 from .domains import Domains, prepare
+from .events import require_tensorboard
 from .folder import Run
-from .health import lines_of, write_health
+from .health import write_health
 from .memory import choose_memory, prepare_blocks, said_of
 from .model import Model, parts_of
+from .monitor import Monitor
 from .origin import Origin
 from .plan import plan_stacks, resolve, settings_of, shape_of
 from .scores import write_scores
@@ -100,7 +102,8 @@ class Job:
     folder: Path = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
     _rate: dict[int, float] = field(default_factory=dict)
-    _health: list[Health] = field(default_factory=list)
+    _monitors: list[Monitor] = field(default_factory=list)
+    _clock: Clock = field(default_factory=Clock)
 
     def run(self) -> Run:
         """Train, score, evaluate and write the run folder.
@@ -116,6 +119,9 @@ class Job:
         train = resolve(asked, n_train).model_copy(update={"memory": memory})
         train = with_auxiliaries(train)
         self.config = self.config.model_copy(update={"train": train})
+        if train.tensorboard:
+            require_tensorboard()
+        self._clock.on(train.device)
         self.folder = self.claim()
         with locked(self.folder), self._resumable():
             if self.origin is None:
@@ -148,8 +154,9 @@ class Job:
         model, _ = advised(model, domains, shift, self.config.train, path)
         model.save(self.folder / "model.safetensors")
         write_whole(self.folder / "history.csv", history)
-        write_health(self.folder, self._health)
+        write_health(self.folder, [m.health for m in self._monitors])
         self._scores(model, domains)
+        self._clock.lap("scoring")
         self.report("evaluating", None)
         metrics = self._metrics(trainers, whole)
         content = json.dumps(metrics, indent=1, allow_nan=False)
@@ -164,7 +171,7 @@ class Job:
             self.origin.write(self.folder)
         self._note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
         if domains.blocks is not None:
-            self._tell([said_of(domains.source, domains.target, domains.blocks)])
+            self._tell(said_of(domains.source, domains.target, domains.blocks))
 
     def _further(self) -> str:
         return f"go on with: hepdann train --resume -o {self.folder}"
@@ -217,11 +224,14 @@ class Job:
             self._rate[number] = now.events_per_second
             self.report(f"{len(trainer.members)} networks ({names})", now)
 
-        health = Health(trainer, self.folder / "checkpoint" / f"health-{number}.json")
-        self._health.append(health)
+        wanted = self.config.train.tensorboard
+        monitor = Monitor(trainer, self.folder, number, tell=self._tell, tensorboard=wanted)
+        self._monitors.append(monitor)
+        trainer.stack.clock = self._clock
 
         def save(trained: StackTrainer) -> None:
-            self._tell(lines_of(health.look()))
+            monitor.epoch()
+            self._clock.lap("health")
             save_checkpoint(trained, checkpoint, fingerprint)
 
         def watch(epoch: int, scores: list[NDArray[np.float32] | None]) -> None:
@@ -229,15 +239,15 @@ class Job:
                 peek.record(epoch, scores)
 
         load_checkpoint(trainer, checkpoint, fingerprint)
-        health.remember()
+        self._clock.lap("preparation")
         try:
-            whole = trainer.run(progress=progress, save=save, watch=watch, stop=self.stop)
-            if not whole and self.partial():
-                trainer.record(watch)
+            with monitor.watching():
+                whole = trainer.run(progress=progress, save=save, watch=watch, stop=self.stop)
+                if not whole and self.partial():
+                    trainer.record(watch)
         except RunError:
-            if ill := health.fail():
-                self._tell(lines_of(ill))
-                write_health(self.folder, self._health)
+            if monitor.failed:
+                write_health(self.folder, [m.health for m in self._monitors])
             raise
         return whole
 
@@ -266,20 +276,22 @@ class Job:
 
     def _metrics(self, trainers: list[StackTrainer], whole: bool) -> dict[str, Any]:
         rates = list(self._rate.values())
+        figures = summarise(self.folder)
+        self._clock.lap("evaluation")
         return {
-            **summarise(self.folder),
+            **figures,
             "throughput": {
                 "events_per_s": sum(rates) / len(rates) if rates else None,
                 "members": sum(len(t.members) for t in trainers),
                 "seconds": time.perf_counter() - self._started,
+                "time": self._clock.seconds,
             },
             "interrupted": not whole,
         }
 
-    def _tell(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._note(line)
-            self.report(line, None)
+    def _tell(self, line: str) -> None:
+        self._note(line)
+        self.report(line, None)
 
     def _note(self, line: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")

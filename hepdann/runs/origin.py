@@ -18,7 +18,7 @@ from .folder import FORMAT_VERSION, read_versioned
 __all__ = ["Origin", "begun", "given_settings"]
 
 _FILE = "origin.json"
-_ELSEWHERE = {"device"}  # settings that a resume may change
+_ELSEWHERE = {"device", "tensorboard"}  # settings that a resume may change
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,13 @@ from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
 from .schedules import LambdaSchedule, RateSchedule
 from .settings import Member, Progress, Settings
+from .timing import Clock
 from .trainer import StackTrainer
 from .vitals import FIGURES
 
 __all__ = [
     "FIGURES",
+    "Clock",
     "DomainEvents",
     "Health",
     "LambdaSchedule",

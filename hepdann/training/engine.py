@@ -85,13 +85,17 @@ class TorchEngine:
             for part in stack.parts.values():
                 part.gradient.zero_()
             objective = phase.objective(stack.network, batch, strength)
+            stack.clock.lap("forward")
             objective.value.sum().backward()  # type: ignore[no-untyped-call]
+            stack.clock.lap("backward")
             for name in phase.parts:
                 stack.parts[name].clip(at.clip)
             optimiser.step(at.rates)
             seen |= objective.seen
+            stack.clock.lap("optimiser")
         for part in stack.parts.values():
             part.update_average(at.average_decay)
+        stack.clock.lap("optimiser")
         return seen
 
     def flush(self) -> None:

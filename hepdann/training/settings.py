@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ..methods import Method
 from .schedules import LambdaSchedule, RateSchedule
 
-__all__ = ["Member", "Progress", "Settings"]
+__all__ = ["Member", "MethodProgress", "Progress", "Settings", "method_progress"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,18 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class MethodProgress:
+    """Where the networks of a method stand; figures are means over them since the epoch began."""
+
+    name: str
+    networks: int
+    reversal: float
+    label_loss: float
+    domain_loss: float
+    domain_accuracy: float
+
+
+@dataclass(frozen=True)
 class Progress:
     """Where a stack stands; figures are means over members since the epoch began."""
 
@@ -103,3 +117,25 @@ class Progress:
     domain_loss: float
     domain_accuracy: float
     events_per_second: float
+    methods: tuple[MethodProgress, ...] = ()
+
+
+def method_progress(
+    names: Sequence[str], figures: Tensor, reversal: Tensor
+) -> tuple[MethodProgress, ...]:
+    """Means over the networks of each method.
+
+    Args:
+        names: (K,) method of each network.
+        figures: (3, K) label loss, domain loss, domain accuracy.
+        reversal: (K,) λ·λ_p.
+    """
+    groups: dict[str, list[int]] = {}
+    for k, name in enumerate(names):
+        groups.setdefault(name, []).append(k)
+    return tuple(
+        MethodProgress(
+            name, len(own), float(reversal[own].mean()), *figures[:, own].mean(1).tolist()
+        )
+        for name, own in groups.items()
+    )

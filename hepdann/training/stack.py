@@ -14,6 +14,7 @@ from .batches import Slot
 from .flat import FlatPart
 from .optimisers import StackOptimiser
 from .settings import Settings
+from .timing import Clock
 
 __all__ = ["Stack"]
 
@@ -33,6 +34,7 @@ class Stack:
         parts: their parameters and averages, a flat buffer for each part of the network.
         phases: the updates of a step.
         optimisers: one for each phase.
+        clock: splits the time of the training into stages.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Stack:
         self.seeds, self.phases, self.settings = tuple(seeds), phases, settings
         self.network = AdversarialNetwork(shape, seeds).to(settings.device, settings.dtype)
         self.parts = {name: FlatPart(self.network.part(name)) for name in self.network.PARTS}
+        self.clock = Clock(settings.device)
         self.optimisers = [
             StackOptimiser(
                 [self.parts[part] for part in phase.parts],
@@ -63,6 +66,7 @@ class Stack:
         """
         seeds = [self.seeds[k] for k in members]
         smaller = Stack(self.network.shape, seeds, self.phases, self.settings)
+        smaller.clock = self.clock
         self._exchange(smaller, lambda mine, theirs: theirs.copy_(mine[list(members)]))
         for mine, theirs in zip(self.optimisers, smaller.optimisers, strict=True):
             theirs.take(mine, members)

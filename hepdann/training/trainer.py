@@ -22,7 +22,7 @@ from .flat import FlatPart
 from .past import Past, monitored
 from .sampler import AUXILIARY, SOURCE, TARGET
 from .schedules import average_decay, lambda_schedule, rate_schedule
-from .settings import Member, Progress, Settings
+from .settings import Member, Progress, Settings, method_progress
 from .stack import Stack
 from .validation import validate, watched_scores
 
@@ -150,12 +150,14 @@ class StackTrainer:
                 if not self._epoch(engine, progress, stop, save):
                     return False
                 self.record(watch)
+                self.stack.clock.lap("validation")
                 self.epoch, self.position = self.epoch + 1, 0
                 self.sums.zero_()
                 if self._look_back() and self.running:
                     engine = engine_for(self._working, self.settings)
                 if save is not None:
                     save(self)
+                    self.stack.clock.lap("checkpoint")
         return True
 
     def _look_back(self) -> bool:
@@ -202,13 +204,16 @@ class StackTrainer:
         """The steps of this epoch that are left; whether it came to its end."""
         self._working.network.train()
         first, start = self.position, time.perf_counter()
-        saved = start
+        saved, clock = start, self.stack.clock
         for step, batch, chunk_end in self._batches():
+            clock.step(step)
+            clock.lap("data")
             stopped = stop()
             if stopped or time.perf_counter() - saved > _SAVE_EVERY:
                 self._flush(engine)
                 if save is not None:
                     save(self)
+                    clock.lap("checkpoint")
                 saved = time.perf_counter()
             if stopped:
                 return False
@@ -221,17 +226,20 @@ class StackTrainer:
                 else:
                     self.sums[row, list(self.running)] += seen[figure]
             self.position = step + 1
+            clock.lap("step")
             if progress is not None and self.position == chunk_end:
                 progress(self._progress(self.position - first, time.perf_counter() - start))
         self._flush(engine)
         return True
 
     def _progress(self, steps: int, seconds: float) -> Progress:
-        means = self.sums[:, list(self.running)].mean(1) / self.position
-        label, domain, accuracy = means.tolist()
+        means = (self.sums[:, list(self.running)] / self.position).cpu()
+        label, domain, accuracy = means.mean(1).tolist()
         rate = steps * self.settings.batch_size * len(self.running) / max(seconds, 1e-9)
         at = self.epoch * self.settings.steps + self.position
-        return Progress(self.epoch, at, self.total_steps, label, domain, accuracy, rate)
+        names = [self.members[k].label for k in self.running]
+        methods = method_progress(names, means, self._values(at).reversal.cpu())
+        return Progress(self.epoch, at, self.total_steps, label, domain, accuracy, rate, methods)
 
     def _batches(self) -> Iterator[tuple[int, Batch, int]]:
         """Every step of an epoch: (step, batch, end of the chunk that it was gathered with)."""

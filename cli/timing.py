@@ -1,0 +1,44 @@
+"""Says where the time of a training went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["show"]
+
+_MEANING = {
+    "preparation": "reading, scaling, alignment, building the networks",
+    "data": "putting batches together",
+    "forward": "through the networks, and the losses",
+    "backward": "gradients",
+    "optimiser": "clipping, step, averaged weights",
+    "step": "what a step does besides",
+    "validation": "figures after each epoch",
+    "health": "looks at the networks",
+    "checkpoint": "writing checkpoints",
+    "scoring": "all events with all methods",
+    "evaluation": "metrics.json",
+}
+
+
+def show(metrics: Mapping[str, Any]) -> None:
+    """Print the stages of a run in the order in which they first came."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    seconds = metrics["throughput"]["time"]
+    total = sum(seconds.values())
+    table = Table(title="Where the time went", title_justify="left", title_style="",
+                  box=box.SIMPLE_HEAD)  # fmt: skip
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("")
+    for stage, spent in seconds.items():
+        share = 100 * spent / total if total else 0.0
+        table.add_row(stage, f"{spent:.2f}", f"{share:.1f} %", _MEANING.get(stage, ""))
+    table.add_section()
+    table.add_row("together", f"{total:.2f}", "", "")
+    Console(highlight=False).print(table)

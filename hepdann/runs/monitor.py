@@ -1,0 +1,84 @@
+"""Watches one stack of a run: its health, and the event files if they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from ..errors import RunError
+from ..training import Health, StackTrainer
+from .events import EventFiles
+from .health import lines_of
+
+__all__ = ["Monitor"]
+
+
+class Monitor:
+    """Watches a stack, and changes nothing of its numbers.
+
+    Make it before a checkpoint is loaded.
+
+    Args:
+        trainer: the stack.
+        folder: of the run.
+        number: of the stack.
+        tell: is given a line for each disease that is seen.
+        tensorboard: whether to write event files.
+
+    Attributes:
+        health: what is seen of the networks.
+        failed: whether the training ended because a loss was not finite.
+    """
+
+    def __init__(
+        self,
+        trainer: StackTrainer,
+        folder: Path,
+        number: int,
+        *,
+        tell: Callable[[str], None],
+        tensorboard: bool,
+    ) -> None:
+        self.health = Health(trainer, folder / "checkpoint" / f"health-{number}.json")
+        self._trainer, self._folder, self._tell = trainer, folder, tell
+        self._tensorboard, self.failed = tensorboard, False
+        self._events: EventFiles | None = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch for as long as the block runs; the checkpoint, if any, is loaded."""
+        self.health.remember()
+        with self._open() as self._events:
+            try:
+                yield
+            except RunError:
+                ill = self.health.fail()
+                self.failed = bool(ill)
+                for line in lines_of(ill):
+                    self._tell(line)
+                raise
+
+    def epoch(self) -> None:
+        """Take note of an epoch; nothing where the stack stands within one."""
+        trainer = self._trainer
+        if trainer.position:
+            return
+        before = len(self.health.entries)
+        for line in lines_of(self.health.look()):
+            self._tell(line)
+        if self._events is not None:
+            for row in trainer.history:
+                if row["epoch"] == trainer.epoch:
+                    self._events.history(row)
+            for entry in self.health.entries[before:]:
+                self._events.health(entry, trainer.epoch * trainer.settings.steps)
+
+    def _open(self) -> EventFiles | nullcontext[None]:
+        if not self._tensorboard:
+            return nullcontext()
+        trainer = self._trainer
+        names = [f"{m.label}-lambda{s:g}-seed{m.seed}" for m, s in zip(
+            trainer.members, trainer.strength.tolist(), strict=True)]  # fmt: skip
+        steps = trainer.epoch * trainer.settings.steps
+        return EventFiles(self._folder / "tensorboard", names, steps)
