@@ -152,6 +152,8 @@ def _never_learns(x: Mapping[str, Any], who: Patient) -> str:
     gap = x["fresh_auc"] - x["own_auc"]
     if not (who.reversal > 0 and who.late and x["domain_moved"] < _UNMOVED):
         return ""
+    if math.isnan(x["push"]):  # a head that only watches
+        return ""
     if not gap > max(_GAP, 4 * x["auc_error"]):  # NaN without a head of its own
         return ""
     return (
@@ -163,6 +165,9 @@ def _never_learns(x: Mapping[str, Any], who: Patient) -> str:
 
 def _no_effect(x: Mapping[str, Any], who: Patient) -> str:
     if not (who.reversal > 0 and who.late and who.one_optimiser and x["effect"] < _NO_EFFECT):
+        return ""
+    knows = x["fresh_auc"] if math.isnan(x["own_auc"]) else x["own_auc"]
+    if not knows - 0.5 > max(_GAP, 4 * x["auc_error"]):  # without a shift nothing has an effect
         return ""
     return (
         f"λ = {who.strength:g} changes what the extractor learns from by "

@@ -92,7 +92,7 @@ def _push(
     A reversed gradient raises it; one that is not reversed helps the head, and lowers it.
     """
     unknown = torch.full((network.members,), math.nan)
-    if not trains_head(phases) or len(added) != 1:
+    if not _head_acts(network, phases, batch, strength) or len(added) != 1:
         return unknown
     losses = []
     for step in (0.0, _STEP):
@@ -116,6 +116,22 @@ def _push(
     return losses[1] - losses[0]
 
 
+def _head_acts(
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, strength: Strength
+) -> bool:
+    """Whether the domain head is trained and sees features that a gradient comes back to."""
+    if not trains_head(phases):
+        return False
+    for phase in phases:
+        seen = Seen()
+        with torch.enable_grad(), watching(network, seen):
+            phase.objective(network, batch, strength)
+            values = [logits.sum() for logits in seen.domain]
+        if any(s is not None for value in values for s in _back(value, seen.extractor)):
+            return True
+    return False
+
+
 def _slopes(
     network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, strength: Strength
 ) -> tuple[list[Tensor], list[Tensor]]:
@@ -128,11 +144,9 @@ def _slopes(
         with torch.enable_grad(), watching(network, seen):
             value = phase.objective(network, batch, strength).value.sum()
         places = [*seen.extractor, *weights]
-        found: Sequence[Tensor | None] = [None] * len(places)
-        if value.requires_grad:
-            found = torch.autograd.grad(value, places, allow_unused=True)
         slopes = [
-            torch.zeros_like(p) if g is None else g for p, g in zip(places, found, strict=True)
+            torch.zeros_like(p) if g is None else g
+            for p, g in zip(places, _back(value, places), strict=True)
         ]
         own = slopes[: len(seen.extractor)]
         if [g.shape for g in own] == [g.shape for g in at_features]:
@@ -141,6 +155,15 @@ def _slopes(
             at_features += own
         at_weights = [a + b for a, b in zip(at_weights, slopes[len(own) :], strict=True)]
     return at_features, at_weights
+
+
+def _back(value: Tensor, places: Sequence[Tensor]) -> list[Tensor | None]:
+    """Gradient of a value at some places; ``None`` where none comes to."""
+    live = [place for place in places if place.requires_grad]
+    if not value.requires_grad or not live:
+        return [None] * len(places)
+    found = iter(torch.autograd.grad(value, live, allow_unused=True))
+    return [next(found) if place.requires_grad else None for place in places]
 
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:

@@ -33,7 +33,8 @@ FIGURES = {
     "label_gradient": "norm of the gradient of the label loss at the features",
     "domain_gradient": "norm of what the adversary adds to it there, times λ·λ_p",
     "angle": "between the two, on the source's events, in degrees",
-    "push": "rise of the own head's loss when the features follow that gradient, per 1 % of them",
+    "push": "rise of the own head's loss when the features follow that gradient by 1 %; empty "
+    "where no gradient comes back from the head",
     "effect": "norm of what λ adds to the gradient of the extractor's weights, over that without",
     "dead_units": "share of hidden units that no event moves, in the worst layer",
     "feature_spread": "largest standard deviation of a feature-layer unit, over the layer's size",
