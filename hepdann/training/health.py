@@ -84,8 +84,9 @@ class Health:
         epoch = self._trainer.epoch
         if self._trainer.position:  # within an epoch
             return []
+        due = epoch in self._epochs or self._trainer.finished  # all may have stopped before
         seen = any(entry["epoch"] == epoch for entry in self.entries)
-        if epoch not in self._epochs or seen or self._probe is None:
+        if not due or seen or self._probe is None:
             return []
         before = {entry["member"]: entry["verdicts"] for entry in self.entries}  # the last look's
         entries = self._entries(self._probe)
@@ -136,7 +137,7 @@ class Health:
             patient = Patient(
                 strength=float(trainer.strength[k]),
                 reversal=float(strength.reversal[k]),
-                late=2 * trainer.epoch >= settings.epochs,
+                late=2 * trainer.epoch >= settings.epochs or k not in trainer.running,
                 one_optimiser=len(trainer.phases) == 1,
             )
             verdicts = [asdict(verdict) for verdict in judge(own, patient)]

@@ -200,6 +200,16 @@ def test_a_resumed_training_has_seen_what_an_uninterrupted_one_has(stack, tmp_pa
     assert health.entries == []
 
 
+def test_a_training_that_stops_early_is_looked_at_where_it_stops(events):
+    settings = Settings(epochs=50, batch_size=64, steps=5, patience=1, learning_rate=0.05)
+    member = Member(methods.get("dann"), 1.0, 0)
+    trainer = StackTrainer([member], NetworkShape(5, 2), *events, settings)
+    health = watched(trainer)
+    assert trainer.finished
+    assert trainer.epoch < 50
+    assert health.entries[-1]["epoch"] == trainer.epoch
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3, 7, 20, 1000])
 def test_the_last_epoch_is_always_looked_at(epochs):
     looks = health_epochs(Settings(epochs=epochs, batch_size=100, steps=100))
