@@ -9,12 +9,22 @@ from .alternating import DANN_ALTERNATING
 from .base import Batch, Method, Objective, Phase, Strength
 from .cdan import CDAN, CDAN_ENTROPY
 from .coral import CORAL
-from .dann import DANN, SOURCE_ONLY
+from .dann import DANN, DANN_PHASES, SOURCE_ONLY
 from .hybrid import HYBRID_ALTERNATING, HYBRID_DANN
 from .joint import DANN_JOINT
 from .mmd import MMD
 
-__all__ = ["Batch", "Method", "Objective", "Phase", "Strength", "get", "names", "register"]
+__all__ = [
+    "DANN_PHASES",
+    "Batch",
+    "Method",
+    "Objective",
+    "Phase",
+    "Strength",
+    "get",
+    "names",
+    "register",
+]
 
 _METHODS: dict[str, Method] = {}
 

@@ -6,7 +6,7 @@ from ..networks import AdversarialNetwork
 from .base import Batch, Method, Objective, Phase, Strength
 from .losses import domain_loss, label_loss
 
-__all__ = ["DANN", "SOURCE_ONLY"]
+__all__ = ["DANN", "DANN_PHASES", "SOURCE_ONLY"]
 
 
 def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
@@ -22,19 +22,19 @@ def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) ->
     return Objective(label + strength.domain_weight * domain, seen)
 
 
-_PHASES = (Phase(("extractor", "label_head", "domain_head"), _objective),)
+DANN_PHASES = (Phase(("extractor", "label_head", "domain_head"), _objective),)
 
 DANN = Method(
     name="dann",
     summary="domain-adversarial network (Ganin et al. 2016), normalised per domain",
-    phases=_PHASES,
+    phases=DANN_PHASES,
     adversarial=True,
 )
 
 SOURCE_ONLY = Method(
     name="source-only",
     summary="trained on MC, applied as it is; its domain head only watches",
-    phases=_PHASES,
+    phases=DANN_PHASES,
     adversarial=False,
     target_domain=0,
 )

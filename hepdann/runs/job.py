@@ -26,6 +26,7 @@ from ..training import (
     DomainEvents,
     Progress,
     StackTrainer,
+    choose_engine,
     load_checkpoint,
     resident,
     save_checkpoint,
@@ -240,6 +241,8 @@ class Job:
 
         load_checkpoint(trainer, checkpoint, fingerprint)
         self._clock.lap("preparation")
+        engine, why = choose_engine(trainer.stack, trainer.settings)
+        self._tell(f"{names}: engine {engine}{f', because {why}' if why else ''}")
         try:
             with monitor.watching():
                 whole = trainer.run(progress=progress, save=save, watch=watch, stop=self.stop)
@@ -283,6 +286,7 @@ class Job:
             "throughput": {
                 "events_per_s": sum(rates) / len(rates) if rates else None,
                 "members": sum(len(t.members) for t in trainers),
+                "engines": [choose_engine(t.stack, t.settings)[0] for t in trainers],
                 "seconds": time.perf_counter() - self._started,
                 "time": self._clock.seconds,
             },

@@ -95,6 +95,7 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
         choose=train.choose,
         monitor=train.monitor,
         device=train.device,
+        engine=train.engine,
     )
 
 

@@ -1,6 +1,7 @@
 """The loop, its schedules, its checkpoints; it sees no target label, because none reaches it."""
 
 from .checkpoint import load_checkpoint, save_checkpoint, write_whole
+from .engine import choose_engine
 from .events import DomainEvents, resident, watched_rows
 from .health import Health
 from .sampler import auto_batch_size, epoch_order
@@ -24,6 +25,7 @@ __all__ = [
     "Settings",
     "StackTrainer",
     "auto_batch_size",
+    "choose_engine",
     "epoch_order",
     "load_checkpoint",
     "resident",

@@ -18,7 +18,7 @@ from ..methods import Batch, Strength
 from .settings import Settings
 from .stack import Stack
 
-__all__ = ["Engine", "StepValues", "TorchEngine", "engine_for"]
+__all__ = ["Engine", "StepValues", "TorchEngine", "choose_engine", "engine_for"]
 
 
 @dataclass(frozen=True)
@@ -103,20 +103,45 @@ class TorchEngine:
 
 
 def engine_for(stack: Stack, settings: Settings) -> Engine:
-    """The engine that a training uses.
+    """The engine that a training uses, see :func:`choose_engine`."""
+    if choose_engine(stack, settings)[0] == "fused":
+        from .fused import FusedEngine
+
+        return FusedEngine(stack)
+    return TorchEngine(stack)
+
+
+def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
+    """Which engine trains a stack.
+
+    ``auto`` is ``torch``: what is computed shall not depend on what else is installed. ``fused``
+    is taken where it is asked for and can run the stack; it agrees with torch within rounding.
 
     Args:
         stack: that is trained.
-        settings: of the training; ``engine`` is ``torch``, or ``auto`` for the fastest that can
-            execute this stack.
+        settings: of the training.
+
+    Returns:
+        The name of the engine, and why it is torch where another was asked for.
 
     Raises:
-        ConfigError: no engine of that name.
+        ConfigError: no engine of that name, or it is not installed.
     """
+    if settings.engine == "fused":
+        try:
+            from .fused import unsupported
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"the fused engine needs {error.name}",
+                where="train.engine",
+                mend='pip install "hepdann[fast]", or take the torch engine',
+            ) from error
+        reason = unsupported(stack)
+        return ("torch", f"the fused engine has no {reason}") if reason else ("fused", "")
     if settings.engine not in ("auto", "torch"):
         raise ConfigError(
             f"unknown engine {settings.engine!r}",
             where="train.engine",
-            mend="known are auto, torch",
+            mend="known are auto, torch, fused",
         )
-    return TorchEngine(stack)
+    return "torch", ""

@@ -1,0 +1,188 @@
+"""The engine that runs a DANN's step in compiled loops, without autograd."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...methods import DANN_PHASES, Batch
+from ...networks import StackedBatchNorm, StackedLinear
+from ..engine import StepValues
+from ..stack import Stack
+from .layout import OUT, OUTPUTS, Buffers, Shape, State, Work
+from .loops import TILE, Real, series
+from .step import step
+
+__all__ = ["FusedEngine", "unsupported"]
+
+
+def unsupported(stack: Stack) -> str:
+    """Why the engine cannot run the steps of a stack; empty if it can."""
+    shape = stack.network.shape
+    reasons = {
+        "step but that of dann": stack.phases is not DANN_PHASES,
+        f"activation {shape.activation}": shape.activation != "relu",
+        "dropout": shape.dropout > 0,
+        "residual layers": shape.residual,
+        "layer normalisation": shape.normalisation == "layer",
+        "regression": shape.classes < 2,
+        "other device than the CPU": next(stack.network.parameters()).device.type != "cpu",
+        "optimiser but adam without weight decay": not _plain_adam(stack),
+    }
+    return " and no ".join(reason for reason, found in reasons.items() if found)
+
+
+def _plain_adam(stack: Stack) -> bool:
+    optimiser = stack.optimisers[0].torch
+    wanted = {"weight_decay": 0, "betas": (0.9, 0.999), "eps": 1e-8, "amsgrad": False}
+    group = optimiser.param_groups[0]
+    return type(optimiser) is torch.optim.Adam and wanted.items() <= group.items()
+
+
+class FusedEngine:
+    """Runs steps in compiled loops on the very buffers of the stack.
+
+    Parameters, gradients, moments and averages stay where torch has them, so that checkpoints and
+    everything that looks at a stack find them there, and the engines can take turns. Each member
+    is computed by itself: its numbers do not depend on its neighbours, to the bit.
+
+    Args:
+        stack: that is trained; :func:`unsupported` has nothing against it.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.shape: Shape | None = None
+        self.work: Work | None = None
+        optimiser = stack.optimisers[0].torch
+        parts = list(stack.parts.values())
+        moments = [_moments(optimiser, part.value) for part in parts]
+        self.counts = [entry["step"] for entry in moments]
+        self.state = State(
+            _tensors(stack),
+            _arrays([part.value for part in parts]),
+            _arrays([part.gradient for part in parts]),
+            _arrays([entry["exp_avg"] for entry in moments]),
+            _arrays([entry["exp_avg_sq"] for entry in moments]),
+            _arrays([part.average for part in parts]),
+        )
+
+    def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
+        """Train one step."""
+        x, weight = batch.x.numpy(), batch.weight.numpy()
+        if self.shape is None or self.work is None:
+            self.shape = _shape(self.stack, batch)
+            self.work = _work(self.shape, batch)
+        torch._foreach_add_(self.counts, 1)
+        seen = np.empty((3, len(x)), x.dtype)
+        step(
+            self.shape,
+            self.work,
+            self.state,
+            x,
+            batch.label.numpy(),
+            weight,
+            at.reversal.numpy(),
+            np.array(at.rates),
+            (at.domain_weight, at.clip, at.average_decay),
+            int(self.counts[0]),
+            seen,
+        )
+        names = ("label_loss", "domain_loss", "domain_accuracy")
+        return dict(zip(names, torch.from_numpy(seen), strict=True))
+
+    def flush(self) -> None:
+        """The stack holds everything already."""
+
+
+def _moments(optimiser: torch.optim.Optimizer, value: Tensor) -> dict[str, Tensor]:
+    """What Adam remembers of a buffer; nothing yet before the first step."""
+    state: dict[str, Tensor] = optimiser.state[value]
+    if not state:
+        state["step"] = torch.zeros((), dtype=torch.float32)
+        state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(value.data) for _ in range(2))
+    return state
+
+
+def _arrays(tensors: Sequence[Tensor]) -> Buffers:
+    a, b, c = (tensor.detach().numpy() for tensor in tensors)
+    return a, b, c
+
+
+def _tensors(stack: Stack) -> Real:
+    """Part, start and size of each parameter tensor."""
+    rows = [
+        (number, _start(stack, name, tensor), tensor[0].numel())
+        for number, name in enumerate(stack.parts)
+        for tensor in stack.network.part(name)
+    ]
+    return np.array(rows)
+
+
+def _start(stack: Stack, part: str, tensor: Tensor | None) -> int:
+    """Where a parameter tensor begins in the buffer of its part; -1 for none."""
+    if tensor is None:
+        return -1
+    value = stack.parts[part].value
+    return (tensor.data_ptr() - value.data_ptr()) // value.element_size()
+
+
+def _shape(stack: Stack, batch: Batch) -> Shape:
+    network, shape = stack.network, stack.network.shape
+    chains = {
+        name: [m for m in network.get_submodule(name).modules() if isinstance(m, StackedLinear)]
+        for name in network.PARTS
+    }
+    found: list[nn.Module | None] = []
+    found += [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
+    norms = found or [None] * len(chains["extractor"])
+    layers, top, features = [], shape.inputs, 0  # top: first row of a block that is free
+    for number, (name, chain) in enumerate(chains.items()):
+        below = features  # where the input's rows begin
+        for index, layer in enumerate(chain):
+            norm = None if number else norms[index]
+            tensors = (
+                layer.weight,
+                layer.bias,
+                *(getattr(norm, n, None) for n in ("weight", "bias")),
+            )
+            _, outputs, inputs = layer.weight.shape
+            out = top if norm is None else top + outputs
+            starts = [_start(stack, name, tensor) for tensor in tensors]
+            layers.append((number, inputs, outputs, *starts, below, top, out))
+            below, top = out, out + outputs
+        features = below if number == 0 else features
+    ends = [*itertools.accumulate(len(chain) for chain in chains.values())]
+    per_domain = shape.normalisation == "domain"
+    blocks = [
+        (domain, first, min(TILE, batch.size - first), domain if per_domain else 0)
+        for domain in range(batch.domains)
+        for first in range(0, batch.size, TILE)
+    ]
+    return Shape(
+        np.array(layers),
+        np.array(blocks),
+        np.array(ends[:2]),
+        shape.normalisation != "none",
+        per_domain,
+    )
+
+
+def _work(shape: Shape, batch: Batch) -> Work:
+    dtype: np.dtype[np.floating] = batch.x.numpy().dtype
+    last, widest = shape.layers[-1], int(shape.layers[:, OUTPUTS].max())
+    rows = int(last[OUT] + last[OUTPUTS])
+    blocks = len(shape.blocks) if shape.normalised else 1
+    free = np.zeros((7, TILE), dtype)
+    return Work(
+        np.zeros((blocks, rows, TILE), dtype),
+        np.zeros((blocks, rows, TILE), dtype),
+        np.zeros((len(shape.layers), batch.domains, widest), dtype),
+        free,
+        free[3].view(np.int32 if dtype == np.float32 else np.int64),
+        *series(dtype),
+    )

@@ -1,0 +1,165 @@
+"""The compiled loops compute what torch computes."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hepdann import methods
+from hepdann.errors import ConfigError
+from hepdann.networks import NetworkShape
+from hepdann.training import Member, StackTrainer, choose_engine, load_checkpoint, save_checkpoint
+
+DANN, SOURCE_ONLY = methods.get("dann"), methods.get("source-only")
+MEMBERS = [
+    Member(DANN, 1.0, 3),
+    Member(SOURCE_ONLY, 1.0, 5),
+    Member(DANN, 0.3, 8, learning_rate=5e-4),
+    Member(DANN, 0.0, 5),
+]
+SHAPE = NetworkShape(4, 2, (10, 7), (6,), (7, 5), "domain")
+needs_numba = pytest.mark.skipif(
+    importlib.util.find_spec("numba") is None, reason="numba is not installed"
+)
+
+
+def trained(domains, options, *, shape=SHAPE, members=MEMBERS, **given):
+    _, _, _, sources, targets = domains(classes=shape.classes, dtype=options.dtype, **given)
+    trainer = StackTrainer(members, shape, sources, targets, options)
+    trainer.run()
+    return trainer
+
+
+def state(trainer, k=slice(None)):
+    parts = trainer.parts.values()
+    return torch.cat(
+        [p[k].reshape(-1) for t in parts for b in (t.value.data, t.average) for p in t.by_member(b)]
+    )
+
+
+@needs_numba
+@pytest.mark.parametrize("clip", [10.0, 0.05])
+@pytest.mark.parametrize("batch", [64, 301])  # in one block, in two of which one is not full
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("normalisation", ["domain", "shared", "none"])
+def test_50_steps_equal_those_of_torch(domains, settings, normalisation, classes, batch, clip):
+    shape = replace(SHAPE, normalisation=normalisation, classes=classes)
+    options = settings(batch_size=batch, clip=clip)
+    by = {
+        engine: trained(domains, replace(options, engine=engine), shape=shape)
+        for engine in ("torch", "fused")
+    }
+    assert (state(by["torch"]) - state(by["fused"])).abs().max() < 1e-9
+    for ours, theirs in zip(by["fused"].history, by["torch"].history, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+@needs_numba
+def test_in_float32_they_agree_to_1e_5(domains, settings):
+    options = settings(dtype=torch.float32, learning_rate=5e-4)
+    by = [trained(domains, replace(options, engine=e)) for e in ("torch", "fused")]
+    assert (state(by[0]) - state(by[1])).abs().max() < 1e-5
+
+
+@needs_numba
+@pytest.mark.parametrize("auxiliaries", [(), (0, 0)])
+def test_labelled_copies_are_domains_of_their_own(domains, settings, auxiliaries):
+    members = [replace(m, auxiliaries=auxiliaries) for m in MEMBERS]
+    shape = replace(SHAPE, domains=2 + len(auxiliaries))
+    by = [
+        trained(domains, settings(engine=e), shape=shape, members=members)
+        for e in ("torch", "fused")
+    ]
+    assert (state(by[0]) - state(by[1])).abs().max() < 1e-9
+
+
+@needs_numba
+def test_a_member_does_not_depend_on_its_neighbours_to_the_bit(domains, settings):
+    options = settings(engine="fused")
+    stacked = trained(domains, options)
+    for k, member in enumerate(MEMBERS):
+        alone = trained(domains, options, members=[member])
+        assert torch.equal(state(stacked, slice(k, k + 1)), state(alone))
+
+
+@needs_numba
+def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(domains, settings, tmp_path):
+    options = settings(engine="fused")
+    _, _, _, sources, targets = domains()
+    whole = trained(domains, options)
+    stopped, asked = StackTrainer(MEMBERS, SHAPE, sources, targets, options), []
+    stopped.run(
+        save=lambda t: save_checkpoint(t, tmp_path / "c", "x"),
+        stop=lambda: asked.append(1) or len(asked) > 23,
+    )
+    resumed = StackTrainer(MEMBERS, SHAPE, sources, targets, options)
+    assert load_checkpoint(resumed, tmp_path / "c", "x")
+    resumed.run()
+    assert torch.equal(state(whole), state(resumed))
+    assert whole.history == resumed.history
+
+
+@needs_numba
+def test_engines_can_take_turns(domains, settings, tmp_path):
+    """What one engine leaves is where the other goes on: moments, counts and averages."""
+    _, _, _, sources, targets = domains()
+    turns = StackTrainer(MEMBERS, SHAPE, sources, targets, settings(engine="fused"))
+    turns.run(stop=lambda: turns.position == 7)
+    turns.settings = replace(turns.settings, engine="torch")
+    turns.run(stop=lambda: turns.epoch == 2)
+    turns.settings = replace(turns.settings, engine="fused")
+    turns.run()
+    assert (state(turns) - state(trained(domains, settings()))).abs().max() < 1e-9
+
+
+@needs_numba
+def test_not_a_number_stays_one(domains, settings):
+    _, _, _, sources, targets = domains()
+    trainer = StackTrainer(MEMBERS, SHAPE, sources, targets, settings(engine="fused"))
+    targets[0].x[5, 2] = float("nan")
+    with pytest.raises(Exception, match="is not finite"):
+        trainer.run()
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    ("changes", "method", "reason"),
+    [
+        ({"activation": "gelu"}, "dann", "no activation gelu"),
+        ({"dropout": 0.1, "residual": True}, "dann", "no dropout and no residual layers"),
+        ({"normalisation": "layer"}, "dann", "no layer normalisation"),
+        ({}, "dann-alternating", "no step but that of dann"),
+    ],
+)
+def test_what_it_cannot_do_trains_with_torch_and_says_why(
+    domains, settings, changes, method, reason
+):
+    shape = replace(SHAPE, **changes)
+    members = [Member(methods.get(method), 1.0, 1)]
+    options = settings(engine="fused", epochs=1)
+    trainer = trained(domains, options, shape=shape, members=members)
+    assert choose_engine(trainer.stack, options) == ("torch", f"the fused engine has {reason}")
+    plain = trained(domains, settings(epochs=1), shape=shape, members=members)
+    assert torch.equal(state(trainer), state(plain))
+
+
+@needs_numba
+def test_another_optimiser_trains_with_torch(domains, settings):
+    trainer = trained(domains, settings(engine="fused", epochs=1, optimiser="sgd"))
+    assert "no optimiser but adam" in choose_engine(trainer.stack, trainer.settings)[1]
+
+
+def test_without_numba_it_is_refused_with_the_mend(domains, settings, monkeypatch):
+    for name in [n for n in sys.modules if n.startswith("hepdann.training.fused")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(ConfigError, match="needs numba"):
+        trained(domains, settings(engine="fused"))
+
+
+def test_nothing_but_the_fused_engine_needs_numba(domains, settings):
+    assert choose_engine(trained(domains, settings(epochs=1)).stack, settings()) == ("torch", "")
