@@ -52,8 +52,14 @@ class Worker:
         self._answer()
 
     def ask(self, batch: int, members: int, seconds: float) -> list[float]:
+        self.send(batch, members, seconds)
+        return self.answer()
+
+    def send(self, batch: int, members: int, seconds: float) -> None:
         assert self.process.stdin is not None
         print(json.dumps([batch, members, seconds]), file=self.process.stdin, flush=True)
+
+    def answer(self) -> list[float]:
         return list(json.loads(self._answer()))
 
     def _answer(self) -> str:
