@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import alignment, evaluation, plotting, samples, shifts
+    from . import alignment, evaluation, networks, plotting, samples, shifts
     from .readers import convert
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
@@ -26,6 +26,7 @@ __all__ = [
     "alignment",
     "convert",
     "evaluation",
+    "networks",
     "open_run",
     "open_scan",
     "open_tensors",

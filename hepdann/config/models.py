@@ -250,6 +250,9 @@ class TrainConfig(_Section):
         "both (shared), layer normalisation, or none; default the method's own: domain for dann, "
         "none for dann-alternating",
     )
+    network: Text | None = Field(
+        None, description="a network that was registered from Python; default the perceptron below"
+    )
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
     label_head: list[Width] = Field([16], description="hidden widths of the label head")
     domain_head: list[Width] = Field([64, 64], description="hidden widths of the domain head")

@@ -15,6 +15,8 @@ __all__ = ["domain_loss", "label_loss"]
 def label_loss(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:
     """Cross entropy of the labelled events, ``Σ w ℓ / (B · mean|w|)``, mean over their domains.
 
+    With one class it is a regression, and ℓ the squared error.
+
     Args:
         network: gives the label head.
         features: (K, H, (D - 1) * B) feature layer of the labelled domains.
@@ -25,7 +27,9 @@ def label_loss(network: AdversarialNetwork, features: Tensor, batch: Batch) -> T
     """
     logits = network.label_logits(features)
     label, weight = batch.label.flatten(1), batch.weight[:, :-1].flatten(1)
-    if network.shape.classes == 2:
+    if network.shape.classes == 1:
+        loss = (logits[:, 0] - label).square()
+    elif network.shape.classes == 2:
         loss = functional.binary_cross_entropy_with_logits(
             logits[:, 0], label.to(logits.dtype), reduction="none"
         )

@@ -3,18 +3,24 @@
 from .adversarial import AdversarialNetwork, NetworkShape
 from .layers import Activation, StackedDropout, StackedLayerNorm
 from .normalisation import Normalisation, StackedBatchNorm
+from .registry import Factory, Modules, get, names, register
 from .reversal import reverse_gradient
 from .stacked import StackedLinear, member_generators
 
 __all__ = [
     "Activation",
     "AdversarialNetwork",
+    "Factory",
+    "Modules",
     "NetworkShape",
     "Normalisation",
     "StackedBatchNorm",
     "StackedDropout",
     "StackedLayerNorm",
     "StackedLinear",
+    "get",
     "member_generators",
+    "names",
+    "register",
     "reverse_gradient",
 ]

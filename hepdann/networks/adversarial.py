@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from .layers import Activation, Head, StackedDropout, StackedLayerNorm, activation, hidden
-from .normalisation import Normalisation, StackedBatchNorm
+from .copies import CopiedExtractor, Copies
+from .custom import custom_head, custom_members, width_of
+from .extractor import Extractor
+from .layers import Activation, Head, StackedDropout, activation
+from .normalisation import Normalisation
 from .reversal import reverse_gradient
-from .stacked import StackedLinear, member_generators
+from .stacked import member_generators
 
 __all__ = ["AdversarialNetwork", "NetworkShape"]
 
@@ -40,6 +43,8 @@ class NetworkShape:
             its own for each domain.
         conditioned: whether the domain head sees the feature layer times the class probabilities,
             every product of the two.
+        network: name of a registered network that takes the place of extractor (and heads, if it
+            has them); "" is the multilayer perceptron.
     """
 
     inputs: int
@@ -54,52 +59,12 @@ class NetworkShape:
     domains: int = 2
     domain_classes: int = 2
     conditioned: bool = False
+    network: str = ""
 
     @property
     def outputs(self) -> int:
         """Number of outputs of the label head."""
         return 1 if self.classes == 2 else self.classes
-
-
-class _Extractor(nn.Module):
-    """Linear, normalisation (if any) and activation, layer by layer."""
-
-    def __init__(
-        self,
-        shape: NetworkShape,
-        generators: Sequence[torch.Generator],
-        act: Callable[[], nn.Module],
-    ) -> None:
-        super().__init__()
-        widths = (shape.inputs, *shape.extractor)
-        centred = shape.normalisation in ("domain", "shared")  # takes a bias away again
-        self.residual = shape.residual
-        self.linear = nn.ModuleList(
-            StackedLinear(a, b, generators, bias=not centred) for a, b in itertools.pairwise(widths)
-        )
-        self.norm = nn.ModuleList(
-            _normalisation(shape, len(generators), width)
-            for width in (widths[1:] if shape.normalisation != "none" else ())
-        )
-        self.activation = nn.ModuleList(act() for _ in shape.extractor)
-
-    def run(self, x: Tensor, normalise: Callable[[StackedBatchNorm, Tensor], Tensor]) -> Tensor:
-        for index, (linear, act) in enumerate(zip(self.linear, self.activation, strict=True)):
-            norm: Callable[[Tensor], Tensor] | None = self.norm[index] if self.norm else None
-            if isinstance(norm, StackedBatchNorm):
-                norm = partial(normalise, norm)
-            x = hidden(x, linear, act, residual=self.residual, normalise=norm)
-        return x
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.run(x, lambda norm, y: norm(y))
-
-
-def _normalisation(shape: NetworkShape, members: int, width: int) -> nn.Module:
-    if shape.normalisation == "layer":
-        return StackedLayerNorm(members, width)
-    per_domain = shape.normalisation == "domain"
-    return StackedBatchNorm(members, width, per_domain=per_domain, domains=shape.domains)
 
 
 class AdversarialNetwork(nn.Module):
@@ -118,21 +83,30 @@ class AdversarialNetwork(nn.Module):
         super().__init__()
         self.shape = shape
         self.members = len(seeds)
-        generators = member_generators(seeds)
-        latent, layers = shape.extractor[-1], itertools.count()
+        generators, layers = member_generators(seeds), itertools.count()
         act = partial(activation, shape.activation, shape.dropout, seeds, layers)
         head = partial(Head, generators=generators, act=act, residual=shape.residual)
-        self.extractor = _Extractor(shape, generators, act)
-        self.label_head = head((latent, *shape.label_head, shape.outputs))
+        made = custom_members(shape, seeds)
+        self.extractor: Extractor | CopiedExtractor
+        if made:
+            self.extractor = CopiedExtractor([m.extractor for m in made], seeds, shape.domains)
+            latent = width_of(made[0].extractor, shape.inputs, "feature extractor")
+        else:
+            self.extractor = Extractor(shape, generators, act)
+            latent = shape.extractor[-1]
+        own = custom_head([m.label_head for m in made], seeds, 1, latent, shape.outputs)
+        self.label_head = own or head((latent, *shape.label_head, shape.outputs))
         inputs = latent * shape.classes if shape.conditioned else latent
         outputs = 1 if shape.domain_classes == 2 else shape.domain_classes
-        self.domain_head = head((inputs, *shape.domain_head, outputs))
-        self._dropouts = [m for m in self.modules() if isinstance(m, StackedDropout)]
+        own = custom_head([m.domain_head for m in made], seeds, 2, inputs, outputs)
+        self.domain_head = own or head((inputs, *shape.domain_head, outputs))
+        stepping = (StackedDropout, Copies)
+        self._stepping = [m for m in self.modules() if isinstance(m, stepping)]
 
     def set_step(self, step: int) -> None:
         """Say which step of the training the next passes belong to; dropout depends on it."""
-        for dropout in self._dropouts:
-            dropout.step.fill_(step)
+        for module in self._stepping:
+            module.step.fill_(step)
 
     def part(self, name: str) -> list[nn.Parameter]:
         """Parameters of one of :attr:`PARTS`."""
@@ -176,14 +150,12 @@ class AdversarialNetwork(nn.Module):
         Args:
             *domains: (K, F, n) of each of the D domains, source first and target last.
         """
-        sizes = [x.shape[-1] for x in domains]
-        self.extractor.run(torch.cat(domains, dim=-1), lambda norm, y: norm.collect(y, sizes))
+        self.extractor.collect(domains)
 
     @torch.no_grad()
     def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Feature layer (K, H, n) of events (K or 1, F, n), by the statistics of ``domain``."""
-        x = x.expand(self.members, -1, -1)
-        return self.extractor.run(x, lambda norm, y: norm.apply_domain(y, domain))
+        return self.extractor.latent(x.expand(self.members, -1, -1), domain)
 
     @torch.no_grad()
     def predict(self, x: Tensor, domain: int | Tensor) -> tuple[Tensor, Tensor]:

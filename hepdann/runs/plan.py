@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .. import alignment, methods
+from .. import alignment, methods, networks
 from ..config import TrainConfig
 from ..errors import ConfigError
 from ..networks import NetworkShape, Normalisation
@@ -47,6 +47,8 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
         methods.get(name)
     for name in train.alignments:
         alignment.get(name)
+    if train.network is not None:
+        networks.get(train.network)
     size = auto_batch_size(n_train) if train.batch_size == "auto" else train.batch_size
     if not 1 <= size <= n_train:
         raise ConfigError(
@@ -116,6 +118,7 @@ def shape_of(train: TrainConfig, inputs: int, classes: int, plan: StackPlan) -> 
         domains,
         domains if train.adversary == "per-domain" else 2,
         first.method.conditioned,
+        network=train.network or "",
     )
 
 

@@ -18,6 +18,7 @@ from .folder import Run, check_version, finished_run
 from .origin import Origin
 
 if TYPE_CHECKING:
+    from ..networks import Factory
     from ..shifts import Composition, Shift
     from .job import Report
 
@@ -35,6 +36,7 @@ def train(
     method: str | Sequence[str] | None = None,
     shift: Shift | Composition | None = None,
     auxiliaries: Sequence[Shift | Composition] | None = None,
+    network: str | Factory | None = None,
     output: str | Path | None = None,
     config: Config | None = None,
     report: Report = _silent,
@@ -55,6 +57,8 @@ def train(
             without it the target is the data.
         auxiliaries: shifts of the labelled copies of the MC that hybrid methods train on; default
             ``sine-third`` and ``sine-fifth`` at the t of the shift. With data they must be named.
+        network: a function that makes a network of your own for a ``NetworkShape``, or the name
+            that it was registered by with ``hepdann.networks.register``.
         output: the run folder, which must not exist; default ``runs/<shift>-t<t>-<n>``.
         config: settings; the arguments override them.
         report: called with each stage and, while training, its progress.
@@ -79,6 +83,8 @@ def train(
         given["train.shift"] = _describe(shift)
     if auxiliaries is not None:
         given["train.auxiliary_shifts"] = [_describe(one) for one in auxiliaries]
+    if network is not None:
+        given["train.network"] = network if isinstance(network, str) else _known(network)
     config = override(config or Config(), given)
     if data is not None and config.train.shift is not None:
         raise ConfigError(
@@ -145,6 +151,15 @@ def resume(
 
     job = Job(origin.config, files[0], second, shift, lambda: folder, report, stop, partial, origin)
     return job.run()
+
+
+def _known(factory: Factory) -> str:
+    """Register a network by the name of the function that makes it."""
+    from ..networks import register
+
+    name = getattr(factory, "__name__", type(factory).__name__)
+    register(name, factory)
+    return name
 
 
 def _describe(shift: Shift | Composition) -> dict[str, Any]:

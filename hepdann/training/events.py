@@ -28,7 +28,8 @@ class DomainEvents:
         x: (n_train, F) scaled features of the training split.
         weight: (n_train,) event weight over the mean |w| of the training split.
         mass: mean of ``weight``: 1 unless some weights are negative.
-        label: (n_train,) class index; ``None`` for a target.
+        label: (n_train,) class index, or the value that a regression estimates; ``None`` for a
+            target.
         x_validation: (F, n) scaled features of the validation split, a sample of it if large.
         weight_validation: (n,) likewise.
         label_validation: (n,) ``None`` for a target.
@@ -80,6 +81,9 @@ def resident(
     def put(array: NDArray[np.generic], kind: torch.dtype) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device, kind)
 
+    def kind_of(source: Source) -> torch.dtype:
+        return dtype if source.label.dtype.kind == "f" else torch.int64
+
     keep = epoch_order(len(train), _LARGEST_SAMPLE, seed=0, epoch=0, stream=STATISTICS)
     x = put(scaling.apply(train.features), dtype)
     labelled = isinstance(train, Source)
@@ -89,10 +93,10 @@ def resident(
         mass=float(np.mean(train.weight, dtype=np.float64)) / norm
         if stream is None
         else stream.mass,
-        label=put(train.label, torch.int64) if isinstance(train, Source) else None,
+        label=put(train.label, kind_of(train)) if isinstance(train, Source) else None,
         x_validation=put(scaling.apply(held.features).T, dtype),
         weight_validation=put(held.weight, dtype),
-        label_validation=put(held.label, torch.int64)
+        label_validation=put(held.label, kind_of(held))
         if labelled and isinstance(held, Source)
         else None,
         x_watched=put(scaling.apply(events.features[watched_rows(events)]).T, dtype),

@@ -50,8 +50,7 @@ def validate(
         d_target = on_target[member.target][1][k]
         assert source.label_validation is not None
         weight = source.weight_validation
-        right = p.gather(1, source.label_validation.unsqueeze(1)).squeeze(1)
-        hit = (p.argmax(1) == source.label_validation).to(p.dtype)
+        loss, hit = _label_figures(p, source.label_validation)
         domain_loss = 0.5 * (
             _mean(-torch.log((1 - d_source).clamp(min=_TINY)), weight)
             + _mean(-torch.log(d_target.clamp(min=_TINY)), target.weight_validation)
@@ -61,13 +60,22 @@ def validate(
         )
         rows.append(
             {
-                "validation_loss": _mean(-torch.log(right.clamp(min=_TINY)), weight),
+                "validation_loss": _mean(loss, weight),
                 "validation_accuracy": _mean(hit, weight),
                 "validation_loss_domain": domain_loss,
                 "validation_domain_accuracy": recognised,
             }
         )
     return rows
+
+
+def _label_figures(scores: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss of each event, and whether it is classified rightly; NaN in a regression."""
+    if scores.shape[1] == 1:
+        error = scores[:, 0] - label
+        return error.square(), torch.full_like(error, torch.nan)
+    right = scores.gather(1, label.unsqueeze(1)).squeeze(1)
+    return -torch.log(right.clamp(min=_TINY)), (scores.argmax(1) == label).to(scores.dtype)
 
 
 def watched_scores(

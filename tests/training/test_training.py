@@ -235,3 +235,29 @@ def test_a_batch_holds_source_auxiliaries_and_target_in_this_order(domains):
     mass = sources[0].weight.mean().item()
     assert batch.mass[0].tolist() == pytest.approx([mass, mass, 1])
     assert mass == pytest.approx(0.8, abs=0.05)  # a tenth of the weights is negative
+
+
+def test_one_class_is_a_regression_of_the_label(domains, settings):
+    """A linear label is learned to its noise; the loss is the weighted squared error."""
+    source, target, scaling, _, _ = domains(n=2000)
+    generator = np.random.default_rng(0)
+    clean = source.features @ np.array([0.5, -1, 0, 2], np.float32)
+    label = (clean + 0.1 * generator.normal(size=len(clean))).astype(np.float32)
+    source = Source(**{**vars(source), "label": label, "weight": np.ones(2000, np.float32)})
+    sources = [resident(source, scaling, device="cpu", dtype=torch.float64)]
+    targets = [resident(target, scaling, device="cpu", dtype=torch.float64)]
+    trainer = StackTrainer(
+        [Member(methods.get("source-only"), 0.0, 1), Member(methods.get("dann"), 0.1, 1)],
+        NetworkShape(4, 1, (32,), (), (4,), "none", activation="tanh"),
+        sources,
+        targets,
+        settings(epochs=20, learning_rate=0.02, steps=18),
+    )
+    trainer.run()
+    last = trainer.history[-2]
+    with trainer.averaged() as network:
+        found = network.predict(sources[0].x_validation.unsqueeze(0), 0)[0][0, :, 0]
+    error = (found - sources[0].label_validation).square().mean()
+    assert last["validation_loss"] == pytest.approx(float(error))
+    assert error < 0.05 * label.var()
+    assert math.isnan(last["validation_accuracy"])

@@ -1,0 +1,153 @@
+"""K copies of an ordinary module behind the interface of a stack: one after another."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+__all__ = ["BATCH_NORM", "CopiedExtractor", "Copies", "seeded"]
+
+BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+@contextmanager
+def seeded(device: torch.device, *words: int) -> Iterator[None]:
+    """Torch's random numbers within the block follow from ``words`` alone.
+
+    As ``torch.random.fork_rng`` with ``torch.manual_seed``, which would take longer than a step.
+    """
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[device.index or 0])
+    kept = [generator.get_state() for generator in generators]
+    seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
+    for generator in generators:
+        generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, kept, strict=True):
+            generator.set_state(state)
+
+
+class Copies(nn.Module):
+    """K members of one module on (batch, features), as a part of a stack.
+
+    Parameters are kept stacked, (K, …), so that optimiser, averages and checkpoints treat them as
+    those of any stack; each member runs by itself with its slice.
+
+    Args:
+        modules: the members, alike but for their values.
+        seeds: one a member; random numbers in training follow from seed, step and part.
+        part: number of this part of the network.
+    """
+
+    step: Tensor
+
+    def __init__(self, modules: Sequence[nn.Module], seeds: Sequence[int], part: int) -> None:
+        super().__init__()
+        # hidden in a tuple: the template's own values are not those of the stack
+        self._hidden = (copy.deepcopy(modules[0]),)
+        self._seeds, self._part = tuple(seeds), part
+        self._names = [name for name, _ in modules[0].named_parameters()]
+        own = [dict(module.named_parameters()) for module in modules]
+        self.values = nn.ParameterList(
+            torch.stack([member[name].detach() for member in own]) for name in self._names
+        )
+        self.register_buffer("step", torch.zeros(1, dtype=torch.int64), persistent=False)
+
+    @property
+    def template(self) -> nn.Module:
+        """The module that runs, with the values of one member after another."""
+        return self._hidden[0]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.template._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the template's mode too."""
+        self.template.train(mode)
+        super().train(mode)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (K, in, batch) to (K, out, batch)."""
+        return self.run(x, [{}] * len(x))
+
+    def run(self, x: Tensor, buffers: Sequence[dict[str, Tensor]]) -> Tensor:
+        """Likewise, each member with the buffers that it is given."""
+        values = [value.unbind(0) for value in self.values]
+        out = []
+        for k, own in enumerate(buffers):
+            given = {name: value[k] for name, value in zip(self._names, values, strict=True)}
+            with seeded(x.device, self._seeds[k], int(self.step), self._part):
+                out.append(functional_call(self.template, given | own, (x[k].T,)).T)
+        return torch.stack(out)
+
+
+class CopiedExtractor(Copies):
+    """The feature extractors of K members, with batch normalisation domain by domain.
+
+    In training each domain of a batch passes by itself. Statistics for prediction are those of
+    :meth:`collect`, as in :class:`StackedBatchNorm`.
+
+    Args:
+        modules: as in :class:`Copies`.
+        seeds: as in :class:`Copies`.
+        domains: D, of a training batch.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], seeds: Sequence[int], domains: int) -> None:
+        super().__init__(modules, seeds, 0)
+        self.domains = domains
+        self._norms = [m for m in self.template.modules() if isinstance(m, BATCH_NORM)]
+        for norm in self._norms:
+            norm.momentum = 1.0  # the statistics of one pass, no running average
+        own = [dict(module.named_buffers()) for module in modules]
+        self._buffer_names = list(own[0])
+        for index, name in enumerate(self._buffer_names):
+            stacked = torch.stack([member[name] for member in own])
+            apart = stacked.unsqueeze(1).expand(-1, domains, *stacked.shape[1:]).clone()
+            self.register_buffer(f"seen{index}", apart)  # (K, D, …)
+
+    def _buffers_of(self, row: int | Tensor, *, kept: bool) -> list[dict[str, Tensor]]:
+        """Each member's buffers of a domain; ``kept`` is whether changes of them stay."""
+        rows = [int(row)] * len(self._seeds) if isinstance(row, int) else row.tolist()
+        out = []
+        for k, domain in enumerate(rows):
+            own = {
+                name: self.get_buffer(f"seen{index}")[k, domain]
+                for index, name in enumerate(self._buffer_names)
+            }
+            out.append(own if kept else {name: value.clone() for name, value in own.items()})
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature layer (K, H, D · B) of a training batch (K, F, D · B)."""
+        if not self._norms:
+            return self.run(x, self._buffers_of(0, kept=False))
+        parts = x.chunk(self.domains, dim=-1)
+        passed = [self.run(part, self._buffers_of(d, kept=False)) for d, part in enumerate(parts)]
+        return torch.cat(passed, dim=-1)
+
+    def collect(self, domains: Sequence[Tensor]) -> None:
+        """Fix the statistics of prediction from events (K, F, n) of each domain."""
+        self.template.eval()  # no dropout
+        for norm in self._norms:
+            norm.train()
+        for d, x in enumerate(domains if self._norms else ()):
+            self.run(x, self._buffers_of(d, kept=True))
+        self.template.train(self.training)
+
+    def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
+        """Feature layer by the statistics of a domain, 0 source or 1 target, or (K,) of these."""
+        return self.run(x, self._buffers_of(domain * (self.domains - 1), kept=False))
