@@ -93,6 +93,7 @@ class Inputs(NamedTuple):
     is_flag=True,
     help="Go on with the unfinished run of -o; with TENSORS, begin it if it is not there.",
 )
+@click.option("--find-lr", is_flag=True, help="Suggest a learning rate, and train nothing.")
 def command(
     tensors: Path,
     data: Path | None,
@@ -100,6 +101,7 @@ def command(
     output: Path | None,
     resume: bool,
     timing: bool,
+    find_lr: bool,
     **flags: Any,
 ) -> int:
     """Train a domain-adversarial network and its baselines.
@@ -114,6 +116,9 @@ def command(
 
     from .live import Live
 
+    if find_lr:
+        _suggest(tensors, data, config_path, flags)
+        return 0
     if resume and output is None:
         raise click.UsageError("--resume needs the run's folder: -o runs/NAME")
     named = _named(click.get_current_context(), tensors, data)
@@ -130,6 +135,24 @@ def command(
     if timing:
         show_timing(run.metrics)
     return interruption.code
+
+
+def _suggest(
+    tensors: Path, data: Path | None, config_path: str | None, flags: dict[str, Any]
+) -> None:
+    from hepdann import open_tensors
+    from hepdann.config import Config, load_config, override
+    from hepdann.runs import suggest_rates
+
+    config = load_config(config_path, expand=False) if config_path is not None else Config()
+    second = None if data is None else open_tensors(data)
+    stacks = suggest_rates(open_tensors(tensors), override(config, _flags(flags)), data=second)
+    for stack in stacks:
+        found = stack.found
+        click.echo(
+            f"{', '.join(stack.methods)}: --learning-rate {found.suggestion:.1g} (the loss falls "
+            f"fastest at {found.steepest.min():.1g}, and no more beyond {found.lowest.min():.1g})"
+        )
 
 
 def _named(context: click.Context, tensors: Path, data: Path | None) -> Inputs:

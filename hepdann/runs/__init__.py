@@ -2,6 +2,7 @@
 
 from .folder import Run, check_version, open_run
 from .origin import begun, given_settings
+from .rates import StackRates, suggest_rates
 from .scan_folder import Scan, is_scan, open_scan
 from .scan_start import resume_scan, scan
 from .start import resume, train
@@ -9,6 +10,7 @@ from .start import resume, train
 __all__ = [
     "Run",
     "Scan",
+    "StackRates",
     "begun",
     "check_version",
     "given_settings",
@@ -18,5 +20,6 @@ __all__ = [
     "resume",
     "resume_scan",
     "scan",
+    "suggest_rates",
     "train",
 ]

@@ -3,6 +3,7 @@
 from .checkpoint import load_checkpoint, save_checkpoint, write_whole
 from .engine import choose_engine
 from .events import DomainEvents, resident, watched_rows
+from .finder import RateRange, find_learning_rate
 from .health import Health
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
@@ -20,6 +21,7 @@ __all__ = [
     "LambdaSchedule",
     "Member",
     "Progress",
+    "RateRange",
     "RateSchedule",
     "Scaling",
     "Settings",
@@ -27,6 +29,7 @@ __all__ = [
     "auto_batch_size",
     "choose_engine",
     "epoch_order",
+    "find_learning_rate",
     "load_checkpoint",
     "resident",
     "save_checkpoint",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from ..methods import Method
 from .schedules import LambdaSchedule, RateSchedule
 
-__all__ = ["Member", "MethodProgress", "Progress", "Settings", "method_progress"]
+__all__ = ["Member", "MethodProgress", "Progress", "Settings", "method_progress", "threads"]
 
 
 @dataclass(frozen=True)
@@ -139,3 +140,14 @@ def method_progress(
         )
         for name, own in groups.items()
     )
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads within the block; one is best for small networks."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -22,7 +22,7 @@ from .flat import FlatPart
 from .past import Past, monitored
 from .sampler import AUXILIARY, SOURCE, TARGET
 from .schedules import average_decay, lambda_schedule, rate_schedule
-from .settings import Member, Progress, Settings, method_progress
+from .settings import Member, Progress, Settings, method_progress, threads
 from .stack import Stack
 from .validation import validate, watched_scores
 
@@ -34,16 +34,6 @@ _SAVE_EVERY = 120.0  # seconds of a long epoch, after which it is worth a checkp
 
 HistoryRow = dict[str, object]
 Watcher = Callable[[int, list[NDArray[np.float32] | None]], None]
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class StackTrainer:
@@ -143,7 +133,7 @@ class StackTrainer:
         Raises:
             RunError: a loss is not finite.
         """
-        with _threads(self.settings.threads):
+        with threads(self.settings.threads):
             self._look_back()
             engine = engine_for(self._working, self.settings)
             while not self.finished:

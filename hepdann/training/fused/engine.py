@@ -27,6 +27,7 @@ def unsupported(stack: Stack) -> str:
         "step but that of dann": stack.phases is not DANN_PHASES,
         f"activation {shape.activation}": shape.activation != "relu",
         "dropout": shape.dropout > 0,
+        "network of the user's own": bool(shape.network),
         "residual layers": shape.residual,
         "layer normalisation": shape.normalisation == "layer",
         "regression": shape.classes < 2,
