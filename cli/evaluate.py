@@ -56,6 +56,7 @@ def show(
     console.print(_figures(methods, metrics["majority"], metrics["recommended"]))
     if not brief:
         console.print(_members(methods))
+        console.print(_thresholds(methods))
         console.print(_label_free(methods))
     if health:
         title = "Health at the last look, mean over the networks (docs/health.md)"
@@ -129,24 +130,42 @@ def _members(methods: Mapping[str, Any]) -> Table:
     return table
 
 
+def _thresholds(methods: Mapping[str, Any]) -> Table:
+    table = _table(
+        "Target accuracy at a threshold of .5 and at the prior-matched one; AUC knows no threshold",
+        "at .5",
+        "prior-matched",
+        "threshold",
+        "AUC",
+    )
+    for name, block in methods.items():
+        fixed, matched = (block["threshold"][kind] for kind in ("fixed", "prior_matched"))
+        table.add_row(
+            name,
+            _pm(fixed, "accuracy"),
+            _pm(matched, "accuracy"),
+            _value(matched["value"]),
+            _pm(block["target"], "auc"),
+        )
+    return table
+
+
 def _label_free(methods: Mapping[str, Any]) -> Table:
     table = _table(
-        "Prior-matched threshold; AUC with which MC and target are told apart (.5: not at all)",
-        "threshold",
-        "accuracy there",
+        "AUC with which MC and target are told apart (.5: not at all); agreement with the teacher",
         "by domain head",
         "in latent space",
         "in inputs",
+        "agreement",
     )
     for name, block in methods.items():
-        matched, domain = block["threshold"]["prior_matched"], block["domain"]
+        domain, criteria = block["domain"], block["criteria"]
         table.add_row(
             name,
-            _value(matched["value"]),
-            _pm(matched, "accuracy"),
             _pm(domain, "auc_score", 3),
             _pm(domain, "auc_features", 3),
-            _pm(block["criteria"], "residual_auc", 3),
+            _pm(criteria, "residual_auc", 3),
+            _value(criteria.get("agreement")),
         )
     return table
 
