@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from .scaling import Scaling
 
 __all__ = ["Blocks", "EventStream", "StreamReader"]
 
-_WINDOW = 32 << 20  # bytes of events held at a time
+_WINDOW = 16 << 20  # bytes of events shuffled together; two such are held
 _BLOCKS, _ROWS = 0xB10C, 0x20E5  # keep the two shuffles apart
 
 Piece = tuple[Tensor, Tensor | None, Tensor]
@@ -45,6 +46,17 @@ def _generator(*words: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True, eq=False)
+class _Window:
+    """Some blocks of an epoch: in which round of it, which of the round, how much was seen."""
+
+    round: int
+    number: int
+    first: int
+    size: int
+    blocks: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class EventStream:
     """The training events of a domain, scaled as they are read.
 
@@ -53,7 +65,8 @@ class EventStream:
         scaling: of the features.
         device: to put a window on.
         dtype: of features and weights.
-        window: bytes held at a time, at least one block.
+        window: bytes of events that are shuffled together, at least one block; the next such are
+            read while these are used.
     """
 
     blocks: Blocks
@@ -72,9 +85,7 @@ class EventStream:
         """Mean weight of the training events over their mean |weight|."""
         return self.blocks.weight / self.blocks.size
 
-    def windows(
-        self, epoch: int, stream: int, first: int
-    ) -> Iterator[tuple[tuple[int, int], int, Piece]]:
+    def windows(self, epoch: int, stream: int, first: int) -> Iterator[tuple[_Window, Piece]]:
         """Windows of an epoch without end: when all events were seen, they are shuffled anew.
 
         Args:
@@ -83,9 +94,19 @@ class EventStream:
             first: events at the start of the epoch that were seen already.
 
         Yields:
-            The window's name (round, number in it), how many of its events were seen already, and
-            its events: features (n, F), labels (n,) or ``None``, weights (n,).
+            The window, and its events: features (n, F), labels (n,) or ``None``, weights (n,).
         """
+        plan = self._plan(epoch, stream, first)
+        with ThreadPoolExecutor(1) as reader:
+            now = next(plan)
+            coming = reader.submit(self._load, now)
+            for after in plan:
+                piece = coming.result()
+                coming = reader.submit(self._load, after)
+                yield now, piece
+                now = after
+
+    def _plan(self, epoch: int, stream: int, first: int) -> Iterator[_Window]:
         counts = self.blocks.counts
         each = 4 * len(self.scaling.mean) + 8
         most = max(int(counts.max()), self.window // each)
@@ -98,15 +119,16 @@ class EventStream:
                 end = begin + max(1, int(np.searchsorted(upto, most, side="right")))
                 size = int(upto[end - begin - 1])
                 if first < size:
-                    yield (round_, number), first, self._load(order[begin:end], size)
+                    yield _Window(round_, number, first, size, order[begin:end])
                 first = max(0, first - size)
                 number, begin = number + 1, end
 
-    def _load(self, blocks: NDArray[np.int64], size: int) -> Piece:
+    def _load(self, window: _Window) -> Piece:
+        size = window.size
         x = np.empty((size, len(self.scaling.mean)), np.float32)
         weight, label = np.empty(size, np.float32), np.empty(size, np.int32)
         at, labelled = 0, False
-        for block in blocks:
+        for block in window.blocks:
             events = self.blocks.train(int(block))
             rows = slice(at, at + len(events))
             x[rows] = self.scaling.apply(events.features)
@@ -156,16 +178,14 @@ class StreamReader:
         return [own[0] if len(own) == 1 else _joined(own) for own in parts]
 
     def _next(self) -> None:
-        self._piece = None  # let it go before the next is read
-        (round_, number), self._at, self._piece = next(self._windows)
-        x = self._piece[0]
-        self._size = len(x)
+        self._piece = None  # let it go before the one after the next is read
+        window, self._piece = next(self._windows)
+        self._at, self._size = window.first, window.size
+        words = (self._epoch, self._number, window.round, window.number, _ROWS)
         self._orders = [
-            torch.from_numpy(
-                _generator(seed, self._epoch, self._number, round_, number, _ROWS).permutation(
-                    self._size
-                )
-            ).to(x.device)
+            torch.from_numpy(_generator(seed, *words).permutation(window.size)).to(
+                self._piece[0].device
+            )
             for seed in self._seeds
         ]
 
