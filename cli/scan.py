@@ -74,7 +74,7 @@ def command(
 
     Ctrl-C writes what is whole so far, and says how to go on.
     """
-    from hepdann.errors import RunError
+    from hepdann.errors import Interrupted
     from hepdann.runs import resume_scan, scan
 
     from .live import Live
@@ -87,7 +87,9 @@ def command(
     try:
         with interruption.listening(), Live() as live:
             if resume and output is not None:
-                found = resume_scan(output, report=live.report, stop=interruption)
+                found = resume_scan(
+                    output, report=interruption.wrap(live.report), stop=interruption
+                )
             else:
                 config = _config(config_path, flags)
                 found = scan(
@@ -95,14 +97,11 @@ def command(
                     data=data,
                     output=output,
                     config=config,
-                    report=live.report,
+                    report=interruption.wrap(live.report),
                     stop=interruption,
                 )
-    except RunError as error:
-        if interruption.signal is None:
-            raise
+    except Interrupted as error:
         click.echo(f"hepdann: {error}", err=True)
-        click.echo(f"  to go on:     hepdann scan --resume -o {error.where}")
         return interruption.code
     except KeyboardInterrupt as error:
         return interruption.left(error)

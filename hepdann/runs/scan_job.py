@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from .. import shifts
 from .._version import __version__
 from ..config import Config, ShiftConfig, dump_config
-from ..errors import RunError
+from ..errors import Interrupted
 from ..evaluation.scan_judge import MEMBER_FIGURES
 from ..evaluation.scan_summary import summarise_scan
 from ..networks import NetworkShape
@@ -84,7 +85,7 @@ class ScanJob:
         for point in self.points:
             self._auxiliaries(point)
         self.folder = self.claim()
-        with locked(self.folder):
+        with locked(self.folder), self._resumable():
             self._describe()
             settings = replace(settings_of(train, n_train), patience=0, choose="last")
             return self._run(domains, settings)  # every epoch of every member is looked at
@@ -105,9 +106,23 @@ class ScanJob:
             )  # fmt: skip
             whole = self._point(run, results)
         if not results:
-            raise RunError("interrupted before anything was whole", where=self.folder)
+            raise Interrupted(
+                "interrupted before anything was whole", where=self.folder, mend=self._further()
+            )
         seconds = time.perf_counter() - started
         return self._finish(results, whole=whole, seconds=seconds)
+
+    def _further(self) -> str:
+        return f"go on with: hepdann scan --resume -o {self.folder}"
+
+    @contextmanager
+    def _resumable(self) -> Iterator[None]:
+        """An interrupt in here leaves what can be resumed, and says so."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            error.add_note(self._further())
+            raise
 
     @property
     def points(self) -> list[Point]:

@@ -59,6 +59,6 @@ def test_an_interrupted_scan_says_how_to_go_on(executable, tensors, tmp_path, se
     while process.poll() is None and not (tmp_path / "s/checkpoint/scan").is_dir():
         time.sleep(0.05)
     process.send_signal(sent)
-    out, _ = process.communicate(timeout=120)
+    said = "".join(process.communicate(timeout=120))
     assert process.returncode == code
-    assert "hepdann scan --resume -o s" in out
+    assert "hepdann scan --resume -o s" in said
