@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _SHIFTS = "identity, sine, sine-third, sine-cubed, sine-fifth, cosine, gaussian"
+_ALIGNMENTS = "moments, quantile, gaussian-ot, sliced, affine"
 _METHODS = (
     "source-only, dann, dann-alternating, dann-joint, hybrid-dann, hybrid-alternating, cdan, "
     "cdan-entropy, mmd, coral"
@@ -38,7 +39,10 @@ class Inputs(NamedTuple):
 @click.option("--shift", help=f"Train on pseudo-data: {_SHIFTS}; a+b acts one after the other.")
 @click.option("--t", type=float, help="Strength of the shift; larger t is a smaller shift.")
 @click.option(
-    "--method", "methods", multiple=True, help=f"{_METHODS}; repeatable.  [default: dann]"
+    "--method",
+    "methods",
+    multiple=True,
+    help=f"{_METHODS}; quantile+dann trains on the aligned target; repeatable.  [default: dann]",
 )
 @click.option(
     "--auxiliary",
@@ -52,6 +56,11 @@ class Inputs(NamedTuple):
     "--adversary",
     help="Of the hybrid methods: binary (labelled or target), per-domain.  [default: binary]",
 )
+@click.option(
+    "--alignment", "alignments", multiple=True,
+    help=f"{_ALIGNMENTS}; a+b acts one after the other; repeatable.  "
+    "[default: quantile, affine+quantile]",
+)  # fmt: skip
 @click.option("--lambda", "lambda_", type=float, help="Strength of the adversary.  [default: 1.0]")
 @click.option("--seeds", type=int, help="Members a method.  [default: 5]")
 @click.option("--seed", type=int, help="Seed of the first member.  [default: 0]")
@@ -163,7 +172,7 @@ def _named(context: click.Context, tensors: Path, data: Path | None) -> Inputs:
 def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags by dotted key; ``None`` marks one that was not given."""
     shift, t = flags.pop("shift"), flags.pop("t")
-    methods = list(flags.pop("methods"))
+    methods, alignments = list(flags.pop("methods")), list(flags.pop("alignments"))
     copies = [_auxiliary(text) for text in flags.pop("auxiliaries")]
     batch_size = flags.pop("batch_size")
     given: dict[str, Any] = {f"train.{key.rstrip('_')}": value for key, value in flags.items()}
@@ -175,6 +184,8 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
         given["train.methods"] = methods
     if copies:
         given["train.auxiliary_shifts"] = copies
+    if alignments:
+        given["train.alignments"] = alignments
     if (shift is None) != (t is None) and shift != "identity":
         missing = "--t" if t is None else "--shift"
         raise click.UsageError(f"a shift needs both --shift and --t; {missing} is missing")

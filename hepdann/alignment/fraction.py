@@ -14,6 +14,7 @@ the error small.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,6 +71,19 @@ class FractionEstimate:
     def fractions(self) -> Floats:
         """(C,) what to use: the estimate if it is a shift, the source's fractions if not."""
         return self.value if self.shift else self.source
+
+    def sentence(self, classes: Sequence[str]) -> str:
+        """What was found, in words.
+
+        Args:
+            classes: names of the classes.
+        """
+        pairs = zip(classes, self.value, self.error, self.source, strict=True)
+        found = [f"{name} {v:.3f} ± {e:.3f} ({s:.3f} in MC)" for name, v, e, s in pairs]
+        if not np.isfinite(self.error).all():
+            return "no class fractions make the aligned MC and the target alike"
+        verdict = "a label shift" if self.shift else "no label shift that is told from others"
+        return f"{', '.join(found[1:] if len(found) == 2 else found)}: {verdict}"
 
 
 def source_fractions(source: Source) -> Floats:

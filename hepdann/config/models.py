@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from . import checks
-from .names import METHODS, SHIFTS, STYLES, method_names, shift_names
+from .names import ALIGNMENTS, METHODS, SHIFTS, STYLES, method_names, shift_names
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 
 __all__ = [
@@ -198,8 +198,15 @@ class TrainConfig(_Section):
     methods: Texts = Field(
         ["dann"],
         min_length=1,
-        description="adversarial methods; baselines are always trained beside them",
+        description="adversarial methods, also alignment+method (quantile+dann) on an aligned "
+        "target; baselines are always trained beside them",
         json_schema_extra={"examples": [list(METHODS)]},
+    )
+    alignments: Texts = Field(
+        ["quantile", "affine+quantile"],
+        description="maps of the target onto the MC, each scored by source-only's networks; "
+        "joined with + they act one after the other",
+        json_schema_extra={"examples": [list(ALIGNMENTS)]},
     )
     shift: ShiftConfig | None = Field(None, description="pseudo-data; default the data domain")
     auxiliary_shifts: list[ShiftConfig] | None = Field(
@@ -278,10 +285,6 @@ class TrainConfig(_Section):
     )
     tensorboard: bool = Field(False, description="write TensorBoard event files into the run")
     oracle: bool = Field(True, description="train the oracle where the truth is known")
-    alignments: Texts = Field(
-        ["affine+quantile"],
-        description="maps of the target to try where quantile leaves a part of the shift",
-    )
 
     @property
     def members(self) -> int:
@@ -293,8 +296,20 @@ class TrainConfig(_Section):
     def _known(cls, methods: list[str], info: ValidationInfo) -> list[str]:
         checks.check_unique(methods, "method")
         for name in methods if _names_matter(info) else ():
-            checks.check_known(name, method_names(), "method")
+            *maps, method = name.split("+")
+            checks.check_known(method, method_names(), "method")
+            for one in maps:
+                checks.check_known(one, ALIGNMENTS, "alignment")
         return methods
+
+    @field_validator("alignments")
+    @classmethod
+    def _known_maps(cls, alignments: list[str]) -> list[str]:
+        checks.check_unique(alignments, "alignment")
+        for name in alignments:
+            for one in name.split("+"):
+                checks.check_known(one, ALIGNMENTS, "alignment")
+        return alignments
 
 
 class ScanConfig(_Section):

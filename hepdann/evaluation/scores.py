@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,6 +70,12 @@ class RunScores:
             event_id=self.column(domain, "event_id"),
             split=self.column(domain, "split"),
         )
+
+    def reference(self) -> Target:
+        """The MC with the class fractions that aligned events are compared at."""
+        weight = self._read("mc/reference_weight")
+        mc = self.events("mc")
+        return mc if weight is None else replace(mc, weight=weight)
 
     def score(self, domain: Domain, method: str) -> NDArray[np.floating]:
         """(N, C) class probabilities, the mean over members."""

@@ -82,17 +82,21 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
 def residual_aucs(scores: RunScores) -> dict[str, Figure]:
     """What a classifier still tells apart after each closed-form map of the target.
 
-    The mapped target against the source, validation split of both; ``source-only`` leaves the
-    target as it is. Learned methods have no map of the inputs and are not among them.
+    The mapped target against the source, validation split of both, the source with the class
+    fractions estimated for the target; ``source-only`` leaves both as they are. Learned methods
+    have no map of the inputs and are not among them.
 
     Returns:
         Method to held-out AUC, the simplest map first; empty with too few events.
     """
     maps: dict[str, str | None] = {RAW: None} if RAW in scores.methods else {}
     maps |= {name: name for name in scores.aligned if name in scores.methods}
-    source = scores.events("mc").part("validation")
+    plain, like = (
+        events.part("validation") for events in (scores.events("mc"), scores.reference())
+    )
     found: dict[str, Figure] = {}
     for method, aligned in maps.items():
+        source = plain if aligned is None else like
         try:
             found[method] = separation(source, scores.events("target", aligned).part("validation"))
         except HepdannError:

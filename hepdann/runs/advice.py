@@ -10,20 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment import get
-from ..config import TrainConfig
-from ..criteria import GUARD, Recommendation, Residual, agreement, is_closed, recommend, teacher
+from ..criteria import GUARD, Recommendation, Residual, agreement, recommend, teacher
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose, prior_matched_threshold, separation
 from ..tensors import SPLITS, Target
 from ..training import write_whole
+from .aligned import reference
 from .domains import Domains
 from .mixture import Mixture
-from .model import SOURCE_ONLY, Model
+from .model import BASE, Model
 
 __all__ = ["advised", "diagnose_first"]
-
-Residuals = dict[str, Residual]
 
 _MOST = 20_000  # target events on which the methods are compared
 
@@ -48,19 +45,15 @@ def diagnose_first(domains: Domains, features: Sequence[str], path: Path) -> Dia
 
 
 def advised(
-    model: Model, domains: Domains, shift: bool | None, train: TrainConfig, path: Path
+    model: Model, domains: Domains, shift: bool | None, path: Path
 ) -> tuple[Model, Recommendation]:
     """The model with what is recommended for it; no target label is read.
-
-    Where the quantile map leaves a part of a shift, the further maps of ``train.alignments`` are
-    fitted; one that leaves much less joins the model.
 
     Args:
         model: as it was trained.
         domains: source and target; the source's validation split and the target outside its test
             split are looked at.
         shift: whether the two-sample test found a shift.
-        train: settings of the training.
         path: of ``recommendation.json``, which is written.
 
     Returns:
@@ -68,9 +61,6 @@ def advised(
     """
     residuals = _residuals(model, domains)
     best = teacher(residuals)
-    if best is not None and shift is not False and not is_closed(residuals[best]):
-        model, residuals = _further(model, domains, residuals, train)
-        best = teacher(residuals)
     events = domains.target.take(_outside_test(domains.target))
     agreements = {} if best is None else _agreements(model, events, best)
     fallback = next(iter(model.methods), None)
@@ -82,43 +72,23 @@ def advised(
     return model, advice
 
 
-def _further(
-    model: Model, domains: Domains, residuals: Residuals, train: TrainConfig
-) -> tuple[Model, Residuals]:
-    """Try further maps; the model keeps the one that becomes the teacher, if one does."""
-    source, target = domains.source.part("train"), domains.target.part("train")
-    judged = domains.source.part("validation"), domains.target.part("validation")
-    fitted = {}
-    tried = dict(residuals)
-    for name in train.alignments:
-        if name in model.aligned:
-            continue
-        fitted[name] = get(name).fit(target, source, seed=train.seed)
-        mapped = judged[1].with_features(fitted[name].apply(judged[1].features))
-        figure = separation(judged[0], mapped)
-        tried[name] = Residual(figure.value, figure.error)
-    best = teacher(tried)
-    if best in fitted:
-        model = replace(model, alignments={**model.alignments, best: fitted[best]})
-    return model, tried
-
-
 def _outside_test(target: Target) -> NDArray[np.intp]:
     return np.flatnonzero(target.split != SPLITS.index("test"))[:_MOST]
 
 
-def _residuals(model: Model, domains: Domains) -> Residuals:
+def _residuals(model: Model, domains: Domains) -> dict[str, Residual]:
     """Residual of source-only and of each map, the simplest first; empty with too few events."""
     source, target = domains.source.part("validation"), domains.target.part("validation")
     found = {}
     for name in model.methods:
-        if name != SOURCE_ONLY and name not in model.aligned:
+        if name != BASE and name not in model.alignments:
             continue
-        mapped = target
-        if name in model.aligned:
+        mapped, like = target, source
+        if name in model.alignments:
             mapped = target.with_features(model.align(target.features, name))
+            like = reference(source, model.correction)
         try:
-            figure = separation(source, mapped)
+            figure = separation(like, mapped)
         except HepdannError:
             return {}
         found[name] = Residual(figure.value, figure.error)
@@ -127,7 +97,7 @@ def _residuals(model: Model, domains: Domains) -> Residuals:
 
 def _agreements(model: Model, events: Target, best: str) -> dict[str, float | None]:
     """Agreement of each adapted network with the teacher."""
-    adapted = [n for n in model.parts if n not in (SOURCE_ONLY, "oracle") and model.adapts(n)]
+    adapted = [n for n in model.parts if n not in (BASE, "oracle") and model.adapts(n)]
     taught = model.score(events.features, best).mean
     return {
         name: agreement(model.score(events.features, name).mean, taught, events.weight)

@@ -34,6 +34,7 @@ from ..training import (
     write_whole,
 )
 from .advice import advised, diagnose_first
+from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import auxiliary_shifts, auxiliary_sources, with_auxiliaries
 from .claim import locked, refuse_taken
 from .domains import Domains, prepare
@@ -44,7 +45,7 @@ from .memory import choose_memory, prepare_blocks, said_of
 from .model import Model, parts_of
 from .monitor import Monitor
 from .origin import Origin
-from .plan import plan_stacks, resolve, settings_of, shape_of
+from .plan import plan_stacks, resolve, settings_of, shape_of, trained_on
 from .scores import write_scores
 
 if TYPE_CHECKING:
@@ -134,7 +135,9 @@ class Job:
         found = diagnose_first(domains, self.tensors.features, self.folder / "diagnosis.json")
         if found is not None:
             self.report(f"diagnosis: {found.sentence}", None)
-        trainers, peeks, whole = self._train(domains, n_train)
+        shift = None if found is None else found.test.shift
+        aligned = self._align(domains, shift)
+        trainers, peeks, whole = self._train(domains, aligned, n_train)
         self._note("interrupted" if not whole else "trained")
         if not trainers or not (whole or self.partial()):
             when = "interrupted" if trainers else "interrupted before the first step"
@@ -147,12 +150,11 @@ class Job:
             self.tensors.features,
             self.tensors.classes,
             domains.scaling,
-            domains.quantile,
+            aligned.maps,
             {name: part for t in trainers for name, part in parts_of(t).items()},
+            correction=aligned.correction,
         )
-        shift = None if found is None else found.test.shift
-        path = self.folder / "recommendation.json"
-        model, _ = advised(model, domains, shift, self.config.train, path)
+        model, _ = advised(model, domains, shift, self.folder / "recommendation.json")
         model.save(self.folder / "model.safetensors")
         write_whole(self.folder / "history.csv", history)
         write_health(self.folder, [m.health for m in self._monitors])
@@ -186,8 +188,16 @@ class Job:
             error.add_note(self._further())
             raise
 
+    def _align(self, domains: Domains, shift: bool | None) -> Aligned:
+        train = self.config.train
+        self.report("aligning", None)
+        aligned = fit_alignments(domains, wanted_maps(train), shift=shift, seed=train.seed)
+        if aligned.estimate is not None:
+            self._note(f"class fractions: {aligned.estimate.sentence(self.tensors.classes)}")
+        return aligned
+
     def _train(
-        self, domains: Domains, n_train: int
+        self, domains: Domains, aligned: Aligned, n_train: int
     ) -> tuple[list[StackTrainer], list[PeekObserver | None], bool]:
         train = self.config.train
         settings = settings_of(train, n_train)
@@ -197,6 +207,9 @@ class Job:
 
         streams = domains.blocks or (None, None)
         sources, targets = [put(domains.source, streams[0])], [put(domains.target, streams[1])]
+        for name in trained_on(train):
+            mapped = aligned.maps[name].apply(domains.target.features)
+            targets.append(put(domains.target.with_features(mapped)))
         if train.oracle and domains.truth is not None:
             sources.append(put(oracle_source(domains.truth, domains.target)))
         oracle = len(sources) > 1

@@ -15,10 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from .._version import __version__
-from ..alignment import Alignment, QuantileMap, from_dict
+from ..alignment import Alignment, from_dict
 from ..errors import RunError
 from ..networks import AdversarialNetwork, NetworkShape
 from ..training import Scaling, StackTrainer, write_whole
+from .aligned import corrected, method_of
 from .mixture import Mixture
 
 __all__ = ["Model", "Part", "Scores", "parts_of"]
@@ -27,7 +28,7 @@ FORMAT, FORMAT_VERSION = "hepdann-model", 1
 _ROWS = 32_768  # events scored at a time
 
 DOMAINS = {"source": 0, "target": 1}
-SOURCE_ONLY = "source-only"  # scores what an alignment maps
+BASE = "source-only"  # its networks score what an alignment maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,25 +107,28 @@ class Model:
         features: names of the inputs, in order.
         classes: class names by index.
         scaling: of the features.
-        quantile: maps target features onto the source's.
-        alignments: further maps of the target's features, by name; the simplest first.
-        parts: the trained networks of each method.
+        alignments: map target features onto the source's; each is a method, scored by the networks
+            of source-only.
+        parts: the trained networks of each method; ``alignment+method`` was trained on, and
+            scores, the target that this alignment maps.
         mixtures: predictions that are made of those of other methods.
+        correction: (C,) logarithm of the target's estimated over the source's class fractions, by
+            which alignments correct their scores; ``None`` where the source's fractions hold.
     """
 
     features: tuple[str, ...]
     classes: tuple[str, ...]
     scaling: Scaling
-    quantile: QuantileMap
+    alignments: dict[str, Alignment]
     parts: dict[str, Part]
     mixtures: dict[str, Mixture] = field(default_factory=dict)
-    alignments: dict[str, Alignment] = field(default_factory=dict)
+    correction: tuple[float, ...] | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Methods that can score, baselines first and the oracle last."""
         trained = list(self.parts)
-        aligned = self.aligned if SOURCE_ONLY in trained else ()
+        aligned = list(self.alignments) if BASE in trained else []
         middle = [name for name in trained if name not in ("source-only", "oracle")]
         last = ["oracle"] if "oracle" in trained else []
         first = [name for name in trained if name == "source-only"]
@@ -134,19 +138,15 @@ class Model:
         """Whether the method scores the target by the target's own statistics."""
         if method in self.mixtures:
             return False  # it has no domain head of its own
-        return self.parts[self._networks(method)].target_domain == 1
+        return self._part(method).target_domain == 1
 
-    @property
-    def aligned(self) -> tuple[str, ...]:
-        """Names of the maps of the target; what they map is scored by the source-only networks."""
-        return (self.quantile.name, *self.alignments)
+    def align(self, features: NDArray[np.float32], method: str) -> NDArray[np.float32]:
+        """Target features (N, F) as the alignment of the method maps them, if it has one."""
+        name = method if method in self.alignments else method_of(method)[0]
+        return self.alignments[name].apply(features) if name else features
 
-    def _networks(self, method: str) -> str:
-        return SOURCE_ONLY if method in self.aligned else method
-
-    def align(self, features: NDArray[np.float32], name: str = "quantile") -> NDArray[np.float32]:
-        """Target features (N, F) mapped onto the source's by one of :attr:`aligned`."""
-        return self.alignments.get(name, self.quantile).apply(features)
+    def _part(self, method: str) -> Part:
+        return self.parts[BASE if method in self.alignments else method]
 
     def score(self, features: NDArray[np.float32], method: str, domain: str = "target") -> Scores:
         """Score events.
@@ -172,9 +172,9 @@ class Model:
             found = [self.score(features, part, domain) for part in mixture.parts]
             members = mixture.combine([f.members for f in found], target=bool(which))
             return Scores(members, np.mean([f.domain for f in found], axis=0))
-        if method in self.aligned and which:
+        if which:
             features = self.align(features, method)
-        part = self.parts[self._networks(method)]
+        part = self._part(method)
         network, n = part.network, len(features)
         scores = np.empty((network.members, n, len(self.classes)), np.float32)
         domain_scores = np.empty((network.members, n), np.float32)
@@ -183,6 +183,8 @@ class Model:
             rows = slice(start, start + _ROWS)
             p, d = network.predict(self._tensor(features[rows], network), statistics)
             scores[:, rows], domain_scores[:, rows] = p.float().numpy(), d.float().numpy()
+        if which and method in self.alignments:
+            scores = corrected(scores, self.correction)
         return Scores(scores, domain_scores.mean(axis=0))
 
     def latent(
@@ -192,9 +194,9 @@ class Model:
         which = DOMAINS[domain]
         if method in self.mixtures:
             method = self.mixtures[method].parts[0]
-        if method in self.aligned and which:
+        if which:
             features = self.align(features, method)
-        part = self.parts[self._networks(method)]
+        part = self._part(method)
         x = self._tensor(features, part.network)
         layer = part.network.latent(x, part.target_domain if which else 0)[0]
         return np.asarray(layer.T.float().numpy())
@@ -218,7 +220,8 @@ class Model:
             "features": self.features,
             "classes": self.classes,
             "scaling": self.scaling.to_dict(),
-            "quantile": self.quantile.to_dict(),
+            "alignments": {name: one.to_dict() for name, one in self.alignments.items()},
+            "correction": self.correction,
             "methods": {
                 name: {
                     "shape": asdict(part.network.shape),
@@ -254,11 +257,19 @@ class Model:
             tuple(header["features"]),
             tuple(header["classes"]),
             Scaling.from_dict(header["scaling"]),
-            QuantileMap.from_dict(header["quantile"]),
+            {name: from_dict(e) for name, e in _stored_maps(header).items()},
             {name: _load_part(name, e, tensors) for name, e in header["methods"].items()},
             {name: Mixture.from_dict(e) for name, e in header.get("mixtures", {}).items()},
-            {name: from_dict(e) for name, e in header.get("alignments", {}).items()},
+            None if header.get("correction") is None else tuple(header["correction"]),
         )
+
+
+def _stored_maps(header: dict[str, Any]) -> dict[str, Any]:
+    """The alignments; a model of an earlier day holds one."""
+    maps: dict[str, Any] = (
+        header["alignments"] if "alignments" in header else {"quantile": header["quantile"]}
+    )
+    return maps
 
 
 def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Part:

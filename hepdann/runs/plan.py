@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import alignment, methods, networks
 from ..config import TrainConfig
 from ..errors import ConfigError
 from ..networks import NetworkShape, Normalisation
 from ..training import LambdaSchedule, Member, RateSchedule, Settings, auto_batch_size
+from .aligned import method_of, wanted_maps
 
 __all__ = [
     "ORACLE",
@@ -44,8 +45,8 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
         ConfigError: a batch larger than the training split, an unknown method, alignment or device.
     """
     for name in train.methods:
-        methods.get(name)
-    for name in train.alignments:
+        methods.get(method_of(name)[1])
+    for name in wanted_maps(train):
         alignment.get(name)
     if train.network is not None:
         networks.get(train.network)
@@ -130,13 +131,14 @@ def plan_stacks(train: TrainConfig, *, oracle: bool, copies: int = 0) -> list[St
         oracle: whether an oracle trains, on the second of the sources.
         copies: of the MC for hybrid methods, the last of the sources.
     """
-    wanted = list(dict.fromkeys(["source-only", *train.methods]))
     auxiliaries = tuple(range(1 + oracle, 1 + oracle + copies))
-    members = [
-        member_of(name, train.lambda_, train.seed + k, auxiliaries)
-        for name in wanted
-        for k in range(train.seeds)
-    ]
+    members = []
+    for name in dict.fromkeys(["source-only", *train.methods]):
+        before, last = method_of(name)
+        target = 1 + trained_on(train).index(before) if before else 0
+        for k in range(train.seeds):
+            member = member_of(last, train.lambda_, train.seed + k, auxiliaries)
+            members.append(replace(member, target=target, name=name if before else ""))
     if oracle:
         members += [
             Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
@@ -149,6 +151,11 @@ def member_of(name: str, strength: float, seed: int, auxiliaries: tuple[int, ...
     """A member of a method, with the auxiliaries if it is a hybrid."""
     method = methods.get(name)
     return Member(method, strength, seed, auxiliaries=auxiliaries if method.auxiliary else ())
+
+
+def trained_on(train: TrainConfig) -> tuple[str, ...]:
+    """Alignments whose images of the target are trained on: the stacks' further targets."""
+    return tuple(dict.fromkeys(filter(None, (method_of(name)[0] for name in train.methods))))
 
 
 def group(members: Sequence[Member], wanted: Normalisation | None) -> list[StackPlan]:

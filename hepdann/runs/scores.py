@@ -13,6 +13,7 @@ import numpy as np
 from ..evaluation import write_truth
 from ..tensors import SPLITS, Source, Target, Tensors
 from ..training import write_whole
+from .aligned import reference
 from .domains import Domains
 from .model import Model
 
@@ -51,8 +52,10 @@ def write_scores(
         mc["sample"] = np.asarray(sample_of, np.uint16)
         mc["sample"].attrs.update(_processes(tensors))
         target = _events(file, "target", domains.target)
-        for name in model.aligned:
+        for name in model.alignments:
             target[f"aligned/{name}"] = model.align(domains.target.features, name)
+        if model.correction is not None:  # what aligned events are compared with
+            mc["reference_weight"] = reference(domains.source, model.correction).weight
         for group, events, domain in (
             (mc, domains.source, "source"),
             (target, domains.target, "target"),

@@ -46,7 +46,7 @@ def train(
 ) -> Run:
     """Train a method and its baselines side by side, and write a run folder.
 
-    Source-only, the quantile alignment and, where the truth is known, the oracle always train or
+    Source-only, the alignments and, where the truth is known, the oracle always train or
     are scored beside the method; the last epoch is the one that is used.
 
     Args:

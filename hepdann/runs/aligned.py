@@ -1,0 +1,112 @@
+"""The alignments of a run: which are wanted, and their fit with the target's class fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import alignment
+from ..alignment import Alignment, Chain, FractionEstimate
+from ..config import TrainConfig
+from ..tensors import SPLITS, Source, Target
+from .domains import Domains
+
+__all__ = ["Aligned", "corrected", "fit_alignments", "method_of", "reference", "wanted_maps"]
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Fitted maps.
+
+    Attributes:
+        maps: by name, in the order of the configuration.
+        estimate: of the target's class fractions; ``None`` if none was asked for.
+        correction: (C,) logarithm of the target's over the source's fraction of each class, to be
+            added to the log probabilities of aligned events; ``None`` where the source's hold.
+    """
+
+    maps: dict[str, Alignment]
+    estimate: FractionEstimate | None
+    correction: tuple[float, ...] | None
+
+
+def method_of(name: str) -> tuple[str, str]:
+    """The alignment ("" for none) and the method of ``alignment+method``."""
+    before, _, last = name.rpartition("+")
+    return before, last
+
+
+def wanted_maps(train: TrainConfig) -> tuple[str, ...]:
+    """Names of the alignments of a run: those listed, and those that a method trains on."""
+    needed = [method_of(name)[0] for name in train.methods]
+    return tuple(dict.fromkeys([*train.alignments, *filter(None, needed)]))
+
+
+def fit_alignments(
+    domains: Domains, names: Sequence[str], *, shift: bool | None, seed: int
+) -> Aligned:
+    """Fit maps on the training splits, to a source with the target's class fractions.
+
+    Args:
+        domains: source and target.
+        names: of the alignments.
+        shift: whether a shift was found; without one the source's fractions are kept.
+        seed: of what is random.
+
+    Returns:
+        The maps.
+    """
+    source, target = domains.source.part("train"), domains.target.part("train")
+    estimate, correction = None, None
+    if shift is not False and names:
+        test = SPLITS.index("test")
+        estimate = alignment.estimate_fractions(
+            domains.source.take(domains.source.split != test),
+            domains.target.take(domains.target.split != test),
+            seed=seed,
+        )
+        if estimate.shift:
+            source = alignment.reweighted(source, estimate.value)
+            correction = tuple(float(v) for v in np.log(estimate.value / estimate.source))
+    done: dict[str, Alignment] = {}
+    for name in names:
+        _fit(name, target, source, seed, done)
+    return Aligned({name: done[name] for name in names}, estimate, correction)
+
+
+def _fit(
+    name: str, target: Target, source: Source, seed: int, done: dict[str, Alignment]
+) -> Alignment:
+    """Fit a map, or a chain to the end of one that is there already."""
+    if name not in done:
+        before, last = method_of(name)
+        if not before:
+            done[name] = alignment.get(last).fit(target, source, seed=seed)
+        else:
+            first = _fit(before, target, source, seed, done)
+            left = target.with_features(first.apply(target.features))
+            second = alignment.get(last).fit(left, source, seed=seed)
+            head = first.maps if isinstance(first, Chain) else (first,)
+            done[name] = Chain((*head, second))
+    return done[name]
+
+
+def corrected(
+    scores: NDArray[np.floating], correction: Sequence[float] | None
+) -> NDArray[np.float32]:
+    """Class probabilities (…, C) brought to other class fractions."""
+    if correction is None:
+        return np.asarray(scores, dtype=np.float32)
+    moved = np.asarray(scores, np.float64) * np.exp(correction)
+    return np.asarray(moved / moved.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def reference(source: Source, correction: Sequence[float] | None) -> Source:
+    """The source with the class fractions that aligned events are compared at."""
+    if correction is None:
+        return source
+    weight = source.weight * np.exp(correction)[source.label]
+    return replace(source, weight=weight.astype(np.float32))

@@ -1,0 +1,151 @@
+"""Alignments in a run: methods of their own, targets to train on, and the class fractions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import hepdann
+from hepdann import alignment
+from hepdann.config import Config, TrainConfig, override
+from hepdann.errors import ConfigError
+from hepdann.evaluation import open_scores
+from hepdann.runs.aligned import corrected, fit_alignments, method_of, reference, wanted_maps
+from hepdann.runs.model import Model
+from hepdann.tensors import Source, Target
+
+
+@pytest.fixture(scope="module")
+def run(toy, tmp_path_factory):
+    return hepdann.train(
+        toy / "tensors.h5",
+        method=["dann", "moments+dann"],
+        alignments=["quantile", "gaussian-ot+quantile"],
+        seeds=2,
+        epochs=1,
+        batch_size=64,
+        output=tmp_path_factory.mktemp("runs") / "run",
+    )
+
+
+def test_every_alignment_is_a_method_and_keeps_what_it_made_of_the_target(run):
+    maps = ("quantile", "gaussian-ot+quantile", "moments")
+    assert tuple(run.model.alignments) == maps
+    scores = open_scores(run.folder)
+    assert scores.aligned == maps
+    features = scores.column("target", "features")
+    for name in maps:
+        assert {"mc", "target", "criteria"} <= set(run.metrics["methods"][name])
+        mapped = run.model.alignments[name].apply(features)
+        np.testing.assert_array_equal(scores.column("target", f"aligned/{name}"), mapped)
+        if run.model.correction is None:
+            np.testing.assert_array_equal(
+                run.predict(features[:50], method=name),
+                run.predict(mapped[:50], method="source-only"),
+            )
+
+
+def test_a_method_on_an_aligned_target_scores_the_aligned_target(run):
+    part = run.model.parts["moments+dann"]
+    assert len(part.seeds) == 2
+    x = open_scores(run.folder).column("target", "features")[:50]
+    mapped = run.model.alignments["moments"].apply(x)
+    plain = replace(run.model, parts={"dann": part})
+    np.testing.assert_array_equal(
+        run.predict(x, method="moments+dann"), plain.score(mapped, "dann").mean
+    )
+    assert not np.array_equal(run.predict(x, method="moments+dann"), run.predict(x, method="dann"))
+    np.testing.assert_array_equal(  # MC is never mapped
+        run.predict(x, "source", "moments+dann"), plain.score(x, "dann", "source").mean
+    )
+
+
+def test_a_stored_model_scores_the_same_bits_and_one_of_an_earlier_day_opens(run, tmp_path):
+    x = open_scores(run.folder).column("target", "features")[:50]
+    again = Model.load(run.folder / "model.safetensors")
+    for method in again.methods:
+        np.testing.assert_array_equal(again.score(x, method).mean, run.predict(x, method=method))
+    with safe_open(run.folder / "model.safetensors", framework="pt") as file:
+        header = json.loads(file.metadata()["hepdann"])
+        tensors: dict[str, torch.Tensor] = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    header["quantile"] = header.pop("alignments")["quantile"]
+    del header["correction"], header["mixtures"], header["methods"]["moments+dann"]
+    save_file(tensors, tmp_path / "old.safetensors", metadata={"hepdann": json.dumps(header)})
+    old = Model.load(tmp_path / "old.safetensors")
+    assert tuple(old.alignments) == ("quantile",)
+    np.testing.assert_array_equal(
+        old.score(x, "quantile").mean, replace(again, correction=None).score(x, "quantile").mean
+    )
+
+
+def test_names_of_combined_methods():
+    assert method_of("dann") == ("", "dann")
+    assert method_of("affine+quantile+dann") == ("affine+quantile", "dann")
+    train = TrainConfig(methods=["dann", "affine+quantile+dann"], alignments=["moments"])
+    assert wanted_maps(train) == ("moments", "affine+quantile")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("train.alignments", ["quantil"], "did you mean 'quantile'"),
+        ("train.alignments", ["affine+moment"], "did you mean 'moments'"),
+        ("train.methods", ["quantil+dann"], "unknown alignment 'quantil'"),
+        ("train.methods", ["quantile+dan"], "unknown method 'dan'"),
+    ],
+)
+def test_unknown_names_are_refused(key, value, said):
+    with pytest.raises(ConfigError, match=said):
+        override(Config(), {key: value})
+
+
+def jets(n, signal, seed, bend=1.0):
+    g = np.random.default_rng(seed)
+    label = (g.random(n) < signal).astype(np.int32)
+    x = g.normal(0, 1, (n, 3)) + label[:, None] * [2.2, -1.8, 1.5]
+    x = np.sinh(bend * x)
+    split = np.arange(n) % 3
+    return Source(
+        x.astype("f4"), np.ones(n, "f4"), np.arange(n, dtype="u8"), split.astype("u1"),
+        label, ("b", "s"),
+    )  # fmt: skip
+
+
+def test_alignments_are_fitted_at_the_fractions_of_the_target():
+    """Signal 35 % in MC and 15 % in data: mapped data are like MC of 15 %, class by class."""
+    source, data = jets(9000, 0.35, 1), jets(9000, 0.15, 2, bend=0.6)
+    target = Target(data.features, data.weight, data.event_id, data.split)
+    domains = SimpleNamespace(source=source, target=target)
+    found = fit_alignments(domains, ["quantile", "moments+quantile"], shift=True, seed=0)
+    assert found.estimate is not None
+    assert found.estimate.value[1] == pytest.approx(0.15, abs=0.04)
+    np.testing.assert_allclose(
+        found.correction, np.log(found.estimate.value / found.estimate.source), rtol=1e-6
+    )
+    like = reference(source, found.correction)
+    fractions = alignment.source_fractions(like)
+    np.testing.assert_allclose(fractions, found.estimate.value, atol=0.01)
+    mapped = found.maps["quantile"].apply(data.features)
+    signal = data.label == 1
+    wanted = source.features[source.label == 1].mean(0)
+    kept = alignment.get("quantile").fit(target, source).apply(data.features)
+    assert np.all(
+        np.abs(mapped[signal].mean(0) - wanted) < 0.6 * np.abs(kept[signal].mean(0) - wanted)
+    )
+    blind = fit_alignments(domains, ["quantile"], shift=False, seed=0)
+    assert blind.estimate is None
+    assert blind.correction is None
+
+
+def test_scores_are_corrected_by_bayes():
+    p = np.array([[0.5, 0.5], [0.2, 0.8]])
+    moved = corrected(p, np.log([0.9 / 0.5, 0.1 / 0.5]))
+    np.testing.assert_allclose(moved[:, 1], [0.1, 0.08 / (0.08 + 0.18)], rtol=1e-6)
+    np.testing.assert_array_equal(corrected(p, None), p.astype(np.float32))
