@@ -52,6 +52,9 @@ _TITLES = {
     "hybrid-dann": "hybrid DANN",
     "quantile": "quantile map",
     "moments": "moment map",
+    "gaussian-ot": "Gaussian transport",
+    "sliced": "sliced transport",
+    "affine": "affine map",
     "oracle": "oracle",
 }
 

@@ -231,7 +231,6 @@ class Model:
                 }
                 for name, part in self.parts.items()
             },
-            "alignments": {name: fitted.to_dict() for name, fitted in self.alignments.items()},
             "mixtures": {name: mixture.to_dict() for name, mixture in self.mixtures.items()},
         }
         write_whole(path, save(tensors, metadata={"hepdann": json.dumps(header)}))
