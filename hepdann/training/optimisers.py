@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from ..errors import ConfigError
 from .flat import FlatPart
@@ -13,6 +16,7 @@ from .flat import FlatPart
 __all__ = ["OPTIMISERS", "StackOptimiser"]
 
 OPTIMISERS = ("adam", "adamw", "sgd")
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 class StackOptimiser:
@@ -21,6 +25,9 @@ class StackOptimiser:
     ``adam`` (Kingma & Ba, 2015) with the weight decay as an L2 term of the gradient, ``adamw``
     with the decay apart from the gradient (Loshchilov & Hutter, 2019), ``sgd`` with momentum. The
     decay acts on every parameter, as in torch.
+
+    The updates are the functions behind torch's optimisers. Its classes import torch's compiler
+    when they are made, which takes about as long as ``import torch``.
 
     Args:
         parts: whose parameters move.
@@ -40,25 +47,16 @@ class StackOptimiser:
         weight_decay: float = 0.0,
         momentum: float = 0.9,
     ) -> None:
-        self.parts = list(parts)
-        values: list[Tensor] = [part.value for part in parts]
-        fused = values[0].device.type in ("cpu", "cuda")
-        decay = weight_decay
-        self.torch: torch.optim.Optimizer
-        if name == "adam":
-            self.torch = torch.optim.Adam(values, lr=1.0, weight_decay=decay, fused=fused)
-        elif name == "adamw":
-            self.torch = torch.optim.AdamW(values, lr=1.0, weight_decay=decay, fused=fused)
-        elif name == "sgd":
-            self.torch = torch.optim.SGD(
-                values, lr=1.0, momentum=momentum, weight_decay=decay, fused=fused
-            )
-        else:
+        if name not in OPTIMISERS:
             raise ConfigError(
                 f"unknown optimiser {name!r}",
                 where="train.optimiser",
                 mend=f"known are {', '.join(OPTIMISERS)}",
             )
+        self.parts, self.name = list(parts), name
+        self.weight_decay, self.momentum = weight_decay, momentum
+        self.fused = self.parts[0].value.device.type in ("cpu", "cuda")
+        self.memory: list[dict[str, Tensor]] = [{} for _ in self.parts]
 
     @torch.no_grad()
     def step(self, rates: Sequence[float]) -> None:
@@ -71,12 +69,11 @@ class StackOptimiser:
             rates: (K,) learning rate of each member.
         """
         largest = max(rates)
-        self.torch.param_groups[0]["lr"] = largest
         if all(rate == largest for rate in rates):
-            self.torch.step()
+            self._update(largest)
             return
         before = [part.value.detach().clone() for part in self.parts]
-        self.torch.step()
+        self._update(largest)
         share = torch.tensor([rate / largest for rate in rates], dtype=before[0].dtype)
         share = share.to(before[0].device).unsqueeze(1)
         for part, old in zip(self.parts, before, strict=True):
@@ -84,24 +81,49 @@ class StackOptimiser:
             for now, then in pairs:
                 now.copy_(torch.lerp(then, now, share))
 
+    def _update(self, rate: float) -> None:
+        values: list[Tensor] = [part.value for part in self.parts]
+        slopes = [part.gradient for part in self.parts]
+        if self.name == "sgd":
+            buffers = [entry.get("momentum_buffer") for entry in self.memory]
+            sgd(
+                values, slopes, buffers, fused=self.fused, lr=rate, momentum=self.momentum,
+                weight_decay=self.weight_decay, dampening=0.0, nesterov=False, maximize=False,
+            )  # fmt: skip
+            self.memory = [{} if b is None else {"momentum_buffer": b} for b in buffers]
+            return
+        first, second, steps = ([moments[name] for moments in self.moments()] for name in _MOMENTS)
+        update = adam if self.name == "adam" else adamw
+        update(
+            values, slopes, first, second, [], steps, fused=self.fused, lr=rate, beta1=0.9,
+            beta2=0.999, eps=1e-8, weight_decay=self.weight_decay, amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    def moments(self) -> list[dict[str, Tensor]]:
+        """What Adam remembers of each part, zeros before the first step."""
+        for part, entry in zip(self.parts, self.memory, strict=True):
+            if not entry:
+                entry["step"] = torch.zeros((), device=part.value.device if self.fused else None)
+                for name in _MOMENTS[:2]:
+                    entry[name] = torch.zeros_like(part.value.data)
+        return self.memory
+
     def state(self) -> dict[str, Tensor]:
         """Everything that it remembers, by part and name: ``0.exp_avg``, ``1.step`` and so on."""
         return {
             f"{index}.{name}": value
-            for index, entry in self.torch.state_dict()["state"].items()
+            for index, entry in enumerate(self.memory)
             for name, value in entry.items()
-            if isinstance(value, Tensor)
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Remember what :meth:`state` gave."""
-        entries: dict[int, dict[str, Tensor]] = {}
+        self.memory = [{} for _ in self.parts]
         for key, value in state.items():
             index, _, name = key.partition(".")
-            entries.setdefault(int(index), {})[name] = value
-        whole = self.torch.state_dict()
-        whole["state"] = entries
-        self.torch.load_state_dict(whole)
+            part, count = self.parts[int(index)].value, name == "step"
+            to = torch.device("cpu") if count and not self.fused else part.device
+            self.memory[int(index)][name] = value.to(to, torch.float32 if count else part.dtype)
 
     def take(self, other: StackOptimiser, members: Sequence[int]) -> None:
         """Remember what ``other``, of a larger stack, remembers of some members."""

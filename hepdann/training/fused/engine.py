@@ -38,10 +38,8 @@ def unsupported(stack: Stack) -> str:
 
 
 def _plain_adam(stack: Stack) -> bool:
-    optimiser = stack.optimisers[0].torch
-    wanted = {"weight_decay": 0, "betas": (0.9, 0.999), "eps": 1e-8, "amsgrad": False}
-    group = optimiser.param_groups[0]
-    return type(optimiser) is torch.optim.Adam and wanted.items() <= group.items()
+    optimiser = stack.optimisers[0]
+    return optimiser.name == "adam" and optimiser.weight_decay == 0
 
 
 class FusedEngine:
@@ -59,9 +57,8 @@ class FusedEngine:
         self.stack = stack
         self.shape: Shape | None = None
         self.work: Work | None = None
-        optimiser = stack.optimisers[0].torch
         parts = list(stack.parts.values())
-        moments = [_moments(optimiser, part.value) for part in parts]
+        moments = stack.optimisers[0].moments()
         self.counts = [entry["step"] for entry in moments]
         self.state = State(
             _tensors(stack),
@@ -98,15 +95,6 @@ class FusedEngine:
 
     def flush(self) -> None:
         """The stack holds everything already."""
-
-
-def _moments(optimiser: torch.optim.Optimizer, value: Tensor) -> dict[str, Tensor]:
-    """What Adam remembers of a buffer; nothing yet before the first step."""
-    state: dict[str, Tensor] = optimiser.state[value]
-    if not state:
-        state["step"] = torch.zeros((), dtype=torch.float32)
-        state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(value.data) for _ in range(2))
-    return state
 
 
 def _arrays(tensors: Sequence[Tensor]) -> Buffers:
