@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment import Moments, QuantileMap
+from ..alignment import FractionEstimate, Moments, QuantileMap, estimate_fractions
 from ..errors import HepdannError
-from ..tensors import Source, Target
+from ..tensors import SPLITS, Source, Target
 from .classification import prior_matched_threshold
 from .features import FeatureShift, rank_features
 from .figure import Figure
 from .label_shift import LabelShift, label_shift
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .two_sample import TwoSample, separation, two_sample
-from .verdict import verdict
+from .verdict import mixture, verdict
 
 __all__ = ["Closure", "Diagnosis", "diagnose"]
 
@@ -57,6 +57,8 @@ class Diagnosis:
         score: what the shift does to the score of a quick classifier; ``None`` without labels.
         labels: the label shift that would explain it; ``None`` without labels.
         closures: what is left after a map of each feature.
+        fractions: the class fractions of the target beside a shift of its features; ``None``
+            without labels, or where other fractions alone explain everything.
     """
 
     test: TwoSample
@@ -64,6 +66,7 @@ class Diagnosis:
     score: ScoreEffect | None = None
     labels: LabelShift | None = None
     closures: tuple[Closure, ...] = field(default=())
+    fractions: FractionEstimate | None = None
 
     @property
     def differing(self) -> tuple[FeatureShift, ...]:
@@ -78,7 +81,10 @@ class Diagnosis:
     @property
     def sentence(self) -> str:
         """The verdict in plain words."""
-        return self._verdict[1]
+        told = self._verdict[1]
+        if self.fractions is None or self.labels is None or not self.fractions.shift:
+            return told
+        return f"{told} {mixture(self.labels.classes, self.fractions)}"
 
     @property
     def _verdict(self) -> tuple[str, str]:
@@ -96,6 +102,7 @@ class Diagnosis:
             "features": [asdict(f) | {"differs": f.differs} for f in self.features],
             "score": None if self.score is None else asdict(self.score),
             "labels": None if self.labels is None else asdict(self.labels),
+            "fractions": _fractions(self.fractions),
             "closures": {
                 c.map: {"auc": c.auc.value, "auc_error": c.auc.error, "common": c.common}
                 for c in self.closures
@@ -144,8 +151,30 @@ def diagnose(
         if len(held_out):
             score = score_effect(classifier, held_out, target)
             labels = _labels(classifier, held_out, target, seed, max_events)
-    closures = _closures(mc, target, classifier, seed, max_events) if test.shift else ()
-    return Diagnosis(test, features, score, labels, closures)
+    if not test.shift:
+        return Diagnosis(test, features, score, labels)
+    closures = _closures(mc, target, classifier, seed, max_events)
+    alone = labels is None or (labels.explains and labels.significant)
+    fractions = None if alone else _beside(mc, target, seed, max_events)
+    return Diagnosis(test, features, score, labels, closures, fractions)
+
+
+def _beside(mc: Target, target: Target, seed: int, most: int) -> FractionEstimate | None:
+    """The class fractions beside a shift of the features, from events outside the test splits."""
+    assert isinstance(mc, Source)
+    test = SPLITS.index("test")
+    sides = mc.take(mc.split != test), target.take(target.split != test)
+    try:
+        return estimate_fractions(*sides, seed=seed, max_events=most)
+    except HepdannError:  # too few events
+        return None
+
+
+def _fractions(found: FractionEstimate | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    values = {"mc": found.source, "target": found.value, "error": found.error}
+    return {key: value.tolist() for key, value in values.items()} | {"shift": found.shift}
 
 
 def _labels(

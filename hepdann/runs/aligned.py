@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .. import alignment
 from ..alignment import Alignment, Chain, FractionEstimate
 from ..config import TrainConfig
-from ..tensors import SPLITS, Source, Target
+from ..tensors import Source, Target
 from .domains import Domains
 
 __all__ = ["Aligned", "corrected", "fit_alignments", "method_of", "reference", "wanted_maps"]
@@ -23,7 +23,7 @@ class Aligned:
 
     Attributes:
         maps: by name, in the order of the configuration.
-        estimate: of the target's class fractions; ``None`` if none was asked for.
+        estimate: of the target's class fractions; ``None`` if there is none.
         correction: (C,) logarithm of the target's over the source's fraction of each class, to be
             added to the log probabilities of aligned events; ``None`` where the source's hold.
     """
@@ -46,31 +46,24 @@ def wanted_maps(train: TrainConfig) -> tuple[str, ...]:
 
 
 def fit_alignments(
-    domains: Domains, names: Sequence[str], *, shift: bool | None, seed: int
+    domains: Domains, names: Sequence[str], *, estimate: FractionEstimate | None, seed: int
 ) -> Aligned:
     """Fit maps on the training splits, to a source with the target's class fractions.
 
     Args:
         domains: source and target.
         names: of the alignments.
-        shift: whether a shift was found; without one the source's fractions are kept.
+        estimate: of the target's class fractions; ``None`` keeps the source's.
         seed: of what is random.
 
     Returns:
         The maps.
     """
     source, target = domains.source.part("train"), domains.target.part("train")
-    estimate, correction = None, None
-    if shift is not False and names:
-        test = SPLITS.index("test")
-        estimate = alignment.estimate_fractions(
-            domains.source.take(domains.source.split != test),
-            domains.target.take(domains.target.split != test),
-            seed=seed,
-        )
-        if estimate.shift:
-            source = alignment.reweighted(source, estimate.value)
-            correction = tuple(float(v) for v in np.log(estimate.value / estimate.source))
+    correction = None
+    if estimate is not None and estimate.shift:
+        source = alignment.reweighted(source, estimate.value)
+        correction = tuple(float(v) for v in np.log(estimate.value / estimate.source))
     done: dict[str, Alignment] = {}
     for name in names:
         _fit(name, target, source, seed, done)

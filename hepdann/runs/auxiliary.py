@@ -10,6 +10,7 @@ from .. import methods, shifts
 from ..config import ShiftConfig, TrainConfig
 from ..errors import ConfigError
 from ..tensors import Source
+from .aligned import method_of
 
 __all__ = ["auxiliary_shifts", "auxiliary_sources", "with_auxiliaries"]
 
@@ -29,7 +30,7 @@ def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
     Raises:
         ConfigError: none is named and the target is data; or the target's own shift is among them.
     """
-    hybrids = [name for name in train.methods if methods.get(name).auxiliary]
+    hybrids = [name for name in train.methods if methods.get(method_of(name)[1]).auxiliary]
     if not hybrids:
         return []
     own = train.shift

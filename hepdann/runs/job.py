@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..config import Config, TrainConfig
 from ..errors import Interrupted, RunError
-from ..evaluation import PeekObserver, oracle_source, summarise
+from ..evaluation import Diagnosis, PeekObserver, oracle_source, summarise
 from ..outputs import mend_of
 from ..tensors import EventBlocks, Source, Target, Tensors
 from ..training import (
@@ -136,7 +136,7 @@ class Job:
         if found is not None:
             self.report(f"diagnosis: {found.sentence}", None)
         shift = None if found is None else found.test.shift
-        aligned = self._align(domains, shift)
+        aligned = self._align(domains, found)
         trainers, peeks, whole = self._train(domains, aligned, n_train)
         self._note("interrupted" if not whole else "trained")
         if not trainers or not (whole or self.partial()):
@@ -188,12 +188,13 @@ class Job:
             error.add_note(self._further())
             raise
 
-    def _align(self, domains: Domains, shift: bool | None) -> Aligned:
+    def _align(self, domains: Domains, found: Diagnosis | None) -> Aligned:
         train = self.config.train
         self.report("aligning", None)
-        aligned = fit_alignments(domains, wanted_maps(train), shift=shift, seed=train.seed)
-        if aligned.estimate is not None:
-            self._note(f"class fractions: {aligned.estimate.sentence(self.tensors.classes)}")
+        estimate = None if found is None else found.fractions
+        aligned = fit_alignments(domains, wanted_maps(train), estimate=estimate, seed=train.seed)
+        if estimate is not None:
+            self._note(f"class fractions: {estimate.sentence(self.tensors.classes)}")
         return aligned
 
     def _train(

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import hepdann
-from hepdann import alignment
+from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
@@ -123,8 +123,10 @@ def test_alignments_are_fitted_at_the_fractions_of_the_target():
     source, data = jets(9000, 0.35, 1), jets(9000, 0.15, 2, bend=0.6)
     target = Target(data.features, data.weight, data.event_id, data.split)
     domains = SimpleNamespace(source=source, target=target)
-    found = fit_alignments(domains, ["quantile", "moments+quantile"], shift=True, seed=0)
-    assert found.estimate is not None
+    estimate = alignment.estimate_fractions(source, target)
+    maps = ["quantile", "moments+quantile"]
+    found = fit_alignments(domains, maps, estimate=estimate, seed=0)
+    assert found.estimate is estimate
     assert found.estimate.value[1] == pytest.approx(0.15, abs=0.04)
     np.testing.assert_allclose(
         found.correction, np.log(found.estimate.value / found.estimate.source), rtol=1e-6
@@ -139,9 +141,25 @@ def test_alignments_are_fitted_at_the_fractions_of_the_target():
     assert np.all(
         np.abs(mapped[signal].mean(0) - wanted) < 0.6 * np.abs(kept[signal].mean(0) - wanted)
     )
-    blind = fit_alignments(domains, ["quantile"], shift=False, seed=0)
+    blind = fit_alignments(domains, ["quantile"], estimate=None, seed=0)
     assert blind.estimate is None
     assert blind.correction is None
+
+
+def test_a_label_shift_beside_a_shift_of_features_is_told():
+    source, data = jets(6000, 0.35, 1), jets(6000, 0.15, 2, bend=0.6)
+    target = Target(data.features, data.weight, data.event_id, data.split)
+    found = evaluation.diagnose(source, target, ["a", "b", "c"], permutations=100)
+    assert found.fractions is not None
+    assert found.fractions.shift
+    assert "Beside it a label shift: s 1" in found.sentence
+    assert "against 35 % in MC" in found.sentence
+    assert found.to_json()["fractions"]["shift"] is True
+    same = jets(6000, 0.35, 3, bend=0.6)
+    target = Target(same.features, same.weight, same.event_id, same.split)
+    told = evaluation.diagnose(source, target, ["a", "b", "c"], permutations=100)
+    assert told.fractions is not None
+    assert "label shift" not in told.sentence
 
 
 def test_scores_are_corrected_by_bayes():

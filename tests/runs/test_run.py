@@ -13,7 +13,7 @@ import hepdann
 from hepdann.errors import ConfigError, RunError, SchemaError
 from hepdann.tensors import open_tensors, seal
 
-FAST = {"seeds": 2, "epochs": 2, "batch_size": 128, "alignments": []}
+FAST = {"seeds": 2, "epochs": 2, "batch_size": 128, "alignments": ["quantile"]}
 SAME = ("model.safetensors", "history.csv", "scores.h5")
 
 
