@@ -16,7 +16,7 @@ _QUEUED = "queued"
 class Clock:
     """Splits the time into stages: each lap belongs to what was done since the last one.
 
-    A lap costs a tenth of a microsecond or two. On a device that works behind the program's back
+    A lap costs less than a microsecond. On a device that works behind the program's back
     every fiftieth step waits for it; what the other steps left in its queue is shared out as those
     steps show.
 
