@@ -33,6 +33,7 @@ class Job:
         numbers: computes what it shows; ``None`` where there is nothing to show.
         draw: draws the numbers.
         simulation: whether no detector data are in it.
+        asked: whether it is drawn only when its own name is given.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Job:
     numbers: Callable[[], Any]
     draw: Callable[[Any], Axes]
     simulation: bool
+    asked: bool = False
 
 
 def jobs_of(run: Quantities) -> list[Job]:
@@ -127,6 +129,7 @@ def _data_mc(run: Quantities) -> Iterator[Job]:
                 partial(run.feature, index, aligned),
                 partial(_feature, run, feature, aligned),
                 run.is_simulation,
+                asked=aligned not in (None, run.teacher),
             )
     for method in candidates(run):
         for index, name, suffix in signals(run):

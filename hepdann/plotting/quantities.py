@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +79,17 @@ class Quantities:
         """Name and unit of a feature, for an axis."""
         titles, units = self._looks["titles"], self._looks["units"]
         return readable(titles.get(feature, feature)), readable(units.get(feature, ""))
+
+    @cached_property
+    def teacher(self) -> str | None:
+        """The alignment that the run recommends or leans on; the first one if nothing is said."""
+        try:
+            metrics = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+            said = metrics["recommendation"]["teacher"]
+        except (OSError, ValueError, KeyError, TypeError):
+            said = None
+        aligned = self.scores.aligned
+        return said if said in aligned else next(iter(aligned), None)
 
     def short_title(self, feature: str) -> str:
         """The feature's title, or its own name where that is much shorter: for crowded axes."""

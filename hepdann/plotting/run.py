@@ -195,4 +195,4 @@ def chosen(
                 where="--only",
                 mend=f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}",
             )
-    return [job for job in jobs if job.kind in wanted or job.name in wanted]
+    return [job for job in jobs if (job.kind in wanted and not job.asked) or job.name in wanted]
