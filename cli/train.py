@@ -93,6 +93,9 @@ class Inputs(NamedTuple):
 @click.option("--memory", help="auto, resident or blocks (of a file larger than memory).")
 @click.option("--tensorboard", is_flag=True, default=None, help="Write TensorBoard event files.")
 @click.option("--timing", is_flag=True, help="Say where the time went.")
+@click.option(
+    "--deterministic", is_flag=True, default=None, help="The same bits every time, also on a GPU."
+)
 @click.option("--engine", help="torch, or fused: compiled loops on the CPU.  [default: torch]")
 @click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
 @click.option("--config", "config_path", help="YAML file, or the name of a shipped one.")

@@ -273,6 +273,9 @@ class TrainConfig(_Section):
         False, description="hidden layers add their input, where the widths agree"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    deterministic: bool = Field(
+        False, description="use algorithms alone that give the same bits every time, also on a GPU"
+    )
     engine: Literal["torch", "fused"] = Field(
         "torch",
         description="what executes a step; fused: compiled loops on the CPU, several times as fast "

@@ -99,6 +99,7 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
         monitor=train.monitor,
         device=train.device,
         engine=train.engine,
+        deterministic=train.deterministic,
     )
 
 

@@ -66,6 +66,7 @@ class Settings:
         choose: the epoch whose weights are used: the ``last``, or the ``best`` by ``monitor``.
         monitor: a label-free figure of the history, see :data:`hepdann.training.past.MONITORS`.
         engine: what executes a step, see :func:`hepdann.training.engine.engine_for`.
+        deterministic: torch refuses algorithms that are not, see :mod:`.determinism`.
         threads: torch's threads while training; one is best for small networks.
     """
 
@@ -87,6 +88,7 @@ class Settings:
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
     engine: str = "auto"
+    deterministic: bool = False
     threads: int = 1
 
     @property

@@ -16,6 +16,7 @@ from ..methods import Batch, Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot, epoch_batches
 from .best import Best
+from .determinism import deterministic
 from .engine import Engine, StepValues, engine_for
 from .events import DomainEvents
 from .flat import FlatPart
@@ -133,7 +134,7 @@ class StackTrainer:
         Raises:
             RunError: a loss is not finite.
         """
-        with threads(self.settings.threads):
+        with threads(self.settings.threads), deterministic(self.settings.deterministic):
             self._look_back()
             engine = engine_for(self._working, self.settings)
             while not self.finished:
