@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
     config = Config.model_validate({"convert": settings})
     tensors = home / "tensors.h5"
     convert([str(home / "mc.root")], [str(home / "data.root")], output=tensors, config=config)
-    small = {"seeds": 2, "epochs": 1, "oracle": True}
+    small = {"seeds": 1, "epochs": 1, "oracle": True, "alignments": ["quantile"]}
     shift = hepdann.shifts.sine(t=3)
     hepdann.train(tensors, shift=shift, output=home / "a <b>&'x", **small)
     hepdann.train(tensors, output=home / "data", **small)
