@@ -23,7 +23,17 @@ from hepdann.config import Config
 from hepdann.readers import convert
 from hepdann.tensors import seal
 
-TINY = ("--seeds", "1", "--epochs", "1", "--batch-size", "64", "--no-oracle")
+TINY = (
+    "--seeds",
+    "1",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "64",
+    "--no-oracle",
+    "--alignment",
+    "quantile",
+)
 
 
 def write(path, columns, tree="jets"):
@@ -76,7 +86,14 @@ def origin_fixture(tmp_path_factory):
         convert(["mc.root"], output=Path("mc.h5"), config=config)
         small = Config(convert={"features": ["pt"], "label": "isb"})
         convert(["mc.root"], ["data.root"], output=Path("pt.h5"), config=small)
-        library.train("tensors.h5", output="run", seeds=1, epochs=1, batch_size=64, oracle=False)
+        small = {
+            "seeds": 1,
+            "epochs": 1,
+            "batch_size": 64,
+            "oracle": False,
+            "alignments": ["quantile"],
+        }
+        library.train("tensors.h5", output="run", **small)
     finally:
         os.chdir(old)
     shutil.copy(home / "tensors.h5", home / "part.h5")

@@ -18,6 +18,7 @@ from hepdann.config import Config
 from hepdann.readers import convert
 
 LINE = ("train", "tensors.h5", "--seeds", "1", "--batch-size", "64", "--no-oracle",
+        "--alignment", "quantile",
         "--method", "source-only", "--epochs")  # fmt: skip
 SAME = ("model.safetensors", "history.csv", "scores.h5")
 
@@ -36,6 +37,7 @@ def place_fixture(tmp_path_factory):
 def settings(epochs):
     return {
         "seeds": 1,
+        "alignments": ["quantile"],
         "batch_size": 64,
         "oracle": False,
         "method": "source-only",

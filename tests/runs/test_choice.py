@@ -16,6 +16,7 @@ def run(toy, tmp_path_factory):
         shift=hepdann.shifts.sine(t=3),
         output=tmp_path_factory.mktemp("choice") / "run",
         seeds=2,
+        alignments=["quantile"],
         epochs=6,
         batch_size=128,
         learning_rate=0.02,

@@ -11,7 +11,7 @@ from hepdann.errors import ConfigError
 from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
 from hepdann.tensors import open_tensors
 
-FAST = {"seeds": 2, "epochs": 1, "batch_size": 256}
+FAST = {"seeds": 2, "epochs": 1, "batch_size": 256, "alignments": ["quantile"]}
 
 
 def settings(**train):

@@ -58,6 +58,7 @@ def test_from_root_files_to_figures(tensors, tmp_path):
         shift=hepdann.shifts.gaussian(t=5),
         output=tmp_path / "run",
         seeds=2,
+        alignments=["quantile"],
         epochs=3,
         batch_size=128,
     )

@@ -157,7 +157,7 @@ def test_shared_normalisation_never_shows_the_target_to_source_only(toy, tmp_pat
 def test_runs_are_numbered_and_never_overwritten(run, toy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = [
-        hepdann.train(toy / "tensors.h5", shift=shift, seeds=1, epochs=1).folder.name
+        hepdann.train(toy / "tensors.h5", shift=shift, **FAST | {"seeds": 1}).folder.name
         for shift in (hepdann.shifts.sine(t=3), hepdann.shifts.sine(t=3), None)
     ]
     assert names == ["sine-t3-1", "sine-t3-2", "data-1"]
