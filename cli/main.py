@@ -20,7 +20,7 @@ __all__ = ["hepdann", "main"]
 
 # Listed here with their one-line help, so that `hepdann --help` imports no command.
 COMMANDS = {
-    "demo": "The whole main job in a minute, on a simulated sample.",
+    "demo": "The whole main job in a minute or two, on a simulated sample.",
     "simulate": "Write a toy sample as real ROOT files.",
     "inspect": "Show what is in a ROOT file, a tensor file or a run.",
     "convert": "Turn ROOT files into a tensor file.",
