@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..expressions import Expression, parse
 from .blocks import BlockReader, RawBlock, read_blocks
 from .convert import convert
-from .expressions import Expression, parse
 from .files import FileRef, resolve
 from .scan import Branch, FileScan, scan
 from .summary import ClassCount, ConversionSummary, FeatureStats, FileCount

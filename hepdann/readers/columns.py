@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from .expressions import Expression, parse
-from .functions import CONSTANTS
+from ..expressions import Expression, parse
+from ..expressions.functions import CONSTANTS
 from .scan import Branch, FileScan, suggest
 
 __all__ = ["Columns", "compile_columns", "compile_text"]

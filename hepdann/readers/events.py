@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ..config import SplitConfig
 from ..errors import ReadError
+from ..expressions import Expression
 from ..tensors import Block, event_ids, split_of
 from .blocks import RawBlock
 from .columns import Columns
-from .expressions import Expression
 from .labels import to_labels
 from .plan import Feature, Plan, SamplePlan
 from .scan import FileScan

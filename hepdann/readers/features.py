@@ -9,8 +9,8 @@ from typing import Any
 from ..config import ConvertConfig, FeatureConfig
 from ..config.checks import scaled_name
 from ..errors import ConfigError, ReadError
+from ..expressions import Expression
 from .columns import Columns, compile_columns, compile_text
-from .expressions import Expression
 from .inputs import Input, common
 from .scan import Branch
 from .zero_config import looks_like, numeric_scalars

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ..config import Config
 from ..errors import ConfigError, ReadError
+from ..expressions import Expression
 from .columns import Columns, compile_columns, compile_text
-from .expressions import Expression
 from .features import (
     Feature,
     LeftOut,

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, ReadError
+from ..expressions import Expression
 from .blocks import BlockReader
 from .columns import Columns, compile_text
-from .expressions import Expression
 from .files import resolve
 from .inputs import Input
 from .labels import to_labels
