@@ -89,6 +89,7 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
         ],
         "spectators": list(tensors.spectators),
         "weights": list(tensors.weights),
+        "views": [asdict(view) for view in tensors.views],
         "split": tensors.split_config.model_dump(),
         "truth": tensors.has_truth,
         "domains": {domain: asdict(summarise(tensors, domain)) for domain in tensors.domains},
@@ -100,7 +101,10 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
 def _show_tensors(found: dict[str, Any]) -> None:
     domains = found["domains"]
     events = ", ".join(f"{_count(d['total']['events'])} {name}" for name, d in domains.items())
-    width = (_plural(len(found[f"{role}s"]), role) for role in ("feature", "spectator"))
+    width = [_plural(len(found[f"{role}s"]), role) for role in ("feature", "spectator")]
+    if found["views"]:
+        shapes = (f"{v['name']} {v['channels']}×{v['height']}×{v['width']}" for v in found["views"])
+        width.append(f"images {', '.join(shapes)}")
     click.echo(f"{found['path']}: tensor file, {events} events, {', '.join(width)}")
     rows = [
         (name, kind, key, _count(count["events"]), f"{count['sum_weight']:,.6g}")
@@ -130,7 +134,10 @@ def _show_tensors(found: dict[str, Any]) -> None:
         for column in [domain[f"{role}s"][index]]
     ]
     heads = ("column", "unit", "domain", "min", "max", "mean", "missing", "infinite")
-    _table(heads, rows, numbers=5)
+    if rows:
+        _table(heads, rows, numbers=5)
+    if found["views"]:
+        _show_images(domains)
     if found["weights"]:
         click.echo(f"further weights: {', '.join(found['weights'])}")
     if found["truth"]:
@@ -141,6 +148,22 @@ def _show_tensors(found: dict[str, Any]) -> None:
     _show_provenance(found["provenance"])
     if found["verified"]:
         click.echo("checksums: all of it is as it was written")
+
+
+def _show_images(domains: Mapping[str, Any]) -> None:
+    rows = [
+        (
+            f"{image['view']} {image['channel']}".strip(),
+            name,
+            *(_value(image[key]) for key in ("minimum", "maximum", "mean", "hits")),
+            _count(image["empty"]),
+            _count(image["nonfinite"]),
+        )
+        for name, domain in domains.items()
+        for image in domain["images"]
+    ]
+    heads = ("image", "domain", "min", "max", "mean of hits", "hits/event", "empty", "non-finite")
+    _table(heads, rows, numbers=6)
 
 
 def _show_provenance(provenance: Mapping[str, Any]) -> None:

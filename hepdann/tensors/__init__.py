@@ -6,15 +6,19 @@ from .block import Block
 from .blocks import BLOCK_ROWS, EventBlocks, column_at
 from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, is_pseudo, mix64, split_of
+from .layout import View
 from .reader import Tensors, open_tensors
 from .sealing import content_id, seal
 from .summary import ColumnSummary, Count, DomainSummary, summarise
+from .view_summary import ChannelSummary
+from .views import ViewReader
 from .writer import PreparedRows, TensorWriter
 
 __all__ = [
     "BLOCK_ROWS",
     "SPLITS",
     "Block",
+    "ChannelSummary",
     "ColumnSummary",
     "Count",
     "DomainSummary",
@@ -25,6 +29,8 @@ __all__ = [
     "Target",
     "TensorWriter",
     "Tensors",
+    "View",
+    "ViewReader",
     "column_at",
     "content_id",
     "event_ids",

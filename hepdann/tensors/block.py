@@ -23,6 +23,7 @@ class Block:
         label: (n,) int32 class index; ``None`` in data.
         weights: further weights by name, each (n,) float32.
         truth: (n,) int32 true class of pseudo-data or simulated "data"; ``None`` elsewhere.
+        views: images by name of the view, each (n, C, H, W) float32.
     """
 
     features: NDArray[np.float32]
@@ -33,6 +34,7 @@ class Block:
     label: NDArray[np.int32] | None = None
     weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     truth: NDArray[np.int32] | None = None
+    views: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.features)

@@ -1,21 +1,32 @@
 """A file in memory that remembers only what was written to it, however large it claims to be.
 
 HDF5 puts its own structures here while the rows go to the disk by other means. HDF5 (2.0 at least)
-can crash the process when a write of its own fails on a full disk; here none can fail.
+can crash the process when a write of its own fails on a full disk; here none can fail. What is
+large (compressed images) goes on to the disk at once, and a failure of that is kept until asked.
 """
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 
 __all__ = ["SparseImage"]
 
+_LARGE = 512  # bytes; 64 images are never compressed to less than this unless they are tiny
+
 
 class SparseImage(io.RawIOBase):
-    """A seekable file of which the unwritten parts read as zeros."""
+    """A seekable file of which the unwritten parts read as zeros.
+
+    Attributes:
+        descriptor: of the real file, once there is one; pieces of many bytes are put there.
+        failure: why the real file could not take one.
+    """
 
     def __init__(self) -> None:
+        self.descriptor: int | None = None
+        self.failure: OSError | None = None
         self._writes: list[tuple[int, bytes]] = []
         self._size = 0
         self._position = 0
@@ -59,7 +70,10 @@ class SparseImage(io.RawIOBase):
     def write(self, data: object) -> int:
         """Remember ``data`` at the position."""
         piece = bytes(data)  # type: ignore[call-overload]
-        self._writes.append((self._position, piece))
+        if self.descriptor is None or len(piece) < _LARGE:
+            self._writes.append((self._position, piece))
+        else:
+            self._put(self.descriptor, piece)
         self._position += len(piece)
         self._size = max(self._size, self._position)
         return len(piece)
@@ -70,9 +84,27 @@ class SparseImage(io.RawIOBase):
         begin = self._position
         end = min(begin + len(view), self._size)
         view[: end - begin] = bytes(end - begin)
+        if self.descriptor is not None:
+            found = os.pread(self.descriptor, end - begin, begin)
+            view[: len(found)] = found
         for start, piece in self._writes:
             low, high = max(begin, start), min(end, start + len(piece))
             if low < high:
                 view[low - begin : high - begin] = piece[low - start : high - start]
         self._position = end
         return end - begin
+
+    def _put(self, descriptor: int, piece: bytes) -> None:
+        """Write a piece to the real file, and forget what was in memory of the same place."""
+        begin, end = self._position, self._position + len(piece)
+        kept = []
+        for start, old in self._writes:
+            kept.append((start, old[: max(0, begin - start)]))
+            kept.append((max(start, end), old[max(0, end - start) :]))
+        self._writes = [(start, old) for start, old in kept if old]
+        try:
+            while piece:
+                done = os.pwrite(descriptor, piece, begin)
+                piece, begin = piece[done:], begin + done
+        except OSError as error:
+            self.failure = error

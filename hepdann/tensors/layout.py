@@ -12,28 +12,57 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .block import Block
 
-__all__ = ["DOMAINS", "FORMAT", "FORMAT_VERSION", "TRUTH", "Column", "Layout"]
+__all__ = ["CHUNK_ROWS", "DOMAINS", "FORMAT", "FORMAT_VERSION", "TRUTH", "Column", "Layout", "View"]
 
 FORMAT = "hepdann-tensors"
 FORMAT_VERSION = 1
 DOMAINS = ("mc", "data")
 TRUTH = "truth/data/label"
+CHUNK_ROWS = 64  # images that are compressed together
 
 _MOST_SAMPLES = 1 << 16  # sample is uint16
 
 
 @dataclass(frozen=True)
 class Column:
-    """One dataset: its path in the file, its little-endian type and the shape of one row."""
+    """One dataset: its path in the file, its little-endian type and the shape of one row.
+
+    ``chunk`` is how many rows are compressed together; 0 if the dataset is contiguous.
+    """
 
     path: str
     dtype: str
     shape: tuple[int, ...] = ()
+    chunk: int = 0
 
     @property
     def row_bytes(self) -> int:
         """Size of one row in bytes."""
         return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class View:
+    """The images of one view: (channels, height, width) an event.
+
+    Attributes:
+        name: "x", "u" or "v".
+        channels: numbers a pixel, such as energy and time.
+        height: pixels across the planes (strips).
+        width: pixels along the beam (planes of the view).
+        channel_names: what the channels are; empty if that is not known.
+    """
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    channel_names: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.channels, self.height, self.width
 
 
 def _unique(kind: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -54,6 +83,7 @@ class Layout:
         samples: domain to the names that the ``sample`` column indexes; its keys are the domains.
         weights: names of further MC weights.
         truth: whether the data's true labels are stored apart.
+        views: the images of an event, in order; of the same shapes in all domains.
     """
 
     features: tuple[str, ...]
@@ -64,6 +94,7 @@ class Layout:
     samples: dict[str, tuple[str, ...]]
     weights: tuple[str, ...]
     truth: bool
+    views: tuple[View, ...] = ()
 
     @classmethod
     def make(
@@ -77,6 +108,7 @@ class Layout:
         weights: Sequence[str],
         truth: bool,
         feature_info: Sequence[Mapping[str, Any]],
+        views: Sequence[View] = (),
     ) -> Layout:
         """Check the pieces against each other.
 
@@ -98,6 +130,7 @@ class Layout:
                 raise SchemaError(f"{len(names)} samples, at most {_MOST_SAMPLES} are possible")
         if any("/" in name or name.startswith(".") for name in weights):
             raise SchemaError(f"names of weights hold no / and no leading dot: {list(weights)}")
+        _check_views(views)
         return cls(
             features=_unique("features", features),
             units=tuple(units),
@@ -111,6 +144,7 @@ class Layout:
             },
             weights=_unique("weights", weights),
             truth=truth,
+            views=tuple(views),
         )
 
     @property
@@ -133,6 +167,8 @@ class Layout:
             columns += [Column(f"mc/weights/{name}", "<f4") for name in self.weights]
         elif self.truth:
             columns.append(Column(TRUTH, "<i4"))
+        for view in self.views:
+            columns.append(Column(f"{domain}/views/{view.name}", "<f4", view.shape, CHUNK_ROWS))
         return tuple(columns)
 
     def rows(self, domain: str, block: Block, split: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
@@ -149,6 +185,7 @@ class Layout:
         given[f"{domain}/split"] = split
         given["mc/label"], given[TRUTH] = block.label, block.truth
         given |= {f"mc/weights/{name}": values for name, values in block.weights.items()}
+        given |= {f"{domain}/views/{name}": values for name, values in block.views.items()}
         columns = self.columns(domain)
         extra = {path for path, values in given.items() if values is not None}
         extra -= {column.path for column in columns}
@@ -167,6 +204,20 @@ class Layout:
             if path in rows:
                 _within("label", rows[path], len(self.classes) or None)
         return rows
+
+
+def _check_views(views: Sequence[View]) -> None:
+    names = _unique("views", [view.name for view in views])
+    if any(not name or "/" in name or name.startswith(".") for name in names):
+        raise SchemaError(f"names of views hold no / and no leading dot: {list(names)}")
+    for view in views:
+        if min(view.shape) < 1:
+            raise SchemaError(f"view {view.name} has no pixels: its shape is {view.shape}")
+        if view.channel_names and len(view.channel_names) != view.channels:
+            raise SchemaError(
+                f"view {view.name} has {view.channels} channels, "
+                f"but {len(view.channel_names)} names of channels"
+            )
 
 
 def _within(kind: str, values: NDArray[Any], count: int | None) -> None:

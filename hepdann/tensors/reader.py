@@ -15,9 +15,10 @@ from ..errors import SchemaError
 from .checksums import TILE_ROWS, damaged_tiles
 from .domains import Source, Target
 from .hashing import is_pseudo
-from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Layout
+from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Layout, View
 from .opening import h5_open
 from .sealing import check_seal
+from .views import Rows, ViewReader, views_of
 
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
@@ -42,6 +43,7 @@ class Tensors:
         spectators: names of the columns kept for plots and cuts.
         samples: domain to the names that the ``sample`` column indexes.
         weights: names of further MC weights.
+        views: the images of an event, in order; empty if it has none.
         provenance: which version made the file, from what, with which settings.
         split_config: shares and salt of the splits.
         has_truth: whether the data's true labels are known to ``evaluation``.
@@ -56,6 +58,7 @@ class Tensors:
     spectators: tuple[str, ...]
     samples: dict[str, tuple[str, ...]]
     weights: tuple[str, ...]
+    views: tuple[View, ...]
     provenance: dict[str, Any]
     split_config: SplitConfig
     has_truth: bool
@@ -140,8 +143,34 @@ class Tensors:
             raise SchemaError(f"no dataset {name!r}", where=self.path, mend=f"there are {known}")
         yield from self._tiles(domain, name)
 
+    def read_views(self, domain: str, rows: Rows) -> dict[str, NDArray[np.float32]]:
+        """The images of some events.
+
+        Args:
+            domain: "mc" or "data".
+            rows: a slice without step, or (n,) increasing row numbers in the domain.
+
+        Returns:
+            By name of the view, in order, each (n, C, H, W) float32.
+
+        Raises:
+            SchemaError: no such domain, no images, or damaged ones.
+            IndexError: rows that do not exist, or are not in order.
+        """
+        with self.view_reader(domain) as reader:
+            return reader.read(rows)
+
+    def view_reader(self, domain: str, threads: int = 1) -> ViewReader:
+        """The same for many reads: the file stays open until the reader is closed.
+
+        Raises:
+            SchemaError: no such domain, or no images.
+        """
+        self._need(domain)
+        return ViewReader(self.path, domain, self.views, threads)
+
     def check_features(self, other: Tensors) -> None:
-        """Whether another file has the same features in the same order.
+        """Whether another file has the same features in the same order, and the same images.
 
         Raises:
             SchemaError: it has not; names the features that differ.
@@ -153,6 +182,12 @@ class Tensors:
                 f"features differ from those of {self.path}: {', '.join(differ)}",
                 where=other.path,
                 mend=f"make it with hepdann convert --like {self.path}",
+            )
+        if [(v.name, v.shape) for v in other.views] != [(v.name, v.shape) for v in self.views]:
+            raise SchemaError(
+                f"images differ in shape from those of {self.path}",
+                where=other.path,
+                mend="convert both with the same settings (convert.images)",
             )
 
     def verify(self) -> list[str]:
@@ -218,6 +253,7 @@ class Tensors:
             samples=self.samples,
             weights=self.weights,
             truth=self.has_truth,
+            views=self.views,
         )
 
 
@@ -285,6 +321,7 @@ def _describe(path: Path, file: Any) -> Tensors:
         spectators=_names(file[domains[0]]["spectators"].attrs["names"]),
         samples={domain: _names(file[domain]["sample"].attrs["names"]) for domain in domains},
         weights=tuple(file["mc/weights"]) if "mc/weights" in file else (),
+        views=views_of(file, domains[0]),
         provenance=json.loads(file.attrs["provenance"]),
         split_config=SplitConfig.model_validate_json(file.attrs["split"]),
         has_truth=TRUTH in file,

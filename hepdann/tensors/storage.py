@@ -1,4 +1,4 @@
-"""Where rows go: contiguous datasets of known size, written by position.
+"""Where rows go: contiguous datasets of known size, written by position; images in chunks.
 
 HDF5 lays the file out once, in memory; the rows go to the datasets' offsets with plain system
 calls, and HDF5's own structures follow when all rows are there. So a full disk is an ordinary
@@ -8,7 +8,7 @@ OSError, never a failure inside HDF5, and any thread may write any rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from ..outputs import mend_of
+from .chunks import GZIP_LEVEL
 from .image import SparseImage
 from .layout import Column
 
@@ -47,7 +48,7 @@ class ContiguousStore:
 
     Args:
         path: the file to write; overwritten.
-        columns: the datasets.
+        columns: the datasets; those that are no chunked ones are laid out at once.
         rows: rows of each dataset, by path.
 
     Attributes:
@@ -57,8 +58,9 @@ class ContiguousStore:
     def __init__(self, path: Path, columns: Sequence[Column], rows: Mapping[str, int]) -> None:
         import h5py
 
-        self._columns = {column.path: column for column in columns}
+        self._columns = {column.path: column for column in columns if not column.chunk}
         self._rows = dict(rows)
+        aligned = _PAGE if len(self._columns) == len(columns) else 1  # chunks lie close
         self._image = SparseImage()
         # Datasets start at a page, so that they can be written and mapped in place. Since 1.10 HDF5
         # guards its own structures with checksums; older ones can crash it when they are damaged.
@@ -67,9 +69,9 @@ class ContiguousStore:
             "w",
             libver=("v110", "v110"),
             alignment_threshold=_PAGE,
-            alignment_interval=_PAGE,
+            alignment_interval=aligned,
         )
-        self._offsets = _lay_out(self.file, columns, rows)
+        self._offsets = _lay_out(self.file, list(self._columns.values()), rows)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
         self._flusher = _Flusher(self._descriptor)
 
@@ -94,6 +96,7 @@ class ContiguousStore:
             OSError: the disk is full.
         """
         self.file.close()
+        self._check_image()
         self._flusher.check()
         for position, piece in self._image.extents():
             self._write_bytes(memoryview(piece), position)
@@ -111,6 +114,27 @@ class ContiguousStore:
         if values.size:
             position = self._offsets[path] + start * self._columns[path].row_bytes
             self._write_bytes(values.reshape(-1).view(np.uint8).data, position)
+
+    def write_chunks(self, column: Column, chunks: Iterable[bytes]) -> None:
+        """Make a chunked dataset, of rows that are compressed already.
+
+        Args:
+            column: the dataset.
+            chunks: all of them, in order, as :meth:`.ChunkSpool.chunks` gives them.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self._image.descriptor = self._descriptor
+        dataset, each = _chunked(self.file, column, self._rows[column.path])
+        for number, chunk in enumerate(chunks):
+            dataset.write_direct_chunk((number * each, 0, 0, 0), chunk)
+            self._check_image()
+            self._flusher.wrote(len(chunk))
+
+    def _check_image(self) -> None:
+        if self._image.failure is not None:
+            raise self._image.failure
 
     def copy_to(self, other: ContiguousStore) -> None:
         """Copy the leading rows that ``other`` has room for, a MB at a time."""
@@ -167,18 +191,39 @@ def _lay_out(file: Any, columns: Sequence[Column], rows: Mapping[str, int]) -> d
     """Create the datasets, allocated but not filled; return their offsets in bytes."""
     import h5py
 
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties = _properties()
     properties.set_layout(h5py.h5d.CONTIGUOUS)
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    properties.set_obj_track_times(False)
-    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
-    links.set_create_intermediate_group(True)
     offsets = {}
     for column in columns:
-        kind = h5py.h5t.py_create(np.dtype(column.dtype), logical=True)
-        space = h5py.h5s.create_simple((rows[column.path], *column.shape))
-        name = column.path.encode()
-        dataset = h5py.h5d.create(file.id, name, kind, space, properties, links)
+        dataset = _create(file, column, rows[column.path], properties)
         offsets[column.path] = dataset.get_offset() or 0  # none where there are no bytes
     return offsets
+
+
+def _chunked(file: Any, column: Column, rows: int) -> tuple[Any, int]:
+    """Create a compressed dataset; returns it and the rows of its chunks."""
+    properties = _properties()
+    each = max(1, min(column.chunk, rows))  # HDF5 wants no chunk larger than its dataset
+    properties.set_chunk((each, *column.shape))
+    properties.set_deflate(GZIP_LEVEL)
+    return _create(file, column, rows, properties), each
+
+
+def _properties() -> Any:
+    import h5py
+
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    properties.set_obj_track_times(False)
+    return properties
+
+
+def _create(file: Any, column: Column, rows: int, properties: Any) -> Any:
+    import h5py
+
+    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
+    kind = h5py.h5t.py_create(np.dtype(column.dtype), logical=True)
+    space = h5py.h5s.create_simple((rows, *column.shape))
+    return h5py.h5d.create(file.id, column.path.encode(), kind, space, properties, links)

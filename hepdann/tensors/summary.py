@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .domains import SPLITS
 from .reader import Tensors
+from .view_summary import ChannelSummary, summarise_views
 
 __all__ = ["ColumnSummary", "Count", "DomainSummary", "summarise"]
 
@@ -55,6 +56,7 @@ class DomainSummary:
         classes: by class name; empty for data.
         features: one summary each, in order.
         spectators: likewise.
+        images: one summary a channel of each view; empty if the events have no images.
     """
 
     total: Count
@@ -63,6 +65,7 @@ class DomainSummary:
     classes: dict[str, Count]
     features: tuple[ColumnSummary, ...]
     spectators: tuple[ColumnSummary, ...]
+    images: tuple[ChannelSummary, ...] = ()
 
 
 def summarise(tensors: Tensors, domain: str) -> DomainSummary:
@@ -83,6 +86,7 @@ def summarise(tensors: Tensors, domain: str) -> DomainSummary:
         classes=_count(tensors, domain, "label", tensors.classes) if domain == "mc" else {},
         features=_ranges(tensors, domain, "features", tensors.features),
         spectators=_ranges(tensors, domain, "spectators", tensors.spectators),
+        images=summarise_views(tensors, domain),
     )
 
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from ..outputs import replacing
 from .block import Block
-from .checksums import TileHasher, store_checksums
+from .checksums import TILE_ROWS, TileHasher, store_checksums
+from .chunks import ChunkSpool
 from .hashing import split_of
-from .layout import FORMAT, FORMAT_VERSION, Layout
+from .layout import FORMAT, FORMAT_VERSION, Layout, View
 from .sealing import seal
 from .storage import ContiguousStore, writing
 
@@ -55,6 +56,7 @@ class TensorWriter:
         weights: names of further MC weights.
         truth: whether data blocks carry the true class, to be stored under ``/truth``.
         feature_info: what else is known of each feature (title, missing, ...), JSON-serialisable.
+        views: the images of an event, of the same shapes in all domains.
 
     Raises:
         SchemaError: pieces that contradict each other; on entering, a place that cannot be written.
@@ -74,6 +76,7 @@ class TensorWriter:
         weights: Sequence[str] = (),
         truth: bool = False,
         feature_info: Sequence[Mapping[str, Any]] = (),
+        views: Sequence[View] = (),
     ) -> None:
         self.path = Path(path)
         self.layout = Layout.make(
@@ -85,6 +88,7 @@ class TensorWriter:
             weights=weights,
             truth=truth,
             feature_info=feature_info,
+            views=views,
         )
         if set(capacity) != set(self.layout.domains):
             raise SchemaError(
@@ -94,16 +98,20 @@ class TensorWriter:
         self._split = split
         self._rows = dict.fromkeys(self.layout.domains, 0)
         self._columns = [c for domain in self.layout.domains for c in self.layout.columns(domain)]
-        self._hashers = {column.path: TileHasher() for column in self._columns}
+        self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
+        self._chunked = {column.path: column for column in self._columns if column.chunk}
         self._cleanup = ExitStack()
         self._temporary: Path | None = None
         self._store: ContiguousStore | None = None
+        self._spool: ChunkSpool | None = None
         self._finished = False
 
     def __enter__(self) -> Self:
         with writing(self.path), ExitStack() as stack:
             self._temporary = stack.enter_context(replacing(self.path))
             self._store = stack.enter_context(self._new_store(self._temporary, self._capacity))
+            folder, images = self._temporary.parent, list(self._chunked.values())
+            self._spool = stack.enter_context(ChunkSpool(folder, images))
             self._cleanup = stack.pop_all()
         return self
 
@@ -149,7 +157,7 @@ class TensorWriter:
 
     def put(self, prepared: PreparedRows) -> None:
         """The second half of :meth:`append`: the rows go behind those that are there."""
-        if self._store is None or self._finished:
+        if self._store is None or self._spool is None or self._finished:
             raise RuntimeError("append() works inside `with`, before finish()")
         domain = prepared.domain
         start, stop = self._rows[domain], self._rows[domain] + prepared.count
@@ -161,7 +169,10 @@ class TensorWriter:
             )
         with writing(self.path):
             for path, values in prepared.rows.items():
-                self._store.write(path, start, values)
+                if path in self._chunked:
+                    self._spool.add(path, values)
+                else:
+                    self._store.write(path, start, values)
                 self._hashers[path].update(values)
         self._rows[domain] = stop
 
@@ -169,12 +180,16 @@ class TensorWriter:
         """The rows so far, to which :meth:`rollback` can return; the latest mark alone is good."""
         for hasher in self._hashers.values():
             hasher.mark()
+        if self._spool is not None:
+            self._spool.mark()
         return dict(self._rows)
 
     def rollback(self, mark: Mapping[str, int]) -> None:
         """Take back all rows that came after :meth:`mark`."""
         for hasher in self._hashers.values():
             hasher.rollback()
+        if self._spool is not None:
+            self._spool.rollback()
         self._rows = dict(mark)
 
     def finish(
@@ -200,16 +215,14 @@ class TensorWriter:
             raise SchemaError("impute needs one finite number for each feature", where=self.path)
         with writing(self.path):
             if self._rows == self._capacity:
-                self._describe(self._store.file, values, provenance)
-                self._store.seal()
+                self._complete(self._store, values, provenance)
             else:
                 with (
                     replacing(self._temporary) as compact,
                     self._new_store(compact, self._rows) as store,
                 ):
                     self._store.copy_to(store)
-                    self._describe(store.file, values, provenance)
-                    store.seal()
+                    self._complete(store, values, provenance)
             self._store.close()
             seal(self._temporary)
         self._finished = True
@@ -221,6 +234,16 @@ class TensorWriter:
             for column in self.layout.columns(domain)
         }
         return ContiguousStore(path, self._columns, sizes)
+
+    def _complete(
+        self, store: ContiguousStore, impute: NDArray[np.float64], provenance: Mapping[str, Any]
+    ) -> None:
+        """Add to the rows what came in chunks, and what describes them all."""
+        for path, column in self._chunked.items():
+            assert self._spool is not None
+            store.write_chunks(column, self._spool.chunks(path))
+        self._describe(store.file, impute, provenance)
+        store.seal()
 
     def _describe(
         self, file: Any, impute: NDArray[np.float64], provenance: Mapping[str, Any]
@@ -240,7 +263,13 @@ class TensorWriter:
             features["impute"] = impute.astype("<f8")
             file[domain]["spectators"].attrs["names"] = _texts(layout.spectators)
             file[domain]["sample"].attrs["names"] = _texts(layout.samples[domain])
-        store_checksums(file, {path: hasher.digests() for path, hasher in self._hashers.items()})
+            if layout.views:
+                file[domain]["views"].attrs["names"] = _texts([view.name for view in layout.views])
+            for view in layout.views:
+                images = file[domain]["views"][view.name]
+                images.attrs["channels"] = _texts(view.channel_names)
+        digests = {path: hasher.digests() for path, hasher in self._hashers.items()}
+        store_checksums(file, digests, self._columns)
         file.attrs["complete"] = True
 
 
