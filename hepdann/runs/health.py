@@ -42,9 +42,30 @@ def write_health(folder: Path, stacks: Sequence[Health]) -> None:
         folder: of the run.
         stacks: in the order of the history; members are numbered through.
     """
+    _write(folder, [(health.members, health.entries) for health in stacks])
+
+
+def write_failed(folder: Path, members: Sequence[int]) -> None:
+    """Write ``health.json`` from the notes of a training that a loss has ended.
+
+    Args:
+        folder: of the run; nothing is written where no note says of such a loss.
+        members: number of them in each of the pieces that left notes.
+    """
+    pieces: list[tuple[int, list[dict[str, Any]]]] = []
+    for number, count in enumerate(members):
+        notes = folder / "checkpoint" / f"health-{number}.json"
+        entries = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else []
+        pieces.append((count, entries))
+    verdicts = (v["name"] for _, entries in pieces for e in entries for v in e["verdicts"])
+    if "not-finite" in verdicts:
+        _write(folder, pieces)
+
+
+def _write(folder: Path, pieces: Sequence[tuple[int, list[dict[str, Any]]]]) -> None:
     looks, first = [], 0
-    for health in stacks:
-        looks += [{**entry, "member": first + entry["member"]} for entry in health.entries]
-        first += health.members
+    for members, entries in pieces:
+        looks += [{**entry, "member": first + entry["member"]} for entry in entries]
+        first += members
     content = {"format_version": FORMAT_VERSION, "figures": FIGURES, "looks": looks}
     write_whole(folder / "health.json", json.dumps(content, indent=1, allow_nan=False).encode())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -12,66 +10,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .._version import __version__
 from ..config import Config, TrainConfig
 from ..errors import Interrupted, RunError
-from ..evaluation import Diagnosis, PeekObserver, oracle_source, summarise
+from ..evaluation import Diagnosis, summarise
 from ..outputs import mend_of
-from ..tensors import EventBlocks, Source, Target, Tensors
-from ..training import (
-    Clock,
-    DomainEvents,
-    Progress,
-    StackTrainer,
-    choose_engine,
-    load_checkpoint,
-    resident,
-    save_checkpoint,
-    watched_rows,
-    write_whole,
-)
+from ..tensors import Tensors
+from ..training import Clock, Progress, StackTrainer, choose_engine, write_whole
 from .advice import advised, diagnose_first
 from .aligned import Aligned, fit_alignments, wanted_maps
-from .auxiliary import auxiliary_shifts, auxiliary_sources, with_auxiliaries
+from .auxiliary import with_auxiliaries
 from .claim import locked, refuse_taken
 from .domains import Domains, prepare
 from .events import require_tensorboard
 from .folder import Run
-from .health import write_health
+from .health import write_failed, write_health
 from .memory import choose_memory, prepare_blocks, said_of
-from .model import Model, parts_of
-from .monitor import Monitor
+from .model import Model, joined, parts_of
 from .origin import Origin
-from .plan import plan_stacks, resolve, settings_of, shape_of, trained_on
+from .pieces import Hooks, Trained, history_of, train_piece
+from .plan import resolve
 from .scores import write_scores
+from .stacks import Piece, Stacks
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
 
 __all__ = ["Job"]
-
-HISTORY = (
-    "method",
-    "member",
-    "seed",
-    "lambda",
-    "epoch",
-    "step",
-    "learning_rate",
-    "grl",
-    "loss_label",
-    "loss_domain",
-    "domain_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "validation_loss_domain",
-    "validation_domain_accuracy",
-    "target_accuracy",
-    "chosen",
-)
 
 Report = Callable[[str, Progress | None], None]
 
@@ -104,7 +69,6 @@ class Job:
     folder: Path = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
     _rate: dict[int, float] = field(default_factory=dict)
-    _monitors: list[Monitor] = field(default_factory=list)
     _clock: Clock = field(default_factory=Clock)
 
     def run(self) -> Run:
@@ -129,20 +93,24 @@ class Job:
             if self.origin is None:
                 refuse_taken(self.folder)  # another process may have begun and ended meanwhile
             self._describe(domains, asked)
-            return self._run(domains, n_train)
+            return self._run(domains)
 
-    def _run(self, domains: Domains, n_train: int) -> Run:
+    def _run(self, domains: Domains) -> Run:
         found = diagnose_first(domains, self.tensors.features, self.folder / "diagnosis.json")
         if found is not None:
             self.report(f"diagnosis: {found.sentence}", None)
         shift = None if found is None else found.test.shift
         aligned = self._align(domains, found)
-        trainers, peeks, whole = self._train(domains, aligned, n_train)
+        pieces = self._train(domains, aligned)
+        whole, trained = all(t.whole for t in pieces), [t for t in pieces if t.begun]
         self._note("interrupted" if not whole else "trained")
-        if not trainers or not (whole or self.partial()):
-            when = "interrupted" if trainers else "interrupted before the first step"
+        if not trained or not (whole or self.partial()):
+            when = "interrupted" if trained else "interrupted before the first step"
             raise Interrupted(when, where=self.folder, mend=self._further())
-        history = self._history(trainers, peeks)
+        for one in trained:
+            if not one.whole:
+                one.record()
+        history = history_of(trained)
         self.report("scoring", None)
         # without it there is no run: figures never stand beside networks that are not theirs
         (self.folder / "metrics.json").unlink(missing_ok=True)
@@ -151,17 +119,17 @@ class Job:
             self.tensors.classes,
             domains.scaling,
             aligned.maps,
-            {name: part for t in trainers for name, part in parts_of(t).items()},
+            joined(parts_of(t.trainer) for t in trained),
             correction=aligned.correction,
         )
         model, _ = advised(model, domains, shift, self.folder / "recommendation.json")
         model.save(self.folder / "model.safetensors")
         write_whole(self.folder / "history.csv", history)
-        write_health(self.folder, [m.health for m in self._monitors])
+        write_health(self.folder, [t.health for t in trained])
         self._scores(model, domains)
         self._clock.lap("scoring")
         self.report("evaluating", None)
-        metrics = self._metrics(trainers, whole)
+        metrics = self._metrics([t.trainer for t in trained], whole)
         content = json.dumps(metrics, indent=1, allow_nan=False)
         write_whole(self.folder / "metrics.json", content.encode())
         return Run(self.folder, metrics)
@@ -197,95 +165,21 @@ class Job:
             self._note(f"class fractions: {estimate.sentence(self.tensors.classes)}")
         return aligned
 
-    def _train(
-        self, domains: Domains, aligned: Aligned, n_train: int
-    ) -> tuple[list[StackTrainer], list[PeekObserver | None], bool]:
-        train = self.config.train
-        settings = settings_of(train, n_train)
-
-        def put(events: Source | Target, blocks: EventBlocks | None = None) -> DomainEvents:
-            return resident(events, domains.scaling, device=settings.device, blocks=blocks)
-
-        streams = domains.blocks or (None, None)
-        sources, targets = [put(domains.source, streams[0])], [put(domains.target, streams[1])]
-        for name in trained_on(train):
-            mapped = aligned.maps[name].apply(domains.target.features)
-            targets.append(put(domains.target.with_features(mapped)))
-        if train.oracle and domains.truth is not None:
-            sources.append(put(oracle_source(domains.truth, domains.target)))
-        oracle = len(sources) > 1
-        copies = auxiliary_sources(domains.source, auxiliary_shifts(train), train.seed)
-        sources += map(put, copies)
-        trainers: list[StackTrainer] = []
-        peeks: list[PeekObserver | None] = []
-        whole = True
-        for number, plan in enumerate(plan_stacks(train, oracle=oracle, copies=len(copies))):
-            shape = shape_of(train, len(self.tensors.features), len(self.tensors.classes), plan)
-            trainer = StackTrainer(plan.members, shape, sources, targets, settings)
-            peek = _peek(domains, self.folder / "checkpoint" / f"peek-{number}.json")
-            whole = self._train_stack(number, trainer, peek) and whole
-            if trainer.epoch or trainer.position:
-                trainers.append(trainer)
-                peeks.append(peek)
-        return trainers, peeks, whole
-
-    def _train_stack(self, number: int, trainer: StackTrainer, peek: PeekObserver | None) -> bool:
-        checkpoint = self.folder / "checkpoint" / f"stack-{number}.safetensors"
+    def _train(self, domains: Domains, aligned: Aligned) -> list[Trained]:
         assert self.origin is not None
+        stacks = Stacks(self.config.train, domains, aligned.maps, len(self.tensors.classes))
+        hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
         fingerprint = self.origin.fingerprint
-        names = ", ".join(dict.fromkeys(m.label for m in trainer.members))
-
-        def progress(now: Progress) -> None:
-            self._rate[number] = now.events_per_second
-            self.report(f"{len(trainer.members)} networks ({names})", now)
-
-        wanted = self.config.train.tensorboard
-        monitor = Monitor(trainer, self.folder, number, tell=self._tell, tensorboard=wanted)
-        self._monitors.append(monitor)
-        trainer.stack.clock = self._clock
-
-        def save(trained: StackTrainer) -> None:
-            monitor.epoch()
-            self._clock.lap("health")
-            save_checkpoint(trained, checkpoint, fingerprint)
-
-        def watch(epoch: int, scores: list[NDArray[np.float32] | None]) -> None:
-            if peek is not None:
-                peek.record(epoch, scores)
-
-        load_checkpoint(trainer, checkpoint, fingerprint)
-        self._clock.lap("preparation")
-        engine, why = choose_engine(trainer.stack, trainer.settings)
-        self._tell(f"{names}: engine {engine}{f', because {why}' if why else ''}")
         try:
-            with monitor.watching():
-                whole = trainer.run(progress=progress, save=save, watch=watch, stop=self.stop)
-                if not whole and self.partial():
-                    trainer.record(watch)
+            return [train_piece(p, stacks, self.folder, fingerprint, hooks) for p in stacks.pieces]
         except RunError:
-            if monitor.failed:
-                write_health(self.folder, [m.health for m in self._monitors])
+            write_failed(self.folder, [len(piece.plan.members) for piece in stacks.pieces])
             raise
-        return whole
 
-    def _history(self, trainers: list[StackTrainer], peeks: list[PeekObserver | None]) -> bytes:
-        out = io.StringIO()
-        writer = csv.DictWriter(out, HISTORY, lineterminator="\n")
-        writer.writeheader()
-        first = 0
-        for trainer, peek in zip(trainers, peeks, strict=True):
-            chosen, by = trainer.chosen_epochs, trainer.settings.criterion
-            for row in trainer.history:
-                member, epoch = int(str(row["member"])), int(str(row["epoch"]))
-                seen = None if peek is None else peek.accuracy(epoch - 1, member)
-                more = {
-                    "member": first + member,
-                    "target_accuracy": "" if seen is None else seen,
-                    "chosen": by if epoch == chosen[member] else "",
-                }
-                writer.writerow(row | more)
-            first += len(trainer.members)
-        return out.getvalue().encode()
+    def _progress(self, piece: Piece, now: Progress) -> None:
+        self._rate[piece.number] = now.events_per_second
+        names = ", ".join(piece.methods)
+        self.report(f"{len(piece.plan.members)} networks ({names})", now)
 
     def _scores(self, model: Model, domains: Domains) -> None:
         path = self.folder / "scores.h5"
@@ -321,9 +215,3 @@ class Job:
             reason = error.strerror or str(error)
             mend = mend_of(error)
             raise RunError(f"cannot be written: {reason}", where=path, mend=mend) from error
-
-
-def _peek(domains: Domains, notes: Path) -> PeekObserver | None:
-    if domains.truth is None:
-        return None
-    return PeekObserver(domains.truth, domains.target, watched_rows(domains.target), notes)

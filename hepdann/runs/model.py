@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ from ..training import Scaling, StackTrainer, write_whole
 from .aligned import corrected, method_of
 from .mixture import Mixture
 
-__all__ = ["Model", "Part", "Scores", "parts_of"]
+__all__ = ["Model", "Part", "Scores", "joined", "parts_of"]
 
 FORMAT, FORMAT_VERSION = "hepdann-model", 1
 _ROWS = 32_768  # events scored at a time
@@ -76,8 +76,7 @@ def parts_of(trainer: StackTrainer) -> dict[str, Part]:
         chosen = [k for k, m in enumerate(trainer.members) if m.label == name]
         members = [trainer.members[k] for k in chosen]
         own = {
-            # statistics are (domain, member, feature), everything else (member, …)
-            key: value[:, chosen] if key.endswith((".mean", ".variance")) else value[chosen]
+            key: value[:, chosen] if _member_axis(key) else value[chosen]
             for key, value in state.items()
         }
         seeds = tuple(m.seed for m in members)
@@ -88,6 +87,29 @@ def parts_of(trainer: StackTrainer) -> dict[str, Part]:
             seeds,
         )
     return parts
+
+
+def joined(pieces: Iterable[dict[str, Part]]) -> dict[str, Part]:
+    """The methods of several trainers; where two have members of one, these stand together."""
+    parts: dict[str, Part] = {}
+    for name, part in (pair for piece in pieces for pair in piece.items()):
+        parts[name] = _together(parts[name], part) if name in parts else part
+    return parts
+
+
+def _together(one: Part, other: Part) -> Part:
+    seeds, before = (*one.seeds, *other.seeds), one.network.state_dict()
+    state = {
+        key: torch.cat([before[key], value], dim=_member_axis(key))
+        for key, value in other.network.state_dict().items()
+    }
+    network = _network(one.network.shape, seeds, state)
+    return Part(network, one.target_domain, (*one.strength, *other.strength), seeds)
+
+
+def _member_axis(key: str) -> int:
+    """Statistics are (domain, member, feature), everything else (member, …)."""
+    return int(key.endswith((".mean", ".variance")))
 
 
 def _network(

@@ -28,7 +28,6 @@ class Monitor:
 
     Attributes:
         health: what is seen of the networks.
-        failed: whether the training ended because a loss was not finite.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Monitor:
     ) -> None:
         self.health = Health(trainer, folder / "checkpoint" / f"health-{number}.json")
         self._trainer, self._folder, self._tell = trainer, folder, tell
-        self._tensorboard, self.failed = tensorboard, False
+        self._tensorboard = tensorboard
         self._events: EventFiles | None = None
 
     @contextmanager
@@ -53,9 +52,7 @@ class Monitor:
             try:
                 yield
             except RunError:
-                ill = self.health.fail()
-                self.failed = bool(ill)
-                for line in lines_of(ill):
+                for line in lines_of(self.health.fail()):
                     self._tell(line)
                 raise
 

@@ -33,7 +33,8 @@ from .auxiliary import auxiliary_shifts, auxiliary_sources
 from .claim import locked
 from .domains import Domains, prepare
 from .folder import FORMAT_VERSION
-from .job import HISTORY, Report
+from .job import Report
+from .pieces import HISTORY
 from .plan import StackPlan, resolve, settings_of, shape_of
 from .scan_folder import SUMMARY, Scan, to_csv
 from .scan_plan import Point, plan_point, plan_source, points_of

@@ -117,3 +117,4 @@ def _restore(trainer: StackTrainer, metadata: dict[str, str], tensors: dict[str,
     best = json.loads(metadata["best"])
     trainer.best.loss, trainer.best.epoch = best["loss"], best["epoch"]
     trainer.history = json.loads(metadata["history"])
+    trainer.look_back()

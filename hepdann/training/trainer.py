@@ -72,7 +72,7 @@ class StackTrainer:
         self.history: list[HistoryRow] = []
         self.running = tuple(range(len(self.members)))  # members that have not stopped
         self._working = self.stack
-        self._look_back()
+        self.look_back()
 
     @property
     def network(self) -> AdversarialNetwork:
@@ -135,7 +135,7 @@ class StackTrainer:
             RunError: a loss is not finite.
         """
         with threads(self.settings.threads), deterministic(self.settings.deterministic):
-            self._look_back()
+            self.look_back()
             engine = engine_for(self._working, self.settings)
             while not self.finished:
                 if not self._epoch(engine, progress, stop, save):
@@ -144,14 +144,14 @@ class StackTrainer:
                 self.stack.clock.lap("validation")
                 self.epoch, self.position = self.epoch + 1, 0
                 self.sums.zero_()
-                if self._look_back() and self.running:
+                if self.look_back() and self.running:
                     engine = engine_for(self._working, self.settings)
                 if save is not None:
                     save(self)
                     self.stack.clock.lap("checkpoint")
         return True
 
-    def _look_back(self) -> bool:
+    def look_back(self) -> bool:
         """Before an epoch: who has stopped, and where schedules that look back stand.
 
         All of it follows from the history, so that a resume finds the same.

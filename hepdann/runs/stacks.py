@@ -1,0 +1,120 @@
+"""The stacks of a run: what they train on, and the pieces that they are cut into."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..alignment import Alignment
+from ..config import TrainConfig
+from ..evaluation import PeekObserver, oracle_source
+from ..tensors import EventBlocks, Source, Target
+from ..training import DomainEvents, StackTrainer, resident, watched_rows
+from .auxiliary import auxiliary_shifts, auxiliary_sources
+from .domains import Domains
+from .plan import StackPlan, plan_stacks, settings_of, shape_of, trained_on
+
+__all__ = ["Piece", "Stacks", "cut"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Members of a stack that train side by side: all of them, or the share of one process.
+
+    Attributes:
+        number: counted through the run; names the checkpoint.
+        stack: the stack that it is of, by number.
+        plan: its members.
+    """
+
+    number: int
+    stack: int
+    plan: StackPlan
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods of its members."""
+        return tuple(dict.fromkeys(m.label for m in self.plan.members))
+
+
+def cut(plans: Sequence[StackPlan], workers: int) -> list[Piece]:
+    """Cut stacks into pieces for some processes, which are given equally many members.
+
+    Args:
+        plans: the stacks.
+        workers: processes; 1 leaves the stacks whole.
+
+    Returns:
+        The pieces in the order of the members. A process may be given pieces of several stacks.
+    """
+    sizes = [len(plan.members) for plan in plans]
+    ends = list(itertools.accumulate(sizes))
+    shares = {round(k * ends[-1] / workers) for k in range(1, workers)}
+    pieces: list[Piece] = []
+    for stack, (plan, end) in enumerate(zip(plans, ends, strict=True)):
+        start = end - len(plan.members)
+        bounds = sorted({start, end} | {b for b in shares if start < b < end})
+        for first, last in itertools.pairwise(bounds):
+            members = plan.members[first - start : last - start]
+            pieces.append(Piece(len(pieces), stack, StackPlan(members, plan.normalisation)))
+    return pieces
+
+
+class Stacks:
+    """What the members of a run train on; from it follows every piece's trainer.
+
+    Args:
+        train: resolved settings.
+        domains: the events.
+        maps: alignments by name, those at least whose images of the target are trained on.
+        classes: number of them.
+        workers: shares that the members are cut into.
+    """
+
+    def __init__(
+        self,
+        train: TrainConfig,
+        domains: Domains,
+        maps: Mapping[str, Alignment],
+        classes: int,
+        workers: int = 1,
+    ) -> None:
+        self.train, self.settings = train, settings_of(train, domains.n_train)
+        self._domains, self._classes = domains, classes
+        streams = domains.blocks or (None, None)
+        self.sources = [self._put(domains.source, streams[0])]
+        self.targets = [self._put(domains.target, streams[1])]
+        for name in trained_on(train):
+            mapped = maps[name].apply(domains.target.features)
+            self.targets.append(self._put(domains.target.with_features(mapped)))
+        if train.oracle and domains.truth is not None:
+            self.sources.append(self._put(oracle_source(domains.truth, domains.target)))
+        oracle = len(self.sources) > 1
+        copies = auxiliary_sources(domains.source, auxiliary_shifts(train), train.seed)
+        self.sources += map(self._put, copies)
+        self.pieces = cut(plan_stacks(train, oracle=oracle, copies=len(copies)), workers)
+
+    def _put(self, events: Source | Target, blocks: EventBlocks | None = None) -> DomainEvents:
+        device = self.settings.device
+        return resident(events, self._domains.scaling, device=device, blocks=blocks)
+
+    def trainer(self, piece: Piece) -> StackTrainer:
+        """The networks of a piece, before their first step."""
+        inputs = self._domains.source.features.shape[1]
+        shape = shape_of(self.train, inputs, self._classes, piece.plan)
+        members = piece.plan.members
+        return StackTrainer(members, shape, self.sources, self.targets, self.settings)
+
+    def peek(self, piece: Piece, folder: Path) -> PeekObserver | None:
+        """What watches the target accuracy of a piece, where the truth is known.
+
+        Args:
+            piece: that trains.
+            folder: of the run.
+        """
+        domains, notes = self._domains, folder / "checkpoint" / f"peek-{piece.number}.json"
+        if domains.truth is None:
+            return None
+        return PeekObserver(domains.truth, domains.target, watched_rows(domains.target), notes)
