@@ -97,6 +97,9 @@ class Inputs(NamedTuple):
     "--deterministic", is_flag=True, default=None, help="The same bits every time, also on a GPU."
 )
 @click.option("--engine", help="torch, or fused: compiled loops on the CPU.  [default: torch]")
+@click.option(
+    "--diagnose/--no-diagnose", default=None, help="Ask first whether there is a shift at all."
+)
 @click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
 @click.option("--config", "config_path", help="YAML file, or the name of a shipped one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder, must not exist.")

@@ -287,6 +287,11 @@ class TrainConfig(_Section):
         " auto: by what there is",
     )
     tensorboard: bool = Field(False, description="write TensorBoard event files into the run")
+    diagnose: bool = Field(
+        True,
+        description="ask first whether MC and target differ; without it the class fractions "
+        "of the target are taken to be those of the MC",
+    )
     oracle: bool = Field(True, description="train the oracle where the truth is known")
 
     @property

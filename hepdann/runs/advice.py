@@ -25,17 +25,22 @@ __all__ = ["advised", "diagnose_first"]
 _MOST = 20_000  # target events on which the methods are compared
 
 
-def diagnose_first(domains: Domains, features: Sequence[str], path: Path) -> Diagnosis | None:
+def diagnose_first(
+    domains: Domains, features: Sequence[str] | None, path: Path
+) -> Diagnosis | None:
     """Ask, before anything is trained, whether there is a shift at all.
 
     Args:
         domains: source and target.
-        features: their names.
-        path: of ``diagnosis.json``, which is written.
+        features: their names; ``None`` if nobody wants to know.
+        path: of ``diagnosis.json``, which is written; empty if nobody wants to know.
 
     Returns:
-        The diagnosis; ``None`` with too few events for one.
+        The diagnosis; ``None`` with too few events for one, or if nobody wants to know.
     """
+    if features is None:
+        write_whole(path, b"{}")
+        return None
     try:
         found = diagnose(domains.source, domains.target, features)
     except HepdannError:

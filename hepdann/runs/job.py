@@ -96,7 +96,9 @@ class Job:
             return self._run(domains)
 
     def _run(self, domains: Domains) -> Run:
-        found = diagnose_first(domains, self.tensors.features, self.folder / "diagnosis.json")
+        wanted = self.config.train.diagnose
+        names = self.tensors.features if wanted else None
+        found = diagnose_first(domains, names, self.folder / "diagnosis.json")
         if found is not None:
             self.report(f"diagnosis: {found.sentence}", None)
         shift = None if found is None else found.test.shift
