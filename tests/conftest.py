@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +30,10 @@ if not _IS_WORKER:
     )
     for name in ("HEPDANN_DATA", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "FORCE_COLOR"):
         os.environ.pop(name, None)
+
+# A shell that starts us in the background has us ignore SIGINT, and so would every command here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "hepdann",
@@ -104,6 +110,43 @@ def hepdann(executable: Path, tmp_path: Path) -> Command:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """The same as ``hepdann`` in this process, which has torch in memory already.
+
+    For the many cases of what a command says; not for signals, streams or what it imports.
+    """
+    from hepdann_cli import main
+
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def run(
+        *args: str | os.PathLike[str],
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        timeout: float = 300,
+    ) -> Outcome:
+        assert not stdin
+        del timeout
+        monkeypatch.chdir(cwd or tmp_path)
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["hepdann", *map(str, args)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main.main()
+        out, err = capfd.readouterr()
+        return Outcome(int(caught.value.code or 0), out, err)
+
+    yield run
+    for kind, handler in before.items():
+        signal.signal(kind, handler)
 
 
 @pytest.fixture(scope="session")

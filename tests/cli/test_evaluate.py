@@ -1,8 +1,6 @@
 """`hepdann evaluate` as it is typed: tables, JSON, refusals."""
 
 import json
-import subprocess
-import sys
 
 import h5py
 import numpy as np
@@ -21,11 +19,10 @@ def invoke(*arguments):
     return done.stdout
 
 
-def refuse(*arguments):
-    """The one line with which a command refuses its input, as it is typed."""
-    command = [sys.executable, "-m", "hepdann_cli.main", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+def refuse(typed, *arguments):
+    """The one line with which a command refuses its input."""
+    done = typed(*arguments)
+    assert done.code == 2
     assert done.stdout == ""
     assert done.stderr.startswith("hepdann: error: ")
     assert done.stderr.count("\n") == 1
@@ -105,7 +102,7 @@ def test_nothing_in_the_run_is_changed(run):
     assert {p.name: p.stat().st_mtime_ns for p in run.iterdir()} == before
 
 
-def test_a_run_that_is_not_there_or_not_whole_is_refused(tmp_path):
+def test_a_run_that_is_not_there_or_not_whole_is_refused(typed, tmp_path):
     cut = write_run(tmp_path / "cut", complete=False)
-    assert "no such run" in refuse("evaluate", tmp_path / "none")
-    assert "not complete" in refuse("evaluate", cut)
+    assert "no such run" in refuse(typed, "evaluate", tmp_path / "none")
+    assert "not complete" in refuse(typed, "evaluate", cut)

@@ -51,8 +51,8 @@ def tensor_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_tensor_file_for_a_person(hepdann, tensor_file):
-    done = hepdann("inspect", tensor_file)
+def test_a_tensor_file_for_a_person(typed, tensor_file):
+    done = typed("inspect", tensor_file)
     assert (done.code, done.stderr) == (0, "")
     said = " ".join(done.stdout.split())
     for fact in (
@@ -71,8 +71,8 @@ def test_a_tensor_file_for_a_person(hepdann, tensor_file):
     assert "checksums" not in said
 
 
-def test_a_tensor_file_as_json(hepdann, tensor_file):
-    found = json.loads(hepdann("inspect", tensor_file, "--json", "--verify").stdout)
+def test_a_tensor_file_as_json(typed, tensor_file):
+    found = json.loads(typed("inspect", tensor_file, "--json", "--verify").stdout)
     assert found["kind"] == "tensors"
     assert found["verified"]
     assert [entry["name"] for entry in found["features"]] == ["pt", "mass"]
@@ -92,14 +92,14 @@ def test_a_tensor_file_as_json(hepdann, tensor_file):
     assert mc["spectators"][0]["mean"] == 3.0
 
 
-def test_verify_names_what_is_damaged(hepdann, tensor_file):
-    assert hepdann("inspect", tensor_file, "--verify").stdout.endswith("as it was written\n")
+def test_verify_names_what_is_damaged(typed, tensor_file):
+    assert typed("inspect", tensor_file, "--verify").stdout.endswith("as it was written\n")
     with h5py.File(tensor_file) as file:
         position = file["mc/weight"].id.get_offset() + 17
     with tensor_file.open("r+b") as file:
         file.seek(position)
         file.write(b"\xff")
-    done = hepdann("inspect", tensor_file, "--verify")
+    done = typed("inspect", tensor_file, "--verify")
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"hepdann: error: {tensor_file}: damaged: mc/weight rows 0-999; ")
     assert done.stderr.count("\n") == 1
@@ -116,18 +116,18 @@ def root_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_root_file(hepdann, root_file):
-    done = hepdann("inspect", root_file)
+def test_a_root_file(typed, root_file):
+    done = typed("inspect", root_file)
     assert (done.code, done.stderr) == (0, "")
     said = " ".join(done.stdout.split())
     for fact in ("Events: 7 entries", "Runs: 2 entries", "ntuple: 3 entries", "pt float"):
         assert fact in said
-    found = json.loads(hepdann("inspect", root_file, "--json").stdout)["files"][0]
+    found = json.loads(typed("inspect", root_file, "--json").stdout)["files"][0]
     assert found["trees"] == {"Events": 7, "Runs": 2, "ntuple": 3}
     branches = {branch["name"]: branch for branch in found["branches"]}
     assert branches["pt"]["dtype"] == "float32"
     assert branches["q"]["shape"] == [3]
-    other = json.loads(hepdann("inspect", f"{root_file}:ntuple", "--json").stdout)["files"][0]
+    other = json.loads(typed("inspect", f"{root_file}:ntuple", "--json").stdout)["files"][0]
     assert (other["tree"], other["format"], other["entries"]) == ("ntuple", "RNTuple", 3)
 
 
@@ -147,12 +147,12 @@ METRICS = {
 }
 
 
-def test_a_run(hepdann, tmp_path):
+def test_a_run(typed, tmp_path):
     folder = tmp_path / "sine-t3-1"
     folder.mkdir()
     (folder / "metrics.json").write_text(json.dumps(METRICS))
     (folder / "config.yaml").write_text("train: {lambda: 0.3, seeds: 2}\n")
-    done = hepdann("inspect", folder)
+    done = typed("inspect", folder)
     assert (done.code, done.stderr) == (0, "")
     said = " ".join(done.stdout.split())
     for fact in (
@@ -164,12 +164,12 @@ def test_a_run(hepdann, tmp_path):
         "no plots: hepdann plot",
     ):
         assert fact in said
-    found = json.loads(hepdann("inspect", folder, "--json").stdout)
+    found = json.loads(typed("inspect", folder, "--json").stdout)
     assert found["metrics"] == METRICS
     assert found["config"]["train"]["lambda"] == 0.3
 
 
-def test_other_files_are_refused(hepdann, tmp_path, root_file):
+def test_other_files_are_refused(typed, tmp_path, root_file):
     (tmp_path / "notes").write_text("nothing of ours")
     (tmp_path / "empty").mkdir()
     with h5py.File(tmp_path / "other.h5", "w"):
@@ -181,7 +181,7 @@ def test_other_files_are_refused(hepdann, tmp_path, root_file):
         (["empty"], "not a run folder"),
         ([root_file, "--verify"], "--verify is for tensor files"),
     ):
-        done = hepdann("inspect", *arguments)
+        done = typed("inspect", *arguments)
         assert (done.code, done.stdout) == (2, "")
         assert message in done.stderr
         assert done.stderr.count("\n") == 1

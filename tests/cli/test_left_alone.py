@@ -18,8 +18,9 @@ from hepdann.config import Config
 from hepdann.readers import convert
 
 LINE = ("train", "tensors.h5", "--seeds", "1", "--batch-size", "64", "--no-oracle",
-        "--alignment", "quantile",
+        "--alignment", "quantile", "--no-diagnose",
         "--method", "source-only", "--epochs")  # fmt: skip
+EPOCHS = 25
 SAME = ("model.safetensors", "history.csv", "scores.h5")
 
 
@@ -38,6 +39,7 @@ def settings(epochs):
     return {
         "seeds": 1,
         "alignments": ["quantile"],
+        "diagnose": False,
         "batch_size": 64,
         "oracle": False,
         "method": "source-only",
@@ -54,6 +56,11 @@ def started(executable, place, output, epochs, **options):
     while not list(output.glob("checkpoint/*.safetensors")) and process.poll() is None:
         time.sleep(0.01)
     return process
+
+
+@pytest.fixture(scope="module")
+def straight(place):
+    return library.train(place / "tensors.h5", output=place / "straight", **settings(EPOCHS))
 
 
 @pytest.mark.parametrize(
@@ -78,14 +85,13 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(
 
 
 def test_one_line_begins_goes_on_and_is_content_with_what_is_finished(
-    executable, hepdann, place, tmp_path
+    executable, hepdann, place, straight, tmp_path
 ):
-    straight = library.train(place / "tensors.h5", output=tmp_path / "straight", **settings(60))
-    process = started(executable, place, tmp_path / "run", 60)
+    process = started(executable, place, tmp_path / "run", EPOCHS)
     process.kill()
     process.communicate(timeout=120)
     assert not (tmp_path / "run" / "metrics.json").exists()
-    line = (*LINE, "60", "-o", str(tmp_path / "run"), "--resume")
+    line = (*LINE, str(EPOCHS), "-o", str(tmp_path / "run"), "--resume")
     done = hepdann(*line, cwd=place)
     assert done.code == 0, done.stderr
     for name in SAME:
@@ -107,22 +113,21 @@ def test_a_resume_without_tensors_begins_nothing(hepdann, place, tmp_path):
 
 
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(
-    executable, hepdann, place, tmp_path
+    executable, hepdann, place, straight, tmp_path
 ):
     """Checkpoints grow with the history; some epochs on, the next one has no room."""
-    straight = library.train(place / "tensors.h5", output=tmp_path / "straight", **settings(60))
-    first = (tmp_path / "straight" / "checkpoint" / "stack-0.safetensors").stat().st_size
+    first = (straight.folder / "checkpoint" / "stack-0.safetensors").stat().st_size
     room = first - 4_000
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
-    process = started(executable, place, tmp_path / "run", 60, preexec_fn=limit)
+    process = started(executable, place, tmp_path / "run", EPOCHS, preexec_fn=limit)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "stack-0.safetensors: cannot be written: File too large; make room there" in err
     assert "Traceback" not in err
-    line = (*LINE, "60", "-o", str(tmp_path / "run"), "--resume")
+    line = (*LINE, str(EPOCHS), "-o", str(tmp_path / "run"), "--resume")
     assert hepdann(*line, cwd=place).code == 0
     for name in SAME:
         assert (tmp_path / "run" / name).read_bytes() == (straight.folder / name).read_bytes()

@@ -24,8 +24,8 @@ def test_plot_writes_into_the_run(hepdann, run):
     assert made == {f"{name}.{kind}" for name in names for kind in ("pdf", "png", "json")}
 
 
-def test_plot_elsewhere_in_another_format(hepdann, run, tmp_path):
-    done = hepdann("plot", run, "--only", "loss", "--formats", "svg", "-o", tmp_path / "talk")
+def test_plot_elsewhere_in_another_format(typed, run, tmp_path):
+    done = typed("plot", run, "--only", "loss", "--formats", "svg", "-o", tmp_path / "talk")
     assert done.code == 0, done.stderr
     made = sorted(file.name for file in (tmp_path / "talk").iterdir())
     assert made == ["loss.json", "loss.svg"]
@@ -41,16 +41,16 @@ def test_plot_elsewhere_in_another_format(hepdann, run, tmp_path):
         (["--com", "many"], ["--com", "many"]),
     ],
 )
-def test_wrong_flags_are_the_users_error(hepdann, run, flags, words):
-    done = hepdann("plot", run, *flags)
+def test_wrong_flags_are_the_users_error(typed, run, flags, words):
+    done = typed("plot", run, *flags)
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith("hepdann: error: ")
     assert done.stderr.count("\n") == 1
     assert all(word in done.stderr for word in words)
 
 
-def test_no_such_run(hepdann):
-    done = hepdann("plot", "nowhere")
+def test_no_such_run(typed):
+    done = typed("plot", "nowhere")
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith("hepdann: error: ")
     assert "nowhere" in done.stderr

@@ -22,8 +22,8 @@ def tensors(tmp_path_factory, executable):
     return folder / "tensors.h5"
 
 
-def test_a_scan_prints_its_table_and_what_to_type_next(hepdann, tensors, tmp_path):
-    done = hepdann("scan", tensors, *GRID, "--epochs", "2", "--methods", "dann")
+def test_a_scan_prints_its_table_and_what_to_type_next(typed, tensors, tmp_path):
+    done = typed("scan", tensors, *GRID, "--epochs", "2", "--methods", "dann")
     assert done.code == 0, done.stderr
     assert "runs/scan-sine-1" in done.stdout
     for word in ("source-only", "quantile", "oracle", "dann", "peeked", "hepdann plot"):
@@ -43,14 +43,14 @@ def test_a_scan_prints_its_table_and_what_to_type_next(hepdann, tensors, tmp_pat
         (("--shift", "sine", "--stack", "some"), "stack"),
     ],
 )
-def test_wrong_input_is_one_line(hepdann, tensors, args, what):
-    done = hepdann("scan", tensors, *args)
+def test_wrong_input_is_one_line(typed, tensors, args, what):
+    done = typed("scan", tensors, *args)
     assert done.code == 2
     assert done.stderr.count("\n") == 1
     assert what in done.stderr
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130)])
 def test_an_interrupted_scan_says_how_to_go_on(executable, tensors, tmp_path, sent, code):
     process = subprocess.Popen(
         [executable, "scan", tensors, *GRID, "--epochs", "400", "-o", "s"],

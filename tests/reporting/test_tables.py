@@ -67,8 +67,8 @@ def test_columns_say_what_peeking_is():
     assert "used for nothing" in peeked.help
 
 
-def test_the_command_writes_tables_and_overlays(hepdann, runs, tmp_path):
-    done = hepdann(
+def test_the_command_writes_tables_and_overlays(typed, runs, tmp_path):
+    done = typed(
         "compare", *runs, "--csv", "t.csv", "--latex", "t.tex", "-o", "overlay", cwd=tmp_path
     )
     assert done.code == 0, done.stderr
@@ -79,9 +79,9 @@ def test_the_command_writes_tables_and_overlays(hepdann, runs, tmp_path):
     assert not (tmp_path / "overlay" / "roc_mc_oracle.png").exists()
 
 
-def test_a_folder_that_is_no_run_is_one_line_and_code_2(hepdann, runs, tmp_path):
+def test_a_folder_that_is_no_run_is_one_line_and_code_2(typed, runs, tmp_path):
     for command in ("compare", "report"):
-        done = hepdann(command, runs[0], tmp_path, cwd=tmp_path)
+        done = typed(command, runs[0], tmp_path, cwd=tmp_path)
         assert done.code == 2
         assert done.stderr.count("\n") == 1
         assert "not a run folder" in done.stderr

@@ -17,6 +17,7 @@ def run(toy, tmp_path_factory):
         output=tmp_path_factory.mktemp("choice") / "run",
         seeds=2,
         alignments=["quantile"],
+        diagnose=False,
         epochs=6,
         batch_size=128,
         learning_rate=0.02,

@@ -10,7 +10,14 @@ import pytest
 import hepdann
 from hepdann.errors import ConfigError
 
-FAST = {"seeds": 1, "epochs": 3, "batch_size": 128, "oracle": False, "alignments": ["quantile"]}
+FAST = {
+    "seeds": 1,
+    "epochs": 3,
+    "batch_size": 128,
+    "oracle": False,
+    "alignments": ["quantile"],
+    "diagnose": False,
+}
 INSTALLED = importlib.util.find_spec("tensorboard") is not None
 
 

@@ -51,13 +51,13 @@ def test_a_disease_is_named_in_log_files_and_report(exploded):
     assert summarise(run.folder)["methods"]["dann"]["health"] == health
 
 
-def test_evaluate_shows_it(exploded, hepdann):
+def test_evaluate_shows_it(exploded, typed):
     run, _ = exploded
-    done = hepdann("evaluate", run.folder, "--health", env={"COLUMNS": "300"})
+    done = typed("evaluate", run.folder, "--health", env={"COLUMNS": "300"})
     assert done.code == 0
     assert "health: error: exploded-adversary" in done.stdout.replace("\n", " ")
     assert "fresh AUC" in done.stdout
-    assert "fresh AUC" not in hepdann("evaluate", run.folder).stdout
+    assert "fresh AUC" not in typed("evaluate", run.folder).stdout
 
 
 def test_a_training_that_is_not_finite_leaves_its_diagnosis(toy, tmp_path):

@@ -11,7 +11,7 @@ from hepdann.errors import ConfigError
 from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
 from hepdann.tensors import open_tensors
 
-FAST = {"seeds": 2, "epochs": 1, "batch_size": 256, "alignments": ["quantile"]}
+FAST = {"seeds": 2, "epochs": 1, "batch_size": 256, "alignments": ["quantile"], "diagnose": False}
 
 
 def settings(**train):
@@ -114,6 +114,8 @@ def test_a_scan_makes_the_copies_of_each_target(toy, tmp_path):
         shift=hepdann.shifts.sine(t=3),
         method="hybrid-dann",
         output=tmp_path / "run",
+        alignments=["quantile"],
+        diagnose=False,
         **given,
     )
     hybrid = scan.table["method"] == "hybrid-dann"

@@ -16,7 +16,14 @@ from hepdann.tensors import BLOCK_ROWS, EventBlocks, Source, column_at, open_ten
 from hepdann.training import Scaling
 from hepdann.training.stream import EventStream, StreamReader
 
-FAST = {"seeds": 1, "epochs": 2, "batch_size": 64, "memory": "blocks", "alignments": ["quantile"]}
+FAST = {
+    "seeds": 1,
+    "epochs": 2,
+    "batch_size": 64,
+    "memory": "blocks",
+    "alignments": ["quantile"],
+    "diagnose": False,
+}
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ def test_a_function_that_makes_a_network_is_enough(toy, tmp_path):
         output=tmp_path / "run",
         seeds=1,
         alignments=["quantile"],
+        diagnose=False,
         epochs=4,
         batch_size=64,
         learning_rate=0.02,

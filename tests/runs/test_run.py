@@ -13,14 +13,15 @@ import hepdann
 from hepdann.errors import ConfigError, RunError, SchemaError
 from hepdann.tensors import open_tensors, seal
 
-FAST = {"seeds": 2, "epochs": 2, "batch_size": 128, "alignments": ["quantile"]}
+ASKED = {"seeds": 2, "epochs": 2, "batch_size": 128, "alignments": ["quantile"]}
+FAST = ASKED | {"diagnose": False}
 SAME = ("model.safetensors", "history.csv", "scores.h5")
 
 
 @pytest.fixture(scope="session")
 def run(toy, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "sine"
-    return hepdann.train(toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), output=folder, **FAST)
+    return hepdann.train(toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), output=folder, **ASKED)
 
 
 def stop_after(steps):
@@ -105,7 +106,7 @@ def test_predict_gives_the_scores_of_the_run(run):
 
 def test_the_same_seed_gives_the_same_bits(run, toy, tmp_path):
     again = hepdann.train(
-        toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), output=tmp_path / "again", **FAST
+        toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), output=tmp_path / "again", **ASKED
     )
     for name in SAME:
         assert (again.folder / name).read_bytes() == (run.folder / name).read_bytes(), name
