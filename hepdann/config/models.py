@@ -231,6 +231,9 @@ class TrainConfig(_Section):
     learning_rate: Number = Field(2e-3, gt=0)
     weight_decay: Number = Field(0.0, ge=0, description="of the optimiser, on every parameter")
     momentum: Number = Field(0.9, ge=0, lt=1, description="of sgd")
+    head_rate: Number = Field(
+        1.0, gt=0, description="learning rate of both heads over that of the extractor"
+    )
     schedule: RateScheduleSetting = Field(
         "cosine", description="learning rate: cosine, constant, step, inverse, plateau"
     )
@@ -258,7 +261,12 @@ class TrainConfig(_Section):
         "none for dann-alternating",
     )
     network: Text | None = Field(
-        None, description="a network that was registered from Python; default the perceptron below"
+        None,
+        description="minerva-small, minerva-2016, minerva-2018, minerva-reference, or one that was "
+        "registered from Python; default the perceptron below, of images minerva-small",
+    )
+    autocast: Literal["none", "bf16"] = Field(
+        "none", description="of a network of images: bf16 computes in bfloat16 where that is safe"
     )
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
     label_head: list[Width] = Field([16], description="hidden widths of the label head")

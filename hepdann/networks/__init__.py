@@ -2,14 +2,18 @@
 
 from .adversarial import AdversarialNetwork, NetworkShape
 from .layers import Activation, StackedDropout, StackedLayerNorm
+from .minerva import SMALL, register_presets
 from .normalisation import Normalisation, StackedBatchNorm
 from .registry import Factory, Modules, get, names, register
 from .reversal import reverse_gradient
 from .stacked import StackedLinear, member_generators
+from .views import Autocast, ViewShape, ViewsNetwork
 
 __all__ = [
+    "SMALL",
     "Activation",
     "AdversarialNetwork",
+    "Autocast",
     "Factory",
     "Modules",
     "NetworkShape",
@@ -18,9 +22,13 @@ __all__ = [
     "StackedDropout",
     "StackedLayerNorm",
     "StackedLinear",
+    "ViewShape",
+    "ViewsNetwork",
     "get",
     "member_generators",
     "names",
     "register",
     "reverse_gradient",
 ]
+
+register_presets()

@@ -17,6 +17,7 @@ from .layers import Activation, Head, StackedDropout, activation
 from .normalisation import Normalisation
 from .reversal import reverse_gradient
 from .stacked import member_generators
+from .views import Autocast, ViewShape
 
 __all__ = ["AdversarialNetwork", "NetworkShape"]
 
@@ -45,6 +46,9 @@ class NetworkShape:
             every product of the two.
         network: name of a registered network that takes the place of extractor (and heads, if it
             has them); "" is the multilayer perceptron.
+        views: name, channels, height and width of the images that the F inputs are the pixels of,
+            one after the other; none of scalar features.
+        autocast: of a network of images: "bf16" computes in bfloat16 where that is safe.
     """
 
     inputs: int
@@ -60,6 +64,8 @@ class NetworkShape:
     domain_classes: int = 2
     conditioned: bool = False
     network: str = ""
+    views: tuple[ViewShape, ...] = ()
+    autocast: Autocast = "none"
 
     @property
     def outputs(self) -> int:
@@ -106,7 +112,7 @@ class AdversarialNetwork(nn.Module):
     def set_step(self, step: int) -> None:
         """Say which step of the training the next passes belong to; dropout depends on it."""
         for module in self._stepping:
-            module.step.fill_(step)
+            module.set_step(step)
 
     def part(self, name: str) -> list[nn.Parameter]:
         """Parameters of one of :attr:`PARTS`."""

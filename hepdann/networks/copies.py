@@ -49,8 +49,6 @@ class Copies(nn.Module):
         part: number of this part of the network.
     """
 
-    step: Tensor
-
     def __init__(self, modules: Sequence[nn.Module], seeds: Sequence[int], part: int) -> None:
         super().__init__()
         # hidden in a tuple: the template's own values are not those of the stack
@@ -61,7 +59,11 @@ class Copies(nn.Module):
         self.values = nn.ParameterList(
             torch.stack([member[name].detach() for member in own]) for name in self._names
         )
-        self.register_buffer("step", torch.zeros(1, dtype=torch.int64), persistent=False)
+        self._step = 0
+
+    def set_step(self, step: int) -> None:
+        """Say which step the next passes belong to."""
+        self._step = step
 
     @property
     def template(self) -> nn.Module:
@@ -89,7 +91,7 @@ class Copies(nn.Module):
         out = []
         for k, own in enumerate(buffers):
             given = {name: value[k] for name, value in zip(self._names, values, strict=True)}
-            with seeded(x.device, self._seeds[k], int(self.step), self._part):
+            with seeded(x.device, self._seeds[k], self._step, self._part):
                 out.append(functional_call(self.template, given | own, (x[k].T,)).T)
         return torch.stack(out)
 

@@ -86,6 +86,10 @@ class StackedDropout(nn.Module):
         self.probability = probability
         self._places: Tensor | None = None
 
+    def set_step(self, step: int) -> None:
+        """Say which step the next passes belong to."""
+        self.step.fill_(step)
+
     def forward(self, x: Tensor) -> Tensor:
         """Drop what this step drops."""
         if not self.training:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from .. import alignment, methods, networks
 from ..config import TrainConfig
 from ..errors import ConfigError
-from ..networks import NetworkShape, Normalisation
+from ..networks import NetworkShape, Normalisation, ViewShape
 from ..training import LambdaSchedule, Member, RateSchedule, Settings, auto_batch_size
 from .aligned import method_of, wanted_maps
 
@@ -94,6 +94,7 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
         optimiser=train.optimiser,
         weight_decay=train.weight_decay,
         momentum=train.momentum,
+        head_rate=train.head_rate,
         patience=train.patience,
         choose=train.choose,
         monitor=train.monitor,
@@ -103,8 +104,14 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
     )
 
 
-def shape_of(train: TrainConfig, inputs: int, classes: int, plan: StackPlan) -> NetworkShape:
-    """The networks of a stack."""
+def shape_of(
+    train: TrainConfig,
+    inputs: int,
+    classes: int,
+    plan: StackPlan,
+    views: tuple[ViewShape, ...] = (),
+) -> NetworkShape:
+    """The networks of a stack; ``views`` are the images that the inputs are the pixels of."""
     first = plan.members[0]
     domains = 2 + len(first.auxiliaries)
     return NetworkShape(
@@ -121,6 +128,8 @@ def shape_of(train: TrainConfig, inputs: int, classes: int, plan: StackPlan) -> 
         domains if train.adversary == "per-domain" else 2,
         first.method.conditioned,
         network=train.network or "",
+        views=views,
+        autocast=train.autocast,
     )
 
 

@@ -1,0 +1,168 @@
+"""Convolutional networks of the views of an event: a tower for each view, then one trunk."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import ConfigError
+
+__all__ = ["Autocast", "TowerPlan", "ViewShape", "ViewsNetwork", "perceptron"]
+
+Autocast = Literal["none", "bf16"]
+ViewShape = tuple[str, int, int, int]  # name, channels, height (strips), width (planes)
+
+_ROWS = 256  # events that pass at a time where no gradient is wanted
+
+
+@dataclass(frozen=True)
+class TowerPlan:
+    """What a tower is made of.
+
+    Attributes:
+        channels: of each convolution, which is "valid": nothing is padded.
+        kernels: (strips, planes) of each.
+        width: of the fully connected layer at its end.
+        dropout: before or behind that layer.
+        dropout_first: whether it stands before it.
+        merge: strips that are added up before the first convolution.
+    """
+
+    channels: tuple[int, ...]
+    kernels: tuple[tuple[int, int], ...]
+    width: int
+    dropout: float = 0.5
+    dropout_first: bool = False
+    merge: int = 1
+
+
+class _Tower(nn.Module):
+    """One view: convolution, ReLU and pooling over pairs of strips, some times; a layer at the end.
+
+    Planes are never pooled: the answer lies in their order. Pooling rounds up, as Caffe's does.
+    """
+
+    def __init__(self, plan: TowerPlan, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.plan = plan
+        height = -(-height // plan.merge)
+        convolutions: list[nn.Module] = []
+        for out, (rows, columns) in zip(plan.channels, plan.kernels, strict=True):
+            convolutions.append(nn.Conv2d(channels, out, (rows, columns)))
+            channels, height, width = out, -(-(height - rows + 1) // 2), width - columns + 1
+            if height < 1 or width < 1:
+                raise ConfigError(
+                    f"an image is smaller than the kernels {plan.kernels}",
+                    where="train.network",
+                    mend="take a network that is made for such images",
+                )
+        self.convolutions = nn.ModuleList(convolutions)
+        self.dropout = nn.Dropout(plan.dropout)
+        self.linear = nn.Linear(channels * height * width, plan.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, width)."""
+        merge = self.plan.merge
+        if merge > 1:
+            x = functional.pad(x, (0, 0, 0, -x.shape[2] % merge))
+            x = x.view(*x.shape[:2], -1, merge, x.shape[3]).sum(3)
+        x = _innermost(x)
+        for convolution in self.convolutions:
+            # the same as pooling behind the ReLU, on half as many pixels
+            x = functional.max_pool2d(convolution(x), (2, 1), ceil_mode=True)
+            x = functional.relu(x, inplace=True)
+        x = x.flatten(1)
+        if self.plan.dropout_first:
+            x = self.dropout(x)
+        x = functional.relu(self.linear(x))
+        return x if self.plan.dropout_first else self.dropout(x)
+
+
+class ViewsNetwork(nn.Module):
+    """Towers that share no weights, and a trunk behind them.
+
+    An event is one row: the pixels of its views one after the other. The images are kept with the
+    channels innermost, for which convolutions on a CPU are faster.
+
+    Args:
+        views: name, channels, height and width of each, in the order of the row.
+        plans: of each view's tower.
+        trunk: maps (B, sum of the towers' widths) to (B, H).
+        autocast: "bf16" runs towers and trunk in bfloat16 where torch does so safely; weights,
+            feature layer and losses stay as they are.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[ViewShape],
+        plans: Sequence[TowerPlan],
+        trunk: nn.Module,
+        autocast: Autocast = "none",
+    ) -> None:
+        super().__init__()
+        self.views, self.autocast = tuple(views), autocast
+        self.towers = nn.ModuleList(
+            _Tower(plan, *view[1:]) for plan, view in zip(plans, views, strict=True)
+        )
+        self.trunk = trunk
+        _xavier(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows (B, F) to the feature layer (B, H)."""
+        if torch.is_grad_enabled() or self.training or len(x) <= _ROWS:
+            return self._pass(x)
+        return torch.cat([self._pass(part) for part in torch.split(x, _ROWS)])
+
+    def _pass(self, x: Tensor) -> Tensor:
+        seen, first = [], 0
+        bf16 = self.autocast == "bf16"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+            for tower, (_, channels, height, width) in zip(self.towers, self.views, strict=True):
+                size = channels * height * width
+                rows = x[:, first : first + size]
+                seen.append(tower(rows.reshape(-1, channels, height, width)))
+                first += size
+            y: Tensor = self.trunk(torch.cat(seen, dim=1))
+        return y.to(x.dtype)
+
+
+def _innermost(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) with the channels innermost in memory."""
+    if images.shape[1] > 1:
+        return images.contiguous(memory_format=torch.channels_last)
+    # with one channel both layouts are the same memory, and torch has to be told which it is
+    batch, _, height, width = images.shape
+    size = height * width
+    return images.contiguous().as_strided((batch, 1, height, width), (size, 1, width, 1))
+
+
+def perceptron(widths: Sequence[int], dropout: float = 0.0, *, last: bool = False) -> nn.Sequential:
+    """Linear layers, each with ReLU and dropout behind it.
+
+    Args:
+        widths: of the input and of each layer.
+        dropout: behind each ReLU.
+        last: whether the last layer is linear alone.
+    """
+    layers: list[nn.Module] = []
+    for a, b in itertools.pairwise(widths):
+        layers += [nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)]
+    made = nn.Sequential(*(layers[:-2] if last else layers))
+    _xavier(made)
+    return made
+
+
+def _xavier(module: nn.Module) -> None:
+    """Weights uniform in ±√(3 / inputs), no bias: Caffe's filler of that name."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            bound = (3 / layer.weight[0].numel()) ** 0.5
+            nn.init.uniform_(layer.weight, -bound, bound)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
