@@ -6,6 +6,7 @@ from .block import Block
 from .blocks import BLOCK_ROWS, EventBlocks, column_at
 from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, is_pseudo, mix64, split_of
+from .hits import Hits
 from .layout import View
 from .reader import Tensors, open_tensors
 from .sealing import content_id, seal
@@ -23,6 +24,7 @@ __all__ = [
     "Count",
     "DomainSummary",
     "EventBlocks",
+    "Hits",
     "PreparedRows",
     "Source",
     "Split",

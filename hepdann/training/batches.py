@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,28 @@ from .events import DomainEvents
 from .sampler import epoch_order
 from .stream import Piece, StreamReader
 
-__all__ = ["Slot", "epoch_batches"]
+__all__ = ["Share", "Slot", "epoch_batches"]
 
 _CHUNK = 1 << 18  # events of a domain gathered at a time, over all members
+_TOLD = 10  # steps with images between two words of progress
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every batch a process trains on, of several that train one stack together.
+
+    Attributes:
+        rank: of this process.
+        processes: their number.
+    """
+
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, size: int) -> slice:
+        """The part of ``size`` events of a domain."""
+        own = size // self.processes
+        return slice(self.rank * own, (self.rank + 1) * own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +63,7 @@ def epoch_batches(
     size: int,
     steps: int,
     first: int = 0,
+    share: Share | None = None,
 ) -> Iterator[tuple[int, Batch, int]]:
     """The steps of an epoch.
 
@@ -53,11 +74,20 @@ def epoch_batches(
         size: events of each domain a step.
         steps: of the epoch.
         first: step to begin with, after a resume.
+        share: of this process; by default all of it.
 
     Yields:
         The step, its batch, and the end of the chunk of steps that it was gathered with.
     """
     feeds = [_Feed(slot, seeds, epoch, size * steps, size * first) for slot in slots]
+    if slots[0].events[0].images or share is not None:
+        single = _single(slots, feeds, range(first, steps), size, share or Share())
+        with ThreadPoolExecutor(1) as reader:  # the next batch, while one is trained on
+            coming = reader.submit(next, single, None)
+            while (batch := coming.result()) is not None:
+                coming = reader.submit(next, single, None)
+                yield batch
+        return
     masses = [[slot.events[which].mass for which in slot.chosen] for slot in slots]
     mass = slots[0].events[0].weight.new_tensor(masses).T
     chunk = max(1, _CHUNK // (size * len(seeds)))
@@ -67,6 +97,30 @@ def epoch_batches(
         for step in range(begin, last):
             at = step - begin
             yield step, Batch(x[at], label[at], weight[at], mass), last
+
+
+def _single(
+    slots: Sequence[Slot], feeds: Sequence[_Feed], steps: range, size: int, share: Share
+) -> Iterator[tuple[int, Batch, int]]:
+    """Steps one by one, each event a row in memory, as networks of images want them."""
+    part = share.of(size)
+    own = part.stop - part.start
+    masses = [[slot.events[which].mass for which in slot.chosen] for slot in slots]
+    mass = slots[0].events[0].weight.new_tensor(masses).T
+    sample, domains = slots[0].events[0], len(slots)
+    members, width = len(slots[0].chosen), sample.x.shape[1]
+    assert sample.label is not None
+    for step in steps:
+        x = sample.x.new_empty(members, domains, own, width)
+        label = sample.label.new_empty(members, domains - 1, own)
+        weight = sample.weight.new_empty(members, domains, own)
+        for d, feed in enumerate(feeds):
+            for k, (found, labelled, weights) in enumerate(feed.take(step * size, size, part)):
+                x[k, d], weight[k, d] = found, weights
+                if labelled is not None and d + 1 < domains:
+                    label[k, d] = labelled
+        last = min((step // _TOLD + 1) * _TOLD, steps.stop)
+        yield step, Batch(x.flatten(1, 2).transpose(1, 2), label, weight, mass), last
 
 
 class _Feed:
@@ -102,19 +156,27 @@ class _Feed:
             if (stream := slot.events[which].stream) is not None
         ]  # fmt: skip
 
-    def take(self, begin: int, count: int) -> Iterator[Piece]:
-        """Events ``begin`` to ``begin + count`` of the epoch, which follow the last ones."""
+    def take(self, begin: int, count: int, share: slice = slice(None)) -> Iterator[Piece]:
+        """Events ``begin`` to ``begin + count`` of the epoch, which follow the last ones.
+
+        Args:
+            begin: the first.
+            count: of them.
+            share: the part of them that is wanted.
+        """
         read = {
             k: piece
             for members, reader in self._readers
-            for k, piece in zip(members, reader.take(count), strict=True)
+            for k, piece in zip(members, reader.take(count, share), strict=True)
         }
         for k, which in enumerate(self._slot.chosen):
             if k in read:
                 yield read[k]
                 continue
             domain = self._slot.events[which]
-            rows = torch.from_numpy(self._orders[k][begin : begin + count]).to(domain.x.device)
+            rows = torch.from_numpy(self._orders[k][begin : begin + count][share]).to(
+                domain.x.device
+            )
             label = None if domain.label is None else domain.label.index_select(0, rows)
             yield domain.x.index_select(0, rows), label, domain.weight.index_select(0, rows)
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from ..tensors import SPLITS, Source, Split, Target
 from .sampler import STATISTICS, epoch_order
 from .scaling import Scaling
-from .stream import Blocks, EventStream
+from .stream import Blocks, EventStream, Stream
 
 __all__ = ["DomainEvents", "resident", "validation_rows", "watched_rows"]
 
+FEW_IMAGES = 2_048  # of these two samples, where an event is an image
 _LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for an observer
 _LARGEST_VALIDATION = 4_096  # events for the figures of an epoch
 
@@ -37,6 +38,7 @@ class DomainEvents:
             domain equally many, a small one several times over.
         x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
         stream: where batches come from, if not from the events above, which are a sample then.
+        images: whether an event is a row of pixels.
     """
 
     x: Tensor
@@ -48,7 +50,8 @@ class DomainEvents:
     label_validation: Tensor | None
     x_statistics: Tensor
     x_watched: Tensor
-    stream: EventStream | None = None
+    stream: Stream | None = None
+    images: bool = False
 
     @property
     def n_train(self) -> int:
@@ -105,14 +108,14 @@ def resident(
     )
 
 
-def validation_rows(events: Source | Target) -> NDArray[np.intp]:
+def validation_rows(events: Source | Target, *, images: bool = False) -> NDArray[np.intp]:
     """Rows that each epoch's validation looks at: the validation split, a sample if large."""
-    return _some_rows(events, "validation", _LARGEST_VALIDATION)
+    return _some_rows(events, "validation", FEW_IMAGES if images else _LARGEST_VALIDATION)
 
 
-def watched_rows(events: Source | Target) -> NDArray[np.intp]:
+def watched_rows(events: Source | Target, *, images: bool = False) -> NDArray[np.intp]:
     """Rows whose scores an observer is shown after each epoch: the test split, likewise."""
-    return _some_rows(events, "test", _LARGEST_SAMPLE)
+    return _some_rows(events, "test", FEW_IMAGES if images else _LARGEST_SAMPLE)
 
 
 def _some_rows(events: Source | Target, split: Split, most: int) -> NDArray[np.intp]:

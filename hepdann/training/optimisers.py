@@ -34,6 +34,7 @@ class StackOptimiser:
         name: one of ``OPTIMISERS``.
         weight_decay: of all members.
         momentum: of ``sgd``.
+        shares: of the learning rate, for each part; by default 1.
 
     Raises:
         ConfigError: no optimiser of that name.
@@ -46,6 +47,7 @@ class StackOptimiser:
         *,
         weight_decay: float = 0.0,
         momentum: float = 0.9,
+        shares: Sequence[float] | None = None,
     ) -> None:
         if name not in OPTIMISERS:
             raise ConfigError(
@@ -57,6 +59,10 @@ class StackOptimiser:
         self.weight_decay, self.momentum = weight_decay, momentum
         self.fused = self.parts[0].value.device.type in ("cpu", "cuda")
         self.memory: list[dict[str, Tensor]] = [{} for _ in self.parts]
+        given = [1.0] * len(self.parts) if shares is None else list(shares)
+        self._groups = {
+            share: [index for index, own in enumerate(given) if own == share] for share in given
+        }
 
     @torch.no_grad()
     def step(self, rates: Sequence[float]) -> None:
@@ -82,17 +88,23 @@ class StackOptimiser:
                 now.copy_(torch.lerp(then, now, share))
 
     def _update(self, rate: float) -> None:
-        values: list[Tensor] = [part.value for part in self.parts]
-        slopes = [part.gradient for part in self.parts]
+        for share, chosen in self._groups.items():
+            self._update_some(chosen, rate * share)
+
+    def _update_some(self, chosen: Sequence[int], rate: float) -> None:
+        values: list[Tensor] = [self.parts[index].value for index in chosen]
+        slopes = [self.parts[index].gradient for index in chosen]
         if self.name == "sgd":
-            buffers = [entry.get("momentum_buffer") for entry in self.memory]
+            buffers = [self.memory[index].get("momentum_buffer") for index in chosen]
             sgd(
                 values, slopes, buffers, fused=self.fused, lr=rate, momentum=self.momentum,
                 weight_decay=self.weight_decay, dampening=0.0, nesterov=False, maximize=False,
             )  # fmt: skip
-            self.memory = [{} if b is None else {"momentum_buffer": b} for b in buffers]
+            for index, kept in zip(chosen, buffers, strict=True):
+                self.memory[index] = {} if kept is None else {"momentum_buffer": kept}
             return
-        first, second, steps = ([moments[name] for moments in self.moments()] for name in _MOMENTS)
+        remembered = self.moments()
+        first, second, steps = ([remembered[index][name] for index in chosen] for name in _MOMENTS)
         update = adam if self.name == "adam" else adamw
         update(
             values, slopes, first, second, [], steps, fused=self.fused, lr=rate, beta1=0.9,

@@ -62,6 +62,7 @@ class Settings:
         optimiser: ``adam``, ``adamw`` or ``sgd``.
         weight_decay: of the optimiser.
         momentum: of ``sgd``.
+        head_rate: learning rate of both heads over that of the extractor.
         patience: epochs without a better ``monitor`` after which a member stops; 0 is never.
         choose: the epoch whose weights are used: the ``last``, or the ``best`` by ``monitor``.
         monitor: a label-free figure of the history, see :data:`hepdann.training.past.MONITORS`.
@@ -82,6 +83,7 @@ class Settings:
     optimiser: str = "adam"
     weight_decay: float = 0.0
     momentum: float = 0.9
+    head_rate: float = 1.0
     patience: int = 0
     choose: str = "last"
     monitor: str = "validation_loss"

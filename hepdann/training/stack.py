@@ -54,6 +54,7 @@ class Stack:
                 settings.optimiser,
                 weight_decay=settings.weight_decay,
                 momentum=settings.momentum,
+                shares=[1.0 if part == "extractor" else settings.head_rate for part in phase.parts],
             )
             for phase in phases
         ]

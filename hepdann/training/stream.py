@@ -21,7 +21,7 @@ from torch import Tensor
 from ..tensors import Source, Target
 from .scaling import Scaling
 
-__all__ = ["Blocks", "EventStream", "StreamReader"]
+__all__ = ["Blocks", "EventStream", "Picked", "Piece", "Stream", "StreamReader", "Window"]
 
 _WINDOW = 16 << 20  # bytes of events shuffled together; two such are held
 _BLOCKS, _ROWS = 0xB10C, 0x20E5  # keep the two shuffles apart
@@ -29,12 +29,19 @@ _BLOCKS, _ROWS = 0xB10C, 0x20E5  # keep the two shuffles apart
 Piece = tuple[Tensor, Tensor | None, Tensor]
 
 
-class Blocks(Protocol):
-    """Where the events come from; see :class:`hepdann.tensors.EventBlocks`."""
+class Counted(Protocol):
+    """How many training events each block has, their mean weight and their mean |weight|."""
 
-    counts: NDArray[np.int64]
-    weight: float
-    size: float
+    @property
+    def counts(self) -> NDArray[np.int64]: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def size(self) -> float: ...
+
+
+class Blocks(Counted, Protocol):
+    """Where the events come from; see :class:`hepdann.tensors.EventBlocks`."""
 
     def train(self, block: int) -> Target:
         """The training events of a block, a ``Source`` if they are labelled."""
@@ -45,8 +52,21 @@ def _generator(*words: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
 
+class Picked(Protocol):
+    """The events of a window, held until the next one is there."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it wants the rows that are picked."""
+        ...
+
+    def pick(self, rows: Tensor) -> Piece:
+        """Features (n, F), labels (n,) or ``None``, and weights (n,) of some rows."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
-class _Window:
+class Window:
     """Some blocks of an epoch: in which round of it, which of the round, how much was seen."""
 
     round: int
@@ -56,8 +76,89 @@ class _Window:
     blocks: NDArray[np.int64]
 
 
+class Stream:
+    """The training events of a domain, window after window.
+
+    Attributes:
+        blocks: how many training events each block of the domain has, and their mean weights.
+    """
+
+    blocks: Counted
+
+    @property
+    def n_train(self) -> int:
+        """Number of training events."""
+        return int(self.blocks.counts.sum())
+
+    @property
+    def mass(self) -> float:
+        """Mean weight of the training events over their mean |weight|."""
+        return self.blocks.weight / self.blocks.size
+
+    def windows(self, epoch: int, stream: int, first: int) -> Iterator[tuple[Window, Picked]]:
+        """Windows of an epoch without end: when all events were seen, they are shuffled anew.
+
+        Args:
+            epoch: counted from 0.
+            stream: of the sampler.
+            first: events at the start of the epoch that were seen already.
+
+        Yields:
+            The window, and its events.
+        """
+        plan = self._plan(epoch, stream, first)
+        with ThreadPoolExecutor(1) as reader:
+            now = next(plan)
+            coming = reader.submit(self._load, now)
+            for after in plan:
+                piece = coming.result()
+                coming = reader.submit(self._load, after)
+                yield now, piece
+                now = after
+
+    def _plan(self, epoch: int, stream: int, first: int) -> Iterator[Window]:
+        counts = self.blocks.counts
+        most = max(int(counts.max()), self._most())
+        skipped, first = divmod(first, self.n_train)
+        for round_ in itertools.count(skipped):
+            order = _generator(epoch, stream, round_, _BLOCKS).permutation(np.flatnonzero(counts))
+            number, begin = 0, 0
+            while begin < len(order):
+                upto = np.cumsum(counts[order[begin:]])
+                end = begin + max(1, int(np.searchsorted(upto, most, side="right")))
+                size = int(upto[end - begin - 1])
+                if first < size:
+                    yield Window(round_, number, first, size, order[begin:end])
+                first = max(0, first - size)
+                number, begin = number + 1, end
+
+    def _most(self) -> int:
+        """Events that a window may hold."""
+        raise NotImplementedError
+
+    def _load(self, window: Window) -> Picked:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, eq=False)
-class EventStream:
+class _Rows:
+    """The events of a window as a table."""
+
+    x: Tensor
+    label: Tensor | None
+    weight: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        return self.x.device
+
+    def pick(self, rows: Tensor) -> Piece:
+        label = None if self.label is None else self.label[rows].long()
+        return self.x[rows], label, self.weight[rows]
+
+
+@dataclass(frozen=True, eq=False)
+class EventStream(Stream):
     """The training events of a domain, scaled as they are read.
 
     Attributes:
@@ -75,55 +176,10 @@ class EventStream:
     dtype: torch.dtype = torch.float32
     window: int = field(default_factory=lambda: _WINDOW)
 
-    @property
-    def n_train(self) -> int:
-        """Number of training events."""
-        return int(self.blocks.counts.sum())
+    def _most(self) -> int:
+        return self.window // (4 * len(self.scaling.mean) + 8)
 
-    @property
-    def mass(self) -> float:
-        """Mean weight of the training events over their mean |weight|."""
-        return self.blocks.weight / self.blocks.size
-
-    def windows(self, epoch: int, stream: int, first: int) -> Iterator[tuple[_Window, Piece]]:
-        """Windows of an epoch without end: when all events were seen, they are shuffled anew.
-
-        Args:
-            epoch: counted from 0.
-            stream: of the sampler.
-            first: events at the start of the epoch that were seen already.
-
-        Yields:
-            The window, and its events: features (n, F), labels (n,) or ``None``, weights (n,).
-        """
-        plan = self._plan(epoch, stream, first)
-        with ThreadPoolExecutor(1) as reader:
-            now = next(plan)
-            coming = reader.submit(self._load, now)
-            for after in plan:
-                piece = coming.result()
-                coming = reader.submit(self._load, after)
-                yield now, piece
-                now = after
-
-    def _plan(self, epoch: int, stream: int, first: int) -> Iterator[_Window]:
-        counts = self.blocks.counts
-        each = 4 * len(self.scaling.mean) + 8
-        most = max(int(counts.max()), self.window // each)
-        skipped, first = divmod(first, self.n_train)
-        for round_ in itertools.count(skipped):
-            order = _generator(epoch, stream, round_, _BLOCKS).permutation(np.flatnonzero(counts))
-            number, begin = 0, 0
-            while begin < len(order):
-                upto = np.cumsum(counts[order[begin:]])
-                end = begin + max(1, int(np.searchsorted(upto, most, side="right")))
-                size = int(upto[end - begin - 1])
-                if first < size:
-                    yield _Window(round_, number, first, size, order[begin:end])
-                first = max(0, first - size)
-                number, begin = number + 1, end
-
-    def _load(self, window: _Window) -> Piece:
+    def _load(self, window: Window) -> Picked:
         size = window.size
         x = np.empty((size, len(self.scaling.mean)), np.float32)
         weight, label = np.empty(size, np.float32), np.empty(size, np.int32)
@@ -139,7 +195,7 @@ class EventStream:
         weight /= self.blocks.size
         put = torch.from_numpy(x).to(self.device, self.dtype)
         kept = torch.from_numpy(label).to(self.device) if labelled else None
-        return put, kept, torch.from_numpy(weight).to(self.device, self.dtype)
+        return _Rows(put, kept, torch.from_numpy(weight).to(self.device, self.dtype))
 
 
 class StreamReader:
@@ -154,27 +210,29 @@ class StreamReader:
     """
 
     def __init__(
-        self, stream: EventStream, seeds: Sequence[int], *, epoch: int, number: int, first: int
+        self, stream: Stream, seeds: Sequence[int], *, epoch: int, number: int, first: int
     ) -> None:
         self._windows = stream.windows(epoch, number, first)
         self._seeds, self._epoch, self._number = seeds, epoch, number
         self._orders: list[Tensor] = []
         self._at = self._size = 0
-        self._piece: Piece | None = None
+        self._piece: Picked | None = None
 
-    def take(self, n: int) -> list[Piece]:
-        """The next ``n`` events of each member."""
+    def take(self, n: int, share: slice = slice(None)) -> list[Piece]:
+        """The next ``n`` events of each member, or a share of these; the others are passed over."""
+        first, last, _ = share.indices(n)
         parts: list[list[Piece]] = [[] for _ in self._seeds]
-        while n:
+        done = 0
+        while done < n:
             if self._at == self._size:
                 self._next()
             assert self._piece is not None
-            x, label, weight = self._piece
-            last = min(self._at + n, self._size)
-            for own, order in zip(parts, self._orders, strict=True):
-                rows = order[self._at : last]
-                own.append((x[rows], None if label is None else label[rows].long(), weight[rows]))
-            n, self._at = n - (last - self._at), last
+            here = min(self._size - self._at, n - done)
+            begin, end = (min(max(edge - done, 0), here) for edge in (first, last))
+            if begin < end:
+                for own, order in zip(parts, self._orders, strict=True):
+                    own.append(self._piece.pick(order[self._at + begin : self._at + end]))
+            done, self._at = done + here, self._at + here
         return [own[0] if len(own) == 1 else _joined(own) for own in parts]
 
     def _next(self) -> None:
@@ -184,7 +242,7 @@ class StreamReader:
         words = (self._epoch, self._number, window.round, window.number, _ROWS)
         self._orders = [
             torch.from_numpy(_generator(seed, *words).permutation(window.size)).to(
-                self._piece[0].device
+                self._piece.device
             )
             for seed in self._seeds
         ]

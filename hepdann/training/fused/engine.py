@@ -33,6 +33,7 @@ def unsupported(stack: Stack) -> str:
         "regression": shape.classes < 2,
         "other device than the CPU": next(stack.network.parameters()).device.type != "cpu",
         "optimiser but adam without weight decay": not _plain_adam(stack),
+        "rate of the heads' own": stack.settings.head_rate != 1,
     }
     return " and no ".join(reason for reason, found in reasons.items() if found)
 
