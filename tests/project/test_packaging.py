@@ -67,7 +67,12 @@ def test_the_wheel_holds_the_packages_alone(unpacked):
         if path.is_file() and ".dist-info" not in str(path)
     }
     expected = files_below("hepdann") | {"hepdann/py.typed"}
-    for pattern in ("*.css", "*.js", "*.html.j2"):  # of the report's page
+    for pattern in (
+        "*.css",
+        "*.js",
+        "*.html.j2",
+        "*.yaml",
+    ):  # the report's page, the toy's settings
         expected |= files_below("hepdann", pattern)
     expected |= {name.replace("cli/", "hepdann_cli/", 1) for name in files_below("cli")}
     shipped = files_below("configs", "*.yaml") | files_below("configs")
