@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .progress import counting
 
 __all__ = ["command"]
+
+_UNITS = {"bjets": "jets", "minerva": "events"}
 
 
 @click.command(context_settings={"show_default": True})
@@ -19,25 +22,121 @@ __all__ = ["command"]
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder for mc.root and data.root; made if it is not there.",
+    help="Folder for the files mc and data; made if it is not there.",
 )
-@click.option("--events", type=int, default=40_000, help="Jets in each file, two an event number.")
+@click.option(
+    "--events",
+    type=int,
+    default=40_000,
+    help="Events in each file; of bjets, jets, two an event number.",
+)
 @click.option("--seed", type=int, default=0, help="The same seed writes the same values.")
 @click.option(
-    "--truth", is_flag=True, help="Write the labels of the data too, to truth.root, for studies."
+    "--truth",
+    is_flag=True,
+    help="Write the truth of the data too, to a file truth, for studies.",
 )
-def command(name: str, output: Path, events: int, seed: int, truth: bool) -> None:
-    """Write a toy sample as real ROOT files.
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["root", "hdf5"]),
+    help="minerva: a ROOT tree of hits, or HDF5 images.  [default: root]",
+    show_default=False,
+)
+@click.option(
+    "--schema",
+    type=click.Choice(["flat", "grouped"]),
+    help="minerva: of the HDF5 files.  [default: flat]",
+    show_default=False,
+)
+@click.option(
+    "--image",
+    type=click.Choice(["127x50", "127x94"]),
+    help="minerva: how far the detector reaches.  [default: 127x50]",
+    show_default=False,
+)
+@click.option(
+    "--fsi",
+    type=click.Choice(["on", "off"]),
+    help="minerva, data: hadrons interact on their way out of the nucleus.  [default: off]",
+    show_default=False,
+)
+@click.option(
+    "--flux",
+    type=click.Choice(["ME", "LE"]),
+    help="minerva, data: neutrino beam.  [default: LE]",
+    show_default=False,
+)
+@click.option(
+    "--model",
+    type=click.Choice(["nominal", "tuned"]),
+    help="minerva, data: events reweighted in W and Q².  [default: nominal]",
+    show_default=False,
+)
+@click.option(
+    "--detector",
+    type=click.Choice(["nominal", "shifted"]),
+    help="minerva, data: shifted has energies × 1.1 and 5 % more dead strips.  [default: nominal]",
+    show_default=False,
+)
+@click.option(
+    "--energy-scale",
+    type=float,
+    help="minerva, data: factor on the energies of hits.  [default: 1]",
+    show_default=False,
+)
+@click.option(
+    "--smearing",
+    type=float,
+    help="minerva, data: relative width of a further smearing of energies.  [default: 0]",
+    show_default=False,
+)
+@click.option(
+    "--dead",
+    type=float,
+    help="minerva, data: share of strips that are dead in the data alone.  [default: 0]",
+    show_default=False,
+)
+def command(name: str, output: Path, events: int, seed: int, truth: bool, **special: Any) -> None:
+    """Write a toy sample as real input files.
 
-    NAME is bjets: b and light jets in the likeness of the ALEPH sample, with data that differ
-    mildly from the MC.
+    NAME is bjets, b and light jets in the likeness of the ALEPH sample, or minerva, neutrino
+    interactions in MINERvA as hits in three views. The data differ mildly from the MC; the options
+    of minerva say in what.
     """
     from hepdann import samples
 
-    with counting("simulate", f"simulating {name}", "jets") as progress:
-        paths = samples.write(name, output, events, seed, truth, progress=progress)
+    given = {key: value for key, value in special.items() if value is not None}
+    options = _minerva(given) if name == "minerva" else {}
+    if given and name != "minerva":
+        key = "format" if "form" in given else next(iter(given)).replace("_", "-")
+        raise click.UsageError(f"--{key} belongs to minerva, not to {name}")
+    unit = _UNITS.get(name, "events")
+    with counting("simulate", f"simulating {name}", unit) as progress:
+        paths = samples.write(name, output, events, seed, truth, progress=progress, **options)
+    tree = ""
+    if paths[0].suffix == ".root":
+        tree = f", tree {'jets' if name == 'bjets' else name}"
     for path in paths:
-        click.echo(f"{path}  {events:,} jets, tree jets, {path.stat().st_size / 1e6:.1f} MB")
+        click.echo(f"{path}  {events:,} {unit}{tree}, {path.stat().st_size / 1e6:.1f} MB")
     mc, data, *others = map(str, paths)
     extra = ["--truth", others[0]] if others else []
     click.echo("next: " + shlex.join(["hepdann", "convert", mc, data, *extra]))
+
+
+def _minerva(given: dict[str, Any]) -> dict[str, Any]:
+    """The options of :func:`hepdann.samples.write_minerva`."""
+    from dataclasses import replace
+
+    from hepdann.samples.minerva import settings, target
+
+    options = dict(given)
+    if "schema" in options and options.get("form") != "hdf5":
+        raise click.UsageError("--schema is of HDF5 files: say --format hdf5 as well")
+    if "fsi" in options:
+        options["fsi"] = options["fsi"] == "on"
+    if options.pop("detector", "nominal") == "shifted":
+        options = settings().shifts.detector.model_dump() | options
+    names = ("fsi", "flux", "model", "energy_scale", "smearing", "dead")
+    changes = {key: options.pop(key) for key in names if key in options}
+    return options | {"conditions": replace(target(), **changes)}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..config.names import nearest
 from ..errors import ConfigError
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
+from .minerva import write_minerva
 
 __all__ = [
     "INPUTS",
@@ -18,9 +20,10 @@ __all__ = [
     "names",
     "write",
     "write_bjets",
+    "write_minerva",
 ]
 
-_WRITERS = {"bjets": write_bjets}
+_WRITERS: dict[str, Callable[..., list[Path]]] = {"bjets": write_bjets, "minerva": write_minerva}
 
 
 def names() -> tuple[str, ...]:
@@ -36,8 +39,11 @@ def write(
     truth: bool = False,
     *,
     progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> list[Path]:
-    """Write the sample of that name as input files; see :func:`write_bjets`.
+    """Write the sample of that name as input files.
+
+    See :func:`write_bjets`, and :func:`.write_minerva`, which takes further options.
 
     Raises:
         ConfigError: there is no such sample, or its settings are impossible.
@@ -47,4 +53,4 @@ def write(
         near = nearest(name, names())
         mend = f"did you mean {near!r}?" if near else f"there is {', '.join(names())}"
         raise ConfigError(f"there is no sample {name!r}", where="simulate", mend=mend)
-    return _WRITERS[name](folder, events, seed, truth, progress=progress)
+    return _WRITERS[name](folder, events, seed, truth, progress=progress, **options)

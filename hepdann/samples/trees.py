@@ -55,13 +55,20 @@ def appear_together(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 @contextmanager
-def new_tree(path: Path, tree: str, branches: Mapping[str, DTypeLike]) -> Iterator[Any]:
+def new_tree(
+    path: Path,
+    tree: str,
+    branches: Mapping[str, DTypeLike],
+    jagged: Mapping[str, str] | None = None,
+) -> Iterator[Any]:
     """Create a file with one zstd-compressed TTree.
 
     Args:
         path: file to create.
         tree: name of the tree.
         branches: type of each branch.
+        jagged: types of records that an event has many of, ``{"hit": "{strip: int32, …}"}``: their
+            fields become the branches ``hit_strip`` … with one counter ``nhit``.
 
     Yields:
         uproot's writable tree: ``extend({branch: array})`` appends a block.
@@ -69,5 +76,7 @@ def new_tree(path: Path, tree: str, branches: Mapping[str, DTypeLike]) -> Iterat
     import uproot
 
     with uproot.recreate(path, compression=uproot.ZSTD(5)) as file:
+        types: dict[str, Any] = {name: np.dtype(type_) for name, type_ in branches.items()}
+        types |= {name: f"var * {record}" for name, record in (jagged or {}).items()}
         # mktree, for `file[name] = ...` would write an RNTuple
-        yield file.mktree(tree, {name: np.dtype(type_) for name, type_ in branches.items()})
+        yield file.mktree(tree, types)

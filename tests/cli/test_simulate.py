@@ -73,3 +73,21 @@ def test_a_killed_simulation_leaves_the_earlier_files(tmp_path, number, code):
     assert after == before
     if number != signal.SIGKILL:  # which nothing can clean up after
         assert {path.name for path in tmp_path.iterdir()} == before.keys()
+
+
+def test_minerva_takes_options_of_its_own(tmp_path):
+    options = ["--events", 3, "--format", "hdf5", "--fsi", "on", "--detector", "shifted"]
+    done = hepdann("simulate", "minerva", "-o", tmp_path / "toy", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in (tmp_path / "toy").iterdir()} == {"mc.h5", "data.h5"}
+    assert f"{tmp_path}/toy/mc.h5  3 events, " in done.stdout
+    for arguments, message in (
+        (["bjets", "--fsi", "off"], "--fsi belongs to minerva, not to bjets"),
+        (["bjets", "--format", "root"], "--format belongs to minerva, not to bjets"),
+        (["minerva", "--schema", "grouped"], "--schema is of HDF5 files: say --format hdf5"),
+        (["minerva", "--dead", "2"], "dead: a share of dead strips is at least 0 and below 1"),
+    ):
+        done = hepdann("simulate", *arguments, "-o", tmp_path / "no")
+        assert done.returncode == 2
+        assert message in done.stderr
+    assert not (tmp_path / "no").exists()

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+from .events import Events, simulate
+from .geometry import Geometry, geometry, segment_of
 from .settings import Settings, settings
+from .shifts import Conditions, nominal, target
+from .tracking import Track, find_tracks
+from .writing import TREE, write_minerva
 
-__all__ = ["Settings", "settings"]
+__all__ = [
+    "TREE",
+    "Conditions",
+    "Events",
+    "Geometry",
+    "Settings",
+    "Track",
+    "find_tracks",
+    "geometry",
+    "nominal",
+    "segment_of",
+    "settings",
+    "simulate",
+    "target",
+    "write_minerva",
+]

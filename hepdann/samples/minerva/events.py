@@ -1,0 +1,241 @@
+"""Simulated events in blocks: truth, hits, and the vertex that tracking finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ConfigError
+from .geometry import Geometry, geometry, segment_of
+from .hadrons import decayed, draw_hadrons
+from .kinematics import MUON, Kinematics, draw_kinematics
+from .light import Hits, hits_of
+from .nucleus import interacted
+from .particles import MUON_KIND, Particles, join
+from .settings import settings
+from .shifts import Conditions, nominal, target
+from .transport import deposits_of, started
+from .vertices import Vertices, draw_vertices
+
+__all__ = ["BLOCK", "Domain", "Events", "blocks", "simulate"]
+
+Domain = Literal["mc", "data"]
+Columns = dict[str, NDArray[Any]]
+
+BLOCK = 500  # events drawn from one set of generators
+_STAGES = (
+    "vertices", "kinematics", "hadrons", "nucleus", "transport",
+    "light", "noise", "times", "smearing",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """n simulated events.
+
+    Attributes:
+        columns: what there is once an event: ``run``, ``subrun``, ``gate``, ``slice``, the truth
+            ``planecode``, ``segment``, ``vtx_x``, ``vtx_y``, ``vtx_z`` (mm), ``E``, ``muon_E``
+            (GeV), ``W`` (GeV), ``Q2`` (GeV²), ``x``, ``y``, ``process``, ``target_z``,
+            ``muon_angle`` (rad, to the beam axis of the detector) and ``weight``.
+        hits: the hits, in the order of the events.
+        offsets: event i has the hits ``offsets[i]`` to ``offsets[i + 1]`` (n + 1).
+        geometry: the detector.
+    """
+
+    columns: Columns
+    hits: Hits
+    offsets: NDArray[np.int64]
+    geometry: Geometry
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def hit_view(self) -> NDArray[np.int64]:
+        """0 X, 1 U, 2 V of each hit."""
+        return self.geometry.view[self.hits.plane]
+
+    @property
+    def hit_column(self) -> NDArray[np.int64]:
+        """Column of each hit in the image of its view."""
+        return self.geometry.column[self.hits.plane]
+
+    def first(self, n: int) -> Events:
+        """The first n events."""
+        if n >= len(self):
+            return self
+        end = self.offsets[n]
+        hits = self.hits
+        return Events(
+            {name: column[:n] for name, column in self.columns.items()},
+            Hits(
+                hits.event[:end], hits.plane[:end], hits.strip[:end], hits.energy[:end],
+                hits.time[:end],
+            ),
+            self.offsets[: n + 1],
+            self.geometry,
+        )  # fmt: skip
+
+
+def simulate(
+    domain: Domain = "mc",
+    events: int = 1000,
+    seed: int = 0,
+    *,
+    conditions: Conditions | None = None,
+    image: str = "127x50",
+) -> Events:
+    """Simulate events in memory.
+
+    Args:
+        domain: ``mc`` or ``data``: different events, and different conditions unless given.
+        events: how many; more extend fewer.
+        seed: the same seed gives the same events.
+        conditions: physics and detector; by default :func:`.nominal` for MC, :func:`.target` for
+            data.
+        image: ``127x50`` or ``127x94``.
+
+    Returns:
+        The events.
+
+    Raises:
+        ConfigError: no events, a negative seed, or no such image size.
+    """
+    parts = list(blocks(domain, events, seed, conditions=conditions, image=image))
+    return join_events(parts)
+
+
+def join_events(parts: list[Events]) -> Events:
+    """Events of several blocks as one."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = np.cumsum([0] + [len(part) for part in parts[:-1]])
+    first = np.cumsum([0] + [part.offsets[-1] for part in parts[:-1]])
+    hits = Hits(
+        np.concatenate(
+            [part.hits.event + start for part, start in zip(parts, starts, strict=True)]
+        ),
+        *(
+            np.concatenate([getattr(part.hits, name) for part in parts])
+            for name in ("plane", "strip", "energy", "time")
+        ),
+    )
+    offsets = [part.offsets[:-1] + start for part, start in zip(parts, first, strict=True)]
+    offsets.append(np.array([len(hits.event)]))
+    columns = {
+        name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns
+    }
+    return Events(columns, hits, np.concatenate(offsets), parts[0].geometry)
+
+
+def blocks(
+    domain: Domain,
+    events: int,
+    seed: int,
+    *,
+    conditions: Conditions | None = None,
+    image: str = "127x50",
+) -> Iterator[Events]:
+    """The events of :func:`simulate` in blocks of at most ``BLOCK``, in constant memory.
+
+    Yields:
+        The events.
+
+    Raises:
+        ConfigError: as :func:`simulate`.
+    """
+    if events < 1:
+        raise ConfigError(f"a sample has at least one event, not {events}", where="events")
+    if seed < 0:
+        raise ConfigError(f"a seed is not negative, but {seed} is", where="seed")
+    detector = geometry(image)
+    if conditions is None:
+        conditions = nominal() if domain == "mc" else target()
+    for number, start in enumerate(range(0, events, BLOCK)):
+        generators = {
+            stage: np.random.default_rng(
+                np.random.SeedSequence(seed, spawn_key=(("mc", "data").index(domain), number, key))
+            )
+            for key, stage in enumerate(_STAGES)
+        }
+        block = _block(detector, conditions, generators)
+        index = np.arange(start, start + BLOCK)
+        block.columns.update(_ids(domain, seed, index))
+        yield block.first(events - start)
+
+
+def _ids(domain: Domain, seed: int, index: NDArray[np.int64]) -> Columns:
+    """Event numbers: one slice a gate; data of two seeds have different runs."""
+    run = 1 if domain == "mc" else 10_000 + 1_000 * (seed % 100_000)
+    return {
+        "run": np.full(len(index), run) + index // 10_000_000,
+        "subrun": index // 1_000 % 10_000,
+        "gate": index % 1_000 + 1,
+        "slice": np.ones_like(index),
+    }
+
+
+def _block(
+    detector: Geometry, conditions: Conditions, generators: dict[str, np.random.Generator]
+) -> Events:
+    """One whole block. No stage draws from another's generator: a shift moves only its own."""
+    vertices = draw_vertices(detector, BLOCK, generators["vertices"])
+    kinematics = draw_kinematics(detector, vertices, conditions, generators["kinematics"])
+    particles = _final_state(detector, vertices, kinematics, conditions, generators)
+    tracks = started(detector, vertices, particles)
+    deposits = deposits_of(detector, tracks, generators["transport"])
+    hits = hits_of(detector, deposits, vertices.z, conditions, generators)
+    offsets = np.searchsorted(hits.event, np.arange(BLOCK + 1))
+    return Events(_truth(detector, vertices, kinematics), hits, offsets, detector)
+
+
+def _final_state(
+    detector: Geometry,
+    vertices: Vertices,
+    kinematics: Kinematics,
+    conditions: Conditions,
+    generators: dict[str, np.random.Generator],
+) -> Particles:
+    draw = generators["hadrons"].random(len(vertices.x))
+    free = (vertices.section == 0) & (draw < settings().interactions.hydrogen)
+    hadrons = draw_hadrons(kinematics, free, generators["hadrons"])
+    if conditions.fsi:
+        a = detector.sections.a[vertices.section]
+        alone = free[hadrons.event]
+        bound = interacted(hadrons[~alone], a, generators["nucleus"])
+        hadrons = join(hadrons[alone], bound)
+    momentum = np.linalg.norm(kinematics.muon, axis=1)
+    muons = Particles(
+        np.arange(len(momentum)),
+        np.full(len(momentum), MUON_KIND),
+        (np.sqrt(momentum**2 + MUON**2) - MUON) * 1e3,
+        kinematics.muon / momentum[:, None],
+    )
+    return join(muons, decayed(hadrons, generators["hadrons"]))
+
+
+def _truth(detector: Geometry, vertices: Vertices, kinematics: Kinematics) -> Columns:
+    momentum = np.linalg.norm(kinematics.muon, axis=1)
+    nucleon = 0.93892
+    return {
+        "planecode": vertices.code,
+        "segment": segment_of(vertices.code),
+        "vtx_x": vertices.x,
+        "vtx_y": vertices.y,
+        "vtx_z": vertices.z,
+        "E": kinematics.energy,
+        "W": kinematics.W,
+        "Q2": kinematics.Q2,
+        "x": kinematics.Q2 / (2 * nucleon * kinematics.transfer),
+        "y": kinematics.transfer / kinematics.energy,
+        "muon_E": np.sqrt(momentum**2 + MUON**2),
+        "muon_angle": np.arccos(np.clip(kinematics.muon[:, 2] / momentum, -1, 1)),
+        "process": kinematics.process,
+        "target_z": detector.sections.z[vertices.section],
+        "weight": np.ones(len(momentum)),
+    }

@@ -1,0 +1,338 @@
+"""From particles to the energy they leave in planes: straight tracks, showers, re-interactions.
+
+A charged particle flies straight until its range or the next nucleus ends it; there, protons and
+photons come out. Photons convert, and their energy falls as spots inside a cone. Neutrons are seen
+where they strike a proton.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry import Geometry
+from .particles import (
+    CHARGED_PION,
+    MUON_KIND,
+    NEUTRON,
+    PHOTON,
+    PROTON,
+    Particles,
+    isotropic,
+)
+from .settings import settings
+from .stopping import energy_after, range_of
+from .vertices import Vertices
+
+__all__ = ["Deposits", "Tracks", "deposits_of", "started"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_SLOPE = 8.0  # |dx/dz| is cut there: beyond, a track lies within its plane
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Particles with the place they start from.
+
+    Attributes:
+        particles: m of them.
+        position: x, y, z of each start (m, 3), mm.
+        depth: where that is in the geometry's ``depth`` table.
+        radiation: where that is in its ``radiation`` table.
+    """
+
+    particles: Particles
+    position: Floats
+    depth: Floats
+    radiation: Floats
+
+    def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Tracks:
+        return Tracks(
+            self.particles[rows], self.position[rows], self.depth[rows], self.radiation[rows]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Deposits:
+    """Energy left in planes.
+
+    Attributes:
+        event: row of the event.
+        plane: plane number.
+        x: mm, where the middle of the path in the plane is; y: likewise.
+        slope_x: dx/dz of the path; slope_y: dy/dz.
+        energy: visible, MeV.
+    """
+
+    event: Ints
+    plane: Ints
+    x: Floats
+    y: Floats
+    slope_x: Floats
+    slope_y: Floats
+    energy: Floats
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> Deposits:
+        return Deposits(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def started(geometry: Geometry, vertices: Vertices, particles: Particles) -> Tracks:
+    """Particles that start from the vertex of their event."""
+    event = particles.event
+    at = Vertices(
+        vertices.x[event], vertices.y[event], vertices.z[event], vertices.slab[event],
+        vertices.fraction[event], vertices.section[event], vertices.code[event],
+    )  # fmt: skip
+    forward = particles.direction[:, 2] > 0
+    return Tracks(
+        particles,
+        np.stack([at.x, at.y, at.z], axis=1),
+        at.starts(geometry.depth, geometry.sections.depth, forward),
+        at.starts(geometry.radiation, geometry.sections.radiation, forward),
+    )
+
+
+def deposits_of(geometry: Geometry, tracks: Tracks, generator: np.random.Generator) -> Deposits:
+    """What all these particles, and those they make, leave in the planes.
+
+    Args:
+        geometry: the detector.
+        tracks: muons, protons, neutrons, charged pions and photons.
+        generator: random numbers.
+
+    Returns:
+        The deposits, in no order.
+    """
+    kind = tracks.particles.kind
+    big = tracks.particles.kinetic > settings().transport.smallest
+    first, born = _charged(geometry, tracks[big & (kind != PHOTON) & (kind != NEUTRON)], generator)
+    neutrons = _struck(geometry, tracks[big & (kind == NEUTRON)], generator)
+    again = _join(born, neutrons)
+    photon = again.particles.kind == PHOTON
+    second, _ = _charged(geometry, again[~photon], generator)
+    showers = _showers(geometry, _join(tracks[big & (kind == PHOTON)], again[photon]), generator)
+    return _all(first, second, showers)
+
+
+def _charged(
+    geometry: Geometry, tracks: Tracks, generator: np.random.Generator
+) -> tuple[Deposits, Tracks]:
+    """Deposits along straight tracks, and the particles made where nuclei were struck."""
+    frozen = settings()
+    particles = tracks.particles
+    reach = range_of(particles.kind, particles.kinetic)
+    free = generator.exponential(frozen.transport.interaction_length, len(particles))
+    free[particles.kind == MUON_KIND] = np.inf
+    length = np.minimum(reach, free)
+    cosine = particles.direction[:, 2]
+    floor = np.where(cosine < 0, -1.0, 1.0) * np.maximum(np.abs(cosine), 1e-3)
+    end = np.clip(tracks.depth + length * floor, geometry.depth[0], geometry.depth[-1])
+    low, high = np.minimum(tracks.depth, end), np.maximum(tracks.depth, end)
+    first = np.clip(np.searchsorted(geometry.depth, low, side="right") - 1, 0, None)
+    last = np.minimum(np.searchsorted(geometry.depth, high, side="left"), len(geometry.plane))
+    count = np.maximum(last - first, 0)
+    row = np.repeat(np.arange(len(particles)), count)
+    slab = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count) + first[row]
+    inside = geometry.plane[slab] >= 0
+    row, slab = row[inside], slab[inside]
+    enter = np.maximum(geometry.depth[slab], low[row])
+    leave = np.minimum(geometry.depth[slab + 1], high[row])
+    energy, path = _lost(tracks, reach, row, enter, leave, np.abs(floor))
+    deposits = _along(geometry, tracks, row, slab, (enter + leave) / 2)
+    visible = _visible(energy, path, deposits.plane, geometry, generator)
+    return _with(deposits, visible), _born(geometry, tracks, free < reach, length, end, generator)
+
+
+def _lost(
+    tracks: Tracks, reach: Floats, row: Ints, enter: Floats, leave: Floats, cosine: Floats
+) -> tuple[Floats, Floats]:
+    """Energy lost between two depths, and the path between them in g/cm²."""
+    start, kind = tracks.depth[row], tracks.particles.kind[row]
+    near = np.minimum(np.abs(enter - start), np.abs(leave - start)) / cosine[row]
+    path = (leave - enter) / cosine[row]
+    before = energy_after(kind, np.maximum(reach[row] - near, 0))
+    after = energy_after(kind, np.maximum(reach[row] - near - path, 0))
+    return before - after, path
+
+
+def _along(geometry: Geometry, tracks: Tracks, row: Ints, slab: Ints, depth: Floats) -> Deposits:
+    """Where tracks are at these depths inside slabs."""
+    fraction = (depth - geometry.depth[slab]) / (geometry.depth[slab + 1] - geometry.depth[slab])
+    z = geometry.edges[slab] + fraction * (geometry.edges[slab + 1] - geometry.edges[slab])
+    direction = tracks.particles.direction[row]
+    vertical = np.where(np.abs(direction[:, 2]) < 1e-3, 1e-3, direction[:, 2])
+    slope_x = np.clip(direction[:, 0] / vertical, -50, 50)
+    slope_y = np.clip(direction[:, 1] / vertical, -50, 50)
+    dz = z - tracks.position[row, 2]
+    return Deposits(
+        tracks.particles.event[row],
+        geometry.plane[slab],
+        tracks.position[row, 0] + slope_x * dz,
+        tracks.position[row, 1] + slope_y * dz,
+        np.clip(slope_x, -_SLOPE, _SLOPE),
+        np.clip(slope_y, -_SLOPE, _SLOPE),
+        np.zeros(len(row)),
+    )
+
+
+def _visible(
+    energy: Floats,
+    path: Floats,
+    plane: Ints,
+    geometry: Geometry,
+    generator: np.random.Generator,
+) -> Floats:
+    """Light-giving energy: the share in scintillator, its fluctuation, Birks' quenching."""
+    light = settings().light
+    density = settings().materials["scintillator"].density
+    per_mm = energy / np.maximum(path / density * 10, 1e-6)
+    wobble = 1 + light.landau * (generator.gumbel(0, 1, len(energy)) - np.euler_gamma)
+    active = geometry.active[plane]
+    return np.asarray(energy * active * np.maximum(wobble, 0.2) / (1 + light.birks * per_mm))
+
+
+def _born(
+    geometry: Geometry,
+    tracks: Tracks,
+    struck: NDArray[np.bool_],
+    length: Floats,
+    end: Floats,
+    generator: np.random.Generator,
+) -> Tracks:
+    """Two nucleons, and a pion or photons of what is left, where a hadron struck a nucleus."""
+    reach_left = range_of(tracks.particles.kind, tracks.particles.kinetic) - length
+    rows = np.flatnonzero(struck & (end > geometry.depth[0]) & (end < geometry.depth[-1]))
+    parents = tracks.particles[rows]
+    left = energy_after(parents.kind, reach_left[rows])
+    n = len(rows)
+    shares = generator.dirichlet((1.0, 1.0, 2.0, 1.0), n).T
+    flavour = generator.random((3, n))
+    through = np.where(parents.kind == CHARGED_PION, 0.4, 0.3)
+    kinds = [
+        np.where(flavour[0] < 0.5, PROTON, NEUTRON),
+        np.where(flavour[1] < 0.5, PROTON, NEUTRON),
+        np.where(flavour[2] < through, CHARGED_PION, np.where(flavour[2] < 0.6, PHOTON, PROTON)),
+    ]
+    z = np.interp(end[rows], geometry.depth, geometry.edges)
+    radiation = np.interp(end[rows], geometry.depth, geometry.radiation)
+    vertical = parents.direction[:, 2]
+    vertical = np.where(np.abs(vertical) < 1e-3, 1e-3, vertical)
+    dz = z - tracks.position[rows, 2]
+    place = np.stack(
+        [
+            tracks.position[rows, 0] + np.clip(parents.direction[:, 0] / vertical, -50, 50) * dz,
+            tracks.position[rows, 1] + np.clip(parents.direction[:, 1] / vertical, -50, 50) * dz,
+            z,
+        ],
+        axis=1,
+    )
+    parts = []
+    for kind, share, lean in zip(kinds, shares, (0.5, 0.5, 1.5), strict=False):
+        vector = lean * parents.direction + isotropic(n, generator)
+        vector /= np.linalg.norm(vector, axis=1, keepdims=True)
+        made = Particles(parents.event, kind, left * share, vector)
+        charged = (kind != NEUTRON) & (made.kinetic > settings().transport.smallest)
+        parts.append(Tracks(made, place, end[rows], radiation)[charged])
+    return _join(*parts)
+
+
+def _struck(geometry: Geometry, tracks: Tracks, generator: np.random.Generator) -> Tracks:
+    """The protons that neutrons strike."""
+    flown = generator.exponential(
+        settings().transport.interaction_length, len(tracks.particles)
+    )  # fmt: skip
+    share = generator.random(len(tracks.particles))
+    end = tracks.depth + flown * tracks.particles.direction[:, 2]
+    inside = (end > geometry.depth[0]) & (end < geometry.depth[-1])
+    tracks, end, share = tracks[inside], end[inside], share[inside]
+    z = np.interp(end, geometry.depth, geometry.edges)
+    direction = tracks.particles.direction
+    vertical = np.where(np.abs(direction[:, 2]) < 0.02, 0.02, direction[:, 2])
+    dz = z - tracks.position[:, 2]
+    place = np.stack(
+        [
+            tracks.position[:, 0] + direction[:, 0] / vertical * dz,
+            tracks.position[:, 1] + direction[:, 1] / vertical * dz,
+            z,
+        ],
+        axis=1,
+    )
+    # elastic: the struck proton leaves at an angle whose cosine squared is its share
+    lean = direction * np.sqrt(share)[:, None] + isotropic(len(z), generator) * np.sqrt(
+        1 - share
+    )[:, None]  # fmt: skip
+    lean /= np.maximum(np.linalg.norm(lean, axis=1, keepdims=True), 1e-9)
+    proton = Particles(
+        tracks.particles.event,
+        np.full(len(z), PROTON),
+        tracks.particles.kinetic * share,
+        lean,
+    )
+    radiation = np.interp(end, geometry.depth, geometry.radiation)
+    struck = Tracks(proton, place, end, radiation)
+    return struck[proton.kinetic > settings().transport.smallest]
+
+
+def _showers(geometry: Geometry, photons: Tracks, generator: np.random.Generator) -> Deposits:
+    """Spots of the showers of photons, inside a cone that opens where the photon converts."""
+    frozen = settings().transport
+    energy = photons.particles.kinetic
+    conversion = generator.exponential(9 / 7, len(energy))
+    row = np.repeat(np.arange(len(energy)), generator.poisson(energy / frozen.spot))
+    # the longest showers lie deeper: t_max = ln(E/Ec) + 1/2 (Particle Data Group), b = 1/2
+    shape = 1 + 0.5 * np.maximum(np.log(np.maximum(energy, 1) / frozen.critical) + 0.5, 0)
+    along = generator.gamma(shape[row], 1.0) * 2
+    direction = photons.particles.direction[row]
+    at = photons.radiation[row] + (conversion[row] + along) * direction[:, 2]
+    inside = (at > geometry.radiation[0]) & (at < geometry.radiation[-1])
+    row, along, direction, at = row[inside], along[inside], direction[inside], at[inside]
+    slab = np.searchsorted(geometry.radiation, at, side="right") - 1
+    seen = geometry.plane[slab] >= 0
+    row, along, direction, at, slab = (
+        values[seen] for values in (row, along, direction, at, slab)
+    )  # fmt: skip
+    z = np.interp(at, geometry.radiation, geometry.edges)
+    plane = geometry.plane[slab]
+    vertical = np.where(np.abs(direction[:, 2]) < 0.02, 0.02, direction[:, 2])
+    dz = z - photons.position[row, 2]
+    spread = frozen.cone[0] + frozen.cone[1] * along
+    offset = generator.standard_normal((2, len(row))) * spread
+    return Deposits(
+        photons.particles.event[row],
+        plane,
+        photons.position[row, 0] + direction[:, 0] / vertical * dz + offset[0],
+        photons.position[row, 1] + direction[:, 1] / vertical * dz + offset[1],
+        np.zeros(len(row)),
+        np.zeros(len(row)),
+        frozen.spot * geometry.active[plane],
+    )
+
+
+def _with(deposits: Deposits, energy: Floats) -> Deposits:
+    return Deposits(
+        deposits.event, deposits.plane, deposits.x, deposits.y, deposits.slope_x,
+        deposits.slope_y, energy,
+    )  # fmt: skip
+
+
+def _join(*parts: Tracks) -> Tracks:
+    return Tracks(
+        Particles(
+            np.concatenate([part.particles.event for part in parts]),
+            np.concatenate([part.particles.kind for part in parts]),
+            np.concatenate([part.particles.kinetic for part in parts]),
+            np.concatenate([part.particles.direction for part in parts]),
+        ),
+        np.concatenate([part.position for part in parts]),
+        np.concatenate([part.depth for part in parts]),
+        np.concatenate([part.radiation for part in parts]),
+    )
+
+
+def _all(*parts: Deposits) -> Deposits:
+    names = ("event", "plane", "x", "y", "slope_x", "slope_y", "energy")
+    return Deposits(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
