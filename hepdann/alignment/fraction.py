@@ -25,6 +25,7 @@ from ..errors import SchemaError
 from ..tensors.domains import Source, Target
 from .base import common_width
 from .registry import get
+from .trees import Partition, area, bin_edges, binned, boosted_trees, one_thread
 
 __all__ = ["FractionEstimate", "estimate_fractions", "reweighted", "source_fractions"]
 
@@ -36,6 +37,7 @@ _GRID = np.linspace(-2.4, 1.6, 9)  # log odds that are tried, around the source'
 _REFINEMENTS = 3
 _SWEEPS = 2  # over the classes, if there are more than two
 _BOOTSTRAPS = 16
+_PARTITIONS = 4  # ways to halve the samples; one of them alone adds as much noise as the events
 _SIGMAS = 4.0  # below this a difference from the source's fractions is none
 _EXPLAINED = 0.5  # share of the residual separation that a label shift has to explain
 _SMALL = 0.012  # a residual AUC below .5 + this is none
@@ -122,7 +124,7 @@ def estimate_fractions(
     *,
     alignment: str = "quantile",
     seed: int = 0,
-    max_events: int = 10_000,
+    max_events: int = 20_000,
 ) -> FractionEstimate:
     """Estimate the target's class fractions while a map undoes the shift of its features.
 
@@ -146,11 +148,12 @@ def estimate_fractions(
         raise SchemaError("there are no class fractions with one class")
     generator = np.random.default_rng([seed, 0xF4])
     source, target = (_some(e, max_events, generator) for e in (source, target))
-    problem = _Problem(source, target, alignment, seed)
     start = source_fractions(source)
-    value, error, tried = _solve(problem, start)
+    with one_thread():
+        problem = _Problem(source, target, alignment, seed)
+        value, error, tried = _solve(problem, start)
+        residual = (problem.separation(start), problem.separation(value))
     found = bool(np.isfinite(error).all())
-    residual = (problem.separation(start), problem.separation(value))
     significant = found and bool((np.abs(value - start) > _SIGMAS * error).any())
     explained = residual[1] - 0.5 < max(_SMALL, _EXPLAINED * (residual[0] - 0.5))
     shift = significant and explained
@@ -226,40 +229,33 @@ def _with(fractions: Floats, c: int, value: float) -> Floats:
 
 
 class _Problem:
-    """Both samples, with classifiers that were trained on the other half of the source."""
+    """Both samples, halved in several ways."""
 
     def __init__(self, source: Source, target: Target, alignment: str, seed: int) -> None:
         self.source, self.target, self.seed = source, target, seed
         self.kind = get(alignment)
         self.prior = source_fractions(source)
         generator = np.random.default_rng([seed, 0xF5])
-        self.halves = [generator.permutation(len(e)) % 2 for e in (source, target)]
-        self.edges, self.fine = (_edges(source.features, n) for n in (_BINS, _FINE))
-        self.trees = [self._label_classifier(self.halves[0] != half) for half in (0, 1)]
-        self.of_source = self._probabilities(source.features, 0)
+        self.edges, self.fine = (bin_edges(source.features, n) for n in (_BINS, _FINE))
+        bins = binned(source.features, self.fine)
+        self.partitions = []
+        for _ in range(_PARTITIONS):
+            halves = tuple(generator.permutation(len(e)) % 2 for e in (source, target))
+            trees = [self._label_classifier(bins, halves[0] != half) for half in (0, 1)]
+            self.partitions.append(Partition(halves, trees, len(self.prior)))
+        self.of_source = [p.probabilities(bins, 0) for p in self.partitions]
         self.base = self._functions(source.features)
 
-    def _label_classifier(self, rows: NDArray[np.bool_]) -> Any:
-        part = self.source.take(rows)
-        trees = _trees(self.seed)
-        with _one_thread():
-            trees.fit(_binned(part.features, self.fine), part.label, np.abs(part.weight) + 1e-12)
+    def _label_classifier(self, bins: Floats, rows: NDArray[np.bool_]) -> Any:
+        trees = boosted_trees(self.seed)
+        label, weight = self.source.label[rows], np.abs(self.source.weight[rows]) + 1e-12
+        trees.fit(bins[rows], label, weight)
         return trees
-
-    def _probabilities(self, x: NDArray[np.floating], side: int) -> Floats:
-        """(N, C) by the classifier of the other half of the source."""
-        out = np.zeros((len(x), len(self.prior)))
-        bins = _binned(x, self.fine)
-        for half, trees in enumerate(self.trees):
-            rows = self.halves[side] == half
-            with _one_thread():
-                out[np.ix_(rows, trees.classes_)] = trees.predict_proba(bins[rows])
-        return out
 
     def _functions(self, x: NDArray[np.floating]) -> Floats:
         """(N, B) of what a sum of functions of one feature is made: 1, and indicators of bins."""
         columns = [np.ones(len(x))]
-        for edges, index in zip(self.edges, _binned(x, self.edges).T, strict=True):
+        for edges, index in zip(self.edges, binned(x, self.edges).T, strict=True):
             columns += [(index == i).astype(np.float64) for i in range(1, len(edges) + 1)]
         return np.stack(columns, axis=1)
 
@@ -269,6 +265,11 @@ class _Problem:
         own = p[:, c] / np.maximum(p.sum(axis=1), 1e-12)
         return np.asarray(own / fractions[c] - (1 - own) / (1 - fractions[c]))
 
+    def _score_of(self, probabilities: Sequence[Floats], fractions: Floats, c: int) -> Floats:
+        """(N,) ρ of class c, mean over the partitions."""
+        found = [self._score(p, fractions, c) for p in probabilities]
+        return np.asarray(np.mean(found, axis=0))
+
     def moment(
         self, fractions: Floats, c: int, times: tuple[Floats, Floats] | None = None
     ) -> tuple[float, float]:
@@ -277,8 +278,10 @@ class _Problem:
         Args:
             fractions: (C,) of all classes.
             c: the class.
-            times: how often each event of source and target counts, for a bootstrap.
+            times: how often each event of source and target counts, for a bootstrap, which looks
+                at one of the partitions; otherwise M is the mean over all of them.
         """
+        parts = self.partitions[: None if times is None else 1]
         source, target = self.source, self.target
         if times is not None:
             source = replace(source, weight=(source.weight * times[0]).astype(np.float32))
@@ -286,12 +289,14 @@ class _Problem:
         source = reweighted(source, fractions)
         x = self._aligned(source, target)
         w, v = (np.asarray(e.weight / e.weight.sum(), np.float64) for e in (source, target))
-        inside = self._score(self.of_source, fractions, c)
+        known, bins = self.of_source[: len(parts)], binned(x, self.fine)
+        inside = self._score_of(known, fractions, c)
         gram = (self.base * w[:, None]).T @ self.base
         gram[np.diag_indices_from(gram)] += 1e-9
         fit = np.linalg.solve(gram, self.base.T @ (w * inside))
         psi = inside - self.base @ fit
-        there = self._score(self._probabilities(x, 1), fractions, c) - self._functions(x) @ fit
+        there = self._score_of([p.probabilities(bins, 1) for p in parts], fractions, c)
+        there -= self._functions(x) @ fit
         means = float(w @ psi), float(v @ there)
         variance = np.sum((w * (psi - means[0])) ** 2) + np.sum((v * (there - means[1])) ** 2)
         return means[1] - means[0], float(variance)
@@ -319,62 +324,19 @@ class _Problem:
         """Held-out AUC of a classifier between the aligned target and the reweighted source."""
         source = reweighted(self.source, fractions)
         x = self._aligned(source, self.target)
-        features = _binned(np.concatenate([source.features, x]), self.fine)
+        features = binned(np.concatenate([source.features, x]), self.fine)
         sides = [e.weight / np.abs(e.weight).mean() for e in (source, self.target)]
         weight = np.concatenate(sides).astype(np.float64)
         is_target = np.repeat([False, True], [len(source), len(x)])
-        half = np.concatenate(self.halves)
+        half = np.concatenate(self.partitions[0].halves)
         areas = []
         for held in (0, 1):
             fit, judge = half != held, half == held
-            trees = _trees(self.seed)
-            with _one_thread():
-                trees.fit(features[fit], is_target[fit] ^ (weight[fit] < 0), np.abs(weight[fit]))
-                score = trees.predict_proba(features[judge])[:, 1]
-            areas.append(_area(score, is_target[judge], weight[judge]))
+            trees = boosted_trees(self.seed)
+            trees.fit(features[fit], is_target[fit] ^ (weight[fit] < 0), np.abs(weight[fit]))
+            score = trees.predict_proba(features[judge])[:, 1]
+            areas.append(area(score, is_target[judge], weight[judge]))
         return float(np.mean(areas))
-
-
-def _trees(seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(
-        max_iter=50, learning_rate=0.12, max_leaf_nodes=8, min_samples_leaf=40,
-        early_stopping=False, random_state=seed,
-    )  # fmt: skip
-
-
-def _edges(x: NDArray[np.floating], bins: int) -> list[Floats]:
-    """Inner edges of bins with equally many events, feature by feature."""
-    ranks = np.linspace(0, 1, bins + 1)[1:-1]
-    known = [column[np.isfinite(column)].astype(np.float64) for column in x.T]
-    return [np.unique(np.quantile(c, ranks)) if len(c) else np.empty(0) for c in known]
-
-
-def _binned(x: NDArray[np.floating], edges: list[Floats]) -> Floats:
-    """Number of the bin of every entry; NaN counts as the last.
-
-    The trees bin anyway, but by weighted percentiles that take longer than all the rest.
-    """
-    columns = [np.searchsorted(e, c, side="right") for e, c in zip(edges, x.T, strict=True)]
-    return np.stack(columns, axis=1).astype(np.float64)
-
-
-def _one_thread() -> Any:
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1)  # threads cost more than they bring at this size
-
-
-def _area(score: Floats, positive: NDArray[np.bool_], weight: Floats) -> float:
-    """Weighted area under the ROC curve; ties count half."""
-    values, rank = np.unique(score, return_inverse=True)
-    high, low = (
-        np.bincount(rank[rows], weights=weight[rows], minlength=len(values))
-        for rows in (positive, ~positive)
-    )
-    below = np.cumsum(low) - low / 2
-    return float(high @ below / (high.sum() * low.sum()))
 
 
 def _some(events: Any, most: int, generator: np.random.Generator) -> Any:

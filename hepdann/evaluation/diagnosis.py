@@ -165,7 +165,7 @@ def _beside(mc: Target, target: Target, seed: int, most: int) -> FractionEstimat
     test = SPLITS.index("test")
     sides = mc.take(mc.split != test), target.take(target.split != test)
     try:
-        return estimate_fractions(*sides, seed=seed, max_events=most)
+        return estimate_fractions(*sides, seed=seed, max_events=2 * most)
     except HepdannError:  # too few events
         return None
 
