@@ -1,6 +1,9 @@
 """How each label-free criterion ranks methods and networks, over shifts and splits of ALEPH.
 
     python benchmarks/criteria_study.py --data DIR -o study --splits 0 1 2 3 4
+    python benchmarks/criteria_study.py --data DIR -o study --case rotation
+
+What was trained is read again, and a training that was cut off goes on where it was.
 
 For each split seed and each case the jets are divided into MC and pseudo-data of other jets, which
 are shifted, and one ``hepdann.train`` runs with default settings. The tables give, for each
@@ -18,7 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ from hepdann.config.models import SplitConfig
 from hepdann.criteria import CRITERIA
 from hepdann.evaluation import open_truth, oracle_source
 from hepdann.readers import convert
+from hepdann.runs import resume
 from hepdann.tensors import Block, Source, Target, Tensors, TensorWriter, open_tensors
 
 RAW, ORACLE = "source-only", "oracle"
@@ -105,20 +109,33 @@ def write(
         writer.finish({})
 
 
-def trained(folder: Path, seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Case and metrics of one split seed; what is there is read again."""
+def trained(
+    folder: Path, seed: int, wanted: Sequence[str] | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Case and metrics of one split seed; what is there is read again.
+
+    Args:
+        folder: of the study.
+        seed: of the split.
+        wanted: cases; ``None`` for all.
+    """
     jets = folder / f"jets-{seed}.h5"
     if not jets.exists():
         config = override(load_config("aleph"), {"convert.split.seed": seed})
         convert(output=jets, config=config)
     tensors = open_tensors(jets)
     for name, mc, data, truth in cases(tensors, seed):
+        if wanted is not None and name not in wanted:
+            continue
         stem = name.replace(", ", "-").replace(" ", "-")
         run, path = folder / f"{stem}-{seed}", folder / f"{stem}-{seed}.h5"
         if not (run / "metrics.json").exists():
             if not path.exists():
                 write(path, tensors, mc, data, truth, seed)
-            hepdann.train(path, output=run)
+            if (run / "origin.json").exists():
+                resume(run)
+            else:
+                hepdann.train(path, output=run)
         yield name, json.loads((run / "metrics.json").read_text(encoding="utf-8"))
 
 
@@ -157,6 +174,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("HEPDANN_DATA"))
     parser.add_argument("-o", "--output", type=Path, default=Path("criteria-study"))
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--case", action="append", help="a name of the table; default: all")
     given = parser.parse_args()
     if given.data is None:
         parser.error("give --data DIR or set HEPDANN_DATA")
@@ -164,7 +182,7 @@ def main() -> None:
     given.output.mkdir(parents=True, exist_ok=True)
     by_case: dict[str, list[dict[str, Any]]] = {}
     for seed in given.splits:
-        for name, metrics in trained(given.output, seed):
+        for name, metrics in trained(given.output, seed, given.case):
             by_case.setdefault(name, []).append(metrics)
             print(f"{name}, split {seed}: {metrics['recommendation']['sentence']}", flush=True)
     recommended_table(by_case)

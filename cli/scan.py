@@ -47,6 +47,10 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> l
     help="Strengths of the adversary.  [default: 0.1,0.3,1,3]",
 )
 @click.option("--methods", callback=_words, metavar="M,…", help="As in train.  [default: dann]")
+@click.option(
+    "--alignments", callback=_words, metavar="A,…",
+    help="Maps of the target, as in train.  [default: quantile]",
+)  # fmt: skip
 @click.option("--seeds", type=int, help="Members of each method, λ and t.  [default: 5]")
 @click.option("--seed", type=int, help="Seed of the first member.  [default: 0]")
 @click.option("--epochs", type=int, help="Epochs; the last one is used.  [default: 20]")
@@ -112,7 +116,7 @@ def command(
 def _config(path: str | None, flags: dict[str, Any]) -> Config:
     from hepdann.config import Config, load_config, override
 
-    grid = {"shifts": "shifts", "t": "t", "lambda_": "lambda", "stack": "stack"}
+    grid = {name: name for name in ("shifts", "t", "alignments", "stack")} | {"lambda_": "lambda"}
     given = {f"scan.{key}": _whole(flags.pop(name)) for name, key in grid.items()}
     flags["batch_size"] = _whole(flags["batch_size"])
     given |= {f"train.{key}": value for key, value in flags.items()}

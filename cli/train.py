@@ -21,7 +21,7 @@ _SHIFTS = "identity, sine, sine-third, sine-cubed, sine-fifth, cosine, gaussian"
 _ALIGNMENTS = "moments, quantile, gaussian-ot, sliced, affine"
 _METHODS = (
     "source-only, dann, dann-alternating, dann-joint, hybrid-dann, hybrid-alternating, cdan, "
-    "cdan-entropy, mmd, coral"
+    "cdan-entropy, mmd, coral, self-training"
 )
 
 

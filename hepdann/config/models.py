@@ -45,6 +45,14 @@ def _names_matter(info: ValidationInfo) -> bool:
     return bool((info.context or {}).get("known_names", True))
 
 
+def _check_maps(alignments: list[str]) -> list[str]:
+    checks.check_unique(alignments, "alignment")
+    for name in alignments:
+        for one in name.split("+"):
+            checks.check_known(one, ALIGNMENTS, "alignment")
+    return alignments
+
+
 # strict: pydantic would read true as 1 and '5' as 5
 Integer = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
@@ -321,11 +329,7 @@ class TrainConfig(_Section):
     @field_validator("alignments")
     @classmethod
     def _known_maps(cls, alignments: list[str]) -> list[str]:
-        checks.check_unique(alignments, "alignment")
-        for name in alignments:
-            for one in name.split("+"):
-                checks.check_known(one, ALIGNMENTS, "alignment")
-        return alignments
+        return _check_maps(alignments)
 
 
 class ScanConfig(_Section):
@@ -335,6 +339,12 @@ class ScanConfig(_Section):
     t: list[Annotated[Number, Field(gt=0)]] = Field([1, 2, 3, 5, 8], min_length=1)
     lambda_: list[Annotated[Number, Field(ge=0)]] = Field(
         [0.1, 0.3, 1, 3], min_length=1, alias="lambda", description="strengths of the adversary"
+    )
+    alignments: Texts = Field(
+        ["quantile"],
+        description="maps of the target onto the MC, each scored by source-only's networks at "
+        "every target; joined with + they act one after the other",
+        json_schema_extra={"examples": [list(ALIGNMENTS)]},
     )
     stack: Width | Literal["auto"] = Field(
         "auto", description="members that train side by side; auto: as many as suit the cache"
@@ -348,6 +358,11 @@ class ScanConfig(_Section):
             for part in name.split("+"):
                 checks.check_known(part.strip(), shift_names(), "shift")
         return shifts
+
+    @field_validator("alignments")
+    @classmethod
+    def _known_maps(cls, alignments: list[str]) -> list[str]:
+        return _check_maps(alignments)
 
     @field_validator("t", "lambda_")
     @classmethod

@@ -28,6 +28,7 @@ METHODS = (
     "cdan-entropy",
     "mmd",
     "coral",
+    "self-training",
 )
 ALIGNMENTS = ("moments", "quantile", "gaussian-ot", "sliced", "affine")
 STYLES = ("ATLAS", "CMS", "LHCb2", "ALICE", "DUNE", "ROOT")

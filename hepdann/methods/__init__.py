@@ -13,6 +13,7 @@ from .dann import DANN, DANN_PHASES, SOURCE_ONLY
 from .hybrid import HYBRID_ALTERNATING, HYBRID_DANN
 from .joint import DANN_JOINT
 from .mmd import MMD
+from .self_training import SELF_TRAINING
 
 __all__ = [
     "DANN_PHASES",
@@ -64,5 +65,6 @@ for _method in (
     CDAN_ENTROPY,
     MMD,
     CORAL,
+    SELF_TRAINING,
 ):
     register(_method)

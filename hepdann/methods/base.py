@@ -102,6 +102,8 @@ class Method:
         target_domain: whose normalisation statistics the target is scored with: 0 where the
             method may not know the target, 1 where it adapts.
         auxiliary: whether it also trains on labelled copies of the source under other shifts.
+        taught: whether it also trains on the target with the labels that an aligned teacher gives
+            its events, as a further labelled domain.
         conditioned: whether its domain head sees features times class probabilities.
     """
 
@@ -112,4 +114,5 @@ class Method:
     normalisation: Normalisation = "domain"
     target_domain: int = 1
     auxiliary: bool = False
+    taught: bool = False
     conditioned: bool = False

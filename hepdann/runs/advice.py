@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..criteria import GUARD, Recommendation, Residual, agreement, recommend, teacher
+from .. import methods
+from ..criteria import GUARD, Recommendation, agreement, recommend, teacher
 from ..errors import HepdannError
-from ..evaluation import Diagnosis, diagnose, prior_matched_threshold, separation
+from ..evaluation import Diagnosis, diagnose, prior_matched_threshold
 from ..tensors import SPLITS, Target
 from ..training import write_whole
-from .aligned import reference
+from .aligned import method_of
 from .domains import Domains
 from .mixture import Mixture
 from .model import BASE, Model
+from .residuals import residuals_of
 
 __all__ = ["advised", "diagnose_first"]
 
@@ -64,7 +66,7 @@ def advised(
     Returns:
         The model and the recommendation.
     """
-    residuals = _residuals(model, domains)
+    residuals = residuals_of(model, domains)
     best = teacher(residuals)
     events = domains.target.take(_outside_test(domains.target))
     agreements = {} if best is None else _agreements(model, events, best)
@@ -81,28 +83,15 @@ def _outside_test(target: Target) -> NDArray[np.intp]:
     return np.flatnonzero(target.split != SPLITS.index("test"))[:_MOST]
 
 
-def _residuals(model: Model, domains: Domains) -> dict[str, Residual]:
-    """Residual of source-only and of each map, the simplest first; empty with too few events."""
-    source, target = domains.source.part("validation"), domains.target.part("validation")
-    found = {}
-    for name in model.methods:
-        if name != BASE and name not in model.alignments:
-            continue
-        mapped, like = target, source
-        if name in model.alignments:
-            mapped = target.with_features(model.align(target.features, name))
-            like = reference(source, model.correction)
-        try:
-            figure = separation(like, mapped)
-        except HepdannError:
-            return {}
-        found[name] = Residual(figure.value, figure.error)
-    return found
-
-
 def _agreements(model: Model, events: Target, best: str) -> dict[str, float | None]:
-    """Agreement of each adapted network with the teacher."""
-    adapted = [n for n in model.parts if n not in (BASE, "oracle") and model.adapts(n)]
+    """Agreement of each adapted network with the teacher; not of those that it taught."""
+    adapted = [
+        name
+        for name in model.parts
+        if name not in (BASE, "oracle")
+        and model.adapts(name)
+        and not methods.get(method_of(name)[1]).taught
+    ]
     taught = model.score(events.features, best).mean
     return {
         name: agreement(model.score(events.features, name).mean, taught, events.weight)

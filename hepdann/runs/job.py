@@ -32,6 +32,7 @@ from .pieces import Hooks, Trained, history_of, train_piece
 from .plan import resolve
 from .scores import write_scores
 from .stacks import Piece, Stacks
+from .teaching import taught_by
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
@@ -116,14 +117,7 @@ class Job:
         self.report("scoring", None)
         # without it there is no run: figures never stand beside networks that are not theirs
         (self.folder / "metrics.json").unlink(missing_ok=True)
-        model = Model(
-            self.tensors.features,
-            self.tensors.classes,
-            domains.scaling,
-            aligned.maps,
-            joined(parts_of(t.trainer) for t in trained),
-            correction=aligned.correction,
-        )
+        model = self._model(trained, domains, aligned)
         model, _ = advised(model, domains, shift, self.folder / "recommendation.json")
         model.save(self.folder / "model.safetensors")
         write_whole(self.folder / "history.csv", history)
@@ -172,11 +166,30 @@ class Job:
         stacks = Stacks(self.config.train, domains, aligned.maps, len(self.tensors.classes))
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
         fingerprint = self.origin.fingerprint
+        done: list[Trained] = []
         try:
-            return [train_piece(p, stacks, self.folder, fingerprint, hooks) for p in stacks.pieces]
+            for piece in stacks.pieces:
+                if stacks.unlabelled(piece):
+                    if not all(one.whole for one in done):
+                        break  # nor is the teacher
+                    events, name = taught_by(self._model(done, domains, aligned), domains)
+                    self._tell(f"self-training: {name} labels the target")
+                    stacks.teach(events)
+                done.append(train_piece(piece, stacks, self.folder, fingerprint, hooks))
+            return done
         except RunError:
             write_failed(self.folder, [len(piece.plan.members) for piece in stacks.pieces])
             raise
+
+    def _model(self, trained: list[Trained], domains: Domains, aligned: Aligned) -> Model:
+        return Model(
+            self.tensors.features,
+            self.tensors.classes,
+            domains.scaling,
+            aligned.maps,
+            joined(parts_of(t.trainer) for t in trained),
+            correction=aligned.correction,
+        )
 
     def _progress(self, piece: Piece, now: Progress) -> None:
         self._rate[piece.number] = now.events_per_second

@@ -42,10 +42,17 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
         n_train: events of the source's training split.
 
     Raises:
-        ConfigError: a batch larger than the training split, an unknown method, alignment or device.
+        ConfigError: a batch larger than the training split, an unknown method, alignment or device,
+            or a method that cannot train on an aligned target.
     """
     for name in train.methods:
-        methods.get(method_of(name)[1])
+        before, last = method_of(name)
+        if methods.get(last).taught and before:
+            raise ConfigError(
+                f"{last} learns from the best of the alignments, on the target as it is",
+                where="train.methods",
+                mend=f"write {last}, and name {before} among the alignments",
+            )
     for name in wanted_maps(train):
         alignment.get(name)
     if train.network is not None:
@@ -139,15 +146,15 @@ def plan_stacks(train: TrainConfig, *, oracle: bool, copies: int = 0) -> list[St
     Args:
         train: resolved settings.
         oracle: whether an oracle trains, on the second of the sources.
-        copies: of the MC for hybrid methods, the last of the sources.
+        copies: of the MC for hybrid methods, the next of the sources. The last is the target as a
+            teacher labels it, if a method learns from one.
     """
-    auxiliaries = tuple(range(1 + oracle, 1 + oracle + copies))
     members = []
     for name in dict.fromkeys(["source-only", *train.methods]):
         before, last = method_of(name)
         target = 1 + trained_on(train).index(before) if before else 0
         for k in range(train.seeds):
-            member = member_of(last, train.lambda_, train.seed + k, auxiliaries)
+            member = member_of(last, train.lambda_, train.seed + k, 1 + oracle, copies)
             members.append(replace(member, target=target, name=name if before else ""))
     if oracle:
         members += [
@@ -157,10 +164,20 @@ def plan_stacks(train: TrainConfig, *, oracle: bool, copies: int = 0) -> list[St
     return group(members, train.normalisation)
 
 
-def member_of(name: str, strength: float, seed: int, auxiliaries: tuple[int, ...]) -> Member:
-    """A member of a method, with the auxiliaries if it is a hybrid."""
+def member_of(name: str, strength: float, seed: int, first: int, copies: int) -> Member:
+    """A member of a method, with the further labelled domains that it trains on.
+
+    Args:
+        name: of the method.
+        strength: λ.
+        seed: of its weights and batches.
+        first: index of the first copy of the MC among the sources.
+        copies: their number; behind them is the target as a teacher labels it.
+    """
     method = methods.get(name)
-    return Member(method, strength, seed, auxiliaries=auxiliaries if method.auxiliary else ())
+    last = first + copies
+    auxiliaries = (*range(first, last),) if method.auxiliary else (last,) if method.taught else ()
+    return Member(method, strength, seed, auxiliaries=auxiliaries)
 
 
 def trained_on(train: TrainConfig) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import shifts
 from .._version import __version__
-from ..config import Config, ShiftConfig, dump_config
+from ..config import Config, ScanConfig, ShiftConfig, dump_config
 from ..errors import Interrupted
 from ..evaluation.scan_judge import MEMBER_FIGURES
 from ..evaluation.scan_summary import summarise_scan
@@ -35,9 +35,9 @@ from .domains import Domains, prepare
 from .folder import FORMAT_VERSION
 from .job import Report
 from .pieces import HISTORY
-from .plan import StackPlan, resolve, settings_of, shape_of
+from .plan import StackPlan, resolve, settings_of, shape_of, trained_on
 from .scan_folder import SUMMARY, Scan, to_csv
-from .scan_plan import Point, plan_point, plan_source, points_of
+from .scan_plan import Point, maps_of, plan_point, plan_source, points_of
 from .scan_point import PointRun, Result, SourceOnly
 from .scan_source import Snapshots
 
@@ -104,6 +104,8 @@ class ScanJob:
                 point, domains, source_only, settings, self._shape, self._work,
                 f"target-{number}", self._fingerprint, domains.truth is not None and self._oracle,
                 auxiliary_sources(domains.source, self._auxiliaries(point), self.config.train.seed),
+                maps_of(self.config.train, self.config.scan), trained_on(self.config.train),
+                self.config.train.seed,
             )  # fmt: skip
             whole = self._point(run, results)
         if not results:
@@ -157,7 +159,7 @@ class ScanJob:
     def _fingerprint(self) -> str:
         settings = [
             self.config.train.model_dump(mode="json", exclude={"device"}),
-            self.config.scan.model_dump(mode="json"),
+            self.config.scan.model_dump(mode="json", exclude=_unchanged(self.config.scan)),
         ]
         files = [t.provenance for t in (self.tensors, self.data) if t is not None]
         text = json.dumps([settings, files], sort_keys=True, default=str)
@@ -262,6 +264,11 @@ class ScanJob:
         content = json.dumps(summary, indent=1, allow_nan=False)
         write_whole(self.folder / SUMMARY, content.encode())
         return Scan(self.folder, summary)
+
+
+def _unchanged(scan: ScanConfig) -> set[str]:
+    """Settings that came later, where they say what scans did before them."""
+    return {"alignments"} if scan.alignments == ["quantile"] else set()
 
 
 def _rocs(groups: list[Result]) -> Iterator[dict[str, Any]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import methods
 from ..config import ScanConfig, TrainConfig
 from ..training import Member
-from .plan import ORACLE, StackPlan, group, member_of
+from .aligned import method_of
+from .plan import ORACLE, StackPlan, group, member_of, trained_on
 
-__all__ = ["Point", "Seeds", "plan_point", "plan_source", "points_of", "seeds_of"]
+__all__ = ["Point", "Seeds", "maps_of", "plan_point", "plan_source", "points_of", "seeds_of"]
 
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
 # calling torch is shared (benchmarks/scan.py).
@@ -56,6 +57,11 @@ def points_of(scan: ScanConfig) -> list[Point]:
     return [Point(name, t) for name in scan.shifts for t in scan.t] or [Point()]
 
 
+def maps_of(train: TrainConfig, scan: ScanConfig) -> tuple[str, ...]:
+    """Names of the alignments of every target: those listed, and those that a method trains on."""
+    return tuple(dict.fromkeys([*scan.alignments, *trained_on(train)]))
+
+
 def plan_source(train: TrainConfig) -> StackPlan:
     """Source-only trains once: whatever the target is, it does not see it."""
     method = methods.get("source-only")
@@ -73,22 +79,26 @@ def plan_point(
         train: resolved settings: methods, seeds, normalisation, batch size.
         scan: λ and the size of a stack.
         oracle: whether an oracle trains, on the stack's second source.
-        copies: of the MC for hybrid methods, the last of the stack's sources.
+        copies: of the MC for hybrid methods, the next of the stack's sources. The last is the
+            target as a teacher labels it, if a method learns from one.
 
     Returns:
         Stacks of whole groups of seeds, none larger than it pays, and never less than one group.
+        Their targets are the plain one and those that ``trained_on(train)`` leaves, in this order.
     """
     seeds = range(train.seed, train.seed + train.seeds)
-    auxiliaries = tuple(range(1 + oracle, 1 + oracle + copies))
     members = []
     if oracle:
         base = methods.get("source-only")
         members += [Member(base, 0.0, k, source=1, name=ORACLE) for k in seeds]
     for name in train.methods:
-        method = methods.get(name)
-        if name != "source-only":
-            strengths = scan.lambda_ if method.adversarial else [0.0]
-            members += [member_of(name, s, k, auxiliaries) for s in strengths for k in seeds]
+        before, last = method_of(name)
+        if name == "source-only":
+            continue
+        target = 1 + trained_on(train).index(before) if before else 0
+        for strength in scan.lambda_ if methods.get(last).adversarial else [0.0]:
+            found = [member_of(last, strength, k, 1 + oracle, copies) for k in seeds]
+            members += [replace(m, target=target, name=name if before else "") for m in found]
     size = _size(train, scan)
     return [part for plan in group(members, train.normalisation) for part in _split(plan, size)]
 

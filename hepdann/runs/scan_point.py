@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..alignment import Alignment, from_dict
 from ..criteria import Residual
 from ..criteria import teacher as teacher_of
 from ..errors import HepdannError, RunError
@@ -31,10 +32,12 @@ from ..training import (
     watched_rows,
     write_whole,
 )
+from .aligned import fit_alignments
 from .domains import Domains
 from .plan import ORACLE, StackPlan
 from .scan_plan import Point, Seeds, seeds_of
 from .scan_source import score
+from .teaching import soft_labelled
 
 __all__ = ["PointRun", "Result", "SourceOnly"]
 
@@ -75,6 +78,9 @@ class PointRun:
         fingerprint: of everything that the numbers depend on.
         oracle: whether a source of target events with their truth is needed.
         copies: of the source under other shifts, for hybrid methods.
+        maps: names of the alignments.
+        trained_on: those of them whose images of the target are trained on.
+        seed: of the fit of the alignments.
     """
 
     point: Point
@@ -87,6 +93,9 @@ class PointRun:
     fingerprint: str
     oracle: bool
     copies: tuple[Source, ...] = ()
+    maps: tuple[str, ...] = ("quantile",)
+    trained_on: tuple[str, ...] = ()
+    seed: int = 0
 
     @cached_property
     def judge(self) -> ScanJudge:
@@ -103,20 +112,40 @@ class PointRun:
         return [*sources, *map(self._put, self.copies)]
 
     @cached_property
-    def _target(self) -> DomainEvents:
-        return self._put(self.domains.target)
+    def _taught(self) -> DomainEvents:
+        """The target as the teacher labels it."""
+        target = self.domains.target
+        score = self._teach(self.baselines()["teacher"], target)
+        return self._put(soft_labelled(target, score, self.domains.source.classes))
+
+    @cached_property
+    def _targets(self) -> list[DomainEvents]:
+        """The target, and as each alignment leaves it that a method trains on."""
+        target = self.domains.target
+        return [self._put(e) for e in (target, *(self._map(n, target) for n in self.trained_on))]
 
     def _put(self, events: Source | Target) -> DomainEvents:
         return resident(events, self.domains.scaling, device=self.settings.device)
 
     @cached_property
-    def aligned(self) -> dict[str, Target]:
-        """The target's test split as each closed-form map leaves it, the simplest first."""
-        test = self.judge.target
-        return {SOURCE_ONLY: test, "quantile": self._map(test)}
+    def _alignments(self) -> dict[str, Alignment]:
+        path = self.folder / f"{self.stem}-maps.json"
+        if path.exists():
+            return {name: from_dict(one) for name, one in self._read(path)["maps"].items()}
+        found = fit_alignments(self.domains, self.maps, estimate=None, seed=self.seed).maps
+        self._write(path, {"maps": {name: one.to_dict() for name, one in found.items()}})
+        return found
 
-    def _map(self, events: Target) -> Target:
-        return events.with_features(self.domains.quantile.apply(events.features))
+    @cached_property
+    def aligned(self) -> dict[str, Target]:
+        """The target's test split as each alignment leaves it, the simplest first."""
+        test = self.judge.target
+        return {SOURCE_ONLY: test} | {name: self._map(name, test) for name in self.maps}
+
+    def _map(self, name: str, events: Target) -> Target:
+        if name == SOURCE_ONLY:
+            return events
+        return events.with_features(self._alignments[name].apply(events.features))
 
     def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
         return score(network, events.features, self.domains.scaling, domain)
@@ -152,8 +181,8 @@ class PointRun:
         held = self.domains.target.part("validation")
         residuals: dict[str, Residual] = {}
         try:
-            for name, events in ((SOURCE_ONLY, held), ("quantile", self._map(held))):
-                figure = separation(source, events)
+            for name in (SOURCE_ONLY, *self.maps):
+                figure = separation(source, self._map(name, held))
                 residuals[name] = Residual(figure.value, figure.error)
         except HepdannError:  # too few events
             residuals = {}
@@ -175,8 +204,11 @@ class PointRun:
         if path.exists():
             return self._read(path)
         checkpoint, notes = path.with_suffix(".safetensors"), path.with_suffix(".notes")
+        sources = self._sources
+        if any(m.method.taught for m in plan.members):
+            sources = [*sources, self._taught]
         trainer = StackTrainer(
-            plan.members, self.shape(plan), self._sources, [self._target], self.settings
+            plan.members, self.shape(plan), sources, self._targets, self.settings
         )
         load_checkpoint(trainer, checkpoint, self.fingerprint)
         seen = Epochs()
@@ -206,14 +238,25 @@ class PointRun:
 
     def _teacher(self, name: str) -> Scores:
         """(n, C) prediction of the teacher for the target's test split."""
-        mean: Scores = self._score(self.source_only.networks[-1], self.aligned[name], 0).mean(0)
+        return self._teach(name, self.judge.target)
+
+    def _teach(self, name: str, events: Target) -> Scores:
+        """(n, C) prediction of an alignment, or of source-only, for target events."""
+        mapped = self._map(name, events)
+        mean: Scores = self._score(self.source_only.networks[-1], mapped, 0).mean(0)
         return mean
 
     def _conclude(self, trainer: StackTrainer, seen: Epochs, teacher: Scores) -> Result:
         statistics = torch.tensor([m.method.target_domain for m in trainer.members])
         with trainer.averaged() as network:
             mc = self._score(network, self.judge.mc, 0)
-            target = self._score(network, self.judge.target, statistics)
+            shape = len(trainer.members), len(self.judge.target), mc.shape[-1]
+            target = np.empty(shape, np.float32)
+            seen_by = np.array([m.target for m in trainer.members])
+            for number in np.unique(seen_by):
+                events = self.aligned[(SOURCE_ONLY, *self.trained_on)[number]]
+                own = seen_by == number
+                target[own] = self._score(network, events, statistics)[own]
         strengths = [m.strength if m.method.adversarial else None for m in trainer.members]
         history = [
             {**row, "lambda": strengths[int(str(row["member"]))]} | self._place()

@@ -34,6 +34,7 @@ def scan(
     t: Sequence[float] | None = None,
     lambda_: Sequence[float] | None = None,
     methods: Sequence[str] | None = None,
+    alignments: Sequence[str] | None = None,
     output: str | Path | None = None,
     config: Config | None = None,
     report: Report = _silent,
@@ -42,7 +43,7 @@ def scan(
 ) -> Scan:
     """Train a grid of shifts, t, λ, methods and seeds as stacks, and write a folder of figures.
 
-    Source-only trains once for all targets, which it does not see; the quantile map is fitted at
+    Source-only trains once for all targets, which it does not see; the alignments are fitted at
     each target, and where the truth is known an oracle trains at each. ``scan.csv`` has a row a
     network, ``scan.json`` the mean and the spread over seeds, the ensembles, the share of the gap
     to the oracle that is closed, and the λ that is chosen without labels.
@@ -54,7 +55,9 @@ def scan(
             the data, and t means nothing.
         t: strengths of the shifts; default 1, 2, 3, 5, 8.
         lambda_: strengths of the adversary; default 0.1, 0.3, 1, 3.
-        methods: of ``hepdann.methods.names()``; default those of ``train``.
+        methods: of ``hepdann.methods.names()``, alone or as ``alignment+method``; default those of
+            ``train``.
+        alignments: of ``hepdann.alignment.names()``, or joined with ``+``; default ``quantile``.
         output: the folder, which must not exist; default ``runs/scan-<shifts>-<n>``.
         config: settings; the arguments override them.
         report: called with each stage and, while training, its progress.
@@ -74,6 +77,7 @@ def scan(
     }
     given["scan.shifts"] = [shift] if isinstance(shift, str) else shift
     given |= {"scan.t": t, "scan.lambda": lambda_, "train.methods": methods}
+    given["scan.alignments"] = alignments
     kept = {key: value for key, value in given.items() if value is not None}
     config = override(config or Config(), {k: _plain(v) for k, v in kept.items()})
     _check(config, data, t)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..alignment import Alignment
 from ..config import TrainConfig
+from ..errors import ConfigError
 from ..evaluation import PeekObserver, oracle_source
 from ..tensors import EventBlocks, Source, Target
 from ..training import DomainEvents, StackTrainer, resident, watched_rows
@@ -95,10 +96,26 @@ class Stacks:
         copies = auxiliary_sources(domains.source, auxiliary_shifts(train), train.seed)
         self.sources += map(self._put, copies)
         self.pieces = cut(plan_stacks(train, oracle=oracle, copies=len(copies)), workers)
+        self._untaught = len(self.sources)
+        if workers > 1 and any(map(self.unlabelled, self.pieces)):
+            raise ConfigError(
+                "self-training learns from other networks of its run, which must be there before",
+                where="train.methods",
+                mend="train it in one process",
+            )
 
     def _put(self, events: Source | Target, blocks: EventBlocks | None = None) -> DomainEvents:
         device = self.settings.device
         return resident(events, self._domains.scaling, device=device, blocks=blocks)
+
+    def unlabelled(self, piece: Piece) -> bool:
+        """Whether a piece waits for :meth:`teach`."""
+        taught = any(member.method.taught for member in piece.plan.members)
+        return taught and len(self.sources) == self._untaught
+
+    def teach(self, events: Source) -> None:
+        """Add the target as a teacher labels it, which taught methods train on."""
+        self.sources.append(self._put(events))
 
     def trainer(self, piece: Piece) -> StackTrainer:
         """The networks of a piece, before their first step."""

@@ -118,7 +118,7 @@ def objectives(name, member, reversal, domain_weight):
     f = member.features()
     if name in ("dann", "hybrid-dann", "cdan"):
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, reversal)]
-    if name == "source-only":
+    if name in ("source-only", "self-training"):
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, 0.0)]
     if name == "cdan-entropy":
         domain = member.domain_loss(f, reversal, member.certainty(f))

@@ -21,7 +21,7 @@ NAMES = [method.name for method in ALL]
 
 
 def network_and_batch(method, classes=2, adversary="binary", members=2, seed=0):
-    domains = 4 if method.auxiliary else 2
+    domains = 4 if method.auxiliary else 3 if method.taught else 2
     shape = NetworkShape(
         3,
         classes,
