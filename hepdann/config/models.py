@@ -9,9 +9,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -22,7 +19,9 @@ from pydantic import (
 
 from . import checks
 from .names import ALIGNMENTS, METHODS, SHIFTS, STYLES, method_names, shift_names
+from .scan import ScanConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
+from .section import Integer, Number, Section, Text, Texts, Width, check_maps, names_matter
 
 __all__ = [
     "Config",
@@ -37,37 +36,7 @@ __all__ = [
 ]
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-def _names_matter(info: ValidationInfo) -> bool:
-    return bool((info.context or {}).get("known_names", True))
-
-
-def _check_maps(alignments: list[str]) -> list[str]:
-    checks.check_unique(alignments, "alignment")
-    for name in alignments:
-        for one in name.split("+"):
-            checks.check_known(one, ALIGNMENTS, "alignment")
-    return alignments
-
-
-# strict: pydantic would read true as 1 and '5' as 5
-Integer = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True)]
-Width = Annotated[Integer, Field(ge=1)]
-Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[list[Text], BeforeValidator(_as_list, json_schema_input_type=list[Text] | Text)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
-    )
-
-
-class SampleConfig(_Section):
+class SampleConfig(Section):
     """One process or file group."""
 
     name: Text = Field(description="name of the process; samples of one name are one process")
@@ -93,7 +62,7 @@ class SampleConfig(_Section):
     color: Text | None = Field(None, description="colour in stacks, a name or #rrggbb")
 
 
-class FeatureConfig(_Section):
+class FeatureConfig(Section):
     """One input column, or several where the branch is a fixed-size array."""
 
     name: Text = Field(description="name of the column; the branch of that name unless expression")
@@ -107,7 +76,7 @@ class FeatureConfig(_Section):
     title: str = Field("", description="LaTeX title, for axis labels; default the name")
 
 
-class SplitConfig(_Section):
+class SplitConfig(Section):
     """Shares of the three splits; an event's split follows from its identity alone."""
 
     train: Number = Field(0.70, gt=0, lt=1)
@@ -131,7 +100,7 @@ Feature = Annotated[
 ]
 
 
-class ConvertConfig(_Section):
+class ConvertConfig(Section):
     """ROOT files to tensor file."""
 
     tree: Text | None = Field(
@@ -172,7 +141,7 @@ class ConvertConfig(_Section):
         ]
 
 
-class ShiftConfig(_Section):
+class ShiftConfig(Section):
     """Which f_i(t) turns MC into pseudo-data."""
 
     name: Text = Field(
@@ -194,13 +163,13 @@ class ShiftConfig(_Section):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str, info: ValidationInfo) -> str:
-        if _names_matter(info):
+        if names_matter(info):
             for part in name.split("+"):
                 checks.check_known(part.strip(), shift_names(), "shift")
         return name
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """One training: methods x seeds, side by side."""
 
     methods: Texts = Field(
@@ -319,7 +288,7 @@ class TrainConfig(_Section):
     @classmethod
     def _known(cls, methods: list[str], info: ValidationInfo) -> list[str]:
         checks.check_unique(methods, "method")
-        for name in methods if _names_matter(info) else ():
+        for name in methods if names_matter(info) else ():
             *maps, method = name.split("+")
             checks.check_known(method, method_names(), "method")
             for one in maps:
@@ -329,49 +298,10 @@ class TrainConfig(_Section):
     @field_validator("alignments")
     @classmethod
     def _known_maps(cls, alignments: list[str]) -> list[str]:
-        return _check_maps(alignments)
+        return check_maps(alignments)
 
 
-class ScanConfig(_Section):
-    """The grid of a scan; methods, seeds and all else are those of ``train``."""
-
-    shifts: Texts = Field([], description="make pseudo-data, each at every t; none: the data")
-    t: list[Annotated[Number, Field(gt=0)]] = Field([1, 2, 3, 5, 8], min_length=1)
-    lambda_: list[Annotated[Number, Field(ge=0)]] = Field(
-        [0.1, 0.3, 1, 3], min_length=1, alias="lambda", description="strengths of the adversary"
-    )
-    alignments: Texts = Field(
-        ["quantile"],
-        description="maps of the target onto the MC, each scored by source-only's networks at "
-        "every target; joined with + they act one after the other",
-        json_schema_extra={"examples": [list(ALIGNMENTS)]},
-    )
-    stack: Width | Literal["auto"] = Field(
-        "auto", description="members that train side by side; auto: as many as suit the cache"
-    )
-
-    @field_validator("shifts")
-    @classmethod
-    def _known(cls, shifts: list[str], info: ValidationInfo) -> list[str]:
-        checks.check_unique(shifts, "shift")
-        for name in shifts if _names_matter(info) else ():
-            for part in name.split("+"):
-                checks.check_known(part.strip(), shift_names(), "shift")
-        return shifts
-
-    @field_validator("alignments")
-    @classmethod
-    def _known_maps(cls, alignments: list[str]) -> list[str]:
-        return _check_maps(alignments)
-
-    @field_validator("t", "lambda_")
-    @classmethod
-    def _once(cls, values: list[float]) -> list[float]:
-        checks.check_unique([f"{value:g}" for value in values], "value")
-        return values
-
-
-class PlotConfig(_Section):
+class PlotConfig(Section):
     """How figures look."""
 
     style: str = Field(
@@ -394,10 +324,10 @@ class PlotConfig(_Section):
         return style
 
 
-class Config(_Section):
+class Config(Section):
     """A whole configuration file."""
 
-    samples: list[SampleConfig] = []
+    samples: list[SampleConfig] = Field([])
     convert: ConvertConfig = ConvertConfig()
     train: TrainConfig = TrainConfig()
     scan: ScanConfig = ScanConfig()

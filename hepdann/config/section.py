@@ -1,0 +1,55 @@
+"""What the sections of a configuration have in common: their base, and the types of settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from . import checks
+from .names import ALIGNMENTS
+
+__all__ = [
+    "Integer",
+    "Number",
+    "Section",
+    "Text",
+    "Texts",
+    "Width",
+    "check_maps",
+    "names_matter",
+]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def names_matter(info: ValidationInfo) -> bool:
+    """Whether names of methods and shifts must be known here."""
+    return bool((info.context or {}).get("known_names", True))
+
+
+def check_maps(alignments: list[str]) -> list[str]:
+    """Alignments, each known and given once."""
+    checks.check_unique(alignments, "alignment")
+    for name in alignments:
+        for one in name.split("+"):
+            checks.check_known(one, ALIGNMENTS, "alignment")
+    return alignments
+
+
+# strict: pydantic would read true as 1 and '5' as 5
+Integer = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Width = Annotated[Integer, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[list[Text], BeforeValidator(_as_list, json_schema_input_type=list[Text] | Text)]
+
+
+class Section(BaseModel):
+    """A part of a configuration: frozen, and without keys that nobody knows."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
