@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .adapted import Adapted, recommend_adapted
 from .density import density_ratio, dev, importance_weighted
 from .neighbours import consistency, disagreement, nearest, neighbours_of
 from .outputs import (
@@ -20,6 +21,7 @@ from .table import CRITERIA, Candidate, Criterion, Evidence, tabulate
 __all__ = [
     "CRITERIA",
     "GUARD",
+    "Adapted",
     "Candidate",
     "Criterion",
     "Evidence",
@@ -38,6 +40,7 @@ __all__ = [
     "neighbours_of",
     "prior_match",
     "recommend",
+    "recommend_adapted",
     "reverse_validation",
     "signal_share",
     "soft_neighbourhood",

@@ -61,6 +61,10 @@ class TestEvents:
         """(n, C) prediction of a method."""
         return np.asarray(self._scores.score(self._domain, method)[self._rows])
 
+    def decision(self, name: str) -> NDArray[np.floating]:
+        """(n, C + 1), 1 in the column of the class that a reconstruction decided for."""
+        return np.asarray(self._scores.decision(self._domain, name)[self._rows])
+
     def members(self, method: str) -> NDArray[np.floating] | None:
         """(K, n, C) of each member; ``None`` if not kept."""
         members = self._scores.members(self._domain, method)

@@ -35,6 +35,8 @@ class RunScores:
         target_kind: "pseudo-data" or "data".
         samples: names that the MC's ``sample`` column indexes.
         has_truth: whether the target's labels are known.
+        decisions: names of the reconstructions that decide for a class and give no score.
+        spectators: names of the columns that are kept of images, by which figures are split.
     """
 
     path: Path
@@ -44,6 +46,8 @@ class RunScores:
     target_kind: str
     samples: tuple[str, ...]
     has_truth: bool
+    decisions: tuple[str, ...] = ()
+    spectators: tuple[str, ...] = ()
 
     def column(self, domain: Domain, name: str) -> NDArray[Any]:
         """One dataset of a domain, such as "weight", "features" or "score/dann".
@@ -80,6 +84,16 @@ class RunScores:
     def score(self, domain: Domain, method: str) -> NDArray[np.floating]:
         """(N, C) class probabilities, the mean over members."""
         return self.column(domain, f"score/{method}")
+
+    def decision(self, domain: Domain, name: str) -> NDArray[np.float32]:
+        """(N, C + 1), 1 in the column of the class decided for; the last where for none."""
+        given, classes = self.column(domain, f"decision/{name}"), len(self.classes)
+        known = (given >= 0) & (given < classes)
+        return np.eye(classes + 1, dtype=np.float32)[np.where(known, given, classes)]
+
+    def spectator(self, domain: Domain, name: str) -> NDArray[np.float32]:
+        """(N,) one of :attr:`spectators`."""
+        return self.column(domain, f"spectators/{name}")
 
     def members(self, domain: Domain, method: str) -> NDArray[np.floating] | None:
         """(K, N, C) class probabilities of each member; ``None`` if they were not kept."""
@@ -184,6 +198,8 @@ def _describe(path: Path, file: Any) -> RunScores:
         target_kind=str(attrs["target_kind"]),
         samples=() if sample is None else _names(sample.attrs["names"]),
         has_truth=TARGET_LABEL in file,
+        decisions=tuple(file["mc"].get("decision", ())),
+        spectators=tuple(file["mc"].get("spectators", ())),
     )
 
 

@@ -13,6 +13,7 @@ from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
 from .candidates import rank_correlations, run_criteria, teacher_of
 from .curves import history_rows
+from .decisions import decision_figures
 from .diagnosis import diagnose
 from .figure import Figure
 from .health import method_health
@@ -60,6 +61,8 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     for name in methods:
         methods[name]["health"] = health.get(name)
         methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
+    for name in scores.decisions:
+        methods[name] = decision_figures(name, mc, target)
     diagnosis = _diagnosis(folder / "diagnosis.json", scores)
     advice = _recommendation(folder / "recommendation.json", scores, residuals, diagnosis["shift"])
     return {

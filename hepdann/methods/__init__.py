@@ -9,7 +9,7 @@ from .alternating import DANN_ALTERNATING
 from .base import Batch, Method, Objective, Phase, Strength
 from .cdan import CDAN, CDAN_ENTROPY
 from .coral import CORAL
-from .dann import DANN, DANN_PHASES, SOURCE_ONLY
+from .dann import DANN, DANN_PHASES, SOURCE_ONLY, unwatched
 from .hybrid import HYBRID_ALTERNATING, HYBRID_DANN
 from .joint import DANN_JOINT
 from .mmd import MMD
@@ -25,6 +25,7 @@ __all__ = [
     "get",
     "names",
     "register",
+    "unwatched",
 ]
 
 _METHODS: dict[str, Method] = {}

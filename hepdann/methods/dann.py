@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..networks import AdversarialNetwork
 from .base import Batch, Method, Objective, Phase, Strength
 from .losses import domain_loss, label_loss
 
-__all__ = ["DANN", "DANN_PHASES", "SOURCE_ONLY"]
+__all__ = ["DANN", "DANN_PHASES", "SOURCE_ONLY", "unwatched"]
 
 
 def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
@@ -38,3 +40,22 @@ SOURCE_ONLY = Method(
     adversarial=False,
     target_domain=0,
 )
+
+
+def _labels_alone(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+    """``L_y``: the target is not looked at."""
+    del strength
+    label = label_loss(network, network.features(batch.x[..., : batch.labelled]), batch)
+    return Objective(label, {"label_loss": label.detach()})
+
+
+_LABEL_PHASES = (Phase(("extractor", "label_head"), _labels_alone),)
+
+
+def unwatched(method: Method) -> Method:
+    """Source-only without a domain head that watches; other methods as they are.
+
+    The extractor and the label head that it trains are the same: with λ = 0 no gradient of the
+    domain head comes back to them.
+    """
+    return replace(method, phases=_LABEL_PHASES) if method is SOURCE_ONLY else method

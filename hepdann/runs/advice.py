@@ -18,6 +18,7 @@ from ..tensors import SPLITS, Target
 from ..training import write_whole
 from .aligned import method_of
 from .domains import Domains
+from .image_advice import advise_on_images
 from .mixture import Mixture
 from .model import BASE, Model
 from .residuals import residuals_of
@@ -66,6 +67,8 @@ def advised(
     Returns:
         The model and the recommendation.
     """
+    if domains.images is not None:
+        return model, advise_on_images(model, domains, shift, path)
     residuals = residuals_of(model, domains)
     best = teacher(residuals)
     events = domains.target.take(_outside_test(domains.target))

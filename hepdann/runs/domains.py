@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from ..alignment import QuantileMap
 from ..errors import ConfigError, SchemaError
 from ..evaluation import Truth, open_truth
-from ..tensors import EventBlocks, Source, Target, Tensors, is_pseudo
+from ..tensors import EventBlocks, Hits, Source, Target, Tensors, is_pseudo
 from ..training import Scaling
 
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
+    from .images import Images
 
 __all__ = ["Domains", "data_holder", "fit_domains", "prepare"]
 
@@ -36,6 +37,7 @@ class Domains:
         quantile: target to source, fitted on the training splits.
         process: (N,) index of the process that each source event came from.
         blocks: all events of source and target, where those above are only a sample of them.
+        images: of these events, which networks see in place of the features; ``None`` without any.
     """
 
     source: Source
@@ -47,6 +49,7 @@ class Domains:
     quantile: QuantileMap
     process: NDArray[np.uint16]
     blocks: tuple[EventBlocks, EventBlocks] | None = None
+    images: Images | None = None
 
     @property
     def n_train(self) -> int:
@@ -54,6 +57,12 @@ class Domains:
         if self.blocks is not None:
             return self.blocks[0].n_train
         return len(self.source.part("train"))
+
+    def inputs(self, domain: str) -> NDArray[np.float32] | Hits:
+        """What networks see of the events of "source" or "target", row by row."""
+        if self.images is not None:
+            return self.images.source if domain == "source" else self.images.target
+        return self.source.features if domain == "source" else self.target.features
 
 
 def prepare(

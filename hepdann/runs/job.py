@@ -25,6 +25,7 @@ from .domains import Domains, prepare
 from .events import require_tensorboard
 from .folder import Run
 from .health import write_failed, write_health
+from .images import choose_image_memory, image_settings, prepare_images, view_shapes
 from .memory import choose_memory, prepare_blocks, said_of
 from .model import Model, joined, parts_of
 from .origin import Origin
@@ -79,11 +80,7 @@ class Job:
             HepdannError: the input does not allow the training.
         """
         asked = self.config.train
-        memory = choose_memory(asked.memory, self.tensors, self.data, asked.members)
-        prepared = prepare_blocks if memory == "blocks" else prepare
-        domains = prepared(self.tensors, self.data, self.shift, asked.seed)
-        n_train = domains.n_train
-        train = resolve(asked, n_train).model_copy(update={"memory": memory})
+        domains, train = self._prepare(asked)
         train = with_auxiliaries(train)
         self.config = self.config.model_copy(update={"train": train})
         if train.tensorboard:
@@ -95,6 +92,21 @@ class Job:
                 refuse_taken(self.folder)  # another process may have begun and ended meanwhile
             self._describe(domains, asked)
             return self._run(domains)
+
+    def _prepare(self, asked: TrainConfig) -> tuple[Domains, TrainConfig]:
+        """The events, and the settings with what was left to hepdann."""
+        where = (asked.memory, self.tensors, self.data, asked.members)
+        if self.tensors.views:
+            asked = image_settings(asked)
+            memory = choose_image_memory(*where)
+            wanted = (self.data, self.shift, asked.seed, memory)
+            domains, self.tensors = prepare_images(self.tensors, *wanted)
+        else:
+            memory = choose_memory(*where)
+            prepared = prepare_blocks if memory == "blocks" else prepare
+            domains = prepared(self.tensors, self.data, self.shift, asked.seed)
+        train = resolve(asked, domains.n_train)
+        return domains, train.model_copy(update={"memory": memory})
 
     def _run(self, domains: Domains) -> Run:
         wanted = self.config.train.diagnose
@@ -189,6 +201,7 @@ class Job:
             aligned.maps,
             joined(parts_of(t.trainer) for t in trained),
             correction=aligned.correction,
+            views=() if domains.images is None else view_shapes(domains.images.views),
         )
 
     def _progress(self, piece: Piece, now: Progress) -> None:

@@ -17,7 +17,8 @@ from safetensors.torch import save
 from .._version import __version__
 from ..alignment import Alignment, from_dict
 from ..errors import RunError
-from ..networks import AdversarialNetwork, NetworkShape
+from ..networks import AdversarialNetwork, NetworkShape, ViewShape
+from ..tensors import Hits
 from ..training import Scaling, StackTrainer, write_whole
 from .aligned import corrected, method_of
 from .mixture import Mixture
@@ -25,7 +26,8 @@ from .mixture import Mixture
 __all__ = ["Model", "Part", "Scores", "joined", "parts_of"]
 
 FORMAT, FORMAT_VERSION = "hepdann-model", 1
-_ROWS = 32_768  # events scored at a time
+_ROWS = 32_768  # events scored at a time, at most
+_BYTES = 64 << 20  # of inputs scored at a time
 
 DOMAINS = {"source": 0, "target": 1}
 BASE = "source-only"  # its networks score what an alignment maps
@@ -136,6 +138,8 @@ class Model:
         mixtures: predictions that are made of those of other methods.
         correction: (C,) logarithm of the target's estimated over the source's class fractions, by
             which alignments correct their scores; ``None`` where the source's fractions hold.
+        views: name, channels, height and width of the images that the networks see in place of the
+            features; empty if they see the features.
     """
 
     features: tuple[str, ...]
@@ -145,6 +149,14 @@ class Model:
     parts: dict[str, Part]
     mixtures: dict[str, Mixture] = field(default_factory=dict)
     correction: tuple[float, ...] | None = None
+    views: tuple[ViewShape, ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that a network sees of an event."""
+        if self.views:
+            return sum(channels * height * width for _, channels, height, width in self.views)
+        return len(self.features)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -170,11 +182,14 @@ class Model:
     def _part(self, method: str) -> Part:
         return self.parts[BASE if method in self.alignments else method]
 
-    def score(self, features: NDArray[np.float32], method: str, domain: str = "target") -> Scores:
+    def score(
+        self, features: NDArray[np.float32] | Hits, method: str, domain: str = "target"
+    ) -> Scores:
         """Score events.
 
         Args:
-            features: (N, F) in the order of ``features``, unscaled; NaN is missing.
+            features: (N, F) in the order of ``features``, unscaled; NaN is missing. Of images their
+                pixels, view after view.
             method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
 
@@ -183,10 +198,11 @@ class Model:
         """
         if method not in self.methods:
             raise RunError(f"no method {method!r}", mend=f"there are {', '.join(self.methods)}")
-        if features.ndim != 2 or features.shape[1] != len(self.features):
+        if features.ndim != 2 or features.shape[1] != self.inputs:
+            views = [f"{name} {shape}" for name, *shape in self.views]
             raise RunError(
-                f"features of shape {features.shape}, expected (N, {len(self.features)})",
-                mend=f"give {', '.join(self.features)}",
+                f"features of shape {features.shape}, expected (N, {self.inputs})",
+                mend=f"give {', '.join(views or self.features)}",
             )
         which = DOMAINS[domain]
         if method in self.mixtures:
@@ -194,15 +210,14 @@ class Model:
             found = [self.score(features, part, domain) for part in mixture.parts]
             members = mixture.combine([f.members for f in found], target=bool(which))
             return Scores(members, np.mean([f.domain for f in found], axis=0))
-        if which:
+        if which and isinstance(features, np.ndarray):
             features = self.align(features, method)
         part = self._part(method)
         network, n = part.network, len(features)
         scores = np.empty((network.members, n, len(self.classes)), np.float32)
         domain_scores = np.empty((network.members, n), np.float32)
         statistics = part.target_domain if which else 0
-        for start in range(0, n, _ROWS):
-            rows = slice(start, start + _ROWS)
+        for rows in self._portions(n):
             p, d = network.predict(self._tensor(features[rows], network), statistics)
             scores[:, rows], domain_scores[:, rows] = p.float().numpy(), d.float().numpy()
         if which and method in self.alignments:
@@ -210,21 +225,30 @@ class Model:
         return Scores(scores, domain_scores.mean(axis=0))
 
     def latent(
-        self, features: NDArray[np.float32], method: str, domain: str = "target"
+        self, features: NDArray[np.float32] | Hits, method: str, domain: str = "target"
     ) -> NDArray[np.float32]:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
         which = DOMAINS[domain]
         if method in self.mixtures:
             method = self.mixtures[method].parts[0]
-        if which:
+        if which and isinstance(features, np.ndarray):
             features = self.align(features, method)
-        part = self._part(method)
-        x = self._tensor(features, part.network)
-        layer = part.network.latent(x, part.target_domain if which else 0)[0]
-        return np.asarray(layer.T.float().numpy())
+        network, statistics = self._part(method).network, self._part(method).target_domain
+        layers = []
+        for rows in self._portions(len(features)):
+            x = self._tensor(features[rows], network)
+            layers.append(network.latent(x, statistics if which else 0)[0].T.float().numpy())
+        return np.concatenate(layers)
+
+    def _portions(self, n: int) -> list[slice]:
+        """Events that are scored at a time; at least one portion, empty of no events."""
+        most = max(1, min(_ROWS, _BYTES // (4 * self.inputs)))
+        return [slice(start, start + most) for start in range(0, max(n, 1), most)]
 
     def _tensor(self, features: NDArray[np.float32], network: AdversarialNetwork) -> torch.Tensor:
         dtype = next(network.parameters()).dtype
+        if self.views:  # pixels are not scaled, and an event stays one piece of memory
+            return torch.from_numpy(features).to(dtype).T.unsqueeze(0)
         scaled = np.ascontiguousarray(self.scaling.apply(features).T)
         return torch.from_numpy(scaled).to(dtype).unsqueeze(0)
 
@@ -244,6 +268,7 @@ class Model:
             "scaling": self.scaling.to_dict(),
             "alignments": {name: one.to_dict() for name, one in self.alignments.items()},
             "correction": self.correction,
+            "views": self.views,
             "methods": {
                 name: {
                     "shape": asdict(part.network.shape),
@@ -282,6 +307,7 @@ class Model:
             {name: _load_part(name, e, tensors) for name, e in header["methods"].items()},
             {name: Mixture.from_dict(e) for name, e in header.get("mixtures", {}).items()},
             None if header.get("correction") is None else tuple(header["correction"]),
+            tuple(tuple(view) for view in header.get("views", ())),
         )
 
 
@@ -297,6 +323,7 @@ def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor
     shape: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in entry["shape"].items()
     }
+    shape["views"] = tuple(tuple(view) for view in shape.get("views", ()))
     prefix = f"{name}."
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     return Part(

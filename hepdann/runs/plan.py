@@ -140,7 +140,9 @@ def shape_of(
     )
 
 
-def plan_stacks(train: TrainConfig, *, oracle: bool, copies: int = 0) -> list[StackPlan]:
+def plan_stacks(
+    train: TrainConfig, *, oracle: bool, copies: int = 0, lean: bool = False
+) -> list[StackPlan]:
     """Group the members of a run into stacks; the baselines are always among them.
 
     Args:
@@ -148,6 +150,8 @@ def plan_stacks(train: TrainConfig, *, oracle: bool, copies: int = 0) -> list[St
         oracle: whether an oracle trains, on the second of the sources.
         copies: of the MC for hybrid methods, the next of the sources. The last is the target as a
             teacher labels it, if a method learns from one.
+        lean: source-only never looks at the target, which takes half of its time; its domain head
+            is not trained then.
     """
     members = []
     for name in dict.fromkeys(["source-only", *train.methods]):
@@ -161,6 +165,8 @@ def plan_stacks(train: TrainConfig, *, oracle: bool, copies: int = 0) -> list[St
             Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
             for k in range(train.seeds)
         ]
+    if lean:
+        members = [replace(m, method=methods.unwatched(m.method)) for m in members]
     return group(members, train.normalisation)
 
 

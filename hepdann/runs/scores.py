@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ..evaluation import write_truth
-from ..tensors import SPLITS, Source, Target, Tensors
+from ..tensors import SPLITS, Hits, Source, Target, Tensors
 from ..training import write_whole
 from .aligned import reference
 from .domains import Domains
@@ -21,6 +23,7 @@ __all__ = ["write_scores"]
 
 FORMAT, FORMAT_VERSION = "hepdann-scores", 1
 _LATENT_ROWS = 5_000
+TRACKING = "track_segment"  # spectator that holds the baseline of an experiment
 
 
 def write_scores(
@@ -61,7 +64,10 @@ def write_scores(
             (target, domains.target, "target"),
         ):
             for method in model.methods:
-                _score(group, model, events, method, domain)
+                _score(group, model, events, domains.inputs(domain), method, domain)
+        if domains.images is not None:
+            _write_spectators(mc, domains.images.source_spectators)
+            _write_spectators(target, domains.images.target_spectators)
         if domains.truth is not None:
             write_truth(file, domains.truth)
         file.attrs["complete"] = True
@@ -81,6 +87,15 @@ def _processes(tensors: Tensors) -> dict[str, Any]:
     }
 
 
+def _write_spectators(group: h5py.Group, columns: Mapping[str, NDArray[np.float32]]) -> None:
+    """Columns to split figures by, and what the experiment's own tracking decided for."""
+    for name, values in columns.items():
+        group[f"spectators/{name}"] = values
+    if TRACKING in columns:
+        found = columns[TRACKING]
+        group["decision/tracking"] = np.where(np.isfinite(found), found, -1).astype(np.int32)
+
+
 def _events(file: h5py.File, name: str, events: Source | Target) -> h5py.Group:
     group = file.create_group(name)
     for field in ("features", "weight", "event_id", "split"):
@@ -88,11 +103,18 @@ def _events(file: h5py.File, name: str, events: Source | Target) -> h5py.Group:
     return group
 
 
-def _score(group: h5py.Group, model: Model, events: Target, method: str, domain: str) -> None:
-    scores = model.score(events.features, method, domain)
+def _score(
+    group: h5py.Group,
+    model: Model,
+    events: Target,
+    inputs: NDArray[np.float32] | Hits,
+    method: str,
+    domain: str,
+) -> None:
+    scores = model.score(inputs, method, domain)
     group[f"score/{method}"] = scores.mean
     if model.adapts(method):  # the others' domain heads only watched, by other statistics
         group[f"domain_score/{method}"] = scores.domain
     group[f"members/{method}"] = scores.members
     test = np.flatnonzero(events.split == SPLITS.index("test"))[:_LATENT_ROWS]
-    group[f"latent/{method}"] = model.latent(events.features[test], method, domain)
+    group[f"latent/{method}"] = model.latent(inputs[test], method, domain)

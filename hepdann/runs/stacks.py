@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from ..alignment import Alignment
 from ..config import TrainConfig
 from ..errors import ConfigError
 from ..evaluation import PeekObserver, oracle_source
 from ..tensors import EventBlocks, Source, Target
-from ..training import DomainEvents, StackTrainer, resident, watched_rows
+from ..training import DomainEvents, StackTrainer, resident, resident_images, watched_rows
 from .auxiliary import auxiliary_shifts, auxiliary_sources
 from .domains import Domains
+from .images import Images, view_shapes
 from .plan import StackPlan, plan_stacks, settings_of, shape_of, trained_on
 
 __all__ = ["Piece", "Stacks", "cut"]
@@ -84,6 +88,9 @@ class Stacks:
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
         self._domains, self._classes = domains, classes
+        if domains.images is not None:
+            self._put_images(domains.images, workers)
+            return
         streams = domains.blocks or (None, None)
         self.sources = [self._put(domains.source, streams[0])]
         self.targets = [self._put(domains.target, streams[1])]
@@ -104,6 +111,20 @@ class Stacks:
                 mend="train it in one process",
             )
 
+    def _put_images(self, images: Images, workers: int) -> None:
+        """Likewise of images; torch's threads are as many as the process has."""
+        domains, device = self._domains, self.settings.device
+        self.settings = replace(self.settings, threads=torch.get_num_threads())
+        put = partial(resident_images, device=device)
+        streams = images.blocks or (None, None)
+        self.sources = [put(domains.source, images.source, blocks=streams[0])]
+        self.targets = [put(domains.target, images.target, blocks=streams[1])]
+        oracle = self.train.oracle and domains.truth is not None
+        if oracle and domains.truth is not None:
+            self.sources.append(put(oracle_source(domains.truth, domains.target), images.target))
+        self.pieces = cut(plan_stacks(self.train, oracle=oracle, lean=True), workers)
+        self._untaught = len(self.sources)
+
     def _put(self, events: Source | Target, blocks: EventBlocks | None = None) -> DomainEvents:
         device = self.settings.device
         return resident(events, self._domains.scaling, device=device, blocks=blocks)
@@ -119,8 +140,9 @@ class Stacks:
 
     def trainer(self, piece: Piece) -> StackTrainer:
         """The networks of a piece, before their first step."""
-        inputs = self._domains.source.features.shape[1]
-        shape = shape_of(self.train, inputs, self._classes, piece.plan)
+        inputs, images = self._domains.inputs("source").shape[1], self._domains.images
+        views = () if images is None else view_shapes(images.views)
+        shape = shape_of(self.train, inputs, self._classes, piece.plan, views)
         members = piece.plan.members
         return StackTrainer(members, shape, self.sources, self.targets, self.settings)
 
@@ -134,4 +156,5 @@ class Stacks:
         domains, notes = self._domains, folder / "checkpoint" / f"peek-{piece.number}.json"
         if domains.truth is None:
             return None
-        return PeekObserver(domains.truth, domains.target, watched_rows(domains.target), notes)
+        rows = watched_rows(domains.target, images=domains.images is not None)
+        return PeekObserver(domains.truth, domains.target, rows, notes)

@@ -11,6 +11,8 @@ from .layout import View
 from .reader import Tensors, open_tensors
 from .sealing import content_id, seal
 from .summary import ColumnSummary, Count, DomainSummary, summarise
+from .view_blocks import ChangeImages, ViewBlocks, read_hits
+from .view_figures import VIEW_FIGURES, view_figures
 from .view_summary import ChannelSummary
 from .views import ViewReader
 from .writer import PreparedRows, TensorWriter
@@ -18,7 +20,9 @@ from .writer import PreparedRows, TensorWriter
 __all__ = [
     "BLOCK_ROWS",
     "SPLITS",
+    "VIEW_FIGURES",
     "Block",
+    "ChangeImages",
     "ChannelSummary",
     "ColumnSummary",
     "Count",
@@ -32,6 +36,7 @@ __all__ = [
     "TensorWriter",
     "Tensors",
     "View",
+    "ViewBlocks",
     "ViewReader",
     "column_at",
     "content_id",
@@ -39,7 +44,9 @@ __all__ = [
     "is_pseudo",
     "mix64",
     "open_tensors",
+    "read_hits",
     "seal",
     "split_of",
     "summarise",
+    "view_figures",
 ]

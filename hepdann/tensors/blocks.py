@@ -80,11 +80,16 @@ class EventBlocks:
         rows = self._range(block)
         return self._changed(self._kept(rows, np.flatnonzero(self._half(rows))), block)
 
+    def train_rows(self, block: int) -> NDArray[np.int64]:
+        """Rows in the domain of the training events of a block."""
+        rows = self._range(block)
+        keep = np.unpackbits(self._train[block], count=rows.stop - rows.start)
+        return np.asarray(rows.start + np.flatnonzero(keep))
+
     def train(self, block: int) -> Target:
         """The training events of a block."""
         rows = self._range(block)
-        keep = np.unpackbits(self._train[block], count=rows.stop - rows.start).view(np.bool_)
-        events = self._kept(rows, np.flatnonzero(keep))
+        events = self._kept(rows, self.train_rows(block) - rows.start)
         if self._change is None:
             return events
         return events.with_features(self._change(events.features, block, True))

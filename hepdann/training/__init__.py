@@ -5,6 +5,7 @@ from .engine import choose_engine
 from .events import DomainEvents, resident, watched_rows
 from .finder import RateRange, find_learning_rate
 from .health import Health
+from .images import resident_images
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
 from .schedules import LambdaSchedule, RateSchedule
@@ -32,6 +33,7 @@ __all__ = [
     "find_learning_rate",
     "load_checkpoint",
     "resident",
+    "resident_images",
     "save_checkpoint",
     "watched_rows",
     "write_whole",

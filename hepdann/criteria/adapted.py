@@ -1,0 +1,76 @@
+"""Which network to use where no map of the inputs can be compared: events that are images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .recommendation import Recommendation, Residual
+
+__all__ = ["Adapted", "recommend_adapted"]
+
+RAW = "source-only"
+_COST = 0.01  # of accuracy on MC that an adaptation may cost
+_LARGE = 0.65  # AUC in the feature layer from which a shift remains that the user must hear of
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What is known of a method without a target label.
+
+    Attributes:
+        accuracy: on MC, validation split.
+        accuracy_error: its standard error.
+        separation: AUC with which a fresh classifier tells MC and target apart by the feature
+            layer, validation splits.
+    """
+
+    accuracy: float
+    accuracy_error: float
+    separation: Residual
+
+
+def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None) -> Recommendation:
+    """Decide between ``source-only`` and the networks that adapted.
+
+    1. No shift was found: ``source-only``, for adapting could only cost.
+    2. Otherwise the adapted method whose feature layer tells MC and target apart least, of those
+       that cost at most .01 of accuracy on MC (or its error), if that is less than what
+       source-only's tells by more than its error.
+    3. Else ``source-only``.
+
+    Args:
+        found: by method; without ``source-only`` nothing is recommended.
+        shift: whether a two-sample test found a shift in what sums the images up; ``None``: not
+            tested.
+    """
+    if RAW not in found:
+        return Recommendation(None, "no candidate was trained")
+    known = {
+        name: {"domain_auc": one.separation.value, "mc_accuracy": one.accuracy}
+        for name, one in found.items()
+    }
+    raw = found[RAW]
+
+    def chosen(name: str, sentence: str) -> Recommendation:
+        large = shift is not False and found[name].separation.value > _LARGE
+        more = " A large shift remains in its feature layer." if large else ""
+        return Recommendation(name, sentence + more, RAW, large, (), known)
+
+    if shift is False:
+        return chosen(RAW, "no shift was found, and adapting could only cost")
+    least = raw.accuracy - max(_COST, raw.accuracy_error)
+    fair = {n: one for n, one in found.items() if n != RAW and one.accuracy >= least}
+    if not fair:
+        return chosen(RAW, f"every adaptation costs more than {_COST:g} of accuracy on MC")
+    best = min(fair, key=lambda name: fair[name].separation.value)
+    now, before = fair[best].separation, raw.separation
+    if before.value - now.value <= now.error:
+        told = f"{best} does not tell MC and target apart less than source-only does"
+        return chosen(RAW, f"{told} (AUC {now.value:.3f} against {before.value:.3f})")
+    return chosen(
+        best,
+        f"{best} tells MC and target apart by AUC {now.value:.3f} ± {now.error:.3f} in its feature "
+        f"layer, source-only by {before.value:.3f}, and costs no accuracy on MC that matters "
+        f"({found[best].accuracy:.3f} against {raw.accuracy:.3f})",
+    )

@@ -1,0 +1,131 @@
+"""A run on a tensor file that holds images."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import hepdann
+from hepdann import networks
+from hepdann.config import SplitConfig
+from hepdann.errors import ConfigError, Interrupted
+from hepdann.evaluation import open_scores
+from hepdann.networks import Modules, ViewsNetwork
+from hepdann.networks.views import TowerPlan, perceptron
+from hepdann.runs import resume
+from hepdann.tensors import Block, TensorWriter, View
+
+VIEWS = (View("x", 1, 21, 12), View("u", 1, 21, 6), View("v", 1, 21, 6))
+FAST = {"seeds": 1, "epochs": 2, "batch_size": 40, "network": "run-views"}
+
+
+def tiny(shape):
+    towers = [TowerPlan((3,), ((4, 3),), 8, dropout=0.0)] * 3
+    return Modules(ViewsNetwork(shape.views, towers, perceptron((24, 10)), shape.autocast))
+
+
+networks.register("run-views", tiny)
+
+
+def pictures(n, seed, gain):
+    """Straight tracks that begin where the vertex is, and the third of the planes it is in."""
+    generator = np.random.default_rng(seed)
+    z = generator.random(n)
+    views = {}
+    for view in VIEWS:
+        image = np.zeros((n, *view.shape), np.float32)
+        place = np.clip(generator.integers(4, 17, n)[:, None] + np.zeros(view.width, int), 0, 20)
+        hit = np.arange(view.width) / view.width >= z[:, None]
+        event, column = np.nonzero(hit)
+        image[event, 0, place[hit], column] = gain * generator.gamma(4, 0.25, len(event))
+        views[view.name] = image
+    return views, (3 * z).astype(np.int32), z
+
+
+@pytest.fixture(scope="module")
+def tensors(tmp_path_factory):
+    path = tmp_path_factory.mktemp("images") / "tensors.h5"
+    with TensorWriter(
+        path, features=[], units=[], spectators=["track_segment", "W"], classes=["a", "b", "c"],
+        samples={"mc": ["mc"], "data": ["data"]}, capacity={"mc": 700, "data": 500},
+        split=SplitConfig(), truth=True, views=VIEWS,
+    ) as writer:  # fmt: skip
+        for seed, (domain, n, gain) in enumerate((("mc", 700, 1.0), ("data", 500, 1.5))):
+            views, label, z = pictures(n, seed, gain)
+            track = np.where(z > 0.9, -1, np.clip(3 * z + 0.2, 0, 2).astype(int))
+            writer.append(domain, Block(
+                features=np.empty((n, 0), np.float32), views=views,
+                spectators=np.stack([track, z], axis=1).astype(np.float32),
+                weight=np.ones(n, np.float32), sample=np.zeros(n, np.uint16),
+                event_id=np.arange(n, dtype=np.uint64) + 10_000 * seed,
+                label=label if domain == "mc" else None, truth=label if domain == "data" else None,
+            ))  # fmt: skip
+        writer.finish({"settings": {}})
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tensors, tmp_path_factory):
+    return hepdann.train(tensors, output=tmp_path_factory.mktemp("runs") / "run", **FAST)
+
+
+def test_networks_see_pixels_and_everything_else_what_sums_them_up(run, tensors):
+    assert run.methods == ("source-only", "dann", "oracle", "tracking")
+    scores = open_scores(run.folder)
+    assert scores.features[:4] == ("energy_x", "hits_x", "first_plane_x", "last_plane_x")
+    images = hepdann.open_tensors(tensors).read_views("mc", slice(None))
+    assert scores.column("mc", "features")[:, 0] == pytest.approx(images["x"].sum((1, 2, 3)))
+    assert run.metrics["diagnosis"]["shift"] is True
+    assert run.metrics["recommended"] in ("source-only", "dann")
+    assert run.metrics["methods"]["dann"]["domain"]["auc_features"] > 0.5
+    rows = np.concatenate([view.reshape(700, -1) for view in images.values()], axis=1)
+    again = run.predict(rows, "source", "dann")
+    np.testing.assert_allclose(again, scores.score("mc", "dann"), atol=1e-6)
+    assert run.model.save  # and the model that was written is the one that scored
+
+
+def test_tracking_stands_beside_the_networks_with_an_accuracy_and_no_area(run, tensors):
+    block = run.metrics["methods"]["tracking"]
+    assert block["mc"]["auc"] is None
+    file = hepdann.open_tensors(tensors)
+    test = file.column("mc", "split") == 2
+    right = file.column("mc", "track_segment") == file.source().label
+    assert block["mc"]["accuracy"] == pytest.approx(right[test].mean())
+    assert 0.3 < block["target"]["accuracy"] < 0.95
+    scores = open_scores(run.folder)
+    assert scores.decision("mc", "tracking").shape == (700, 4)
+    assert scores.spectator("mc", "W") == pytest.approx(file.column("mc", "W"))
+    json.dumps(run.metrics, allow_nan=False)
+
+
+def test_images_in_blocks_and_a_run_that_goes_on_give_the_same_bits(tensors, tmp_path, monkeypatch):
+    monkeypatch.setattr("hepdann.tensors.blocks.BLOCK_ROWS", 128)
+    monkeypatch.setattr("hepdann.training.images._WINDOW", 60_000)
+    settings = FAST | {"memory": "blocks", "oracle": False, "diagnose": False}
+    whole = hepdann.train(tensors, output=tmp_path / "whole", **settings)
+    left = iter(range(1000))
+    with pytest.raises(Interrupted):
+        hepdann.train(
+            tensors, output=tmp_path / "cut", stop=lambda: next(left) == 17,
+            partial=lambda: False, **settings,
+        )  # fmt: skip
+    again = resume(tmp_path / "cut")
+    for name, part in whole.model.parts.items():
+        state = again.model.parts[name].network.state_dict()
+        for key, value in part.network.state_dict().items():
+            assert np.array_equal(value, state[key]), (name, key)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"method": "quantile+dann"}, "maps features"),
+        ({"alignments": ["quantile"]}, "maps features"),
+        ({"method": "hybrid-dann"}, "shifts of features"),
+    ],
+)
+def test_what_acts_on_single_features_is_refused(tensors, tmp_path, given, said):
+    with pytest.raises(ConfigError, match=said):
+        hepdann.train(tensors, output=tmp_path / "run", **(FAST | given))
