@@ -243,7 +243,7 @@ def test_tracking_finds_most_vertices_and_is_fooled_upstream(mc):
 
 def test_tracking_sees_no_truth(mc):
     """Other truth beside the same hits gives the same vertices."""
-    few = mc.first(300)
+    few = mc[:300]
     wrong = {name: np.roll(column, 1) for name, column in few.columns.items()}
     other = minerva.Events(wrong, few.hits, few.offsets, few.geometry)
     for name in ("segment", "plane_code", "z", "length"):
@@ -274,7 +274,7 @@ def test_the_root_files_read_back_and_only_the_mc_has_truth(tmp_path, mc):
     assert trees["mc"]["hit_energy"].typename == "float[]"
     assert trees["mc"]["hit_plane"].typename == "int32_t[]"
     read = trees["mc"].arrays(library="np")
-    part = mc.first(510)
+    part = mc[:510]
     np.testing.assert_array_equal(np.concatenate(read["hit_strip"]), part.hits.strip)
     np.testing.assert_array_equal(np.concatenate(read["hit_view"]), part.hit_view)
     np.testing.assert_array_equal(np.concatenate(read["hit_plane"]), part.hit_column)
@@ -289,7 +289,7 @@ def test_the_root_files_read_back_and_only_the_mc_has_truth(tmp_path, mc):
 @pytest.mark.parametrize("schema", ["flat", "grouped"])
 def test_the_hdf5_files_hold_the_same_events(tmp_path, mc, schema):
     minerva.write_minerva(tmp_path, 120, seed=5, truth=True, form="hdf5", schema=schema)
-    part = mc.first(120)
+    part = mc[:120]
     with h5py.File(tmp_path / "mc.h5") as file, h5py.File(tmp_path / "data.h5") as other:
         name = "img_data/hitimes-x" if schema == "grouped" else "hits-x"
         assert file[name].shape == (120, 2 if schema == "grouped" else 1, 127, 50)

@@ -65,21 +65,20 @@ class Events:
         """Column of each hit in the image of its view."""
         return self.geometry.column[self.hits.plane]
 
-    def first(self, n: int) -> Events:
-        """The first n events."""
-        if n >= len(self):
-            return self
-        end = self.offsets[n]
+    def __getitem__(self, rows: slice) -> Events:
+        """Events of a slice without step."""
+        start, stop, _ = rows.indices(len(self))
+        begin, end = self.offsets[start], self.offsets[stop]
         hits = self.hits
         return Events(
-            {name: column[:n] for name, column in self.columns.items()},
+            {name: column[start:stop] for name, column in self.columns.items()},
             Hits(
-                hits.event[:end], hits.plane[:end], hits.strip[:end], hits.energy[:end],
-                hits.time[:end],
+                hits.event[begin:end] - start,
+                *(getattr(hits, name)[begin:end] for name in ("plane", "strip", "energy", "time")),
             ),
-            self.offsets[: n + 1],
+            self.offsets[start : stop + 1] - begin,
             self.geometry,
-        )  # fmt: skip
+        )
 
 
 def simulate(
@@ -166,7 +165,7 @@ def blocks(
         block = _block(detector, conditions, generators)
         index = np.arange(start, start + BLOCK)
         block.columns.update(_ids(domain, seed, index))
-        yield block.first(events - start)
+        yield block[: events - start]
 
 
 def _ids(domain: Domain, seed: int, index: NDArray[np.int64]) -> Columns:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ImageFile", "event_ids", "rasterised"]
 
 _CHUNK = 64  # images
+_AT_ONCE = 8 * _CHUNK  # images held in memory
 _GENERATED = {
     "E": "E", "leptE": "muon_E", "Q2": "Q2", "W": "W", "x": "x", "y": "y",
     "int_type": "process", "targetZ": "target_z",
@@ -81,11 +82,15 @@ class ImageFile:
         for name, values in self._tables(events, track):
             self._dataset(name, values)[rows] = values
         if self._kind != "truth":
-            for number, view in enumerate(VIEWS):
-                images = rasterised(events, number)
-                for name, part in self._images(view, images):
-                    self._dataset(name, part, images=True)[rows] = part
+            for start in range(0, len(events), _AT_ONCE):
+                self._append_images(events[start : start + _AT_ONCE], rows.start + start)
         self._done += len(events)
+
+    def _append_images(self, events: Events, start: int) -> None:
+        for number, view in enumerate(VIEWS):
+            images = rasterised(events, number)
+            for name, part in self._images(view, images):
+                self._dataset(name, part, images=True)[start : start + len(events)] = part
 
     def _dataset(self, name: str, values: NDArray[Any], *, images: bool = False) -> Any:
         if name in self._file:

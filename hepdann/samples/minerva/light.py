@@ -134,26 +134,24 @@ def _shared(geometry: Geometry, deposits: Deposits, shape: tuple[int, int, int])
     upper_share = position - lower
     strip = lower.astype(np.int64)
     base = (deposits.event[row] * shape[1] + deposits.plane[row]) * shape[2]
-    cells = np.zeros(int(np.prod(shape)))
-    for add, share in ((0, 1 - upper_share), (1, upper_share)):
-        inside = (strip + add >= 0) & (strip + add < shape[2])
-        cells += np.bincount(
-            (base + strip + add)[inside], weights=(energy * share)[inside], minlength=len(cells)
-        )
-    return cells
+    strips = np.concatenate([strip, strip + 1])
+    inside = (strips >= 0) & (strips < shape[2])
+    weights = np.concatenate([energy * (1 - upper_share), energy * upper_share])[inside]
+    where = (np.concatenate([base, base]) + strips)[inside]
+    return np.bincount(where, weights, int(np.prod(shape))).astype(np.float64, copy=False)
 
 
 def _with_crosstalk(cells: Floats, strips: int) -> tuple[Ints, Floats]:
     """Cells with light and their energy, after some light has gone to neighbouring pixels."""
     light = settings().light
-    where = np.flatnonzero(cells)
+    where = np.flatnonzero(cells > 0)  # of bools: several times as fast as of floats
     energy = cells[where]
     strip = where % strips
     cells[where] -= light.crosstalk * energy
     for step in (-light.crosstalk_offset, light.crosstalk_offset):
         inside = (strip + step >= 0) & (strip + step < strips)
         cells[where[inside] + step] += light.crosstalk / 2 * energy[inside]
-    where = np.flatnonzero(cells)
+    where = np.flatnonzero(cells > 0)
     return where, cells[where]
 
 

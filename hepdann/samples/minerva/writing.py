@@ -34,7 +34,7 @@ _BRANCHES: dict[str, dict[str, str]] = {
     "data": _IDS | _SEEN,
     "truth": _IDS | _TRUTH,
 }
-_TOGETHER = 8  # blocks of events appended at once
+_TOGETHER = 4  # blocks of events appended at once
 
 Columns = dict[str, NDArray[Any]]
 Form = Literal["root", "hdf5"]
