@@ -20,7 +20,7 @@ from hepdann import open_tensors, shifts
 from hepdann.config import Config
 from hepdann.networks import NetworkShape
 from hepdann.runs.domains import prepare
-from hepdann.runs.plan import resolve, settings_of, shape_of
+from hepdann.runs.plan import Places, resolve, settings_of, shape_of
 from hepdann.runs.scan_plan import plan_point
 from hepdann.training import DomainEvents, Member, Settings, StackTrainer, resident
 
@@ -60,7 +60,7 @@ def main() -> None:
         resident(events, domains.scaling, device="cpu")
         for events in (domains.source, domains.target)
     )
-    plans = plan_point(train, config.scan, oracle=False)
+    plans = plan_point(train, config.scan, Places())
     taken: dict[str, list[float]] = {}
     for _ in range(given.rounds):
         for number, plan in enumerate(plans):

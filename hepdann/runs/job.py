@@ -175,7 +175,8 @@ class Job:
 
     def _train(self, domains: Domains, aligned: Aligned) -> list[Trained]:
         assert self.origin is not None
-        stacks = Stacks(self.config.train, domains, aligned.maps, len(self.tensors.classes))
+        train, classes = self.config.train, len(self.tensors.classes)
+        stacks = Stacks(train, domains, aligned.maps, classes, correction=aligned.correction)
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
         fingerprint = self.origin.fingerprint
         done: list[Trained] = []

@@ -138,6 +138,7 @@ class Model:
         mixtures: predictions that are made of those of other methods.
         correction: (C,) logarithm of the target's estimated over the source's class fractions, by
             which alignments correct their scores; ``None`` where the source's fractions hold.
+            What adapts was trained at the target's fractions, and needs none.
         views: name, channels, height and width of the images that the networks see in place of the
             features; empty if they see the features.
     """

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from .. import alignment, methods, networks
 from ..config import TrainConfig
 from ..errors import ConfigError
+from ..methods import Method
 from ..networks import NetworkShape, Normalisation, ViewShape
 from ..training import LambdaSchedule, Member, RateSchedule, Settings, auto_batch_size
 from .aligned import method_of, wanted_maps
 
 __all__ = [
     "ORACLE",
+    "Places",
     "StackPlan",
     "group",
     "member_of",
@@ -32,6 +34,34 @@ class StackPlan:
 
     members: tuple[Member, ...]
     normalisation: Normalisation
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the sources of the stacks stand in their order: MC first, and the others if any.
+
+    Attributes:
+        oracle: whether the oracle's events are there, second.
+        copies: of the MC for hybrid methods, the next.
+        resampled: whether the MC follows once more, with the class fractions of the target. The
+            target as a teacher labels it is the last, if a method learns from one.
+    """
+
+    oracle: bool = False
+    copies: int = 0
+    resampled: bool = False
+
+    def source(self, method: Method) -> int:
+        """The source of a method: adapting ones are given the target's class fractions."""
+        there = self.resampled and method.target_domain == 1
+        return 1 + self.oracle + self.copies if there else 0
+
+    def auxiliaries(self, method: Method) -> tuple[int, ...]:
+        """The further labelled domains of a method."""
+        first = 1 + self.oracle
+        if method.taught:
+            return (first + self.copies + self.resampled,)
+        return tuple(range(first, first + self.copies)) if method.auxiliary else ()
 
 
 def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
@@ -140,16 +170,12 @@ def shape_of(
     )
 
 
-def plan_stacks(
-    train: TrainConfig, *, oracle: bool, copies: int = 0, lean: bool = False
-) -> list[StackPlan]:
+def plan_stacks(train: TrainConfig, places: Places, *, lean: bool = False) -> list[StackPlan]:
     """Group the members of a run into stacks; the baselines are always among them.
 
     Args:
         train: resolved settings.
-        oracle: whether an oracle trains, on the second of the sources.
-        copies: of the MC for hybrid methods, the next of the sources. The last is the target as a
-            teacher labels it, if a method learns from one.
+        places: the sources; an oracle trains if its source is there.
         lean: source-only never looks at the target, which takes half of its time; its domain head
             is not trained then.
     """
@@ -158,9 +184,9 @@ def plan_stacks(
         before, last = method_of(name)
         target = 1 + trained_on(train).index(before) if before else 0
         for k in range(train.seeds):
-            member = member_of(last, train.lambda_, train.seed + k, 1 + oracle, copies)
+            member = member_of(last, train.lambda_, train.seed + k, places)
             members.append(replace(member, target=target, name=name if before else ""))
-    if oracle:
+    if places.oracle:
         members += [
             Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
             for k in range(train.seeds)
@@ -170,20 +196,11 @@ def plan_stacks(
     return group(members, train.normalisation)
 
 
-def member_of(name: str, strength: float, seed: int, first: int, copies: int) -> Member:
-    """A member of a method, with the further labelled domains that it trains on.
-
-    Args:
-        name: of the method.
-        strength: λ.
-        seed: of its weights and batches.
-        first: index of the first copy of the MC among the sources.
-        copies: their number; behind them is the target as a teacher labels it.
-    """
+def member_of(name: str, strength: float, seed: int, places: Places) -> Member:
+    """A member of a method, with the labelled domains that it trains on."""
     method = methods.get(name)
-    last = first + copies
-    auxiliaries = (*range(first, last),) if method.auxiliary else (last,) if method.taught else ()
-    return Member(method, strength, seed, auxiliaries=auxiliaries)
+    source, auxiliaries = places.source(method), places.auxiliaries(method)
+    return Member(method, strength, seed, source=source, auxiliaries=auxiliaries)
 
 
 def trained_on(train: TrainConfig) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import shifts
+from .. import methods, shifts
 from ..config import Config
 from ..tensors import Source, Target, Tensors
 from ..training import DomainEvents, RateRange, StackTrainer, find_learning_rate, resident
+from .aligned import method_of
 from .domains import prepare
-from .plan import plan_stacks, resolve, settings_of, shape_of
+from .plan import Places, plan_stacks, resolve, settings_of, shape_of
 
 __all__ = ["StackRates", "suggest_rates"]
 
@@ -53,7 +54,9 @@ def suggest_rates(
 
     sources, targets = [put(domains.source)], [put(domains.target)]
     out = []
-    for plan in plan_stacks(train, oracle=False):
+    # what is taught trains as source-only does, and its teacher is not there yet
+    known = [name for name in train.methods if not methods.get(method_of(name)[1]).taught]
+    for plan in plan_stacks(train.model_copy(update={"methods": known}), Places()):
         shape = shape_of(train, len(tensors.features), len(tensors.classes), plan)
         trainer = StackTrainer(plan.members, shape, sources, targets, settings)
         names = tuple(dict.fromkeys(m.label for m in plan.members))

@@ -35,7 +35,7 @@ from .domains import Domains, prepare
 from .folder import FORMAT_VERSION
 from .job import Report
 from .pieces import HISTORY
-from .plan import StackPlan, resolve, settings_of, shape_of, trained_on
+from .plan import Places, StackPlan, resolve, settings_of, shape_of, trained_on
 from .scan_folder import SUMMARY, Scan, to_csv
 from .scan_plan import Point, maps_of, plan_point, plan_source, points_of
 from .scan_point import PointRun, Result, SourceOnly
@@ -179,7 +179,7 @@ class ScanJob:
     def _total(self) -> int:
         """Steps of all members, for the progress."""
         train, scan = self.config.train, self.config.scan
-        plans = plan_point(train, scan, oracle=self._oracle and bool(scan.shifts))
+        plans = plan_point(train, scan, Places(self._oracle and bool(scan.shifts)))
         a_point = sum(len(plan.members) for plan in plans)
         return len(self.points) * a_point + train.seeds
 
@@ -226,11 +226,8 @@ class ScanJob:
     def _point(self, run: PointRun, results: list[Result]) -> bool:
         """Add a target's results; whether all of them are there."""
         results.append(run.baselines())
-        for number, plan in enumerate(
-            plan_point(
-                self.config.train, self.config.scan, oracle=run.oracle, copies=len(run.copies)
-            )
-        ):
+        places = Places(run.oracle, len(run.copies))
+        for number, plan in enumerate(plan_point(self.config.train, self.config.scan, places)):
             members = len(plan.members)
             result = run.stack(number, plan, partial(self._progress, members), self.stop)
             if result is None:

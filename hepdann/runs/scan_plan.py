@@ -11,7 +11,7 @@ from .. import methods
 from ..config import ScanConfig, TrainConfig
 from ..training import Member
 from .aligned import method_of
-from .plan import ORACLE, StackPlan, group, member_of, trained_on
+from .plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
 __all__ = ["Point", "Seeds", "maps_of", "plan_point", "plan_source", "points_of", "seeds_of"]
 
@@ -70,17 +70,13 @@ def plan_source(train: TrainConfig) -> StackPlan:
     return plan
 
 
-def plan_point(
-    train: TrainConfig, scan: ScanConfig, *, oracle: bool, copies: int = 0
-) -> list[StackPlan]:
+def plan_point(train: TrainConfig, scan: ScanConfig, places: Places) -> list[StackPlan]:
     """The stacks of one target.
 
     Args:
         train: resolved settings: methods, seeds, normalisation, batch size.
         scan: λ and the size of a stack.
-        oracle: whether an oracle trains, on the stack's second source.
-        copies: of the MC for hybrid methods, the next of the stack's sources. The last is the
-            target as a teacher labels it, if a method learns from one.
+        places: the sources; an oracle trains if its source is there.
 
     Returns:
         Stacks of whole groups of seeds, none larger than it pays, and never less than one group.
@@ -88,7 +84,7 @@ def plan_point(
     """
     seeds = range(train.seed, train.seed + train.seeds)
     members = []
-    if oracle:
+    if places.oracle:
         base = methods.get("source-only")
         members += [Member(base, 0.0, k, source=1, name=ORACLE) for k in seeds]
     for name in train.methods:
@@ -97,7 +93,7 @@ def plan_point(
             continue
         target = 1 + trained_on(train).index(before) if before else 0
         for strength in scan.lambda_ if methods.get(last).adversarial else [0.0]:
-            found = [member_of(last, strength, k, 1 + oracle, copies) for k in seeds]
+            found = [member_of(last, strength, k, places) for k in seeds]
             members += [replace(m, target=target, name=name if before else "") for m in found]
     size = _size(train, scan)
     return [part for plan in group(members, train.normalisation) for part in _split(plan, size)]

@@ -16,10 +16,11 @@ from ..errors import ConfigError
 from ..evaluation import PeekObserver, oracle_source
 from ..tensors import EventBlocks, Source, Target
 from ..training import DomainEvents, StackTrainer, resident, resident_images, watched_rows
+from .aligned import resampled
 from .auxiliary import auxiliary_shifts, auxiliary_sources
 from .domains import Domains
 from .images import Images, view_shapes
-from .plan import StackPlan, plan_stacks, settings_of, shape_of, trained_on
+from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
 
 __all__ = ["Piece", "Stacks", "cut"]
 
@@ -76,6 +77,8 @@ class Stacks:
         maps: alignments by name, those at least whose images of the target are trained on.
         classes: number of them.
         workers: shares that the members are cut into.
+        correction: (C,) logarithm of the target's over the MC's class fractions, if they differ;
+            what adapts is then trained on MC of the target's fractions.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Stacks:
         maps: Mapping[str, Alignment],
         classes: int,
         workers: int = 1,
+        correction: Sequence[float] | None = None,
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
         self._domains, self._classes = domains, classes
@@ -99,10 +103,15 @@ class Stacks:
             self.targets.append(self._put(domains.target.with_features(mapped)))
         if train.oracle and domains.truth is not None:
             self.sources.append(self._put(oracle_source(domains.truth, domains.target)))
-        oracle = len(self.sources) > 1
-        copies = auxiliary_sources(domains.source, auxiliary_shifts(train), train.seed)
+        oracle, like = len(self.sources) > 1, domains.source
+        if correction is not None and domains.blocks is None:
+            like = resampled(like, correction, train.seed)
+        copies = auxiliary_sources(like, auxiliary_shifts(train), train.seed)
         self.sources += map(self._put, copies)
-        self.pieces = cut(plan_stacks(train, oracle=oracle, copies=len(copies)), workers)
+        if like is not domains.source:
+            self.sources.append(self._put(like))
+        places = Places(oracle, len(copies), like is not domains.source)
+        self.pieces = cut(plan_stacks(train, places), workers)
         self._untaught = len(self.sources)
         if workers > 1 and any(map(self.unlabelled, self.pieces)):
             raise ConfigError(
@@ -122,7 +131,7 @@ class Stacks:
         oracle = self.train.oracle and domains.truth is not None
         if oracle and domains.truth is not None:
             self.sources.append(put(oracle_source(domains.truth, domains.target), images.target))
-        self.pieces = cut(plan_stacks(self.train, oracle=oracle, lean=True), workers)
+        self.pieces = cut(plan_stacks(self.train, Places(oracle), lean=True), workers)
         self._untaught = len(self.sources)
 
     def _put(self, events: Source | Target, blocks: EventBlocks | None = None) -> DomainEvents:

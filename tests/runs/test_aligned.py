@@ -17,9 +17,18 @@ from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
-from hepdann.runs.aligned import corrected, fit_alignments, method_of, reference, wanted_maps
+from hepdann.runs.aligned import (
+    corrected,
+    fit_alignments,
+    method_of,
+    reference,
+    resampled,
+    wanted_maps,
+)
 from hepdann.runs.model import Model
+from hepdann.runs.stacks import Stacks
 from hepdann.tensors import Source, Target
+from hepdann.training import Scaling
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +169,34 @@ def test_a_label_shift_beside_a_shift_of_features_is_told():
     told = evaluation.diagnose(source, target, ["a", "b", "c"], permutations=100)
     assert told.fractions is not None
     assert "label shift" not in told.sentence
+
+
+def test_what_adapts_trains_on_mc_with_the_fractions_of_the_target():
+    source, data = jets(9000, 0.35, 1), jets(900, 0.15, 2)
+    target = Target(data.features, data.weight, data.event_id, data.split)
+    correction = np.log([0.85 / 0.65, 0.15 / 0.35])
+    like = resampled(source, correction, seed=0)
+    assert like.label.mean() == pytest.approx(0.15, abs=0.01)
+    times = np.bincount(like.event_id.astype(int), minlength=len(source))
+    assert times[source.label == 1].min() >= 1  # nothing is lost
+    assert set(times[source.label == 0]) == {5, 6}
+    again = resampled(source, correction, seed=0)
+    np.testing.assert_array_equal(like.event_id, again.event_id)
+    domains = SimpleNamespace(
+        source=source, target=target, truth=None, blocks=None, images=None, n_train=3000,
+        scaling=Scaling.fit(source, np.zeros(3)),
+    )  # fmt: skip
+    train = TrainConfig(methods=["dann", "hybrid-dann", "mmd"], seeds=1, batch_size=64,
+                        device="cpu", auxiliary_shifts=[{"name": "sine", "t": 3}])  # fmt: skip
+    stacks = Stacks(train, domains, {}, 2, correction=correction)
+    for piece in stacks.pieces:
+        for member in piece.plan.members:
+            kept = member.label == "source-only"
+            for number in (member.source, *member.auxiliaries):
+                fraction = float(stacks.sources[number].label.double().mean())
+                assert fraction == pytest.approx(0.35 if kept else 0.15, abs=0.02)
+    plain = Stacks(train, domains, {}, 2)
+    assert {m.source for piece in plain.pieces for m in piece.plan.members} == {0}
 
 
 def test_scores_are_corrected_by_bayes():

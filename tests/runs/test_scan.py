@@ -16,6 +16,7 @@ import hepdann
 from hepdann.config import Config
 from hepdann.errors import ConfigError, RunError
 from hepdann.runs import resume_scan
+from hepdann.runs.plan import Places
 from hepdann.runs.scan_plan import plan_point, points_of, seeds_of
 
 GRID = {"shift": "sine", "t": [3, 8], "lambda_": [0.3, 1.0], "methods": ["dann"]}
@@ -164,7 +165,7 @@ def test_stacks_hold_whole_groups_and_every_member_once():
         }
     )
     assert [str(p) for p in points_of(config.scan)][:3] == ["sine t=1", "sine t=3", "gaussian t=1"]
-    plans = plan_point(config.train, config.scan, oracle=True)
+    plans = plan_point(config.train, config.scan, Places(oracle=True))
     members = [(m.label, m.strength, m.seed) for plan in plans for m in plan.members]
     assert len(set(members)) == len(members) == 3 * (1 + 3 + 3)
     for plan in plans:

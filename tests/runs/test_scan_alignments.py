@@ -12,7 +12,7 @@ import hepdann
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.runs import resume_scan
-from hepdann.runs.plan import plan_stacks
+from hepdann.runs.plan import Places, plan_stacks
 from hepdann.runs.scan_plan import maps_of, plan_point
 from hepdann.runs.teaching import soft_labelled
 from hepdann.tensors import Target
@@ -111,8 +111,8 @@ def test_plans_give_every_member_its_target_and_its_labelled_domains():
     assert maps_of(config.train, config.scan) == ("moments", "quantile")
     train: TrainConfig = config.train
     for plans in (
-        plan_point(train, config.scan, oracle=True, copies=2),
-        plan_stacks(train, oracle=True, copies=2),
+        plan_point(train, config.scan, Places(oracle=True, copies=2)),
+        plan_stacks(train, Places(oracle=True, copies=2)),
     ):
         members = {m.label: m for plan in plans for m in plan.members}
         assert members["quantile+dann"].target == 1
