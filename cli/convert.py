@@ -1,9 +1,10 @@
-"""``hepdann convert``: ROOT files to a tensor file, and a table of what happened."""
+"""``hepdann convert``: ROOT files or images to a tensor file, and what happened."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,7 +71,9 @@ def command(
     threads: int | None,
     **flags: Any,
 ) -> int:
-    """Turn ROOT files (TTree or RNTuple) into a tensor file.
+    """Turn ROOT files (TTree or RNTuple), or HDF5 files of images, into a tensor file.
+
+    Files of MINERvA's hit images, and trees with branches of hits, are recognised.
 
     MC and DATA are a path, a quoted glob, a comma-separated list, path:tree, a root:// address or a
     .txt list of files. DATA may be left out; with --config both may.
@@ -151,10 +154,15 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     console = Console(
         force_terminal=terminal, width=None if terminal else _PLAIN_WIDTH, highlight=False
     )
-    for table in (_files, _classes, _features, _skipped):
-        if (summary.classes or table is not _classes) and (
-            summary.skipped or table is not _skipped
-        ):
+    tables: list[tuple[Callable[[ConversionSummary], Any], object]] = [
+        (_files, summary.files),
+        (_classes, summary.classes),
+        (_features, summary.features),
+        (_images, summary.images),
+        (_skipped, summary.skipped),
+    ]
+    for table, there in tables:
+        if there:
             console.print(table(summary))
             console.print()
     reasons: dict[str, list[str]] = {}
@@ -171,11 +179,16 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     counts = [
         f"{summary.passed(domain):,} {what} events"
         for domain, what in (("mc", "MC"), ("data", "data"))
-        if summary.of(domain)
+        if any(file.domain == domain for file in summary.files)
     ]
-    counts.append(f"{width} feature{'s' * (width != 1)}")
+    if width or not summary.images:
+        counts.append(f"{width} feature{'s' * (width != 1)}")
+    if summary.images:
+        views = {image.view for images in summary.images.values() for image in images}
+        counts.append(f"images of {len(views)} view{'s' * (len(views) != 1)}")
     console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB", markup=False)
-    shift = [] if summary.of("data") else ["--shift", "gaussian", "--t", "8"]
+    data = any(file.domain == "data" for file in summary.files)
+    shift = [] if data else ["--shift", "gaussian", "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
     console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}", markup=False)
 
@@ -259,6 +272,22 @@ def _features(summary: ConversionSummary) -> Any:
                 f"{one.missing:,}",
                 f"{one.nonfinite:,}",
                 f"{imputed[one.name]:.4g}" if number == 0 else "",
+            )
+    return table
+
+
+def _images(summary: ConversionSummary) -> Any:
+    table = _table("Images", ("view", False), ("", False), ("min", True), ("mean of hits", True),
+                   ("max", True), ("hits/event", True), ("empty", True))  # fmt: skip
+    for number, image in enumerate(next(iter(summary.images.values()))):
+        for domain, images in summary.images.items():
+            one = images[number]
+            values = (one.minimum, one.mean, one.maximum, one.hits)
+            table.add_row(
+                f"{image.view} {image.channel}" if domain == next(iter(summary.images)) else "",
+                domain,
+                *("-" if value is None else f"{value:.4g}" for value in values),
+                f"{one.empty:,}",
             )
     return table
 

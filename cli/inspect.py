@@ -20,7 +20,7 @@ _SHOWN = 5
 @click.option("--verify", is_flag=True, help="Compare a tensor file with its checksums.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: str, verify: bool, as_json: bool) -> None:
-    """Show what is in FILE: a ROOT file (also file.root:tree), a tensor file or a run folder.
+    """Show what is in FILE: a ROOT file (also file.root:tree), HDF5, a tensor file or a run folder.
 
     --verify reads a tensor file again from end to end; exit code 2 if any of it is damaged.
     """
@@ -50,10 +50,20 @@ def _kind(file: str) -> str:
     with path.open("rb") as opened:
         magic = opened.read(8)
     if magic == _HDF5:
-        return "tensors"
+        return "tensors" if _is_tensors(file) else "root"
     if magic[:4] == b"root" or path.suffix == ".txt":
         return "root"
     raise ReadError("is neither a ROOT file nor a tensor file", where=file)
+
+
+def _is_tensors(file: str) -> bool:
+    """Whether an HDF5 file is, or once was, a tensor file: others are inputs, hits for example."""
+    from hepdann.tensors import h5_format, is_sealed
+
+    try:
+        return is_sealed(file) or bool(h5_format(file))
+    except OSError:  # damaged, which opening it as tensors explains best
+        return True
 
 
 # Each kind: what is in it, as JSON has it; then the same for a person.
@@ -207,13 +217,17 @@ def _root(file: str) -> dict[str, Any]:
 def _show_root(found: dict[str, Any]) -> None:
     for entry in found["files"]:
         trees = [f"{name}: {_count(events)} entries" for name, events in entry["trees"].items()]
-        click.echo(f"{entry['path']}: ROOT file, {', '.join(trees)}")
+        if entry["format"] == "HDF5":
+            click.echo(f"{entry['path']}: HDF5 file, {_count(entry['entries'])} entries")
+        else:
+            click.echo(f"{entry['path']}: ROOT file, {', '.join(trees)}")
     first = found["files"][0]
-    click.echo(f"\nbranches of {first['tree']} ({first['format']})")
+    hdf5 = first["format"] == "HDF5"
+    click.echo("\ndatasets" if hdf5 else f"\nbranches of {first['tree']} ({first['format']})")
     if len(first["trees"]) > 1:
         click.echo(f"(for another tree: hepdann inspect {first['path']}:TREE)")
     rows = [(branch["name"], branch["type"], branch["reason"]) for branch in first["branches"]]
-    heads = ("branch", "type", "cannot be a column because")
+    heads = ("dataset" if hdf5 else "branch", "type", "cannot be a column because")
     _table(heads if any(row[2] for row in rows) else heads[:2], rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .images import HitsConfig, ImagesConfig, TransformConfig
 from .init import init_config
 from .load import (
     dump_config,
@@ -28,12 +29,15 @@ __all__ = [
     "Config",
     "ConvertConfig",
     "FeatureConfig",
+    "HitsConfig",
+    "ImagesConfig",
     "PlotConfig",
     "SampleConfig",
     "ScanConfig",
     "ShiftConfig",
     "SplitConfig",
     "TrainConfig",
+    "TransformConfig",
     "dump_config",
     "expand_path",
     "init_config",

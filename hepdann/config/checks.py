@@ -178,7 +178,7 @@ def check_classes(config: Config) -> None:
             mend=f"did you mean '{near}'?" if near else "add it there",
         )
     bare = [s.name for s in samples if s.role == "mc" and s.class_ is None]
-    if bare and convert.label is None:
+    if bare and convert.label is None and convert.images is None:  # images have a segment
         refuse(
             f"there is no label, and no class for sample {_list(bare)}",
             *("convert", "label"),

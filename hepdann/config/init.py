@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from .._version import __version__
 from ..errors import ConfigError
 from .document import scalar
+from .images import ImagesConfig
 from .load import override
 from .models import Config, PlotConfig, TrainConfig
 
@@ -56,6 +57,7 @@ def init_config(
         ReadError: a file cannot be read, or has no such tree.
         ConfigError: the files have no input in common.
     """
+    from ..readers.images import has_images
     from ..readers.inputs import gather
     from ..readers.plan import make_plan
 
@@ -63,6 +65,12 @@ def init_config(
     data = [data] if isinstance(data, str) else list(data)
     config = override(Config(), {"convert.tree": tree})
     inputs = gather(mc, data, config)
+    if has_images(inputs[0].files[0], ImagesConfig()):
+        raise ConfigError(
+            "holds images, which need no configuration",
+            where=inputs[0].files[0].path,
+            mend="hepdann convert takes it as it is; the shipped minerva.yaml is to be edited",
+        )
     label, doubt = _label(inputs, config)
     plan = make_plan(inputs, config, label)
     found = _Found(mc, data, inputs, plan, doubt, *_values(inputs, plan))

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from . import checks
+from .images import ImagesConfig
 from .names import ALIGNMENTS, METHODS, SHIFTS, STYLES, method_names, shift_names
 from .scan import ScanConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
@@ -101,7 +102,7 @@ Feature = Annotated[
 
 
 class ConvertConfig(Section):
-    """ROOT files to tensor file."""
+    """ROOT files, or HDF5 files of images, to tensor file."""
 
     tree: Text | None = Field(
         None, description="tree to read; default the only one, or the largest"
@@ -123,6 +124,9 @@ class ConvertConfig(Section):
     )
     event_id: list[Text] | None = Field(None, description="branches that identify an event")
     split: SplitConfig = SplitConfig()
+    images: ImagesConfig | None = Field(
+        None, description="default: files with images or hits are recognised"
+    )
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
 
     @model_validator(mode="after")

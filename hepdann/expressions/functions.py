@@ -150,6 +150,17 @@ _UNARY = {
     "isfinite": np.isfinite,
 }
 
+_SEGMENTS = (1, 9, 10, 18, 19, 27, 28, 44, 45, 49, 50)  # the first plane code of each
+_LAST_PLANE = 173
+
+
+def _segment(code: Any) -> NDArray[np.int64]:
+    """MINERvA's segments of the vertex: before, in and after each of five targets (odd ones)."""
+    known = np.nan_to_num(_real(code), nan=0.0)
+    known = np.where(known > _LAST_PLANE, 0, known)
+    return np.searchsorted(_SEGMENTS, known, side="right").astype(np.int64) - 1
+
+
 FUNCTIONS: dict[str, Function] = {
     **{name: Function(_real_function(function), (1, 1)) for name, function in _UNARY.items()},
     "abs": Function(lambda a: np.abs(_wide(a)), (1, 1)),
@@ -161,4 +172,5 @@ FUNCTIONS: dict[str, Function] = {
     "min": Function(lambda *a: reduce(np.minimum, map(_wide, a)), (2, _MANY)),
     "max": Function(lambda *a: reduce(np.maximum, map(_wide, a)), (2, _MANY)),
     "where": Function(_where, (3, 3)),
+    "segment": Function(_segment, (1, 1)),
 }

@@ -6,7 +6,7 @@ A faster reader takes the place of :func:`read_blocks` by keeping its signature.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from .pages import check_page_lists, check_pages
 from .rootfile import open_root, reading
 from .scan import FileScan
 
-__all__ = ["BlockReader", "RawBlock", "read_blocks"]
+__all__ = ["BlockReader", "RawBlock", "cluster_ranges", "read_blocks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +26,14 @@ class RawBlock:
     Attributes:
         start: the first entry.
         columns: by branch, (n,) or (n, *shape) in the branch's own type, native byte order.
+        views: images of the entries, by view; empty where there are none.
+        faults: what was left out of the images, by reason.
     """
 
     start: int
     columns: dict[str, NDArray[Any]]
+    views: dict[str, NDArray[Any]] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -102,7 +106,7 @@ def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts
     import awkward
 
     wanted = set(names)
-    for start, stop in _ranges(ntuple, file, size):
+    for start, stop in cluster_ranges(ntuple, file, size):
         try:
             check_pages(ntuple, names, start, stop)
             array = ntuple.arrays(
@@ -117,7 +121,12 @@ def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts
         yield start, columns
 
 
-def _ranges(ntuple: Any, file: FileScan, size: int) -> Iterator[tuple[int, int]]:
+def cluster_ranges(ntuple: Any, file: FileScan, size: int) -> Iterator[tuple[int, int]]:
+    """Entry ranges of whole clusters, small ones together up to ``size`` entries.
+
+    Raises:
+        ReadError: the clusters cannot be listed.
+    """
     with reading(f"{file.path}:{file.tree}", "the clusters cannot be listed"):
         check_page_lists(ntuple)
         ends = [int(c.num_first_entry) + int(c.num_entries) for c in ntuple.cluster_summaries]

@@ -1,4 +1,4 @@
-"""ROOT files to a tensor file: look, plan, stream, check, write."""
+"""ROOT files, or images, to a tensor file: look, plan, stream, check, write."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from ..errors import ConfigError, ReadError
 from ..provenance import describe_file, provenance
 from ..tensors import SPLITS, TensorWriter, open_tensors
 from .blocks import BlockReader
+from .decision import Decision, decide
 from .events import column_names
+from .images import image_units, read_tables
 from .inputs import gather
-from .labels import class_names, find_label
 from .like import Like
 from .like import like as take_over
-from .plan import Plan, SamplePlan, make_plan
+from .plan import SamplePlan
 from .rootfile import reading
 from .scan import FileScan
 from .skips import Skips
@@ -29,7 +30,7 @@ from .stream import Stream, default_threads
 from .summary import Accumulator, ClassCount, ConversionSummary, FileCount
 from .truth import TruthFile
 from .units import Reader, UnitReader, choose_reader
-from .work import Counts, Done, Work
+from .work import Counts, Done, ImageCounts, Work
 
 __all__ = ["convert"]
 
@@ -51,7 +52,7 @@ def convert(
     reader: Reader | BlockReader = "auto",
     threads: int | None = None,
 ) -> ConversionSummary:
-    """Convert ROOT files to a tensor file, in memory that does not grow with the events.
+    """Convert ROOT files, or HDF5 files of images, to a tensor file, in bounded memory.
 
     Args:
         mc: files of MC, as :func:`.resolve` takes them; with them, the samples of ``config`` are
@@ -89,22 +90,17 @@ def convert(
         model = take_over(open_tensors(like), mc, data, config)
         mc, data, config = (), (), model.config
     read, cut = choose_reader(reader)
+    read = read_tables(read)
     skips = Skips(allowed=skip_bad)
     inputs = gather(mc, data, config, data_only=model is not None, skips=skips)
     if any(Path(f.path).resolve() == output.resolve() for e in inputs for f in e.files):
         raise ConfigError("is an input file", where=output, mend="choose another output (-o)")
-    if model is not None:
-        label, classes = model.label, model.classes
-        plan = make_plan(inputs, config, label, skips)
-    else:
-        label = find_label(inputs, config.convert, read, skips)
-        plan = make_plan(inputs, config, label, skips)
-        classes = class_names(plan.samples, config.convert, read, skips)
+    made = decide(inputs, config, model, read, skips)
     truths = None
     if truth is not None:
-        truths = TruthFile(truth, inputs, label, config.convert.block_size, read)
-    conversion = _Conversion(plan, config, classes, truths, skips, progress, model)
-    return conversion.run(output, cut, threads or default_threads())
+        truths = TruthFile(truth, inputs, made.label, config.convert.block_size, read)
+    conversion = _Conversion(made, truths, skips, progress, model)
+    return conversion.run(output, image_units(cut, made.images), threads or default_threads())
 
 
 def _check_output(output: Path) -> None:
@@ -121,23 +117,25 @@ class _Conversion:
 
     def __init__(
         self,
-        plan: Plan,
-        config: Config,
-        classes: tuple[str, ...],
+        made: Decision,
         truth: TruthFile | None,
         skips: Skips,
         progress: Callable[[int, int], None] | None,
         like: Like | None,
     ) -> None:
-        self.plan, self.config, self.classes, self.truth = plan, config, classes, truth
+        self.made, self.plan, self.config, self.classes = made, made.plan, made.config, made.classes
+        self.truth = truth
         self.like, self.skips, self.progress = like, skips, progress
-        self.columns = column_names(plan.features)
-        names = [feature.name for feature in plan.features]
-        self.stats = {domain: Accumulator(domain, names) for domain in plan.names}
-        self.counts = Counts.zero(len(classes))
+        self.columns = column_names(made.plan.features)
+        names = [feature.name for feature in made.plan.features]
+        domains = made.plan.names
+        self.stats = {domain: Accumulator(domain, names) for domain in domains}
+        self.views = () if made.images is None else made.images.views
+        self.images = {domain: ImageCounts(self.views) for domain in domains if self.views}
+        self.counts = Counts.zero(len(made.classes))
         self.files: list[FileCount] = []
         self.inputs: dict[str, dict[str, Any]] = {}
-        self.done, self.total = 0, sum(s.source.entries for s in plan.samples)
+        self.done, self.total = 0, sum(s.source.entries for s in made.plan.samples)
 
     def run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
         plan, split = self.plan, self.config.convert.split
@@ -158,6 +156,7 @@ class _Conversion:
             weights=plan.weights,
             truth=self.truth is not None,
             feature_info=info,
+            views=self.views,
         ) as writer:
             self._convert(writer, cut, threads)
             self._check()
@@ -178,8 +177,9 @@ class _Conversion:
             spectators=plan.spectators,
             label=plan.label,
             left_out=plan.left_out,
-            notes=(*plan.notes, *self._suspicions()),
+            notes=(*plan.notes, *self._suspicions(), *self._image_notes()),
             skipped=self.skips.files,
+            images={domain: counts.pixels.summary() for domain, counts in self.images.items()},
         )
 
     def _convert(self, writer: TensorWriter, cut: UnitReader, threads: int) -> None:
@@ -203,7 +203,7 @@ class _Conversion:
         number: int,
     ) -> None:
         """All events of a file, or none where it is bad and may be skipped."""
-        mark, saved = writer.mark(), deepcopy((self.stats, self.counts))
+        mark, saved = writer.mark(), deepcopy((self.stats, self.counts, self.images))
         done = self.done + file.entries
         good = False
         with self.skips.using(sample.source, file):
@@ -227,12 +227,14 @@ class _Conversion:
             good = True
         if not good:
             writer.rollback(mark)
-            (self.stats, self.counts), self.done = saved, done
+            (self.stats, self.counts, self.images), self.done = saved, done
 
     def _add(self, writer: TensorWriter, result: Done) -> int:
         writer.put(result.rows)
         self.stats[result.rows.domain].merge(result.statistics)
         self.counts.add(result.counts)
+        if result.images is not None:
+            self.images[result.rows.domain].add(result.images)
         self.done += result.entries
         if self.progress is not None:
             self.progress(self.done, self.total)
@@ -253,6 +255,8 @@ class _Conversion:
                 )
         for index, name in enumerate(self.classes if "mc" in self.stats else ()):
             if not self.counts.events[index]:
+                if self.made.may_be_empty:
+                    continue
                 raise ConfigError(
                     f"class '{name}' (label {index}) has no events",
                     mend="loosen the cut, or correct the classes",
@@ -326,7 +330,21 @@ class _Conversion:
         inputs = [*self.inputs.values()]
         inputs += [describe_file(path) for path in truth if path not in self.inputs]
         skipped = [asdict(file) for file in self.skips.files]
-        return provenance(inputs, settings, notes=list(plan.notes), skipped=skipped, **extra)
+        notes = [*plan.notes, *self._image_notes()]
+        return provenance(inputs, settings, notes=notes, skipped=skipped, **extra)
+
+    def _image_notes(self) -> list[str]:
+        """What is wrong with images, in numbers; classes that the detector has and the MC not."""
+        notes = []
+        for domain, counts in self.images.items():
+            notes += [f"{domain}: {count:,} {reason}" for reason, count in counts.faults.items()]
+            if counts.pixels.empty:
+                notes.append(f"{domain}: {counts.pixels.empty:,} events have empty images")
+        counted = zip(self.classes, self.counts.events, strict=True)
+        absent = [name for name, events in counted if not events]
+        if self.made.may_be_empty and absent and "mc" in self.stats:
+            notes.append(f"no event is in {', '.join(absent)}")
+        return notes
 
     def _suspicions(self) -> list[str]:
         """A minimum of exactly -999 or 1e38 is rarely measured; a constant tells nothing apart."""

@@ -24,6 +24,7 @@ from .summary import Accumulator
 __all__ = ["Events", "column_names", "make_events"]
 
 
+_PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
 _TILE_VALUES = 1 << 17  # features are filled, counted and transposed in pieces that a cache holds
 _PADDING = 16  # columns of a tile must not lie a power of two apart: they would share cache lines
 
@@ -78,12 +79,13 @@ def make_events(
         ReadError: a weight that is not finite, a label that is no integer or has no class.
     """
     entries = (raw.start, raw.start + len(raw))
-    arrays, size = dict(raw.columns), len(raw)
+    arrays, views, size = dict(raw.columns), raw.views, len(raw)
     if sample.cut is not None:
         passed = sample.cut.condition(sample.columns.lookup(arrays), size)
         size = int(np.count_nonzero(passed))
         if size < len(raw):
             arrays = {name: values[passed] for name, values in arrays.items()}
+            views = {name: images[passed] for name, images in views.items()}
             truth = None if truth is None else truth[passed]
     lookup = sample.columns.lookup(arrays)
     ids = event_ids(sample.source.config.name, [arrays[name] for name in sample.id_branches])
@@ -106,6 +108,7 @@ def make_events(
             for name, e in sample.weights.items()
         },
         truth=None if truth is None else _in_classes(truth, "true label", file, entries, classes),
+        views=views,
     )
     return Events(block, splits, statistics)
 
@@ -122,6 +125,8 @@ def _features(
     size, columns = len(train), column_names(plan.features)
     features = empty((size, len(columns)), np.float32)
     statistics = Accumulator(sample.source.domain, names)
+    if not names:  # the events are images
+        return features, statistics
     indicators = [feature.settings.indicator for feature in plan.features]
     copied, computed = _by_kind(plan.features, sample.columns, arrays, size)
     step = min(max(_TILE_VALUES // len(names), 512), 1 << 14)
@@ -268,6 +273,8 @@ def _in_classes(
             f"{what} is {values[bad][0]} in entries {entries[0]}-{entries[1] - 1}, there are "
             f"classes 0 to {len(classes) - 1} ({', '.join(classes)})",
             where=f"{file.path}:{file.tree}",
-            mend="list all classes in convert.classes, or cut these events away",
+            mend=_PLANES
+            if "segment(" in what
+            else "list all classes in convert.classes, or cut these events away",
         )
     return values.astype(np.int32)

@@ -17,7 +17,7 @@ from .scan import FileScan
 from .skips import Skips
 from .zero_config import looks_like, present_everywhere
 
-__all__ = ["class_names", "find_label", "to_labels"]
+__all__ = ["class_names", "find_label", "label_values", "to_labels"]
 
 _MOST = 20  # a branch with more values is taken for a counter, not for a label
 _MOST_CLASSES = 1000
@@ -173,7 +173,7 @@ def _from_values(
         for file in skips.left(sample.source):
             found: set[int] = set()
             with skips.using(sample.source, file):
-                for values in _values(sample, file, convert.block_size, read):
+                for values in label_values(sample, file, convert.block_size, read):
                     found |= {int(value) for value in _distinct(values)}
                     if len(seen | found) > _MOST_CLASSES:
                         raise ConfigError(
@@ -201,10 +201,15 @@ def _from_values(
     return ("background", "signal") if count == 2 else tuple(f"class-{i}" for i in range(count))
 
 
-def _values(
+def label_values(
     sample: SamplePlan, file: FileScan, size: int, read: BlockReader
-) -> Iterator[NDArray[Any]]:
-    """The labels of the events of one file that pass."""
+) -> Iterator[NDArray[np.int64]]:
+    """The labels of the events of one file that pass.
+
+    Raises:
+        ConfigError: the label reads no branch.
+        ReadError: a label is not an integer.
+    """
     assert sample.label is not None
     columns = sample.columns
     branches = list(dict.fromkeys([*columns.reads(sample.label), *columns.reads(sample.cut)]))

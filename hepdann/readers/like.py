@@ -68,7 +68,8 @@ def like(tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: Confi
         ids = settings["event_id"].get(sample.name) or next(iter(settings["event_id"].values()))
         convert = ConvertConfig(
             tree=config.convert.tree or old.tree,
-            features=list(_features(tensors)),
+            features=list(_features(tensors)) or None,  # none where events are images
+            images=old.images,
             spectators=list(tensors.spectators),
             data_weight=old.data_weight,
             event_id=old.event_id or _named(ids),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ..config import Config
 from ..errors import ConfigError, ReadError
@@ -83,7 +83,12 @@ class Plan:
 
 
 def make_plan(
-    inputs: Sequence[Input], config: Config, label: str | None, skips: Skips | None = None
+    inputs: Sequence[Input],
+    config: Config,
+    label: str | None,
+    skips: Skips | None = None,
+    *,
+    hidden: Collection[str] = (),
 ) -> Plan:
     """Choose the columns and check them against every file.
 
@@ -92,6 +97,7 @@ def make_plan(
         config: the configuration.
         label: the label branch or expression, found or given; ``None`` if the samples have classes.
         skips: what to do with a file that does not fit the first of its sample.
+        hidden: spectators that are not taken from data, even where they have them.
 
     Raises:
         ConfigError: an expression that does not fit the branches, or columns that clash.
@@ -117,9 +123,12 @@ def make_plan(
     else:
         features = given_features(convert, offered)
     check_columns(features, [name for name, _ in spectators], taken)
-    samples = [
-        _sample_plan(entry, config, label, features, spectators, names, notes) for entry in inputs
-    ]
+    samples = []
+    for entry in inputs:
+        shown = [(n, e) for n, e in spectators if entry.domain == "mc" or n not in hidden]
+        sample = _sample_plan(entry, config, label, features, shown, names, notes)
+        kept = dict(zip((name for name, _ in shown), sample.spectators, strict=True))
+        samples.append(replace(sample, spectators=tuple(kept.get(n) for n, _ in spectators)))
     check_types(inputs, [sample.branches for sample in samples], skips)
     explicit = convert.features is not None
     rest = explain_left_out(inputs, shared, features, taken, explicit=explicit)

@@ -68,7 +68,7 @@ class FileScan:
     Attributes:
         path: the file.
         tree: the tree that was chosen.
-        kind: TTree or RNTuple.
+        kind: TTree or RNTuple; HDF5 for a whole file of datasets.
         entries: number of its entries.
         branches: by name, in the order of the file.
         trees: entries of every tree in the file, by name.
@@ -77,7 +77,7 @@ class FileScan:
 
     path: str
     tree: str
-    kind: Literal["TTree", "RNTuple"]
+    kind: Literal["TTree", "RNTuple", "HDF5"]
     entries: int
     branches: Mapping[str, Branch]
     trees: Mapping[str, int]
@@ -137,6 +137,10 @@ def scan(
 
 
 def _scan_file(path: str, tree: str | None, prefer: str | None) -> FileScan:
+    from .images.hdf5 import is_hdf5, scan_hdf5
+
+    if is_hdf5(path):
+        return scan_hdf5(path, tree)
     stamp = file_stamp(path)
     with open_root(path) as directory, reading(path, "cannot be read"):
         classes = directory.classnames(recursive=True, cycle=False)

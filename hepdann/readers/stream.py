@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -48,7 +48,9 @@ class Stream(Generic[Result]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait for the jobs that are running, forget the others."""
+        """Wait for the jobs that are running, forget the others, and let go of open files."""
+        if isinstance(self._jobs, Generator):
+            self._jobs.close()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 

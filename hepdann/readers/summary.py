@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..tensors import ChannelSummary
 from .plan import LeftOut
 from .skips import SkippedFile
 
@@ -75,6 +76,7 @@ class ConversionSummary:
         left_out: branches that are no features, and why.
         notes: what the user should know.
         skipped: bad files, of which no event was taken.
+        images: domain to what its images hold; empty where events have none.
     """
 
     output: Path
@@ -88,6 +90,7 @@ class ConversionSummary:
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
     skipped: tuple[SkippedFile, ...] = ()
+    images: Mapping[str, tuple[ChannelSummary, ...]] = field(default_factory=dict)
 
     def read(self, domain: str) -> int:
         """Entries read in a domain."""

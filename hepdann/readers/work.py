@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..config import Config
 from ..errors import ReadError
-from ..tensors import SPLITS, PreparedRows, TensorWriter
+from ..tensors import SPLITS, PreparedRows, TensorWriter, View, ViewCounter
 from .events import make_events
 from .plan import Plan, SamplePlan
 from .scan import FileScan
@@ -21,7 +21,7 @@ from .summary import Accumulator
 from .truth import TruthFile, TruthRows
 from .units import Unit, UnitReader
 
-__all__ = ["Counts", "Done", "Work"]
+__all__ = ["Counts", "Done", "ImageCounts", "Work"]
 
 
 @dataclass
@@ -44,6 +44,25 @@ class Counts:
         self.splits += other.splits
 
 
+class ImageCounts:
+    """What is counted of the images of one domain.
+
+    Attributes:
+        pixels: of the events that passed.
+        faults: what was left out of the images of all entries, by reason.
+    """
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self.pixels = ViewCounter(views)
+        self.faults: dict[str, int] = {}
+
+    def add(self, other: ImageCounts) -> None:
+        """Add what another one has counted."""
+        self.pixels.merge(other.pixels)
+        for reason, count in other.faults.items():
+            self.faults[reason] = self.faults.get(reason, 0) + count
+
+
 @dataclass(frozen=True, eq=False)
 class Done:
     """One unit of work.
@@ -53,6 +72,7 @@ class Done:
         rows: the events that passed.
         statistics: of their features.
         counts: of classes and splits.
+        images: of pixels; ``None`` where events have no images.
         scratch: the memory that the rows are in, to be given back with :meth:`Work.release`.
     """
 
@@ -60,6 +80,7 @@ class Done:
     rows: PreparedRows
     statistics: Accumulator
     counts: Counts
+    images: ImageCounts | None
     scratch: Scratch
 
 
@@ -137,7 +158,12 @@ class Work:
                 np.bincount(events.split, minlength=len(SPLITS)),
             )
         rows = self._writer.prepare(sample.source.domain, block, events.split)
-        return Done(len(raw), rows, events.statistics, counts, scratch)
+        images = None
+        if self._writer.layout.views:
+            images = ImageCounts(self._writer.layout.views)
+            images.pixels.add(block.views)
+            images.faults = raw.faults
+        return Done(len(raw), rows, events.statistics, counts, images, scratch)
 
 
 def _fail(error: ReadError) -> NoReturn:

@@ -8,12 +8,13 @@ from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, is_pseudo, mix64, split_of
 from .hits import Hits
 from .layout import View
+from .opening import h5_format
 from .reader import Tensors, open_tensors
-from .sealing import content_id, seal
+from .sealing import content_id, is_sealed, seal
 from .summary import ColumnSummary, Count, DomainSummary, summarise
 from .view_blocks import ChangeImages, ViewBlocks, read_hits
 from .view_figures import VIEW_FIGURES, view_figures
-from .view_summary import ChannelSummary
+from .view_summary import ChannelSummary, ViewCounter
 from .views import ViewReader
 from .writer import PreparedRows, TensorWriter
 
@@ -37,11 +38,14 @@ __all__ = [
     "Tensors",
     "View",
     "ViewBlocks",
+    "ViewCounter",
     "ViewReader",
     "column_at",
     "content_id",
     "event_ids",
+    "h5_format",
     "is_pseudo",
+    "is_sealed",
     "mix64",
     "open_tensors",
     "read_hits",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ["h5_open"]
+__all__ = ["h5_format", "h5_open"]
 
 
 def h5_open(path: str | Path, mode: str = "r") -> Any:
@@ -17,3 +17,13 @@ def h5_open(path: str | Path, mode: str = "r") -> Any:
     import h5py  # a quarter of a second, and not every command reads events
 
     return h5py.File(path, mode, locking="best-effort")
+
+
+def h5_format(path: str | Path) -> str:
+    """What an HDF5 file says that it is (``hepdann-tensors``); empty if it says nothing.
+
+    Raises:
+        OSError: no such file, or not HDF5.
+    """
+    with h5_open(path) as file:
+        return str(file.attrs.get("format", ""))

@@ -30,7 +30,7 @@ from ..errors import SchemaError
 from .checksums import CHECKSUMS
 from .opening import h5_open
 
-__all__ = ["check_seal", "content_id", "seal"]
+__all__ = ["check_seal", "content_id", "is_sealed", "seal"]
 
 _MAGIC = b"hepdann-seal-01\n"
 _FOOTER = struct.Struct("<16sQQ")
@@ -58,6 +58,16 @@ def seal(path: str | Path) -> None:
         stream.seek(size)
         stream.truncate()
         stream.write(text + _FOOTER.pack(_MAGIC, len(text), xxhash.xxh64_intdigest(text)))
+
+
+def is_sealed(path: str | Path) -> bool:
+    """Whether a file ends with a seal, be it damaged.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as stream:
+        return _read(stream) is not None
 
 
 def check_seal(path: str | Path) -> None:

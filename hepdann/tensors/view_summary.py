@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .layout import View
 from .reader import Tensors
 
-__all__ = ["ChannelSummary", "summarise_views"]
+__all__ = ["ChannelSummary", "ViewCounter", "summarise_views"]
 
 _ROWS = 512  # images at a time
 
@@ -40,14 +42,56 @@ class ChannelSummary:
     nonfinite: int
 
 
-class _Counter:
+class ViewCounter:
+    """Counts what is in images, fed block by block.
+
+    Args:
+        views: what they are.
+
+    Attributes:
+        events: how many were counted.
+        empty: events in which every pixel of every view is 0.
+    """
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self.views = tuple(views)
+        self.events = self.empty = 0
+        self._parts = {view.name: _Channels(view.channels) for view in views}
+
+    def add(self, images: Mapping[str, NDArray[np.float32]]) -> None:
+        """Count images by view, each (n, C, H, W)."""
+        hits = np.stack([part.add(images[name]) for name, part in self._parts.items()])
+        self.events += hits.shape[1]
+        self.empty += int((hits.sum(axis=0) == 0).sum())
+
+    def merge(self, other: ViewCounter) -> None:
+        """Add what another one has counted."""
+        self.events += other.events
+        self.empty += other.empty
+        for name, part in self._parts.items():
+            part.merge(other._parts[name])
+
+    def summary(self) -> tuple[ChannelSummary, ...]:
+        """One summary a channel of each view."""
+        return tuple(
+            self._parts[view.name].summary(view, index, self.events)
+            for view in self.views
+            for index in range(view.channels)
+        )
+
+
+class _Channels:
+    """The channels of one view."""
+
     def __init__(self, channels: int) -> None:
         self.low, self.high = np.full(channels, np.inf), np.full(channels, -np.inf)
         self.total = np.zeros(channels)
         self.hits, self.empty, self.nonfinite = np.zeros((3, channels), np.int64)
 
-    def add(self, images: NDArray[np.float32]) -> None:
-        """Count (n, C, H, W) images."""
+    def add(self, images: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Count (n, C, H, W) images; returns the pixels of each event that are not 0."""
+        if not len(images):
+            return np.zeros(0, np.int64)
         axes = (0, 2, 3)
         low, high = images.min(axis=axes), images.max(axis=axes)
         bad = np.zeros(len(low), np.int64)
@@ -63,6 +107,29 @@ class _Counter:
         self.hits += hits.sum(axis=0)
         self.empty += (hits == 0).sum(axis=0)
         self.nonfinite += bad
+        return np.asarray(hits.sum(axis=1), np.int64)
+
+    def merge(self, other: _Channels) -> None:
+        self.low = np.minimum(self.low, other.low)
+        self.high = np.maximum(self.high, other.high)
+        self.total += other.total
+        self.hits += other.hits
+        self.empty += other.empty
+        self.nonfinite += other.nonfinite
+
+    def summary(self, view: View, index: int, events: int) -> ChannelSummary:
+        low, high = float(self.low[index]), float(self.high[index])
+        good = int(self.hits[index] - self.nonfinite[index])
+        return ChannelSummary(
+            view=view.name,
+            channel=view.channel_names[index] if view.channel_names else str(index),
+            minimum=low if np.isfinite(low) else None,
+            maximum=high if np.isfinite(high) else None,
+            mean=float(self.total[index] / good) if good else None,
+            hits=float(self.hits[index] / events) if events else None,
+            empty=int(self.empty[index]),
+            nonfinite=int(self.nonfinite[index]),
+        )
 
 
 def summarise_views(tensors: Tensors, domain: str) -> tuple[ChannelSummary, ...]:
@@ -73,28 +140,8 @@ def summarise_views(tensors: Tensors, domain: str) -> tuple[ChannelSummary, ...]
     """
     if not tensors.views:
         return ()
-    counters = {view.name: _Counter(view.channels) for view in tensors.views}
-    rows = tensors.rows(domain)
+    counter = ViewCounter(tensors.views)
     with tensors.view_reader(domain) as reader:
-        for start in range(0, rows, _ROWS):
-            for name, images in reader.read(slice(start, start + _ROWS)).items():
-                counters[name].add(images)
-    summaries = []
-    for view in tensors.views:
-        names = view.channel_names or tuple(str(number) for number in range(view.channels))
-        found = counters[view.name]
-        for index, name in enumerate(names):
-            good = int(found.hits[index] - found.nonfinite[index])
-            summaries.append(
-                ChannelSummary(
-                    view=view.name,
-                    channel=name,
-                    minimum=float(found.low[index]) if np.isfinite(found.low[index]) else None,
-                    maximum=float(found.high[index]) if np.isfinite(found.high[index]) else None,
-                    mean=float(found.total[index] / good) if good else None,
-                    hits=float(found.hits[index] / rows) if rows else None,
-                    empty=int(found.empty[index]),
-                    nonfinite=int(found.nonfinite[index]),
-                )
-            )
-    return tuple(summaries)
+        for start in range(0, tensors.rows(domain), _ROWS):
+            counter.add(reader.read(slice(start, start + _ROWS)))
+    return counter.summary()

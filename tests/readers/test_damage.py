@@ -27,7 +27,7 @@ def test_a_file_that_is_none(tmp_path):
     for content, message in (
         (b"", "is empty"),
         (b"some text, longer than a header", "is not a ROOT file; name a ROOT file"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(30), "is not a ROOT file but HDF5"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(30), "cannot be opened .*; copy or download"),
         (b"root\x00\x00", "is truncated: it has 6 bytes"),
     ):
         path = tmp_path / "mc.root"

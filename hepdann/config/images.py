@@ -1,0 +1,62 @@
+"""How images are made: ``convert.images``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from . import checks
+from .section import Number, Section, Text, Width
+
+__all__ = ["HitsConfig", "ImagesConfig", "TransformConfig"]
+
+
+class TransformConfig(Section):
+    """Pixels of one channel: scale x f(clip(x)); those without a hit stay 0."""
+
+    clip: tuple[Number, Number] | None = Field(None, description="smallest and largest value")
+    log: bool = Field(False, description="f is sign(x) log(1 + |x|)")
+    scale: Number = Field(1.0, description="factor")
+
+    @field_validator("clip")
+    @classmethod
+    def _ordered(cls, clip: tuple[float, float] | None) -> tuple[float, float] | None:
+        if clip is not None and clip[0] >= clip[1]:
+            checks.refuse(f"clips at {clip[0]:g} and {clip[1]:g}", mend="the smaller one first")
+        return clip
+
+
+class HitsConfig(Section):
+    """Jagged branches of a tree of hits."""
+
+    view: Text = Field("hit_view", description="0 is X, 1 is U, 2 is V")
+    plane: Text = Field("hit_plane", description="counted inside the view's image")
+    module: Text = Field("hit_module", description="where there is no plane")
+    strip: Text = "hit_strip"
+    energy: Text = "hit_energy"
+    time: Text = "hit_time"
+
+
+class ImagesConfig(Section):
+    """Images of the X, U and V views."""
+
+    size: tuple[Width, Width, Width] | None = Field(
+        None, description="strips, planes of X, planes of U and V; default as the files have them, "
+        "of hits 127, 50, 25 or 127, 94, 47"
+    )  # fmt: skip
+    channels: list[Literal["energy", "time"]] | None = Field(
+        None, min_length=1, description="default those that all views have"
+    )
+    energy: TransformConfig = TransformConfig()
+    time: TransformConfig = TransformConfig()
+    datasets: dict[Literal["x", "u", "v"], Text] = Field(
+        {}, description="of HDF5 files with names other than hits-x, times-x, hitimes-x"
+    )
+    hits: HitsConfig = HitsConfig()
+
+    @field_validator("channels")
+    @classmethod
+    def _once(cls, channels: list[str] | None) -> list[str] | None:
+        checks.check_unique(channels or [], "channel")
+        return channels

@@ -1,0 +1,193 @@
+"""The collaboration's HDF5 files, flat and grouped, as the other readers see a tree.
+
+A dataset is a branch. It goes by its own name, and by its path only where two groups have one of
+that name, so that both schemas name their columns alike: ``planecodes``, whether it lies in
+``vtx_data`` or not. ``eventids`` gives four columns more, the numbers that it is made of.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ReadError
+from ...tensors.layout import FORMAT
+from ...tensors.opening import h5_open
+from ..blocks import RawBlock
+from ..rootfile import file_stamp, reading
+from ..scan import Branch, FileScan
+from .names import image_name
+
+__all__ = ["IDENTITY", "is_hdf5", "open_datasets", "read_hdf5", "scan_hdf5"]
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# run | subrun | gate | slice: the last 4, 4 and 2 decimal digits, and what is left
+IDENTITY = {
+    "run": (10**10, None),
+    "subrun": (10**6, 10**4),
+    "gate": (100, 10**4),
+    "slice": (1, 100),
+}
+_EVENTIDS = "eventids"
+_COPY = "copy or download the file again"
+
+
+def is_hdf5(path: str) -> bool:
+    """Whether a local file says that it is HDF5."""
+    try:
+        with Path(path).open("rb") as stream:
+            return stream.read(len(_SIGNATURE)) == _SIGNATURE
+    except OSError:
+        return False
+
+
+@contextmanager
+def open_datasets(path: str) -> Iterator[dict[str, Any]]:
+    """Open a file for reading; its datasets by the names that they go by.
+
+    Raises:
+        ReadError: it cannot be opened, is truncated, or is a tensor file.
+    """
+    try:
+        file = h5_open(path)
+    except OSError as error:
+        if "truncated" in str(error):
+            raise ReadError("is truncated", where=path, mend=_COPY) from error
+        raise ReadError(f"cannot be opened ({error})", where=path, mend=_COPY) from error
+    with file:
+        if str(file.attrs.get("format", "")) == FORMAT:
+            raise ReadError(
+                "is a tensor file already", where=path, mend=f"hepdann train {path} reads it"
+            )
+        with reading(path, "its datasets cannot be listed"):
+            found = _datasets(file)
+        yield found
+
+
+def _datasets(file: Any) -> dict[str, Any]:
+    import h5py
+
+    paths: dict[str, Any] = {}
+
+    def see(path: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            paths[path] = item
+
+    file.visititems(see)
+    count = Counter(path.rsplit("/", 1)[-1] for path in paths)
+    return {
+        path if count[name := path.rsplit("/", 1)[-1]] > 1 else name: dataset
+        for path, dataset in paths.items()
+    }
+
+
+def scan_hdf5(path: str, tree: str | None) -> FileScan:
+    """What is in a file; no event is read.
+
+    Args:
+        path: the file.
+        tree: must not name one.
+
+    Raises:
+        ReadError: it cannot be read, has no dataset, or datasets of different length.
+    """
+    if tree not in (None, "/"):
+        raise ReadError(
+            "an HDF5 file has no trees", where=f"{path}:{tree}", mend="name the file alone"
+        )
+    stamp = file_stamp(path)
+    with open_datasets(path) as datasets, reading(path, "cannot be read"):
+        listed = {n: d for n, d in datasets.items() if d.shape}
+        lengths = {name: len(dataset) for name, dataset in listed.items()}
+        if not lengths:
+            raise ReadError(
+                "is not a tensor file, and holds no dataset of events",
+                where=path,
+                mend="name a file of hit images",
+            )
+        entries = _common(path, lengths)
+        branches = {name: _branch(name, dataset, entries) for name, dataset in listed.items()}
+    ids = branches.get(_EVENTIDS)
+    if ids is not None and ids.dtype is not None and ids.dtype.kind in "iu":
+        for name in IDENTITY:
+            branches.setdefault(name, Branch(name, f"part of {_EVENTIDS}", np.dtype(np.int64)))
+    return FileScan(path, "/", "HDF5", entries, branches, {"/": entries}, stamp)
+
+
+def _common(path: str, lengths: dict[str, int]) -> int:
+    """The number of events, which images decide where there are any."""
+    images = {name: size for name, size in lengths.items() if image_name(name)}
+    expected = max(images or lengths, key=lambda name: lengths[name])
+    for name, size in (images or {}).items():
+        if size != lengths[expected]:
+            raise ReadError(
+                f"{name} has {size} events, {expected} has {lengths[expected]}",
+                where=path,
+                mend=f"the views of a file run along: {_COPY}, or leave it out (--skip-bad)",
+            )
+    return lengths[expected]
+
+
+def _branch(name: str, dataset: Any, entries: int) -> Branch:
+    """A dataset as a branch; (N, 1) is one number an event."""
+    dtype, shape = dataset.dtype, tuple(int(n) for n in dataset.shape[1:])
+    typename = f"{dtype}{list(shape) if shape else ''}"
+    if len(dataset) != entries:
+        return Branch(name, typename, None, shape, f"it has {len(dataset)} entries of {entries}")
+    if shape == (1,):
+        shape = ()
+    if image_name(name) or len(shape) >= 2:
+        return Branch(name, typename, None, shape, "is an image")
+    if dtype.kind not in "biuf":
+        return Branch(name, typename, None, shape, "not a number")
+    if 0 in shape:
+        return Branch(name, typename, None, (), "an array of length 0")
+    return Branch(name, typename, dtype.newbyteorder("="), shape)
+
+
+def read_hdf5(
+    file: FileScan, branches: Sequence[str], size: int, images: Sequence[str] = ()
+) -> Iterator[RawBlock]:
+    """Read branches, and whole images among the ``views`` of each block, in their own type.
+
+    Args:
+        file: a file of the pre-scan.
+        branches: names of branches that can become columns.
+        size: largest number of entries a block.
+        images: names of datasets of images.
+
+    Raises:
+        ReadError: a dataset cannot be read; names file, dataset and entries.
+    """
+    with open_datasets(file.path) as datasets:
+        for start in range(0, file.entries, size):
+            stop = min(start + size, file.entries)
+            columns = {name: _column(file, datasets, name, slice(start, stop)) for name in branches}
+            views = {name: _read(file, datasets, name, slice(start, stop)) for name in images}
+            yield RawBlock(start, columns, views)
+
+
+def _column(file: FileScan, datasets: dict[str, Any], name: str, rows: slice) -> NDArray[Any]:
+    branch = file.branches[name]
+    if name not in datasets and name in IDENTITY:
+        ids = _read(file, datasets, _EVENTIDS, rows).reshape(-1).astype(np.uint64)
+        divisor, base = IDENTITY[name]
+        part = ids // np.uint64(divisor)
+        return (part if base is None else part % np.uint64(base)).astype(np.int64)
+    values = _read(file, datasets, name, rows)
+    return values.reshape(len(values), *branch.shape).astype(branch.dtype, copy=False)
+
+
+def _read(file: FileScan, datasets: dict[str, Any], name: str, rows: slice) -> NDArray[Any]:
+    where = f"{file.path}:{name}"
+    with reading(where, f"entries {rows.start}-{rows.stop - 1} cannot be read"):
+        values = np.asarray(datasets[name][rows])
+    if len(values) != rows.stop - rows.start:
+        raise ReadError(f"has {len(datasets[name])} of {file.entries} entries", where=where)
+    return values

@@ -1,0 +1,109 @@
+"""The readers of tables, with HDF5 files beside trees, and with images beside columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..blocks import BlockReader, RawBlock
+from ..scan import FileScan
+from ..scratch import Empty
+from ..units import Unit, UnitReader
+from .hdf5 import read_hdf5
+from .hits import read_hits
+from .plan import ImagePlan, find_pixels, hit_branches
+from .raster import Hits, rasterise
+
+__all__ = ["IMAGES", "image_units", "read_tables"]
+
+IMAGES = 512  # entries whose images are held at a time: 13 MB a channel of the smaller size
+
+
+def read_tables(read: BlockReader) -> BlockReader:
+    """Let a reader of trees read HDF5 files too."""
+
+    def either(file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
+        yield from (read_hdf5 if file.kind == "HDF5" else read)(file, branches, size)
+
+    return either
+
+
+def image_units(cut: UnitReader, plan: ImagePlan | None) -> UnitReader:
+    """Let what cuts trees into units cut HDF5 files too, and make images where there is a plan.
+
+    Reading is done where a unit is drawn; images are made in the threads.
+    """
+
+    def units(file: FileScan, branches: Sequence[str], size: int) -> Iterator[Unit]:
+        if plan is None:
+            if file.kind != "HDF5":
+                yield from cut(file, branches, size)
+                return
+            for block in read_hdf5(file, branches, size):
+                yield _unit(block, partial(_same, block))
+            return
+        size = min(size, IMAGES)
+        if file.kind == "HDF5":
+            pixels = find_pixels(file, plan.settings)
+            channels = plan.views[0].channel_names
+            names = {
+                pixels[view.name][channel].dataset for view in plan.views for channel in channels
+            }
+            for block in read_hdf5(file, branches, size, sorted(names)):
+                yield _unit(block, partial(_from_pixels, block, file, plan))
+            return
+        parts = hit_branches(file, plan.settings) or {}
+        for block, hits in read_hits(file, branches, size, parts, plan.views[0].channel_names):
+            yield _unit(block, partial(_from_hits, block, hits, plan))
+
+    return units
+
+
+def _unit(block: RawBlock, read: partial[RawBlock]) -> Unit:
+    return Unit(block.start, block.start + len(block), read)
+
+
+def _same(block: RawBlock, _: Empty) -> RawBlock:
+    return block
+
+
+def _from_hits(block: RawBlock, hits: Hits, plan: ImagePlan, _: Empty) -> RawBlock:
+    images, faults = rasterise(hits, plan.views)
+    return _transformed(block, images, faults, plan)
+
+
+def _from_pixels(block: RawBlock, file: FileScan, plan: ImagePlan, _: Empty) -> RawBlock:
+    """Bring the channels of the datasets together, each cut to its size."""
+    pixels = find_pixels(file, plan.settings)
+    images, faults = {}, {"pixels are not finite": 0, "hits lie outside the image": 0}
+    for view in plan.views:
+        image = np.empty((len(block), *view.shape), np.float32)
+        for number, channel in enumerate(view.channel_names):
+            place = pixels[view.name][channel]
+            whole = block.views[place.dataset]
+            whole = whole[:, place.index] if whole.ndim == 4 else whole
+            image[:, number] = whole[:, : view.height, : view.width]
+            if (place.height, place.width) != (view.height, view.width):
+                outside = np.count_nonzero(whole) - np.count_nonzero(image[:, number])
+                faults["hits lie outside the image"] += int(outside)
+        if not np.isfinite(image.sum()):
+            bad = ~np.isfinite(image)
+            faults["pixels are not finite"] += int(bad.sum())
+            image[bad] = 0
+        images[view.name] = image
+    return _transformed(block, images, {r: n for r, n in faults.items() if n}, plan)
+
+
+def _transformed(
+    block: RawBlock,
+    images: dict[str, NDArray[np.float32]],
+    faults: dict[str, int],
+    plan: ImagePlan,
+) -> RawBlock:
+    for image in images.values():
+        for channel, transform in enumerate(plan.transforms):
+            transform.apply(image[:, channel])
+    return RawBlock(block.start, block.columns, images, faults)
