@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import cramjam
-import deflate
 import numpy as np
 import xxhash
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 __all__ = ["decompress"]
@@ -23,7 +23,7 @@ _CHECKSUM = 8
 
 
 def _zlib(data: memoryview, size: int) -> Any:
-    return deflate.zlib_decompress(data, size)  # libdeflate: 1.7 times the speed of zlib
+    return isal_zlib.decompress(data, bufsize=size)  # 1.6 times the speed of zlib
 
 
 def _lz4(data: memoryview, size: int) -> Any:
