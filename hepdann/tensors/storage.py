@@ -26,6 +26,7 @@ from .layout import Column
 __all__ = ["ContiguousStore", "writing"]
 
 _COPY_BYTES = 1 << 20
+_WRITE_BYTES = 1 << 20  # at once: for more, Linux looks for huge pages, which takes longer
 _FLUSH_BYTES = 64 << 20
 _PAGE = 4096
 
@@ -151,7 +152,7 @@ class ContiguousStore:
     def _write_bytes(self, data: memoryview, position: int) -> None:
         self._flusher.wrote(len(data))
         while data:
-            done = os.pwrite(self._descriptor, data, position)
+            done = os.pwrite(self._descriptor, data[:_WRITE_BYTES], position)
             data, position = data[done:], position + done
 
 
