@@ -25,7 +25,8 @@ class RawBlock:
 
     Attributes:
         start: the first entry.
-        columns: by branch, (n,) or (n, *shape) in the branch's own type, native byte order.
+        columns: by branch, (n,) or (n, *shape) in the branch's own type and in either byte order:
+            what copies or computes makes it native on the way.
         views: images of the entries, by view; empty where there are none.
         faults: what was left out of the images, by reason.
     """

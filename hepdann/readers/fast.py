@@ -25,7 +25,7 @@ from .scratch import Empty
 
 __all__ = ["Source"]
 
-_RANGE_BYTES = 8 << 20  # decoded; some ranges are in flight at once, and they bound the memory
+_RANGE_BYTES = 16 << 20  # decoded; some ranges are in flight at once, and they bound the memory
 
 
 class _Shared:
@@ -86,19 +86,24 @@ class Source:
         entry = sum(_entry_bytes(self._file, name) for name in self._names)
         size = max(1, min(size, _RANGE_BYTES // entry))
         edges, count = np.unique(
-            np.concatenate([[0], *(found.edges for found in self._baskets.values())]),
+            np.concatenate(
+                [[0, self._file.entries], *(found.edges for found in self._baskets.values())]
+            ),
             return_counts=True,
         )
-        bounds = [0]
-        while bounds[-1] < self._file.entries:
+        bounds, entries = [0], self._file.entries
+        while entries - bounds[-1] > size:
             # the second half of what may come: no range is tiny
             low, high = bounds[-1] + (size + 1) // 2, bounds[-1] + size
             first, last = np.searchsorted(edges, low), np.searchsorted(edges, high, side="right")
             near = edges[first:last]
-            if high < self._file.entries and len(near):
+            if len(near):
                 high = int(near[::-1][np.argmax(count[first:last][::-1])])
-            bounds.append(min(high, self._file.entries))
-        return bounds
+            else:  # baskets longer than a range: equal parts of them
+                left = int(edges[last]) - bounds[-1]
+                high = bounds[-1] + -(-left // -(-left // size))
+            bounds.append(high)
+        return [*bounds, entries] if entries else bounds
 
     def _find_shared(self) -> dict[tuple[str, int], _Shared]:
         uses: dict[tuple[str, int], int] = {}
@@ -130,23 +135,31 @@ class Source:
             order = list(self._baskets.items())[:: self._direction[start]]
             for name, baskets in order:
                 with reading(f"{place}/{name}", doing):
-                    values = empty((stop - start, *baskets.shape), baskets.stored.newbyteorder("="))
-                    self._fill(values, stream.fileno(), baskets, start)
-                    columns[name] = values
+                    columns[name] = self._column(stream.fileno(), baskets, start, stop, empty)
         if self._rest:
             columns |= self._by_uproot(start, stop)
         return RawBlock(start, {name: columns[name] for name in self._names})
 
-    def _fill(self, values: NDArray[Any], descriptor: int, baskets: Baskets, start: int) -> None:
-        stop = start + len(values)
-        for number in baskets.overlapping(start, stop):
+    def _column(
+        self, descriptor: int, baskets: Baskets, start: int, stop: int, empty: Empty
+    ) -> NDArray[Any]:
+        """One branch: a part of a basket as it is, or parts of several in one array."""
+        numbers = baskets.overlapping(start, stop)
+        whole: NDArray[Any] | None = None
+        for number in numbers:
             decode = partial(baskets.decode, descriptor, number)
             shared = self._shared.get((baskets.name, number))
             decoded = decode() if shared is None else shared.get(decode)
             first = baskets.edges[number]
             low, high = max(start, first), min(stop, first + len(decoded))
-            # the one pass over the values: out of the basket, bytes swapped
-            values[low - start : high - start] = decoded[low - first : high - first]
+            part = decoded[low - first : high - first]
+            if len(numbers) == 1:
+                return part
+            if whole is None:
+                whole = empty((stop - start, *baskets.shape), baskets.stored.newbyteorder("="))
+            whole[low - start : high - start] = part
+        assert whole is not None  # a range is never empty
+        return whole
 
     def _by_uproot(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
         place, columns = f"{self._file.path}:{self._file.tree}", {}
