@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SHIFTS = "identity, sine, sine-third, sine-cubed, sine-fifth, cosine, gaussian"
+_SHIFTS = (
+    "identity, sine, sine-third, sine-cubed, sine-fifth, cosine, gaussian; of images energy-scale, "
+    "energy-smear, dead-channels"
+)
 _ALIGNMENTS = "moments, quantile, gaussian-ot, sliced, affine"
 _METHODS = (
     "source-only, dann, dann-alternating, dann-joint, hybrid-dann, hybrid-alternating, cdan, "

@@ -16,6 +16,9 @@ SHIFTS = (
     "sine-fifth",
     "cosine",
     "gaussian",
+    "energy-scale",
+    "energy-smear",
+    "dead-channels",
 )
 METHODS = (
     "source-only",

@@ -30,7 +30,7 @@ from ..tensors import (
 from .memory import available_memory
 
 if TYPE_CHECKING:
-    from ..shifts import Composition, Shift
+    from ..shifts import Composition, FittedShift, Shift
     from .domains import Domains
 
 __all__ = ["Images", "choose_image_memory", "image_settings", "prepare_images", "view_shapes"]
@@ -146,8 +146,8 @@ def prepare_images(
         holder, change, fitted = data_holder(tensors, data), None, None
         parts = (_Part(tensors, "mc", None, labelled=True), _Part(holder, "data", None))
     else:
-        holder, fitted = tensors, None
-        change = _changing(shift, seed)
+        holder, fitted = tensors, shift.of_images()
+        change = _changing(fitted, tensors, seed)
         parts = (
             _Part(tensors, "mc", False, labelled=True),
             _Part(tensors, "mc", True, change=change),
@@ -227,10 +227,11 @@ def _pixels(tensors: Tensors) -> int:
     return sum(int(np.prod(view.shape)) for view in tensors.views)
 
 
-def _changing(shift: Shift | Composition, seed: int) -> ChangeImages:
-    del seed
-    raise ConfigError(
-        f"the shift {shift.name} acts on features, and these events are images",
-        where="train.shift",
-        mend="leave it out and train on the data, or name a shift of pixels",
-    )
+def _changing(shift: FittedShift, tensors: Tensors, seed: int) -> ChangeImages:
+    """What makes pseudo-data of the MC's images, given their rows."""
+    event_id = tensors.column("mc", "event_id")
+
+    def change(images: dict[str, NDArray[np.float32]], rows: NDArray[np.int64]) -> None:
+        shift.apply_images(tensors.views, images, event_id[rows], seed)
+
+    return change

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from .fitting import Composition, FittedShift, Shift, Step
 from .maps import detector
+from .pixels import Draws, PixelHits
 from .registry import names, register
 
 __all__ = [
     "Composition",
+    "Draws",
     "FittedShift",
+    "PixelHits",
     "Shift",
     "Step",
     "compose",
     "cosine",
+    "dead_channels",
     "detector",
+    "energy_scale",
+    "energy_smear",
     "gaussian",
     "get",
     "identity",
@@ -94,3 +100,18 @@ def gaussian(t: float, *, quantile: float = 1.0) -> Shift:
 def identity(t: float = float("inf"), *, quantile: float = 1.0) -> Shift:
     """f₄: no shift, whatever t is."""
     return Shift("identity", t, quantile)
+
+
+def energy_scale(t: float) -> Shift:
+    """Of images: every energy × (1 + 1/t)."""
+    return Shift("energy-scale", t)
+
+
+def energy_smear(t: float) -> Shift:
+    """Of images: every energy × (1 + N(0, 1)/t), never below 0."""
+    return Shift("energy-smear", t)
+
+
+def dead_channels(t: float) -> Shift:
+    """Of images: a share 1/t of all strips sees nothing."""
+    return Shift("dead-channels", t)

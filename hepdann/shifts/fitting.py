@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError
+from ..tensors import View
+from .images import shift_images
 from .maps import Array
-from .registry import lookup
+from .registry import lookup, names
 
 __all__ = ["Composition", "FittedShift", "Shift", "Step"]
 
@@ -58,8 +60,14 @@ class Shift:
             finite entry, or with zeros alone, has s = 0 and passes unshifted.
 
         Raises:
-            ConfigError: ``features`` is not two-dimensional: no shift here is made for images.
+            ConfigError: ``features`` is not two-dimensional, or the shift is one of images.
         """
+        if lookup(self.name).map is None:
+            raise ConfigError(
+                f"the shift {self.name} acts on pixels, and these events are features",
+                where="train.shift",
+                mend="take a shift of features: sine, gaussian, …",
+            )
         x = _as_table(features)
         scale, sigma = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         for j in range(x.shape[1]):
@@ -71,6 +79,22 @@ class Shift:
                 scale[j] = np.quantile(size, self.quantile) or size.max()
                 sigma[j] = column.std()
         return FittedShift((Step(self.name, float(self.t), self.quantile, scale, sigma),))
+
+    def of_images(self) -> FittedShift:
+        """The same for images, which need no scales; :meth:`FittedShift.apply_images` acts.
+
+        Raises:
+            ConfigError: the shift is one of features.
+        """
+        if not lookup(self.name).images:
+            known = [name for name in names() if lookup(name).images]
+            raise ConfigError(
+                f"the shift {self.name} acts on features, and these events are images",
+                where="train.shift",
+                mend=f"there are {', '.join(known)}",
+            )
+        none = np.empty(0)
+        return FittedShift((Step(self.name, float(self.t), self.quantile, none, none),))
 
 
 @dataclass(frozen=True)
@@ -102,6 +126,11 @@ class Composition:
         fitted = [shift.fit(features) for shift in self.shifts]
         return FittedShift(tuple(step for part in fitted for step in part.steps))
 
+    def of_images(self) -> FittedShift:
+        """The same for images; see :meth:`Shift.of_images`."""
+        fitted = [shift.of_images() for shift in self.shifts]
+        return FittedShift(tuple(step for part in fitted for step in part.steps))
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -131,6 +160,7 @@ class Step:
 
     def _tile(self, x: Array, generator: np.random.Generator) -> Array:
         entry = lookup(self.name)
+        assert entry.map is not None  # as Shift.fit has seen
         passes = ~np.isfinite(x)
         present = np.where(passes, 0.0, x)
         if entry.raw:
@@ -189,6 +219,32 @@ class FittedShift:
         for step in self.steps:
             table = step.apply(table, generator)
         return np.asarray(table, dtype=np.float32)
+
+    def apply_images(
+        self,
+        views: Sequence[View],
+        images: Mapping[str, NDArray[np.float32]],
+        event_id: NDArray[np.uint64],
+        seed: int,
+    ) -> None:
+        """Shift the energies of images, in place.
+
+        A random number belongs to its event and pixel: blocks, rows in any order and events that
+        are read twice give the same images.
+
+        Args:
+            views: what the images are, as :attr:`hepdann.tensors.Tensors.views` says.
+            images: by view, (n, C, H, W).
+            event_id: (n,) identity of each event.
+            seed: of the random numbers.
+
+        Raises:
+            ConfigError: there are no energies, or the shift was fitted to features.
+        """
+        steps = [(step.name, lookup(step.name), step.t) for step in self.steps]
+        if not all(entry.images for _, entry, _ in steps):
+            raise ConfigError(f"the shift {self.name} acts on features", where="shift")
+        shift_images(steps, views, images, event_id, seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything :meth:`from_dict` needs, JSON-serialisable; t = ∞ becomes ``"inf"``."""

@@ -8,31 +8,44 @@ from typing import Any, TypeVar
 
 from ..config.names import nearest
 from ..errors import ConfigError
-from . import maps
+from . import maps, pixels
 
 __all__ = ["Entry", "lookup", "names", "register"]
 
 # (x, t, generator), and (x, t, generator, sigma) for raw maps: see `register`.
 Map = Callable[..., maps.Array]
+PixelMap = Callable[[pixels.PixelHits, float, pixels.Draws], pixels.Reals]
 _AnyMap = TypeVar("_AnyMap", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A map and what it acts on: x̂ = x / s, or x itself (``raw``)."""
+    """What a shift does to features, and what to images.
 
-    map: Map
-    raw: bool
+    Attributes:
+        map: of features; ``None`` where it has no meaning for them.
+        raw: whether it acts on x itself, and not on x̂ = x / s.
+        pixels: of the hits of images.
+        images: whether it has a meaning for images.
+    """
+
+    map: Map | None
+    raw: bool = False
+    pixels: PixelMap | None = None
+    images: bool = False
 
 
 _BUILT_IN = {
-    "identity": Entry(maps.identity, raw=False),
-    "sine": Entry(maps.sine, raw=False),
-    "sine-third": Entry(maps.sine_third, raw=False),
-    "sine-cubed": Entry(maps.sine_cubed, raw=False),
-    "sine-fifth": Entry(maps.sine_fifth, raw=False),
-    "cosine": Entry(maps.cosine, raw=False),
+    "identity": Entry(maps.identity, images=True),
+    "sine": Entry(maps.sine),
+    "sine-third": Entry(maps.sine_third),
+    "sine-cubed": Entry(maps.sine_cubed),
+    "sine-fifth": Entry(maps.sine_fifth),
+    "cosine": Entry(maps.cosine),
     "gaussian": Entry(maps.gaussian, raw=True),
+    "energy-scale": Entry(None, pixels=pixels.energy_scale, images=True),
+    "energy-smear": Entry(None, pixels=pixels.energy_smear, images=True),
+    "dead-channels": Entry(None, pixels=pixels.dead_channels, images=True),
 }
 _registered: dict[str, Entry] = {}
 
@@ -56,7 +69,7 @@ def lookup(name: str) -> Entry:
     return entry
 
 
-def register(name: str, *, raw: bool = False) -> Callable[[_AnyMap], _AnyMap]:
+def register(name: str, *, raw: bool = False, pixels: bool = False) -> Callable[[_AnyMap], _AnyMap]:
     """Register a shift of one's own: ``@register("stretch")`` above its function.
 
     The function must be pure and return an array of the shape of its first argument::
@@ -73,6 +86,9 @@ def register(name: str, *, raw: bool = False) -> Callable[[_AnyMap], _AnyMap]:
         raw: False: the function is called as ``f(x̂, t, generator)`` with each feature in units of
             its scale s, and returns the same units. True: as ``f(x, t, generator, sigma)`` with
             the features as they are stored and their (F,) standard deviations.
+        pixels: the function acts on images: as ``f(hits, t, draws)`` with
+            :class:`hepdann.shifts.PixelHits` and :class:`hepdann.shifts.Draws`, it returns the
+            energies of the hits; 0 is no hit any more.
 
     Returns:
         A decorator that gives the function back.
@@ -88,7 +104,10 @@ def register(name: str, *, raw: bool = False) -> Callable[[_AnyMap], _AnyMap]:
         raise ConfigError(f"{name!r} cannot name a shift", where="shift", mend="take a plain name")
 
     def decorate(function: _AnyMap) -> _AnyMap:
-        _registered[name] = Entry(function, raw=raw)
+        if pixels:
+            _registered[name] = Entry(None, pixels=function, images=True)
+        else:
+            _registered[name] = Entry(function, raw=raw)
         return function
 
     return decorate

@@ -12,6 +12,7 @@ from .opening import h5_format
 from .reader import Tensors, open_tensors
 from .sealing import content_id, is_sealed, seal
 from .summary import ColumnSummary, Count, DomainSummary, summarise
+from .transform import Transform
 from .view_blocks import ChangeImages, ViewBlocks, read_hits
 from .view_figures import VIEW_FIGURES, view_figures
 from .view_summary import ChannelSummary, ViewCounter
@@ -36,6 +37,7 @@ __all__ = [
     "Target",
     "TensorWriter",
     "Tensors",
+    "Transform",
     "View",
     "ViewBlocks",
     "ViewCounter",

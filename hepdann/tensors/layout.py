@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from .block import Block
+from .transform import Transform
 
 __all__ = ["CHUNK_ROWS", "DOMAINS", "FORMAT", "FORMAT_VERSION", "TRUTH", "Column", "Layout", "View"]
 
@@ -51,6 +52,7 @@ class View:
         height: pixels across the planes (strips).
         width: pixels along the beam (planes of the view).
         channel_names: what the channels are; empty if that is not known.
+        transforms: what was done to the pixels of each; empty if nothing was.
     """
 
     name: str
@@ -58,6 +60,7 @@ class View:
     height: int
     width: int
     channel_names: tuple[str, ...] = ()
+    transforms: tuple[Transform, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -218,6 +221,8 @@ def _check_views(views: Sequence[View]) -> None:
                 f"view {view.name} has {view.channels} channels, "
                 f"but {len(view.channel_names)} names of channels"
             )
+        if view.transforms and len(view.transforms) != view.channels:
+            raise SchemaError(f"view {view.name} needs one transform for each channel")
 
 
 def _within(kind: str, values: NDArray[Any], count: int | None) -> None:

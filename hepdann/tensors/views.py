@@ -7,6 +7,7 @@ that another program wrote with other filters are read by HDF5.
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .layout import View
 from .opening import h5_open
+from .transform import Transform
 
 __all__ = ["Rows", "ViewReader", "views_of"]
 
@@ -177,5 +179,12 @@ def views_of(file: Any, domain: str) -> tuple[View, ...]:
             raise ValueError(f"view {name} has {len(shape)} axes, expected (N, C, H, W)")
         channels = tuple(str(channel) for channel in group[name].attrs.get("channels", ()))
         depth, height, width = (int(size) for size in shape[1:])
-        views.append(View(name, depth, height, width, channels))
+        stored = json.loads(group[name].attrs.get("transforms", "[]"))
+        transforms = tuple(_transform(entry) for entry in stored)
+        views.append(View(name, depth, height, width, channels, transforms))
     return tuple(views)
+
+
+def _transform(stored: dict[str, Any]) -> Transform:
+    clip = stored["clip"]
+    return Transform(clip and (float(clip[0]), float(clip[1])), stored["log"], stored["scale"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -268,6 +268,7 @@ class TensorWriter:
             for view in layout.views:
                 images = file[domain]["views"][view.name]
                 images.attrs["channels"] = _texts(view.channel_names)
+                images.attrs["transforms"] = json.dumps([asdict(one) for one in view.transforms])
         digests = {path: hasher.digests() for path, hasher in self._hashers.items()}
         store_checksums(file, digests, self._columns)
         file.attrs["complete"] = True

@@ -15,6 +15,7 @@ from hepdann.evaluation import open_scores
 from hepdann.networks import Modules, ViewsNetwork
 from hepdann.networks.views import TowerPlan, perceptron
 from hepdann.runs import resume
+from hepdann.runs.images import prepare_images
 from hepdann.tensors import Block, TensorWriter, View
 
 VIEWS = (View("x", 1, 21, 12), View("u", 1, 21, 6), View("v", 1, 21, 6))
@@ -129,3 +130,28 @@ def test_images_in_blocks_and_a_run_that_goes_on_give_the_same_bits(tensors, tmp
 def test_what_acts_on_single_features_is_refused(tensors, tmp_path, given, said):
     with pytest.raises(ConfigError, match=said):
         hepdann.train(tensors, output=tmp_path / "run", **(FAST | given))
+
+
+@pytest.mark.parametrize("name", ["energy-scale", "energy-smear+dead-channels"])
+def test_pseudo_data_of_images_is_the_same_read_whole_or_in_blocks(tensors, name):
+    file = hepdann.open_tensors(tensors)
+    shift = hepdann.shifts.get(name, 3)
+    whole, blocks = (prepare_images(file, None, shift, 5, m)[0] for m in ("resident", "blocks"))
+    assert whole.kind == "pseudo-data"
+    assert not np.intersect1d(whole.source.event_id, whole.target.event_id).size
+    np.testing.assert_array_equal(whole.images.target[:], blocks.images.target[:])
+    streamed = blocks.images.blocks[1]
+    train = whole.target.split == 0
+    parts = [streamed.train(block)[0][:] for block in range(len(streamed.counts))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole.images.target[:][train])
+    raw = file.read_views("mc", np.flatnonzero(np.isin(file.column("mc", "event_id"),
+                                                       whole.target.event_id)))  # fmt: skip
+    before = np.concatenate([view.reshape(len(view), -1) for view in raw.values()], axis=1)
+    after = whole.images.target[:]
+    assert (after != before).any()
+    assert (after[before == 0] == 0).all()
+
+
+def test_a_shift_of_features_is_refused(tensors):
+    with pytest.raises(ConfigError, match="the shift sine acts on features, and these events"):
+        hepdann.train(tensors, shift=hepdann.shifts.sine(t=3), **FAST)

@@ -13,6 +13,7 @@ from hepdann.config import ShiftConfig
 from hepdann.errors import ConfigError
 
 NAMES = ("identity", "sine", "sine-third", "sine-cubed", "sine-fifth", "cosine", "gaussian")
+PIXELS = ("energy-scale", "energy-smear", "dead-channels")
 SINE_FAMILY = {
     "sine": lambda u, t: u + np.sin(2 * np.pi * u) / t,
     "sine-third": lambda u, t: u + np.sin(2 * np.pi * u) / (3 * t),
@@ -38,7 +39,7 @@ def features(n=4000, seed=0):
 
 
 def test_the_names_are_those_of_the_documentation():
-    assert shifts.names()[: len(NAMES)] == NAMES
+    assert shifts.names()[: len(NAMES) + 3] == (*NAMES, *PIXELS)
 
 
 @given(tables, st.sampled_from(NAMES), st.integers(0, 99))

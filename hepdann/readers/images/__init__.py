@@ -7,14 +7,12 @@ from .events import SEGMENTS, ImageEvents, plan_events
 from .plan import ImagePlan, has_images
 from .raster import Hits, rasterise
 from .reader import image_units, read_tables
-from .transform import Transform
 
 __all__ = [
     "SEGMENTS",
     "Hits",
     "ImageEvents",
     "ImagePlan",
-    "Transform",
     "has_images",
     "image_units",
     "plan_events",

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from ...config import ImagesConfig, TransformConfig
 from ...errors import ConfigError, ReadError
-from ...tensors import View
+from ...tensors import Transform, View
 from ..scan import FileScan
 from .names import CHANNELS, VIEWS, image_name
-from .transform import Transform
 
 __all__ = ["ImagePlan", "Pixels", "find_pixels", "has_images", "hit_branches"]
 
@@ -33,12 +32,10 @@ class ImagePlan:
 
     Attributes:
         views: what the tensor file gets; all have the same channels.
-        transforms: of each channel.
         settings: with everything filled in, so that new data can be converted alike.
     """
 
     views: tuple[View, ...]
-    transforms: tuple[Transform, ...]
     settings: ImagesConfig
 
     @classmethod
@@ -47,8 +44,9 @@ class ImagePlan:
     ) -> ImagePlan:
         """Compose it of names of channels and (height, width) of the views."""
         known = {"energy": settings.energy, "time": settings.time}
+        transforms = tuple(_transform(known[name]) for name in channels)
         views = tuple(
-            View(name, len(channels), *sizes[name], channel_names=tuple(channels))
+            View(name, len(channels), *sizes[name], tuple(channels), transforms)
             for name in VIEWS
             if name in sizes
         )
@@ -56,7 +54,7 @@ class ImagePlan:
         widths = [sizes[name][1] if name in sizes else 1 for name in VIEWS]
         size = (height, widths[0], max(widths[1:]))
         filled = settings.model_copy(update={"channels": list(channels), "size": size})
-        return cls(views, tuple(_transform(known[name]) for name in channels), filled)
+        return cls(views, filled)
 
 
 def _transform(settings: TransformConfig) -> Transform:

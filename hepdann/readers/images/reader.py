@@ -103,7 +103,7 @@ def _transformed(
     faults: dict[str, int],
     plan: ImagePlan,
 ) -> RawBlock:
-    for image in images.values():
-        for channel, transform in enumerate(plan.transforms):
-            transform.apply(image[:, channel])
+    for view in plan.views:
+        for channel, transform in enumerate(view.transforms):
+            transform.apply(images[view.name][:, channel])
     return RawBlock(block.start, block.columns, images, faults)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepdann.expressions import parse
-from hepdann.readers.images import Hits, Transform, rasterise
-from hepdann.tensors import View
+from hepdann.readers.images import Hits, rasterise
+from hepdann.tensors import Transform, View
 
 VIEWS = (
     View("x", 2, 4, 3, ("energy", "time")),
