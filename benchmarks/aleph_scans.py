@@ -1,12 +1,14 @@
 """The domain-shift study on ALEPH: scans over shifts, t, λ, methods and split seeds, and its page.
 
     python benchmarks/aleph_scans.py --data DIR -o study
+    python benchmarks/aleph_scans.py --data DIR -o study --grids methods,others --splits 3
     python benchmarks/aleph_scans.py -o study --page docs/aleph-study.md
 
 The first line types, for each split seed, ``hepdann convert`` and the scans of ``GRIDS``; what is
-there already is read again, and a scan that was stopped goes on. It writes ``study/study.json``.
-The second puts the tables that follow from it between the marks of a page. No target label takes
-part in any choice; what the labels would have chosen is in columns of its own.
+there already is read again, and a scan that was stopped goes on. The second does so for some grids
+and fewer split seeds. Either writes ``study/study.json`` of all that is there. The third puts the
+tables that follow from it between the marks of a page. No target label takes part in any choice;
+what the labels would have chosen is in columns of its own.
 """
 
 from __future__ import annotations
@@ -23,13 +25,18 @@ from typing import Any
 
 import numpy as np
 
-METHODS = "dann,dann-alternating"
-GRIDS = {  # name: flags of the scan of each split seed
-    "sine": ("--shift", "sine", "--t", "3,8", "--lambda", "1"),
-    "others": ("--shift", "gaussian,cosine,sine-cubed,identity", "--t", "3", "--lambda", "1"),
-}
-BASELINES = ("source-only", "quantile", "oracle")
-HEAD = "| shift | method | {} |\n|---|---|{}|"
+FEW = "dann,dann-alternating"
+MORE = "hybrid-dann,hybrid-alternating,dann-joint,cdan,mmd,coral,quantile+dann,self-training"
+MAPS = ("--alignments", "quantile,affine+quantile", "--seeds", "3")
+GRIDS: dict[str, tuple[str, ...]] = {  # name: flags of the scan of each split seed
+    "sine": ("--shift", "sine", "--t", "3,8", "--methods", FEW),
+    "methods": ("--shift", "sine", "--t", "3", "--methods", MORE, *MAPS),
+    "others": (
+        "--shift", "gaussian,cosine,sine-cubed", "--t", "3", "--methods", f"{FEW},{MORE}", *MAPS
+    ),
+}  # fmt: skip
+BASELINES = ("source-only", "quantile", "affine+quantile", "oracle")
+HEAD = "| shift | method | splits | {} |\n|---|---|---|{}|"
 MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -41,11 +48,8 @@ def hepdann(*args: str, env: dict[str, str]) -> None:
         raise SystemExit(f"{' '.join(command)}\n{result.stderr}")
 
 
-def collect(
-    folder: Path, splits: int, methods: str, grids: Iterable[str], env: dict[str, str]
-) -> list[dict[str, Any]]:
-    """The groups of all scans, each with its split seed."""
-    groups: list[dict[str, Any]] = []
+def scan_all(folder: Path, splits: int, grids: Iterable[str], env: dict[str, str]) -> None:
+    """Make what is missing."""
     for seed in range(splits):
         tensors = folder / f"split{seed}.h5"
         if not tensors.exists():
@@ -58,11 +62,20 @@ def collect(
                 if not summary.exists() or json.loads(summary.read_text())["interrupted"]:
                     hepdann("scan", "--resume", "-o", str(scan), env=env)
             else:
-                given = [*GRIDS[name], "--methods", methods, "-o", str(scan)]
+                given = [*GRIDS[name], "--lambda", "1", "-o", str(scan)]
                 hepdann("scan", str(tensors), *given, env=env)
-            found = json.loads((scan / "scan.json").read_text(encoding="utf-8"))
-            groups += [{"split": seed, **group} for group in found["groups"]]
-    return groups
+
+
+def collect(folder: Path) -> list[dict[str, Any]]:
+    """The groups of all scans that are there, each with its split seed; none of them twice."""
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for name in GRIDS:
+        for summary in sorted(folder.glob(f"{name}-split*/scan.json")):
+            split = int(summary.parent.name.rpartition("split")[2])
+            for group in json.loads(summary.read_text(encoding="utf-8"))["groups"]:
+                place = split, group["shift"], group["t"], group["method"]
+                groups.setdefault(place, {"split": split, **group})
+    return list(groups.values())
 
 
 def pm(values: Sequence[float | None], digits: int = 3) -> str:
@@ -72,6 +85,13 @@ def pm(values: Sequence[float | None], digits: int = 3) -> str:
         return "-"
     spread = f" ± {known.std(ddof=1):.{digits}f}" if len(known) > 1 else ""
     return f"{known.mean():.{digits}f}{spread}"
+
+
+def _order(method: str) -> tuple[int, str]:
+    """The baselines first, and the oracle last."""
+    if method == "oracle":
+        return len(BASELINES) + 1, method
+    return BASELINES.index(method) if method in BASELINES else len(BASELINES), method
 
 
 def tables(groups: list[dict[str, Any]]) -> dict[str, str]:
@@ -86,22 +106,24 @@ def tables(groups: list[dict[str, Any]]) -> dict[str, str]:
            for name, columns in (("accuracy", accuracy), ("auc", ranking))}  # fmt: skip
     for (shift, t), methods in places.items():
         place = shift if shift == "identity" else f"{shift} t={t:g}"
-        for method, found in methods.items():
+        for method in sorted(methods, key=_order):
+            found = methods[method]
             ensemble = [g["ensemble"] for g in found]
+            head = f"\n| {place} | {method} | {len(found)} | "
 
             def members(block: str, figure: str, found: Any = found) -> str:
                 return pm([g[block][f"target_{figure}"]["mean"] for g in found])
 
             chosen = "" if method in BASELINES else members("chosen", "accuracy")
             out["accuracy"] += (
-                f"\n| {place} | {method} | {pm([e['target_accuracy'] for e in ensemble])} "
+                f"{head}{pm([e['target_accuracy'] for e in ensemble])} "
                 f"| {members('last_epoch', 'accuracy')} | {chosen} "
                 f"| *{members('peeked', 'accuracy')}* |"
             )
             chosen = "" if method in BASELINES else members("chosen", "auc")
             gap = pm([g["gap_closed"]["accuracy"] for g in found], 2)
             out["auc"] += (
-                f"\n| {place} | {method} | {pm([e['target_auc'] for e in ensemble])} "
+                f"{head}{pm([e['target_auc'] for e in ensemble])} "
                 f"| {members('last_epoch', 'auc')} | {chosen} "
                 f"| {pm([e['consistency'] for e in ensemble])} | {gap} |"
             )
@@ -126,7 +148,6 @@ def main() -> None:
     parser.add_argument("--data", default=os.environ.get("HEPDANN_DATA"), help="HEPDANN_DATA")
     parser.add_argument("-o", "--output", type=Path, default=Path("study"))
     parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--methods", default=METHODS)
     parser.add_argument("--grids", default=",".join(GRIDS))
     parser.add_argument("--page", type=Path, help="put the tables of study.json into this page")
     given = parser.parse_args()
@@ -138,7 +159,8 @@ def main() -> None:
         parser.error("give --data DIR or set HEPDANN_DATA")
     env = {**os.environ, "HEPDANN_DATA": str(Path(given.data).resolve()), "OMP_NUM_THREADS": "1"}
     given.output.mkdir(parents=True, exist_ok=True)
-    groups = collect(given.output, given.splits, given.methods, given.grids.split(","), env)
+    scan_all(given.output, given.splits, given.grids.split(","), env)
+    groups = collect(given.output)
     path.write_text(json.dumps(groups), encoding="utf-8")
     for name, table in tables(groups).items():
         print(f"{name}\n{table}\n")

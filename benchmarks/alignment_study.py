@@ -115,19 +115,23 @@ def hepdann(*args: str) -> None:
 
 
 def run(folder: Path, x: Table, label: Any, case: str, seed: int) -> dict[str, Any]:
-    """The metrics of one training; a finished one is read again."""
+    """The metrics of one training; a finished one is read again, and one cut off goes on."""
     place = folder / f"{case.replace(', ', '-').replace(' ', '')}-{seed}"
     if not (place / "run" / "metrics.json").exists():
-        deal(x, label, case, seed, place)
-        files = [str(place / f"{name}.root") for name in ("mc", "data", "truth")]
         tensors = str(place / "tensors.h5")
-        hepdann(
-            "convert", *files[:2], "--truth", files[2], "--features", ",".join(FEATURES),
-            "--split-seed", str(seed), "-o", tensors,
-        )  # fmt: skip
+        if not Path(tensors).exists():
+            deal(x, label, case, seed, place)
+            files = [str(place / f"{name}.root") for name in ("mc", "data", "truth")]
+            hepdann(
+                "convert", *files[:2], "--truth", files[2], "--features", ",".join(FEATURES),
+                "--split-seed", str(seed), "-o", tensors,
+            )  # fmt: skip
         maps = [word for name in MAPS for word in ("--alignment", name)]
         methods = [word for name in METHODS for word in ("--method", name)]
-        hepdann("train", tensors, *maps, *methods, "-o", str(place / "run"))
+        if (place / "run" / "origin.json").exists():
+            hepdann("train", tensors, "--resume", "-o", str(place / "run"))
+        else:
+            hepdann("train", tensors, *maps, *methods, "-o", str(place / "run"))
     metrics: dict[str, Any] = json.loads((place / "run" / "metrics.json").read_text("utf-8"))
     log = (place / "run" / "log.txt").read_text("utf-8")
     found = [line.split("class fractions: ")[1] for line in log.splitlines() if "fractions" in line]

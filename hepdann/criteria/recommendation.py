@@ -99,17 +99,27 @@ def recommend(
     chosen = teacher(residuals)
     assert chosen is not None
     left = residuals[chosen]
-    figure = f"AUC {left.value:.3f} ± {left.error:.3f}"
     if is_closed(left):
         what = "nothing is to be adapted" if chosen == RAW else f"{chosen} closes the shift"
         return Recommendation(
             chosen,
-            f"{what}: inputs are not told apart after it ({figure})",
+            f"{what}: inputs are not told apart after it ({_figure(left)})",
             chosen,
             False,
             (),
             known,
         )
+    return _remaining(chosen, left, agreements, known)
+
+
+def _remaining(
+    chosen: str,
+    left: Residual,
+    agreements: Mapping[str, float | None],
+    known: dict[str, dict[str, float]],
+) -> Recommendation:
+    """What to do where a map leaves a part of the shift: steps 3 and 4 of :func:`recommend`."""
+    figure = _figure(left)
     agreeing = [n for n, a in agreements.items() if a is not None and a >= _AGREES]
     doubted = bool(agreements) and not agreeing and _is_single(chosen)
     large = left.value > _LARGE + left.error or doubted
@@ -127,6 +137,10 @@ def recommend(
         f"{'s' if len(agreeing) == 1 else ''} with it: their mean, at the share that it accepts."
     )
     return Recommendation(GUARD, told + warning, chosen, large, (chosen, *agreeing), known)
+
+
+def _figure(residual: Residual) -> str:
+    return f"AUC {residual.value:.3f} ± {residual.error:.3f}"
 
 
 def is_closed(residual: Residual) -> bool:

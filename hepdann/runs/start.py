@@ -76,16 +76,7 @@ def train(
         TypeError: an argument is not of its type.
     """
     _check_types(tensors, data, method, shift, auxiliaries, output, config)
-    given = {f"train.{key.rstrip('_')}": value for key, value in settings.items()}
-    if method is not None:
-        given["train.methods"] = [method] if isinstance(method, str) else list(method)
-    if shift is not None:
-        given["train.shift"] = _describe(shift)
-    if auxiliaries is not None:
-        given["train.auxiliary_shifts"] = [_describe(one) for one in auxiliaries]
-    if network is not None:
-        given["train.network"] = network if isinstance(network, str) else _known(network)
-    config = override(config or Config(), given)
+    config = override(config or Config(), _given(method, shift, auxiliaries, network, settings))
     if data is not None and config.train.shift is not None:
         raise ConfigError(
             "a shift makes pseudo-data of the MC, and data are given too",
@@ -102,6 +93,26 @@ def train(
     from .job import Job
 
     return Job(config, opened, second, shift, _claim(output, config), report, stop, partial).run()
+
+
+def _given(
+    method: str | Sequence[str] | None,
+    shift: Shift | Composition | None,
+    auxiliaries: Sequence[Shift | Composition] | None,
+    network: str | Factory | None,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The arguments of a training as settings, by dotted key."""
+    given = {f"train.{key.rstrip('_')}": value for key, value in settings.items()}
+    if method is not None:
+        given["train.methods"] = [method] if isinstance(method, str) else list(method)
+    if shift is not None:
+        given["train.shift"] = _describe(shift)
+    if auxiliaries is not None:
+        given["train.auxiliary_shifts"] = [_describe(one) for one in auxiliaries]
+    if network is not None:
+        given["train.network"] = network if isinstance(network, str) else _known(network)
+    return given
 
 
 def resume(
