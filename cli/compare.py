@@ -32,7 +32,7 @@ _WIDTH = 180  # of a table that goes to a file or a pipe
     type=click.Path(path_type=Path),
     help="Folder for the runs' ROC curves, one figure a method and domain.",
 )
-@click.option("--style", help="ATLAS, CMS, LHCb2, ALICE, DUNE or ROOT.  [default: ROOT]")
+@click.option("--style", help="ATLAS, CMS, LHCb, ALICE, DUNE or ROOT.  [default: ROOT]")
 def command(
     runs: tuple[Path, ...],
     csv_path: Path | None,

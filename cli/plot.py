@@ -24,17 +24,20 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     "config_path",
     help="YAML file, or a shipped one's name, with a section `plots`.  [default: the run's]",
 )
-@click.option("--style", help="ATLAS, CMS, LHCb2, ALICE, DUNE or ROOT.  [default: ROOT]")
+@click.option("--style", help="ATLAS, CMS, LHCb, ALICE, DUNE or ROOT.  [default: ROOT]")
+@click.option("--size", help="half-slide, slide, column or page.  [default: half-slide]")
 @click.option("--experiment", help="Name printed on the figures.  [default: none]")
 @click.option("--text", help="Printed after the name, e.g. Preliminary.  [default: none]")
 @click.option("--lumi", type=float, help="Integrated luminosity in 1/fb.  [default: not printed]")
+@click.option("--year", help="Of data taking.  [default: not printed]")
 @click.option("--com", type=float, help="Centre-of-mass energy in TeV.  [default: not printed]")
 @click.option(
     "--only",
     callback=_words,
     metavar="KIND,…",
-    help="loss, roc, scores, data_mc, calibration, correlation (all these are the default), "
-    "confusion, efficiency, importance, latent, or names of single figures; of a scan: accuracy, "
+    help="loss, roc, scores, data_mc, calibration, correlation (all these are the default, "
+    "unless the configuration lists figures), confusion, efficiency, importance, latent, or names "
+    "of single figures; of a scan: accuracy, "
     "auc, consistency, gap, lambda, loss, roc.",
 )
 @click.option(
@@ -46,17 +49,24 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder.  [default: RUN/plots]"
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that draw.  [default: up to 4 for many figures]",
+)
 def command(
     run: Path,
     config_path: str | None,
     only: list[str] | None,
     scale_mc: bool,
     output: Path | None,
+    workers: int | None,
     **look: Any,
 ) -> None:
     """Draw the figures of RUN: losses, ROC curves, scores, data against MC.
 
-    What is not given here comes from the section `plots` of the configuration.
+    What is not given here comes from the section `plots` of the configuration, which may also
+    list the figures to draw.
     """
     from hepdann.config import Config, load_config, override
     from hepdann.plotting import plot_run, plot_scan
@@ -77,7 +87,15 @@ def command(
         if scanned:
             made = plot_scan(run, plots, only, output=output, progress=progress)
         else:
-            made = plot_run(run, plots, only, output=output, scale_mc=scale_mc, progress=progress)
+            made = plot_run(
+                run,
+                plots,
+                only,
+                output=output,
+                scale_mc=scale_mc,
+                progress=progress,
+                workers=workers,
+            )
     stems = list(dict.fromkeys(file.stem for file in made))
     folder = made[0].parent if made else run
     click.echo(f"{len(stems)} figures in {folder}: {', '.join(stems)}")

@@ -14,6 +14,7 @@ from .load import (
     shipped_configs,
 )
 from .models import (
+    ClassConfig,
     Config,
     ConvertConfig,
     FeatureConfig,
@@ -26,6 +27,7 @@ from .models import (
 )
 
 __all__ = [
+    "ClassConfig",
     "Config",
     "ConvertConfig",
     "FeatureConfig",

@@ -11,7 +11,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic_core import PydanticCustomError
 
@@ -27,6 +27,7 @@ __all__ = [
     "check_roles",
     "check_split",
     "check_unique",
+    "with_label",
 ]
 
 _NAMES = re.compile(r"\b([A-Za-z_][\w.]*)\s*(\(?)")
@@ -91,11 +92,38 @@ def check_split(split: SplitConfig) -> None:
         )
 
 
+def with_label(values: Any) -> Any:
+    """The settings of a conversion with the label that the cuts of its classes make.
+
+    An event that passes none of the cuts gets no class, which the conversion refuses.
+    """
+    classes = values.get("classes") if isinstance(values, dict) else None
+    if not isinstance(classes, list):
+        return values
+    cuts = [_cut_of(entry) for entry in classes]
+    if not any(cuts):
+        return values
+    if not all(cuts):
+        refuse(
+            "some classes have a cut and some have none", "classes", mend="give each one, or none"
+        )
+    label = "-1"
+    for index, cut in reversed(list(enumerate(cuts))):
+        label = f"where({cut}, {index}, {label})"
+    if values.get("label") not in (None, label):
+        refuse("there is a label, and the classes have cuts", "label", mend="keep one of the two")
+    return {**values, "label": label}
+
+
+def _cut_of(entry: Any) -> Any:
+    return entry.get("cut") if isinstance(entry, dict) else getattr(entry, "cut", None)
+
+
 def check_features(convert: ConvertConfig) -> None:
     """Inputs are distinct, and none of them is the label, a weight, an event id, a spectator."""
     check_unique(convert.spectators, "spectator", "spectators")
     check_unique(convert.event_id or [], "branch", "event_id")
-    check_unique(convert.classes or [], "class", "classes")
+    check_unique(convert.class_names or [], "class", "classes")
     features = convert.feature_configs()
     if features is None:
         return
@@ -167,13 +195,14 @@ def check_roles(samples: list[SampleConfig]) -> None:
 def check_classes(config: Config) -> None:
     """Every MC event gets a class, and every class is one of those listed."""
     convert, samples = config.convert, config.samples
+    names = convert.class_names
     for index, sample in enumerate(samples):
-        if sample.class_ is None or convert.classes is None or sample.class_ in convert.classes:
+        if sample.class_ is None or names is None or sample.class_ in names:
             continue
-        near = nearest(sample.class_, convert.classes)
+        near = nearest(sample.class_, names)
         refuse(
             f"class '{sample.class_}' of sample '{sample.name}' is not in convert.classes "
-            f"({_list(convert.classes)})",
+            f"({_list(names)})",
             *("samples", index, "class"),
             mend=f"did you mean '{near}'?" if near else "add it there",
         )
@@ -184,7 +213,7 @@ def check_classes(config: Config) -> None:
             *("convert", "label"),
             mend="set convert.label, or class in each of these samples",
         )
-    if bare and convert.classes is None and any(s.class_ is not None for s in samples):
+    if bare and names is None and any(s.class_ is not None for s in samples):
         refuse(
             "some classes come from the label and some from the samples",
             *("convert", "classes"),

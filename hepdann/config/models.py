@@ -19,12 +19,14 @@ from pydantic import (
 
 from . import checks
 from .images import ImagesConfig
-from .names import ALIGNMENTS, METHODS, SHIFTS, STYLES, method_names, shift_names
+from .names import ALIGNMENTS, METHODS, SHIFTS, method_names, shift_names
+from .plots import PlotConfig
 from .scan import ScanConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import Integer, Number, Section, Text, Texts, Width, check_maps, names_matter
 
 __all__ = [
+    "ClassConfig",
     "Config",
     "ConvertConfig",
     "FeatureConfig",
@@ -91,6 +93,29 @@ class SplitConfig(Section):
         return self
 
 
+class ClassConfig(Section):
+    """One class: what makes an event one of it, and how it looks in every figure."""
+
+    name: Text = Field(description="in tables, files and options")
+    title: str | None = Field(None, description="LaTeX title in legends; default the name")
+    color: Text | None = Field(None, description="colour in figures, a name or #rrggbb")
+    cut: Text | None = Field(
+        None,
+        description="condition that makes the class; of all classes in place of label, the first "
+        "that an event passes counts",
+    )
+
+
+def _class_kind(value: Any) -> str:
+    return "ClassConfig" if isinstance(value, dict | ClassConfig) else "str"
+
+
+ClassEntry = Annotated[
+    Annotated[Text, Tag("str")] | Annotated[ClassConfig, Tag("ClassConfig")],
+    Discriminator(_class_kind),
+]
+
+
 def _feature_kind(value: Any) -> str:
     return "FeatureConfig" if isinstance(value, dict | FeatureConfig) else "str"
 
@@ -112,7 +137,9 @@ class ConvertConfig(Section):
     )
     spectators: list[Text] = Field([], description="kept for plots and cuts, never an input")
     label: Text | None = Field(None, description="label branch or expression, MC only")
-    classes: list[Text] | None = Field(None, description="class names by label value")
+    classes: list[ClassEntry] | None = Field(
+        None, description="the classes by label value: names, or names with titles and colours"
+    )
     weight: Text | None = Field(None, description="weight branch or expression; default none")
     data_weight: Text | None = Field(None, description="weight of data; default none (1)")
     weights: dict[str, Text] = Field({}, description="further weights and variations, MC only")
@@ -129,10 +156,24 @@ class ConvertConfig(Section):
     )
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _label_of_classes(cls, values: Any) -> Any:
+        return checks.with_label(values)
+
     @model_validator(mode="after")
     def _inputs(self) -> Self:
         checks.check_features(self)
         return self
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes by label value; ``None`` if not listed."""
+        return None if self.classes is None else [c.name for c in self.class_configs()]
+
+    def class_configs(self) -> list[ClassConfig]:
+        """The classes in long form, by label value; empty if not listed."""
+        return [ClassConfig(name=c) if isinstance(c, str) else c for c in self.classes or []]
 
     def feature_configs(self) -> list[FeatureConfig] | None:
         """The inputs in long form, with the common sentinel filled in; ``None`` if not listed."""
@@ -303,29 +344,6 @@ class TrainConfig(Section):
     @classmethod
     def _known_maps(cls, alignments: list[str]) -> list[str]:
         return check_maps(alignments)
-
-
-class PlotConfig(Section):
-    """How figures look."""
-
-    style: str = Field(
-        "ROOT",
-        description="ATLAS, CMS, LHCb2, ALICE, DUNE or ROOT",
-        json_schema_extra={"enum": list(STYLES)},
-    )
-    experiment: str | None = Field(None, description="name printed on the figures")
-    text: str | None = Field(None, description="e.g. Preliminary; printed only if given")
-    lumi: Number | None = Field(None, gt=0, description="in 1/fb; printed only if given")
-    com: Number | None = Field(
-        None, gt=0, description="centre-of-mass energy in TeV, only if given"
-    )
-    formats: list[Literal["pdf", "png", "svg"]] = Field(["pdf", "png"], min_length=1)
-
-    @field_validator("style")
-    @classmethod
-    def _known(cls, style: str) -> str:
-        checks.check_known(style, STYLES, "style")
-        return style
 
 
 class Config(Section):

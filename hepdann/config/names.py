@@ -6,7 +6,16 @@ import difflib
 import sys
 from collections.abc import Iterable
 
-__all__ = ["ALIGNMENTS", "METHODS", "SHIFTS", "STYLES", "method_names", "nearest", "shift_names"]
+__all__ = [
+    "ALIGNMENTS",
+    "FIGURE_SIZES",
+    "METHODS",
+    "SHIFTS",
+    "STYLES",
+    "method_names",
+    "nearest",
+    "shift_names",
+]
 
 SHIFTS = (
     "identity",
@@ -34,7 +43,8 @@ METHODS = (
     "self-training",
 )
 ALIGNMENTS = ("moments", "quantile", "gaussian-ot", "sliced", "affine")
-STYLES = ("ATLAS", "CMS", "LHCb2", "ALICE", "DUNE", "ROOT")
+STYLES = ("ATLAS", "CMS", "LHCb", "LHCb2", "ALICE", "DUNE", "ROOT")
+FIGURE_SIZES = ("half-slide", "slide", "column", "page")
 
 
 def _registered(module: str) -> tuple[str, ...]:

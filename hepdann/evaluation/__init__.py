@@ -16,15 +16,19 @@ from .classification import (
     prior_matched_threshold,
     signal_fraction,
 )
+from .columns import Columns
 from .comparisons import compare_feature
+from .datamc import DataMC, data_mc, outside_bins
 from .diagnosis import Closure, Diagnosis, diagnose
 from .features import FeatureShift, correlation, kolmogorov, rank_features
 from .figure import Figure, bootstrap, effective_events, weighted_mean
-from .histograms import DataMC, Histogram, binning, data_mc, garwood, histogram
+from .filling import Histogram, fill
+from .histograms import binning, garwood, histogram
 from .importance import Importance, domain_importance, permutation_importance
 from .label_shift import LabelShift, label_shift
 from .neighbours import consistency
 from .ranking import Roc, auc, roc
+from .run_points import run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .scores import RunScores, open_scores
 from .summary import summarise
@@ -43,6 +47,7 @@ from .working_points import (
 __all__ = [
     "Calibration",
     "Closure",
+    "Columns",
     "Confusion",
     "DataMC",
     "Diagnosis",
@@ -75,6 +80,7 @@ __all__ = [
     "domain_importance",
     "effective_events",
     "efficiency_profile",
+    "fill",
     "flat_thresholds",
     "garwood",
     "histogram",
@@ -85,11 +91,15 @@ __all__ = [
     "open_scores",
     "open_truth",
     "oracle_source",
+    "outside_bins",
     "permutation_importance",
     "predicted",
     "prior_matched_threshold",
     "rank_features",
     "roc",
+    "run_profile",
+    "run_thresholds",
+    "run_working_points",
     "score_effect",
     "separation",
     "signal_fraction",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..tensors import Source, Target
-from .histograms import DataMC, binning, data_mc
+from .datamc import DataMC, data_mc
+from .histograms import binning
 
 __all__ = ["compare_feature"]
 

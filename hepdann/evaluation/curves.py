@@ -122,7 +122,13 @@ def _curves(rows: Sequence[dict[str, str]]) -> LearningCurves:
 
 
 def run_roc(
-    scores: RunScores, domain: Literal["mc", "target"], method: str, *, signal: int = 1
+    scores: RunScores,
+    domain: Literal["mc", "target"],
+    method: str,
+    *,
+    signal: int = 1,
+    other: NDArray[np.floating] | None = None,
+    cut: NDArray[np.bool_] | None = None,
 ) -> Roc | None:
     """The ROC curve of a method's prediction on the test split.
 
@@ -131,6 +137,9 @@ def run_roc(
         domain: "target" needs a target whose truth is known.
         method: one of ``scores.methods``.
         signal: the class that counts as signal.
+        other: (N,) another score of all events, larger for signal, in place of the method's; events
+            without one (NaN) do not count.
+        cut: (N,) events that count; by default all.
 
     Returns:
         The curve; ``None`` where it cannot exist: no truth, or a class without events.
@@ -139,8 +148,14 @@ def run_roc(
     if label is None:
         return None
     test = scores.column(domain, "split") == SPLITS.index("test")
-    weight = scores.column(domain, "weight")[test]
+    if cut is not None:
+        test &= cut
+    if other is None:
+        column = scores.score(domain, method)[:, signal]
+    else:
+        column, test = other, test & np.isfinite(other)
+    positive = (label[test] == signal).astype(np.intp)
     try:
-        return roc(scores.score(domain, method)[test], label[test], weight, signal=signal)
+        return roc(column[test], positive, scores.column(domain, "weight")[test])
     except ValueError:
         return None

@@ -120,16 +120,17 @@ class RunScores:
 
         Args:
             name: "units" or "titles" of the features, "sample_titles" or "sample_colors" of the
-                MC's processes.
+                MC's processes, "class_titles" or "class_colors" of the classes.
 
         Returns:
-            By the name of the feature or the process; those of which nothing was said are left out.
+            By the name of feature, process or class; those of which nothing was said are left out.
         """
-        of_samples = name.startswith("sample_")
-        where, known = ("mc/sample", self.samples) if of_samples else ("/", self.features)
-        attribute = name.removeprefix("sample_")
+        kind, _, attribute = name.rpartition("_")
+        places = {"sample": ("mc/sample", self.samples), "class": ("mc/label", self.classes)}
+        where, known = places.get(kind, ("/", self.features))
         with h5_open(self.path, "r") as file:
-            said = _names(file[where].attrs[attribute]) if attribute in file[where].attrs else ()
+            attrs = file[where].attrs if where in file else {}
+            said = _names(attrs[attribute]) if attribute in attrs else ()
         return {key: text for key, text in zip(known, said, strict=False) if text}
 
     def truth(self) -> NDArray[np.int32] | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from .comparison import plot_comparison
 from .curves import roc
-from .frame import experiment_label, save
+from .frame import save
 from .headroom import settle
+from .label import experiment_label
 from .latent import latent
 from .losses import loss
 from .matrices import confusion, correlation

@@ -12,7 +12,8 @@ from ..evaluation import Roc, open_scores
 from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain, RunScores
 from .curves import HasFolder, roc
-from .frame import experiment_label, save
+from .frame import save
+from .label import label_as
 from .styles import method_title, style
 
 __all__ = ["plot_comparison"]
@@ -39,7 +40,7 @@ def plot_comparison(
     look = look or PlotConfig()
     opened = {name: open_scores(run.folder) for name, run in runs.items()}
     made: list[Path] = []
-    with style(look.style):
+    with style(look.style, look.size):
         for method in dict.fromkeys(m for s in opened.values() for m in s.methods):
             for domain in ("mc", "target"):
                 if domain == "mc" and method == "oracle":
@@ -67,14 +68,6 @@ def _draw(
     where = "MC" if domain == "mc" else "target"
     title = f"{method_title(method)}, {where}, test split"
     ax = roc(curves, reference=next(iter(curves)), title=title)
-    experiment_label(
-        ax,
-        look.experiment,
-        text=look.text,
-        lumi=look.lumi,
-        com=look.com,
-        simulation=domain == "mc",
-        style=look.style,
-    )
+    label_as(ax, look, simulation=domain == "mc")
     name = re.sub(r"[^\w.+-]+", "_", f"roc_{domain}_{method}")
     return save(ax, output / name, look.formats)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .frame import finish, new_axes
 from .headroom import GUIDE
-from .styles import method_look, method_title, sentence
+from .styles import method_look, method_title, scaled, sentence
 
 if TYPE_CHECKING:
     from ..evaluation import Figure, Roc
@@ -23,6 +23,8 @@ __all__ = ["roc"]
 Kind = Literal["rejection", "rates"]
 Floats = NDArray[np.float64]
 
+_DASHES: tuple[Any, ...] = ((0, (6, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))  # of references
+_POINTS = "*DPXsd"  # markers of points of reference
 _LEAST = 0.02  # left end of the axis of signal efficiency; below, rejection is all fluctuation
 
 
@@ -85,7 +87,7 @@ def _ratio(
     x, y, low, high = _curve(curves[reference], kind)
     shown = (x >= _LEAST) & (y > 0)
     x, y, low, high = x[shown], y[shown], low[shown], high[shown]
-    ax.axhline(1.0, color="black", linewidth=1.0, linestyle=":", gid=GUIDE)
+    ax.axhline(1.0, color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
     extremes = [0.95, 1.05]
     measured = high - low < 0.6 * y  # where the reference is mere fluctuation, so is the ratio
     for method, roc in curves.items():
@@ -107,14 +109,31 @@ def _ratio(
     ax.set_ylabel(f"Ratio to\n{method_title(reference)}", loc="center")
 
 
-def _limits(ax: Axes, curves: Mapping[str, Roc], kind: Kind) -> None:
+def _mark(
+    ax: Axes, curve: tuple[Floats, Floats], efficiencies: Sequence[float], kind: Kind, colour: str
+) -> None:
+    """An open circle where the curve has each signal efficiency."""
+    x, y = curve
+    if not len(efficiencies) or not len(x):
+        return
+    if kind == "rejection":
+        at = np.interp(efficiencies, x, y, left=np.nan, right=np.nan)
+        places = np.asarray(efficiencies), at
+    else:
+        places = np.interp(efficiencies, y, x), np.asarray(efficiencies)
+    ax.plot(*places, "o", color=colour, markerfacecolor="white", markersize=scaled(7), zorder=4)
+
+
+def _limits(
+    ax: Axes, curves: Mapping[str, Roc], kind: Kind, rejections: Sequence[float] = ()
+) -> None:
     if kind == "rates":
-        ax.plot([0, 1], [0, 1], color="black", linewidth=1.0, linestyle=":", gid=GUIDE)
+        ax.plot([0, 1], [0, 1], color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
         ax.set_xlim(0.0, 1.0)
         ax.set_ylim(0.0, 1.05)
         return
     ax.set_xlim(_LEAST, 1.0)
-    largest = 2.0
+    largest = max([2.0, *rejections])
     for roc in curves.values():
         x, y, _, _ = _curve(roc, kind)
         largest = max(largest, float(y[x >= _LEAST].max(initial=1.0)))
@@ -134,6 +153,9 @@ def roc(
     signal: str = "signal",
     background: str = "background",
     title: str = "",
+    working_points: Sequence[float] = (),
+    points: Mapping[str, tuple[float, float]] | None = None,
+    references: Sequence[str] = (),
 ) -> Axes:
     """ROC curve of each method, with its statistical band and the area in the legend.
 
@@ -147,6 +169,9 @@ def roc(
         signal: name of the class that is selected.
         background: name of the rest.
         title: heads the legend: which events.
+        working_points: signal efficiencies that are marked on every curve.
+        points: (signal, background) efficiency of points of reference, by name.
+        references: those of ``curves`` that are no method of the run; they are black.
 
     Returns:
         The axes of the curves.
@@ -157,14 +182,21 @@ def roc(
         with_ratio = reference in curves and len(curves) > 1
         ax, *more = new_axes((2.6, 1.0), height=7.0) if with_ratio else new_axes()
         ratio_ax = more[0] if more else None
-    looks = method_look(list(curves))
+    looks = method_look([name for name in curves if name not in references])
+    looks |= {n: ("black", _DASHES[i % len(_DASHES)]) for i, n in enumerate(references)}
     for method, roc in curves.items():
         colour, dashes = looks[method]
         x, y, low, high = _curve(roc, kind)
         label = f"{method_title(method)}: {_auc(roc.auc)}"
         ax.plot(x, y, color=colour, linestyle=dashes, label=label)
         ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
-    _limits(ax, curves, kind)
+        _mark(ax, (x, y), working_points, kind, colour)
+    for number, (name, place) in enumerate((points or {}).items()):
+        at = (place[0], 1 / place[1]) if kind == "rejection" else place[::-1]
+        ax.plot(
+            *at, _POINTS[number % len(_POINTS)], color="black", markersize=scaled(9), label=name
+        )
+    _limits(ax, curves, kind, [1 / b for _, b in (points or {}).values()])
     names = rf"{signal} efficiency $\varepsilon_s$", rf"{background} efficiency $\varepsilon_b$"
     x_label, y_label = names if kind == "rejection" else names[::-1]
     if kind == "rejection":

@@ -1,10 +1,13 @@
-"""The frame of a figure: its axes, its layout, the experiment's label, its files."""
+"""The frame of a figure: its axes, when it is laid out, its files."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib import rcParams
@@ -16,23 +19,19 @@ from matplotlib.ticker import FuncFormatter
 
 from ..outputs import write_whole
 from .headroom import settle
-from .styles import PAGE, readable
+from .layout import OWN, figure_of, lay_out
+from .styles import PAGE
 
-__all__ = ["experiment_label", "figure_of", "finish", "new_axes", "save", "take_out_exponent"]
+__all__ = [
+    "finish",
+    "finished_later",
+    "new_axes",
+    "save",
+    "take_out_exponent",
+    "waiting",
+]
 
-_OWN = "hepdann"  # label of the figures made here; only their layout is touched
-_LABEL_SIZES = (1.3, 1.0, 0.95, 0.8)  # experiment, text, luminosity, supplement
-_MARGIN = 0.08  # of the page, inches
 _PANEL_GAP = 0.05  # between panels, in units of their mean height
-
-# Where mplhep puts the experiment's name: 0 above the axes, 1 and 4 inside, at the top left.
-_PLACES = {"ATLAS": 4, "LHCb2": 1, "ALICE": 1}
-_FONT_STYLES = {
-    "ATLAS": ("italic", "normal", "normal", "normal"),
-    "LHCb2": ("normal",) * 4,
-    "ALICE": ("normal",) * 4,
-    "DUNE": ("normal",) * 4,
-}
 
 
 def new_axes(panels: Sequence[float] = (1.0,), height: float = PAGE[1]) -> list[Axes]:
@@ -40,12 +39,13 @@ def new_axes(panels: Sequence[float] = (1.0,), height: float = PAGE[1]) -> list[
 
     Args:
         panels: relative height of each, from the top; they share the x axis.
-        height: of the figure, in inches.
+        height: of the figure, in inches of a page of 6.
 
     Returns:
         The axes, from the top. Their figure is ``axes[0].figure``.
     """
-    figure = Figure(figsize=(PAGE[0], height), label=_OWN)
+    width, least = rcParams["figure.figsize"]
+    figure = Figure(figsize=(width, least * height / PAGE[1]), label=OWN)
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(len(panels), 1, height_ratios=panels, hspace=_PANEL_GAP)
     axes: list[Axes] = []
@@ -56,124 +56,39 @@ def new_axes(panels: Sequence[float] = (1.0,), height: float = PAGE[1]) -> list[
     return axes
 
 
-def figure_of(ax: Axes) -> Figure:
-    """The whole figure that an axes is part of."""
-    figure = ax.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    return figure
+_later: ContextVar[bool] = ContextVar("_later", default=False)
+_waiting: WeakKeyDictionary[Figure, str | None] = WeakKeyDictionary()
 
 
-def lay_out(ax: Axes, above: float = 0.0) -> None:
-    """Fit the panels of a figure made by :func:`new_axes` to its page; leave any other alone.
+@contextmanager
+def finished_later() -> Iterator[None]:
+    """Within it, :func:`finish` waits for the label, which moves everything once more."""
+    token = _later.set(True)
+    try:
+        yield
+    finally:
+        _later.reset(token)
 
-    Args:
-        ax: one of its axes.
-        above: inches to keep free above the panels, for a label.
-    """
+
+def waiting(ax: Axes) -> tuple[bool, str | None]:
+    """Whether the figure of an axes still has to be finished, and the title of its legend; once."""
     figure = figure_of(ax)
-    if figure.get_label() != _OWN:
-        return
-    figure.align_ylabels()  # before it is measured: aligned labels stand further out
-    needed = _needed(figure)
-    _adjust(figure, needed, above)
-    again = _needed(figure)  # an axis of another length may have longer numbers
-    if any(now > before + 1 for now, before in zip(again, needed, strict=True)):
-        _adjust(figure, again, above)
+    return figure in _waiting, _waiting.pop(figure, None)
 
 
-def _needed(figure: Figure) -> list[float]:
-    """Pixels that ticks and labels need outside the axes: left, bottom, right, top."""
-    edges = [0.0] * 4
-    # Asked of the axes one by one, for their whole boxes take three times as long.
-    for panel in figure.axes:
-        place = panel.get_subplotspec()
-        lowest = place is not None and place.is_last_row() and panel.xaxis.get_visible()
-        for axis in (panel.yaxis, panel.xaxis) if lowest else (panel.yaxis,):
-            outer, inner = axis.get_tightbbox(), panel.bbox
-            if outer is None:
-                continue
-            sides = (
-                inner.x0 - outer.x0,
-                inner.y0 - outer.y0,
-                outer.x1 - inner.x1,
-                outer.y1 - inner.y1,
-            )
-            edges = [max(edge, side) for edge, side in zip(edges, sides, strict=True)]
-    return edges
-
-
-def _adjust(figure: Figure, edges: Sequence[float], above: float) -> None:
-    width, height = figure.get_size_inches() * figure.dpi
-    margin = _MARGIN * figure.dpi
-    figure.subplots_adjust(
-        left=(edges[0] + margin) / width,
-        bottom=(edges[1] + margin) / height,
-        right=1 - (edges[2] + margin) / width,
-        top=1 - (max(edges[3], above * figure.dpi) + margin) / height,
-    )
-
-
-def finish(ax: Axes, title: str | None = None, above: float = 0.0) -> None:
-    """Lay out a figure and put its legend off the data, in this order and once more.
+def finish(ax: Axes, title: str | None = None) -> None:
+    """Lay out a figure and put its legend off the data.
 
     Args:
         ax: its uppermost axes.
         title: heads the legend; by default what heads it already.
-        above: inches to keep free above the panels.
     """
-    lay_out(ax, above)
-    if settle(ax, title):
-        lay_out(ax, above)  # a raised axis may have longer numbers
-
-
-def experiment_label(
-    ax: Axes,
-    experiment: str | None = None,
-    *,
-    text: str | None = None,
-    lumi: float | None = None,
-    com: float | None = None,
-    simulation: bool = False,
-    style: str = "ROOT",
-) -> None:
-    """Print the experiment's label where its style wants it, and only what was given.
-
-    Args:
-        ax: the uppermost axes of the figure; its legend moves out of the way.
-        experiment: name, e.g. ``"CMS"``; without it no ``Simulation`` is printed either.
-        text: e.g. ``"Preliminary"``.
-        lumi: integrated luminosity in 1/fb.
-        com: centre-of-mass energy in TeV.
-        simulation: print ``Simulation`` after the name: no detector data in the figure.
-        style: the style in force.
-    """
-    if experiment is None and text is None and lumi is None and com is None:
+    if _later.get():
+        _waiting[figure_of(ax)] = title
         return
-    import mplhep
-
-    place = _PLACES.get(style, 0) if experiment or text else 0
-    base = min(rcParams["font.size"], 18.0)
-    sizes = tuple(base * factor for factor in _LABEL_SIZES)
-    outside = place == 0 or (place == 1 and (lumi is not None or com is not None))
-    above = 1.35 * sizes[0] / 72 if outside else 0.0
-    lay_out(ax, above)
-    words = (["Simulation"] if simulation and experiment else []) + ([text] if text else [])
-    artists = mplhep.label.exp_label(
-        exp=readable(experiment or ""),
-        text=readable(" ".join(words)),
-        data=True,  # mplhep's own "Simulation" would appear without an experiment
-        lumi=None if lumi is None else f"{lumi:g}",
-        com=None if com is None else f"{com:g}",  # mplhep's default would print 13 TeV
-        loc=place,
-        fontsize=sizes,
-        fontstyle=_FONT_STYLES.get(style, ("normal", "italic", "normal", "normal")),
-        scilocator_adjust=False,  # it asks pyplot for the current axes
-        ax=ax,
-    )
-    for artist in artists:
-        if artist is not None:
-            artist.set_in_layout(False)
-    finish(ax, above=above)
+    lay_out(ax)
+    if settle(ax, title):
+        lay_out(ax)  # a raised axis may have longer numbers
 
 
 def take_out_exponent(axis: Axis, label: str, largest: float) -> None:

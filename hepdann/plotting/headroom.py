@@ -16,10 +16,13 @@ from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-__all__ = ["GUIDE", "data_points", "settle"]
+__all__ = ["GUIDE", "UPRIGHT", "data_points", "settle"]
 
 # Artists with this group id (reference lines, zero lines) may pass behind a legend.
 GUIDE = "guide"
+
+# Texts with this one are names of lines; they make way for the experiment's label.
+UPRIGHT = "upright"
 
 _GAP = 0.025  # axes fraction kept free around a legend
 _GRID = 400  # samples are told apart along each axis

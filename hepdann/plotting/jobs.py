@@ -112,6 +112,7 @@ def _scores(run: Quantities) -> Iterator[Job]:
                 name=sentence(f"{name} score"),
                 data_name=run.target_name,
                 title=method_title(method),
+                colours=run.class_colours,
             )
             yield Job(
                 "scores", file_name("scores", method, suffix), numbers, draw, run.is_simulation

@@ -19,7 +19,7 @@ from .profiles import calibration, efficiency, importance
 from .quantities import Quantities
 from .styles import method_title
 
-__all__ = ["judgement_jobs"]
+__all__ = ["confusion_of", "judgement_jobs"]
 
 Domain = Literal["mc", "target"]
 
@@ -48,7 +48,7 @@ def judgement_jobs(run: Quantities) -> Iterator[Job]:
             yield Job(
                 "confusion",
                 file_name("confusion", domain, method),
-                partial(_confusion, run, domain, method),
+                partial(confusion_of, run, domain, method),
                 partial(confusion, names=run.class_names, title=title),
                 True,
             )
@@ -84,7 +84,8 @@ def _calibration(run: Quantities, domain: Domain, index: int) -> dict[str, Calib
     }
 
 
-def _confusion(run: Quantities, domain: Domain, method: str) -> Confusion:
+def confusion_of(run: Quantities, domain: Domain, method: str) -> Confusion:
+    """Which class a method takes for which, on the test split."""
     rows = _test(run, domain)
     return evaluation.confusion(
         run.scores.score(domain, method)[rows],

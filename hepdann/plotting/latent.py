@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from ..evaluation.latent import EMBEDDINGS, Embedding, embed
 from .jobs import Job, candidates, file_name
 from .quantities import Quantities
-from .styles import COLOURS, PAGE, method_title
+from .styles import COLOURS, PAGE, method_title, scaled
 
 __all__ = ["latent", "latent_jobs"]
 
@@ -65,7 +66,8 @@ def latent(
     Returns:
         The upper left axes, of a figure of their own.
     """
-    figure = Figure(figsize=(PAGE[0], _HEIGHT))
+    width, height = rcParams["figure.figsize"]
+    figure = Figure(figsize=(width, height * _HEIGHT / PAGE[1]))
     FigureCanvasAgg(figure)
     grid = figure.subplots(2, len(embeddings), squeeze=False)
     groups = {"domain": ("MC", data_name), "class": tuple(classes)}
@@ -117,7 +119,7 @@ def _scatter(
         ax.scatter(
             found.points[rows, 0],
             found.points[rows, 1],
-            s=_SIZE,
+            s=scaled(scaled(_SIZE)),
             marker=shape,
             c=palette[members[rows]],
             linewidths=0,
@@ -153,4 +155,6 @@ def _legends(
 
 
 def _dot(colour: str, marker: str, name: str) -> Line2D:
-    return Line2D([], [], color=colour, marker=marker, linestyle="", markersize=7, label=name)
+    return Line2D(
+        [], [], color=colour, marker=marker, linestyle="", markersize=scaled(7), label=name
+    )

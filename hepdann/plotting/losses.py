@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .frame import finish, new_axes
 from .headroom import GUIDE
-from .styles import method_look, method_title
+from .styles import method_look, method_title, scaled
 
 if TYPE_CHECKING:
     from ..evaluation.curves import Band, LearningCurves
@@ -31,7 +31,7 @@ def _draw(ax: Axes, x: NDArray[np.intp], band: Band, colour: str, dashes: Any) -
 
 
 def _draw_domain(ax: Axes, curves: Mapping[str, LearningCurves], looks: Mapping[str, str]) -> None:
-    ax.axhline(0.5, color="black", linestyle=":", linewidth=1.2, gid=GUIDE)
+    ax.axhline(0.5, color="black", linestyle=":", linewidth=scaled(1.2), gid=GUIDE)
     for method, curve in curves.items():
         if method != "oracle":  # its two domains are the same events
             _draw(ax, curve.epoch, curve.domain_error, looks[method], "-")
@@ -43,7 +43,9 @@ def _draw_domain(ax: Axes, curves: Mapping[str, LearningCurves], looks: Mapping[
         return
     right = ax.twinx()
     for method, curve in steered.items():
-        right.plot(curve.epoch, curve.grl, color=looks[method], linestyle="-.", linewidth=1.4)
+        right.plot(
+            curve.epoch, curve.grl, color=looks[method], linestyle="-.", linewidth=scaled(1.4)
+        )
     largest = max(float(np.nanmax(curve.grl)) for curve in steered.values())
     right.set_ylim(0.0, largest * 0.62 / 0.5)  # the largest λ lies on the line of the error 0.5
     right.set_yticks([0.0, largest / 2, largest], ["", f"{largest / 2:.3g}", f"{largest:.3g}"])

@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from .frame import finish, new_axes
-from .styles import readable
+from .styles import readable, scaled
 
 if TYPE_CHECKING:
     from ..evaluation import Confusion
@@ -111,7 +111,7 @@ def _matrix(
     if longest * columns > 45:  # letters that fit side by side below the page
         ax.tick_params(axis="x", labelrotation=90)
     if max(rows, columns) <= _NUMBERS:
-        size = float(np.interp(max(rows, columns), (4, _NUMBERS), _SIZE))
+        size = scaled(float(np.interp(max(rows, columns), (4, _NUMBERS), _SIZE)))
         middle, half = sum(limits) / 2, (limits[1] - limits[0]) / 2
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
@@ -134,5 +134,5 @@ def _matrix(
 def _foot(ax: Axes, label: str, title: str, what: str) -> None:
     """Say below the matrix what it is: above it stands the experiment's label."""
     note = f"{title}: {what}" if title else what
-    ax.set_xlabel(f"{label}\n{note}" if label else note, fontsize=15.0)
+    ax.set_xlabel(f"{label}\n{note}" if label else note, fontsize=scaled(15.0))
     finish(ax)

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
 
 from .frame import finish, new_axes, take_out_exponent
 from .headroom import GUIDE
-from .styles import COLOURS, method_look, method_title, readable
+from .styles import COLOURS, method_look, method_title, readable, scaled
 
 if TYPE_CHECKING:
     from ..evaluation import Calibration, Importance, Profile
 
 __all__ = ["calibration", "efficiency", "importance"]
+
+Floats = NDArray[np.float64]
+
+_MARKERS = "os^vDP*X"
 
 
 def efficiency(
@@ -27,6 +32,8 @@ def efficiency(
     what: str = "Efficiency",
     title: str = "",
     log: bool = False,
+    rejection: bool = False,
+    level: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Efficiency of each method, or of each domain, bin by bin of a variable.
@@ -39,6 +46,8 @@ def efficiency(
         what: label of the y axis.
         title: heads the legend: the working point.
         log: logarithmic y axis, for mistag rates.
+        rejection: show 1/efficiency; of bins that nothing passes there is none.
+        level: height of a reference line: the efficiency that the working point is named by.
         ax: where to draw; by default a new figure.
 
     Returns:
@@ -47,31 +56,34 @@ def efficiency(
     if ax is None:
         (ax,) = new_axes()
     looks = method_look(list(profiles))
-    largest, smallest = 0.0, 1.0
+    if level is not None:
+        ax.axhline(level, color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
+    largest, smallest = 0.0, np.inf
     for number, (method, profile) in enumerate(profiles.items()):
+        value, error = _shown(profile, rejection)
         middle = 0.5 * (profile.edges[1:] + profile.edges[:-1])
         half = 0.5 * np.diff(profile.edges)
-        known = np.isfinite(profile.value)
+        known = np.isfinite(value)
         aside = 0.008 * (profile.edges[-1] - profile.edges[0])
         offset = aside * (number - (len(profiles) - 1) / 2)
         ax.errorbar(
             (middle + offset)[known],
-            profile.value[known],
-            yerr=profile.error[known],
+            value[known],
+            yerr=error[known],
             xerr=None if number else half[known],
-            fmt="o",
-            markersize=4.5,
+            fmt=_MARKERS[number % len(_MARKERS)],
+            markersize=scaled(4.5),
             color=looks[method][0],
             label=method_title(method),
         )
-        largest = max(largest, float((profile.value + profile.error)[known].max(initial=0.0)))
-        positive = profile.value[known & (profile.value > 0)]
-        smallest = min(smallest, float(positive.min(initial=1.0)))
+        largest = max(largest, float((value + error)[known].max(initial=0.0)))
+        smallest = min(smallest, float(value[known & (value > 0)].min(initial=np.inf)))
     edges = next(iter(profiles.values())).edges
     ax.set_xlim(edges[0], edges[-1])
     if log:
         ax.set_yscale("log")
-        ax.set_ylim(smallest / 3, min(largest * 2, 1.5))
+        smallest = smallest if np.isfinite(smallest) else 0.1
+        ax.set_ylim(smallest / 3, largest * 2 if rejection else min(largest * 2 or 1.0, 1.5))
     else:
         ax.set_ylim(0.0, largest * 1.1 or 1.0)
     label = f"{name} [{unit}]" if unit else name
@@ -79,6 +91,14 @@ def efficiency(
     ax.set_ylabel(what)
     finish(ax, title)
     return ax
+
+
+def _shown(profile: Profile, rejection: bool) -> tuple[Floats, Floats]:
+    """Value and error of the efficiency, or of its inverse."""
+    if not rejection:
+        return profile.value, profile.error
+    safe = np.where(profile.value > 0, profile.value, np.nan)
+    return 1 / safe, profile.error / safe**2
 
 
 def calibration(
@@ -101,7 +121,7 @@ def calibration(
     """
     if ax is None:
         (ax,) = new_axes()
-    ax.plot([0, 1], [0, 1], color="black", linewidth=1.0, linestyle=":", gid=GUIDE)
+    ax.plot([0, 1], [0, 1], color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
     looks = method_look(list(curves))
     for method, curve in curves.items():
         known = np.isfinite(curve.signal)
@@ -114,7 +134,7 @@ def calibration(
             curve.signal[known],
             yerr=curve.error[known],
             fmt="o",
-            markersize=4.5,
+            markersize=scaled(4.5),
             color=colour,
             label=text,
         )
@@ -175,7 +195,7 @@ def importance(
             color=COLOURS[1],
             label="MC against target",
         )
-    ax.axvline(0.0, color="black", linewidth=1.0, gid=GUIDE)
+    ax.axvline(0.0, color="black", linewidth=scaled(1.0), gid=GUIDE)
     ax.set_yticks(rows, [readable((titles or {}).get(name, name)) for name in names])
     ax.yaxis.set_minor_locator(NullLocator())
     ax.tick_params(axis="y", which="both", length=0)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from .. import evaluation
 from ..config import Config, load_config
+from ..config.names import nearest
+from ..errors import ConfigError
 from ..evaluation import DataMC
 from ..evaluation.scores import RunScores, open_scores
 from ..tensors import SPLITS
@@ -73,7 +75,38 @@ class Quantities:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes, as a figure names them."""
-        return tuple(readable(name) for name in self.scores.classes)
+        titles = self._looks["class_titles"]
+        return tuple(readable(titles.get(name, name)) for name in self.scores.classes)
+
+    @property
+    def class_colours(self) -> dict[str, str]:
+        """The colours that a configuration gave to classes, by the name that a figure shows."""
+        given = self._looks["class_colors"]
+        return {
+            shown: given[name]
+            for name, shown in zip(self.scores.classes, self.class_names, strict=True)
+            if name in given
+        }
+
+    @cached_property
+    def columns(self) -> evaluation.Columns:
+        """Everything that the events have, by name."""
+        return evaluation.Columns(self.scores)
+
+    def signal(self, name: str | None) -> int:
+        """Index of a class; by default of the last one.
+
+        Raises:
+            ConfigError: no such class.
+        """
+        classes = self.scores.classes
+        if name is None:
+            return len(classes) - 1
+        if name not in classes:
+            near = nearest(name, classes)
+            mend = f"did you mean {near}?" if near else f"there are {', '.join(classes)}"
+            raise ConfigError(f"no class {name!r} in this run", where="plots.figures", mend=mend)
+        return classes.index(name)
 
     def title(self, feature: str) -> tuple[str, str]:
         """Name and unit of a feature, for an axis."""
@@ -98,16 +131,22 @@ class Quantities:
 
     @cached_property
     def colours(self) -> dict[str, str]:
-        """The colours that a configuration gave to processes, by the name that a figure shows."""
+        """The colours that a configuration gave to processes, by the name that a figure shows.
+
+        Where classes stand in for a single process, theirs are among them.
+        """
         given = self._looks["sample_colors"]
-        return {self._process(name): colour for name, colour in given.items()}
+        processes = {self._process(name): colour for name, colour in given.items()}
+        return self.class_colours | processes
 
     def _process(self, name: str) -> str:
         return readable(self._looks["sample_titles"].get(name, name))
 
     @cached_property
     def _looks(self) -> dict[str, dict[str, str]]:
-        kinds = ("titles", "units", "sample_titles", "sample_colors")
+        kinds = (
+            "titles", "units", "sample_titles", "sample_colors", "class_titles", "class_colors",
+        )  # fmt: skip
         return {kind: self.scores.look(kind) for kind in kinds}
 
     @cached_property
@@ -120,14 +159,15 @@ class Quantities:
         return {domain: self.scores.column(domain, "split") == test for domain in ("mc", "target")}
 
     @cached_property
-    def _classes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
+    def classes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
+        """Class of each MC event and the classes' names."""
         return self.scores.column("mc", "label"), self.class_names
 
     @cached_property
-    def _processes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
+    def processes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
         """Process of each MC event and the processes' names; the classes if there is only one."""
         if len(self.scores.samples) < 2:
-            return self._classes
+            return self.classes
         sample = np.asarray(self.scores.column("mc", "sample"), dtype=np.intp)
         content = np.bincount(sample, self._weights["mc"], minlength=len(self.scores.samples))
         present = np.bincount(sample, minlength=len(content)) > 0
@@ -157,7 +197,7 @@ class Quantities:
         edges = evaluation.binning(mc, target)
         if aligned is not None:
             target = self._features("target", f"aligned/{aligned}")[:, index]
-        return self._compare(mc, target, edges, *self._processes, folded=True)
+        return self._compare(mc, target, edges, *self.processes, folded=True)
 
     def score(
         self, method: str, signal: int, *, by: Literal["class", "process"], scale: bool = False
@@ -172,7 +212,7 @@ class Quantities:
         """
         mc = self.scores.score("mc", method)[self._test["mc"], signal]
         target = self.scores.score("target", method)[self._test["target"], signal]
-        index, names = self._classes if by == "class" else self._processes
+        index, names = self.classes if by == "class" else self.processes
         edges = np.linspace(0.0, 1.0, 26)
         index = index[self._test["mc"]]
         return self._compare(mc, target, edges, index, names, test=True, scale=scale)[0]

@@ -17,12 +17,15 @@ from ..config import PlotConfig
 from ..config.names import nearest
 from ..errors import ConfigError, RunError
 from ..outputs import mend_of, write_whole
-from .frame import experiment_label, save
+from .configured import configured_jobs
+from .frame import finished_later, save
 from .jobs import Job, distinct, jobs_of
 from .judgement import judgement_jobs
+from .label import label_as
 from .latent import latent_jobs
 from .quantities import Quantities
 from .styles import style
+from .workers import shared, usable
 
 __all__ = ["DEFAULT_KINDS", "KINDS", "chosen", "draw_all", "figure_names", "plot_run"]
 
@@ -41,6 +44,7 @@ def plot_run(
     progress: Callable[[int, int], None] | None = None,
     outlines: bool = False,
     numbers: bool = True,
+    workers: int | None = 1,
 ) -> list[Path]:
     """Draw the figures of a run.
 
@@ -49,13 +53,16 @@ def plot_run(
     Args:
         folder: of the run; ``scores.h5``, ``history.csv`` and ``config.yaml`` are read.
         config: how figures look; by default the ``plots`` section of the run's own config.
-        only: kinds (:data:`KINDS`) or names of single figures (``data_mc_pt``); by default
-            :data:`DEFAULT_KINDS`.
+        only: kinds (:data:`KINDS`) or names of single figures (``data_mc_pt``), those of
+            ``config.figures`` among them; by default what ``config.figures`` lists, or
+            :data:`DEFAULT_KINDS` if it lists nothing.
         output: where to; by default the run's ``plots``.
         scale_mc: normalise MC to the target's yield, and say so; by default it is absolute.
         progress: called with the number of figures drawn and that of all.
         outlines: letters in SVG are shapes, alike on every machine; by default they are text.
         numbers: write what each figure shows beside it, as JSON.
+        workers: processes that draw; ``None`` for several if there are many figures. With more
+            than one, a script must guard its own code by ``if __name__ == "__main__"``.
 
     Returns:
         The figures' files, in the order of drawing.
@@ -66,9 +73,53 @@ def plot_run(
     """
     run = Quantities.open(Path(folder), scale_mc=scale_mc)
     look = run.config.plots if config is None else config
-    jobs = chosen(_jobs(run), only, KINDS, DEFAULT_KINDS)
+    jobs = wanted_jobs(run, look, only)
     target = Path(output) if output is not None else run.folder / "plots"
-    return draw_all(jobs, look, target, progress=progress, outlines=outlines, numbers=numbers)
+    processes = usable(len(jobs), workers)
+    if processes == 1:
+        return draw_all(jobs, look, target, progress=progress, outlines=outlines, numbers=numbers)
+    with _drawing_into(target) as drawing:
+        settings = (run.folder, scale_mc, look, only, drawing, outlines, numbers)
+        names = [job.name for job in jobs]
+        made = shared(_opened, settings, names, processes, progress, run.folder)
+        return _moved([path for files in made for path in files], target)
+
+
+def _opened(
+    folder: Path,
+    scale_mc: bool,
+    look: PlotConfig,
+    only: Sequence[str] | None,
+    drawing: Path,
+    outlines: bool,
+    numbers: bool,
+) -> Callable[[str], list[Path]]:
+    """In a process of its own: what draws a figure of a run, by its name."""
+    run = Quantities.open(folder, scale_mc=scale_mc)
+    jobs = {job.name: job for job in wanted_jobs(run, look, only)}
+
+    def draw(name: str) -> list[Path]:
+        with _looking(look, outlines):
+            return _draw(jobs[name], look, drawing, numbers=numbers)
+
+    return draw
+
+
+def wanted_jobs(run: Quantities, look: PlotConfig, only: Sequence[str] | None) -> list[Job]:
+    """The figures to draw: those named, those configured, or those that are always drawn.
+
+    Raises:
+        ConfigError: one that this run does not have.
+    """
+    listed = look.figures or []
+    own = distinct(configured_jobs(run, [f for f in listed if not isinstance(f, str)]))
+    names = {job.name for job in own}  # one that a configuration names stands in for its namesake
+    rest = [job for job in _jobs(run) if job.name not in names]
+    if only is None and look.figures is not None:
+        named = [name for name in listed if isinstance(name, str)]
+        named = [n for name in named for n in (DEFAULT_KINDS if name == "default" else [name])]
+        return [*own, *chosen(rest, named, KINDS, (), where="plots.figures")]
+    return chosen([*own, *rest], only, KINDS, DEFAULT_KINDS)
 
 
 def draw_all(
@@ -96,17 +147,35 @@ def draw_all(
     Raises:
         RunError: they cannot be written.
     """
-    with _writing(target), style(look.style):
-        rcParams["svg.fonttype"] = "path" if outlines else "none"
+    with _drawing_into(target) as drawing, _looking(look, outlines):
+        drawn: list[Path] = []
+        for done, job in enumerate(jobs, start=1):
+            drawn += _draw(job, look, drawing, numbers=numbers)
+            if progress is not None:
+                progress(done, len(jobs))
+        return _moved(drawn, target)
+
+
+@contextmanager
+def _drawing_into(target: Path) -> Iterator[Path]:
+    """A folder beside the figures' places that goes away with all that is still in it."""
+    with _writing(target):
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".drawing-", dir=target) as drawing:
-            drawn: list[Path] = []
-            for done, job in enumerate(jobs, start=1):
-                drawn += _draw(job, look, Path(drawing), numbers=numbers)
-                if progress is not None:
-                    progress(done, len(jobs))
-            moved = [path.replace(target / path.name) for path in drawn]
-            return [path for path in moved if path.suffix != _NUMBERS]
+            yield Path(drawing)
+
+
+@contextmanager
+def _looking(look: PlotConfig, outlines: bool) -> Iterator[None]:
+    with style(look.style, look.size):
+        rcParams["svg.fonttype"] = "path" if outlines else "none"
+        yield
+
+
+def _moved(drawn: Sequence[Path], target: Path) -> list[Path]:
+    """Each file to its place; the figures among them."""
+    moved = [path.replace(target / path.name) for path in drawn]
+    return [path for path in moved if path.suffix != _NUMBERS]
 
 
 def figure_names(folder: str | Path) -> dict[str, str]:
@@ -139,16 +208,9 @@ def _draw(job: Job, look: PlotConfig, folder: Path, *, numbers: bool) -> list[Pa
     shown = job.numbers()
     if shown is None:
         return []
-    ax = job.draw(shown)
-    experiment_label(
-        ax,
-        look.experiment,
-        text=look.text,
-        lumi=look.lumi,
-        com=look.com,
-        simulation=job.simulation,
-        style=look.style,
-    )
+    with finished_later():
+        ax = job.draw(shown)
+    label_as(ax, look, simulation=job.simulation)
     made = save(ax, folder / job.name, look.formats)
     if numbers:
         made.append(folder / f"{job.name}{_NUMBERS}")
@@ -172,7 +234,12 @@ def _plain(value: Any) -> Any:
 
 
 def chosen(
-    jobs: list[Job], only: Sequence[str] | None, kinds: Sequence[str], default: Sequence[str]
+    jobs: list[Job],
+    only: Sequence[str] | None,
+    kinds: Sequence[str],
+    default: Sequence[str],
+    *,
+    where: str = "--only",
 ) -> list[Job]:
     """Those figures that ``--only`` names, by kind or by name.
 
@@ -181,6 +248,7 @@ def chosen(
         only: what is wanted; ``None`` takes ``default``.
         kinds: that there are.
         default: kinds that are drawn unless others are named.
+        where: what an error names.
 
     Raises:
         ConfigError: an entry that there is no figure for.
@@ -192,7 +260,7 @@ def chosen(
             near = nearest(entry, known)
             raise ConfigError(
                 f"no figure {entry!r} in this run",
-                where="--only",
+                where=where,
                 mend=f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}",
             )
     return [job for job in jobs if (job.kind in wanted and not job.asked) or job.name in wanted]

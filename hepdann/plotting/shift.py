@@ -11,8 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..config import PlotConfig
-from .frame import experiment_label, lay_out, new_axes, save
+from .frame import new_axes, save
 from .headroom import GUIDE
+from .label import label_as
+from .layout import lay_out
 from .stacks import data_mc
 from .styles import readable, style
 
@@ -92,7 +94,7 @@ def plot_diagnosis(
     look, titles, units = config or PlotConfig(), titles or {}, units or {}
     target = Path(folder)
     made: list[Path] = []
-    with style(look.style):
+    with style(look.style, look.size):
         ax = feature_shifts(features, titles=titles)
         made += save(ax, target / "feature_shifts", look.formats)
         for name, (numbers, folded) in comparisons.items():
@@ -103,7 +105,5 @@ def plot_diagnosis(
 
 
 def _save(ax: Axes, look: PlotConfig, stem: Path) -> list[Path]:
-    experiment_label(
-        ax, look.experiment, text=look.text, lumi=look.lumi, com=look.com, style=look.style
-    )
+    label_as(ax, look)
     return save(ax, stem, look.formats)

@@ -2,90 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
 from .frame import finish, new_axes, take_out_exponent
-from .headroom import GUIDE
-from .styles import class_colours
+from .headroom import GUIDE, UPRIGHT
+from .panels import BAND, BEFORE, Lower, draw_points, draw_pulls, draw_ratio, short_name
+from .styles import class_colours, scaled
 
 if TYPE_CHECKING:
     from ..evaluation import DataMC, Histogram
 
-__all__ = ["OUTSIDE", "data_mc", "scores"]
+__all__ = ["data_mc", "scores"]
 
 Floats = NDArray[np.float64]
 
-OUTSIDE = "outside"  # group id of the arrows that stand for points outside the ratio panel
-
-_RANGES = (0.1, 0.2, 0.5, 1.0)  # half-heights of a ratio panel
-_BAND: dict[str, Any] = {
-    "facecolor": "none",
-    "edgecolor": "0.25",
-    "hatch": "/////",
-    "linewidth": 0.0,
-}
+Flow = Literal["sum", "show", "hide"]
 
 
 def _wants_log(histogram: Histogram, spike: float) -> bool:
     """Whether the fullest bin is so far above the middle one that a linear axis hides the rest."""
     filled = histogram.sumw[histogram.sumw > 0]
     return len(filled) > 2 and float(filled.max()) > spike * float(np.median(filled))
-
-
-def _points(ax: Axes, numbers: DataMC, y: Floats, error: Floats, label: str | None) -> None:
-    edges = numbers.edges
-    centre = 0.5 * (edges[1:] + edges[:-1])
-    # An empty bin has an upper limit only; in a stack of data it is customarily left out.
-    shown = np.isfinite(y) & (numbers.data.sumw2 > 0)
-    ax.errorbar(
-        centre[shown],
-        y[shown],
-        yerr=error[:, shown],
-        fmt="o",
-        color="black",
-        markersize=5.0 if len(centre) <= 50 else 3.5,
-        elinewidth=1.3,
-        label=label,
-        zorder=5,
-    )
-
-
-def _ratio_range(numbers: DataMC) -> float:
-    """The smallest of the usual half-heights that shows nine points of ten with their bars."""
-    off = np.abs(numbers.ratio - 1) + numbers.ratio_error.max(axis=0)
-    off = off[np.isfinite(off) & (numbers.data.sumw2 > 0)]
-    if not len(off):
-        return 0.5
-    needed = float(np.quantile(off, 0.9))
-    return next((half for half in _RANGES if needed <= half), _RANGES[-1])
-
-
-def _draw_ratio(ax: Axes, numbers: DataMC, data_name: str) -> None:
-    half = _ratio_range(numbers)
-    low, high = 1 - half, 1 + half
-    band = np.nan_to_num(numbers.ratio_band)
-    ax.stairs(1 + band, numbers.edges, baseline=1 - band, fill=True, **_BAND)
-    ax.axhline(1.0, color="black", linewidth=1.0, linestyle=":", gid=GUIDE)
-    _points(ax, numbers, numbers.ratio, numbers.ratio_error, None)
-    centre = 0.5 * (numbers.edges[1:] + numbers.edges[:-1])
-    # Data where no MC is: infinitely far above.
-    ratio = np.where(np.isnan(numbers.ratio), np.inf, numbers.ratio)
-    seen = numbers.data.sumw > 0
-    for beyond, edge, marker in ((ratio > high, high, "^"), (ratio < low, low, "v")):
-        at = centre[beyond & seen]
-        if len(at):
-            inset = edge + (0.06 if marker == "v" else -0.06) * 2 * half
-            ax.plot(at, np.full(len(at), inset), marker, color="#bd1f01", markersize=7, gid=OUTSIDE)
-    ax.set_ylim(low, high)
-    ax.set_yticks([low + half / 2, 1.0, high - half / 2])
-    gap = "\n" if len(data_name) > 6 else " "  # a long name would reach beyond the panel
-    ax.set_ylabel(f"{data_name}{gap}/ MC", loc="center")
 
 
 def _y_axis(ax: Axes, numbers: DataMC, *, log: bool, top: Floats, unit: str) -> None:
@@ -123,24 +67,28 @@ def _x_axis(ax: Axes, numbers: DataMC, name: str, unit: str) -> None:
     take_out_exponent(ax.xaxis, f"{name} [{unit}]" if unit else name, float(np.abs(edges).max()))
 
 
-def _notes(title: str, numbers: DataMC, data_name: str, folded: bool) -> str:
+def _notes(
+    title: str, numbers: DataMC, data_name: str, folded: bool, flow: Flow = "sum"
+) -> list[str]:
     """What a reader must know beside the legend's entries, a line each."""
     lines = [title] if title else []
     if numbers.scale != 1.0:
-        lines.append(f"MC scaled to {_short(data_name).lower()}")
+        lines.append(f"MC scaled to {short_name(data_name).lower()}")
     if folded:
         lines.append("end bins: incl. under-/overflow")
+    if flow == "show":
+        lines.append("outermost bins: under-/overflow")
+    if numbers.blind is not None:
+        lines.append(f"{short_name(data_name)} blinded in the grey window")
     shares = [
         100 * part.missing[0] / part.total.value if part.total.value > 0 else 0.0
         for part in (numbers.mc, numbers.data)
     ]
     if max(shares) >= 0.05:
-        lines.append(f"missing: MC {shares[0]:.2g}%, {_short(data_name).lower()} {shares[1]:.2g}%")
-    return "\n".join(lines)
-
-
-def _short(data_name: str) -> str:
-    return data_name.split(",")[0]
+        lines.append(
+            f"missing: MC {shares[0]:.2g}%, {short_name(data_name).lower()} {shares[1]:.2g}%"
+        )
+    return lines
 
 
 def _draw_stack(ax: Axes, numbers: DataMC, titles: Sequence[str], given: Mapping[str, str]) -> None:
@@ -157,12 +105,12 @@ def _draw_stack(ax: Axes, numbers: DataMC, titles: Sequence[str], given: Mapping
             fill=True,
             facecolor=colours[numbers.names[i]],
             edgecolor="black",
-            linewidth=0.6,
+            linewidth=scaled(0.6),
             label=titles[i],
         )
     mc, error = numbers.mc.sumw, numbers.mc.error
     ax.stairs(
-        mc + error, numbers.edges, baseline=mc - error, fill=True, label="MC stat. error", **_BAND
+        mc + error, numbers.edges, baseline=mc - error, fill=True, label="MC stat. error", **BAND
     )
 
 
@@ -176,43 +124,109 @@ def data_mc(
     colours: Mapping[str, str] | None = None,
     title: str = "",
     folded: bool = False,
+    flow: Flow = "sum",
     log: bool | None = None,
+    tests: Sequence[str] = (),
+    before: DataMC | None = None,
+    before_name: str = "before",
+    lower: Lower = "ratio",
+    lower_range: Sequence[float] | None = None,
     ax: Axes | None = None,
     ratio_ax: Axes | None = None,
 ) -> Axes:
-    """Data points over the stack of MC processes, and their ratio.
+    """Data points over the stack of MC processes, and their ratio or pulls.
 
     Args:
         numbers: from :func:`hepdann.evaluation.data_mc`.
         name: the quantity, for the axis.
         unit: of the quantity.
-        data_name: what the points are; before its first comma in the ratio's label.
+        data_name: what the points are; before its first comma in the panel's label.
         titles: legend entry of each process; by default their names.
         colours: of processes, by name; the others take the next of the cycle.
         title: heads the legend.
         folded: the end bins hold what is outside, and the legend says so.
+        flow: "show": the outermost bins are those of :func:`hepdann.evaluation.outside_bins`.
         log: logarithmic y axis; by default where one spike would hide all else.
-        ax: where to draw; by default a new figure with a ratio panel.
+        tests: "chi2" and "ks" are printed with the legend.
+        before: an earlier stage in the same bins, of other weights or another map: MC as a dashed
+            line, data as open points, in both panels, where they differ.
+        before_name: what it is.
+        lower: what the panel below shows, of a new figure or in ``ratio_ax``.
+        lower_range: limits of its y axis; by default they suit nine points of ten.
+        ax: where to draw; by default a new figure with a panel below.
         ratio_ax: where to draw data / MC; with ``ax`` alone, nowhere. A point outside the panel
             becomes an arrow at its edge.
 
     Returns:
         The axes of the stack.
     """
-    if ax is None:
+    if ax is None and lower == "none":
+        (ax,) = new_axes()
+    elif ax is None:
         ax, ratio_ax = new_axes((2.6, 1.0), height=7.0)
     _draw_stack(ax, numbers, numbers.names if titles is None else titles, colours or {})
-    _points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
-    mc, error = numbers.mc.sumw, numbers.mc.error
+    top = _highest(numbers)
+    if before is not None:
+        top = np.maximum(top, _highest(before))
+        _draw_before(ax, numbers, before, short_name(data_name), before_name)
+    draw_points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
     log = _wants_log(numbers.mc, 30) if log is None else log
-    top = np.maximum(mc + error, numbers.data.sumw + numbers.data_error[1])
     _y_axis(ax, numbers, log=log, top=top, unit=unit)
     _x_axis(ax if ratio_ax is None else ratio_ax, numbers, name, unit)
+    panels = [ax]
     if ratio_ax is not None:
         ax.set_xlim(ratio_ax.get_xlim())
-        _draw_ratio(ratio_ax, numbers, _short(data_name))
-    finish(ax, _notes(title, numbers, data_name, folded))
+        below = draw_pulls if lower == "pull" else draw_ratio
+        below(ratio_ax, numbers, short_name(data_name), before, lower_range)
+        panels.append(ratio_ax)
+    _mark(panels, numbers, flow)
+    notes = [*_notes(title, numbers, data_name, folded, flow), *_tests(numbers, tests)]
+    finish(ax, "\n".join(notes))
     return ax
+
+
+def _highest(numbers: DataMC) -> Floats:
+    data = np.nan_to_num(numbers.data.sumw + numbers.data_error[1])
+    return np.asarray(np.maximum(numbers.mc.sumw + numbers.mc.error, data))
+
+
+def _draw_before(ax: Axes, numbers: DataMC, before: DataMC, data_name: str, name: str) -> None:
+    if not np.array_equal(before.mc.sumw, numbers.mc.sumw):
+        label = f"MC {name}"
+        ax.stairs(
+            before.mc.sumw,
+            before.edges,
+            color=str(BEFORE["color"]),
+            linestyle="--",
+            linewidth=scaled(1.8),
+            label=label,
+        )
+    if not np.array_equal(before.data.sumw, numbers.data.sumw):
+        look = BEFORE | {"zorder": 4}
+        label = f"{data_name} {name}"
+        draw_points(ax, before, before.data.sumw, before.data_error, label, **look)
+
+
+def _mark(panels: Sequence[Axes], numbers: DataMC, flow: Flow) -> None:
+    """Grey where nothing may be seen; lines between the axis and what is outside."""
+    edges = numbers.edges
+    for ax in panels:
+        if numbers.blind is not None:
+            ax.axvspan(*numbers.blind, color="0.6", alpha=0.25, linewidth=0, gid=GUIDE, zorder=0)
+        if flow == "show":
+            for place in (edges[1], edges[-2]):
+                ax.axvline(place, color="black", linewidth=scaled(1.0), linestyle="--", gid=GUIDE)
+
+
+def _tests(numbers: DataMC, tests: Sequence[str]) -> Iterator[str]:
+    if "chi2" in tests:
+        yield rf"$\chi^2$/ndf = {numbers.chi2:.1f}/{numbers.ndf}, p {_level(numbers.p_value)}"
+    if "ks" in tests and np.isfinite(numbers.ks):
+        yield f"KS = {numbers.ks:.3f}, p {_level(numbers.ks_p_value)}"
+
+
+def _level(p_value: float) -> str:
+    return "< 0.001" if p_value < 1e-3 else f"= {p_value:.2g}"
 
 
 def scores(
@@ -221,7 +235,9 @@ def scores(
     *,
     data_name: str = "Data",
     title: str = "",
+    colours: Mapping[str, str] | None = None,
     log: bool | None = None,
+    thresholds: Mapping[str, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Score of each MC class, filled and side by side, and of the target, as points.
@@ -232,7 +248,9 @@ def scores(
         name: of the score.
         data_name: what the points are.
         title: heads the legend: which method.
+        colours: of classes, by name; the others take the next of the cycle.
         log: logarithmic y axis; by default where one spike would hide all else.
+        thresholds: scores that are marked by a line, by what is written beside it (``"70 %"``).
         ax: where to draw; by default a new figure.
 
     Returns:
@@ -240,25 +258,50 @@ def scores(
     """
     if ax is None:
         (ax,) = new_axes()
-    colours = class_colours(numbers.names)
+    colour_of = {**class_colours(numbers.names), **(colours or {})}
     for i in reversed(range(len(numbers.stack))):
         ax.stairs(
             numbers.stack[i].sumw,
             numbers.edges,
             fill=True,
             alpha=0.55,
-            facecolor=colours[numbers.names[i]],
-            edgecolor=colours[numbers.names[i]],
-            linewidth=1.5,
+            facecolor=colour_of[numbers.names[i]],
+            edgecolor=colour_of[numbers.names[i]],
+            linewidth=scaled(1.5),
             label=f"MC {numbers.names[i]}",
         )
     mc, error = numbers.mc.sumw, numbers.mc.error
-    ax.stairs(mc, numbers.edges, color="black", linewidth=1.3, label="MC total")
-    ax.stairs(mc + error, numbers.edges, baseline=mc - error, fill=True, **_BAND)
-    _points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
+    ax.stairs(mc, numbers.edges, color="black", linewidth=scaled(1.3), label="MC total")
+    ax.stairs(mc + error, numbers.edges, baseline=mc - error, fill=True, **BAND)
+    draw_points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
     log = _wants_log(numbers.mc, 10) if log is None else log
-    top = np.maximum(mc + error, numbers.data.sumw + numbers.data_error[1])
-    _y_axis(ax, numbers, log=log, top=top, unit="")
+    _y_axis(ax, numbers, log=log, top=_highest(numbers), unit="")
     _x_axis(ax, numbers, name, "")
-    finish(ax, _notes(title, numbers, data_name, folded=False))
+    _mark([ax], numbers, "sum")
+    _draw_thresholds(ax, thresholds or {})
+    finish(ax, "\n".join(_notes(title, numbers, data_name, folded=False)))
     return ax
+
+
+def _draw_thresholds(ax: Axes, thresholds: Mapping[str, float]) -> None:
+    """Dashed lines with their names upright at the top; close neighbours' stand lower."""
+    low, high = ax.get_xlim()
+    place_of = blended_transform_factory(ax.transData, ax.transAxes)
+    last, step = -np.inf, 0
+    for name, place in sorted(thresholds.items(), key=lambda item: item[1]):
+        if not low <= place <= high:
+            continue
+        ax.axvline(place, color="black", linewidth=scaled(1.2), linestyle=(0, (4, 2)), gid=GUIDE)
+        step = (step + 1) % 3 if place - last < 0.035 * (high - low) else 0
+        last = place
+        ax.text(
+            place + 0.006 * (high - low),
+            0.985 - 0.11 * step,
+            name,
+            transform=place_of,
+            rotation=90,
+            ha="left",
+            va="top",
+            fontsize="x-small",
+            gid=UPRIGHT,
+        )

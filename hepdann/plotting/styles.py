@@ -12,7 +12,7 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib.font_manager import font_scalings
 
-from ..config.names import STYLES, nearest
+from ..config.names import FIGURE_SIZES, STYLES, nearest
 from ..errors import ConfigError
 
 __all__ = [
@@ -22,12 +22,22 @@ __all__ = [
     "class_colours",
     "method_look",
     "method_title",
+    "scaled",
     "sentence",
     "style",
 ]
 
 # Half a slide. Every style is drawn at this size, with its own proportions.
 PAGE = (8.0, 6.0)
+
+# Width and height in inches of PAGE's text, and what all lengths, text too, are multiplied with:
+# half a slide and a whole one of 16:9; one column (3.4 in) and two (7 in) of a paper.
+_SIZES = {
+    "half-slide": (PAGE, 1.0),
+    "slide": ((12.0, 6.75), 1.0),
+    "column": ((6.0, 4.9), 3.4 / 6.0),
+    "page": ((10.5, 5.6), 7.0 / 10.5),
+}
 
 # Ten colours that colour-blind readers can tell apart: M. Petroff, arXiv:2107.02270, as CMS uses.
 COLOURS = (
@@ -89,7 +99,11 @@ _HOUSE: dict[str, Any] = {
     "legend.borderaxespad": 0.6,
     "legend.borderpad": 0.2,
     "legend.columnspacing": 1.2,
-    "legend.frameon": False,
+    "legend.edgecolor": "none",
+    "legend.facecolor": "white",
+    "legend.fancybox": False,
+    "legend.framealpha": 0.85,
+    "legend.frameon": True,  # white, so that lines of reference may pass behind it
     "legend.handlelength": 1.6,
     "legend.handletextpad": 0.6,
     "legend.labelspacing": 0.25,
@@ -100,47 +114,57 @@ _HOUSE: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.usetex": False,
 }
+_HOUSE_LENGTHS = ("hatch.linewidth", "lines.linewidth", "lines.markersize")
 
 
 def _points(value: float | str, base: float) -> float:
     return base * font_scalings[value] if isinstance(value, str) else float(value)
 
 
-def _parameters(name: str) -> dict[str, Any]:
-    """The rcParams of a style, its lengths brought from its own page to :data:`PAGE`."""
+def _parameters(name: str, size: str) -> dict[str, Any]:
+    """The rcParams of a style, its lengths brought from its own page to that of the size."""
     import mplhep
 
-    chosen: dict[str, Any] = getattr(mplhep.style, name)
+    chosen: dict[str, Any] = getattr(mplhep.style, "LHCb2" if name == "LHCb" else name)
     values: Any = dict(mpl.rcParamsDefault) | chosen
     scale = PAGE[0] / values["figure.figsize"][0]
     result = dict(chosen)
     for key, (low, high) in _FONT_SIZES.items():
-        size = scale * _points(values[key] or "medium", values["font.size"])
-        result[key] = min(max(size, low), high)
+        own = scale * _points(values[key] or "medium", values["font.size"])
+        result[key] = min(max(own, low), high)
     result |= {key: scale * values[key] for key in _LENGTHS}
-    return result | _HOUSE
+    result |= _HOUSE
+    page, factor = _SIZES[size]
+    for key in (*_FONT_SIZES, *_LENGTHS, *_HOUSE_LENGTHS):
+        result[key] *= factor
+    result |= {key: _HOUSE[key] / factor for key in ("figure.dpi", "savefig.dpi")}
+    result["figure.figsize"] = tuple(factor * length for length in page)
+    return result
 
 
 @contextmanager
-def style(name: str = "ROOT") -> Iterator[None]:
+def style(name: str = "ROOT", size: str = "half-slide") -> Iterator[None]:
     """Draw and save in the style of an experiment, and leave matplotlib as it was.
 
     Args:
         name: one of :data:`STYLES`.
+        size: "half-slide" (8 inches wide), "slide" (12), or of a paper one "column" (3.4, text of
+            8 points) or the "page" (7, text of 9 points).
 
     Raises:
-        ConfigError: unknown style.
+        ConfigError: unknown style or size.
     """
-    if name not in STYLES:
-        meant = nearest(name, STYLES)
-        raise ConfigError(
-            f"unknown style {name!r}",
-            where="plots.style",
-            mend=f"did you mean {meant}?" if meant else f"choose one of {', '.join(STYLES)}",
-        )
+    for what, given, known in (("style", name, STYLES), ("size", size, FIGURE_SIZES)):
+        if given not in known:
+            meant = nearest(given, known)
+            raise ConfigError(
+                f"unknown {what} {given!r}",
+                where=f"plots.{what}",
+                mend=f"did you mean {meant}?" if meant else f"choose one of {', '.join(known)}",
+            )
     # rcParamsDefault first: a user's matplotlibrc must not make two people's figures differ.
     settings: Any = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _BACKEND_KEYS}
-    settings |= _parameters(name)
+    settings |= _parameters(name, size)
     with mpl.rc_context(settings), _quiet():
         yield
 
@@ -163,6 +187,11 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def scaled(value: float) -> float:
+    """A length in points on half a slide, as long as the size in force wants it."""
+    return float(value * mpl.rcParams["lines.linewidth"] / _HOUSE["lines.linewidth"])
 
 
 def method_title(method: str) -> str:

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from .frame import finish, new_axes
 from .headroom import GUIDE
-from .styles import method_look, method_title
+from .styles import method_look, method_title, scaled
 
 if TYPE_CHECKING:
     from ..evaluation.scan_curves import Sweep
@@ -56,12 +56,12 @@ def sweep(
     span = _span(ticks, along)
     if level is not None:
         name, height = level
-        ax.axhline(height, color="black", linewidth=1.2, linestyle=(0, (1, 2)), label=name)
+        ax.axhline(height, color="black", linewidth=scaled(1.2), linestyle=(0, (1, 2)), label=name)
     _lines(ax, sweeps, looks, span, labelled=True)
     ax.set_ylabel(figure)
     bottom = ax
     if below_ax is not None and below:
-        below_ax.axhline(0.0, color="black", linewidth=1.0, linestyle=":", gid=GUIDE)
+        below_ax.axhline(0.0, color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
         _lines(below_ax, below, looks, span, labelled=False)
         below_ax.set_ylim(*_ZOOM)
         below_ax.set_ylabel("minus oracle", loc="center")

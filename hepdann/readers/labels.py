@@ -139,8 +139,8 @@ def class_names(
     """
     named = list(dict.fromkeys(s.class_ for s in samples if s.class_ is not None))
     mc = [sample for sample in samples if sample.source.domain == "mc"]
-    if convert.classes is not None:
-        names = tuple(convert.classes)
+    if convert.class_names is not None:
+        names = tuple(convert.class_names)
     elif all(sample.label is None for sample in mc):
         names = tuple(sorted(named, key=lambda name: name.lower() not in ("background", "bkg")))
     else:

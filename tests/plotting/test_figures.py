@@ -11,7 +11,7 @@ from hepdann.config.names import STYLES
 from hepdann.evaluation.curves import Band, LearningCurves
 from hepdann.plotting.frame import new_axes
 from hepdann.plotting.headroom import GUIDE, data_points, settle
-from hepdann.plotting.stacks import OUTSIDE
+from hepdann.plotting.panels import OUTSIDE
 
 EPOCHS = np.arange(1, 11)
 

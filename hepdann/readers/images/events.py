@@ -88,7 +88,7 @@ def plan_events(
 
     if model is not None:
         return ImageEvents(planned(model.label), config, model.classes, may_be_empty=True)
-    plan, classes = planned(label), convert.classes
+    plan, classes = planned(label), convert.class_names
     fixed = label is not None and (is_segment(label) or label.startswith("segment("))
     if fixed and classes is None:
         classes = list(SEGMENTS)
@@ -101,7 +101,7 @@ def plan_events(
         count = next((n for n in _PLANES if n > high - first), high - first + 1)
         classes = [f"plane {number}" for number in range(first, count + first)]
     if classes is not None:
-        convert = convert.model_copy(update={"classes": classes})
+        convert = convert.model_copy(update={"classes": list(classes)})
     names = class_names(plan.samples, convert, read, skips)
     return ImageEvents(plan, config, names, fixed)
 

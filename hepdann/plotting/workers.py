@@ -1,0 +1,114 @@
+"""Draws the figures of a run in several processes, each of which opens the run itself."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import RunError
+
+__all__ = ["MANY", "shared", "usable"]
+
+MANY = 16  # figures from which the start of a process, two seconds, is worth it
+
+Result = TypeVar("Result")
+_draw: Callable[[str], Any] | None = None
+
+
+def usable(figures: int, wanted: int | None) -> int:
+    """How many processes to draw in.
+
+    Args:
+        figures: to draw.
+        wanted: number of processes; ``None`` for as many as there are processors, up to four,
+            and one for few figures.
+    """
+    if wanted is not None:
+        return max(1, min(wanted, figures))
+    if figures < MANY:
+        return 1
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(here or 1, 4)
+
+
+def shared(
+    opening: Callable[..., Callable[[str], Result]],
+    settings: tuple[Any, ...],
+    names: Sequence[str],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+    where: Path,
+) -> list[Result]:
+    """What ``opening(*settings)(name)`` gives for each name, computed in processes.
+
+    Args:
+        opening: a function of a module; called once a process.
+        settings: its arguments; they travel pickled.
+        names: of the figures.
+        workers: number of processes.
+        progress: called with the number done and that of all.
+        where: names the run in an error.
+
+    Returns:
+        One result a name, in the order of the names.
+
+    Raises:
+        RunError: a process died.
+    """
+    with _pool(workers, opening, settings) as pool:
+        waiting = {pool.submit(_one, name): index for index, name in enumerate(names)}
+        results: dict[int, Result] = {}
+        try:
+            for future in as_completed(waiting):
+                results[waiting[future]] = future.result()
+                if progress is not None:
+                    progress(len(results), len(names))
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a process that draws was killed, for want of memory perhaps",
+                where=where,
+                mend="draw with one worker, or fewer figures at a time with --only",
+            ) from error
+    return [results[index] for index in range(len(names))]
+
+
+@contextmanager
+def _pool(
+    workers: int, opening: Callable[..., Any], settings: tuple[Any, ...]
+) -> Iterator[ProcessPoolExecutor]:
+    pool = ProcessPoolExecutor(
+        workers, mp_context=_context(), initializer=_open, initargs=(opening, settings)
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _context() -> BaseContext:
+    """Never a copy of this process: its threads and locks would be copied with it."""
+    methods = multiprocessing.get_all_start_methods()
+    if "forkserver" not in methods:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["hepdann.plotting.run", "mplhep"])
+    return context
+
+
+def _open(opening: Callable[..., Callable[[str], Any]], settings: tuple[Any, ...]) -> None:
+    global _draw
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asked deals with it
+    _draw = opening(*settings)
+
+
+def _one(name: str) -> Any:
+    assert _draw is not None
+    return _draw(name)
