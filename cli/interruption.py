@@ -6,50 +6,22 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
+
+from .signals import HEARD, Left
 
 if TYPE_CHECKING:
     from hepdann.training import Progress
 
-__all__ = ["Interruption", "Left", "hear", "hear_no_more"]
+__all__ = ["Interruption"]
 
 _SAYS = {
     signal.SIGINT: "stopping after this step; writing what was trained so far …",
     signal.SIGTERM: "stopping after this step; writing a checkpoint …",
     signal.SIGUSR1: "stopping after this step; writing a checkpoint …",
 }
-
-
-class Left(KeyboardInterrupt):
-    """The program is left where it is.
-
-    A class of its own: where a plain KeyboardInterrupt passes through code that C runs, Python
-    ends with SIGINT whatever the exit code is.
-    """
-
-
-def hear() -> None:
-    """End the program on SIGINT, SIGTERM and SIGUSR1, with what is begun cleaned up."""
-    for kind in _SAYS:
-        if signal.getsignal(kind) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(kind, _leave)
-
-
-def hear_no_more() -> None:
-    """Let the program end: all is done, and a signal now would only spoil its exit code."""
-    for kind in _SAYS:
-        signal.signal(kind, lambda *_: None)
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    del frame
-    signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning up short
-    if number == signal.SIGINT:
-        raise Left
-    raise SystemExit(143)
 
 
 class Interruption:
@@ -111,7 +83,7 @@ class Interruption:
             # not through sys.stderr, in whose write the signal may have come
             os.write(2, f"{_SAYS[signal.Signals(number)]}\n".encode())
 
-        before = {kind: signal.signal(kind, note) for kind in _SAYS}
+        before = {kind: signal.signal(kind, note) for kind in HEARD}
         try:
             yield self
         finally:

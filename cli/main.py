@@ -1,121 +1,37 @@
-"""Assembles the command line; the only place that turns an error into a line and an exit code."""
+"""The program: it hears signals before it imports anything that takes its time."""
 
 from __future__ import annotations
 
-import importlib
-import io
-import os
-import sys
-from typing import Any, NoReturn
+from .signals import hear, hear_no_more, say
 
-import click
-from click.shell_completion import CompletionItem
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported here
+    from typing import Any, NoReturn
 
-from hepdann._version import __version__
-from hepdann.errors import HepdannError
-
-from .interruption import hear, hear_no_more
-
-__all__ = ["hepdann", "main"]
-
-# Listed here with their one-line help, so that `hepdann --help` imports no command.
-COMMANDS = {
-    "demo": "The whole main job in a minute or two, on a simulated sample.",
-    "simulate": "Write a toy sample as real ROOT files.",
-    "inspect": "Show what is in a ROOT file, a tensor file or a run.",
-    "convert": "Turn ROOT files into a tensor file.",
-    "config": "Write, check or describe a YAML configuration.",
-    "diagnose": "Test whether MC and data differ.",
-    "train": "Train a domain-adversarial network and its baselines.",
-    "scan": "Train a grid of shifts, t, lambda, methods and seeds as stacks.",
-    "evaluate": "Print the numbers of a run, with errors.",
-    "plot": "Draw the figures of a run.",
-    "compare": "Put several runs side by side in one table.",
-    "report": "Write runs as one HTML page that opens offline.",
-}
-
-
-class _LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f".{cmd_name}", __package__)
-        command: click.Command = module.command
-        return command
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        names = [
-            CompletionItem(name, help=line)
-            for name, line in COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
-        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; where the reader has left (``| head``), end quietly as by SIGPIPE."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            pass
-        except SystemExit as error:  # what rich makes of it, with the exit code of a bug
-            if not isinstance(error.__context__, BrokenPipeError):
-                raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(
-    cls=_LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with `hepdann demo`, or `hepdann convert mc.root data.root`.",
-)
-@click.version_option(__version__, prog_name="hepdann", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="Show the traceback of any error.")
-def hepdann(debug: bool) -> None:
-    """Domain-adversarial networks for high-energy physics, from ROOT files to the talk."""
-    del debug  # read by main, which sees every error
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(f"hepdann: error: {' '.join(message.split())}", err=True)
-    raise SystemExit(2)
+__all__ = ["main"]
 
 
 def main() -> NoReturn:
     """Run the command line; exit codes 0, 1 (a bug), 2 (the input is wrong), 3, 130 and 143."""
-    debug = "--debug" in sys.argv[1:]
-    if debug:  # accepted anywhere on the line
-        sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
     hear()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without ± or σ is no reason to fail
-        sys.stdout.reconfigure(errors="replace")
     try:
-        code = hepdann.main(standalone_mode=False)
+        from .group import run
+
+        code = run()
         hear_no_more()
-    except (HepdannError, click.ClickException, OSError) as error:
-        if debug:
-            raise
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            _fail(f"{error.filename}: {reason}" if error.filename else reason)
-        if isinstance(error, click.ClickException):
-            context = error.ctx if isinstance(error, click.UsageError) else None
-            hint = f"; see {context.command_path} -h" if context is not None else ""
-            _fail(f"{error.format_message().rstrip('.')}{hint}")
-        _fail(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("hepdann: interrupted", err=True)
-        raise SystemExit(130) from None
-    raise SystemExit(code if isinstance(code, int) else 0)
+    except KeyboardInterrupt:
+        say("hepdann: interrupted")
+        code = 130
+    raise SystemExit(code)
+
+
+def __getattr__(name: str) -> Any:
+    """The commands, which are assembled when they are asked for."""
+    if name in ("COMMANDS", "hepdann"):
+        from . import group
+
+        return getattr(group, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 if __name__ == "__main__":

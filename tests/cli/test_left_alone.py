@@ -151,3 +151,24 @@ def test_a_signal_while_the_program_starts_is_one_line(executable, place, tmp_pa
     assert (process.returncode, out) == (code, ""), err
     assert err.startswith("hepdann: interrupted")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)]
+)
+@pytest.mark.parametrize("module", ["click", "hepdann_cli.train"])
+def test_a_signal_in_the_first_moments_leaves_no_traceback(module, number, code):
+    """Here: at the first import that the program itself makes, and when it looks for a command."""
+    program = (
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), {int(number)})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['hepdann', 'train', '-h']\n"
+        "from hepdann_cli.main import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == ("hepdann: interrupted\n" if number == signal.SIGINT else "")

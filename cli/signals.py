@@ -1,0 +1,52 @@
+"""Ends the program on a signal, from its first moment on; imports next to nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported here
+    from types import FrameType
+    from typing import NoReturn
+
+__all__ = ["HEARD", "Left", "hear", "hear_no_more", "say"]
+
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+class Left(KeyboardInterrupt):
+    """The program is left where it is.
+
+    A class of its own: where a plain KeyboardInterrupt passes through code that C runs, Python
+    ends with SIGINT whatever the exit code is.
+    """
+
+
+def hear() -> None:
+    """End the program on SIGINT, SIGTERM and SIGUSR1, with what is begun cleaned up."""
+    for kind in HEARD:
+        if signal.getsignal(kind) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(kind, _leave)
+
+
+def hear_no_more() -> None:
+    """Let the program end: all is done, and a signal now would only spoil its exit code."""
+    for kind in HEARD:
+        signal.signal(kind, signal.SIG_IGN)  # Python on its way out would forget any other
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    del frame
+    signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning up short
+    if number == signal.SIGINT:
+        raise Left
+    raise SystemExit(143)
+
+
+def say(line: str) -> None:
+    """Write a line to stderr, if it can be written."""
+    from contextlib import suppress
+
+    with suppress(OSError):
+        os.write(2, f"{line}\n".encode())
