@@ -5,7 +5,8 @@
 One training runs undisturbed. Others, of the same line with ``--resume``, are sent SIGKILL,
 SIGTERM, SIGUSR1 or SIGINT at a random moment between the start of the program and its end, up to
 ``--most`` times each, and started again until they finish. Options after ``--`` are given to
-``hepdann train``.
+``hepdann train``. With ``-- --workers N`` single workers are sent SIGKILL too, as a machine does
+whose memory runs out; whatever was killed, no process may be left.
 
 Compared are the networks, the history, the scores and every figure of ``metrics.json`` but the
 throughput. For each signal the table counts the kills, how the program ended, how long it took to
@@ -99,23 +100,54 @@ def differences(one: Path, two: Path) -> list[str]:
     return found + parts
 
 
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Process ids of the workers of a training."""
+    children = _read(Path(f"/proc/{process.pid}/task/{process.pid}/children")).split()
+    return [int(pid) for pid in children if _is_worker(int(pid))]
+
+
+def _is_worker(pid: int) -> bool:
+    return "spawn_main" in _read(Path(f"/proc/{pid}/cmdline"))
+
+
+def strike(process: subprocess.Popen[str], rng: random.Random, workers: bool) -> str:
+    """Send a signal; gives its name."""
+    kind = rng.choice((*SIGNALS, None) if workers else SIGNALS)
+    if kind is None:
+        targets = workers_of(process)
+        if targets:
+            os.kill(rng.choice(targets), signal.SIGKILL)
+            return "SIGKILL of a worker"
+        kind = signal.SIGKILL
+    process.send_signal(kind)
+    return kind.name
+
+
+def left_behind(pids: list[int]) -> list[int]:
+    """Which of these processes are still there, half a second later."""
+    time.sleep(0.5)
+    return [pid for pid in pids if _is_worker(pid)]
+
+
 def kill(
     folder: Path, number: int, last: float, options: list[str], rng: random.Random
 ) -> Kill | None:
     """Start or resume a run and send it a signal; ``None`` if it ended before."""
-    output, kind, after = f"run-{number}", rng.choice(SIGNALS), rng.uniform(0, last)
+    output, after = f"run-{number}", rng.uniform(0, last)
     process = start(folder, output, options)
     try:
         _, error = process.communicate(timeout=after)
     except subprocess.TimeoutExpired:
         stage = stage_of(folder / output)
-        sent = time.monotonic()
-        process.send_signal(kind)
+        sent, workers = time.monotonic(), workers_of(process)
+        kind = strike(process, rng, "--workers" in options)
         _, error = process.communicate()
+        seconds = time.monotonic() - sent
+        assert not left_behind(workers), "workers live on"
         said = error.strip().splitlines()[-1:] or [""]
         return Kill(
-            number, kind.name, round(after, 2), stage, process.returncode,
-            round(time.monotonic() - sent, 2), "Traceback" in error, said[0],
+            number, kind, round(after, 2), stage, process.returncode, round(seconds, 2),
+            "Traceback" in error, said[0],
         )  # fmt: skip
     assert process.returncode == 0, error
     return None

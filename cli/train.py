@@ -93,6 +93,9 @@ class Inputs(NamedTuple):
 @click.option("--dropout", type=float, help="Share of activations dropped.  [default: 0]")
 @click.option("--residual/--no-residual", default=None, help="Layers of one width add their input.")
 @click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
+@click.option(
+    "--workers", type=int, help="Processes that share the networks, one thread each.  [default: 1]"
+)
 @click.option("--memory", help="auto, resident or blocks (of a file larger than memory).")
 @click.option("--tensorboard", is_flag=True, default=None, help="Write TensorBoard event files.")
 @click.option("--timing", is_flag=True, help="Say where the time went.")

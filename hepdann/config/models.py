@@ -316,6 +316,7 @@ class TrainConfig(Section):
         description="events all in memory, or read in blocks of the file with block-wise shuffling;"
         " auto: by what there is",
     )
+    workers: Width = Field(1, description="processes that share the members, one thread each")
     tensorboard: bool = Field(False, description="write TensorBoard event files into the run")
     diagnose: bool = Field(
         True,

@@ -16,6 +16,7 @@ from .mmd import MMD
 from .self_training import SELF_TRAINING
 
 __all__ = [
+    "BUILT_IN",
     "DANN_PHASES",
     "Batch",
     "Method",
@@ -25,6 +26,7 @@ __all__ = [
     "get",
     "names",
     "register",
+    "registered",
     "unwatched",
 ]
 
@@ -40,6 +42,11 @@ def register(method: Method) -> Method:
 def names() -> tuple[str, ...]:
     """Names of the methods that can be trained."""
     return tuple(_METHODS)
+
+
+def registered() -> dict[str, Method]:
+    """The user's own, by name."""
+    return {name: own for name, own in _METHODS.items() if own is not BUILT_IN.get(name)}
 
 
 def get(name: str) -> Method:
@@ -69,3 +76,5 @@ for _method in (
     SELF_TRAINING,
 ):
     register(_method)
+
+BUILT_IN = dict(_METHODS)

@@ -10,6 +10,7 @@ from .stacked import StackedLinear, member_generators
 from .views import Autocast, ViewShape, ViewsNetwork
 
 __all__ = [
+    "BUILT_IN",
     "SMALL",
     "Activation",
     "AdversarialNetwork",
@@ -32,3 +33,4 @@ __all__ = [
 ]
 
 register_presets()
+BUILT_IN = {name: get(name) for name in names()}

@@ -146,6 +146,9 @@ class CopiedExtractor(Copies):
         self.template.eval()  # no dropout
         for norm in self._norms:
             norm.train()
+        for index, name in enumerate(self._buffer_names):
+            if name.endswith("num_batches_tracked"):  # the same however often this was done before
+                self.get_buffer(f"seen{index}").zero_()
         for d, x in enumerate(domains if self._norms else ()):
             self.run(x, self._buffers_of(d, kept=True))
         self.template.train(self.training)

@@ -67,5 +67,6 @@ def _write(folder: Path, pieces: Sequence[tuple[int, list[dict[str, Any]]]]) -> 
     for members, entries in pieces:
         looks += [{**entry, "member": first + entry["member"]} for entry in entries]
         first += members
+    looks.sort(key=lambda look: (look["epoch"], look["member"]))
     content = {"format_version": FORMAT_VERSION, "figures": FIGURES, "looks": looks}
     write_whole(folder / "health.json", json.dumps(content, indent=1, allow_nan=False).encode())

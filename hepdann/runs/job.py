@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,19 +21,23 @@ from .advice import advised, diagnose_first
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import with_auxiliaries
 from .claim import locked, refuse_taken
-from .domains import Domains, prepare
+from .domains import Domains
 from .events import require_tensorboard
 from .folder import Run
 from .health import write_failed, write_health
-from .images import choose_image_memory, image_settings, prepare_images, view_shapes
-from .memory import choose_memory, prepare_blocks, said_of
-from .model import Model, joined, parts_of
+from .images import view_shapes
+from .memory import said_of
+from .model import BASE, Model, joined, parts_of
 from .origin import Origin
-from .pieces import Hooks, Trained, history_of, train_piece
-from .plan import resolve
+from .pieces import Hooks, Trained, history_of, load_piece, train_piece
+from .plan import trained_on
+from .prepared import prepared
+from .registered import Registered
 from .scores import write_scores
 from .stacks import Piece, Stacks
 from .teaching import taught_by
+from .worker import Order, write_aligned
+from .workers import crowding, deal, train_in_processes
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
@@ -70,7 +74,7 @@ class Job:
     origin: Origin | None = None
     folder: Path = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
-    _rate: dict[int, float] = field(default_factory=dict)
+    _rate: dict[str, float] = field(default_factory=dict)
     _clock: Clock = field(default_factory=Clock)
 
     def run(self) -> Run:
@@ -80,7 +84,7 @@ class Job:
             HepdannError: the input does not allow the training.
         """
         asked = self.config.train
-        domains, train = self._prepare(asked)
+        domains, self.tensors, train = prepared(asked, self.tensors, self.data, self.shift)
         train = with_auxiliaries(train)
         self.config = self.config.model_copy(update={"train": train})
         if train.tensorboard:
@@ -93,21 +97,6 @@ class Job:
             self._describe(domains, asked)
             return self._run(domains)
 
-    def _prepare(self, asked: TrainConfig) -> tuple[Domains, TrainConfig]:
-        """The events, and the settings with what was left to hepdann."""
-        where = (asked.memory, self.tensors, self.data, asked.members)
-        if self.tensors.views:
-            asked = image_settings(asked)
-            memory = choose_image_memory(*where)
-            wanted = (self.data, self.shift, asked.seed, memory)
-            domains, self.tensors = prepare_images(self.tensors, *wanted)
-        else:
-            memory = choose_memory(*where)
-            prepared = prepare_blocks if memory == "blocks" else prepare
-            domains = prepared(self.tensors, self.data, self.shift, asked.seed)
-        train = resolve(asked, domains.n_train)
-        return domains, train.model_copy(update={"memory": memory})
-
     def _run(self, domains: Domains) -> Run:
         wanted = self.config.train.diagnose
         names = self.tensors.features if wanted else None
@@ -119,7 +108,8 @@ class Job:
         pieces = self._train(domains, aligned)
         whole, trained = all(t.whole for t in pieces), [t for t in pieces if t.begun]
         self._note("interrupted" if not whole else "trained")
-        if not trained or not (whole or self.partial()):
+        compared = any(BASE in t.piece.methods for t in trained)  # a run has its baseline
+        if not compared or not (whole or self.partial()):
             when = "interrupted" if trained else "interrupted before the first step"
             raise Interrupted(when, where=self.folder, mend=self._further())
         for one in trained:
@@ -143,10 +133,9 @@ class Job:
         return Run(self.folder, metrics)
 
     def _describe(self, domains: Domains, asked: TrainConfig) -> None:
-        files = [file for file in (self.tensors, self.data) if file is not None]
         if self.origin is None:
             scale = None if domains.shift is None else domains.shift.to_dict()
-            self.origin = Origin.of(files, self.config, asked, scale)
+            self.origin = Origin.of(self._files, self.config, asked, scale)
             self.origin.write(self.folder)
         self._note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
         if domains.blocks is not None:
@@ -175,24 +164,45 @@ class Job:
 
     def _train(self, domains: Domains, aligned: Aligned) -> list[Trained]:
         assert self.origin is not None
-        train, classes = self.config.train, len(self.tensors.classes)
-        stacks = Stacks(train, domains, aligned.maps, classes, correction=aligned.correction)
+        train, fingerprint = self.config.train, self.origin.fingerprint
+        cut = self.origin.config.train.workers  # a resume may have other processes, not other cuts
+        classes = len(self.tensors.classes)
+        stacks = Stacks(train, domains, aligned.maps, classes, cut, aligned.correction)
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
-        fingerprint = self.origin.fingerprint
-        done: list[Trained] = []
+        late = [piece for piece in stacks.pieces if stacks.unlabelled(piece)]
+        early = [piece for piece in stacks.pieces if piece not in late]
+        shares = deal(early, train.workers)
         try:
-            for piece in stacks.pieces:
-                if stacks.unlabelled(piece):
-                    if not all(one.whole for one in done):
-                        break  # nor is the teacher
-                    events, name = taught_by(self._model(done, domains, aligned), domains)
-                    self._tell(f"self-training: {name} labels the target")
-                    stacks.teach(events)
-                done.append(train_piece(piece, stacks, self.folder, fingerprint, hooks))
-            return done
+            if len(shares) > 1:
+                self._spread(shares, aligned, hooks)
+                done = [load_piece(p, stacks, self.folder, fingerprint) for p in early]
+            else:
+                done = [train_piece(p, stacks, self.folder, fingerprint, hooks) for p in early]
+            if late and all(one.whole for one in done):  # the teacher is
+                events, name = taught_by(self._model(done, domains, aligned), domains)
+                self._tell(f"self-training: {name} labels the target")
+                stacks.teach(events)
+                done += [train_piece(p, stacks, self.folder, fingerprint, hooks) for p in late]
         except RunError:
             write_failed(self.folder, [len(piece.plan.members) for piece in stacks.pieces])
             raise
+        return sorted(done, key=lambda one: one.piece.number)
+
+    def _spread(self, shares: Sequence[Sequence[Piece]], aligned: Aligned, hooks: Hooks) -> None:
+        """Train pieces in processes of their own."""
+        train = self.config.train
+        said = crowding(len(shares))
+        if said is not None:
+            self._tell(f"warning: {said}")
+        write_aligned(self.folder, aligned, trained_on(train))
+        order = Order(
+            folder=self.folder.absolute(),
+            files=tuple(file.path.absolute() for file in self._files),
+            pieces=(),
+            settings={"device": train.device, "tensorboard": train.tensorboard},
+            registered=Registered.here(),
+        )
+        train_in_processes(order, shares, hooks, self._further())
 
     def _model(self, trained: list[Trained], domains: Domains, aligned: Aligned) -> Model:
         return Model(
@@ -205,10 +215,13 @@ class Job:
             views=() if domains.images is None else view_shapes(domains.images.views),
         )
 
-    def _progress(self, piece: Piece, now: Progress) -> None:
-        self._rate[piece.number] = now.events_per_second
-        names = ", ".join(piece.methods)
-        self.report(f"{len(piece.plan.members)} networks ({names})", now)
+    @property
+    def _files(self) -> list[Tensors]:
+        return [file for file in (self.tensors, self.data) if file is not None]
+
+    def _progress(self, what: str, now: Progress) -> None:
+        self._rate[what] = now.events_per_second
+        self.report(what, now)
 
     def _scores(self, model: Model, domains: Domains) -> None:
         path = self.folder / "scores.h5"

@@ -73,7 +73,9 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def choose_memory(wanted: str, tensors: Tensors, data: Tensors | None, members: int) -> Memory:
+def choose_memory(
+    wanted: str, tensors: Tensors, data: Tensors | None, members: int, workers: int = 1
+) -> Memory:
     """How a training holds its events.
 
     Args:
@@ -82,6 +84,7 @@ def choose_memory(wanted: str, tensors: Tensors, data: Tensors | None, members: 
         tensors: holds the MC.
         data: holds the data, if another file does.
         members: networks that will score every event.
+        workers: processes that train; where there are several, each holds the events.
     """
     if wanted == "resident":
         return "resident"
@@ -89,7 +92,8 @@ def choose_memory(wanted: str, tensors: Tensors, data: Tensors | None, members: 
         return "blocks"
     holder = tensors if data is None else data
     rows = tensors.rows("mc") + holder.rows("data")
-    each = 4 * len(tensors.features) * _COPIES + 4 * max(2, len(tensors.classes)) * members + 32
+    copies = _COPIES * (1 if workers == 1 else 1 + workers)
+    each = 4 * len(tensors.features) * copies + 4 * max(2, len(tensors.classes)) * members + 32
     return "blocks" if rows * each > _SHARE * available_memory() else "resident"
 
 

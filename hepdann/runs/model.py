@@ -23,7 +23,7 @@ from ..training import Scaling, StackTrainer, write_whole
 from .aligned import corrected, method_of
 from .mixture import Mixture
 
-__all__ = ["Model", "Part", "Scores", "joined", "parts_of"]
+__all__ = ["BASE", "Model", "Part", "Scores", "joined", "parts_of"]
 
 FORMAT, FORMAT_VERSION = "hepdann-model", 1
 _ROWS = 32_768  # events scored at a time, at most

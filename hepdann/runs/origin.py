@@ -18,7 +18,7 @@ from .folder import FORMAT_VERSION, read_versioned
 __all__ = ["Origin", "begun", "given_settings"]
 
 _FILE = "origin.json"
-_ELSEWHERE = {"device", "tensorboard"}  # settings that a resume may change
+_ELSEWHERE = {"device", "tensorboard", "workers"}  # settings that a resume may change
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +105,15 @@ class Origin:
             )
         except (KeyError, TypeError) as error:
             raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
+
+    def now(self, given: Mapping[str, Any]) -> Config:
+        """The settings, with those that a resume may change as they are given on resuming.
+
+        Args:
+            given: settings by dotted key.
+        """
+        free = {f"train.{name}" for name in _ELSEWHERE}
+        return override(self.config, {key: v for key, v in given.items() if key in free})
 
     def check_settings(self, folder: Path, given: Mapping[str, Any]) -> None:
         """Whether the run's ``config.yaml``, and what is given beside it, is what it began with.

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +54,13 @@ class Hooks:
 
     Attributes:
         tell: given lines for the user.
-        progress: given where a piece stands.
+        progress: given what trains, in words, and where it stands.
         stop: asked before every step.
         clock: splits the time into stages.
     """
 
     tell: Callable[[str], None]
-    progress: Callable[[Piece, Progress], None]
+    progress: Callable[[str, Progress], None]
     stop: Callable[[], bool]
     clock: Clock = field(default_factory=Clock)
 
@@ -131,7 +132,7 @@ def train_piece(
     done = Trained(piece, trainer, stacks.peek(piece, folder), monitor.health, whole=True)
     with monitor.watching():
         whole = trainer.run(
-            progress=lambda now: hooks.progress(piece, now),
+            progress=partial(hooks.progress, str(piece)),
             save=save,
             watch=done.watch,
             stop=hooks.stop,

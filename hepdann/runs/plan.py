@@ -23,6 +23,7 @@ __all__ = [
     "resolve",
     "settings_of",
     "shape_of",
+    "trained_on",
 ]
 
 ORACLE = "oracle"
@@ -94,22 +95,25 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
             where="train.batch_size",
             mend="take a smaller batch, or auto",
         )
-    return train.model_copy(update={"batch_size": size, "device": _device(train.device)})
+    return train.model_copy(update={"batch_size": size, "device": _device(train)})
 
 
-def _device(name: str) -> str:
+def _device(train: TrainConfig) -> str:
     import torch
 
+    name, mend = train.device, "use auto or cpu"
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
     if name == "auto":
-        return "cuda" if there["cuda"] else "cpu"
+        return "cuda" if there["cuda"] and train.workers == 1 else "cpu"
     if not there[name]:
+        raise ConfigError(f"torch sees no {name} device here", where="train.device", mend=mend)
+    if train.workers > 1 and name != "cpu":
         raise ConfigError(
-            f"torch sees no {name} device here", where="train.device", mend="use auto or cpu"
+            f"workers share processors, not a {name} device", where="train.device", mend=mend
         )
     return name
 

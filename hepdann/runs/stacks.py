@@ -12,7 +12,6 @@ import torch
 
 from ..alignment import Alignment
 from ..config import TrainConfig
-from ..errors import ConfigError
 from ..evaluation import PeekObserver, oracle_source
 from ..tensors import EventBlocks, Source, Target
 from ..training import DomainEvents, StackTrainer, resident, resident_images, watched_rows
@@ -43,6 +42,9 @@ class Piece:
     def methods(self) -> tuple[str, ...]:
         """Methods of its members."""
         return tuple(dict.fromkeys(m.label for m in self.plan.members))
+
+    def __str__(self) -> str:
+        return f"{len(self.plan.members)} networks ({', '.join(self.methods)})"
 
 
 def cut(plans: Sequence[StackPlan], workers: int) -> list[Piece]:
@@ -113,12 +115,6 @@ class Stacks:
         places = Places(oracle, len(copies), like is not domains.source)
         self.pieces = cut(plan_stacks(train, places), workers)
         self._untaught = len(self.sources)
-        if workers > 1 and any(map(self.unlabelled, self.pieces)):
-            raise ConfigError(
-                "self-training learns from other networks of its run, which must be there before",
-                where="train.methods",
-                mend="train it in one process",
-            )
 
     def _put_images(self, images: Images, workers: int) -> None:
         """Likewise of images; torch's threads are as many as the process has."""

@@ -16,6 +16,7 @@ from ..tensors import Tensors, open_tensors
 from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import Run, check_version, finished_run
 from .origin import Origin
+from .worker import refuse_in_worker
 
 if TYPE_CHECKING:
     from ..networks import Factory
@@ -83,6 +84,8 @@ def train(
             where="train.shift",
             mend="leave one of them out",
         )
+    if config.train.workers > 1:
+        refuse_in_worker()
     opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
     if output is not None:
         refuse_taken(Path(output))
@@ -160,7 +163,8 @@ def resume(
     second = files[1] if len(files) > 1 else None
     from .job import Job
 
-    job = Job(origin.config, files[0], second, shift, lambda: folder, report, stop, partial, origin)
+    config = origin.now(given or {})
+    job = Job(config, files[0], second, shift, lambda: folder, report, stop, partial, origin)
     return job.run()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from ..config.names import nearest
 from ..errors import ConfigError
 from . import maps, pixels
 
-__all__ = ["Entry", "lookup", "names", "register"]
+__all__ = ["Entry", "lookup", "names", "register", "registered", "restore"]
 
 # (x, t, generator), and (x, t, generator, sigma) for raw maps: see `register`.
 Map = Callable[..., maps.Array]
@@ -53,6 +53,16 @@ _registered: dict[str, Entry] = {}
 def names() -> tuple[str, ...]:
     """The names that :func:`hepdann.shifts.get` knows: hepdann's own first, then the user's."""
     return (*_BUILT_IN, *_registered)
+
+
+def registered() -> dict[str, Entry]:
+    """The user's own, by name."""
+    return dict(_registered)
+
+
+def restore(entries: Mapping[str, Entry]) -> None:
+    """Know again what :func:`registered` gave in another process."""
+    _registered.update(entries)
 
 
 def lookup(name: str) -> Entry:

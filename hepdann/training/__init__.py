@@ -9,7 +9,7 @@ from .images import resident_images
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
 from .schedules import LambdaSchedule, RateSchedule
-from .settings import Member, Progress, Settings
+from .settings import Member, MethodProgress, Progress, Settings
 from .timing import Clock
 from .trainer import StackTrainer
 from .vitals import FIGURES
@@ -21,6 +21,7 @@ __all__ = [
     "Health",
     "LambdaSchedule",
     "Member",
+    "MethodProgress",
     "Progress",
     "RateRange",
     "RateSchedule",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -52,6 +52,18 @@ class Clock:
         self._spent[stage] = self._spent.get(stage, 0.0) + now - self._last
         if self._waiting and stage != _QUEUED:
             self._sampled[stage] = self._sampled.get(stage, 0.0) + now - self._last
+        self._last = now
+
+    def share(self, stages: Mapping[str, float]) -> None:
+        """Give the time since the last lap to stages, as much as their part of a sum.
+
+        Args:
+            stages: seconds that others spent meanwhile; none are stage ``step``.
+        """
+        now, total = time.perf_counter(), sum(stages.values())
+        for stage, seconds in stages.items() if total else [("step", 1.0)]:
+            part = (now - self._last) * seconds / (total or 1.0)
+            self._spent[stage] = self._spent.get(stage, 0.0) + part
         self._last = now
 
     @property

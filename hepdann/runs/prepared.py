@@ -1,0 +1,49 @@
+"""The events of a run, whatever they are and however they are held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..config import TrainConfig
+from ..tensors import Tensors
+from .domains import Domains, prepare
+from .images import choose_image_memory, image_settings, prepare_images
+from .memory import choose_memory, prepare_blocks
+from .plan import resolve
+
+if TYPE_CHECKING:
+    from ..shifts import Composition, Shift
+
+__all__ = ["prepared"]
+
+
+def prepared(
+    asked: TrainConfig,
+    tensors: Tensors,
+    data: Tensors | None,
+    shift: Shift | Composition | None,
+) -> tuple[Domains, Tensors, TrainConfig]:
+    """Take source and target out of the tensor files, and settle what was left to hepdann.
+
+    Args:
+        asked: settings as the user gave them, or as they were settled before.
+        tensors: holds the MC.
+        data: holds the data, if not ``tensors`` itself.
+        shift: makes pseudo-data; ``None`` takes the data domain.
+
+    Returns:
+        The events; ``tensors``, of images with figures of them as features; and the settings.
+
+    Raises:
+        HepdannError: the input does not allow the training.
+    """
+    where = (asked.memory, tensors, data, asked.members)
+    if tensors.views:
+        asked, memory = image_settings(asked), choose_image_memory(*where)
+        domains, tensors = prepare_images(tensors, data, shift, asked.seed, memory)
+    else:
+        memory = choose_memory(*where, asked.workers)
+        take = prepare_blocks if memory == "blocks" else prepare
+        domains = take(tensors, data, shift, asked.seed)
+    train = resolve(asked, domains.n_train)
+    return domains, tensors, train.model_copy(update={"memory": memory})

@@ -1,0 +1,187 @@
+"""A process that trains its share of a run's members, from the folder and the tensor files.
+
+It is told which pieces to train; all else follows from ``origin.json`` and the tensor files, as
+for a resume. Signals are for the process that started it: this one ignores them, stops when it is
+told to, and ends at once when the other is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import outputs
+from ..errors import HepdannError, RunError
+
+if TYPE_CHECKING:
+    from ..training import Progress
+    from .aligned import Aligned
+    from .registered import Registered
+    from .stacks import Stacks
+
+__all__ = ["SIGNALS", "STOP", "Order", "refuse_in_worker", "work", "write_aligned"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STOP = "stop"
+_ALIGNED = "checkpoint/alignments.json"
+Told = tuple[str, Any]  # what a worker says: a word, and what belongs to it
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is to do.
+
+    Attributes:
+        folder: of the run.
+        files: the tensor files, wherever they lie now; the MC's first.
+        pieces: numbers of the pieces to train, in this order.
+        settings: of the section ``train`` that may differ from the run's own.
+        registered: what the user registered.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    pieces: tuple[int, ...]
+    settings: Mapping[str, Any]
+    registered: Registered
+
+
+def refuse_in_worker() -> None:
+    """Refuse to begin a training while a worker process reads the user's script once more.
+
+    Raises:
+        RunError: this is such a process.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RunError(
+            "a training with workers begins within one of its workers, which read the script again",
+            mend='put the call under: if __name__ == "__main__":',
+        )
+
+
+def work(order: Order, wire: Connection) -> None:
+    """Train some pieces of a run; the body of a process.
+
+    Args:
+        order: what to do.
+        wire: to the process that gave it.
+    """
+    for kind in SIGNALS:
+        signal.signal(kind, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM"):
+        os.environ[f"{name}_NUM_THREADS"] = "1"
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(wire, stop), daemon=True).start()
+    say = _Voice(wire)
+    try:
+        _work(order, say, stop)
+    except Exception as error:
+        say(*_described(error))
+
+
+def write_aligned(folder: Path, aligned: Aligned, names: Iterable[str]) -> None:
+    """Leave what was fitted for the workers of a run; what a process is sent must be small.
+
+    Args:
+        folder: of the run.
+        aligned: the alignments of the run.
+        names: of those whose images of the target are trained on.
+    """
+    stored = {
+        "maps": {name: aligned.maps[name].to_dict() for name in names},
+        "correction": aligned.correction,
+    }
+    path = folder / _ALIGNED
+    path.parent.mkdir(parents=True, exist_ok=True)
+    outputs.write_whole(path, json.dumps(stored).encode())
+
+
+class _Voice:
+    """Sends a word to the other process; without it there is nothing left to do."""
+
+    def __init__(self, wire: Connection) -> None:
+        self._wire = wire
+
+    def __call__(self, word: str, content: object = None) -> None:
+        try:
+            self._wire.send((word, content))
+        except OSError:
+            _vanish()
+
+
+def _vanish() -> None:
+    """End at once, whatever other threads do; nothing on disk is half written."""
+    signal.raise_signal(signal.SIGKILL)
+
+
+def _listen(wire: Connection, stop: threading.Event) -> None:
+    """Wait for the word to stop; end at once where the other process is gone."""
+    try:
+        wire.recv()
+    except (EOFError, OSError):
+        _vanish()
+    stop.set()
+    _listen(wire, stop)
+
+
+def _described(error: Exception) -> Told:
+    if isinstance(error, HepdannError):
+        return "refused", (type(error), error.message, error.where, error.mend)
+    return "broken", traceback.format_exc()
+
+
+def _work(order: Order, say: _Voice, stop: threading.Event) -> None:
+    stacks, fingerprint = _prepared(order)
+    from ..training import Clock
+    from .pieces import Hooks, train_piece
+
+    clock = Clock(stacks.settings.device)
+
+    say("ready")
+    for number in order.pieces:
+        hooks = Hooks(partial(say, "line"), partial(_progress, say, number), stop.is_set, clock)
+        train_piece(stacks.pieces[number], stacks, order.folder, fingerprint, hooks)
+    say("done", clock.seconds)
+
+
+def _progress(say: _Voice, number: int, what: str, now: Progress) -> None:
+    del what  # it is a part of what the other process trains
+    say("progress", (number, now))
+
+
+def _prepared(order: Order) -> tuple[Stacks, str]:
+    """What the pieces train on, made anew from the run's folder and the tensor files."""
+    order.registered.register()
+    import torch
+
+    from .. import shifts
+    from ..alignment import from_dict
+    from ..tensors import open_tensors
+    from .origin import Origin
+    from .prepared import prepared
+    from .stacks import Stacks
+
+    torch.set_num_threads(1)
+    origin = Origin.read(order.folder)
+    asked = origin.config.train.model_copy(update=dict(order.settings))
+    files = [open_tensors(path) for path in order.files]
+    wanted = asked.shift
+    shift = None if wanted is None else shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
+    data = files[1] if len(files) > 1 else None
+    domains, tensors, train = prepared(asked, files[0], data, shift)
+    stored = json.loads((order.folder / _ALIGNED).read_text(encoding="utf-8"))
+    maps = {name: from_dict(one) for name, one in stored["maps"].items()}
+    cut, correction = origin.config.train.workers, stored["correction"]
+    stacks = Stacks(train, domains, maps, len(tensors.classes), cut, correction)
+    return stacks, origin.fingerprint

@@ -1,0 +1,178 @@
+"""Members spread over processes: the same run, whoever trains them and whatever becomes of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from multiprocessing.reduction import ForkingPickler
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hepdann
+from hepdann import methods, networks, samples, shifts
+from hepdann.config import Config
+from hepdann.errors import HepdannError, Interrupted, RunError
+from hepdann.methods import DANN_PHASES, Method
+from hepdann.networks import AdversarialNetwork, NetworkShape
+from hepdann.readers import convert
+from hepdann.runs import resume, workers
+from hepdann.runs.model import Part, joined
+from hepdann.runs.plan import StackPlan
+from hepdann.runs.registered import Registered
+from hepdann.runs.stacks import cut
+from hepdann.training import Member
+
+SAME = ("model.safetensors", "history.csv", "scores.h5", "health.json")
+FAST = {
+    "seeds": 2,
+    "epochs": 20,
+    "batch_size": 64,
+    "alignments": ["quantile"],
+    "normalisation": "none",
+}
+
+
+@pytest.fixture(scope="module")
+def tensors(tmp_path_factory):
+    """A tensor file of few events."""
+    place = tmp_path_factory.mktemp("few")
+    samples.write_bjets(place, 1000, 1, False)
+    config = Config(convert={"features": ["spheri", "multip"]})
+    convert([str(place / "mc.root")], output=place / "tensors.h5", config=config)
+    return place / "tensors.h5"
+
+
+def begun(tensors, output, **options):
+    """A run for two workers."""
+    shift = shifts.sine(t=3)
+    return hepdann.train(tensors, shift=shift, output=output, workers=2, **FAST, **options)
+
+
+def same(one, two):
+    for name in SAME:
+        assert (one.folder / name).read_bytes() == (two.folder / name).read_bytes(), name
+    first, second = (run.metrics | {"throughput": None} for run in (one, two))
+    assert first == second
+
+
+@pytest.fixture(scope="module")
+def run(tensors, tmp_path_factory):
+    """The run that one process made of what was cut for two."""
+    folder = tmp_path_factory.mktemp("workers") / "run"
+    with pytest.raises(Interrupted, match="before the first step"):
+        begun(tensors, folder, stop=lambda: True)
+    assert not list(folder.glob("checkpoint/stack*"))
+    assert not multiprocessing.active_children()
+    return resume(folder, given={"train.workers": 1})
+
+
+def test_a_worker_that_is_killed_ends_the_run_in_one_line(run, tensors, tmp_path):
+    """Ctrl-C makes a whole run of what was trained so far; a resume ends in the same bits."""
+    folder, lines, killed = tmp_path / "run", [], []
+
+    def report(stage, progress):
+        lines.append(stage)
+        if progress is not None and len(list(folder.glob("checkpoint/stack*"))) == 2 > len(killed):
+            killed.extend(multiprocessing.active_children())
+            os.kill(killed[-1].pid, signal.SIGKILL)
+
+    with pytest.raises(RunError) as caught:
+        begun(tensors, folder, report=report)
+    said = str(caught.value)
+    assert "of 2 was killed by SIGKILL, as when memory runs out; go on with: hepdann train" in said
+    assert any("6 networks (source-only, dann, oracle) in 2 processes" in line for line in lines)
+    assert not any(child.is_alive() for child in killed)
+
+    stopped = resume(folder, stop=lambda: True)
+    assert stopped.metrics["interrupted"]
+    assert list(stopped.methods) == ["source-only", "quantile", "dann", "oracle"]
+    assert stopped.metrics["throughput"]["members"] == 6
+    assert not multiprocessing.active_children()
+    same(resume(folder, given={"train.workers": 1}), run)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4), workers_=st.integers(1, 9)
+)  # fmt: skip
+def test_pieces_are_the_members_in_their_order_and_shares_are_equal(sizes, workers_):
+    method, numbers = methods.get("dann"), iter(range(100))
+    plans = [
+        StackPlan(tuple(Member(method, 1.0, next(numbers)) for _ in range(n)), "none")
+        for n in sizes
+    ]
+    pieces = cut(plans, workers_)
+    assert [m for p in pieces for m in p.plan.members] == [m for p in plans for m in p.members]
+    assert [piece.number for piece in pieces] == list(range(len(pieces)))
+    shares = workers.deal(pieces, workers_)
+    assert [piece for share in shares for piece in share] == pieces
+    counts = [sum(len(piece.plan.members) for piece in share) for share in shares]
+    assert len(counts) == min(workers_, sum(sizes))
+    assert max(counts) - min(counts) <= 1
+
+
+def test_members_of_a_method_that_trained_apart_stand_together_in_the_model():
+    shape = NetworkShape(2, 2, (4,), (3,), (3,), "domain")
+
+    def part(seeds):
+        network = AdversarialNetwork(shape, seeds)
+        network.collect_statistics(*(torch.randn(len(seeds), 2, 50) + s for s in (0, 1)))
+        return Part(network.eval(), 1, tuple(map(float, seeds)), tuple(seeds))
+
+    one, other = part([4, 5]), part([6])
+    both = joined([{"dann": one}, {"dann": other}])["dann"]
+    assert (both.seeds, both.strength) == ((4, 5, 6), (4.0, 5.0, 6.0))
+    x = torch.randn(1, 2, 20)
+    apart = torch.cat([p.network.predict(x, 1)[0] for p in (one, other)])
+    assert torch.allclose(both.network.predict(x, 1)[0], apart, atol=1e-6)
+
+
+def make_network(shape):
+    raise NotImplementedError
+
+
+def stretch(x, t, generator):
+    del generator
+    return x * (1 + 1 / t)
+
+
+def test_what_a_user_registered_reaches_a_worker(monkeypatch):
+    def known(**more):
+        monkeypatch.setattr(networks.registry, "_FACTORIES", {})
+        monkeypatch.setattr(methods, "_METHODS", methods.BUILT_IN | more)
+        monkeypatch.setattr(shifts.registry, "_registered", {})
+
+    known(mine=Method("mine", "", DANN_PHASES, adversarial=True))
+    networks.register("own", make_network)
+    shifts.register("stretch")(stretch)
+    sent = ForkingPickler.dumps(Registered.here())
+    known()
+    ForkingPickler.loads(sent).register()
+    assert networks.get("own") is make_network
+    assert shifts.registry.lookup("stretch").map is stretch
+    assert methods.get("mine").phases is DANN_PHASES  # so that it shares their stack
+
+
+def test_what_has_no_name_cannot_be_sent(tensors, tmp_path, monkeypatch):
+    monkeypatch.setattr(networks.registry, "_FACTORIES", {})
+    with pytest.raises(RunError, match="cannot be sent to a worker process"):
+        begun(tensors, tmp_path / "run", network=lambda _: torch.nn.Linear(2, 2))
+
+
+def test_a_crowded_machine_is_said_to_be_one(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.1, 0.1, 0.1))
+    assert "take --workers 2" in workers.crowding(3)
+    assert workers.crowding(2) is None
+    monkeypatch.setattr(os, "getloadavg", lambda: (7.2, 7.0, 7.0))
+    assert "leave about 1 of 8 cores free" in workers.crowding(2)
+
+
+def test_workers_are_for_processors_alone(tensors, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(HepdannError, match="workers share processors, not a cuda device"):
+        begun(tensors, tmp_path / "run", device="cuda")
