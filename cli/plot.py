@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .event_pictures import Events, draw_events, event_options
 from .progress import counting
 
 __all__ = ["command"]
@@ -18,7 +19,7 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--config",
     "config_path",
@@ -54,20 +55,29 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     type=click.IntRange(min=1),
     help="Processes that draw.  [default: up to 4 for many figures]",
 )
+@event_options
 def command(
-    run: Path,
+    run: Path | None,
     config_path: str | None,
     only: list[str] | None,
     scale_mc: bool,
     output: Path | None,
     workers: int | None,
+    events: Events,
     **look: Any,
 ) -> None:
     """Draw the figures of RUN: losses, ROC curves, scores, data against MC.
 
+    With --events FILE, draw single events: the hits of three views, and the true vertex of MC.
+
     What is not given here comes from the section `plots` of the configuration, which may also
     list the figures to draw.
     """
+    if events.file is not None or run is None:
+        if only or scale_mc:
+            raise click.UsageError("--only and --scale-mc are for the figures of a run")
+        draw_events(events, run, config_path, output, look)
+        return
     from hepdann.config import Config, load_config, override
     from hepdann.plotting import plot_run, plot_scan
     from hepdann.runs import check_version, is_scan, open_scan

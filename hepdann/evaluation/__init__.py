@@ -27,6 +27,7 @@ from .histograms import binning, garwood, histogram
 from .importance import Importance, domain_importance, permutation_importance
 from .label_shift import LabelShift, label_shift
 from .neighbours import consistency
+from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
 from .ranking import Roc, auc, roc
 from .run_points import run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
@@ -45,12 +46,14 @@ from .working_points import (
 )
 
 __all__ = [
+    "ENERGY",
     "Calibration",
     "Closure",
     "Columns",
     "Confusion",
     "DataMC",
     "Diagnosis",
+    "EventPicture",
     "FeatureShift",
     "Figure",
     "Histogram",
@@ -80,6 +83,7 @@ __all__ = [
     "domain_importance",
     "effective_events",
     "efficiency_profile",
+    "event_pictures",
     "fill",
     "flat_thresholds",
     "garwood",
@@ -104,6 +108,7 @@ __all__ = [
     "separation",
     "signal_fraction",
     "summarise",
+    "tensor_pictures",
     "threshold_at",
     "two_sample",
     "wasserstein",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .comparison import plot_comparison
 from .curves import roc
+from .events import event, plot_events
 from .frame import save
 from .headroom import settle
 from .label import experiment_label
@@ -24,6 +25,7 @@ __all__ = [
     "correlation",
     "data_mc",
     "efficiency",
+    "event",
     "experiment_label",
     "feature_shifts",
     "figure_names",
@@ -32,6 +34,7 @@ __all__ = [
     "loss",
     "plot_comparison",
     "plot_diagnosis",
+    "plot_events",
     "plot_run",
     "plot_scan",
     "roc",

@@ -7,6 +7,10 @@ import time
 
 import pytest
 import uproot
+from click.testing import CliRunner
+
+from hepdann.errors import HepdannError
+from hepdann_cli.main import hepdann as command
 
 HEPDANN = [sys.executable, "-m", "hepdann_cli.main"]
 
@@ -75,10 +79,22 @@ def test_a_killed_simulation_leaves_the_earlier_files(tmp_path, number, code):
         assert {path.name for path in tmp_path.iterdir()} == before.keys()
 
 
+def here(*arguments):
+    """The command in this process: it imports the heavy packages once."""
+    return CliRunner().invoke(command, list(map(str, arguments)))
+
+
+def refused(*arguments):
+    """What is said of bad input, before `main` makes one line and exit code 2 of it."""
+    done = here(*arguments)
+    assert isinstance(done.exception, SystemExit | HepdannError)
+    return f"{done.stderr}{done.exception}"
+
+
 def test_minerva_takes_options_of_its_own(tmp_path):
     options = ["--events", 3, "--format", "hdf5", "--fsi", "on", "--detector", "shifted"]
-    done = hepdann("simulate", "minerva", "-o", tmp_path / "toy", *options)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = here("simulate", "minerva", "-o", tmp_path / "toy", *options)
+    assert (done.exit_code, done.stderr) == (0, "")
     assert {path.name for path in (tmp_path / "toy").iterdir()} == {"mc.h5", "data.h5"}
     assert f"{tmp_path}/toy/mc.h5  3 events, " in done.stdout
     for arguments, message in (
@@ -87,7 +103,25 @@ def test_minerva_takes_options_of_its_own(tmp_path):
         (["minerva", "--schema", "grouped"], "--schema is of HDF5 files: say --format hdf5"),
         (["minerva", "--dead", "2"], "dead: a share of dead strips is at least 0 and below 1"),
     ):
-        done = hepdann("simulate", *arguments, "-o", tmp_path / "no")
-        assert done.returncode == 2
-        assert message in done.stderr
+        assert message in refused("simulate", *arguments, "-o", tmp_path / "no")
     assert not (tmp_path / "no").exists()
+
+
+def test_events_of_every_kind_of_file_can_be_drawn(tmp_path):
+    for options in (["--events", 3], ["--events", 3, "--format", "hdf5", "--schema", "grouped"]):
+        assert here("simulate", "minerva", "-o", tmp_path, *options).exit_code == 0
+    assert here("convert", tmp_path / "mc.root", "-o", tmp_path / "t.h5").exit_code == 0
+    for number, name in enumerate(("mc.root", "mc.h5", "t.h5")):
+        folder = tmp_path / f"pictures {number}"
+        options = ["-n", 1, "--start", 2, "--formats", "png", "-o", folder]
+        done = here("plot", "--events", tmp_path / name, *options)
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert done.stdout == f"1 event of {tmp_path / name} in {folder}\n"
+        assert [path.name for path in folder.iterdir()] == ["event_0.png"]
+    for arguments, message in (
+        ([], "Missing argument 'RUN', or --events FILE"),
+        (["run", "--events", "t.h5"], "draws either RUN or --events FILE, not both"),
+        (["--events", tmp_path / "t.h5", "--start", 9], "none with number 9"),
+        (["--events", tmp_path / "mc.root", "--start", 9], "has no event 9, but 3 events"),
+    ):
+        assert message in refused("plot", *arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .choose import plan_images
 from .events import SEGMENTS, ImageEvents, plan_events
+from .look import first_events
 from .plan import ImagePlan, has_images
 from .raster import Hits, rasterise
 from .reader import image_units, read_tables
@@ -13,6 +14,7 @@ __all__ = [
     "Hits",
     "ImageEvents",
     "ImagePlan",
+    "first_events",
     "has_images",
     "image_units",
     "plan_events",

@@ -108,6 +108,13 @@ class Geometry:
         slabs[self.code[self.code > 0]] = np.flatnonzero(self.code > 0)
         return slabs
 
+    def column_at(self, view: str, z: float) -> float:
+        """Where along the image of a view a depth z, mm, lies, in columns; 0 is the first."""
+        middle = self.middle[self.view == VIEWS.index(view)]
+        index = int(np.clip(np.searchsorted(middle, z), 1, len(middle) - 1))
+        step = middle[index] - middle[index - 1]
+        return float(index - 1 + (z - middle[index - 1]) / step)
+
     def image_shape(self, view: int) -> tuple[int, int]:
         """Strips and columns of the image of a view."""
         return settings().geometry.strips, self.modules // (1 if view == 0 else 2)

@@ -1,0 +1,184 @@
+"""Events as pictures: the images of an event, and where along them its vertex lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..samples.minerva import Geometry, geometry, settings
+from ..tensors import Tensors
+
+__all__ = ["ENERGY", "EventPicture", "event_pictures", "tensor_pictures"]
+
+ENERGY = "Energy [MeV]"
+_QUANTITIES = {"energy": ENERGY, "time": "Time [ns]"}
+
+Columns = Mapping[str, NDArray[Any]]
+
+_PLANE = ("planecode", "planecodes")
+_DEPTH = ("vtx_z", "zs")
+_SEGMENT = ("segment", "segments")
+_TRACK = ("track_z", "track_zs")
+_NUMBERS = ("number", "run", "subrun", "gate", "slice")
+_KINEMATICS = (("W", "W", "GeV"), ("E", r"E_\nu", "GeV"), ("Q2", "Q^2", "GeV$^2$"))
+
+
+@dataclass(frozen=True, eq=False)
+class EventPicture:
+    """One event, view by view.
+
+    Attributes:
+        images: by view, (strips, planes) energies; 0 where there is no hit.
+        title: which event, and what is known of it.
+        quantity: what the pixels are, e.g. :data:`ENERGY`.
+        vertex: by view, the column in which the neutrino struck; empty where that is not known.
+        track: by view, the column of the vertex that tracking found; empty where there is none.
+        targets: by view, the columns before which the passive targets stand; empty in images of a
+            size that is not MINERvA's.
+    """
+
+    images: dict[str, NDArray[np.float32]]
+    title: str
+    quantity: str
+    vertex: dict[str, float] = field(default_factory=dict)
+    track: dict[str, float] = field(default_factory=dict)
+    targets: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+def tensor_pictures(tensors: Tensors, domain: str, n: int, start: int = 0) -> list[EventPicture]:
+    """Pictures of events of a tensor file.
+
+    Args:
+        tensors: the file.
+        domain: "mc" or "data"; of data no truth is shown.
+        n: how many events.
+        start: the first of them.
+
+    Returns:
+        At most n pictures.
+
+    Raises:
+        SchemaError: no such domain, or no images.
+    """
+    rows = slice(start, min(start + n, tensors.rows(domain)))
+    images = tensors.read_views(domain, rows)
+    names = tensors.views[0].channel_names
+    channel = names.index("energy") if "energy" in names else 0
+    shown = {view: image[:, channel] for view, image in images.items()}
+    columns = {name: tensors.column(domain, name)[rows] for name in tensors.spectators}
+    if domain == "mc":
+        label = tensors.source().label[rows]
+        columns["class"] = np.array(tensors.classes)[label]
+    columns["number"] = np.arange(rows.start, rows.stop)
+    name = names[channel] if names else "energy"
+    quantity = _QUANTITIES.get(name, name)
+    made = tensors.provenance.get("settings", {}).get("convert", {}).get("images") or {}
+    transform = made.get(name, {})
+    if transform.get("log") or transform.get("scale", 1.0) != 1.0:
+        quantity = f"{name.capitalize()}, transformed"
+    return event_pictures(shown, columns, quantity=quantity, truth=domain == "mc")
+
+
+def event_pictures(
+    images: Mapping[str, NDArray[np.float32]],
+    columns: Columns,
+    *,
+    quantity: str = ENERGY,
+    truth: bool,
+) -> list[EventPicture]:
+    """Pictures of events given as arrays.
+
+    Args:
+        images: by view, (n, strips, planes) pixels.
+        columns: what else is known of the n events, under the names of the collaboration's files
+            or of :func:`hepdann.samples.write_minerva`.
+        quantity: what the pixels are; ``energy`` is in MeV, ``time`` in ns.
+        truth: whether to show the vertex, the segment and the kinematics.
+
+    Returns:
+        n pictures.
+    """
+    detector = _detector(images)
+    n = len(next(iter(images.values())))
+    vertex = _depths(detector, columns) if truth else np.full(n, np.nan)
+    track = _first(columns, _TRACK, n)
+    targets = _targets(detector, images)
+    return [
+        EventPicture(
+            images={view: image[row] for view, image in images.items()},
+            title=_title(columns, row, truth),
+            quantity=_QUANTITIES.get(quantity, quantity),
+            vertex=_places(detector, images, vertex[row]),
+            track=_places(detector, images, track[row]),
+            targets=targets,
+        )
+        for row in range(n)
+    ]
+
+
+def _detector(images: Mapping[str, NDArray[np.float32]]) -> Geometry | None:
+    """The detector whose images have this size."""
+    widths = {view: image.shape[-1] for view, image in images.items()}
+    for name, size in settings().geometry.images.items():
+        known = {"x": size.modules, "u": size.modules // 2, "v": size.modules // 2}
+        if widths and all(known.get(view) == width for view, width in widths.items()):
+            return geometry(name)
+    return None
+
+
+def _first(columns: Columns, names: tuple[str, ...], n: int) -> NDArray[np.float64]:
+    for name in names:
+        if name in columns:
+            return np.asarray(columns[name], dtype=np.float64).reshape(n)
+    return np.full(n, np.nan)
+
+
+def _depths(detector: Geometry | None, columns: Columns) -> NDArray[np.float64]:
+    """True z of the vertices: as given, or the middle of the plane of their code."""
+    n = len(next(iter(columns.values()))) if columns else 0
+    z = _first(columns, _DEPTH, n)
+    codes = _first(columns, _PLANE, n)
+    if detector is None or np.isfinite(z).any() or not np.isfinite(codes).any():
+        return z
+    slabs = detector.slab_of_code()
+    known = (codes >= 1) & (codes < len(slabs))
+    slab = slabs[np.where(known, codes, 1).astype(np.int64)]
+    middle = (detector.edges[slab] + detector.edges[slab + 1]) / 2
+    return np.asarray(np.where(known, middle, np.nan))
+
+
+def _places(
+    detector: Geometry | None, images: Mapping[str, NDArray[np.float32]], z: float
+) -> dict[str, float]:
+    if detector is None or not np.isfinite(z):
+        return {}
+    return {view: detector.column_at(view, z) for view in images}
+
+
+def _targets(
+    detector: Geometry | None, images: Mapping[str, NDArray[np.float32]]
+) -> dict[str, tuple[float, ...]]:
+    if detector is None:
+        return {}
+    depths = [target.z for target in settings().geometry.targets]
+    return {view: tuple(detector.column_at(view, z) for z in depths) for view in images}
+
+
+def _title(columns: Columns, row: int, truth: bool) -> str:
+    numbers = [f"{int(columns[name][row])}" for name in _NUMBERS if name in columns]
+    parts = ["event " + "|".join(numbers)] if numbers else []
+    if not truth:
+        return ", ".join(parts)
+    segments = [columns[name] for name in _SEGMENT if name in columns]
+    if "class" in columns:
+        parts.append(str(columns["class"][row]))
+    elif segments:
+        parts.append(f"segment {int(segments[0][row])}")
+    for name, symbol, unit in _KINEMATICS:
+        if name in columns:
+            parts.append(f"${symbol}$ = {float(columns[name][row]):.1f} {unit}")
+    return ", ".join(parts)
