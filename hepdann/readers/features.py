@@ -199,7 +199,7 @@ def explain_left_out(
         elif branch.shape:
             reason = f"an array of {'x'.join(map(str, branch.shape))}: name it to take it"
         else:
-            reason = f"looks like {guess}"
+            reason = f"looks like {guess}" if guess else "not needed beside images"
             if guess == "a weight":
                 reason += ", which is used if --weight names it"
         result.append(LeftOut(name, reason))

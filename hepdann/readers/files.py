@@ -124,7 +124,7 @@ def _local(path: str, base: Path | None, missing: bool) -> list[str]:
         if Path(name).exists():
             return [name]
     if not _WILDCARD.search(path):
-        if missing and path.endswith(".root"):
+        if missing and path.endswith((".root", ".h5", ".hdf5")):
             return [path]
         raise ReadError("no such file", where=path, mend=_MEND)
     for name in tries:

@@ -130,7 +130,7 @@ def make_plan(
         kept = dict(zip((name for name, _ in shown), sample.spectators, strict=True))
         samples.append(replace(sample, spectators=tuple(kept.get(n) for n, _ in spectators)))
     check_types(inputs, [sample.branches for sample in samples], skips)
-    explicit = convert.features is not None
+    explicit = bool(convert.features)
     rest = explain_left_out(inputs, shared, features, taken, explicit=explicit)
     return Plan(
         tuple(features),
@@ -177,7 +177,7 @@ def _sample_plan(
         name: None if entry.detector else compiled(text, f"weight '{name}'")
         for name, text in variations.items()
     }
-    kept = tuple(_spectator(entry, columns, name, e, notes) for name, e in spectators)
+    kept = _spectators(entry, columns, spectators, notes)
     ids = _id_branches(entry, convert.event_id, notes)
     used = [*expressions.values(), *weights.values(), *kept, *(f.expression for f in features)]
     reads = [branch for expression in used for branch in columns.reads(expression)]
@@ -194,16 +194,30 @@ def _sample_plan(
     )
 
 
-def _spectator(
-    entry: Input, columns: Columns, name: str, expression: Expression, notes: dict[str, list[str]]
-) -> Expression | None:
-    absent = [n for n in expression.names if n not in columns.refs]
-    if entry.domain == "data" and absent:
-        text = f"spectator {name} is NaN, there is no branch '{absent[0]}'"
+def _spectators(
+    entry: Input,
+    columns: Columns,
+    spectators: Sequence[tuple[str, Expression]],
+    notes: dict[str, list[str]],
+) -> tuple[Expression | None, ...]:
+    """Those of the sample; ``None`` where data have no such branch, which is noted."""
+    kept: list[Expression | None] = []
+    absent: dict[str, str] = {}
+    for name, expression in spectators:
+        lacks = [n for n in expression.names if n not in columns.refs]
+        if entry.domain == "data" and lacks:
+            absent[name] = lacks[0]
+            kept.append(None)
+        else:
+            columns.check(expression, entry.files[0])
+            kept.append(expression)
+    if absent:
+        name, branch = next(iter(absent.items()))
+        text = f"spectator {name} is NaN, there is no branch '{branch}'"
+        if len(absent) > 1:
+            text = f"spectators {', '.join(absent)} are NaN, their branches are not there"
         notes.setdefault(text, []).append(entry.config.name)
-        return None
-    columns.check(expression, entry.files[0])
-    return expression
+    return tuple(kept)
 
 
 def _id_branches(

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
-import deflate
+import cramjam
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +22,7 @@ from .layout import Column
 
 __all__ = ["GZIP_LEVEL", "ChunkSpool"]
 
-GZIP_LEVEL = 4  # of libdeflate: larger ones gain 1 % of size and cost twice the time
+GZIP_LEVEL = 1  # 1.4 GB/s and 6 % of the size of sparse images; level 6 makes it 5 % at 0.2 GB/s
 _THREADS = 2
 
 
@@ -110,7 +110,7 @@ class ChunkSpool:
 
 
 def _compress(rows: NDArray[Any]) -> bytes:
-    return bytes(deflate.zlib_compress(rows.reshape(-1).view(np.uint8).data, GZIP_LEVEL))
+    return bytes(cramjam.zlib.compress(rows.reshape(-1).view(np.uint8).data, level=GZIP_LEVEL))
 
 
 def _write(descriptor: int, piece: bytes, position: int) -> int:

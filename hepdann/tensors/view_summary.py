@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,21 +91,23 @@ class _Channels:
         """Count (n, C, H, W) images; returns the pixels of each event that are not 0."""
         if not len(images):
             return np.zeros(0, np.int64)
-        axes = (0, 2, 3)
-        low, high = images.min(axis=axes), images.max(axis=axes)
-        bad = np.zeros(len(low), np.int64)
-        finite: Any = True
-        if not (np.isfinite(low) & np.isfinite(high)).all():
-            finite = np.isfinite(images)
-            bad = images[:, 0].size - finite.sum(axis=axes)
-            low = images.min(axis=axes, where=finite, initial=np.inf)
-            high = images.max(axis=axes, where=finite, initial=-np.inf)
-        self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
-        self.total += images.sum(axis=axes, where=finite, dtype=np.float64)
-        hits = np.count_nonzero(images, axis=(2, 3))
+        count, channels, *area = images.shape
+        place = np.flatnonzero(images != 0)  # sparse: what follows is short
+        values = images.reshape(-1)[place].astype(np.float64)
+        image = place // int(np.prod(area))
+        hits = np.bincount(image, minlength=count * channels).reshape(count, channels)
+        for channel in range(channels):
+            mine = values[image % channels == channel]
+            finite = mine[np.isfinite(mine)]
+            zero = [0.0] if len(mine) < count * np.prod(area) else []
+            extremes = [*zero, *([finite.min(), finite.max()] if len(finite) else [])]
+            if extremes:
+                self.low[channel] = min(self.low[channel], *extremes)
+                self.high[channel] = max(self.high[channel], *extremes)
+            self.total[channel] += finite.sum()
+            self.nonfinite[channel] += len(mine) - len(finite)
         self.hits += hits.sum(axis=0)
         self.empty += (hits == 0).sum(axis=0)
-        self.nonfinite += bad
         return np.asarray(hits.sum(axis=1), np.int64)
 
     def merge(self, other: _Channels) -> None:

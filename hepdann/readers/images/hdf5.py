@@ -35,6 +35,7 @@ IDENTITY = {
     "slice": (1, 100),
 }
 _EVENTIDS = "eventids"
+_CACHE = 16 << 20  # chunks of other programs may hold many more images than a block
 _COPY = "copy or download the file again"
 
 
@@ -55,7 +56,7 @@ def open_datasets(path: str) -> Iterator[dict[str, Any]]:
         ReadError: it cannot be opened, is truncated, or is a tensor file.
     """
     try:
-        file = h5_open(path)
+        file = h5_open(path, cache=_CACHE)
     except OSError as error:
         if "truncated" in str(error):
             raise ReadError("is truncated", where=path, mend=_COPY) from error

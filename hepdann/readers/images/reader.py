@@ -19,7 +19,7 @@ from .raster import Hits, rasterise
 
 __all__ = ["IMAGES", "image_units", "read_tables"]
 
-IMAGES = 512  # entries whose images are held at a time: 13 MB a channel of the smaller size
+IMAGES = 256  # entries whose images are made at a time: 13 MB a channel of the smaller size
 
 
 def read_tables(read: BlockReader) -> BlockReader:

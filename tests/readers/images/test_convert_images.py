@@ -299,7 +299,7 @@ DAMAGE = {
     "no images": (replaced("hitimes-x", np.ones((300, 3), "f4")), "no images: expected"),
     "three channels": (replaced("hitimes-u", np.ones((300, 3, 13, 4), "f4")), "has 3 channels"),
     "truncated": (cut_off, "is truncated"),
-    "a damaged chunk": (zeroed, r"hitimes-u: entries 0-299 cannot be read"),
+    "a damaged chunk": (zeroed, r"hitimes-u: entries 0-255 cannot be read"),
 }  # fmt: skip
 
 
