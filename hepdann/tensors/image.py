@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
 __all__ = ["SparseImage"]
@@ -27,13 +28,15 @@ class SparseImage(io.RawIOBase):
     def __init__(self) -> None:
         self.descriptor: int | None = None
         self.failure: OSError | None = None
-        self._writes: list[tuple[int, bytes]] = []
+        self._starts: list[int] = []  # of pieces that do not overlap, in order
+        self._pieces: dict[int, bytes] = {}
         self._size = 0
         self._position = 0
 
     def extents(self) -> Iterator[tuple[int, bytes]]:
-        """What was written, as (position, bytes) in order of writing; later ones win."""
-        yield from self._writes
+        """What was written and is held in memory, as (position, bytes)."""
+        for start in self._starts:
+            yield start, self._pieces[start]
 
     @property
     def size(self) -> int:
@@ -70,8 +73,9 @@ class SparseImage(io.RawIOBase):
     def write(self, data: object) -> int:
         """Remember ``data`` at the position."""
         piece = bytes(data)  # type: ignore[call-overload]
+        self._forget(self._position, self._position + len(piece))
         if self.descriptor is None or len(piece) < _LARGE:
-            self._writes.append((self._position, piece))
+            self._keep(self._position, piece)
         else:
             self._put(self.descriptor, piece)
         self._position += len(piece)
@@ -87,21 +91,35 @@ class SparseImage(io.RawIOBase):
         if self.descriptor is not None:
             found = os.pread(self.descriptor, end - begin, begin)
             view[: len(found)] = found
-        for start, piece in self._writes:
+        for start in self._touched(begin, end):
+            piece = self._pieces[start]
             low, high = max(begin, start), min(end, start + len(piece))
-            if low < high:
-                view[low - begin : high - begin] = piece[low - start : high - start]
+            view[low - begin : high - begin] = piece[low - start : high - start]
         self._position = end
         return end - begin
 
+    def _touched(self, begin: int, end: int) -> list[int]:
+        """Starts of the pieces that have bytes between two positions."""
+        first = max(0, bisect_right(self._starts, begin) - 1)
+        found = self._starts[first : bisect_left(self._starts, end)]
+        return [start for start in found if start + len(self._pieces[start]) > begin]
+
+    def _keep(self, start: int, piece: bytes) -> None:
+        if piece:
+            insort(self._starts, start)
+            self._pieces[start] = piece
+
+    def _forget(self, begin: int, end: int) -> None:
+        """Drop what is held between two positions."""
+        for start in self._touched(begin, end):
+            piece = self._pieces.pop(start)
+            del self._starts[bisect_left(self._starts, start)]
+            self._keep(start, piece[: max(0, begin - start)])
+            self._keep(max(start, end), piece[max(0, end - start) :])
+
     def _put(self, descriptor: int, piece: bytes) -> None:
-        """Write a piece to the real file, and forget what was in memory of the same place."""
-        begin, end = self._position, self._position + len(piece)
-        kept = []
-        for start, old in self._writes:
-            kept.append((start, old[: max(0, begin - start)]))
-            kept.append((max(start, end), old[max(0, end - start) :]))
-        self._writes = [(start, old) for start, old in kept if old]
+        """Write a piece to the real file."""
+        begin = self._position
         try:
             while piece:
                 done = os.pwrite(descriptor, piece, begin)
