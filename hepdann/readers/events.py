@@ -25,7 +25,7 @@ __all__ = ["Events", "column_names", "make_events"]
 
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
-_TILE_VALUES = 1 << 17  # features are filled, counted and transposed in pieces that a cache holds
+_TILE_VALUES = 1 << 18  # features are filled, counted and transposed in pieces that a cache holds
 _PADDING = 16  # columns of a tile must not lie a power of two apart: they would share cache lines
 
 
