@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,23 +17,32 @@ __all__ = ["describe_file", "provenance"]
 _CHUNK = 1 << 20
 
 
-def describe_file(path: str | Path) -> dict[str, Any]:
+def describe_file(path: str | Path, *, sha256: bool = True) -> dict[str, Any]:
     """Identify an input file.
 
     Args:
         path: a local file; of a remote one (``root://…``) only the address is recorded.
+        sha256: whether to hash it, for which all of it is read.
 
     Returns:
-        ``{"path", "size", "sha256"}``; size in bytes, ``None`` for a remote file.
+        ``{"path", "size", "modified", "sha256"}``: size in bytes and time of the last change,
+        ``None`` for a remote file; ``sha256`` is ``None`` too where it was not wanted.
     """
     text = str(path)
     if "://" in text:
-        return {"path": text, "size": None, "sha256": None}
-    digest = hashlib.sha256()
+        return {"path": text, "size": None, "modified": None, "sha256": None}
+    digest = hashlib.sha256() if sha256 else None
     with Path(text).open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        found = os.fstat(file.fileno())
+        while digest is not None and (chunk := file.read(_CHUNK)):
             digest.update(chunk)
-    return {"path": text, "size": Path(text).stat().st_size, "sha256": digest.hexdigest()}
+    changed = datetime.fromtimestamp(found.st_mtime, UTC).isoformat(timespec="seconds")
+    return {
+        "path": text,
+        "size": found.st_size,
+        "modified": changed,
+        "sha256": None if digest is None else digest.hexdigest(),
+    }
 
 
 def provenance(

@@ -155,6 +155,9 @@ class ConvertConfig(Section):
         None, description="default: files with images or hits are recognised"
     )
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
+    sha256: bool = Field(
+        False, description="hash the input files for the provenance, for which all is read"
+    )
 
     @model_validator(mode="before")
     @classmethod

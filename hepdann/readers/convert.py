@@ -209,7 +209,7 @@ class _Conversion:
         with self.skips.using(sample.source, file):
             passed, described = 0, None
             if file.path not in self.inputs:
-                described = stream.submit(partial(describe_file, file.path))
+                described = stream.submit(partial(self._describe, file.path, file.uuid))
             try:
                 for result in stream.take(number):
                     passed += self._add(writer, result)
@@ -328,10 +328,14 @@ class _Conversion:
         }
         extra = {} if self.like is None else {"like": self.like.origin}
         inputs = [*self.inputs.values()]
-        inputs += [describe_file(path) for path in truth if path not in self.inputs]
+        inputs += [self._describe(path) for path in truth if path not in self.inputs]
         skipped = [asdict(file) for file in self.skips.files]
         notes = [*plan.notes, *self._image_notes()]
         return provenance(inputs, settings, notes=notes, skipped=skipped, **extra)
+
+    def _describe(self, path: str, uuid: str = "") -> dict[str, Any]:
+        found = describe_file(path, sha256=self.config.convert.sha256)
+        return found | ({"uuid": uuid} if uuid else {})
 
     def _image_notes(self) -> list[str]:
         """What is wrong with images, in numbers; classes that the detector has and the MC not."""

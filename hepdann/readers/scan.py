@@ -73,6 +73,7 @@ class FileScan:
         branches: by name, in the order of the file.
         trees: entries of every tree in the file, by name.
         stamp: what tells whether the file has changed since; ``None`` for a remote one.
+        uuid: what ROOT called the file when it was made; empty if it is none of ROOT.
     """
 
     path: str
@@ -82,6 +83,7 @@ class FileScan:
     branches: Mapping[str, Branch]
     trees: Mapping[str, int]
     stamp: tuple[int, ...] | None = None
+    uuid: str = ""
 
     def check_unchanged(self) -> None:
         """Whether the file is still the one that was scanned.
@@ -143,6 +145,7 @@ def _scan_file(path: str, tree: str | None, prefer: str | None) -> FileScan:
         return scan_hdf5(path, tree)
     stamp = file_stamp(path)
     with open_root(path) as directory, reading(path, "cannot be read"):
+        uuid = str(directory.file.uuid)
         classes = directory.classnames(recursive=True, cycle=False)
         kinds: dict[str, Literal["TTree", "RNTuple"]] = {}
         for name, classname in classes.items():
@@ -165,7 +168,7 @@ def _scan_file(path: str, tree: str | None, prefer: str | None) -> FileScan:
             _check_entries(path, chosen, opened)
             listed = _ttree(opened) if kinds[chosen] == "TTree" else _rntuple(opened)
     branches = {branch.name: branch for branch in listed}
-    return FileScan(path, chosen, kinds[chosen], entries[chosen], branches, entries, stamp)
+    return FileScan(path, chosen, kinds[chosen], entries[chosen], branches, entries, stamp, uuid)
 
 
 def _choose(path: str, entries: dict[str, int], tree: str | None, prefer: str | None) -> str:

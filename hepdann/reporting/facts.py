@@ -45,8 +45,8 @@ class Facts:
     Attributes:
         settings: name and value, the important ones.
         counts: of MC and target.
-        inputs: file, size in bytes and sha256 of what was converted; empty where the tensor file
-            is not there any more.
+        inputs: file, size in bytes and SHA-256, or else ROOT's UUID, of what was converted; empty
+            where the tensor file is not there any more.
         cuts: sample and selection.
         config: the whole configuration, YAML.
     """
@@ -70,7 +70,11 @@ def facts_of(run: Run) -> Facts:
         tuple(_settings(run, scores)),
         (_counts(scores, "mc", "MC"), _counts(scores, "target", scores.target_kind)),
         tuple(
-            (str(e.get("path", "")), int(e.get("size") or 0), str(e.get("sha256") or ""))
+            (
+                str(e.get("path", "")),
+                int(e.get("size") or 0),
+                str(e.get("sha256") or e.get("uuid") or ""),
+            )
             for e in provenance.get("inputs", [])
         ),
         tuple(_cuts(provenance)),
