@@ -57,6 +57,8 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
               help="uproot alone, or baskets decoded here; the result is the same.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1),
               help="Threads that decode.  [default: the processors, at most 8]")  # fmt: skip
+@click.option("--compress", type=click.Choice(["none", "gzip", "zstd"]),
+              help="Smaller file, slower to train on.  [default: none]")  # fmt: skip
 @click.option("--sha256", is_flag=True, default=None,
               help="Keep the SHA-256 of every input; all of each file is read for it.")  # fmt: skip
 @click.option("--split-seed", type=click.IntRange(min=0),
@@ -129,6 +131,7 @@ def load(config_file: str | None, flags: dict[str, Any], *, use_samples: bool) -
         "convert.missing": flags["missing"],
         "convert.event_id": split_list(flags["event_id"]),
         "convert.split.seed": flags["split_seed"],
+        "convert.compress": flags["compress"],
         "convert.sha256": flags["sha256"],
     }
     if config_file is None:

@@ -155,6 +155,9 @@ class ConvertConfig(Section):
         None, description="default: files with images or hits are recognised"
     )
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
+    compress: Literal["none", "gzip", "zstd"] = Field(
+        "none", description="rows in compressed chunks; zstd needs hdf5plugin"
+    )
     sha256: bool = Field(
         False, description="hash the input files for the provenance, for which all is read"
     )

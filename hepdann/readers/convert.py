@@ -157,6 +157,8 @@ class _Conversion:
             truth=self.truth is not None,
             feature_info=info,
             views=self.views,
+            compress=self.config.convert.compress,
+            threads=threads,
         ) as writer:
             self._convert(writer, cut, threads)
             self._check()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .domains import SPLITS, Source, Target
 from .hashing import is_pseudo, mix64
-from .opening import h5_open
+from .opening import h5_open, h5_read
 from .reader import Tensors
 
 __all__ = ["BLOCK_ROWS", "EventBlocks", "column_at"]
@@ -146,8 +146,8 @@ class EventBlocks:
 
     def _column(self, name: str, rows: slice) -> NDArray[Any]:
         place = self._places[name]
-        if rows.start == rows.stop or place is None:  # empty, or chunked by another program
-            with h5_open(self._tensors.path) as file:
+        if rows.start == rows.stop or place is None:  # empty, or compressed
+            with h5_read(self._tensors.path) as file:
                 return np.asarray(file[self._domain][name][rows])
         offset, dtype, shape = place
         each = int(dtype.itemsize * np.prod(shape, dtype=np.int64))

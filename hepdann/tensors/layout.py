@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,24 @@ from ..errors import SchemaError
 from .block import Block
 from .transform import Transform
 
-__all__ = ["CHUNK_ROWS", "DOMAINS", "FORMAT", "FORMAT_VERSION", "TRUTH", "Column", "Layout", "View"]
+__all__ = [
+    "CHUNK_ROWS",
+    "DOMAINS",
+    "FORMAT",
+    "FORMAT_VERSION",
+    "TABLE_ROWS",
+    "TRUTH",
+    "Column",
+    "Layout",
+    "View",
+]
 
 FORMAT = "hepdann-tensors"
 FORMAT_VERSION = 1
 DOMAINS = ("mc", "data")
 TRUTH = "truth/data/label"
 CHUNK_ROWS = 64  # images that are compressed together
+TABLE_ROWS = 8_192  # rows of a compressed table: what training in blocks reads at a time
 
 _MOST_SAMPLES = 1 << 16  # sample is uint16
 
@@ -28,18 +39,29 @@ _MOST_SAMPLES = 1 << 16  # sample is uint16
 class Column:
     """One dataset: its path in the file, its little-endian type and the shape of one row.
 
-    ``chunk`` is how many rows are compressed together; 0 if the dataset is contiguous.
+    ``chunk`` is how many rows are compressed together, 0 if the dataset is contiguous; ``codec``
+    and ``shuffle`` say how.
     """
 
     path: str
     dtype: str
     shape: tuple[int, ...] = ()
     chunk: int = 0
+    codec: str = "gzip"
+    shuffle: bool = False
 
     @property
     def row_bytes(self) -> int:
         """Size of one row in bytes."""
         return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
+
+    def compressed(self, codec: str) -> Column:
+        """The same rows in chunks of this codec; as they are for "none"."""
+        if codec == "none" or not self.row_bytes:
+            return self
+        if self.chunk:
+            return replace(self, codec=codec)
+        return replace(self, chunk=TABLE_ROWS, codec=codec, shuffle=True)
 
 
 @dataclass(frozen=True)

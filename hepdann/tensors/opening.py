@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["h5_format", "h5_open"]
+from ..errors import SchemaError
+
+__all__ = ["h5_format", "h5_open", "h5_read"]
 
 
 def h5_open(path: str | Path, mode: str = "r", *, cache: int = 1 << 20) -> Any:
@@ -22,6 +26,22 @@ def h5_open(path: str | Path, mode: str = "r", *, cache: int = 1 << 20) -> Any:
     import h5py  # a quarter of a second, and not every command reads events
 
     return h5py.File(path, mode, locking="best-effort", rdcc_nbytes=cache, rdcc_w0=1)
+
+
+@contextmanager
+def h5_read(path: str | Path) -> Iterator[Any]:
+    """Open a tensor file to read rows, which may turn out to be damaged where they are compressed.
+
+    Raises:
+        SchemaError: it cannot be opened any more, or rows cannot be decompressed.
+    """
+    try:
+        with h5_open(path) as file:
+            yield file
+    except OSError as error:
+        raise SchemaError(
+            f"cannot be read ({error})", where=path, mend="see hepdann inspect --verify"
+        ) from error
 
 
 def h5_format(path: str | Path) -> str:

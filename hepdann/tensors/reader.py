@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .checksums import TILE_ROWS, damaged_tiles
 from .domains import Source, Target
+from .filters import check_codec
 from .hashing import is_pseudo
 from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Layout, View
-from .opening import h5_open
+from .opening import h5_open, h5_read
 from .sealing import check_seal
 from .views import Rows, ViewReader, views_of
 
@@ -202,7 +203,7 @@ class Tensors:
             return list(damaged_tiles(file, paths))
 
     def _tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
-        with h5_open(self.path) as file:
+        with h5_read(self.path) as file:
             dataset = file[domain][name]
             for start in range(0, max(len(dataset), 1), TILE_ROWS):
                 yield dataset[start : start + TILE_ROWS]
@@ -215,7 +216,7 @@ class Tensors:
         keep = None
         if pseudo is not None:
             keep = is_pseudo(self.column(domain, "event_id"), self.split_config.seed) == pseudo
-        with h5_open(self.path) as file:
+        with h5_read(self.path) as file:
             return {name: _rows(file[domain][name], keep) for name in names}
 
     def _scalars(self, domain: str) -> tuple[str, ...]:
@@ -279,6 +280,7 @@ def open_tensors(path: str | Path) -> Tensors:
     with file:
         try:
             _check_header(path, file.attrs)
+            check_codec(str(file.attrs.get("compress", "")), where=path)
             tensors = _describe(path, file)
         except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
             raise SchemaError(f"is damaged ({error})", where=path, mend="convert again") from error

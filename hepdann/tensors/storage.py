@@ -1,4 +1,4 @@
-"""Where rows go: contiguous datasets of known size, written by position; images in chunks.
+"""Where rows go: contiguous datasets of known size, written by position; or rows in chunks.
 
 HDF5 lays the file out once, in memory; the rows go to the datasets' offsets with plain system
 calls, and HDF5's own structures follow when all rows are there. So a full disk is an ordinary
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from ..outputs import mend_of
-from .chunks import GZIP_LEVEL
+from .filters import add_filters
 from .image import SparseImage
 from .layout import Column
 
@@ -129,7 +129,7 @@ class ContiguousStore:
         self._image.descriptor = self._descriptor
         dataset, each = _chunked(self.file, column, self._rows[column.path])
         for number, chunk in enumerate(chunks):
-            dataset.write_direct_chunk((number * each, 0, 0, 0), chunk)
+            dataset.write_direct_chunk((number * each, *(0 for _ in column.shape)), chunk)
             self._check_image()
             self._flusher.wrote(len(chunk))
 
@@ -207,7 +207,7 @@ def _chunked(file: Any, column: Column, rows: int) -> tuple[Any, int]:
     properties = _properties()
     each = max(1, min(column.chunk, rows))  # HDF5 wants no chunk larger than its dataset
     properties.set_chunk((each, *column.shape))
-    properties.set_deflate(GZIP_LEVEL)
+    add_filters(properties, column)
     return _create(file, column, rows, properties), each
 
 

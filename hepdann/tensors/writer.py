@@ -18,6 +18,7 @@ from ..outputs import replacing
 from .block import Block
 from .checksums import TILE_ROWS, TileHasher, store_checksums
 from .chunks import ChunkSpool
+from .filters import Compression, check_codec
 from .hashing import split_of
 from .layout import FORMAT, FORMAT_VERSION, Layout, View
 from .sealing import seal
@@ -57,6 +58,8 @@ class TensorWriter:
         truth: whether data blocks carry the true class, to be stored under ``/truth``.
         feature_info: what else is known of each feature (title, missing, ...), JSON-serialisable.
         views: the images of an event, of the same shapes in all domains.
+        compress: "gzip" or "zstd" for chunks of shuffled rows; images are compressed anyway.
+        threads: how many compress.
 
     Raises:
         SchemaError: pieces that contradict each other; on entering, a place that cannot be written.
@@ -77,7 +80,10 @@ class TensorWriter:
         truth: bool = False,
         feature_info: Sequence[Mapping[str, Any]] = (),
         views: Sequence[View] = (),
+        compress: Compression = "none",
+        threads: int = 2,
     ) -> None:
+        check_codec(compress, where=path)
         self.path = Path(path)
         self.layout = Layout.make(
             features=features,
@@ -97,9 +103,14 @@ class TensorWriter:
         self._capacity = dict(capacity)
         self._split = split
         self._rows = dict.fromkeys(self.layout.domains, 0)
-        self._columns = [c for domain in self.layout.domains for c in self.layout.columns(domain)]
+        self._columns = [
+            column.compressed(compress)
+            for domain in self.layout.domains
+            for column in self.layout.columns(domain)
+        ]
         self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
         self._chunked = {column.path: column for column in self._columns if column.chunk}
+        self._compress, self._threads = compress, threads
         self._cleanup = ExitStack()
         self._temporary: Path | None = None
         self._store: ContiguousStore | None = None
@@ -110,8 +121,8 @@ class TensorWriter:
         with writing(self.path), ExitStack() as stack:
             self._temporary = stack.enter_context(replacing(self.path))
             self._store = stack.enter_context(self._new_store(self._temporary, self._capacity))
-            folder, images = self._temporary.parent, list(self._chunked.values())
-            self._spool = stack.enter_context(ChunkSpool(folder, images))
+            folder, columns = self._temporary.parent, list(self._chunked.values())
+            self._spool = stack.enter_context(ChunkSpool(folder, columns, self._threads))
             self._cleanup = stack.pop_all()
         return self
 
@@ -253,6 +264,8 @@ class TensorWriter:
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["provenance"] = json.dumps(dict(provenance))
         file.attrs["split"] = self._split.model_dump_json()
+        if self._compress != "none":
+            file.attrs["compress"] = self._compress
         if "mc" in layout.domains:
             file["mc"].attrs["classes"] = _texts(layout.classes)
         for domain in layout.domains:
