@@ -36,7 +36,7 @@ GRIDS: dict[str, tuple[str, ...]] = {  # name: flags of the scan of each split s
     ),
 }  # fmt: skip
 BASELINES = ("source-only", "quantile", "affine+quantile", "oracle")
-HEAD = "| shift | method | splits | {} |\n|---|---|---|{}|"
+HEAD = "| shift | method | {} |\n|---|---|{}|"
 MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -67,15 +67,14 @@ def scan_all(folder: Path, splits: int, grids: Iterable[str], env: dict[str, str
 
 
 def collect(folder: Path) -> list[dict[str, Any]]:
-    """The groups of all scans that are there, each with its split seed; none of them twice."""
-    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    """The groups of all scans that are there, each with its grid and its split seed."""
+    groups: list[dict[str, Any]] = []
     for name in GRIDS:
         for summary in sorted(folder.glob(f"{name}-split*/scan.json")):
             split = int(summary.parent.name.rpartition("split")[2])
-            for group in json.loads(summary.read_text(encoding="utf-8"))["groups"]:
-                place = split, group["shift"], group["t"], group["method"]
-                groups.setdefault(place, {"split": split, **group})
-    return list(groups.values())
+            found = json.loads(summary.read_text(encoding="utf-8"))
+            groups += [{"grid": name, "split": split, **group} for group in found["groups"]]
+    return groups
 
 
 def pm(values: Sequence[float | None], digits: int = 3) -> str:
@@ -97,7 +96,7 @@ def _order(method: str) -> tuple[int, str]:
 def tables(groups: list[dict[str, Any]]) -> dict[str, str]:
     """The Markdown of each table, by its name on the page."""
     places: dict[tuple[Any, ...], dict[str, list[dict[str, Any]]]] = {}
-    for group in groups:
+    for group in (g for g in groups if g["grid"] == "sine"):
         methods = places.setdefault((group["shift"], group["t"]), {})
         methods.setdefault(group["method"], []).append(group)
     accuracy = ["ensemble, last epoch", "last epoch", "chosen, no label", "*peeked*"]
@@ -109,7 +108,7 @@ def tables(groups: list[dict[str, Any]]) -> dict[str, str]:
         for method in sorted(methods, key=_order):
             found = methods[method]
             ensemble = [g["ensemble"] for g in found]
-            head = f"\n| {place} | {method} | {len(found)} | "
+            head = f"\n| {place} | {method} | "
 
             def members(block: str, figure: str, found: Any = found) -> str:
                 return pm([g[block][f"target_{figure}"]["mean"] for g in found])
@@ -127,7 +126,32 @@ def tables(groups: list[dict[str, Any]]) -> dict[str, str]:
                 f"| {members('last_epoch', 'auc')} | {chosen} "
                 f"| {pm([e['consistency'] for e in ensemble])} | {gap} |"
             )
-    return out
+    return out | {"methods": methods_table(groups)}
+
+
+def methods_table(groups: list[dict[str, Any]]) -> str:
+    """Every method at every shift that was scanned with all of them, on the same split seeds."""
+    known = [{g["split"] for g in groups if g["grid"] == name} for name in ("methods", "others")]
+    splits = known[0] & known[1]
+    shared = [g for g in groups if g["split"] in splits and g["t"] == 3]
+    found: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
+    for group in sorted(shared, key=lambda g: g["grid"] == "sine"):  # of two alike, the later's
+        place = group["method"], group["shift"]
+        found.setdefault(place, {}).setdefault(group["split"], group["ensemble"])
+    shifts = list(dict.fromkeys(shift for _, shift in found))
+    lines = [f"| method | {' | '.join(f'{shift} t=3' for shift in shifts)} |"]
+    lines.append(f"|---|{'---|' * len(shifts)}")
+    for method in sorted({name for name, _ in found}, key=_order):
+        cells = []
+        for shift in shifts:
+            ensembles = list(found.get((method, shift), {}).values())
+            means = [
+                f"{np.mean([e[f'target_{name}'] for e in ensembles]):.3f}"
+                for name in ("accuracy", "auc") if ensembles
+            ]  # fmt: skip
+            cells.append(" / ".join(means))
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def write_page(page: Path, groups: list[dict[str, Any]]) -> None:
