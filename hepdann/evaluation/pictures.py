@@ -120,6 +120,14 @@ def event_pictures(
     ]
 
 
+def _with_target(name: str) -> str:
+    """Say which target a segment is: every other one, from segment 1, which is target 1."""
+    word, _, number = name.partition(" ")
+    if word == "segment" and number.isdigit() and int(number) % 2:
+        return f"{name} (target {int(number) // 2 + 1})"
+    return name
+
+
 def _detector(images: Mapping[str, NDArray[np.float32]]) -> Geometry | None:
     """The detector whose images have this size."""
     widths = {view: image.shape[-1] for view, image in images.items()}
@@ -175,9 +183,9 @@ def _title(columns: Columns, row: int, truth: bool) -> str:
         return ", ".join(parts)
     segments = [columns[name] for name in _SEGMENT if name in columns]
     if "class" in columns:
-        parts.append(str(columns["class"][row]))
+        parts.append(_with_target(str(columns["class"][row])))
     elif segments:
-        parts.append(f"segment {int(segments[0][row])}")
+        parts.append(_with_target(f"segment {int(segments[0][row])}"))
     for name, symbol, unit in _KINEMATICS:
         if name in columns:
             parts.append(f"${symbol}$ = {float(columns[name][row]):.1f} {unit}")

@@ -29,9 +29,9 @@ def test_the_vertex_lies_before_the_first_plane_of_its_muon(events, images):
     pictures = event_pictures(images, events.columns, truth=True)
     assert len(pictures) == 20
     for row, picture in enumerate(pictures):
-        assert picture.title.startswith(
-            f"event 1|0|{row + 1}|1, segment {events.columns['segment'][row]}"
-        )
+        segment = events.columns["segment"][row]
+        assert picture.title.startswith(f"event 1|0|{row + 1}|1, segment {segment}")
+        assert ("target" in picture.title) == (segment in (1, 3, 5, 7, 9))
         for view, image in picture.images.items():
             behind = int(np.ceil(picture.vertex[view] + 0.5))
             assert image[:, behind:].any(axis=0).mean() > 0.9

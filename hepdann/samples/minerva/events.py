@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from .geometry import Geometry, geometry, segment_of
 from .hadrons import decayed, draw_hadrons
-from .kinematics import MUON, Kinematics, draw_kinematics
+from .kinematics import MUON, NUCLEON, Kinematics, draw_kinematics
 from .light import Hits, hits_of
 from .nucleus import interacted
 from .particles import MUON_KIND, Particles, join
@@ -220,7 +220,6 @@ def _final_state(
 
 def _truth(detector: Geometry, vertices: Vertices, kinematics: Kinematics) -> Columns:
     momentum = np.linalg.norm(kinematics.muon, axis=1)
-    nucleon = 0.93892
     return {
         "planecode": vertices.code,
         "segment": segment_of(vertices.code),
@@ -230,7 +229,7 @@ def _truth(detector: Geometry, vertices: Vertices, kinematics: Kinematics) -> Co
         "E": kinematics.energy,
         "W": kinematics.W,
         "Q2": kinematics.Q2,
-        "x": kinematics.Q2 / (2 * nucleon * kinematics.transfer),
+        "x": kinematics.Q2 / (2 * NUCLEON * kinematics.transfer),
         "y": kinematics.transfer / kinematics.energy,
         "muon_E": np.sqrt(momentum**2 + MUON**2),
         "muon_angle": np.arccos(np.clip(kinematics.muon[:, 2] / momentum, -1, 1)),

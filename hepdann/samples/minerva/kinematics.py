@@ -76,6 +76,7 @@ def draw_kinematics(
         if not len(pending):
             break
     assert result is not None
+    assert not len(pending), "the cuts on the muon leave nothing"
     return result
 
 
