@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hepdann.errors import ConfigError, Interrupted
 from hepdann.evaluation import open_scores
 from hepdann.networks import Modules, ViewsNetwork
 from hepdann.networks.views import TowerPlan, perceptron
+from hepdann.readers import convert
 from hepdann.runs import resume
 from hepdann.runs.images import prepare_images
 from hepdann.tensors import Block, TensorWriter, View
@@ -155,3 +158,21 @@ def test_pseudo_data_of_images_is_the_same_read_whole_or_in_blocks(tensors, name
 def test_a_shift_of_features_is_refused(tensors):
     with pytest.raises(ConfigError, match="the shift sine acts on features, and these events"):
         hepdann.train(tensors, shift=hepdann.shifts.sine(t=3), **FAST)
+
+
+@pytest.mark.parametrize("schema", ["flat", "grouped"])
+def test_files_of_the_collaboration_convert_and_train(tmp_path, schema):
+    """Written by a script that imports nothing of hepdann."""
+    path = Path(__file__).parents[1] / "readers/images/write_hits.py"
+    hits = runpy.run_path(str(path))
+    sizes = {"x": (13, 8), "u": (13, 4), "v": (13, 4)}
+    files = []
+    for seed, (name, n) in enumerate((("mc", 1200), ("data", 400)), 1):
+        events = hits["make_events"](n, seed, sizes, first_run=1000 * seed)
+        files.append(hits[f"write_{schema}"](tmp_path / f"{name}.h5", events))
+    mc, data = map(str, files)
+    convert([mc], [data], truth=data, output=tmp_path / "t.h5")
+    run = hepdann.train(tmp_path / "t.h5", output=tmp_path / "run", **FAST | {"epochs": 1})
+    assert run.methods[:3] == ("source-only", "dann", "oracle")
+    assert 0 < run.metrics["methods"]["dann"]["target"]["accuracy"] < 1
+    assert len(open_scores(run.folder).score("mc", "dann")[0]) == 11

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import tempfile
+import tracemalloc
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -240,3 +241,21 @@ def test_images_of_another_shape_or_unforeseen_are_refused(tmp_path, make_block,
             writer.append("mc", replace(block, views={}))
         writer.append("mc", block)
         writer.finish({})
+
+
+def test_of_an_image_only_the_place_of_its_chunk_is_kept(tmp_path, make_block, writer_of):
+    block = with_views(make_block(640))
+
+    def peak(blocks):
+        tracemalloc.start()
+        with writer_of(tmp_path / "t.h5", mc=blocks * 640 + 1) as writer:  # + 1: compacted
+            for _ in range(blocks):
+                writer.append("mc", block)
+            writer.finish({})
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    peak(1)  # imports
+    pixels = sum(4 * np.prod(view.shape) for view in VIEWS)
+    assert peak(20) - peak(5) < 0.1 * 15 * 640 * pixels

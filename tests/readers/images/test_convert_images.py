@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from hepdann.config import Config, ConvertConfig, ImagesConfig, parse_config
+from hepdann.config import Config, ConvertConfig, ImagesConfig, init_config, parse_config
 from hepdann.errors import ConfigError, HepdannError, ReadError
 from hepdann.evaluation import open_truth
 from hepdann.readers import convert
@@ -222,6 +222,49 @@ def test_the_same_file_without_images_is_a_table(tmp_path, hits, events):
     assert tensors.views == ()
 
 
+@pytest.mark.parametrize(("name", "width"), [("SMALL", 50), ("LARGE", 94)])
+def test_both_sizes_of_the_collaboration_need_no_setting(tmp_path, hits, name, width):
+    own = hits.make_events(15, sizes=getattr(hits, name))
+    files = [
+        hits.write_grouped(tmp_path / "mc.h5", own),
+        hits.write_root(tmp_path / "mc.root", own),
+    ]
+    for file in files:
+        convert([str(file)], output=tmp_path / "t.h5", threads=1)
+        tensors = open_tensors(tmp_path / "t.h5")
+        assert [view.width for view in tensors.views] == [width, width // 2, width // 2]
+        found = tensors.read_views("mc", slice(None))
+        for view, images in own["images"].items():
+            np.testing.assert_array_equal(found[view], images)
+
+
+def test_a_module_is_a_plane_of_x_and_of_u_or_v(tmp_path, hits):
+    import awkward
+    import uproot
+
+    counts = [3, 0, 2]
+    columns = {
+        "hit_view": [0, 1, 2, 0, 2], "hit_module": [7, 7, 6, 0, 1], "hit_strip": [0, 1, 2, 3, 4],
+        "hit_energy": [1.0, 2.0, 3.0, 4.0, 5.0],
+    }  # fmt: skip
+    with uproot.recreate(tmp_path / "mc.root") as file:
+        jagged = {name: awkward.unflatten(values, counts) for name, values in columns.items()}
+        event, kind = np.arange(3), {"event": "int64", "kind": "int32"}
+        tree = file.mktree("hits", {name: "var * float32" if "energy" in name else "var * int32"
+                                    for name in jagged} | kind)  # fmt: skip
+        tree.extend({**jagged, "event": event, "kind": np.array([0, 1, 1], np.int32)})
+    config = Config(convert=ConvertConfig(label="kind", images=ImagesConfig(size=(5, 8, 4))))
+    summary = convert([str(tmp_path / "mc.root")], output=tmp_path / "t.h5", config=config)
+    images = open_tensors(tmp_path / "t.h5").read_views("mc", slice(None))
+    assert images["x"][0, 0, 0, 7] == 1
+    assert images["u"][0, 0, 1, 3] == 2
+    assert images["v"][0, 0, 2, 3] == 3
+    assert images["x"][2, 0, 3, 0] == 4
+    assert images["v"][2, 0, 4, 0] == 5
+    assert sum(view.sum() for view in images.values()) == 15
+    assert "mc: 1 events have empty images" in summary.notes
+
+
 # What is wrong with files.
 
 
@@ -354,6 +397,22 @@ def test_mc_and_data_of_different_size_are_refused(tmp_path, hits, events):
 def test_settings_that_cannot_be_are_refused(images, message):
     with pytest.raises(ConfigError, match=message):
         parse_config(json.dumps({"convert": {"images": images}}))
+
+
+def test_files_without_events_are_an_error(tmp_path, hits):
+    path = hits.write_flat(tmp_path / "mc.h5", hits.make_events(1))
+    with h5py.File(path, "r+") as file:
+        for name in list(file):
+            values = file[name][:0]
+            del file[name]
+            file[name] = values
+    with pytest.raises(ConfigError, match="the MC files hold no events"):
+        convert([str(path)], output=tmp_path / "t.h5")
+
+
+def test_config_init_says_that_images_need_none(tmp_path, hits, events):
+    with pytest.raises(ConfigError, match=r"mc\.h5: holds images, which need no configuration"):
+        init_config(written(tmp_path, hits, events, "flat"))
 
 
 def test_a_tensor_file_is_no_input(tmp_path, hits, events):
