@@ -42,7 +42,7 @@ def shift_images(
         channel = _energies(view)
         transform = view.transforms[channel] if view.transforms else Transform()
         pixels = images[view.name]
-        row, strip, plane = np.nonzero(pixels[:, channel])
+        row, strip, plane = np.nonzero(pixels[:, channel] != 0)
         energy = before = transform.inverse(pixels[row, channel, strip, plane].astype(np.float64))
         place = (np.full(len(row), number, np.uint64) << _BITS) | strip.astype(np.uint64)
         place = (place << _BITS) | plane.astype(np.uint64)

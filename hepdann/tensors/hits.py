@@ -35,12 +35,14 @@ class Hits:
         Args:
             views: (N, …) each; a row is one event's pixels of all views, one after the other.
         """
-        flat = [np.asarray(view, np.float32).reshape(len(view), -1) for view in views]
+        flat = [np.asarray(v, np.float32).reshape(len(v), int(np.prod(v.shape[1:]))) for v in views]
         rows = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
-        row, place = np.nonzero(rows)
+        found = np.flatnonzero(rows != 0)  # of bool it is nine times as fast as of float32
+        row, place = np.divmod(found, rows.shape[1])
         start = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(np.bincount(row, minlength=len(rows)), out=start[1:])
-        return cls(start, place.astype(np.int32), rows[row, place], rows.shape[1])
+        values = rows.reshape(-1)[found]
+        return cls(start, place.astype(np.int32), values, rows.shape[1])
 
     @classmethod
     def join(cls, parts: Sequence[Hits]) -> Self:
@@ -51,6 +53,20 @@ class Hits:
             np.concatenate([getattr(part, name) for part in parts]) for name in ("place", "value")
         )
         return cls(start, place, value, parts[0].width)
+
+    @classmethod
+    def beside(cls, parts: Sequence[Hits]) -> Self:
+        """The columns of some one after the other, which have the same number of rows."""
+        counts = np.stack([np.diff(part.start) for part in parts])
+        start = np.concatenate([[0], np.cumsum(counts.sum(axis=0), dtype=np.int64)])
+        place, value = np.empty(start[-1], np.int32), np.empty(start[-1], np.float32)
+        before = np.cumsum(counts, axis=0) - counts  # hits of a row in the parts to the left
+        width = 0
+        for part, count, left in zip(parts, counts, before, strict=True):
+            to = np.arange(len(part.place)) + np.repeat(start[:-1] + left - part.start[:-1], count)
+            place[to], value[to] = part.place + width, part.value
+            width += part.width
+        return cls(start, place, value, width)
 
     def __len__(self) -> int:
         return len(self.start) - 1

@@ -1,8 +1,8 @@
 """Reads the images of a tensor file: any rows, chunk by chunk.
 
-HDF5 hands over the chunks as they are stored, and libdeflate unpacks them in several threads, each
-ten times as fast as HDF5's own filter (4 GB/s against 0.5 of images that are mostly zeros). Chunks
-that another program wrote with other filters are read by HDF5.
+HDF5 hands over the chunks as they are stored, and libdeflate unpacks them, in several threads if
+wanted, at 4.5 GB/s of images that are mostly zeros; HDF5's own filter makes 1.2. Chunks that
+another program wrote with other filters are read by HDF5.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
+from .hits import Hits
 from .layout import View
 from .opening import h5_open
 from .transform import Transform
@@ -99,6 +100,29 @@ class ViewReader:
             list(self._pool.map(_fill, work))
         return result
 
+    def hits(self, rows: Rows) -> Hits:
+        """The same, of which only the pixels that are not 0 are kept: no image is ever filled.
+
+        Args:
+            rows: as in :meth:`read`.
+
+        Returns:
+            The hits of each event, over all views in order.
+
+        Raises:
+            SchemaError: the images are damaged, or were cut off meanwhile.
+            IndexError: rows that do not exist, or are not in order.
+        """
+        found = _numbers(rows, len(self))
+        work = [(images, *part) for images in self._images.values() for part in images.parts(found)]
+        made = map(_hits, work) if self._pool is None else self._pool.map(_hits, work)
+        views: list[Hits] = []
+        for images in self._images.values():
+            parts = [next(made) for _ in images.parts(found)]
+            none = Hits.of([np.empty((0, int(np.prod(images.shape))), np.float32)])
+            views.append(Hits.join(parts or [none]))
+        return Hits.beside(views)
+
 
 class _Images:
     """One dataset of images."""
@@ -144,6 +168,12 @@ class _Images:
 def _fill(piece: tuple[_Images, NDArray[np.float32], int, slice, NDArray[np.int64]]) -> None:
     images, values, number, to, rows = piece
     np.take(images.chunk(number), rows, axis=0, out=values[to])
+
+
+def _hits(piece: tuple[_Images, int, slice, NDArray[np.int64]]) -> Hits:
+    images, number, _, rows = piece
+    chunk = images.chunk(number)
+    return Hits.of([chunk if len(rows) == len(chunk) else chunk[rows]])
 
 
 def _numbers(rows: Rows, count: int) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepdann.errors import SchemaError
-from hepdann.tensors import EventBlocks, View, is_pseudo, open_tensors, summarise
+from hepdann.tensors import EventBlocks, Hits, View, is_pseudo, open_tensors, summarise
 
 VIEWS = (View("x", 2, 7, 5, ("energy", "time")), View("u", 2, 7, 3), View("v", 2, 7, 3))
 
@@ -259,3 +259,18 @@ def test_of_an_image_only_the_place_of_its_chunk_is_kept(tmp_path, make_block, w
     peak(1)  # imports
     pixels = sum(4 * np.prod(view.shape) for view in VIEWS)
     assert peak(20) - peak(5) < 0.1 * 15 * 640 * pixels
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("rows", [slice(None), slice(3, 3), np.array([0, 1, 63, 64, 128, 149])])
+def test_hits_are_the_pixels_that_are_not_zero(image_file, rows, threads):
+    path, blocks = image_file()
+    with open_tensors(path).view_reader("mc", threads) as reader:
+        found = reader.hits(rows)
+    expected = Hits.of([view[rows] for view in blocks["mc"].views.values()])
+    assert found.width == expected.width == sum(np.prod(view.shape) for view in VIEWS)
+    for name in ("start", "place", "value"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        assert getattr(found, name).dtype == getattr(expected, name).dtype
+    dense = [view[rows].reshape(len(found), view[0].size) for view in blocks["mc"].views.values()]
+    np.testing.assert_array_equal(found[:], np.concatenate(dense, axis=1))
