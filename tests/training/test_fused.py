@@ -59,10 +59,33 @@ def test_50_steps_equal_those_of_torch(domains, settings, normalisation, classes
 
 
 @needs_numba
-def test_in_float32_they_agree_to_1e_5(domains, settings):
-    options = settings(dtype=torch.float32, learning_rate=5e-4)
-    by = [trained(domains, replace(options, engine=e)) for e in ("torch", "fused")]
-    assert (state(by[0]) - state(by[1])).abs().max() < 1e-5
+@pytest.mark.parametrize(
+    ("classes", "batch", "clip", "epochs"),
+    [(2, 64, 10.0, 10), (3, 301, 0.05, 10), (3, 301, 0.05, 5)],
+)
+def test_in_float32_it_is_as_near_to_float64_as_torch(
+    domains, settings, classes, batch, clip, epochs
+):
+    """Over 100 steps, and over 50 of a case where the engines part by 2e-3.
+
+    An event that rounding puts on the other side of a ReLU's kink changes a gradient that is almost
+    zero, which Adam makes as large as any. There it is torch that leaves the others.
+    """
+    shape = replace(SHAPE, classes=classes)
+    options = settings(epochs=epochs, batch_size=batch, clip=clip)
+    single = replace(options, dtype=torch.float32)
+
+    def apart(engine):
+        trainer = trained(domains, replace(single, engine=engine), shape=shape)
+        return [
+            float((state(trainer, slice(k, k + 1)) - state(exact, slice(k, k + 1))).abs().max())
+            for k in range(len(MEMBERS))
+        ]
+
+    exact = trained(domains, options, shape=shape)
+    fused, plain = apart("fused"), apart("torch")
+    assert sorted(fused)[-2] < 2e-6  # one of four may have met a kink, on another processor
+    assert max(fused) < max(2e-6, 2 * max(plain))
 
 
 @needs_numba
