@@ -70,7 +70,10 @@ class Inputs(NamedTuple):
 @click.option("--epochs", type=int, help="Epochs at most.  [default: 20]")
 @click.option("--batch-size", help="Events of each domain a step.  [default: auto]")
 @click.option("--optimiser", help="adam, adamw or sgd.  [default: adam]")
-@click.option("--learning-rate", type=float, help="Before the schedule acts.  [default: 0.002]")
+@click.option(
+    "--learning-rate", metavar="R[,R]",
+    help="Before the schedule acts; several: the seeds of each method in turn.  [default: 0.002]",
+)  # fmt: skip
 @click.option("--weight-decay", type=float, help="Of the optimiser.  [default: 0]")
 @click.option(
     "--schedule",
@@ -186,10 +189,12 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     shift, t = flags.pop("shift"), flags.pop("t")
     methods, alignments = list(flags.pop("methods")), list(flags.pop("alignments"))
     copies = [_auxiliary(text) for text in flags.pop("auxiliaries")]
-    batch_size = flags.pop("batch_size")
+    batch_size, rates = flags.pop("batch_size"), flags.pop("learning_rate")
     given: dict[str, Any] = {f"train.{key.rstrip('_')}": value for key, value in flags.items()}
     if batch_size is not None:
         given["train.batch_size"] = int(batch_size) if batch_size.isdigit() else batch_size
+    if rates is not None:
+        given["train.learning_rate"] = _rates(rates)
     for part in ("extractor", "label_head", "domain_head"):
         given[f"train.{part}"] = _widths(given[f"train.{part}"])
     if methods:
@@ -215,6 +220,15 @@ def _auxiliary(text: str) -> dict[str, Any]:
         raise click.UsageError(
             f"--auxiliary takes NAME:T, for example sine-third:3, not {text!r}"
         ) from None
+
+
+def _rates(text: str) -> float | list[float]:
+    """``0.002``, or ``0.002,0.001`` as a list."""
+    try:
+        rates = [float(word) for word in text.split(",")]
+    except ValueError:
+        raise click.UsageError(f"--learning-rate takes numbers, not {text!r}") from None
+    return rates[0] if len(rates) == 1 else rates
 
 
 def _widths(text: str | None) -> list[Any] | None:

@@ -23,7 +23,7 @@ from .names import ALIGNMENTS, METHODS, SHIFTS, method_names, shift_names
 from .plots import PlotConfig
 from .scan import ScanConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
-from .section import Integer, Number, Section, Text, Texts, Width, check_maps, names_matter
+from .section import Integer, Number, Rate, Section, Text, Texts, Width, check_maps, names_matter
 
 __all__ = [
     "ClassConfig",
@@ -220,6 +220,16 @@ class ShiftConfig(Section):
         return name
 
 
+def _rate_kind(value: Any) -> str:
+    return "list" if isinstance(value, list | tuple) else "float"
+
+
+Rates = Annotated[
+    Annotated[Rate, Tag("float")] | Annotated[list[Rate], Field(min_length=1), Tag("list")],
+    Discriminator(_rate_kind),
+]
+
+
 class TrainConfig(Section):
     """One training: methods x seeds, side by side."""
 
@@ -256,7 +266,9 @@ class TrainConfig(Section):
         "auto", description="events of each domain a step; auto: about 100 steps an epoch, 128-4096"
     )
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: Number = Field(2e-3, gt=0)
+    learning_rate: Rates = Field(
+        2e-3, description="before the schedule acts; several: the seeds of each method in turn"
+    )
     weight_decay: Number = Field(0.0, ge=0, description="of the optimiser, on every parameter")
     momentum: Number = Field(0.9, ge=0, lt=1, description="of sgd")
     head_rate: Number = Field(
@@ -330,6 +342,12 @@ class TrainConfig(Section):
         "of the target are taken to be those of the MC",
     )
     oracle: bool = Field(True, description="train the oracle where the truth is known")
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Learning rates; the k-th seed of a method has the k-th, and so on from the first."""
+        rates = self.learning_rate
+        return (rates,) if isinstance(rates, float) else tuple(rates)
 
     @property
     def members(self) -> int:

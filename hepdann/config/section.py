@@ -12,6 +12,7 @@ from .names import ALIGNMENTS
 __all__ = [
     "Integer",
     "Number",
+    "Rate",
     "Section",
     "Text",
     "Texts",
@@ -43,6 +44,7 @@ def check_maps(alignments: list[str]) -> list[str]:
 Integer = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
 Width = Annotated[Integer, Field(ge=1)]
+Rate = Annotated[Number, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[list[Text], BeforeValidator(_as_list, json_schema_input_type=list[Text] | Text)]
 

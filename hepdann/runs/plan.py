@@ -88,6 +88,12 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
         alignment.get(name)
     if train.network is not None:
         networks.get(train.network)
+    if len(train.rates) > train.seeds:
+        raise ConfigError(
+            f"{len(train.rates)} learning rates for {train.seeds} seeds of each method",
+            where="train.learning_rate",
+            mend="take as many seeds at least",
+        )
     size = auto_batch_size(n_train) if train.batch_size == "auto" else train.batch_size
     if not 1 <= size <= n_train:
         raise ConfigError(
@@ -126,7 +132,7 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
         epochs=train.epochs,
         batch_size=train.batch_size,
         steps=max(1, n_train // train.batch_size),
-        learning_rate=train.learning_rate,
+        learning_rate=train.rates[0],
         schedule=rate if isinstance(rate, str) else RateSchedule(**rate.model_dump()),
         lambda_schedule=ramp if isinstance(ramp, str) else LambdaSchedule(**ramp.model_dump()),
         domain_weight=train.domain_weight,
@@ -197,7 +203,7 @@ def plan_stacks(train: TrainConfig, places: Places, *, lean: bool = False) -> li
         ]
     if lean:
         members = [replace(m, method=methods.unwatched(m.method)) for m in members]
-    return group(members, train.normalisation)
+    return group(members, train)
 
 
 def member_of(name: str, strength: float, seed: int, places: Places) -> Member:
@@ -212,11 +218,22 @@ def trained_on(train: TrainConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (method_of(name)[0] for name in train.methods))))
 
 
-def group(members: Sequence[Member], wanted: Normalisation | None) -> list[StackPlan]:
-    """Members that can train together: same phases, networks and number of auxiliaries."""
+def group(members: Sequence[Member], train: TrainConfig) -> list[StackPlan]:
+    """Members that can train together: same phases, networks and number of auxiliaries.
+
+    Where there are several learning rates, they are the seeds' in turn.
+
+    Args:
+        members: in the order of the run.
+        train: resolved settings.
+    """
     groups: dict[tuple[object, ...], StackPlan] = {}
+    if len(train.rates) > 1:
+        places = [(member.seed - train.seed) % len(train.rates) for member in members]
+        pairs = zip(members, places, strict=True)
+        members = [replace(member, learning_rate=train.rates[k]) for member, k in pairs]
     for member in members:
-        normalisation = wanted or member.method.normalisation
+        normalisation = train.normalisation or member.method.normalisation
         if normalisation == "shared" and not member.method.adversarial:
             normalisation = "domain"  # statistics shared with the target would show it to them
         method = member.method

@@ -66,7 +66,7 @@ def plan_source(train: TrainConfig) -> StackPlan:
     """Source-only trains once: whatever the target is, it does not see it."""
     method = methods.get("source-only")
     members = [Member(method, 0.0, train.seed + k) for k in range(train.seeds)]
-    (plan,) = group(members, train.normalisation)
+    (plan,) = group(members, train)
     return plan
 
 
@@ -96,7 +96,7 @@ def plan_point(train: TrainConfig, scan: ScanConfig, places: Places) -> list[Sta
             found = [member_of(last, strength, k, places) for k in seeds]
             members += [replace(m, target=target, name=name if before else "") for m in found]
     size = _size(train, scan)
-    return [part for plan in group(members, train.normalisation) for part in _split(plan, size)]
+    return [part for plan in group(members, train) for part in _split(plan, size)]
 
 
 def _size(train: TrainConfig, scan: ScanConfig) -> int:

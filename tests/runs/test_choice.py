@@ -7,6 +7,8 @@ import pytest
 
 import hepdann
 from hepdann.config import load_config
+from hepdann.errors import ConfigError
+from hepdann.runs.plan import resolve
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,7 @@ def run(toy, tmp_path_factory):
         diagnose=False,
         epochs=6,
         batch_size=128,
-        learning_rate=0.02,
+        learning_rate=[0.02, 0.019],
         patience=2,
         choose="best",
         schedule={"name": "plateau", "patience": 1, "factor": 0.5},
@@ -68,3 +70,13 @@ def test_the_schedule_stands_in_the_runs_own_configuration(run):
     }
     rates = of_member(run.history, 0)["learning_rate"]
     assert set(np.round(np.log2(rates / 0.02), 9)) <= {0, -1, -2, -3, -4, -5}
+
+
+def test_learning_rates_are_the_seeds_in_turn(run):
+    first = run.history["epoch"] == 1
+    rates = run.history["learning_rate"][first]
+    assert list(rates) == [0.02, 0.019] * 3  # source-only, dann, oracle
+    assert run.config.train.learning_rate == [0.02, 0.019]
+    train = run.config.train.model_copy(update={"seeds": 1})
+    with pytest.raises(ConfigError, match="2 learning rates for 1 seeds of each method"):
+        resolve(train, 1000)
