@@ -1,10 +1,11 @@
 """What a training costs around its steps: start-up, more processes, a scan as one stack.
 
     python benchmarks/training_scaling.py [--engine torch] [--processes 2] [--rounds 5]
-        [--what start processes scan] [-o scaling.json]
+        [--what start processes scan] [--clock wall] [-o scaling.json]
 
 * start: from nothing to the first step, over ``import torch`` alone, each in a process of its own
-* processes: N trainings at once, each pinned to a processor of its own, over one alone
+* processes: N trainings at once, each pinned to a processor of its own, over one alone; by the
+  clock or, where other programs keep the machine busy, by processor time (``--clock cpu``)
 * scan: an epoch of 5 t × 4 λ × 4 methods × 5 seeds = 400 networks, in stacks of ``--stack``, over
   the same networks one after another, of which every ``--every``-th is timed
 
@@ -61,12 +62,12 @@ def processes(options: argparse.Namespace) -> dict[str, float]:
     """Rate of N processes together, over that of one alone."""
     cores = sorted(os.sched_getaffinity(0))[: options.processes]
     workers = [Worker(ROUTE[options.engine], sys.executable, [core], 50_000) for core in cores]
-    ratios = []
+    ratios, which = [], ("wall", "cpu").index(options.clock)
     for _ in range(options.rounds):
-        alone = workers[0].ask(1_024, 8, 2.0)[0]
+        alone = workers[0].ask(1_024, 8, 2.0)[which]
         for worker in workers:
             worker.send(1_024, 8, 2.0)
-        ratios.append(sum(worker.answer()[0] for worker in workers) / alone)
+        ratios.append(sum(worker.answer()[which] for worker in workers) / alone)
     for worker in workers:
         worker.close()
     return {"processes": len(cores), "speed_up": statistics.median(ratios)}
@@ -104,6 +105,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=list(ROUTE), default="torch")
     parser.add_argument("--what", nargs="+", choices=list(WHAT), default=list(WHAT))
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="of processes")
     parser.add_argument("--stack", type=int, default=8, help="networks of a stack of the scan")
     parser.add_argument("--every", type=int, default=25, help="of the networks one by one")
     parser.add_argument(

@@ -105,22 +105,25 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
 
 
 def _device(train: TrainConfig) -> str:
+    """The device that is used: ``auto`` is a CUDA device that works, and never MPS."""
     import torch
 
     name, mend = train.device, "use auto or cpu"
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
     if name == "auto":
-        return "cuda" if there["cuda"] and train.workers == 1 else "cpu"
-    if not there[name]:
+        return "cuda" if torch.cuda.is_available() and train.workers == 1 else "cpu"
+    if name == "cpu":
+        return name
+    there = torch.cuda if name == "cuda" else torch.backends.mps
+    if not there.is_available():
         raise ConfigError(f"torch sees no {name} device here", where="train.device", mend=mend)
-    if train.workers > 1 and name != "cpu":
-        raise ConfigError(
-            f"workers share processors, not a {name} device", where="train.device", mend=mend
-        )
+    if train.workers > 1:
+        what = f"workers share processors, not a {name} device"
+        raise ConfigError(what, where="train.device", mend=mend)
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        what = f"torch cannot use the {name} device: {error}"
+        raise ConfigError(what, where="train.device", mend=mend) from error
     return name
 
 

@@ -80,7 +80,7 @@ def _search(trainer: StackTrainer, rates: NDArray[np.float64]) -> RateRange:
             clip=settings.clip,
             average_decay=0.0,
         )
-        loss = engine.step(batch, values)["label_loss"].double().cpu().numpy()
+        loss = engine.step(batch, values)["label_loss"].cpu().double().numpy()
         before = smooth[-1] if smooth else loss
         smooth.append(_SMOOTH * before + (1 - _SMOOTH) * loss)
         if not (smooth[-1] < _DIVERGED * smooth[0]).any():

@@ -293,7 +293,7 @@ class StackTrainer:
         """
         if not self.position:
             return
-        figures = (self.sums / self.position).double().cpu().numpy()
+        figures = (self.sums / self.position).cpu().double().numpy()
         self._refuse_non_finite(figures)
         members = [self.members[k] for k in self.running]
         scores: list[NDArray[np.float32] | None] = [None] * len(self.members)

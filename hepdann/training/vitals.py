@@ -166,4 +166,4 @@ def _moved(network: AdversarialNetwork, start: Tensor | None) -> Tensor:
 def _not_finite(network: AdversarialNetwork, features: Tensor) -> Tensor:
     own = [p.reshape(network.members, -1) for p in network.parameters()]
     own.append(features.reshape(network.members, -1))
-    return 1 - torch.isfinite(torch.cat(own, dim=1)).double().mean(1)
+    return 1 - torch.isfinite(torch.cat(own, dim=1)).cpu().double().mean(1)
