@@ -104,7 +104,7 @@ def plot_events(
             axes = event(picture)
             experiment_label(
                 axes[0], look.experiment, text=look.text, lumi=look.lumi, com=look.com,
-                simulation=simulation, style=look.style,
+                simulation=simulation and look.text != "Simulation", style=look.style,
             )  # fmt: skip
             axes[0].set_ylim(axes[-1].get_ylim())  # a label makes room that no strip needs
             made += save(axes[0], Path(folder) / f"event_{number}", look.formats)
