@@ -48,7 +48,10 @@ def h5_format(path: str | Path) -> str:
     """What an HDF5 file says that it is (``hepdann-tensors``); empty if it says nothing.
 
     Raises:
-        OSError: no such file, or not HDF5.
+        OSError: no such file, not HDF5, or damaged.
     """
-    with h5_open(path) as file:
-        return str(file.attrs.get("format", ""))
+    try:
+        with h5_open(path) as file:
+            return str(file.attrs.get("format", ""))
+    except (KeyError, RuntimeError, ValueError) as error:  # h5py's names for damage
+        raise OSError(str(error)) from error

@@ -62,11 +62,11 @@ def open_datasets(path: str) -> Iterator[dict[str, Any]]:
             raise ReadError("is truncated", where=path, mend=_COPY) from error
         raise ReadError(f"cannot be opened ({error})", where=path, mend=_COPY) from error
     with file:
-        if str(file.attrs.get("format", "")) == FORMAT:
-            raise ReadError(
-                "is a tensor file already", where=path, mend=f"hepdann train {path} reads it"
-            )
         with reading(path, "its datasets cannot be listed"):
+            if str(file.attrs.get("format", "")) == FORMAT:
+                raise ReadError(
+                    "is a tensor file already", where=path, mend=f"hepdann train {path} reads it"
+                )
             found = _datasets(file)
         yield found
 

@@ -89,7 +89,9 @@ def _from_pixels(block: RawBlock, file: FileScan, plan: ImagePlan, _: Empty) -> 
             if (place.height, place.width) != (view.height, view.width):
                 outside = np.count_nonzero(whole) - np.count_nonzero(image[:, number])
                 faults["hits lie outside the image"] += int(outside)
-        if not np.isfinite(image.sum()):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = image.sum()  # one NaN or infinity shows in it
+        if not np.isfinite(total):
             bad = ~np.isfinite(image)
             faults["pixels are not finite"] += int(bad.sum())
             image[bad] = 0

@@ -276,10 +276,11 @@ def test_hits_outside_the_image_and_empty_images_are_counted(tmp_path, hits, eve
     images = {view: pixels.copy() for view, pixels in events["mc"]["images"].items()}
     for pixels in images.values():
         pixels[:5] = 0
-    images["x"][7, 0, 12, 7] = np.nan
+    images["x"][7, 0, 12, 7] = np.inf
+    images["x"][8, 1, 12, 7] = -np.inf
     some = changed(events, images=images)
     summary, tensors = converted(tmp_path, hits, some, "flat", data=False)
-    assert "mc: 1 pixels are not finite" in summary.notes
+    assert "mc: 2 pixels are not finite" in summary.notes
     empty = sum(not any(pixels[row].any() for pixels in images.values()) for row in range(300))
     assert empty >= 5
     assert f"mc: {empty} events have empty images" in summary.notes
@@ -330,7 +331,14 @@ def zeroed(path):
         file.write(bytes(chunk.size))
 
 
+def headless(path):
+    with path.open("r+b") as file:
+        file.seek(70)
+        file.write(bytes(512))
+
+
 DAMAGE = {
+    "a damaged root group": (headless, "cannot be (listed|opened)"),
     "views of different length": (shorter("hitimes-u"), "hitimes-u has 299 events, .* has 300"),
     "labels of another length": (shorter("segments"), r"segments.*cannot be used: it has 299 ent"),
     "a view is missing": (
