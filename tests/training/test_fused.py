@@ -12,7 +12,15 @@ import torch
 from hepdann import methods
 from hepdann.errors import ConfigError
 from hepdann.networks import NetworkShape
-from hepdann.training import Member, StackTrainer, choose_engine, load_checkpoint, save_checkpoint
+from hepdann.training import (
+    FIGURES,
+    Health,
+    Member,
+    StackTrainer,
+    choose_engine,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 DANN, SOURCE_ONLY = methods.get("dann"), methods.get("source-only")
 MEMBERS = [
@@ -186,3 +194,18 @@ def test_without_numba_it_is_refused_with_the_mend(domains, settings, monkeypatc
 
 def test_nothing_but_the_fused_engine_needs_numba(domains, settings):
     assert choose_engine(trained(domains, settings(epochs=1)).stack, settings()) == ("torch", "")
+
+
+@needs_numba
+def test_health_sees_the_same_networks(domains, settings):
+    looks = {}
+    for engine in ("torch", "fused"):
+        _, _, _, sources, targets = domains()
+        trainer = StackTrainer(MEMBERS, SHAPE, sources, targets, settings(engine=engine))
+        health = Health(trainer)
+        trainer.run(save=lambda _, health=health: health.look())
+        looks[engine] = health.entries
+    assert looks["torch"]
+    for ours, theirs in zip(looks["fused"], looks["torch"], strict=True):
+        for name, value in theirs.items():
+            assert ours[name] == (pytest.approx(value, abs=1e-6) if name in FIGURES else value)
