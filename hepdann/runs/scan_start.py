@@ -103,6 +103,12 @@ def _check(config: Config, data: object, t: object) -> None:
             where="train.shift",
             mend="name them there, or by --shift",
         )
+    if config.train.workers > 1:
+        raise ConfigError(
+            "a scan trains in one process",
+            where="train.workers",
+            mend="leave it out, and give parts of the grid to processes of their own",
+        )
     if t is not None and not config.scan.shifts:
         raise ConfigError(
             "t is the strength of a shift, and none is named",

@@ -182,6 +182,7 @@ def test_stacks_hold_whole_groups_and_every_member_once():
         ({"shift": "sin", "t": [3]}, "sine"),
         ({"shift": ["sine", "sine"]}, "more than once"),
         ({"shift": "sine", "methods": ["dan"]}, "dann"),
+        ({"shift": "sine", "workers": 2}, "in one process"),
     ],
 )
 def test_a_grid_that_makes_no_sense_is_refused_before_anything_is_made(given, what, toy, tmp_path):
