@@ -4,6 +4,12 @@ A file is cut into ranges that end where many branches start a new basket, so th
 needed twice. What :meth:`Source.read` gives for a range, in any thread and in any order, is what
 uproot reads, bit for bit. Branches that :func:`.locate` does not take are read by uproot, into the
 same block.
+
+The fast path from end to end: :mod:`.units` chooses it and hands out the ranges, :mod:`.stream`
+runs them on threads and returns them in order, :class:`Source` reads one of them, :mod:`.baskets`
+finds and :mod:`.codecs` decompresses what it needs. Big-endian parts of baskets go as they are to
+:mod:`.events`, which swaps, counts and transposes them tile by tile; :mod:`.work` is the sequence
+of these steps. The caller's thread hashes the rows and writes them by position.
 """
 
 from __future__ import annotations
@@ -144,22 +150,17 @@ class Source:
         self, descriptor: int, baskets: Baskets, start: int, stop: int, empty: Empty
     ) -> NDArray[Any]:
         """One branch: a part of a basket as it is, or parts of several in one array."""
-        numbers = baskets.overlapping(start, stop)
-        whole: NDArray[Any] | None = None
-        for number in numbers:
+        parts = []
+        for number in baskets.overlapping(start, stop):
             decode = partial(baskets.decode, descriptor, number)
             shared = self._shared.get((baskets.name, number))
             decoded = decode() if shared is None else shared.get(decode)
             first = baskets.edges[number]
-            low, high = max(start, first), min(stop, first + len(decoded))
-            part = decoded[low - first : high - first]
-            if len(numbers) == 1:
-                return part
-            if whole is None:
-                whole = empty((stop - start, *baskets.shape), baskets.stored.newbyteorder("="))
-            whole[low - start : high - start] = part
-        assert whole is not None  # a range is never empty
-        return whole
+            parts.append(decoded[max(start - first, 0) : stop - first])
+        if len(parts) == 1:
+            return parts[0]
+        whole = empty((stop - start, *baskets.shape), baskets.stored.newbyteorder("="))
+        return np.concatenate(parts, out=whole)
 
     def _by_uproot(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
         place, columns = f"{self._file.path}:{self._file.tree}", {}

@@ -238,6 +238,19 @@ def test_a_basket_that_many_units_need_is_decoded_once(write, monkeypatch):
     assert sorted(decoded) == sorted(itertools.product(file.branches, [0, 1]))
 
 
+def test_baskets_longer_than_a_range_are_cut_evenly_and_passed_on_as_they_are(write):
+    path = write("mc.root", some_columns(1000), parts=2)
+    (file,) = scan(str(path))
+    _, cut = choose_reader("fast")
+    units = list(cut(file, ["f8", "f4s"], 180))
+    bounds = [unit.start for unit in units] + [units[-1].stop]
+    assert bounds == [0, 167, 334, 500, 667, 834, 1000]
+    for unit in units:
+        for values in unit.read(np.empty).columns.values():
+            assert values.dtype.byteorder == ">"
+            assert not values.flags.owndata
+
+
 def test_what_the_decoder_does_not_take_is_left_to_uproot_or_refused(write, tmp_path):
     path = write("mc.root", some_columns(50), kind="RNTuple")
     (file,) = scan(str(path))
