@@ -17,14 +17,14 @@ from typing import Any
 
 import uproot
 from fault_files import columns, write
-from fault_runs import OPTIONS, command, forked, judge, room_in, rows_of
+from fault_runs import OPTIONS, PACKED, command, forked, judge, room_in, rows_of
 
 from hepdann.errors import HepdannError
 from hepdann.tensors import open_tensors
 
 
 def kills(folder: Path, count: int, rng: random.Random) -> dict[str, Any]:
-    """Signals at random moments of the real program."""
+    """Signals at random moments of the real program; every other one compresses."""
     write(folder / "kill.root", 1, "zlib", "TTree", rows=200_000, parts=20)
     program = [sys.executable, "-m", "hepdann_cli.main", "convert", "../kill.root", *OPTIONS]
     result: dict[str, Any] = {}
@@ -35,11 +35,15 @@ def kills(folder: Path, count: int, rng: random.Random) -> dict[str, Any]:
         whole = rows_of(room / "tensors.h5")
     for name, number in (("SIGKILL", 9), ("SIGTERM", 15), ("SIGINT", 2)):
         seen: Counter[str] = Counter()
-        for _ in range(count):
+        for case in range(count):
             with room_in(folder) as room:
                 (room / "tensors.h5").write_bytes(b"an earlier result")
                 process = subprocess.Popen(
-                    program, cwd=room, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                    [*program, *(PACKED if case % 2 else [])],
+                    cwd=room,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
                 )
                 time.sleep(rng.uniform(0, 1.05 * length))
                 process.send_signal(number)

@@ -29,6 +29,7 @@ from hepdann_cli import main as cli
 
 SECONDS = 20.0  # a conversion of these files takes a twentieth of a second
 MEMORY = 3 << 30  # of addresses, over what the parent has mapped
+PACKED = ["--compress", "gzip"]
 OPTIONS = ["--features", "pt,eta,njets", "--label", "isb", "--classes", "light,b"]
 
 
@@ -114,7 +115,7 @@ def command(*arguments: str) -> Callable[[], None]:
 
 
 def rows_of(path: Path) -> dict[str, bytes] | None:
-    """Every dataset, in bytes; ``None`` for a file that is not whole."""
+    """Every dataset but the checksums, in bytes; ``None`` for a file that is not whole."""
     try:
         if open_tensors(path).verify():
             return None
@@ -125,7 +126,7 @@ def rows_of(path: Path) -> dict[str, bytes] | None:
         file.visititems(
             lambda name, item: (
                 found.update({name: item[...].tobytes()})
-                if isinstance(item, h5py.Dataset)
+                if isinstance(item, h5py.Dataset) and not name.startswith("checksums/")
                 else None
             )
         )

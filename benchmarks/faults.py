@@ -4,13 +4,14 @@
 
 * mutations: small files of every codec, TTree and RNTuple, as uproot writes them and (``--data``)
   as ROOT does, are damaged in one place each and converted; half of them together with a good file
-  and ``--skip-bad``. What comes out is compared with what the whole file gives, bit by bit. Each
-  conversion is the real command in a process of its own with a limit on time and on memory.
+  and ``--skip-bad``, and half with ``--compress``. What comes out is compared with what the whole
+  file gives, bit by bit. Each conversion is the real command in a process of its own with a limit
+  on time and on memory.
 * kills: SIGKILL, SIGTERM and SIGINT at a random moment of a conversion that replaces an earlier
   output.
 * races: an input that is cut off or removed while it is read or is still being written, two
   conversions to one output, a disk that fills up (a tmpfs; needs the right to mount one).
-* tensor files: a flipped bit anywhere in one, opened and verified.
+* tensor files: a flipped bit anywhere in one, opened and verified; every other one is compressed.
 
 The processes are forked from one that has imported everything, except in ``kills``, where the start
 of the program belongs to the moments that count.
@@ -32,7 +33,7 @@ from typing import Any
 
 from fault_files import CODECS, mutate, spots, write
 from fault_races import kills, races
-from fault_runs import OPTIONS, Ended, command, forked, judge, room_in, rows_of, spread
+from fault_runs import OPTIONS, PACKED, Ended, command, forked, judge, room_in, rows_of, spread
 
 from hepdann.errors import HepdannError
 from hepdann.tensors import open_tensors
@@ -68,6 +69,7 @@ def mutations(folder: Path, cases: int, data: Path | None, seed: int, jobs: int)
             (room / "bad.root").write_bytes(content)
             shutil.copy(good, room / "good.root")
             names = ["good.root,bad.root", "--skip-bad"] if skip else ["bad.root"]
+            names += PACKED if rng.random() < 0.5 else []
             ended = forked(room, command(*names, *OPTIONS))
             verdict = judge(room, ended, known[path], skip=skip)
         fault = None
@@ -110,13 +112,16 @@ def _expected(folder: Path, path: Path, good: Path) -> dict[str, dict[str, bytes
 
 def tensor_files(folder: Path, cases: int, rng: random.Random) -> dict[str, Any]:
     """A flipped bit in the output: refused at opening, or named by ``verify``."""
-    write(folder / "t.root", 1, "zlib", "TTree")
+    write(folder / "t.root", 1, "zlib", "TTree", rows=10_000)
     seen: Counter[str] = Counter()
     with room_in(folder) as room:
-        ended = forked(room, command("../t.root", *OPTIONS))
-        assert ended.code == 0, ended.error
-        whole = (room / "tensors.h5").read_bytes()
-        for _ in range(cases):
+        wholes = []
+        for more in ([], PACKED):
+            ended = forked(room, command("../t.root", *OPTIONS, *more))
+            assert ended.code == 0, ended.error
+            wholes.append((room / "tensors.h5").read_bytes())
+        for case in range(cases):
+            whole = wholes[case % 2]
             content = bytearray(whole)
             if rng.random() < 0.8:
                 content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
