@@ -53,7 +53,8 @@ def command(
     half; the p-value comes from permutations. Both samples are first brought to a common
     granularity, so that rounding is not taken for a shift. Where they differ, a quick classifier
     of the MC's classes shows what that does to a score, whether other class fractions explain it,
-    and whether a map of each feature removes it. No label of the data is looked at.
+    and whether a map of each feature removes it. No label of the data is looked at. Of images, the
+    sums of energies and hits and the planes that they reach are compared, for each view.
     """
     from hepdann.evaluation import diagnose
     from hepdann.tensors import open_tensors
@@ -61,15 +62,31 @@ def command(
     file = open_tensors(tensors)
     holder = file if data is None else open_tensors(data)
     file.check_features(holder)
-    source, target = file.source(), holder.target()
+    if file.views:
+        file, source, target = _figures(file, holder)
+    else:
+        source, target = file.source(), holder.target()
     found = diagnose(source, target, file.features, seed=seed, max_events=max_events)
     made = [] if plots is None else _draw(file, source, target, found, plots)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
         return
     _show(found)
+    if file.views:
+        click.echo(
+            "these sum images up; a map of them aligns no pixels: compare dann (hepdann train)"
+        )
     if made:
         click.echo(f"figures in {plots}: {', '.join(dict.fromkeys(f.stem for f in made))}")
+
+
+def _figures(file: Tensors, holder: Tensors) -> tuple[Tensors, Source, Target]:
+    """Of images, what sums them up: energies, hits and the planes that they reach."""
+    from hepdann.runs.images import choose_image_memory, prepare_images
+
+    memory = choose_image_memory("auto", file, holder, members=0)
+    domains, described = prepare_images(file, holder, None, 0, memory)
+    return described, domains.source, domains.target
 
 
 def _draw(

@@ -82,6 +82,12 @@ def scan(
     config = override(config or Config(), {k: _plain(v) for k, v in kept.items()})
     _check(config, data, t)
     opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
+    if opened.views:
+        raise ConfigError(
+            "holds images, and the networks of a scan see features",
+            where=opened.path,
+            mend="train one setting after the other: hepdann train",
+        )
     if output is not None:
         refuse_taken(Path(output))
     claim = (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import hepdann
 from hepdann import networks
@@ -20,6 +21,7 @@ from hepdann.readers import convert
 from hepdann.runs import resume
 from hepdann.runs.images import prepare_images
 from hepdann.tensors import Block, TensorWriter, View
+from hepdann_cli.main import hepdann as command
 
 VIEWS = (View("x", 1, 21, 12), View("u", 1, 21, 6), View("v", 1, 21, 6))
 FAST = {"seeds": 1, "epochs": 2, "batch_size": 40, "network": "run-views"}
@@ -176,3 +178,12 @@ def test_files_of_the_collaboration_convert_and_train(tmp_path, schema):
     assert run.methods[:3] == ("source-only", "dann", "oracle")
     assert 0 < run.metrics["methods"]["dann"]["target"]["accuracy"] < 1
     assert len(open_scores(run.folder).score("mc", "dann")[0]) == 11
+
+
+def test_a_scan_refuses_images_and_diagnose_compares_their_figures(tensors):
+    with pytest.raises(ConfigError, match="holds images, and the networks of a scan see features"):
+        hepdann.runs.scan(tensors, shift="sine", t=[3])
+    done = CliRunner().invoke(command, ["diagnose", str(tensors)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "energy_x" in done.stdout
+    assert "Shift in energy_" in done.stdout
