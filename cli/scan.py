@@ -56,6 +56,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> l
 @click.option("--epochs", type=int, help="Epochs; the last one is used.  [default: 20]")
 @click.option("--batch-size", help="Events of each domain a step.  [default: auto]")
 @click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.002]")
+@click.option("--normalisation", help="domain, shared, layer, none.  [default: the method's own]")
 @click.option("--stack", help="Networks that train side by side.  [default: auto]")
 @click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
