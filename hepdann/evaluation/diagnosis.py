@@ -125,6 +125,7 @@ def diagnose(
     seed: int = 0,
     max_events: int = 10_000,
     permutations: int = 500,
+    fractions_too: bool = True,
 ) -> Diagnosis:
     """Test all features together and one by one, and find out what kind of shift it is.
 
@@ -136,6 +137,8 @@ def diagnose(
         seed: of the test's random parts.
         max_events: rows of each sample that the test on all features uses at most.
         permutations: of the p-value.
+        fractions_too: estimate the class fractions beside a shift of the features, which only an
+            alignment needs.
 
     Raises:
         HepdannError: too few events for a test.
@@ -155,7 +158,7 @@ def diagnose(
         return Diagnosis(test, features, score, labels)
     closures = _closures(mc, target, classifier, seed, max_events)
     alone = labels is None or (labels.explains and labels.significant)
-    fractions = None if alone else _beside(mc, target, seed, max_events)
+    fractions = None if alone or not fractions_too else _beside(mc, target, seed, max_events)
     return Diagnosis(test, features, score, labels, closures, fractions)
 
 
