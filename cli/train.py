@@ -137,6 +137,7 @@ def command(
     130. SIGTERM and SIGUSR1, as of a batch system, write a checkpoint and leave at once with 143.
     """
     from hepdann.errors import Interrupted
+    from hepdann.runs import first_process
 
     from .live import Live
 
@@ -155,6 +156,8 @@ def command(
         return interruption.code
     except KeyboardInterrupt as error:
         return interruption.left(error)
+    if not first_process():
+        return interruption.code
     _say(run)
     if timing:
         show_timing(run.metrics)

@@ -6,6 +6,7 @@ from .rates import StackRates, suggest_rates
 from .scan_folder import Scan, is_scan, open_scan
 from .scan_start import resume_scan, scan
 from .start import resume, train
+from .together import first_process
 
 __all__ = [
     "Run",
@@ -13,6 +14,7 @@ __all__ = [
     "StackRates",
     "begun",
     "check_version",
+    "first_process",
     "given_settings",
     "is_scan",
     "open_run",

@@ -36,6 +36,7 @@ from .registered import Registered
 from .scores import write_scores
 from .stacks import Piece, Stacks
 from .teaching import taught_by
+from .together import call
 from .worker import Order, write_aligned
 from .workers import crowding, deal, train_in_processes
 
@@ -169,6 +170,7 @@ class Job:
         classes = len(self.tensors.classes)
         stacks = Stacks(train, domains, aligned.maps, classes, cut, aligned.correction)
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
+        call(folder=str(self.folder.resolve()), fingerprint=fingerprint)
         late = [piece for piece in stacks.pieces if stacks.unlabelled(piece)]
         early = [piece for piece in stacks.pieces if piece not in late]
         shares = deal(early, train.workers)

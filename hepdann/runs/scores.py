@@ -23,7 +23,7 @@ __all__ = ["write_scores"]
 
 FORMAT, FORMAT_VERSION = "hepdann-scores", 1
 _LATENT_ROWS = 5_000
-TRACKING = "track_segment"  # spectator that holds the baseline of an experiment
+TRACKING = ("track_segment", "track_segments")  # spectators that hold an experiment's baseline
 
 
 def write_scores(
@@ -103,8 +103,7 @@ def _write_spectators(group: h5py.Group, columns: Mapping[str, NDArray[np.float3
     """Columns to split figures by, and what the experiment's own tracking decided for."""
     for name, values in columns.items():
         group[f"spectators/{name}"] = values
-    if TRACKING in columns:
-        found = columns[TRACKING]
+    for found in (columns[name] for name in TRACKING if name in columns):
         group["decision/tracking"] = np.where(np.isfinite(found), found, -1).astype(np.int32)
 
 

@@ -20,6 +20,7 @@ from .auxiliary import auxiliary_shifts, auxiliary_sources
 from .domains import Domains
 from .images import Images, view_shapes
 from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
+from .processes import sharing
 
 __all__ = ["Piece", "Stacks", "cut"]
 
@@ -97,6 +98,7 @@ class Stacks:
         if domains.images is not None:
             self._put_images(domains.images, workers)
             return
+        sharing(train, (), images=False)
         streams = domains.blocks or (None, None)
         self.sources = [self._put(domains.source, streams[0])]
         self.targets = [self._put(domains.target, streams[1])]
@@ -119,15 +121,21 @@ class Stacks:
     def _put_images(self, images: Images, workers: int) -> None:
         """Likewise of images; torch's threads are as many as the process has."""
         domains, device = self._domains, self.settings.device
-        self.settings = replace(self.settings, threads=torch.get_num_threads())
+        oracle = self.train.oracle and domains.truth is not None
+        plans = plan_stacks(self.train, Places(oracle), lean=True)
+        processes = sharing(self.train, plans, images=True)
+        if processes.count > 1 and device == "cuda":
+            device = f"cuda:{torch.cuda.current_device()}"  # other threads see another one
+        self.settings = replace(
+            self.settings, device=device, threads=torch.get_num_threads(), processes=processes
+        )
         put = partial(resident_images, device=device)
         streams = images.blocks or (None, None)
         self.sources = [put(domains.source, images.source, blocks=streams[0])]
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
-        oracle = self.train.oracle and domains.truth is not None
         if oracle and domains.truth is not None:
             self.sources.append(put(oracle_source(domains.truth, domains.target), images.target))
-        self.pieces = cut(plan_stacks(self.train, Places(oracle), lean=True), workers)
+        self.pieces = cut(plans, workers)
         self._untaught = len(self.sources)
 
     def _put(self, events: Source | Target, blocks: EventBlocks | None = None) -> DomainEvents:

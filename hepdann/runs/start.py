@@ -94,8 +94,10 @@ def train(
         shift = shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
     second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
     from .job import Job
+    from .together import run_job
 
-    return Job(config, opened, second, shift, _claim(output, config), report, stop, partial).run()
+    claim = _claim(output, config)
+    return run_job(Job(config, opened, second, shift, claim, report, stop, partial))
 
 
 def _given(
@@ -165,7 +167,9 @@ def resume(
 
     config = origin.now(given or {})
     job = Job(config, files[0], second, shift, lambda: folder, report, stop, partial, origin)
-    return job.run()
+    from .together import run_job
+
+    return run_job(job)
 
 
 def _known(factory: Factory) -> str:

@@ -1,5 +1,6 @@
 """The loop, its schedules, its checkpoints; it sees no target label, because none reaches it."""
 
+from . import distributed
 from .checkpoint import load_checkpoint, save_checkpoint, write_whole
 from .engine import choose_engine
 from .events import DomainEvents, resident, watched_rows
@@ -30,6 +31,7 @@ __all__ = [
     "StackTrainer",
     "auto_batch_size",
     "choose_engine",
+    "distributed",
     "epoch_order",
     "find_learning_rate",
     "load_checkpoint",

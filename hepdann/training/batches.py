@@ -12,32 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..methods import Batch
+from .distributed import ALONE, Processes
 from .events import DomainEvents
 from .sampler import epoch_order
 from .stream import Piece, StreamReader
 
-__all__ = ["Share", "Slot", "epoch_batches"]
+__all__ = ["Slot", "epoch_batches"]
 
 _CHUNK = 1 << 18  # events of a domain gathered at a time, over all members
 _TOLD = 10  # steps with images between two words of progress
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which part of every batch a process trains on, of several that train one stack together.
-
-    Attributes:
-        rank: of this process.
-        processes: their number.
-    """
-
-    rank: int = 0
-    processes: int = 1
-
-    def of(self, size: int) -> slice:
-        """The part of ``size`` events of a domain."""
-        own = size // self.processes
-        return slice(self.rank * own, (self.rank + 1) * own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +46,7 @@ def epoch_batches(
     size: int,
     steps: int,
     first: int = 0,
-    share: Share | None = None,
+    processes: Processes = ALONE,
 ) -> Iterator[tuple[int, Batch, int]]:
     """The steps of an epoch.
 
@@ -74,14 +57,14 @@ def epoch_batches(
         size: events of each domain a step.
         steps: of the epoch.
         first: step to begin with, after a resume.
-        share: of this process; by default all of it.
+        processes: that share every batch.
 
     Yields:
         The step, its batch, and the end of the chunk of steps that it was gathered with.
     """
     feeds = [_Feed(slot, seeds, epoch, size * steps, size * first) for slot in slots]
-    if slots[0].events[0].images or share is not None:
-        single = _single(slots, feeds, range(first, steps), size, share or Share())
+    if slots[0].events[0].images or processes.count > 1:
+        single = _single(slots, feeds, range(first, steps), size, processes)
         with ThreadPoolExecutor(1) as reader:  # the next batch, while one is trained on
             coming = reader.submit(next, single, None)
             while (batch := coming.result()) is not None:
@@ -100,10 +83,10 @@ def epoch_batches(
 
 
 def _single(
-    slots: Sequence[Slot], feeds: Sequence[_Feed], steps: range, size: int, share: Share
+    slots: Sequence[Slot], feeds: Sequence[_Feed], steps: range, size: int, processes: Processes
 ) -> Iterator[tuple[int, Batch, int]]:
     """Steps one by one, each event a row in memory, as networks of images want them."""
-    part = share.of(size)
+    part = processes.share(size)
     own = part.stop - part.start
     masses = [[slot.events[which].mass for which in slot.chosen] for slot in slots]
     mass = slots[0].events[0].weight.new_tensor(masses).T

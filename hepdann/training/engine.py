@@ -79,7 +79,8 @@ class TorchEngine:
     def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
         """Train one step, phase after phase."""
         stack, seen = self.stack, dict[str, Tensor]()
-        stack.network.set_step(at.step)
+        processes = stack.settings.processes
+        stack.network.set_step(at.step * processes.count + processes.rank)
         strength = Strength(at.reversal, at.domain_weight)
         for phase, optimiser in zip(stack.phases, stack.optimisers, strict=True):
             for part in stack.parts.values():
@@ -88,10 +89,12 @@ class TorchEngine:
             stack.clock.lap("forward")
             objective.value.sum().backward()  # type: ignore[no-untyped-call]
             stack.clock.lap("backward")
+            processes.average([stack.parts[name].gradient for name in phase.parts])
             for name in phase.parts:
                 stack.parts[name].clip(at.clip)
             optimiser.step(at.rates)
             seen |= objective.seen
+            processes.average(list(objective.seen.values()))
             stack.clock.lap("optimiser")
         for part in stack.parts.values():
             part.update_average(at.average_decay)

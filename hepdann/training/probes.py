@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Probe", "label_auc", "probe_of"]
 
 _EVENTS = 1_024  # of each domain, to fit on and to look at
+_IMAGES = 256  # where an event is an image
 _FEWEST = 16
 
 
@@ -30,7 +32,8 @@ class Probe:
     Attributes:
         fit: training events; a fresh classifier is fitted on their features.
         held: validation events; figures are those of them.
-        reach: (K,) AUC of a fresh classifier of the inputs for the label; NaN for a regression.
+        reach: (K,) AUC of a fresh classifier of the inputs for the label; NaN for a regression and
+            for images.
     """
 
     fit: Batch
@@ -52,29 +55,33 @@ def probe_of(slots: Sequence[Slot], classes: int) -> Probe | None:
         [slot.events[which] for slot, which in zip(slots, own, strict=True)]
         for own in zip(*(slot.chosen for slot in slots), strict=True)
     ]
-    fit = _batch(domains, _training_events)
-    held = _batch(domains, _validation_events)
+    images = slots[0].events[0].images
+    most = _IMAGES if images else _EVENTS
+    fit = _batch(domains, partial(_training_events, most=most))
+    held = _batch(domains, partial(_validation_events, most=most))
     if min(fit.size, held.size) < _FEWEST:
         return None
+    if images:  # a fresh classifier of pixels tells nothing
+        return Probe(fit, held, torch.full((len(domains),), math.nan))
     return Probe(fit, held, _label_reach(fit, held, slots[0].chosen, classes))
 
 
 _Events = tuple[Tensor, Tensor, Tensor]  # features (F, n), labels (n,), weights (n,)
 
 
-def _spread(n: int) -> Tensor:
-    return torch.linspace(0, n - 1, min(n, _EVENTS)).round().long()
+def _spread(n: int, most: int) -> Tensor:
+    return torch.linspace(0, n - 1, min(n, most)).round().long()
 
 
-def _training_events(domain: DomainEvents) -> _Events:
-    rows = _spread(domain.n_train).to(domain.x.device)
+def _training_events(domain: DomainEvents, most: int) -> _Events:
+    rows = _spread(domain.n_train, most).to(domain.x.device)
     label = torch.zeros_like(rows) if domain.label is None else domain.label[rows]
     return domain.x[rows].T, label, domain.weight[rows]
 
 
-def _validation_events(domain: DomainEvents) -> _Events:
+def _validation_events(domain: DomainEvents, most: int) -> _Events:
     weight = domain.weight_validation
-    rows = _spread(len(weight)).to(weight.device)
+    rows = _spread(len(weight), most).to(weight.device)
     kept = domain.label_validation
     label = torch.zeros_like(rows) if kept is None else kept[rows]
     return domain.x_validation[:, rows], label, weight[rows] / weight.abs().mean().clamp(min=1e-30)

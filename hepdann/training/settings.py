@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..methods import Method
+from .distributed import ALONE, Processes
 from .schedules import LambdaSchedule, RateSchedule
 
 __all__ = ["Member", "MethodProgress", "Progress", "Settings", "method_progress", "threads"]
@@ -69,6 +70,7 @@ class Settings:
         engine: what executes a step, see :func:`hepdann.training.engine.engine_for`.
         deterministic: torch refuses algorithms that are not, see :mod:`.determinism`.
         threads: torch's threads while training; one is best for small networks.
+        processes: that train together.
     """
 
     epochs: int
@@ -92,6 +94,7 @@ class Settings:
     engine: str = "auto"
     deterministic: bool = False
     threads: int = 1
+    processes: Processes = ALONE
 
     @property
     def criterion(self) -> str:

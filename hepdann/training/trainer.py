@@ -199,7 +199,7 @@ class StackTrainer:
         for step, batch, chunk_end in self._batches():
             clock.step(step)
             clock.lap("data")
-            stopped = stop()
+            stopped = self.settings.processes.any(stop())
             if stopped or time.perf_counter() - saved > _SAVE_EVERY:
                 self._flush(engine)
                 if save is not None:
@@ -241,6 +241,7 @@ class StackTrainer:
             size=self.settings.batch_size,
             steps=self.settings.steps,
             first=self.position,
+            processes=self.settings.processes,
         )
 
     def _values(self, at: int) -> StepValues:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,28 +14,19 @@ import pytest
 from click.testing import CliRunner
 
 import hepdann
-from hepdann import networks
 from hepdann.config import SplitConfig
 from hepdann.errors import ConfigError, Interrupted
 from hepdann.evaluation import open_scores
-from hepdann.networks import Modules, ViewsNetwork
-from hepdann.networks.views import TowerPlan, perceptron
 from hepdann.readers import convert
-from hepdann.runs import resume
+from hepdann.runs import open_run, resume
 from hepdann.runs.images import prepare_images
 from hepdann.tensors import Block, TensorWriter, View
 from hepdann_cli.main import hepdann as command
 
+from . import together
+from .together import FAST
+
 VIEWS = (View("x", 1, 21, 12), View("u", 1, 21, 6), View("v", 1, 21, 6))
-FAST = {"seeds": 1, "epochs": 2, "batch_size": 40, "network": "run-views"}
-
-
-def tiny(shape):
-    towers = [TowerPlan((3,), ((4, 3),), 8, dropout=0.0)] * 3
-    return Modules(ViewsNetwork(shape.views, towers, perceptron((24, 10)), shape.autocast))
-
-
-networks.register("run-views", tiny)
 
 
 def pictures(n, seed, gain):
@@ -187,3 +181,23 @@ def test_a_scan_refuses_images_and_diagnose_compares_their_figures(tensors):
     assert done.exit_code == 0
     assert "energy_x" in done.stdout
     assert "Shift in energy_" in done.stdout
+
+
+def test_two_processes_have_the_losses_of_one(tensors, run, tmp_path):
+    """torchrun: each has half of every batch of 40, and the gradients' mean is that of all."""
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port",
+         str(20_000 + os.getpid() % 20_000), together.__file__, tensors, tmp_path / "two"],
+        capture_output=True, text=True, timeout=120, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == [str(tmp_path / "two")]  # the second is silent
+    two = open_run(tmp_path / "two")
+    assert two.methods == ("source-only", "dann", "tracking")
+    names = [name for name in run.history if name.startswith(("loss", "validation", "domain"))]
+    for method in ("source-only", "dann"):
+        rows = [one.history["method"] == method for one in (run, two)]
+        for name in names if method == "dann" else ("loss_label", "validation_loss"):
+            one, both = (h.history[name][r] for h, r in zip((run, two), rows, strict=True))
+            np.testing.assert_allclose(both, one, rtol=1e-4, err_msg=f"{method} {name}")

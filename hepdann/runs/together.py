@@ -1,0 +1,67 @@
+"""A run by several processes of torchrun: the first makes it, the others train along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Interrupted
+from ..training import distributed, load_checkpoint
+from .folder import Run, open_run
+from .prepared import prepared
+from .stacks import Piece, Stacks
+
+if TYPE_CHECKING:
+    from .job import Job
+
+__all__ = ["call", "first_process", "run_job"]
+
+
+def first_process() -> bool:
+    """Whether this process makes the run, and speaks; always without torchrun."""
+    return not distributed.wanted() or distributed.join().first
+
+
+def run_job(job: Job) -> Run:
+    """Run a job; under torchrun the first process makes the run and all of them train.
+
+    Raises:
+        HepdannError: as the job does.
+    """
+    if not first_process():
+        return _follow(job)
+    try:
+        run = job.run()
+    except Interrupted:
+        call(whole=False)
+        raise
+    call(whole=True)
+    return run
+
+
+def call(**said: Any) -> None:
+    """Tell the other processes, if there are any, what happens next."""
+    if distributed.wanted():
+        distributed.tell_all(said)
+
+
+def _follow(job: Job) -> Run:
+    """Train along, write nothing, and open the run when it is there."""
+    domains, tensors, train = prepared(job.config.train, job.tensors, job.data, job.shift)
+    told = distributed.tell_all()
+    if "folder" not in told:
+        raise Interrupted("interrupted before the first step")
+    folder = Path(told["folder"])
+    stacks = Stacks(train, domains, {}, len(tensors.classes))
+    for piece in stacks.pieces:  # also behind an interrupt: all processes ask at every step
+        _along(piece, stacks, folder, told["fingerprint"], job)
+    if not distributed.tell_all()["whole"]:
+        raise Interrupted("interrupted", where=folder)
+    return open_run(folder)
+
+
+def _along(piece: Piece, stacks: Stacks, folder: Path, fingerprint: str, job: Job) -> None:
+    trainer = stacks.trainer(piece)
+    checkpoint = folder / "checkpoint" / f"stack-{piece.number}.safetensors"
+    load_checkpoint(trainer, checkpoint, fingerprint)
+    trainer.run(stop=job.stop)
