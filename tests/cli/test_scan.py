@@ -23,12 +23,14 @@ def tensors(tmp_path_factory, executable):
 
 
 def test_a_scan_prints_its_table_and_what_to_type_next(typed, tensors, tmp_path):
-    done = typed("scan", tensors, *GRID, "--epochs", "2", "--methods", "dann")
+    more = ("--methods", "dann", "--alignments", "quantile,moments", "--normalisation", "none")
+    done = typed("scan", tensors, *GRID, "--epochs", "2", *more)
     assert done.code == 0, done.stderr
     assert "runs/scan-sine-1" in done.stdout
-    for word in ("source-only", "quantile", "oracle", "dann", "peeked", "hepdann plot"):
+    for word in ("source-only", "quantile", "moments", "oracle", "dann", "peeked", "hepdann plot"):
         assert word in done.stdout
     assert (tmp_path / "runs/scan-sine-1/scan.csv").is_file()
+    assert "normalisation: none" in (tmp_path / "runs/scan-sine-1/config.yaml").read_text()
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,7 @@ def test_a_scan_prints_its_table_and_what_to_type_next(typed, tensors, tmp_path)
         (("--shift", "sine", "--t", "a"), "'a'"),
         (("--shift", "sin"), "sine"),
         (("--shift", "sine", "--methods", "dan"), "dann"),
+        (("--shift", "sine", "--alignments", "quantil"), "quantile"),
         (("--resume",), "-o"),
         (("--resume", "-o", "nowhere"), "no such folder"),
         (("--shift", "sine", "--stack", "some"), "stack"),
