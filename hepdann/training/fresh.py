@@ -10,6 +10,7 @@ from torch import Tensor
 __all__ = ["auc_error", "fresh_scores", "weighted_auc"]
 
 _UNITS = 256  # enough to match boosted trees on the same events
+_WIDE = 4_096  # columns; beyond them equations between events are fewer than between columns
 _RIDGE = 1e-4
 _SEED = 0x4EA1
 _FAR = 10.0  # standard deviations; what lies further out tells no more
@@ -36,13 +37,32 @@ def fresh_scores(x: Tensor, is_second: Tensor, weight: Tensor, x_held: Tensor) -
     shares = [part * weight.abs() for part in (second, 1 - second)]
     size = torch.stack([s / s.sum(-1, keepdim=True).clamp(min=1e-30) for s in shares]).sum(0)
     units, held = _units(x, (size / size.sum(-1, keepdim=True)).unsqueeze(1), x_held)
-    weighted = units * size.unsqueeze(1)
+    ridge = _dual if units.shape[1] > _WIDE else _primal
+    weights = ridge(units, size.unsqueeze(1), (2 * second - 1).unsqueeze(2))
+    return (weights.transpose(1, 2) @ held).squeeze(1)
+
+
+def _primal(units: Tensor, size: Tensor, aim: Tensor) -> Tensor:
+    """Weights (K, columns, 1) of the ridge regression of ``aim`` (K, n, 1) on (K, columns, n)."""
+    weighted = units * size
     gram = (weighted @ units.transpose(1, 2)).cpu().double()
     diagonal = gram.diagonal(dim1=1, dim2=2)
     diagonal += (_RIDGE * diagonal.mean(-1, keepdim=True) + 1e-12).clone()
-    aim = (weighted @ (2 * second - 1).unsqueeze(2)).cpu().double()
-    solution: Tensor = torch.linalg.solve_ex(gram, aim)[0].to(x)
-    return (solution.transpose(1, 2) @ held).squeeze(1)
+    solution: Tensor = torch.linalg.solve_ex(gram, (weighted @ aim).cpu().double())[0]
+    return solution.to(units)
+
+
+def _dual(units: Tensor, size: Tensor, aim: Tensor) -> Tensor:
+    """The same by a matrix of events by events, where there are more columns, as of pixels."""
+    root = size.sqrt()
+    weighted = units * root
+    kernel = (weighted.transpose(1, 2) @ weighted).cpu().double()
+    diagonal = kernel.diagonal(dim1=1, dim2=2)
+    mean = diagonal.sum(-1, keepdim=True) / units.shape[1]  # as many as the columns have
+    diagonal += _RIDGE * mean + 1e-12
+    known = (root.transpose(1, 2) * aim).cpu().double()
+    solution: Tensor = torch.linalg.solve_ex(kernel, known)[0].to(units)
+    return weighted @ solution
 
 
 def _units(x: Tensor, share: Tensor, x_held: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ from hepdann.training import (
     Scaling,
     Settings,
     StackTrainer,
+    fresh,
     load_checkpoint,
     resident,
     save_checkpoint,
@@ -244,3 +245,14 @@ def test_a_fresh_classifier_sees_what_is_there_and_nothing_else():
     assert nothing == pytest.approx(0.5, abs=0.06)
     flat = fresh_scores(fit * 0 + 3, second[:, 1::2], torch.ones(2, 1000), held * 0 + 3)
     assert weighted_auc(flat[:, :500], flat[:, 500:], ones, ones).tolist() == [0.5, 0.5]
+
+
+def test_a_fresh_classifier_of_many_columns_is_that_of_few(monkeypatch):
+    """Images have more pixels than a look has events: the same regression, from the other side."""
+    generator = torch.Generator().manual_seed(1)
+    x, held = (torch.randn(2, 12, 400, generator=generator, dtype=torch.float64) for _ in range(2))
+    second = x[:, 0] + 0.5 * torch.randn(2, 400, generator=generator) > 0
+    weight = torch.rand(2, 400, generator=generator, dtype=torch.float64)
+    few = fresh.fresh_scores(x, second, weight, held)
+    monkeypatch.setattr(fresh, "_WIDE", 0)
+    assert torch.allclose(fresh.fresh_scores(x, second, weight, held), few, atol=1e-8)
