@@ -35,7 +35,8 @@ def _lz4(data: memoryview, size: int) -> Any:
 
 
 def _zstd(data: memoryview, size: int) -> Any:
-    return cramjam.zstd.decompress(data, output_len=size)
+    out = np.empty(size, np.uint8)
+    return out[: cramjam.zstd.decompress_into(data, out.data)]
 
 
 def _lzma(data: memoryview, size: int) -> Any:
