@@ -194,7 +194,8 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
         counts.append(f"images of {len(views)} view{'s' * (len(views) != 1)}")
     console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB", markup=False)
     data = any(file.domain == "data" for file in summary.files)
-    shift = [] if data else ["--shift", "gaussian", "--t", "8"]
+    pseudo = "energy-scale" if summary.images else "gaussian"
+    shift = [] if data else ["--shift", pseudo, "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
     console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}", markup=False)
 

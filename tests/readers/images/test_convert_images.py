@@ -437,6 +437,8 @@ def test_the_command_needs_no_configuration(tmp_path, hits, events, hepdann):
     assert "note: images of energy and time: x 2×13×8, u 2×13×4, v 2×13×4" in done.stdout
     assert "300 MC events, 90 data events, images of 3 views" in done.stdout
     assert "x energy" in hepdann("inspect", "tensors.h5", "--verify").stdout
+    alone = hepdann("convert", "mc.h5", "-o", "mc_alone.h5").stdout
+    assert "next: hepdann train mc_alone.h5 --shift energy-scale --t 8" in alone
     inspected = hepdann("inspect", "mc.h5")
     assert inspected.code == 0
     assert "hitimes-x" in inspected.stdout
