@@ -6,8 +6,12 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from hepdann.config import Config
 
 __all__ = ["command"]
 
@@ -87,15 +91,27 @@ def check(file: str) -> None:
 
     config = load_config(file, expand=False)
     cuts = {f"samples[{i}].cut": sample.cut for i, sample in enumerate(config.samples)}
-    for key, cut in {**cuts, "convert.cut": config.convert.cut}.items():
-        if cut is not None:
-            parse(cut, what=f"{file}: {key}")
+    texts = {**cuts, "convert.cut": config.convert.cut, **_plotted(config)}
+    for key, text in texts.items():
+        if text is not None:
+            parse(text, what=f"{file}: {key}")
     click.echo(f"{file}: valid")
     for sample in config.samples:
         for path in sample.files:
             note = _note(path)
             if note:
                 click.echo(f"note: sample {sample.name}: {path}: {note}")
+
+
+def _plotted(config: Config) -> dict[str, str | None]:
+    """The expressions of the figures, by key."""
+    found: dict[str, str | None] = {}
+    for i, figure in enumerate(config.plots.figures or []):
+        for key in ("variable", "cut", "weight"):
+            found[f"plots.figures[{i}].{key}"] = getattr(figure, key, None)
+        for j, text in enumerate(getattr(figure, "curves", ())):
+            found[f"plots.figures[{i}].curves[{j}]"] = text
+    return found
 
 
 def _note(path: str) -> str | None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import working_points
 from .health import columns, figures, lines
+from .working_points import shares
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,21 +27,33 @@ _WIDTH = 110  # of tables that go to a file or a pipe
 @click.option(
     "--health", is_flag=True, help="Add the figures that the networks' health is seen by."
 )
-def command(run: Path, as_json: bool, health: bool) -> None:
+@click.option(
+    "--working-points",
+    "points",
+    metavar="E,…",
+    callback=shares,
+    help="Add the working points of these signal efficiencies, e.g. 0.6,0.7.",
+)
+def command(run: Path, as_json: bool, health: bool, points: list[float] | None) -> None:
     """Print the numbers of RUN, computed anew from its scores.h5.
 
     All figures are those of the test split: the mean score over a method's networks at the last
     epoch, with binomial (accuracy) and DeLong (AUC) errors for weighted events.
     """
-    from hepdann.evaluation import summarise
+    from hepdann.evaluation import open_scores, point_rows, summarise
     from hepdann.runs import check_version
 
     check_version(run)
     metrics = summarise(run)
+    rows = point_rows(open_scores(run), points) if points else []
     if as_json:
+        if points:
+            metrics = metrics | {"working_points": working_points.to_json(rows)}
         click.echo(json.dumps(metrics, indent=2, allow_nan=False))
         return
     show(run, metrics, health=health)
+    if rows:
+        working_points.show(rows)
 
 
 def show(

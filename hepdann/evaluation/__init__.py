@@ -29,7 +29,7 @@ from .label_shift import LabelShift, label_shift
 from .neighbours import consistency
 from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
 from .ranking import Roc, auc, roc
-from .run_points import run_profile, run_thresholds, run_working_points
+from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .scores import RunScores, open_scores
 from .summary import summarise
@@ -60,6 +60,7 @@ __all__ = [
     "Importance",
     "LabelShift",
     "PeekObserver",
+    "PointRow",
     "Profile",
     "QuickClassifier",
     "Roc",
@@ -97,6 +98,7 @@ __all__ = [
     "oracle_source",
     "outside_bins",
     "permutation_importance",
+    "point_rows",
     "predicted",
     "prior_matched_threshold",
     "rank_features",

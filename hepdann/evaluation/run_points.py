@@ -22,7 +22,15 @@ from .working_points import (
     working_points,
 )
 
-__all__ = ["EFFICIENCIES", "Threshold", "run_profile", "run_thresholds", "run_working_points"]
+__all__ = [
+    "EFFICIENCIES",
+    "PointRow",
+    "Threshold",
+    "point_rows",
+    "run_profile",
+    "run_thresholds",
+    "run_working_points",
+]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
@@ -86,6 +94,40 @@ def run_working_points(
         (target.score, target.label, target.weight),
         efficiencies,
     )
+
+
+@dataclass(frozen=True)
+class PointRow:
+    """A working point of a method, for a table.
+
+    Attributes:
+        method: its name.
+        signal: the class that is selected.
+        point: the thresholds and what passes them.
+    """
+
+    method: str
+    signal: str
+    point: WorkingPoint
+
+
+def point_rows(scores: RunScores, efficiencies: Sequence[float] = EFFICIENCIES) -> list[PointRow]:
+    """The working points of every method but the oracle, of every class but the first.
+
+    The oracle was trained on the target: a threshold set on MC means nothing to it.
+
+    Args:
+        scores: of the run.
+        efficiencies: of signal, within (0, 1).
+    """
+    methods = [method for method in scores.methods if method != "oracle"]
+    classes = list(enumerate(scores.classes))[1:]
+    return [
+        PointRow(method, name, point)
+        for method in methods
+        for signal, name in classes
+        for point in run_working_points(scores, method, efficiencies, signal=signal)
+    ]
 
 
 def run_thresholds(

@@ -19,6 +19,7 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import RunError
+from ..evaluation import PointRow, open_scores, point_rows
 from ..outputs import mend_of, write_whole
 from ..runs import Run
 from .facts import Facts, facts_of
@@ -28,6 +29,8 @@ from .series import charts_of
 from .tables import COLUMNS, Row, methods_table, target_name
 
 __all__ = ["report"]
+
+_MOST_CLASSES = 4  # of more, working points would fill the page
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,7 @@ class _Section:
     facts: Facts
     charts: list[dict[str, Any]]
     figures: tuple[PageFigure, ...]
+    points: tuple[PointRow, ...]
 
 
 def report(
@@ -101,7 +105,13 @@ def _section(name: str, run: Run, progress: Callable[[int, int], None] | None) -
         facts=facts_of(run),
         charts=charts_of(run),
         figures=figures_of(run, progress),
+        points=_points(run),
     )
+
+
+def _points(run: Run) -> tuple[PointRow, ...]:
+    scores = open_scores(run.folder)
+    return tuple(point_rows(scores)) if len(scores.classes) <= _MOST_CLASSES else ()
 
 
 def _warnings(metrics: Mapping[str, Any]) -> list[str]:

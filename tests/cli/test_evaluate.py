@@ -106,3 +106,21 @@ def test_a_run_that_is_not_there_or_not_whole_is_refused(typed, tmp_path):
     cut = write_run(tmp_path / "cut", complete=False)
     assert "no such run" in refuse(typed, "evaluate", tmp_path / "none")
     assert "not complete" in refuse(typed, "evaluate", cut)
+
+
+def test_working_points_as_a_table_and_as_json(run):
+    table = invoke("evaluate", run, "--working-points", "0.6,0.8")
+    assert "Working points" in table
+    assert "SF signal" in table
+    rows = json.loads(invoke("evaluate", run, "--working-points", "0.6,0.8", "--json"))[
+        "working_points"
+    ]
+    assert {row["efficiency"] for row in rows} == {0.6, 0.8}
+    assert "oracle" not in {row["method"] for row in rows}
+    assert all(0 <= row["mc"]["signal"]["value"] <= 1 for row in rows)
+
+
+def test_a_working_point_is_a_share(typed, run):
+    done = typed("evaluate", run, "--working-points", "60")
+    assert done.code == 2
+    assert "between 0 and 1" in done.stderr
