@@ -36,7 +36,7 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     "--only",
     callback=_words,
     metavar="KIND,…",
-    help="loss, roc, scores, data_mc, calibration, correlation (all these are the default, "
+    help="loss, roc, scores, data_mc, calibration, correlation, segments (the default, "
     "unless the configuration lists figures), confusion, efficiency, importance, latent, or names "
     "of single figures; of a scan: accuracy, "
     "auc, consistency, gap, lambda, loss, roc.",

@@ -24,12 +24,13 @@ from .judgement import judgement_jobs
 from .label import label_as
 from .latent import latent_jobs
 from .quantities import Quantities
+from .segments import segment_jobs
 from .styles import style
 from .workers import shared, usable
 
 __all__ = ["DEFAULT_KINDS", "KINDS", "chosen", "draw_all", "figure_names", "plot_run"]
 
-DEFAULT_KINDS = ("loss", "roc", "scores", "data_mc", "calibration", "correlation")
+DEFAULT_KINDS = ("loss", "roc", "scores", "data_mc", "calibration", "correlation", "segments")
 _NUMBERS = ".json"
 KINDS = (*DEFAULT_KINDS, "confusion", "efficiency", "importance", "latent")
 
@@ -188,7 +189,8 @@ def figure_names(folder: str | Path) -> dict[str, str]:
 
 
 def _jobs(run: Quantities) -> list[Job]:
-    return distinct([*jobs_of(run), *judgement_jobs(run), *latent_jobs(run)])
+    more = [*judgement_jobs(run), *segment_jobs(run), *latent_jobs(run)]
+    return distinct([*jobs_of(run), *more])
 
 
 @contextmanager

@@ -14,9 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 import hepdann
-from hepdann.config import SplitConfig
+from hepdann.config import PlotConfig, SplitConfig
 from hepdann.errors import ConfigError, Interrupted
 from hepdann.evaluation import open_scores
+from hepdann.plotting import plot_run
 from hepdann.readers import convert
 from hepdann.runs import open_run, resume
 from hepdann.runs.images import prepare_images
@@ -201,3 +202,14 @@ def test_two_processes_have_the_losses_of_one(tensors, run, tmp_path):
         for name in names if method == "dann" else ("loss_label", "validation_loss"):
             one, both = (h.history[name][r] for h, r in zip((run, two), rows, strict=True))
             np.testing.assert_allclose(both, one, rtol=1e-4, err_msg=f"{method} {name}")
+
+
+def test_the_figures_of_a_run_on_images_are_drawn_with_their_numbers(run, tmp_path):
+    only = ["confusion_purity_mc_tracking", "efficiency_target", "data_mc_segment_dann"]
+    only.append("accuracy_W")
+    made = plot_run(run.folder, PlotConfig(formats=["png"]), only, output=tmp_path)
+    assert sorted(path.stem for path in made) == sorted(only)
+    shown = json.loads((tmp_path / "confusion_purity_mc_tracking.json").read_text())
+    assert np.sum(shown["sumw"]) == (open_scores(run.folder).column("mc", "split") == 2).sum()
+    known = json.loads((tmp_path / "accuracy_W.json").read_text())
+    assert set(known) == {"tracking", "source-only", "dann"}
