@@ -70,7 +70,7 @@ def efficiency(
             (middle + offset)[known],
             value[known],
             yerr=error[known],
-            xerr=half[known],
+            xerr=[(half + offset)[known], (half - offset)[known]],  # the bin, whatever the offset
             elinewidth=scaled(1.3),
             fmt=_MARKERS[number % len(_MARKERS)],
             markersize=scaled(4.5),
