@@ -213,3 +213,11 @@ def test_the_figures_of_a_run_on_images_are_drawn_with_their_numbers(run, tmp_pa
     assert np.sum(shown["sumw"]) == (open_scores(run.folder).column("mc", "split") == 2).sum()
     known = json.loads((tmp_path / "accuracy_W.json").read_text())
     assert set(known) == {"tracking", "source-only", "dann"}
+
+
+def test_the_command_takes_a_network_by_name(tensors, tmp_path, monkeypatch):
+    """Which is too large for these images, and says so."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(command, ["train", str(tensors), "--network", "minerva-2016"])
+    assert isinstance(done.exception, ConfigError)
+    assert "smaller than the kernels" in str(done.exception)
