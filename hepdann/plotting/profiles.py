@@ -64,13 +64,14 @@ def efficiency(
         middle = 0.5 * (profile.edges[1:] + profile.edges[:-1])
         half = 0.5 * np.diff(profile.edges)
         known = np.isfinite(value)
-        aside = 0.008 * (profile.edges[-1] - profile.edges[0])
-        offset = aside * (number - (len(profiles) - 1) / 2)
+        # beside one another, each within its bin however narrow that is
+        aside = np.minimum(0.008 * len(profiles) * (profile.edges[-1] - profile.edges[0]), half)
+        offset = aside * ((number + 0.5) / len(profiles) - 0.5)
         ax.errorbar(
             (middle + offset)[known],
             value[known],
             yerr=error[known],
-            xerr=[(half + offset)[known], (half - offset)[known]],  # the bin, whatever the offset
+            xerr=[(half + offset)[known], (half - offset)[known]],
             elinewidth=scaled(1.3),
             fmt=_MARKERS[number % len(_MARKERS)],
             markersize=scaled(4.5),

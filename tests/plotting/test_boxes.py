@@ -33,6 +33,7 @@ OF_A_RUN = {
     "efficiency": "mistag_multip",
     "latent": None,
     "importance": None,  # both below
+    "segments": None,  # of images: beside their own tests
 }
 CONFIGURED = [
     DataMCFigure(variable="pt2rel", lower="pull", flow="show", tests=["chi2", "ks"], name="pull"),

@@ -51,7 +51,8 @@ def test_importance_has_a_bar_a_feature_and_question():
 
 def test_default_and_on_demand(run_folder, tmp_path):
     kinds = figure_names(run_folder)
-    assert set(kinds.values()) == set(KINDS) - {"importance"}  # this run has no model
+    # this run has no model, and no images
+    assert set(kinds.values()) == set(KINDS) - {"importance", "segments"}
     wanted = ["calibration", "correlation", "confusion_target_dann", "efficiency_multip"]
     made = plot_run(run_folder, PNG, wanted, output=tmp_path)
     stems = list(dict.fromkeys(file.stem for file in made))
@@ -84,3 +85,14 @@ def test_an_efficiency_keeps_its_legend_off_the_points(log):
     box = ax.get_legend().get_window_extent()
     points = ax.transData.transform(np.column_stack([0.5 * (edges[1:] + edges[:-1]), value]))
     assert not any(box.contains(*point) for point in points)
+
+
+def test_the_bars_of_many_methods_span_their_bin_however_narrow():
+    edges = np.array([0.0, 1.0, 1.01, 1.02, 50.0])
+    profile = evaluation.Profile(edges, np.full(4, 0.5), np.full(4, 0.01))
+    ax = plotting.efficiency(dict.fromkeys("abcdef", profile), "x")
+    spans = [s for c in ax.collections for s in c.get_segments() if s[0][1] == s[1][1]]
+    assert len(spans) == 6 * 4
+    for span in spans:
+        assert np.abs(edges - span[0][0]).min() < 1e-9
+        assert np.abs(edges - span[1][0]).min() < 1e-9
