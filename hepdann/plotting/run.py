@@ -113,14 +113,20 @@ def wanted_jobs(run: Quantities, look: PlotConfig, only: Sequence[str] | None) -
         ConfigError: one that this run does not have.
     """
     listed = look.figures or []
-    own = distinct(configured_jobs(run, [f for f in listed if not isinstance(f, str)]))
-    names = {job.name for job in own}  # one that a configuration names stands in for its namesake
-    rest = [job for job in _jobs(run) if job.name not in names]
+    own, rest = _own_and_rest(run, look)
     if only is None and look.figures is not None:
         named = [name for name in listed if isinstance(name, str)]
         named = [n for name in named for n in (DEFAULT_KINDS if name == "default" else [name])]
         return [*own, *chosen(rest, named, KINDS, (), where="plots.figures")]
     return chosen([*own, *rest], only, KINDS, DEFAULT_KINDS)
+
+
+def _own_and_rest(run: Quantities, look: PlotConfig) -> tuple[list[Job], list[Job]]:
+    """What the configuration lists, which stands in for its namesakes, and what every run has."""
+    listed = [figure for figure in look.figures or [] if not isinstance(figure, str)]
+    own = distinct(configured_jobs(run, listed))
+    names = {job.name for job in own}
+    return own, [job for job in _jobs(run) if job.name not in names]
 
 
 def draw_all(
@@ -179,13 +185,20 @@ def _moved(drawn: Sequence[Path], target: Path) -> list[Path]:
     return [path for path in moved if path.suffix != _NUMBERS]
 
 
-def figure_names(folder: str | Path) -> dict[str, str]:
+def figure_names(folder: str | Path, *, listed: bool = False) -> dict[str, str]:
     """Name and kind of every figure that :func:`plot_run` can draw of a run.
+
+    Args:
+        folder: of the run.
+        listed: only those that ``plots.figures`` of the run's configuration describes.
 
     Raises:
         RunError: the folder holds no run, or not a whole one.
+        ConfigError: the configuration lists one that the run cannot have.
     """
-    return {job.name: job.kind for job in _jobs(Quantities.open(Path(folder)))}
+    run = Quantities.open(Path(folder))
+    own, rest = _own_and_rest(run, run.config.plots)
+    return {job.name: job.kind for job in (own if listed else [*own, *rest])}
 
 
 def _jobs(run: Quantities) -> list[Job]:

@@ -6,7 +6,7 @@ import base64
 import gzip
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,15 +45,18 @@ def figures_of(
 ) -> tuple[PageFigure, ...]:
     """Draw the figures of a run anew, as its own configuration wants them to look.
 
+    Those that the configuration lists come first, then what every run has.
+
     Args:
         run: the run.
         progress: called with the number of figures drawn and that of all.
     """
-    kinds = figure_names(run.folder)
+    kinds, own = figure_names(run.folder), figure_names(run.folder, listed=True)
     recommended = str(run.metrics.get("recommended") or "")
     shown = {*DEFAULT_KINDS, "importance"}
-    wanted = [n for n in kinds if kinds[n] in shown and _belongs(n, kinds[n], recommended)]
-    wanted = _few(wanted, kinds)
+    usual = [name for name in kinds if name not in own and kinds[name] in shown]
+    usual = [name for name in usual if _belongs(name, kinds[name], recommended)]
+    wanted = [*own, *_few(usual, kinds)]
     look = run.config.plots.model_copy(update={"formats": ["svg"]})
     with tempfile.TemporaryDirectory() as folder, mpl.rc_context():
         files = plot_run(
@@ -66,8 +69,17 @@ def figures_of(
             numbers=False,
         )
         return tuple(
-            PageFigure(f.stem, kinds[f.stem], caption(f.stem, run), _pack(f)) for f in files
+            PageFigure(f.stem, kinds[f.stem], _caption(f.stem, run, own), _pack(f)) for f in files
         )
+
+
+def _caption(name: str, run: Run, own: Mapping[str, str]) -> str:
+    """Of a figure that the configuration lists, its title there; else what it always shows."""
+    if name not in own:
+        return caption(name, run)
+    listed = [f for f in run.config.plots.figures or [] if not isinstance(f, str)]
+    titles = [f.title for f in listed if f.title and f.name == name]
+    return f"{titles[0]}." if titles else f"{own[name].replace('_', ' ')}: {name}."
 
 
 def _belongs(name: str, kind: str, recommended: str) -> bool:

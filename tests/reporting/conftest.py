@@ -22,7 +22,11 @@ def folder(tmp_path_factory):
     convert([str(home / "mc.root")], [str(home / "data.root")], output=tensors, config=config)
     small = {"seeds": 1, "epochs": 1, "oracle": True, "alignments": ["quantile"]}
     shift = hepdann.shifts.sine(t=3)
-    hepdann.train(tensors, shift=shift, output=home / "a <b>&'x", **small)
+    own = {"kind": "data_mc", "variable": f"2 * {inputs[0]}", "bins": 5, "range": [0, 2]}
+    listed = Config.model_validate(
+        {"plots": {"figures": [own | {"name": "twice", "title": HOSTILE}]}}
+    )
+    hepdann.train(tensors, shift=shift, output=home / "a <b>&'x", config=listed, **small)
     hepdann.train(tensors, output=home / "data", **small)
     return home
 

@@ -99,6 +99,12 @@ def test_every_figure_unpacks_to_an_svg_with_words_beside_it(parsed, runs):
         assert len(figure["alt"]) > 20
 
 
+def test_figures_that_the_configuration_lists_come_first_under_their_titles(parsed):
+    figures = [a for t, a in parsed.elements if t == "img" and "data-svg" in a]
+    assert figures[0]["data-name"] == "run-a-b-x_twice.svg"
+    assert figures[0]["alt"] == f"{HOSTILE}."
+
+
 def test_the_numbers_are_those_of_the_run(parsed, runs):
     metrics = hepdann.open_run(runs[0]).metrics["methods"]
     roc = numbers(parsed)["run-a-b-x"][0]
