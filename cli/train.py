@@ -143,7 +143,6 @@ def command(
     130. SIGTERM and SIGUSR1, as of a batch system, write a checkpoint and leave at once with 143.
     """
     from hepdann.errors import Interrupted
-    from hepdann.runs import first_process
 
     from .live import Live
 
@@ -162,6 +161,8 @@ def command(
         return interruption.code
     except KeyboardInterrupt as error:
         return interruption.left(error)
+    from hepdann.runs import first_process  # torch: not before somebody listens
+
     if not first_process():
         return interruption.code
     _say(run)
