@@ -202,7 +202,7 @@ class Job:
             files=tuple(file.path.absolute() for file in self._files),
             pieces=(),
             settings={"device": train.device, "tensorboard": train.tensorboard},
-            registered=Registered.here(),
+            registered=Registered.needed(self.config.train),
         )
         train_in_processes(order, shares, hooks, self._further())
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .. import methods, networks
+from ..config import TrainConfig
 from ..methods import Method
 from ..networks import Factory
 from ..shifts import registry
@@ -30,12 +31,19 @@ class Registered:
     methods: tuple[tuple[Method, str], ...]
 
     @classmethod
-    def here(cls) -> Registered:
-        """All that was registered in this process."""
-        known = {name: networks.get(name) for name in networks.names()}
-        theirs = {name: f for name, f in known.items() if f is not networks.BUILT_IN.get(name)}
-        own = tuple(map(_without_phases, methods.registered().values()))
-        return cls(theirs, registry.registered(), own)
+    def needed(cls, train: TrainConfig) -> Registered:
+        """What was registered in this process and a training uses; the rest may not travel."""
+        named = [train.shift, *(train.auxiliary_shifts or ())]
+        used = {name for shift in named if shift for name in shift.name.split("+")}
+        theirs = {}
+        if train.network in networks.names():
+            factory = networks.get(train.network)
+            if factory is not networks.BUILT_IN.get(train.network):
+                theirs[train.network] = factory
+        asked = {name for method in train.methods for name in method.split("+")}
+        own = (method for name, method in methods.registered().items() if name in asked)
+        entries = {name: e for name, e in registry.registered().items() if name in used}
+        return cls(theirs, entries, tuple(map(_without_phases, own)))
 
     def register(self) -> None:
         """Register it in this process too."""

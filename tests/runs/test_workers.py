@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import hepdann
 from hepdann import methods, networks, samples, shifts
-from hepdann.config import Config
+from hepdann.config import Config, TrainConfig
 from hepdann.errors import HepdannError, Interrupted, RunError
 from hepdann.methods import DANN_PHASES, Method
 from hepdann.networks import AdversarialNetwork, NetworkShape
@@ -148,7 +148,9 @@ def test_what_a_user_registered_reaches_a_worker(monkeypatch):
     known(mine=Method("mine", "", DANN_PHASES, adversarial=True))
     networks.register("own", make_network)
     shifts.register("stretch")(stretch)
-    sent = ForkingPickler.dumps(Registered.here())
+    train = TrainConfig(methods=["mine"], network="own", shift={"name": "stretch+sine", "t": 3})
+    shifts.register("elsewhere")(lambda x, t, generator: x)  # would not travel
+    sent = ForkingPickler.dumps(Registered.needed(train))
     known()
     ForkingPickler.loads(sent).register()
     assert networks.get("own") is make_network
