@@ -85,7 +85,7 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(
 
 
 def test_one_line_begins_goes_on_and_is_content_with_what_is_finished(
-    executable, hepdann, place, straight, tmp_path
+    executable, hepdann, typed, place, straight, tmp_path
 ):
     process = started(executable, place, tmp_path / "run", EPOCHS)
     process.kill()
@@ -96,20 +96,20 @@ def test_one_line_begins_goes_on_and_is_content_with_what_is_finished(
     assert done.code == 0, done.stderr
     for name in SAME:
         assert (tmp_path / "run" / name).read_bytes() == (straight.folder / name).read_bytes()
-    assert hepdann(*line, cwd=place).code == 0
-    done = hepdann(*line, "--clip-is-no-flag", cwd=place)
+    assert typed(*line, cwd=place).code == 0
+    done = typed(*line, "--clip-is-no-flag", cwd=place)
     assert done.code == 2
-    done = hepdann(*line, "--learning-rate", ".01", cwd=place)
+    done = typed(*line, "--learning-rate", ".01", cwd=place)
     assert done.code == 2
     assert "train.learning_rate is 0.01, the run began with 0.002" in done.stderr
 
 
-def test_a_resume_without_tensors_begins_nothing(hepdann, place, tmp_path):
-    done = hepdann("train", "--resume", "-o", str(tmp_path / "new"), cwd=place)
+def test_a_resume_without_tensors_begins_nothing(typed, place, tmp_path):
+    done = typed("train", "--resume", "-o", str(tmp_path / "new"), cwd=place)
     assert done.code == 2
     assert "no such run folder" in done.stderr
     line = (*LINE, "1", "-o", str(tmp_path / "new"), "--resume")
-    assert hepdann(*line, cwd=place).code == 0
+    assert typed(*line, cwd=place).code == 0
 
 
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(

@@ -15,12 +15,12 @@ def folder(tmp_path_factory):
     """Two small runs, of a class and in a folder whose names try to be markup."""
     home = tmp_path_factory.mktemp("reporting")
     samples.write_bjets(home, 2500, 1, True)
-    inputs = list(samples.INPUTS)[:3]
+    inputs = list(samples.INPUTS)[:2]
     settings = {"weight": "weight", "features": inputs, "classes": ["light", HOSTILE]}
     config = Config.model_validate({"convert": settings})
     tensors = home / "tensors.h5"
     convert([str(home / "mc.root")], [str(home / "data.root")], output=tensors, config=config)
-    small = {"seeds": 1, "epochs": 1, "oracle": True, "alignments": ["quantile"]}
+    small = {"seeds": 1, "epochs": 1, "oracle": True, "alignments": ["quantile"], "diagnose": False}
     shift = hepdann.shifts.sine(t=3)
     own = {"kind": "data_mc", "variable": f"2 * {inputs[0]}", "bins": 5, "range": [0, 2]}
     listed = Config.model_validate(

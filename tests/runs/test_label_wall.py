@@ -109,6 +109,7 @@ def test_flipped_target_labels_change_no_model_and_no_choice(toy, tmp_path, shif
         "shift": None if shift is None else hepdann.shifts.get(shift, 3),
         "method": trained,
         "auxiliaries": [hepdann.shifts.sine_third(t=3)],
+        "diagnose": shift is None,
         **FAST,
     }
     runs = [
