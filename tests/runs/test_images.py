@@ -7,6 +7,7 @@ import os
 import runpy
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from hepdann.config import PlotConfig, SplitConfig
 from hepdann.errors import ConfigError, Interrupted
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
+from hepdann.plotting.quantities import Quantities
+from hepdann.plotting.run import wanted_jobs
 from hepdann.readers import convert
 from hepdann.runs import open_run, resume
 from hepdann.runs.images import prepare_images
@@ -27,6 +30,7 @@ from hepdann_cli.main import hepdann as command
 from . import together
 from .together import FAST
 
+PLOTTING = Path(__file__).parents[1] / "plotting"
 VIEWS = (View("x", 1, 21, 12), View("u", 1, 21, 6), View("v", 1, 21, 6))
 
 
@@ -213,6 +217,16 @@ def test_the_figures_of_a_run_on_images_are_drawn_with_their_numbers(run, tmp_pa
     assert np.sum(shown["sumw"]) == (open_scores(run.folder).column("mc", "split") == 2).sum()
     known = json.loads((tmp_path / "accuracy_W.json").read_text())
     assert set(known) == {"tracking", "source-only", "dann"}
+
+
+@pytest.mark.parametrize("style", ["ROOT", "CMS"])
+def test_nothing_overlaps_in_the_figures_of_segments(run, style):
+    labelled = runpy.run_path(str(PLOTTING / "test_boxes.py"))["labelled"]
+    drawn, look = Quantities.open(run.folder), PlotConfig(style=style, experiment="MINERvA")
+    only = ["confusion_purity_mc_dann", "confusion_log_target_tracking", "accuracy_W"]
+    for name in [*only, "efficiency_target", "purity_target", "data_mc_segment_dann"]:
+        (job,) = wanted_jobs(drawn, look, [name])
+        labelled(partial(job.draw, job.numbers()), look)
 
 
 def test_the_command_takes_a_network_by_name(tensors, tmp_path, monkeypatch):
