@@ -7,8 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 JOBS ?= 2
 # The build backend comes from constraints.txt too: no isolated environment, nothing unpinned.
-# What is not compiled now is compiled when it is first imported, and most never is.
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile -c constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 HERE := --no-build-isolation -e
 
 .PHONY: demo test lint types pytest install clean
