@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from .frame import finish, new_axes, take_out_exponent
@@ -86,6 +86,7 @@ def efficiency(
         ax.set_yscale("log")
         smallest = smallest if np.isfinite(smallest) else 0.1
         ax.set_ylim(smallest / 3, largest * 2 if rejection else min(largest * 2 or 1.0, 1.5))
+        _few_ticks(ax)
     else:
         ax.set_ylim(0.0, largest * 1.1 or 1.0)
     label = f"{name} [{unit}]" if unit else name
@@ -93,6 +94,15 @@ def efficiency(
     ax.set_ylabel(what)
     finish(ax, title)
     return ax
+
+
+def _few_ticks(ax: Axes) -> None:
+    """Numbers at 1, 2 and 5 where a logarithmic y axis spans a decade or two, else at decades."""
+    low, high = ax.get_ylim()
+    if high / low < 100:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _shown(profile: Profile, rejection: bool) -> tuple[Floats, Floats]:

@@ -61,7 +61,7 @@ def texts_of(figure):
             yield ax, axis.label
             yield ax, axis.get_offset_text()
             along = 0 if axis is ax.xaxis else 1
-            for tick in axis.get_majorticklabels():
+            for tick in axis.get_ticklabels(which="both"):
                 box = tick.get_window_extent()
                 middle = 0.5 * (box.min[along] + box.max[along])
                 if ax.bbox.min[along] - 1 <= middle <= ax.bbox.max[along] + 1:
