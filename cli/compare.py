@@ -46,11 +46,11 @@ def command(
 
     opened = named_runs(runs)
     rows = methods_table((name, run.metrics) for name, run in opened.items())
-    _show(rows)
+    said: list[str] = []
     for path, text in ((csv_path, to_csv), (latex_path, to_latex)):
         if path is not None:
             write_whole(path, text(rows).encode())
-            click.echo(f"table: {path}")
+            said.append(f"table: {path}")
     if output is not None:
         from hepdann.config import PlotConfig
         from hepdann.plotting import plot_comparison
@@ -58,7 +58,10 @@ def command(
         look = PlotConfig() if style is None else PlotConfig(style=style)
         made = plot_comparison(opened, output, look)
         stems = list(dict.fromkeys(file.stem for file in made))
-        click.echo(f"{len(stems)} figures in {output}: {', '.join(stems)}")
+        said.append(f"{len(stems)} figures in {output}: {', '.join(stems)}")
+    _show(rows)  # last: a reader who leaves (`| head`) costs no file
+    for line in said:
+        click.echo(line)
 
 
 def _show(rows: Sequence[Row]) -> None:
