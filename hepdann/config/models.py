@@ -324,10 +324,11 @@ class TrainConfig(Section):
     deterministic: bool = Field(
         False, description="use algorithms alone that give the same bits every time, also on a GPU"
     )
-    engine: Literal["torch", "fused"] = Field(
+    engine: Literal["torch", "fused", "graph"] = Field(
         "torch",
         description="what executes a step; fused: compiled loops on the CPU, several times as fast "
-        "and the same within rounding, for dann and source-only with ReLU and adam; needs Numba",
+        "and the same within rounding, for dann and source-only with ReLU and adam; needs Numba; "
+        "graph: a CUDA graph of the whole step, for networks of features on a CUDA device",
     )
     memory: Literal["auto", "resident", "blocks"] = Field(
         "auto",

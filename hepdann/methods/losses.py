@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -66,13 +68,23 @@ def domain_loss(
         return _one_class_a_domain(logits, weight)
     copies, size = batch.domains - 1, batch.size
     logits = logits.view(-1, copies + 1, size)
-    is_target = logits.new_tensor([[0.0]] * copies + [[1.0]])
-    share = logits.new_tensor([[0.5 / copies]] * copies + [[0.5]])
+    is_target, share = _roles(copies, logits.dtype, logits.device)
     loss = functional.binary_cross_entropy_with_logits(
         logits, is_target.expand_as(logits), weight * share, reduction="none"
     )
     hit = ((logits.detach() > 0) == (is_target > 0.5)).to(logits.dtype) * share
     return loss.sum((-2, -1)) / size, hit.sum((-2, -1)) / size
+
+
+@cache
+def _roles(copies: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(D, 1) which domain is the target, and each domain's share of the loss.
+
+    Kept: a step that took them from the host anew would wait for the device.
+    """
+    is_target = torch.tensor([[0.0]] * copies + [[1.0]], dtype=dtype, device=device)
+    share = torch.tensor([[0.5 / copies]] * copies + [[0.5]], dtype=dtype, device=device)
+    return is_target, share
 
 
 def _one_class_a_domain(logits: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

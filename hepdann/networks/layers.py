@@ -84,7 +84,7 @@ class StackedDropout(nn.Module):
         self.register_buffer("keys", keys.view(-1, 1, 1), persistent=False)
         self.register_buffer("step", torch.zeros(1, dtype=torch.int32), persistent=False)
         self.probability = probability
-        self._places: Tensor | None = None
+        self._places: dict[tuple[torch.Size, torch.device], Tensor] = {}
 
     def set_step(self, step: int) -> None:
         """Say which step the next passes belong to."""
@@ -101,13 +101,15 @@ class StackedDropout(nn.Module):
         return x * mask.mul_(1 / (1 - self.probability))
 
     def _mixed_places(self, x: Tensor) -> Tensor:
-        """(1, features, batch) a word for each place, the same in every step."""
-        kept = self._places
-        if kept is None or kept.shape[1:] != x.shape[1:] or kept.device != x.device:
-            _, features, batch = x.shape
-            places = torch.arange(features * batch, dtype=torch.int32, device=x.device)
-            kept = self._places = _mix(places).view(1, features, batch)
-        return kept
+        """(1, features, batch) a word for each place, the same in every step.
+
+        Those of every size are kept where they are: a captured step reads them there.
+        """
+        size = x.shape[1:], x.device
+        if size not in self._places:
+            places = torch.arange(size[0].numel(), dtype=torch.int32, device=x.device)
+            self._places[size] = _mix(places).view(1, *size[0])
+        return self._places[size]
 
 
 def activation(name: str, dropout: float, seeds: Sequence[int], layers: Iterator[int]) -> nn.Module:

@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from ..methods import Batch, Strength
 from .settings import Settings
 from .stack import Stack
+from .step import Pace, torch_step
 
 __all__ = ["Engine", "StepValues", "TorchEngine", "choose_engine", "engine_for"]
 
@@ -54,7 +55,7 @@ class Engine(Protocol):
 
         Returns:
             (K,) figures of the batch: label_loss, domain_loss, domain_accuracy, as far as the
-            method computes them.
+            method computes them. The next step may overwrite them.
         """
         ...
 
@@ -78,28 +79,12 @@ class TorchEngine:
 
     def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
         """Train one step, phase after phase."""
-        stack, seen = self.stack, dict[str, Tensor]()
-        processes = stack.settings.processes
-        stack.network.set_step(at.step * processes.count + processes.rank)
+        stack = self.stack
+        stack.set_step(at.step)
+        rate, share = stack.optimisers[0].pace(at.rates)
         strength = Strength(at.reversal, at.domain_weight)
-        for phase, optimiser in zip(stack.phases, stack.optimisers, strict=True):
-            for part in stack.parts.values():
-                part.gradient.zero_()
-            objective = phase.objective(stack.network, batch, strength)
-            stack.clock.lap("forward")
-            objective.value.sum().backward()  # type: ignore[no-untyped-call]
-            stack.clock.lap("backward")
-            processes.average([stack.parts[name].gradient for name in phase.parts])
-            for name in phase.parts:
-                stack.parts[name].clip(at.clip)
-            optimiser.step(at.rates)
-            seen |= objective.seen
-            processes.average(list(objective.seen.values()))
-            stack.clock.lap("optimiser")
-        for part in stack.parts.values():
-            part.update_average(at.average_decay)
-        stack.clock.lap("optimiser")
-        return seen
+        pace = Pace(strength, rate, share, at.clip, 1 - at.average_decay)
+        return torch_step(stack, batch, pace, stack.clock.lap)
 
     def flush(self) -> None:
         """The stack holds everything already."""
@@ -107,10 +92,15 @@ class TorchEngine:
 
 def engine_for(stack: Stack, settings: Settings) -> Engine:
     """The engine that a training uses, see :func:`choose_engine`."""
-    if choose_engine(stack, settings)[0] == "fused":
+    name, _ = choose_engine(stack, settings)
+    if name == "fused":
         from .fused import FusedEngine
 
         return FusedEngine(stack)
+    if name == "graph":
+        from .graph import GraphEngine
+
+        return GraphEngine(stack)
     return TorchEngine(stack)
 
 
@@ -118,7 +108,8 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
     """Which engine trains a stack.
 
     ``auto`` is ``torch``: what is computed shall not depend on what else is installed. ``fused``
-    is taken where it is asked for and can run the stack; it agrees with torch within rounding.
+    is taken where it is asked for and can run the stack, ``graph`` where it is asked for or not at
+    all; both agree with torch within rounding.
 
     Args:
         stack: that is trained.
@@ -128,23 +119,38 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
         The name of the engine, and why it is torch where another was asked for.
 
     Raises:
-        ConfigError: no engine of that name, or it is not installed.
+        ConfigError: no engine of that name, it is not installed, or ``graph`` cannot capture the
+            stack's steps.
     """
     if settings.engine == "fused":
-        try:
-            from .fused import unsupported
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"the fused engine needs {error.name}",
-                where="train.engine",
-                mend='pip install "hepdann[fast]", or take the torch engine',
-            ) from error
-        reason = unsupported(stack)
+        reason = _unfused(stack)
         return ("torch", f"the fused engine has no {reason}") if reason else ("fused", "")
+    if settings.engine == "graph":
+        from .graph import check_capturable
+
+        check_capturable(stack)
+        return "graph", ""
     if settings.engine not in ("auto", "torch"):
         raise ConfigError(
             f"unknown engine {settings.engine!r}",
             where="train.engine",
-            mend="known are auto, torch, fused",
+            mend="known are auto, torch, fused, graph",
         )
     return "torch", ""
+
+
+def _unfused(stack: Stack) -> str:
+    """Why the fused engine cannot run a stack; empty if it can.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        from .fused import unsupported
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the fused engine needs {error.name}",
+            where="train.engine",
+            mend='pip install "hepdann[fast]", or take the torch engine',
+        ) from error
+    return unsupported(stack)

@@ -54,9 +54,9 @@ class FlatPart:
         return torch.as_tensor(norm)
 
     @torch.no_grad()
-    def update_average(self, decay: float) -> None:
-        """Move the average towards the parameters by ``1 - decay``."""
-        self.average.lerp_(self.value, 1 - decay)
+    def update_average(self, share: float | Tensor) -> None:
+        """Move the average by a share of the way to the parameters; a tensor is a number too."""
+        self.average.lerp_(self.value, share)
 
     @torch.no_grad()
     def swap(self) -> None:

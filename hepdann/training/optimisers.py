@@ -64,41 +64,64 @@ class StackOptimiser:
             share: [index for index, own in enumerate(given) if own == share] for share in given
         }
 
-    @torch.no_grad()
     def step(self, rates: Sequence[float]) -> None:
+        """Move the parameters by their gradients.
+
+        Args:
+            rates: (K,) learning rate of each member.
+        """
+        self.move(*self.pace(rates))
+
+    def pace(self, rates: Sequence[float]) -> tuple[float, Tensor | None]:
+        """The largest of the learning rates, and (K, 1) each member's share of it.
+
+        Args:
+            rates: (K,) learning rate of each member.
+
+        Returns:
+            ``None`` as shares where all rates are equal.
+        """
+        largest, like = max(rates), self.parts[0].value
+        if all(rate == largest for rate in rates):
+            return largest, None
+        share = torch.tensor([rate / largest for rate in rates], dtype=like.dtype)
+        return largest, share.to(like.device, non_blocking=True).unsqueeze(1)
+
+    @torch.no_grad()
+    def move(self, rate: float | Tensor, share: Tensor | None = None) -> None:
         """Move the parameters by their gradients.
 
         Every update above is proportional to the learning rate. So the step is made at the
         largest rate, and each member takes its share of it; equal rates are the plain step.
 
         Args:
-            rates: (K,) learning rate of each member.
+            rate: the largest learning rate; a tensor of one number is read on the device.
+            share: (K, 1) of it that each member takes; ``None`` is all of it.
         """
-        largest = max(rates)
-        if all(rate == largest for rate in rates):
-            self._update(largest)
+        if share is None:
+            self._update(rate)
             return
         before = [part.value.detach().clone() for part in self.parts]
-        self._update(largest)
-        share = torch.tensor([rate / largest for rate in rates], dtype=before[0].dtype)
-        share = share.to(before[0].device).unsqueeze(1)
+        self._update(rate)
         for part, old in zip(self.parts, before, strict=True):
             pairs = zip(part.by_member(part.value.data), part.by_member(old), strict=True)
             for now, then in pairs:
                 now.copy_(torch.lerp(then, now, share))
 
-    def _update(self, rate: float) -> None:
+    def _update(self, rate: float | Tensor) -> None:
         for share, chosen in self._groups.items():
             self._update_some(chosen, rate * share)
 
-    def _update_some(self, chosen: Sequence[int], rate: float) -> None:
+    def _update_some(self, chosen: Sequence[int], rate: float | Tensor) -> None:
         values: list[Tensor] = [self.parts[index].value for index in chosen]
         slopes = [self.parts[index].gradient for index in chosen]
         if self.name == "sgd":
             buffers = [self.memory[index].get("momentum_buffer") for index in chosen]
             sgd(
-                values, slopes, buffers, fused=self.fused, lr=rate, momentum=self.momentum,
-                weight_decay=self.weight_decay, dampening=0.0, nesterov=False, maximize=False,
+                values, slopes, buffers, fused=self.fused,
+                lr=rate,  # type: ignore[arg-type]  # the fused one takes a tensor, as adam does
+                momentum=self.momentum, weight_decay=self.weight_decay, dampening=0.0,
+                nesterov=False, maximize=False,
             )  # fmt: skip
             for index, kept in zip(chosen, buffers, strict=True):
                 self.memory[index] = {} if kept is None else {"momentum_buffer": kept}

@@ -59,6 +59,11 @@ class Stack:
             for phase in phases
         ]
 
+    def set_step(self, step: int) -> None:
+        """Say which step comes next; random numbers depend on it, and on the process."""
+        processes = self.settings.processes
+        self.network.set_step(step * processes.count + processes.rank)
+
     def select(self, members: Sequence[int]) -> Stack:
         """A smaller stack of some members, in the state that they have here.
 

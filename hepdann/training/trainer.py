@@ -176,7 +176,8 @@ class StackTrainer:
         if fewer and running:
             self._working = self.stack.select(running)
         factors = self.strength.new_tensor(self._ramps)
-        self._reversal = (self.strength * factors)[list(running)]
+        self._rows = torch.tensor(running, dtype=torch.int64, device=self.settings.device)
+        self._reversal = (self.strength * factors)[self._rows]
         return fewer
 
     def _flush(self, engine: Engine) -> None:
@@ -215,7 +216,7 @@ class StackTrainer:
                 if self._working is self.stack:
                     self.sums[row] += seen[figure]
                 else:
-                    self.sums[row, list(self.running)] += seen[figure]
+                    self.sums[row, self._rows] += seen[figure]
             self.position = step + 1
             clock.lap("step")
             if progress is not None and self.position == chunk_end:
