@@ -16,7 +16,7 @@ from .extractor import Extractor
 from .layers import Activation, Head, StackedDropout, activation
 from .normalisation import Normalisation
 from .reversal import reverse_gradient
-from .stacked import member_generators
+from .stacked import in_cache, member_generators
 from .views import Autocast, ViewShape
 
 __all__ = ["AdversarialNetwork", "NetworkShape"]
@@ -173,10 +173,26 @@ class AdversarialNetwork(nn.Module):
             x: scaled features.
             domain: whose normalisation statistics apply, 0 source or 1 target; or (K,) of these.
         """
-        features = self.latent(x, domain)
-        logits = self.domain_head(self._seen_by_domain_head(features))
-        target = logits[:, -1] if logits.shape[1] == 1 else logits[:, -1] - logits[:, 0]
-        return self.scores(features), torch.sigmoid(target)
+        scores, targets = [], []
+        for events in self._parts(x):
+            features = self.latent(events, domain)
+            logits = self.domain_head(self._seen_by_domain_head(features))
+            target = logits[:, -1] if logits.shape[1] == 1 else logits[:, -1] - logits[:, 0]
+            scores.append(self.scores(features))
+            targets.append(torch.sigmoid(target))
+        return torch.cat(scores, dim=1), torch.cat(targets, dim=1)
+
+    @torch.no_grad()
+    def classify(self, x: Tensor, domain: int | Tensor) -> Tensor:
+        """Class probabilities (K, n, C) of events, as :meth:`predict` gives them."""
+        return torch.cat([self.scores(self.latent(e, domain)) for e in self._parts(x)], dim=1)
+
+    def _parts(self, x: Tensor) -> Sequence[Tensor]:
+        """Events (K or 1, F, n) in parts that are passed one after the other."""
+        if self.shape.network:
+            return [x]
+        widths = (*self.shape.extractor, *self.shape.label_head, *self.shape.domain_head)
+        return torch.split(x, in_cache(x, self.members * max(widths)), dim=-1)
 
     @torch.no_grad()
     def scores(self, features: Tensor) -> Tensor:

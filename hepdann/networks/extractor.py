@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .layers import StackedLayerNorm, hidden
 from .normalisation import StackedBatchNorm
-from .stacked import StackedLinear
+from .stacked import StackedLinear, in_cache
 
 if TYPE_CHECKING:
     from .adversarial import NetworkShape
@@ -38,7 +38,7 @@ class Extractor(nn.Module):
         super().__init__()
         widths = (shape.inputs, *shape.extractor)
         centred = shape.normalisation in ("domain", "shared")  # takes a bias away again
-        self.residual = shape.residual
+        self.residual, self.widest = shape.residual, max(widths)
         self.linear = nn.ModuleList(
             StackedLinear(a, b, generators, bias=not centred) for a, b in itertools.pairwise(widths)
         )
@@ -48,8 +48,14 @@ class Extractor(nn.Module):
         )
         self.activation = nn.ModuleList(act() for _ in shape.extractor)
 
-    def _run(self, x: Tensor, normalise: Callable[[StackedBatchNorm, Tensor], Tensor]) -> Tensor:
-        for index, (linear, act) in enumerate(zip(self.linear, self.activation, strict=True)):
+    def _run(
+        self,
+        x: Tensor,
+        normalise: Callable[[StackedBatchNorm, Tensor], Tensor],
+        members: slice | None = None,
+    ) -> Tensor:
+        for index, (layer, act) in enumerate(zip(self.linear, self.activation, strict=True)):
+            linear = partial(layer, members=members)
             norm: Callable[[Tensor], Tensor] | None = self.norm[index] if self.norm else None
             if isinstance(norm, StackedBatchNorm):
                 norm = partial(normalise, norm)
@@ -62,12 +68,22 @@ class Extractor(nn.Module):
 
     def collect(self, domains: Sequence[Tensor]) -> None:
         """Fix the statistics of prediction from events (K, F, n) of each domain."""
+        if not any(isinstance(norm, StackedBatchNorm) for norm in self.norm):
+            return
         sizes = [x.shape[-1] for x in domains]
-        self._run(torch.cat(list(domains), dim=-1), lambda norm, y: norm.collect(y, sizes))
+        some = in_cache(domains[0], self.widest * sum(sizes))
+        for first in range(0, len(domains[0]), some):
+            members = slice(first, first + some)
+            x = torch.cat([events[members] for events in domains], dim=-1)
+            self._run(x, partial(_collect, sizes=sizes, members=members), members)
 
     def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Feature layer by the statistics of a domain, 0 source or 1 target, or (K,) of these."""
         return self._run(x, lambda norm, y: norm.apply_domain(y, domain))
+
+
+def _collect(norm: StackedBatchNorm, y: Tensor, *, sizes: list[int], members: slice) -> Tensor:
+    return norm.collect(y, sizes, members)
 
 
 def _normalisation(shape: NetworkShape, members: int, width: int) -> nn.Module:

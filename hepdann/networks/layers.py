@@ -130,18 +130,18 @@ def activation(name: str, dropout: float, seeds: Sequence[int], layers: Iterator
 
 def hidden(
     x: Tensor,
-    linear: nn.Module,
+    linear: Callable[[Tensor], Tensor],
     act: nn.Module,
     *,
     residual: bool,
     normalise: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """One hidden layer; ``residual`` adds the input where its width is that of the output."""
-    y: Tensor = linear(x)
+    y = linear(x)
     if normalise is not None:
         y = normalise(y)
-    y = act(y)
-    return y + x if residual and y.shape[1] == x.shape[1] else y
+    z: Tensor = act(y)
+    return z + x if residual and z.shape[1] == x.shape[1] else z
 
 
 class Head(nn.Sequential):

@@ -59,22 +59,23 @@ class StackedBatchNorm(nn.Module):
         return y.view(members, features, batch)
 
     @torch.no_grad()
-    def collect(self, x: Tensor, sizes: Sequence[int]) -> Tensor:
+    def collect(self, x: Tensor, sizes: Sequence[int], members: slice = slice(None)) -> Tensor:
         """Store the statistics of a pass over (K, features, all domains) and normalise it.
 
         Args:
             x: activations, domain after domain.
             sizes: events of each of the D domains; they need not be equally many here.
+            members: whose activations these are.
         """
         starts = itertools.accumulate(sizes, initial=0)
         parts = [x.narrow(-1, start, n) for start, n in zip(starts, sizes, strict=False)]
         for domain, part in enumerate(parts):
             seen = part if self.per_domain else x
             variance, mean = torch.var_mean(seen, dim=-1, correction=0)
-            self.mean[domain] = mean
-            self.variance[domain] = variance
-        fixed = zip(parts, self.mean, self.variance, strict=True)
-        return torch.cat([self._normalise(*entry) for entry in fixed], dim=-1)
+            self.mean[domain, members] = mean
+            self.variance[domain, members] = variance
+        fixed = zip(parts, self.mean[:, members], self.variance[:, members], strict=True)
+        return torch.cat([self._normalise(*entry, members) for entry in fixed], dim=-1)
 
     def apply_domain(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Normalise (K, features, batch) by stored statistics.
@@ -87,6 +88,8 @@ class StackedBatchNorm(nn.Module):
         row = domain * (self.domains - 1)
         return self._normalise(x, self.mean[row, members], self.variance[row, members])
 
-    def _normalise(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        scale = self.weight * torch.rsqrt(variance.unsqueeze(-1) + _EPSILON)
-        return torch.addcmul(self.bias - mean.unsqueeze(-1) * scale, x, scale)
+    def _normalise(
+        self, x: Tensor, mean: Tensor, variance: Tensor, members: slice = slice(None)
+    ) -> Tensor:
+        scale = self.weight[members] * torch.rsqrt(variance.unsqueeze(-1) + _EPSILON)
+        return torch.addcmul(self.bias[members] - mean.unsqueeze(-1) * scale, x, scale)

@@ -8,12 +8,28 @@ batched matrix product serves every member. This layout does not leave the netwo
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["StackedLinear", "member_generators"]
+__all__ = ["StackedLinear", "in_cache", "member_generators"]
+
+_IN_CACHE = 1 << 20  # elements of an activation that a processor keeps near itself
+
+
+def in_cache(x: Tensor, elements: int) -> int:
+    """How many of something to work on at a time, each of which has so many activations.
+
+    Large activations of a whole stack come from the memory and go there, layer by layer, which
+    takes a processor several times as long as the arithmetic.
+
+    Args:
+        x: tells the device; only a processor wants parts.
+        elements: of the widest layer, for one.
+    """
+    return max(1, _IN_CACHE // elements) if x.device.type == "cpu" else sys.maxsize
 
 
 def member_generators(seeds: Sequence[int]) -> list[torch.Generator]:
@@ -51,8 +67,10 @@ class StackedLinear(nn.Module):
         self.weight = nn.Parameter(torch.stack(weights))
         self.bias = nn.Parameter(torch.stack(biases)) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (K, in, batch) to (K, out, batch)."""
-        if self.bias is None:
-            return torch.bmm(self.weight, x)
-        return torch.baddbmm(self.bias, self.weight, x)
+    def forward(self, x: Tensor, members: slice | None = None) -> Tensor:
+        """Map (K, in, batch) to (K, out, batch); ``members`` says whose events these are."""
+        weight: Tensor = self.weight
+        bias: Tensor | None = self.bias
+        if members is not None:
+            weight, bias = weight[members], None if bias is None else bias[members]
+        return torch.bmm(weight, x) if bias is None else torch.baddbmm(bias, weight, x)

@@ -42,7 +42,7 @@ def score(
     for start in range(0, len(features), _ROWS):
         scaled = np.ascontiguousarray(scaling.apply(features[start : start + _ROWS]).T)
         x = torch.from_numpy(scaled).to(first.device, first.dtype).unsqueeze(0)
-        out.append(network.scores(network.latent(x, domain)).float().cpu().numpy())
+        out.append(network.classify(x, domain).float().cpu().numpy())
     return np.concatenate(out, axis=1)
 
 

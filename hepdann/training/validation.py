@@ -84,7 +84,7 @@ def watched_scores(
     """Each member's (n, C) scores of the target events that an observer is shown."""
     statistics = torch.tensor([m.method.target_domain for m in members])
     scores = [
-        network.scores(network.latent(t.x_watched.unsqueeze(0), statistics)).float().cpu().numpy()
+        network.classify(t.x_watched.unsqueeze(0), statistics).float().cpu().numpy()
         for t in targets
     ]
     return [scores[member.target][k] for k, member in enumerate(members)]

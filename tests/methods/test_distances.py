@@ -88,6 +88,14 @@ def test_mmd_of_a_large_batch_is_the_mean_of_its_blocks():
     assert torch.allclose(squared_mmd(x, y, w, v), torch.stack(blocks).mean(0), rtol=1e-9)
 
 
+@pytest.mark.parametrize("in_cache", [1, 1 << 17])
+def test_the_gradient_of_mmd_is_that_of_finite_differences(monkeypatch, in_cache):
+    monkeypatch.setattr("hepdann.methods.mmd._IN_CACHE", in_cache)
+    (x, w), (y, v) = sample(0, 6, members=3), sample(1, 6, members=3, shift=0.3)
+    x.requires_grad_(), y.requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: squared_mmd(a, b, w, v, bandwidth=1.7), (x, y))
+
+
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_features_that_are_all_equal_have_a_gradient(distance):
     x = torch.zeros(1, 3, 5, requires_grad=True)

@@ -112,3 +112,18 @@ def test_scores_are_probabilities_and_the_studys_network_has_its_size():
     study = AdversarialNetwork(NetworkShape(6, 2, (10, 10, 10), (10, 5), (20, 10), "none"), [1])
     linear = [(6, 10), (10, 10), (10, 10), (10, 10), (10, 5), (5, 1), (10, 20), (20, 10), (10, 1)]
     assert sum(p.numel() for p in study.parameters()) == sum((a + 1) * b for a, b in linear)
+
+
+@pytest.mark.parametrize("normalisation", ["domain", "shared", "layer", "none"])
+def test_passes_in_parts_give_what_one_pass_gives(monkeypatch, normalisation):
+    shape = NetworkShape(3, 2, normalisation=normalisation)
+    x = torch.randn(3, 3, 50, generator=torch.Generator().manual_seed(0))
+    seen = []
+    for elements in (1, 1 << 20):
+        monkeypatch.setattr("hepdann.networks.stacked._IN_CACHE", elements)
+        network = AdversarialNetwork(shape, [1, 2, 3]).eval()
+        network.collect_statistics(x[..., :20], x[..., 20:])
+        seen.append([*network.predict(x, 1), network.classify(x[:1], torch.tensor([0, 1, 0]))])
+    for a, b in zip(*seen, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+    assert torch.equal(network.predict(x, 0)[0], network.classify(x, 0))
