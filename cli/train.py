@@ -94,7 +94,7 @@ class Inputs(NamedTuple):
     help="Of images: minerva-small, minerva-2016, minerva-2018, minerva-reference.  "
     "[default: minerva-small; of features the perceptron below]",
 )
-@click.option("--autocast", help="Of images: none, or bf16.  [default: none]")
+@click.option("--autocast", help="Of images: none, bf16 or fp16.  [default: none]")
 @click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")
 @click.option("--label-head", metavar="W,W", help="Hidden widths; - is none.  [default: 16]")
 @click.option("--domain-head", metavar="W,W", help="Hidden widths; - is none.  [default: 64,64]")

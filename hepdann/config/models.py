@@ -305,8 +305,10 @@ class TrainConfig(Section):
         description="minerva-small, minerva-2016, minerva-2018, minerva-reference, or one that was "
         "registered from Python; default the perceptron below, of images minerva-small",
     )
-    autocast: Literal["none", "bf16"] = Field(
-        "none", description="of a network of images: bf16 computes in bfloat16 where that is safe"
+    autocast: Literal["none", "bf16", "fp16"] = Field(
+        "none",
+        description="of a network of images: bf16 computes in bfloat16 where that is safe, fp16 in "
+        "float16 with scaled losses, for GPUs without bfloat16",
     )
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
     label_head: list[Width] = Field([16], description="hidden widths of the label head")

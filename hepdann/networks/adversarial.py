@@ -48,7 +48,8 @@ class NetworkShape:
             has them); "" is the multilayer perceptron.
         views: name, channels, height and width of the images that the F inputs are the pixels of,
             one after the other; none of scalar features.
-        autocast: of a network of images: "bf16" computes in bfloat16 where that is safe.
+        autocast: of a network of images: "bf16" computes in bfloat16 where that is safe, "fp16"
+            in float16 with scaled losses.
     """
 
     inputs: int

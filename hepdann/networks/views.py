@@ -15,9 +15,10 @@ from ..errors import ConfigError
 
 __all__ = ["Autocast", "TowerPlan", "ViewShape", "ViewsNetwork", "perceptron"]
 
-Autocast = Literal["none", "bf16"]
+Autocast = Literal["none", "bf16", "fp16"]
 ViewShape = tuple[str, int, int, int]  # name, channels, height (strips), width (planes)
 
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ROWS = 256  # events that pass at a time where no gradient is wanted
 
 
@@ -94,8 +95,8 @@ class ViewsNetwork(nn.Module):
         views: name, channels, height and width of each, in the order of the row.
         plans: of each view's tower.
         trunk: maps (B, sum of the towers' widths) to (B, H).
-        autocast: "bf16" runs towers and trunk in bfloat16 where torch does so safely; weights,
-            feature layer and losses stay as they are.
+        autocast: "bf16" runs towers and trunk in bfloat16 where torch does so safely, "fp16" in
+            float16; weights, feature layer and losses stay as they are.
     """
 
     def __init__(
@@ -121,8 +122,8 @@ class ViewsNetwork(nn.Module):
 
     def _pass(self, x: Tensor) -> Tensor:
         seen, first = [], 0
-        bf16 = self.autocast == "bf16"
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+        half = _HALF.get(self.autocast)
+        with torch.autocast(x.device.type, half, enabled=half is not None):
             for tower, (_, channels, height, width) in zip(self.towers, self.views, strict=True):
                 size = channels * height * width
                 rows = x[:, first : first + size]

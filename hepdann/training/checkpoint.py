@@ -56,6 +56,9 @@ def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None
     for phase, optimiser in enumerate(trainer.stack.optimisers):
         for key, value in optimiser.state().items():
             tensors[f"optimiser.{phase}.{key}"] = value
+    if trainer.stack.loss_scale is not None:
+        for key, value in trainer.stack.loss_scale.state().items():
+            tensors[f"loss_scale.{key}"] = value
     metadata = {
         "format": _FORMAT,
         "fingerprint": fingerprint,
@@ -109,12 +112,15 @@ def _restore(trainer: StackTrainer, metadata: dict[str, str], tensors: dict[str,
             trainer.best.average[name].copy_(tensors[f"best.{name}"])
         trainer.sums.copy_(tensors["sums"])
     for phase, optimiser in enumerate(trainer.stack.optimisers):
-        prefix = f"optimiser.{phase}."
-        optimiser.load_state(
-            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        )
+        optimiser.load_state(_below(f"optimiser.{phase}.", tensors))
+    if trainer.stack.loss_scale is not None:
+        trainer.stack.loss_scale.load_state(_below("loss_scale.", tensors))
     trainer.epoch, trainer.position = int(metadata["epoch"]), int(metadata["position"])
     best = json.loads(metadata["best"])
     trainer.best.loss, trainer.best.epoch = best["loss"], best["epoch"]
     trainer.history = json.loads(metadata["history"])
     trainer.look_back()
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

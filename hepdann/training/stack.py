@@ -12,6 +12,7 @@ from ..methods import Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot
 from .flat import FlatPart
+from .loss_scale import LossScale
 from .optimisers import StackOptimiser
 from .settings import Settings
 from .timing import Clock
@@ -34,6 +35,7 @@ class Stack:
         parts: their parameters and averages, a flat buffer for each part of the network.
         phases: the updates of a step.
         optimisers: one for each phase.
+        loss_scale: of networks of images in half precision, ``None`` of others.
         clock: splits the time of the training into stages.
     """
 
@@ -47,6 +49,9 @@ class Stack:
         self.seeds, self.phases, self.settings = tuple(seeds), phases, settings
         self.network = AdversarialNetwork(shape, seeds).to(settings.device, settings.dtype)
         self.parts = {name: FlatPart(self.network.part(name)) for name in self.network.PARTS}
+        self.loss_scale: LossScale | None = None
+        if shape.views and shape.autocast == "fp16":
+            self.loss_scale = LossScale(len(seeds), self.parts["extractor"].value.detach())
         self.clock = Clock(settings.device)
         self.optimisers = [
             StackOptimiser(
@@ -122,3 +127,6 @@ class Stack:
             ):
                 for pair in zip(part.by_member(mine), there.by_member(theirs), strict=True):
                     move(*pair)
+        if self.loss_scale is not None and other.loss_scale is not None:
+            for key, own in self.loss_scale.state().items():
+                move(own, other.loss_scale.state()[key])

@@ -55,11 +55,16 @@ def torch_step(
             part.gradient.zero_()
         objective = phase.objective(stack.network, batch, pace.strength)
         lap("forward")
-        objective.value.sum().backward()  # type: ignore[no-untyped-call]
+        values, moved = objective.value, [stack.parts[name] for name in phase.parts]
+        if stack.loss_scale is not None:
+            values = stack.loss_scale.losses(values)
+        values.sum().backward()  # type: ignore[no-untyped-call]
         lap("backward")
-        processes.average([stack.parts[name].gradient for name in phase.parts])
-        for name in phase.parts:
-            stack.parts[name].clip(pace.clip)
+        processes.average([part.gradient for part in moved])
+        if stack.loss_scale is not None:
+            stack.loss_scale.unscale(moved)
+        for part in moved:
+            part.clip(pace.clip)
         optimiser.move(pace.rate, pace.share)
         seen |= objective.seen
         processes.average(list(objective.seen.values()))
