@@ -19,7 +19,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ GRIDS: dict[str, tuple[str, ...]] = {  # name: flags of the scan of each split s
     "others": (
         "--shift", "gaussian,cosine,sine-cubed", "--t", "3", "--methods", f"{FEW},{MORE}", *MAPS
     ),
+    "identity": ("--shift", "identity", "--t", "3", "--methods", f"{FEW},{MORE}", *MAPS),
+}  # fmt: skip
+ALL_METHODS = ("methods", "others", "identity")  # grids that tell all methods apart
+SHIFTS = {
+    "identity": "no shift", "sine": "sine t=3", "gaussian": "gaussian t=3",
+    "sine-cubed": "sine-cubed t=3", "cosine": "cosine t=3",
 }  # fmt: skip
 BASELINES = ("source-only", "quantile", "affine+quantile", "oracle")
 HEAD = "| shift | method | {} |\n|---|---|{}|"
@@ -126,31 +132,50 @@ def tables(groups: list[dict[str, Any]]) -> dict[str, str]:
                 f"| {members('last_epoch', 'auc')} | {chosen} "
                 f"| {pm([e['consistency'] for e in ensemble])} | {gap} |"
             )
-    return out | {"methods": methods_table(groups)}
+    return out | {
+        "methods": methods_table(groups, _ensembles),
+        "epochs": methods_table(groups, _epochs),
+    }
 
 
-def methods_table(groups: list[dict[str, Any]]) -> str:
-    """Every method at every shift that was scanned with all of them, on the same split seeds."""
-    known = [{g["split"] for g in groups if g["grid"] == name} for name in ("methods", "others")]
-    splits = known[0] & known[1]
+def _ensembles(found: list[dict[str, Any]]) -> str:
+    """Accuracy / AUC of the ensembles, last epoch."""
+    known = [group["ensemble"] for group in found]
+    return " / ".join(
+        f"{np.mean([e[f'target_{name}'] for e in known]):.3f}" for name in ("accuracy", "auc")
+    )
+
+
+def _epochs(found: list[dict[str, Any]]) -> str:
+    """Accuracy of single networks: last epoch / chosen / peeked."""
+    last, chosen, peeked = (
+        f"{np.mean([group[block]['target_accuracy']['mean'] for group in found]):.3f}"
+        for block in ("last_epoch", "chosen", "peeked")
+    )
+    chosen = "–" if found[0]["method"] in BASELINES else chosen
+    return f"{last} / {chosen} / *{peeked}*"
+
+
+def methods_table(groups: list[dict[str, Any]], cell: Callable[[list[dict[str, Any]]], str]) -> str:
+    """Every method at every shift that was scanned with all of them, on the same split seeds.
+
+    Args:
+        groups: of all scans.
+        cell: what to say of the groups of a method and a shift, one a split seed.
+    """
+    known = [{g["split"] for g in groups if g["grid"] == name} for name in ALL_METHODS]
+    splits = set.intersection(*known)
     shared = [g for g in groups if g["split"] in splits and g["t"] == 3]
     found: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
     for group in sorted(shared, key=lambda g: g["grid"] == "sine"):  # of two alike, the later's
         place = group["method"], group["shift"]
-        found.setdefault(place, {}).setdefault(group["split"], group["ensemble"])
-    shifts = list(dict.fromkeys(shift for _, shift in found))
-    lines = [f"| method | {' | '.join(f'{shift} t=3' for shift in shifts)} |"]
-    lines.append(f"|---|{'---|' * len(shifts)}")
+        found.setdefault(place, {}).setdefault(group["split"], group)
+    shifts = [name for name in SHIFTS if any(shift == name for _, shift in found)]
+    heads = [SHIFTS[name] for name in shifts]
+    lines = [f"| method | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
     for method in sorted({name for name, _ in found}, key=_order):
-        cells = []
-        for shift in shifts:
-            ensembles = list(found.get((method, shift), {}).values())
-            means = [
-                f"{np.mean([e[f'target_{name}'] for e in ensembles]):.3f}"
-                for name in ("accuracy", "auc") if ensembles
-            ]  # fmt: skip
-            cells.append(" / ".join(means))
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+        cells = [list(found.get((method, shift), {}).values()) for shift in shifts]
+        lines.append(f"| {method} | {' | '.join(cell(c) if c else '' for c in cells)} |")
     return "\n".join(lines)
 
 
