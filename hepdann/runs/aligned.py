@@ -20,13 +20,8 @@ __all__ = [
     "fit_alignments",
     "method_of",
     "reference",
-    "resampled",
     "wanted_maps",
 ]
-
-_STREAM = 0xF7AC
-_COPIES = 4  # of an event, where its class keeps its fraction: so few are lost of one that loses
-_MANY = 1_000_000  # events from which one must do
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,24 +110,3 @@ def reference(source: Source, correction: Sequence[float] | None) -> Source:
         return source
     weight = source.weight * np.exp(correction)[source.label]
     return replace(source, weight=weight.astype(np.float32))
-
-
-def resampled(source: Source, correction: Sequence[float], seed: int) -> Source:
-    """The source with the class fractions of the target in its rows, not in its weights.
-
-    A network that normalises each domain by itself compares the domains' statistics, and takes
-    other class fractions for a shift. Statistics are those of rows, so the rows must change.
-
-    Args:
-        source: labelled events.
-        correction: (C,) logarithm of the wanted over the present fraction of each class.
-        seed: of the rounding to whole rows.
-
-    Returns:
-        Each event about four times as often as its class asks for, once in large samples.
-    """
-    copies = _COPIES if len(source) < _MANY else 1
-    wanted = copies * np.exp(np.asarray(correction, dtype=np.float64))[source.label]
-    generator = np.random.Generator(np.random.Philox([seed, _STREAM]))
-    times = np.floor(wanted + generator.random(len(source))).astype(np.intp)
-    return source.take(np.repeat(np.arange(len(source)), times))

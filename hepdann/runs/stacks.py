@@ -13,14 +13,15 @@ import torch
 from ..alignment import Alignment
 from ..config import TrainConfig
 from ..evaluation import PeekObserver, oracle_source
-from ..tensors import EventBlocks, Source, Target
+from ..tensors import Source, Target
 from ..training import DomainEvents, StackTrainer, resident, resident_images, watched_rows
-from .aligned import resampled
+from ..training.stream import Blocks
 from .auxiliary import auxiliary_shifts, auxiliary_sources
 from .domains import Domains
 from .images import Images, view_shapes
 from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
 from .processes import sharing
+from .resampling import ResampledBlocks, resampled
 
 __all__ = ["Piece", "Stacks", "cut"]
 
@@ -108,12 +109,15 @@ class Stacks:
         if train.oracle and domains.truth is not None:
             self.sources.append(self._put(oracle_source(domains.truth, domains.target)))
         oracle, like = len(self.sources) > 1, domains.source
-        if correction is not None and domains.blocks is None:
+        blocks = None
+        if correction is not None:
             like = resampled(like, correction, train.seed)
+            if streams[0] is not None:
+                blocks = ResampledBlocks(streams[0], correction, train.seed)
         copies = auxiliary_sources(like, auxiliary_shifts(train), train.seed)
         self.sources += map(self._put, copies)
         if like is not domains.source:
-            self.sources.append(self._put(like))
+            self.sources.append(self._put(like, blocks))
         places = Places(oracle, len(copies), like is not domains.source)
         self.pieces = cut(plan_stacks(train, places), workers)
         self._untaught = len(self.sources)
@@ -138,7 +142,7 @@ class Stacks:
         self.pieces = cut(plans, workers)
         self._untaught = len(self.sources)
 
-    def _put(self, events: Source | Target, blocks: EventBlocks | None = None) -> DomainEvents:
+    def _put(self, events: Source | Target, blocks: Blocks | None = None) -> DomainEvents:
         device = self.settings.device
         return resident(events, self._domains.scaling, device=device, blocks=blocks)
 

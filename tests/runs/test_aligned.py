@@ -22,10 +22,10 @@ from hepdann.runs.aligned import (
     fit_alignments,
     method_of,
     reference,
-    resampled,
     wanted_maps,
 )
 from hepdann.runs.model import Model
+from hepdann.runs.resampling import resampled
 from hepdann.runs.stacks import Stacks
 from hepdann.tensors import Source, Target
 from hepdann.training import Scaling

@@ -10,8 +10,11 @@ import pytest
 import torch
 
 import hepdann
+from hepdann.config import TrainConfig
 from hepdann.errors import Interrupted
 from hepdann.runs import memory, resume
+from hepdann.runs.resampling import ResampledBlocks
+from hepdann.runs.stacks import Stacks
 from hepdann.tensors import BLOCK_ROWS, EventBlocks, Source, column_at, open_tensors
 from hepdann.training import Scaling
 from hepdann.training.stream import EventStream, StreamReader
@@ -133,6 +136,33 @@ def test_a_training_in_blocks_resumes_to_the_same_bits(toy, tmp_path, shift, sma
         assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
     assert whole.metrics["methods"]["oracle"]["target"]["auc"] > 0.7
     assert whole.metrics["methods"]["source-only"]["mc"]["auc"] > 0.7
+
+
+def test_blocks_too_are_brought_to_the_fractions_of_the_target(toy, small_blocks):
+    tensors = open_tensors(toy / "tensors.h5")
+    plain = EventBlocks(tensors, "mc", pseudo=False, labelled=True)
+    there = np.bincount(tensors.source(half=True).part("train").label) / plain.n_train
+    correction = np.log([0.85 / there[0], 0.15 / there[1]])
+    blocks = ResampledBlocks(plain, correction, seed=0)
+    events = [blocks.train(number) for number in range(len(plain))]
+    assert [len(e) for e in events] == blocks.counts.tolist()
+    assert np.concatenate([e.label for e in events]).mean() == pytest.approx(0.15, abs=0.01)
+    weights = np.concatenate([e.weight for e in events])
+    assert blocks.weight == pytest.approx(weights.mean(), rel=1e-5)
+    assert blocks.size == pytest.approx(np.abs(weights).mean(), rel=1e-5)
+
+    domains = memory.prepare_blocks(tensors, None, hepdann.shifts.sine(t=3), 0)
+    train = TrainConfig(methods=["dann"], seeds=1, batch_size=64, device="cpu")
+    stacks = Stacks(train, domains, {}, 2, correction=correction)
+    fractions = {}
+    for member in (m for piece in stacks.pieces for m in piece.plan.members):
+        if member.label != "oracle":
+            read = StreamReader(
+                stacks.sources[member.source].stream, [1], epoch=0, number=0, first=0
+            )
+            fractions[member.label] = float(read.take(4000)[0][1].double().mean())
+    assert fractions["dann"] == pytest.approx(0.15, abs=0.02)
+    assert fractions["source-only"] == pytest.approx(there[1], abs=0.02)
 
 
 def test_a_sample_is_what_scores_hold(toy, tmp_path, monkeypatch, small_blocks):

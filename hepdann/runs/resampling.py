@@ -1,0 +1,91 @@
+"""MC with the class fractions of the target in its rows, for the networks that adapt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensors import EventBlocks, Source
+
+__all__ = ["ResampledBlocks", "resampled"]
+
+_STREAM = 0xF7AC
+_COPIES = 4  # of an event, where its class keeps its fraction: so few are lost of one that loses
+_MANY = 1_000_000  # events from which one must do
+
+
+def resampled(source: Source, correction: Sequence[float], seed: int) -> Source:
+    """The source with the class fractions of the target in its rows, not in its weights.
+
+    A network that normalises each domain by itself compares the domains' statistics, and takes
+    other class fractions for a shift. Statistics are those of rows, so the rows must change.
+
+    Args:
+        source: labelled events.
+        correction: (C,) logarithm of the wanted over the present fraction of each class.
+        seed: of the rounding to whole rows.
+
+    Returns:
+        Each event about four times as often as its class asks for, once in large samples.
+    """
+    times = _times(source.label, correction, len(source), seed)
+    return source.take(np.repeat(np.arange(len(source)), times))
+
+
+def _times(
+    label: NDArray[np.integer], correction: Sequence[float], among: int, *words: int
+) -> NDArray[np.intp]:
+    """How often each event is taken, one of ``among``."""
+    copies = _COPIES if among < _MANY else 1
+    wanted = copies * np.exp(np.asarray(correction, dtype=np.float64))[label]
+    generator = np.random.Generator(np.random.Philox([*words, _STREAM]))
+    times: NDArray[np.intp] = np.floor(wanted + generator.random(len(label))).astype(np.intp)
+    return times
+
+
+class ResampledBlocks:
+    """Likewise of events that are read in blocks; each block is rounded by itself.
+
+    Args:
+        blocks: labelled events.
+        correction: (C,) logarithm of the wanted over the present fraction of each class.
+        seed: of the rounding.
+    """
+
+    def __init__(self, blocks: EventBlocks, correction: Sequence[float], seed: int) -> None:
+        self._blocks, self._correction, self._seed = blocks, tuple(correction), seed
+
+    def train(self, block: int) -> Source:
+        """The training events of a block, each as often as it is taken."""
+        events = self._blocks.train(block)
+        assert isinstance(events, Source)
+        times = _times(events.label, self._correction, self._blocks.n_train, self._seed, block)
+        return events.take(np.repeat(np.arange(len(events)), times))
+
+    @cached_property
+    def _seen(self) -> tuple[NDArray[np.int64], float, float]:
+        counts, weight, size = np.zeros(len(self._blocks), np.int64), 0.0, 0.0
+        for block in np.flatnonzero(self._blocks.counts):
+            weights = self.train(int(block)).weight.astype(np.float64)
+            counts[block] = len(weights)
+            weight, size = weight + weights.sum(), size + np.abs(weights).sum()
+        total = max(1, int(counts.sum()))
+        return counts, weight / total, size / total or 1.0
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(n,) training events of each block, as often as they are taken."""
+        return self._seen[0]
+
+    @property
+    def weight(self) -> float:
+        """Their mean weight."""
+        return self._seen[1]
+
+    @property
+    def size(self) -> float:
+        """Their mean |weight|; 1 where all are 0."""
+        return self._seen[2]
