@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .interruption import Interruption
+from .options import shared, whole
 
 if TYPE_CHECKING:
     from hepdann.config import Config
@@ -51,17 +52,13 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> l
     "--alignments", callback=_words, metavar="A,…",
     help="Maps of the target, as in train.  [default: quantile]",
 )  # fmt: skip
-@click.option("--seeds", type=int, help="Members of each method, λ and t.  [default: 5]")
-@click.option("--seed", type=int, help="Seed of the first member.  [default: 0]")
+@shared("seeds", "seed")
 @click.option("--epochs", type=int, help="Epochs; the last one is used.  [default: 20]")
-@click.option("--batch-size", help="Events of each domain a step.  [default: auto]")
+@shared("batch-size")
 @click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.002]")
 @click.option("--normalisation", help="domain, shared, layer, none.  [default: the method's own]")
 @click.option("--stack", help="Networks that train side by side.  [default: auto]")
-@click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
-@click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
-@click.option("--config", "config_path", help="YAML file, or the name of a shipped one.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder, must not exist.")
+@shared("device", "workers", "oracle", "config", "output")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished scan of -o.")
 def command(
     tensors: Path,
@@ -71,7 +68,7 @@ def command(
     resume: bool,
     **flags: Any,
 ) -> int:
-    """Train a whole grid in one process: shifts x t x lambda x methods x seeds.
+    """Train a whole grid: shifts x t x lambda x methods x seeds.
 
     TENSORS (default tensors.h5) holds the MC. With --shift half of it becomes pseudo-data, at every
     t; without, the target is the data, of TENSORS or of DATA. The figures are drawn by `hepdann
@@ -93,7 +90,10 @@ def command(
         with interruption.listening(), Live() as live:
             if resume and output is not None:
                 found = resume_scan(
-                    output, report=interruption.wrap(live.report), stop=interruption
+                    output,
+                    workers=flags["workers"],
+                    report=interruption.wrap(live.report),
+                    stop=interruption,
                 )
             else:
                 config = _config(config_path, flags)
@@ -118,16 +118,11 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
     from hepdann.config import Config, load_config, override
 
     grid = {name: name for name in ("shifts", "t", "alignments", "stack")} | {"lambda_": "lambda"}
-    given = {f"scan.{key}": _whole(flags.pop(name)) for name, key in grid.items()}
-    flags["batch_size"] = _whole(flags["batch_size"])
+    given = {f"scan.{key}": whole(flags.pop(name)) for name, key in grid.items()}
+    flags["batch_size"] = whole(flags["batch_size"])
     given |= {f"train.{key}": value for key, value in flags.items()}
     config = load_config(path, expand=False) if path is not None else Config()
     return override(config, {key: value for key, value in given.items() if value is not None})
-
-
-def _whole(value: Any) -> Any:
-    """A number that was given as text, because "auto" may stand there too."""
-    return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
 def _say(scan: Scan) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from .interruption import Interruption
+from .options import shared, whole
 from .timing import show as show_timing
 
 if TYPE_CHECKING:
@@ -65,10 +66,9 @@ class Inputs(NamedTuple):
     "[default: quantile, affine+quantile]",
 )  # fmt: skip
 @click.option("--lambda", "lambda_", type=float, help="Strength of the adversary.  [default: 1.0]")
-@click.option("--seeds", type=int, help="Members a method.  [default: 5]")
-@click.option("--seed", type=int, help="Seed of the first member.  [default: 0]")
+@shared("seeds", "seed")
 @click.option("--epochs", type=int, help="Epochs at most.  [default: 20]")
-@click.option("--batch-size", help="Events of each domain a step.  [default: auto]")
+@shared("batch-size")
 @click.option("--optimiser", help="adam, adamw or sgd.  [default: adam]")
 @click.option(
     "--learning-rate", metavar="R[,R]",
@@ -101,10 +101,7 @@ class Inputs(NamedTuple):
 @click.option("--activation", help="relu, elu, gelu or tanh.  [default: relu]")
 @click.option("--dropout", type=float, help="Share of activations dropped.  [default: 0]")
 @click.option("--residual/--no-residual", default=None, help="Layers of one width add their input.")
-@click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
-@click.option(
-    "--workers", type=int, help="Processes that share the networks, one thread each.  [default: 1]"
-)
+@shared("device", "workers")
 @click.option("--memory", help="auto, resident or blocks (of a file larger than memory).")
 @click.option("--tensorboard", is_flag=True, default=None, help="Write TensorBoard event files.")
 @click.option("--timing", is_flag=True, help="Say where the time went.")
@@ -119,9 +116,7 @@ class Inputs(NamedTuple):
 @click.option(
     "--diagnose/--no-diagnose", default=None, help="Ask first whether there is a shift at all."
 )
-@click.option("--oracle/--no-oracle", default=None, help="Train the oracle where truth is known.")
-@click.option("--config", "config_path", help="YAML file, or the name of a shipped one.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder, must not exist.")
+@shared("oracle", "config", "output")
 @click.option(
     "--resume",
     is_flag=True,
@@ -206,7 +201,7 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     batch_size, rates = flags.pop("batch_size"), flags.pop("learning_rate")
     given: dict[str, Any] = {f"train.{key.rstrip('_')}": value for key, value in flags.items()}
     if batch_size is not None:
-        given["train.batch_size"] = int(batch_size) if batch_size.isdigit() else batch_size
+        given["train.batch_size"] = whole(batch_size)
     if rates is not None:
         given["train.learning_rate"] = _rates(rates)
     for part in ("extractor", "label_head", "domain_head"):

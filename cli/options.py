@@ -1,0 +1,56 @@
+"""Options that several commands share, in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["shared", "whole"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "seeds": click.option("--seeds", type=int, help="Members of each method.  [default: 5]"),
+    "seed": click.option("--seed", type=int, help="Seed of the first member.  [default: 0]"),
+    "batch-size": click.option(
+        "--batch-size", help="Events of each domain a step.  [default: auto]"
+    ),
+    "device": click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]"),
+    "workers": click.option(
+        "--workers",
+        type=int,
+        help="Processes that share the networks, one thread each.  [default: 1]",
+    ),
+    "oracle": click.option(
+        "--oracle/--no-oracle", default=None, help="Train the oracle where truth is known."
+    ),
+    "config": click.option(
+        "--config", "config_path", help="YAML file, or the name of a shipped one."
+    ),
+    "output": click.option(
+        "-o", "--output", type=click.Path(path_type=Path), help="Folder, must not exist."
+    ),
+}
+
+
+def shared(*names: str) -> Callable[[_Command], _Command]:
+    """Give a command some of the shared options, in this order.
+
+    Args:
+        names: of them, without dashes before.
+    """
+
+    def give(command: _Command) -> _Command:
+        for name in reversed(names):
+            command = _OPTIONS[name](command)
+        return command
+
+    return give
+
+
+def whole(value: Any) -> Any:
+    """A number that was given as text, because a word as "auto" may stand there too."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
