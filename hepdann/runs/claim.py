@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import RunError
 
-__all__ = ["locked", "new_folder", "numbered_folder", "refuse_taken"]
+__all__ = ["locked", "new_folder", "numbered_folder", "refuse_taken", "resumable"]
 
 _LOCK = "log.txt"  # the one file that is there from the start to the end
 
@@ -99,3 +99,17 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError:  # no locks here
             pass
         yield
+
+
+@contextmanager
+def resumable(further: str) -> Iterator[None]:
+    """An interrupt in here leaves what can be resumed, and says so.
+
+    Args:
+        further: how to go on.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(further)
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,9 +39,7 @@ class Run:
     @cached_property
     def config(self) -> Config:
         """Every setting that was used."""
-        from ..config import load_config
-
-        return load_config(self.folder / "config.yaml", expand=False, known_names=False)
+        return read_config(self.folder)
 
     @cached_property
     def history(self) -> dict[str, NDArray[Any]]:
@@ -142,6 +141,19 @@ def read_history(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         RunError: missing or damaged.
     """
+    return read_table(path, text=("method", "chosen"))
+
+
+def read_table(path: Path, text: Container[str]) -> dict[str, NDArray[Any]]:
+    """Columns of a CSV file of a run; an empty number is NaN.
+
+    Args:
+        path: of the file.
+        text: names of the columns that hold words.
+
+    Raises:
+        RunError: missing or damaged.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -149,10 +161,17 @@ def read_history(path: Path) -> dict[str, NDArray[Any]]:
         raise RunError(f"cannot be read: {error.strerror}", where=path) from error
     try:
         return {
-            name: np.asarray([row[name] for row in rows])
-            if name in ("method", "chosen")
-            else np.asarray([float(row[name]) if row[name] else np.nan for row in rows])
+            name: np.array([row[name] for row in rows])
+            if name in text
+            else np.array([float(row[name] or "nan") for row in rows])
             for name in (rows[0] if rows else {})
         }
     except (TypeError, ValueError) as error:
         raise RunError(f"damaged: {error}", where=path) from error
+
+
+def read_config(folder: Path) -> Config:
+    """Every setting that a run or a scan was made with."""
+    from ..config import load_config
+
+    return load_config(folder / "config.yaml", expand=False, known_names=False)

@@ -10,11 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from .folder import read_versioned
+from .folder import read_config, read_table, read_versioned
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "is_scan", "open_scan", "to_csv"]
 
 SUMMARY = "scan.json"
-_TEXT = ("method", "shift")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,28 +39,12 @@ class Scan:
     @cached_property
     def config(self) -> Config:
         """Every setting that was used."""
-        from ..config import load_config
-
-        return load_config(self.folder / "config.yaml", expand=False, known_names=False)
+        return read_config(self.folder)
 
     @cached_property
     def table(self) -> dict[str, NDArray[Any]]:
         """Columns of ``scan.csv``, one row a member; empty fields are NaN, or the empty text."""
-        path = self.folder / "scan.csv"
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        except OSError as error:
-            raise RunError(f"cannot be read: {error.strerror}", where=path) from error
-        try:
-            return {
-                name: np.array([row[name] for row in rows])
-                if name in _TEXT
-                else np.array([float(row[name] or "nan") for row in rows])
-                for name in (rows[0] if rows else {})
-            }
-        except (TypeError, ValueError) as error:
-            raise RunError(f"damaged: {error}", where=path) from error
+        return read_table(self.folder / "scan.csv", text=("method", "shift"))
 
 
 def is_scan(folder: str | Path) -> bool:
