@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,8 @@ from ..training import Clock, Progress, StackTrainer, choose_engine, write_whole
 from .advice import advised, diagnose_first
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import with_auxiliaries
-from .claim import locked, refuse_taken
+from .claim import locked, refuse_taken, resumable
+from .crew import crowding
 from .domains import Domains
 from .events import require_tensorboard
 from .folder import Run
@@ -38,7 +38,7 @@ from .stacks import Piece, Stacks
 from .teaching import taught_by
 from .together import call
 from .worker import Order, write_aligned
-from .workers import crowding, deal, train_in_processes
+from .workers import deal, train_in_processes
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
@@ -92,7 +92,7 @@ class Job:
             require_tensorboard()
         self._clock.on(train.device)
         self.folder = self.claim()
-        with locked(self.folder), self._resumable():
+        with locked(self.folder), resumable(self._further()):
             if self.origin is None:
                 refuse_taken(self.folder)  # another process may have begun and ended meanwhile
             self._describe(domains, asked)
@@ -144,15 +144,6 @@ class Job:
 
     def _further(self) -> str:
         return f"go on with: hepdann train --resume -o {self.folder}"
-
-    @contextmanager
-    def _resumable(self) -> Iterator[None]:
-        """An interrupt in here leaves what can be resumed, and says so."""
-        try:
-            yield
-        except KeyboardInterrupt as error:
-            error.add_note(self._further())
-            raise
 
     def _align(self, domains: Domains, found: Diagnosis | None) -> Aligned:
         train = self.config.train

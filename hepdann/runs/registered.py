@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .. import methods, networks
@@ -31,10 +31,16 @@ class Registered:
     methods: tuple[tuple[Method, str], ...]
 
     @classmethod
-    def needed(cls, train: TrainConfig) -> Registered:
-        """What was registered in this process and a training uses; the rest may not travel."""
+    def needed(cls, train: TrainConfig, further: Iterable[str] = ()) -> Registered:
+        """What was registered in this process and a training uses; the rest may not travel.
+
+        Args:
+            train: settings.
+            further: names of shifts that these do not hold.
+        """
         named = [train.shift, *(train.auxiliary_shifts or ())]
-        used = {name for shift in named if shift for name in shift.name.split("+")}
+        shifts = [*further, *(shift.name for shift in named if shift)]
+        used = {name for shift in shifts for name in shift.split("+")}
         theirs = {}
         if train.network in networks.names():
             factory = networks.get(train.network)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,16 +29,19 @@ from ..training import (
     write_whole,
 )
 from .auxiliary import auxiliary_shifts, auxiliary_sources
-from .claim import locked
+from .claim import locked, resumable
+from .crew import crowding
 from .domains import Domains, prepare
 from .folder import FORMAT_VERSION
 from .job import Report
 from .pieces import HISTORY
 from .plan import Places, StackPlan, resolve, settings_of, shape_of, trained_on
+from .registered import Registered
 from .scan_folder import SUMMARY, Scan, to_csv
-from .scan_plan import Point, maps_of, plan_point, plan_source, points_of
+from .scan_plan import Point, Unit, maps_of, plan_point, plan_source, points_of
 from .scan_point import PointRun, Result, SourceOnly
 from .scan_source import Snapshots
+from .scan_workers import ScanOrder, scan_in_processes
 
 __all__ = ["ScanJob"]
 
@@ -71,7 +73,7 @@ class ScanJob:
     stop: Callable[[], bool]
     folder: Path = field(init=False)
     _steps: int = 0
-    _first: list[Result] = field(default_factory=list)
+    _at: tuple[int, PointRun] | None = None
 
     def run(self) -> Scan:
         """Train what is not trained yet, judge it and write the folder.
@@ -86,28 +88,21 @@ class ScanJob:
         for point in self.points:
             self._auxiliaries(point)
         self.folder = self.claim()
-        with locked(self.folder), self._resumable():
+        with locked(self.folder), resumable(self._further()):
             self._describe()
-            settings = replace(settings_of(train, n_train), patience=0, choose="last")
-            return self._run(domains, settings)  # every epoch of every member is looked at
+            return self._run(domains)
 
-    def _run(self, first: Domains, settings: Settings) -> Scan:
+    def _run(self, first: Domains) -> Scan:
         started = time.perf_counter()
         results: list[Result] = []
-        source_only = self._source_only(first, settings)
-        whole = source_only is not None
-        for number, point in enumerate(self.points):
-            if source_only is None or not whole:
-                break
-            domains = first if number == 0 else self._domains(point)
-            run = PointRun(
-                point, domains, source_only, settings, self._shape, self._work,
-                f"target-{number}", self._fingerprint, domains.truth is not None and self._oracle,
-                auxiliary_sources(domains.source, self._auxiliaries(point), self.config.train.seed),
-                maps_of(self.config.train, self.config.scan), trained_on(self.config.train),
-                self.config.train.seed,
-            )  # fmt: skip
-            whole = self._point(run, results)
+        whole = self._train_source_only(first)
+        trained = whole
+        if trained and self.config.train.workers > 1:
+            whole = self._spread(first)
+        for number in range(len(self.points)) if trained else ():
+            if whole or (self._work / f"{_stem(number)}-baselines.json").exists():
+                run = self._point_run(number, first if number == 0 else None)
+                whole = self._point(run, results, whole)
         if not results:
             raise Interrupted(
                 "interrupted before anything was whole", where=self.folder, mend=self._further()
@@ -115,17 +110,71 @@ class ScanJob:
         seconds = time.perf_counter() - started
         return self._finish(results, whole=whole, seconds=seconds)
 
+    def _settings(self, domains: Domains) -> Settings:
+        """Of every stack; every epoch of every member is looked at."""
+        settings = settings_of(self.config.train, len(domains.source.part("train")))
+        return replace(settings, patience=0, choose="last")
+
+    def _point_run(self, number: int, domains: Domains | None = None) -> PointRun:
+        """What trains and judges everything at a target; source-only is trained."""
+        point, train = self.points[number], self.config.train
+        domains = domains or self._domains(point)
+        return PointRun(
+            point, domains, self._source_only, self._settings(domains), self._shape, self._work,
+            _stem(number), self._fingerprint, domains.truth is not None and self._oracle,
+            auxiliary_sources(domains.source, self._auxiliaries(point), train.seed),
+            maps_of(train, self.config.scan), trained_on(train), train.seed,
+        )  # fmt: skip
+
+    def _spread(self, first: Domains) -> bool:
+        """Have what is not trained yet trained by processes; whether all of it is whole now."""
+        members, done = dict[Unit, int](), 0
+        for number, point in enumerate(self.points):
+            members[Unit(number, None)] = 0
+            oracle = first.truth is not None and self._oracle
+            for stack, plan in enumerate(self._plans(point, oracle=oracle)):
+                if (self._work / f"{_stem(number)}-stack-{stack}.json").exists():
+                    done += len(plan.members)
+                else:
+                    members[Unit(number, stack)] = len(plan.members)
+        workers, settings = self.config.train.workers, self._settings(first)
+        each = settings.epochs * settings.steps
+        said = crowding(min(workers, len(members)))
+        if said is not None:
+            self.report(f"warning: {said}", None)
+        files = [file for file in (self.tensors, self.data) if file is not None]
+        order = ScanOrder(
+            self.folder.absolute(),
+            tuple(file.path.absolute() for file in files),
+            Registered.needed(self.config.train, self.config.scan.shifts),
+        )
+
+        def show(steps: int, now: Progress) -> None:
+            self._progress(1, replace(now, step=done * each + steps, total=each))
+
+        return scan_in_processes(order, members, workers, (show, self.stop), self._further())
+
+    def train(self, unit: Unit, progress: Callable[[Progress], None]) -> bool:
+        """Train a unit in a worker, from what the process that began the scan has left.
+
+        Args:
+            unit: of the scan.
+            progress: told where it stands.
+
+        Returns:
+            Whether it is whole; otherwise it was stopped.
+        """
+        if self._at is None or self._at[0] != unit.target:
+            self._at = unit.target, self._point_run(unit.target)
+        run = self._at[1]
+        run.baselines()
+        if unit.stack is None:
+            return True
+        plans = self._plans(run.point, oracle=run.oracle)
+        return run.stack(unit.stack, plans[unit.stack], progress, self.stop) is not None
+
     def _further(self) -> str:
         return f"go on with: hepdann scan --resume -o {self.folder}"
-
-    @contextmanager
-    def _resumable(self) -> Iterator[None]:
-        """An interrupt in here leaves what can be resumed, and says so."""
-        try:
-            yield
-        except KeyboardInterrupt as error:
-            error.add_note(self._further())
-            raise
 
     @property
     def points(self) -> list[Point]:
@@ -151,14 +200,20 @@ class ScanJob:
         shift = None if point.shift is None else ShiftConfig(name=point.shift, t=point.t or 1.0)
         return auxiliary_shifts(self.config.train.model_copy(update={"shift": shift}))
 
+    def _plans(self, point: Point, *, oracle: bool) -> list[StackPlan]:
+        """The stacks of a target."""
+        places = Places(oracle, len(self._auxiliaries(point)))
+        return plan_point(self.config.train, self.config.scan, places)
+
     def _shape(self, plan: StackPlan) -> NetworkShape:
         inputs, classes = len(self.tensors.features), len(self.tensors.classes)
         return shape_of(self.config.train, inputs, classes, plan)
 
     @cached_property
     def _fingerprint(self) -> str:
+        train = self.config.train.model_copy(update={"workers": 1})  # who trains changes nothing
         settings = [
-            self.config.train.model_dump(mode="json", exclude={"device"}),
+            train.model_dump(mode="json", exclude={"device"}),
             self.config.scan.model_dump(mode="json", exclude=_unchanged(self.config.scan)),
         ]
         files = [t.provenance for t in (self.tensors, self.data) if t is not None]
@@ -177,11 +232,10 @@ class ScanJob:
 
     @cached_property
     def _total(self) -> int:
-        """Steps of all members, for the progress."""
+        """Networks that train."""
         train, scan = self.config.train, self.config.scan
-        plans = plan_point(train, scan, Places(self._oracle and bool(scan.shifts)))
-        a_point = sum(len(plan.members) for plan in plans)
-        return len(self.points) * a_point + train.seeds
+        plans = self._plans(self.points[0], oracle=self._oracle and bool(scan.shifts))
+        return len(self.points) * sum(len(plan.members) for plan in plans) + train.seeds
 
     def _progress(self, members: int, now: Progress) -> None:
         """Where the whole scan stands: a step of a stack is one of each of its members."""
@@ -192,8 +246,9 @@ class ScanJob:
         )
         self.report(f"{self._total} networks", share)
 
-    def _source_only(self, domains: Domains, settings: Settings) -> SourceOnly | None:
-        plan, epochs = plan_source(self.config.train), settings.epochs
+    def _train_source_only(self, domains: Domains) -> bool:
+        """Train what is the same at every target; whether it came to its end."""
+        plan, settings = plan_source(self.config.train), self._settings(domains)
         kept = Snapshots(self._work, self._fingerprint)
         checkpoint = self._work / "source-only.safetensors"
         source, target = (
@@ -209,37 +264,49 @@ class ScanJob:
             save_checkpoint(trained, checkpoint, self._fingerprint)
 
         members = len(plan.members)
-        done = trainer.run(
-            progress=partial(self._progress, members),
-            save=keep,
-            stop=self.stop,
-        )
-        if not done:
-            return None
+        progress = partial(self._progress, members)
+        done = trainer.run(progress=progress, save=keep, stop=self.stop)
         self._steps += members * trainer.total_steps
+        return done
+
+    @cached_property
+    def _source_only(self) -> SourceOnly:
+        """Source-only after each epoch, as the training left it."""
+        train, plan = self.config.train, plan_source(self.config.train)
+        kept, shape = Snapshots(self._work, self._fingerprint), self._shape(plan)
         seeds = [member.seed for member in plan.members]
-        loaded = [kept.load(epoch, trainer.network.shape, seeds) for epoch in range(1, epochs + 1)]
+        loaded = [kept.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
         history = [row for _, rows in loaded for row in rows]
-        self._first = [dict(row) | {"lambda": None} for row in history]
         return SourceOnly([network for network, _ in loaded], history, seeds)
 
-    def _point(self, run: PointRun, results: list[Result]) -> bool:
-        """Add a target's results; whether all of them are there."""
+    def _point(self, run: PointRun, results: list[Result], whole: bool) -> bool:
+        """Add a target's results; whether all of them are there.
+
+        Args:
+            run: of the target.
+            results: are added to.
+            whole: whether to train; otherwise only what is there already is added.
+        """
         results.append(run.baselines())
-        places = Places(run.oracle, len(run.copies))
-        for number, plan in enumerate(plan_point(self.config.train, self.config.scan, places)):
+        for number, plan in enumerate(self._plans(run.point, oracle=run.oracle)):
             members = len(plan.members)
-            result = run.stack(number, plan, partial(self._progress, members), self.stop)
+            if whole:
+                report = partial(self._progress, members)
+                result = run.stack(number, plan, report, self.stop)
+            else:
+                result = run.known(number)
             if result is None:
-                return False
+                whole = False
+                continue
             results.append(result)
             self._steps += members * run.settings.epochs * run.settings.steps
-        return True
+        return whole
 
     def _finish(self, results: list[Result], *, whole: bool, seconds: float) -> Scan:
         rows = [row for result in results for row in result["rows"]]
         groups = [group for result in results for group in result["groups"]]
-        history = [*self._first, *(row for result in results for row in result["history"])]
+        first = [dict(row) | {"lambda": None} for row in self._source_only.history]
+        history = [*first, *(row for result in results for row in result["history"])]
         majorities = {
             (row["shift"], row["t"]): result["majority"]
             for result in results
@@ -261,6 +328,11 @@ class ScanJob:
         content = json.dumps(summary, indent=1, allow_nan=False)
         write_whole(self.folder / SUMMARY, content.encode())
         return Scan(self.folder, summary)
+
+
+def _stem(number: int) -> str:
+    """Begins the names of a target's files."""
+    return f"target-{number}"
 
 
 def _unchanged(scan: ScanConfig) -> set[str]:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .. import methods
 from ..config import ScanConfig, TrainConfig
@@ -13,7 +14,16 @@ from ..training import Member
 from .aligned import method_of
 from .plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
-__all__ = ["Point", "Seeds", "maps_of", "plan_point", "plan_source", "points_of", "seeds_of"]
+__all__ = [
+    "Point",
+    "Seeds",
+    "Unit",
+    "maps_of",
+    "plan_point",
+    "plan_source",
+    "points_of",
+    "seeds_of",
+]
 
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
 # calling torch is shared (benchmarks/scan.py).
@@ -50,6 +60,19 @@ class Seeds:
     method: str
     strength: float | None
     members: tuple[int, ...]
+
+
+class Unit(NamedTuple):
+    """A part of a scan whose results one file holds.
+
+    Attributes:
+        target: its point, by number.
+        stack: of those at this target, by number; ``None`` is the baselines, and the fit of the
+            maps, which the stacks need.
+    """
+
+    target: int
+    stack: int | None
 
 
 def points_of(scan: ScanConfig) -> list[Point]:

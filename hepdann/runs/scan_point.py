@@ -188,6 +188,14 @@ class PointRun:
             residuals = {}
         return teacher_of(residuals) or SOURCE_ONLY
 
+    def known(self, number: int) -> Result | None:
+        """What became of a stack, if it was trained before."""
+        path = self._result(number)
+        return self._read(path) if path.exists() else None
+
+    def _result(self, number: int) -> Path:
+        return self.folder / f"{self.stem}-stack-{number}.json"
+
     def stack(
         self,
         number: int,
@@ -200,9 +208,9 @@ class PointRun:
         Returns:
             What became of it; ``None`` if it was stopped.
         """
-        path = self.folder / f"{self.stem}-stack-{number}.json"
-        if path.exists():
-            return self._read(path)
+        found, path = self.known(number), self._result(number)
+        if found is not None:
+            return found
         checkpoint, notes = path.with_suffix(".safetensors"), path.with_suffix(".notes")
         sources = self._sources
         if any(m.method.taught for m in plan.members):

@@ -13,6 +13,7 @@ from ..tensors import Tensors, open_tensors
 from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import read_versioned
 from .scan_folder import SUMMARY, Scan
+from .worker import refuse_in_worker
 
 if TYPE_CHECKING:
     from .job import Report
@@ -62,8 +63,8 @@ def scan(
         config: settings; the arguments override them.
         report: called with each stage and, while training, its progress.
         stop: asked before each step; when true, what is whole so far is written.
-        **settings: of the section ``train`` (``seeds=3, epochs=10``), or ``stack``, the number of
-            members that train side by side.
+        **settings: of the section ``train`` (``seeds=3, epochs=10, workers=4``), or ``stack``, the
+            number of members that train side by side.
 
     Returns:
         The scan, with ``summary`` and ``table``.
@@ -109,12 +110,6 @@ def _check(config: Config, data: object, t: object) -> None:
             where="train.shift",
             mend="name them there, or by --shift",
         )
-    if config.train.workers > 1:
-        raise ConfigError(
-            "a scan trains in one process",
-            where="train.workers",
-            mend="leave it out, and give parts of the grid to processes of their own",
-        )
     if t is not None and not config.scan.shifts:
         raise ConfigError(
             "t is the strength of a shift, and none is named",
@@ -132,6 +127,7 @@ def _check(config: Config, data: object, t: object) -> None:
 def resume_scan(
     folder: str | Path,
     *,
+    workers: int | None = None,
     report: Report = _silent,
     stop: Callable[[], bool] = lambda: False,
 ) -> Scan:
@@ -139,6 +135,7 @@ def resume_scan(
 
     Args:
         folder: of the scan.
+        workers: processes, if not as many as before; they change nothing of what comes out.
         report: as in :func:`scan`.
         stop: as in :func:`scan`.
 
@@ -154,6 +151,8 @@ def resume_scan(
         read_versioned(folder / SUMMARY)
     origin = read_versioned(path)
     config = load_config(folder / "config.yaml", expand=False)
+    if workers is not None:
+        config = override(config, {"train.workers": workers})
     try:
         tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])
     except (KeyError, TypeError) as error:
@@ -171,5 +170,7 @@ def _job(
 ) -> Scan:
     from .scan_job import ScanJob
 
+    if config.train.workers > 1:
+        refuse_in_worker()
     second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
     return ScanJob(config, tensors, second, claim, report, stop).run()

@@ -1,8 +1,7 @@
-"""A process that trains its share of a run's members, from the folder and the tensor files.
+"""A process that works for another one, as one that trains its share of a run's members.
 
-It is told which pieces to train; all else follows from ``origin.json`` and the tensor files, as
-for a resume. Signals are for the process that started it: this one ignores them, stops when it is
-told to, and ends at once when the other is gone.
+Signals are for the process that started it: this one ignores them, stops when it is told to, and
+ends at once when the other is gone.
 """
 
 from __future__ import annotations
@@ -10,15 +9,16 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import outputs
 from ..errors import HepdannError, RunError
@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from .registered import Registered
     from .stacks import Stacks
 
-__all__ = ["SIGNALS", "STOP", "Order", "refuse_in_worker", "work", "write_aligned"]
+__all__ = [
+    "SIGNALS",
+    "STOP",
+    "Ears",
+    "Order",
+    "Task",
+    "Voice",
+    "refuse_in_worker",
+    "work",
+    "write_aligned",
+]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 STOP = "stop"
@@ -37,9 +47,58 @@ _ALIGNED = "checkpoint/alignments.json"
 Told = tuple[str, Any]  # what a worker says: a word, and what belongs to it
 
 
+class Voice:
+    """Sends a word to the other process; without it there is nothing left to do."""
+
+    def __init__(self, wire: Connection) -> None:
+        self._wire = wire
+
+    def __call__(self, word: str, content: object = None) -> None:
+        """Say a word, and what belongs to it."""
+        try:
+            self._wire.send((word, content))
+        except OSError:
+            _vanish()
+
+
+@dataclass(frozen=True)
+class Ears:
+    """What the other process says.
+
+    Attributes:
+        stop: set when it is time to stop.
+        inbox: everything else; ``None`` is its end, as it is after the word to stop.
+    """
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    inbox: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
+
+    def listen(self, wire: Connection) -> None:
+        """Listen for ever; end at once where the other process is gone."""
+        while True:
+            try:
+                said = wire.recv()
+            except (EOFError, OSError):
+                _vanish()
+                return
+            if said == STOP:
+                self.stop.set()
+            self.inbox.put(None if said == STOP else said)
+
+
+class Task(Protocol):
+    """What a process is to do; sent there by pickle."""
+
+    def work(self, say: Voice, ears: Ears) -> None:
+        """Do it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Order:
-    """What a worker is to do.
+    """Trains some pieces of a run, from its folder and the tensor files.
+
+    All that is not said here follows from ``origin.json`` and the tensor files, as for a resume.
 
     Attributes:
         folder: of the run.
@@ -55,6 +114,20 @@ class Order:
     settings: Mapping[str, Any]
     registered: Registered
 
+    def work(self, say: Voice, ears: Ears) -> None:
+        """Train the pieces."""
+        stacks, fingerprint = _prepared(self)
+        from ..training import Clock
+        from .pieces import Hooks, train_piece
+
+        clock = Clock(stacks.settings.device)
+        say("ready")
+        for number in self.pieces:
+            told = partial(say, "line"), partial(_progress, say, number)
+            hooks = Hooks(*told, ears.stop.is_set, clock)
+            train_piece(stacks.pieces[number], stacks, self.folder, fingerprint, hooks)
+        say("done", clock.seconds)
+
 
 def refuse_in_worker() -> None:
     """Refuse to begin a training while a worker process reads the user's script once more.
@@ -69,11 +142,11 @@ def refuse_in_worker() -> None:
         )
 
 
-def work(order: Order, wire: Connection) -> None:
-    """Train some pieces of a run; the body of a process.
+def work(task: Task, wire: Connection) -> None:
+    """Do a task with one thread; the body of a process.
 
     Args:
-        order: what to do.
+        task: what to do.
         wire: to the process that gave it.
     """
     for kind in SIGNALS:
@@ -81,11 +154,10 @@ def work(order: Order, wire: Connection) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM"):
         os.environ[f"{name}_NUM_THREADS"] = "1"
-    stop = threading.Event()
-    threading.Thread(target=_listen, args=(wire, stop), daemon=True).start()
-    say = _Voice(wire)
+    say, ears = Voice(wire), Ears()
+    threading.Thread(target=ears.listen, args=(wire,), daemon=True).start()
     try:
-        _work(order, say, stop)
+        task.work(say, ears)
     except Exception as error:
         say(*_described(error))
 
@@ -107,32 +179,9 @@ def write_aligned(folder: Path, aligned: Aligned, names: Iterable[str]) -> None:
     outputs.write_whole(path, json.dumps(stored).encode())
 
 
-class _Voice:
-    """Sends a word to the other process; without it there is nothing left to do."""
-
-    def __init__(self, wire: Connection) -> None:
-        self._wire = wire
-
-    def __call__(self, word: str, content: object = None) -> None:
-        try:
-            self._wire.send((word, content))
-        except OSError:
-            _vanish()
-
-
 def _vanish() -> None:
     """End at once, whatever other threads do; nothing on disk is half written."""
     signal.raise_signal(signal.SIGKILL)
-
-
-def _listen(wire: Connection, stop: threading.Event) -> None:
-    """Wait for the word to stop; end at once where the other process is gone."""
-    try:
-        wire.recv()
-    except (EOFError, OSError):
-        _vanish()
-    stop.set()
-    _listen(wire, stop)
 
 
 def _described(error: Exception) -> Told:
@@ -141,21 +190,7 @@ def _described(error: Exception) -> Told:
     return "broken", traceback.format_exc()
 
 
-def _work(order: Order, say: _Voice, stop: threading.Event) -> None:
-    stacks, fingerprint = _prepared(order)
-    from ..training import Clock
-    from .pieces import Hooks, train_piece
-
-    clock = Clock(stacks.settings.device)
-
-    say("ready")
-    for number in order.pieces:
-        hooks = Hooks(partial(say, "line"), partial(_progress, say, number), stop.is_set, clock)
-        train_piece(stacks.pieces[number], stacks, order.folder, fingerprint, hooks)
-    say("done", clock.seconds)
-
-
-def _progress(say: _Voice, number: int, what: str, now: Progress) -> None:
+def _progress(say: Voice, number: int, what: str, now: Progress) -> None:
     del what  # it is a part of what the other process trains
     say("progress", (number, now))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,13 +12,17 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import hepdann
 from hepdann.config import Config
 from hepdann.errors import ConfigError, RunError
 from hepdann.runs import resume_scan
+from hepdann.runs.crew import Worker
 from hepdann.runs.plan import Places
-from hepdann.runs.scan_plan import plan_point, points_of, seeds_of
+from hepdann.runs.scan_plan import Unit, plan_point, points_of, seeds_of
+from hepdann.runs.scan_workers import _Scanners
 
 GRID = {"shift": "sine", "t": [3, 8], "lambda_": [0.3, 1.0], "methods": ["dann"]}
 FAST = {"seeds": 2, "epochs": 2, "batch_size": 128}
@@ -182,7 +187,6 @@ def test_stacks_hold_whole_groups_and_every_member_once():
         ({"shift": "sin", "t": [3]}, "sine"),
         ({"shift": ["sine", "sine"]}, "more than once"),
         ({"shift": "sine", "methods": ["dan"]}, "dann"),
-        ({"shift": "sine", "workers": 2}, "in one process"),
     ],
 )
 def test_a_grid_that_makes_no_sense_is_refused_before_anything_is_made(given, what, toy, tmp_path):
@@ -224,3 +228,72 @@ def test_the_figures_of_a_scan_lie_beside_their_numbers(scan, tmp_path):
     assert set(curves) == set(numbers)
     with pytest.raises(ConfigError, match="accuracy_sine"):
         hepdann.plotting.plot_scan(scan.folder, only=["accuracy_sin"], output=tmp_path)
+
+
+def test_workers_make_the_same_bits_whatever_becomes_of_them(scan, toy, tmp_path):
+    """One is killed, the other writes what it has, and one process goes on."""
+    folder, killed = tmp_path / "spread", []
+    work = folder / "checkpoint" / "scan"
+
+    def report(stage, progress):
+        if not killed and list(work.glob("target-*-stack-*.safetensors")):
+            assert stage == "14 networks"
+            assert 0 < progress.step < progress.total
+            killed.extend(multiprocessing.active_children())
+            os.kill(killed[-1].pid, signal.SIGKILL)
+
+    with pytest.raises(RunError, match=r"worker \d of 2 was killed by SIGKILL.*scan --resume -o"):
+        hepdann.scan(
+            toy / "tensors.h5", output=folder, workers=2, report=report, **GRID, **FAST
+        )  # fmt: skip
+    assert not multiprocessing.active_children()
+    done = resume_scan(folder, workers=1)
+    for name in SAME:
+        assert (folder / name).read_bytes() == (scan.folder / name).read_bytes(), name
+    assert plain(done) == plain(scan)
+
+    (work / "target-0-stack-0.json").unlink()  # what was whole behind it is shown
+    stopped = resume_scan(folder, stop=lambda: True)
+    assert stopped.summary["interrupted"]
+    methods = {(group["t"], group["method"]) for group in stopped.summary["groups"]}
+    assert {(t, name) for t in (3, 8) for name in ("source-only", "quantile")} < methods
+    assert (8, "oracle") in methods
+    assert (3, "oracle") not in methods
+
+
+class Ear:
+    """The end of a wire that a worker listens at."""
+
+    def __init__(self):
+        self.heard = []
+
+    def send(self, unit):
+        self.heard.append(unit)
+
+
+@given(
+    stacks=st.lists(st.integers(0, 4), min_size=1, max_size=4),
+    workers=st.integers(1, 6),
+    chance=st.randoms(use_true_random=False),
+)
+def test_every_unit_is_given_out_once_and_behind_the_baselines_of_its_target(
+    stacks, workers, chance
+):
+    units = {
+        Unit(t, stack): 2 for t, n in enumerate(stacks) for stack in (None, *range(n))
+    }  # fmt: skip
+    crew = _Scanners(units, lambda step, now: None, lambda: False, "")
+    crowd = [Worker(k, None, Ear()) for k in range(workers)]
+    begun, whole = [], set()
+    for one in crowd:
+        crew.heard(one, "ready", None)
+    while busy := [w for w in crowd if w.wire.heard and w.wire.heard[-1] not in {*whole, None}]:
+        given_ = [unit for w in crowd for unit in w.wire.heard if unit is not None]
+        for unit in given_:
+            assert unit.stack is None or Unit(unit.target, None) in whole
+        worker = chance.choice(busy)
+        begun.append(worker.wire.heard[-1])
+        whole.add(worker.wire.heard[-1])
+        crew.heard(worker, "whole", worker.wire.heard[-1])
+    assert sorted(begun, key=str) == sorted(units, key=str)
+    assert all(worker.ended and worker.wire.heard[-1] is None for worker in crowd)

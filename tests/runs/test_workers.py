@@ -19,7 +19,7 @@ from hepdann.errors import HepdannError, Interrupted, RunError
 from hepdann.methods import DANN_PHASES, Method
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.readers import convert
-from hepdann.runs import resume, workers
+from hepdann.runs import crew, resume, workers
 from hepdann.runs.model import Part, joined
 from hepdann.runs.plan import StackPlan
 from hepdann.runs.registered import Registered
@@ -168,10 +168,10 @@ def test_a_crowded_machine_is_said_to_be_one(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.1, 0.1, 0.1))
-    assert "take --workers 2" in workers.crowding(3)
-    assert workers.crowding(2) is None
+    assert "take --workers 2" in crew.crowding(3)
+    assert crew.crowding(2) is None
     monkeypatch.setattr(os, "getloadavg", lambda: (7.2, 7.0, 7.0))
-    assert "leave about 1 of 8 cores free" in workers.crowding(2)
+    assert "leave about 1 of 8 cores free" in crew.crowding(2)
 
 
 def test_workers_are_for_processors_alone(tensors, tmp_path, monkeypatch):
