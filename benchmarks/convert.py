@@ -11,6 +11,7 @@ and ratios are taken round by round. On a machine with other work the quickest o
 each of its threads had a processor while it can run, by the clocks of the threads. The routes:
 
 * plain: ``tree.arrays()``, ``numpy.stack``, ``h5py``; features and label alone
+* threaded: the same with uproot's threads and isal
 * tuned: ``tree.iterate`` with threads and isal, blocks into an HDF5 dataset made beforehand
 * decode: read and decompress every basket with the decoders of hepdann, keep nothing
 * hepdann: the whole conversion (label found, identities, splits, statistics, checksums, provenance)
@@ -82,15 +83,23 @@ def write(path: str, events: int, codec: str, writer: str) -> None:
             tree.extend({n: column[start : start + 100_000] for n, column in values.items()})
 
 
-def plain(path: str, output: str, threads: int) -> None:  # noqa: ARG001
+def plain(path: str, output: str, threads: int, **more: Any) -> None:  # noqa: ARG001
     import h5py
     import uproot
 
     with uproot.open(path) as file:
-        arrays = file["events"].arrays([*BRANCHES, "label"], library="np")
+        arrays = file["events"].arrays([*BRANCHES, "label"], library="np", **more)
     features = np.stack([arrays[name] for name in BRANCHES], axis=1)
     with h5py.File(output, "w") as out:
         out["features"], out["label"] = features, arrays["label"]
+
+
+def threaded(path: str, output: str, threads: int) -> None:
+    import uproot
+
+    uproot.compression._decompress_ZLIB.library = "isal"
+    pool = uproot.ThreadPoolExecutor(threads)
+    plain(path, output, threads, decompression_executor=pool, interpretation_executor=pool)
 
 
 def tuned(path: str, output: str, threads: int) -> None:
@@ -120,17 +129,22 @@ def decode(path: str, output: str, threads: int) -> None:  # noqa: ARG001
     import uproot
 
     from hepdann.readers.baskets import locate
+    from hepdann.readers.scratch import Pool
 
     with uproot.open(path) as file:
         tree = file["events"]
         found = [locate(branch, branch.name, tree.num_entries) for branch in tree]
-    with Path(path).open("rb") as stream, ThreadPoolExecutor(threads) as pool:
-        list(
-            pool.map(
-                lambda one: [one.decode(stream.fileno(), i) for i in range(len(one.seeks))][:0],
-                found,
-            )
-        )
+
+    def read(one: Any) -> None:
+        with Path(path).open("rb", buffering=0) as stream:
+            pool = Pool()
+            for i in range(len(one.seeks)):
+                values = one.empty(i, pool)
+                one.decode(stream, i, values, pool)
+                pool.give(values)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(read, found))
 
 
 def hepdann(path: str, output: str, threads: int, **more: Any) -> None:
@@ -154,6 +168,7 @@ def packed(path: str, output: str, threads: int) -> None:
 
 ROUTES: dict[str, Callable[[str, str, int], None]] = {
     "plain": plain,
+    "threaded": threaded,
     "tuned": tuned,
     "decode": decode,
     "hepdann": hepdann,
@@ -266,7 +281,7 @@ def measure(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     ratios = {f"{route} / hepdann": ratio(route, "hepdann", "seconds") for route in options.routes}
     ratios["plain / hepdann, CPU, 1 thread"] = ratio("plain, 1 thread", "hepdann, 1 thread", "cpu")
     ratios["plain / hepdann, free"] = ratio("plain", "hepdann", "free")
-    for route in {"plain", "tuned", "decode"} & set(options.routes):
+    for route in {"plain", "threaded", "tuned", "decode"} & set(options.routes):
         ratios[f"{route} / hepdann, CPU"] = ratio(route, "hepdann", "cpu")
         ratios[f"{route} / hepdann, best"] = middle[route]["best"] / middle["hepdann"]["best"]
     return {"routes": middle, "ratios": ratios, "file_mb": path.stat().st_size / 1e6}
@@ -315,6 +330,7 @@ def main() -> int:
                               "processors": options.threads}, "events": options.events}  # fmt: skip
     with tempfile.TemporaryDirectory() as made:
         folder = options.folder or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
         for writer in ("root", "uproot") if options.root else ("uproot",):
             for codec in options.codecs:
                 path = make(folder, writer, codec, options, 1)
