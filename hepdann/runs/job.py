@@ -23,6 +23,7 @@ from .claim import locked, refuse_taken, resumable
 from .crew import crowding
 from .domains import Domains
 from .events import require_tensorboard
+from .faster import said_of_fused
 from .folder import Run
 from .health import write_failed, write_health
 from .images import view_shapes
@@ -142,6 +143,11 @@ class Job:
         if domains.blocks is not None:
             self._tell(said_of(domains.source, domains.target, domains.blocks))
 
+    @property
+    def _begun(self) -> bool:
+        """Whether something of it was trained before."""
+        return any((self.folder / "checkpoint").glob("stack-*.safetensors"))
+
     def _further(self) -> str:
         return f"go on with: hepdann train --resume -o {self.folder}"
 
@@ -162,6 +168,9 @@ class Job:
         stacks = Stacks(train, domains, aligned.maps, classes, cut, aligned.correction)
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
         call(folder=str(self.folder.resolve()), fingerprint=fingerprint)
+        said = said_of_fused(stacks.pieces, stacks.shape, stacks.settings)
+        if said is not None and not self._begun:
+            self._tell(said)
         late = [piece for piece in stacks.pieces if stacks.unlabelled(piece)]
         early = [piece for piece in stacks.pieces if piece not in late]
         shares = deal(early, train.workers)

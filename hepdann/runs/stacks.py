@@ -13,6 +13,7 @@ import torch
 from ..alignment import Alignment
 from ..config import TrainConfig
 from ..evaluation import PeekObserver, oracle_source
+from ..networks import NetworkShape
 from ..tensors import Source, Target
 from ..training import DomainEvents, StackTrainer, resident, resident_images, watched_rows
 from ..training.stream import Blocks
@@ -155,12 +156,15 @@ class Stacks:
         """Add the target as a teacher labels it, which taught methods train on."""
         self.sources.append(self._put(events))
 
-    def trainer(self, piece: Piece) -> StackTrainer:
-        """The networks of a piece, before their first step."""
+    def shape(self, piece: Piece) -> NetworkShape:
+        """Of the networks of a piece."""
         inputs, images = self._domains.inputs("source").shape[1], self._domains.images
         views = () if images is None else view_shapes(images.views)
-        shape = shape_of(self.train, inputs, self._classes, piece.plan, views)
-        members = piece.plan.members
+        return shape_of(self.train, inputs, self._classes, piece.plan, views)
+
+    def trainer(self, piece: Piece) -> StackTrainer:
+        """The networks of a piece, before their first step."""
+        members, shape = piece.plan.members, self.shape(piece)
         return StackTrainer(members, shape, self.sources, self.targets, self.settings)
 
     def peek(self, piece: Piece, folder: Path) -> PeekObserver | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..methods import Batch, Strength
+from .fusable import fused_installed, unfusable
 from .settings import Settings
 from .stack import Stack
 from .step import Pace, torch_step
@@ -123,7 +124,13 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
             stack's steps.
     """
     if settings.engine == "fused":
-        reason = _unfused(stack)
+        if not fused_installed():
+            raise ConfigError(
+                "the fused engine needs numba",
+                where="train.engine",
+                mend='pip install "hepdann[fast]", or take the torch engine',
+            )
+        reason = unfusable(stack.network.shape, stack.phases, settings)
         return ("torch", f"the fused engine has no {reason}") if reason else ("fused", "")
     if settings.engine == "graph":
         from .graph import check_capturable
@@ -137,20 +144,3 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
             mend="known are auto, torch, fused, graph",
         )
     return "torch", ""
-
-
-def _unfused(stack: Stack) -> str:
-    """Why the fused engine cannot run a stack; empty if it can.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        from .fused import unsupported
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"the fused engine needs {error.name}",
-            where="train.engine",
-            mend='pip install "hepdann[fast]", or take the torch engine',
-        ) from error
-    return unsupported(stack)

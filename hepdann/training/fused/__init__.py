@@ -5,6 +5,6 @@
 ``engine`` stands between them and a stack.
 """
 
-from .engine import FusedEngine, unsupported
+from .engine import FusedEngine
 
-__all__ = ["FusedEngine", "unsupported"]
+__all__ = ["FusedEngine"]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...methods import DANN_PHASES, Batch
+from ...methods import Batch
 from ...networks import StackedBatchNorm, StackedLinear
 from ..engine import StepValues
 from ..stack import Stack
@@ -17,30 +17,7 @@ from .layout import OUT, OUTPUTS, Buffers, Shape, State, Work
 from .loops import TILE, Real, series
 from .step import step
 
-__all__ = ["FusedEngine", "unsupported"]
-
-
-def unsupported(stack: Stack) -> str:
-    """Why the engine cannot run the steps of a stack; empty if it can."""
-    shape = stack.network.shape
-    reasons = {
-        "step but that of dann": stack.phases is not DANN_PHASES,
-        f"activation {shape.activation}": shape.activation != "relu",
-        "dropout": shape.dropout > 0,
-        "network of the user's own": bool(shape.network),
-        "residual layers": shape.residual,
-        "layer normalisation": shape.normalisation == "layer",
-        "regression": shape.classes < 2,
-        "other device than the CPU": next(stack.network.parameters()).device.type != "cpu",
-        "optimiser but adam without weight decay": not _plain_adam(stack),
-        "rate of the heads' own": stack.settings.head_rate != 1,
-    }
-    return " and no ".join(reason for reason, found in reasons.items() if found)
-
-
-def _plain_adam(stack: Stack) -> bool:
-    optimiser = stack.optimisers[0]
-    return optimiser.name == "adam" and optimiser.weight_decay == 0
+__all__ = ["FusedEngine"]
 
 
 class FusedEngine:
@@ -51,7 +28,8 @@ class FusedEngine:
     is computed by itself: its numbers do not depend on its neighbours, to the bit.
 
     Args:
-        stack: that is trained; :func:`unsupported` has nothing against it.
+        stack: that is trained; :func:`~hepdann.training.fusable.unfusable` has nothing
+            against it.
     """
 
     def __init__(self, stack: Stack) -> None:
