@@ -45,7 +45,8 @@ SOURCE_ONLY = Method(
 def _labels_alone(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
     """``L_y``: the target is not looked at."""
     del strength
-    label = label_loss(network, network.features(batch.x[..., : batch.labelled]), batch)
+    features = network.features(batch.x[..., : batch.labelled], batch.domains - 1)
+    label = label_loss(network, features, batch)
     return Objective(label, {"label_loss": label.detach()})
 
 

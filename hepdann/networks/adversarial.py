@@ -96,7 +96,12 @@ class AdversarialNetwork(nn.Module):
         made = custom_members(shape, seeds)
         self.extractor: Extractor | CopiedExtractor
         if made:
-            self.extractor = CopiedExtractor([m.extractor for m in made], seeds, shape.domains)
+            self.extractor = CopiedExtractor(
+                [m.extractor for m in made],
+                seeds,
+                shape.domains,
+                per_domain=shape.normalisation != "shared",
+            )
             latent = width_of(made[0].extractor, shape.inputs, "feature extractor")
         else:
             self.extractor = Extractor(shape, generators, act)
@@ -119,9 +124,14 @@ class AdversarialNetwork(nn.Module):
         """Parameters of one of :attr:`PARTS`."""
         return list(self.get_submodule(name).parameters())
 
-    def features(self, x: Tensor) -> Tensor:
-        """Feature layer (K, H, D * B) of a training batch (K, F, D * B), domain after domain."""
-        y: Tensor = self.extractor(x)
+    def features(self, x: Tensor, domains: int | None = None) -> Tensor:
+        """Feature layer (K, H, D * B) of a training batch (K, F, D * B), domain after domain.
+
+        Args:
+            x: the batch.
+            domains: how many of the D it holds, the first ones; by default all.
+        """
+        y: Tensor = self.extractor(x, domains)
         return y
 
     def domain_logits(self, features: Tensor, factor: Tensor) -> Tensor:

@@ -97,20 +97,28 @@ class Copies(nn.Module):
 
 
 class CopiedExtractor(Copies):
-    """The feature extractors of K members, with batch normalisation domain by domain.
+    """The feature extractors of K members, with batch normalisation domain by domain or shared.
 
-    In training each domain of a batch passes by itself. Statistics for prediction are those of
-    :meth:`collect`, as in :class:`StackedBatchNorm`.
+    In training each domain of a batch passes by itself, unless they share their statistics. Those
+    for prediction come from :meth:`collect`, as in :class:`StackedBatchNorm`.
 
     Args:
         modules: as in :class:`Copies`.
         seeds: as in :class:`Copies`.
         domains: D, of a training batch.
+        per_domain: whether batch normalisation sees each domain by itself.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], seeds: Sequence[int], domains: int) -> None:
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        seeds: Sequence[int],
+        domains: int,
+        *,
+        per_domain: bool = True,
+    ) -> None:
         super().__init__(modules, seeds, 0)
-        self.domains = domains
+        self.domains, self.per_domain = domains, per_domain
         self._norms = [m for m in self.template.modules() if isinstance(m, BATCH_NORM)]
         for norm in self._norms:
             norm.momentum = 1.0  # the statistics of one pass, no running average
@@ -133,11 +141,16 @@ class CopiedExtractor(Copies):
             out.append(own if kept else {name: value.clone() for name, value in own.items()})
         return out
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Feature layer (K, H, D · B) of a training batch (K, F, D · B)."""
-        if not self._norms:
+    def forward(self, x: Tensor, domains: int | None = None) -> Tensor:
+        """Feature layer (K, H, D · B) of a training batch (K, F, D · B).
+
+        Args:
+            x: the batch.
+            domains: how many of the D it holds; by default all.
+        """
+        if not self._norms or not self.per_domain:
             return self.run(x, self._buffers_of(0, kept=False))
-        parts = x.chunk(self.domains, dim=-1)
+        parts = x.chunk(domains or self.domains, dim=-1)
         passed = [self.run(part, self._buffers_of(d, kept=False)) for d, part in enumerate(parts)]
         return torch.cat(passed, dim=-1)
 
@@ -149,7 +162,8 @@ class CopiedExtractor(Copies):
         for index, name in enumerate(self._buffer_names):
             if name.endswith("num_batches_tracked"):  # the same however often this was done before
                 self.get_buffer(f"seen{index}").zero_()
-        for d, x in enumerate(domains if self._norms else ()):
+        seen = domains if self.per_domain else [torch.cat(list(domains), dim=-1)] * self.domains
+        for d, x in enumerate(seen if self._norms else ()):
             self.run(x, self._buffers_of(d, kept=True))
         self.template.train(self.training)
 

@@ -62,9 +62,14 @@ class Extractor(nn.Module):
             x = hidden(x, linear, act, residual=self.residual, normalise=norm)
         return x
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Feature layer (K, H, D · B) of a training batch (K, F, D · B)."""
-        return self._run(x, lambda norm, y: norm(y))
+    def forward(self, x: Tensor, domains: int | None = None) -> Tensor:
+        """Feature layer (K, H, D · B) of a training batch (K, F, D · B).
+
+        Args:
+            x: the batch.
+            domains: how many of the D it holds; by default all.
+        """
+        return self._run(x, lambda norm, y: norm(y, domains))
 
     def collect(self, domains: Sequence[Tensor]) -> None:
         """Fix the statistics of prediction from events (K, F, n) of each domain."""

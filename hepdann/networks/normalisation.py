@@ -45,16 +45,22 @@ class StackedBatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(domains, members, features))
         self.register_buffer("variance", torch.ones(domains, members, features))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise a training batch, (K, features, D * B), by its own statistics."""
+    def forward(self, x: Tensor, domains: int | None = None) -> Tensor:
+        """Normalise a training batch, (K, features, D * B), by its own statistics.
+
+        Args:
+            x: activations.
+            domains: how many of the D the batch holds; by default all.
+        """
         members, features, batch = x.shape
+        parts = domains or self.domains
         if not self.per_domain:
             flat = x.reshape(1, members * features, batch)
             scale, shift = self.weight.reshape(-1), self.bias.reshape(-1)
         else:
-            flat = x.reshape(1, members * features * self.domains, batch // self.domains)
-            scale = self.weight.expand(-1, -1, self.domains).reshape(-1)
-            shift = self.bias.expand(-1, -1, self.domains).reshape(-1)
+            flat = x.reshape(1, members * features * parts, batch // parts)
+            scale = self.weight.expand(-1, -1, parts).reshape(-1)
+            shift = self.bias.expand(-1, -1, parts).reshape(-1)
         y = functional.batch_norm(flat, None, None, scale, shift, training=True, eps=_EPSILON)
         return y.view(members, features, batch)
 

@@ -44,7 +44,8 @@ def register(name: str, factory: Factory) -> None:
         name: for ``train.network`` and ``NetworkShape.network``.
         factory: makes a member, for a shape: its feature extractor, or :class:`Modules`. It is
             called once a member, after ``torch.manual_seed`` of the member's own seed. Batch
-            normalisation in the extractor sees each domain by itself; a head may have none.
+            normalisation in the extractor sees each domain by itself, or with the normalisation
+            "shared" all together; a head may have none.
     """
     _FACTORIES[name] = factory
 

@@ -17,7 +17,7 @@ from .stream import Counted, Picked, Piece, Stream, Window
 __all__ = ["HeldImages", "ImageBlocks", "ImageStream", "resident_images"]
 
 _WINDOW = 512 << 20  # bytes of hits shuffled together; two such are held
-_PROBED, _STATISTICS = 1_024, 256  # events that health and batch normalisation look at
+_PROBED = 1_024  # events that health and batch normalisation look at
 
 Events = tuple[Hits, NDArray[np.int32] | None, NDArray[np.float32]]
 
@@ -179,7 +179,7 @@ def resident_images(
         x_validation=pixels(held).T,
         weight_validation=weights(held),
         label_validation=labels(held),
-        x_statistics=x[:_STATISTICS].T,
+        x_statistics=x[torch.arange(_PROBED, device=x.device) % len(x)].T,
         x_watched=pixels(watched_rows(events, images=True)).T,
         stream=stream,
         images=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,28 @@ def test_domains_are_normalised_apart_and_dropout_follows_from_seed_and_step():
     state = torch.random.get_rng_state()
     network.features(x)
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_shared_statistics_are_those_of_all_domains_together():
+    network = AdversarialNetwork(replace(SHAPE, normalisation="shared"), [1])
+    x = torch.randn(1, 4, 60)
+    x[..., 30:] = 3 * x[..., 30:] + 1
+    features = network.features(x)
+    assert features.mean(-1).abs().max() < 1e-5
+    assert features[..., :30].mean(-1).abs().max() > 1e-2
+    network.eval()
+    network.collect_statistics(x[..., :30], x[..., 30:])
+    latent = network.latent(x, 1)
+    assert torch.equal(latent, network.latent(x, 0))
+    assert latent.mean(-1).abs().max() < 1e-5
+
+
+def test_the_source_alone_is_one_domain():
+    for shape in (SHAPE, replace(SHAPE, network="", extractor=(5,))):
+        network = AdversarialNetwork(shape, [1])
+        x = torch.randn(1, 4, 60)
+        both, alone = network.features(x), network.features(x[..., :30], 1)
+        assert torch.allclose(both[..., :30], alone, atol=1e-6)
 
 
 def test_the_state_of_a_network_comes_back():
