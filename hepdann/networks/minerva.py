@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from ..errors import ConfigError
+from .planes import PlanesNetwork, PlanesPlan
 from .registry import Factory, Modules, register
 from .views import TowerPlan, ViewsNetwork, perceptron
 
@@ -28,7 +29,6 @@ _CHANNELS = (12, 20, 28, 36)
 _X_2016 = TowerPlan(_CHANNELS, ((8, 3), (7, 3), (6, 3), (6, 3)), 196)
 _UV_2016 = replace(_X_2016, kernels=((8, 5), (7, 3), (6, 3), (6, 3)))
 _2018 = replace(_X_2016, kernels=((8, 3), (7, 3), (7, 3), (7, 3)))
-_SMALL = TowerPlan((8, 12, 16), ((5, 5), (3, 3), (3, 3)), 48, dropout=0.1, merge=4)
 
 
 def _adversarial(x: TowerPlan, other: TowerPlan, bottleneck: int) -> Factory:
@@ -52,9 +52,11 @@ def _reference(shape: NetworkShape) -> Modules:
 
 
 def _small(shape: NetworkShape) -> Modules:
-    """For laptops: strips in fours, few channels; it sees every plane, as the others do."""
-    extractor = _extractor(shape, _SMALL, _SMALL, (64,), dropout=0.1)
-    heads = (64, shape.outputs), (64, 128, _domains(shape))
+    """For laptops: a few channels, and no strip of its own; it sees every plane, as others do."""
+    _refuse_tables(shape)
+    plan = PlanesPlan()
+    extractor = PlanesNetwork(shape.views, plan, shape.normalisation, shape.autocast)
+    heads = (plan.width, shape.outputs), (plan.width, 128, _domains(shape))
     return Modules(extractor, *(perceptron(widths, last=True) for widths in heads))
 
 
@@ -64,20 +66,23 @@ def _extractor(
     other: TowerPlan,
     trunk: Sequence[int],
     bottleneck: int = 0,
-    dropout: float = 0.5,
 ) -> ViewsNetwork:
+    _refuse_tables(shape)
+    plans = [x if name == "x" else other for name, *_ in shape.views]
+    joined = sum(plan.width for plan in plans)
+    layers: nn.Module = perceptron((joined, *trunk), 0.5)
+    if bottleneck:
+        layers = nn.Sequential(layers, perceptron((trunk[-1], bottleneck), last=True))
+    return ViewsNetwork(shape.views, plans, layers, shape.autocast)
+
+
+def _refuse_tables(shape: NetworkShape) -> None:
     if not shape.views:
         raise ConfigError(
             f"{shape.network} is a network of images, and these events have none",
             where="train.network",
             mend="convert hit images, or leave the network out",
         )
-    plans = [x if name == "x" else other for name, *_ in shape.views]
-    joined = sum(plan.width for plan in plans)
-    layers: nn.Module = perceptron((joined, *trunk), dropout)
-    if bottleneck:
-        layers = nn.Sequential(layers, perceptron((trunk[-1], bottleneck), last=True))
-    return ViewsNetwork(shape.views, plans, layers, shape.autocast)
 
 
 def _domains(shape: NetworkShape) -> int:

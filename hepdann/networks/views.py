@@ -13,7 +13,15 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 
-__all__ = ["Autocast", "TowerPlan", "ViewShape", "ViewsNetwork", "perceptron"]
+__all__ = [
+    "Autocast",
+    "ImagesNetwork",
+    "TowerPlan",
+    "ViewShape",
+    "ViewsNetwork",
+    "innermost",
+    "perceptron",
+]
 
 Autocast = Literal["none", "bf16", "fp16"]
 ViewShape = tuple[str, int, int, int]  # name, channels, height (strips), width (planes)
@@ -32,7 +40,6 @@ class TowerPlan:
         width: of the fully connected layer at its end.
         dropout: before or behind that layer.
         dropout_first: whether it stands before it.
-        merge: strips that are added up before the first convolution.
     """
 
     channels: tuple[int, ...]
@@ -40,7 +47,6 @@ class TowerPlan:
     width: int
     dropout: float = 0.5
     dropout_first: bool = False
-    merge: int = 1
 
 
 class _Tower(nn.Module):
@@ -52,7 +58,6 @@ class _Tower(nn.Module):
     def __init__(self, plan: TowerPlan, channels: int, height: int, width: int) -> None:
         super().__init__()
         self.plan = plan
-        height = -(-height // plan.merge)
         convolutions: list[nn.Module] = []
         for out, (rows, columns) in zip(plan.channels, plan.kernels, strict=True):
             convolutions.append(nn.Conv2d(channels, out, (rows, columns)))
@@ -69,11 +74,7 @@ class _Tower(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, width)."""
-        merge = self.plan.merge
-        if merge > 1:
-            x = functional.pad(x, (0, 0, 0, -x.shape[2] % merge))
-            x = x.view(*x.shape[:2], -1, merge, x.shape[3]).sum(3)
-        x = _innermost(x)
+        x = innermost(x)
         for convolution in self.convolutions:
             # the same as pooling behind the ReLU, on half as many pixels
             x = functional.max_pool2d(convolution(x), (2, 1), ceil_mode=True)
@@ -85,18 +86,53 @@ class _Tower(nn.Module):
         return x if self.plan.dropout_first else self.dropout(x)
 
 
-class ViewsNetwork(nn.Module):
-    """Towers that share no weights, and a trunk behind them.
+class ImagesNetwork(nn.Module):
+    """What is common to networks of images: an event is one row of pixels, view after view.
 
-    An event is one row: the pixels of its views one after the other. The images are kept with the
-    channels innermost, for which convolutions on a CPU are faster.
+    The images are kept with the channels innermost, for which convolutions on a CPU are faster.
+
+    Args:
+        views: name, channels, height and width of each, in the order of the row.
+        autocast: "bf16" computes in bfloat16 where torch does so safely, "fp16" in float16;
+            weights, feature layer and losses stay as they are.
+    """
+
+    def __init__(self, views: Sequence[ViewShape], autocast: Autocast = "none") -> None:
+        super().__init__()
+        self.views, self.autocast = tuple(views), autocast
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows (B, F) to the feature layer (B, H)."""
+        if torch.is_grad_enabled() or len(x) <= _ROWS or self._learns():
+            return self._pass(x)
+        return torch.cat([self._pass(part) for part in torch.split(x, _ROWS)])
+
+    def _learns(self) -> bool:
+        """Whether some of it is in training, as normalisation is while it collects statistics."""
+        return any(module.training for module in self.modules())
+
+    def _pass(self, x: Tensor) -> Tensor:
+        sizes = [channels * height * width for _, channels, height, width in self.views]
+        rows = zip(torch.split(x, sizes, dim=1), self.views, strict=True)
+        images = [part.reshape(-1, *shape) for part, (_, *shape) in rows]
+        half = _HALF.get(self.autocast)
+        with torch.autocast(x.device.type, half, enabled=half is not None):
+            y = self.see(images)
+        return y.to(x.dtype)
+
+    def see(self, images: Sequence[Tensor]) -> Tensor:
+        """Map the images (B, C, H, W) of the views to the feature layer (B, H)."""
+        raise NotImplementedError
+
+
+class ViewsNetwork(ImagesNetwork):
+    """Towers that share no weights, and a trunk behind them.
 
     Args:
         views: name, channels, height and width of each, in the order of the row.
         plans: of each view's tower.
         trunk: maps (B, sum of the towers' widths) to (B, H).
-        autocast: "bf16" runs towers and trunk in bfloat16 where torch does so safely, "fp16" in
-            float16; weights, feature layer and losses stay as they are.
+        autocast: of towers and trunk.
     """
 
     def __init__(
@@ -106,34 +142,21 @@ class ViewsNetwork(nn.Module):
         trunk: nn.Module,
         autocast: Autocast = "none",
     ) -> None:
-        super().__init__()
-        self.views, self.autocast = tuple(views), autocast
+        super().__init__(views, autocast)
         self.towers = nn.ModuleList(
             _Tower(plan, *view[1:]) for plan, view in zip(plans, views, strict=True)
         )
         self.trunk = trunk
         _xavier(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map rows (B, F) to the feature layer (B, H)."""
-        if torch.is_grad_enabled() or self.training or len(x) <= _ROWS:
-            return self._pass(x)
-        return torch.cat([self._pass(part) for part in torch.split(x, _ROWS)])
-
-    def _pass(self, x: Tensor) -> Tensor:
-        seen, first = [], 0
-        half = _HALF.get(self.autocast)
-        with torch.autocast(x.device.type, half, enabled=half is not None):
-            for tower, (_, channels, height, width) in zip(self.towers, self.views, strict=True):
-                size = channels * height * width
-                rows = x[:, first : first + size]
-                seen.append(tower(rows.reshape(-1, channels, height, width)))
-                first += size
-            y: Tensor = self.trunk(torch.cat(seen, dim=1))
-        return y.to(x.dtype)
+    def see(self, images: Sequence[Tensor]) -> Tensor:
+        """Each tower sees its view, the trunk all that they saw."""
+        seen = [tower(image) for tower, image in zip(self.towers, images, strict=True)]
+        y: Tensor = self.trunk(torch.cat(seen, dim=1))
+        return y
 
 
-def _innermost(images: Tensor) -> Tensor:
+def innermost(images: Tensor) -> Tensor:
     """Images (B, C, H, W) with the channels innermost in memory."""
     if images.shape[1] > 1:
         return images.contiguous(memory_format=torch.channels_last)
