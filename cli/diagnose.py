@@ -66,16 +66,16 @@ def command(
         file, source, target = _figures(file, holder)
     else:
         source, target = file.source(), holder.target()
-    found = diagnose(source, target, file.features, seed=seed, max_events=max_events)
+    found = diagnose(
+        source, target, file.features, seed=seed, max_events=max_events, alignable=not file.views
+    )
     made = [] if plots is None else _draw(file, source, target, found, plots)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
         return
     _show(found)
     if file.views:
-        click.echo(
-            "these sum images up; a map of them aligns no pixels: compare dann (hepdann train)"
-        )
+        click.echo("these features sum images up, of which networks see the pixels")
     if made:
         click.echo(f"figures in {plots}: {', '.join(dict.fromkeys(f.stem for f in made))}")
 

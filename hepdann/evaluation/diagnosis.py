@@ -59,6 +59,7 @@ class Diagnosis:
         closures: what is left after a map of each feature.
         fractions: the class fractions of the target beside a shift of its features; ``None``
             without labels, or where other fractions alone explain everything.
+        alignable: whether the features are what networks see, so that a map of them aligns.
     """
 
     test: TwoSample
@@ -67,6 +68,7 @@ class Diagnosis:
     labels: LabelShift | None = None
     closures: tuple[Closure, ...] = field(default=())
     fractions: FractionEstimate | None = None
+    alignable: bool = True
 
     @property
     def differing(self) -> tuple[FeatureShift, ...]:
@@ -88,7 +90,8 @@ class Diagnosis:
 
     @property
     def _verdict(self) -> tuple[str, str]:
-        return verdict(self.test, self.differing, self.score, self.labels, self.closures)
+        parts = self.test, self.differing, self.score, self.labels, self.closures
+        return verdict(*parts, alignable=self.alignable)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable numbers and text (NaN where a figure does not exist)."""
@@ -125,7 +128,7 @@ def diagnose(
     seed: int = 0,
     max_events: int = 10_000,
     permutations: int = 500,
-    fractions_too: bool = True,
+    alignable: bool = True,
 ) -> Diagnosis:
     """Test all features together and one by one, and find out what kind of shift it is.
 
@@ -137,8 +140,9 @@ def diagnose(
         seed: of the test's random parts.
         max_events: rows of each sample that the test on all features uses at most.
         permutations: of the p-value.
-        fractions_too: estimate the class fractions beside a shift of the features, which only an
-            alignment needs.
+        alignable: whether the features are what networks see. Where they sum images up they are
+            not: class fractions beside a shift, which only an alignment needs, are not estimated,
+            and nobody is told to align.
 
     Raises:
         HepdannError: too few events for a test.
@@ -146,7 +150,7 @@ def diagnose(
     test = two_sample(mc, target, seed=seed, max_events=max_events, permutations=permutations)
     features = tuple(rank_features(mc, target, names, seed=seed))
     if not test.shift and not any(f.differs for f in features):
-        return Diagnosis(test, features)
+        return Diagnosis(test, features, alignable=alignable)
     classifier, score, labels = None, None, None
     if isinstance(mc, Source) and len(set(mc.part("train").label.tolist())) > 1:
         classifier = QuickClassifier(mc.part("train"), seed)
@@ -155,11 +159,11 @@ def diagnose(
             score = score_effect(classifier, held_out, target)
             labels = _labels(classifier, held_out, target, seed, max_events)
     if not test.shift:
-        return Diagnosis(test, features, score, labels)
+        return Diagnosis(test, features, score, labels, alignable=alignable)
     closures = _closures(mc, target, classifier, seed, max_events)
     alone = labels is None or (labels.explains and labels.significant)
-    fractions = None if alone or not fractions_too else _beside(mc, target, seed, max_events)
-    return Diagnosis(test, features, score, labels, closures, fractions)
+    fractions = None if alone or not alignable else _beside(mc, target, seed, max_events)
+    return Diagnosis(test, features, score, labels, closures, fractions, alignable)
 
 
 def _beside(mc: Target, target: Target, seed: int, most: int) -> FractionEstimate | None:

@@ -29,8 +29,19 @@ def verdict(
     score: ScoreEffect | None,
     labels: LabelShift | None,
     closures: Sequence[Closure],
+    *,
+    alignable: bool = True,
 ) -> tuple[str, str]:
     """What kind of shift it is, in a word and in a sentence.
+
+    Args:
+        test: on all features together.
+        differing: the features that differ by themselves.
+        score: what the shift does to a classifier's score.
+        labels: whether other class fractions explain it.
+        closures: what per-feature maps leave of it.
+        alignable: whether the features are what networks see; those that sum images up are not, and
+            no map of them aligns pixels.
 
     Returns:
         The word and the sentence. ``none``: no shift. ``features``: single features differ, too
@@ -57,12 +68,16 @@ def verdict(
         return "shift", f"{found}{moved}. {told}"
     left = min(closures, key=lambda c: c.auc.value)
     if left.auc.value > _MOSTLY + left.auc.error:
+        rest = "the other alignments and the networks" if alignable else "the networks"
         return "remains", (
             f"{found}{moved}. A shift remains that no per-feature map closes (AUC "
-            f"{left.auc.value:.3f} after {left.map}): train, and see what is left after the other "
-            "alignments and the networks."
+            f"{left.auc.value:.3f} after {left.map}): train, and see what is left after {rest}."
         )
-    return _removable(found, figures, differing, moved, closures, left)
+    kind, told = _removable(found, figures, differing, moved, closures, left)
+    if not alignable:
+        return kind, f"{told}: pixels have no such map; compare dann with source-only."
+    mend = "move the threshold, or align" if kind == "threshold" else "align before adapting"
+    return kind, f"{told}: {mend}."
 
 
 def _removable(
@@ -73,7 +88,10 @@ def _removable(
     closures: Sequence[Closure],
     least: Closure,
 ) -> tuple[str, str]:
-    """A per-feature map removes the shift, or most of it: the simplest of those that do."""
+    """A per-feature map removes the shift, or most of it: the simplest of those that do.
+
+    The sentence has no end, which says what to do.
+    """
     closed = [c for c in closures if c.auc.value <= max(_CLOSED, 0.5 + 2.0 * c.auc.error)]
     best = closed[0] if closed else least
     mostly = "" if closed else " for the most part"
@@ -82,12 +100,12 @@ def _removable(
         return "threshold", (
             f"Threshold shift: {found}; a per-feature map removes it{mostly} ({after}). At an "
             f"equal share {100 * best.common:.0f} % of the accepted events are the same either way"
-            f"{moved}: move the threshold, or align."
+            f"{moved}"
         )
     which = f"shift in {_names(differing)} " if differing else "shift "
     return "per-feature", (
         f"{which[0].upper()}{which[1:]}that a per-feature map removes{mostly} ({figures}; {after})"
-        f"{moved}: align before adapting."
+        f"{moved}"
     )
 
 

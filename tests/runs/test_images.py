@@ -186,6 +186,8 @@ def test_a_scan_refuses_images_and_diagnose_compares_their_figures(tensors):
     assert done.exit_code == 0
     assert "energy_x" in done.stdout
     assert "Shift in energy_" in done.stdout
+    assert "compare dann with source-only" in " ".join(done.stdout.split())
+    assert "align before" not in done.stdout
 
 
 def test_two_processes_have_the_losses_of_one(tensors, run, tmp_path):
