@@ -17,13 +17,12 @@ import argparse
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from aleph_jets import hepdann
 
 FEW = "dann,dann-alternating"
 MORE = "hybrid-dann,hybrid-alternating,dann-joint,cdan,mmd,coral,quantile+dann,self-training"
@@ -44,14 +43,6 @@ SHIFTS = {
 BASELINES = ("source-only", "quantile", "affine+quantile", "oracle")
 HEAD = "| shift | method | {} |\n|---|---|{}|"
 MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def hepdann(*args: str, env: dict[str, str]) -> None:
-    """Run one command, as on a terminal."""
-    command = [str(Path(sys.executable).with_name("hepdann")), *args]
-    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{result.stderr}")
 
 
 def scan_all(folder: Path, splits: int, grids: Iterable[str], env: dict[str, str]) -> None:

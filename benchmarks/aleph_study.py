@@ -12,24 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from aleph_jets import hepdann
 
 SHIFTS = (("identity", 1), ("sine", 3), ("sine", 8), ("gaussian", 3), ("gaussian", 8))
 METHODS = ("dann", "dann-alternating")
-
-
-def hepdann(*args: str, env: dict[str, str]) -> None:
-    """Run one command, as on a terminal."""
-    command = [str(Path(sys.executable).with_name("hepdann")), *args]
-    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{result.stderr}")
 
 
 def train(tensors: Path, run: Path, shift: str, t: float, env: dict[str, str]) -> dict[str, Any]:

@@ -14,31 +14,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import uproot
+from aleph_jets import FEATURES, Table, hepdann, read, rotated, thinned
 
 from hepdann import shifts
 
-FEATURES = ("prob_b", "spheri", "pt2rel", "multip", "bqvjet", "ptlrel")
-PAIRS = (("prob_b", "spheri"), ("bqvjet", "multip"), ("pt2rel", "ptlrel"))
 MAPS = ("moments", "quantile", "gaussian-ot", "sliced", "affine", "affine+quantile")
+BEFORE = ("source-only",)
 METHODS = ("dann", "quantile+dann", "affine+quantile+dann")
-Table = np.ndarray[Any, np.dtype[np.float64]]
-
-
-def rotated(x: Table, like: Table) -> Table:
-    """Pairs of features turned by 45 degrees in units of their widths in ``like``."""
-    mean, width = like.mean(axis=0), like.std(axis=0)
-    z = (x - mean) / width
-    for a, b in ((FEATURES.index(a), FEATURES.index(b)) for a, b in PAIRS):
-        z[:, a], z[:, b] = (z[:, a] + z[:, b]) / 2**0.5, (z[:, b] - z[:, a]) / 2**0.5
-    return np.asarray(z * width + mean)
 
 
 def shift(name: str, t: float) -> Callable[[Table, Table, int], Table]:
@@ -67,17 +55,6 @@ CASES = {
 }
 
 
-def thinned(rows: Any, label: Any, share: float, generator: np.random.Generator) -> Any:
-    """The rows, less random ones of the class that is too many, with a share of signal."""
-    signal, rest = rows[label[rows] == 1], rows[label[rows] == 0]
-    wanted = round(len(rest) * share / (1 - share))
-    if wanted <= len(signal):
-        signal = generator.permutation(signal)[:wanted]
-    else:
-        rest = generator.permutation(rest)[: round(len(signal) * (1 - share) / share)]
-    return np.sort(np.concatenate([signal, rest]))
-
-
 def write(path: Path, columns: dict[str, Any]) -> None:
     """One TTree."""
     with uproot.recreate(path) as file:
@@ -103,15 +80,6 @@ def deal(x: Table, label: Any, case: str, seed: int, folder: Path) -> None:
         write(folder / f"{name}.root", ids | features | (truth if name == "mc" else {}))
         if name == "data":
             write(folder / "truth.root", ids | truth)
-
-
-def hepdann(*args: str) -> None:
-    """Run one command, as on a terminal."""
-    command = [str(Path(sys.executable).with_name("hepdann")), *args]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{result.stderr}")
 
 
 def run(folder: Path, x: Table, label: Any, case: str, seed: int) -> dict[str, Any]:
@@ -167,6 +135,18 @@ def show(case: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def matrix(rows: list[dict[str, Any]]) -> str:
+    """Accuracy/AUC of every method in every case, as Markdown."""
+    found = {(row["case"], row["method"]): row for row in rows}
+    cases = list(dict.fromkeys(case for case, _ in found))
+    lines = [f"| | {' | '.join(cases)} |", f"|---|{'---|' * len(cases)}"]
+    for method in (*BEFORE, *MAPS, *METHODS, "recommended", "oracle"):
+        cells = [found.get((case, method)) for case in cases]
+        shown = ["" if c is None else f"{c['accuracy']:.3f}/{c['auc']:.3f}" for c in cells]
+        lines.append(f"| {method} | {' | '.join(shown)} |".replace("0.", "."))
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Parse, run, print, write ``study.json``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -177,15 +157,14 @@ def main() -> None:
     given = parser.parse_args()
     if given.data is None:
         parser.error("give --data DIR or set HEPDANN_DATA")
-    with uproot.open(Path(given.data) / "aleph" / "aleph_mc.root") as file:
-        arrays = file["jets"].arrays([*FEATURES, "isb"], library="np")
-    x = np.stack([arrays[name] for name in FEATURES], axis=1).astype(np.float64)
+    x, label = read(given.data)
     print("| case | method | accuracy | AUC | prior-matched | residual AUC | recommended |")
     print("|---|---|---|---|---|---|---|")
     rows = []
     for case in given.case or CASES:
-        runs = [run(given.output, x, arrays["isb"], case, seed) for seed in range(given.splits)]
+        runs = [run(given.output, x, label, case, seed) for seed in range(given.splits)]
         rows += show(case, runs)
+    print(f"\n{matrix(rows)}")
     (given.output / "study.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 import numpy as np
-import uproot
-from alignment_study import CASES, FEATURES, thinned
+from aleph_jets import read, thinned
+from alignment_study import CASES
 
 from hepdann.alignment import FractionEstimate, estimate_fractions
 from hepdann.tensors import Source, Target
@@ -63,12 +62,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.data is None:
         parser.error("give --data DIR or set HEPDANN_DATA")
-    with uproot.open(Path(given.data) / "aleph" / "aleph_mc.root") as file:
-        arrays = file["jets"].arrays([*FEATURES, "isb"], library="np")
-    x = np.stack([arrays[name] for name in FEATURES], axis=1).astype(np.float64)
+    x, label = read(given.data)
     found = []
     for deal in given.deals:
-        one = estimate(x, arrays["isb"], given.share, deal)
+        one = estimate(x, label, given.share, deal)
         found.append(one.value[1])
         told = "label shift" if one.shift else "none told"
         print(f"deal {deal}: {one.value[1]:.4f} ± {one.error[1]:.4f}, {told}", flush=True)

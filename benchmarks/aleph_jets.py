@@ -1,0 +1,54 @@
+"""What the studies on ALEPH share: the jets, what is done to them, and the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uproot
+
+FEATURES = ("prob_b", "spheri", "pt2rel", "multip", "bqvjet", "ptlrel")
+PAIRS = (("prob_b", "spheri"), ("bqvjet", "multip"), ("pt2rel", "ptlrel"))
+Table = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def read(data: str | Path) -> tuple[Table, Any]:
+    """(N, 6) features of all jets in ``aleph/aleph_mc.root`` below ``data``, and their labels."""
+    with uproot.open(Path(data) / "aleph" / "aleph_mc.root") as file:
+        arrays = file["jets"].arrays([*FEATURES, "isb"], library="np")
+    x = np.stack([arrays[name] for name in FEATURES], axis=1).astype(np.float64)
+    return x, arrays["isb"]
+
+
+def rotated(x: Table, like: Table) -> Table:
+    """Pairs of features turned by 45 degrees in units of their widths in ``like``."""
+    mean, width = like.mean(axis=0), like.std(axis=0)
+    z = (x - mean) / width
+    for a, b in ((FEATURES.index(a), FEATURES.index(b)) for a, b in PAIRS):
+        z[:, a], z[:, b] = (z[:, a] + z[:, b]) / 2**0.5, (z[:, b] - z[:, a]) / 2**0.5
+    return np.asarray(z * width + mean)
+
+
+def thinned(rows: Any, label: Any, share: float, generator: np.random.Generator) -> Any:
+    """The rows, less random ones of the class that is too many, with a share of signal."""
+    signal, rest = rows[label[rows] == 1], rows[label[rows] == 0]
+    wanted = round(len(rest) * share / (1 - share))
+    if wanted <= len(signal):
+        signal = generator.permutation(signal)[:wanted]
+    else:
+        rest = generator.permutation(rest)[: round(len(signal) * (1 - share) / share)]
+    return np.sort(np.concatenate([signal, rest]))
+
+
+def hepdann(*args: str, env: Mapping[str, str] | None = None) -> None:
+    """Run one command, as on a terminal."""
+    command = [str(Path(sys.executable).with_name("hepdann")), *args]
+    given = {**(env or os.environ), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{result.stderr}")
