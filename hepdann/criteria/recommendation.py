@@ -14,6 +14,7 @@ GUARD = "guard"  # name of the mean of an aligned teacher and the networks that 
 _SIMPLER = 0.02  # a map this much worse than the best, and simpler, is preferred to it
 CLOSED = 0.53  # AUC up to which a map is taken to have closed the shift
 _LARGE = 0.65  # AUC from which a shift remains that the user must hear of
+_CLEARLY = 0.9  # of what maps of single features leave, a map of all together must leave less
 _AGREES = 0.94  # share of events in which a network and its teacher must agree
 _PER_FEATURE = {RAW, "moments", "quantile"}
 
@@ -153,8 +154,8 @@ def teacher(residuals: Mapping[str, Residual]) -> str | None:
 
     Of the maps that act on each feature by itself, the simplest whose residual AUC is within .02,
     or its own error, of the best. A map that acts on all features together can make the inputs
-    alike and mix the classes: it takes their place only if it leaves less than half of what they
-    leave above .5.
+    alike and mix the classes: it takes their place only if it leaves less of what they leave above
+    .5 by a tenth, and by more than its error.
 
     Args:
         residuals: map to residual, the simplest first; parts of a chain are joined with ``+``.
@@ -165,7 +166,7 @@ def teacher(residuals: Mapping[str, Residual]) -> str | None:
     if first is None or second is None:
         return first or second
     left, less = (max(residuals[n].value - 0.5, 0.0) for n in (first, second))
-    decisive = less < 0.5 * left and left - less > max(_SIMPLER, residuals[second].error)
+    decisive = less < _CLEARLY * left and left - less > max(_SIMPLER, residuals[second].error)
     return second if decisive else first
 
 
