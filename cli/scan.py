@@ -146,6 +146,8 @@ def _say(scan: Scan) -> None:
             table.add_row(*_row(group))
     console.print(f"{scan.folder}: mean of the networks of each method, last epoch, ± their spread")
     console.print(table)
+    for told in filter(None, summary.get("fractions", ())):
+        console.print(f"class fractions: {told}")
     console.print("λ: chosen by agreement with the aligned teacher; no target label took part")
     console.print("peeked: the best epoch by the target's labels; never quote it")
     click.echo(f"scan: {scan.folder}")

@@ -28,7 +28,7 @@ from ..training import (
     save_checkpoint,
     write_whole,
 )
-from .auxiliary import auxiliary_shifts, auxiliary_sources
+from .auxiliary import auxiliary_shifts
 from .claim import locked, resumable
 from .crew import crowding
 from .domains import Domains, prepare
@@ -122,8 +122,8 @@ class ScanJob:
         return PointRun(
             point, domains, self._source_only, self._settings(domains), self._shape, self._work,
             _stem(number), self._fingerprint, domains.truth is not None and self._oracle,
-            auxiliary_sources(domains.source, self._auxiliaries(point), train.seed),
-            maps_of(train, self.config.scan), trained_on(train), train.seed,
+            self._auxiliaries(point), maps_of(train, self.config.scan), trained_on(train),
+            train.seed, self.tensors.features if train.diagnose and point.shift is None else None,
         )  # fmt: skip
 
     def _spread(self, first: Domains) -> bool:
@@ -131,8 +131,8 @@ class ScanJob:
         members, done = dict[Unit, int](), 0
         for number, point in enumerate(self.points):
             members[Unit(number, None)] = 0
-            oracle = first.truth is not None and self._oracle
-            for stack, plan in enumerate(self._plans(point, oracle=oracle)):
+            places = Places(first.truth is not None and self._oracle, len(self._auxiliaries(point)))
+            for stack, plan in enumerate(self._plans(places)):
                 if (self._work / f"{_stem(number)}-stack-{stack}.json").exists():
                     done += len(plan.members)
                 else:
@@ -170,8 +170,8 @@ class ScanJob:
         run.baselines()
         if unit.stack is None:
             return True
-        plans = self._plans(run.point, oracle=run.oracle)
-        return run.stack(unit.stack, plans[unit.stack], progress, self.stop) is not None
+        plan = self._plans(run.places)[unit.stack]
+        return run.stack(unit.stack, plan, progress, self.stop) is not None
 
     def _further(self) -> str:
         return f"go on with: hepdann scan --resume -o {self.folder}"
@@ -200,9 +200,8 @@ class ScanJob:
         shift = None if point.shift is None else ShiftConfig(name=point.shift, t=point.t or 1.0)
         return auxiliary_shifts(self.config.train.model_copy(update={"shift": shift}))
 
-    def _plans(self, point: Point, *, oracle: bool) -> list[StackPlan]:
+    def _plans(self, places: Places) -> list[StackPlan]:
         """The stacks of a target."""
-        places = Places(oracle, len(self._auxiliaries(point)))
         return plan_point(self.config.train, self.config.scan, places)
 
     def _shape(self, plan: StackPlan) -> NetworkShape:
@@ -234,7 +233,8 @@ class ScanJob:
     def _total(self) -> int:
         """Networks that train."""
         train, scan = self.config.train, self.config.scan
-        plans = self._plans(self.points[0], oracle=self._oracle and bool(scan.shifts))
+        copies = len(self._auxiliaries(self.points[0]))
+        plans = self._plans(Places(self._oracle and bool(scan.shifts), copies))
         return len(self.points) * sum(len(plan.members) for plan in plans) + train.seeds
 
     def _progress(self, members: int, now: Progress) -> None:
@@ -288,7 +288,7 @@ class ScanJob:
             whole: whether to train; otherwise only what is there already is added.
         """
         results.append(run.baselines())
-        for number, plan in enumerate(self._plans(run.point, oracle=run.oracle)):
+        for number, plan in enumerate(self._plans(run.places)):
             members = len(plan.members)
             if whole:
                 report = partial(self._progress, members)
@@ -321,6 +321,7 @@ class ScanJob:
             "hepdann": __version__,
             "classes": list(self.tensors.classes),
             "teachers": [r["teacher"] for r in results if "teacher" in r],
+            "fractions": [r.get("fractions") for r in results if "teacher" in r],
             **summarise_scan(rows, groups, majorities),
             "throughput": {"members": self._total, "seconds": seconds},
             "interrupted": not whole,

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..alignment import Alignment, from_dict
+from ..alignment import from_dict
+from ..config import ShiftConfig
 from ..criteria import Residual
 from ..criteria import teacher as teacher_of
 from ..errors import HepdannError, RunError
@@ -32,9 +33,12 @@ from ..training import (
     watched_rows,
     write_whole,
 )
-from .aligned import fit_alignments
+from .advice import diagnose_first
+from .aligned import Aligned, corrected, fit_alignments, reference
+from .auxiliary import auxiliary_sources
 from .domains import Domains
-from .plan import ORACLE, StackPlan
+from .plan import ORACLE, Places, StackPlan
+from .resampling import resampled
 from .scan_plan import Point, Seeds, seeds_of
 from .scan_source import score
 from .teaching import soft_labelled
@@ -77,10 +81,12 @@ class PointRun:
         stem: begins their names.
         fingerprint: of everything that the numbers depend on.
         oracle: whether a source of target events with their truth is needed.
-        copies: of the source under other shifts, for hybrid methods.
+        auxiliaries: shifts of the copies of the source, for hybrid methods.
         maps: names of the alignments.
         trained_on: those of them whose images of the target are trained on.
-        seed: of the fit of the alignments.
+        seed: of the fit of the alignments, and of all else that is random before the training.
+        features: names of the features, if the target may have other class fractions than the MC;
+            pseudo-data are a random half of it, and have its fractions.
     """
 
     point: Point
@@ -92,10 +98,11 @@ class PointRun:
     stem: str
     fingerprint: str
     oracle: bool
-    copies: tuple[Source, ...] = ()
+    auxiliaries: Sequence[ShiftConfig] = ()
     maps: tuple[str, ...] = ("quantile",)
     trained_on: tuple[str, ...] = ()
     seed: int = 0
+    features: Sequence[str] | None = None
 
     @cached_property
     def judge(self) -> ScanJudge:
@@ -109,7 +116,21 @@ class PointRun:
         sources = [self._put(d.source)]
         if d.truth is not None and self.oracle:
             sources.append(self._put(oracle_source(d.truth, d.target)))
-        return [*sources, *map(self._put, self.copies)]
+        copies = auxiliary_sources(self._like, self.auxiliaries, self.seed)
+        like = [self._like] if self.places.resampled else []
+        return [*sources, *map(self._put, [*copies, *like])]
+
+    @cached_property
+    def _like(self) -> Source:
+        """The MC with the class fractions of the target, for what adapts."""
+        source, correction = self.domains.source, self._aligned.correction
+        return source if correction is None else resampled(source, correction, self.seed)
+
+    @property
+    def places(self) -> Places:
+        """Where the sources of the stacks stand."""
+        resampled = self._like is not self.domains.source
+        return Places(self.oracle, len(self.auxiliaries), resampled)
 
     @cached_property
     def _taught(self) -> DomainEvents:
@@ -128,13 +149,20 @@ class PointRun:
         return resident(events, self.domains.scaling, device=self.settings.device)
 
     @cached_property
-    def _alignments(self) -> dict[str, Alignment]:
+    def _aligned(self) -> Aligned:
         path = self.folder / f"{self.stem}-maps.json"
         if path.exists():
-            return {name: from_dict(one) for name, one in self._read(path)["maps"].items()}
-        found = fit_alignments(self.domains, self.maps, estimate=None, seed=self.seed).maps
-        self._write(path, {"maps": {name: one.to_dict() for name, one in found.items()}})
-        return found
+            known = self._read(path)
+            maps = {name: from_dict(one) for name, one in known["maps"].items()}
+            return Aligned(maps, None, known.get("correction"))
+        diagnosed = self.folder / f"{self.stem}-diagnosis.json"
+        found = diagnose_first(self.domains, self.features, diagnosed)
+        estimate = None if found is None else found.fractions
+        fitted = fit_alignments(self.domains, self.maps, estimate=estimate, seed=self.seed)
+        told = None if estimate is None else estimate.sentence(self.domains.source.classes)
+        stored = {name: one.to_dict() for name, one in fitted.maps.items()}
+        self._write(path, {"maps": stored, "correction": fitted.correction, "fractions": told})
+        return fitted
 
     @cached_property
     def aligned(self) -> dict[str, Target]:
@@ -145,10 +173,15 @@ class PointRun:
     def _map(self, name: str, events: Target) -> Target:
         if name == SOURCE_ONLY:
             return events
-        return events.with_features(self._alignments[name].apply(events.features))
+        return events.with_features(self._aligned.maps[name].apply(events.features))
 
     def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
         return score(network, events.features, self.domains.scaling, domain)
+
+    def _score_aligned(self, network: AdversarialNetwork, name: str, events: Target) -> Scores:
+        """Source-only's scores of events as an alignment left them, at the target's fractions."""
+        scores = self._score(network, events, 0)
+        return scores if name == SOURCE_ONLY else corrected(scores, self._aligned.correction)
 
     def baselines(self) -> Result:
         """Source-only, and source-only on the aligned target: nothing is trained for them."""
@@ -164,15 +197,18 @@ class PointRun:
         for name, events in self.aligned.items():
             seen = Epochs()
             for network in networks:
-                judge.watch(seen, list(self._score(network, events, 0)[:, judge.watched]), None)
-            target = self._score(last, events, 0)
+                scores = self._score_aligned(network, name, events)
+                judge.watch(seen, list(scores[:, judge.watched]), None)
+            target = self._score_aligned(last, name, events)
             seeds = Seeds(name, None, tuple(range(len(self.source_only.seeds))))
             one, group = self._judge(
                 seeds, mc, target, seen, self.source_only.history, self.source_only.seeds, None
             )
             rows += one
             groups.append(group)
-        result = {"rows": rows, "groups": groups, "history": [], "teacher": teacher}
+        fractions = self._read(self.folder / f"{self.stem}-maps.json").get("fractions")
+        result: Result = {"rows": rows, "groups": groups, "history": []}
+        result |= {"teacher": teacher, "fractions": fractions}
         return self._write(path, result)
 
     def _choose_teacher(self) -> str:
@@ -182,7 +218,8 @@ class PointRun:
         residuals: dict[str, Residual] = {}
         try:
             for name in (SOURCE_ONLY, *self.maps):
-                figure = separation(source, self._map(name, held))
+                correction = None if name == SOURCE_ONLY else self._aligned.correction
+                figure = separation(reference(source, correction), self._map(name, held))
                 residuals[name] = Residual(figure.value, figure.error)
         except HepdannError:  # too few events
             residuals = {}
@@ -251,7 +288,7 @@ class PointRun:
     def _teach(self, name: str, events: Target) -> Scores:
         """(n, C) prediction of an alignment, or of source-only, for target events."""
         mapped = self._map(name, events)
-        mean: Scores = self._score(self.source_only.networks[-1], mapped, 0).mean(0)
+        mean: Scores = self._score_aligned(self.source_only.networks[-1], name, mapped).mean(0)
         return mean
 
     def _conclude(self, trainer: StackTrainer, seen: Epochs, teacher: Scores) -> Result:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import hepdann
+from hepdann.alignment import FractionEstimate
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.runs import resume_scan
@@ -119,3 +121,35 @@ def test_plans_give_every_member_its_target_and_its_labelled_domains():
         assert members["self-training"].auxiliaries == (4,)  # MC, oracle's events, two copies, it
         assert members["hybrid-dann"].auxiliaries == (2, 3)
         assert members["oracle"].source == 1
+
+
+def test_a_scan_of_data_takes_the_class_fractions_that_a_training_takes(toy, tmp_path, monkeypatch):
+    """Whatever the diagnosis finds; pseudo-data are a random half of the MC, and are not asked."""
+    found = FractionEstimate(
+        np.array([0.85, 0.15]), np.array([0.01, 0.01]), np.array([0.6, 0.4]), np.zeros((2, 3)),
+        (0.6, 0.51), shift=True,
+    )  # fmt: skip
+    told = SimpleNamespace(fractions=found, sentence="", test=SimpleNamespace(shift=True))
+    asked = []
+
+    def diagnosed(domains, names, path):
+        asked.append(names)
+        path.write_text("{}")
+        return told if names else None
+
+    for room in ("job", "scan_point"):
+        monkeypatch.setattr(f"hepdann.runs.{room}.diagnose_first", diagnosed)
+    given = FAST | {"methods": ["dann"], "alignments": ["quantile"]}
+    run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)
+    scan = hepdann.scan(toy / "tensors.h5", lambda_=[1.0], output=tmp_path / "scan", **given)
+    assert scan.summary["fractions"] == ["signal 0.150 ± 0.010 (0.400 in MC): a label shift"]
+    for group in scan.summary["groups"]:
+        own = run.metrics["methods"][group["method"]]
+        assert group["ensemble"]["target_loss"] == pytest.approx(own["target"]["loss"], rel=1e-3)
+        assert group["ensemble"]["mc_auc"] == pytest.approx(own["mc"]["auc"], abs=2e-3)
+    blind = hepdann.scan(
+        toy / "tensors.h5", shift="sine", t=[3], lambda_=[1.0], oracle=False,
+        output=tmp_path / "blind", **given,
+    )  # fmt: skip
+    assert asked[-1] is None
+    assert blind.summary["fractions"] == [None]
