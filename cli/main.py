@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .signals import hear, hear_no_more, say
+from .signals import hear, hear_no_more, leaving, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported here
@@ -15,14 +15,24 @@ def main() -> NoReturn:
     """Run the command line; exit codes 0, 1 (a bug), 2 (the input is wrong), 3, 130 and 143."""
     hear()
     try:
-        from .group import run
-
-        code = run()
+        code = _run()
         hear_no_more()
     except KeyboardInterrupt:
         say("hepdann: interrupted")
         code = 130
     raise SystemExit(code)
+
+
+def _run() -> int:
+    try:
+        from .group import run
+
+        return run()
+    except RuntimeError as error:
+        left = leaving(error)
+        if left is error:
+            raise
+        raise left from None
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # typing itself is not imported here
     from types import FrameType
     from typing import NoReturn
 
-__all__ = ["HEARD", "Left", "hear", "hear_no_more", "say"]
+__all__ = ["HEARD", "Left", "hear", "hear_no_more", "leaving", "say"]
 
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -34,6 +34,24 @@ def hear_no_more() -> None:
     """Let the program end: all is done, and a signal now would only spoil its exit code."""
     for kind in HEARD:
         signal.signal(kind, signal.SIG_IGN)  # Python on its way out would forget any other
+
+
+def leaving(error: BaseException) -> BaseException:
+    """What a signal raised, where other code has put an error of its own around it.
+
+    Python 3.11 does so with all that comes out of ``__set_name__``, and classes are made while
+    modules are imported.
+
+    Args:
+        error: that came out.
+
+    Returns:
+        :class:`Left` or the exit of a signal; else the error itself.
+    """
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return cause if isinstance(cause, Left | SystemExit) else error
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

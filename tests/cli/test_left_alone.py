@@ -172,3 +172,24 @@ def test_a_signal_in_the_first_moments_leaves_no_traceback(module, number, code)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr == ("hepdann: interrupted\n" if number == signal.SIGINT else "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_a_class_is_made_leaves_no_traceback(number, code):
+    """Python 3.11 wraps whatever is raised there in a RuntimeError."""
+    program = (
+        "import os, sys\n"
+        "class Descriptor:\n"
+        f"    def __set_name__(self, owner, name): os.kill(os.getpid(), {int(number)})\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'hepdann_cli.train':\n"
+        "            class Made: field = Descriptor()\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['hepdann', 'train', '-h']\n"
+        "from hepdann_cli.main import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == ("hepdann: interrupted\n" if number == signal.SIGINT else "")
