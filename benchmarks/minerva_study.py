@@ -1,74 +1,191 @@
 """What the shift of a MINERvA target costs, and what a DANN recovers of it.
 
-    hepdann simulate minerva -o sim --events 20000 --truth --format hdf5 [--detector shifted]
-    hepdann convert sim/mc.h5 sim/data.h5 --truth sim/truth.h5 --config tenth.yaml -o t.h5
-    python benchmarks/minerva_study.py t.h5 -o runs/study --seeds 5 --epochs 8
-    python benchmarks/minerva_study.py --run runs/study    # the figures of a run that is there
+    python benchmarks/minerva_study.py study                    # everything, then the tables
+    python benchmarks/minerva_study.py study --only frozen --seeds 2
+    python benchmarks/minerva_study.py study --curve 14000 42000
 
-``tenth.yaml`` has ``convert: {images: {channels: [energy], energy: {scale: 0.1}}}``. Every figure
-is that of the test splits; the labels of the target are looked at by the evaluation alone. Errors
-are the standard deviation over seeds of a single network, or binomial with one seed.
+Samples, tensor files and runs are made in the folder where they are not there, and a training that
+was interrupted goes on. Settings are those of configs/minerva.yaml. Every figure is that of the
+test splits; labels of the target are looked at here and by the evaluation alone, after everything
+was chosen.
+
+"frozen" is FSI off and the low-energy beam, as detector.yaml has it; "detector" has energies × 1.5
+and 30 % dead strips on top. "adabn" are the networks of source-only with the target's statistics in
+their batch normalisation (Li et al., "Revisiting Batch Normalization for Practical Domain
+Adaptation", 2016): what is left for the adversary is the difference.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import sys
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import hepdann
+from hepdann.config import Config, load_config
 from hepdann.evaluation import open_scores
 from hepdann.evaluation.classification import predicted
 from hepdann.evaluation.segments import TARGETS
-from hepdann.runs import open_run
+from hepdann.readers import convert
+from hepdann.runs import Run, open_run, resume
+from hepdann.samples.minerva import target, write_minerva
+from hepdann.tensors import Tensors, read_hits
+
+SHIFTS: dict[str, dict[str, float]] = {
+    "frozen": {},
+    "detector": {"energy_scale": 1.5, "dead": 0.3},
+}
+Figures = dict[str, dict[str, NDArray[np.float64]]]
 
 
-def figures(folder: Path) -> dict[str, Any]:
-    """Accuracies of each method, and the purity of what it takes for an event in a target."""
-    run, scores = open_run(folder), open_scores(folder)
-    out: dict[str, Any] = {}
-    for name in (*scores.methods, *scores.decisions):
-        own: dict[str, Any] = {}
-        for domain in ("mc", "target"):
-            block, members = run.metrics["methods"][name][domain], run.metrics["methods"][name]
-            spread = members["members"][f"{domain}_accuracy"]
-            own[domain] = block["accuracy"]
-            own[f"{domain}_error"] = spread["std"] or block["accuracy_error"]
-            own[f"{domain}_single"] = spread["mean"]
-            test = scores.column(domain, "split") == 2
-            label = scores.column("mc", "label") if domain == "mc" else scores.truth()
-            given = (scores.decision if name in scores.decisions else scores.score)(domain, name)
-            taken = predicted(given[test])
-            signal = np.isin(taken, TARGETS)
-            own[f"{domain}_signal_purity"] = float((taken == label[test])[signal].mean())
-        out[name] = own
-    raw, best = out["source-only"]["target"], out["oracle"]["target"]
-    out["loss"] = out["source-only"]["mc"] - raw
-    out["recovered"] = (out["dann"]["target"] - raw) / (best - raw)
-    out["cost"] = out["source-only"]["mc"] - out["dann"]["mc"]
-    out["recommended"] = run.metrics["recommended"]
-    return out
+def settings(given: argparse.Namespace) -> Config:
+    """Those of configs/minerva.yaml, with what was asked for."""
+    config = load_config(Path(str(files("hepdann_configs") / "minerva.yaml")), expand=False)
+    names = ("seeds", "epochs", "workers")
+    train = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    return config.model_copy(update={"train": config.train.model_copy(update=train)})
+
+
+def sample(folder: Path, name: str, events: int, config: Config) -> Path:
+    """The tensor file of a shift, made if it is not there."""
+    made, at = folder / f"{name}.h5", folder / name
+    if not made.exists():
+        say(f"{name}: simulating {events} events")
+        write_minerva(at, events, truth=True, conditions=replace(target(), **SHIFTS[name]))
+        paths = {kind: str(at / f"{kind}.root") for kind in ("mc", "data", "truth")}
+        plain = Config(convert=config.convert)
+        convert([paths["mc"]], [paths["data"]], truth=paths["truth"], output=made, config=plain)
+    return made
+
+
+def trained(tensors: Path, folder: Path, config: Config) -> Run:
+    """The run of that name, trained or gone on with if it is not whole."""
+    if (folder / "metrics.json").exists():
+        run = open_run(folder)
+        return resume(folder, report=report) if run.metrics["interrupted"] else run
+    if (folder / "config.yaml").exists():
+        return resume(folder, report=report)
+    return hepdann.train(tensors, output=folder, config=config, report=report)
+
+
+def accuracies(run: Run, file: Tensors) -> tuple[Figures, dict[str, dict[str, str]]]:
+    """Of each method and domain: (1 + K,) accuracy of the mean and of each of its networks.
+
+    Also what it takes for an event in a passive target: purity, impurity and efficiency.
+    """
+    scores, model = open_scores(run.folder), run.model
+    base = model.parts["source-only"]
+    model = replace(model, parts={**model.parts, "adabn": replace(base, target_domain=1)})
+    figures: Figures = {}
+    signal: dict[str, dict[str, str]] = {}
+    for domain, stored in (("source", "mc"), ("target", "target")):
+        test = np.flatnonzero(scores.column(stored, "split") == 2)
+        label = (scores.column("mc", "label") if stored == "mc" else scores.truth())[test]
+        hits = read_hits(file, "mc" if stored == "mc" else "data", test)
+        for name in (*scores.decisions, *model.parts):
+            if name in scores.decisions:
+                seen = scores.decision(stored, name)[test][None]
+            else:
+                seen = model.score(hits, name, domain).members
+            taken = [predicted(one) for one in (seen.mean(0), *seen)]
+            right = np.array([(one == label).mean() for one in taken])
+            figures.setdefault(name, {})[stored] = right
+            signal.setdefault(name, {})[stored] = _signal(taken[0], label)
+    return figures, signal
+
+
+def _signal(taken: NDArray[Any], label: NDArray[Any]) -> str:
+    inside, true = np.isin(taken, TARGETS), np.isin(label, TARGETS)
+    purity = float((taken == label)[inside].mean())
+    efficiency = float((taken == label)[true].mean())
+    return f"{purity:.3f} | {1 - purity:.3f} | {efficiency:.3f}"
+
+
+def table(name: str, run: Run, file: Tensors) -> None:
+    """Print what was measured, as Markdown."""
+    figures, signal = accuracies(run, file)
+    say(f"\n### {name}: recommended {run.metrics['recommended']}\n")
+    say("| | MC | target | MC, one network | target, one network |\n|---|---|---|---|---|")
+    for method, own in figures.items():
+        whole = [f"{own[domain][0]:.3f}" for domain in ("mc", "target")]
+        single = [_spread(own[domain][1:]) for domain in ("mc", "target")]
+        say(f"| {method} | {' | '.join([*whole, *single])} |")
+    say("\n| in targets | MC: purity | impurity | efficiency | target: purity | impurity | eff. |")
+    say("|---|---|---|---|---|---|---|")
+    for method, both in signal.items():
+        say(f"| {method} | {both['mc']} | {both['target']} |")
+    if not {"dann", "oracle"} <= set(figures):
+        return
+    mc, met = ({m: own[d] for m, own in figures.items()} for d in ("mc", "target"))
+    loss, gap = (mc["source-only"] - met["source-only"], met["oracle"] - met["source-only"])
+    say("\n| percent | together | one network |\n|---|---|---|")
+    rows = {"source-only loses from MC to target": loss, "oracle - source-only": gap}
+    for method in ("adabn", "dann"):
+        rows[f"{method} recovers of it"] = (met[method] - met["source-only"]) / gap
+    rows["dann costs on MC"] = mc["source-only"] - mc["dann"]
+    for what, values in rows.items():
+        say(f"| {what} | {100 * values[0]:.1f} | {_spread(100 * values[1:], 1)} |")
+
+
+def curve(folder: Path, tensors: Path, sizes: list[int], config: Config) -> None:
+    """Accuracy of source-only on MC against events to train on, at equally many steps."""
+    full = hepdann.open_tensors(tensors)
+    whole = int((full.column("mc", "split") == 0).sum())
+    say("\n| training events | epochs | MC |\n|---|---|---|")
+    for size in sizes:
+        epochs = max(1, round(config.train.epochs * whole / size))
+        update = {"seeds": 1, "epochs": epochs, "workers": 1, "oracle": False, "diagnose": False}
+        train = config.train.model_copy(update=update | {"methods": ["source-only"]})
+        smaller = sample(folder / f"curve-{size}", "frozen", round(size / 0.7), config)
+        own = config.model_copy(update={"train": train})
+        run = trained(smaller, folder / "runs" / f"curve-{size}", own)
+        block = run.metrics["methods"]["source-only"]["mc"]
+        say(f"| {size} | {epochs} | {block['accuracy']:.3f} ± {block['accuracy_error']:.3f} |")
+
+
+def _spread(values: NDArray[np.float64], digits: int = 3) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.{digits}f}"
+    return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
+
+
+def report(what: str, progress: object) -> None:
+    """Say what begins."""
+    if progress is None:
+        say(what)
+
+
+def say(line: str) -> None:
+    """Print at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
-    """Train if asked, and print."""
+    """Make what is not there, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tensors", nargs="?", type=Path)
-    parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--run", type=Path)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", choices=list(SHIFTS), action="append")
+    parser.add_argument("--events", type=int, default=60_000)
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--curve", type=int, nargs="+", default=[])
     given = parser.parse_args()
-    folder = given.run
-    if folder is None:
-        run = hepdann.train(
-            given.tensors, output=given.output, seeds=given.seeds, epochs=given.epochs
-        )
-        folder = run.folder
-    print(json.dumps(figures(folder), indent=1))
+    config = settings(given)
+    for name in given.only or ([] if given.curve else SHIFTS):
+        tensors = sample(given.folder, name, given.events, config)
+        run = trained(tensors, given.folder / "runs" / name, config)
+        table(name, run, hepdann.open_tensors(tensors))
+    if given.curve:
+        tensors = sample(given.folder, "frozen", given.events, config)
+        curve(given.folder, tensors, given.curve, config)
 
 
 if __name__ == "__main__":

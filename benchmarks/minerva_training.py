@@ -43,6 +43,21 @@ def images(seed: int) -> np.ndarray:
     return rows
 
 
+def tower(part: nn.Module, y: torch.Tensor) -> torch.Tensor:
+    """A tower of the presets, in the order in which it was published."""
+    for convolution in part.convolutions:
+        y = functional.max_pool2d(functional.relu(convolution(y)), (2, 1), ceil_mode=True)
+    return part.dropout(functional.relu(part.linear(y.flatten(1))))
+
+
+def planes(part: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """A view of minerva-small."""
+    y = functional.max_pool2d(part.first(x), (part.pool, 1), ceil_mode=True)
+    y = functional.relu(part.norms[1](part.second(functional.relu(part.norms[0](y)))))
+    seen = [0.1 * x.sum(2), 0.1 * (x != 0).to(x.dtype).sum(2), x.amax(2)]
+    return torch.cat([y.amax(2), *seen], dim=1)
+
+
 class Plain:
     """What one would write: dense tensors, two forwards, torch's layout and optimiser."""
 
@@ -59,16 +74,20 @@ class Plain:
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """The extractor's layers, one after the other, in the default layout."""
         extractor, seen, first = self.parts[0], [], 0
-        for tower, (_, channels, height, width) in zip(extractor.towers, VIEWS, strict=True):
+        small = hasattr(extractor, "steps")
+        parts = extractor.parts if small else extractor.towers
+        for part, (_, channels, height, width) in zip(parts, VIEWS, strict=True):
             size = channels * height * width
-            y = x[:, first : first + size].reshape(-1, channels, height, width)
+            image = x[:, first : first + size].reshape(-1, channels, height, width)
             first += size
-            merge = tower.plan.merge
-            if merge > 1:
-                y = functional.avg_pool2d(y, (merge, 1), ceil_mode=True, divisor_override=1)
-            for convolution in tower.convolutions:
-                y = functional.max_pool2d(functional.relu(convolution(y)), (2, 1), ceil_mode=True)
-            seen.append(tower.dropout(functional.relu(tower.linear(y.flatten(1)))))
+            if small:
+                y = planes(part, torch.asinh(image))
+                y = y.view(*y.shape[:2], extractor.steps, -1).transpose(2, 3)
+                seen.append(y.reshape(len(y), -1, extractor.steps))
+            else:
+                seen.append(tower(part, image))
+        if small:
+            return extractor.last(extractor.along(torch.cat(seen, 1)).flatten(1))
         return extractor.trunk(torch.cat(seen, 1))
 
     def steps(self) -> Iterator[None]:
