@@ -28,9 +28,9 @@ def _run() -> int:
         from .group import run
 
         return run()
-    except RuntimeError as error:
-        left = leaving(error)
-        if left is error:
+    except BaseException:
+        left = leaving()
+        if left is None:
             raise
         raise left from None
 

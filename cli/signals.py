@@ -25,6 +25,7 @@ class Left(KeyboardInterrupt):
 
 def hear() -> None:
     """End the program on SIGINT, SIGTERM and SIGUSR1, with what is begun cleaned up."""
+    _raised.clear()
     for kind in HEARD:
         if signal.getsignal(kind) is not signal.SIG_IGN:  # as under nohup
             signal.signal(kind, _leave)
@@ -36,30 +37,23 @@ def hear_no_more() -> None:
         signal.signal(kind, signal.SIG_IGN)  # Python on its way out would forget any other
 
 
-def leaving(error: BaseException) -> BaseException:
-    """What a signal raised, where other code has put an error of its own around it.
+def leaving() -> BaseException | None:
+    """What a signal has raised; other code may have put an error of its own in its place.
 
-    Python 3.11 does so with all that comes out of ``__set_name__``, and classes are made while
-    modules are imported.
-
-    Args:
-        error: that came out.
-
-    Returns:
-        :class:`Left` or the exit of a signal; else the error itself.
+    Python 3.11 does so with all that comes out of ``__set_name__``, pydantic while it builds a
+    validator; both happen while modules are imported.
     """
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return cause if isinstance(cause, Left | SystemExit) else error
+    return _raised[-1] if _raised else None
+
+
+_raised: list[BaseException] = []
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     del frame
     signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning up short
-    if number == signal.SIGINT:
-        raise Left
-    raise SystemExit(143)
+    _raised.append(Left() if number == signal.SIGINT else SystemExit(143))
+    raise _raised[-1]
 
 
 def say(line: str) -> None:

@@ -175,16 +175,16 @@ def test_a_signal_in_the_first_moments_leaves_no_traceback(module, number, code)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_while_a_class_is_made_leaves_no_traceback(number, code):
-    """Python 3.11 wraps whatever is raised there in a RuntimeError."""
+@pytest.mark.parametrize("error", ["RuntimeError", "ValueError"])
+def test_a_signal_that_meets_code_with_errors_of_its_own_leaves_no_traceback(number, code, error):
+    """As Python 3.11 where a class is made, and pydantic where it makes a validator."""
     program = (
         "import os, sys\n"
-        "class Descriptor:\n"
-        f"    def __set_name__(self, owner, name): os.kill(os.getpid(), {int(number)})\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'hepdann_cli.train':\n"
-        "            class Made: field = Descriptor()\n"
+        "        if name != 'hepdann_cli.train': return\n"
+        f"        try: os.kill(os.getpid(), {int(number)})\n"
+        f"        except BaseException as signal: raise {error}(signal)\n"
         "sys.meta_path.insert(0, Finder())\n"
         "sys.argv = ['hepdann', 'train', '-h']\n"
         "from hepdann_cli.main import main\n"
