@@ -176,6 +176,19 @@ def _extractor_backward(
 
 
 @compiled
+def _lay_out(k: int, shape: Shape, work: Work, table: Table, x: Real, size: int) -> None:
+    """Put the events of some blocks in their place, with slopes of zero at their features."""
+    head = shape.layers[shape.heads[0]]
+    for b in range(len(table)):
+        low, n = table[b, DOMAIN] * size + table[b, FIRST], table[b, COUNT]
+        for row in range(x.shape[1]):
+            for t in range(n):
+                work.blocks[b, row, t] = x[k, row, low + t]
+        for row in range(head[IN], head[IN] + head[INPUTS]):
+            fill(work.slopes[b, row], 0.0, n)
+
+
+@compiled
 def gradients(
     k: int,
     shape: Shape,
@@ -207,18 +220,11 @@ def gradients(
     """
     domains, size = weight.shape[1], weight.shape[2]
     together = len(shape.blocks) if shape.normalised else 1
-    features = shape.layers[shape.heads[0], IN]
     groups = domains if shape.per_domain else 1
     label_loss = domain_loss = recognised = 0.0
     for first in range(0, len(shape.blocks), together):
         table = shape.blocks[first : first + together]
-        for b in range(together):
-            low, n = table[b, DOMAIN] * size + table[b, FIRST], table[b, COUNT]
-            for row in range(x.shape[1]):
-                for t in range(n):
-                    work.blocks[b, row, t] = x[k, row, low + t]
-            for row in range(features, features + shape.layers[shape.heads[0], INPUTS]):
-                fill(work.slopes[b, row], 0.0, n)
+        _lay_out(k, shape, work, table, x, size)
         _extractor_forward(shape, k, values, work, table, groups)
         for b in range(together):
             domain, low = table[b, DOMAIN], table[b, FIRST]
