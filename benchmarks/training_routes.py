@@ -33,9 +33,7 @@ class Hepdann:
         from hepdann import methods
         from hepdann.networks import NetworkShape
         from hepdann.training import Member, Settings, StackTrainer, resident
-        from hepdann.training.allocation import keep_freed_memory
 
-        keep_freed_memory()  # as train does
         scaling, source, target = domains(sample)
         settings: dict[str, Any] = {
             "epochs": 1_000_000,

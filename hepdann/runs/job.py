@@ -16,7 +16,6 @@ from ..evaluation import Diagnosis, summarise
 from ..outputs import mend_of
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine, write_whole
-from ..training.allocation import keep_freed_memory
 from .advice import advised, diagnose_first
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import with_auxiliaries
@@ -86,7 +85,6 @@ class Job:
         Raises:
             HepdannError: the input does not allow the training.
         """
-        keep_freed_memory()
         asked = self.config.train
         domains, self.tensors, train = prepared(asked, self.tensors, self.data, self.shift)
         train = with_auxiliaries(train)

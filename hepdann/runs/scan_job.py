@@ -28,7 +28,6 @@ from ..training import (
     save_checkpoint,
     write_whole,
 )
-from ..training.allocation import keep_freed_memory
 from .auxiliary import auxiliary_shifts
 from .claim import locked, resumable
 from .crew import crowding
@@ -82,7 +81,6 @@ class ScanJob:
         Raises:
             HepdannError: the input does not allow the scan.
         """
-        keep_freed_memory()
         domains = self._domains(self.points[0])
         n_train = len(domains.source.part("train"))
         train = resolve(self.config.train, n_train)

@@ -157,9 +157,6 @@ def work(task: Task, wire: Connection) -> None:
     say, ears = Voice(wire), Ears()
     threading.Thread(target=ears.listen, args=(wire,), daemon=True).start()
     try:
-        from ..training.allocation import keep_freed_memory
-
-        keep_freed_memory()
         task.work(say, ears)
     except Exception as error:
         say(*_described(error))
