@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hepdann import open_tensors, shifts
-from hepdann.config import Config
+from hepdann.config import Config, ShiftConfig
 from hepdann.networks import NetworkShape
+from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
 from hepdann.runs.domains import prepare
 from hepdann.runs.plan import Places, resolve, settings_of, shape_of
 from hepdann.runs.scan_plan import plan_point
@@ -28,11 +29,11 @@ STRENGTHS = (0.1, 0.3, 1.0, 3.0)
 
 
 def seconds(
-    members: Sequence[Member], shape: NetworkShape, events: tuple[DomainEvents, DomainEvents],
-    settings: Settings,
+    members: Sequence[Member], shape: NetworkShape, sources: Sequence[DomainEvents],
+    target: DomainEvents, settings: Settings,
 ) -> float:  # fmt: skip
     """Processor time of an epoch of a stack, validation included."""
-    trainer = StackTrainer(members, shape, [events[0]], [events[1]], settings)
+    trainer = StackTrainer(members, shape, sources, [target], settings)
     start = time.process_time()
     trainer.run()
     return time.process_time() - start
@@ -56,20 +57,23 @@ def main() -> None:
     n_train = len(domains.source.part("train"))
     train = resolve(config.train, n_train)
     settings = settings_of(train, n_train)
-    source, target = (
+    here = ShiftConfig(name="sine", t=3)
+    shifted = auxiliary_shifts(train.model_copy(update={"shift": here}))
+    copies = auxiliary_sources(domains.source, shifted, train.seed)
+    *sources, target = (
         resident(events, domains.scaling, device="cpu")
-        for events in (domains.source, domains.target)
+        for events in (domains.source, *copies, domains.target)
     )
-    plans = plan_point(train, config.scan, Places())
+    plans = plan_point(train, config.scan, Places(copies=len(copies)))
     taken: dict[str, list[float]] = {}
     for _ in range(given.rounds):
         for number, plan in enumerate(plans):
             shape = shape_of(train, len(tensors.features), len(tensors.classes), plan)
             name = plan.members[0].method.name
             k = len(plan.members)
-            stack = seconds(plan.members, shape, (source, target), settings) / k
+            stack = seconds(plan.members, shape, sources, target, settings) / k
             taken.setdefault(f"{name}, stack of {k} ({number + 1})", []).append(stack)
-            one = seconds(plan.members[:1], shape, (source, target), settings)
+            one = seconds(plan.members[:1], shape, sources, target, settings)
             taken.setdefault(f"{name}, one after the other ({number + 1})", []).append(one)
     rows = {name: statistics.median(values) for name, values in taken.items()}
     per_target = {

@@ -109,7 +109,7 @@ def _pair_sum(
     apart = torch.baddbmm(square.unsqueeze(-1) + square.unsqueeze(-2), z.mT, z, alpha=-2)
     apart.clamp_(min=0)  # symmetric, as are the kernels: a row times a matrix is the faster product
     if bandwidth is None:
-        share = (row / row.abs().sum(-1, keepdim=True)).abs()
+        share = row.abs() / row.abs().sum(-1, keepdim=True)
         scale = (share @ apart @ share.mT).clamp_(min=_SMALLEST)
     else:
         scale = torch.full_like(apart[..., :1, :1], bandwidth)

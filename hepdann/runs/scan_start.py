@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,16 +72,28 @@ def scan(
     Raises:
         HepdannError: the input does not allow it, or the folder exists.
     """
-    given: dict[str, Any] = {
-        f"scan.{key}" if key in _GRID else f"train.{key.rstrip('_')}": value
-        for key, value in settings.items()
+    given = _by_key(settings) | {
+        "scan.shifts": [shift] if isinstance(shift, str) else shift,
+        "scan.t": t,
+        "scan.lambda": lambda_,
+        "scan.alignments": alignments,
+        "train.methods": methods,
     }
-    given["scan.shifts"] = [shift] if isinstance(shift, str) else shift
-    given |= {"scan.t": t, "scan.lambda": lambda_, "train.methods": methods}
-    given["scan.alignments"] = alignments
-    kept = {key: value for key, value in given.items() if value is not None}
-    config = override(config or Config(), {k: _plain(v) for k, v in kept.items()})
+    kept = {key: _plain(value) for key, value in given.items() if value is not None}
+    config = override(config or Config(), kept)
     _check(config, data, t)
+    return _job(config, _opened(tensors), data, _claim(output, config), report, stop)
+
+
+def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted key: those of the grid, and those of the training."""
+    return {
+        f"scan.{name}" if name in _GRID else f"train.{name.rstrip('_')}": value
+        for name, value in settings.items()
+    }
+
+
+def _opened(tensors: Tensors | str | Path) -> Tensors:
     opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
     if opened.views:
         raise ConfigError(
@@ -89,14 +101,14 @@ def scan(
             where=opened.path,
             mend="train one setting after the other: hepdann train",
         )
-    if output is not None:
-        refuse_taken(Path(output))
-    claim = (
-        partial(new_folder, Path(output))
-        if output is not None
-        else partial(numbered_folder, "-".join(["scan", *(config.scan.shifts or ["data"])]))
-    )
-    return _job(config, opened, data, claim, report, stop)
+    return opened
+
+
+def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
+    if output is None:
+        return partial(numbered_folder, "-".join(["scan", *(config.scan.shifts or ["data"])]))
+    refuse_taken(Path(output))
+    return partial(new_folder, Path(output))
 
 
 def _plain(value: Any) -> Any:
