@@ -1,11 +1,14 @@
 """Draw the figures of docs/aleph-study.md out of one scan, by the public plotting functions.
 
-python benchmarks/aleph_figures.py study/grid docs/figures
+    python benchmarks/aleph_figures.py study/grid docs/figures
+    python benchmarks/aleph_figures.py study/whole docs/figures --stem scan --only against_t
+
+The second line draws that of docs/scan.md.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -18,7 +21,7 @@ SHIFT = "sine"
 DPI = 62
 
 
-def against_t(scan: ScanCurves, output: Path) -> None:
+def against_t(scan: ScanCurves) -> Figure:
     """Accuracy, AUC and consistency against t; below, what is missing to the oracle."""
     figure = Figure(figsize=(23, 7.4))
     figure.subplots_adjust(left=0.05, right=0.99, bottom=0.12, top=0.97)
@@ -32,10 +35,10 @@ def against_t(scan: ScanCurves, output: Path) -> None:
         plotting.sweep(found, label, "t", below=below(found), ax=upper, below_ax=lower)
     right = figure.add_subplot(grid[:, 2])
     plotting.sweep(scan.against_t(SHIFT, "consistency"), "Consistency", "t", ax=right)
-    figure.savefig(output / "aleph_against_t.png", dpi=DPI)
+    return figure
 
 
-def strengths(scan: ScanCurves, output: Path) -> None:
+def strengths(scan: ScanCurves) -> Figure:
     """The sweep of λ at t = 3, and the gap that is closed."""
     figure = Figure(figsize=(23, 6.2))
     figure.subplots_adjust(left=0.05, right=0.99, bottom=0.14, top=0.97, wspace=0.22)
@@ -52,10 +55,10 @@ def strengths(scan: ScanCurves, output: Path) -> None:
         scan.gap_closed(SHIFT, "accuracy"), "Gap to the oracle closed, accuracy", "t", ax=third,
         level=("oracle", 1.0), title=f"{SHIFT}, ensembles",
     )  # fmt: skip
-    figure.savefig(output / "aleph_strengths.png", dpi=DPI)
+    return figure
 
 
-def curves(scan: ScanCurves, output: Path) -> None:
+def curves(scan: ScanCurves) -> Figure:
     """Losses at t = 3, ROC curves at t = 3 and 8 with the ratio to source-only."""
     figure = Figure(figsize=(23, 8.0))
     figure.subplots_adjust(left=0.05, right=0.99, bottom=0.11, top=0.97)
@@ -74,16 +77,25 @@ def curves(scan: ScanCurves, output: Path) -> None:
             scan.rocs((SHIFT, t)), ax=upper, ratio_ax=lower, signal=scan.classes[1],
             background=scan.classes[0], title=f"{SHIFT} t = {t:g}",
         )  # fmt: skip
-    figure.savefig(output / "aleph_curves.png", dpi=DPI)
+    return figure
 
 
-def main(scan: Path, output: Path) -> None:
-    """All of them."""
-    found = ScanCurves.open(scan)
+FIGURES = {"against_t": against_t, "strengths": strengths, "curves": curves}
+
+
+def main() -> None:
+    """Parse and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scan", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--stem", default="aleph", help="begins the names of the files")
+    parser.add_argument("--only", choices=list(FIGURES), help="one of them")
+    given = parser.parse_args()
+    found = ScanCurves.open(given.scan)
     with plotting.style("ROOT"):
-        for draw in (against_t, strengths, curves):
-            draw(found, output)
+        for name in [given.only] if given.only else FIGURES:
+            FIGURES[name](found).savefig(given.output / f"{given.stem}_{name}.png", dpi=DPI)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()
