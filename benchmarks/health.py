@@ -100,6 +100,8 @@ def healthy(files: dict[str, Path], folder: Path) -> Iterator[Case]:
             lambda_=strength,
             seeds=SEEDS,
             epochs=EPOCHS,
+            alignments=["quantile"],
+            diagnose=False,  # no network is another for it
             **more,
         )
         looks = json.loads((run.folder / "health.json").read_text())["looks"]
