@@ -129,6 +129,8 @@ def _say(scan: Scan) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from hepdann.runs.health import scan_lines
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
@@ -150,6 +152,8 @@ def _say(scan: Scan) -> None:
         console.print(f"class fractions: {told}")
     console.print("λ: chosen by agreement with the aligned teacher; no target label took part")
     console.print("peeked: the best epoch by the target's labels; never quote it")
+    for line in scan_lines(summary.get("health", [])):
+        click.echo(line)
     click.echo(f"scan: {scan.folder}")
     if summary["interrupted"]:
         click.echo("interrupted: the table holds what was whole")

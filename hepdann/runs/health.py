@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..training import FIGURES, Health, write_whole
 
-__all__ = ["lines_of", "write_health"]
+__all__ = ["lines_of", "scan_lines", "verdicts_of", "write_health"]
 
 FORMAT_VERSION = 1
 
@@ -32,6 +32,37 @@ def lines_of(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield (
             f"health: {verdict['severity']}: {name} ({who}, epoch {entry['epoch']}): "
             f"{verdict['message']}; {verdict['mend']}"
+        )
+
+
+def verdicts_of(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was wrong with networks at their last look; those that differ in the seed together.
+
+    Args:
+        entries: of all looks at a stack, as :class:`hepdann.training.Health` gives them.
+    """
+    last = {entry["member"]: entry for entry in entries}
+    found: dict[tuple[str, float, str], dict[str, Any]] = {}
+    for entry in last.values():
+        about = {name: entry[name] for name in ("method", "lambda", "epoch")}
+        for verdict in entry["verdicts"]:
+            key = entry["method"], entry["lambda"], verdict["name"]
+            found.setdefault(key, about | verdict | {"seeds": []})["seeds"].append(entry["seed"])
+    return list(found.values())
+
+
+def scan_lines(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each disease of a scan.
+
+    Args:
+        verdicts: of ``scan.json``.
+    """
+    for found in verdicts:
+        seeds = ", ".join(map(str, found["seeds"]))
+        where = "" if found["shift"] is None else f", {found['shift']} t={found['t']:g}"
+        yield (
+            f"health: {found['severity']}: {found['name']} ({found['method']}, "
+            f"λ = {found['lambda']:g}{where}, seed {seeds}): {found['message']}; {found['mend']}"
         )
 
 

@@ -323,6 +323,7 @@ class ScanJob:
             "teachers": [r["teacher"] for r in results if "teacher" in r],
             "fractions": [r.get("fractions") for r in results if "teacher" in r],
             **summarise_scan(rows, groups, majorities),
+            "health": [one for result in results for one in result.get("health", [])],
             "throughput": {"members": self._total, "seconds": seconds},
             "interrupted": not whole,
         }

@@ -24,6 +24,7 @@ from ..networks import AdversarialNetwork
 from ..tensors import Source, Target
 from ..training import (
     DomainEvents,
+    Health,
     Progress,
     Settings,
     StackTrainer,
@@ -37,6 +38,7 @@ from .advice import diagnose_first
 from .aligned import Aligned, corrected, fit_alignments, reference
 from .auxiliary import auxiliary_sources
 from .domains import Domains
+from .health import verdicts_of
 from .plan import ORACLE, Places, StackPlan
 from .resampling import resampled
 from .scan_plan import Point, Seeds, seeds_of
@@ -255,7 +257,9 @@ class PointRun:
         trainer = StackTrainer(
             plan.members, self.shape(plan), sources, self._targets, self.settings
         )
+        health = Health(trainer, path.with_suffix(".health"))
         load_checkpoint(trainer, checkpoint, self.fingerprint)
+        health.remember()
         seen = Epochs()
         if notes.exists():
             seen = Epochs.from_dict(json.loads(notes.read_text(encoding="utf-8")))
@@ -268,16 +272,16 @@ class PointRun:
             self.judge.watch(seen, shown, teacher[self.judge.watched])
             write_whole(notes, json.dumps(seen.to_dict()).encode())
 
-        done = trainer.run(
-            progress=progress,
-            save=lambda trained: save_checkpoint(trained, checkpoint, self.fingerprint),
-            watch=watch,
-            stop=stop,
-        )
-        if not done:
+        def save(trained: StackTrainer) -> None:
+            health.look()
+            save_checkpoint(trained, checkpoint, self.fingerprint)
+
+        if not trainer.run(progress=progress, save=save, watch=watch, stop=stop):
             return None
-        result = self._write(path, self._conclude(trainer, seen, teacher))
-        for spent in (checkpoint, notes):
+        found = self._conclude(trainer, seen, teacher)
+        found["health"] = [verdict | self._place() for verdict in verdicts_of(health.entries)]
+        result = self._write(path, found)
+        for spent in (checkpoint, notes, path.with_suffix(".health")):
             spent.unlink(missing_ok=True)
         return result
 

@@ -20,6 +20,7 @@ from hepdann.config import Config
 from hepdann.errors import ConfigError, RunError
 from hepdann.runs import resume_scan
 from hepdann.runs.crew import Worker
+from hepdann.runs.health import scan_lines
 from hepdann.runs.plan import Places
 from hepdann.runs.scan_plan import Unit, plan_point, points_of, seeds_of
 from hepdann.runs.scan_workers import _Scanners
@@ -259,6 +260,18 @@ def test_workers_make_the_same_bits_whatever_becomes_of_them(scan, toy, tmp_path
     assert {(t, name) for t in (3, 8) for name in ("source-only", "quantile")} < methods
     assert (8, "oracle") in methods
     assert (3, "oracle") not in methods
+
+
+def test_a_disease_is_named_in_the_summary_and_in_a_line(scan, toy, tmp_path):
+    assert scan.summary["health"] == []
+    ill = hepdann.scan(
+        toy / "tensors.h5", output=tmp_path / "ill", shift="sine", t=[3], lambda_=[1.0, 1e4],
+        methods=["dann"], oracle=False, **FAST,
+    )  # fmt: skip
+    (found,) = ill.summary["health"]
+    assert (found["name"], found["lambda"], found["seeds"]) == ("exploded-adversary", 1e4, [0, 1])
+    (line,) = scan_lines([found])
+    assert line.startswith("health: error: exploded-adversary (dann, λ = 10000, sine t=3, seed 0, ")
 
 
 class Ear:
