@@ -7,6 +7,7 @@ but its tensors would stay as it was when the step was recorded.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -21,7 +22,7 @@ from hepdann.training import Member, StackTrainer
 from hepdann.training.batches import epoch_batches
 from hepdann.training.distributed import Processes
 from hepdann.training.engine import TorchEngine, choose_engine
-from hepdann.training.graph import GraphEngine
+from hepdann.training.graph import CudaGraphs, GraphEngine
 from hepdann.training.stack import Stack
 
 HOST = ("_local_scalar_dense", "lift_fresh", "nonzero", "is_nonzero", "masked_select", "equal")
@@ -233,3 +234,65 @@ def test_what_it_cannot_capture_is_named(settings, change, network, reason):
     stack = Stack(replace(SHAPE, network=network), [1], methods.get("dann").phases, options)
     with pytest.raises(ConfigError, match=reason):
         choose_engine(stack, options)
+
+
+class Journal:
+    """Stands in for ``torch.cuda``, which needs a device: notes what it is asked for, in order."""
+
+    def __init__(self, monkeypatch):
+        self.said = []
+        for name in ("device", "stream", "graph"):
+            monkeypatch.setattr(torch.cuda, name, self.context(name))
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda: self.lane("outer"))
+        monkeypatch.setattr(torch.cuda, "Stream", lambda device: self.lane("side"))
+        graph = type("Graph", (), {"replay": lambda _: self.said.append("replay")})
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", graph)
+
+    def context(self, name):
+        @contextmanager
+        def block(*_, **options):
+            self.said.append((name, options.get("capture_error_mode", "")))
+            yield
+            self.said.append(f"{name} ends")
+
+        return block
+
+    def lane(self, name):
+        wait = lambda _, other: self.said.append(f"{name} waits for {other.name}")  # noqa: E731
+        return type("Lane", (), {"name": name, "wait_stream": wait})()
+
+
+def test_steps_run_and_are_captured_on_one_stream_apart(monkeypatch):
+    journal = Journal(monkeypatch)
+    graphs = CudaGraphs(torch.device("cuda"))
+
+    def step():
+        journal.said.append("step")
+        return {}
+
+    graphs.run(step)
+    assert journal.said == [
+        ("device", ""), "side waits for outer", ("stream", ""), "step", "stream ends",
+        "outer waits for side", "device ends",
+    ]  # fmt: skip
+    journal.said.clear()
+    _, replay = graphs.record(step)
+    replay()
+    assert journal.said == [
+        ("device", ""), ("graph", "thread_local"), "step", "graph ends", "device ends", "replay",
+    ]  # fmt: skip
+
+
+def test_what_cuda_says_of_a_step_is_passed_on_in_one_line(monkeypatch):
+    Journal(monkeypatch)
+
+    def step():
+        raise RuntimeError("operation not permitted when stream is capturing\nCompile with …")
+
+    with pytest.raises(ConfigError) as caught:
+        CudaGraphs(torch.device("cuda")).record(step)
+    assert str(caught.value) == (
+        "train.engine: a step of this training cannot be captured in a CUDA graph: operation not "
+        "permitted when stream is capturing; leave --engine out: torch then runs every step as it "
+        "is"
+    )
