@@ -148,8 +148,9 @@ def _say(scan: Scan) -> None:
             table.add_row(*_row(group))
     console.print(f"{scan.folder}: mean of the networks of each method, last epoch, ± their spread")
     console.print(table)
-    for told in filter(None, summary.get("fractions", ())):
-        console.print(f"class fractions: {told}")
+    for name in ("diagnosis", "fractions"):
+        for told in filter(None, summary.get(name, ())):
+            console.print(f"{name}: {told}")
     console.print("λ: chosen by agreement with the aligned teacher; no target label took part")
     console.print("peeked: the best epoch by the target's labels; never quote it")
     for line in scan_lines(summary.get("health", [])):

@@ -321,7 +321,10 @@ class ScanJob:
             "hepdann": __version__,
             "classes": list(self.tensors.classes),
             "teachers": [r["teacher"] for r in results if "teacher" in r],
-            "fractions": [r.get("fractions") for r in results if "teacher" in r],
+            **{
+                name: [r.get(name) for r in results if "teacher" in r]
+                for name in ("diagnosis", "fractions")
+            },
             **summarise_scan(rows, groups, majorities),
             "health": [one for result in results for one in result.get("health", [])],
             "throughput": {"members": self._total, "seconds": seconds},

@@ -161,9 +161,13 @@ class PointRun:
         found = diagnose_first(self.domains, self.features, diagnosed)
         estimate = None if found is None else found.fractions
         fitted = fit_alignments(self.domains, self.maps, estimate=estimate, seed=self.seed)
-        told = None if estimate is None else estimate.sentence(self.domains.source.classes)
         stored = {name: one.to_dict() for name, one in fitted.maps.items()}
-        self._write(path, {"maps": stored, "correction": fitted.correction, "fractions": told})
+        classes = self.domains.source.classes
+        told = {
+            "diagnosis": None if found is None else found.sentence,
+            "fractions": None if estimate is None else estimate.sentence(classes),
+        }
+        self._write(path, {"maps": stored, "correction": fitted.correction} | told)
         return fitted
 
     @cached_property
@@ -208,9 +212,10 @@ class PointRun:
             )
             rows += one
             groups.append(group)
-        fractions = self._read(self.folder / f"{self.stem}-maps.json").get("fractions")
+        known = self._read(self.folder / f"{self.stem}-maps.json")
+        told = {name: known.get(name) for name in ("diagnosis", "fractions")}
         result: Result = {"rows": rows, "groups": groups, "history": []}
-        result |= {"teacher": teacher, "fractions": fractions}
+        result |= {"teacher": teacher} | told
         return self._write(path, result)
 
     def _choose_teacher(self) -> str:

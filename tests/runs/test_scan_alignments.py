@@ -129,7 +129,7 @@ def test_a_scan_of_data_takes_the_class_fractions_that_a_training_takes(toy, tmp
         np.array([0.85, 0.15]), np.array([0.01, 0.01]), np.array([0.6, 0.4]), np.zeros((2, 3)),
         (0.6, 0.51), shift=True,
     )  # fmt: skip
-    told = SimpleNamespace(fractions=found, sentence="", test=SimpleNamespace(shift=True))
+    told = SimpleNamespace(fractions=found, sentence="two shifts", test=SimpleNamespace(shift=True))
     asked = []
 
     def diagnosed(domains, names, path):
@@ -142,6 +142,7 @@ def test_a_scan_of_data_takes_the_class_fractions_that_a_training_takes(toy, tmp
     given = FAST | {"methods": ["dann"], "alignments": ["quantile"]}
     run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)
     scan = hepdann.scan(toy / "tensors.h5", lambda_=[1.0], output=tmp_path / "scan", **given)
+    assert scan.summary["diagnosis"] == ["two shifts"]
     assert scan.summary["fractions"] == ["signal 0.150 ± 0.010 (0.400 in MC): a label shift"]
     for group in scan.summary["groups"]:
         own = run.metrics["methods"][group["method"]]
