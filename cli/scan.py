@@ -83,6 +83,8 @@ def command(
 
     if resume and output is None:
         raise click.UsageError("--resume needs the scan's folder: -o runs/NAME")
+    if resume:
+        _only_resume(click.get_current_context())
     if flags["t"] is not None and flags["shifts"] is None and config_path is None and not resume:
         raise click.UsageError("--t is the strength of a shift; name it: --shift sine")
     interruption = Interruption()
@@ -112,6 +114,18 @@ def command(
         return interruption.left(error)
     _say(found)
     return interruption.code
+
+
+def _only_resume(context: click.Context) -> None:
+    """Refuse what a resume would not heed: a scan goes on with what it began with."""
+    heeded = ("output", "resume", "workers")
+    for param in context.command.params:
+        name = str(param.name)
+        given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+        if given and isinstance(param, click.Option) and name not in heeded:
+            raise click.UsageError(
+                f"--resume takes everything from the scan's folder; leave out {param.opts[0]}"
+            )
 
 
 def _config(path: str | None, flags: dict[str, Any]) -> Config:

@@ -242,6 +242,10 @@ BAD = {
     },
     "an empty folder as a run": ("inspect empty", "empty: not a run folder: no metrics.json"),
     "nothing to resume": ("train --resume -o empty", "empty: no run to resume; give"),
+    "another grid at a resume": (
+        "scan --resume -o empty --epochs 3",
+        "--resume takes everything from the scan's folder; leave out --epochs",
+    ),
     "resume without -o": ("train --resume", "--resume needs the run's folder: -o runs/NAME"),
     "a CUDA graph on the CPU": (
         "train --shift sine --t 3 --device cpu --engine graph",
