@@ -8,7 +8,6 @@ batched matrix product serves every member. This layout does not leave the netwo
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 
 import torch
@@ -29,7 +28,7 @@ def in_cache(x: Tensor, elements: int) -> int:
         x: tells the device; only a processor wants parts.
         elements: of the widest layer, for one.
     """
-    return max(1, _IN_CACHE // elements) if x.device.type == "cpu" else sys.maxsize
+    return max(1, _IN_CACHE // elements) if x.device.type == "cpu" else 1 << 40
 
 
 def member_generators(seeds: Sequence[int]) -> list[torch.Generator]:
