@@ -1,7 +1,7 @@
 """What the shift of a MINERvA target costs, and what a DANN recovers of it.
 
     python benchmarks/minerva_study.py study                    # everything, then the tables
-    python benchmarks/minerva_study.py study --only frozen --seeds 2
+    python benchmarks/minerva_study.py study --only detector --also frozen --figures docs/figures
     python benchmarks/minerva_study.py study --curve 14000 42000
 
 Samples, tensor files and runs are made in the folder where they are not there, and a training that
@@ -18,6 +18,7 @@ Adaptation", 2016): what is left for the adversary is the difference.
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 from dataclasses import replace
 from importlib.resources import files
@@ -25,15 +26,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import hepdann
-from hepdann.config import Config, load_config
-from hepdann.evaluation import open_scores
+from hepdann.config import Config, PlotConfig, load_config
+from hepdann.evaluation import open_truth
 from hepdann.evaluation.classification import predicted
 from hepdann.evaluation.segments import TARGETS
+from hepdann.evaluation.truth import true_labels
+from hepdann.plotting import plot_run
 from hepdann.readers import convert
 from hepdann.runs import Run, open_run, resume
+from hepdann.runs.model import Model
 from hepdann.samples.minerva import target, write_minerva
 from hepdann.tensors import Tensors, read_hits
 
@@ -41,6 +46,14 @@ SHIFTS: dict[str, dict[str, float]] = {
     "frozen": {},
     "detector": {"energy_scale": 1.5, "dead": 0.3},
 }
+PICTURES = (
+    ("minerva-confusion", 1418, ["confusion_purity_mc_tracking", "confusion_purity_mc_dann"]),
+    (
+        "minerva-segments",
+        1600,
+        ["purity_mc", "data_mc_segment_dann", "residual_planes", "accuracy_W"],
+    ),
+)
 Figures = dict[str, dict[str, NDArray[np.float64]]]
 
 
@@ -74,30 +87,48 @@ def trained(tensors: Path, folder: Path, config: Config) -> Run:
     return hepdann.train(tensors, output=folder, config=config, report=report)
 
 
-def accuracies(run: Run, file: Tensors) -> tuple[Figures, dict[str, dict[str, str]]]:
+def accuracies(model: Model, file: Tensors) -> tuple[Figures, dict[str, dict[str, str]]]:
     """Of each method and domain: (1 + K,) accuracy of the mean and of each of its networks.
 
     Also what it takes for an event in a passive target: purity, impurity and efficiency.
     """
-    scores, model = open_scores(run.folder), run.model
-    base = model.parts["source-only"]
-    model = replace(model, parts={**model.parts, "adabn": replace(base, target_domain=1)})
     figures: Figures = {}
     signal: dict[str, dict[str, str]] = {}
-    for domain, stored in (("source", "mc"), ("target", "target")):
-        test = np.flatnonzero(scores.column(stored, "split") == 2)
-        label = (scores.column("mc", "label") if stored == "mc" else scores.truth())[test]
-        hits = read_hits(file, "mc" if stored == "mc" else "data", test)
-        for name in (*scores.decisions, *model.parts):
-            if name in scores.decisions:
-                seen = scores.decision(stored, name)[test][None]
-            else:
-                seen = model.score(hits, name, domain).members
-            taken = [predicted(one) for one in (seen.mean(0), *seen)]
+    for domain, stored in (("source", "mc"), ("target", "data")):
+        test = np.flatnonzero(file.column(stored, "split") == 2)
+        if stored == "mc":
+            label = file.source().label[test]
+        else:
+            label = true_labels(open_truth(file).data(), file.target())[test]
+        hits = read_hits(file, stored, test)
+        found = {"tracking": [file.column(stored, "track_segment")[test].astype(np.int64)]}
+        for name in model.parts:
+            seen = model.score(hits, name, domain).members
+            found[name] = [predicted(one) for one in (seen.mean(0), *seen)]
+        for name, taken in found.items():
             right = np.array([(one == label).mean() for one in taken])
             figures.setdefault(name, {})[stored] = right
             signal.setdefault(name, {})[stored] = _signal(taken[0], label)
     return figures, signal
+
+
+def with_adabn(model: Model) -> Model:
+    """Also the networks of source-only with the target's statistics."""
+    base = model.parts["source-only"]
+    return replace(model, parts={**model.parts, "adabn": replace(base, target_domain=1)})
+
+
+def elsewhere(model: Model, file: Tensors) -> Model:
+    """Source-only alone, with the statistics of another target."""
+    part = model.parts["source-only"]
+    network = copy.deepcopy(part.network)
+    events = []
+    for domain in ("mc", "data"):
+        train = np.flatnonzero(file.column(domain, "split") == 0)
+        pixels = torch.from_numpy(read_hits(file, domain, train[:: len(train) // 1024])[:])
+        events.append(pixels.T.unsqueeze(0).expand(network.members, -1, -1))
+    network.collect_statistics(*events)
+    return replace(model, parts={"source-only": replace(part, network=network)})
 
 
 def _signal(taken: NDArray[Any], label: NDArray[Any]) -> str:
@@ -107,22 +138,22 @@ def _signal(taken: NDArray[Any], label: NDArray[Any]) -> str:
     return f"{purity:.3f} | {1 - purity:.3f} | {efficiency:.3f}"
 
 
-def table(name: str, run: Run, file: Tensors) -> None:
+def table(name: str, model: Model, file: Tensors) -> None:
     """Print what was measured, as Markdown."""
-    figures, signal = accuracies(run, file)
-    say(f"\n### {name}: recommended {run.metrics['recommended']}\n")
+    figures, signal = accuracies(with_adabn(model), file)
+    say(f"\n### {name}\n")
     say("| | MC | target | MC, one network | target, one network |\n|---|---|---|---|---|")
     for method, own in figures.items():
-        whole = [f"{own[domain][0]:.3f}" for domain in ("mc", "target")]
-        single = [_spread(own[domain][1:]) for domain in ("mc", "target")]
+        whole = [f"{own[domain][0]:.3f}" for domain in ("mc", "data")]
+        single = [_spread(own[domain][1:]) for domain in ("mc", "data")]
         say(f"| {method} | {' | '.join([*whole, *single])} |")
     say("\n| in targets | MC: purity | impurity | efficiency | target: purity | impurity | eff. |")
     say("|---|---|---|---|---|---|---|")
     for method, both in signal.items():
-        say(f"| {method} | {both['mc']} | {both['target']} |")
+        say(f"| {method} | {both['mc']} | {both['data']} |")
     if not {"dann", "oracle"} <= set(figures):
         return
-    mc, met = ({m: own[d] for m, own in figures.items()} for d in ("mc", "target"))
+    mc, met = ({m: own[d] for m, own in figures.items()} for d in ("mc", "data"))
     loss, gap = (mc["source-only"] - met["source-only"], met["oracle"] - met["source-only"])
     say("\n| percent | together | one network |\n|---|---|---|")
     rows = {"source-only loses from MC to target": loss, "oracle - source-only": gap}
@@ -149,8 +180,29 @@ def curve(folder: Path, tensors: Path, sizes: list[int], config: Config) -> None
         say(f"| {size} | {epochs} | {block['accuracy']:.3f} ± {block['accuracy_error']:.3f} |")
 
 
+def pictures(run: Run, folder: Path) -> None:
+    """The two figures of docs/minerva.md, put together from those of ``hepdann plot``."""
+    from PIL import Image
+
+    for name, width, parts in PICTURES:
+        made = plot_run(run.folder, PlotConfig(formats=["png"]), parts, output=folder / "parts")
+        order = [next(path for path in made if path.stem == part) for part in parts]
+        images = [Image.open(path).convert("RGB") for path in order]
+        pairs = [images[at : at + 2] for at in range(0, len(images), 2)]
+        heights = [max(image.height for image in pair) for pair in pairs]
+        half = max(image.width for image in images)
+        whole = Image.new("RGB", (2 * half, sum(heights)), "white")
+        for row, pair in enumerate(pairs):
+            for column, image in enumerate(pair):
+                whole.paste(image, (column * half, sum(heights[:row])))
+        height = round(whole.height * width / whole.width)
+        whole.resize((width, height), Image.Resampling.LANCZOS).save(folder / f"{name}.png")
+
+
 def _spread(values: NDArray[np.float64], digits: int = 3) -> str:
-    if len(values) < 2:
+    if not len(values):  # tracking
+        return ""
+    if len(values) == 1:
         return f"{values[0]:.{digits}f}"
     return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
 
@@ -176,13 +228,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--also", metavar="SHIFT", help="score source-only of the last run there")
+    parser.add_argument("--figures", type=Path, help="folder for the figures of the last run")
     parser.add_argument("--curve", type=int, nargs="+", default=[])
     given = parser.parse_args()
     config = settings(given)
     for name in given.only or ([] if given.curve else SHIFTS):
         tensors = sample(given.folder, name, given.events, config)
         run = trained(tensors, given.folder / "runs" / name, config)
-        table(name, run, hepdann.open_tensors(tensors))
+        say(f"recommended: {run.metrics['recommended']}")
+        table(name, run.model, hepdann.open_tensors(tensors))
+        if given.figures is not None:
+            pictures(run, given.figures)
+    if given.also is not None:
+        other = hepdann.open_tensors(sample(given.folder, given.also, given.events, config))
+        table(f"source-only on {given.also}", elsewhere(run.model, other), other)
     if given.curve:
         tensors = sample(given.folder, "frozen", given.events, config)
         curve(given.folder, tensors, given.curve, config)
