@@ -129,22 +129,17 @@ def decode(path: str, output: str, threads: int) -> None:  # noqa: ARG001
     import uproot
 
     from hepdann.readers.baskets import locate
-    from hepdann.readers.scratch import Pool
 
     with uproot.open(path) as file:
         tree = file["events"]
         found = [locate(branch, branch.name, tree.num_entries) for branch in tree]
-
-    def read(one: Any) -> None:
-        with Path(path).open("rb", buffering=0) as stream:
-            pool = Pool()
-            for i in range(len(one.seeks)):
-                values = one.empty(i, pool)
-                one.decode(stream, i, values, pool)
-                pool.give(values)
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(read, found))
+    with Path(path).open("rb") as stream, ThreadPoolExecutor(threads) as pool:
+        list(
+            pool.map(
+                lambda one: [one.decode(stream.fileno(), i) for i in range(len(one.seeks))][:0],
+                found,
+            )
+        )
 
 
 def hepdann(path: str, output: str, threads: int, **more: Any) -> None:

@@ -7,10 +7,10 @@ objects this uses ``entry_offsets``, ``embedded_baskets``, ``interpretation`` an
 
 from __future__ import annotations
 
+import os
 import struct
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from io import FileIO
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import decompress
-from .scratch import Pool
 
 __all__ = ["Baskets", "locate", "uproot_is_known"]
 
@@ -63,34 +62,27 @@ class Baskets:
         """Size of one entry."""
         return self.stored.itemsize * prod(self.shape)
 
-    def empty(self, number: int, pool: Pool) -> NDArray[Any]:
-        """Memory of the pool for the (entries, *shape) of a basket in the type of the file."""
-        entries = self.edges[number + 1] - self.edges[number]
-        memory = pool.take(entries * self.entry_bytes)
-        return memory.view(self.stored).reshape(entries, *self.shape)
-
     def overlapping(self, start: int, stop: int) -> range:
         """Numbers of the baskets that hold entries from ``start`` to before ``stop``."""
         return range(bisect_right(self.edges, start) - 1, bisect_left(self.edges, stop))
 
-    def decode(self, stream: FileIO, number: int, out: NDArray[Any], pool: Pool) -> None:
-        """Read and decompress one basket.
+    def decode(self, descriptor: int, number: int) -> NDArray[Any]:
+        """Read and decompress one basket; any thread may, because nothing is shared.
 
         Args:
-            stream: the file, opened for this thread alone.
+            descriptor: of the open file.
             number: of the basket.
-            out: (entries, *shape) in the type of the file, contiguous; filled.
-            pool: lends memory.
+
+        Returns:
+            (entries, *shape) in the type of the file.
 
         Raises:
             ValueError: the basket is not what the tree says.
             Exception: whatever a decoder says about damaged data.
         """
         size = self.sizes[number]
-        read = pool.take(size)
-        raw = read.data
-        stream.seek(self.seeks[number])
-        if stream.readinto(raw) != size:
+        raw = memoryview(os.pread(descriptor, size, self.seeks[number]))
+        if len(raw) < size:
             raise ValueError(f"the file ends in basket {number}")
         packed, _, unpacked, _, key, _ = _KEY.unpack_from(raw)
         entries = self.edges[number + 1] - self.edges[number]
@@ -105,16 +97,11 @@ class Baskets:
                 f"in {length}"
             )
         body = raw[key:]
-        filled = out.view(np.uint8).reshape(-1)
-        content = filled if unpacked == length else pool.take(unpacked)
         if len(body) == unpacked:  # what would not shrink is stored as it is
-            content[...] = np.frombuffer(body, np.uint8)
+            content = np.frombuffer(body, np.uint8)
         else:
-            decompress(body, content)
-        pool.give(read)
-        if unpacked > length:
-            filled[...] = content[:length]
-            pool.give(content)
+            content = decompress(body, unpacked)
+        return content[:length].view(self.stored).reshape(entries, *self.shape)
 
 
 def locate(branch: Any, name: str, entries: int) -> Baskets | None:

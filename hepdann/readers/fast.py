@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from io import FileIO
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +27,7 @@ from .baskets import Baskets, locate
 from .blocks import RawBlock
 from .rootfile import file_stamp, open_root, reading
 from .scan import FileScan
-from .scratch import Empty, Pool
+from .scratch import Empty
 
 __all__ = ["Source"]
 
@@ -44,17 +44,10 @@ class _Shared:
 
     def get(self, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         with self._lock:
-            if self._values is None:
-                self._values = decode()
-            return self._values
-
-    def done(self) -> bool:
-        """Whether nobody needs it any more."""
-        with self._lock:
+            values = decode() if self._values is None else self._values
             self._uses -= 1
-            if not self._uses:
-                self._values = None
-            return not self._uses
+            self._values = values if self._uses else None
+        return values
 
 
 class Source:
@@ -93,7 +86,6 @@ class Source:
         self.ranges = list(pairwise(self._cut(size)))
         self._direction = {start: 1 - 2 * (i % 2) for i, (start, _) in enumerate(self.ranges)}
         self._shared = self._find_shared()
-        self._pool = Pool()
 
     def _cut(self, size: int) -> list[int]:
         """Ends of the ranges, where as many branches as possible start a new basket."""
@@ -148,35 +140,27 @@ class Source:
             # neighbours share baskets: they start from opposite ends, so as not to wait in step
             order = list(self._baskets.items())[:: self._direction[start]]
             for name, baskets in order:
-                column = empty((stop - start, *baskets.shape), baskets.stored)
                 with reading(f"{place}/{name}", doing):
-                    for number in baskets.overlapping(start, stop):
-                        self._fill(column, start, baskets, number, stream)
-                columns[name] = column
+                    columns[name] = self._column(stream.fileno(), baskets, start, stop, empty)
         if self._rest:
             columns |= self._by_uproot(start, stop)
         return RawBlock(start, {name: columns[name] for name in self._names})
 
-    def _fill(
-        self, column: NDArray[Any], start: int, baskets: Baskets, number: int, stream: FileIO
-    ) -> None:
-        """Put into a range what a basket has of it."""
-        first, last = baskets.edges[number : number + 2]
-        shared = self._shared.get((baskets.name, number))
-        if shared is None:  # all of it
-            baskets.decode(stream, number, column[first - start : last - start], self._pool)
-            return
-
-        def decode() -> NDArray[Any]:
-            values = baskets.empty(number, self._pool)
-            baskets.decode(stream, number, values, self._pool)
-            return values
-
-        values = shared.get(decode)
-        low, high = max(start, first), min(start + len(column), last)
-        column[low - start : high - start] = values[low - first : high - first]
-        if shared.done():
-            self._pool.give(values)
+    def _column(
+        self, descriptor: int, baskets: Baskets, start: int, stop: int, empty: Empty
+    ) -> NDArray[Any]:
+        """One branch: a part of a basket as it is, or parts of several in one array."""
+        parts = []
+        for number in baskets.overlapping(start, stop):
+            decode = partial(baskets.decode, descriptor, number)
+            shared = self._shared.get((baskets.name, number))
+            decoded = decode() if shared is None else shared.get(decode)
+            first = baskets.edges[number]
+            parts.append(decoded[max(start - first, 0) : stop - first])
+        if len(parts) == 1:
+            return parts[0]
+        whole = empty((stop - start, *baskets.shape), baskets.stored.newbyteorder("="))
+        return np.concatenate(parts, out=whole)
 
     def _by_uproot(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
         place, columns = f"{self._file.path}:{self._file.tree}", {}

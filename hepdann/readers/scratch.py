@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Empty", "Pool", "Scratch"]
+__all__ = ["Empty", "Scratch"]
 
 _ALIGNMENT = 64
 
@@ -19,26 +19,6 @@ class Empty(Protocol):
 
     def __call__(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """An array of this shape and type."""
-
-
-class Pool:
-    """Lends pieces of memory to any thread, and lends again what was given back."""
-
-    def __init__(self) -> None:
-        self._spare: dict[int, list[NDArray[np.uint8]]] = {}
-
-    def take(self, size: int) -> NDArray[np.uint8]:
-        """(size,) bytes that are not filled."""
-        room = 1 << max(size - 1, 0).bit_length()
-        try:
-            return self._spare[room].pop()[:size]
-        except LookupError:
-            return np.empty(room, np.uint8)[:size]
-
-    def give(self, lent: NDArray[Any]) -> None:
-        """Take back what :meth:`take` gave, or a view of it."""
-        assert isinstance(lent.base, np.ndarray)  # numpy leads every view to the owner
-        self._spare.setdefault(len(lent.base), []).append(lent.base)
 
 
 class Scratch:
