@@ -85,14 +85,14 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(
 
 
 def test_one_line_begins_goes_on_and_is_content_with_what_is_finished(
-    executable, hepdann, typed, place, straight, tmp_path
+    executable, typed, place, straight, tmp_path
 ):
     process = started(executable, place, tmp_path / "run", EPOCHS)
     process.kill()
     process.communicate(timeout=120)
     assert not (tmp_path / "run" / "metrics.json").exists()
     line = (*LINE, str(EPOCHS), "-o", str(tmp_path / "run"), "--resume")
-    done = hepdann(*line, cwd=place)
+    done = typed(*line, cwd=place)
     assert done.code == 0, done.stderr
     for name in SAME:
         assert (tmp_path / "run" / name).read_bytes() == (straight.folder / name).read_bytes()
@@ -113,7 +113,7 @@ def test_a_resume_without_tensors_begins_nothing(typed, place, tmp_path):
 
 
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(
-    executable, hepdann, place, straight, tmp_path
+    executable, typed, place, straight, tmp_path
 ):
     """Checkpoints grow with the history; some epochs on, the next one has no room."""
     first = (straight.folder / "checkpoint" / "stack-0.safetensors").stat().st_size
@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(
     assert "stack-0.safetensors: cannot be written: File too large; make room there" in err
     assert "Traceback" not in err
     line = (*LINE, str(EPOCHS), "-o", str(tmp_path / "run"), "--resume")
-    assert hepdann(*line, cwd=place).code == 0
+    assert typed(*line, cwd=place).code == 0
     for name in SAME:
         assert (tmp_path / "run" / name).read_bytes() == (straight.folder / name).read_bytes()
 
