@@ -31,7 +31,8 @@ def _lz4(data: memoryview, size: int) -> Any:
     expected, data = int.from_bytes(data[:_CHECKSUM], "big"), data[_CHECKSUM:]
     if xxhash.xxh64_intdigest(data) != expected:
         raise ValueError("the checksum of an lz4 block is wrong")
-    return cramjam.lz4.decompress_block(data, output_len=size)
+    out = np.empty(size, np.uint8)  # cramjam would fill its own with zeros first
+    return out[: cramjam.lz4.decompress_block_into(data, out.data, output_len=size)]
 
 
 def _zstd(data: memoryview, size: int) -> Any:
