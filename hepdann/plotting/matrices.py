@@ -24,9 +24,9 @@ Floats = NDArray[np.float64]
 _NUMBERS = 16  # of larger matrices the numbers could not be read
 _SIZE = (15.0, 7.0)  # points of the numbers in small and in large matrices
 _SAYS = {
-    "efficiency": "share of each true class [%]",
-    "purity": "share of each given class [%]",
-    "log": r"$\log_{10}$(share of each true class [%])",
+    "efficiency": "share of each true {what} [%]",
+    "purity": "share of each {given} {what} [%]",
+    "log": r"$\log_{{10}}$(share of each true {what} [%])",
 }
 
 
@@ -36,6 +36,8 @@ def confusion(
     *,
     normalise: Normalise = "efficiency",
     title: str = "",
+    what: str = "class",
+    given: str = "given",
     ax: Axes | None = None,
 ) -> Axes:
     """Which class is taken for which, [reconstructed, true].
@@ -46,6 +48,8 @@ def confusion(
         normalise: ``"efficiency"`` makes columns add up to 100 %, ``"purity"`` rows; ``"log"``
             shows log₁₀ of the efficiency in per cent, for what is rare.
         title: below the matrix: which method and events.
+        what: a class is, for the axes: "segment".
+        given: what one is that a method decided for: "reconstructed".
         ax: where to draw; by default a new figure.
 
     Returns:
@@ -59,8 +63,8 @@ def confusion(
     limits = (-2.0, 2.0) if normalise == "log" else (0.0, 100.0)
     form = "{:.2f}" if normalise == "log" else "{:.1f}"
     ax = _matrix(share, names, limits, "Blues", form, ax)
-    ax.set_ylabel("Given class")
-    _foot(ax, "True class", title, _SAYS[normalise])
+    ax.set_ylabel(f"{given.capitalize()} {what}")
+    _foot(ax, f"True {what}", title, _SAYS[normalise].format(what=what, given=given))
     return ax
 
 

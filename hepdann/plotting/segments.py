@@ -75,9 +75,12 @@ def _matrices(run: Quantities, domain: Domain, method: str, title: str) -> Itera
             "segments",
             file_name("confusion", panel, domain, method),
             partial(_confusion, run, domain, method),
-            partial(confusion, names=names, normalise=panel, title=title),
+            partial(
+                confusion, names=names, normalise=panel, title=title, what="segment",
+                given="reconstructed",
+            ),
             True,
-        )
+        )  # fmt: skip
 
 
 def _against(run: Quantities) -> Iterator[Job]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import font_scalings
 
 from ..config.names import FIGURE_SIZES, STYLES, nearest
@@ -44,6 +45,8 @@ COLOURS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
     "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
+
+_SHADES = (0.0, -0.5, 0.55)  # how much black or white is in the first, second and third ten
 
 # Source-only is the reference and the oracle the ceiling: they look alike in every figure.
 _LOOKS = {
@@ -236,5 +239,21 @@ def sentence(text: str) -> str:
 
 
 def class_colours(names: Sequence[str]) -> dict[str, str]:
-    """The colour of each class or process, in order; after ten they begin again."""
-    return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
+    """The colour of each class or process, in order; after ten they begin again, in other shades.
+
+    The second ten are darker, the third lighter; what comes behind them looks like the first ones.
+    """
+    count = len(COLOURS)
+    return {
+        name: _shade(COLOURS[index % count], _SHADES[index // count % len(_SHADES)])
+        for index, name in enumerate(names)
+    }
+
+
+def _shade(colour: str, share: float) -> str:
+    """A colour with some black (negative) or white in it."""
+    if not share:
+        return colour
+    end = 1.0 if share > 0 else 0.0
+    red, green, blue = ((1 - abs(share)) * part + abs(share) * end for part in to_rgb(colour))
+    return to_hex((red, green, blue))

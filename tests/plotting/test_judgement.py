@@ -26,6 +26,13 @@ def test_a_confusion_matrix_prints_per_cent_of_each_true_class():
     purity = plotting.confusion(numbers, ["uds", "b"], normalise="purity")
     shown = np.array([float(text.get_text()) for text in purity.texts]).reshape(2, 2)
     np.testing.assert_allclose(shown.sum(axis=1), 100, atol=0.11)
+    assert (ax.get_ylabel(), ax.get_xlabel().split("\n")[0]) == ("Given class", "True class")
+    words = {"what": "segment", "given": "reconstructed"}
+    other = plotting.confusion(numbers, ["uds", "b"], normalise="purity", **words)
+    assert other.get_ylabel() == "Reconstructed segment"
+    assert other.get_xlabel().split("\n") == [
+        "True segment", "share of each reconstructed segment [%]"
+    ]  # fmt: skip
 
 
 def test_an_empty_class_leaves_its_cells_empty():

@@ -13,7 +13,15 @@ from matplotlib.font_manager import FontProperties
 from hepdann.config.names import STYLES
 from hepdann.errors import ConfigError
 from hepdann.plotting import style
-from hepdann.plotting.styles import COLOURS, PAGE, method_look, method_title, readable, sentence
+from hepdann.plotting.styles import (
+    COLOURS,
+    PAGE,
+    class_colours,
+    method_look,
+    method_title,
+    readable,
+    sentence,
+)
 
 
 @pytest.mark.parametrize("name", STYLES)
@@ -99,3 +107,11 @@ def test_neighbouring_colours_differ_in_lightness_or_hue():
     rgb = [matplotlib.colors.to_rgb(colour) for colour in COLOURS]
     for one, two in itertools.pairwise(rgb):
         assert max(abs(a - b) for a, b in zip(one, two, strict=True)) > 0.15
+
+
+def test_thirty_classes_have_colours_of_their_own():
+    colours = class_colours([f"segment {k}" for k in range(30)])
+    assert tuple(colours.values())[:10] == COLOURS
+    rgb = [matplotlib.colors.to_rgb(colour) for colour in colours.values()]
+    for one, two in itertools.combinations(rgb, 2):
+        assert max(abs(a - b) for a, b in zip(one, two, strict=True)) > 0.05
