@@ -32,10 +32,17 @@ ORACLE = "oracle"
 
 @dataclass(frozen=True)
 class StackPlan:
-    """One stack: members with the same phases, networks and number of auxiliaries."""
+    """One stack: members with the same phases, networks and number of auxiliaries.
+
+    Attributes:
+        members: in the order of the run.
+        normalisation: in their extractors.
+        cost: of a member's step, beside those of other stacks; 1 where all are alike.
+    """
 
     members: tuple[Member, ...]
     normalisation: Normalisation
+    cost: int = 1
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,7 @@ def plan_stacks(train: TrainConfig, places: Places, *, lean: bool = False) -> li
         train: resolved settings.
         places: the sources; an oracle trains if its source is there.
         lean: source-only never looks at the target, which takes half of its time; its domain head
-            is not trained then.
+            is not trained then, and a step of what does look costs as much as two.
     """
     members = []
     for name in dict.fromkeys(["source-only", *train.methods]):
@@ -208,9 +215,13 @@ def plan_stacks(train: TrainConfig, places: Places, *, lean: bool = False) -> li
             Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
             for k in range(train.seeds)
         ]
-    if lean:
-        members = [replace(m, method=methods.unwatched(m.method)) for m in members]
-    return group(members, train)
+    if not lean:
+        return group(members, train)
+    members = [replace(m, method=methods.unwatched(m.method)) for m in members]
+    return [
+        replace(plan, cost=1 if plan.members[0].method.name == "source-only" else 2)
+        for plan in group(members, train)
+    ]
 
 
 def member_of(name: str, strength: float, seed: int, places: Places) -> Member:

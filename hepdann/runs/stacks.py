@@ -42,6 +42,11 @@ class Piece:
     plan: StackPlan
 
     @property
+    def cost(self) -> int:
+        """Of a step of all its members."""
+        return self.plan.cost * len(self.plan.members)
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """Methods of its members."""
         return tuple(dict.fromkeys(m.label for m in self.plan.members))
@@ -51,7 +56,7 @@ class Piece:
 
 
 def cut(plans: Sequence[StackPlan], workers: int) -> list[Piece]:
-    """Cut stacks into pieces for some processes, which are given equally many members.
+    """Cut stacks into pieces for some processes, which are given equally much to do.
 
     Args:
         plans: the stacks.

@@ -18,18 +18,18 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def deal(pieces: Sequence[Piece], workers: int) -> list[list[Piece]]:
-    """Share pieces out, in their order and with about equally many members each.
+    """Share pieces out, in their order and with about equally much to do for each.
 
     Returns:
         One list a process; none is empty, so there may be fewer than asked for.
     """
-    total = sum(len(piece.plan.members) for piece in pieces)
+    total = sum(piece.cost for piece in pieces)
     shares: dict[int, list[Piece]] = {}
     before = 0
     for piece in pieces:
-        middle = before + len(piece.plan.members) / 2
+        middle = before + piece.cost / 2
         shares.setdefault(int(middle * workers / total), []).append(piece)
-        before += len(piece.plan.members)
+        before += piece.cost
     return list(shares.values())
 
 

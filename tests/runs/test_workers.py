@@ -114,6 +114,22 @@ def test_pieces_are_the_members_in_their_order_and_shares_are_equal(sizes, worke
     assert max(counts) - min(counts) <= 1
 
 
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 3)), min_size=1, max_size=4),
+       st.integers(1, 9))  # fmt: skip
+def test_shares_are_equal_within_a_member_where_some_cost_more(stacks, workers_):
+    """Of images the DANNs take twice as long as source-only's networks."""
+    method, numbers = methods.get("dann"), iter(range(100))
+    plans = [
+        StackPlan(tuple(Member(method, 1.0, next(numbers)) for _ in range(n)), "none", cost)
+        for n, cost in stacks
+    ]
+    pieces = cut(plans, workers_)
+    assert [m for p in pieces for m in p.plan.members] == [m for p in plans for m in p.members]
+    shares = [sum(piece.cost for piece in share) for share in workers.deal(pieces, workers_)]
+    most = max(cost for _, cost in stacks)
+    assert max(shares) <= sum(n * cost for n, cost in stacks) / workers_ + most
+
+
 def test_members_of_a_method_that_trained_apart_stand_together_in_the_model():
     shape = NetworkShape(2, 2, (4,), (3,), (3,), "domain")
 
