@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .images import HitsConfig, ImagesConfig, TransformConfig
+from .images import AugmentConfig, HitsConfig, ImagesConfig, TransformConfig
 from .init import init_config
 from .load import (
     dump_config,
@@ -27,6 +27,7 @@ from .models import (
 )
 
 __all__ = [
+    "AugmentConfig",
     "ClassConfig",
     "Config",
     "ConvertConfig",

@@ -1,4 +1,4 @@
-"""How images are made: ``convert.images``."""
+"""How images are made, ``convert.images``, and trained on, ``train.augment``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from . import checks
-from .section import Number, Section, Text, Width
+from .section import Integer, Number, Section, Text, Width
 
-__all__ = ["HitsConfig", "ImagesConfig", "TransformConfig"]
+__all__ = ["AugmentConfig", "HitsConfig", "ImagesConfig", "TransformConfig"]
 
 
 class TransformConfig(Section):
@@ -60,3 +60,12 @@ class ImagesConfig(Section):
     def _once(cls, channels: list[str] | None) -> list[str] | None:
         checks.check_unique(channels or [], "channel")
         return channels
+
+
+class AugmentConfig(Section):
+    """Images moved by the symmetries of the detector, each time they are trained on."""
+
+    rotate: bool = Field(False, description="half of them are turned by 180° about the beam")
+    shift: Integer = Field(
+        0, ge=0, description="strips that an event is moved at most, across the beam"
+    )

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from . import checks
-from .images import ImagesConfig
+from .images import AugmentConfig, ImagesConfig
 from .names import ALIGNMENTS, METHODS, SHIFTS, method_names, shift_names
 from .plots import PlotConfig
 from .scan import ScanConfig
@@ -310,6 +310,7 @@ class TrainConfig(Section):
         description="of a network of images: bf16 computes in bfloat16 where that is safe, fp16 in "
         "float16 with scaled losses, for GPUs without bfloat16",
     )
+    augment: AugmentConfig | None = Field(None, description="of images; default none")
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
     label_head: list[Width] = Field([16], description="hidden widths of the label head")
     domain_head: list[Width] = Field([64, 64], description="hidden widths of the domain head")

@@ -27,13 +27,21 @@ from ..tensors import (
     read_hits,
     view_figures,
 )
+from ..training import Augment
 from .memory import available_memory
 
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
     from .domains import Domains
 
-__all__ = ["Images", "choose_image_memory", "image_settings", "prepare_images", "view_shapes"]
+__all__ = [
+    "Images",
+    "augment_of",
+    "choose_image_memory",
+    "image_settings",
+    "prepare_images",
+    "view_shapes",
+]
 
 SAMPLE = 100_000  # events of each domain that everything but the training's batches sees
 _COPIES = 4  # of the hits that are held at a time, at their peak
@@ -67,12 +75,26 @@ def view_shapes(views: Sequence[View]) -> tuple[ViewShape, ...]:
     return tuple((view.name, *view.shape) for view in views)
 
 
-def image_settings(train: TrainConfig) -> TrainConfig:
+def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
+    """What is done to each image that is trained on, if anything.
+
+    Raises:
+        ConfigError: images of such views cannot be moved.
+    """
+    asked = train.augment
+    if asked is None or not (asked.rotate or asked.shift):
+        return None
+    return Augment(view_shapes(views), asked.rotate, asked.shift)
+
+
+def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
     """Settings of a training on images, where the user left them open.
 
     Raises:
-        ConfigError: a method or an alignment that acts on features one by one.
+        ConfigError: a method or an alignment that acts on features one by one, or augmentation
+            that such views do not allow.
     """
+    augment_of(train, views)
     mapped = [name for name in train.methods if "+" in name]
     wanted = train.alignments and train.alignments != TrainConfig().alignments
     if mapped or wanted:

@@ -64,7 +64,9 @@ class Origin:
     @property
     def fingerprint(self) -> str:
         """Identity of everything that the numbers depend on."""
-        settings = self.config.train.model_dump(mode="json", exclude=_ELSEWHERE)
+        train = self.config.train
+        same = {"augment"} if train.augment is None else set[str]()  # as before there was any
+        settings = train.model_dump(mode="json", exclude=_ELSEWHERE | same)
         text = json.dumps([settings, self.content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..config import TrainConfig
+from ..errors import ConfigError
 from ..tensors import Tensors
 from .domains import Domains, prepare
 from .images import choose_image_memory, image_settings, prepare_images
@@ -39,8 +40,15 @@ def prepared(
     """
     where = (asked.memory, tensors, data, asked.members)
     if tensors.views:
-        asked, memory = image_settings(asked), choose_image_memory(*where)
+        memory = choose_image_memory(*where)
+        asked = image_settings(asked, tensors.views)
         domains, tensors = prepare_images(tensors, data, shift, asked.seed, memory)
+    elif asked.augment is not None:
+        raise ConfigError(
+            "moves the hits of images, and these events are features",
+            where="train.augment",
+            mend="leave it out",
+        )
     else:
         memory = choose_memory(*where, asked.workers)
         take = prepare_blocks if memory == "blocks" else prepare

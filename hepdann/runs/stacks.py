@@ -19,7 +19,7 @@ from ..training import DomainEvents, StackTrainer, resident, resident_images, wa
 from ..training.stream import Blocks
 from .auxiliary import auxiliary_shifts, auxiliary_sources
 from .domains import Domains
-from .images import Images, view_shapes
+from .images import Images, augment_of, view_shapes
 from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
 from .processes import sharing
 from .resampling import ResampledBlocks, resampled
@@ -65,17 +65,23 @@ def cut(plans: Sequence[StackPlan], workers: int) -> list[Piece]:
     Returns:
         The pieces in the order of the members. A process may be given pieces of several stacks.
     """
-    sizes = [len(plan.members) for plan in plans]
-    ends = list(itertools.accumulate(sizes))
-    shares = {round(k * ends[-1] / workers) for k in range(1, workers)}
+    ends = list(itertools.accumulate(len(plan.members) for plan in plans))
+    costs = (plan.cost for plan in plans for _ in plan.members)
+    done = list(itertools.accumulate(costs, initial=0))  # when so many members were trained
+    shares = {_nearest(done, k * done[-1] / workers) for k in range(1, workers)}
     pieces: list[Piece] = []
     for stack, (plan, end) in enumerate(zip(plans, ends, strict=True)):
         start = end - len(plan.members)
         bounds = sorted({start, end} | {b for b in shares if start < b < end})
         for first, last in itertools.pairwise(bounds):
             members = plan.members[first - start : last - start]
-            pieces.append(Piece(len(pieces), stack, StackPlan(members, plan.normalisation)))
+            pieces.append(Piece(len(pieces), stack, replace(plan, members=members)))
     return pieces
+
+
+def _nearest(done: Sequence[int], wanted: float) -> int:
+    """Index of what is nearest; of two equally near the even one."""
+    return min(range(len(done)), key=lambda k: (abs(done[k] - wanted), done[k] % 2))
 
 
 class Stacks:
@@ -139,7 +145,8 @@ class Stacks:
         self.settings = replace(
             self.settings, device=device, threads=torch.get_num_threads(), processes=processes
         )
-        put = partial(resident_images, device=device)
+        augment = augment_of(self.train, images.views)
+        put = partial(resident_images, device=device, augment=augment)
         streams = images.blocks or (None, None)
         self.sources = [put(domains.source, images.source, blocks=streams[0])]
         self.targets = [put(domains.target, images.target, blocks=streams[1])]

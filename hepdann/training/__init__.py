@@ -1,6 +1,7 @@
 """The loop, its schedules, its checkpoints; it sees no target label, because none reaches it."""
 
 from . import distributed
+from .augment import Augment
 from .checkpoint import load_checkpoint, save_checkpoint, write_whole
 from .engine import choose_engine
 from .events import DomainEvents, resident, watched_rows
@@ -17,6 +18,7 @@ from .vitals import FIGURES
 
 __all__ = [
     "FIGURES",
+    "Augment",
     "Clock",
     "DomainEvents",
     "Health",

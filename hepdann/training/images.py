@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..tensors import SPLITS, Hits, Source, Target
+from .augment import Augment
 from .events import DomainEvents, validation_rows, watched_rows
-from .stream import Counted, Picked, Piece, Stream, Window
+from .stream import Counted, Drawn, Picked, Piece, Stream, Window
 
 __all__ = ["HeldImages", "ImageBlocks", "ImageStream", "resident_images"]
 
@@ -80,19 +81,23 @@ class _Images:
     weight: Tensor
     to: str
     dtype: torch.dtype
+    augment: Augment | None
 
     @property
     def device(self) -> torch.device:
         return torch.device("cpu")
 
-    def pick(self, rows: Tensor) -> Piece:
+    def pick(self, rows: Tensor, drawn: Drawn | None) -> Piece:
         label = None if self.label is None else self._put(self.label[rows].long())
         weight = self._put(self.weight[rows]).to(self.dtype)
         out = torch.zeros(len(rows), self.hits.width, device=self.to, dtype=self.dtype)
+        hits = self.hits.flat(rows.numpy())
+        if self.augment is not None and drawn is not None:
+            hits = self.augment.move(*hits, drawn)
         if out.device.type == "cpu" and self.dtype == torch.float32:
-            self.hits.fill(out.numpy(), rows.numpy())
+            out.numpy().reshape(-1)[hits[0]] = hits[1]
             return out, label, weight
-        place, value = (self._put(torch.from_numpy(part)) for part in self.hits.flat(rows.numpy()))
+        place, value = (self._put(torch.from_numpy(part)) for part in hits)
         return out.view(-1).scatter_(0, place, value.to(self.dtype)).view_as(out), label, weight
 
     def _put(self, tensor: Tensor) -> Tensor:
@@ -113,12 +118,18 @@ class ImageStream(Stream):
         dtype: of pixels and weights.
         window: bytes of hits that are shuffled together, at least one block; the next such are
             read while these are used.
+        augment: what is done to each image, if anything.
     """
 
     blocks: ImageBlocks
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
     window: int = field(default_factory=lambda: _WINDOW)
+    augment: Augment | None = None
+
+    def draw(self, generator: np.random.Generator, events: int) -> Drawn | None:
+        """What augmentation does to each of some events."""
+        return None if self.augment is None else self.augment.draw(generator, events)
 
     def _most(self) -> int:
         return int(self.window / max(1.0, self.blocks.nbytes))
@@ -131,7 +142,7 @@ class ImageStream(Stream):
         weight = torch.from_numpy(np.concatenate(weights) / np.float32(self.blocks.size))
         label = torch.cat(known) if known else None
         held = hits[0] if len(hits) == 1 else Hits.join(hits)
-        return _Images(held, label, weight, self.device, self.dtype)
+        return _Images(held, label, weight, self.device, self.dtype, self.augment)
 
 
 def resident_images(
@@ -141,6 +152,7 @@ def resident_images(
     device: str,
     dtype: torch.dtype = torch.float32,
     blocks: ImageBlocks | None = None,
+    augment: Augment | None = None,
 ) -> DomainEvents:
     """The images of a domain for a training; pixels are not scaled.
 
@@ -151,13 +163,14 @@ def resident_images(
         dtype: of pixels and weights.
         blocks: all events of the domain, if these are a sample of it: batches are drawn from
             them, and everything else sees the sample.
+        augment: what is done to the images of a batch; all others are as they are.
     """
     train = np.flatnonzero(events.split == SPLITS.index("train"))
     label = events.label if isinstance(events, Source) else None
     if blocks is None:
         own = None if label is None else label[train]
         blocks = HeldImages((images.take(train), own, events.weight[train]))
-    stream = ImageStream(blocks, device, dtype)
+    stream = ImageStream(blocks, device, dtype, augment=augment)
     spread = np.linspace(0, len(train) - 1, min(len(train), _PROBED)).round().astype(np.intp)
     probed, held = train[spread], validation_rows(events, images=True)
 

@@ -24,8 +24,9 @@ from .scaling import Scaling
 __all__ = ["Blocks", "EventStream", "Picked", "Piece", "Stream", "StreamReader", "Window"]
 
 _WINDOW = 16 << 20  # bytes of events shuffled together; two such are held
-_BLOCKS, _ROWS = 0xB10C, 0x20E5  # keep the two shuffles apart
+_BLOCKS, _ROWS, _DRAWN = 0xB10C, 0x20E5, 0xD2A3  # keep the two shuffles and what is drawn apart
 
+Drawn = NDArray[np.int16]
 Piece = tuple[Tensor, Tensor | None, Tensor]
 
 
@@ -60,8 +61,13 @@ class Picked(Protocol):
         """Where it wants the rows that are picked."""
         ...
 
-    def pick(self, rows: Tensor) -> Piece:
-        """Features (n, F), labels (n,) or ``None``, and weights (n,) of some rows."""
+    def pick(self, rows: Tensor, drawn: Drawn | None) -> Piece:
+        """Features (n, F), labels (n,) or ``None``, and weights (n,) of some rows.
+
+        Args:
+            rows: of the window.
+            drawn: what the stream has drawn for each of them, if it draws anything.
+        """
         ...
 
 
@@ -94,6 +100,11 @@ class Stream:
     def mass(self) -> float:
         """Mean weight of the training events over their mean |weight|."""
         return self.blocks.weight / self.blocks.size
+
+    def draw(self, generator: np.random.Generator, events: int) -> Drawn | None:
+        """Draw what is done to each of some events, (n, …); by default nothing is."""
+        del generator, events
+        return None
 
     def windows(self, epoch: int, stream: int, first: int) -> Iterator[tuple[Window, Picked]]:
         """Windows of an epoch without end: when all events were seen, they are shuffled anew.
@@ -152,7 +163,8 @@ class _Rows:
     def device(self) -> torch.device:
         return self.x.device
 
-    def pick(self, rows: Tensor) -> Piece:
+    def pick(self, rows: Tensor, drawn: Drawn | None) -> Piece:
+        del drawn
         label = None if self.label is None else self.label[rows].long()
         return self.x[rows], label, self.weight[rows]
 
@@ -212,9 +224,10 @@ class StreamReader:
     def __init__(
         self, stream: Stream, seeds: Sequence[int], *, epoch: int, number: int, first: int
     ) -> None:
-        self._windows = stream.windows(epoch, number, first)
+        self._stream, self._windows = stream, stream.windows(epoch, number, first)
         self._seeds, self._epoch, self._number = seeds, epoch, number
         self._orders: list[Tensor] = []
+        self._drawn: list[Drawn | None] = []
         self._at = self._size = 0
         self._piece: Picked | None = None
 
@@ -230,8 +243,9 @@ class StreamReader:
             here = min(self._size - self._at, n - done)
             begin, end = (min(max(edge - done, 0), here) for edge in (first, last))
             if begin < end:
-                for own, order in zip(parts, self._orders, strict=True):
-                    own.append(self._piece.pick(order[self._at + begin : self._at + end]))
+                now = slice(self._at + begin, self._at + end)
+                for own, order, drawn in zip(parts, self._orders, self._drawn, strict=True):
+                    own.append(self._piece.pick(order[now], None if drawn is None else drawn[now]))
             done, self._at = done + here, self._at + here
         return [own[0] if len(own) == 1 else _joined(own) for own in parts]
 
@@ -239,12 +253,15 @@ class StreamReader:
         self._piece = None  # let it go before the one after the next is read
         window, self._piece = next(self._windows)
         self._at, self._size = window.first, window.size
-        words = (self._epoch, self._number, window.round, window.number, _ROWS)
+        words = (self._epoch, self._number, window.round, window.number)
         self._orders = [
-            torch.from_numpy(_generator(seed, *words).permutation(window.size)).to(
+            torch.from_numpy(_generator(seed, *words, _ROWS).permutation(window.size)).to(
                 self._piece.device
             )
             for seed in self._seeds
+        ]
+        self._drawn = [
+            self._stream.draw(_generator(seed, *words, _DRAWN), window.size) for seed in self._seeds
         ]
 
 

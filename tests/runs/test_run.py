@@ -199,6 +199,8 @@ def test_input_that_cannot_be_trained_on(toy, tmp_path):
         hepdann.train(other, output=tmp_path / "x", **FAST)
     with pytest.raises(ConfigError, match="batch"):
         hepdann.train(toy / "tensors.h5", output=tmp_path / "x", batch_size=10**6)
+    with pytest.raises(ConfigError, match="hits of images"):
+        hepdann.train(toy / "tensors.h5", output=tmp_path / "x", augment={"shift": 2})
     with pytest.raises(ConfigError, match="did you mean 'dann'"):
         hepdann.train(toy / "tensors.h5", method="dan", output=tmp_path / "x")
     assert not (tmp_path / "x").exists()

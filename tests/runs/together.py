@@ -10,7 +10,13 @@ from hepdann.networks import Modules, ViewsNetwork
 from hepdann.networks.views import TowerPlan, perceptron
 from hepdann.runs import first_process
 
-FAST = {"seeds": 1, "epochs": 2, "batch_size": 40, "network": "run-views"}
+FAST = {
+    "seeds": 1,
+    "epochs": 2,
+    "batch_size": 40,
+    "network": "run-views",
+    "augment": {"rotate": True, "shift": 4},
+}
 
 
 def tiny(shape):
