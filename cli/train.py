@@ -91,7 +91,7 @@ class Inputs(NamedTuple):
 )
 @click.option(
     "--network",
-    help="Of images: minerva-small, minerva-2016, minerva-2018, minerva-reference.  "
+    help="Of images: minerva-small, -medium, -2016, -2018, -reference.  "
     "[default: minerva-small; of features the perceptron below]",
 )
 @click.option("--autocast", help="Of images: none, bf16 or fp16.  [default: none]")

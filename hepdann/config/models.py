@@ -302,8 +302,8 @@ class TrainConfig(Section):
     )
     network: Text | None = Field(
         None,
-        description="minerva-small, minerva-2016, minerva-2018, minerva-reference, or one that was "
-        "registered from Python; default the perceptron below, of images minerva-small",
+        description="minerva-small, minerva-medium, minerva-2016, minerva-2018, minerva-reference, "
+        "or a registered one; default the perceptron below, of images minerva-small",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
         "none",

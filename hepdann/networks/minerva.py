@@ -29,6 +29,7 @@ _CHANNELS = (12, 20, 28, 36)
 _X_2016 = TowerPlan(_CHANNELS, ((8, 3), (7, 3), (6, 3), (6, 3)), 196)
 _UV_2016 = replace(_X_2016, kernels=((8, 5), (7, 3), (6, 3), (6, 3)))
 _2018 = replace(_X_2016, kernels=((8, 3), (7, 3), (7, 3), (7, 3)))
+_MEDIUM = PlanesPlan(along=(64, 64, 64), width=96, dropout=0.05)
 
 
 def _adversarial(x: TowerPlan, other: TowerPlan, bottleneck: int) -> Factory:
@@ -51,13 +52,16 @@ def _reference(shape: NetworkShape) -> Modules:
     return Modules(_extractor(shape, x, other, (98,)), perceptron((98, shape.outputs), last=True))
 
 
-def _small(shape: NetworkShape) -> Modules:
-    """For laptops: a few channels, and no strip of its own; it sees every plane, as others do."""
-    _refuse_tables(shape)
-    plan = PlanesPlan()
-    extractor = PlanesNetwork(shape.views, plan, shape.normalisation, shape.autocast)
-    heads = (plan.width, shape.outputs), (plan.width, 128, _domains(shape))
-    return Modules(extractor, *(perceptron(widths, last=True) for widths in heads))
+def _planes(plan: PlanesPlan) -> Factory:
+    """A few channels, and no strip of its own; it sees every plane, as others do."""
+
+    def make(shape: NetworkShape) -> Modules:
+        _refuse_tables(shape)
+        extractor = PlanesNetwork(shape.views, plan, shape.normalisation, shape.autocast)
+        heads = (plan.width, shape.outputs), (plan.width, 128, _domains(shape))
+        return Modules(extractor, *(perceptron(widths, last=True) for widths in heads))
+
+    return make
 
 
 def _extractor(
@@ -94,4 +98,5 @@ def register_presets() -> None:
     register("minerva-2016", _adversarial(_X_2016, _UV_2016, 6))
     register("minerva-2018", _adversarial(_2018, _2018, 11))
     register("minerva-reference", _reference)
-    register(SMALL, _small)
+    register(SMALL, _planes(PlanesPlan()))
+    register("minerva-medium", _planes(_MEDIUM))

@@ -44,8 +44,9 @@ def test_the_reference_has_its_published_number(channels, parameters):
 
 
 @pytest.mark.parametrize("width", [50, 94])
-def test_the_small_network_takes_both_sizes_of_image_and_time(width):
-    made = AdversarialNetwork(shape("minerva-small", channels=2, width=width), [0, 1])
+@pytest.mark.parametrize("name", ["minerva-small", "minerva-medium"])
+def test_networks_by_planes_take_both_sizes_of_image_and_time(name, width):
+    made = AdversarialNetwork(shape(name, channels=2, width=width), [0, 1])
     events = torch.zeros(2, made.shape.inputs, 6)
     features = made.features(events)
     assert features.shape[::2] == (2, 6)
