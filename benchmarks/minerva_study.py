@@ -1,8 +1,8 @@
 """What the shift of a MINERvA target costs, and what a DANN recovers of it.
 
-    python benchmarks/minerva_study.py study                    # everything, then the tables
     python benchmarks/minerva_study.py study --only detector --also frozen --figures docs/figures
-    python benchmarks/minerva_study.py study --curve 84000 --epochs 8 --seeds 3
+    python benchmarks/minerva_study.py smaller --only frozen --events 60000 --seeds 3
+    python benchmarks/minerva_study.py study --curve 14000 42000 --seeds 1
 
 Samples, tensor files and runs are made in the folder where they are not there, and a training that
 was interrupted goes on. Settings are those of configs/minerva.yaml. Every figure is that of the
@@ -87,13 +87,14 @@ def trained(tensors: Path, folder: Path, config: Config) -> Run:
     return hepdann.train(tensors, output=folder, config=config, report=report)
 
 
-def accuracies(model: Model, file: Tensors) -> tuple[Figures, dict[str, dict[str, str]]]:
+def accuracies(model: Model, file: Tensors) -> tuple[Figures, Figures]:
     """Of each method and domain: (1 + K,) accuracy of the mean and of each of its networks.
 
-    Also what it takes for an event in a passive target: purity, impurity and efficiency.
+    Also (2, 6) purity and efficiency of what the mean takes for an event in a passive target: in
+    any of them, and in each.
     """
     figures: Figures = {}
-    signal: dict[str, dict[str, str]] = {}
+    signal: Figures = {}
     for domain, stored in (("source", "mc"), ("target", "data")):
         test = np.flatnonzero(file.column(stored, "split") == 2)
         if stored == "mc":
@@ -131,11 +132,12 @@ def elsewhere(model: Model, file: Tensors) -> Model:
     return replace(model, parts={"source-only": replace(part, network=network)})
 
 
-def _signal(taken: NDArray[Any], label: NDArray[Any]) -> str:
-    inside, true = np.isin(taken, TARGETS), np.isin(label, TARGETS)
-    purity = float((taken == label)[inside].mean())
-    efficiency = float((taken == label)[true].mean())
-    return f"{purity:.3f} | {1 - purity:.3f} | {efficiency:.3f}"
+def _signal(taken: NDArray[Any], label: NDArray[Any]) -> NDArray[np.float64]:
+    right, found = taken == label, []
+    for segments in (TARGETS, *([segment] for segment in TARGETS)):
+        inside, true = np.isin(taken, segments), np.isin(label, segments)
+        found.append((right[inside].mean(), right[true].mean()))
+    return np.array(found).T
 
 
 def table(name: str, model: Model, file: Tensors) -> None:
@@ -149,8 +151,15 @@ def table(name: str, model: Model, file: Tensors) -> None:
         say(f"| {method} | {' | '.join([*whole, *single])} |")
     say("\n| in targets | MC: purity | impurity | efficiency | target: purity | impurity | eff. |")
     say("|---|---|---|---|---|---|---|")
-    for method, both in signal.items():
-        say(f"| {method} | {both['mc']} | {both['data']} |")
+    for method, own in signal.items():
+        cells = [(p, 1 - p, e) for p, e in (own["mc"][:, 0], own["data"][:, 0])]
+        say(f"| {method} | {' | '.join(f'{value:.3f}' for cell in cells for value in cell)} |")
+    say("\n| impurity of tracking / | | all | 1 | 2 | 3 | 4 | 5 |")
+    say("|---|---|---|---|---|---|---|---|")
+    for method, own in signal.items():
+        for where, (purity, _) in own.items():
+            ratio = (1 - signal["tracking"][where][0]) / (1 - purity)
+            say(f"| {method} | {where} | {' | '.join(f'{value:.2f}' for value in ratio)} |")
     if not {"dann", "oracle"} <= set(figures):
         return
     mc, met = ({m: own[d] for m, own in figures.items()} for d in ("mc", "data"))
@@ -187,7 +196,7 @@ def pictures(run: Run, folder: Path) -> None:
     from PIL import Image
 
     for name, width, parts in PICTURES:
-        made = plot_run(run.folder, PlotConfig(formats=["png"]), parts, output=folder / "parts")
+        made = plot_run(run.folder, PlotConfig(formats=["png"]), parts)
         order = [next(path for path in made if path.stem == part) for part in parts]
         images = [Image.open(path).convert("RGB") for path in order]
         pairs = [images[at : at + 2] for at in range(0, len(images), 2)]
@@ -226,7 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", choices=list(SHIFTS), action="append")
-    parser.add_argument("--events", type=int, default=60_000)
+    parser.add_argument("--events", type=int, default=120_000)
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--workers", type=int, default=1)
