@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ __all__ = ["class_names", "find_label", "label_values", "to_labels"]
 
 _MOST = 20  # a branch with more values is taken for a counter, not for a label
 _MOST_CLASSES = 1000
+_MOST_LISTED = 10  # candidates in a line of error
+_LOOKED_AT = 1 << 22  # values at once: files with a thousand branches must not fill the memory
 
 
 def find_label(
@@ -42,50 +45,73 @@ def find_label(
     files = [file for entry in labelled for file in entry.files]
     data = [file for entry in inputs if entry.domain == "data" for file in entry.files]
     taken = {convert.weight, *convert.weights.values(), *convert.spectators}
-    fitting: dict[str, int] = {}
-    shared: dict[str, int] = {}
+    only_mc: list[str] = []
+    shared: list[str] = []
     for branch in present_everywhere(files).values():
         if branch.dtype is None or not branch.scalar or branch.name in taken:
             continue
         if looks_like(branch.name) in ("a weight", "an event id"):
             continue
-        only_mc = not any(branch.name in file.branches for file in data)
+        alone = not any(branch.name in file.branches for file in data)
         # with MC alone, every counter stored as a float would be a candidate
-        if branch.dtype.kind == "f" and not (data and only_mc):
+        if branch.dtype.kind == "f" and not (data and alone):
             continue
-        found = _class_count(labelled, branch.name, convert.block_size, read, skips or Skips())
-        if found:
-            (fitting if only_mc else shared)[branch.name] = found
+        (only_mc if alone else shared).append(branch.name)
+    skips = skips or Skips()
+    fitting = _class_counts(labelled, only_mc, convert.block_size, read, skips)
     if len(fitting) == 1:
         return next(iter(fitting))
-    candidates = fitting or shared
-    listed = ", ".join(f"{name} (0 to {count - 1})" for name, count in candidates.items())
+    candidates = fitting or _class_counts(labelled, shared, convert.block_size, read, skips)
+    listed = [f"{name} (0 to {count - 1})" for name, count in candidates.items()]
+    more = len(listed) - _MOST_LISTED
     raise ConfigError(
         "no branch is clearly the label"
         + (" (none with small whole numbers is in MC alone)" if data and not fitting else ""),
         where=files[0].path,
-        mend=f"name it with --label; candidates: {listed}"
+        mend="name it with --label; candidates: "
+        + ", ".join(listed[:_MOST_LISTED])
+        + (f" and {more} more" if more > 0 else "")
         if listed
         else "name it with --label BRANCH or --label 'EXPRESSION'",
     )
 
 
-def _class_count(
-    inputs: Sequence[Input], name: str, size: int, read: BlockReader, skips: Skips
-) -> int:
-    """C if the values of a branch are 0 … C-1 and each occurs, 0 otherwise."""
-    seen: set[float] = set()
+def _class_counts(
+    inputs: Sequence[Input], names: Sequence[str], size: int, read: BlockReader, skips: Skips
+) -> dict[str, int]:
+    """Of the branches whose values are 0 … C-1, each of which occurs: C."""
+    seen: dict[str, set[float]] = {name: set() for name in names}
     for entry in inputs:
         for file in skips.left(entry):
-            found: set[float] = set()
             with skips.using(entry, file):
-                for block in read(file, [name], size):
-                    found |= {float(value) for value in np.unique(block.columns[name])[: _MOST + 1]}
-                    if len(found) > _MOST or not found <= set(range(_MOST)):
-                        return 0
-                seen |= found
+                found = _small_values(file, list(seen), size, read)
+                seen = {name: seen[name] | values for name, values in found.items()}
         skips.require(entry)
-    return len(seen) if len(seen) > 1 and seen == set(range(len(seen))) else 0
+    return {
+        name: len(values)
+        for name, values in seen.items()
+        if len(values) > 1 and values == set(range(len(values)))
+    }
+
+
+def _small_values(
+    file: FileScan, names: Sequence[str], size: int, read: BlockReader
+) -> dict[str, set[float]]:
+    """The values of those branches of a file that hold few small whole numbers alone.
+
+    Files have a thousand branches, most of which the first entries rule out.
+    """
+    found: dict[str, set[float]] = {name: set() for name in names}
+    for most in (1, None):
+        entries = max(1, min(size, _LOOKED_AT // max(1, len(found))))
+        blocks = read(file, list(found), entries) if found else iter(())
+        for block in islice(blocks, most):
+            for name in list(found):
+                few = np.unique(block.columns[name])[: _MOST + 1]
+                found[name] |= {float(value) for value in few}
+                if len(found[name]) > _MOST or not found[name] <= set(range(_MOST)):
+                    del found[name]
+    return found
 
 
 def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import uproot
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert, looks_like, scan
+from hepdann.readers.blocks import read_blocks
 from hepdann.tensors import open_tensors
 
 
@@ -166,3 +167,25 @@ def test_a_misspelt_feature_names_the_nearest_branch(write, sample, run):
         run(write("mc.root", sample()), label="isb", features=["ptt"])
     with pytest.raises(ConfigError, match=r"no branch 'etta', of cut .*; did you mean 'eta'"):
         run(write("mc.root", sample()), label="isb", cut="abs(etta) < 1")
+
+
+def test_a_thousand_branches_are_looked_at_together(tmp_path, write, sample):
+    flags = {f"HLT_{number}": np.arange(200) % 2 == 0 for number in range(40)}
+    names = (("mc.root", {}), ("data.root", {"seed": 2, "isb": None}))
+    files = [write(name, sample(**flags, **more)) for name, more in names]
+    looks = []
+
+    def read(file, branches, size):
+        looks.append(len(branches))
+        return read_blocks(file, branches, size)
+
+    made = convert([str(files[0])], [str(files[1])], output=tmp_path / "t.h5", reader=read)
+    assert made.label == "isb"
+    assert max(looks) < 50
+    assert len(looks) < 10  # a file of CMS has 1,500 branches and takes a quarter second to open
+
+
+def test_a_line_lists_no_thousand_candidates(write, sample, run):
+    mc = write("mc.root", sample(**{f"HLT_{n}": np.arange(200) % 2 for n in range(40)}))
+    with pytest.raises(ConfigError, match=r"candidates: .*HLT_7 \(0 to 1\) and 32 more"):
+        run(mc)
