@@ -15,6 +15,7 @@ from ..config import Config
 from ..errors import ConfigError, ReadError
 from ..provenance import describe_file, provenance
 from ..tensors import SPLITS, TensorWriter, open_tensors
+from .baskets import Locations
 from .blocks import BlockReader
 from .decision import Decision, decide
 from .events import column_names
@@ -92,7 +93,8 @@ def convert(
     read, cut = choose_reader(reader)
     read = read_tables(read)
     skips = Skips(allowed=skip_bad)
-    inputs = gather(mc, data, config, data_only=model is not None, skips=skips)
+    locations = Locations() if reader in ("auto", "fast") else None
+    inputs = gather(mc, data, config, data_only=model is not None, skips=skips, locations=locations)
     if any(Path(f.path).resolve() == output.resolve() for e in inputs for f in e.files):
         raise ConfigError("is an input file", where=output, mend="choose another output (-o)")
     made = decide(inputs, config, model, read, skips)

@@ -71,16 +71,12 @@ class Source:
 
     def __init__(self, file: FileScan, branches: Sequence[str], size: int) -> None:
         self._file, self._names = file, tuple(branches)
-        self._baskets: dict[str, Baskets] = {}
-        place = f"{file.path}:{file.tree}"
-        with open_root(file.path) as directory:
-            with reading(place, "the tree cannot be read"):
-                tree = directory[file.tree]  # read anew at each look
-            for name in branches:
-                with reading(f"{place}/{name}", "its baskets cannot be listed"):
-                    found = locate(tree[name], name, file.entries)
-                if found is not None and _fits(found, file):
-                    self._baskets[name] = found
+        located = _locate(file, branches) if file.baskets is None else file.baskets
+        self._baskets = {
+            name: located[name]
+            for name in branches
+            if name in located and _fits(located[name], file)
+        }
         self._rest = [name for name in branches if name not in self._baskets]
         self.fast = bool(self._baskets)
         self.ranges = list(pairwise(self._cut(size)))
@@ -178,6 +174,20 @@ class Source:
                         raise ValueError(f"it was read as {values.dtype}{values.shape}")
                 columns[name] = values
         return columns
+
+
+def _locate(file: FileScan, branches: Sequence[str]) -> dict[str, Baskets]:
+    """Look up what the pre-scan left out; by name, without those that uproot has to read."""
+    place, found = f"{file.path}:{file.tree}", {}
+    with open_root(file.path) as directory:
+        with reading(place, "the tree cannot be read"):
+            tree = directory[file.tree]
+        for name in branches:
+            with reading(f"{place}/{name}", "its baskets cannot be listed"):
+                baskets = locate(tree[name], name, file.entries)
+            if baskets is not None:
+                found[name] = baskets
+    return found
 
 
 def _cannot(start: int, stop: int) -> str:

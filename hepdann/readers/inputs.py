@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..config import Config, SampleConfig
 from ..errors import ConfigError, ReadError
+from .baskets import Locations
 from .files import FileRef, resolve
 from .scan import Branch, FileScan, scan
 from .skips import Skips
@@ -51,6 +52,7 @@ def gather(
     *,
     data_only: bool = False,
     skips: Skips | None = None,
+    locations: Locations | None = None,
 ) -> list[Input]:
     """Resolve and scan the files of every sample, MC first.
 
@@ -60,6 +62,7 @@ def gather(
         config: the configuration.
         data_only: whether there need be no MC.
         skips: what to do with a bad file; by default it is an error.
+        locations: looks up where the baskets are.
 
     Raises:
         ConfigError: no MC, or samples that contradict each other.
@@ -90,7 +93,7 @@ def gather(
         scans: list[FileScan] = []
         for ref in files:
             with skips.scanning(domain, sample.name, ref.path):
-                scans += scan([ref], tree, prefer=prefer)
+                scans += scan([ref], tree, prefer=prefer, locations=locations)
                 tree = tree if ref.tree else scans[-1].tree
         if not scans:
             skips.refuse(domain, sample.name)

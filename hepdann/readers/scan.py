@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..config.names import nearest
 from ..errors import ReadError
+from .baskets import Baskets, Locations
 from .files import FileRef, resolve
 from .rootfile import file_stamp, open_root, reading
 
@@ -74,6 +75,7 @@ class FileScan:
         trees: entries of every tree in the file, by name.
         stamp: what tells whether the file has changed since; ``None`` for a remote one.
         uuid: what ROOT called the file when it was made; empty if it is none of ROOT.
+        baskets: of the branches that can be decoded here; ``None`` if they were not looked up.
     """
 
     path: str
@@ -84,6 +86,7 @@ class FileScan:
     trees: Mapping[str, int]
     stamp: tuple[int, ...] | None = None
     uuid: str = ""
+    baskets: Mapping[str, Baskets] | None = field(default=None, repr=False, compare=False)
 
     def check_unchanged(self) -> None:
         """Whether the file is still the one that was scanned.
@@ -110,7 +113,11 @@ def suggest(name: str, known: Collection[str], *, what: str) -> str:
 
 
 def scan(
-    files: str | Sequence[str | FileRef], tree: str | None = None, *, prefer: str | None = None
+    files: str | Sequence[str | FileRef],
+    tree: str | None = None,
+    *,
+    prefer: str | None = None,
+    locations: Locations | None = None,
 ) -> list[FileScan]:
     """Look at files that belong together.
 
@@ -119,6 +126,7 @@ def scan(
         tree: the tree to read; ``path:tree`` goes before it. By default the only tree of the first
             file, or the one with the most entries; every file must then have it.
         prefer: taken before the largest, if the first file has it.
+        locations: looks up where the baskets are.
 
     Returns:
         One scan a file, in order.
@@ -131,14 +139,16 @@ def scan(
         refs.extend(resolve(entry) if isinstance(entry, str) else [entry])
     scans: list[FileScan] = []
     for ref in refs:
-        found = _scan_file(ref.path, ref.tree or tree, prefer)
+        found = _scan_file(ref.path, ref.tree or tree, prefer, locations)
         scans.append(found)
         if ref.tree is None:
             tree = found.tree
     return scans
 
 
-def _scan_file(path: str, tree: str | None, prefer: str | None) -> FileScan:
+def _scan_file(
+    path: str, tree: str | None, prefer: str | None, locations: Locations | None
+) -> FileScan:
     from .images.hdf5 import is_hdf5, scan_hdf5
 
     if is_hdf5(path):
@@ -158,17 +168,22 @@ def _scan_file(path: str, tree: str | None, prefer: str | None) -> FileScan:
             raise ReadError(
                 "holds no tree", where=path, mend=f"it holds {held}" if held else "it is empty"
             )
+        trees: dict[str, Any] = {}  # uproot takes a second for a tree of 1,500 branches
         entries: dict[str, int] = {}
         for name in kinds:
             with reading(f"{path}:{name}", "the tree cannot be read"):
-                entries[name] = int(directory[name].num_entries)
+                trees[name] = directory[name]
+                entries[name] = int(trees[name].num_entries)
         chosen = _choose(path, entries, tree, prefer)
+        kind, opened = kinds[chosen], trees[chosen]
         with reading(f"{path}:{chosen}", "the branches cannot be listed"):
-            opened = directory[chosen]
             _check_entries(path, chosen, opened)
-            listed = _ttree(opened) if kinds[chosen] == "TTree" else _rntuple(opened)
+            listed = _ttree(opened) if kind == "TTree" else _rntuple(opened)
+        baskets = None
+        if locations is not None and kind == "TTree":
+            baskets = locations.of(opened, [b.name for b in listed if b.dtype is not None])
     branches = {branch.name: branch for branch in listed}
-    return FileScan(path, chosen, kinds[chosen], entries[chosen], branches, entries, stamp, uuid)
+    return FileScan(path, chosen, kind, entries[chosen], branches, entries, stamp, uuid, baskets)
 
 
 def _choose(path: str, entries: dict[str, int], tree: str | None, prefer: str | None) -> str:
@@ -234,8 +249,8 @@ def _ttree_branch(name: str, branch: Any) -> Branch:
 
 def _rntuple(ntuple: Any) -> list[Branch]:
     found = []
-    for name, field in ntuple.items(recursive=False):
-        typename = str(field.typename)
+    for name, held in ntuple.items(recursive=False):
+        typename = str(held.typename)
         shape: list[int] = []
         inner = typename
         while match := _ARRAY.fullmatch(inner):
