@@ -23,7 +23,7 @@ __all__ = ["class_names", "find_label", "label_values", "to_labels"]
 _MOST = 20  # a branch with more values is taken for a counter, not for a label
 _MOST_CLASSES = 1000
 _MOST_LISTED = 10  # candidates in a line of error
-_LOOKED_AT = 1 << 22  # values at once: files with a thousand branches must not fill the memory
+_TOGETHER = 50  # branches: more fill the memory, fewer are slow where uproot has to read
 
 
 def find_label(
@@ -103,15 +103,30 @@ def _small_values(
     """
     found: dict[str, set[float]] = {name: set() for name in names}
     for most in (1, None):
-        entries = max(1, min(size, _LOOKED_AT // max(1, len(found))))
-        blocks = read(file, list(found), entries) if found else iter(())
-        for block in islice(blocks, most):
-            for name in list(found):
-                few = np.unique(block.columns[name])[: _MOST + 1]
-                found[name] |= {float(value) for value in few}
-                if len(found[name]) > _MOST or not found[name] <= set(range(_MOST)):
-                    del found[name]
+        left = list(found)
+        for first in range(0, len(left), _TOGETHER):
+            group = left[first : first + _TOGETHER]
+            for block in islice(read(file, group, size), most):
+                for name in group:
+                    if name in found and not _add_small(found[name], block.columns[name]):
+                        del found[name]
     return found
+
+
+def _add_small(found: set[float], values: NDArray[Any]) -> bool:
+    """Add the values to those found; whether all are small whole numbers."""
+    if not len(values):
+        return True
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high < _MOST):
+        return False
+    if values.dtype.kind == "b":
+        found |= {low, high}
+    elif values.dtype.kind in "iu":
+        found |= {float(value) for value in np.flatnonzero(np.bincount(values.astype(np.intp)))}
+    else:
+        found |= {float(value) for value in np.unique(values)[: _MOST + 1]}
+    return len(found) <= _MOST and found <= set(range(_MOST))
 
 
 def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
