@@ -106,15 +106,12 @@ def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts
     """By cluster, small ones together: any other cut through the entries reads clusters twice."""
     import awkward
 
-    wanted = set(names)
     for start, stop in cluster_ranges(ntuple, file, size):
         try:
             check_pages(ntuple, names, start, stop)
-            array = ntuple.arrays(
-                filter_name=lambda name: name in wanted, entry_start=start, entry_stop=stop
-            )
-            # a missing field is dropped in silence, hence by name
-            columns = {name: awkward.to_numpy(array[name], allow_missing=False) for name in names}
+            # each alone: to find them together takes uproot five seconds among 1,500 fields
+            arrays = {n: ntuple[n].array(entry_start=start, entry_stop=stop) for n in names}
+            columns = {n: awkward.to_numpy(a, allow_missing=False) for n, a in arrays.items()}
         except HepdannError:
             raise
         except Exception as error:
@@ -164,7 +161,7 @@ def _alone(tree: Any, file: FileScan, name: str, start: int, stop: int) -> None:
         tree[name].array(entry_start=start, entry_stop=stop, library="np")
     else:
         check_pages(tree, [name], start, stop)
-        tree.arrays(filter_name=lambda n: n == name, entry_start=start, entry_stop=stop)
+        tree[name].array(entry_start=start, entry_stop=stop)
 
 
 def _check(

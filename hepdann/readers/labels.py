@@ -23,7 +23,7 @@ __all__ = ["class_names", "find_label", "label_values", "to_labels"]
 _MOST = 20  # a branch with more values is taken for a counter, not for a label
 _MOST_CLASSES = 1000
 _MOST_LISTED = 10  # candidates in a line of error
-_TOGETHER = 50  # branches: more fill the memory, fewer are slow where uproot has to read
+_TOGETHER = 100  # branches: more fill the memory, fewer are slow where uproot has to read
 
 
 def find_label(
@@ -103,13 +103,16 @@ def _small_values(
     """
     found: dict[str, set[float]] = {name: set() for name in names}
     for most in (1, None):
-        left = list(found)
+        left, entries = list(found), 0
         for first in range(0, len(left), _TOGETHER):
             group = left[first : first + _TOGETHER]
             for block in islice(read(file, group, size), most):
+                entries = len(block)
                 for name in group:
                     if name in found and not _add_small(found[name], block.columns[name]):
                         del found[name]
+        if entries == file.entries:  # it was one block
+            break
     return found
 
 
