@@ -67,5 +67,5 @@ class AugmentConfig(Section):
 
     rotate: bool = Field(False, description="half of them are turned by 180° about the beam")
     shift: Integer = Field(
-        0, ge=0, description="strips that an event is moved at most, across the beam"
+        0, ge=0, le=1000, description="strips that an event is moved at most, across the beam"
     )

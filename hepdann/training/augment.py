@@ -22,7 +22,7 @@ __all__ = ["Augment"]
 _STEPS = {"x": (2, 0), "u": (1, 1), "v": (1, -1)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Augment:
     """What is done to each image that is trained on; labels and weights stay as they are.
 
@@ -50,9 +50,8 @@ class Augment:
                 mend="name the views x, u and v (at 0 and ± 60°), or leave it out",
             )
         strips = [
-            np.broadcast_to(np.arange(height)[:, None], shape).ravel()
-            for _, *shape in self.views
-            for height in shape[1:2]
+            np.tile(np.repeat(np.arange(height), width), channels)
+            for _, channels, height, width in self.views
         ]
         views = [np.full(len(part), number) for number, part in enumerate(strips)]
         # by the place of a pixel in a row

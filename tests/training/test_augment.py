@@ -93,11 +93,11 @@ def test_views_that_nobody_knows_can_be_turned_but_not_shifted():
         Augment(views, shift=4)
 
 
-def first_of(epoch, stream_of, first=0, processes=None):
-    events = stream_of
+def seen_in(events, epoch=0, first=0):
+    """The images of an epoch, step by step."""
     slots = [Slot(0, [events], (0, 0)), Slot(2, [events], (0, 0))]
-    return [b.x for _, b, _ in epoch_batches(
-        slots, [3, 8], epoch=epoch, size=10, steps=14, first=first)]  # fmt: skip
+    steps = epoch_batches(slots, [3, 8], epoch=epoch, size=10, steps=14, first=first)
+    return [batch.x for _, batch, _ in steps]
 
 
 def test_batches_are_those_without_but_moved_and_everything_else_is_as_it_was():
@@ -107,20 +107,20 @@ def test_batches_are_those_without_but_moved_and_everything_else_is_as_it_was():
     turned = resident_images(source, hits, device="cpu", augment=augment)
     for name in ("x", "x_validation", "x_statistics", "x_watched", "label", "weight"):
         assert torch.equal(getattr(plain, name), getattr(turned, name)), name
-    for one, other in zip(first_of(0, plain), first_of(0, turned), strict=True):
+    for one, other in zip(seen_in(plain), seen_in(turned), strict=True):
         rows = one.transpose(1, 2).flatten(0, 1).numpy()
         seen = other.transpose(1, 2).flatten(0, 1).numpy()
         back = moved(augment, seen, [[1, 0, 0]] * len(seen))
         same, other_way = (rows == seen).all(1), (rows == back).all(1)
         assert (same | other_way).all()
         assert 0.2 < same.mean() < 0.8
-    again = first_of(0, turned)[9:]
-    for one, other in zip(again, first_of(0, turned, first=9), strict=True):
+    again = seen_in(turned)[9:]
+    for one, other in zip(again, seen_in(turned, first=9), strict=True):
         assert torch.equal(one, other)
-    assert not torch.equal(first_of(1, turned)[0], first_of(0, turned)[0])
+    assert not torch.equal(seen_in(turned, epoch=1)[0], seen_in(turned)[0])
 
 
-def test_blocks_that_are_one_window_are_moved_alike(monkeypatch):
+def test_images_in_blocks_are_moved_too_and_go_on_with_the_same():
     source, hits = domain(200, 1)
     augment = Augment(VIEWS, True, 4)
     held = resident_images(source, hits, device="cpu", augment=augment)
@@ -136,11 +136,11 @@ def test_blocks_that_are_one_window_are_moved_alike(monkeypatch):
     whole = HeldImages((hits.take(train), source.label[train], source.weight[train]))
     stream = ImageStream(Blocks(whole.events), augment=augment)
     blocks = replace(held, stream=stream)
-    ways = [first_of(0, one) for one in (held, blocks)]
+    ways = [seen_in(one) for one in (held, blocks)]
     energies = [np.sort(torch.cat(way, dim=-1)[0].sum(0).numpy()) for way in ways]
     assert len(energies[0]) == len(energies[1]) == 280
     assert abs(energies[0].mean() / energies[1].mean() - 1) < 0.05
-    for one, other in zip(ways[1][9:], first_of(0, blocks, first=9), strict=True):
+    for one, other in zip(ways[1][9:], seen_in(blocks, first=9), strict=True):
         assert torch.equal(one, other)
 
 
