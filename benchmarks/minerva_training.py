@@ -4,7 +4,7 @@ Both train the same DANN on the same images, in turn, in one process with one th
 compared by processor time: the plain loop draws dense float32 images from a ``DataLoader``, passes
 source and target one after the other in torch's default layout, and steps ``torch.optim.SGD``.
 
-    python benchmarks/minerva_training.py [--network minerva-small] [--steps 10] [--bf16] [--json F]
+    python benchmarks/minerva_training.py [--network minerva-small] [--steps 10] [--augment]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hepdann import methods
 from hepdann.networks import NetworkShape, ViewShape, get
 from hepdann.networks.reversal import reverse_gradient
 from hepdann.tensors import Hits, Source, Target
-from hepdann.training import Member, Settings, StackTrainer
+from hepdann.training import Augment, Member, Settings, StackTrainer
 from hepdann.training.images import resident_images
 
 VIEWS: tuple[ViewShape, ...] = (("x", 1, 127, 50), ("u", 1, 127, 25), ("v", 1, 127, 25))
@@ -107,7 +107,13 @@ class Plain:
                 yield
 
 
-def ours(network: str, sides: list[np.ndarray], label: np.ndarray, autocast: str) -> StackTrainer:
+def ours(
+    network: str,
+    sides: list[np.ndarray],
+    label: np.ndarray,
+    autocast: str = "none",
+    augment: Augment | None = None,
+) -> StackTrainer:
     """Hepdann's training of the same."""
     split, one = np.zeros(EVENTS, np.uint8), np.ones(EVENTS, np.float32)
     split[-300:-150], split[-150:] = 1, 2
@@ -115,7 +121,7 @@ def ours(network: str, sides: list[np.ndarray], label: np.ndarray, autocast: str
     source = Source(nothing, one, ids, split, label, tuple(map(str, range(11))))
     target = Target(nothing, one, ids, split)
     events = [
-        resident_images(side, Hits.of([rows]), device="cpu")
+        resident_images(side, Hits.of([rows]), device="cpu", augment=augment)
         for side, rows in zip((source, target), sides, strict=True)
     ]
     shape = NetworkShape(PIXELS, 11, network=network, views=VIEWS, autocast=autocast)
@@ -135,15 +141,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--bf16", action="store_true", help="measure it too")
+    parser.add_argument("--augment", action="store_true", help="measure it too")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     sides = [images(0), images(1)]
     label = np.random.default_rng(2).integers(0, 11, EVENTS).astype(np.int32)
     runs: dict[str, Iterator[None]] = {"plain": Plain(given.network, sides, label).steps()}
-    for name in ("float32", *(["bf16"] if given.bf16 else [])):
-        trainer = ours(given.network, sides, label, "none" if name == "float32" else "bf16")
-        runs[name] = stepping(trainer)
+    runs["float32"] = stepping(ours(given.network, sides, label))
+    if given.bf16:
+        runs["bf16"] = stepping(ours(given.network, sides, label, "bf16"))
+    if given.augment:
+        moved = Augment(VIEWS, rotate=True, shift=10)
+        runs["augmented"] = stepping(ours(given.network, sides, label, augment=moved))
     rates: dict[str, list[float]] = {name: [] for name in runs}
     for steps in runs.values():
         next(steps)
