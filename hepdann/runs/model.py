@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +23,7 @@ from ..alignment import Alignment, from_dict
 from ..errors import RunError
 from ..networks import AdversarialNetwork, NetworkShape, ViewShape
 from ..tensors import Hits
-from ..training import Scaling, StackTrainer, write_whole
+from ..training import Scaling, StackTrainer, threads, write_whole
 from .aligned import corrected, method_of
 from .mixture import Mixture
 
@@ -28,6 +32,8 @@ __all__ = ["BASE", "Model", "Part", "Scores", "joined", "parts_of"]
 FORMAT, FORMAT_VERSION = "hepdann-model", 1
 _ROWS = 32_768  # events scored at a time, at most
 _BYTES = 64 << 20  # of inputs scored at a time
+
+Pass = Callable[[AdversarialNetwork, slice], None]
 
 DOMAINS = {"source": 0, "target": 1}
 BASE = "source-only"  # its networks score what an alignment maps
@@ -218,9 +224,12 @@ class Model:
         scores = np.empty((network.members, n, len(self.classes)), np.float32)
         domain_scores = np.empty((network.members, n), np.float32)
         statistics = part.target_domain if which else 0
-        for rows in self._portions(n):
-            p, d = network.predict(self._tensor(features[rows], network), statistics)
+
+        def pass_(own: AdversarialNetwork, rows: slice) -> None:
+            p, d = own.predict(self._tensor(features[rows], own), statistics)
             scores[:, rows], domain_scores[:, rows] = p.float().numpy(), d.float().numpy()
+
+        self._each(network, n, pass_)
         if which and method in self.alignments:
             scores = corrected(scores, self.correction)
         return Scores(scores, domain_scores.mean(axis=0))
@@ -235,11 +244,46 @@ class Model:
         if which and isinstance(features, np.ndarray):
             features = self.align(features, method)
         network, statistics = self._part(method).network, self._part(method).target_domain
-        layers = []
-        for rows in self._portions(len(features)):
-            x = self._tensor(features[rows], network)
-            layers.append(network.latent(x, statistics if which else 0)[0].T.float().numpy())
-        return np.concatenate(layers)
+        layers: dict[int, NDArray[np.float32]] = {}
+
+        def pass_(own: AdversarialNetwork, rows: slice) -> None:
+            x = self._tensor(features[rows], own)
+            layers[rows.start] = own.latent(x, statistics if which else 0)[0].T.float().numpy()
+
+        self._each(network, len(features), pass_)
+        return np.concatenate([layers[start] for start in sorted(layers)])
+
+    def _each(
+        self,
+        network: AdversarialNetwork,
+        n: int,
+        pass_: Callable[[AdversarialNetwork, slice], None],
+    ) -> None:
+        """Pass n events portion by portion.
+
+        Images go side by side, in as many threads as torch has, each with a network of its own:
+        the convolutions are too small to be shared between threads.
+        """
+        portions = self._portions(n)
+        count = min(torch.get_num_threads(), len(portions)) if self.views else 1
+        if count == 1:
+            for rows in portions:
+                pass_(network, rows)
+            return
+        idle: SimpleQueue[AdversarialNetwork] = SimpleQueue()
+        for own in (network, *(copy.deepcopy(network) for _ in range(count - 1))):
+            idle.put(own)
+
+        def one(rows: slice) -> None:
+            own = idle.get()
+            try:
+                pass_(own, rows)
+            finally:
+                idle.put(own)
+
+        alone = partial(torch.set_num_threads, 1)
+        with threads(1), torch.random.fork_rng([]), ThreadPoolExecutor(count, "", alone) as pool:
+            list(pool.map(one, portions))
 
     def _portions(self, n: int) -> list[slice]:
         """Events that are scored at a time; at least one portion, empty of no events."""

@@ -11,7 +11,7 @@ from .images import resident_images
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
 from .schedules import LambdaSchedule, RateSchedule
-from .settings import Member, MethodProgress, Progress, Settings
+from .settings import Member, MethodProgress, Progress, Settings, threads
 from .timing import Clock
 from .trainer import StackTrainer
 from .vitals import FIGURES
@@ -40,6 +40,7 @@ __all__ = [
     "resident",
     "resident_images",
     "save_checkpoint",
+    "threads",
     "watched_rows",
     "write_whole",
 ]

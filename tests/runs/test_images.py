@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import hepdann
@@ -24,7 +25,8 @@ from hepdann.plotting.run import wanted_jobs
 from hepdann.readers import convert
 from hepdann.runs import open_run, resume
 from hepdann.runs.images import prepare_images
-from hepdann.tensors import Block, TensorWriter, View
+from hepdann.tensors import Block, TensorWriter, View, read_hits
+from hepdann.training import threads
 from hepdann_cli.main import hepdann as command
 
 from . import together
@@ -89,6 +91,19 @@ def test_networks_see_pixels_and_everything_else_what_sums_them_up(run, tensors)
     again = run.predict(rows, "source", "dann")
     np.testing.assert_allclose(again, scores.score("mc", "dann"), atol=1e-6)
     assert run.model.save  # and the model that was written is the one that scored
+
+
+def test_threads_score_side_by_side_to_the_same_bits(run, tensors, monkeypatch):
+    monkeypatch.setattr("hepdann.runs.model._BYTES", 40_000)  # 25 events at a time
+    hits, found = read_hits(hepdann.open_tensors(tensors), "data", np.arange(500)), []
+    before = torch.random.get_rng_state()
+    for count in (1, 3):
+        with threads(count):
+            scores = run.model.score(hits, "dann")
+            found.append((scores.members, scores.domain, run.model.latent(hits, "dann")))
+    for one, three in zip(*found, strict=True):
+        assert np.array_equal(one, three)
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_tracking_stands_beside_the_networks_with_an_accuracy_and_no_area(run, tensors):
