@@ -1,7 +1,7 @@
 """What the shift of a MINERvA target costs, and what a DANN recovers of it.
 
     python benchmarks/minerva_study.py study --only detector --also frozen --figures docs/figures
-    python benchmarks/minerva_study.py smaller --only frozen --events 60000 --seeds 3
+    python benchmarks/minerva_study.py smaller --only frozen --events 45000 --seeds 3
     python benchmarks/minerva_study.py study --curve 14000 42000 --seeds 1
 
 Samples, tensor files and runs are made in the folder where they are not there, and a training that
