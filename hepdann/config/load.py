@@ -164,12 +164,12 @@ def _find(path: str | Path) -> Path:
     candidate = Path(path)
     if candidate.is_file():
         return candidate
-    if candidate.is_dir():
-        raise ConfigError("is a folder, not a YAML file", where=path)
     shipped = shipped_configs()
     name = str(path).removesuffix(".yaml")
-    if name in shipped:
+    if name in shipped:  # beside a folder of that name too, such as one of simulated files
         return shipped[name]
+    if candidate.is_dir():
+        raise ConfigError("is a folder, not a YAML file", where=path)
     near = nearest(name, shipped)
     hint = f"did you mean '{near}'?" if near else f"shipped are {', '.join(shipped)}"
     raise ConfigError("no such file, and no shipped configuration", where=path, mend=hint)

@@ -438,6 +438,14 @@ def test_shipped_configurations_are_valid_and_found_by_name(name, monkeypatch):
     assert parse_config(dump_config(config)) == config
 
 
+def test_a_folder_does_not_hide_the_configuration_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "minerva").mkdir()  # as `hepdann simulate minerva -o minerva` makes it
+    assert load_config("minerva", expand=False).train.network == "minerva-medium"
+    with pytest.raises(ConfigError, match="is a folder"):
+        load_config("./minerva")
+
+
 def test_the_two_promised_configurations_are_shipped():
     assert {"aleph", "htautau"} <= set(shipped_configs())
 
