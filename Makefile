@@ -7,8 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 JOBS ?= 2
 # The build backend comes from constraints.txt too: no isolated environment, nothing unpinned.
-# Python compiles what it imports; to compile all that is installed takes pip most of a minute.
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile -c constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 HERE := --no-build-isolation -e
 
 .PHONY: demo test lint types pytest install clean
