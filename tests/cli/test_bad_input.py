@@ -324,11 +324,14 @@ def room(size):
     """No file may grow past ``size`` bytes: a write fails as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    writes = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # of what is imported here, Python would keep the beginning
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = writes
         signal.signal(signal.SIGXFSZ, ignored)
 
 
