@@ -92,7 +92,8 @@ def _epochs(methods: Mapping[str, Any]) -> str:
     found = [block["chosen"] for block in methods.values()]
     used = sorted({e for c in found for e in c.get("epochs") or [c["epoch"]] if e is not None})
     at = ", ".join(map(str, used)) if len(used) <= 2 else f"{used[0]} to {used[-1]}"
-    criteria = {str(c["criterion"]) for c in found} - {"last-epoch"}
+    named = {c["criterion"] for c in found} - {None}  # tracking has no epoch
+    criteria = {str(name) for name in named} - {"last-epoch"}
     what = f"best epoch by {' or '.join(sorted(criteria))}" if criteria else "last epoch"
     return f"the {what} ({at})" if at else f"the {what}"
 

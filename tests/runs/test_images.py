@@ -120,6 +120,13 @@ def test_tracking_stands_beside_the_networks_with_an_accuracy_and_no_area(run, t
     json.dumps(run.metrics, allow_nan=False)
 
 
+def test_the_table_says_which_epoch_it_shows_beside_tracking(run, typed):
+    shown = typed("evaluate", str(run.folder)).stdout
+    assert "tracking" in shown
+    assert "of the last epoch (" in " ".join(shown.split())
+    assert "None" not in shown
+
+
 def test_images_in_blocks_and_a_run_that_goes_on_give_the_same_bits(tensors, tmp_path, monkeypatch):
     monkeypatch.setattr("hepdann.tensors.blocks.BLOCK_ROWS", 128)
     monkeypatch.setattr("hepdann.training.images._WINDOW", 60_000)
