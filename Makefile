@@ -38,12 +38,12 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/installed: .venv/python pyproject.toml constraints.txt
+.venv/installed: .venv/python pyproject.toml constraints.txt hepdann/readers/tiles.c
 	$(PIP) setuptools
 	$(PIP) $(HERE) .
 	@touch $@
 
-.venv/tested: .venv/python pyproject.toml constraints.txt
+.venv/tested: .venv/python pyproject.toml constraints.txt hepdann/readers/tiles.c
 	$(PIP) setuptools
 	$(PIP) $(HERE) '.[test]'
 	@touch $@ .venv/installed

@@ -20,13 +20,14 @@ from .plan import Feature, Plan, SamplePlan
 from .scan import FileScan
 from .scratch import Empty
 from .summary import Accumulator
+from .tiles import Tiles, compiled
 
 __all__ = ["Events", "column_names", "make_events"]
 
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
-_TILE_VALUES = 1 << 18  # features are filled, counted and transposed in pieces that a cache holds
-_PADDING = 16  # columns of a tile must not lie a power of two apart: they would share cache lines
+_TILE_VALUES = 1 << 18  # features are filled, counted and laid out in pieces that a cache holds
+_FLOATS = np.dtype("<f4"), np.dtype(">f4")
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,45 +128,45 @@ def _features(
     statistics = Accumulator(sample.source.domain, names)
     if not names:  # the events are images
         return features, statistics
-    indicators = [feature.settings.indicator for feature in plan.features]
     copied, computed = _by_kind(plan.features, sample.columns, arrays, size)
     step = min(max(_TILE_VALUES // len(names), 512), 1 << 14)
-    padded = np.empty((len(names), step + _PADDING), np.float32)
+    if compiled() and not computed:
+        step = max(size, 1)  # it takes care of the cache itself
+    tiles = Tiles([feature.settings.indicator for feature in plan.features], step)
     in_train = train.astype(np.float64)
     for start in range(0, size, step):
         stop = min(start + step, size)
-        tile = padded[:, : stop - start]
         missing = np.zeros(len(names), np.int64)
-        with np.errstate(over="ignore", invalid="ignore"):  # too large for float32: infinite
-            for row, values in copied:
-                tile[row] = values[start:stop]
-            part = {name: values[start:stop] for name, values in arrays.items()} if computed else {}
-            for row in computed:
-                missing[row] = _feature(plan.features[row], sample.columns, part, tile[row])
-        statistics.add(tile, in_train[start:stop], missing)
-        if not any(indicators):
-            features[start:stop] = tile.T
-            continue
-        at = 0
-        for values, indicator in zip(tile, indicators, strict=True):
-            features[start:stop, at] = values
-            if indicator:
-                features[start:stop, at + 1] = np.isnan(values)
-            at += 1 + indicator
+        rows = {row: _as_float32(values[start:stop]) for row, values in copied.items()}
+        part = {name: values[start:stop] for name, values in arrays.items()} if computed else {}
+        for row in computed:
+            rows[row], missing[row] = _feature(
+                plan.features[row], sample.columns, part, stop - start
+            )
+        ordered = [rows[row] for row in range(len(names))]
+        figures = tiles.lay_out(ordered, in_train[start:stop], features[start:stop])
+        statistics.add(figures, stop - start, missing)
     return features, statistics
 
 
 def _by_kind(
     features: Sequence[Feature], columns: Columns, arrays: Mapping[str, NDArray[Any]], size: int
-) -> tuple[list[tuple[int, NDArray[Any]]], list[int]]:
+) -> tuple[dict[int, NDArray[Any]], list[int]]:
     """Features that are columns as they are, with these; and the numbers of all others."""
-    copied, computed, lookup = [], [], columns.lookup(arrays)
+    copied, computed, lookup = {}, [], columns.lookup(arrays)
     for row, feature in enumerate(features):
         if feature.expression.is_name and feature.settings.missing is None:
-            copied.append((row, feature.expression.evaluate(lookup, size)))
+            copied[row] = feature.expression.evaluate(lookup, size)
         else:
             computed.append(row)
     return copied, computed
+
+
+def _as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Contiguous float32 in either byte order; what is that already is not copied."""
+    if values.dtype in _FLOATS and values.flags.c_contiguous:
+        return values
+    return _float32(values)
 
 
 def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
@@ -187,10 +188,10 @@ def _feature(
     feature: Feature,
     columns: Columns,
     arrays: Mapping[str, NDArray[Any]],
-    values: NDArray[np.float32],
-) -> int:
-    """Fill ``values``, with NaN for missing ones; returns how many these are."""
-    sentinel, size = feature.settings.missing, len(values)
+    size: int,
+) -> tuple[NDArray[np.float32], int]:
+    """The values, with NaN for missing ones, and how many these are."""
+    sentinel = feature.settings.missing
     plain = columns.lookup(arrays)
     missing = np.zeros(size, dtype=np.bool_)
 
@@ -212,14 +213,14 @@ def _feature(
         result = plain(feature.expression.names[0])
     else:
         result = feature.expression.evaluate(masked, size)
-    values[...] = result
+    values = _float32(result)
     if sentinel is None:
-        return 0
+        return values, 0
     if not named:
         missing &= np.isnan(values)
     missing |= _is_sentinel(result, sentinel)
     values[missing] = np.nan
-    return int(np.count_nonzero(missing))
+    return values, int(np.count_nonzero(missing))
 
 
 def _weight(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..tensors import ChannelSummary
 from .plan import LeftOut
 from .skips import SkippedFile
+from .tiles import Figures
 
 __all__ = ["Accumulator", "ClassCount", "ConversionSummary", "FeatureStats", "FileCount"]
 
@@ -123,35 +124,20 @@ class Accumulator:
         self._missing = np.zeros(count, dtype=np.int64)
         self._nonfinite = np.zeros(count, dtype=np.int64)
 
-    def add(
-        self, tile: NDArray[np.float32], train: NDArray[np.float64], missing: NDArray[np.int64]
-    ) -> None:
-        """Count a tile, and leave NaN in it wherever a value is not finite.
+    def add(self, figures: Figures, events: int, missing: NDArray[np.int64]) -> None:
+        """Count a tile.
 
         Args:
-            tile: (features, n) values, NaN where one carried the sentinel.
-            train: (n,) 1 for events of the training split, 0 for others.
+            figures: of its values that are finite.
+            events: how many it has.
             missing: (features,) how many values carried the sentinel.
         """
-        low, high = tile.min(axis=1), tile.max(axis=1)
-        wide = tile.astype(np.float64)
-        valid = np.empty_like(self._valid)
-        valid[0], valid[1] = tile.shape[1], np.count_nonzero(train)
-        # a NaN or an infinity shows in the extremes, so that clean rows need no further look
-        for row in np.flatnonzero(~(np.isfinite(low) & np.isfinite(high))):
-            finite = np.isfinite(tile[row])
-            tile[row, ~finite] = np.nan
-            wide[row, ~finite] = 0
-            valid[:, row] = np.count_nonzero(finite), np.count_nonzero(train[finite])
-            low[row] = tile[row].min(where=finite, initial=np.inf)
-            high[row] = tile[row].max(where=finite, initial=-np.inf)
-        self._low = np.minimum(self._low, low)
-        self._high = np.maximum(self._high, high)
-        self._sum[0] += wide.sum(axis=1)
-        self._sum[1] += np.einsum("fn,n->f", wide, train)
-        self._valid += valid
+        self._low = np.minimum(self._low, figures.low)
+        self._high = np.maximum(self._high, figures.high)
+        self._sum += figures.sums
+        self._valid += figures.valid
         self._missing += missing
-        self._nonfinite += tile.shape[1] - valid[0] - missing
+        self._nonfinite += events - figures.valid[0] - missing
 
     def merge(self, other: Accumulator) -> None:
         """Add what another one has counted."""
