@@ -133,13 +133,13 @@ def decode(path: str, output: str, threads: int) -> None:  # noqa: ARG001
     with uproot.open(path) as file:
         tree = file["events"]
         found = [locate(branch, branch.name, tree.num_entries) for branch in tree]
+
+    def read(one: Any) -> None:
+        for number in range(len(one.seeks)):
+            one.decode(stream.fileno(), number)  # dropped before the next: nothing is kept
+
     with Path(path).open("rb") as stream, ThreadPoolExecutor(threads) as pool:
-        list(
-            pool.map(
-                lambda one: [one.decode(stream.fileno(), i) for i in range(len(one.seeks))][:0],
-                found,
-            )
-        )
+        list(pool.map(read, found))
 
 
 def hepdann(path: str, output: str, threads: int, **more: Any) -> None:
