@@ -61,6 +61,8 @@ class _LazyGroup(click.Group):
         except KeyboardInterrupt:  # click itself would begin with an empty line
             click.echo("hepdann: interrupted", err=True)
             return 130
+        except EOFError as error:  # click would take it for an end of input, and that for Ctrl-C
+            raise RuntimeError(f"a file ends early: {error}") from error
         except BrokenPipeError:
             pass
         except SystemExit as error:  # what rich makes of it, with the exit code of a bug
