@@ -68,8 +68,8 @@ def test_a_shift_that_the_map_cannot_undo_is_not_taken_for_a_label_shift():
 
 
 def test_three_classes():
-    source = draw(1500, [0.4, 0.3, 0.3], 1)
-    found = estimate_fractions(source, unlabelled(draw(1500, [0.5, 0.35, 0.15], 2, bent)))
+    source = draw(1000, [0.4, 0.3, 0.3], 1)
+    found = estimate_fractions(source, unlabelled(draw(1000, [0.5, 0.35, 0.15], 2, bent)))
     assert found.shift
     np.testing.assert_allclose(found.value, [0.5, 0.35, 0.15], atol=0.05)
 
