@@ -1,4 +1,7 @@
-"""Inputs are regular files: a pipe would make its reader wait for ever, a device has no end."""
+"""Inputs are regular files that stay the same while they are read.
+
+A pipe would make its reader wait for ever, a device has no end.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from pathlib import Path
 
 from .errors import HepdannError, ReadError
 
-__all__ = ["regular_file"]
+__all__ = ["Stamp", "file_stamp", "regular_file"]
+
+Stamp = tuple[int, ...]
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -51,3 +56,18 @@ def regular_file(
         what = _KINDS.get(kind, "something special")
         raise error(f"is {what}, not a file", where=path, mend=mend)
     return Path(path)
+
+
+def file_stamp(path: str | Path | int) -> Stamp | None:
+    """Size, time of the last change and identity of a local file; ``None`` if there is none.
+
+    Args:
+        path: its name, or the descriptor of the open file.
+    """
+    if isinstance(path, str) and "://" in path:
+        return None
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev

@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..inputs import file_stamp
 from .baskets import Baskets, locate
 from .blocks import RawBlock
-from .rootfile import file_stamp, open_root, reading
+from .rootfile import open_root, reading
 from .scan import FileScan
 from .scratch import Empty
 

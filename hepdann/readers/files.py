@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..config import expand_path
 from ..errors import ReadError
+from ..inputs import regular_file
 
 __all__ = ["FileRef", "resolve"]
 
@@ -137,9 +138,8 @@ def _local(path: str, base: Path | None, missing: bool) -> list[str]:
 
 
 def _open_list(path: str, tree: str | None, base: Path | None, missing: bool) -> Iterable[FileRef]:
-    if Path(path).is_dir():
-        raise ReadError("is a folder", where=path, mend=f"write '{path.rstrip('/')}/*.root'")
-    if Path(path).suffix != ".txt":
+    mend = f"write '{path.rstrip('/')}/*.root'" if Path(path).is_dir() else "name a ROOT file"
+    if regular_file(path, mend=mend).suffix != ".txt":
         return [FileRef(path, tree)]
     if base is not None:
         raise ReadError("is a file list inside a file list", where=path, mend="name ROOT files")

@@ -7,12 +7,12 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ..errors import HepdannError, ReadError
+from ..inputs import regular_file
 
-__all__ = ["file_stamp", "open_root", "reading"]
+__all__ = ["open_root", "reading"]
 
 _LARGE_FILE = 1_000_000  # from this version number on, the header's file size has 8 bytes
 _HEAD = 28
@@ -86,28 +86,11 @@ def open_root(path: str) -> Iterator[Any]:
         yield directory
 
 
-def file_stamp(path: str | int) -> tuple[int, ...] | None:
-    """Size, time of the last change and identity of a local file; ``None`` if there is none.
-
-    Args:
-        path: its name, or the descriptor of the open file.
-    """
-    if isinstance(path, str) and "://" in path:
-        return None
-    try:
-        found = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
-
-
 def _check_header(path: str) -> None:
     """Compare a local file with what its own header says: uproot's errors do not tell."""
-    file = Path(path)
+    file = regular_file(path, mend="name a ROOT file")
     if not file.exists():
         raise ReadError("no such file", where=path, mend="check the spelling")
-    if not file.is_file():
-        raise ReadError("is not a file", where=path, mend="name a ROOT file")
     try:
         with file.open("rb") as stream:
             head = stream.read(_HEAD)

@@ -12,9 +12,10 @@ import numpy as np
 
 from ..config.names import nearest
 from ..errors import ReadError
+from ..inputs import file_stamp
 from .baskets import Baskets, Locations
 from .files import FileRef, resolve
-from .rootfile import file_stamp, open_root, reading
+from .rootfile import open_root, reading
 
 __all__ = ["Branch", "FileScan", "scan", "suggest"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hepdann.config import Config
-from hepdann.errors import HepdannError, ReadError
+from hepdann.errors import HepdannError, ReadError, SchemaError
 from hepdann.readers import convert, read_blocks, scan
 
 CONFIG = Config(convert={"label": "isb", "features": ["pt", "eta"]})
@@ -135,3 +136,16 @@ def test_a_field_that_rntuple_drops_in_silence_is_an_error(write, sample):
     ghost = type(file)(file.path, file.tree, file.kind, file.entries, branches, file.trees)
     with pytest.raises(ReadError, match="entries 0-199 cannot be read"):
         list(read_blocks(ghost, ["pt", "ghost"], 100))
+
+
+@pytest.mark.parametrize("name", ["mc.root", "list.txt", "images.h5"])
+def test_a_pipe_is_refused_wherever_a_file_is_named(write, sample, tmp_path, name):
+    good, pipe = (str(path) for path in (write("good.root", sample()), tmp_path / name))
+    os.mkfifo(pipe)
+    message, output = f"{name}: is a pipe, not a file; name a", tmp_path / "t.h5"
+    with pytest.raises(ReadError, match=message):
+        convert([pipe], output=output, config=CONFIG)
+    with pytest.raises(ReadError, match=message):
+        convert([good], [good], output=output, config=CONFIG, truth=pipe)
+    with pytest.raises(SchemaError, match=message):
+        convert([], [good], output=output, like=pipe)

@@ -70,7 +70,7 @@ def test_a_text_file_lists_files(folder, monkeypatch):
     [
         ("none.root", "none.root: no such file"),
         ("none*.root", "the pattern matches no file"),
-        ("deep", r"is a folder; write 'deep/\*.root'"),
+        ("deep", r"is a folder, not a file; write 'deep/\*.root'"),
         ("a.root,./a.root", "named twice"),
         ("?.root,b.root", "named twice"),
         ("root://host/a*.root", "wildcards in remote addresses"),
