@@ -110,7 +110,7 @@ class RunScores:
     @property
     def aligned(self) -> tuple[str, ...]:
         """Names of the alignment maps whose features are stored, in the order of the methods."""
-        with h5_open(self.path, "r") as file:
+        with h5_open(self.path) as file:
             names = tuple(file["target"].get("aligned", ()))
         known = [name for name in self.methods if name in names]
         return (*known, *(name for name in names if name not in known))
@@ -128,7 +128,7 @@ class RunScores:
         kind, _, attribute = name.rpartition("_")
         places = {"sample": ("mc/sample", self.samples), "class": ("mc/label", self.classes)}
         where, known = places.get(kind, ("/", self.features))
-        with h5_open(self.path, "r") as file:
+        with h5_open(self.path) as file:
             attrs = file[where].attrs if where in file else {}
             said = _names(attrs[attribute]) if attribute in attrs else ()
         return {key: text for key, text in zip(known, said, strict=False) if text}
@@ -139,7 +139,7 @@ class RunScores:
 
     def _read(self, path: str) -> NDArray[Any] | None:
         try:
-            with h5_open(self.path, "r") as file:
+            with h5_open(self.path) as file:
                 return np.asarray(file[path][...]) if path in file else None
         except OSError as error:
             raise RunError(f"cannot be read ({error})", where=self.path) from error
@@ -163,7 +163,7 @@ def open_scores(path: str | Path) -> RunScores:
             raise RunError("the training has not finished", where=path.parent, mend=mend)
         raise RunError("no such run", where=path, mend="runs are made by hepdann train")
     try:
-        file = h5_open(path, "r")
+        file = h5_open(path)
     except PermissionError as error:
         raise RunError("cannot be opened: Permission denied", where=path) from error
     except OSError as error:

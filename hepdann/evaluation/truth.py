@@ -22,7 +22,6 @@ from ..errors import SchemaError
 from ..outputs import write_whole
 from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
-from ..tensors.opening import h5_open
 from .classification import accuracy
 
 if TYPE_CHECKING:
@@ -58,14 +57,10 @@ class TruthFile:
     """Where the true labels of a tensor file's targets are; nothing is read before it is asked for.
 
     Attributes:
-        path: the tensor file.
-        classes: class names by label.
-        salt: seed of the file's splits, which decides what pseudo-data is.
+        tensors: the file.
     """
 
-    path: Path
-    classes: tuple[str, ...]
-    salt: int
+    tensors: Tensors
 
     def pseudo(self, rows: NDArray[np.int64] | None = None) -> Truth:
         """The truth of ``tensors.pseudo_target()``, row by row.
@@ -78,9 +73,9 @@ class TruthFile:
         """
         event_id, label = self._read("mc", "mc/label", "holds no MC", rows)
         if rows is None:
-            half = is_pseudo(event_id, self.salt)
+            half = is_pseudo(event_id, self.tensors.split_config.seed)
             event_id, label = event_id[half], label[half]
-        return Truth(self.path, self.classes, event_id, label)
+        return Truth(self.tensors.path, self.tensors.classes, event_id, label)
 
     def data(self, rows: NDArray[np.int64] | None = None) -> Truth:
         """The truth of ``tensors.target()``, row by row.
@@ -92,16 +87,16 @@ class TruthFile:
             SchemaError: the data's labels are not known.
         """
         event_id, label = self._read("data", TRUTH, "holds no true labels of the data", rows)
-        return Truth(self.path, self.classes, event_id, label)
+        return Truth(self.tensors.path, self.tensors.classes, event_id, label)
 
     def _read(
         self, domain: str, where: str, absent: str, rows: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-        with h5_open(self.path, "r") as file:
+        with self.tensors.read() as file:
             if where not in file:
-                raise SchemaError(absent, where=self.path)
+                raise SchemaError(absent, where=self.tensors.path)
             event_id, label = (_at(file[place], rows) for place in (f"{domain}/event_id", where))
-            return event_id, label.astype(np.int32, copy=False)
+        return event_id, self.tensors.check_rows(where, label)
 
 
 def _at(dataset: Any, rows: NDArray[np.int64] | None) -> NDArray[Any]:
@@ -117,7 +112,7 @@ def _at(dataset: Any, rows: NDArray[np.int64] | None) -> NDArray[Any]:
 
 def open_truth(tensors: Tensors) -> TruthFile:
     """The true labels that belong to the targets of a tensor file."""
-    return TruthFile(tensors.path, tensors.classes, tensors.split_config.seed)
+    return TruthFile(tensors)
 
 
 def oracle_source(truth: Truth, target: Target, classes: Sequence[str] = ()) -> Source:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from ..config import Config, TrainConfig, dump_config, load_config, override
 from ..errors import RunError
-from ..tensors import Tensors, content_id
+from ..tensors import Tensors
 from ..training import write_whole
 from .folder import FORMAT_VERSION, read_versioned
 
@@ -58,7 +58,7 @@ class Origin:
             scale: of the shift.
         """
         paths = [file.path for file in files]
-        content = tuple(content_id(path) for path in paths)
+        content = tuple(file.content_id() for file in files)
         return cls(paths[0], paths[1] if len(paths) > 1 else None, config, asked, content, scale)
 
     @property
@@ -149,7 +149,7 @@ class Origin:
                 f"the run began with {first}", where=files[-1].path, mend="resume with the same"
             )
         for file, content in zip(files, self.content, strict=True):
-            now = content_id(file.path)
+            now = file.content_id()
             if now != content:
                 raise RunError(
                     f"is not the file that the run began with: its content is {now}, then it was "

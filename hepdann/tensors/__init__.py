@@ -10,7 +10,7 @@ from .hits import Hits
 from .layout import View
 from .opening import h5_format
 from .reader import Tensors, open_tensors
-from .sealing import content_id, is_sealed, seal
+from .sealing import is_sealed, seal
 from .summary import ColumnSummary, Count, DomainSummary, summarise
 from .transform import Transform
 from .view_blocks import ChangeImages, ViewBlocks, read_hits
@@ -43,7 +43,6 @@ __all__ = [
     "ViewCounter",
     "ViewReader",
     "column_at",
-    "content_id",
     "event_ids",
     "h5_format",
     "is_pseudo",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .domains import SPLITS, Source, Target
 from .hashing import is_pseudo, mix64
-from .opening import h5_open, h5_read
 from .reader import Tensors
 
 __all__ = ["BLOCK_ROWS", "EventBlocks", "column_at"]
@@ -22,6 +20,7 @@ BLOCK_ROWS = 8_192
 _SAMPLE = np.uint64(0x5A3B1E)  # keeps the sample apart from splits and halves
 
 Change = Callable[[NDArray[np.float32], int, bool], NDArray[np.float32]]
+_Place = tuple[int, np.dtype[Any], tuple[int, ...]]  # where rows begin, what they are
 
 
 class EventBlocks:
@@ -59,11 +58,9 @@ class EventBlocks:
         self._change, self._labelled = change, labelled
         self.rows = tensors.rows(domain)
         names = ["features", "weight", "event_id", "split", *(["label"] if labelled else [])]
-        with h5_open(tensors.path) as file:
-            group = file[domain]
-            self._places = {name: _place(group[name]) for name in names}
-        self._file = tensors.path.open("rb")
-        weakref.finalize(self, self._file.close)
+        self._file = tensors.open()
+        with self._file.reading() as h5:
+            self._places = {name: _place(h5[domain][name]) for name in names}
         self._train: list[NDArray[np.uint8]] = []  # which rows of a block are, a bit each
         self.counts, self.weight, self.size = self._count()
 
@@ -146,13 +143,18 @@ class EventBlocks:
 
     def _column(self, name: str, rows: slice) -> NDArray[Any]:
         place = self._places[name]
-        if rows.start == rows.stop or place is None:  # empty, or compressed
-            with h5_read(self._tensors.path) as file:
-                return np.asarray(file[self._domain][name][rows])
+        with self._file.reading() as h5:
+            if rows.start == rows.stop or place is None:  # empty, or compressed
+                values = np.asarray(h5[self._domain][name][rows])
+            else:
+                values = self._contiguous(place, rows)
+        return self._tensors.check_rows(f"{self._domain}/{name}", values)
+
+    def _contiguous(self, place: _Place, rows: slice) -> NDArray[Any]:
         offset, dtype, shape = place
         each = int(dtype.itemsize * np.prod(shape, dtype=np.int64))
         begin, size = offset + rows.start * each, (rows.stop - rows.start) * each
-        content = os.pread(self._file.fileno(), size, begin)
+        content = os.pread(self._file.descriptor, size, begin)
         if len(content) != size:
             raise SchemaError("was cut off while it was read", where=self._tensors.path)
         return np.frombuffer(content, dtype).reshape(-1, *shape)
@@ -188,7 +190,7 @@ def column_at(tensors: Tensors, domain: str, name: str, rows: NDArray[np.int64])
     return np.concatenate(parts)
 
 
-def _place(dataset: Any) -> tuple[int, np.dtype[Any], tuple[int, ...]] | None:
+def _place(dataset: Any) -> _Place | None:
     """Where a contiguous dataset begins, and what its rows are; ``None`` of any other."""
     offset = dataset.id.get_offset()
     if offset is None or dataset.chunks is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from .block import Block
+from .domains import SPLITS
 from .transform import Transform
 
 __all__ = [
@@ -91,7 +93,7 @@ class View:
 
 
 def _unique(kind: str, names: Sequence[str]) -> tuple[str, ...]:
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise SchemaError(f"{kind} named twice: {', '.join(twice)}")
     return tuple(names)
@@ -224,11 +226,35 @@ class Layout:
                 found = "missing" if values is None else f"of shape {values.shape}"
                 raise ValueError(f"{column.path} of a block is {found}, expected {shape}")
             rows[column.path] = np.ascontiguousarray(values, dtype=column.dtype)
-        _within("sample", rows[f"{domain}/sample"], len(self.samples[domain]))
-        for path in ("mc/label", TRUTH):
-            if path in rows:
-                _within("label", rows[path], len(self.classes) or None)
+        for path, stored in rows.items():
+            self.check_indices(path, stored)
         return rows
+
+    def check_indices(self, path: str, values: NDArray[Any], *, where: object = None) -> None:
+        """Whether a column that numbers samples, classes or splits numbers those that there are.
+
+        Args:
+            path: of the dataset; any other passes.
+            values: some of its rows.
+            where: what to name in an error.
+
+        Raises:
+            SchemaError: names the column and the value.
+        """
+        domain, _, name = path.partition("/")
+        if path in ("mc/label", TRUTH):
+            name, count = "label", len(self.classes) or None
+        elif name == "sample":
+            count = len(self.samples[domain])
+        elif name == "split":
+            count = len(SPLITS)
+        else:
+            return
+        low, high = (int(values.min()), int(values.max())) if len(values) else (0, -1)
+        if low < 0 or (count is not None and high >= count):
+            known = "" if count is None else f", there are {count}"
+            wrong = low if low < 0 else high
+            raise SchemaError(f"{name} {wrong} is out of range{known}", where=where)
 
 
 def _check_views(views: Sequence[View]) -> None:
@@ -245,12 +271,3 @@ def _check_views(views: Sequence[View]) -> None:
             )
         if view.transforms and len(view.transforms) != view.channels:
             raise SchemaError(f"view {view.name} needs one transform for each channel")
-
-
-def _within(kind: str, values: NDArray[Any], count: int | None) -> None:
-    if not len(values):
-        return
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or (count is not None and high >= count):
-        known = "" if count is None else f", there are {count}"
-        raise SchemaError(f"{kind} {low if low < 0 else high} is out of range{known}")

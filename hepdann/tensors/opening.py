@@ -2,46 +2,94 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import SchemaError
+from ..inputs import Stamp, file_stamp, regular_file
 
-__all__ = ["h5_format", "h5_open", "h5_read"]
+__all__ = ["OpenFile", "check_stamp", "h5_format", "h5_open"]
 
 
-def h5_open(path: str | Path, mode: str = "r", *, cache: int = 1 << 20) -> Any:
-    """Open an HDF5 file, without locks where the file system has none, as those of farms.
+def h5_open(path: str | Path, *, cache: int = 1 << 20) -> Any:
+    """Open an HDF5 file to read, without locks where the file system has none, as those of farms.
 
     Args:
         path: the file.
-        mode: as h5py has it.
         cache: bytes of unpacked chunks that are kept of each dataset.
 
     Raises:
+        SchemaError: not a regular file.
         OSError: no such file, or not HDF5.
     """
     import h5py  # a quarter of a second, and not every command reads events
 
-    return h5py.File(path, mode, locking="best-effort", rdcc_nbytes=cache, rdcc_w0=1)
+    regular_file(path, SchemaError)
+    return h5py.File(path, "r", locking="best-effort", rdcc_nbytes=cache, rdcc_w0=1)
 
 
-@contextmanager
-def h5_read(path: str | Path) -> Iterator[Any]:
-    """Open a tensor file to read rows, which may turn out to be damaged where they are compressed.
+class OpenFile:
+    """A tensor file that stays open, of which every read is of what was described.
+
+    Where another file takes its name, the rows are still those of this one.
+
+    Args:
+        path: the file.
+        stamp: of the file when it was described.
+
+    Attributes:
+        h5: open file of h5py.
+        descriptor: of the open file.
 
     Raises:
-        SchemaError: it cannot be opened any more, or rows cannot be decompressed.
+        SchemaError: it cannot be opened any more, or has changed since.
     """
-    try:
-        with h5_open(path) as file:
-            yield file
-    except OSError as error:
+
+    def __init__(self, path: Path, stamp: Stamp | None) -> None:
+        self.path, self._stamp = path, stamp
+        try:
+            self.h5 = h5_open(path)
+        except OSError as error:
+            raise SchemaError(f"cannot be opened any more ({error})", where=path) from error
+        weakref.finalize(self, self.h5.close)
+        self.descriptor = int(self.h5.id.get_vfd_handle())
+        check_stamp(self.descriptor, path, stamp)
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        self.h5.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """The file of h5py, to read rows that may turn out to be damaged where they are compressed.
+
+        Raises:
+            SchemaError: on leaving: the file has changed, or rows cannot be decompressed.
+        """
+        try:
+            yield self.h5
+        except (OSError, RuntimeError) as error:
+            raise SchemaError(
+                f"cannot be read ({error})", where=self.path, mend="see hepdann inspect --verify"
+            ) from error
+        check_stamp(self.descriptor, self.path, self._stamp)
+
+
+def check_stamp(descriptor: int, path: Path, stamp: Stamp | None) -> None:
+    """Whether an open file is still what was described: rows of two files are never mixed.
+
+    Raises:
+        SchemaError: it was replaced or written to.
+    """
+    if file_stamp(descriptor) != stamp:
         raise SchemaError(
-            f"cannot be read ({error})", where=path, mend="see hepdann inspect --verify"
-        ) from error
+            "was replaced or changed while it was read",
+            where=path,
+            mend="start again with the file that is there now",
+        )
 
 
 def h5_format(path: str | Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
+from ..inputs import Stamp, file_stamp, regular_file
+from .checks import check_columns, check_datasets, differing
 from .checksums import TILE_ROWS, damaged_tiles
 from .domains import Source, Target
 from .filters import check_codec
 from .hashing import is_pseudo
 from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Layout, View
-from .opening import h5_open, h5_read
-from .sealing import check_seal
+from .opening import OpenFile, check_stamp, h5_open
+from .sealing import check_seal, content_id
 from .views import Rows, ViewReader, views_of
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ class Tensors:
     split_config: SplitConfig
     has_truth: bool
     _rows: dict[str, int]
+    _stamp: Stamp | None
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -168,7 +172,7 @@ class Tensors:
             SchemaError: no such domain, or no images.
         """
         self._need(domain)
-        return ViewReader(self.path, domain, self.views, threads)
+        return ViewReader(self.open(), domain, self.views, threads)
 
     def check_features(self, other: Tensors) -> None:
         """Whether another file has the same features in the same order, and the same images.
@@ -177,10 +181,9 @@ class Tensors:
             SchemaError: it has not; names the features that differ.
         """
         if other.features != self.features:
-            names = [*self.features, *other.features]
-            differ = [n for n in dict.fromkeys(names) if names.count(n) < 2] or ["their order"]
+            differ = differing(self.features, other.features)
             raise SchemaError(
-                f"features differ from those of {self.path}: {', '.join(differ)}",
+                f"features differ from those of {self.path}: {differ}",
                 where=other.path,
                 mend=f"make it with hepdann convert --like {self.path}",
             )
@@ -202,11 +205,55 @@ class Tensors:
         with h5_open(self.path) as file:
             return list(damaged_tiles(file, paths))
 
+    def open(self) -> OpenFile:
+        """The file, to be read more than once.
+
+        Raises:
+            SchemaError: it cannot be opened, or is not the one that was described any more.
+        """
+        return OpenFile(self.path, self._stamp)
+
+    @contextmanager
+    def read(self) -> Iterator[Any]:
+        """The file of h5py, to be read once.
+
+        Raises:
+            SchemaError: as :meth:`open` and :meth:`OpenFile.reading`.
+        """
+        file = self.open()
+        try:
+            with file.reading() as h5:
+                yield h5
+        finally:
+            file.close()
+
+    def check_rows(self, path: str, values: NDArray[Any]) -> NDArray[Any]:
+        """Rows of a dataset as they are, if they number samples, classes and splits that exist.
+
+        Raises:
+            SchemaError: they do not.
+        """
+        self._layout().check_indices(path, values, where=f"{self.path}:{path}")
+        return values
+
+    def content_id(self) -> str:
+        """A hash that two files share if they hold the same, whatever they are called.
+
+        Raises:
+            SchemaError: the file has changed since it was described.
+        """
+        try:
+            with self.path.open("rb") as stream:
+                check_stamp(stream.fileno(), self.path, self._stamp)
+                return content_id(stream)
+        except OSError as error:
+            raise SchemaError(f"cannot be read ({error})", where=self.path) from error
+
     def _tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
-        with h5_read(self.path) as file:
+        with self.read() as file:
             dataset = file[domain][name]
             for start in range(0, max(len(dataset), 1), TILE_ROWS):
-                yield dataset[start : start + TILE_ROWS]
+                yield self.check_rows(f"{domain}/{name}", dataset[start : start + TILE_ROWS])
 
     def _read(
         self, domain: str, names: tuple[str, ...], pseudo: bool | None = None
@@ -216,8 +263,9 @@ class Tensors:
         keep = None
         if pseudo is not None:
             keep = is_pseudo(self.column(domain, "event_id"), self.split_config.seed) == pseudo
-        with h5_read(self.path) as file:
-            return {name: _rows(file[domain][name], keep) for name in names}
+        with self.read() as file:
+            rows = {name: _rows(file[domain][name], keep) for name in names}
+        return {name: self.check_rows(f"{domain}/{name}", found) for name, found in rows.items()}
 
     def _scalars(self, domain: str) -> tuple[str, ...]:
         further = self.weights if domain == "mc" else ()
@@ -268,9 +316,10 @@ def open_tensors(path: str | Path) -> Tensors:
         SchemaError: no such file, not HDF5, not a tensor file, another format version, not
             complete, or datasets that do not fit together.
     """
-    path = Path(path)
+    path = regular_file(path, SchemaError, mend="name a file that hepdann convert made")
     if not path.exists():
         raise SchemaError("no such file", where=path, mend="make it with hepdann convert")
+    stamp = file_stamp(path)
     try:
         check_seal(path)
         file = h5_open(path)
@@ -281,10 +330,11 @@ def open_tensors(path: str | Path) -> Tensors:
         try:
             _check_header(path, file.attrs)
             check_codec(str(file.attrs.get("compress", "")), where=path)
-            tensors = _describe(path, file)
-        except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+            check_datasets(file)
+            tensors = _describe(path, file, stamp)
+        except (LookupError, ValueError, TypeError, OSError, RuntimeError) as error:
             raise SchemaError(f"is damaged ({error})", where=path, mend="convert again") from error
-        _check_shapes(tensors, file)
+        check_stamp(file.id.get_vfd_handle(), path, stamp)
     return tensors
 
 
@@ -306,28 +356,51 @@ def _check_header(path: Path, attrs: Any) -> None:
         )
 
 
-def _describe(path: Path, file: Any) -> Tensors:
+def _describe(path: Path, file: Any, stamp: Stamp | None) -> Tensors:
     from ..config.models import SplitConfig
 
     domains = [domain for domain in DOMAINS if domain in file]
-    features = file[domains[0]]["features"].attrs if domains else {}
     if not domains:
-        raise KeyError("neither mc nor data")
+        raise ValueError("it holds neither mc nor data")
+    features = file[domains[0]]["features"].attrs
+    try:
+        layout = Layout.make(
+            features=_names(features["names"]),
+            units=_names(features["units"]),
+            feature_info=json.loads(features["info"]),
+            spectators=_names(file[domains[0]]["spectators"].attrs["names"]),
+            classes=_names(file["mc"].attrs["classes"]) if "mc" in domains else (),
+            samples={domain: _names(file[domain]["sample"].attrs["names"]) for domain in domains},
+            weights=tuple(file["mc/weights"]) if "mc/weights" in file else (),
+            truth=TRUTH in file,
+            views=views_of(file, domains[0]),
+        )
+    except SchemaError as error:
+        raise ValueError(error.message) from error
+    rows = {domain: len(file[domain]["features"]) for domain in domains}
+    check_columns(file, layout, rows)
+    impute = np.asarray(features["impute"], dtype=np.float64)
+    provenance = json.loads(file.attrs["provenance"])
+    if impute.shape != (len(layout.features),) or not np.isfinite(impute).all():
+        raise ValueError("impute needs one finite number for each feature")
+    if not isinstance(provenance, dict):
+        raise ValueError("its provenance is not a JSON object")
     return Tensors(
         path=path,
-        classes=_names(file["mc"].attrs["classes"]) if "mc" in domains else (),
-        features=_names(features["names"]),
-        units=_names(features["units"]),
-        feature_info=tuple(json.loads(features["info"])),
-        impute=np.asarray(features["impute"], dtype=np.float64),
-        spectators=_names(file[domains[0]]["spectators"].attrs["names"]),
-        samples={domain: _names(file[domain]["sample"].attrs["names"]) for domain in domains},
-        weights=tuple(file["mc/weights"]) if "mc/weights" in file else (),
-        views=views_of(file, domains[0]),
-        provenance=json.loads(file.attrs["provenance"]),
+        classes=layout.classes,
+        features=layout.features,
+        units=layout.units,
+        feature_info=layout.info,
+        impute=impute,
+        spectators=layout.spectators,
+        samples=layout.samples,
+        weights=layout.weights,
+        views=layout.views,
+        provenance=provenance,
         split_config=SplitConfig.model_validate_json(file.attrs["split"]),
-        has_truth=TRUTH in file,
-        _rows={domain: len(file[domain]["features"]) for domain in domains},
+        has_truth=layout.truth,
+        _rows=rows,
+        _stamp=stamp,
     )
 
 
@@ -346,14 +419,3 @@ def _rows(dataset: Any, keep: NDArray[np.bool_] | None) -> NDArray[Any]:
 
 def _names(values: Any) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
-
-
-def _check_shapes(tensors: Tensors, file: Any) -> None:
-    layout = tensors._layout()
-    for domain in layout.domains:
-        for column in layout.columns(domain):
-            shape = (tensors.rows(domain), *column.shape)
-            found = getattr(file.get(column.path), "shape", None)
-            if found != shape:
-                what = "is missing" if found is None else f"has shape {found}, expected {shape}"
-                raise SchemaError(f"{column.path} {what}", where=tensors.path, mend="convert again")

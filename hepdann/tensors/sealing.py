@@ -98,14 +98,14 @@ def check_seal(path: str | Path) -> None:
             )
 
 
-def content_id(path: str | Path) -> str:
+def content_id(stream: BinaryIO) -> str:
     """A hash that two files share if they hold the same, whatever they are called.
 
     That of a sealed file is its seal's, at no cost: the structure holds the checksums of all rows.
     A file without a seal is read whole.
 
     Args:
-        path: a tensor file whose seal, if any, was checked.
+        stream: a tensor file whose seal, if any, was checked.
 
     Returns:
         16 hexadecimal digits, the xxh64.
@@ -113,11 +113,10 @@ def content_id(path: str | Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    with Path(path).open("rb") as stream:
-        body = _read(stream)
-        if body:
-            return str(body["structure"])
-        return _hash(stream, os.fstat(stream.fileno()).st_size, [])
+    body = _read(stream)
+    if body:
+        return str(body["structure"])
+    return _hash(stream, os.fstat(stream.fileno()).st_size, [])
 
 
 def _read(stream: BinaryIO) -> dict[str, Any] | None:
@@ -136,8 +135,17 @@ def _read(stream: BinaryIO) -> dict[str, Any] | None:
     text = stream.read(length)
     if xxhash.xxh64_intdigest(text) != digest:
         return {}
-    body: dict[str, Any] = json.loads(text)
-    return body if body["size"] == start else {}
+    try:
+        body: dict[str, Any] = json.loads(text)
+        whole = body["size"] == start and isinstance(body["structure"], str)
+        places = [(int(offset), int(count)) for offset, count in body["rows"]]
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return {}
+    ends = [0, *(offset + count for offset, count in places)]
+    whole &= all(
+        count >= 0 and offset >= end for (offset, count), end in zip(places, ends, strict=False)
+    )
+    return body | {"rows": places} if whole else {}
 
 
 def _rows(file: Any) -> Iterator[tuple[int, int]]:

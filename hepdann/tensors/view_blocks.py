@@ -13,6 +13,7 @@ from .blocks import EventBlocks
 from .domains import Source
 from .hits import Hits
 from .reader import Tensors
+from .views import ViewReader
 
 __all__ = ["ChangeImages", "ViewBlocks", "read_hits"]
 
@@ -41,16 +42,20 @@ def read_hits(
     """
     if rows is None:
         rows = np.arange(tensors.rows(domain))
-    parts = []
     with tensors.view_reader(domain) as reader:
-        for start in range(0, max(1, len(rows)), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE]
-            if change is None:
-                parts.append(reader.hits(some))
-                continue
-            views = reader.read(some)
-            change(views, some)
-            parts.append(Hits.of(views.values()))
+        return _hits(reader, rows, change)
+
+
+def _hits(reader: ViewReader, rows: NDArray[np.int64], change: ChangeImages | None) -> Hits:
+    parts = []
+    for start in range(0, max(1, len(rows)), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
+        if change is None:
+            parts.append(reader.hits(some))
+            continue
+        views = reader.read(some)
+        change(views, some)
+        parts.append(Hits.of(views.values()))
     return Hits.join(parts)
 
 
@@ -71,19 +76,20 @@ class ViewBlocks:
         events: EventBlocks,
         change: ChangeImages | None = None,
     ) -> None:
-        self._tensors, self._domain, self._events, self._change = tensors, domain, events, change
+        self._reader, self._events, self._change = tensors.view_reader(domain), events, change
         self.counts, self.weight, self.size = events.counts, events.weight, events.size
         self._lock = threading.Lock()  # HDF5's handles are for one thread at a time
 
     @cached_property
     def nbytes(self) -> float:
         """Of the hits of an event, on the average over the first ones."""
-        rows = np.arange(min(_PROBED, self._tensors.rows(self._domain)))
-        return read_hits(self._tensors, self._domain, rows).nbytes / max(1, len(rows))
+        rows = np.arange(min(_PROBED, len(self._reader)))
+        with self._lock:
+            return _hits(self._reader, rows, None).nbytes / max(1, len(rows))
 
     def train(self, block: int) -> tuple[Hits, NDArray[np.int32] | None, NDArray[np.float32]]:
         """Hits, labels (``None`` of a target) and weights of a block's training events."""
         with self._lock:
             events, rows = self._events.train(block), self._events.train_rows(block)
-            hits = read_hits(self._tensors, self._domain, rows, self._change)
+            hits = _hits(self._reader, rows, self._change)
         return hits, events.label if isinstance(events, Source) else None, events.weight

@@ -8,7 +8,6 @@ another program wrote with other filters are read by HDF5.
 from __future__ import annotations
 
 import json
-import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .hits import Hits
 from .layout import View
-from .opening import h5_open
+from .opening import OpenFile
 from .transform import Transform
 
 __all__ = ["Rows", "ViewReader", "views_of"]
@@ -35,28 +34,23 @@ class ViewReader:
     """The images of one domain, in a file that stays open; a context manager.
 
     Args:
-        path: the tensor file.
+        file: the tensor file; closed with the reader.
         domain: "mc" or "data".
         views: what the file holds.
         threads: how many unpack, beside the caller.
 
     Raises:
-        SchemaError: the file cannot be opened any more, or holds no views.
+        SchemaError: the file holds no views.
     """
 
     def __init__(
-        self, path: str | Path, domain: str, views: tuple[View, ...], threads: int = 1
+        self, file: OpenFile, domain: str, views: tuple[View, ...], threads: int = 1
     ) -> None:
+        self._file, self.path, self.domain, self.views = file, file.path, domain, views
         if not views:
-            raise SchemaError("holds no images", where=path, mend="convert files that do")
-        self.path, self.domain, self.views = Path(path), domain, views
-        try:
-            self._file = h5_open(path)
-        except OSError as error:
-            raise SchemaError(f"cannot be opened any more ({error})", where=path) from error
-        weakref.finalize(self, self._file.close)
-        group = self._file[f"{domain}/views"]
-        self._images = {view.name: _Images(group[view.name], self.path) for view in views}
+            raise SchemaError("holds no images", where=self.path, mend="convert files that do")
+        group = file.h5[f"{domain}/views"]
+        self._images = {view.name: _Images(group[view.name], self.path) for view in self.views}
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def __enter__(self) -> Self:
@@ -93,11 +87,12 @@ class ViewReader:
             values = np.empty((len(found), *images.shape), np.float32)
             work += [(images, values, *part) for part in images.parts(found)]
             result[name] = values
-        if self._pool is None:
-            for piece in work:
-                _fill(piece)
-        else:
-            list(self._pool.map(_fill, work))
+        with self._file.reading():
+            if self._pool is None:
+                for piece in work:
+                    _fill(piece)
+            else:
+                list(self._pool.map(_fill, work))
         return result
 
     def hits(self, rows: Rows) -> Hits:
@@ -117,10 +112,11 @@ class ViewReader:
         work = [(images, *part) for images in self._images.values() for part in images.parts(found)]
         made = map(_hits, work) if self._pool is None else self._pool.map(_hits, work)
         views: list[Hits] = []
-        for images in self._images.values():
-            parts = [next(made) for _ in images.parts(found)]
-            none = Hits.of([np.empty((0, int(np.prod(images.shape))), np.float32)])
-            views.append(Hits.join(parts or [none]))
+        with self._file.reading():
+            for images in self._images.values():
+                parts = [next(made) for _ in images.parts(found)]
+                none = Hits.of([np.empty((0, int(np.prod(images.shape))), np.float32)])
+                views.append(Hits.join(parts or [none]))
         return Hits.beside(views)
 
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
+from ...inputs import file_stamp, regular_file
+from ...tensors.checks import refuse_elsewhere
 from ...tensors.layout import FORMAT
 from ...tensors.opening import h5_open
 from ..blocks import RawBlock
-from ..rootfile import file_stamp, reading
+from ..rootfile import reading
 from ..scan import Branch, FileScan
 from .names import image_name
 
@@ -40,9 +41,15 @@ _COPY = "copy or download the file again"
 
 
 def is_hdf5(path: str) -> bool:
-    """Whether a local file says that it is HDF5."""
+    """Whether a local file says that it is HDF5.
+
+    Raises:
+        ReadError: it is not a regular file.
+    """
+    if "://" in path:
+        return False
     try:
-        with Path(path).open("rb") as stream:
+        with regular_file(path).open("rb") as stream:
             return stream.read(len(_SIGNATURE)) == _SIGNATURE
     except OSError:
         return False
@@ -68,6 +75,12 @@ def open_datasets(path: str) -> Iterator[dict[str, Any]]:
                     "is a tensor file already", where=path, mend=f"hepdann train {path} reads it"
                 )
             found = _datasets(file)
+        try:
+            for dataset in found.values():
+                refuse_elsewhere(dataset)
+        except ValueError as error:
+            mend = "write all of it into one file, with h5repack for example"
+            raise ReadError(str(error), where=path, mend=mend) from error
         yield found
 
 
