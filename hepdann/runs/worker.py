@@ -211,6 +211,7 @@ def _prepared(order: Order) -> tuple[Stacks, str]:
     origin = Origin.read(order.folder)
     asked = origin.config.train.model_copy(update=dict(order.settings))
     files = [open_tensors(path) for path in order.files]
+    origin.check_files(files)  # one may have been replaced since the run began
     wanted = asked.shift
     shift = None if wanted is None else shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
     data = files[1] if len(files) > 1 else None
