@@ -128,11 +128,12 @@ def tuned(path: str, output: str, threads: int) -> None:
 def decode(path: str, output: str, threads: int) -> None:  # noqa: ARG001
     import uproot
 
-    from hepdann.readers.baskets import locate
+    from hepdann.readers.baskets import locate, titles
 
     with uproot.open(path) as file:
         tree = file["events"]
-        found = [locate(branch, branch.name, tree.num_entries) for branch in tree]
+        others = titles(tree)
+        found = [locate(branch, branch.name, tree.num_entries, others) for branch in tree]
 
     def read(one: Any) -> None:
         for number in range(len(one.seeks)):

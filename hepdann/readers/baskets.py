@@ -19,12 +19,17 @@ from numpy.typing import NDArray
 
 from .codecs import decompress
 
-__all__ = ["Baskets", "Locations", "locate", "uproot_is_known"]
+__all__ = ["Baskets", "Locations", "Places", "list_baskets", "locate", "titles", "uproot_is_known"]
 
 _KNOWN = ((5, 7), (5, 8))  # uproot versions of which the above has been tested, from and below
 _KEY = struct.Struct(">ihiIhh")  # TKey: nbytes, version, objlen, datime, keylen, cycle
 _BASKET = struct.Struct(">Hiiii")  # TBasket: version, buffer size, entry size, entries, last byte
 _FLAG = 1  # one more byte ends the header
+_WIDE_KEY = 1000  # from keys of a version above this one on, positions have 8 bytes
+_WIDE, _NARROW = struct.Struct(">qq"), struct.Struct(">ii")  # of the key, of its directory
+_LONG = 255  # a length of a string that does not fit into one byte
+_HEAD = 1024  # bytes that a key does not reach beyond
+_SHRINKS, _LITTLE, _LARGEST = 1032, 1 << 26, 1 << 30  # what a basket may be unpacked to
 _OBJECT = 20  # a branch takes as much memory as so many baskets
 
 
@@ -37,23 +42,86 @@ def uproot_is_known() -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Baskets:
-    """The baskets of one branch of fixed-size numbers.
+class Places:
+    """Where the baskets of one branch are; not yet what they hold.
 
     Attributes:
-        name: of the branch.
+        name: of the branch, as the pre-scan has it.
         edges: n + 1 of them; basket i holds the entries from ``edges[i]`` to before
             ``edges[i + 1]``.
         seeks: position of each in the file.
         sizes: bytes of each in the file, key included.
-        stored: type in the file, big-endian.
-        shape: of one entry.
+        title: of the branch, as its baskets have it.
+        others: likewise of all branches of the tree.
     """
 
     name: str
     edges: NDArray[np.int64]
     seeks: NDArray[np.int64]
     sizes: NDArray[np.int64]
+    title: str
+    others: frozenset[str]
+
+    def overlapping(self, start: int, stop: int) -> range:
+        """Numbers of the baskets that hold entries from ``start`` to before ``stop``."""
+        first = int(np.searchsorted(self.edges, start, side="right")) - 1
+        return range(first, int(np.searchsorted(self.edges, stop)))
+
+    def key(self, raw: memoryview, number: int) -> tuple[int, int]:
+        """Compare the key in front of a basket with what the tree says of the basket.
+
+        A branch that was renamed has baskets of its old name; of another branch they are not.
+
+        Args:
+            raw: the basket, or its first bytes.
+            number: of the basket.
+
+        Returns:
+            The length of the key, and that of what follows it, unpacked.
+
+        Raises:
+            ValueError: they differ, or the basket claims to be larger than it can be.
+        """
+        size, seek = int(self.sizes[number]), int(self.seeks[number])
+        packed, version, unpacked, _, length, _ = _KEY.unpack_from(raw)
+        position = _WIDE if version > _WIDE_KEY else _NARROW
+        own, _ = position.unpack_from(raw, _KEY.size)
+        kind, at = _text(raw, _KEY.size + position.size)
+        title, at = _text(raw, at)
+        same = title == self.title or title not in self.others
+        if (packed, own, kind) != (size, seek, "TBasket") or not same or not at < length <= size:
+            raise ValueError(f"basket {number} is not where the tree says")
+        if not 0 <= unpacked <= _most_bytes(size):
+            raise ValueError(f"basket {number} claims to unpack {size} bytes to {unpacked}")
+        return length, unpacked
+
+    def check(self, source: Any, start: int, stop: int) -> None:
+        """Compare the keys of all baskets that hold some entries, before uproot reads them.
+
+        Args:
+            source: uproot's, of the file.
+            start: first entry.
+            stop: the entry after the last.
+
+        Raises:
+            ValueError: one is not what the tree says.
+        """
+        for number in self.overlapping(start, stop):
+            if number < len(self.seeks):  # those in the record of the tree come behind
+                seek, size = int(self.seeks[number]), int(self.sizes[number])
+                raw = source.chunk(seek, seek + min(size, _HEAD)).raw_data
+                self.key(memoryview(bytes(raw)), number)
+
+
+@dataclass(frozen=True, eq=False)
+class Baskets(Places):
+    """The baskets of one branch of fixed-size numbers.
+
+    Attributes:
+        stored: type in the file, big-endian.
+        shape: of one entry.
+    """
+
     stored: np.dtype[Any]
     shape: tuple[int, ...]
 
@@ -61,11 +129,6 @@ class Baskets:
     def entry_bytes(self) -> int:
         """Size of one entry."""
         return self.stored.itemsize * prod(self.shape)
-
-    def overlapping(self, start: int, stop: int) -> range:
-        """Numbers of the baskets that hold entries from ``start`` to before ``stop``."""
-        first = int(np.searchsorted(self.edges, start, side="right")) - 1
-        return range(first, int(np.searchsorted(self.edges, stop)))
 
     def decode(self, descriptor: int, number: int) -> NDArray[Any]:
         """Read and decompress one basket; any thread may, because nothing is shared.
@@ -85,14 +148,11 @@ class Baskets:
         raw = memoryview(os.pread(descriptor, size, int(self.seeks[number])))
         if len(raw) < size:
             raise ValueError(f"the file ends in basket {number}")
-        packed, _, unpacked, _, key, _ = _KEY.unpack_from(raw)
+        key, unpacked = self.key(raw, number)
         entries = int(self.edges[number + 1] - self.edges[number])
-        header = key - _BASKET.size - _FLAG
-        if packed != size or header < _KEY.size or key > size:
-            raise ValueError(f"basket {number} is not where the tree says")
-        *_, held, last = _BASKET.unpack_from(raw, header)
+        *_, held, last = _BASKET.unpack_from(raw, key - _BASKET.size - _FLAG)
         length = entries * self.entry_bytes
-        if held != entries or last - key != length or unpacked < length:
+        if held != entries or last - key != length or not 0 <= unpacked - length <= _offsets(held):
             raise ValueError(
                 f"basket {number} has {held} entries in {last - key} bytes, expected {entries} "
                 f"in {length}"
@@ -105,17 +165,75 @@ class Baskets:
         return content[:length].view(self.stored).reshape(entries, *self.shape)
 
 
-def locate(branch: Any, name: str, entries: int) -> Baskets | None:
+def _most_bytes(packed: int) -> int:
+    """What so many bytes of a file can be unpacked to: zlib's limit, and more of little."""
+    return min(_LARGEST, max(_LITTLE, _SHRINKS * packed))
+
+
+def _offsets(entries: int) -> int:
+    """Most bytes that follow the numbers of a basket: where each entry begins."""
+    return 8 * entries + 64
+
+
+def _text(raw: memoryview, at: int) -> tuple[str, int]:
+    """A string of ROOT, and where it ends."""
+    length, at = raw[at], at + 1
+    if length == _LONG:
+        length, at = int.from_bytes(raw[at : at + 4], "big"), at + 4
+    return bytes(raw[at : at + length]).decode(errors="surrogateescape"), at + length
+
+
+def titles(tree: Any) -> frozenset[str]:
+    """The names that the branches of a tree have in their baskets.
+
+    Args:
+        tree: uproot's ``TTree``.
+    """
+    return frozenset(branch.name for branch in tree.itervalues(recursive=True))
+
+
+def list_baskets(branch: Any, name: str, others: frozenset[str]) -> Places:
+    """List the baskets of a branch.
+
+    Args:
+        branch: uproot's ``TBranch``.
+        name: what to call it.
+        others: see :func:`titles`.
+
+    Raises:
+        ValueError: they contradict each other, lie outside of the file, or in one place.
+    """
+    edges = np.array(branch.entry_offsets, np.int64)
+    count = len(edges) - 1 - len(branch.embedded_baskets)
+    seeks, sizes = (
+        np.array(branch.member(member)[:count], np.int64)
+        for member in ("fBasketSeek", "fBasketBytes")
+    )
+    if len(seeks) != count or len(sizes) != count or edges[0] != 0 or (np.diff(edges) < 0).any():
+        raise ValueError("its list of baskets is damaged")
+    end = branch.file.source.num_bytes
+    if count and (seeks.min() < 0 or sizes.min() <= 0 or (seeks > end - sizes).any()):
+        raise ValueError("a basket lies outside of the file")
+    if len(np.unique(seeks)) < count:
+        raise ValueError("two baskets are in one place")
+    return Places(name, edges, seeks, sizes, str(branch.name), others)
+
+
+def locate(branch: Any, name: str, entries: int, others: frozenset[str]) -> Baskets | None:
     """Find the baskets of a branch.
 
     Args:
         branch: uproot's ``TBranch``.
         name: what to call it.
         entries: number of entries of the tree.
+        others: see :func:`titles`.
 
     Returns:
         ``None`` where uproot has to read: unusual types, baskets inside the tree's own record
         (which a process that was cut off leaves behind), or fewer entries than the tree.
+
+    Raises:
+        ValueError: as :func:`list_baskets`; or a basket cannot hold what it claims.
     """
     import uproot
 
@@ -124,20 +242,17 @@ def locate(branch: Any, name: str, entries: int) -> Baskets | None:
         return None
     full = np.dtype(interpretation.from_dtype)
     stored, shape = full.subdtype or (full, ())
-    edges = np.array(branch.entry_offsets, np.int64)
     wanted = np.dtype(interpretation.to_dtype)
     if stored.kind not in "biuf" or (wanted.subdtype or (wanted, ()))[0] != stored.newbyteorder():
         return None
-    if edges[0] != 0 or edges[-1] != entries or (np.diff(edges) <= 0).any():
+    places = list_baskets(branch, name, others)
+    if places.edges[-1] != entries or (np.diff(places.edges) <= 0).any():
         return None
-    count = len(edges) - 1
-    seeks, sizes = (
-        np.array(branch.member(member)[:count], np.int64)
-        for member in ("fBasketSeek", "fBasketBytes")
-    )
-    if len(seeks) != count or len(sizes) != count:
-        return None
-    return Baskets(name, edges, seeks, sizes, stored, tuple(shape))
+    baskets = Baskets(**vars(places), stored=stored, shape=tuple(shape))
+    for held, size in zip(np.diff(baskets.edges).tolist(), baskets.sizes.tolist(), strict=True):
+        if held * baskets.entry_bytes > _most_bytes(size):
+            raise ValueError(f"{size} bytes cannot hold {held} entries")
+    return baskets
 
 
 class Locations:
@@ -163,7 +278,8 @@ class Locations:
         if self._left <= 0 or not uproot_is_known():
             return None
         try:
-            looked = ((name, locate(tree[name], name, tree.num_entries)) for name in names)
+            others = titles(tree)
+            looked = ((name, locate(tree[name], name, tree.num_entries, others)) for name in names)
             found = {name: baskets for name, baskets in looked if baskets is not None}
         except Exception:  # a branch that nobody may need; who does will be told
             return None

@@ -5,18 +5,19 @@ A faster reader takes the place of :func:`read_blocks` by keeping its signature.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from ..errors import HepdannError, ReadError
+from .baskets import list_baskets, titles
 from .pages import check_page_lists, check_pages
 from .rootfile import open_root, reading
 from .scan import FileScan
 
-__all__ = ["BlockReader", "RawBlock", "cluster_ranges", "read_blocks"]
+__all__ = ["BlockReader", "RawBlock", "checked_baskets", "cluster_ranges", "read_blocks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +88,11 @@ def _ttree(tree: Any, file: FileScan, names: list[str], size: int) -> _Parts:
     steps = tree.iterate(
         filter_branch=lambda branch: branch.cache_key in chosen, step_size=size, library="np"
     )
+    check = checked_baskets(tree, file, names)
     start = 0
     while True:
         stop = min(start + size, file.entries)
+        check(start, stop)
         try:
             columns = next(steps, None)
         except HepdannError:
@@ -100,6 +103,30 @@ def _ttree(tree: Any, file: FileScan, names: list[str], size: int) -> _Parts:
             return
         yield start, columns
         start = stop
+
+
+def checked_baskets(tree: Any, file: FileScan, names: Sequence[str]) -> Callable[[int, int], None]:
+    """What looks at the baskets of some entries of a TTree before uproot reads them.
+
+    uproot waits for ever where two baskets are in one place, and does not look whose they are.
+
+    Returns:
+        Takes the first entry and the one after the last; raises as this function.
+
+    Raises:
+        ReadError: a basket of a local file is not what the tree says; names the branch.
+    """
+    where, others, listed = f"{file.path}:{file.tree}", titles(tree), []
+    for name in names:
+        with reading(f"{where}/{name}", "its baskets cannot be listed"):
+            listed.append(list_baskets(tree[name], name, others))
+
+    def check(start: int, stop: int) -> None:
+        for places in listed if "://" not in file.path else ():  # each would be a round trip
+            with reading(f"{where}/{places.name}", f"entries {start}-{stop - 1} cannot be read"):
+                places.check(tree.file.source, start, stop)
+
+    return check
 
 
 def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts:

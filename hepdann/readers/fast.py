@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inputs import file_stamp
-from .baskets import Baskets, locate
+from .baskets import Baskets, list_baskets, locate, titles
 from .blocks import RawBlock
 from .rootfile import open_root, reading
 from .scan import FileScan
@@ -164,8 +164,10 @@ class Source:
         with open_root(self._file.path) as directory:
             with reading(place, "the tree cannot be read"):
                 tree = directory[self._file.tree]
+            others = titles(tree)
             for name in self._rest:
                 with reading(f"{place}/{name}", _cannot(start, stop)):
+                    list_baskets(tree[name], name, others).check(directory.file.source, start, stop)
                     values = tree[name].array(entry_start=start, entry_stop=stop, library="np")
                     expected = self._file.branches[name]
                     if (values.dtype, values.shape) != (
@@ -183,9 +185,10 @@ def _locate(file: FileScan, branches: Sequence[str]) -> dict[str, Baskets]:
     with open_root(file.path) as directory:
         with reading(place, "the tree cannot be read"):
             tree = directory[file.tree]
+        others = titles(tree)
         for name in branches:
             with reading(f"{place}/{name}", "its baskets cannot be listed"):
-                baskets = locate(tree[name], name, file.entries)
+                baskets = locate(tree[name], name, file.entries, others)
             if baskets is not None:
                 found[name] = baskets
     return found

@@ -27,6 +27,7 @@ _CPP_TYPES = {
     **{f"{sign}int{bits}_t": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 _MOST_ENTRIES = 1 << 48
+_SHRINKS = 1 << 16  # no codec makes more bytes of one
 _ARRAY = re.compile(r"std::array<(.+),\s*(\d+)>")
 
 
@@ -204,14 +205,26 @@ def _check_entries(path: str, name: str, tree: Any) -> None:
     """A damaged number of entries would make room for more rows than there are disks for."""
     count = int(tree.num_entries)
     branches = getattr(tree, "branches", [])
-    held = {int(branch.num_entries) for branch in branches if not len(branch.branches)}
-    if not 0 <= count <= _MOST_ENTRIES or (held and count not in held):
-        told = f", its branches hold {max(held)}" if held else ""
+    leaves = [branch for branch in branches if not len(branch.branches)]
+    held = {int(branch.num_entries) for branch in leaves}
+    size = tree.file.source.num_bytes
+    told = f", its branches hold {max(held)}" if held else ""
+    possible = 0 <= count <= _MOST_ENTRIES and (not held or count in held)
+    if possible and count > size:  # very small entries, or a lie
+        told = f", the file has {size} bytes"
+        possible = count <= _SHRINKS * size and not any(map(_overfull, leaves))
+    if not possible:
         raise ReadError(
             f"the tree is damaged: it claims {count} entries{told}",
             where=f"{path}:{name}",
             mend="copy or download the file again",
         )
+
+
+def _overfull(branch: Any) -> bool:
+    """Whether a branch claims more entries than its baskets can hold; of one byte each."""
+    most = _SHRINKS * int(np.sum(branch.member("fBasketBytes"), dtype=np.int64))
+    return not len(branch.embedded_baskets) and branch.num_entries > most
 
 
 def _ttree(tree: Any) -> list[Branch]:

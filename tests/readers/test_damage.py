@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import uproot
@@ -149,3 +150,79 @@ def test_a_pipe_is_refused_wherever_a_file_is_named(write, sample, tmp_path, nam
         convert([good], [good], output=output, config=CONFIG, truth=pipe)
     with pytest.raises(SchemaError, match=message):
         convert([], [good], output=output, like=pipe)
+
+
+# Baskets that are not what the tree says; ``write`` makes two of 100 entries for each branch.
+
+
+def _number(value, size=8):
+    return value.to_bytes(size, "big")
+
+
+def _seeks(path, name):
+    with uproot.open(path) as file:
+        return [int(seek) for seek in file["events"][name].member("fBasketSeek")[:2]]
+
+
+def _of_another_branch(content, path):
+    for mine, other in zip(_seeks(path, "pt"), _seeks(path, "njets"), strict=True):
+        content = content.replace(_number(mine), _number(other))
+    return content
+
+
+def _twice_the_same(content, path):
+    first, second = _seeks(path, "pt")
+    return content.replace(_number(second), _number(first))
+
+
+def _moved(content, path):
+    for seek in _seeks(path, "pt"):
+        content = content.replace(_number(seek), _number(seek + 1))
+    return content
+
+
+def _outside(content, path):
+    return content.replace(_number(_seeks(path, "pt")[1]), _number(1 << 50))
+
+
+def _gigabytes(content, path):
+    at = _seeks(path, "pt")[0] + 6
+    return content[:at] + _number((1 << 31) - 1, 4) + content[at + 4 :]
+
+
+@pytest.mark.parametrize("reader", ["fast", "uproot"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_of_another_branch, "pt: entries 0-199 cannot be read .*basket 0 is not where the tree"),
+        (_moved, "pt: entries 0-199 cannot be read .*basket 0 is not where the tree"),
+        (_twice_the_same, "pt: its baskets cannot be listed .*two baskets are in one place"),
+        (_outside, "pt: its baskets cannot be listed .*a basket lies outside of the file"),
+        (_gigabytes, "pt: entries 0-199 cannot be read .*claims to unpack 4.. bytes to 2147483647"),
+    ],
+)
+def test_a_basket_that_is_not_what_the_tree_says(write, sample, reader, change, message):
+    path = write("mc.root", sample(), parts=2, compression="none")
+    path.write_bytes(change(path.read_bytes(), path))
+    with pytest.raises(ReadError, match=f"mc.root:events/{message}"):
+        convert([str(path)], output=path.with_suffix(".h5"), config=CONFIG, reader=reader)
+
+
+@pytest.mark.parametrize("reader", ["fast", "uproot"])
+def test_entries_that_no_file_of_this_size_holds(write, sample, reader):
+    path = write("mc.root", sample(), compression="none")
+    path.write_bytes(path.read_bytes().replace(_number(200), _number(1 << 40)))
+    with pytest.raises(ReadError, match=r"it claims 1099511627776 entries, the file has \d+ bytes"):
+        convert([str(path)], output=path.with_suffix(".h5"), config=CONFIG, reader=reader)
+
+
+def test_a_branch_that_was_renamed_has_baskets_of_its_old_name(write, sample):
+    path = write("mc.root", sample(), compression="none")
+    with uproot.open(path) as file:
+        begin = file.key("events").fSeekKey
+    content = path.read_bytes()
+    tree = content[begin:].replace(b"\x02pt", b"\x02PT")
+    path.write_bytes(content[:begin] + tree)
+    convert([str(path)], output=path.with_suffix(".h5"), config=Config(convert={"label": "isb"}))
+    with h5py.File(path.with_suffix(".h5")) as file:
+        assert "PT" in file["mc/features"].attrs["names"]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert, read_blocks, scan
-from hepdann.readers.baskets import locate
+from hepdann.readers.baskets import locate, titles
 from hepdann.readers.units import choose_reader
 
 LAYOUTS = sorted((Path(__file__).parent / "data").glob("root_*.root"))
@@ -145,7 +145,7 @@ def test_misaligned_baskets_give_what_uproot_reads(layout, size):
             tree = opened["events"]
             assert list(tree["f8"].entry_offsets) == edges["f8"]
             expected = tree.arrays(library="np")
-            assert all(locate(tree[name], name, tree.num_entries) for name in columns)
+            assert all(locate(tree[name], name, tree.num_entries, titles(tree)) for name in columns)
         (file,) = scan(str(path))
         found = columns_of("fast", file, size)
     for name, values in columns.items():
@@ -198,7 +198,9 @@ def test_these_files_hold_what_they_are_for():
     for path in LAYOUTS:
         with uproot.open(path) as file:
             tree = file["events"]
-            taken[path.stem] = {b.name for b in tree if locate(b, b.name, tree.num_entries)}
+            taken[path.stem] = {
+                b.name for b in tree if locate(b, b.name, tree.num_entries, titles(tree))
+            }
             ends = {tuple(branch.entry_offsets) for branch in tree}
         assert len(ends) > 5
     names = set("fdiustchlmxyb")

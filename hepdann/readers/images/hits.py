@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ..blocks import RawBlock, cluster_ranges
+from ..blocks import RawBlock, checked_baskets, cluster_ranges
 from ..pages import check_pages
 from ..rootfile import open_root, reading
 from ..scan import FileScan
@@ -75,9 +75,11 @@ def _arrays(tree: Any, file: FileScan, names: list[str], size: int) -> Iterator[
     steps = tree.iterate(
         filter_branch=lambda branch: branch.cache_key in chosen, step_size=size, library="ak"
     )
+    check = checked_baskets(tree, file, names)
     start = 0
     while True:
         stop = min(start + size, file.entries)
+        check(start, stop)
         with reading(f"{file.path}:{file.tree}", f"entries {start}-{stop - 1} cannot be read"):
             arrays = next(steps, None)
         if arrays is None:
