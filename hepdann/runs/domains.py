@@ -143,6 +143,12 @@ def _refuse_empty(source: Source, target: Target, tensors: Tensors) -> None:
                     where=tensors.path,
                     mend="convert more events",
                 )
+    if len(source.classes) < 2:
+        raise SchemaError(
+            "holds one class of MC, and there is nothing to distinguish",
+            where=tensors.path,
+            mend="convert signal and background into one file",
+        )
     train = source.part("train")
     present = np.bincount(train.label, minlength=len(source.classes))
     absent = [name for name, n in zip(source.classes, present, strict=False) if not n]

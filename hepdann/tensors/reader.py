@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,12 +229,20 @@ class Tensors:
             file.close()
 
     def check_rows(self, path: str, values: NDArray[Any]) -> NDArray[Any]:
-        """Rows of a dataset as they are, if they number samples, classes and splits that exist.
+        """Rows of a dataset as they are, if a training can count with them.
 
         Raises:
-            SchemaError: they do not.
+            SchemaError: they number a class, sample or split that is not there; a weight is not
+                finite, or a feature infinite.
         """
-        self._layout().check_indices(path, values, where=f"{self.path}:{path}")
+        where = f"{self.path}:{path}"
+        self._layout().check_indices(path, values, where=where)
+        kind = path.rpartition("/")[2]
+        if kind == "weight" and not np.isfinite(values).all():
+            raise SchemaError("a weight is not finite", where=where, mend="convert again")
+        if kind == "features" and np.isinf(values).any():
+            mend = "convert again, which makes it a missing value (NaN)"
+            raise SchemaError("a feature is infinite", where=where, mend=mend)
         return values
 
     def content_id(self) -> str:
@@ -252,8 +261,11 @@ class Tensors:
     def _tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
         with self.read() as file:
             dataset = file[domain][name]
+            path = f"{domain}/{name}"
             for start in range(0, max(len(dataset), 1), TILE_ROWS):
-                yield self.check_rows(f"{domain}/{name}", dataset[start : start + TILE_ROWS])
+                tile = dataset[start : start + TILE_ROWS]
+                self._layout().check_indices(path, tile, where=f"{self.path}:{path}")
+                yield tile
 
     def _read(
         self, domain: str, names: tuple[str, ...], pseudo: bool | None = None
@@ -418,4 +430,14 @@ def _rows(dataset: Any, keep: NDArray[np.bool_] | None) -> NDArray[Any]:
 
 
 def _names(values: Any) -> tuple[str, ...]:
-    return tuple(str(value) for value in values)
+    """Names that can be printed and drawn.
+
+    Raises:
+        ValueError: one is not UTF-8, or holds a control character.
+    """
+    names = tuple(str(value) for value in values)
+    for name in names:
+        name.encode()
+        if any(category(character) == "Cc" for character in name):
+            raise ValueError(f"the name {name!a} holds a control character")
+    return names

@@ -113,6 +113,8 @@ def _of_type(path, dtype):
         (_attribute("mc/features", "info", "[" * 100_000), "is damaged"),
         (_attribute("mc/features", "impute", [1.0]), "impute needs one finite number"),
         (_attribute("mc/features", "impute", [1.0, 2.0, np.nan]), "impute needs one finite"),
+        (_attribute("mc", "classes", ["a", "b\x1b[31m"]), "holds a control character"),
+        (_attribute("mc", "classes", np.array([b"a", b"\xff"], h5py.string_dtype())), "is damaged"),
         (_attribute("/", "provenance", "[]"), "provenance is not a JSON object"),
         (_attribute("/", "split", "{}x"), "is damaged"),
         (_of_type("mc/event_id", "<f8"), "mc/event_id is of type float64, expected <u8"),
@@ -170,6 +172,23 @@ def test_an_index_of_what_is_not_there_is_refused_as_it_is_read(
     for read in reads:
         with pytest.raises(SchemaError, match=message):
             read(tensors)
+
+
+@pytest.mark.parametrize("read", [_source, _labelled])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("weight", np.nan, "mc/weight: a weight is not finite"),
+        ("weight", np.inf, "mc/weight: a weight is not finite"),
+        ("features", -np.inf, "mc/features: a feature is infinite"),
+    ],
+)
+def test_what_no_sum_can_hold_is_refused_as_it_is_read(tensor_file, read, name, value, message):
+    path = tensor_file()
+    with h5py.File(path, "r+") as file:
+        file["mc"][name][17] = value
+    with pytest.raises(SchemaError, match=message):
+        read(open_tensors(path))
 
 
 @pytest.mark.parametrize("body", [b"1", b"[]", b"{}", b'{"size": 1}', b"[" * 50_000])
