@@ -387,3 +387,12 @@ def test_a_reader_that_leaves_is_no_error(executable, place, line):
     with process.stderr as said:
         assert said.read() == b""
     assert process.wait(timeout=120) == 141
+
+
+def test_a_file_of_one_class_is_refused_by_train_in_one_line(place, run):
+    with h5py.File(place / "tensors.h5", "r+") as file:
+        file["mc"].attrs["classes"] = ["all"]
+        file["mc/label"][...] = 0
+    code, _, err = run("train", "tensors.h5", *TINY, cwd=place)
+    assert code == 2
+    assert err.splitlines()[-1].startswith("hepdann: error: tensors.h5: holds one class of MC")
