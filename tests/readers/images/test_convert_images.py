@@ -319,6 +319,21 @@ def replaced(name, values):
     return edit(change)
 
 
+def stored(**how):
+    def change(file):
+        del file["segments"]
+        file.create_dataset("segments", dtype="u1", **how)
+
+    return edit(change)
+
+
+def virtual(file):
+    rows = h5py.VirtualLayout((300,), "u1")
+    rows[:] = h5py.VirtualSource("other.h5", "segments", (300,))
+    del file["segments"]
+    file.create_virtual_dataset("segments", rows)
+
+
 def cut_off(path):
     path.write_bytes(path.read_bytes()[:-2000])
 
@@ -349,6 +364,13 @@ DAMAGE = {
     ),
     "no images": (replaced("hitimes-x", np.ones((300, 3), "f4")), "no images: expected"),
     "three channels": (replaced("hitimes-u", np.ones((300, 3, 13, 4), "f4")), "has 3 channels"),
+    "bytes of another file": (
+        stored(shape=(300,), external=[("/etc/passwd", 0, 300)]), "segments are in other files",
+    ),
+    "a virtual dataset": (edit(virtual), "the rows of /segments are in other files"),
+    "rows that are not there": (
+        stored(shape=(2**50,), chunks=(64,)), "claims 1125899906842624 bytes of rows",
+    ),
     "truncated": (cut_off, "is truncated"),
     "a damaged chunk": (zeroed, r"hitimes-u: entries 0-255 cannot be read"),
 }  # fmt: skip
