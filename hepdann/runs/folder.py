@@ -59,20 +59,28 @@ class Run:
         return tuple(self.metrics["methods"])
 
     def predict(
-        self, x: NDArray[Any], domain: str = "target", method: str | None = None
+        self, x: Any, domain: str = "target", method: str | None = None
     ) -> NDArray[np.float32]:
         """Class probabilities of events.
 
+        Sentinels, NaN and infinite values are missing, as in the conversion.
+
         Args:
-            x: (N, F) features in the run's order, unscaled; NaN is missing.
+            x: features, unscaled: a DataFrame, mapping, structured array or awkward record array,
+                whose columns are taken by name (further columns are ignored), or an array (N, F)
+                in the run's order. Of images their pixels (N, F), view after view.
             domain: "target" for data, "source" for MC.
             method: default the recommended one.
 
         Returns:
             (N, C) mean over the method's seeds.
+
+        Raises:
+            RunError: a feature is absent or holds no numbers, or no such domain or method.
         """
-        chosen = method or str(self.metrics["recommended"])
-        return self.model.score(np.asarray(x, np.float32), chosen, domain).mean
+        chosen, model = method or str(self.metrics["recommended"]), self.model
+        features = np.asarray(x, np.float32) if model.views else model.columns.table(x)
+        return model.score(features, chosen, domain).mean
 
 
 def open_run(folder: str | Path) -> Run:

@@ -27,6 +27,7 @@ from .faster import said_of_fused
 from .folder import Run
 from .health import write_failed, write_health
 from .images import view_shapes
+from .inputs import InputColumns
 from .memory import said_of
 from .model import BASE, Model, joined, parts_of
 from .origin import Origin
@@ -207,6 +208,7 @@ class Job:
         train_in_processes(order, shares, hooks, self._further())
 
     def _model(self, trained: list[Trained], domains: Domains, aligned: Aligned) -> Model:
+        columns = InputColumns.of(self.tensors)
         return Model(
             self.tensors.features,
             self.tensors.classes,
@@ -215,6 +217,8 @@ class Job:
             joined(parts_of(t.trainer) for t in trained),
             correction=aligned.correction,
             views=() if domains.images is None else view_shapes(domains.images.views),
+            missing=columns.missing,
+            indicators=columns.indicators,
         )
 
     @property

@@ -25,6 +25,7 @@ from ..networks import AdversarialNetwork, NetworkShape, ViewShape
 from ..tensors import Hits
 from ..training import Scaling, StackTrainer, threads, write_whole
 from .aligned import corrected, method_of
+from .inputs import InputColumns
 from .mixture import Mixture
 
 __all__ = ["BASE", "Model", "Part", "Scores", "joined", "parts_of"]
@@ -147,6 +148,8 @@ class Model:
             What adapts was trained at the target's fractions, and needs none.
         views: name, channels, height and width of the images that the networks see in place of the
             features; empty if they see the features.
+        missing: the sentinel of each feature that has one.
+        indicators: columns that are 1 where a feature is missing, with that feature.
     """
 
     features: tuple[str, ...]
@@ -157,6 +160,13 @@ class Model:
     mixtures: dict[str, Mixture] = field(default_factory=dict)
     correction: tuple[float, ...] | None = None
     views: tuple[ViewShape, ...] = ()
+    missing: dict[str, float] = field(default_factory=dict)
+    indicators: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> InputColumns:
+        """How events that were not converted become features."""
+        return InputColumns(self.features, self.missing, self.indicators)
 
     @property
     def inputs(self) -> int:
@@ -201,7 +211,7 @@ class Model:
             domain: "target" for data, "source" for MC.
 
         Raises:
-            RunError: no such method, or another number of features.
+            RunError: no such method or domain, or another number of features.
         """
         if method not in self.methods:
             raise RunError(f"no method {method!r}", mend=f"there are {', '.join(self.methods)}")
@@ -211,7 +221,7 @@ class Model:
                 f"features of shape {features.shape}, expected (N, {self.inputs})",
                 mend=f"give {', '.join(views or self.features)}",
             )
-        which = DOMAINS[domain]
+        which = _domain(domain)
         if method in self.mixtures:
             mixture = self.mixtures[method]
             found = [self.score(features, part, domain) for part in mixture.parts]
@@ -238,7 +248,7 @@ class Model:
         self, features: NDArray[np.float32] | Hits, method: str, domain: str = "target"
     ) -> NDArray[np.float32]:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
-        which = DOMAINS[domain]
+        which = _domain(domain)
         if method in self.mixtures:
             method = self.mixtures[method].parts[0]
         if which and isinstance(features, np.ndarray):
@@ -314,6 +324,8 @@ class Model:
             "alignments": {name: one.to_dict() for name, one in self.alignments.items()},
             "correction": self.correction,
             "views": self.views,
+            "missing": self.missing,
+            "indicators": self.indicators,
             "methods": {
                 name: {
                     "shape": asdict(part.network.shape),
@@ -353,7 +365,15 @@ class Model:
             {name: Mixture.from_dict(e) for name, e in header.get("mixtures", {}).items()},
             None if header.get("correction") is None else tuple(header["correction"]),
             tuple(tuple(view) for view in header.get("views", ())),
+            header.get("missing", {}),  # a model of an earlier day knows no sentinels
+            header.get("indicators", {}),
         )
+
+
+def _domain(name: str) -> int:
+    if name not in DOMAINS:
+        raise RunError(f"no domain {name!r}", mend='"source" scores MC, "target" scores data')
+    return DOMAINS[name]
 
 
 def _stored_maps(header: dict[str, Any]) -> dict[str, Any]:
