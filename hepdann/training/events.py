@@ -32,7 +32,7 @@ class DomainEvents:
         label: (n_train,) class index, or the value that a regression estimates; ``None`` for a
             target.
         x_validation: (F, n) scaled features of the validation split, a sample of it if large.
-        weight_validation: (n,) likewise.
+        weight_validation: (n,) event weight over the same mean of the training split.
         label_validation: (n,) ``None`` for a target.
         x_statistics: (F, m) training events that fix the normalisation statistics; of every
             domain equally many, a small one several times over.
@@ -79,7 +79,8 @@ def resident(
     """
     stream = None if blocks is None else EventStream(blocks, scaling, device, dtype)
     train, held = events.part("train"), events.take(validation_rows(events))
-    norm = float(np.mean(np.abs(train.weight))) or 1.0
+    norm = float(np.mean(np.abs(train.weight))) if blocks is None else blocks.size
+    norm = norm or 1.0
 
     def put(array: NDArray[np.generic], kind: torch.dtype) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device, kind)
@@ -98,7 +99,7 @@ def resident(
         else stream.mass,
         label=put(train.label, kind_of(train)) if isinstance(train, Source) else None,
         x_validation=put(scaling.apply(held.features).T, dtype),
-        weight_validation=put(held.weight, dtype),
+        weight_validation=put(held.weight / norm, dtype),
         label_validation=put(held.label, kind_of(held))
         if labelled and isinstance(held, Source)
         else None,

@@ -181,12 +181,12 @@ def resident_images(
         return None if label is None else torch.from_numpy(label[rows]).to(device, torch.int64)
 
     def weights(rows: NDArray[np.intp]) -> Tensor:
-        return torch.from_numpy(events.weight[rows]).to(device, dtype)
+        return torch.from_numpy(events.weight[rows] / blocks.size).to(device, dtype)
 
     x = pixels(probed)
     return DomainEvents(
         x=x,
-        weight=weights(probed) / blocks.size,
+        weight=weights(probed),
         mass=stream.mass,
         label=labels(probed),
         x_validation=pixels(held).T,

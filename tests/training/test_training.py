@@ -237,6 +237,25 @@ def test_a_batch_holds_source_auxiliaries_and_target_in_this_order(domains):
     assert mass == pytest.approx(0.8, abs=0.05)  # a tenth of the weights is negative
 
 
+def test_training_and_validation_losses_have_one_normalisation(domains, settings):
+    """On the same events, with weights of both signs, a network that stands still has one loss."""
+    source, target, scaling, _, _ = domains()
+    both = []
+    for events in (source, target):
+        train = np.flatnonzero(events.split == 0)
+        twice = events.take(np.concatenate([train, train]))
+        split = np.repeat(np.array([0, 1], np.uint8), len(train))
+        twice = dataclasses.replace(twice, split=split)
+        both.append([resident(twice, scaling, device="cpu", dtype=torch.float64)])
+    options = settings(epochs=1, steps=1, batch_size=len(train), learning_rate=1e-15)
+    trainer = StackTrainer(MEMBERS, NetworkShape(4, 2, normalisation="none"), *both, options)
+    trainer.run()
+    for row in trainer.history:
+        assert row["validation_loss"] == pytest.approx(row["loss_label"], rel=1e-6)
+        if row["method"] == "dann":
+            assert row["validation_loss_domain"] == pytest.approx(row["loss_domain"], rel=1e-6)
+
+
 def test_one_class_is_a_regression_of_the_label(domains, settings):
     """A linear label is learned to its noise; the loss is the weighted squared error."""
     source, target, scaling, _, _ = domains(n=2000)
