@@ -76,6 +76,14 @@ def _curve(roc: Roc, kind: Kind) -> tuple[Floats, Floats, Floats, Floats]:
     return roc.signal_efficiency[seen], 1 / efficiency, 1 / (efficiency + error), upper
 
 
+def _best(curve: tuple[Floats, Floats, Floats, Floats]) -> tuple[Floats, Floats, Floats, Floats]:
+    """The curve with one point at each x, its best: on a vertical step interpolation has none."""
+    x, y, low, high = curve
+    order = np.lexsort((-y, x))
+    kept = order[np.diff(x[order], prepend=np.nan) != 0]
+    return x[kept], y[kept], low[kept], high[kept]
+
+
 def _ratio(
     ax: Axes,
     curves: Mapping[str, Roc],
@@ -84,7 +92,7 @@ def _ratio(
     looks: Mapping[str, tuple[str, Any]],
 ) -> None:
     """Each curve over the reference's, at the reference's own points."""
-    x, y, low, high = _curve(curves[reference], kind)
+    x, y, low, high = _best(_curve(curves[reference], kind))
     shown = (x >= _LEAST) & (y > 0)
     x, y, low, high = x[shown], y[shown], low[shown], high[shown]
     ax.axhline(1.0, color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
@@ -96,7 +104,7 @@ def _ratio(
             ax.fill_between(x, low / y, high / y, color=colour, alpha=0.3, linewidth=0)
             ax.plot(x, np.ones_like(x), color=colour, linestyle=dashes)
             continue
-        xs, ys, lows, highs = _curve(roc, kind)
+        xs, ys, lows, highs = _best(_curve(roc, kind))
         centre, below, above = (np.interp(x, xs, v, left=np.nan) / y for v in (ys, lows, highs))
         ax.plot(x, centre, color=colour, linestyle=dashes)
         ax.fill_between(x, below, above, color=colour, alpha=0.25, linewidth=0)

@@ -243,6 +243,19 @@ def test_rates_end_at_one_and_the_reference_has_ratio_one():
     )
 
 
+@pytest.mark.parametrize("kind", ["rejection", "rates"])
+def test_equal_scores_have_ratio_one_everywhere(kind):
+    """Also where the curve rises in steps: with few events, or many equal scores."""
+    rng = np.random.default_rng(1)
+    label = rng.integers(2, size=400)
+    score = np.round(rng.normal(size=400) + label, 1)
+    same = {name: evaluation.roc(score, label) for name in ("source-only", "dann")}
+    lines = plotting.roc(same, kind=kind).figure.axes[1].lines
+    drawn = [line.get_ydata() for line in lines if line.get_gid() != GUIDE]
+    assert len(drawn) == 2
+    assert all(np.array_equal(y, np.ones_like(y)) for y in drawn)
+
+
 def test_without_the_reference_there_is_no_ratio_panel():
     assert len(plotting.roc(curves(("dann",))).figure.axes) == 1
 
