@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Figure", "as_weight", "bootstrap", "effective_events", "linearised", "weighted_mean"]
+__all__ = [
+    "Figure",
+    "as_weight",
+    "bootstrap",
+    "effective_events",
+    "linearised",
+    "residual_factor",
+    "weighted_mean",
+]
 
 
 @dataclass(frozen=True)
@@ -57,32 +65,49 @@ def effective_events(weight: NDArray[np.float64]) -> float:
     return float(np.sum(weight)) ** 2 / squares if squares > 0 else 0.0
 
 
+def residual_factor(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By how much the squared residuals of a weighted mean fall short, on average: their inverse.
+
+    A heavy event pulls the mean towards itself: E(v - mean)² = σ²(1 - 2h + Σh²), which is
+    (n - 1)/n for equal weights. Without this factor heavy-tailed weights have errors that are
+    10 to 25 % too small (the sandwich's known bias: MacKinnon and White, J. Econometrics 29
+    (1985) 305).
+
+    Args:
+        share: (N,) weight h of each event over the sum of weights.
+    """
+    left = 1.0 - 2.0 * share + float(np.sum(share**2))
+    return np.divide(1.0, left, out=np.zeros_like(left), where=left > 0)  # a sole event has none
+
+
 def linearised(influence: NDArray[np.float64], n_eff: float) -> float:
     """Standard error from the first-order influence of each independent event.
 
     √Σ influence², the delta-method (sandwich) error. It needs no positive weights: an event of
     weight w moves the estimate by w × (its term - the estimate)/Σw whatever the sign of w, and
-    events are independent. Where every term is the same (all right, all wrong, full separation)
-    the variance vanishes; the Wilson half-width at the edge, 1/(2(n_eff + 1)), stands in, for no
-    finite sample shows that an efficiency is exactly 0 or 1.
+    events are independent. Where almost every term is the same (all right, all wrong, full
+    separation) the variance vanishes; the error is at least the reach of the Wilson interval from
+    the edge, 1/(n_eff + 1), for no finite sample shows that an efficiency is exactly 0 or 1.
     """
-    variance = float(np.sum(influence**2))
-    return math.sqrt(variance) if variance > 1e-14 else 0.5 / (n_eff + 1.0)
+    return max(math.sqrt(float(np.sum(influence**2))), 1.0 / (n_eff + 1.0))
 
 
 def weighted_mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> Figure:
-    """Σwv/Σw with its linearised error √(Σw²(v - mean)²)/Σw.
+    """Σwv/Σw with its linearised error √(Σ c w²(v - mean)²)/Σw.
 
-    For unit weights and v of 0 and 1 this is the binomial √(p(1-p)/n); for weights that do not
-    depend on v it is √(p(1-p)/n_eff). With negative weights the mean of v in [0, 1] is unbiased,
-    but may come out beyond 0 or 1.
+    The factor c, 1 for equal weights, is :func:`residual_factor` times (n - 1)/n. For unit weights
+    and v of 0 and 1 this is the binomial √(p(1-p)/n); for weights that do not depend on v it is
+    √(p(1-p)/n_eff); :func:`linearised` says what it is at least. With negative weights the mean of
+    v in [0, 1] is unbiased, but may come out beyond 0 or 1.
     """
     total = float(np.sum(weight))
     if len(values) == 0 or not total > 0:
         return NOTHING
-    mean = float(np.sum(weight * values)) / total
+    share = weight / total
+    mean = float(np.sum(share * values))
+    factor = residual_factor(share) * (1.0 - 1.0 / len(values))
     n_eff = effective_events(weight)
-    return Figure(mean, linearised(weight * (values - mean) / total, n_eff), n_eff)
+    return Figure(mean, linearised(share * (values - mean) * np.sqrt(factor), n_eff), n_eff)
 
 
 def bootstrap(

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .figure import NOTHING, Figure, as_weight, effective_events, linearised
+from .figure import NOTHING, Figure, as_weight, effective_events, linearised, residual_factor
 
 __all__ = ["Roc", "auc", "auc_influence", "influence_of_ranks", "roc"]
 
@@ -22,7 +22,8 @@ def auc(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> 
     The area is the weighted Mann-Whitney statistic Σᵢⱼ wᵢwⱼ([sᵢ>sⱼ] + ½[sᵢ=sⱼ])/(W₊W₋) of signal i
     and background j, which equals the trapezoidal area below the weighted ROC curve. Negative
     weights leave it unbiased; it is clipped to [0, 1]. The error is that of DeLong, DeLong and
-    Clarke-Pearson (Biometrics 44 (1988) 837) with each event's placement value times its weight.
+    Clarke-Pearson (Biometrics 44 (1988) 837) with each event's placement value times its weight,
+    and n/(n - 1) generalised to weights (:func:`~hepdann.evaluation.figure.residual_factor`).
 
     Args:
         score: (N,) larger for signal, or (N, C) class probabilities: column 1 of two, or the mean
@@ -81,15 +82,14 @@ def influence_of_ranks(
     total_pos, total_neg = float(w_pos.sum()), float(w_neg.sum())
     if not (total_pos > 0 and total_neg > 0):
         return math.nan, np.zeros(len(rank))
-    n_pos = int(np.count_nonzero(positive))
-    n_neg = len(rank) - n_pos
     below_pos, below_neg = _below(rank, w_pos), _below(rank, w_neg)
     placement = np.where(positive, below_neg / total_neg, 1.0 - below_pos / total_pos)
     area = float(np.sum(w_pos * placement)) / total_pos
     share = weight / np.where(positive, total_pos, total_neg)
-    # DeLong's n - 1, which makes the variance of the placement values unbiased
-    small = np.sqrt(np.where(positive, n_pos / max(n_pos - 1, 1), n_neg / max(n_neg - 1, 1)))
-    return area, share * (placement - area) * small
+    factor = np.empty(len(rank))  # for equal weights DeLong's n/(n - 1)
+    for side in (positive, ~positive):
+        factor[side] = residual_factor(share[side])
+    return area, share * (placement - area) * np.sqrt(factor)
 
 
 def _below(rank: NDArray[np.intp], weight: Floats) -> Floats:

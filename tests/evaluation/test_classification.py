@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from hepdann.evaluation import (
     accuracy,
+    auc,
     bootstrap,
     confusion,
     effective_events,
@@ -76,7 +77,27 @@ def test_negative_weights_cost_effective_events():
 def test_all_right_is_not_certainty():
     figure = accuracy(np.eye(2), [0, 1])
     assert figure.value == 1.0
-    assert figure.error == pytest.approx(1 / 6)
+    assert figure.error == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("right", [0, 1, 199, 200])
+def test_the_error_near_an_edge_is_at_least_the_reach_of_wilsons_interval(right):
+    score = np.repeat([0.9, 0.1], [right, 200 - right])
+    assert accuracy(score, np.ones(200, int)).error >= 1 / 201 - 1e-12
+
+
+@pytest.mark.parametrize("measure", [accuracy, auc])
+def test_error_with_heavy_tailed_weights_is_the_spread_of_repeated_experiments(measure):
+    """Also where a few of 200 events have most of the weight; the bootstrap is 15 % below it."""
+    generator = np.random.default_rng(5)
+    values, variances = [], []
+    for _ in range(800):
+        label = generator.integers(0, 2, 200)
+        score = 0.5 + 0.2 * (generator.normal(size=200) + label - 0.5)
+        figure = measure(score, label, generator.lognormal(0, 1.5, 200))
+        values.append(figure.value)
+        variances.append(figure.error**2)
+    assert math.sqrt(np.mean(variances)) == pytest.approx(np.std(values), rel=0.06)
 
 
 def test_no_events_have_no_accuracy():
