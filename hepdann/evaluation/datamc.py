@@ -17,6 +17,7 @@ from .histograms import garwood
 __all__ = ["DataMC", "data_mc", "outside_bins"]
 
 Floats = NDArray[np.float64]
+_ENOUGH = 5.0  # expected events, from which a bin's content is near enough to normal (Cochran 1954)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +34,13 @@ class DataMC:
         ratio: (B,) data / MC; NaN where MC is not positive.
         ratio_error: (2, B) the data's error over MC.
         ratio_band: (B,) the MC's relative statistical error, the band around 1.
-        chi2: Σ(data - MC)²/(σ²_data + σ²_MC) over the bins with events; σ²_data of unweighted data
-            is the expected count (Pearson).
-        ndf: number of those bins, less one if MC was normalised to the data.
+        chi2: Σ(data - MC)²/(σ²_data + σ²_MC), neighbouring bins merged until each has 5 expected
+            events and 5 effective ones of MC; σ²_data is that of the expected content (Pearson).
+        bins: how many bins it is made of, 0 where all together have too few events.
+        ndf: the same, less one if MC was normalised to the data.
         p_value: probability of a larger chi2.
-        pull: (B,) (data - MC)/√(σ²_data + σ²_MC) with the errors of ``chi2``; NaN in an empty bin.
+        pull: (B,) (data - MC)/√(σ²_data + σ²_MC) of each bin that is drawn, with the errors of
+            ``chi2``; NaN in an empty bin.
         scale: factor on the MC; 1 unless it was normalised to the data.
         data_yield: Σw of all data, also outside the bins.
         mc_yield: Σw of all MC after ``scale``.
@@ -56,6 +59,7 @@ class DataMC:
     ratio_error: Floats
     ratio_band: Floats
     chi2: float
+    bins: int
     ndf: int
     p_value: float
     pull: Floats
@@ -120,9 +124,10 @@ def data_mc(
     error[:, hidden] = math.nan
     expected = np.where(mc.sumw > 0, mc.sumw, np.nan)
     safe = np.where(hidden, np.nan, expected)
-    pull = _pulls(data, mc, counted=counted)
+    contents = np.stack([data.sumw, data.sumw2, mc.sumw, mc.sumw2])
+    pull = _pulls(*contents)
     pull[hidden] = math.nan
-    chi2, ndf, p_value = _chi2(pull, normalised=normalise)
+    chi2, bins, p_value = _chi2(_pulls(*_enough(contents[:, ~hidden])), normalised=normalise)
     distance = math.nan, math.nan
     if ks:
         distance = _kolmogorov(values_mc, weight_mc, values_data, w_data, window)
@@ -136,7 +141,8 @@ def data_mc(
         ratio_error=error / safe,
         ratio_band=mc.error / expected,
         chi2=chi2,
-        ndf=ndf,
+        bins=bins,
+        ndf=max(bins - int(normalise), 0),
         p_value=p_value,
         pull=pull,
         scale=scale,
@@ -212,19 +218,52 @@ def _open_yield(stack: Sequence[Histogram], hidden: NDArray[np.bool_]) -> Figure
     ).total  # fmt: skip
 
 
-def _pulls(data: Histogram, mc: Histogram, *, counted: bool) -> Floats:
-    expected = np.where(mc.sumw > 0, mc.sumw, data.sumw) if counted else data.sumw2
-    variance = expected + mc.sumw2
+def _enough(contents: Floats) -> Floats:
+    """Merge neighbouring bins until each has enough events for a χ², by what MC expects.
+
+    Args:
+        contents: (4, B) Σw and Σw² of the data, then of MC. What fluctuates in the data merges
+            nothing; they only say what an event of theirs weighs.
+
+    Returns:
+        (4, G) the same of the merged bins.
+    """
+    weight = _mean_weight(*contents[:2])
+    starts, sumw, sumw2 = [0], 0.0, 0.0
+    for index, (one, square) in enumerate(contents[2:].T):
+        sumw, sumw2 = sumw + one, sumw2 + square
+        if sumw > 0 and min(sumw / weight, sumw**2 / sumw2) >= _ENOUGH:
+            starts.append(index + 1)
+            sumw = sumw2 = 0.0
+    starts.pop()  # what is left over joins the last bin that has enough
+    return np.add.reduceat(contents, starts, axis=1) if starts else contents[:, :0]
+
+
+def _pulls(data: Floats, data2: Floats, mc: Floats, mc2: Floats) -> Floats:
+    """The data's variance is what is expected: MC, times what a unit of the data's weight counts.
+
+    That is Pearson's for unit weights, and the scaled Poisson distribution of Bohm and Zech (NIM A
+    748 (2014) 1) for others. Their own Σw² would be small just where the data fluctuate down.
+    """
+    scale = np.divide(
+        data2, data, out=np.full(len(data), _mean_weight(data, data2)), where=data > 0
+    )
+    variance = np.where(mc > 0, mc * scale, data2) + mc2
     safe = np.where(variance > 0, variance, np.nan)
-    return np.asarray((data.sumw - mc.sumw) / np.sqrt(safe))
+    return np.asarray((data - mc) / np.sqrt(safe))
+
+
+def _mean_weight(sumw: Floats, sumw2: Floats) -> float:
+    """Σw²/Σw; 1 where it does not exist."""
+    total = float(sumw.sum())
+    return float(sumw2.sum()) / total if total > 0 else 1.0
 
 
 def _chi2(pull: Floats, *, normalised: bool) -> tuple[float, int, float]:
     from scipy.stats import chi2 as distribution
 
-    used = pull[np.isfinite(pull)]
-    value, ndf = float(np.sum(used**2)), len(used) - int(normalised)
-    return value, ndf, float(distribution.sf(value, ndf)) if ndf > 0 else math.nan
+    value, ndf = float(np.sum(pull**2)), len(pull) - int(normalised)
+    return value, len(pull), float(distribution.sf(value, ndf)) if ndf > 0 else math.nan
 
 
 def _kolmogorov(

@@ -220,9 +220,17 @@ def _mark(panels: Sequence[Axes], numbers: DataMC, flow: Flow) -> None:
 
 def _tests(numbers: DataMC, tests: Sequence[str]) -> Iterator[str]:
     if "chi2" in tests:
-        yield rf"$\chi^2$/ndf = {numbers.chi2:.1f}/{numbers.ndf}, p {_level(numbers.p_value)}"
+        yield _chi2(numbers)
     if "ks" in tests and np.isfinite(numbers.ks):
         yield f"KS = {numbers.ks:.3f}, p {_level(numbers.ks_p_value)}"
+
+
+def _chi2(numbers: DataMC) -> str:
+    if numbers.ndf < 1:
+        return r"$\chi^2$: too few events"
+    value = rf"$\chi^2$/ndf = {numbers.chi2:.1f}/{numbers.ndf}, p {_level(numbers.p_value)}"
+    drawn = int(np.isfinite(numbers.data_error[0]).sum())  # those that are not blind
+    return value if numbers.bins == drawn else f"{value} ({drawn} bins as {numbers.bins})"
 
 
 def _level(p_value: float) -> str:

@@ -99,7 +99,8 @@ def test_a_ratio_without_mc_is_nan():
     result = data_mc([0.5], None, [0], ["a"], [1.5], None, [0.0, 1.0, 2.0])
     assert result.ratio[0] == 0.0
     assert math.isnan(result.ratio[1])
-    assert result.ndf == 2
+    assert (result.bins, result.ndf) == (0, 0)  # one event of each is no χ²
+    assert math.isnan(result.p_value)
 
 
 def test_yields_count_what_lies_outside_the_bins():
@@ -112,9 +113,29 @@ def test_yields_count_what_lies_outside_the_bins():
     assert data_mc(**arguments, normalise=True).yield_ratio.value == pytest.approx(1.0)
 
 
-def test_p_values_without_a_difference_are_uniform():
-    p = [data_mc(**toy(seed)).p_value for seed in range(200)]
+@pytest.mark.parametrize("n_data", [50, 1000])  # in 60 bins that is one event a bin
+@pytest.mark.parametrize("weighted", [False, True])
+def test_p_values_without_a_difference_are_uniform(n_data, weighted):
+    p = []
+    for seed in range(200):
+        arguments = toy(seed, n_data=n_data) | {"edges": np.linspace(-4, 4, 61)}
+        if weighted:
+            generator = np.random.default_rng(seed)
+            weight = generator.uniform(0.5, 1.5, len(arguments["values_data"]))
+            arguments["weight_data"] = weight
+        p.append(data_mc(**arguments).p_value)
     assert kstest(p, "uniform").pvalue > 0.01
+
+
+def test_sparse_bins_are_merged_and_counted():
+    arguments = toy(4, n_data=100) | {"edges": np.linspace(-4, 4, 61)}
+    result = data_mc(**arguments)
+    assert 8 < result.bins < 20
+    assert result.ndf == result.bins
+    assert data_mc(**arguments, normalise=True).ndf == result.bins - 1
+    full = data_mc(**toy(4, n_mc=40_000, n_data=10_000))
+    assert full.bins == 20
+    assert full.chi2 == pytest.approx(np.sum(full.pull**2))
 
 
 def test_a_difference_is_found():
