@@ -48,6 +48,21 @@ def _wide(value: Any) -> NDArray[Any]:
     return array.astype(np.int64 if fits else np.float64)
 
 
+def _whole(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation in int64 on integers, and in float64 where its result would wrap around."""
+
+    def call(*values: Any) -> Any:
+        wide = [_wide(value) for value in values]
+        result = operation(*wide)
+        if result.dtype.kind == "i":
+            real = operation(*map(_real, wide))
+            if np.any(np.abs(real) >= 2.0**63):
+                return real
+        return result
+
+    return call
+
+
 def _comparable(value: Any) -> NDArray[Any]:
     """Integers as they are (numpy compares u8 with i8 exactly), floats as float64."""
     array = np.asarray(value)
@@ -108,14 +123,14 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "<=": lambda a, b: _comparable(a) <= _comparable(b),
     ">": lambda a, b: _comparable(a) > _comparable(b),
     ">=": lambda a, b: _comparable(a) >= _comparable(b),
-    "+": lambda a, b: _wide(a) + _wide(b),
-    "-": lambda a, b: _wide(a) - _wide(b),
+    "+": _whole(np.add),
+    "-": _whole(np.subtract),
     "*": lambda a, b: _real(a) * _real(b),
     "/": lambda a, b: _real(a) / _real(b),
     "%": _remainder,
     "**": _power,
     "^": _power,
-    "neg": lambda a: -_wide(a),
+    "neg": _whole(np.negative),
     "pos": lambda a: _wide(a),
 }
 
@@ -163,7 +178,7 @@ def _segment(code: Any) -> NDArray[np.int64]:
 
 FUNCTIONS: dict[str, Function] = {
     **{name: Function(_real_function(function), (1, 1)) for name, function in _UNARY.items()},
-    "abs": Function(lambda a: np.abs(_wide(a)), (1, 1)),
+    "abs": Function(_whole(np.abs), (1, 1)),
     "fabs": Function(lambda a: np.abs(_real(a)), (1, 1)),
     "pow": Function(_power, (2, 2)),
     "power": Function(_power, (2, 2)),

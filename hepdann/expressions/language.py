@@ -87,10 +87,10 @@ class Expression:
     def evaluate(self, lookup: Lookup, size: int) -> NDArray[Any]:
         """The value for each of ``size`` events.
 
-        Arithmetic is done in float64 (``+``, ``-`` and ``%`` of integers in int64), as ROOT does:
-        narrow integers never wrap around, and a constant is never rounded to float32. A bare column
-        comes back in its own type. Division by zero and logarithms of negative numbers give inf
-        and NaN.
+        Arithmetic is done in float64 (``+``, ``-``, ``%`` and ``abs`` of integers in int64 where
+        the results fit), as ROOT does: integers never wrap around, and a constant is never rounded
+        to float32. A bare column comes back in its own type. Division by zero and logarithms of
+        negative numbers give inf and NaN.
 
         Args:
             lookup: gives the values of a column, (size,) each.

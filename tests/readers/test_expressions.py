@@ -95,6 +95,25 @@ def test_narrow_and_unsigned_integers_do_not_wrap():
     assert value("1 - u")[1:] == [0, pytest.approx(-(2.0**64))]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("i + i", 1.8e19), ("i - (-i)", 1.8e19), ("i * i", 8.1e37), ("-low", 2.0**63),
+        ("abs(low)", 2.0**63), ("low - 1 < 0", 1), ("i + i + i", 2.7e19), ("low - i", -1.822e19),
+    ],
+)  # fmt: skip
+def test_64_bit_integers_do_not_wrap(text, expected):
+    columns = {"i": np.array([9 * 10**18]), "low": np.array([-(2**63)])}
+    found = parse(text).evaluate(columns.__getitem__, 1)
+    assert found.tolist() == [pytest.approx(expected, rel=1e-3)]
+
+
+def test_sums_of_64_bit_integers_that_fit_are_exact():
+    columns = {"i": np.array([2**60 + 1])}
+    assert parse("(i + 1) % 4").evaluate(columns.__getitem__, 1).tolist() == [2]
+    assert parse("(i - 1) & 3").evaluate(columns.__getitem__, 1).tolist() == [0]
+
+
 def test_64_bit_integers_are_compared_exactly():
     assert value("u == 18446744073709551615") == [False, False, True]
     assert value("u > 18446744073709551614") == [False, False, True]
