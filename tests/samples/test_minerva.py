@@ -109,6 +109,10 @@ def test_the_kinematics_are_consistent(mc):
     np.testing.assert_allclose(c["muon_E"], c["E"] - transfer, rtol=1e-9)
     assert (c["muon_E"] > 1.5).all()
     assert (c["Q2"] > 0).all()
+    momentum = np.sqrt(c["muon_E"] ** 2 - 0.10566**2)
+    along = c["muon_E"] - momentum * np.cos(c["muon_angle"])  # the angle is to the neutrino
+    np.testing.assert_allclose(c["Q2"], 2 * c["E"] * along - 0.10566**2, rtol=1e-6, atol=1e-9)
+    assert (c["muon_angle"] < np.radians(20)).all()
 
 
 def test_a_muon_leaves_about_four_mev_in_a_plane(mc):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from .geometry import Geometry, geometry, segment_of
 from .hadrons import decayed, draw_hadrons
-from .kinematics import MUON, NUCLEON, Kinematics, draw_kinematics
+from .kinematics import MUON, NUCLEON, Kinematics, draw_kinematics, muon_cosine
 from .light import Hits, hits_of
 from .nucleus import interacted
 from .particles import MUON_KIND, Particles, join
@@ -41,7 +41,7 @@ class Events:
         columns: what there is once an event: ``run``, ``subrun``, ``gate``, ``slice``, the truth
             ``planecode``, ``segment``, ``vtx_x``, ``vtx_y``, ``vtx_z`` (mm), ``E``, ``muon_E``
             (GeV), ``W`` (GeV), ``Q2`` (GeV²), ``x``, ``y``, ``process``, ``target_z``,
-            ``muon_angle`` (rad, to the beam axis of the detector) and ``weight``.
+            ``muon_angle`` (rad, to the neutrino) and ``weight``.
         hits: the hits, in the order of the events.
         offsets: event i has the hits ``offsets[i]`` to ``offsets[i + 1]`` (n + 1).
         geometry: the detector.
@@ -232,7 +232,7 @@ def _truth(detector: Geometry, vertices: Vertices, kinematics: Kinematics) -> Co
         "x": kinematics.Q2 / (2 * NUCLEON * kinematics.transfer),
         "y": kinematics.transfer / kinematics.energy,
         "muon_E": np.sqrt(momentum**2 + MUON**2),
-        "muon_angle": np.arccos(np.clip(kinematics.muon[:, 2] / momentum, -1, 1)),
+        "muon_angle": np.arccos(np.clip(muon_cosine(kinematics.muon), -1, 1)),
         "process": kinematics.process,
         "target_z": detector.sections.z[vertices.section],
         "weight": np.ones(len(momentum)),

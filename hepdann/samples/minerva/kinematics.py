@@ -15,7 +15,7 @@ from .settings import settings
 from .shifts import Conditions
 from .vertices import Vertices
 
-__all__ = ["MUON", "NUCLEON", "PROCESSES", "Kinematics", "draw_kinematics"]
+__all__ = ["MUON", "NUCLEON", "PROCESSES", "Kinematics", "draw_kinematics", "muon_cosine"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -109,6 +109,12 @@ def _one_each(n: int, conditions: Conditions, generator: np.random.Generator) ->
     )  # fmt: skip
 
 
+def muon_cosine(muon: Floats) -> Floats:
+    """Cosine of the angle between muons (n, 3), in the detector's axes, and the neutrino beam."""
+    beam = _tilted(np.array([[0.0, 0.0, 1.0]]))[0]
+    return np.asarray(beam @ muon.T / np.linalg.norm(muon, axis=1))
+
+
 def _tilted(vectors: Floats) -> Floats:
     """Turn vectors given along the beam into the detector's axes."""
     angle = np.arctan(settings().interactions.beam_slope)
@@ -199,13 +205,12 @@ def _seen(
         px, py, pz = tried.muon.T
         momentum = np.linalg.norm(tried.muon, axis=1)
         energy = np.sqrt(momentum**2 + MUON**2)
-        angle = _tilted(np.array([[0.0, 0.0, 1.0]]))[0] @ tried.muon.T / momentum
         far = geometry.edges[-1] - vertices.z[rows]
         x = vertices.x[rows] + px / pz * far
         y = vertices.y[rows] + py / pz * far
         return np.asarray(
             (energy > cuts.energy)
-            & (angle > np.cos(np.radians(cuts.angle)))
+            & (muon_cosine(tried.muon) > np.cos(np.radians(cuts.angle)))
             & (pz > 0)
             & in_hexagon(x, y, apothem)
         )
