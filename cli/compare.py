@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from . import tables
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -65,18 +67,11 @@ def command(
 
 
 def _show(rows: Sequence[Row]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from hepdann.reporting import COLUMNS
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
+    console = tables.console(_WIDTH)
     shown = [i for i, _ in enumerate(COLUMNS) if any(r.cells[i].value is not None for r in rows)]
-    table = Table(box=box.SIMPLE_HEAD)
+    table = tables.table()
     for title in ("run", "target", "method"):
         table.add_column(title, overflow="fold")
     for i in shown:
@@ -89,12 +84,13 @@ def _show(rows: Sequence[Row]) -> None:
         last = row.run
         method = f"{row.method} *" if row.recommended else row.method
         table.add_row(
-            *(Text(text) for text in (*names, method)),
+            *names,
+            method,
             *(row.cells[i].text() for i in shown),
             style="bold" if row.recommended else "",
         )
     console.print(table)
     epochs = ", ".join(dict.fromkeys(row.selection for row in rows))
-    console.print(f"epoch: {epochs}; none by a target label", markup=False)
+    console.print(f"epoch: {epochs}; none by a target label")
     if any(row.recommended for row in rows):
         console.print("* recommended, without a target label")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from . import tables
 from .progress import counting
 
 if TYPE_CHECKING:
@@ -154,32 +155,27 @@ def split_list(text: str | None) -> list[str] | None:
 
 
 def _show(summary: ConversionSummary, like: Path | None) -> None:
-    from rich.console import Console
-
-    terminal = sys.stdout.isatty()
-    console = Console(
-        force_terminal=terminal, width=None if terminal else _PLAIN_WIDTH, highlight=False
-    )
-    tables: list[tuple[Callable[[ConversionSummary], Any], object]] = [
+    console = tables.console(_PLAIN_WIDTH)
+    sections: list[tuple[Callable[[ConversionSummary], Any], object]] = [
         (_files, summary.files),
         (_classes, summary.classes),
         (_features, summary.features),
         (_images, summary.images),
         (_skipped, summary.skipped),
     ]
-    for table, there in tables:
-        if there:
-            console.print(table(summary))
+    for section, content in sections:
+        if content:
+            console.print(section(summary))
             console.print()
     reasons: dict[str, list[str]] = {}
     for branch in summary.left_out:
         reasons.setdefault(branch.reason, []).append(branch.name)
     for reason, names in reasons.items():
-        console.print(f"not a feature, {reason}: {', '.join(names)}", markup=False)
+        console.print(f"not a feature, {reason}: {', '.join(names)}")
     if summary.label is not None and like is None:
-        console.print(f"label: {summary.label}", markup=False)
+        console.print(f"label: {summary.label}")
     for note in summary.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
     size = summary.output.stat().st_size / 1e6
     width = len(summary.columns)
     counts = [
@@ -192,26 +188,19 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     if summary.images:
         views = {image.view for images in summary.images.values() for image in images}
         counts.append(f"images of {len(views)} view{'s' * (len(views) != 1)}")
-    console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB", markup=False)
+    console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB")
     data = any(file.domain == "data" for file in summary.files)
     pseudo = "energy-scale" if summary.images else "gaussian"
     shift = [] if data else ["--shift", pseudo, "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
-    console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}", markup=False)
+    console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
 
 
 def _table(title: str, *columns: tuple[str, bool]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    terminal = sys.stdout.isatty()
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD if terminal else None,
-        pad_edge=False,
-    )
+    table = tables.table(title)
+    table.title_style, table.pad_edge = "bold", False
+    if not sys.stdout.isatty():
+        table.box = None
     for name, right in columns:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     return table
@@ -235,7 +224,7 @@ def _files(summary: ConversionSummary) -> Any:
         rows[key] = (read + file.read, passed + file.passed)
     for texts, (read, passed) in rows.items():
         share = f"{100 * passed / read:.1f} %" if read else "-"
-        table.add_row(*map(_plain, texts), f"{read:,}", f"{passed:,}", share)
+        table.add_row(*texts, f"{read:,}", f"{passed:,}", share)
     for domain in dict.fromkeys(file.domain for file in summary.files):
         read, passed = summary.read(domain), summary.passed(domain)
         table.add_row(domain, "total", "", "", f"{read:,}", f"{passed:,}",
@@ -247,7 +236,7 @@ def _skipped(summary: ConversionSummary) -> Any:
     table = _table("Skipped files", ("", False), ("sample", False), ("file", False),
                    ("reason", False))  # fmt: skip
     for file in summary.skipped:
-        table.add_row(*map(_plain, (file.domain, file.sample, file.path, file.reason)))
+        table.add_row(file.domain, file.sample, file.path, file.reason)
     return table
 
 
@@ -258,7 +247,7 @@ def _classes(summary: ConversionSummary) -> Any:
     for entry in summary.classes:
         share = f"{100 * entry.events / total:.1f} %"
         table.add_row(
-            str(entry.label), _plain(entry.name), f"{entry.events:,}", share,
+            str(entry.label), entry.name, f"{entry.events:,}", share,
             f"{entry.sum_weight:.6g}",
         )  # fmt: skip
     return table
@@ -273,7 +262,7 @@ def _features(summary: ConversionSummary) -> Any:
         pair = [one for one in summary.features if one.name == stats.name]
         for number, one in enumerate(pair):
             table.add_row(
-                _plain(one.name) if number == 0 else "",
+                one.name if number == 0 else "",
                 one.domain,
                 *(f"{value:.4g}" for value in (one.minimum, one.mean, one.maximum)),
                 f"{one.missing:,}",
@@ -297,10 +286,3 @@ def _images(summary: ConversionSummary) -> Any:
                 f"{one.empty:,}",
             )
     return table
-
-
-def _plain(text: str) -> Any:
-    """Text in which brackets are no markup."""
-    from rich.text import Text
-
-    return Text(text)

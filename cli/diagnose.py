@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from . import tables
+
 if TYPE_CHECKING:
     from hepdann.evaluation import Diagnosis
     from hepdann.tensors import Source, Target, Tensors
 
 __all__ = ["command"]
 
-_WIDTH = 110
 _FIGURES = 8  # features that are drawn at most
 
 
@@ -109,19 +110,13 @@ def _draw(
 
 
 def _show(found: Diagnosis) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
+    console = tables.console()
     test = found.test
     console.print(
         f"all features together: AUC {test.auc:.4f} ± {test.auc_error:.4f}, "
         f"p = {test.p_value:.2g} ({test.n_mc} MC and {test.n_target} data events)"
     )
-    table = Table(box=box.SIMPLE_HEAD)
+    table = tables.table()
     table.add_column("feature", no_wrap=True)
     for column in ("KS", "p", "Wasserstein / σ", "p", "mean shift / σ", "missing MC", "data"):
         table.add_column(column, justify="right")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import working_points
+from . import tables, working_points
 from .health import columns, figures, lines
 from .working_points import shares
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["command", "show"]
-
-_WIDTH = 110  # of tables that go to a file or a pipe
 
 
 @click.command()
@@ -60,11 +58,7 @@ def show(
     run: Path, metrics: Mapping[str, Any], *, brief: bool = False, health: bool = False
 ) -> None:
     """Print the tables of a run; ``brief``: the first one, and what is recommended."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
+    console = tables.console()
     methods = metrics["methods"]
     console.print(_heading(run, metrics))
     console.print(_figures(methods, metrics["majority"], metrics["recommended"]))
@@ -209,10 +203,7 @@ def _notes(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD)
+    table = tables.table(title)
     table.add_column("method", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from . import tables
+
 __all__ = ["command"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -300,17 +302,14 @@ def _value(number: float | None) -> str:
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> None:
     """Print a table of which the last ``numbers`` columns are numbers; never cut in a pipe."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = tables.table()
+    table.pad_edge = False
     for index, head in enumerate(heads):
         right = index >= len(heads) - numbers
         table.add_column(head, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row[: len(heads)])
-    console = Console(markup=False, highlight=False, emoji=False)
+    console = tables.console()
     if not console.is_terminal:
         roomy = console.options.update(width=10_000)
         console.width = max(console.width, console.measure(table, options=roomy).maximum)

@@ -6,11 +6,12 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich import box
 from rich.console import Console, Group
 from rich.live import Live as Display
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from . import tables
 
 if TYPE_CHECKING:
     from hepdann.training import Progress as Step
@@ -30,12 +31,12 @@ class Live:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or tables.console(stderr=True)
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             TimeRemainingColumn(),
             console=self.console,
         )
@@ -85,7 +86,7 @@ class Live:
 
 def _table(step: Step) -> Table:
     """A row for each method: means over its networks since the epoch began."""
-    table = Table(box=box.SIMPLE_HEAD)
+    table = tables.table()
     table.add_column("method", no_wrap=True)
     for title in ("networks", "λ·λ_p", "label loss", "domain loss", "domain accuracy"):
         table.add_column(title, justify="right")

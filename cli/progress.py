@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import click
 
+from . import tables
+
 __all__ = ["counting"]
 
 _LINE_EVERY = 10.0  # seconds
@@ -34,10 +36,11 @@ def counting(command: str, doing: str, what: str) -> Iterator[Callable[[int, int
 
         yield line
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeRemaining
 
-    columns = (doing, BarColumn(), MofNCompleteColumn(), what, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(command, total=None)
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn(), what, TimeRemaining())
+    with Progress(*columns, console=tables.console(stderr=True), transient=True) as bar:
+        task = bar.add_task(doing, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

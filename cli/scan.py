@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import tables
 from .interruption import Interruption
 from .options import shared, whole
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from hepdann.runs import Scan
 
 __all__ = ["command"]
-
-_WIDTH = 110  # of tables that go to a file or a pipe
 
 
 def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
@@ -140,18 +139,14 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
 
 
 def _say(scan: Scan) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from hepdann.runs.health import scan_lines
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
+    console = tables.console()
     summary = scan.summary
     chosen = {(c["method"], c["shift"], c["t"]): c["lambda"] for c in summary["choices"]}
     columns = ("λ", "target accuracy", "target AUC", "consistency", "gap closed", "peeked")
-    table = Table(box=None, pad_edge=False)
+    table = tables.table()
+    table.box, table.pad_edge = None, False
     table.add_column("target")
     table.add_column("method")
     for column in columns:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import tables
+
 __all__ = ["show"]
 
 _MEANING = {
@@ -24,14 +26,9 @@ _MEANING = {
 
 def show(metrics: Mapping[str, Any]) -> None:
     """Print the stages of a run in the order in which they first came."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     seconds = metrics["throughput"]["time"]
     total = sum(seconds.values())
-    table = Table(title="Where the time went", title_justify="left", title_style="",
-                  box=box.SIMPLE_HEAD)  # fmt: skip
+    table = tables.table("Where the time went")
     table.add_column("stage")
     table.add_column("seconds", justify="right")
     table.add_column("share", justify="right")
@@ -41,4 +38,4 @@ def show(metrics: Mapping[str, Any]) -> None:
         table.add_row(stage, f"{spent:.2f}", f"{share:.1f} %", _MEANING.get(stage, ""))
     table.add_section()
     table.add_row("together", f"{total:.2f}", "", "")
-    Console(highlight=False).print(table)
+    tables.console().print(table)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import tables
+
 if TYPE_CHECKING:
     from hepdann.evaluation import Figure, PointRow
 
@@ -63,18 +65,9 @@ def _pair(pair: tuple[Figure, Figure] | None) -> dict[str, Any] | None:
 
 def show(rows: Sequence[PointRow]) -> None:
     """Print a table, the scale factors where the truth of the target is known."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
-    table = Table(
-        title="Working points: thresholds set on MC's validation split, test splits counted",
-        title_justify="left",
-        title_style="",
-        box=box.SIMPLE_HEAD,
+    console = tables.console(_WIDTH)
+    table = tables.table(
+        "Working points: thresholds set on MC's validation split, test splits counted"
     )
     known = any(row.point.target is not None for row in rows)
     several = len({row.signal for row in rows}) > 1
@@ -97,7 +90,7 @@ def show(rows: Sequence[PointRow]) -> None:
         table.add_row(*cells)
     console.print(table)
     if known:
-        console.print("SF: efficiency in the target over that in MC", markup=False)
+        console.print("SF: efficiency in the target over that in MC")
 
 
 def _text(figure: Figure) -> str:

@@ -32,12 +32,12 @@ def refuse(*arguments):
     return done.stderr
 
 
-def write(path, moved=0.0, n=2000, data=True):
+def write(path, moved=0.0, n=2000, data=True, features=("pt", "eta")):
     generator = np.random.default_rng(3)
     domains = ["mc", "data"] if data else ["mc"]
     with TensorWriter(
         path,
-        features=["pt", "eta"],
+        features=list(features),
         units=["GeV", ""],
         spectators=[],
         classes=["background", "signal"],
@@ -79,6 +79,13 @@ def test_the_feature_that_moved_comes_first(moved):
     assert "MC and data differ" in printed
     assert "most in eta" in printed
     assert printed.index("\n  eta") < printed.index("\n  pt")
+
+
+def test_the_name_of_a_feature_is_text_and_no_markup(tmp_path):
+    file = write(tmp_path / "lv.h5", moved=0.5, features=("pt", "W[/lv]"))
+    printed = invoke("diagnose", file, "--max-events", "500")
+    assert "\n  W[/lv] " in printed
+    assert "most in W[/lv]" in printed
 
 
 def test_json(moved):

@@ -1,13 +1,19 @@
 """`hepdann evaluate` as it is typed: tables, JSON, refusals."""
 
+import contextlib
+import io
 import json
+import re
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import hepdann_cli.tables
 from hepdann.evaluation import summarise
+from hepdann_cli.evaluate import show
 from hepdann_cli.main import hepdann
 
 
@@ -29,7 +35,7 @@ def refuse(typed, *arguments):
     return done.stderr
 
 
-def write_run(folder, complete=True):
+def write_run(folder, complete=True, classes=("background", "signal"), features=("x", "y")):
     """A small run on pseudo-data, scored by hand."""
     folder.mkdir()
     generator = np.random.default_rng(0)
@@ -37,9 +43,9 @@ def write_run(folder, complete=True):
         file.attrs.update(
             format="hepdann-scores",
             format_version=1,
-            classes=json.dumps(["background", "signal"]),
+            classes=json.dumps(list(classes)),
             methods=json.dumps(["source-only", "quantile", "dann", "oracle"]),
-            features=json.dumps(["x", "y"]),
+            features=json.dumps(list(features)),
             target_kind="pseudo-data",
         )
         for domain, moved in (("mc", 0.0), ("target", 1.0)):
@@ -124,3 +130,26 @@ def test_a_working_point_is_a_share(typed, run):
     done = typed("evaluate", run, "--working-points", "60")
     assert done.code == 2
     assert "between 0 and 1" in done.stderr
+
+
+def test_names_of_the_user_are_text_and_no_markup(tmp_path):
+    name = "W[/lv]"
+    run = write_run(tmp_path / "[bold]run", classes=("QCD", name), features=("x", name))
+    printed = invoke("evaluate", run, "--health", "--working-points", "0.6")
+    assert "[bold]run: target is" in printed.replace("\n", "")
+    metrics = summarise(run)
+    metrics["diagnosis"]["sentence"] = f"MC and data differ, most in {name} [link=x] :dog:"
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        show(run, metrics, brief=True)
+    assert f"most in {name} [link=x] :dog:" in " ".join(shown.getvalue().split())
+
+
+def test_no_command_prints_with_a_console_that_reads_markup():
+    folder = Path(hepdann_cli.tables.__file__).parent
+    makers = {
+        path.name
+        for path in folder.glob("*.py")
+        if re.search(r"\b(Console|Table)\(", path.read_text(encoding="utf-8"))
+    }
+    assert makers == {"tables.py"}
