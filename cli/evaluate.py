@@ -33,14 +33,21 @@ __all__ = ["command", "show"]
     help="Add the working points of these signal efficiencies, e.g. 0.6,0.7.",
 )
 def command(run: Path, as_json: bool, health: bool, points: list[float] | None) -> None:
-    """Print the numbers of RUN, computed anew from its scores.h5.
+    """Print the numbers of RUN, computed anew from its scores.h5; of a scan, its table.
 
     All figures are those of the test split: the mean score over a method's networks at the last
     epoch, with binomial (accuracy) and DeLong (AUC) errors for weighted events.
     """
     from hepdann.evaluation import open_scores, point_rows, summarise
-    from hepdann.runs import check_version
+    from hepdann.runs import check_version, is_scan
 
+    if is_scan(run):
+        if health or points:
+            raise click.UsageError(
+                "--health and --working-points are for a run, and this is a scan"
+            )
+        _scan(run, as_json)
+        return
     check_version(run)
     metrics = summarise(run)
     rows = point_rows(open_scores(run), points) if points else []
@@ -52,6 +59,18 @@ def command(run: Path, as_json: bool, health: bool, points: list[float] | None) 
     show(run, metrics, health=health)
     if rows:
         working_points.show(rows)
+
+
+def _scan(folder: Path, as_json: bool) -> None:
+    from hepdann.runs import open_scan
+
+    from .scan import show as show_scan
+
+    scan = open_scan(folder)
+    if as_json:
+        click.echo(json.dumps(scan.summary, indent=2, allow_nan=False))
+    else:
+        show_scan(scan)
 
 
 def show(

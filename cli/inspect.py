@@ -22,7 +22,7 @@ _SHOWN = 5
 @click.option("--verify", is_flag=True, help="Compare a tensor file with its checksums.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: str, verify: bool, as_json: bool) -> None:
-    """Show what is in FILE: a ROOT file (also file.root:tree), HDF5, a tensor file or a run folder.
+    """Show what is in FILE: ROOT (also file.root:tree), HDF5, a tensor file, a run or a scan.
 
     --verify reads a tensor file again from end to end; exit code 2 if any of it is damaged.
     """
@@ -30,15 +30,14 @@ def command(file: str, verify: bool, as_json: bool) -> None:
     if verify and kind != "tensors":
         raise click.UsageError("--verify is for tensor files: other files hold no checksums")
     if kind == "tensors":
-        found = _tensors(file, verify)
-    elif kind == "run":
-        found = _run(file)
+        content = _tensors(file, verify)
     else:
-        found = _root(file)
+        content = {"run": _run, "scan": _scan, "root": _root}[kind](file)
     if as_json:
-        click.echo(json.dumps({"kind": kind, **found}, indent=2, default=str))
-    else:
-        {"tensors": _show_tensors, "run": _show_run, "root": _show_root}[kind](found)
+        click.echo(json.dumps({"kind": kind, **content}, indent=2, default=str))
+        return
+    shows = {"tensors": _show_tensors, "run": _show_run, "scan": _show_scan, "root": _show_root}
+    shows[kind](content)
 
 
 def _kind(file: str) -> str:
@@ -46,7 +45,9 @@ def _kind(file: str) -> str:
 
     path = Path(file)
     if path.is_dir():
-        return "run"
+        from hepdann.runs import is_scan
+
+        return "scan" if is_scan(path) else "run"
     if not path.is_file():  # an address, a pattern or path:tree, which the ROOT reader resolves
         return "root"
     with path.open("rb") as opened:
@@ -241,10 +242,29 @@ def _run(folder: str) -> dict[str, Any]:
         "path": folder,
         "config": run.config.model_dump(mode="json", by_alias=True),
         "metrics": run.metrics,
-        "files": sorted(
-            str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()
-        ),
+        "files": _files(folder),
     }
+
+
+def _scan(folder: str) -> dict[str, Any]:
+    from hepdann.runs import open_scan
+
+    scan = open_scan(folder)
+    config = scan.config.model_dump(mode="json", by_alias=True)
+    return {"path": folder, "config": config, "summary": scan.summary, "files": _files(folder)}
+
+
+def _show_scan(found: dict[str, Any]) -> None:
+    from hepdann.runs import open_scan
+
+    from .scan import show
+
+    show(open_scan(found["path"]))
+
+
+def _files(folder: str) -> list[str]:
+    files = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 def _show_run(found: dict[str, Any]) -> None:

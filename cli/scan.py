@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hepdann.config import Config
     from hepdann.runs import Scan
 
-__all__ = ["command"]
+__all__ = ["command", "show"]
 
 
 def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
@@ -138,7 +138,8 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
     return override(config, {key: value for key, value in given.items() if value is not None})
 
 
-def _say(scan: Scan) -> None:
+def show(scan: Scan) -> None:
+    """Print the table of a scan and what it means."""
     from hepdann.runs.health import scan_lines
 
     console = tables.console()
@@ -164,11 +165,16 @@ def _say(scan: Scan) -> None:
     console.print("peeked: the best epoch by the target's labels; never quote it")
     for line in scan_lines(summary.get("health", [])):
         click.echo(line)
-    click.echo(f"scan: {scan.folder}")
     if summary["interrupted"]:
         click.echo("interrupted: the table holds what was whole")
         click.echo(f"  to go on:     hepdann scan --resume -o {scan.folder}")
-    click.echo(f"  the figures:  hepdann plot {scan.folder}")
+
+
+def _say(scan: Scan) -> None:
+    show(scan)
+    click.echo(f"scan: {scan.folder}")
+    click.echo(f"  the figures:   hepdann plot {scan.folder}")
+    click.echo(f"  the numbers:   hepdann evaluate {scan.folder}")
     click.echo(f"  every network: {scan.folder / 'scan.csv'}")
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..tensors import Target
 from ..tensors.opening import h5_open
+from .absent import explain_absent
 from .truth import TARGET_LABEL
 
 __all__ = ["Domain", "RunScores", "open_scores"]
@@ -155,13 +156,11 @@ def open_scores(path: str | Path) -> RunScores:
         RunError: no such file, not HDF5, another format or version, or not complete.
     """
     path = Path(path)
+    folder = path.parent if path.name == "scores.h5" else path
     if path.is_dir():
         path = path / "scores.h5"
     if not path.exists():
-        if (path.parent / "checkpoint").is_dir():
-            mend = f"go on with: hepdann train --resume -o {path.parent}"
-            raise RunError("the training has not finished", where=path.parent, mend=mend)
-        raise RunError("no such run", where=path, mend="runs are made by hepdann train")
+        raise explain_absent(folder)
     try:
         file = h5_open(path)
     except PermissionError as error:

@@ -1,9 +1,10 @@
 """A run: one training with its baselines, from a tensor file to a folder that holds everything."""
 
+from ..evaluation.absent import is_scan
 from .folder import Run, check_version, open_run
 from .origin import begun, given_settings
 from .rates import StackRates, suggest_rates
-from .scan_folder import Scan, is_scan, open_scan
+from .scan_folder import Scan, open_scan
 from .scan_start import resume_scan, scan
 from .start import resume, train
 from .together import first_process

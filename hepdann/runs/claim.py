@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import RunError
+from ..evaluation.absent import LOCK
 
 __all__ = ["locked", "new_folder", "numbered_folder", "refuse_taken", "resumable"]
-
-_LOCK = "log.txt"  # the one file that is there from the start to the end
 
 
 def refuse_taken(folder: Path) -> None:
@@ -30,7 +29,7 @@ def refuse_taken(folder: Path) -> None:
 
 
 def _matters(path: Path) -> bool:
-    return path.name != _LOCK and not path.match(".*.part")
+    return path.name != LOCK and not path.match(".*.part")
 
 
 def new_folder(folder: Path) -> Path:
@@ -82,7 +81,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another process trains there, or the folder cannot be written.
     """
-    path = folder / _LOCK
+    path = folder / LOCK
     try:
         file = path.open("a", encoding="utf-8")
     except OSError as error:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
+from ..evaluation.absent import explain_absent
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -87,17 +88,12 @@ def open_run(folder: str | Path) -> Run:
     """Open a run.
 
     Raises:
-        RunError: no such folder, no run, not finished, damaged or of another version.
+        RunError: no such folder, no run, a scan, not finished, damaged or of another version.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise RunError("no such run folder", where=folder, mend="see what is in runs/")
     path = folder / "metrics.json"
     if not path.exists():
-        if (folder / "checkpoint").is_dir():
-            mend = f"go on with: hepdann train --resume -o {folder}"
-            raise RunError("the training has not finished", where=folder, mend=mend)
-        raise RunError("not a run folder: no metrics.json", where=folder)
+        raise explain_absent(folder)
     return Run(folder, read_versioned(path))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from ..config import Config, TrainConfig, dump_config, load_config, override
 from ..errors import RunError
+from ..evaluation.absent import is_scan
 from ..tensors import Tensors
 from ..training import write_whole
 from .folder import FORMAT_VERSION, read_versioned
@@ -95,6 +96,9 @@ class Origin:
         if not path.is_file():
             what = "no run to resume" if folder.is_dir() else "no such run folder"
             raise RunError(what, where=folder, mend="give the folder of a run with -o")
+        if is_scan(folder):
+            mend = f"go on with: hepdann scan --resume -o {folder}"
+            raise RunError("is a scan, not a run", where=folder, mend=mend)
         stored = read_versioned(path)
         try:
             return cls(

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from ..errors import RunError
+from ..evaluation.absent import SCAN_SUMMARY, explain_absent, is_scan
 from .folder import read_config, read_table, read_versioned
 
 if TYPE_CHECKING:
     from ..config import Config
 
-__all__ = ["Scan", "is_scan", "open_scan", "to_csv"]
-
-SUMMARY = "scan.json"
+__all__ = ["Scan", "open_scan", "to_csv"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +46,6 @@ class Scan:
         return read_table(self.folder / "scan.csv", text=("method", "shift"))
 
 
-def is_scan(folder: str | Path) -> bool:
-    """Whether a folder holds a scan, finished or not."""
-    folder = Path(folder)
-    return (folder / SUMMARY).is_file() or (folder / "checkpoint" / "scan").is_dir()
-
-
 def open_scan(folder: str | Path) -> Scan:
     """Open a scan.
 
@@ -60,11 +53,10 @@ def open_scan(folder: str | Path) -> Scan:
         RunError: no such folder, no scan, nothing of it trained, damaged or of another version.
     """
     folder = Path(folder)
-    path = folder / SUMMARY
+    path = folder / SCAN_SUMMARY
     if not path.is_file():
         if is_scan(folder):
-            mend = f"go on with: hepdann scan --resume -o {folder}"
-            raise RunError("the scan has not finished", where=folder, mend=mend)
+            raise explain_absent(folder)
         what = "not a scan: no scan.json" if folder.is_dir() else "no such folder"
         raise RunError(what, where=folder, mend="scans are made by hepdann scan")
     return Scan(folder, read_versioned(path))

@@ -15,6 +15,7 @@ from .. import shifts
 from .._version import __version__
 from ..config import Config, ScanConfig, ShiftConfig, dump_config
 from ..errors import Interrupted
+from ..evaluation.absent import SCAN_SUMMARY
 from ..evaluation.scan_judge import MEMBER_FIGURES
 from ..evaluation.scan_summary import summarise_scan
 from ..networks import NetworkShape
@@ -37,7 +38,7 @@ from .job import Report
 from .pieces import HISTORY
 from .plan import Places, StackPlan, resolve, settings_of, shape_of, trained_on
 from .registered import Registered
-from .scan_folder import SUMMARY, Scan, to_csv
+from .scan_folder import Scan, to_csv
 from .scan_plan import Point, Unit, maps_of, plan_point, plan_source, points_of
 from .scan_point import PointRun, Result, SourceOnly
 from .scan_source import Snapshots
@@ -331,7 +332,7 @@ class ScanJob:
             "interrupted": not whole,
         }
         content = json.dumps(summary, indent=1, allow_nan=False)
-        write_whole(self.folder / SUMMARY, content.encode())
+        write_whole(self.folder / SCAN_SUMMARY, content.encode())
         return Scan(self.folder, summary)
 
 

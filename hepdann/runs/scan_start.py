@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Config, load_config, override
 from ..errors import ConfigError, RunError
+from ..evaluation.absent import SCAN_SUMMARY, is_scan
 from ..tensors import Tensors, open_tensors
 from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import read_versioned
-from .scan_folder import SUMMARY, Scan
+from .scan_folder import Scan
 from .worker import refuse_in_worker
 
 if TYPE_CHECKING:
@@ -159,8 +160,11 @@ def resume_scan(
     if not path.is_file():
         what = "no scan to resume" if folder.is_dir() else "no such folder"
         raise RunError(what, where=folder, mend="give the folder of a scan with -o")
-    if (folder / SUMMARY).is_file():
-        read_versioned(folder / SUMMARY)
+    if not is_scan(folder):
+        mend = f"go on with: hepdann train --resume -o {folder}"
+        raise RunError("is a run, not a scan", where=folder, mend=mend)
+    if (folder / SCAN_SUMMARY).is_file():
+        read_versioned(folder / SCAN_SUMMARY)
     origin = read_versioned(path)
     config = load_config(folder / "config.yaml", expand=False)
     if workers is not None:

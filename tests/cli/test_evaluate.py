@@ -110,7 +110,7 @@ def test_nothing_in_the_run_is_changed(run):
 
 def test_a_run_that_is_not_there_or_not_whole_is_refused(typed, tmp_path):
     cut = write_run(tmp_path / "cut", complete=False)
-    assert "no such run" in refuse(typed, "evaluate", tmp_path / "none")
+    assert "no such run folder" in refuse(typed, "evaluate", tmp_path / "none")
     assert "not complete" in refuse(typed, "evaluate", cut)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -31,6 +32,24 @@ def test_a_scan_prints_its_table_and_what_to_type_next(typed, tensors, tmp_path)
         assert word in done.stdout
     assert (tmp_path / "runs/scan-sine-1/scan.csv").is_file()
     assert "normalisation: none" in (tmp_path / "runs/scan-sine-1/config.yaml").read_text()
+    every_command_knows_a_finished_scan(typed, done.stdout)
+
+
+def every_command_knows_a_finished_scan(typed, printed):
+    folder = "runs/scan-sine-1"
+    table = printed.partition("scan: ")[0]
+    assert typed("evaluate", folder).stdout == table
+    assert typed("inspect", folder).stdout == table
+    summary = json.loads(typed("evaluate", folder, "--json").stdout)
+    assert summary == json.loads(typed("inspect", folder, "--json").stdout)["summary"]
+    for command in (("report", folder), ("compare", folder), ("train", "--resume", "-o", folder)):
+        done = typed(*command)
+        assert done.code == 2
+        assert "is a scan, not a run" in done.stderr
+        assert "hepdann evaluate" in done.stderr or "hepdann scan --resume" in done.stderr
+    again = typed("scan", "--resume", "-o", folder)
+    assert again.code == 0, again.stderr
+    assert again.stdout.partition("scan: ")[0] == table
 
 
 @pytest.mark.parametrize(
