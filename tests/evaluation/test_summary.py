@@ -202,7 +202,7 @@ def test_a_file_that_is_not_of_a_run_is_named(make_run, tmp_path, name, text):
 
 
 def test_scores_that_are_not_whole_are_refused(make_run, tmp_path):
-    with pytest.raises(RunError, match="not a run folder"):
+    with pytest.raises(RunError, match="no such run folder"):
         summarise(tmp_path / "nothing")
     folder = make_run(tmp_path / "cut", n=40, complete=False)
     with pytest.raises(RunError, match="not complete"):
