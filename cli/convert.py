@@ -158,6 +158,7 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     console = tables.console(_PLAIN_WIDTH)
     sections: list[tuple[Callable[[ConversionSummary], Any], object]] = [
         (_files, summary.files),
+        (_yields, summary.files),
         (_classes, summary.classes),
         (_features, summary.features),
         (_images, summary.images),
@@ -232,6 +233,24 @@ def _files(summary: ConversionSummary) -> Any:
     return table
 
 
+def _yields(summary: ConversionSummary) -> Any:
+    from hepdann.tensors import yield_ratio
+
+    table = _table("Yields", ("", False), ("sample", False), ("events", True),
+                   ("sum of weights", True))  # fmt: skip
+    domains = list(dict.fromkeys(file.domain for file in summary.files))
+    for domain in domains:
+        yields = summary.yields(domain)
+        rows = dict(yields) if len(yields) == 1 else yields | {"together": summary.total(domain)}
+        for name, count in rows.items():
+            sum_weight = tables.plus_minus(count.sum_weight, count.error)
+            table.add_row(domain, name, f"{count.events:,}", sum_weight)
+    ratio = yield_ratio(summary.total("data"), summary.total("mc")) if len(domains) == 2 else None
+    if ratio is not None:
+        table.add_row("data/MC", "", "", tables.plus_minus(*ratio))
+    return table
+
+
 def _skipped(summary: ConversionSummary) -> Any:
     table = _table("Skipped files", ("", False), ("sample", False), ("file", False),
                    ("reason", False))  # fmt: skip
@@ -248,14 +267,14 @@ def _classes(summary: ConversionSummary) -> Any:
         share = f"{100 * entry.events / total:.1f} %"
         table.add_row(
             str(entry.label), entry.name, f"{entry.events:,}", share,
-            f"{entry.sum_weight:.6g}",
+            tables.plus_minus(entry.sum_weight, entry.error),
         )  # fmt: skip
     return table
 
 
 def _features(summary: ConversionSummary) -> Any:
     heads = [("feature", False), ("", False)]
-    heads += [(name, True) for name in ("min", "mean", "max", "missing", "non-finite")]
+    heads += [(name, True) for name in ("min", "weighted mean", "max", "missing", "non-finite")]
     table = _table("Features", *heads, ("imputed", True))
     imputed = dict(zip(summary.columns, summary.impute, strict=True))
     for stats in summary.of("mc") or summary.of("data"):

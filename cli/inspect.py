@@ -76,7 +76,7 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
     from dataclasses import asdict
 
     from hepdann.errors import SchemaError
-    from hepdann.tensors import open_tensors, summarise
+    from hepdann.tensors import open_tensors, summarise, yield_ratio
 
     tensors = open_tensors(file)
     damaged = tensors.verify() if verify else []
@@ -87,6 +87,10 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
             where=file,
             mend="copy it again from a good disk, or convert again",
         )
+    domains = {domain: summarise(tensors, domain) for domain in tensors.domains}
+    ratio = None
+    if len(domains) == 2:
+        ratio = yield_ratio(domains["data"].total, domains["mc"].total)
     return {
         "path": file,
         "classes": list(tensors.classes),
@@ -105,7 +109,8 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
         "views": [asdict(view) for view in tensors.views],
         "split": tensors.split_config.model_dump(),
         "truth": tensors.has_truth,
-        "domains": {domain: asdict(summarise(tensors, domain)) for domain in tensors.domains},
+        "domains": {domain: asdict(summary) for domain, summary in domains.items()},
+        "data_mc": None if ratio is None else {"value": ratio[0], "error": ratio[1]},
         "provenance": tensors.provenance,
         "verified": verify,
     }
@@ -120,7 +125,7 @@ def _show_tensors(found: dict[str, Any]) -> None:
         width.append(f"images {', '.join(shapes)}")
     click.echo(f"{found['path']}: tensor file, {events} events, {', '.join(width)}")
     rows = [
-        (name, kind, key, _count(count["events"]), f"{count['sum_weight']:,.6g}")
+        (name, kind, key, _count(count["events"]), _sum_weight(count))
         for name, domain in domains.items()
         for kind, counts in (
             ("", {"all": domain["total"]}),
@@ -131,6 +136,9 @@ def _show_tensors(found: dict[str, Any]) -> None:
         for key, count in counts.items()
     ]
     _table(("domain", "", "", "events", "sum of weights"), rows, numbers=2)
+    if found["data_mc"] is not None:
+        ratio = tables.plus_minus(found["data_mc"]["value"], found["data_mc"]["error"])
+        click.echo(f"data/MC: {ratio} (sums of weights)")
     units = {entry["name"]: entry["unit"] for entry in found["features"]}
     rows = [
         (
@@ -146,7 +154,7 @@ def _show_tensors(found: dict[str, Any]) -> None:
         for name, domain in domains.items()
         for column in [domain[f"{role}s"][index]]
     ]
-    heads = ("column", "unit", "domain", "min", "max", "mean", "missing", "infinite")
+    heads = ("column", "unit", "domain", "min", "max", "weighted mean", "missing", "infinite")
     if rows:
         _table(heads, rows, numbers=5)
     if found["views"]:
@@ -161,6 +169,10 @@ def _show_tensors(found: dict[str, Any]) -> None:
     _show_provenance(found["provenance"])
     if found["verified"]:
         click.echo("checksums: all of it is as it was written")
+
+
+def _sum_weight(count: Mapping[str, Any]) -> str:
+    return tables.plus_minus(count["sum_weight"], count["error"])
 
 
 def _show_images(domains: Mapping[str, Any]) -> None:

@@ -6,13 +6,14 @@ markup of rich.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["WIDTH", "console", "table"]
+__all__ = ["WIDTH", "console", "plus_minus", "table"]
 
 WIDTH = 110  # of tables that go to a file or a pipe
 
@@ -42,3 +43,11 @@ def table(title: str | None = None) -> Table:
     from rich.table import Table
 
     return Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD)
+
+
+def plus_minus(value: float, error: float) -> str:
+    """A figure with its error, both to two digits of the error: ``39,870 ± 210``."""
+    if error <= 0:
+        return f"{value:,.6g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:,.{digits}f} ± {error:,.{digits}f}"

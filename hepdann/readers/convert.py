@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict
@@ -131,7 +132,8 @@ class _Conversion:
         self.columns = column_names(made.plan.features)
         names = [feature.name for feature in made.plan.features]
         domains = made.plan.names
-        self.stats = {domain: Accumulator(domain, names) for domain in domains}
+        indicators = [feature.settings.indicator for feature in made.plan.features]
+        self.stats = {domain: Accumulator(domain, names, indicators) for domain in domains}
         self.views = () if made.images is None else made.images.views
         self.images = {domain: ImageCounts(self.views) for domain in domains if self.views}
         self.counts = Counts.zero(len(made.classes))
@@ -171,7 +173,13 @@ class _Conversion:
             output=output,
             files=tuple(self.files),
             classes=tuple(
-                ClassCount(name, i, int(counts.events[i]), float(counts.sum_weight[i]))
+                ClassCount(
+                    name,
+                    i,
+                    int(counts.events[i]),
+                    float(counts.sum_weight[i]),
+                    math.sqrt(counts.sum_weight2[i]),
+                )
                 for i, name in enumerate(self.classes)
                 if "mc" in self.stats
             ),
@@ -211,12 +219,13 @@ class _Conversion:
         done = self.done + file.entries
         good = False
         with self.skips.using(sample.source, file):
-            passed, described = 0, None
+            passed, sums, described = 0, np.zeros(2), None
             if file.path not in self.inputs:
                 described = stream.submit(partial(self._describe, file.path, file.uuid))
             try:
                 for result in stream.take(number):
                     passed += self._add(writer, result)
+                    sums += result.sums
                     work.release(result)
             except ReadError as error:
                 if file.stamp is None or Path(file.path).exists():
@@ -227,7 +236,9 @@ class _Conversion:
                     self.inputs[file.path] = described.result()
             file.check_unchanged()
             domain, name = sample.source.domain, sample.source.config.name
-            self.files.append(FileCount(domain, name, file.path, file.tree, file.entries, passed))
+            self.files.append(
+                FileCount(domain, name, file.path, file.tree, file.entries, passed, *sums.tolist())
+            )
             good = True
         if not good:
             writer.rollback(mark)

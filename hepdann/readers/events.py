@@ -97,6 +97,8 @@ def make_events(
         if expression is not None:
             spectators[:, number] = _float32(expression.evaluate(lookup, size))
     weight = _weight(sample.weight, sample, lookup, size, file, entries)
+    if plan.features:
+        statistics.weigh(features, weight)
     block = Block(
         features=features,
         spectators=spectators,
@@ -125,14 +127,15 @@ def _features(
     names = [feature.name for feature in plan.features]
     size, columns = len(train), column_names(plan.features)
     features = empty((size, len(columns)), np.float32)
-    statistics = Accumulator(sample.source.domain, names)
+    indicators = [feature.settings.indicator for feature in plan.features]
+    statistics = Accumulator(sample.source.domain, names, indicators)
     if not names:  # the events are images
         return features, statistics
     copied, computed = _by_kind(plan.features, sample.columns, arrays, size)
     step = min(max(_TILE_VALUES // len(names), 512), 1 << 14)
     if compiled() and not computed:
         step = max(size, 1)  # it takes care of the cache itself
-    tiles = Tiles([feature.settings.indicator for feature in plan.features], step)
+    tiles = Tiles(indicators, step)
     in_train = train.astype(np.float64)
     for start in range(0, size, step):
         stop = min(start + step, size)

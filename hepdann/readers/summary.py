@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tensors import ChannelSummary
+from ..tensors import ChannelSummary, Count, count_of
 from .plan import LeftOut
 from .skips import SkippedFile
 from .tiles import Figures
 
 __all__ = ["Accumulator", "ClassCount", "ConversionSummary", "FeatureStats", "FileCount"]
 
+_ROWS = 1 << 12  # of which the weighted sums are in the cache
+
 
 @dataclass(frozen=True)
 class FileCount:
-    """Entries of one file, read for one sample."""
+    """Entries of one file, read for one sample; the sums are over the events that passed."""
 
     domain: str
     sample: str
@@ -28,25 +30,29 @@ class FileCount:
     tree: str
     read: int
     passed: int
+    sum_weight: float
+    sum_weight2: float
 
 
 @dataclass(frozen=True)
 class ClassCount:
-    """MC events of one class."""
+    """MC events of one class; ``error`` is that of the sum of weights, √Σw²."""
 
     name: str
     label: int
     events: int
     sum_weight: float
+    error: float
 
 
 @dataclass(frozen=True)
 class FeatureStats:
-    """One feature in one domain, after the cut, without weights.
+    """One feature in one domain, after the cut.
 
     Attributes:
         valid: number of finite values; ``minimum``, ``maximum`` and ``mean`` are of these, NaN if
             there are none.
+        mean: by event weight; NaN also where the weights do not add up to more than 0.
         missing: values that carried the sentinel.
         nonfinite: other values that are NaN or infinite.
     """
@@ -101,9 +107,27 @@ class ConversionSummary:
         """Events of a domain in the tensor file."""
         return sum(file.passed for file in self.files if file.domain == domain)
 
+    def yields(self, domain: str) -> dict[str, Count]:
+        """Events and the sum of their weights of each sample of a domain."""
+        samples: dict[str, list[FileCount]] = {}
+        for file in self.files:
+            if file.domain == domain:
+                samples.setdefault(file.sample, []).append(file)
+        return {name: _together(files) for name, files in samples.items()}
+
+    def total(self, domain: str) -> Count:
+        """Events and the sum of their weights of a domain."""
+        return _together([file for file in self.files if file.domain == domain])
+
     def of(self, domain: str) -> tuple[FeatureStats, ...]:
         """The statistics of one domain."""
         return tuple(stats for stats in self.features if stats.domain == domain)
+
+
+def _together(files: Sequence[FileCount]) -> Count:
+    columns = ((file.passed, file.sum_weight, file.sum_weight2) for file in files)
+    events, sum_weight, sum_weight2 = map(sum, zip(*columns, strict=True))
+    return count_of(events, sum_weight, sum_weight2)
 
 
 class Accumulator:
@@ -113,8 +137,10 @@ class Accumulator:
     so the size of tiles and blocks does not show in what is written.
     """
 
-    def __init__(self, domain: str, features: Sequence[str]) -> None:
+    def __init__(self, domain: str, features: Sequence[str], indicators: Sequence[bool]) -> None:
         self.domain = domain
+        before = np.cumsum(indicators, dtype=np.int64) - np.asarray(indicators, np.int64)
+        self._columns = np.arange(len(indicators)) + before
         self._features = tuple(features)
         count = len(self._features)
         self._low = np.full(count, np.inf)
@@ -123,6 +149,31 @@ class Accumulator:
         self._valid = np.zeros((2, count), dtype=np.int64)
         self._missing = np.zeros(count, dtype=np.int64)
         self._nonfinite = np.zeros(count, dtype=np.int64)
+        self._weighted = np.zeros((2, count), dtype=np.longdouble)  # Σ w x and Σ w of finite values
+
+    def weigh(self, columns: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        """Add the weights of all events that were counted so far, for the means.
+
+        Args:
+            columns: (n, columns) features and indicators; NaN is left out.
+            weight: (n,) of these events.
+        """
+        if len(weight) and weight.min() == weight.max():  # no second look at the features
+            factor = float(weight[0])
+            self._weighted[0], self._weighted[1] = factor * self._sum[0], factor * self._valid[0]
+            return
+        self._weighted[...] = 0
+        for start in range(0, len(weight), _ROWS):
+            part = columns[start : start + _ROWS, self._columns].astype(np.float64)
+            share = weight[start : start + _ROWS].astype(np.float64)
+            sums = np.einsum("n,nf->f", share, part)
+            whole = np.isfinite(sums)
+            self._weighted[0] += np.where(whole, sums, 0)
+            self._weighted[1] += np.where(whole, share.sum(), 0)
+            for number in np.flatnonzero(~whole):
+                finite = np.isfinite(part[:, number])
+                self._weighted[0, number] += share[finite] @ part[finite, number]
+                self._weighted[1, number] += share[finite].sum()
 
     def add(self, figures: Figures, events: int, missing: NDArray[np.int64]) -> None:
         """Count a tile.
@@ -148,6 +199,7 @@ class Accumulator:
             (self._valid, other._valid),
             (self._missing, other._missing),
             (self._nonfinite, other._nonfinite),
+            (self._weighted, other._weighted),
         ):
             mine += theirs
 
@@ -168,11 +220,12 @@ class Accumulator:
 
     def _one(self, number: int) -> FeatureStats:
         valid = int(self._valid[0, number])
+        total, weight = self._weighted[:, number]
         nan = float("nan")
         values: dict[str, Any] = {
             "minimum": float(self._low[number]) if valid else nan,
             "maximum": float(self._high[number]) if valid else nan,
-            "mean": float(self._sum[0, number] / valid) if valid else nan,
+            "mean": float(total / weight) if weight > 0 else nan,
         }
         return FeatureStats(
             name=self._features[number],

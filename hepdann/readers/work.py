@@ -30,17 +30,20 @@ class Counts:
 
     events: NDArray[np.int64]
     sum_weight: NDArray[np.float64]
+    sum_weight2: NDArray[np.float64]
     splits: NDArray[np.int64]
 
     @classmethod
     def zero(cls, classes: int) -> Counts:
         """Nothing yet."""
-        return cls(np.zeros(classes, np.int64), np.zeros(classes), np.zeros(len(SPLITS), np.int64))
+        events, splits = np.zeros(classes, np.int64), np.zeros(len(SPLITS), np.int64)
+        return cls(events, np.zeros(classes), np.zeros(classes), splits)
 
     def add(self, other: Counts) -> None:
         """Add what another one has counted."""
         self.events += other.events
         self.sum_weight += other.sum_weight
+        self.sum_weight2 += other.sum_weight2
         self.splits += other.splits
 
 
@@ -72,6 +75,7 @@ class Done:
         rows: the events that passed.
         statistics: of their features.
         counts: of classes and splits.
+        sums: of the weights, and of their squares.
         images: of pixels; ``None`` where events have no images.
         scratch: the memory that the rows are in, to be given back with :meth:`Work.release`.
     """
@@ -80,6 +84,7 @@ class Done:
     rows: PreparedRows
     statistics: Accumulator
     counts: Counts
+    sums: NDArray[np.float64]
     images: ImageCounts | None
     scratch: Scratch
 
@@ -150,11 +155,13 @@ class Work:
             scratch,
         )
         block, counts = events.block, Counts.zero(len(self._classes))
+        weight = block.weight.astype(np.float64)
         if block.label is not None:
             size = len(self._classes)
             counts = Counts(
                 np.bincount(block.label, minlength=size),
-                np.bincount(block.label, block.weight, minlength=size).astype(np.float64),
+                np.bincount(block.label, weight, minlength=size),
+                np.bincount(block.label, weight**2, minlength=size),
                 np.bincount(events.split, minlength=len(SPLITS)),
             )
         rows = self._writer.prepare(sample.source.domain, block, events.split)
@@ -163,7 +170,8 @@ class Work:
             images = ImageCounts(self._writer.layout.views)
             images.pixels.add(block.views)
             images.faults = raw.faults
-        return Done(len(raw), rows, events.statistics, counts, images, scratch)
+        sums = np.array([weight.sum(), np.square(weight).sum()])
+        return Done(len(raw), rows, events.statistics, counts, sums, images, scratch)
 
 
 def _fail(error: ReadError) -> NoReturn:

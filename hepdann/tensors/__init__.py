@@ -11,7 +11,7 @@ from .layout import View
 from .opening import h5_format
 from .reader import Tensors, open_tensors
 from .sealing import is_sealed, seal
-from .summary import ColumnSummary, Count, DomainSummary, summarise
+from .summary import ColumnSummary, Count, DomainSummary, count_of, summarise, yield_ratio
 from .transform import Transform
 from .view_blocks import ChangeImages, ViewBlocks, read_hits
 from .view_figures import VIEW_FIGURES, view_figures
@@ -43,6 +43,7 @@ __all__ = [
     "ViewCounter",
     "ViewReader",
     "column_at",
+    "count_of",
     "event_ids",
     "h5_format",
     "is_pseudo",
@@ -54,4 +55,5 @@ __all__ = [
     "split_of",
     "summarise",
     "view_figures",
+    "yield_ratio",
 ]

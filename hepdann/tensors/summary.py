@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +14,29 @@ from .domains import SPLITS
 from .reader import Tensors
 from .view_summary import ChannelSummary, summarise_views
 
-__all__ = ["ColumnSummary", "Count", "DomainSummary", "summarise"]
+__all__ = ["ColumnSummary", "Count", "DomainSummary", "count_of", "summarise", "yield_ratio"]
 
 
 @dataclass(frozen=True)
 class Count:
-    """Events and the sum of their weights."""
+    """Events and the sum of their weights, with its statistical error √Σw²."""
 
     events: int
     sum_weight: float
+    error: float
+
+
+def count_of(events: int, sum_weight: float, sum_weight2: float) -> Count:
+    """The count with a sum of weights and of their squares."""
+    return Count(int(events), float(sum_weight), math.sqrt(sum_weight2))
+
+
+def yield_ratio(data: Count, mc: Count) -> tuple[float, float] | None:
+    """Data over MC with the statistical error of both; ``None`` where one is not positive."""
+    if data.sum_weight <= 0 or mc.sum_weight <= 0:
+        return None
+    ratio = data.sum_weight / mc.sum_weight
+    return ratio, ratio * math.hypot(data.error / data.sum_weight, mc.error / mc.sum_weight)
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,8 @@ class ColumnSummary:
         name: of the column.
         minimum: smallest finite value; ``None`` if there is none. Likewise the others.
         maximum: largest finite value.
-        mean: unweighted, of the finite values.
+        mean: of the finite values, by weight; ``None`` also where these weights do not add up to
+            more than 0.
         missing: events where it is NaN.
         infinite: events where it is infinite.
     """
@@ -78,6 +94,7 @@ def summarise(tensors: Tensors, domain: str) -> DomainSummary:
     total = Count(
         sum(count.events for count in splits.values()),
         sum(count.sum_weight for count in splits.values()),
+        math.hypot(*(count.error for count in splits.values())),
     )
     return DomainSummary(
         total=total,
@@ -92,17 +109,16 @@ def summarise(tensors: Tensors, domain: str) -> DomainSummary:
 
 def _count(tensors: Tensors, domain: str, name: str, keys: Sequence[str]) -> dict[str, Count]:
     events = np.zeros(len(keys), dtype=np.int64)
-    weights = np.zeros(len(keys))
+    weights = np.zeros((2, len(keys)))
     for index, weight in zip(
         tensors._tiles(domain, name), tensors.tiles(domain, "weight"), strict=True
     ):
         known = index[index < len(keys)].astype(np.intp)
         events += np.bincount(known, minlength=len(keys))
-        weights += np.bincount(known, weight[index < len(keys)], minlength=len(keys))
-    return {
-        key: Count(int(count), float(total))
-        for key, count, total in zip(keys, events, weights, strict=True)
-    }
+        kept = weight[index < len(keys)].astype(np.float64)
+        for row, powers in zip(weights, (kept, kept**2), strict=True):
+            row += np.bincount(known, powers, minlength=len(keys))
+    return {key: count_of(*figures) for key, *figures in zip(keys, events, *weights, strict=True)}
 
 
 def _ranges(
@@ -110,13 +126,18 @@ def _ranges(
 ) -> tuple[ColumnSummary, ...]:
     size = len(columns)
     low, high = np.full(size, np.inf), np.full(size, -np.inf)
-    total, finite_count = np.zeros(size), np.zeros(size, dtype=np.int64)
+    total, sum_weight = np.zeros(size), np.zeros(size)
+    finite_count = np.zeros(size, dtype=np.int64)
     missing, infinite = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-    for tile in tensors.tiles(domain, name):
+    for tile, weight in zip(
+        tensors.tiles(domain, name), tensors.tiles(domain, "weight"), strict=True
+    ):
         finite = np.isfinite(tile)
         low = np.minimum(low, tile.min(axis=0, where=finite, initial=np.inf))
         high = np.maximum(high, tile.max(axis=0, where=finite, initial=-np.inf))
-        total += tile.sum(axis=0, where=finite, dtype=np.float64)
+        wide = weight.astype(np.float64)
+        total += np.einsum("n,nf->f", wide, np.where(finite, tile, 0))
+        sum_weight += np.einsum("n,nf->f", wide, finite)
         finite_count += finite.sum(axis=0)
         missing += np.isnan(tile).sum(axis=0)
         infinite += np.isinf(tile).sum(axis=0)
@@ -124,13 +145,12 @@ def _ranges(
     def value(values: NDArray[Any], index: int) -> float | None:
         return float(values[index]) if finite_count[index] else None
 
-    mean = total / np.maximum(finite_count, 1)
     return tuple(
         ColumnSummary(
             column,
             value(low, index),
             value(high, index),
-            value(mean, index),
+            float(total[index] / sum_weight[index]) if sum_weight[index] > 0 else None,
             int(missing[index]),
             int(infinite[index]),
         )

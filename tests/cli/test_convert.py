@@ -58,7 +58,8 @@ def test_two_files_and_nothing_else(tmp_path):
     lines = done.stdout.splitlines()
     words = [line.split() for line in lines]
     assert ["mc", "mc", "mc.root", "jets", "300", "300", "100.0", "%"] in words
-    assert ["1", "signal", "150", "50.0", "%", "150"] in words
+    assert ["1", "signal", "150", "50.0", "%", "150", "±", "12"] in words
+    assert ["data/MC", "1.000", "±", "0.082"] in words
     assert "not a feature, is the label: isb" in lines
     assert "not a feature, looks like an event id: event" in lines
     assert lines[-1] == "next: hepdann train tensors.h5"

@@ -13,6 +13,7 @@ from hepdann.provenance import describe_file, provenance
 from hepdann.tensors import Block, TensorWriter
 
 EVENTS = 1000
+WEIGHT = np.where(np.arange(EVENTS) % 3 == 0, 2.0, -0.5).astype(np.float32)
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def tensor_file(tmp_path: Path) -> Path:
         return Block(
             features=features[:n],
             spectators=np.full((n, 1), 3.0, np.float32),
-            weight=np.full(n, -0.5, np.float32),
+            weight=WEIGHT[:n],
             sample=np.arange(n, dtype=np.uint16) % (2 if mc else 1),
             event_id=rng.integers(0, 2**64, n, dtype=np.uint64),
             label=(np.arange(n) < 250).astype(np.int32) if mc else None,
@@ -57,10 +58,12 @@ def test_a_tensor_file_for_a_person(typed, tensor_file):
     said = " ".join(done.stdout.split())
     for fact in (
         "1,000 mc, 200 data events, 2 features, 1 spectator",
-        "mc all 1,000 -500",
-        "mc class signal 250 -125",
-        "mc sample wjets 500 -250",
-        "data sample 2012B 200 -100",
+        "mc all 1,000 335 ± 39",
+        "mc class signal 250 85 ± 19",
+        "mc sample wjets 500 168 ± 27",
+        "data sample 2012B 200 68 ± 17",
+        "data/MC: 0.201 ± 0.057",
+        "weighted mean",
         "70 % / 15 % / 15 %",
         "mc.root 4 bytes",
     ):
@@ -78,7 +81,9 @@ def test_a_tensor_file_as_json(typed, tensor_file):
     assert [entry["name"] for entry in found["features"]] == ["pt", "mass"]
     assert found["provenance"]["settings"] == {"cut": "pt > 20"}
     mc = found["domains"]["mc"]
-    assert mc["total"] == {"events": EVENTS, "sum_weight": -500.0}
+    error = pytest.approx(np.sqrt((WEIGHT**2).sum()))
+    assert mc["total"] == {"events": EVENTS, "sum_weight": 335.0, "error": error}
+    assert found["data_mc"]["value"] == pytest.approx(67.5 / 335)
     assert sum(count["events"] for count in mc["splits"].values()) == EVENTS
     assert mc["classes"]["background"]["events"] == 750
     assert found["domains"]["data"]["classes"] == {}
@@ -87,7 +92,8 @@ def test_a_tensor_file_as_json(typed, tensor_file):
     assert (mass["missing"], mass["infinite"], mass["minimum"]) == (0, 1, -7.5)
     with h5py.File(tensor_file) as file:
         values = file["mc/features"][:, 0]
-    assert pt["mean"] == pytest.approx(np.nanmean(values.astype(float)))
+    known = np.isfinite(values)
+    assert pt["mean"] == pytest.approx(np.average(values[known], weights=WEIGHT[known]))
     assert (pt["minimum"], pt["maximum"]) == (np.nanmin(values), np.nanmax(values))
     assert mc["spectators"][0]["mean"] == 3.0
 

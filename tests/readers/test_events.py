@@ -9,7 +9,7 @@ import pytest
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert
-from hepdann.tensors import open_tensors
+from hepdann.tensors import open_tensors, yield_ratio
 
 
 @pytest.fixture(name="run")
@@ -181,6 +181,29 @@ def test_missing_values_become_nan_and_are_counted(write, sample, run):
     assert tensors.feature_info[0]["missing"] == -999.9
     assert stats["i4"].minimum == 1
     assert stats["i4"].mean == pytest.approx(i4[i4 != -9].mean())
+
+
+@pytest.mark.parametrize("weight", ["isb + 0.25", "2 - 0*isb"])
+def test_means_and_yields_are_those_of_the_weights(write, sample, run, weight):
+    columns, other = sample(), sample(rows=150, seed=2)
+    columns["pt"][::7] = np.nan
+    features = [{"name": "pt", "indicator": True}, "eta"]
+    summary, _ = run(
+        write("mc.root", columns, parts=3), write("data.root", other),
+        label="isb", weight=weight, features=features,
+    )  # fmt: skip
+    weights = np.where(weight.startswith("2"), 2.0, columns["isb"] + 0.25)
+    known = np.isfinite(columns["pt"])
+    means = {s.name: s.mean for s in summary.of("mc")}
+    assert means["pt"] == pytest.approx(np.average(columns["pt"][known], weights=weights[known]))
+    assert means["eta"] == pytest.approx(np.average(columns["eta"], weights=weights))
+    count = summary.yields("mc")["mc"]
+    assert (count.events, count.sum_weight) == (200, pytest.approx(weights.sum()))
+    assert count.error == pytest.approx(np.sqrt((weights**2).sum()))
+    assert summary.classes[1].error == pytest.approx(np.sqrt((weights**2) @ columns["isb"]))
+    ratio, error = yield_ratio(summary.total("data"), summary.total("mc"))
+    assert ratio == pytest.approx(150 / weights.sum())
+    assert error / ratio == pytest.approx(np.hypot(1 / 150**0.5, count.error / weights.sum()))
 
 
 def test_one_sentinel_for_all_and_a_hint_where_none_is_declared(write, sample, run):
