@@ -160,8 +160,8 @@ class Work:
             size = len(self._classes)
             counts = Counts(
                 np.bincount(block.label, minlength=size),
-                np.bincount(block.label, weight, minlength=size),
-                np.bincount(block.label, weight**2, minlength=size),
+                np.bincount(block.label, weight, minlength=size).astype(np.float64),
+                np.bincount(block.label, weight**2, minlength=size).astype(np.float64),
                 np.bincount(events.split, minlength=len(SPLITS)),
             )
         rows = self._writer.prepare(sample.source.domain, block, events.split)
