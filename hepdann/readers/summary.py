@@ -17,7 +17,7 @@ from .tiles import Figures
 
 __all__ = ["Accumulator", "ClassCount", "ConversionSummary", "FeatureStats", "FileCount"]
 
-_ROWS = 1 << 12  # of which the weighted sums are in the cache
+_AT_ONCE = 1 << 13  # values in a product with weights: fewer than BLAS starts threads for
 
 
 @dataclass(frozen=True)
@@ -162,18 +162,20 @@ class Accumulator:
             factor = float(weight[0])
             self._weighted[0], self._weighted[1] = factor * self._sum[0], factor * self._valid[0]
             return
-        self._weighted[...] = 0
-        for start in range(0, len(weight), _ROWS):
-            part = columns[start : start + _ROWS, self._columns].astype(np.float64)
-            share = weight[start : start + _ROWS].astype(np.float64)
-            sums = np.einsum("n,nf->f", share, part)
-            whole = np.isfinite(sums)
-            self._weighted[0] += np.where(whole, sums, 0)
-            self._weighted[1] += np.where(whole, share.sum(), 0)
-            for number in np.flatnonzero(~whole):
-                finite = np.isfinite(part[:, number])
-                self._weighted[0, number] += share[finite] @ part[finite, number]
-                self._weighted[1, number] += share[finite].sum()
+        rows = max(1, _AT_ONCE // columns.shape[1])
+        whole = len(weight) - len(weight) % rows
+        with np.errstate(invalid="ignore", over="ignore"):
+            parts = weight[:whole].reshape(-1, 1, rows) @ columns[:whole].reshape(
+                -1, rows, columns.shape[1]
+            )
+            sums = parts.sum(axis=(0, 1), dtype=np.float64) + weight[whole:] @ columns[whole:]
+        self._weighted[0] = sums[self._columns]
+        self._weighted[1] = weight.sum(dtype=np.float64)
+        for number in np.flatnonzero(~np.isfinite(sums[self._columns])):
+            values = columns[:, self._columns[number]].astype(np.float64)
+            finite = np.isfinite(values)
+            share = weight[finite].astype(np.float64)
+            self._weighted[:, number] = share @ values[finite], share.sum()
 
     def add(self, figures: Figures, events: int, missing: NDArray[np.int64]) -> None:
         """Count a tile.
