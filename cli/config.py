@@ -1,4 +1,4 @@
-"""``hepdann config``: write, describe and check a YAML configuration."""
+"""``hepdann config``: write and check a YAML configuration, or print its schema."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["command"]
 
 @click.group(no_args_is_help=False)
 def command() -> None:
-    """Write, check or describe a YAML configuration."""
+    """Write or check a YAML configuration, or print its schema."""
 
 
 def _deliver(text: str, output: Path | None, *, force: bool = False) -> None:

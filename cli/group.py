@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import io
 import os
@@ -20,9 +21,9 @@ __all__ = ["COMMANDS", "hepdann", "run"]
 COMMANDS = {
     "demo": "The whole main job in a minute or two, on a simulated sample.",
     "simulate": "Write a toy sample as real ROOT files.",
-    "inspect": "Show what is in a ROOT file, a tensor file or a run.",
+    "inspect": "Show what is in a ROOT file, a tensor file, a run or a scan.",
     "convert": "Turn ROOT files into a tensor file.",
-    "config": "Write, check or describe a YAML configuration.",
+    "config": "Write or check a YAML configuration, or print its schema.",
     "diagnose": "Test whether MC and data differ.",
     "train": "Train a domain-adversarial network and its baselines.",
     "scan": "Train a grid of shifts, t, lambda, methods and seeds as stacks.",
@@ -45,6 +46,16 @@ class _LazyGroup(click.Group):
         module = importlib.import_module(f".{cmd_name}", __package__)
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for one that there is not, name the nearest."""
+        name = click.utils.make_str(args[0])
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        if near and name not in COMMANDS:
+            ctx.fail(f"No such command '{name}'; did you mean '{near[0]}'?")
+        return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         names = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ __all__ = ["open_root", "reading"]
 
 _LARGE_FILE = 1_000_000  # from this version number on, the header's file size has 8 bytes
 _HEAD = 28
+_LONGEST = 120  # characters of an error of uproot
 _COPY = "copy or download the file again"
 
 
@@ -40,6 +42,12 @@ def reading(where: str, doing: str) -> Iterator[None]:
             where=where,
             mend="the file is damaged, or convert.block_size is too large for this machine",
         ) from error
+    except ImportError as error:  # uproot reads some addresses and compressions with other packages
+        raise ReadError(
+            f"{doing}: a package is not installed ({_first_line(error)})",
+            where=where,
+            mend="pip install fsspec-xrootd" if where.startswith("root://") else "install it",
+        ) from error
     except OSError as error:
         if error.errno == errno.EMFILE:
             raise
@@ -50,7 +58,10 @@ def reading(where: str, doing: str) -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__
+    line = lines[0].strip() if lines else ""
+    sentence = line.partition(". ")[0] if len(line) > _LONGEST else line  # whole, not cut in a word
+    text = textwrap.shorten(sentence, _LONGEST, placeholder=" …")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @contextmanager

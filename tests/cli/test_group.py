@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import click
 import pytest
 
+import hepdann_cli
 from hepdann_cli import group
 
 
@@ -18,3 +22,47 @@ def test_a_file_that_ends_early_is_no_interrupt():
     commands.get_command = lambda *_: end
     with pytest.raises(RuntimeError, match="a file ends early: no more bytes"):
         commands.main(["end"], standalone_mode=False)
+
+
+def test_a_misspelt_command_names_the_nearest(run):
+    code, out, err = run("convrt", "mc.root")
+    assert (code, out) == (2, "")
+    assert err.startswith("hepdann: error: No such command 'convrt'; did you mean 'convert'?")
+    assert "did you mean" not in run("xyzzy")[2]
+
+
+def command_names():
+    """Every command, and every command of a group, as it is typed after `hepdann`."""
+    for name in group.COMMANDS:
+        command = group.hepdann.get_command(click.Context(group.hepdann), name)
+        yield name
+        if isinstance(command, click.Group):
+            yield from (f"{name} {part}" for part in command.commands)
+
+
+def named_commands(path):
+    """What comes after `hepdann` where a text shows a line to be typed."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        text = "\n".join(re.findall(r"^```.*?^```|`[^`\n]+`", text, re.DOTALL | re.M))
+    return re.findall(r"(?:[`$]|: |^) ?hepdann ([a-z]+)(?: ([a-z]+))?", text, re.MULTILINE)
+
+
+def test_every_command_that_a_text_names_exists():
+    root = Path(hepdann_cli.__file__).parent.parent
+    folders = [root / "cli", root / "hepdann", root / "docs", root / "configs"]
+    kinds = (".py", ".md", ".yaml", ".j2")
+    texts = [path for folder in folders for path in folder.rglob("*") if path.suffix in kinds]
+    known = set(command_names())
+    named = [
+        (path, *pair) for path in (*texts, root / "README.md") for pair in named_commands(path)
+    ]
+    assert len(named) > 100
+    groups = {name.split()[0] for name in known if " " in name}
+    unknown = {
+        (path.name, first, second)
+        for path, first, second in named
+        if (f"{first} {second}" if first in groups and second else first) not in known
+    }
+    assert not unknown
+    assert "describe" not in group.COMMANDS["config"]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hepdann.config import Config
 from hepdann.errors import HepdannError, ReadError, SchemaError
 from hepdann.readers import convert, read_blocks, scan
+from hepdann.readers.rootfile import reading
 
 CONFIG = Config(convert={"label": "isb", "features": ["pt", "eta"]})
 
@@ -226,3 +227,15 @@ def test_a_branch_that_was_renamed_has_baskets_of_its_old_name(write, sample):
     convert([str(path)], output=path.with_suffix(".h5"), config=Config(convert={"label": "isb"}))
     with h5py.File(path.with_suffix(".h5")) as file:
         assert "PT" in file["mc/features"].attrs["names"]
+
+
+def test_an_error_of_uproot_is_not_cut_in_a_word():
+    long = "Install fsspec-xrootd to access xrootd. Note: 'root' is the protocol name, " + 9 * "not "
+    with pytest.raises(ReadError) as caught, reading("root://host//a.root", "cannot be opened"):
+        raise ImportError(long)
+    assert caught.value.mend == "pip install fsspec-xrootd"
+    assert str(caught.value).startswith(
+        "root://host//a.root: cannot be opened: a package is not installed (ImportError: Install"
+    )
+    with pytest.raises(ReadError, match=r"\(ValueError: (word )+…\)"), reading("a", "no"):
+        raise ValueError("word " * 100)
