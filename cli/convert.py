@@ -106,6 +106,8 @@ def command(
             threads=threads,
         )
     _show(summary, like)
+    for warning in summary.warnings:
+        click.echo(f"hepdann: warning: {warning}", err=True)
     if not summary.skipped:
         return 0
     click.echo(

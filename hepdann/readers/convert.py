@@ -19,6 +19,7 @@ from ..tensors import SPLITS, TensorWriter, open_tensors
 from .baskets import Locations
 from .blocks import BlockReader
 from .decision import Decision, decide
+from .doubts import doubts
 from .events import column_names
 from .images import image_units, read_tables
 from .inputs import gather
@@ -169,6 +170,11 @@ class _Conversion:
             impute = self._impute()
             writer.finish(self._provenance(), impute=impute)
         counts = self.counts
+        features = tuple(s for stats in self.stats.values() for s in stats.stats())
+        of_mc = [one for one in features if one.domain == "mc"]
+        warnings: tuple[str, ...] = ()
+        if self.like is None:
+            warnings = doubts(plan, self.config, of_mc, open_tensors(output))
         return ConversionSummary(
             output=output,
             files=tuple(self.files),
@@ -183,13 +189,14 @@ class _Conversion:
                 for i, name in enumerate(self.classes)
                 if "mc" in self.stats
             ),
-            features=tuple(s for stats in self.stats.values() for s in stats.stats()),
+            features=features,
             impute=tuple(impute),
             columns=self.columns,
             spectators=plan.spectators,
             label=plan.label,
             left_out=plan.left_out,
             notes=(*plan.notes, *self._suspicions(), *self._image_notes()),
+            warnings=warnings,
             skipped=self.skips.files,
             images={domain: counts.pixels.summary() for domain, counts in self.images.items()},
         )

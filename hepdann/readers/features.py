@@ -88,7 +88,7 @@ def default_features(
     names = [
         name
         for name in numeric_scalars(shared.branches.values())
-        if name not in taken and looks_like(name) is None
+        if name not in taken and looks_like(name, shared.branches[name].dtype) is None
     ]
     if not names:
         files = [entry.files[0].path for entry in inputs]
@@ -110,7 +110,7 @@ def _check_partial(inputs: Sequence[Input], taken: Mapping[str, str]) -> None:
     }
     for file in files:
         for name, branch in file.branches.items():
-            if name in taken or looks_like(name) is not None or not branch.scalar:
+            if name in taken or looks_like(name, branch.dtype) or not branch.scalar:
                 continue
             if not all(name in names for names in domains.values()):
                 continue
@@ -187,7 +187,7 @@ def explain_left_out(
     for name, (branch, domain) in seen.items():
         if name in used:
             continue
-        guess = looks_like(name)
+        guess = looks_like(name, branch.dtype)
         if name in taken:
             reason = f"is {taken[name]}"
         elif branch.dtype is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -35,7 +35,8 @@ def find_label(
     numbers 0, 1, … up to at most 20.
 
     Raises:
-        ConfigError: no branch fits, or several do; lists the candidates.
+        ConfigError: no branch fits, or several do; lists the candidates, or says why the only one
+            does not fit.
     """
     labelled = [e for e in inputs if e.domain == "mc" and e.config.class_ is None]
     if not labelled:
@@ -58,28 +59,80 @@ def find_label(
             continue
         (only_mc if alone else shared).append(branch.name)
     skips = skips or Skips()
-    fitting = _class_counts(labelled, only_mc, convert.block_size, read, skips)
+    size = convert.block_size
+    values = _few_values(labelled, only_mc, size, read, skips)
+    fitting = _classes_of(values)
     if len(fitting) == 1:
         return next(iter(fitting))
-    candidates = fitting or _class_counts(labelled, shared, convert.block_size, read, skips)
-    listed = [f"{name} (0 to {count - 1})" for name, count in candidates.items()]
-    more = len(listed) - _MOST_LISTED
+    where = files[0].path
+    if fitting:
+        raise ConfigError(
+            "several branches could be the label",
+            where=where,
+            mend=f"name it with --label; candidates: {_listed(fitting)}",
+        )
+    if data and len(only_mc) == 1:  # it was meant to be the label
+        raise _unfit(only_mc[0], files[0], values.get(only_mc[0]), size, read)
+    what = "holds whole numbers from 0 on, as a label does"
+    if data:
+        what = "of those in MC alone " + what if only_mc else "is in MC alone, as a label would be"
+    candidates = _classes_of(_few_values(labelled, shared, size, read, skips))
     raise ConfigError(
-        "no branch is clearly the label"
-        + (" (none with small whole numbers is in MC alone)" if data and not fitting else ""),
-        where=files[0].path,
-        mend="name it with --label; candidates: "
-        + ", ".join(listed[:_MOST_LISTED])
-        + (f" and {more} more" if more > 0 else "")
-        if listed
-        else "name it with --label BRANCH or --label 'EXPRESSION'",
+        f"no branch {what}",
+        where=where,
+        mend=f"name it with --label; candidates: {_listed(candidates)}"
+        if candidates
+        else "name it with --label BRANCH or --label 'EXPRESSION', or give each sample its class "
+        "in a configuration",
     )
 
 
-def _class_counts(
+def _listed(candidates: Mapping[str, int]) -> str:
+    listed = [f"{name} (0 to {count - 1})" for name, count in candidates.items()]
+    more = len(listed) - _MOST_LISTED
+    return ", ".join(listed[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _unfit(
+    name: str, file: FileScan, few: set[float] | None, size: int, read: BlockReader
+) -> ConfigError:
+    """Why the one branch that only MC has is no label.
+
+    Args:
+        name: of the branch.
+        file: one that holds it.
+        few: its values, if they are few small whole numbers.
+        size: entries a block.
+        read: reads the first block.
+    """
+    condition = f"write a condition, e.g. --label '{name} > 0'"
+    if few is not None and len(few) == 1:
+        problem = f"is {min(few):g} in every event"
+        mend = "add the MC of the other classes, or give each sample its class in a configuration"
+    elif few is not None:
+        problem = f"has the values {', '.join(f'{value:g}' for value in sorted(few))}, not 0, 1, …"
+        mend = f"write a condition, e.g. --label '{name} == {max(few):g}'"
+    else:
+        block = next(iter(read(file, [name], size)), None)
+        values = np.empty(0) if block is None else block.columns[name].astype(np.float64)
+        fraction = values[values != np.floor(values)]  # NaN is none either
+        if len(fraction):
+            problem, mend = f"holds {fraction[0]:g}, which is no whole number", condition
+        elif len(values) and values.min() < 0:
+            problem, mend = f"holds {values.min():g}, and labels are 0, 1, …", condition
+        else:
+            problem, mend = f"has values from {_MOST} on, too many for classes", condition
+    return ConfigError(
+        f"'{name}' is in MC alone, but cannot be the label: it {problem}",
+        where=file.path,
+        mend=f"{mend}, or name another branch with --label",
+    )
+
+
+def _few_values(
     inputs: Sequence[Input], names: Sequence[str], size: int, read: BlockReader, skips: Skips
-) -> dict[str, int]:
-    """Of the branches whose values are 0 … C-1, each of which occurs: C."""
+) -> dict[str, set[float]]:
+    """The values of the branches that hold few small whole numbers alone."""
     seen: dict[str, set[float]] = {name: set() for name in names}
     for entry in inputs:
         for file in skips.left(entry):
@@ -87,10 +140,15 @@ def _class_counts(
                 found = _small_values(file, list(seen), size, read)
                 seen = {name: seen[name] | values for name, values in found.items()}
         skips.require(entry)
+    return seen
+
+
+def _classes_of(values: Mapping[str, set[float]]) -> dict[str, int]:
+    """Of the branches whose values are 0 … C-1, each of which occurs: C."""
     return {
-        name: len(values)
-        for name, values in seen.items()
-        if len(values) > 1 and values == set(range(len(values)))
+        name: len(few)
+        for name, few in values.items()
+        if len(few) > 1 and few == set(range(len(few)))
     }
 
 

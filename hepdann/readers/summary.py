@@ -82,6 +82,7 @@ class ConversionSummary:
         label: text of the label; ``None`` if the samples have classes.
         left_out: branches that are no features, and why.
         notes: what the user should know.
+        warnings: what the user has to decide: a line for each.
         skipped: bad files, of which no event was taken.
         images: domain to what its images hold; empty where events have none.
     """
@@ -96,6 +97,7 @@ class ConversionSummary:
     label: str | None
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     images: Mapping[str, tuple[ChannelSummary, ...]] = field(default_factory=dict)
 

@@ -7,10 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from .scan import Branch, FileScan
 
-__all__ = ["event_id_branches", "looks_like", "numeric_scalars", "present_everywhere"]
+__all__ = [
+    "event_id_branches",
+    "looks_like",
+    "numeric_scalars",
+    "present_everywhere",
+    "words_of",
+]
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _LABEL_WORDS = frozenset({"label", "labels", "truth", "true", "gen", "mc", "target", "background",
@@ -29,14 +38,25 @@ def _plain(name: str) -> str:
     return name.rsplit("/", 1)[-1].replace("_", "").lower()
 
 
-def looks_like(name: str) -> str | None:
+def words_of(name: str) -> set[str]:
+    """The words of a name, in lower case."""
+    return {word.lower() for word in _WORDS.findall(name)}
+
+
+def looks_like(name: str, dtype: np.dtype[Any] | None = None) -> str | None:
     """What the name of a branch says that it is.
+
+    Args:
+        name: of the branch.
+        dtype: its type, if it matters: ``y`` is a label in whole numbers, else a coordinate.
 
     Returns:
         ``"a label"``, ``"a weight"``, ``"an event id"``, or ``None``.
     """
     plain = _plain(name)
-    words = {word.lower() for word in _WORDS.findall(name)}
+    words = words_of(name)
+    if plain == "y" and dtype is not None and dtype.kind == "f":
+        return None
     if words & _WEIGHT_WORDS or plain.endswith("weight"):
         return "a weight"
     if plain in (*_RUN, *_LUMI, *_EVENT, *_OTHER_IDS):

@@ -189,3 +189,48 @@ def test_a_line_lists_no_thousand_candidates(write, sample, run):
     mc = write("mc.root", sample(**{f"HLT_{n}": np.arange(200) % 2 for n in range(40)}))
     with pytest.raises(ConfigError, match=r"candidates: .*HLT_7 \(0 to 1\) and 32 more"):
         run(mc)
+
+
+CLASS = np.arange(200) % 2
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (None, "no branch is in MC alone.*give each sample its class"),
+        (CLASS * 0.5, "it holds 0.5, which is no whole number; .*--label 'truth > 0'"),
+        (2 * CLASS - 1, "it holds -1, and labels are 0, 1, …; .*--label 'truth > 0'"),
+        (np.ones(200, "i4"), "it is 1 in every event; add the MC of the other classes"),
+        (CLASS * 5, "it has the values 0, 5, not 0, 1, …; .*--label 'truth == 5'"),
+        (np.arange(200), "it has values from 20 on, too many for classes"),
+    ],
+)
+def test_why_the_only_branch_of_mc_is_no_label(write, sample, run, label, message):
+    mc = write("mc.root", sample(isb=None, njets=None, truth=label))
+    data = write("data.root", sample(seed=2, isb=None, njets=None))
+    with pytest.raises(ConfigError, match=message):
+        run(mc, data)
+
+
+def test_several_labels_in_mc_alone_are_listed(write, sample, run):
+    mc, data = write("mc.root", sample(isc=CLASS)), write("data.root", sample(2, isb=None))
+    with pytest.raises(ConfigError, match=r"several branches could be the label; .*isb .*, isc"):
+        run(mc, data)
+
+
+def test_scores_and_weights_are_warned_of(write, sample, run):
+    more = {"nnbjet": np.ones(200), "known": np.where(CLASS, 0.9, 0.2), "y": 7.5 * CLASS}
+    mc = write("mc.root", sample(**more))
+    data = write("data.root", sample(seed=2, isb=None, **more))
+    summary, tensors = run(mc, data)
+    assert {"nnbjet", "known", "y"} < set(tensors.features)
+    nn, known, weight = summary.warnings
+    assert "'nnbjet' looks like the output of another classifier" in nn
+    assert nn.endswith("--spectators nnbjet")
+    assert "'known'" in known
+    assert "AUC of 1.00" in known
+    assert weight.startswith("'weight' looks like an event weight, and every MC event counts 1")
+    assert weight.endswith("--weight weight")
+    spectators = ["nnbjet", "known"]
+    assert not run(mc, data, weight="weight", spectators=spectators)[0].warnings
+    assert not run(mc, data, weight="weight", features=["nnbjet"])[0].warnings

@@ -230,7 +230,9 @@ def test_a_branch_that_was_renamed_has_baskets_of_its_old_name(write, sample):
 
 
 def test_an_error_of_uproot_is_not_cut_in_a_word():
-    long = "Install fsspec-xrootd to access xrootd. Note: 'root' is the protocol name, " + 9 * "not "
+    long = (
+        "Install fsspec-xrootd to access xrootd. Note: 'root' is the protocol name, " + 9 * "not "
+    )
     with pytest.raises(ReadError) as caught, reading("root://host//a.root", "cannot be opened"):
         raise ImportError(long)
     assert caught.value.mend == "pip install fsspec-xrootd"
