@@ -34,9 +34,9 @@ def lines(metrics: Mapping[str, Any], *, brief: bool = False) -> list[str]:
     found = [line for name, health in known.items() for line in _diseases(name, health)]
     if known and not found:
         epochs = sorted({health["epoch"] for health in known.values()})
-        found.append(f"health: no disease seen (last look after epoch {_listed(epochs)})")
+        found.append(f"health: no fault of the training (last look after epoch {_listed(epochs)})")
     if not brief:
-        found += [f"health of {name}: {h['reading']}" for name, h in known.items() if h["reading"]]
+        found += [f"adversary of {n}: {h['reading']}" for n, h in known.items() if h["reading"]]
     return found
 
 

@@ -115,11 +115,13 @@ def _points(run: Run) -> tuple[PointRow, ...]:
 
 
 def _warnings(metrics: Mapping[str, Any]) -> list[str]:
-    """What the training's health check found, a line each."""
+    """What the last look at the networks' health found, a line each, as ``evaluate`` says it."""
     found = []
     for method, block in metrics["methods"].items():
         health = block.get("health") or {}
         for verdict in health.get("verdicts", []) if isinstance(health, Mapping) else []:
+            if verdict.get("until") != health.get("epoch"):
+                continue  # it has passed
             text = verdict.get("sentence") or verdict.get("message") or verdict.get("name")
             found.append(f"{method}: {text}")
     return found

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import RunError
+from ..errors import HepdannError, Interrupted, RunError
 from ..evaluation.absent import LOCK
 
-__all__ = ["locked", "new_folder", "numbered_folder", "refuse_taken", "resumable"]
+__all__ = [
+    "locked",
+    "new_folder",
+    "numbered_folder",
+    "refuse_taken",
+    "removed_if_refused",
+    "resumable",
+]
+
+# what a run writes before it trains
+_START = {LOCK, "origin.json", "config.yaml", "diagnosis.json", "checkpoint"}
 
 
 def refuse_taken(folder: Path) -> None:
@@ -111,4 +122,22 @@ def resumable(further: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         error.add_note(further)
+        raise
+
+
+@contextmanager
+def removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove the folder of a new run again that is refused before anything is trained.
+
+    What was there before, and whatever else a user put there, stays; so does what can be resumed.
+    """
+    before = (folder / "origin.json").exists()
+    try:
+        yield
+    except Interrupted:
+        raise
+    except HepdannError:
+        trained = any((folder / "checkpoint").rglob("*.safetensors"))
+        if not before and not trained and {path.name for path in folder.iterdir()} <= _START:
+            shutil.rmtree(folder, ignore_errors=True)
         raise

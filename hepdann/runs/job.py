@@ -19,7 +19,7 @@ from ..training import Clock, Progress, StackTrainer, choose_engine, write_whole
 from .advice import advised, diagnose_first
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import with_auxiliaries
-from .claim import locked, refuse_taken, resumable
+from .claim import locked, refuse_taken, removed_if_refused, resumable
 from .crew import crowding
 from .domains import Domains
 from .events import require_tensorboard
@@ -94,7 +94,11 @@ class Job:
             require_tensorboard()
         self._clock.on(train.device)
         self.folder = self.claim()
-        with locked(self.folder), resumable(self._further()):
+        with (
+            locked(self.folder),
+            resumable(self._further()),
+            removed_if_refused(self.folder),
+        ):
             if self.origin is None:
                 refuse_taken(self.folder)  # another process may have begun and ended meanwhile
             self._describe(domains, asked)

@@ -30,7 +30,7 @@ from ..training import (
     write_whole,
 )
 from .auxiliary import auxiliary_shifts
-from .claim import locked, resumable
+from .claim import locked, removed_if_refused, resumable
 from .crew import crowding
 from .domains import Domains, prepare
 from .folder import FORMAT_VERSION
@@ -89,7 +89,11 @@ class ScanJob:
         for point in self.points:
             self._auxiliaries(point)
         self.folder = self.claim()
-        with locked(self.folder), resumable(self._further()):
+        with (
+            locked(self.folder),
+            resumable(self._further()),
+            removed_if_refused(self.folder),
+        ):
             self._describe()
             return self._run(domains)
 

@@ -141,3 +141,11 @@ def test_it_is_small_and_runs_of_one_name_are_told_apart(page, folder, runs, tmp
     from hepdann.reporting import named_runs
 
     assert list(named_runs([runs[1], copy, runs[1]])) == [f"{folder.name}/data", "other/data"]
+
+
+def test_what_has_passed_is_no_warning_as_in_evaluate():
+    from hepdann.reporting.page import _warnings
+
+    verdicts = [{"message": m, "until": until} for m, until in (("past", 1), ("present", 4))]
+    metrics = {"methods": {"dann": {"health": {"epoch": 4, "verdicts": verdicts}}, "quantile": {}}}
+    assert _warnings(metrics) == ["dann: present"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
-from hepdann.errors import RunError
-from hepdann.runs.claim import locked, new_folder, numbered_folder
+from hepdann.errors import Interrupted, RunError
+from hepdann.runs.claim import locked, new_folder, numbered_folder, removed_if_refused
 
 
 def test_runs_that_start_together_get_different_numbers(tmp_path):
@@ -40,3 +41,26 @@ def test_a_folder_that_cannot_be_made(tmp_path):
                  lambda: numbered_folder("data", tmp_path / "file")):  # fmt: skip
         with pytest.raises(RunError, match="cannot be made: "):
             make()
+
+
+def test_a_run_that_is_refused_at_the_start_leaves_no_folder(tmp_path):
+    def refuse(folder, error=RunError):
+        with suppress(error), locked(folder), removed_if_refused(folder):
+            (folder / "origin.json").touch()
+            (folder / "diagnosis.json").touch()
+            raise error("no")
+
+    folder = new_folder(tmp_path / "run")
+    refuse(folder)
+    assert not folder.exists()
+    for kept in ("notes.txt", "health.json", "checkpoint/stack-0.safetensors"):
+        folder = new_folder(tmp_path / kept.replace("/", "-"))
+        (folder / kept).parent.mkdir(exist_ok=True)
+        (folder / kept).touch()
+        refuse(folder)
+        assert (folder / kept).exists()
+        assert (folder / "origin.json").exists()
+    folder = new_folder(tmp_path / "begun")
+    refuse(folder, Interrupted)
+    refuse(folder)  # now a resume
+    assert (folder / "origin.json").exists()

@@ -54,6 +54,8 @@ def test_a_disease_is_named_in_log_files_and_report(exploded):
 def test_evaluate_shows_it(exploded, typed):
     run, _ = exploded
     done = typed("evaluate", run.folder, "--health", env={"COLUMNS": "300"})
+    assert "adversary of dann: the own domain head is fooled" in done.stdout.replace("\n", " ")
+    assert "no disease" not in done.stdout
     assert done.code == 0
     assert "health: error: exploded-adversary" in done.stdout.replace("\n", " ")
     assert "fresh AUC" in done.stdout
