@@ -1,4 +1,7 @@
-"""Outputs appear whole or not at all: written beside the target, synced, renamed."""
+"""Outputs appear whole or not at all: written beside the target, synced, renamed.
+
+And under names that lead nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,16 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-__all__ = ["mend_of", "replacing", "write_whole"]
+__all__ = ["LONGEST_NAME", "drawing_folder", "mend_of", "name_fault", "replacing", "write_whole"]
 
+LONGEST_NAME = 100  # letters of a name that a user gives to a file
+_MOST_BYTES = 240  # of the same: file systems allow 255, the ending included
 _SHOWN = 60  # characters of the target's name in the temporary one: a name has at most 255 bytes
 
 
@@ -31,6 +37,25 @@ def mend_of(error: OSError) -> str:
     return "make room there, or write elsewhere" if full else "write elsewhere (-o)"
 
 
+def name_fault(name: str) -> str | None:
+    """Why a text is no name for a file in a folder that is chosen elsewhere; ``None`` if it is one.
+
+    A name has no separator of folders and no control character, begins with no dot, and has one to
+    :data:`LONGEST_NAME` letters.
+    """
+    if not name:
+        return "is empty"
+    if any(sign in name for sign in "/\\"):
+        return "holds a separator of folders"
+    if name.startswith("."):
+        return "begins with a dot"
+    if not name.isprintable():
+        return "holds a control character"
+    if len(name) > LONGEST_NAME or len(name.encode()) > _MOST_BYTES:
+        return f"is longer than {LONGEST_NAME} letters"
+    return None
+
+
 @cache
 def _kernel() -> str:
     """Names this boot of this machine and its space of process numbers; empty where unknown.
@@ -46,9 +71,12 @@ def _kernel() -> str:
     return hashlib.sha256(f"{boot} {space}".encode()).hexdigest()[:8]
 
 
+def _writer() -> str:
+    return f"{_kernel() or 'x'}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
 def _temporary_name(target: Path) -> Path:
-    writer = f"{_kernel() or 'x'}-{os.getpid()}-{secrets.token_hex(4)}"
-    return target.with_name(f".{target.name[:_SHOWN]}.{writer}.part")
+    return target.with_name(f".{target.name[:_SHOWN]}.{_writer()}.part")
 
 
 def _alive(process: int) -> bool:
@@ -66,15 +94,41 @@ def _sweep(target: Path) -> None:
 
     A writer that lives, or that may live on another machine, is never touched.
     """
-    if not _kernel():
-        return
     start = re.escape(target.name[:_SHOWN])
-    name = re.compile(rf"\.{{1,2}}{start}.*\.{_kernel()}-(\d+)-[0-9a-f]{{8}}\.part")
-    with suppress(OSError):  # a folder that may be written but not listed
-        for path in target.parent.iterdir():
-            found = name.fullmatch(path.name)
-            if found is not None and not _alive(int(found[1])):
-                path.unlink(missing_ok=True)
+    for path in _abandoned(target.parent, rf"\.{{1,2}}{start}.*\.", r"\.part"):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _abandoned(folder: Path, start: str, end: str) -> list[Path]:
+    """What writers that do not live any more left in a folder, by patterns of their names' ends."""
+    if not _kernel():
+        return []
+    name = re.compile(rf"{start}{_kernel()}-(\d+)-[0-9a-f]{{8}}{end}")
+    try:
+        entries = [(path, name.fullmatch(path.name)) for path in folder.iterdir()]
+    except OSError:  # a folder that may be written but not listed
+        return []
+    return [path for path, match in entries if match and not _alive(int(match[1]))]
+
+
+@contextmanager
+def drawing_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder in ``target`` that goes away with all that is still in it.
+
+    Those of processes that were killed on this machine are removed first.
+
+    Raises:
+        OSError: ``target`` cannot be written.
+    """
+    for left in _abandoned(target, r"\.drawing-", ""):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = target / f".drawing-{_writer()}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ..outputs import LONGEST_NAME, name_fault
 from . import checks
 from .names import FIGURE_SIZES, STYLES
 from .section import Integer, Number, Section, Text, Texts
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 
+_MOST_BINS = 10_000
+
+
 def _pair(value: list[float]) -> list[float]:
     if len(value) != 2 or not value[0] < value[1]:
         checks.refuse("expected two numbers, the smaller one first", mend="write [0, 100]")
@@ -39,22 +43,36 @@ def _pair(value: list[float]) -> list[float]:
 
 
 def _rising(value: list[float] | int) -> list[float] | int:
+    if isinstance(value, list) and len(value) > _MOST_BINS + 1:
+        checks.refuse(f"must be at most {_MOST_BINS + 1} edges", mend="take fewer bins")
     if isinstance(value, list) and any(not a < b for a, b in pairwise(value)):
         checks.refuse("bin edges must rise", mend="or give the number of bins")
     return value
 
 
 Interval = Annotated[list[Number], Field(min_length=2), AfterValidator(_pair)]
+
+
+def _file_name(value: str) -> str:
+    fault = name_fault(value)
+    if fault is not None:
+        checks.refuse(f"the name of a figure {fault}", mend="write a name without its folder")
+    return value
+
+
 Bins = Annotated[
-    Annotated[Integer, Field(ge=1)] | Annotated[list[Number], Field(min_length=2)],
+    Annotated[Integer, Field(ge=1, le=_MOST_BINS)] | Annotated[list[Number], Field(min_length=2)],
     AfterValidator(_rising),
+]
+FileName = Annotated[
+    str, Field(json_schema_extra={"maxLength": LONGEST_NAME}), AfterValidator(_file_name)
 ]
 Share = Annotated[Number, Field(gt=0, lt=1)]
 Domain = Literal["mc", "target"]
 
 
 class _Figure(Section):
-    name: Text | None = Field(None, description="of its files; default from what it shows")
+    name: FileName | None = Field(None, description="of its files; default from what it shows")
     title: str | None = Field(None, description="heads the legend")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain, RunScores
 from .curves import HasFolder, roc
 from .frame import save
+from .jobs import file_name
 from .label import label_as
 from .styles import method_title, style
 
@@ -69,5 +69,4 @@ def _draw(
     title = f"{method_title(method)}, {where}, test split"
     ax = roc(curves, reference=next(iter(curves)), title=title)
     label_as(ax, look, simulation=domain == "mc")
-    name = re.sub(r"[^\w.+-]+", "_", f"roc_{domain}_{method}")
-    return save(ax, output / name, look.formats)
+    return save(ax, output / file_name("roc", domain, method), look.formats)

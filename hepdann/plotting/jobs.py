@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
@@ -18,9 +20,19 @@ from .quantities import Quantities
 from .stacks import data_mc, scores
 from .styles import method_title, sentence
 
-__all__ = ["Job", "candidates", "distinct", "file_name", "jobs_of", "signals"]
+__all__ = [
+    "Job",
+    "candidates",
+    "distinct",
+    "distinct_names",
+    "file_name",
+    "jobs_of",
+    "signals",
+]
 
 Domain = Literal["mc", "target"]
+
+_LONGEST = 90  # letters of a name; there is room for the number of a namesake
 
 
 @dataclass(frozen=True)
@@ -50,19 +62,34 @@ def jobs_of(run: Quantities) -> list[Job]:
 
 
 def distinct(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs with file names of their own: of ``a/b`` and ``a b`` the second becomes a_b_2."""
-    seen: dict[str, int] = {}
-    result = []
-    for job in jobs:
-        seen[job.name] = seen.get(job.name, 0) + 1
-        again = seen[job.name] > 1
-        result.append(replace(job, name=f"{job.name}_{seen[job.name]}") if again else job)
+    """The jobs with file names of their own."""
+    names = distinct_names([job.name for job in jobs])
+    return [replace(job, name=name) for job, name in zip(jobs, names, strict=True)]
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Names of which no two are alike: of two that are ``a_b`` the second becomes ``a_b_2``."""
+    taken, result = set(names), list[str]()
+    for name in names:
+        if name in result:
+            name = next(new for i in count(2) if (new := f"{name}_{i}") not in taken)
+            taken.add(name)
+        result.append(name)
     return result
 
 
 def file_name(*parts: str) -> str:
-    """A name for a file, of parts that may hold anything."""
-    return re.sub(r"[^\w.+-]+", "_", "_".join(parts)).strip("_")
+    """A name for a file, of parts that may hold anything.
+
+    A long one is cut, and a hash of the whole keeps it apart from others that start alike.
+    """
+    whole = "_".join(parts)
+    name = re.sub(r"[^\w.+-]+", "_", whole).strip("_").lstrip(".") or "figure"
+    if len(name) <= _LONGEST and len(name.encode()) <= 2 * _LONGEST:
+        return name
+    digest = hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()[:8]
+    start = name.encode(errors="replace")[: _LONGEST - 9].decode(errors="ignore")
+    return f"{start.rstrip('_.')}_{digest}"
 
 
 def signals(run: Quantities) -> list[tuple[int, str, str]]:

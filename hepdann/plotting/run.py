@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -16,7 +15,7 @@ from matplotlib import rcParams
 from ..config import PlotConfig
 from ..config.names import nearest
 from ..errors import ConfigError, RunError
-from ..outputs import mend_of, write_whole
+from ..outputs import drawing_folder, mend_of, name_fault, write_whole
 from .configured import configured_jobs
 from .frame import finished_later, save
 from .jobs import Job, distinct, jobs_of
@@ -168,8 +167,8 @@ def _drawing_into(target: Path) -> Iterator[Path]:
     """A folder beside the figures' places that goes away with all that is still in it."""
     with _writing(target):
         target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".drawing-", dir=target) as drawing:
-            yield Path(drawing)
+        with drawing_folder(target) as drawing:
+            yield drawing
 
 
 @contextmanager
@@ -220,6 +219,9 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _draw(job: Job, look: PlotConfig, folder: Path, *, numbers: bool) -> list[Path]:
+    fault = name_fault(job.name)
+    if fault is not None:  # whatever it came from, it must not leave the folder
+        raise ConfigError(f"the name {job.name!r} of a figure {fault}", where="plots.figures")
     shown = job.numbers()
     if shown is None:
         return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from ..config import PlotConfig
 from .frame import new_axes, save
 from .headroom import GUIDE
+from .jobs import distinct_names, file_name
 from .label import label_as
 from .layout import lay_out
 from .stacks import data_mc
@@ -97,10 +97,11 @@ def plot_diagnosis(
     with style(look.style, look.size):
         ax = feature_shifts(features, titles=titles)
         made += save(ax, target / "feature_shifts", look.formats)
-        for name, (numbers, folded) in comparisons.items():
+        stems = distinct_names([file_name("data_mc", name) for name in comparisons])
+        for stem, (name, (numbers, folded)) in zip(stems, comparisons.items(), strict=True):
             shown = readable(titles.get(name) or name)
             ax = data_mc(numbers, shown, unit=readable(units.get(name, "")), folded=folded)
-            made += _save(ax, look, target / f"data_mc_{re.sub(r'[^A-Za-z0-9.+-]+', '_', name)}")
+            made += _save(ax, look, target / stem)
     return made
 
 

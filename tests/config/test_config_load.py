@@ -40,6 +40,31 @@ def message(text: str, **kwargs: object) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("figure", "says"),
+    [
+        ("name: /home/u/thesis", "separator of folders"),
+        ("name: mass/pt", "separator of folders"),
+        ("name: '..\\..\\thesis'", "separator of folders"),
+        ("name: ..", "begins with a dot"),
+        ("name: .bashrc", "begins with a dot"),
+        ('name: "a\\nb"', "control character"),
+        ('name: "a\\u202Eb"', "control character"),
+        (f"name: {101 * 'x'}", "longer than 100"),
+        ("name: " + 70 * "\U0001f600", "longer than 100"),
+        ("name: ''", "is empty"),
+        ("bins: 2000000", "at most 10000"),
+        (f"bins: {list(range(10_002))}", "at most 10001"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["data_mc", "efficiency"])
+def test_a_figure_has_the_name_of_a_file_and_a_bounded_number_of_bins(kind, figure, says):
+    text = f"plots:\n  figures:\n  - kind: {kind}\n    variable: x\n    {figure}\n"
+    said = message(text)
+    assert says in said
+    assert f"x.yaml:5: plots.figures[0].{figure.split(':')[0]}" in said
+
+
 def test_an_empty_file_is_all_defaults():
     assert parse_config("") == Config()
     assert parse_config("convert:\n# features: [a]\ntrain:\n") == Config()

@@ -11,7 +11,9 @@ import pytest
 
 from hepdann import plotting
 from hepdann.config import PlotConfig
+from hepdann.config.plots import DataMCFigure
 from hepdann.errors import ConfigError, RunError
+from hepdann.plotting.jobs import distinct_names, file_name
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import plot_run
 
@@ -220,3 +222,29 @@ def test_hopeless_features_and_names_still_give_figures(make_run, tmp_path):
         names_of(made)
     )
     assert len(set(made)) == len(made) == 4 * 2 + 3 + 1
+
+
+@pytest.mark.parametrize("name", ["{}/thesis", "../thesis", "..", ".hidden", "mass/pt"])
+def test_no_name_leads_out_of_the_folder_of_the_figures(run_folder, tmp_path, name):
+    """Checked where it is written too: ``model_construct`` stands for whatever slipped through."""
+    thesis = tmp_path / "thesis.pdf"
+    thesis.write_text("years of work")
+    figure = DataMCFigure.model_construct(
+        **dict(DataMCFigure(variable="prob_b")) | {"name": name.format(tmp_path)}
+    )
+    look = PlotConfig.model_construct(**dict(PlotConfig()) | {"figures": [figure]})
+    with pytest.raises(ConfigError, match="the name"):
+        plot_run(run_folder, look, output=tmp_path / "plots")
+    assert thesis.read_text() == "years of work"
+    assert not list((tmp_path / "plots").iterdir())
+
+
+def test_long_names_are_cut_and_do_not_collide():
+    names = [file_name("data_mc", 200 * "x" + end) for end in ("a", "b")] + [
+        file_name("data_mc", 200 * "\u4e2d")
+    ]
+    assert len(set(names)) == 3
+    assert all(len(name.encode()) <= 90 for name in names)
+    assert names[0].startswith("data_mc_xxx")
+    assert file_name("data_mc", "pt") == "data_mc_pt"
+    assert distinct_names(["a", "a", "a_2", "a"]) == ["a", "a_3", "a_2", "a_4"]

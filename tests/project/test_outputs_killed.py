@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hepdann.outputs import replacing
+from hepdann.outputs import drawing_folder, replacing
 
 WRITE = """
 import sys, time
@@ -83,3 +84,17 @@ def test_of_two_writers_the_last_wins(tmp_path):
         assert path.read_text() == "second"
     assert path.read_text() == "first"
     assert names(tmp_path) == ["x.h5"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells machines and boots apart")
+def test_a_drawing_folder_of_a_killed_process_goes_and_one_in_use_stays(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.communicate()
+    (tmp_path / ".drawing-of-mine").mkdir()
+    with drawing_folder(tmp_path) as living:
+        abandoned = living.with_name(living.name.replace(f"-{os.getpid()}-", f"-{ended.pid}-"))
+        abandoned.mkdir()
+        (abandoned / "roc.png").touch()
+        with drawing_folder(tmp_path) as other:
+            assert names(tmp_path) == sorted([".drawing-of-mine", living.name, other.name])
+    assert names(tmp_path) == [".drawing-of-mine"]
