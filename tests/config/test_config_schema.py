@@ -27,6 +27,7 @@ KEYWORDS = {
     "exclusiveMinimum": (int, float),
     "items": dict,
     "maxItems": int,
+    "maxLength": int,
     "maximum": (int, float),
     "minItems": int,
     "minLength": int,
@@ -80,6 +81,7 @@ def errors(value, schema, root, path=""):
     if isinstance(value, int | float):
         found += [path] if value < schema.get("minimum", value) else []
         found += [path] if value <= schema.get("exclusiveMinimum", value - 1) else []
+        found += [path] if value > schema.get("maximum", value) else []
     if isinstance(value, dict) and kind == "object":
         known = schema.get("properties", {})
         extra = schema.get("additionalProperties", True)
