@@ -22,7 +22,12 @@ __all__ = ["command"]
     help="The page; it is replaced whole.",
 )
 @click.option("--title", help="Of the page.  [default: the names of the runs]")
-def command(runs: tuple[Path, ...], output: Path, title: str | None) -> None:
+@click.option(
+    "--style", help="ATLAS, CMS, LHCb, ALICE, DUNE or ROOT.  [default: the run's, or ROOT]"
+)
+@click.option("--experiment", help="Name printed on the figures.  [default: the run's]")
+@click.option("--text", help="Printed after the name, e.g. Preliminary.  [default: the run's]")
+def command(runs: tuple[Path, ...], output: Path, title: str | None, **look: str | None) -> None:
     """Write RUNS as one self-contained HTML page that opens offline.
 
     It shows what was trained on what, the diagnosis, the table of methods and every figure.
@@ -30,5 +35,5 @@ def command(runs: tuple[Path, ...], output: Path, title: str | None) -> None:
     from hepdann.reporting import report
 
     with counting("report", "drawing", "figures") as progress:
-        path = report(runs, output, title=title, progress=progress)
+        path = report(runs, output, title=title, look=look, progress=progress)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

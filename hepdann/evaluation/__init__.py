@@ -32,6 +32,7 @@ from .ranking import Roc, auc, roc
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .scores import RunScores, open_scores
+from .steps import without_sentinels
 from .summary import summarise
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
 from .two_sample import TwoSample, separation, two_sample
@@ -115,6 +116,7 @@ __all__ = [
     "two_sample",
     "wasserstein",
     "weighted_mean",
+    "without_sentinels",
     "working_points",
     "write_truth",
 ]

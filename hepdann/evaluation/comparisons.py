@@ -9,6 +9,7 @@ import numpy as np
 from ..tensors import Source, Target
 from .datamc import DataMC, data_mc
 from .histograms import binning
+from .steps import without_sentinels
 
 __all__ = ["compare_feature"]
 
@@ -27,7 +28,7 @@ def compare_feature(
     Returns:
         The comparison, and whether the end bins hold events from outside.
     """
-    x, y = mc.features[:, index], target.features[:, index]
+    (x, y), _ = without_sentinels(mc.features[:, index], target.features[:, index])
     edges = binning(x, y)
     with np.errstate(invalid="ignore"):
         outside = any(bool(np.any((v < edges[0]) | (v > edges[-1]))) for v in (x, y))

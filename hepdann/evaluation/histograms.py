@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .filling import Histogram, fill
+from .steps import steps
 
 __all__ = ["Histogram", "binning", "garwood", "histogram"]
 
@@ -29,14 +30,15 @@ def histogram(values: ArrayLike, weight: ArrayLike | None, edges: ArrayLike) -> 
 def binning(*values: ArrayLike, bins: int = 40, tail: float = 0.001) -> Floats:
     """Bin edges that suit all of the given samples.
 
-    Few distinct integers get one bin each, centred on the integer. Otherwise the bins are even
-    between the ``tail`` and 1 - ``tail`` quantiles of the pooled values, and reach to the extreme
-    value where that is hardly further: a bounded quantity keeps its bounds, a tail becomes
-    overflow.
+    Few distinct integers get one bin each, centred on the integer. A quantity that takes steps
+    (:func:`.steps.steps` of the first sample) has its edges between them, one or more to a bin: no
+    bin holds a step more than its neighbours. Otherwise the bins are even between the ``tail`` and
+    1 - ``tail`` quantiles of the pooled values, and reach to the extreme value where that is hardly
+    further: a bounded quantity keeps its bounds, a tail becomes overflow.
 
     Args:
-        *values: (N,) each; NaN and ±inf are left out.
-        bins: number of bins of a continuous quantity; largest number for integers.
+        *values: (N,) each, the first is MC; NaN and ±inf are left out.
+        bins: number of bins of a continuous quantity; largest number for a discrete one.
         tail: share that may lie outside on either side.
 
     Returns:
@@ -50,6 +52,9 @@ def binning(*values: ArrayLike, bins: int = 40, tail: float = 0.001) -> Floats:
     smallest, largest = float(pooled.min()), float(pooled.max())
     if high - low < bins and np.array_equal(pooled, np.round(pooled)):
         return np.arange(math.floor(low) - 0.5, math.ceil(high) + 1.0)
+    first = np.asarray(values[0], dtype=np.float64).ravel()
+    if high > low and (found := steps(first[np.isfinite(first)])) is not None:
+        return _between_steps(low, high, *found, bins)
     if high <= low:
         low, high = smallest, largest
     if high <= low:
@@ -59,6 +64,14 @@ def binning(*values: ArrayLike, bins: int = 40, tail: float = 0.001) -> Floats:
     low = smallest if smallest > low - margin else low
     high = largest if largest < high + margin else high
     return np.linspace(low, high, bins + 1)
+
+
+def _between_steps(low: float, high: float, width: float, place: float, bins: int) -> Floats:
+    """Edges half-way between steps that hold all from ``low`` to ``high``."""
+    start, end = (round((value - place) / width) for value in (low, high))
+    each = -(-(end - start + 1) // bins)  # steps in a bin
+    count = -(-(end - start + 1) // each)
+    return place + width * (start - 0.5 + each * np.arange(count + 1, dtype=np.float64))
 
 
 def garwood(counts: ArrayLike) -> tuple[Floats, Floats]:

@@ -43,8 +43,6 @@ def plot_comparison(
     with style(look.style, look.size):
         for method in dict.fromkeys(m for s in opened.values() for m in s.methods):
             for domain in ("mc", "target"):
-                if domain == "mc" and method == "oracle":
-                    continue
                 curves = _curves(opened, method, domain)
                 if len(curves) > 1:
                     made += _draw(curves, method, domain, Path(output), look)
@@ -57,7 +55,10 @@ def _curves(runs: Mapping[str, RunScores], method: str, domain: Domain) -> dict[
     found = {
         name: run_roc(scores, domain, method)
         for name, scores in runs.items()
-        if method in scores.methods and len(scores.classes) == 2
+        if method in scores.methods
+        and len(scores.classes) == 2
+        # on MC, the networks of an alignment are those of source-only
+        and (domain == "target" or method not in (*scores.aligned, "oracle"))
     }
     return {name: curve for name, curve in found.items() if curve is not None}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 
 from matplotlib.axes import Axes
 
@@ -15,15 +15,16 @@ from ..config.plots import (
     RocFigure,
     ScoresFigure,
 )
-from ..evaluation import DataMC, Profile, Roc
+from ..evaluation import Profile, Roc
 from ..evaluation.scores import Domain
 from .curves import roc
 from .jobs import Job, file_name
 from .judgement import confusion_of
 from .matrices import confusion
 from .profiles import efficiency
-from .quantities import Quantities
-from .shown import Stages, compared, domain_of, methods_of, profiles, rocs, score_by_class
+from .quantities import Quantities, Stages
+from .scales import Scale, common_scale
+from .shown import ScoreByClass, compared, domain_of, methods_of, profiles, rocs, score_by_class
 from .stacks import data_mc, scores
 from .styles import method_title, readable, sentence
 
@@ -79,6 +80,7 @@ def _draw_stages(run: Quantities, figure: DataMCFigure, numbers: Stages) -> Axes
         colours=run.colours,
         title=title,
         folded=numbers.folded,
+        sentinels=numbers.sentinels,
         flow=figure.flow,
         log=figure.log,
         tests=figure.tests,
@@ -90,13 +92,21 @@ def _draw_stages(run: Quantities, figure: DataMCFigure, numbers: Stages) -> Axes
 
 def _scores(run: Quantities, figure: ScoresFigure) -> Iterator[Job]:
     signal = run.signal(figure.signal)
-    methods = figure.methods or [m for m in run.scores.methods if m != "oracle"]
-    for method in methods_of(run, methods, "target"):
+    methods = methods_of(
+        run, figure.methods or [m for m in run.scores.methods if m != "oracle"], "target"
+    )
+
+    @cache
+    def scale() -> Scale:
+        every = [score_by_class(run, figure, method, signal).shown for method in methods]
+        return common_scale(every, figure.log)
+
+    for method in methods:
         suffix = run.scores.classes[signal] if len(run.scores.classes) > 2 else ""
         name = figure.name or "scores"
         stem = name if figure.name and len(methods) == 1 else file_name(name, method, suffix)
         numbers = partial(score_by_class, run, figure, method, signal)
-        draw = partial(_draw_scores, run, figure, method, signal)
+        draw = partial(_draw_scores, run, figure, method, signal, scale)
         yield Job("scores", stem, numbers, draw, run.is_simulation)
 
 
@@ -105,16 +115,18 @@ def _draw_scores(
     figure: ScoresFigure,
     method: str,
     signal: int,
-    numbers: tuple[DataMC, dict[str, float]],
+    scale: Callable[[], Scale],
+    numbers: ScoreByClass,
 ) -> Axes:
     return scores(
-        numbers[0],
+        numbers.shown,
         sentence(f"{run.class_names[signal]} score"),
         data_name=run.target_name,
         title=readable(figure.title) if figure.title else method_title(method),
         colours=run.class_colours,
         log=figure.log,
-        thresholds=numbers[1],
+        thresholds=numbers.thresholds,
+        scale=scale(),
     )
 
 

@@ -12,8 +12,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from .frame import finish, new_axes
-from .headroom import GUIDE
-from .styles import method_look, method_title, scaled, sentence
+from .headroom import GUIDE, ceiling
+from .styles import banded, method_look, method_title, scaled, sentence
 
 if TYPE_CHECKING:
     from ..evaluation import Figure, Roc
@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 _DASHES: tuple[Any, ...] = ((0, (6, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))  # of references
 _POINTS = "*DPXsd"  # markers of points of reference
+_FIRST = 0.9  # the axis of signal efficiency begins there at the latest
+_ABOVE = 15.0  # times the largest rejection: where the axis ends at the latest, for the legend
 _LEAST = 0.02  # left end of the axis of signal efficiency; below, rejection is all fluctuation
 
 
@@ -107,7 +109,8 @@ def _ratio(
         xs, ys, lows, highs = _best(_curve(roc, kind))
         centre, below, above = (np.interp(x, xs, v, left=np.nan) / y for v in (ys, lows, highs))
         ax.plot(x, centre, color=colour, linestyle=dashes)
-        ax.fill_between(x, below, above, color=colour, alpha=0.25, linewidth=0)
+        if method in banded(list(curves)):
+            ax.fill_between(x, below, above, color=colour, alpha=0.25, linewidth=0)
         telling = centre[measured & np.isfinite(centre)]
         if len(telling):
             extremes += list(np.quantile(telling, [0.01, 0.99]))
@@ -133,20 +136,28 @@ def _mark(
 
 
 def _limits(
-    ax: Axes, curves: Mapping[str, Roc], kind: Kind, rejections: Sequence[float] = ()
+    ax: Axes,
+    curves: Mapping[str, Roc],
+    kind: Kind,
+    points: Sequence[tuple[float, float]] = (),
 ) -> None:
+    """Axes that end where the curves and the points, (signal, background) efficiency, do."""
     if kind == "rates":
         ax.plot([0, 1], [0, 1], color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
         ax.set_xlim(0.0, 1.0)
-        ax.set_ylim(0.0, 1.05)
+        ax.set_ylim(0.0, 1.0)
+        ceiling(ax)
         return
-    ax.set_xlim(_LEAST, 1.0)
-    largest = max([2.0, *rejections])
+    largest = max([2.0, *(1 / background for _, background in points)])
+    first = min([_FIRST, *(signal - 0.02 for signal, _ in points)])
     for roc in curves.values():
         x, y, _, _ = _curve(roc, kind)
         largest = max(largest, float(y[x >= _LEAST].max(initial=1.0)))
+        first = min(first, float(x[x >= _LEAST].min(initial=_FIRST)))
+    ax.set_xlim(max(_LEAST, first), 1.0)
     ax.set_yscale("log")
     ax.set_ylim(1.0, largest * 1.5)
+    ceiling(ax, largest * _ABOVE)
     ax.yaxis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
@@ -165,7 +176,7 @@ def roc(
     points: Mapping[str, tuple[float, float]] | None = None,
     references: Sequence[str] = (),
 ) -> Axes:
-    """ROC curve of each method, with its statistical band and the area in the legend.
+    """ROC curve of each method, with the area in the legend; two at most have statistical bands.
 
     Args:
         curves: by method; or runs, whose curves on the target's test split are read (on that of
@@ -192,19 +203,21 @@ def roc(
         ratio_ax = more[0] if more else None
     looks = method_look([name for name in curves if name not in references])
     looks |= {n: ("black", _DASHES[i % len(_DASHES)]) for i, n in enumerate(references)}
+    bands = banded([name for name in curves if name not in references])
     for method, roc in curves.items():
         colour, dashes = looks[method]
         x, y, low, high = _curve(roc, kind)
         label = f"{method_title(method)}: {_auc(roc.auc)}"
         ax.plot(x, y, color=colour, linestyle=dashes, label=label)
-        ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
+        if method in bands:
+            ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
         _mark(ax, (x, y), working_points, kind, colour)
     for number, (name, place) in enumerate((points or {}).items()):
         at = (place[0], 1 / place[1]) if kind == "rejection" else place[::-1]
         ax.plot(
             *at, _POINTS[number % len(_POINTS)], color="black", markersize=scaled(9), label=name
         )
-    _limits(ax, curves, kind, [1 / b for _, b in (points or {}).values()])
+    _limits(ax, curves, kind, list((points or {}).values()))
     names = rf"{signal} efficiency $\varepsilon_s$", rf"{background} efficiency $\varepsilon_b$"
     x_label, y_label = names if kind == "rejection" else names[::-1]
     if kind == "rejection":

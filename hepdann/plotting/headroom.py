@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection
 from matplotlib.container import Container
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -16,7 +21,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-__all__ = ["GUIDE", "UPRIGHT", "data_points", "settle"]
+__all__ = ["GUIDE", "UPRIGHT", "ceiling", "data_points", "settle"]
 
 # Artists with this group id (reference lines, zero lines) may pass behind a legend.
 GUIDE = "guide"
@@ -28,6 +33,28 @@ _GAP = 0.025  # axes fraction kept free around a legend
 _GRID = 400  # samples are told apart along each axis
 _STEPS = 24  # samples a segment of a path
 _LARGEST = 4.0  # an axis is not raised beyond this; two more columns are the better way
+_SMALLER = (1.0, 0.85, 0.72)  # letters of a legend, as far as the axis may not rise
+
+_ceilings: WeakKeyDictionary[Axes, float] = WeakKeyDictionary()
+
+
+def ceiling(ax: Axes, top: float | None = None) -> None:
+    """Say how far a legend may raise the y axis; a smaller legend is the other way.
+
+    Args:
+        ax: the axes.
+        top: largest upper limit, in data coordinates; by default the one that it has.
+    """
+    _ceilings[ax] = ax.get_ylim()[1] if top is None else top
+
+
+def _allowed(ax: Axes) -> float:
+    """By how much the y axis may grow in length."""
+    if ax not in _ceilings:
+        return _LARGEST
+    bottom, top = ax.get_ylim()
+    low, high, end = ax.yaxis.get_transform().transform(np.array([bottom, top, _ceilings[ax]]))
+    return max(float((end - low) / (high - low)), 1.0) + 1e-9
 
 
 def _paths(artist: Artist) -> Iterator[tuple[NDArray[np.float64], bool]]:
@@ -152,7 +179,12 @@ def _raise(ax: Axes, factor: float) -> bool:
     return True
 
 
-def _legend(ax: Axes, columns: int, title: str | None) -> Legend:
+def _font_points(key: Any) -> float:
+    value = rcParams[key]
+    return float(FontProperties(size=rcParams["font.size"] if value is None else value).get_size())
+
+
+def _legend(ax: Axes, columns: int, title: str | None, size: float = 1.0) -> Legend:
     found, names = ax.get_legend_handles_labels()
     # Points with error bars are containers and come first: data head a legend.
     order = sorted(range(len(found)), key=lambda i: not isinstance(found[i], Container))
@@ -165,6 +197,8 @@ def _legend(ax: Axes, columns: int, title: str | None) -> Legend:
         ncols=columns,
         title=title or None,
         alignment="left",
+        fontsize=size * _font_points("legend.fontsize"),
+        title_fontsize=size * _font_points("legend.title_fontsize"),
     )
     legend.set_in_layout(False)
     return legend
@@ -219,16 +253,44 @@ def settle(ax: Axes, title: str | None = None) -> bool:
     points, texts = data_points(ax), _texts(ax)
     if not ax.get_legend_handles_labels()[0]:
         return _raise(ax, _growth(points, texts))
-    best: tuple[float, float, float, float, int] | None = None
-    for columns in (1, 2, 3):
-        box = _box(ax, _legend(ax, columns, title))
-        for cost, growth, left, top in _candidates(points, texts, columns, (box.width, box.height)):
-            if best is None or cost < best[0]:
-                best = (cost, growth, left, top, columns)
-    if best is None:  # nothing fits inside: beside the axes, where it hides nothing
+    allowed = max(_allowed(ax), _growth(points, texts))
+    least: tuple[float, _Place] | None = None  # of all sizes, where nothing is within the bounds
+    for size in _SMALLER:
+        places = list(_places(ax, points, texts, title, size))
+        fitting = [place for place in places if place.growth <= allowed]
+        if fitting:
+            return _put(ax, title, min(fitting, key=lambda place: place.cost))
+        for place in places:
+            if least is None or place.growth < least[0]:
+                least = place.growth, place
+    if least is None:  # nothing fits inside: beside the axes, where it hides nothing
         _legend(ax, 1, title).set_bbox_to_anchor((1.02, 1.0), transform=ax.transAxes)
         return False
-    _, growth, left, top, columns = best
-    legend = _legend(ax, columns, title)
-    legend.set_bbox_to_anchor((left, top), transform=ax.transAxes)
-    return _raise(ax, min(growth, _LARGEST))
+    return _put(ax, title, least[1])
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a legend may stand, how it is set, and by how much the axis must grow for it."""
+
+    cost: float
+    growth: float
+    left: float
+    top: float
+    columns: int
+    size: float
+
+
+def _places(
+    ax: Axes, points: NDArray[np.float64], texts: list[Bbox], title: str | None, size: float
+) -> Iterator[_Place]:
+    for columns in (1, 2, 3):
+        box = _box(ax, _legend(ax, columns, title, size))
+        for found in _candidates(points, texts, columns, (box.width, box.height)):
+            yield _Place(*found, columns, size)
+
+
+def _put(ax: Axes, title: str | None, place: _Place) -> bool:
+    legend = _legend(ax, place.columns, title, place.size)
+    legend.set_bbox_to_anchor((place.left, place.top), transform=ax.transAxes)
+    return _raise(ax, min(place.growth, _LARGEST))

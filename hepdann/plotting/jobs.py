@@ -16,7 +16,7 @@ from ..evaluation import DataMC, Roc
 from ..evaluation.curves import learning_curves, run_roc
 from .curves import roc
 from .losses import loss
-from .quantities import Quantities
+from .quantities import Quantities, Stages
 from .stacks import data_mc, scores
 from .styles import method_title, sentence
 
@@ -27,6 +27,7 @@ __all__ = [
     "distinct_names",
     "file_name",
     "jobs_of",
+    "on_mc",
     "signals",
 ]
 
@@ -105,10 +106,15 @@ def candidates(run: Quantities) -> tuple[str, ...]:
     return tuple(method for method in run.scores.methods if method != "oracle")
 
 
+def on_mc(run: Quantities) -> tuple[str, ...]:
+    """Methods that differ on MC: an alignment maps the target, its networks are source-only's."""
+    return tuple(m for m in candidates(run) if m not in run.scores.aligned)
+
+
 def _loss(run: Quantities) -> Iterator[Job]:
     path = run.folder / "history.csv"
-    if path.exists():
-        yield Job("loss", "loss", lambda: learning_curves(path), loss, True)
+    if path.exists():  # the domain error is that of MC and target
+        yield Job("loss", "loss", lambda: learning_curves(path), loss, run.is_simulation)
 
 
 def _rocs(run: Quantities) -> Iterator[Job]:
@@ -125,7 +131,7 @@ def _rocs(run: Quantities) -> Iterator[Job]:
 
 
 def _roc(run: Quantities, index: int, domain: Domain) -> dict[str, Roc] | None:
-    methods = run.scores.methods if domain == "target" else candidates(run)
+    methods = run.scores.methods if domain == "target" else on_mc(run)
     found = {m: run_roc(run.scores, domain, m, signal=index) for m in methods}
     return {method: curve for method, curve in found.items() if curve is not None} or None
 
@@ -134,16 +140,20 @@ def _scores(run: Quantities) -> Iterator[Job]:
     for method in candidates(run):
         for index, name, suffix in signals(run):
             numbers = partial(run.score, method, index, by="class", scale=True)
-            draw = partial(
-                scores,
-                name=sentence(f"{name} score"),
-                data_name=run.target_name,
-                title=method_title(method),
-                colours=run.class_colours,
-            )
-            yield Job(
-                "scores", file_name("scores", method, suffix), numbers, draw, run.is_simulation
-            )
+            title = file_name("scores", method, suffix)
+            draw = partial(_score_by_class, run, method, index, name)
+            yield Job("scores", title, numbers, draw, run.is_simulation)
+
+
+def _score_by_class(run: Quantities, method: str, index: int, name: str, numbers: DataMC) -> Axes:
+    return scores(
+        numbers,
+        name=sentence(f"{name} score"),
+        data_name=run.target_name,
+        title=method_title(method),
+        colours=run.class_colours,
+        scale=run.scale(index, by="class", scale=True),
+    )
 
 
 def _data_mc(run: Quantities) -> Iterator[Job]:
@@ -161,29 +171,33 @@ def _data_mc(run: Quantities) -> Iterator[Job]:
             )
     for method in candidates(run):
         for index, name, suffix in signals(run):
-            draw = partial(
-                data_mc,
-                name=sentence(f"{name} score"),
-                data_name=run.target_name,
-                colours=run.colours,
-                title=method_title(method),
-            )
+            draw = partial(_score_by_process, run, method, index, name)
             title = file_name("data_mc_score", method, suffix)
             numbers = partial(run.score, method, index, by="process")
             yield Job("data_mc", title, numbers, draw, run.is_simulation)
 
 
-def _feature(
-    run: Quantities, feature: str, aligned: str | None, numbers: tuple[DataMC, bool]
-) -> Axes:
+def _score_by_process(run: Quantities, method: str, index: int, name: str, numbers: DataMC) -> Axes:
+    return data_mc(
+        numbers,
+        name=sentence(f"{name} score"),
+        data_name=run.target_name,
+        colours=run.colours,
+        title=method_title(method),
+        scale=run.scale(index, by="process", scale=False),
+    )
+
+
+def _feature(run: Quantities, feature: str, aligned: str | None, numbers: Stages) -> Axes:
     name, unit = run.title(feature)
     stage = "" if not run.scores.aligned else "before adaptation"
     return data_mc(
-        numbers[0],
+        numbers.shown,
         name,
         unit=unit,
         data_name=run.target_name,
         colours=run.colours,
         title=stage if aligned is None else f"after {method_title(aligned)}",
-        folded=numbers[1],
+        folded=numbers.folded,
+        sentinels=numbers.sentinels,
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from .. import evaluation
 from ..evaluation import Calibration, Confusion, Importance, Profile
 from ..tensors import SPLITS
-from .jobs import Job, candidates, file_name, signals
+from .jobs import Job, file_name, on_mc, signals
 from .matrices import confusion, correlation
 from .profiles import calibration, efficiency, importance
 from .quantities import Quantities
-from .styles import method_title
+from .styles import method_title, sentence
 
 __all__ = ["confusion_of", "judgement_jobs"]
 
@@ -43,7 +43,7 @@ def judgement_jobs(run: Quantities) -> Iterator[Job]:
                 True,
             )
     for domain, where in domains:
-        for method in run.scores.methods if domain == "target" else _on_mc(run):
+        for method in run.scores.methods if domain == "target" else on_mc(run):
             title = f"{method_title(method)}, {where}"
             yield Job(
                 "confusion",
@@ -56,11 +56,6 @@ def judgement_jobs(run: Quantities) -> Iterator[Job]:
     yield from _efficiencies(run)
     if (run.folder / "model.safetensors").exists():
         yield from _importances(run)
-
-
-def _on_mc(run: Quantities) -> tuple[str, ...]:
-    """Methods that differ on MC: an alignment maps the target, its networks are source-only's."""
-    return tuple(m for m in candidates(run) if m not in run.scores.aligned)
 
 
 def _test(run: Quantities, domain: Domain) -> NDArray[np.bool_]:
@@ -77,7 +72,7 @@ def _calibration(run: Quantities, domain: Domain, index: int) -> dict[str, Calib
     rows = _test(run, domain)
     label = (_labels(run, domain)[rows] == index).astype(np.intp)
     weight = run.scores.column(domain, "weight")[rows]
-    methods = run.scores.methods if domain == "target" else _on_mc(run)
+    methods = run.scores.methods if domain == "target" else on_mc(run)
     return {
         method: evaluation.calibration(run.scores.score(domain, method)[rows, index], label, weight)
         for method in methods
@@ -95,7 +90,8 @@ def confusion_of(run: Quantities, domain: Domain, method: str) -> Confusion:
 
 
 def _correlations(run: Quantities) -> Iterator[Job]:
-    names = [run.short_title(feature) for feature in run.scores.features]
+    features = run.scores.features
+    names = [run.tick_title(feature) for feature in features]
 
     domains: tuple[tuple[Domain, str], ...] = (("mc", "MC"), ("target", run.target_name))
 
@@ -107,15 +103,27 @@ def _correlations(run: Quantities) -> Iterator[Job]:
     for domain, where in domains:
         draw = partial(correlation, names=names, title=where)
         simulation = domain == "mc" or run.is_simulation
-        yield Job("correlation", f"correlation_{domain}", partial(of, domain), draw, simulation)
+        numbers = partial(_named, features, partial(of, domain))
+        yield Job("correlation", f"correlation_{domain}", numbers, _matrix_of(draw), simulation)
     draw = partial(correlation, names=names, difference=True, title=f"{run.target_name} - MC")
     yield Job(
         "correlation",
         "correlation_difference",
-        lambda: of("target") - of("mc"),
-        draw,
+        partial(_named, features, lambda: of("target") - of("mc")),
+        _matrix_of(draw),
         run.is_simulation,
     )
+
+
+def _named(
+    features: Sequence[str], matrix: Callable[[], NDArray[np.float64]]
+) -> dict[str, Sequence[str] | NDArray[np.float64]]:
+    """A matrix with the names of its rows and columns."""
+    return {"features": features, "correlation": matrix()}
+
+
+def _matrix_of(draw: Callable[[NDArray[np.float64]], Axes]) -> Callable[[dict[str, Any]], Axes]:
+    return lambda numbers: draw(numbers["correlation"])
 
 
 def _efficiencies(run: Quantities) -> Iterator[Job]:
@@ -135,7 +143,7 @@ def _efficiencies(run: Quantities) -> Iterator[Job]:
                     efficiency,
                     name=name,
                     unit=unit,
-                    what=f"{label} {what}",
+                    what=sentence(f"{label} {what}"),
                     title=title,
                     log=not which,
                 ),
@@ -152,7 +160,7 @@ def _profiles(run: Quantities, index: int, which: int) -> dict[str, Profile] | N
         return None
     setting = run.scores.column("mc", "split") == SPLITS.index("validation")
     profiles = {}
-    for method in _on_mc(run):
+    for method in on_mc(run):
         score = run.scores.score("mc", method)[:, 1]
         threshold = evaluation.threshold_at(
             score[setting], label[setting], weight[setting], _WORKING_POINT
@@ -173,8 +181,8 @@ def _even(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _importances(run: Quantities) -> Iterator[Job]:
-    titles = {feature: run.short_title(feature) for feature in run.scores.features}
-    for method in _on_mc(run):
+    titles = {feature: run.tick_title(feature) for feature in run.scores.features}
+    for method in on_mc(run):
         yield Job(
             "importance",
             file_name("importance", method),

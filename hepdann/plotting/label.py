@@ -49,12 +49,13 @@ def experiment_label(
         ax: the uppermost axes of the figure; its legend moves out of the way.
         experiment: name, e.g. ``"CMS"``; without it no ``Simulation`` is printed either.
         text: e.g. ``"Preliminary"``.
-        lumi: integrated luminosity in 1/fb.
+        lumi: integrated luminosity in 1/fb; that of data, so a simulation has none.
         com: centre-of-mass energy in TeV.
         year: of data taking.
         simulation: print ``Simulation`` after the name: no detector data in the figure.
         style: the style in force.
     """
+    lumi = None if simulation else lumi
     waits, title = waiting(ax)
     if all(given is None for given in (experiment, text, lumi, com, year)):
         if waits:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..evaluation.latent import EMBEDDINGS, Embedding, embed
 from .jobs import Job, candidates, file_name
 from .quantities import Quantities
-from .styles import COLOURS, PAGE, method_title, scaled
+from .styles import PAGE, class_colours, method_title, scaled
 
 __all__ = ["latent", "latent_jobs"]
 
@@ -24,6 +24,7 @@ _HEIGHT = 8.4
 _SIZE = 9.0  # of a marker, points squared
 _HEADROOM = 0.16  # of the height of a panel, for its title
 _UNKNOWN = "#c8c8c8"
+_DOMAINS = ("#94a4a2", "#000000")  # data are black in every figure
 _NAMES = {"tsne": "t-SNE", "pca": "PCA"}
 
 
@@ -34,7 +35,7 @@ def latent_jobs(run: Quantities) -> Iterator[Job]:
     if before not in run.scores.methods:
         return
     plane = cache(partial(embed, run.scores))  # source-only's is in every figure
-    draw = partial(latent, classes=run.class_names, data_name=run.target_name)
+    draw = partial(latent, classes=run.palette, data_name=run.target_name)
     for method in others:
         for kind in EMBEDDINGS:
             numbers = partial(_planes, partial(plane, kind=kind), (before, method))
@@ -53,14 +54,14 @@ def _planes(
 def latent(
     embeddings: Mapping[str, Embedding],
     *,
-    classes: Sequence[str],
+    classes: Mapping[str, str] | Sequence[str],
     data_name: str = "target",
 ) -> Axes:
     """One column a method; coloured by domain above and by true class below.
 
     Args:
         embeddings: by method, as :func:`hepdann.evaluation.latent.embed` gives them.
-        classes: names by class index.
+        classes: names by class index; or these with their colours.
         data_name: what the target is called.
 
     Returns:
@@ -70,13 +71,15 @@ def latent(
     figure = Figure(figsize=(width, height * _HEIGHT / PAGE[1]))
     FigureCanvasAgg(figure)
     grid = figure.subplots(2, len(embeddings), squeeze=False)
-    groups = {"domain": ("MC", data_name), "class": tuple(classes)}
+    if not isinstance(classes, Mapping):
+        classes = class_colours(classes)
+    groups = {"domain": dict(zip(("MC", data_name), _DOMAINS, strict=True)), "class": classes}
     for column, (method, found) in enumerate(embeddings.items()):
         for row, (kind, names) in enumerate(groups.items()):
             ax: Axes = grid[row][column]
             members = found.domain if kind == "domain" else found.label
             marks = None if kind == "domain" else found.domain
-            _scatter(ax, found, members, _palette(kind, len(names)), marks)
+            _scatter(ax, found, members, list(names.values()), marks)
             ax.text(0.03, 0.97, method_title(method), transform=ax.transAxes, va="top", ha="left")
             if column == 0:
                 ax.set_ylabel(f"by {kind}", loc="center")
@@ -94,12 +97,6 @@ def _axis(found: Embedding) -> str:
     if found.explained is None:
         return name
     return f"{name}: {100 * sum(found.explained):.0f} % of the variance"
-
-
-def _palette(kind: str, n: int) -> list[str]:
-    """Domains and classes have colours of their own: they are not the same groups."""
-    first = 0 if kind == "domain" else 4
-    return [COLOURS[(first + i) % len(COLOURS)] for i in range(n)]
 
 
 def _scatter(
@@ -133,11 +130,10 @@ def _scatter(
 
 
 def _legends(
-    figure: Figure, groups: Mapping[str, Sequence[str]], data_name: str, *, known: bool
+    figure: Figure, groups: Mapping[str, Mapping[str, str]], data_name: str, *, known: bool
 ) -> None:
     for place, (kind, names) in zip((0.525, 0.005), groups.items(), strict=True):
-        colours = _palette(kind, len(names))
-        handles = [_dot(*given) for given in zip(colours, "o" * len(names), names, strict=True)]
+        handles = [_dot(colour, "o", name) for name, colour in names.items()]
         if kind == "class":
             handles.append(_dot("black", "o", "MC"))
             if known:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .frame import finish, new_axes
 from .headroom import GUIDE
-from .styles import method_look, method_title, scaled
+from .styles import banded, method_look, method_title, scaled
 
 if TYPE_CHECKING:
     from ..evaluation.curves import Band, LearningCurves
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
 __all__ = ["loss"]
 
 
-def _draw(ax: Axes, x: NDArray[np.intp], band: Band, colour: str, dashes: Any) -> bool:
+def _draw(
+    ax: Axes, x: NDArray[np.intp], band: Band, colour: str, dashes: Any, *, spread: bool
+) -> None:
     if not np.isfinite(band.mean).any():
-        return False
+        return
     ax.plot(x, band.mean, color=colour, linestyle=dashes, marker="o" if len(x) == 1 else "")
-    if np.any(band.spread > 0):
+    if spread and np.any(band.spread > 0):
         low, high = band.mean - band.spread, band.mean + band.spread
         ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
-    return True
 
 
 def _draw_domain(ax: Axes, curves: Mapping[str, LearningCurves], looks: Mapping[str, str]) -> None:
     ax.axhline(0.5, color="black", linestyle=":", linewidth=scaled(1.2), gid=GUIDE)
     for method, curve in curves.items():
         if method != "oracle":  # its two domains are the same events
-            _draw(ax, curve.epoch, curve.domain_error, looks[method], "-")
+            spread = method in banded(list(curves))
+            _draw(ax, curve.epoch, curve.domain_error, looks[method], "-", spread=spread)
     ax.set_ylim(0.0, 0.62)
     ax.set_yticks([0.0, 0.25, 0.5])
     ax.set_ylabel("Domain error", loc="center")
@@ -64,7 +66,7 @@ def loss(
     """Label loss of every method (mean and spread over its members), train and validation.
 
     Args:
-        curves: by method; a band is drawn where members differ.
+        curves: by method; a band is drawn where members differ, of two methods at most.
         ax: where to draw the loss; by default a new figure with both panels.
         domain_ax: where to draw the domain classifier's error and λ; with ``ax`` alone, nowhere.
         title: heads the legend.
@@ -76,8 +78,9 @@ def loss(
         ax, domain_ax = new_axes((2.0, 1.0), height=6.6)
     looks = {method: look[0] for method, look in method_look(list(curves)).items()}
     for method, curve in curves.items():
-        _draw(ax, curve.epoch, curve.train, looks[method], "-")
-        _draw(ax, curve.epoch, curve.validation, looks[method], "--")
+        spread = method in banded(list(curves))
+        _draw(ax, curve.epoch, curve.train, looks[method], "-", spread=spread)
+        _draw(ax, curve.epoch, curve.validation, looks[method], "--", spread=spread)
         ax.plot([], [], color=looks[method], label=method_title(method))
     for dashes, what in (("-", "train"), ("--", "validation")):
         ax.plot([], [], color="black", linestyle=dashes, label=what)

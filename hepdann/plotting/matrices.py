@@ -37,7 +37,7 @@ def confusion(
     normalise: Normalise = "efficiency",
     title: str = "",
     what: str = "class",
-    given: str = "given",
+    given: str = "predicted",
     ax: Axes | None = None,
 ) -> Axes:
     """Which class is taken for which, [reconstructed, true].
@@ -49,7 +49,7 @@ def confusion(
             shows log₁₀ of the efficiency in per cent, for what is rare.
         title: below the matrix: which method and events.
         what: a class is, for the axes: "segment".
-        given: what one is that a method decided for: "reconstructed".
+        given: what one is that a method decided for: "predicted", "reconstructed".
         ax: where to draw; by default a new figure.
 
     Returns:

@@ -23,6 +23,7 @@ __all__ = [
     "draw_points",
     "draw_pulls",
     "draw_ratio",
+    "ratio_limits",
     "short_name",
 ]
 
@@ -95,11 +96,7 @@ def draw_ratio(
         before: an earlier stage, as open points.
         limits: of the y axis; by default the smallest of the usual that shows nine points of ten.
     """
-    if limits is None:
-        off = np.abs(numbers.ratio - 1) + numbers.ratio_error.max(axis=0)
-        half = _half_height(off[numbers.data.sumw2 > 0], _RATIOS, 0.5)
-        limits = 1 - half, 1 + half
-    low, high = limits
+    low, high = ratio_limits(numbers) if limits is None else limits
     band = np.nan_to_num(numbers.ratio_band)
     ax.stairs(1 + band, numbers.edges, baseline=1 - band, fill=True, **BAND)
     ax.axhline(1.0, color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
@@ -113,6 +110,13 @@ def draw_ratio(
     ax.set_yticks([low + 0.25 * (high - low), 0.5 * (low + high), high - 0.25 * (high - low)])
     gap = "\n" if len(data_name) > 6 else " "  # a long name would reach beyond the panel
     ax.set_ylabel(f"{data_name}{gap}/ MC", loc="center")
+
+
+def ratio_limits(numbers: DataMC) -> tuple[float, float]:
+    """Limits of a ratio panel: the smallest of the usual that show nine points of ten."""
+    off = np.abs(numbers.ratio - 1) + numbers.ratio_error.max(axis=0)
+    half = _half_height(off[numbers.data.sumw2 > 0], _RATIOS, 0.5)
+    return 1 - half, 1 + half
 
 
 def draw_pulls(
@@ -132,7 +136,7 @@ def draw_pulls(
     ax.axhspan(-1, 1, color="0.85", gid=GUIDE, zorder=0)
     ax.axhline(0.0, color="black", linewidth=scaled(1.0), gid=GUIDE)
     pull = np.where(known, numbers.pull, 0.0)
-    ax.stairs(pull, numbers.edges, baseline=0.0, fill=True, facecolor="#3f90da", edgecolor="none")
+    ax.stairs(pull, numbers.edges, baseline=0.0, fill=True, facecolor="#717581", edgecolor="none")
     if before is not None:
         earlier = np.where(np.isfinite(before.pull), before.pull, np.nan)
         ax.stairs(

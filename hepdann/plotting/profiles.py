@@ -11,8 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from numpy.typing import NDArray
 
 from .frame import finish, new_axes, take_out_exponent
-from .headroom import GUIDE
-from .styles import COLOURS, method_look, method_title, readable, scaled
+from .headroom import GUIDE, ceiling
+from .styles import method_look, method_title, readable, scaled
 
 if TYPE_CHECKING:
     from ..evaluation import Calibration, Importance, Profile
@@ -22,6 +22,7 @@ __all__ = ["calibration", "efficiency", "importance"]
 Floats = NDArray[np.float64]
 
 _MARKERS = "os^vDP*X"
+_LABEL, _DOMAIN = "#5b6270", "#b9ac70"  # neither is a class or a method
 
 
 def efficiency(
@@ -85,10 +86,12 @@ def efficiency(
     if log:
         ax.set_yscale("log")
         smallest = smallest if np.isfinite(smallest) else 0.1
-        ax.set_ylim(smallest / 3, largest * 2 if rejection else min(largest * 2 or 1.0, 1.5))
+        ax.set_ylim(smallest / 3, largest * 2 if rejection else min(largest * 2 or 1.0, 1.0))
         _few_ticks(ax)
     else:
-        ax.set_ylim(0.0, largest * 1.1 or 1.0)
+        ax.set_ylim(0.0, min(largest * 1.1 or 1.0, 1.0))
+    if not rejection:
+        ceiling(ax, 1.0)
     label = f"{name} [{unit}]" if unit else name
     take_out_exponent(ax.xaxis, label, float(np.abs(edges).max()))
     ax.set_ylabel(what)
@@ -151,7 +154,8 @@ def calibration(
             label=text,
         )
     ax.set_xlim(0.0, 1.0)
-    ax.set_ylim(0.0, 1.02)
+    ax.set_ylim(0.0, 1.0)
+    ceiling(ax)
     ax.set_xlabel(f"Mean {signal} score")
     ax.set_ylabel(f"Share of {signal}")
     head = "Expected calibration error:"
@@ -194,7 +198,7 @@ def importance(
         [one.loss for one in shown],
         height,
         xerr=[one.error for one in shown],
-        color=COLOURS[0],
+        color=_LABEL,
         label="classes",
     )
     if domain:
@@ -204,7 +208,7 @@ def importance(
             [one.loss for one in other],
             height,
             xerr=[one.error for one in other],
-            color=COLOURS[1],
+            color=_DOMAIN,
             label="MC against target",
         )
     ax.axvline(0.0, color="black", linewidth=scaled(1.0), gid=GUIDE)

@@ -18,15 +18,32 @@ from ..errors import ConfigError
 from ..evaluation import DataMC
 from ..evaluation.scores import RunScores, open_scores
 from ..tensors import SPLITS
-from .styles import readable
+from .scales import Scale, common_scale
+from .styles import class_colours, readable, wrapped
 
-__all__ = ["Quantities"]
+__all__ = ["Quantities", "Stages"]
 
 Domain = Literal["mc", "target"]
 
 _PROCESSES = 9  # more are not told apart by colour: the smallest are drawn as one
 _OTHER = "other"
-_CROWDED = 18  # letters of a title that may stand in a row of many
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """Data and MC in a variable.
+
+    Attributes:
+        shown: as the figure wants them, with its weight and map.
+        before: with neither, in the same bins; ``None`` if there is neither.
+        folded: whether the end bins hold events from outside.
+        sentinels: values that stand for "there is none"; events that have one are missing.
+    """
+
+    shown: DataMC
+    before: DataMC | None = None
+    folded: bool = False
+    sentinels: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +105,11 @@ class Quantities:
             if name in given
         }
 
+    @property
+    def palette(self) -> dict[str, str]:
+        """The colour of every class in every figure, by the name that a figure shows."""
+        return class_colours(self.class_names) | self.class_colours
+
     @cached_property
     def columns(self) -> evaluation.Columns:
         """Everything that the events have, by name."""
@@ -124,10 +146,9 @@ class Quantities:
         aligned = self.scores.aligned
         return said if said in aligned else next(iter(aligned), None)
 
-    def short_title(self, feature: str) -> str:
-        """The feature's title, or its own name where that is much shorter: for crowded axes."""
-        title = self.title(feature)[0]
-        return title if len(title) <= max(_CROWDED, len(feature)) else readable(feature)
+    def tick_title(self, feature: str) -> str:
+        """The feature's title in short lines, for an axis that has a tick for each."""
+        return wrapped(self.title(feature)[0])
 
     @cached_property
     def colours(self) -> dict[str, str]:
@@ -181,7 +202,7 @@ class Quantities:
             index[i] = place + bool(rest)
         return index[sample], tuple(names)
 
-    def feature(self, index: int, aligned: str | None = None) -> tuple[DataMC, bool]:
+    def feature(self, index: int, aligned: str | None = None) -> Stages:
         """Data and MC in one feature, all splits.
 
         Args:
@@ -189,15 +210,18 @@ class Quantities:
             aligned: the target after this alignment map; by default as it is.
 
         Returns:
-            The comparison, and whether the end bins hold events from outside. The bins do not
-            depend on ``aligned``: before and after can be laid side by side.
+            The comparison. The bins do not depend on ``aligned``: before and after can be laid
+            side by side.
         """
-        mc = self._features("mc", "features")[:, index]
-        target = self._features("target", "features")[:, index]
+        first = self._features("mc", "features")[:, index]
+        came = self._features("target", "features")[:, index]
+        (mc, target), sentinels = evaluation.without_sentinels(first, came)
         edges = evaluation.binning(mc, target)
         if aligned is not None:
-            target = self._features("target", f"aligned/{aligned}")[:, index]
-        return self._compare(mc, target, edges, *self.processes, folded=True)
+            mapped = self._features("target", f"aligned/{aligned}")[:, index]
+            (mc, target), sentinels = evaluation.without_sentinels(first, mapped)
+        numbers, folded = self._compare(mc, target, edges, *self.processes)
+        return Stages(numbers, None, folded, sentinels)
 
     def score(
         self, method: str, signal: int, *, by: Literal["class", "process"], scale: bool = False
@@ -216,6 +240,19 @@ class Quantities:
         edges = np.linspace(0.0, 1.0, 26)
         index = index[self._test["mc"]]
         return self._compare(mc, target, edges, index, names, test=True, scale=scale)[0]
+
+    def scale(self, signal: int, *, by: Literal["class", "process"], scale: bool) -> Scale:
+        """The y axes of the figures of all methods' scores of a class; as in :meth:`score`."""
+        key = (signal, by, scale)
+        if key not in self._scales:
+            methods = [method for method in self.scores.methods if method != "oracle"]
+            figures = [self.score(m, signal, by=by, scale=scale) for m in methods]
+            self._scales[key] = common_scale(figures)
+        return self._scales[key]
+
+    @cached_property
+    def _scales(self) -> dict[tuple[int, str, bool], Scale]:
+        return {}
 
     def _features(self, domain: Domain, name: str) -> NDArray[Any]:
         key = f"{domain}/{name}"
@@ -236,7 +273,6 @@ class Quantities:
         names: tuple[str, ...],
         *,
         test: bool = False,
-        folded: bool = False,
         scale: bool = False,
     ) -> tuple[DataMC, bool]:
         w_mc, w_target = self._weights["mc"], self._weights["target"]
@@ -247,4 +283,4 @@ class Quantities:
         numbers = evaluation.data_mc(
             mc, w_mc, process, names, target, w_target, edges, normalise=scale or self.scale_mc
         )
-        return numbers, folded and bool(np.any(outside))
+        return numbers, bool(np.any(outside))

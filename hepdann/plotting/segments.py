@@ -19,7 +19,7 @@ from ..evaluation.segments import (
     segment_profile,
 )
 from ..tensors import SPLITS
-from .jobs import Job, candidates, file_name
+from .jobs import Job, candidates, file_name, on_mc
 from .matrices import Normalise, confusion
 from .profiles import efficiency
 from .quantities import Quantities
@@ -54,14 +54,14 @@ def segment_jobs(run: Quantities) -> Iterator[Job]:
                 partial(efficiency, name="Segment", what=what.capitalize(), title=where),
                 True,
             )
-    for method in _methods(run, "mc"):
+    for method in (*run.scores.decisions, *candidates(run)):
         yield Job(
             "segments",
             file_name("data_mc_segment", method),
             partial(_reconstructed, run, method),
             partial(
                 data_mc, name="Reconstructed segment", data_name=run.target_name,
-                title=method_title(method),
+                colours=run.class_colours, title=method_title(method),
             ),
             run.is_simulation,
         )  # fmt: skip
@@ -108,7 +108,7 @@ def _against(run: Quantities) -> Iterator[Job]:
 
 
 def _methods(run: Quantities, domain: Domain) -> tuple[str, ...]:
-    networks = run.scores.methods if domain == "target" else candidates(run)
+    networks = run.scores.methods if domain == "target" else on_mc(run)
     return (*run.scores.decisions, *networks)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 from ..config import PlotConfig
 from .frame import new_axes, save
@@ -47,7 +48,7 @@ def feature_shifts(
     """
     shown = [f for f in features if np.isfinite(f.ks)][:_MOST]
     if ax is None:
-        (ax,) = new_axes(height=max(3.5, 1.6 + 0.45 * len(shown)))
+        (ax,) = new_axes(height=max(3.5, 2.0 + 0.45 * len(shown)))
     widest = max([f.ks for f in shown], default=1.0) or 1.0
     for i, feature in enumerate(shown):
         colour = _DIFFERS if feature.differs else _AGREES
@@ -55,14 +56,13 @@ def feature_shifts(
         text = rf"{feature.wasserstein:.2f} $\sigma$"
         ax.text(feature.ks + 0.015 * widest, i, text, va="center", fontsize="x-small")
     key = {_DIFFERS: "differs (1 %, corrected)", _AGREES: "compatible"}
-    for line, (colour, text) in enumerate(key.items()):
-        place = (0.97, 0.03 + 0.05 * line)
-        ax.text(*place, text, color=colour, ha="right", transform=ax.transAxes, fontsize="small")
+    handles = [Patch(color=colour, label=text) for colour, text in key.items()]
+    ax.legend(handles=handles, loc="lower right", ncols=len(handles))
     names = titles or {}
     ax.set_yticks(range(len(shown)), [readable(names.get(f.name, f.name)) for f in shown])
     ax.tick_params(axis="y", which="both", left=False, right=False, labelsize="x-small")
     ax.minorticks_off()
-    ax.set_ylim(len(shown) - 0.4, -0.6)
+    ax.set_ylim(len(shown) + 0.6, -0.6)  # a row below all bars is the legend's
     ax.set_xlim(0.0, 1.25 * widest)
     ax.set_xlabel("KS distance; Wasserstein distance beside it")
     lay_out(ax)
@@ -96,7 +96,7 @@ def plot_diagnosis(
     made: list[Path] = []
     with style(look.style, look.size):
         ax = feature_shifts(features, titles=titles)
-        made += save(ax, target / "feature_shifts", look.formats)
+        made += _save(ax, look, target / "feature_shifts")
         stems = distinct_names([file_name("data_mc", name) for name in comparisons])
         for stem, (name, (numbers, folded)) in zip(stems, comparisons.items(), strict=True):
             shown = readable(titles.get(name) or name)

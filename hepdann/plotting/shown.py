@@ -16,10 +16,10 @@ from ..evaluation import DataMC, Profile, Roc
 from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain
 from ..tensors import SPLITS
-from .quantities import Quantities
+from .quantities import Quantities, Stages
 
 __all__ = [
-    "Stages",
+    "ScoreByClass",
     "compared",
     "domain_of",
     "methods_of",
@@ -36,18 +36,16 @@ _PROFILE_BINS = 8  # of an efficiency, with equally many events
 
 
 @dataclass(frozen=True, eq=False)
-class Stages:
-    """Data and MC in a variable.
+class ScoreByClass:
+    """Score of MC classes and target.
 
     Attributes:
-        shown: with the figure's own weight and map.
-        before: with neither, in the same bins; ``None`` if there is neither.
-        folded: whether the end bins hold events from outside.
+        shown: the classes as processes, normalised to the target.
+        thresholds: of working points, by the signal efficiency that names each.
     """
 
     shown: DataMC
-    before: DataMC | None
-    folded: bool
+    thresholds: dict[str, float]
 
 
 def compared(run: Quantities, figure: DataMCFigure) -> Stages:
@@ -66,6 +64,9 @@ def compared(run: Quantities, figure: DataMCFigure) -> Stages:
     target = came
     if figure.alignment is not None:
         target = run.columns.values("target", figure.variable, figure.alignment)[rows["target"]]
+    sentinels: tuple[float, ...] = ()
+    if figure.range is None and not isinstance(figure.bins, Sequence):
+        (mc, came, target), sentinels = evaluation.without_sentinels(mc, came, target)
     edges = bin_edges(figure.bins, figure.range, mc, came)
     weights = {d: run.columns.values(d, "weight")[rows[d]] for d in _DOMAINS}
     used = weights["mc"]
@@ -92,12 +93,11 @@ def compared(run: Quantities, figure: DataMCFigure) -> Stages:
 
     shown = compare(used, target)
     changed = figure.weight is not None or figure.alignment is not None
-    return Stages(shown, compare(weights["mc"], came) if changed else None, folded)
+    before = compare(weights["mc"], came) if changed else None
+    return Stages(shown, before, folded, sentinels)
 
 
-def score_by_class(
-    run: Quantities, figure: ScoresFigure, method: str, signal: int
-) -> tuple[DataMC, dict[str, float]]:
+def score_by_class(run: Quantities, figure: ScoresFigure, method: str, signal: int) -> ScoreByClass:
     """Score of MC classes, normalised to the target, on the test split; and its thresholds.
 
     Raises:
@@ -120,7 +120,7 @@ def score_by_class(
         blind=_window(figure.blind),
     )
     found = evaluation.run_thresholds(run.scores, method, figure.working_points, signal=signal)
-    return numbers, {f"{100 * e:g} %": t for e, t in found.items()}
+    return ScoreByClass(numbers, {f"{100 * e:g} %": t for e, t in found.items()})
 
 
 def rocs(run: Quantities, figure: RocFigure, domain: Domain, signal: int) -> dict[str, Roc] | None:

@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.colors import to_rgb
 from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
-from .frame import finish, new_axes, take_out_exponent
+from .frame import finish, new_axes
 from .headroom import GUIDE, UPRIGHT
-from .panels import BAND, BEFORE, Lower, draw_points, draw_pulls, draw_ratio, short_name
+from .panels import (
+    BAND,
+    BEFORE,
+    Lower,
+    draw_points,
+    draw_pulls,
+    draw_ratio,
+    short_name,
+)
+from .scales import Scale, common_scale, highest, share, wants_log, x_axis, y_axis
 from .styles import class_colours, scaled
 
 if TYPE_CHECKING:
-    from ..evaluation import DataMC, Histogram
+    from ..evaluation import DataMC
 
 __all__ = ["data_mc", "scores"]
 
@@ -25,50 +34,16 @@ Floats = NDArray[np.float64]
 
 Flow = Literal["sum", "show", "hide"]
 
-
-def _wants_log(histogram: Histogram, spike: float) -> bool:
-    """Whether the fullest bin is so far above the middle one that a linear axis hides the rest."""
-    filled = histogram.sumw[histogram.sumw > 0]
-    return len(filled) > 2 and float(filled.max()) > spike * float(np.median(filled))
-
-
-def _y_axis(ax: Axes, numbers: DataMC, *, log: bool, top: Floats, unit: str) -> None:
-    width = np.diff(numbers.edges)
-    label = "Events / bin"
-    if np.allclose(width, width[0]) and float(f"{width[0]:.2g}") == float(f"{width[0]:.6g}"):
-        label = f"Events / {width[0]:.2g} {unit}".rstrip()
-        if not unit and width[0] == 1.0:
-            label = "Events"
-    largest = float(np.nanmax(top, initial=0.0)) or 1.0
-    if log:
-        positive = top[top > 0]
-        smallest = float(positive.min(initial=1.0))
-        ax.set_yscale("log")
-        ax.set_ylim(
-            0.4 * min(max(smallest, 1e-5 * largest), 1.0 if smallest > 0.5 else smallest),
-            2 * largest,
-        )
-        ax.set_ylabel(label)
-    else:
-        lowest = min(0.0, 1.2 * float(np.nanmin(numbers.mc.sumw, initial=0.0)))
-        ax.set_ylim(lowest, 1.08 * largest)
-        take_out_exponent(ax.yaxis, label, largest)
-
-
-def _x_axis(ax: Axes, numbers: DataMC, name: str, unit: str) -> None:
-    edges = numbers.edges
-    ax.set_xlim(float(edges[0]), float(edges[-1]))
-    whole = np.allclose(edges % 1.0, 0.5) and np.allclose(np.diff(edges), 1.0)
-    if whole:  # integers in bins of their own
-        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlabel(f"{name} [{unit}]" if unit else name)
-        return
-    take_out_exponent(ax.xaxis, f"{name} [{unit}]" if unit else name, float(np.abs(edges).max()))
+_ALPHA = 0.55  # of classes that are laid over one another
 
 
 def _notes(
-    title: str, numbers: DataMC, data_name: str, folded: bool, flow: Flow = "sum"
+    title: str,
+    numbers: DataMC,
+    data_name: str,
+    folded: bool,
+    flow: Flow = "sum",
+    sentinels: Sequence[float] = (),
 ) -> list[str]:
     """What a reader must know beside the legend's entries, a line each."""
     lines = [title] if title else []
@@ -84,9 +59,11 @@ def _notes(
         100 * part.missing[0] / part.total.value if part.total.value > 0 else 0.0
         for part in (numbers.mc, numbers.data)
     ]
-    if max(shares) >= 0.05:
+    if max(shares) >= 0.05 or (sentinels and max(shares) > 0):
+        values = f" ({', '.join(f'{value:.3g}' for value in sentinels)})" if sentinels else ""
         lines.append(
-            f"missing: MC {shares[0]:.2g}%, {short_name(data_name).lower()} {shares[1]:.2g}%"
+            f"missing{values}: MC {shares[0]:.2g}%, "
+            f"{short_name(data_name).lower()} {shares[1]:.2g}%"
         )
     return lines
 
@@ -131,6 +108,8 @@ def data_mc(
     before_name: str = "before",
     lower: Lower = "ratio",
     lower_range: Sequence[float] | None = None,
+    scale: Scale | None = None,
+    sentinels: Sequence[float] = (),
     ax: Axes | None = None,
     ratio_ax: Axes | None = None,
 ) -> Axes:
@@ -153,6 +132,9 @@ def data_mc(
         before_name: what it is.
         lower: what the panel below shows, of a new figure or in ``ratio_ax``.
         lower_range: limits of its y axis; by default they suit nine points of ten.
+        scale: y axes that the figure shares with others; by default its own.
+        sentinels: values that stand for "there is none" and are not on the axis; the legend says
+            what share of the events has none.
         ax: where to draw; by default a new figure with a panel below.
         ratio_ax: where to draw data / MC; with ``ax`` alone, nowhere. A point outside the panel
             becomes an arrow at its edge.
@@ -165,14 +147,18 @@ def data_mc(
     elif ax is None:
         ax, ratio_ax = new_axes((2.6, 1.0), height=7.0)
     _draw_stack(ax, numbers, numbers.names if titles is None else titles, colours or {})
-    top = _highest(numbers)
+    top = highest(numbers)
     if before is not None:
-        top = np.maximum(top, _highest(before))
+        top = np.maximum(top, highest(before))
         _draw_before(ax, numbers, before, short_name(data_name), before_name)
     draw_points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
-    log = _wants_log(numbers.mc, 30) if log is None else log
-    _y_axis(ax, numbers, log=log, top=top, unit=unit)
-    _x_axis(ax if ratio_ax is None else ratio_ax, numbers, name, unit)
+    if log is None:
+        log = wants_log(numbers.mc, 30) if scale is None else scale.log
+    y_axis(ax, numbers, log=log, top=top, unit=unit)
+    if scale is not None:
+        share(ax, scale, log)
+        lower_range = lower_range or (scale.ratio if lower == "ratio" else None)
+    x_axis(ax if ratio_ax is None else ratio_ax, numbers, name, unit)
     panels = [ax]
     if ratio_ax is not None:
         ax.set_xlim(ratio_ax.get_xlim())
@@ -180,14 +166,10 @@ def data_mc(
         below(ratio_ax, numbers, short_name(data_name), before, lower_range)
         panels.append(ratio_ax)
     _mark(panels, numbers, flow)
-    notes = [*_notes(title, numbers, data_name, folded, flow), *_tests(numbers, tests)]
+    notes = _notes(title, numbers, data_name, folded, flow, sentinels)
+    notes += _tests(numbers, tests)
     finish(ax, "\n".join(notes))
     return ax
-
-
-def _highest(numbers: DataMC) -> Floats:
-    data = np.nan_to_num(numbers.data.sumw + numbers.data_error[1])
-    return np.asarray(np.maximum(numbers.mc.sumw + numbers.mc.error, data))
 
 
 def _draw_before(ax: Axes, numbers: DataMC, before: DataMC, data_name: str, name: str) -> None:
@@ -246,9 +228,11 @@ def scores(
     colours: Mapping[str, str] | None = None,
     log: bool | None = None,
     thresholds: Mapping[str, float] | None = None,
+    scale: Scale | None = None,
     ax: Axes | None = None,
+    ratio_ax: Axes | None = None,
 ) -> Axes:
-    """Score of each MC class, filled and side by side, and of the target, as points.
+    """Score of each MC class, filled and laid over one another, and of the target, as points.
 
     Args:
         numbers: from :func:`hepdann.evaluation.data_mc`, the classes as processes; normalised to
@@ -259,36 +243,58 @@ def scores(
         colours: of classes, by name; the others take the next of the cycle.
         log: logarithmic y axis; by default where one spike would hide all else.
         thresholds: scores that are marked by a line, by what is written beside it (``"70 %"``).
-        ax: where to draw; by default a new figure.
+        scale: y axes that the figure shares with others; by default its own.
+        ax: where to draw; by default a new figure with a panel below.
+        ratio_ax: where to draw data / MC; with ``ax`` alone, nowhere.
 
     Returns:
         The axes.
     """
     if ax is None:
-        (ax,) = new_axes()
+        ax, ratio_ax = new_axes((2.6, 1.0), height=7.0)
     colour_of = {**class_colours(numbers.names), **(colours or {})}
     for i in reversed(range(len(numbers.stack))):
         ax.stairs(
             numbers.stack[i].sumw,
             numbers.edges,
             fill=True,
-            alpha=0.55,
+            alpha=_ALPHA,
             facecolor=colour_of[numbers.names[i]],
             edgecolor=colour_of[numbers.names[i]],
             linewidth=scaled(1.5),
             label=f"MC {numbers.names[i]}",
         )
+    if len(numbers.stack) == 2:
+        both = _overlap([colour_of[name] for name in numbers.names])
+        ax.fill([], [], facecolor=both, label="MC, both overlaid")
     mc, error = numbers.mc.sumw, numbers.mc.error
     ax.stairs(mc, numbers.edges, color="black", linewidth=scaled(1.3), label="MC total")
     ax.stairs(mc + error, numbers.edges, baseline=mc - error, fill=True, **BAND)
     draw_points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
-    log = _wants_log(numbers.mc, 10) if log is None else log
-    _y_axis(ax, numbers, log=log, top=_highest(numbers), unit="")
-    _x_axis(ax, numbers, name, "")
-    _mark([ax], numbers, "sum")
+    if scale is None:
+        scale = common_scale([numbers], log)
+    log = scale.log if log is None else log
+    y_axis(ax, numbers, log=log, top=highest(numbers), unit="")
+    share(ax, scale, log)
+    x_axis(ax if ratio_ax is None else ratio_ax, numbers, name, "")
+    panels = [ax]
+    if ratio_ax is not None:
+        ax.set_xlim(ratio_ax.get_xlim())
+        draw_ratio(ratio_ax, numbers, short_name(data_name), None, scale.ratio)
+        panels.append(ratio_ax)
+    _mark(panels, numbers, "sum")
     _draw_thresholds(ax, thresholds or {})
     finish(ax, "\n".join(_notes(title, numbers, data_name, folded=False)))
     return ax
+
+
+def _overlap(colours: Sequence[str]) -> tuple[float, float, float]:
+    """The colour that half-transparent areas have where they lie over one another, on white."""
+    mixed = np.ones(3)
+    for colour in reversed(colours):
+        mixed = _ALPHA * np.array(to_rgb(colour)) + (1 - _ALPHA) * mixed
+    red, green, blue = mixed.tolist()
+    return red, green, blue
 
 
 def _draw_thresholds(ax: Axes, thresholds: Mapping[str, float]) -> None:

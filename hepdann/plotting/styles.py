@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import font_scalings
 
-from ..config.names import FIGURE_SIZES, STYLES, nearest
+from ..config.names import ALIGNMENTS, FIGURE_SIZES, STYLES, nearest
 from ..errors import ConfigError
 
 __all__ = [
     "COLOURS",
     "PAGE",
     "STYLES",
+    "banded",
     "class_colours",
     "method_look",
     "method_title",
+    "plain",
     "scaled",
     "sentence",
     "style",
+    "wrapped",
 ]
 
 # Half a slide. Every style is drawn at this size, with its own proportions.
@@ -48,15 +53,19 @@ COLOURS = (
 
 _SHADES = (0.0, -0.5, 0.55)  # how much black or white is in the first, second and third ten
 
-# Source-only is the reference and the oracle the ceiling: they look alike in every figure.
-_LOOKS = {
-    "source-only": ("#717581", "--"),
-    "oracle": ("#832db6", ":"),
-    "dann": ("#bd1f01", "-"),
-    "quantile": ("#3f90da", "-."),
-    "dann-alternating": ("#e76300", (0, (5, 1))),
-}
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
+
+# A method has one look in every figure, whichever others are in it. The second entry is a place
+# in _SHADES, the third in _DASHES, or a style of its own for reference and ceiling.
+_METHODS: dict[str, tuple[int, int, Any]] = {
+    "source-only": (8, 0, "--"), "oracle": (4, 0, ":"),
+    "dann": (2, 0, 0), "dann-alternating": (6, 0, 1), "dann-joint": (2, 1, 1),
+    "hybrid-dann": (6, 1, 0), "hybrid-alternating": (6, 2, 1),
+    "cdan": (9, 1, 0), "cdan-entropy": (9, 0, 1), "mmd": (7, 1, 0), "coral": (7, 0, 1),
+    "self-training": (3, 1, 0), "guard": (5, 0, 3),
+    "quantile": (0, 0, 2), "moments": (0, 1, 2), "gaussian-ot": (0, 2, 2), "sliced": (5, 1, 2),
+    "affine": (1, 1, 2), "affine+quantile": (1, 0, 3),
+}  # fmt: skip
 
 _TITLES = {
     "source-only": "source only",
@@ -203,17 +212,40 @@ def method_title(method: str) -> str:
 
 
 def method_look(methods: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """Colour and line style of each method, the same in every figure of a run."""
-    free = [colour for colour in COLOURS if colour not in {look[0] for look in _LOOKS.values()}]
+    """Colour and line style of each method, the same in every figure.
+
+    Of a method that somebody registered they follow from its name.
+    """
+    known = {name: _look(*place) for name, place in _METHODS.items()}
+    every = [_shade(colour, share) for share in _SHADES for colour in COLOURS]
+    used = {colour for colour, _ in known.values()}
+    free = [colour for colour in every if colour not in used]
     looks: dict[str, tuple[str, Any]] = {}
-    unknown = 0
     for method in methods:
-        if method in _LOOKS:
-            looks[method] = _LOOKS[method]
-        else:
-            looks[method] = (free[unknown % len(free)], _DASHES[unknown % len(_DASHES)])
-            unknown += 1
+        start = crc32(method.encode())
+        turned = [free[(start + i) % len(free)] for i in range(len(free))]
+        taken = {colour for colour, _ in looks.values()}
+        colour = next((c for c in turned if c not in taken), turned[0])
+        looks[method] = known.get(method, (colour, _DASHES[start % len(_DASHES)]))
     return looks
+
+
+def _look(colour: int, shade: int, dashes: Any) -> tuple[str, Any]:
+    style = _DASHES[dashes] if isinstance(dashes, int) else dashes
+    return _shade(COLOURS[colour], _SHADES[shade]), style
+
+
+def banded(methods: Sequence[str]) -> tuple[str, ...]:
+    """Of which methods a figure shows bands: of more than two, the reference and one that adapts.
+
+    Bands of many methods lie over one another and hide the lines.
+    """
+    if len(methods) <= 2:
+        return tuple(methods)
+    first = "source-only" if "source-only" in methods else methods[0]
+    others = [name for name in methods if name not in (first, "oracle")]
+    networks = [name for name in others if not set(name.split("+")) & set(ALIGNMENTS)]
+    return first, ("dann" if "dann" in others else (networks or others)[0])
 
 
 @cache
@@ -230,6 +262,31 @@ def readable(text: str) -> str:
     except ValueError:
         return text.replace("$", r"\$")
     return text
+
+
+def wrapped(text: str, width: int = 18) -> str:
+    """The text in lines of about ``width`` letters; mathematics stays whole."""
+    words = re.findall(r"(?:\$[^$]*\$|\S)+", text)
+    lines = [""]
+    for word in words:
+        longer = f"{lines[-1]} {word}".strip()
+        if len(_LETTERS.sub("", longer)) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
+_LETTERS = re.compile(r"\\[a-zA-Z]+|[$\\{}^_]")  # of mathematics, which take no place
+
+
+def plain(text: str) -> str:
+    """The text without the signs of mathematics, for a page that cannot set it."""
+    return _SIGNS.sub("", _COMMANDS.sub("", text)) if text.count("$") > 1 else text
+
+
+_COMMANDS = re.compile(r"\\(?:mathrm|mathit|text|rm|bar|overline|,)\b ?|\\,")
+_SIGNS = re.compile(r"[$\\{}^_]")
 
 
 def sentence(text: str) -> str:

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from .frame import finish, new_axes
-from .headroom import GUIDE
-from .styles import method_look, method_title, scaled
+from .headroom import GUIDE, ceiling
+from .styles import banded, method_look, method_title, scaled
 
 if TYPE_CHECKING:
     from ..evaluation.scan_curves import Sweep
@@ -33,7 +33,7 @@ def sweep(
     ax: Axes | None = None,
     below_ax: Axes | None = None,
 ) -> Axes:
-    """A line a method with a band of its standard deviation over networks.
+    """A line a method; of two at most, a band of the standard deviation over networks.
 
     Args:
         sweeps: by method. One without x (NaN) is drawn as a level across.
@@ -69,6 +69,13 @@ def sweep(
     _x_axis(bottom, ticks, along, span)
     ax.margins(y=0.06)
     ax.autoscale(axis="y")
+    low, high = ax.get_ylim()
+    largest = max(
+        (float(np.nanmax(s.mean + s.std, initial=0.0)) for s in sweeps.values()), default=0
+    )
+    if largest <= 1.0:  # shares end at 1
+        ax.set_ylim(low, min(high, 1.0))
+        ceiling(ax, 1.0)
     finish(ax, title)
     return ax
 
@@ -95,7 +102,7 @@ def _lines(
             marker="" if level else _MARKERS[number % len(_MARKERS)],
             label=method_title(method) if labelled else None,
         )
-        if np.any(std > 0):
+        if method in banded(list(sweeps)) and np.any(std > 0):
             ax.fill_between(x, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
 
 

@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
+from ..config import override
 from ..plotting.run import DEFAULT_KINDS, figure_names, plot_run
 from ..plotting.styles import method_title
 from ..runs import Run
@@ -29,7 +31,7 @@ class PageFigure:
 
     Attributes:
         name: of its file.
-        kind: loss, roc, scores or data_mc.
+        kind: loss, data_mc, calibration, …
         caption: what it shows.
         packed: base64 of the gzipped SVG.
     """
@@ -41,27 +43,33 @@ class PageFigure:
 
 
 def figures_of(
-    run: Run, progress: Callable[[int, int], None] | None = None
+    run: Run,
+    look: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[PageFigure, ...]:
     """Draw the figures of a run anew, as its own configuration wants them to look.
 
-    Those that the configuration lists come first, then what every run has.
+    Those that the configuration lists come first, then what every run has, but for ROC curves and
+    scores, which the page shows as charts with values.
 
     Args:
         run: the run.
+        look: settings of ``plots`` in place of the configuration's.
         progress: called with the number of figures drawn and that of all.
     """
     kinds, own = figure_names(run.folder), figure_names(run.folder, listed=True)
     recommended = str(run.metrics.get("recommended") or "")
-    shown = {*DEFAULT_KINDS, "importance"}
+    shown = {*DEFAULT_KINDS, "importance"} - {"roc", "scores"}
     usual = [name for name in kinds if name not in own and kinds[name] in shown]
     usual = [name for name in usual if _belongs(name, kinds[name], recommended)]
     wanted = [*own, *_few(usual, kinds)]
-    look = run.config.plots.model_copy(update={"formats": ["svg"]})
+    changes = {f"plots.{key}": value for key, value in (look or {}).items()}
+    plots = override(run.config, changes, known_names=False).plots
+    plots = plots.model_copy(update={"formats": ["svg"]})
     with tempfile.TemporaryDirectory() as folder, mpl.rc_context():
         files = plot_run(
             run.folder,
-            look,
+            plots,
             wanted,
             output=folder,
             progress=progress,

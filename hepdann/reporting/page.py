@@ -21,6 +21,7 @@ from .._version import __version__
 from ..errors import RunError
 from ..evaluation import PointRow, open_scores, point_rows
 from ..outputs import mend_of, write_whole
+from ..plotting.jobs import distinct_names
 from ..runs import Run
 from .facts import Facts, facts_of
 from .figures import PageFigure, figures_of
@@ -56,6 +57,7 @@ def report(
     output: str | Path = "report.html",
     *,
     title: str | None = None,
+    look: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write one page that shows runs: provenance, diagnosis, table of methods, every figure.
@@ -66,6 +68,8 @@ def report(
         runs: their folders.
         output: the file; it is replaced whole.
         title: of the page; by default the names of the runs.
+        look: settings of the figures (``style``, ``experiment``, ``text``, …) in place of those in
+            the section ``plots`` of each run's configuration.
         progress: called with the number of figures drawn and that of all, run by run.
 
     Returns:
@@ -73,11 +77,16 @@ def report(
 
     Raises:
         RunError: a run is not finished or damaged, or the file cannot be written.
+        ConfigError: a setting of ``look`` that does not exist, or has a wrong value.
     """
     opened = named_runs(runs)
     if not opened:
         raise RunError("no run to report on", mend="name at least one run folder")
-    sections = [_section(name, run, progress) for name, run in opened.items()]
+    anchors = distinct_names([_anchor(name) for name in opened])
+    sections = [
+        _section(name, anchor, run, look or {}, progress)
+        for anchor, (name, run) in zip(anchors, opened.items(), strict=True)
+    ]
     rows = methods_table((name, run.metrics) for name, run in opened.items())
     html = _render(title or f"hepdann: {', '.join(opened)}", sections, rows)
     path = Path(output)
@@ -90,12 +99,22 @@ def report(
     return path
 
 
-def _section(name: str, run: Run, progress: Callable[[int, int], None] | None) -> _Section:
+def _anchor(name: str) -> str:
+    return "run-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _section(
+    name: str,
+    anchor: str,
+    run: Run,
+    look: Mapping[str, Any],
+    progress: Callable[[int, int], None] | None,
+) -> _Section:
     metrics = run.metrics
     recommendation = metrics.get("recommendation") or {}
     return _Section(
         name=name,
-        anchor="run-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
+        anchor=anchor,
         target=target_name(metrics),
         recommended=metrics.get("recommended"),
         recommendation=recommendation.get("sentence"),
@@ -104,7 +123,7 @@ def _section(name: str, run: Run, progress: Callable[[int, int], None] | None) -
         interrupted=bool(metrics.get("interrupted")),
         facts=facts_of(run),
         charts=charts_of(run),
-        figures=figures_of(run, progress),
+        figures=figures_of(run, look, progress),
         points=_points(run),
     )
 

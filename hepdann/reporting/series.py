@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ..evaluation import Roc
 from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain
+from ..plotting.jobs import on_mc
 from ..plotting.quantities import Quantities
-from ..plotting.styles import class_colours, method_look, method_title
+from ..plotting.styles import method_look, method_title, plain
 from ..runs import Run
 
 __all__ = ["charts_of"]
@@ -29,7 +30,7 @@ def charts_of(run: Run) -> list[dict[str, Any]]:
         "scores", "title", "edges", "stack", "mc", "data"}``, in the order in which they are shown.
     """
     quantities = Quantities.open(run.folder)
-    classes = quantities.scores.classes
+    classes = [plain(name) for name in quantities.class_names]
     signals = [(1, classes[1])] if len(classes) == 2 else list(enumerate(classes))
     charts: list[dict[str, Any]] = []
     for index, name in signals:
@@ -46,9 +47,7 @@ def _rocs(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, A
         domains.insert(0, ("target", quantities.target_name))
     for domain, where in domains:
         curves = []
-        for method in scores.methods:
-            if domain == "mc" and method == "oracle":
-                continue
+        for method in scores.methods if domain == "target" else on_mc(quantities):
             curve = run_roc(scores, domain, method, signal=index)
             if curve is not None:
                 curves.append(_curve(curve) | _named(method, looks[method][0]))
@@ -81,7 +80,7 @@ def _scores(quantities: Quantities, index: int, name: str) -> Iterator[dict[str,
         if method == "oracle":
             continue
         numbers = quantities.score(method, index, by="class", scale=True)
-        colours = class_colours(numbers.names)
+        colours = quantities.palette
         yield {
             "kind": "scores",
             "title": f"{name} score, {method_title(method)}",
@@ -90,7 +89,7 @@ def _scores(quantities: Quantities, index: int, name: str) -> Iterator[dict[str,
             "scaled": numbers.scale != 1.0,
             "edges": _list(numbers.edges),
             "stack": [
-                {"name": f"MC {part}", "color": colours[part], "y": _list(histogram.sumw)}
+                {"name": f"MC {plain(part)}", "color": colours[part], "y": _list(histogram.sumw)}
                 for part, histogram in zip(numbers.names, numbers.stack, strict=True)
             ],
             "mc": {"y": _list(numbers.mc.sumw), "error": _list(numbers.mc.error)},

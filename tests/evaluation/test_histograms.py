@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import kstest
 
-from hepdann.evaluation import binning, data_mc, garwood, histogram
+from hepdann.evaluation import binning, data_mc, garwood, histogram, without_sentinels
+from hepdann.evaluation.steps import steps
 
 values = hnp.arrays(float, st.integers(0, 60), elements=st.floats(-5, 5))
 
@@ -42,6 +43,43 @@ def test_missing_and_infinite_values_are_counted_apart():
 
 def test_integers_get_a_bin_each():
     assert binning(np.array([0, 1, 2, 2, 1]), [4.0]).tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5]
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.15])
+def test_a_scaled_multiplicity_is_no_comb(blur):
+    """Every bin holds as many steps; in even bins their number alternates."""
+    generator = np.random.default_rng(1)
+    count = generator.poisson(9, 20_000)
+    x = (count + blur * generator.normal(size=len(count))) / 23.0
+    assert steps(x)[0] == pytest.approx(1 / 23, rel=0.01)
+    edges = binning(x)
+    assert np.diff(edges) == pytest.approx(1 / 23, rel=0.01)
+    assert np.abs((23 * edges[:8] % 1) - 0.5).max() < 0.12
+    many = binning(generator.poisson(100, 20_000) / 23.0)
+    assert len(many) - 1 <= 40
+    assert np.diff(many) * 23 == pytest.approx(np.round(np.diff(many) * 23)[0])
+
+
+@pytest.mark.parametrize("name", ["normal", "exponential", "random", "standard_cauchy"])
+def test_a_continuous_quantity_takes_no_steps(name):
+    x = getattr(np.random.default_rng(2), name)(size=20_000)
+    assert steps(x) is None
+    assert steps(np.where(x > np.median(x), x, -0.0003)) is None, "a spike is no comb"
+
+
+def test_a_value_far_from_all_others_stands_for_none():
+    generator = np.random.default_rng(3)
+    x = generator.beta(2, 3, 5000)
+    x[:7], x[7:12] = -1.0, 99.0
+    (clean, other), found = without_sentinels(x, np.array([0.5, -1.0]))
+    assert found == (-1.0, 99.0)
+    assert np.isnan(clean[:12]).all()
+    assert np.isfinite(clean[12:]).all()
+    assert np.isnan(other).tolist() == [False, True]
+    assert binning(clean)[0] >= 0
+    for usual in (generator.normal(size=5000), generator.integers(-1, 2, 5000), x[12:]):
+        assert without_sentinels(usual)[1] == ()
+        assert without_sentinels(usual, x)[1] == (), "MC has none"
 
 
 def test_bounds_are_kept_and_tails_are_cut():

@@ -205,10 +205,10 @@ def test_scores_overlay_the_classes():
     numbers = comparison(normalise=True)
     ax = plotting.scores(numbers, "Signal score", data_name="Pseudo-data, sine t = 3")
     assert legend_texts(ax) == [
-        "Pseudo-data, sine t = 3", "MC signal", "MC background", "MC total"
+        "Pseudo-data, sine t = 3", "MC signal", "MC background", "MC, both overlaid", "MC total"
     ]  # fmt: skip
     filled = [p for p in ax.patches if p.get_fill() and not p.get_hatch()]
-    heights = sorted(p.get_data().values.sum() for p in filled)
+    heights = sorted(p.get_data().values.sum() for p in filled if hasattr(p, "get_data"))
     assert heights == pytest.approx(sorted(part.sumw.sum() for part in numbers.stack))
 
 
@@ -233,9 +233,54 @@ def test_rejection_is_logarithmic_and_the_area_is_in_the_legend():
     assert len(ax.collections) == 2  # a band each
 
 
+def test_an_axis_of_rejection_ends_where_the_curves_do():
+    """Six methods in the legend do not make it three decades longer."""
+    names = ("source-only", "quantile", "affine+quantile", "dann", "guard", "oracle")
+    found = curves(names, n=4000)
+    ax = plotting.roc(found, title="Pseudo-data, sine t = 3")
+    seen = [roc.background_efficiency > 0 for roc in found.values()]
+    rejection = max(
+        1 / roc.background_efficiency[s].min() for roc, s in zip(found.values(), seen, strict=True)
+    )
+    first = min(roc.signal_efficiency[s].min() for roc, s in zip(found.values(), seen, strict=True))
+    assert rejection < ax.get_ylim()[1] <= 15.01 * rejection
+    assert ax.get_xlim() == (pytest.approx(max(first, 0.02)), 1.0)
+    assert_legend_is_off_the_data(ax)
+    lines = [line for line in ax.lines if line.get_gid() != GUIDE]
+    assert len(lines) == 6
+    assert len(ax.collections) == len(ax.figure.axes[1].collections) == 2, "bands of two"
+
+
+@pytest.mark.parametrize(
+    ("edges", "unit", "label"),
+    [
+        (np.linspace(0, 0.916, 41), "", "Events / 0.0229"),
+        (np.linspace(0, 200, 26), "GeV", "Events / 8 GeV"),
+        (np.array([0.0, 1.0, 3.0]), "GeV", "Events / bin"),
+        (np.arange(-0.5, 8), "", "Events"),
+    ],
+)
+def test_the_axis_of_events_names_the_width_of_a_bin(edges, unit, label):
+    ax = plotting.data_mc(comparison(edges=edges), "x", unit=unit)
+    assert ax.get_ylabel() == label
+
+
+def test_the_key_of_the_feature_shifts_lies_on_no_bar():
+    one = evaluation.FeatureShift("x", 0.1, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0)
+    same = evaluation.FeatureShift("y", 0.1, 0.9, 0.2, 0.9, 0.0, 0.0, 0.0)
+    ax = plotting.feature_shifts([one, same], titles={"x": "$p_T$"})
+    legend = ax.get_legend()
+    assert [t.get_text() for t in legend.get_texts()] == ["differs (1 %, corrected)", "compatible"]
+    ax.figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    assert not any(box.overlaps(bar.get_window_extent()) for bar in ax.patches)
+    assert not any(box.overlaps(text.get_window_extent()) for text in ax.texts)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["$p_T$", "y"]
+
+
 def test_rates_end_at_one_and_the_reference_has_ratio_one():
     ax = plotting.roc(curves(), kind="rates")
-    assert ax.get_xlim() == (0, 1)
+    assert ax.get_xlim() == ax.get_ylim() == (0, 1)
     ratio = ax.figure.axes[1]
     assert any(
         np.all(line.get_ydata() == 1) and line.get_gid() != GUIDE and line.get_linestyle() == "--"

@@ -26,7 +26,7 @@ def test_a_confusion_matrix_prints_per_cent_of_each_true_class():
     purity = plotting.confusion(numbers, ["uds", "b"], normalise="purity")
     shown = np.array([float(text.get_text()) for text in purity.texts]).reshape(2, 2)
     np.testing.assert_allclose(shown.sum(axis=1), 100, atol=0.11)
-    assert (ax.get_ylabel(), ax.get_xlabel().split("\n")[0]) == ("Given class", "True class")
+    assert (ax.get_ylabel(), ax.get_xlabel().split("\n")[0]) == ("Predicted class", "True class")
     words = {"what": "segment", "given": "reconstructed"}
     other = plotting.confusion(numbers, ["uds", "b"], normalise="purity", **words)
     assert other.get_ylabel() == "Reconstructed segment"
@@ -71,16 +71,42 @@ def test_default_and_on_demand(run_folder, tmp_path):
 
 
 def test_numbers_stand_beside_each_figure(run_folder, tmp_path):
-    plot_run(run_folder, PNG, ["roc_target", "calibration_mc", "data_mc_multip"], output=tmp_path)
+    plot_run(
+        run_folder,
+        PNG,
+        ["roc", "calibration_mc", "data_mc_multip", "correlation_mc"],
+        output=tmp_path,
+    )
     roc = json.loads((tmp_path / "roc_target.json").read_text())
     assert roc["dann"]["thresholds"][0] is None  # infinity
     found = evaluation.curves.run_roc(evaluation.open_scores(run_folder), "target", "dann")
     assert roc["dann"]["auc"]["value"] == found.auc.value
-    compared = json.loads((tmp_path / "data_mc_multip.json").read_text())[0]
+    compared = json.loads((tmp_path / "data_mc_multip.json").read_text())["shown"]
     assert len(compared["data"]["edges"]) == len(compared["data"]["sumw"]) + 1
+    assert "quantile" not in json.loads((tmp_path / "roc_mc.json").read_text())
+    matrix = json.loads((tmp_path / "correlation_mc.json").read_text())
+    assert len(matrix["features"]) == len(matrix["correlation"]) == 6
     calibration = json.loads((tmp_path / "calibration_mc.json").read_text())
     assert "quantile" not in calibration, "on MC its networks are those of source-only"
     assert 0 < calibration["dann"]["expected"]["value"] < 1
+
+
+def test_no_probability_has_an_axis_beyond_one(run_folder):
+    """Not even for a legend of many methods, which shrinks instead."""
+    edges = np.linspace(0, 1, 9)
+    names = ("source-only", "quantile", "affine+quantile", "dann", "guard", "oracle")
+    profile = evaluation.Profile(edges, np.linspace(0.5, 0.99, 8), 0.02 * np.ones(8))
+    for log in (False, True):
+        ax = plotting.efficiency(dict.fromkeys(names, profile), "x", log=log, title="MC, 70%")
+        assert ax.get_ylim()[1] == 1.0
+    rng = np.random.default_rng(2)
+    score = rng.random(4000)
+    one = evaluation.calibration(score, rng.random(4000) < score)
+    ax = plotting.calibration(dict.fromkeys(names, one), title="Pseudo-data, sine t = 3")
+    assert ax.get_ylim() == (0.0, 1.0)
+    legend = ax.get_legend().get_window_extent()
+    points = ax.transData.transform(np.column_stack([one.score, one.signal]))
+    assert not any(legend.contains(*point) for point in points)
 
 
 @pytest.mark.parametrize("log", [False, True])

@@ -8,14 +8,19 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from hepdann import plotting
 from hepdann.config import PlotConfig
 from hepdann.config.plots import DataMCFigure
 from hepdann.errors import ConfigError, RunError
-from hepdann.plotting.jobs import distinct_names, file_name
+from hepdann.evaluation.latent import Embedding
+from hepdann.plotting import latent
+from hepdann.plotting.jobs import distinct_names, file_name, jobs_of
+from hepdann.plotting.label import label_as
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import plot_run
+from hepdann.plotting.styles import COLOURS
 
 CANDIDATES = ("source-only", "quantile", "dann")
 PNG = PlotConfig(formats=["png"])
@@ -149,8 +154,8 @@ def test_titles_units_and_colours_come_with_the_scores(make_run, tmp_path):
 
 
 def test_processes_are_stacked_if_there_are_several(run_folder, data_run):
-    assert Quantities.open(run_folder).feature(0)[0].names == ("background", "signal")
-    numbers, _ = Quantities.open(data_run).feature(0)
+    assert Quantities.open(run_folder).feature(0).shown.names == ("background", "signal")
+    numbers = Quantities.open(data_run).feature(0).shown
     assert set(numbers.names) == {"Z to ll", "W+jets", "ttbar"}
     content = [part.total.value for part in numbers.stack]
     assert content == sorted(content)  # the largest on top
@@ -160,7 +165,7 @@ def test_processes_are_stacked_if_there_are_several(run_folder, data_run):
 def test_many_processes_become_nine_and_the_rest(make_run, tmp_path):
     samples = tuple(f"process {i}" for i in range(14))
     run = Quantities.open(make_run(tmp_path / "run", n=3000, samples=samples))
-    numbers, _ = run.feature(3)
+    numbers = run.feature(3).shown
     assert len(numbers.names) == 10
     assert numbers.names[0] == "other"
     assert sum(p.total.value for p in numbers.stack) == pytest.approx(numbers.mc.total.value)
@@ -168,7 +173,7 @@ def test_many_processes_become_nine_and_the_rest(make_run, tmp_path):
 
 def test_what_is_outside_the_bins_is_folded_into_the_last(run_folder):
     run = Quantities.open(run_folder)
-    numbers, folded = run.feature(2)
+    numbers, folded = run.feature(2).shown, run.feature(2).folded
     assert folded
     assert numbers.data.sumw.sum() == len(run.scores.column("target", "weight"))
     assert numbers.data.overflow == (0.0, 0.0)
@@ -176,15 +181,15 @@ def test_what_is_outside_the_bins_is_folded_into_the_last(run_folder):
 
 def test_before_and_after_have_the_same_bins_and_mc(run_folder):
     run = Quantities.open(run_folder)
-    before, after = run.feature(4)[0], run.feature(4, "quantile")[0]
+    before, after = run.feature(4).shown, run.feature(4, "quantile").shown
     np.testing.assert_array_equal(before.edges, after.edges)
     np.testing.assert_array_equal(before.mc.sumw, after.mc.sumw)
     assert after.chi2 < before.chi2
 
 
 def test_mc_is_absolute_unless_asked(data_run):
-    assert Quantities.open(data_run).feature(0)[0].scale == 1.0
-    scaled, _ = Quantities.open(data_run, scale_mc=True).feature(0)
+    assert Quantities.open(data_run).feature(0).shown.scale == 1.0
+    scaled = Quantities.open(data_run, scale_mc=True).feature(0).shown
     assert scaled.yield_ratio.value == pytest.approx(1.0)
 
 
@@ -248,3 +253,66 @@ def test_long_names_are_cut_and_do_not_collide():
     assert names[0].startswith("data_mc_xxx")
     assert file_name("data_mc", "pt") == "data_mc_pt"
     assert distinct_names(["a", "a", "a_2", "a"]) == ["a", "a_3", "a_2", "a_4"]
+
+
+def drawn(run, name):
+    (job,) = [job for job in jobs_of(run) if job.name == name]
+    return job.draw(job.numbers()), job
+
+
+def test_scores_of_all_methods_share_their_axes(run_folder):
+    """Of unlike heights: the legends, too, must leave the axis alone."""
+    run = Quantities.open(run_folder)
+    for kind in ("scores", "data_mc_score"):
+        axes = [drawn(run, f"{kind}_{method}")[0] for method in CANDIDATES]
+        assert len({(ax.get_yscale(), *ax.get_ylim()) for ax in axes}) == 1
+        assert len({ax.figure.axes[1].get_ylim() for ax in axes}) == 1
+        assert {ax.figure.axes[1].get_ylabel() for ax in axes} == {"Pseudo-data\n/ MC"}
+
+
+def test_no_luminosity_where_no_data_are(run_folder, data_run):
+    look = PlotConfig(experiment="ALEPH", lumi=4.4, com=0.2)
+    for folder, name, has_data in (
+        (run_folder, "scores_dann", False),
+        (data_run, "scores_dann", True),
+        (data_run, "roc_mc", False),
+        (data_run, "loss", True),  # the domain error is measured on the data
+    ):
+        ax, job = drawn(Quantities.open(folder), name)
+        label_as(ax, look, simulation=job.simulation)
+        words = " ".join(text.get_text() for text in ax.texts)
+        assert ("4.4" in words) == has_data, name
+        assert ("Simulation" in words) != has_data, name
+        assert "TeV" in words
+
+
+def test_a_class_has_one_colour_and_one_title_in_every_figure(make_run, tmp_path):
+    folder = make_run(tmp_path / "run", n=800)
+    with h5py.File(folder / "scores.h5", "a") as file:
+        file["mc/label"].attrs["titles"] = '["light", "$b$ jets"]'
+        file["mc/label"].attrs["colors"] = '["", "#123456"]'
+    run = Quantities.open(folder)
+    assert run.palette == {"light": COLOURS[0], "$b$ jets": "#123456"}
+    points = np.random.default_rng(0).normal(size=(60, 2)).astype("f4")
+    half = np.arange(60) % 2
+    plane = latent.latent(
+        {"dann": Embedding("pca", points, half, half, (0.5, 0.2))}, classes=run.palette
+    )
+    below = plane.figure.axes[1].collections
+    seen = {to_hex(colour) for marks in below for colour in marks.get_facecolors()[:, :3]}
+    assert seen == {COLOURS[0], "#123456"}
+    assert {text.get_text() for text in plane.figure.legends[1].get_texts()} >= set(run.palette)
+    ax, _ = drawn(run, "data_mc_score_dann")
+    filled = {to_hex(p.get_facecolor()) for p in ax.patches if p.get_fill() and not p.get_hatch()}
+    assert filled == seen
+    assert "$b$ jets" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_a_sentinel_has_no_axis_but_a_share(make_run, tmp_path):
+    folder = make_run(tmp_path / "run", n=2000)
+    with h5py.File(folder / "scores.h5", "a") as file:
+        file["mc/features"][:20, 1] = -1.0
+        file["target/features"][:10, 1] = -1.0
+    ax, _ = drawn(Quantities.open(folder), "data_mc_spheri")
+    assert ax.get_xlim()[0] >= 0
+    assert "missing (-1): MC 1%, pseudo-data 0.5%" in ax.get_legend().get_title().get_text()

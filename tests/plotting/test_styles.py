@@ -10,17 +10,19 @@ import matplotlib.colors
 import pytest
 from matplotlib.font_manager import FontProperties
 
-from hepdann.config.names import STYLES
+from hepdann.config.names import METHODS, STYLES
 from hepdann.errors import ConfigError
 from hepdann.plotting import style
 from hepdann.plotting.styles import (
     COLOURS,
     PAGE,
+    banded,
     class_colours,
     method_look,
     method_title,
     readable,
     sentence,
+    wrapped,
 )
 
 
@@ -73,6 +75,25 @@ def test_methods_differ_in_more_than_colour():
     assert len({colour for colour, _ in looks.values()}) == len(names)
     assert len({str(dashes) for _, dashes in list(looks.values())[:4]}) == 4
     assert method_look(["dann"])["dann"] == looks["dann"]
+
+
+def test_a_look_does_not_depend_on_the_other_methods():
+    names = [*METHODS, "quantile", "moments", "affine+quantile", "guard", "oracle", "mine"]
+    together = method_look(names)
+    assert all(method_look([name])[name] == together[name] for name in names)
+    assert len({colour for colour, _ in together.values()}) == len(names)
+
+
+def test_bands_are_shown_of_two_methods():
+    assert banded(["a", "b"]) == ("a", "b")
+    assert banded(["source-only", "quantile", "dann", "oracle"]) == ("source-only", "dann")
+    assert banded(["source-only", "quantile", "mmd"]) == ("source-only", "mmd")
+    assert banded(["one", "two", "three"]) == ("one", "two")
+
+
+def test_long_titles_are_wrapped_between_words_and_formulas():
+    assert wrapped("lepton $p_T$ relative to the axis") == "lepton $p_T$ relative\nto the axis"
+    assert wrapped("$a b c d e f g h i j k l m n o p$") == "$a b c d e f g h i j k l m n o p$"
 
 
 def test_combined_methods_are_titled_part_by_part():
