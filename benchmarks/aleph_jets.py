@@ -45,6 +45,38 @@ def thinned(rows: Any, label: Any, share: float, generator: np.random.Generator)
     return np.sort(np.concatenate([signal, rest]))
 
 
+def write_tensors(
+    path: Path, mc: tuple[Table, Any, Any], data: tuple[Table, Any, Any], seed: int
+) -> None:
+    """A tensor file of features, event ids and labels of MC and data; the data's are the truth."""
+    from hepdann.config.models import SplitConfig
+    from hepdann.tensors import Block, TensorWriter
+
+    with TensorWriter(
+        path,
+        features=list(FEATURES),
+        units=[""] * len(FEATURES),
+        spectators=[],
+        classes=["udsc", "b"],
+        samples={"mc": ["mc"], "data": ["data"]},
+        capacity={"mc": len(mc[0]), "data": len(data[0])},
+        split=SplitConfig(seed=seed),
+        truth=True,
+    ) as writer:
+        for domain, (x, ids, label) in (("mc", mc), ("data", data)):
+            block = Block(
+                features=x.astype(np.float32),
+                spectators=np.empty((len(x), 0), np.float32),
+                weight=np.ones(len(x), np.float32),
+                sample=np.zeros(len(x), np.uint16),
+                event_id=ids.astype(np.uint64),
+                label=label.astype(np.int32) if domain == "mc" else None,
+                truth=label.astype(np.int32) if domain == "data" else None,
+            )
+            writer.append(domain, block)
+        writer.finish({})
+
+
 def hepdann(*args: str, env: Mapping[str, str] | None = None) -> None:
     """Run one command, as on a terminal."""
     command = [str(Path(sys.executable).with_name("hepdann")), *args]
