@@ -39,8 +39,11 @@ _SWEEPS = 2  # over the classes, if there are more than two
 _BOOTSTRAPS = 16
 _PARTITIONS = 4  # ways to halve the samples; one of them alone adds as much noise as the events
 _SIGMAS = 4.0  # below this a difference from the source's fractions is none
-_EXPLAINED = 0.5  # share of the residual separation that a label shift has to explain
+_EXPLAINED = 0.55  # share of the residual separation that a label shift has to explain
+_BLUR = 0.1
 _SMALL = 0.012  # a residual AUC below .5 + this is none
+_DROP = 0.02  # by which the residual AUC must fall, at least
+_CLEAR = 0.045  # by which it falls under no smearing, whatever remains
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +61,9 @@ class FractionEstimate:
         residual: held-out AUC between aligned target and source with the source's fractions, and
             with the estimated ones.
         shift: whether the fractions differ: by more than 4 standard errors, and with most of what
-            a classifier still tells apart explained by it. A shift that the alignment cannot undo
-            pretends a label shift; the second condition sees through that.
+            a classifier still distinguishes explained by it, at least .02 of AUC. A shift that the
+            alignment cannot undo imitates a label shift, as smearing does: it loosens the features'
+            dependence as less signal would. A label shift that explains less is not claimed.
     """
 
     value: Floats
@@ -68,6 +72,24 @@ class FractionEstimate:
     profile: Floats
     residual: tuple[float, float]
     shift: bool
+
+    @classmethod
+    def of_label_shift(
+        cls,
+        value: Sequence[float],
+        error: Sequence[float],
+        source: Sequence[float],
+        residual: tuple[float, float],
+    ) -> FractionEstimate:
+        """Fractions that differ and explain everything; nothing but these was tried."""
+        return cls(
+            np.asarray(value, dtype=np.float64),
+            np.asarray(error, dtype=np.float64),
+            np.asarray(source, dtype=np.float64),
+            np.empty((0, len(value) + 1)),
+            residual,
+            shift=True,
+        )
 
     @property
     def fractions(self) -> Floats:
@@ -155,8 +177,9 @@ def estimate_fractions(
         residual = (problem.separation(start), problem.separation(value))
     found = bool(np.isfinite(error).all())
     significant = found and bool((np.abs(value - start) > _SIGMAS * error).any())
-    explained = residual[1] - 0.5 < max(_SMALL, _EXPLAINED * (residual[0] - 0.5))
-    shift = significant and explained
+    drop, left = residual[0] - residual[1], residual[1] - 0.5
+    explained = drop > _CLEAR or left < max(_SMALL, (1 - _EXPLAINED) * (residual[0] - 0.5))
+    shift = significant and explained and drop > _DROP
     return FractionEstimate(value, error, start, _profile(tried), residual, shift)
 
 
@@ -321,17 +344,29 @@ class _Problem:
         return self.kind.fit(target, source, seed=self.seed).apply(target.features)
 
     def separation(self, fractions: Floats) -> float:
-        """Held-out AUC of a classifier between the aligned target and the reweighted source."""
-        source = reweighted(self.source, fractions)
-        x = self._aligned(source, self.target)
-        features = binned(np.concatenate([source.features, x]), self.fine)
-        sides = [e.weight / np.abs(e.weight).mean() for e in (source, self.target)]
-        weight = np.concatenate(sides).astype(np.float64)
-        is_target = np.repeat([False, True], [len(source), len(x)])
-        half = np.concatenate(self.partitions[0].halves)
+        """Held-out AUC of a classifier between the aligned target and the reweighted source.
+
+        The map too is fitted on the other half: on its own events it leaves less than nothing.
+        There both samples have equal distributions of each feature, on which no tree would begin;
+        a blur of a tenth of the features' widths, the same for both, lets it.
+        """
+        source, target = reweighted(self.source, fractions), self.target
+        weights = [
+            np.asarray(e.weight / np.abs(e.weight).mean(), np.float64) for e in (source, target)
+        ]
+        weight = np.concatenate(weights)
+        is_target = np.repeat([False, True], [len(source), len(target)])
+        halves = self.partitions[0].halves
+        half = np.concatenate(halves)
+        blur = np.random.default_rng([self.seed, 0xF7]).normal(size=(len(half), len(self.fine)))
+        blur *= _BLUR * np.nan_to_num(np.nanstd(source.features, axis=0))
         areas = []
         for held in (0, 1):
             fit, judge = half != held, half == held
+            rows = [np.flatnonzero(one != held) for one in halves]
+            fitted = self.kind.fit(target.take(rows[1]), source.take(rows[0]), seed=self.seed)
+            x = np.concatenate([source.features, fitted.apply(target.features)])
+            features = binned(x + blur, self.fine)
             trees = boosted_trees(self.seed)
             trees.fit(features[fit], is_target[fit] ^ (weight[fit] < 0), np.abs(weight[fit]))
             score = trees.predict_proba(features[judge])[:, 1]

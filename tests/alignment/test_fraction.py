@@ -67,6 +67,14 @@ def test_a_shift_that_the_map_cannot_undo_is_not_taken_for_a_label_shift():
     assert found.residual[0] > 0.6
 
 
+def test_smearing_is_not_taken_for_less_signal():
+    """It loosens how features depend on each other, as a smaller fraction of signal would."""
+    source = draw(4000, [0.77, 0.23], 1)
+    noise = np.random.default_rng(3).normal(0, 1, (4000, 4)) * [1.5, 0, 1.5, 0]
+    target = unlabelled(draw(4000, [0.77, 0.23], 2, lambda x: x + noise))
+    assert not estimate_fractions(source, target).shift
+
+
 def test_three_classes():
     source = draw(1000, [0.4, 0.3, 0.3], 1)
     found = estimate_fractions(source, unlabelled(draw(1000, [0.5, 0.35, 0.15], 2, bent)))
