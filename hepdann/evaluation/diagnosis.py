@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ from ..alignment import FractionEstimate, Moments, QuantileMap, estimate_fractio
 from ..errors import HepdannError
 from ..tensors import SPLITS, Source, Target
 from .classification import prior_matched_threshold
-from .features import FeatureShift, rank_features
+from .features import FeatureShift, rank_features, smallest_p_value
 from .figure import Figure
 from .label_shift import LabelShift, label_shift
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
-from .two_sample import TwoSample, separation, two_sample
+from .two_sample import SIGNIFICANT, TwoSample, combined, separation, two_sample
 from .verdict import mixture, verdict
 
 __all__ = ["Closure", "Diagnosis", "diagnose"]
@@ -57,8 +57,9 @@ class Diagnosis:
         score: what the shift does to the score of a quick classifier; ``None`` without labels.
         labels: the label shift that would explain it; ``None`` without labels.
         closures: what is left after a map of each feature.
-        fractions: the class fractions of the target beside a shift of its features; ``None``
-            without labels, or where other fractions alone explain everything.
+        fractions: the class fractions of the target: those of ``labels`` where they alone explain
+            the difference, otherwise those beside a shift of its features; ``None`` where they
+            were not estimated.
         alignable: whether the features are what networks see, so that a map of them aligns.
     """
 
@@ -69,6 +70,23 @@ class Diagnosis:
     closures: tuple[Closure, ...] = field(default=())
     fractions: FractionEstimate | None = None
     alignable: bool = True
+
+    @property
+    def p_value(self) -> float:
+        """Of equal samples: the smallest p-value of the tests, times their number (Bonferroni).
+
+        The tests are that on all features together, those on single features and, with labels,
+        that on the score of a quick classifier.
+        """
+        parts = [self.test.p_value, smallest_p_value(self.features)]
+        if self.score is not None:
+            parts.append(self.score.p_value)
+        return combined(parts)
+
+    @property
+    def shift(self) -> bool:
+        """Whether MC and target differ: the p-value is below .01."""
+        return self.p_value < SIGNIFICANT
 
     @property
     def differing(self) -> tuple[FeatureShift, ...]:
@@ -84,22 +102,23 @@ class Diagnosis:
     def sentence(self) -> str:
         """The verdict in plain words."""
         told = self._verdict[1]
-        if self.fractions is None or self.labels is None or not self.fractions.shift:
+        fractions, labels = self.fractions, self.labels
+        if fractions is None or labels is None or labels.alone or not fractions.shift:
             return told
-        return f"{told} {mixture(self.labels.classes, self.fractions)}"
+        return f"{told} {mixture(labels.classes, fractions)}"
 
     @property
     def _verdict(self) -> tuple[str, str]:
-        parts = self.test, self.differing, self.score, self.labels, self.closures
-        return verdict(*parts, alignable=self.alignable)
+        return verdict(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable numbers and text (NaN where a figure does not exist)."""
         return {
             "auc": self.test.auc,
             "auc_error": self.test.auc_error,
-            "p_value": self.test.p_value,
-            "shift": self.test.shift,
+            "p_value": self.p_value,
+            "p_value_all_features": self.test.p_value,
+            "shift": self.shift,
             "n_mc": self.test.n_mc,
             "n_target": self.test.n_target,
             "features": [asdict(f) | {"differs": f.differs} for f in self.features],
@@ -149,21 +168,26 @@ def diagnose(
     """
     test = two_sample(mc, target, seed=seed, max_events=max_events, permutations=permutations)
     features = tuple(rank_features(mc, target, names, seed=seed))
-    if not test.shift and not any(f.differs for f in features):
-        return Diagnosis(test, features, alignable=alignable)
-    classifier, score, labels = None, None, None
-    if isinstance(mc, Source) and len(set(mc.part("train").label.tolist())) > 1:
+    classifier, score, labels, fractions = None, None, None, None
+    held_out = mc.take(mc.split != 0)
+    if isinstance(mc, Source) and len(set(mc.part("train").label.tolist())) > 1 and len(held_out):
         classifier = QuickClassifier(mc.part("train"), seed)
-        held_out = mc.take(mc.split != 0)
-        if len(held_out):
-            score = score_effect(classifier, held_out, target)
-            labels = _labels(classifier, held_out, target, seed, max_events)
-    if not test.shift:
-        return Diagnosis(test, features, score, labels, alignable=alignable)
+        score = score_effect(classifier, held_out, target)
+    first = Diagnosis(test, features, score, alignable=alignable)
+    if not first.shift and not first.differing:
+        return first
+    if classifier is not None:
+        labels = _labels(classifier, mc, target, names, seed, max_events)
+    if not first.shift:
+        return replace(first, labels=labels)
     closures = _closures(mc, target, classifier, seed, max_events)
-    alone = labels is None or (labels.explains and labels.significant)
-    fractions = None if alone or not alignable else _beside(mc, target, seed, max_events)
-    return Diagnosis(test, features, score, labels, closures, fractions, alignable)
+    if labels is not None and labels.alone:
+        fractions = FractionEstimate.of_label_shift(
+            labels.target, labels.error, labels.mc, (test.auc, labels.auc)
+        )
+    elif labels is not None and alignable:
+        fractions = _beside(mc, target, seed, max_events)
+    return replace(first, labels=labels, closures=closures, fractions=fractions)
 
 
 def _beside(mc: Target, target: Target, seed: int, most: int) -> FractionEstimate | None:
@@ -185,10 +209,16 @@ def _fractions(found: FractionEstimate | None) -> dict[str, Any] | None:
 
 
 def _labels(
-    classifier: QuickClassifier, mc: Source, target: Target, seed: int, most: int
+    classifier: QuickClassifier,
+    mc: Target,
+    target: Target,
+    names: Sequence[str],
+    seed: int,
+    most: int,
 ) -> LabelShift | None:
+    assert isinstance(mc, Source)
     try:
-        return label_shift(classifier, mc, target, seed=seed, most=most)
+        return label_shift(classifier, mc, target, names, seed=seed, most=most)
     except HepdannError:  # too few events
         return None
 

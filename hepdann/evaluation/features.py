@@ -13,7 +13,7 @@ from .figure import as_weight, effective_events
 from .granularity import common_granularity
 from .wasserstein import wasserstein
 
-__all__ = ["FeatureShift", "correlation", "kolmogorov", "rank_features"]
+__all__ = ["FeatureShift", "correlation", "kolmogorov", "rank_features", "smallest_p_value"]
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.01
@@ -48,6 +48,12 @@ class FeatureShift:
     def differs(self) -> bool:
         """Whether one of the two tests says so at 1 %, each at half of it."""
         return any(p < 0.5 * SIGNIFICANT for p in (self.p_value, self.wasserstein_p_value))
+
+
+def smallest_p_value(features: Sequence[FeatureShift]) -> float:
+    """Of the hypothesis that no single feature differs, by both tests of each; 1 without any."""
+    found = [p for f in features for p in (f.p_value, f.wasserstein_p_value) if np.isfinite(p)]
+    return min(1.0, 2.0 * min(found, default=1.0))
 
 
 def kolmogorov(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..tensors import Source, Target
+from .features import rank_features, smallest_p_value
 from .score_effect import QuickClassifier
-from .two_sample import two_sample
+from .two_sample import SIGNIFICANT, combined, two_sample
 
 __all__ = ["LabelShift", "label_shift", "reweighted"]
 
@@ -26,9 +28,10 @@ class LabelShift:
         mc: (C,) fractions in MC, by weight.
         target: (C,) estimated fractions in the target.
         error: (C,) standard errors of these.
-        explains: whether MC, reweighted to these fractions, can no longer be told from the target.
-        auc: with which it is told from it.
-        p_value: of that AUC.
+        explains: whether MC, reweighted to these fractions, is not distinguished from the target.
+        auc: with which a classifier distinguishes the two.
+        p_value: of the tests on all features together and on single ones, see
+            :func:`~hepdann.evaluation.two_sample.combined`.
     """
 
     classes: tuple[str, ...]
@@ -45,9 +48,20 @@ class LabelShift:
         pairs = zip(self.target, self.mc, self.error, strict=True)
         return any(abs(t - m) > 3.0 * e for t, m, e in pairs)
 
+    @property
+    def alone(self) -> bool:
+        """Whether other class fractions are all that separates MC from the target."""
+        return self.explains and self.significant
+
 
 def label_shift(
-    classifier: QuickClassifier, mc: Source, target: Target, *, seed: int = 0, most: int = 10_000
+    classifier: QuickClassifier,
+    mc: Source,
+    target: Target,
+    names: Sequence[str],
+    *,
+    seed: int = 0,
+    most: int = 10_000,
 ) -> LabelShift:
     """Estimate the target's class fractions from the mean score.
 
@@ -57,34 +71,39 @@ def label_shift(
     not: therefore MC is reweighted to the estimate and compared with the target again.
 
     Args:
-        classifier: trained on other MC events.
-        mc: labelled MC events.
+        classifier: trained on the training split of the MC; its mean scores are those of the rest.
+        mc: labelled MC events, all splits.
         target: target events.
+        names: of the features.
         seed: of the test and of the bootstrap of the errors.
         most: rows of each sample that the test uses at most.
 
     Raises:
         HepdannError: too few events for the test.
     """
-    scores = [classifier.score(s.features) for s in (mc, target)]
-    weights = [np.asarray(s.weight, dtype=np.float64) for s in (mc, target)]
-    classes = len(mc.classes)
-    found = _fractions(scores, weights, mc.label, classes)
+    held_out = mc.take(mc.split != 0)
+    label, classes = held_out.label, len(mc.classes)
+    scores = [classifier.score(s.features) for s in (held_out, target)]
+    weights = [np.asarray(s.weight, dtype=np.float64) for s in (held_out, target)]
+    found = _fractions(scores, weights, label, classes)
     generator = np.random.default_rng([seed, 4])
     replicas = [
-        _fractions(scores, [w * generator.poisson(1.0, len(w)) for w in weights], mc.label, classes)
+        _fractions(scores, [w * generator.poisson(1.0, len(w)) for w in weights], label, classes)
         for _ in range(_REPLICAS)
     ]
-    sums = np.bincount(mc.label, weights[0], minlength=classes)
-    told = two_sample(reweighted(mc, found), target, seed=seed, max_events=most)
+    sums = np.bincount(mc.label, mc.weight.astype(np.float64), minlength=classes)
+    like = reweighted(mc, found)
+    test = two_sample(like, target, seed=seed, max_events=most)
+    single = smallest_p_value(rank_features(like, target, names, seed=seed))
+    p_value = combined([test.p_value, single])
     return LabelShift(
         mc.classes,
         tuple((sums / sums.sum()).tolist()),
         tuple(found.tolist()),
         tuple(np.std(replicas, axis=0, ddof=1).tolist()),
-        not told.shift,
-        told.auc,
-        told.p_value,
+        p_value >= SIGNIFICANT,
+        test.auc,
+        p_value,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,15 @@ from .figure import Figure, effective_events, linearised
 from .granularity import common_granularity
 from .ranking import influence_of_ranks
 
-__all__ = ["DomainClassifier", "TwoSample", "domain_classifier", "separation", "two_sample"]
+__all__ = [
+    "SIGNIFICANT",
+    "DomainClassifier",
+    "TwoSample",
+    "combined",
+    "domain_classifier",
+    "separation",
+    "two_sample",
+]
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.01
@@ -116,6 +124,11 @@ def two_sample(
         n_target=n_target,
         granularity=pool.granularity,
     )
+
+
+def combined(p_values: Sequence[float]) -> float:
+    """The p-value of several tests together: the smallest, times their number (Bonferroni)."""
+    return min(1.0, len(p_values) * min(p_values))
 
 
 def separation(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from .features import FeatureShift
 from .label_shift import LabelShift
 from .score_effect import ScoreEffect
-from .two_sample import TwoSample
+from .two_sample import SIGNIFICANT
 
 if TYPE_CHECKING:
     from ..alignment import FractionEstimate
-    from .diagnosis import Closure
+    from .diagnosis import Closure, Diagnosis
 
 __all__ = ["mixture", "verdict"]
 
@@ -20,68 +20,55 @@ _CLOSED = 0.53  # AUC after a map up to which the map has done its work
 _MOSTLY = 0.65  # AUC up to which it has done most of it
 _COMMON = 0.85  # share of accepted events in common from which only the threshold matters
 _SCORE = 0.02  # distance of the score's distributions below which nothing is at stake
-_SIGNIFICANT = 0.01
 
 
-def verdict(
-    test: TwoSample,
-    differing: Sequence[FeatureShift],
-    score: ScoreEffect | None,
-    labels: LabelShift | None,
-    closures: Sequence[Closure],
-    *,
-    alignable: bool = True,
-) -> tuple[str, str]:
+def verdict(found: Diagnosis) -> tuple[str, str]:
     """What kind of shift it is, in a word and in a sentence.
 
     Args:
-        test: on all features together.
-        differing: the features that differ by themselves.
-        score: what the shift does to a classifier's score.
-        labels: whether other class fractions explain it.
-        closures: what per-feature maps leave of it.
-        alignable: whether the features are what networks see; those that sum images up are not, and
-            no map of them aligns pixels.
+        found: the tests, and what is known of a shift. Where its features sum images up
+            (``alignable`` is false), no map of them aligns pixels.
 
     Returns:
-        The word and the sentence. ``none``: no shift. ``features``: single features differ, too
-        little for a classifier. ``label``: other class fractions explain it. ``harmless``: it is
-        there, and the score does not move. ``threshold``: a map of each feature removes it, and
-        mainly moves the threshold. ``per-feature``: a map of each feature removes it. ``remains``:
-        none of these maps does. ``shift``: it is not known what kind, for lack of events.
+        The word and the sentence. ``none``: no shift. ``features``: a single feature differs, not
+        significantly among all the tests. ``label``: other class fractions explain it.
+        ``harmless``: it is there, and the score hardly moves. ``threshold``: a map of each feature
+        removes it, and mainly moves the threshold. ``per-feature``: a map of each feature removes
+        it. ``remains``: none of these maps does. ``shift``: it is not known what kind, for lack of
+        events.
     """
-    figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {test.p_value:.2g}"
-    if not test.shift:
+    test, score, labels, differing = found.test, found.score, found.labels, found.differing
+    figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {found.p_value:.2g}"
+    if not found.shift:
         return _no_shift(figures, differing)
-    if labels is not None and labels.explains and labels.significant:
+    if labels is not None and labels.alone:
         return "label", _label(figures, labels)
     where = f"most in {_names(differing)}" if differing else "in how features go together"
-    found = f"MC and data differ ({figures}), {where}"
+    differ = f"MC and data differ ({figures}), {where}"
     moved = _score(score)
-    if score is not None and (score.p_value >= _SIGNIFICANT or score.ks < _SCORE):
+    if score is not None and (score.p_value >= SIGNIFICANT or score.ks < _SCORE):
         return "harmless", (
-            f"{found}; but the score of a classifier does not move{moved}. Detected is not worth "
-            "adapting: adapting can gain little."
+            f"{differ}; but the score of a classifier hardly moves{moved}: adapting can gain "
+            "little."
         )
-    if not closures:
-        told = "Detected is not worth adapting: train, and compare with source-only."
-        return "shift", f"{found}{moved}. {told}"
-    left = min(closures, key=lambda c: c.auc.value)
+    if not found.closures:
+        return "shift", f"{differ}{moved}. Train, and compare with source-only."
+    left = min(found.closures, key=lambda c: c.auc.value)
     if left.auc.value > _MOSTLY + left.auc.error:
-        rest = "the other alignments and the networks" if alignable else "the networks"
+        rest = "the other alignments and the networks" if found.alignable else "the networks"
         return "remains", (
-            f"{found}{moved}. A shift remains that no per-feature map closes (AUC "
+            f"{differ}{moved}. A shift remains that no per-feature map closes (AUC "
             f"{left.auc.value:.3f} after {left.map}): train, and see what is left after {rest}."
         )
-    kind, told = _removable(found, figures, differing, moved, closures, left)
-    if not alignable:
+    kind, told = _removable(differ, figures, differing, moved, found.closures, left)
+    if not found.alignable:
         return kind, f"{told}: pixels have no such map; compare dann with source-only."
     mend = "move the threshold, or align" if kind == "threshold" else "align before adapting"
     return kind, f"{told}: {mend}."
 
 
 def _removable(
-    found: str,
+    differ: str,
     figures: str,
     differing: Sequence[FeatureShift],
     moved: str,
@@ -98,7 +85,7 @@ def _removable(
     after = f"AUC {best.auc.value:.3f} ± {best.auc.error:.3f} after {best.map}"
     if best.common >= _COMMON:
         return "threshold", (
-            f"Threshold shift: {found}; a per-feature map removes it{mostly} ({after}). At an "
+            f"Threshold shift: {differ}; a per-feature map removes it{mostly} ({after}). At an "
             f"equal share {100 * best.common:.0f} % of the accepted events are the same either way"
             f"{moved}"
         )
@@ -114,8 +101,8 @@ def _no_shift(figures: str, differing: Sequence[FeatureShift]) -> tuple[str, str
         return "none", f"No shift found ({figures}): adapting can only cost you."
     differ = "differ by themselves" if len(differing) > 1 else "differs by itself"
     return "features", (
-        f"No shift that a classifier could use ({figures}), but {_names(differing)} {differ}: "
-        "compare data and MC there before adapting."
+        f"No shift that the tests together find significant ({figures}), but {_names(differing)} "
+        f"{differ}: compare data and MC there before adapting."
     )
 
 
@@ -123,8 +110,8 @@ def _label(figures: str, labels: LabelShift) -> str:
     shown = _against(labels.classes, labels.target, labels.error, labels.mc)
     return (
         f"Label shift ({figures}): {shown}. With MC reweighted to that they are no "
-        f"longer told apart (AUC {labels.auc:.3f}, p = {labels.p_value:.2g}): do not align, move "
-        "the threshold to the estimated fraction."
+        f"longer distinguished (AUC {labels.auc:.3f}, p = {labels.p_value:.2g}): do not align, "
+        "correct the scores for the estimated fraction (source-only+prior)."
     )
 
 
