@@ -55,7 +55,7 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
     def chosen(name: str, sentence: str) -> Recommendation:
         large = shift is not False and found[name].separation.value > _LARGE
         more = " A large shift remains in its feature layer." if large else ""
-        return Recommendation(name, sentence + more, RAW, large, (), known)
+        return Recommendation(name, sentence + more, RAW, large, candidates=known)
 
     if shift is False:
         return chosen(RAW, "no shift was found, and adapting could only cost")

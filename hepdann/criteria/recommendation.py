@@ -15,13 +15,13 @@ _SIMPLER = 0.02  # a map this much worse than the best, and simpler, is preferre
 CLOSED = 0.53  # AUC up to which a map is taken to have closed the shift
 _LARGE = 0.65  # AUC from which a shift remains that the user must hear of
 _CLEARLY = 0.9  # of what maps of single features leave, a map of all together must leave less
-_AGREES = 0.94  # share of events in which a network and its teacher must agree
-_PER_FEATURE = {RAW, "moments", "quantile"}
+_AGREES = 0.94, 0.97  # agreement from which a network counts at all, and counts as the teacher
+_PER_FEATURE = {RAW, "prior", "moments", "quantile"}
 
 
 @dataclass(frozen=True)
 class Residual:
-    """What a classifier still tells apart after a map of the target.
+    """What a classifier still distinguishes after a map of the target.
 
     Attributes:
         value: held-out AUC; .5 is nothing.
@@ -42,6 +42,7 @@ class Recommendation:
         teacher: the map that the networks were compared with.
         large_residual: a shift remains after every candidate.
         parts: the methods that ``guard`` is the mean of; empty if it is another one.
+        weights: of the parts.
         candidates: of each candidate the residual AUC and its error, or the agreement.
     """
 
@@ -50,11 +51,12 @@ class Recommendation:
     teacher: str | None = None
     large_residual: bool = False
     parts: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
     candidates: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return asdict(self) | {"parts": list(self.parts)}
+        return asdict(self) | {"parts": list(self.parts), "weights": list(self.weights)}
 
 
 def recommend(
@@ -64,52 +66,44 @@ def recommend(
     shift: bool | None = None,
     fallback: str | None = RAW,
 ) -> Recommendation:
-    """Decide, from what is left after each map and from what the networks say of it.
+    """Decide, from what is left after each map and from how the networks agree with it.
 
     1. No shift was found: ``source-only``, for adapting could only cost.
     2. Otherwise, by :func:`teacher`, the simplest map that leaves little is the *teacher*. If its
-       residual is below .53, the shift is closed, and the teacher is recommended.
-    3. If more remains, the networks that adapted and still agree with the teacher in 94 % of the
-       events may know better than it: ``guard``, the mean of all of them, is recommended. Without
-       such a network it is the teacher.
+       residual is below .53, the shift is closed, and the teacher is recommended. Where a shift
+       was found, ``source-only`` is no such map: what cannot be seen in fewer events is there.
+    3. If more remains, the recommendation is ``guard``: the mean of the logits of the teacher and
+       of the networks that adapted, each at the share of the events that is expected to be
+       accepted. The teacher counts 1; a network that agrees with it in 94 % of the events or less
+       counts nothing, in 97 % or more it counts 1, and between in proportion. Without a network
+       that counts it is the teacher as it is.
     4. Where the teacher's residual exceeds .65, or a map of single features leaves a part of the
        shift and no network agrees with it, a large shift remains, and the sentence says so.
 
-    In small samples each of these limits is widened by the figure's own error.
+    In small samples the limits of residuals are widened by the figure's own error.
 
     Args:
         residuals: map to residual; ``source-only`` for none, and the simplest first.
-        agreements: adapted network to its agreement with the teacher, see :func:`teacher`.
+        agreements: adapted network to its agreement with the teacher, see :func:`teacher`, both at
+            the expected share.
         shift: whether a two-sample test found a shift in the inputs; ``None``: not tested.
-        fallback: what to recommend where nothing can be told.
+        fallback: what to recommend where nothing can be said.
     """
     if not residuals:
-        told = "too few events to compare candidates: source-only, which adapts nothing"
-        return Recommendation(fallback, told if fallback else "no candidate was trained")
+        reason = "too few events to compare candidates: source-only, which adapts nothing"
+        return Recommendation(fallback, reason if fallback else "no candidate was trained")
     known = {n: {"residual_auc": r.value, "error": r.error} for n, r in residuals.items()}
     known |= {n: {"agreement": a} for n, a in agreements.items() if a is not None}
-    if shift is False and RAW in residuals:
-        return Recommendation(
-            RAW,
-            "no shift was found, and adapting could only cost",
-            teacher(residuals),
-            False,
-            (),
-            known,
-        )
-    chosen = teacher(residuals)
+    chosen = teacher(residuals, shift=shift)
     assert chosen is not None
+    if shift is False and RAW in residuals:
+        reason = "no shift was found, and adapting could only cost"
+        return Recommendation(RAW, reason, chosen, candidates=known)
     left = residuals[chosen]
-    if is_closed(left):
+    if is_closed(left) and not (shift and chosen == RAW):
         what = "nothing is to be adapted" if chosen == RAW else f"{chosen} closes the shift"
-        return Recommendation(
-            chosen,
-            f"{what}: inputs are not told apart after it ({_figure(left)})",
-            chosen,
-            False,
-            (),
-            known,
-        )
+        reason = f"{what}: inputs are not distinguished after it ({_figure(left)})"
+        return Recommendation(chosen, reason, chosen, candidates=known)
     return _remaining(chosen, left, agreements, known)
 
 
@@ -121,7 +115,11 @@ def _remaining(
 ) -> Recommendation:
     """What to do where a map leaves a part of the shift: steps 3 and 4 of :func:`recommend`."""
     figure = _figure(left)
-    agreeing = [n for n, a in agreements.items() if a is not None and a >= _AGREES]
+    low, high = _AGREES
+    weights = {
+        n: min(1.0, (a - low) / (high - low)) for n, a in agreements.items() if a is not None
+    }
+    agreeing = {n: w for n, w in weights.items() if w > 0}
     doubted = bool(agreements) and not agreeing and _is_single(chosen)
     large = left.value > _LARGE + left.error or doubted
     warning = ""
@@ -130,14 +128,16 @@ def _remaining(
             f" A large shift remains that none of the methods closes ({figure} after {chosen})."
         )
     if not agreeing:
-        told = f"{chosen} leaves the least ({figure}), and no network agrees with it."
-        return Recommendation(chosen, told + warning, chosen, large, (), known)
-    names = " and ".join(filter(None, [", ".join(agreeing[:-1]), agreeing[-1]]))
-    told = (
-        f"{chosen} leaves a part of the shift ({figure}); {names} agree"
-        f"{'s' if len(agreeing) == 1 else ''} with it: their mean, at the share that it accepts."
+        reason = f"{chosen} leaves the least ({figure}), and no network agrees with it."
+        return Recommendation(chosen, reason + warning, chosen, large, candidates=known)
+    names = " and ".join(filter(None, [", ".join([*agreeing][:-1]), [*agreeing][-1]]))
+    reason = (
+        f"{chosen} leaves a part of the shift ({figure}); {names} "
+        f"agree{'s' if len(agreeing) == 1 else ''} with it: their mean, at the share that is "
+        "expected to be accepted."
     )
-    return Recommendation(GUARD, told + warning, chosen, large, (chosen, *agreeing), known)
+    parts, weighted = (chosen, *agreeing), (1.0, *agreeing.values())
+    return Recommendation(GUARD, reason + warning, chosen, large, parts, weighted, known)
 
 
 def _figure(residual: Residual) -> str:
@@ -149,7 +149,7 @@ def is_closed(residual: Residual) -> bool:
     return residual.value <= max(CLOSED, 0.5 + 2.0 * residual.error)
 
 
-def teacher(residuals: Mapping[str, Residual]) -> str | None:
+def teacher(residuals: Mapping[str, Residual], *, shift: bool | None = None) -> str | None:
     """The map that the networks are compared with.
 
     Of the maps that act on each feature by itself, the simplest whose residual AUC is within .02,
@@ -159,7 +159,10 @@ def teacher(residuals: Mapping[str, Residual]) -> str | None:
 
     Args:
         residuals: map to residual, the simplest first; parts of a chain are joined with ``+``.
+        shift: whether a test found a shift; then ``source-only`` is chosen only without any map.
     """
+    if shift and len(residuals) > 1:
+        residuals = {n: r for n, r in residuals.items() if n != RAW}
     single = {n: r for n, r in residuals.items() if _is_single(n)}
     joint = {n: r for n, r in residuals.items() if n not in single}
     first, second = _simplest(single), _simplest(joint)

@@ -106,6 +106,7 @@ class RunCriteria:
 
 def run_criteria(
     scores: RunScores,
+    teacher: str | None,
     residuals: Mapping[str, Figure],
     domain_aucs: Mapping[str, float | None],
     fractions: NDArray[np.float64] | None = None,
@@ -114,6 +115,7 @@ def run_criteria(
 
     Args:
         scores: of the run.
+        teacher: see :func:`teacher_of`.
         residuals: AUC that is left after each closed-form map, ``source-only`` being none.
         domain_aucs: AUC in the feature layer of each method.
         fractions: (C,) class fractions expected in the target; by default those of MC.
@@ -121,7 +123,6 @@ def run_criteria(
     Returns:
         Method, or ``method/network``, to criterion to value.
     """
-    teacher = teacher_of(scores, residuals)
     if teacher is None:
         return {}
     table = RunCriteria(scores, teacher, fractions).table()
@@ -133,12 +134,17 @@ def run_criteria(
     return table
 
 
-def teacher_of(scores: RunScores, residuals: Mapping[str, Figure]) -> str | None:
-    """The closed-form map that leaves least, which teaches the others; source-only without one."""
+def teacher_of(scores: RunScores, recommended: str | None) -> str | None:
+    """The method that the others are compared with: the recommendation's teacher where it is one.
+
+    Args:
+        scores: of the run.
+        recommended: the teacher of its recommendation.
+    """
     methods = [name for name in scores.methods if name != ORACLE]
-    aligned = [name for name in residuals if name in scores.aligned and name in methods]
-    best = min(aligned, key=lambda name: residuals[name].value, default=None)
-    return best or (RAW if RAW in methods else next(iter(methods), None))
+    if recommended in methods:
+        return recommended
+    return RAW if RAW in methods else next(iter(methods), None)
 
 
 def rank_correlations(table: Table, target: TestEvents) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from .._version import __version__
 from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
+from ..tensors import SPLITS, Target
 from .candidates import rank_correlations, run_criteria, teacher_of
 from .curves import history_rows
 from .decisions import decision_figures
@@ -47,7 +49,9 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     folder = Path(run_folder)
     scores = open_scores(folder)
     history = _history(folder / "history.csv")
-    residuals = residual_aucs(scores)
+    diagnosis = _diagnosis(folder / "diagnosis.json", scores)
+    advice = _recommendation(folder / "recommendation.json", scores, diagnosis["shift"])
+    residuals = _residuals(advice)
     mc, target = TestEvents(scores, "mc"), TestEvents(scores, "target")
     methods = {}
     for name in scores.methods:
@@ -56,22 +60,21 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         rows = own or [row for row in history if row["method"] == RAW]
         methods[name] = method_figures(scores, name, mc, target, rows, residuals.get(name))
     heads = {name: block["domain"]["auc_features"] for name, block in methods.items()}
-    criteria = run_criteria(scores, residuals, heads)
+    teacher = teacher_of(scores, advice["teacher"])
+    criteria = run_criteria(scores, teacher, residuals, heads)
     health = method_health(folder)
     for name in methods:
         methods[name]["health"] = health.get(name)
         methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
     for name in scores.decisions:
         methods[name] = decision_figures(name, mc, target)
-    diagnosis = _diagnosis(folder / "diagnosis.json", scores)
-    advice = _recommendation(folder / "recommendation.json", scores, residuals, diagnosis["shift"])
     return {
         "format_version": FORMAT_VERSION,
         "target": {"kind": scores.target_kind, "shift": _shift(folder / "config.yaml")},
         "majority": {"mc": mc.majority(), "target": target.majority()},
         "methods": methods,
         "criteria": {
-            "teacher": teacher_of(scores, residuals),
+            "teacher": teacher,
             "ranking": rank_correlations(criteria, target),
         },
         "recommended": advice["method"],
@@ -85,7 +88,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
 def residual_aucs(scores: RunScores) -> dict[str, Figure]:
     """What a classifier still tells apart after each closed-form map of the target.
 
-    The mapped target against the source, validation split of both, the source with the class
+    The mapped target against the source, both outside their test splits, the source with the class
     fractions estimated for the target; ``source-only`` leaves both as they are. Learned methods
     have no map of the inputs and are not among them.
 
@@ -94,25 +97,35 @@ def residual_aucs(scores: RunScores) -> dict[str, Figure]:
     """
     maps: dict[str, str | None] = {RAW: None} if RAW in scores.methods else {}
     maps |= {name: name for name in scores.aligned if name in scores.methods}
-    plain, like = (
-        events.part("validation") for events in (scores.events("mc"), scores.reference())
-    )
+    plain, like = (_outside_test(e) for e in (scores.events("mc"), scores.reference()))
     found: dict[str, Figure] = {}
     for method, aligned in maps.items():
         source = plain if aligned is None else like
         try:
-            found[method] = separation(source, scores.events("target", aligned).part("validation"))
+            found[method] = separation(source, _outside_test(scores.events("target", aligned)))
         except HepdannError:
             return {}
     return found
 
 
-def _recommendation(
-    path: Path, scores: RunScores, residuals: dict[str, Figure], shift: bool | None
-) -> dict[str, Any]:
+def _outside_test(events: Target) -> Target:
+    return events.take(events.split != SPLITS.index("test"))
+
+
+def _residuals(advice: dict[str, Any]) -> dict[str, Figure]:
+    """The residual AUCs that the recommendation was made of."""
+    return {
+        name: Figure(float(one["residual_auc"]), float(one["error"]), math.nan)
+        for name, one in advice["candidates"].items()
+        if "residual_auc" in one
+    }
+
+
+def _recommendation(path: Path, scores: RunScores, shift: bool | None) -> dict[str, Any]:
     """What the training wrote; of a run that wrote nothing, what its scores say."""
     if path.exists():
         return _stored(path)
+    residuals = residual_aucs(scores)
     known = {name: Residual(figure.value, figure.error) for name, figure in residuals.items()}
     fallback = RAW if RAW in scores.methods else None
     return recommend(known, {}, shift=shift, fallback=fallback).to_dict()
@@ -129,7 +142,7 @@ def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
         except HepdannError:
             found = {}
     renamed = {"auc_inputs": found.get("auc"), "auc_inputs_error": found.get("auc_error")}
-    rest = ("p_value", "shift", "kind", "score", "labels", "closures", "sentence")
+    rest = ("p_value", "shift", "kind", "score", "labels", "fractions", "closures", "sentence")
     kept = {key: found.get(key) for key in rest}
     return {**renamed, **kept, "features": found.get("features", [])}
 

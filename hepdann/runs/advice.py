@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose, prior_matched_threshold
 from ..tensors import SPLITS, Target
 from ..training import write_whole
-from .aligned import method_of
+from .aligned import corrected, method_of, reference
 from .domains import Domains
 from .image_advice import advise_on_images
 from .mixture import Mixture
@@ -25,7 +26,7 @@ from .residuals import residuals_of
 
 __all__ = ["advised", "diagnose_first"]
 
-_MOST = 20_000  # target events on which the methods are compared
+_MOST = 20_000  # events of each domain on which the methods are compared
 
 
 def diagnose_first(
@@ -61,9 +62,8 @@ def advised(
 
     Args:
         model: as it was trained.
-        domains: source and target; the source's validation split and the target outside its test
-            split are looked at.
-        shift: whether the two-sample test found a shift.
+        domains: source and target, whose events outside the test split are compared.
+        shift: whether the tests found a shift.
         path: of ``recommendation.json``, which is written.
 
     Returns:
@@ -72,49 +72,67 @@ def advised(
     if domains.images is not None:
         return model, advise_on_images(model, domains, shift, path)
     residuals = residuals_of(model, domains)
-    best = teacher(residuals)
-    events = domains.target.take(_outside_test(domains.target))
-    agreements = {} if best is None else _agreements(model, events, best)
+    best = teacher(residuals, shift=shift)
+    predictions = _AtExpectedShare(model, domains)
+    agreements = {} if best is None else predictions.agreements(best)
     fallback = next(iter(model.methods), None)
     advice = recommend(residuals, agreements, shift=shift, fallback=fallback)
     if advice.method == GUARD:
-        mixtures = {GUARD: _mixture(model, events, advice.parts)}
-        model = replace(model, mixtures={**model.mixtures, **mixtures})
+        mixture = Mixture(advice.parts, predictions.offsets(advice.parts), advice.weights)
+        model = replace(model, mixtures={**model.mixtures, GUARD: mixture})
     write_whole(path, json.dumps(advice.to_dict(), indent=1).encode())
     return model, advice
 
 
-def _outside_test(target: Target) -> NDArray[np.intp]:
-    return np.flatnonzero(target.split != SPLITS.index("test"))[:_MOST]
+class _AtExpectedShare:
+    """Predictions for target events outside the test split, at the share expected to be accepted.
+
+    The share of the MC that source-only accepts, at the class fractions of the target; it needs
+    two classes, and with more the scores stay as they are.
+    """
+
+    def __init__(self, model: Model, domains: Domains) -> None:
+        self._model = model
+        self._target = domains.target.take(_outside_test(domains.target))
+        self._scores: dict[str, NDArray[np.float32]] = {}
+        self._share = math.nan
+        if len(model.classes) == 2 and BASE in model.parts:
+            mc = reference(domains.source.take(_outside_test(domains.source)), model.correction)
+            accepted = model.score(mc.features, BASE, "source").mean[:, 1] > 0.5
+            weight = np.asarray(mc.weight, dtype=np.float64)
+            self._share = float(weight @ accepted / weight.sum())
+
+    def agreements(self, teacher: str) -> dict[str, float | None]:
+        """Agreement of each adapted network with the teacher; not of those that it taught."""
+        model, taught = self._model, self._moved(teacher)
+        return {
+            name: agreement(self._moved(name), taught, self._target.weight)
+            for name in model.parts
+            if name not in (BASE, "oracle")
+            and model.adapts(name)
+            and not methods.get(method_of(name)[1]).taught
+        }
+
+    def offsets(self, parts: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+        """What is added to the log probabilities (C,) of each part."""
+        rest = (0.0,) * (len(self._model.classes) - 1)
+        return tuple((*rest, self._offset(name)) for name in parts)
+
+    def _score(self, name: str) -> NDArray[np.float32]:
+        if name not in self._scores:
+            self._scores[name] = self._model.score(self._target.features, name).mean
+        return self._scores[name]
+
+    def _offset(self, name: str) -> float:
+        if not 0.0 < self._share < 1.0:
+            return 0.0
+        threshold = prior_matched_threshold(self._score(name), self._target.weight, self._share)
+        at = float(np.clip(threshold, 1e-6, 1 - 1e-6))
+        return float(np.log((1.0 - at) / at))
+
+    def _moved(self, name: str) -> NDArray[np.float32]:
+        return corrected(self._score(name), self.offsets([name])[0])
 
 
-def _agreements(model: Model, events: Target, best: str) -> dict[str, float | None]:
-    """Agreement of each adapted network with the teacher; not of those that it taught."""
-    adapted = [
-        name
-        for name in model.parts
-        if name not in (BASE, "oracle")
-        and model.adapts(name)
-        and not methods.get(method_of(name)[1]).taught
-    ]
-    taught = model.score(events.features, best).mean
-    return {
-        name: agreement(model.score(events.features, name).mean, taught, events.weight)
-        for name in adapted
-    }
-
-
-def _mixture(model: Model, events: Target, parts: tuple[str, ...]) -> Mixture:
-    """Offsets with which every part accepts as large a share of the target as the first."""
-    scores = [model.score(events.features, name).mean for name in parts]
-    classes = len(model.classes)
-    offsets = [(0.0,) * classes]
-    weight = np.asarray(events.weight, dtype=np.float64)
-    accepted = float(weight @ (scores[0][:, -1] > 0.5)) / float(weight.sum())
-    for score in scores[1:]:
-        moved = 0.0
-        if classes == 2 and 0.0 < accepted < 1.0:
-            at = np.clip(prior_matched_threshold(score, weight, accepted), 1e-6, 1 - 1e-6)
-            moved = float(np.log((1.0 - at) / at))
-        offsets.append((0.0,) * (classes - 1) + (moved,))
-    return Mixture(parts, tuple(offsets))
+def _outside_test(events: Target) -> NDArray[np.intp]:
+    return np.flatnonzero(events.split != SPLITS.index("test"))[:_MOST]

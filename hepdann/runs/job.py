@@ -29,7 +29,7 @@ from .health import write_failed, write_health
 from .images import view_shapes
 from .inputs import InputColumns
 from .memory import said_of
-from .model import BASE, Model, joined, parts_of
+from .model import BASE, Model, joined, parts_of, prior_corrected
 from .origin import Origin
 from .pieces import Hooks, Trained, history_of, load_piece, train_piece
 from .plan import trained_on
@@ -110,7 +110,7 @@ class Job:
         found = diagnose_first(domains, names, self.folder / "diagnosis.json")
         if found is not None:
             self.report(f"diagnosis: {found.sentence}", None)
-        shift = None if found is None else found.test.shift
+        shift = None if found is None else found.shift
         aligned = self._align(domains, found)
         pieces = self._train(domains, aligned)
         whole, trained = all(t.whole for t in pieces), [t for t in pieces if t.begun]
@@ -219,6 +219,7 @@ class Job:
             domains.scaling,
             aligned.maps,
             joined(parts_of(t.trainer) for t in trained),
+            mixtures=prior_corrected(aligned.correction),
             correction=aligned.correction,
             views=() if domains.images is None else view_shapes(domains.images.views),
             missing=columns.missing,

@@ -16,16 +16,18 @@ _TINY = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class Mixture:
-    """The mean of the log probabilities of several methods.
+    """The weighted mean of the log probabilities of several methods.
 
     Attributes:
         parts: their names.
         offsets: for each of them (C,) what is added to its log probabilities on the target, so
             that all of them accept the same share of it. On the source nothing is added.
+        weights: of the parts; empty if they count alike.
     """
 
     parts: tuple[str, ...]
     offsets: tuple[tuple[float, ...], ...]
+    weights: tuple[float, ...] = ()
 
     def combine(
         self, scores: Sequence[NDArray[np.floating]], *, target: bool
@@ -43,17 +45,20 @@ class Mixture:
         if len({len(s) for s in scores}) > 1:
             scores = [s.mean(axis=0, keepdims=True) for s in scores]
         total = np.zeros(scores[0].shape, dtype=np.float64)
-        for score, offset in zip(scores, self.offsets, strict=True):
-            total += np.log(np.clip(score, _TINY, 1.0)) + (np.asarray(offset) if target else 0.0)
-        total /= len(scores)
+        weights = self.weights or (1.0,) * len(self.parts)
+        for score, offset, weight in zip(scores, self.offsets, weights, strict=True):
+            moved = np.log(np.clip(score, _TINY, 1.0)) + (np.asarray(offset) if target else 0.0)
+            total += weight * moved
+        total /= sum(weights)
         p = np.exp(total - total.max(axis=-1, keepdims=True))
         return np.asarray(p / p.sum(axis=-1, keepdims=True), dtype=np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything :meth:`from_dict` needs, JSON-serialisable."""
-        return {"parts": self.parts, "offsets": self.offsets}
+        return {"parts": self.parts, "offsets": self.offsets, "weights": self.weights}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """What :meth:`to_dict` described."""
-        return cls(tuple(stored["parts"]), tuple(tuple(o) for o in stored["offsets"]))
+        offsets = tuple(tuple(o) for o in stored["offsets"])
+        return cls(tuple(stored["parts"]), offsets, tuple(stored.get("weights", ())))

@@ -28,7 +28,7 @@ from .aligned import corrected, method_of
 from .inputs import InputColumns
 from .mixture import Mixture
 
-__all__ = ["BASE", "Model", "Part", "Scores", "joined", "parts_of"]
+__all__ = ["BASE", "PRIOR", "Model", "Part", "Scores", "joined", "parts_of", "prior_corrected"]
 
 FORMAT, FORMAT_VERSION = "hepdann-model", 1
 _ROWS = 32_768  # events scored at a time, at most
@@ -38,6 +38,7 @@ Pass = Callable[[AdversarialNetwork, slice], None]
 
 DOMAINS = {"source": 0, "target": 1}
 BASE = "source-only"  # its networks score what an alignment maps
+PRIOR = f"{BASE}+prior"  # its scores on the target, corrected for the target's class fractions
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,18 @@ class Part:
     target_domain: int
     strength: tuple[float, ...]
     seeds: tuple[int, ...]
+
+
+def prior_corrected(correction: tuple[float, ...] | None) -> dict[str, Mixture]:
+    """Source-only with its scores on the target brought to the target's class fractions.
+
+    Source: Saerens, Latinne and Decaestecker, Neural Computation 14 (2002) 21, equation 2.4.
+
+    Args:
+        correction: (C,) logarithm of the target's over the source's fraction of each class;
+            ``None`` where these do not differ, which gives nothing.
+    """
+    return {} if correction is None else {PRIOR: Mixture((BASE,), (correction,))}
 
 
 def parts_of(trainer: StackTrainer) -> dict[str, Part]:
@@ -180,10 +193,11 @@ class Model:
         """Methods that can score, baselines first and the oracle last."""
         trained = list(self.parts)
         aligned = list(self.alignments) if BASE in trained else []
-        middle = [name for name in trained if name not in ("source-only", "oracle")]
+        middle = [name for name in trained if name not in (BASE, "oracle")]
         last = ["oracle"] if "oracle" in trained else []
-        first = [name for name in trained if name == "source-only"]
-        return (*first, *aligned, *middle, *self.mixtures, *last)
+        first = [name for name in (BASE, PRIOR) if name in trained or name in self.mixtures]
+        mixed = [name for name in self.mixtures if name != PRIOR]
+        return (*first, *aligned, *middle, *mixed, *last)
 
     def adapts(self, method: str) -> bool:
         """Whether the method scores the target by the target's own statistics."""

@@ -21,7 +21,7 @@ from ..errors import HepdannError, RunError
 from ..evaluation import oracle_source, separation
 from ..evaluation.scan_judge import Epochs, ScanJudge
 from ..networks import AdversarialNetwork
-from ..tensors import Source, Target
+from ..tensors import SPLITS, Source, Target
 from ..training import (
     DomainEvents,
     Health,
@@ -39,6 +39,7 @@ from .aligned import Aligned, corrected, fit_alignments, reference
 from .auxiliary import auxiliary_sources
 from .domains import Domains
 from .health import verdicts_of
+from .model import PRIOR
 from .plan import ORACLE, Places, StackPlan
 from .resampling import resampled
 from .scan_plan import Point, Seeds, seeds_of
@@ -174,10 +175,16 @@ class PointRun:
     def aligned(self) -> dict[str, Target]:
         """The target's test split as each alignment leaves it, the simplest first."""
         test = self.judge.target
-        return {SOURCE_ONLY: test} | {name: self._map(name, test) for name in self.maps}
+        return {name: self._map(name, test) for name in self._baselines}
+
+    @property
+    def _baselines(self) -> tuple[str, ...]:
+        """Names of what source-only's networks score, the simplest first."""
+        corrected_too = () if self._aligned.correction is None else (PRIOR,)
+        return (SOURCE_ONLY, *corrected_too, *self.maps)
 
     def _map(self, name: str, events: Target) -> Target:
-        if name == SOURCE_ONLY:
+        if name in (SOURCE_ONLY, PRIOR):
             return events
         return events.with_features(self._aligned.maps[name].apply(events.features))
 
@@ -220,11 +227,12 @@ class PointRun:
 
     def _choose_teacher(self) -> str:
         """The simplest map that leaves source and target least distinguishable, without labels."""
-        source = self.domains.source.part("validation")
-        held = self.domains.target.part("validation")
+        test = SPLITS.index("test")
+        source, held = self.domains.source, self.domains.target
+        source, held = source.take(source.split != test), held.take(held.split != test)
         residuals: dict[str, Residual] = {}
         try:
-            for name in (SOURCE_ONLY, *self.maps):
+            for name in self._baselines:
                 correction = None if name == SOURCE_ONLY else self._aligned.correction
                 figure = separation(reference(source, correction), self._map(name, held))
                 residuals[name] = Residual(figure.value, figure.error)

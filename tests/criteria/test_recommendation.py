@@ -33,6 +33,23 @@ def test_a_map_of_all_features_together_must_leave_clearly_less(single, joint, e
     assert teacher(residuals) == expected
 
 
+def test_where_a_shift_was_found_source_only_does_not_close_it():
+    """What few events cannot show is there nevertheless: 'cannot tell' is not 'closed'."""
+    residuals = left(source_only=0.51, quantile=0.5, error=0.05)
+    assert recommend(residuals, {}, shift=None).method == "source-only"
+    found = recommend(residuals, {}, shift=True)
+    assert (found.method, found.teacher) == ("quantile", "quantile")
+    alone = recommend(left(source_only=0.51), {}, shift=True)
+    assert alone.method == "source-only"
+    assert "leaves the least" in alone.sentence
+
+
+def test_source_only_with_other_class_fractions_can_close_a_shift():
+    residuals = left(source_only=0.6) | {"source-only+prior": Residual(0.505, 0.01)}
+    found = recommend(residuals | left(quantile=0.5), {"dann": 0.99}, shift=True)
+    assert found.method == "source-only+prior"
+
+
 def test_without_a_shift_nothing_is_adapted_whatever_the_residuals_say():
     found = recommend(left(source_only=0.56, quantile=0.5), {"dann": 0.99}, shift=False)
     assert found.method == "source-only"
@@ -47,12 +64,21 @@ def test_a_closed_shift_needs_no_network():
 
 
 def test_networks_that_agree_with_the_teacher_join_it_where_it_leaves_something():
-    agreements = {"dann": 0.95, "mmd": 0.8, "coral": None}
+    agreements = {"dann": 0.955, "mmd": 0.8, "coral": None, "cdan": 0.99}
     found = recommend(left(source_only=0.9, quantile=0.6), agreements, shift=True)
     assert found.method == GUARD
-    assert found.parts == ("quantile", "dann")
+    assert found.parts == ("quantile", "dann", "cdan")
+    assert found.weights == pytest.approx((1, 0.5, 1))
     assert not found.large_residual
-    assert "dann agrees with it" in found.sentence
+    assert "dann and cdan agree with it" in found.sentence
+
+
+def test_a_little_less_agreement_changes_a_weight_a_little():
+    weights = []
+    for agreement in (0.9399, 0.9401, 0.9549, 0.9551, 0.9699, 0.9701):
+        found = recommend(left(source_only=0.9, quantile=0.6), {"dann": agreement}, shift=True)
+        weights.append(dict(zip(found.parts, found.weights, strict=True)).get("dann", 0.0))
+    assert weights == pytest.approx([0, 0, 0.5, 0.5, 1, 1], abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +89,7 @@ def test_a_large_residual_is_told(residual, agreement):
     found = recommend(left(source_only=1.0, quantile=residual), {"dann": agreement}, shift=True)
     assert found.large_residual
     assert "A large shift remains that none of the methods closes" in found.sentence
-    assert found.method == (GUARD if agreement >= 0.94 else "quantile")
+    assert found.method == (GUARD if agreement > 0.94 else "quantile")
 
 
 def test_few_events_do_not_make_a_shift_large():

@@ -61,7 +61,7 @@ def test_a_stopped_run_is_whole_and_resumes_to_the_same_bits(run, toy, tmp_path)
     stopped = train(toy / "tensors.h5", tmp_path / "stopped", stop=stop_after(5))
     assert stopped.metrics["interrupted"]
     assert stopped.predict(np.zeros((3, 6), np.float32)).shape == (3, 2)
-    assert list(stopped.methods) == ["source-only", "quantile", "dann", "oracle"]
+    assert {"source-only", "quantile", "dann", "oracle"} <= set(stopped.methods)
     same(resume(stopped.folder), run)
 
 

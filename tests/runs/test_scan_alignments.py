@@ -129,7 +129,7 @@ def test_a_scan_of_data_takes_the_class_fractions_that_a_training_takes(toy, tmp
         np.array([0.85, 0.15]), np.array([0.01, 0.01]), np.array([0.6, 0.4]), np.zeros((2, 3)),
         (0.6, 0.51), shift=True,
     )  # fmt: skip
-    told = SimpleNamespace(fractions=found, sentence="two shifts", test=SimpleNamespace(shift=True))
+    told = SimpleNamespace(fractions=found, sentence="two shifts", shift=True)
     asked = []
 
     def diagnosed(domains, names, path):

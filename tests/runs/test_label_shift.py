@@ -1,0 +1,73 @@
+"""A pure label shift: it is measured, and source-only corrected for it is what is recommended."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hepdann
+from hepdann.evaluation import open_scores
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A quarter of signal in MC and half of it in data, everything else alike."""
+    folder = tmp_path_factory.mktemp("label-shift")
+    write(folder / "tensors.h5", 4000, 0.25, 0.5)
+    return hepdann.train(
+        folder / "tensors.h5", method="dann", seeds=1, epochs=6, output=folder / "run"
+    )
+
+
+def write(path, n, mc, data):
+    from hepdann.config.models import SplitConfig
+    from hepdann.tensors import Block, TensorWriter
+
+    generator = np.random.default_rng(7)
+    with TensorWriter(
+        path, features=["a", "b"], units=["", ""], spectators=[], classes=["b", "s"],
+        samples={"mc": ["mc"], "data": ["data"]}, capacity={"mc": n, "data": n},
+        split=SplitConfig(), truth=True,
+    ) as writer:  # fmt: skip
+        for number, (domain, fraction) in enumerate((("mc", mc), ("data", data))):
+            label = (generator.random(n) < fraction).astype(np.int32)
+            x = generator.normal(size=(n, 2)) + 1.3 * label[:, None]
+            block = Block(
+                features=x.astype(np.float32),
+                spectators=np.empty((n, 0), np.float32),
+                weight=np.ones(n, np.float32),
+                sample=np.zeros(n, np.uint16),
+                event_id=np.arange(number * n, (number + 1) * n, dtype=np.uint64),
+                label=label if domain == "mc" else None,
+                truth=label if domain == "data" else None,
+            )
+            writer.append(domain, block)
+        writer.finish({})
+
+
+def test_source_only_with_the_targets_fractions_is_recommended(run):
+    assert run.metrics["diagnosis"]["kind"] == "label"
+    assert run.metrics["diagnosis"]["fractions"]["target"][1] == pytest.approx(0.5, abs=0.06)
+    assert run.metrics["recommended"] == "source-only+prior"
+    reached = {name: block["target"]["accuracy"] for name, block in run.metrics["methods"].items()}
+    assert reached["source-only+prior"] > reached["source-only"] + 0.02
+    assert reached["source-only+prior"] > reached["oracle"] - 0.03
+
+
+def test_its_scores_are_those_of_source_only_by_bayes(run):
+    scores = open_scores(run.folder)
+    plain, moved = (scores.score("target", n) for n in ("source-only", "source-only+prior"))
+    fractions = run.metrics["diagnosis"]["fractions"]
+    factor = np.array(fractions["target"]) / fractions["mc"]
+    expected = plain * factor / (plain * factor).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(moved, expected, atol=1e-5)
+    np.testing.assert_allclose(
+        scores.score("mc", "source-only+prior"), scores.score("mc", "source-only"), atol=1e-6
+    )
+
+
+def test_maps_and_networks_are_fitted_at_the_estimated_fractions(run):
+    """Aligned with MC of half signal, not pulled back to a quarter."""
+    reached = {name: block["target"]["accuracy"] for name, block in run.metrics["methods"].items()}
+    assert reached["quantile"] > reached["source-only"]
+    assert reached["dann"] > reached["source-only"]
