@@ -1,13 +1,12 @@
-"""The same training by another engine than torch's: how fast, and how far apart it ends.
+"""The same training by the fused engine and by torch's: how fast, and how far apart it ends.
 
-    python benchmarks/training_engines.py fused [--network default] [--members 1 5 15]
+    python benchmarks/training_engines.py [--network default] [--members 1 5 15]
         [--batch 256 1024] [--rounds 3] [--json FILE]
-    python benchmarks/training_engines.py graph
 
 Both engines train whole epochs of `dann` with validation and history on the same 50,000 events of
-each domain, in turn. A rate is source events times members per second of the last of two epochs: of
-the processor with ``fused``, and by the clock with ``graph``, which needs a CUDA device. `apart` is
-the largest difference between their parameters after two epochs from the same start.
+each domain, in turn. A rate is source events times members per second of the processor, in the last
+of two epochs. `apart` is the largest difference between their parameters after two epochs from the
+same start.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ NETWORKS = {
     "study": NetworkShape(FEATURES, 2, EXTRACTOR, LABEL_HEAD, DOMAIN_HEAD, "none"),
     "default": NetworkShape(FEATURES, 2),
 }
-DEVICE = {"fused": "cpu", "graph": "cuda"}
 
 
 class Bench:
@@ -40,50 +38,41 @@ class Bench:
 
     Args:
         events: of each domain.
-        device: to train on.
     """
 
-    def __init__(self, events: int, device: str) -> None:
+    def __init__(self, events: int) -> None:
         scaling, source, target = domains(sample(events))
-        self.sources = [resident(source, scaling, device=device)]
-        self.targets = [resident(target, scaling, device=device)]
-        self.events, self.device = events, device
+        self.sources = [resident(source, scaling, device="cpu")]
+        self.targets = [resident(target, scaling, device="cpu")]
+        self.events = events
 
     def train(
         self, engine: str, shape: NetworkShape, members: int, batch: int
     ) -> tuple[float, StackTrainer]:
         """Rate of the second epoch, and the networks."""
         steps, ends = self.events // batch, list[float]()
-        settings = Settings(
-            epochs=2, batch_size=batch, steps=steps, engine=engine, device=self.device
-        )
+        settings = Settings(epochs=2, batch_size=batch, steps=steps, engine=engine)
         several = [Member(methods.get("dann"), 1.0, seed) for seed in range(members)]
         trainer = StackTrainer(several, shape, self.sources, self.targets, settings)
-        trainer.run(save=lambda _: ends.append(self._now()))
+        trainer.run(save=lambda _: ends.append(time.process_time()))
         return steps * batch * members / (ends[1] - ends[0]), trainer
-
-    def _now(self) -> float:
-        if self.device == "cpu":
-            return time.process_time()
-        torch.cuda.synchronize()
-        return time.perf_counter()
 
 
 def compared(
-    bench: Bench, engine: str, shape: NetworkShape, members: int, batch: int, rounds: int
+    bench: Bench, shape: NetworkShape, members: int, batch: int, rounds: int
 ) -> dict[str, float]:
     """Median rates, the median of their ratios round by round, and how far apart they end."""
-    rates: dict[str, list[float]] = {"torch": [], engine: []}
+    rates: dict[str, list[float]] = {"torch": [], "fused": []}
     last: dict[str, StackTrainer] = {}
-    for name in [engine, *(name for _ in range(rounds) for name in rates)]:  # one to compile
+    for name in ["fused", *(name for _ in range(rounds) for name in rates)]:  # one to compile
         rate, last[name] = bench.train(name, shape, members, batch)
         rates[name].append(rate)
-    rates[engine].pop(0)
+    rates["fused"].pop(0)
     one, other = (last[name].parts for name in rates)
-    pairs = zip(rates[engine], rates["torch"], strict=True)
+    pairs = zip(rates["fused"], rates["torch"], strict=True)
     return {
         "torch": statistics.median(rates["torch"]),
-        engine: statistics.median(rates[engine]),
+        "fused": statistics.median(rates["fused"]),
         "ratio": statistics.median(new / old for new, old in pairs),
         "apart": max(float((one[n].value - other[n].value).detach().abs().max()) for n in one),
     }
@@ -92,7 +81,6 @@ def compared(
 def main() -> int:
     """Print a table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("engine", choices=list(DEVICE))
     parser.add_argument("--network", choices=list(NETWORKS), default="study")
     parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--batch", type=int, nargs="+", default=[256, 1_024, 6_250])
@@ -100,18 +88,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    device, engine = DEVICE[options.engine], options.engine
-    if device == "cuda" and not torch.cuda.is_available():
-        print("skipped: torch sees no CUDA device")
-        return 0
-    bench, rows = Bench(options.events, device), []
+    bench, rows = Bench(options.events), []
     for batch, members in itertools.product(options.batch, options.members):
         shape = NETWORKS[options.network]
-        found = compared(bench, engine, shape, members, batch, options.rounds)
+        found = compared(bench, shape, members, batch, options.rounds)
         rows.append({"batch": batch, "members": members, **found})
         print(
-            f"batch {batch:5d}  K = {members:2d}: torch {found['torch'] / 1e3:8.0f}, {engine} "
-            f"{found[engine] / 1e3:8.0f} thousand events/s ({found['ratio']:.2f}), "
+            f"batch {batch:5d}  K = {members:2d}: torch {found['torch'] / 1e3:8.0f}, fused "
+            f"{found['fused'] / 1e3:8.0f} thousand events/s ({found['ratio']:.2f}), "
             f"apart {found['apart']:.1e}",
             flush=True,
         )

@@ -327,11 +327,10 @@ class TrainConfig(Section):
     deterministic: bool = Field(
         False, description="use algorithms alone that give the same bits every time, also on a GPU"
     )
-    engine: Literal["torch", "fused", "graph"] = Field(
+    engine: Literal["torch", "fused"] = Field(
         "torch",
         description="what executes a step; fused: compiled loops on the CPU, several times as fast "
-        "and the same within rounding, for dann and source-only with ReLU and adam; needs Numba; "
-        "graph: a CUDA graph of the whole step, for networks of features on a CUDA device",
+        "and the same within rounding, for dann and source-only with ReLU and adam; needs Numba",
     )
     memory: Literal["auto", "resident", "blocks"] = Field(
         "auto",

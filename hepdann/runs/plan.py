@@ -11,7 +11,6 @@ from ..errors import ConfigError
 from ..methods import Method
 from ..networks import NetworkShape, Normalisation, ViewShape
 from ..training import LambdaSchedule, Member, RateSchedule, Settings, auto_batch_size
-from ..training.graph import check_device
 from .aligned import method_of, wanted_maps
 
 __all__ = [
@@ -109,10 +108,7 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
             where="train.batch_size",
             mend="take a smaller batch, or auto",
         )
-    device = _device(train)
-    if train.engine == "graph":
-        check_device(device)
-    return train.model_copy(update={"batch_size": size, "device": device})
+    return train.model_copy(update={"batch_size": size, "device": _device(train)})
 
 
 def _device(train: TrainConfig) -> str:

@@ -2,7 +2,7 @@
 
 Network and method say what a step computes. An engine carries it out on a :class:`Stack`: it moves
 parameters, moments and averages in place. :class:`TorchEngine` defines the numbers; another engine
-(a compiled kernel, a CUDA graph) agrees with it within rounding.
+(a compiled kernel) agrees with it within rounding.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Protocol
 from torch import Tensor
 
 from ..errors import ConfigError
-from ..methods import Batch, Strength
+from ..methods import Batch, Phase, Strength
 from .fusable import fused_installed, unfusable
+from .optimisers import StackOptimiser
 from .settings import Settings
 from .stack import Stack
-from .step import Pace, torch_step
 
 __all__ = ["Engine", "StepValues", "TorchEngine", "choose_engine", "engine_for"]
 
@@ -79,13 +79,47 @@ class TorchEngine:
         self.stack = stack
 
     def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
-        """Train one step, phase after phase."""
+        """Train one step, phase after phase: objective, gradients, clipping, update, averages."""
         stack = self.stack
         stack.set_step(at.step)
-        rate, share = stack.optimisers[0].pace(at.rates)
         strength = Strength(at.reversal, at.domain_weight)
-        pace = Pace(strength, rate, share, at.clip, 1 - at.average_decay)
-        return torch_step(stack, batch, pace, stack.clock.lap)
+        seen = dict[str, Tensor]()
+        for phase, optimiser in zip(stack.phases, stack.optimisers, strict=True):
+            seen |= self._phase(phase, optimiser, batch, strength, at)
+        for part in stack.parts.values():
+            part.update_average(1 - at.average_decay)
+        stack.clock.lap("optimiser")
+        return seen
+
+    def _phase(
+        self,
+        phase: Phase,
+        optimiser: StackOptimiser,
+        batch: Batch,
+        strength: Strength,
+        at: StepValues,
+    ) -> Mapping[str, Tensor]:
+        """One update of a step, and its figures of the batch."""
+        stack, lap = self.stack, self.stack.clock.lap
+        processes, moved = stack.settings.processes, [stack.parts[name] for name in phase.parts]
+        for part in stack.parts.values():
+            part.gradient.zero_()
+        objective = phase.objective(stack.network, batch, strength)
+        lap("forward")
+        values = objective.value
+        if stack.loss_scale is not None:
+            values = stack.loss_scale.losses(values)
+        values.sum().backward()  # type: ignore[no-untyped-call]
+        lap("backward")
+        processes.average([part.gradient for part in moved])
+        if stack.loss_scale is not None:
+            stack.loss_scale.unscale(moved)
+        for part in moved:
+            part.clip(at.clip)
+        optimiser.step(at.rates)
+        processes.average(list(objective.seen.values()))
+        lap("optimiser")
+        return objective.seen
 
     def flush(self) -> None:
         """The stack holds everything already."""
@@ -98,10 +132,6 @@ def engine_for(stack: Stack, settings: Settings) -> Engine:
         from .fused import FusedEngine
 
         return FusedEngine(stack)
-    if name == "graph":
-        from .graph import GraphEngine
-
-        return GraphEngine(stack)
     return TorchEngine(stack)
 
 
@@ -109,8 +139,7 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
     """Which engine trains a stack.
 
     ``auto`` is ``torch``: what is computed shall not depend on what else is installed. ``fused``
-    is taken where it is asked for and can run the stack, ``graph`` where it is asked for or not at
-    all; both agree with torch within rounding.
+    is taken where it is asked for and can run the stack; it agrees with torch within rounding.
 
     Args:
         stack: that is trained.
@@ -120,8 +149,7 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
         The name of the engine, and why it is torch where another was asked for.
 
     Raises:
-        ConfigError: no engine of that name, it is not installed, or ``graph`` cannot capture the
-            stack's steps.
+        ConfigError: no engine of that name, or it is not installed.
     """
     if settings.engine == "fused":
         if not fused_installed():
@@ -132,15 +160,10 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
             )
         reason = unfusable(stack.network.shape, stack.phases, settings)
         return ("torch", f"the fused engine has no {reason}") if reason else ("fused", "")
-    if settings.engine == "graph":
-        from .graph import check_capturable
-
-        check_capturable(stack)
-        return "graph", ""
     if settings.engine not in ("auto", "torch"):
         raise ConfigError(
             f"unknown engine {settings.engine!r}",
             where="train.engine",
-            mend="known are auto, torch, fused, graph",
+            mend="known are auto, torch, fused",
         )
     return "torch", ""

@@ -54,8 +54,8 @@ class FlatPart:
         return torch.as_tensor(norm)
 
     @torch.no_grad()
-    def update_average(self, share: float | Tensor) -> None:
-        """Move the average by a share of the way to the parameters; a tensor is a number too."""
+    def update_average(self, share: float) -> None:
+        """Move the average by a share of the way to the parameters."""
         self.average.lerp_(self.value, share)
 
     @torch.no_grad()

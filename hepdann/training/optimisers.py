@@ -64,64 +64,41 @@ class StackOptimiser:
             share: [index for index, own in enumerate(given) if own == share] for share in given
         }
 
-    def step(self, rates: Sequence[float]) -> None:
-        """Move the parameters by their gradients.
-
-        Args:
-            rates: (K,) learning rate of each member.
-        """
-        self.move(*self.pace(rates))
-
-    def pace(self, rates: Sequence[float]) -> tuple[float, Tensor | None]:
-        """The largest of the learning rates, and (K, 1) each member's share of it.
-
-        Args:
-            rates: (K,) learning rate of each member.
-
-        Returns:
-            ``None`` as shares where all rates are equal.
-        """
-        largest, like = max(rates), self.parts[0].value
-        if all(rate == largest for rate in rates):
-            return largest, None
-        share = torch.tensor([rate / largest for rate in rates], dtype=like.dtype)
-        return largest, share.to(like.device, non_blocking=True).unsqueeze(1)
-
     @torch.no_grad()
-    def move(self, rate: float | Tensor, share: Tensor | None = None) -> None:
+    def step(self, rates: Sequence[float]) -> None:
         """Move the parameters by their gradients.
 
         Every update above is proportional to the learning rate. So the step is made at the
         largest rate, and each member takes its share of it; equal rates are the plain step.
 
         Args:
-            rate: the largest learning rate; a tensor of one number is read on the device.
-            share: (K, 1) of it that each member takes; ``None`` is all of it.
+            rates: (K,) learning rate of each member.
         """
-        if share is None:
-            self._update(rate)
+        largest, like = max(rates), self.parts[0].value
+        if all(rate == largest for rate in rates):
+            self._update(largest)
             return
+        shares = torch.tensor([rate / largest for rate in rates], dtype=like.dtype)
+        share = shares.to(like.device, non_blocking=True).unsqueeze(1)
         before = [part.value.detach().clone() for part in self.parts]
-        self._update(rate)
+        self._update(largest)
         for part, old in zip(self.parts, before, strict=True):
             pairs = zip(part.by_member(part.value.data), part.by_member(old), strict=True)
             for now, then in pairs:
                 now.copy_(torch.lerp(then, now, share))
 
-    def _update(self, rate: float | Tensor) -> None:
+    def _update(self, rate: float) -> None:
         for share, chosen in self._groups.items():
             self._update_some(chosen, rate * share)
 
-    def _update_some(self, chosen: Sequence[int], rate: float | Tensor) -> None:
+    def _update_some(self, chosen: Sequence[int], rate: float) -> None:
         values: list[Tensor] = [self.parts[index].value for index in chosen]
         slopes = [self.parts[index].gradient for index in chosen]
         if self.name == "sgd":
             buffers = [self.memory[index].get("momentum_buffer") for index in chosen]
             sgd(
-                values, slopes, buffers, fused=self.fused,
-                lr=rate,  # type: ignore[arg-type]  # the fused one takes a tensor, as adam does
-                momentum=self.momentum, weight_decay=self.weight_decay, dampening=0.0,
-                nesterov=False, maximize=False,
+                values, slopes, buffers, fused=self.fused, lr=rate, momentum=self.momentum,
+                weight_decay=self.weight_decay, dampening=0.0, nesterov=False, maximize=False,
             )  # fmt: skip
             for index, kept in zip(chosen, buffers, strict=True):
                 self.memory[index] = {} if kept is None else {"momentum_buffer": kept}

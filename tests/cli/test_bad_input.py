@@ -247,10 +247,6 @@ BAD = {
         "--resume takes everything from the scan's folder; leave out --epochs",
     ),
     "resume without -o": ("train --resume", "--resume needs the run's folder: -o runs/NAME"),
-    "a CUDA graph on the CPU": (
-        "train --shift sine --t 3 --device cpu --engine graph",
-        "train.engine: the graph engine needs a CUDA device, and this training runs on cpu; leave",
-    ),
     "a shift without --t": ("train --shift sine", "a shift needs both --shift and --t; --t is"),
     "t without a shift": ("train --t 3", "a shift needs both --shift and --t; --shift is"),
     "unknown shift": ("train --shift sin --t 3", "unknown shift 'sin'; did you mean 'sine'?"),
