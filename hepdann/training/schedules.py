@@ -17,9 +17,7 @@ __all__ = [
     "LambdaSchedule",
     "RateSchedule",
     "average_decay",
-    "lambda_progress",
     "lambda_schedule",
-    "learning_rate",
     "rate_schedule",
 ]
 
@@ -151,16 +149,6 @@ def rate_schedule(schedule: str | RateSchedule) -> RateSchedule:
 def lambda_schedule(schedule: str | LambdaSchedule) -> LambdaSchedule:
     """A schedule, or the one of this name."""
     return LambdaSchedule(schedule) if isinstance(schedule, str) else schedule
-
-
-def learning_rate(schedule: str | RateSchedule, base: float, step: int, total: int) -> float:
-    """Learning rate at ``step`` of ``total`` (of :class:`RateSchedule`, or of one by its name)."""
-    return base * rate_schedule(schedule).at(step, total)
-
-
-def lambda_progress(schedule: str | LambdaSchedule, step: int, total: int) -> float:
-    """λ_p at ``step`` of ``total`` (of :class:`LambdaSchedule`, or of one by its name)."""
-    return lambda_schedule(schedule).at(step, total)
 
 
 def average_decay(decay: float, step: int) -> float:

@@ -12,7 +12,7 @@ from hepdann.training import Member, StackTrainer
 from hepdann.training.batches import epoch_batches
 from hepdann.training.engine import StepValues, engine_for
 from hepdann.training.optimisers import StackOptimiser
-from hepdann.training.schedules import average_decay, lambda_progress, learning_rate
+from hepdann.training.schedules import average_decay, lambda_schedule, rate_schedule
 from hepdann.training.stack import Stack
 
 SHAPE = NetworkShape(4, 2, (8,), (), (6,))
@@ -33,8 +33,8 @@ def test_an_engine_takes_batches_and_values_and_nothing_else(domains, settings, 
         ):
             values = StepValues(
                 at,
-                rates=(learning_rate("cosine", options.learning_rate, at, total),) * 2,
-                reversal=torch.tensor([0.7, 0.1]) * lambda_progress("ganin", at, total),
+                rates=(options.learning_rate * rate_schedule("cosine").at(at, total),) * 2,
+                reversal=torch.tensor([0.7, 0.1]) * lambda_schedule("ganin").at(at, total),
                 domain_weight=1.0,
                 clip=options.clip,
                 average_decay=average_decay(options.ema, at),

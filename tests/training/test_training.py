@@ -26,7 +26,7 @@ from hepdann.training import (
     save_checkpoint,
 )
 from hepdann.training.batches import Slot, epoch_batches
-from hepdann.training.schedules import lambda_progress, learning_rate
+from hepdann.training.schedules import lambda_schedule, rate_schedule
 
 MEMBERS = [
     Member(methods.get("source-only"), 0.0, 1),
@@ -62,15 +62,15 @@ def test_auto_batch_size_is_a_power_of_two_that_fits(n):
 
 
 def test_lambda_follows_ganins_ramp():
-    assert lambda_progress("ganin", 0, 100) == 0
-    assert lambda_progress("ganin", 50, 100) == pytest.approx(math.tanh(2.5))
-    assert lambda_progress("ganin", 100, 100) == pytest.approx(1, abs=1e-4)
-    assert lambda_progress("constant", 0, 100) == 1
+    assert lambda_schedule("ganin").at(0, 100) == 0
+    assert lambda_schedule("ganin").at(50, 100) == pytest.approx(math.tanh(2.5))
+    assert lambda_schedule("ganin").at(100, 100) == pytest.approx(1, abs=1e-4)
+    assert lambda_schedule("constant").at(0, 100) == 1
 
 
 def test_cosine_falls_from_base_to_zero():
-    rates = [learning_rate("cosine", 0.1, s, 100) for s in range(101)]
-    assert rates[0] == 0.1
+    rates = [rate_schedule("cosine").at(s, 100) for s in range(101)]
+    assert rates[0] == 1
     assert rates[100] == pytest.approx(0)
     assert all(a > b for a, b in itertools.pairwise(rates))
 
