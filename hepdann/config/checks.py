@@ -1,23 +1,23 @@
 """What no single setting can be blamed for: combinations that make no sense.
 
 Each check raises an error that carries the path of the offending key, so that
-:mod:`hepdann.config.report` can name it. Expressions are parsed to see which branches they use,
-never evaluated.
+:mod:`hepdann.config.report` can name it. Expressions are parsed to see which branches they use. One
+that does not parse is refused by the conversion, which knows the branches of the files.
 """
 
 from __future__ import annotations
 
-import ast
-import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic_core import PydanticCustomError
 
+from ..errors import ConfigError
 from .names import nearest
 
 if TYPE_CHECKING:
+    from ..expressions import Expression
     from .models import Config, ConvertConfig, SampleConfig, SplitConfig
 
 __all__ = [
@@ -29,8 +29,6 @@ __all__ = [
     "check_unique",
     "with_label",
 ]
-
-_NAMES = re.compile(r"\b([A-Za-z_][\w.]*)\s*(\(?)")
 
 
 def refuse(message: str, *path: str | int, mend: str | None = None) -> NoReturn:
@@ -44,26 +42,28 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in dict.fromkeys(names))
 
 
-def branches(expression: str) -> set[str]:
-    """The names that an expression uses, functions left out."""
-    names = {name for name, call in _NAMES.findall(expression) if not call}
-    return names - {"and", "or", "not", "in", "if", "else"}
+def _parsed(text: str) -> Expression | None:
+    """The expression; ``None`` of a text that does not parse, which the conversion refuses."""
+    from ..expressions import parse  # brings NumPy, which most of a configuration does without
 
-
-def scaled_name(expression: str) -> str | None:
-    """The branch that an expression is, up to a constant factor; ``None`` if it is more."""
     try:
-        node: ast.expr = ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return parse(text)
+    except ConfigError:
         return None
-    while isinstance(node, ast.BinOp):
-        if isinstance(node.op, ast.Mult) and isinstance(node.left, ast.Constant):
-            node = node.right
-        elif isinstance(node.op, ast.Mult | ast.Div) and isinstance(node.right, ast.Constant):
-            node = node.left
-        else:
-            return None
-    return node.id if isinstance(node, ast.Name) else None
+
+
+def _branches(text: str) -> set[str]:
+    """The branches that an expression reads, whole arrays for their elements."""
+    expression = _parsed(text)
+    if expression is None:
+        return {text}
+    return {name.partition("[")[0] for name in expression.names}
+
+
+def _scaled_name(text: str) -> str | None:
+    """The branch that an expression is, up to a constant factor; ``None`` if it is more."""
+    expression = _parsed(text)
+    return None if expression is None else expression.scaled_name
 
 
 def check_known(name: str, known: tuple[str, ...], what: str) -> None:
@@ -132,8 +132,8 @@ def check_features(convert: ConvertConfig) -> None:
     columns = [f.name for f in features]
     columns += [f"{f.name}_missing" for f in features if f.indicator]
     check_unique(columns, "feature", "features")
-    used = set().union(*(branches(f.expression or f.name) for f in features))
-    if convert.label is not None and (label := branches(convert.label)) and label <= used:
+    used = set().union(*(_branches(f.expression or f.name) for f in features))
+    if convert.label is not None and (label := _branches(convert.label)) and label <= used:
         refuse(
             f"the label {convert.label!r} can be computed from the features alone",
             "features",
@@ -146,7 +146,7 @@ def check_features(convert: ConvertConfig) -> None:
 def _check_not_inputs(features: set[str], convert: ConvertConfig) -> None:
     weights = [convert.weight, convert.data_weight, *convert.weights.values()]
     for what, names in (
-        ("weight", {scaled_name(w) for w in weights if w is not None}),
+        ("weight", {_scaled_name(w) for w in weights if w is not None}),
         ("event id", set(convert.event_id or [])),
         ("spectator", set(convert.spectators)),
     ):
@@ -221,7 +221,7 @@ def check_classes(config: Config) -> None:
         )
     features = {f.name for f in convert.feature_configs() or [] if f.expression is None}
     for index, sample in enumerate(samples):
-        if sample.weight is not None and scaled_name(sample.weight) in features:
+        if sample.weight is not None and _scaled_name(sample.weight) in features:
             refuse(
                 f"the weight {sample.weight!r} is also a feature",
                 *("samples", index, "weight"),

@@ -84,6 +84,19 @@ class Expression:
         """Whether this is a bare column, to be passed through untouched."""
         return self.root.kind == "name"
 
+    @property
+    def scaled_name(self) -> str | None:
+        """The column that this is, up to constant factors; ``None`` if it is more."""
+        node = self.root
+        while node.kind == "bracket" or (node.kind == "op" and node.value in ("*", "/")):
+            first, *last = node.operands
+            if last and last[0].kind != "number":
+                if node.value == "/" or first.kind != "number":
+                    return None
+                first = last[0]
+            node = first
+        return node.value if node.kind == "name" else None
+
     def evaluate(self, lookup: Lookup, size: int) -> NDArray[Any]:
         """The value for each of ``size`` events.
 

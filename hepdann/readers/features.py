@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import ConvertConfig, FeatureConfig
-from ..config.checks import scaled_name
 from ..errors import ConfigError, ReadError
 from ..expressions import Expression
 from .columns import Columns, compile_columns, compile_text
@@ -71,8 +70,9 @@ def taken_branches(
         if expression.is_name:  # pt / 2 as a spectator leaves pt an input
             parts |= dict.fromkeys(columns.reads(expression), "a spectator")
     for text in filter(None, weights):
-        reads = columns.reads(compile_text(text, columns, what="weight"))
-        is_weight = scaled_name(text) in reads  # weight, or 0.39 * weight
+        expression = compile_text(text, columns, what="weight")
+        reads = columns.reads(expression)
+        is_weight = expression.scaled_name in reads  # weight, or 0.39 * weight
         parts |= dict.fromkeys(reads, "the weight" if is_weight else "part of the weight")
     if label is not None:
         reads = columns.reads(compile_text(label, columns, what="label"))

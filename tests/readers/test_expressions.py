@@ -218,3 +218,15 @@ def test_any_text_parses_or_is_refused_in_one_line(text):
         parse(text)
     except ConfigError as error:
         assert "\n" not in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("weight", "weight"), ("0.39 * weight", "weight"), ("(weight * 2) / 3", "weight"),
+        ("2 * `mc-weight` * 3", "mc-weight"), ("2 / weight", None), ("a * b", None),
+        ("abs(a)", None), ("-a", None), ("2", None),
+    ],
+)  # fmt: skip
+def test_a_column_times_constants_is_known_as_that_column(text, name):
+    assert parse(text).scaled_name == name
