@@ -21,7 +21,7 @@ from .comparisons import compare_feature
 from .datamc import DataMC, data_mc, outside_bins
 from .diagnosis import Closure, Diagnosis, diagnose
 from .features import FeatureShift, correlation, kolmogorov, rank_features
-from .figure import Figure, bootstrap, effective_events, weighted_mean
+from .figure import Figure, effective_events, weighted_mean
 from .filling import Histogram, fill
 from .histograms import binning, garwood, histogram
 from .importance import Importance, domain_importance, permutation_importance
@@ -74,7 +74,6 @@ __all__ = [
     "accuracy",
     "auc",
     "binning",
-    "bootstrap",
     "calibration",
     "compare_feature",
     "confusion",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "Figure",
     "as_weight",
-    "bootstrap",
     "effective_events",
     "linearised",
     "residual_factor",
@@ -108,27 +106,3 @@ def weighted_mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> F
     factor = residual_factor(share) * (1.0 - 1.0 / len(values))
     n_eff = effective_events(weight)
     return Figure(mean, linearised(share * (values - mean) * np.sqrt(factor), n_eff), n_eff)
-
-
-def bootstrap(
-    fn: Callable[..., float], *arrays: NDArray[np.generic], n: int = 200, seed: int = 0
-) -> float:
-    """Standard error of ``fn(*arrays)`` by resampling events (Efron, Ann. Stat. 7 (1979) 1).
-
-    Args:
-        fn: takes the arrays, gives one number.
-        *arrays: all with the same first axis, the events; weights are one of them.
-        n: replicas.
-        seed: of the resampling.
-
-    Returns:
-        Standard deviation over the replicas in which the number exists.
-    """
-    generator = np.random.default_rng(seed)
-    events = len(arrays[0])
-    replicas = np.empty(n)
-    for i in range(n):
-        rows = generator.integers(0, events, events)
-        replicas[i] = fn(*(array[rows] for array in arrays))
-    replicas = replicas[np.isfinite(replicas)]
-    return float(np.std(replicas, ddof=1)) if len(replicas) > 1 else math.nan

@@ -12,7 +12,6 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from hepdann.evaluation import (
     accuracy,
     auc,
-    bootstrap,
     confusion,
     effective_events,
     log_loss,
@@ -62,7 +61,7 @@ def test_error_with_weights_of_their_own_is_the_binomial_of_effective_events():
 
 @pytest.mark.parametrize("measure", [accuracy, log_loss])
 @pytest.mark.parametrize("negative", [0.0, 0.2])
-def test_error_agrees_with_the_bootstrap(measure, negative):
+def test_error_agrees_with_the_bootstrap(bootstrap, measure, negative):
     score, label, weight = sample(3, negative=negative)
     weight = weight * (1 + label)  # weights that know of the class
     spread = bootstrap(lambda *a: measure(*a).value, score, label, weight, n=400)

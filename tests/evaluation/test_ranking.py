@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from hepdann.evaluation import Roc, auc, bootstrap, roc
+from hepdann.evaluation import Roc, auc, roc
 
 
 def sample(seed, n=2000, negative=0.0, ties=False):
@@ -59,7 +59,7 @@ def test_error_without_weights_is_delongs():
 
 
 @pytest.mark.parametrize("negative", [0.0, 0.2])
-def test_error_agrees_with_the_bootstrap(negative):
+def test_error_agrees_with_the_bootstrap(bootstrap, negative):
     arrays = sample(4, n=1500, negative=negative)
     spread = bootstrap(lambda s, y, w: auc(s, y, w).value, *arrays, n=300)
     assert auc(*arrays).error == pytest.approx(spread, rel=0.15)

@@ -25,7 +25,7 @@ def rejected(score, label, weight, efficiency):
 
 
 @pytest.mark.parametrize("efficiency", [0.4, 0.6, 0.8])
-def test_the_band_of_a_roc_curve_is_that_of_the_bootstrap(efficiency):
+def test_the_band_of_a_roc_curve_is_that_of_the_bootstrap(bootstrap, efficiency):
     """Weights of both signs: events are drawn anew, not bins."""
     sample = weighted(np.random.default_rng(5))
     curve = evaluation.roc(*sample)
@@ -34,11 +34,11 @@ def test_the_band_of_a_roc_curve_is_that_of_the_bootstrap(efficiency):
     def estimate(*columns):
         return rejected(*columns, efficiency)
 
-    resampled = evaluation.bootstrap(estimate, *sample, n=300)
+    resampled = bootstrap(estimate, *sample, n=300)
     assert band == pytest.approx(resampled, rel=0.2)
 
 
-def test_the_error_of_an_efficiency_profile_is_that_of_the_bootstrap():
+def test_the_error_of_an_efficiency_profile_is_that_of_the_bootstrap(bootstrap):
     score, label, weight = weighted(np.random.default_rng(6))
     variable = np.random.default_rng(7).random(len(score))
     edges = np.array([0.0, 0.3, 1.0])
@@ -48,7 +48,7 @@ def test_the_error_of_an_efficiency_profile_is_that_of_the_bootstrap():
         return float(evaluation.efficiency_profile(x, s, y == 1, w, edges, 0.5).value[0])
 
     profile = evaluation.efficiency_profile(variable, score, label == 1, weight, edges, 0.5)
-    resampled = evaluation.bootstrap(estimate, variable, score, label, weight, n=300)
+    resampled = bootstrap(estimate, variable, score, label, weight, n=300)
     assert profile.error[0] == pytest.approx(resampled, rel=0.15)
 
 
