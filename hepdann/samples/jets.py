@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr, ndtri
 
 from ..errors import ConfigError
@@ -238,6 +237,8 @@ def _block(domain: Domain, generator: np.random.Generator) -> Columns:
 def _jets_of(kind: Kind, normal: NDArray[np.float64], change: Mismodelling) -> NDArray[np.float64]:
     """Turn independent normal numbers into the columns of one kind of jet."""
     scores = normal @ _cholesky(kind, tuple(change.correlation.items())).T
+    from scipy.interpolate import PchipInterpolator  # slow to import, and seldom needed
+
     factors = change.b if kind.isb else change.light
     values = np.empty_like(scores)
     for j, name in enumerate(COLUMNS):
