@@ -294,7 +294,7 @@ def test_one_line_and_nothing_lost(run, place, case):
 
 
 def test_a_process_of_its_own_says_the_same(hepdann, place):
-    done = hepdann("train", "part.h5", cwd=place, env={"COLUMNS": "20"})
+    done = hepdann("inspect", "part.h5", cwd=place, env={"COLUMNS": "20"})
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr == (
         "hepdann: error: part.h5: is not complete, its conversion was cut off; convert again\n"
@@ -374,7 +374,7 @@ def test_a_full_disk_leaves_the_earlier_figures(run, place):
     assert contents(place) == before
 
 
-@pytest.mark.parametrize("line", ["inspect tensors.h5", "evaluate run"])
+@pytest.mark.parametrize("line", ["inspect tensors.h5", "config schema"])
 def test_a_reader_that_leaves_is_no_error(executable, place, line):
     process = subprocess.Popen(
         [executable, *line.split()], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE

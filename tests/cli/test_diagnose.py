@@ -1,8 +1,6 @@
 """`hepdann diagnose` as it is typed: the sentence, the ranking, JSON, refusals."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,15 +19,18 @@ def invoke(*arguments):
     return done.stdout
 
 
-def refuse(*arguments):
+@pytest.fixture
+def refuse(typed):
     """The one line with which a command refuses its input, as it is typed."""
-    command = [sys.executable, "-m", "hepdann_cli.main", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("hepdann: error: ")
-    assert done.stderr.count("\n") == 1
-    return done.stderr
+
+    def line(*arguments):
+        done = typed(*arguments)
+        assert (done.code, done.stdout) == (2, "")
+        assert done.stderr.startswith("hepdann: error: ")
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    return line
 
 
 def write(path, moved=0.0, n=2000, data=True, features=("pt", "eta")):
@@ -97,7 +98,7 @@ def test_json(moved):
     assert found["features"][0]["mean_shift"] == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_file_without_data_or_with_too_little_is_refused(tmp_path):
+def test_a_file_without_data_or_with_too_little_is_refused(tmp_path, refuse):
     alone = write(tmp_path / "alone.h5", data=False)
     few = write(tmp_path / "few.h5", n=20)
     assert "no detector events" in refuse("diagnose", alone)

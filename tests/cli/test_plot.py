@@ -15,8 +15,8 @@ def run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("runs") / "sine-t3-1", n=1500)
 
 
-def test_plot_writes_into_the_run(hepdann, run):
-    done = hepdann("plot", run, "--only", "loss,roc", "--style", "ATLAS", "--experiment", "ALEPH")
+def test_plot_writes_into_the_run(typed, run):
+    done = typed("plot", run, "--only", "loss,roc", "--style", "ATLAS", "--experiment", "ALEPH")
     assert done.code == 0, done.stderr
     assert "3 figures" in done.stdout
     made = {file.name for file in (run / "plots").iterdir()}

@@ -9,17 +9,20 @@ import time
 
 import pytest
 
+from hepdann import samples
+from hepdann.config import Config
+from hepdann.readers import convert
+
 GRID = ("--shift", "sine", "--t", "3", "--lambda", "1", "--seeds", "2")
 
 
-@pytest.fixture(scope="session")
-def tensors(tmp_path_factory, executable):
+@pytest.fixture(scope="module")
+def tensors(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scan-toy")
-    for args in (
-        ("simulate", "bjets", "-o", "toy", "--events", "3000", "--seed", "1"),
-        ("convert", "toy/mc.root", "--weight", "weight", "--features", "prob_b,spheri,bqvjet"),
-    ):
-        subprocess.run([executable, *args], cwd=folder, check=True, capture_output=True)
+    samples.write_bjets(folder, 3000, 1, False)
+    settings = {"weight": "weight", "features": ["prob_b", "spheri", "bqvjet"]}
+    config = Config.model_validate({"convert": settings})
+    convert([str(folder / "mc.root")], output=folder / "tensors.h5", config=config)
     return folder / "tensors.h5"
 
 

@@ -451,20 +451,20 @@ def test_a_tensor_file_is_no_input(tmp_path, hits, events):
         convert([str(tensors.path)], output=tmp_path / "again.h5")
 
 
-def test_the_command_needs_no_configuration(tmp_path, hits, events, hepdann):
+def test_the_command_needs_no_configuration(tmp_path, hits, events, typed):
     written(tmp_path, hits, events, "flat")
     written(tmp_path, hits, events, "flat", "data", vertex=False)
-    done = hepdann("convert", "mc.h5", "data.h5")
+    done = typed("convert", "mc.h5", "data.h5")
     assert done.code == 0, done.stderr
     assert "note: images of energy and time: x 2×13×8, u 2×13×4, v 2×13×4" in done.stdout
     assert "300 MC events, 90 data events, images of 3 views" in done.stdout
-    assert "x energy" in hepdann("inspect", "tensors.h5", "--verify").stdout
-    alone = hepdann("convert", "mc.h5", "-o", "mc_alone.h5").stdout
+    assert "x energy" in typed("inspect", "tensors.h5", "--verify").stdout
+    alone = typed("convert", "mc.h5", "-o", "mc_alone.h5").stdout
     assert "next: hepdann train mc_alone.h5 --shift energy-scale --t 8" in alone
-    inspected = hepdann("inspect", "mc.h5")
+    inspected = typed("inspect", "mc.h5")
     assert inspected.code == 0
     assert "hitimes-x" in inspected.stdout
-    done = hepdann("convert", "mc.h5", "nowhere.h5")
+    done = typed("convert", "mc.h5", "nowhere.h5")
     assert (done.code, done.stderr.count("\n")) == (2, 1)
 
 
