@@ -43,7 +43,8 @@ def home(tmp_path_factory):
     convert([str(folder / "mc.root")], [str(folder / "data.root")],
             output=folder / "t.h5", config=config)  # fmt: skip
     hepdann.train(folder / "t.h5", shift=hepdann.shifts.sine(t=3), output=folder / "runs" / "one",
-                  seeds=1, epochs=1, oracle=False, alignments=["quantile"])  # fmt: skip
+                  seeds=1, epochs=1, oracle=False, alignments=["quantile"],
+                  diagnose=False)  # fmt: skip
     return folder
 
 

@@ -10,7 +10,8 @@ import hepdann
 from hepdann.errors import RunError
 from hepdann.evaluation import summarise
 
-FAST = {"seeds": 2, "epochs": 2, "batch_size": 128, "oracle": False, "alignments": ["quantile"]}
+FAST = {"seeds": 2, "epochs": 2, "batch_size": 128, "oracle": False, "alignments": ["quantile"],
+        "diagnose": False}  # fmt: skip
 
 
 def train(toy, folder, told=None, **settings):

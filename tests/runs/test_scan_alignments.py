@@ -36,7 +36,7 @@ def scan(toy, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(toy, tmp_path_factory):
     return hepdann.train(
-        toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), alignments=["quantile"],
+        toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), alignments=["quantile"], diagnose=False,
         output=tmp_path_factory.mktemp("run") / "run", **FAST,
     )  # fmt: skip
 
