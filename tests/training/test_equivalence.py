@@ -34,9 +34,10 @@ def flat(trainer, k):
     return torch.cat([p.detach()[k].reshape(-1) for p in trainer.network.parameters()])
 
 
-@pytest.mark.parametrize("normalisation", ["domain", "none"])
-@pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("clip", [10.0, 0.05])
+@pytest.mark.parametrize(  # each value beside each value of every other
+    ("normalisation", "classes", "clip"),
+    [("domain", 2, 10.0), ("domain", 3, 0.05), ("none", 2, 0.05), ("none", 3, 10.0)],
+)
 def test_stack_equals_separate_torch_networks_after_50_steps(
     domains, settings, normalisation, classes, clip
 ):
