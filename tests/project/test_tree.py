@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import importlib.util
 import re
@@ -27,8 +28,13 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -90,7 +96,7 @@ def test_what_is_imported_is_required():
     extras = PROJECT["project"]["optional-dependencies"]
     required |= packages(line for name in extras.keys() - {"test"} for line in extras[name])
     for file in SOURCES:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.Import):
                 tops = {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -129,7 +135,7 @@ def test_files_and_functions_are_short(file):
 
 @pytest.mark.parametrize("file", SOURCES, ids=name_of)
 def test_what_is_public_says_what_it_is(file):
-    module = ast.parse(file.read_text(encoding="utf-8"))
+    module = parsed(file)
     assert len(ast.get_docstring(module) or "") > 10, "the module"
     public = [
         node
