@@ -439,7 +439,7 @@ def configs(draw):
     return Config(samples=samples, convert=convert, train=train, plots=plots)
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(configs())
 def test_what_is_dumped_reads_back_as_it_was(config):
     text = dump_config(config)
