@@ -374,7 +374,7 @@ def test_a_full_disk_leaves_the_earlier_figures(run, place):
     assert contents(place) == before
 
 
-@pytest.mark.parametrize("line", ["inspect tensors.h5", "config schema"])
+@pytest.mark.parametrize("line", ["inspect tensors.h5", "compare run"])
 def test_a_reader_that_leaves_is_no_error(executable, place, line):
     process = subprocess.Popen(
         [executable, *line.split()], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE
