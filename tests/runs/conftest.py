@@ -11,7 +11,7 @@ from hepdann.readers import convert
 def toy(tmp_path_factory):
     """A folder with a small simulated sample and its tensor file, truth included."""
     folder = tmp_path_factory.mktemp("toy")
-    samples.write_bjets(folder, 4000, 1, True)
+    samples.write_bjets(folder, 2000, 4, True)
     config = Config.model_validate(
         {"convert": {"weight": "weight", "features": list(samples.INPUTS)}}
     )

@@ -15,7 +15,7 @@ from hepdann.errors import Interrupted, RunError
 from hepdann.runs import resume
 from hepdann.tensors import seal
 
-FAST = {"seeds": 1, "epochs": 2, "batch_size": 128, "alignments": ["quantile"], "diagnose": False}
+FAST = {"seeds": 1, "epochs": 2, "batch_size": 64, "alignments": ["quantile"], "diagnose": False}
 SAME = ("model.safetensors", "history.csv", "scores.h5")
 
 
@@ -133,7 +133,7 @@ def test_the_same_tensors_may_lie_elsewhere(run, stopped):
     [
         ({"train.epochs": 3}, "train.epochs is 3, the run began with 2"),
         ({"train.shift": {"name": "sine", "t": 8}}, "train.shift.t is 8.0, the run began with 3.0"),
-        ({"train.batch_size": 64, "train.clip": 1}, "train.batch_size is 64, .*train.clip is 1"),
+        ({"train.batch_size": 32, "train.clip": 1}, "train.batch_size is 32, .*train.clip is 1"),
     ],
 )
 def test_other_settings_are_refused_by_name(stopped, given, named):

@@ -26,7 +26,7 @@ from hepdann.runs.scan_plan import Unit, plan_point, points_of, seeds_of
 from hepdann.runs.scan_workers import _Scanners
 
 GRID = {"shift": "sine", "t": [3, 8], "lambda_": [0.3, 1.0], "methods": ["dann"]}
-FAST = {"seeds": 2, "epochs": 2, "batch_size": 128}
+FAST = {"seeds": 2, "epochs": 2, "batch_size": 64}
 SAME = ("scan.csv", "history.csv", "rocs.json")
 
 
@@ -136,7 +136,7 @@ def test_a_stopped_scan_says_what_is_whole_and_resumes_to_the_same_bits(scan, to
 def test_a_killed_scan_resumes_to_the_same_bits(scan, toy, tmp_path, executable):
     given = [
         "scan", str(toy / "tensors.h5"), "--shift", "sine", "--t", "3,8", "--lambda", "0.3,1",
-        "--methods", "dann", "--seeds", "2", "--epochs", "2", "--batch-size", "128", "-o", "killed",
+        "--methods", "dann", "--seeds", "2", "--epochs", "2", "--batch-size", "64", "-o", "killed",
     ]  # fmt: skip
     process = subprocess.Popen([executable, *given], cwd=tmp_path, stderr=subprocess.DEVNULL)
     work = tmp_path / "killed" / "checkpoint" / "scan"

@@ -21,7 +21,7 @@ from hepdann.tensors import Target
 
 MAPS = ["quantile", "moments+quantile"]
 METHODS = ["moments+dann", "self-training"]
-FAST = {"seeds": 1, "epochs": 1, "batch_size": 128, "methods": METHODS}
+FAST = {"seeds": 1, "epochs": 1, "batch_size": 64, "methods": METHODS}
 
 
 @pytest.fixture(scope="module")
