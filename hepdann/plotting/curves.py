@@ -228,5 +228,5 @@ def roc(
         bottom = ratio_ax
     bottom.set_xlabel(sentence(x_label))
     ax.set_ylabel(sentence(y_label))
-    finish(ax, f"{title}\nArea under the curve:" if title else "Area under the curve:")
+    finish(ax, f"{title}; AUC:" if title else "AUC:")
     return ax

@@ -207,8 +207,12 @@ def scaled(value: float) -> float:
 
 
 def method_title(method: str) -> str:
-    """What a legend calls a method; combined methods keep their ``+``."""
-    return " + ".join(_TITLES.get(part, part) for part in method.split("+"))
+    """What a legend calls a method; combined methods keep their ``+``, maps one word "map"."""
+    titles = [_TITLES.get(part, part) for part in method.split("+")]
+    for place, following in enumerate(titles[1:]):
+        if following.endswith(" map"):
+            titles[place] = titles[place].removesuffix(" map")
+    return " + ".join(titles)
 
 
 def method_look(methods: Sequence[str]) -> dict[str, tuple[str, Any]]:

@@ -15,7 +15,6 @@ from hepdann.config import PlotConfig
 from hepdann.config.plots import DataMCFigure
 from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation.latent import Embedding
-from hepdann.plotting import latent
 from hepdann.plotting.jobs import distinct_names, file_name, jobs_of
 from hepdann.plotting.label import label_as
 from hepdann.plotting.quantities import Quantities
@@ -295,7 +294,7 @@ def test_a_class_has_one_colour_and_one_title_in_every_figure(make_run, tmp_path
     assert run.palette == {"light": COLOURS[0], "$b$ jets": "#123456"}
     points = np.random.default_rng(0).normal(size=(60, 2)).astype("f4")
     half = np.arange(60) % 2
-    plane = latent.latent(
+    plane = plotting.latent(
         {"dann": Embedding("pca", points, half, half, (0.5, 0.2))}, classes=run.palette
     )
     below = plane.figure.axes[1].collections

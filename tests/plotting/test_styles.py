@@ -97,6 +97,7 @@ def test_long_titles_are_wrapped_between_words_and_formulas():
 
 
 def test_combined_methods_are_titled_part_by_part():
+    assert method_title("affine+quantile") == "affine + quantile map"
     assert method_title("quantile+dann") == "quantile map + DANN"
     assert method_title("mine") == "mine"
 

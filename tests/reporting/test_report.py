@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import pytest
 
 import hepdann
+import hepdann.reporting.figures as reporting_figures
+import hepdann.reporting.page as reporting_page
 from hepdann.errors import RunError
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -88,10 +90,11 @@ def test_every_figure_unpacks_to_an_svg_with_words_beside_it(parsed, runs):
         name
         for run in runs
         for name, kind in hepdann.plotting.figure_names(run).items()
-        if kind in ("loss", "roc", "scores", "calibration", "correlation")
+        if kind in ("loss", "calibration", "correlation")
     ]
     shown = [figure["data-name"].split("_", 1)[1].removesuffix(".svg") for figure in figures]
     assert [name for name in shown if name in expected] == expected
+    assert not [name for name in shown if name.startswith(("roc_", "scores_"))], "they are charts"
     for figure in figures:
         svg = gzip.decompress(base64.b64decode(figure["data-svg"]))
         assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
@@ -149,3 +152,45 @@ def test_what_has_passed_is_no_warning_as_in_evaluate():
     verdicts = [{"message": m, "until": until} for m, until in (("past", 1), ("present", 4))]
     metrics = {"methods": {"dann": {"health": {"epoch": 4, "verdicts": verdicts}}, "quantile": {}}}
     assert _warnings(metrics) == ["dann: present"]
+
+
+def test_runs_of_like_names_have_anchors_and_charts_of_their_own(runs, tmp_path, monkeypatch):
+    """``run_1`` and ``run-1``: each link leads to its own run, and each chart is its own."""
+    monkeypatch.setattr(reporting_page, "figures_of", lambda *_: ())
+    folders = [tmp_path / name for name in ("run_1", "run-1")]
+    for run, folder in zip(runs, folders, strict=True):
+        shutil.copytree(run, folder)
+    text = hepdann.report(folders, tmp_path / "r.html").read_text()
+    ids = re.findall(r'<h2 id="(run-[^"]*)"', text)
+    assert len(set(ids)) == 2
+    assert re.findall(r'data-run="([^"]*)"', text) == ids
+    charts = numbers(Page(text))
+    assert list(charts) == ids
+    assert [any("sine" in chart["title"] for chart in charts[i]) for i in ids] == [True, False]
+
+
+def test_the_command_takes_the_look_of_the_figures(typed, runs, tmp_path, monkeypatch):
+    looks = []
+
+    def draw(folder, look, *_, **__):
+        looks.append((look.style, look.experiment, look.text, look.formats))
+        return []
+
+    monkeypatch.setattr(reporting_figures, "plot_run", draw)
+    options = ["--style", "CMS", "--experiment", "ALEPH", "--text", "Internal"]
+    done = typed("report", runs[1], *options, "-o", "r.html", cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    assert looks == [("CMS", "ALEPH", "Internal", ["svg"])]
+    done = typed("report", runs[1], "--style", "cmss", cwd=tmp_path)
+    assert (done.code, done.stderr.count("\n")) == (2, 1)
+    assert "CMS" in done.stderr
+
+
+def test_a_phone_reads_every_figure_of_the_table(parsed):
+    """A narrow page shows a card a method: each cell carries the title of its column."""
+    heads = [a for t, a in parsed.elements if t == "td" and "data-title" in a]
+    titles = [a["data-title"] for a in heads]
+    assert {"run", "target", "epoch", "networks", "MC AUC", "target AUC"} <= set(titles)
+    style = parsed.text["style"][0]
+    assert "attr(data-title)" in style
+    assert "anywhere" not in style, "it breaks words where there is room for them"
