@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 
 import pytest
 
@@ -19,16 +18,11 @@ def signals_fixture():
 
 
 @pytest.fixture(name="run")
-def run_fixture(tmp_path, monkeypatch, capfd):
+def run_fixture(typed):
     """``main`` in this process, for the many cases: exit code, stdout, stderr."""
-    from hepdann_cli import main
 
     def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["hepdann", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main.main()
-        out, err = capfd.readouterr()
-        return caught.value.code, out, err
+        done = typed(*arguments)
+        return done.code, done.stdout, done.stderr
 
     return run

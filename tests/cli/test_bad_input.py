@@ -127,17 +127,12 @@ def place_fixture(origin, tmp_path):
 
 
 @pytest.fixture(name="run")
-def run_fixture(monkeypatch, capfd):
+def run_fixture(typed):
     """``main`` in this process: exit code, stdout, stderr."""
-    from hepdann_cli import main
 
     def run(*arguments, cwd):
-        monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["hepdann", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main.main()
-        out, err = capfd.readouterr()
-        return caught.value.code, out, err
+        done = typed(*arguments, cwd=cwd)
+        return done.code, done.stdout, done.stderr
 
     return run
 
