@@ -8,13 +8,14 @@ and digits may be grouped by underscores as in Python.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from ..errors import ConfigError
 
-__all__ = ["Lines", "dump", "parse", "scalar"]
+__all__ = ["LARGEST", "Lines", "dump", "parse", "scalar"]
 
 Lines = dict[tuple[str | int, ...], int]
 """The line, counted from 1, on which the value of each path begins."""
@@ -36,6 +37,14 @@ _SCALARS = (
 )
 _STR = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
+
+# A configuration written by hand has some hundred lines. Reading time grows with the text, and
+# aliases of aliases (``<<`` of ``<<`` too) hold exponentially many values in a few lines of it.
+LARGEST = 1 << 20
+"""Characters of a document."""
+
+_MOST = 100_000  # values, those counted again that an alias repeats
+_DEEPEST = 50  # levels
 
 
 class _Loader(yaml.SafeLoader):
@@ -59,7 +68,12 @@ class _Dumper(yaml.SafeDumper):
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     text = str(loader.construct_scalar(node))
-    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    value = 1 << 64 if len(text) > 100 else int(text, 0 if text[:2] in ("0o", "0x") else 10)
+    if not -(1 << 63) <= value < 1 << 64:
+        raise yaml.constructor.ConstructorError(
+            None, None, "an integer of more than 64 bits", node.start_mark
+        )
+    return value
 
 
 def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
@@ -80,45 +94,68 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 
-def _walk(
-    node: yaml.Node, path: tuple[str | int, ...], lines: Lines, seen: dict[int, bool], source: str
-) -> None:
-    """Note the line of every value; refuse keys that repeat and nodes that contain themselves.
+class _Walk:
+    """Notes the line of every value of a document, and refuses what is no plain one.
 
-    ``seen`` tells of a node whether the walk is still inside it. What an alias repeats is not
-    walked again: aliases of aliases hold exponentially many values.
+    Args:
+        source: what to call the document in an error.
     """
-    line = node.start_mark.line + 1
-    lines.setdefault(path, line)
-    if id(node) in seen:
-        if seen[id(node)]:
-            raise ConfigError("an alias refers to what contains it", where=f"{source}:{line}")
-        return
-    seen[id(node)] = True
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _walk(item, (*path, index), lines, seen, source)
-    elif isinstance(node, yaml.MappingNode):
+
+    def __init__(self, source: str) -> None:
+        self.lines: Lines = {}
+        self._source = source
+        self._counts: dict[int, int | None] = {}  # values in a node; None while the walk is inside
+
+    def __call__(self, node: yaml.Node, path: tuple[str | int, ...] = ()) -> int:
+        """Walk over a node.
+
+        Returns:
+            The number of values in it. What an alias repeats is counted, and not walked again.
+
+        Raises:
+            ConfigError: a key that repeats or is no text, a node that contains itself, too many
+                values or levels.
+        """
+        line = node.start_mark.line + 1
+        self.lines.setdefault(path, line)
+        if id(node) in self._counts:
+            known = self._counts[id(node)]
+            if known is None:
+                raise self._error("an alias refers to what contains it", line)
+            return known
+        if len(path) > _DEEPEST:
+            raise self._error("nested too deeply", line)
+        self._counts[id(node)], count = None, 1
+        if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                count += self(item, (*path, index))
+        elif isinstance(node, yaml.MappingNode):
+            for key, value, below in self._pairs(node, path):
+                self.lines[(*path, key.value)] = key.start_mark.line + 1
+                count += self(value, below)
+        if count > _MOST:
+            raise self._error(f"holds more than {_MOST:,} values, aliases counted", line)
+        self._counts[id(node)] = count
+        return count
+
+    def _pairs(
+        self, node: yaml.MappingNode, path: tuple[str | int, ...]
+    ) -> Iterator[tuple[yaml.Node, yaml.Node, tuple[str | int, ...]]]:
+        """Keys and values of a mapping, each with the path of the value."""
         first: dict[str, int] = {}
         for key, value in node.value:
-            at = key.start_mark.line + 1
+            line = key.start_mark.line + 1
             if key.tag not in (_STR, _MERGE):
-                raise ConfigError(
-                    f"{getattr(key, 'value', key.id)!r} cannot be a key",
-                    where=f"{source}:{at}",
-                    mend="keys are text",
-                )
+                name = repr(key.value) if isinstance(key, yaml.ScalarNode) else f"a {key.id}"
+                raise self._error(f"{name} cannot be a key", line, "keys are text")
             if key.value in first:
-                raise ConfigError(
-                    f"the key {key.value!r} appears twice, first on line {first[key.value]}",
-                    where=f"{source}:{at}",
-                    mend="keep one of them",
-                )
-            first[key.value] = at
-            lines[(*path, key.value)] = at
-            below = path if key.tag == _MERGE else (*path, key.value)
-            _walk(value, below, lines, seen, source)
-    seen[id(node)] = False
+                what = f"the key {key.value!r} appears twice, first on line {first[key.value]}"
+                raise self._error(what, line, "keep one of them")
+            first[key.value] = line
+            yield key, value, path if key.tag == _MERGE else (*path, key.value)
+
+    def _error(self, what: str, line: int, mend: str | None = None) -> ConfigError:
+        return ConfigError(what, where=f"{self._source}:{line}", mend=mend)
 
 
 def parse(text: str, source: str) -> tuple[Any, Lines]:
@@ -132,17 +169,24 @@ def parse(text: str, source: str) -> tuple[Any, Lines]:
         The plain values (dict, list, str, int, float, bool, None) and their lines.
 
     Raises:
-        ConfigError: not YAML, a key that repeats, or a tag that asks for a Python object.
+        ConfigError: not YAML, too large or too deep, a key that repeats, an integer of more than
+            64 bits, or a tag that asks for a Python object.
     """
-    lines: Lines = {}
+    if len(text) > LARGEST:
+        raise ConfigError(
+            f"has more than {LARGEST:,} characters",
+            where=source,
+            mend="name many input files by a pattern, or in a .txt file",
+        )
+    walk = _Walk(source)
     try:
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
             if node is None:
-                return None, lines
-            _walk(node, (), lines, {}, source)
-            return loader.construct_document(node), lines
+                return None, walk.lines
+            walk(node)
+            return loader.construct_document(node), walk.lines
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:

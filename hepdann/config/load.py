@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
+from ..inputs import regular_file
 from . import document
 from .models import Config
 from .names import nearest
@@ -150,9 +151,10 @@ def load_config(
             the wrong type, settings that contradict each other, an environment variable that is
             not set. It names file, line and key, and all other wrong keys of the file.
     """
-    found = _find(path)
+    found = regular_file(_find(path), ConfigError, mend="name a YAML file")
     try:
-        text = found.read_text(encoding="utf-8-sig")
+        with found.open(encoding="utf-8-sig") as file:
+            text = file.read(document.LARGEST + 1)  # a larger one is refused, and not read
     except UnicodeDecodeError as error:
         raise ConfigError("not a text file in UTF-8", where=found) from error
     except OSError as error:
@@ -168,8 +170,8 @@ def _find(path: str | Path) -> Path:
     name = str(path).removesuffix(".yaml")
     if name in shipped:  # beside a folder of that name too, such as one of simulated files
         return shipped[name]
-    if candidate.is_dir():
-        raise ConfigError("is a folder, not a YAML file", where=path)
+    if candidate.exists():
+        return candidate
     near = nearest(name, shipped)
     hint = f"did you mean '{near}'?" if near else f"shipped are {', '.join(shipped)}"
     raise ConfigError("no such file, and no shipped configuration", where=path, mend=hint)

@@ -7,9 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .._version import __version__
+from ..config import load_config
 from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
 from ..tensors import SPLITS, Target
@@ -44,7 +43,8 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         A JSON-serialisable dictionary.
 
     Raises:
-        RunError: no scores or not whole ones, or a history or configuration that is not one.
+        RunError: no scores or not whole ones, or a history that is not one.
+        ConfigError: a configuration that is not one.
     """
     folder = Path(run_folder)
     scores = open_scores(folder)
@@ -173,12 +173,8 @@ def _shift(path: Path) -> dict[str, Any] | None:
     """The shift that made the pseudo-data, from the run's own settings."""
     if not path.exists():
         return None
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-        shift: dict[str, Any] | None = settings["train"].get("shift")
-    except (yaml.YAMLError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise RunError("is not the configuration of a run", where=path) from error
-    return shift
+    shift = load_config(path, expand=False, known_names=False).train.shift
+    return None if shift is None else shift.model_dump(mode="json")
 
 
 def _throughput(path: Path) -> Any:

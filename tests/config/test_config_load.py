@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 
@@ -227,11 +228,15 @@ def test_scalars_mean_what_they_mean_in_yaml_1_2():
         ("a: b: c", "x.yaml:1: not valid YAML"),
         ("a: 1\n---\nb: 2", "not valid YAML"),
         ("1: 2", "x.yaml:1: '1' cannot be a key"),
-        ("[a]: 2", "cannot be a key"),
+        ("[a]: 2", "x.yaml:1: a sequence cannot be a key"),
         ("train: &t\n  shift: *t", "x.yaml:1: an alias refers to what contains it"),
         ("a: \x07", "not valid YAML"),
         ("[" * 600, "nested too deeply"),
-        ("a: " + "9" * 5000, "not valid YAML"),
+        ("a: " + "[" * 60 + "]" * 60, "x.yaml:1: nested too deeply"),
+        ("train:\n  epochs: " + "9" * 5000, "x.yaml:2: not valid YAML: an integer of more than 64"),
+        ("train:\n  epochs: " + "9" * 20, "x.yaml:2: not valid YAML: an integer of more than 64"),
+        ("a: 0x" + "f" * 17, "x.yaml:1: not valid YAML: an integer of more than 64"),
+        ("#" * 2_000_000, "x.yaml: has more than 1,048,576 characters; name many input files"),
         ("a: !!bool maybe", "not valid YAML"),
         ("a: !!timestamp now", "not valid YAML"),
         ("a: !!set {b}", "not valid YAML"),
@@ -259,16 +264,19 @@ def test_aliases_and_merge_keys_of_yaml_work():
     assert config.samples[1] == SampleConfig(name="b", files=["a.root"], class_="b", scale=0.39)
 
 
-def test_aliases_of_aliases_do_not_take_for_ever():
-    def levels():  # the last of these lists holds 9^19 words
-        return ["&a0 [x]", *(f"&a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 20))]
-
-    lists = "\n".join(f"- {level}" for level in levels())
-    assert "expected sections" in message(lists)
-    text = "\n".join(f"    - {level}" for level in levels())
-    assert "samples[0].files[0]: expected text" in message(
-        f"samples:\n- name: a\n  class: b\n  files:\n{text}\n"
-    )
+@pytest.mark.parametrize(
+    "level",
+    [
+        lambda i: f"- &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]",  # the last holds 9^19 words
+        lambda i: f"- &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}",
+        lambda i: f"- &a{i}\n  k{i}: 1\n  <<: [*a{i - 1}, *a{i - 1}]",
+    ],
+    ids=["lists", "merges", "merges and keys"],
+)
+def test_aliases_of_aliases_are_counted_and_not_followed(level):
+    lists = "\n".join(["- &a0 {x: 1}", *map(level, range(1, 20))])
+    assert message(lists).endswith(": holds more than 100,000 values, aliases counted")
+    assert message("\n".join([*lists.split("\n")[:3], "- *a1"])).startswith("x.yaml: expected sec")
 
 
 def test_environment_variables_expand_in_paths_alone(monkeypatch):
@@ -298,7 +306,13 @@ def test_relative_paths_stay_relative_to_the_current_directory(tmp_path, monkeyp
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"plots: {text: caf\xe9}")
-    for name, says in (("latin.yaml", "UTF-8"), ("none.yaml", "no such file"), ("", "is a folder")):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name, says in (
+        ("latin.yaml", "UTF-8"),
+        ("none.yaml", "no such file"),
+        ("", "is a folder"),
+        ("pipe.yaml", "is a pipe, not a file; name a YAML file"),
+    ):
         with pytest.raises(ConfigError, match=says):
             load_config(tmp_path / name)
     with pytest.raises(ConfigError, match=r"alep: no such file.*did you mean 'aleph'\?"):

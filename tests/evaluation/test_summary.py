@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from hepdann.criteria import CRITERIA
-from hepdann.errors import RunError
+from hepdann.errors import HepdannError, RunError
 from hepdann.evaluation import open_scores, summarise
 
 
@@ -197,7 +197,7 @@ def test_figures_are_the_same_when_computed_again(pseudo_run, metrics):
 def test_a_file_that_is_not_of_a_run_is_named(make_run, tmp_path, name, text):
     folder = make_run(tmp_path / "run", n=40)
     (folder / name).write_text(text)
-    with pytest.raises(RunError, match=name):
+    with pytest.raises(HepdannError, match=name):
         summarise(folder)
 
 
