@@ -95,8 +95,12 @@ def fit_stack(
         options: of the game.
 
     Returns:
-        The averaged maps.
+        The averaged maps; without a feature there is no game, and they are empty.
     """
+    if not target.shape[1]:
+        k, r = len(seeds), options.residual
+        shapes = (k, 0, 0), (k, 0), (k, r, 0), (k, r), (k, 0, r)
+        return FittedStack(*(np.zeros(shape) for shape in shapes))
     with _one_thread():
         game = _Game(target.shape[1], seeds, options)
         draws = [np.random.default_rng([seed, 0xAF]) for seed in seeds]

@@ -70,7 +70,7 @@ class SlicedTransport:
         ranks = (np.arange(knots) + 0.5) / knots
         size = int(active.sum())
         axes, at, by = (np.empty((steps, size, n)) for n in (size, knots, knots))
-        for step in range(steps):
+        for step in range(steps if size else 0):
             axes[step] = _orthogonal(size, generator)
             u, v = z @ axes[step].T, y @ axes[step].T
             for j in range(size):
@@ -93,7 +93,8 @@ class SlicedTransport:
         known = ~(np.isnan(self.here.width) | np.isnan(self.there.width))
         active = (self.here.width > 0) & (self.there.width > 0)
         z = self.here.unit(given)[:, active]
-        for axes, at, by in zip(self.axes, self.at, self.by, strict=True):
+        steps = zip(self.axes, self.at, self.by, strict=True) if active.any() else ()
+        for axes, at, by in steps:
             z = _moved(z @ axes.T, at, by) @ axes
         mapped = given + np.where(known, self.there.mean - self.here.mean, 0.0)
         mapped[:, active] = z * self.there.width[active] + self.there.mean[active]
@@ -147,4 +148,4 @@ def _moved(u: Floats, at: Floats, by: Floats) -> Floats:
     moved = [
         u[:, j] + np.interp(u[:, j], a, b) for j, (a, b) in enumerate(zip(at, by, strict=True))
     ]
-    return np.stack(moved, axis=1) if moved else u
+    return np.stack(moved, axis=1)

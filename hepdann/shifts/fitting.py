@@ -57,7 +57,7 @@ class Shift:
 
         Returns:
             The shift with its scale s and standard deviation σ per feature. A feature without a
-            finite entry, or with zeros alone, has s = 0 and passes unshifted.
+            finite entry, or with one value alone, has s = 0 and passes unshifted.
 
         Raises:
             ConfigError: ``features`` is not two-dimensional, or the shift is one of images.
@@ -73,7 +73,7 @@ class Shift:
         for j in range(x.shape[1]):
             column = x[:, j].astype(np.float64)
             column = column[np.isfinite(column)]
-            if column.size:
+            if column.size and np.ptp(column) > 0:
                 size = np.abs(column)
                 # A quantile of 0 (more zeros than it leaves room for) is no scale.
                 scale[j] = np.quantile(size, self.quantile) or size.max()

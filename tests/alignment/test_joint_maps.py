@@ -109,6 +109,15 @@ def test_a_feature_that_one_side_lacks_is_left_alone_and_one_without_width_is_mo
 
 
 @every
+def test_features_without_any_width_keep_the_value_that_both_sides_have(fit):
+    constant = np.full((60, 2), 5.0)
+    fitted = fit(sample(constant), sample(constant))
+    again = alignment.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    for one in (fitted, again):
+        np.testing.assert_array_equal(one.apply(constant), np.float32(constant))
+
+
+@every
 def test_two_sets_of_events_that_cancel_change_nothing_much(fit):
     g = rng(3)
     x, y = correlated(4000, 1), correlated(4000, 2)

@@ -115,11 +115,19 @@ def test_missing_values_pass_and_leave_the_others_alone(x, name):
     np.testing.assert_array_equal(moved[here], shift.apply(filled, rng())[here])
 
 
+@pytest.mark.parametrize("name", ["sine", "gaussian", "cosine"])
+def test_a_constant_feature_passes_unshifted(name):
+    x = np.array([[5.0, 1.0], [5.0, 2.0], [5.0, np.nan]], np.float32)
+    moved = shifts.get(name, 3).fit(x).apply(x, rng())
+    np.testing.assert_array_equal(moved[:, 0], x[:, 0])
+    assert not np.array_equal(moved[:2, 1], x[:2, 1])
+
+
 def test_missing_and_infinite_values_are_left_out_of_the_scales():
-    x = np.array([[1.0, np.nan], [-4.0, np.nan], [np.nan, np.nan], [np.inf, 2.0]])
+    x = np.array([[1.0, np.nan], [-4.0, np.nan], [np.nan, 1.0], [np.inf, 2.0]])
     (step,) = shifts.sine(3).fit(x).steps
     assert step.scale.tolist() == [4.0, 2.0]
-    assert step.sigma.tolist() == [2.5, 0.0]
+    assert step.sigma.tolist() == [2.5, 0.5]
     moved = shifts.gaussian(3).fit(x).apply(x, rng())
     assert moved[3, 0] == np.inf
 
