@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ _SAYS = {
     signal.SIGINT: "stopping after this step; writing what was trained so far …",
     signal.SIGTERM: "stopping after this step; writing a checkpoint …",
     signal.SIGUSR1: "stopping after this step; writing a checkpoint …",
+    signal.SIGHUP: "stopping after this step; writing a checkpoint …",
 }
 
 
@@ -28,8 +30,9 @@ class Interruption:
     """Asks the training to stop after its step; a second signal ends the program where it is.
 
     Ctrl-C leaves a run of what was trained so far. SIGTERM and SIGUSR1 come from a batch system
-    that will kill the program soon: a checkpoint is written and nothing else. Outside the steps of
-    the training a signal ends the program at once: every output is whole or not there.
+    that will kill the program soon, SIGHUP from a terminal that is gone: a checkpoint is written
+    and nothing else. Outside the steps of the training a signal ends the program at once: every
+    output is whole or not there.
     """
 
     def __init__(self) -> None:
@@ -47,7 +50,7 @@ class Interruption:
 
     @property
     def code(self) -> int:
-        """Exit code: 130 after Ctrl-C, 143 after SIGTERM or SIGUSR1, otherwise 0."""
+        """Exit code: 130 after Ctrl-C, 143 after another signal, otherwise 0."""
         if self.signal is None:
             return 0
         return 130 if self.signal == signal.SIGINT else 143
@@ -81,11 +84,24 @@ class Interruption:
             if second or not self._training:
                 raise Left
             # not through sys.stderr, in whose write the signal may have come
-            os.write(2, f"{_SAYS[signal.Signals(number)]}\n".encode())
+            try:
+                os.write(2, f"{_SAYS[signal.Signals(number)]}\n".encode())
+            except OSError:
+                _leave_terminal()
 
-        before = {kind: signal.signal(kind, note) for kind in HEARD}
+        heard = [kind for kind in HEARD if signal.getsignal(kind) is not signal.SIG_IGN]
+        before = {kind: signal.signal(kind, note) for kind in heard}
         try:
             yield self
         finally:
             for kind, handler in before.items():
                 signal.signal(kind, handler)
+
+
+def _leave_terminal() -> None:
+    """Let what is still to be said go nowhere: each write to a terminal that is gone fails."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        if stat.S_ISCHR(os.fstat(stream).st_mode):
+            os.dup2(nowhere, stream)
+    os.close(nowhere)

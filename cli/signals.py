@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # typing itself is not imported here
 
 __all__ = ["HEARD", "Left", "hear", "hear_no_more", "leaving", "say"]
 
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class Left(KeyboardInterrupt):
@@ -24,7 +24,7 @@ class Left(KeyboardInterrupt):
 
 
 def hear() -> None:
-    """End the program on SIGINT, SIGTERM and SIGUSR1, with what is begun cleaned up."""
+    """End the program on one of the signals heard, with what is begun cleaned up."""
     _raised.clear()
     for kind in HEARD:
         if signal.getsignal(kind) is not signal.SIG_IGN:  # as under nohup

@@ -135,7 +135,8 @@ def command(
     half of the MC becomes pseudo-data, whose truth only the evaluation sees.
 
     Ctrl-C writes a checkpoint and a whole run of what was trained so far, and leaves with exit code
-    130. SIGTERM and SIGUSR1, as of a batch system, write a checkpoint and leave at once with 143.
+    130. SIGTERM and SIGUSR1, as of a batch system, and SIGHUP, as of a terminal that is closed,
+    write a checkpoint and leave at once with 143.
     """
     from hepdann.errors import Interrupted
 

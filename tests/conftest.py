@@ -122,7 +122,7 @@ def typed(
     """
     from hepdann_cli import main
 
-    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
     before = {kind: signal.getsignal(kind) for kind in kinds}
 
     def run(

@@ -41,7 +41,7 @@ __all__ = [
     "write_aligned",
 ]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 STOP = "stop"
 _ALIGNED = "checkpoint/alignments.json"
 Told = tuple[str, Any]  # what a worker says: a word, and what belongs to it

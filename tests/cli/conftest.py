@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def signals_fixture():
     """``main`` in this process leaves the session's signals as they were."""
-    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
     before = {kind: signal.getsignal(kind) for kind in kinds}
     yield
     for kind, handler in before.items():

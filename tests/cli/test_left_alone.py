@@ -17,6 +17,7 @@ import hepdann as library
 from hepdann import samples
 from hepdann.config import Config
 from hepdann.readers import convert
+from hepdann_cli.interruption import Interruption
 
 LINE = ("train", "tensors.h5", "--seeds", "1", "--batch-size", "64", "--no-oracle",
         "--alignment", "quantile", "--no-diagnose",
@@ -65,7 +66,7 @@ def straight(place):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)]
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)]
 )
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(
     executable, place, tmp_path, number, code
@@ -163,7 +164,7 @@ WRAPPED = "\n            ".join(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)]
+    ("number", "code"), [(signal.SIGHUP, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)]
 )
 @pytest.mark.parametrize(
     ("module", "what"),
@@ -192,3 +193,31 @@ def test_a_signal_in_the_first_moments_leaves_no_traceback(module, what, number,
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr == ("hepdann: interrupted\n" if number == signal.SIGINT else "")
+
+
+def test_a_hangup_that_is_ignored_as_under_nohup_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        interruption = Interruption()
+        with interruption.listening():
+            interruption()
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert interruption.code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_is_gone_keeps_no_training_from_its_checkpoint(tmp_path):
+    """Each write to it fails; so does what is said of the signal."""
+    program = (
+        "import os, signal, sys\n"
+        "from hepdann_cli.interruption import Interruption\n"
+        "with Interruption().listening() as interruption:\n"
+        "    interruption()\n"
+        "    os.dup2(os.open('/dev/full', os.O_WRONLY), 1), os.dup2(1, 2)\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    print('to nobody', flush=True)\n"
+        "    os._exit(interruption.code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    assert done.returncode == 143
