@@ -64,7 +64,7 @@ def figures(metrics: Mapping[str, Any], table: Table) -> Table:
             continue
         cells = []
         for _, key, digits in _COLUMNS:
-            mean = health["figures"][key]["mean"]
+            mean = health["figures"].get(key, {}).get("mean")
             cells.append("-" if mean is None else f"{mean:.{digits}f}")
         table.add_row(name, *cells)
     return table

@@ -165,7 +165,7 @@ def show(scan: Scan) -> None:
     console.print("peeked: the best epoch by the target's labels; never quote it")
     for line in scan_lines(summary.get("health", [])):
         click.echo(line)
-    if summary["interrupted"]:
+    if summary.get("interrupted"):
         click.echo("interrupted: the table holds what was whole")
         click.echo(f"  to go on:     hepdann scan --resume -o {scan.folder}")
 

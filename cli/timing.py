@@ -26,7 +26,7 @@ _MEANING = {
 
 def show(metrics: Mapping[str, Any]) -> None:
     """Print the stages of a run in the order in which they first came."""
-    seconds = metrics["throughput"]["time"]
+    seconds = (metrics.get("throughput") or {}).get("time", {})
     total = sum(seconds.values())
     table = tables.table("Where the time went")
     table.add_column("stage")

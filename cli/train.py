@@ -279,7 +279,7 @@ def _say(run: Run) -> None:
 
     show(run.folder, run.metrics, brief=True)
     click.echo(f"run: {run.folder}")
-    if run.metrics["interrupted"]:
+    if run.metrics.get("interrupted"):
         click.echo("interrupted: the figures are those of the epochs so far")
         click.echo(f"  to go on:     hepdann train --resume -o {run.folder}")
     click.echo(f"  the figures:  hepdann plot {run.folder}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config.names import nearest
+from ..content import Files
 from ..errors import ConfigError, HepdannError, RunError
 from ..expressions import parse
+from ..stored import read_json
 from ..tensors import is_pseudo, open_tensors
 from .scores import Domain, RunScores
 
@@ -167,11 +168,9 @@ class Columns:
         """By domain: the file, its domain, and which of its rows the run has."""
         folder = self._scores.path.parent
         try:
-            origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+            origin = read_json(folder / "origin.json", Files)
             mc = open_tensors(_beside(folder, origin["tensors"]))
             data = open_tensors(_beside(folder, origin["data"])) if origin["data"] else mc
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            return {}, f"the run does not say where it is ({error})"
         except HepdannError as error:
             return {}, str(error)
         files: dict[Domain, _Place]

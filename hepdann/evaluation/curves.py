@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
+from ..stored import read_rows
 from ..tensors import SPLITS
 from .ranking import Roc, roc
 from .scores import RunScores
@@ -81,19 +81,18 @@ def curves_of(rows: Sequence[dict[str, str]], path: Path) -> dict[str, LearningC
         raise RunError(f"is not the history of a run ({error})", where=path) from error
 
 
-def history_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of ``history.csv``, as text.
+def history_rows(path: Path, more: Iterable[str] = ()) -> list[dict[str, str]]:
+    """The rows of ``history.csv``, as text; all but words are numbers or empty.
+
+    Args:
+        path: the file.
+        more: columns that it must have beside method, member and epoch.
 
     Raises:
-        RunError: it cannot be read, or is no table.
+        RunError: it cannot be read, or is not such a table.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise RunError(error.strerror or str(error), where=path) from error
-    except (ValueError, csv.Error) as error:
-        raise RunError(f"is damaged ({error})", where=path, mend="train again") from error
+    required = ("method", "member", "epoch", *more)
+    return read_rows(path, required, ("method", "shift", "chosen"))
 
 
 def _curves(rows: Sequence[dict[str, str]]) -> LearningCurves:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..content import HealthLooks
 from ..errors import RunError
+from ..stored import read_json
 
 __all__ = ["method_health"]
 
@@ -40,14 +41,12 @@ def method_health(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / "health.json"
     if not path.exists():
         return {}
+    content = read_json(path, HealthLooks)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         blocks: dict[str, dict[str, Any]] = {}
         for name in dict.fromkeys(look["method"] for look in content["looks"]):
             looks = [look for look in content["looks"] if look["method"] == name]
             blocks[name] = _block(looks, list(content["figures"]))
-    except OSError as error:
-        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
     except (ValueError, TypeError, KeyError) as error:
         raise RunError(f"damaged: {error!r}", where=path, mend="train anew") from error
     raw = blocks.get(RAW, {}).get("figures", {}).get("fresh_auc", {}).get("mean")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..content import ScanSummary, StoredRocs
 from ..errors import RunError
+from ..stored import check, read_json
 from .curves import LearningCurves, curves_of, history_rows
 from .ranking import Roc
 
@@ -20,6 +21,7 @@ __all__ = ["ScanCurves", "Sweep"]
 
 FORMAT_VERSION = 1
 ORACLE = "oracle"
+_ANEW = "scan anew"
 
 Floats = NDArray[np.float64]
 Place = tuple[str | None, float | None]
@@ -59,7 +61,7 @@ class ScanCurves:
         Raises:
             RunError: no scan, a damaged one, or one of another version.
         """
-        return cls(Path(folder), _read(Path(folder) / "scan.json"))
+        return cls(Path(folder), _read(Path(folder) / "scan.json", ScanSummary))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -146,7 +148,7 @@ class ScanCurves:
         """Learning curves of each trained method at one target, at its chosen λ."""
         path = self.folder / "history.csv"
         chosen = []
-        for row in history_rows(path):
+        for row in history_rows(path, ("shift", "t", "lambda")):
             at: dict[str, Any] = {
                 "method": row["method"],
                 "shift": row["shift"] or None,
@@ -160,7 +162,7 @@ class ScanCurves:
 
     @cached_property
     def _rocs(self) -> Sequence[Mapping[str, Any]]:
-        rocs: Sequence[Mapping[str, Any]] = _read(self.folder / "rocs.json")["rocs"]
+        rocs: Sequence[Mapping[str, Any]] = _read(self.folder / "rocs.json", StoredRocs)["rocs"]
         return rocs
 
     def rocs(self, place: Place) -> dict[str, Roc]:
@@ -202,14 +204,10 @@ def _number(value: float | None, missing: float = np.nan) -> float:
     return missing if value is None else float(value)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
-    except ValueError as error:
-        raise RunError(f"damaged: {error}", where=path) from error
+def _read(path: Path, kind: Any) -> Mapping[str, Any]:
+    content = read_json(path, Any, mend=_ANEW)
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
-        raise RunError(f"scan of format version {version}", where=path, mend="scan anew")
+        raise RunError(f"scan of format version {version}", where=path, mend=_ANEW)
+    check(content, kind, path, mend=_ANEW)
     return dict(content)

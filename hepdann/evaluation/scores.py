@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..tensors import Target
+from ..inputs import regular_file
+from ..tensors import SPLITS, Target
 from ..tensors.opening import h5_open
 from .absent import explain_absent
 from .truth import TARGET_LABEL
@@ -111,7 +114,7 @@ class RunScores:
     @property
     def aligned(self) -> tuple[str, ...]:
         """Names of the alignment maps whose features are stored, in the order of the methods."""
-        with h5_open(self.path) as file:
+        with self._opened() as file:
             names = tuple(file["target"].get("aligned", ()))
         known = [name for name in self.methods if name in names]
         return (*known, *(name for name in names if name not in known))
@@ -129,7 +132,7 @@ class RunScores:
         kind, _, attribute = name.rpartition("_")
         places = {"sample": ("mc/sample", self.samples), "class": ("mc/label", self.classes)}
         where, known = places.get(kind, ("/", self.features))
-        with h5_open(self.path) as file:
+        with self._opened() as file:
             attrs = file[where].attrs if where in file else {}
             said = _names(attrs[attribute]) if attribute in attrs else ()
         return {key: text for key, text in zip(known, said, strict=False) if text}
@@ -139,10 +142,35 @@ class RunScores:
         return self._read(TARGET_LABEL)
 
     def _read(self, path: str) -> NDArray[Any] | None:
+        with self._opened() as file:
+            values = np.asarray(file[path][...]) if path in file else None
+        if values is not None and not self._sound(path, values):
+            what = f"is damaged: {path} holds impossible values"
+            raise RunError(what, where=self.path, mend="train again")
+        return values
+
+    def _sound(self, path: str, values: NDArray[Any]) -> bool:
+        """Whether a column holds what it can hold; features alone may lack values."""
+        most = {
+            "mc/label": len(self.classes),
+            TARGET_LABEL: len(self.classes),
+            "mc/sample": len(self.samples),
+            "mc/split": len(SPLITS),
+            "target/split": len(SPLITS),
+        }.get(path)
+        if most is not None:
+            return bool(((values >= 0) & (values < most)).all())
+        kind = path.split("/")[1]
+        if values.dtype.kind != "f" or kind in ("features", "aligned", "spectators"):
+            return True
+        return bool(np.isfinite(values).all())
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
         try:
             with h5_open(self.path) as file:
-                return np.asarray(file[path][...]) if path in file else None
-        except OSError as error:
+                yield file
+        except (OSError, KeyError, RuntimeError) as error:  # h5py's names for damage
             raise RunError(f"cannot be read ({error})", where=self.path) from error
 
 
@@ -159,6 +187,7 @@ def open_scores(path: str | Path) -> RunScores:
     folder = path.parent if path.name == "scores.h5" else path
     if path.is_dir():
         path = path / "scores.h5"
+    regular_file(path, RunError, mend="put the scores of the run there")
     if not path.exists():
         raise explain_absent(folder)
     try:
@@ -171,7 +200,9 @@ def open_scores(path: str | Path) -> RunScores:
         ) from error
     with file:
         try:
-            return _describe(path, file)
+            scores = _describe(path, file)
+            _check(scores, file)
+            return scores
         except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
             raise RunError(f"is damaged ({error})", where=path, mend="train again") from error
 
@@ -189,6 +220,7 @@ def _describe(path: Path, file: Any) -> RunScores:
         )
     if not attrs.get("complete", False):
         raise RunError("is not complete, its run was cut off", where=path, mend="train again")
+    _refuse_links(file)
     sample = file["mc"].get("sample")
     return RunScores(
         path=path,
@@ -201,6 +233,78 @@ def _describe(path: Path, file: Any) -> RunScores:
         decisions=tuple(file["mc"].get("decision", ())),
         spectators=tuple(file["mc"].get("spectators", ())),
     )
+
+
+_SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind of number
+    "weight": ("N", "f"),
+    "reference_weight": ("N", "f"),
+    "event_id": ("N", "iu"),
+    "split": ("N", "iu"),
+    "label": ("N", "iu"),
+    "sample": ("N", "iu"),
+    "features": ("NF", "f"),
+    "aligned": ("NF", "f"),
+    "score": ("NC", "f"),
+    "members": ("KNC", "f"),
+    "domain_score": ("N", "f"),
+    "latent": ("nH", "f"),
+    "decision": ("N", "iu"),
+    "spectators": ("N", "f"),
+}
+
+
+def _check(scores: RunScores, file: Any) -> None:
+    """Whether each dataset has the shape and type that everybody relies on.
+
+    Raises:
+        KeyError: one is missing.
+        ValueError: one is another; or something lies in another file, or takes more memory than
+            the file has bytes.
+    """
+    if scores.target_kind not in ("pseudo-data", "data"):
+        raise ValueError(f"target kind {scores.target_kind!r:.60}")
+    for names in (scores.classes, scores.methods, scores.features, scores.samples):
+        if len(set(names)) < len(names):
+            raise ValueError("a name comes twice")
+    if len(scores.classes) < 2 or not scores.methods:
+        raise ValueError("no classes, or no methods")
+    for domain in ("mc", "target"):
+        group = file[domain]
+        sizes = {"N": len(group["weight"]), "F": len(scores.features), "C": len(scores.classes)}
+        needed = ["event_id", "split", "features", *(f"score/{m}" for m in scores.methods)]
+        for name in [*needed, *(["label"] if domain == "mc" else [])]:
+            group[name]
+        for name in set(group) & set(_SHAPES):
+            one = group[name]
+            parts = [one] if hasattr(one, "shape") else [one[key] for key in one]
+            for part in parts:
+                _check_dataset(part, *_SHAPES[name], sizes)
+    if scores.has_truth:
+        _check_dataset(file[TARGET_LABEL], "N", "iu", {"N": len(file["target/weight"])})
+
+
+def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) -> None:
+    shape, name = dataset.shape, dataset.name
+    fits = len(shape) == len(dims) and all(
+        size == sizes.get(dim, size) for dim, size in zip(dims, shape, strict=True)
+    )
+    if not fits or dataset.dtype.kind not in kind:
+        raise ValueError(f"{name} has shape {shape} and type {dataset.dtype}")
+    if dims[0] == "n" and shape[0] > sizes["N"]:
+        raise ValueError(f"{name} has more rows than there are events")
+    if dataset.is_virtual or dataset.external or dataset.id.get_storage_size() < dataset.nbytes:
+        raise ValueError(f"{name} is not in the file")
+
+
+def _refuse_links(group: Any, depth: int = 4) -> None:
+    """Refuse links, which may lead to another file or round in a circle, before one is followed."""
+    import h5py
+
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not depth:
+            raise ValueError(f"{name} is a link")
+        if group.get(name, getclass=True) is h5py.Group:
+            _refuse_links(group[name], depth - 1)
 
 
 def _names(value: Any) -> tuple[str, ...]:

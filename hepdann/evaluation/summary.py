@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from .._version import __version__
 from ..config import load_config
+from ..content import Diagnosed, Recommended
 from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
+from ..stored import read_json
 from ..tensors import SPLITS, Target
 from .candidates import rank_correlations, run_criteria, teacher_of
 from .curves import history_rows
@@ -48,7 +49,8 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(run_folder)
     scores = open_scores(folder)
-    history = _history(folder / "history.csv")
+    path = folder / "history.csv"
+    history = history_rows(path) if path.exists() else []
     diagnosis = _diagnosis(folder / "diagnosis.json", scores)
     advice = _recommendation(folder / "recommendation.json", scores, diagnosis["shift"])
     residuals = _residuals(advice)
@@ -60,7 +62,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         rows = own or [row for row in history if row["method"] == RAW]
         methods[name] = method_figures(scores, name, mc, target, rows, residuals.get(name))
     heads = {name: block["domain"]["auc_features"] for name, block in methods.items()}
-    teacher = teacher_of(scores, advice["teacher"])
+    teacher = teacher_of(scores, advice.get("teacher"))
     criteria = run_criteria(scores, teacher, residuals, heads)
     health = method_health(folder)
     for name in methods:
@@ -116,15 +118,15 @@ def _residuals(advice: dict[str, Any]) -> dict[str, Figure]:
     """The residual AUCs that the recommendation was made of."""
     return {
         name: Figure(float(one["residual_auc"]), float(one["error"]), math.nan)
-        for name, one in advice["candidates"].items()
-        if "residual_auc" in one
+        for name, one in advice.get("candidates", {}).items()
+        if {"residual_auc", "error"} <= set(one)
     }
 
 
 def _recommendation(path: Path, scores: RunScores, shift: bool | None) -> dict[str, Any]:
     """What the training wrote; of a run that wrote nothing, what its scores say."""
     if path.exists():
-        return _stored(path)
+        return dict(read_json(path, Recommended, mend="remove it"))
     residuals = residual_aucs(scores)
     known = {name: Residual(figure.value, figure.error) for name, figure in residuals.items()}
     fallback = RAW if RAW in scores.methods else None
@@ -134,7 +136,7 @@ def _recommendation(path: Path, scores: RunScores, shift: bool | None) -> dict[s
 def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
     """What the training wrote before it began; of a run that wrote nothing, computed now."""
     if path.exists():
-        found = _stored(path)
+        found = read_json(path, Diagnosed, mend="remove it")
     else:
         try:
             events = scores.events("mc"), scores.events("target")
@@ -145,28 +147,6 @@ def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
     rest = ("p_value", "shift", "kind", "score", "labels", "fractions", "closures", "sentence")
     kept = {key: found.get(key) for key in rest}
     return {**renamed, **kept, "features": found.get("features", [])}
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"is damaged ({error})", where=path, mend="remove it") from error
-
-
-def _history(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    rows = history_rows(path)
-    absent = {"method", "epoch", "target_accuracy"} - set(rows[0] if rows else {})
-    if rows and absent:
-        raise RunError(f"has no column {', '.join(sorted(absent))}", where=path, mend="train again")
-    try:
-        for row in rows:
-            int(row["epoch"]), float(row["target_accuracy"] or "nan")
-    except (TypeError, ValueError) as error:
-        raise RunError(f"is damaged ({error})", where=path, mend="train again") from error
-    return rows
 
 
 def _shift(path: Path) -> dict[str, Any] | None:
@@ -180,6 +160,6 @@ def _shift(path: Path) -> dict[str, Any] | None:
 def _throughput(path: Path) -> Any:
     """Measured while training and kept: it cannot be computed again."""
     try:
-        return json.loads(path.read_text(encoding="utf-8")).get("throughput")
-    except (OSError, ValueError):
+        return read_json(path, dict[str, Any]).get("throughput")
+    except RunError:
         return None

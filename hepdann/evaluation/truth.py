@@ -13,13 +13,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from ..errors import SchemaError
 from ..outputs import write_whole
+from ..stored import read_json
 from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
 from .classification import accuracy
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PeekObserver", "Truth", "TruthFile", "open_truth", "oracle_source", "write_truth"]
 
+Digits = Annotated[str, Field(pattern=r"^\d{1,9}$")]
 TARGET_LABEL = "truth/target/label"  # in scores.h5
 _TILE = 1 << 20  # labels read at a time
 
@@ -178,7 +181,7 @@ class PeekObserver:
         self._notes = notes
         self._seen: dict[int, list[float]] = {}
         if notes is not None and notes.exists():
-            kept = json.loads(notes.read_text(encoding="utf-8"))
+            kept = read_json(notes, dict[Digits, list[float]], nan=True)
             self._seen = {int(epoch): seen for epoch, seen in kept.items()}
 
     def record(self, epoch: int, scores: Sequence[ArrayLike | None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +13,11 @@ from numpy.typing import NDArray
 from .. import evaluation
 from ..config import Config, load_config
 from ..config.names import nearest
-from ..errors import ConfigError
+from ..content import WithAdvice
+from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
 from ..evaluation.scores import RunScores, open_scores
+from ..stored import read_json
 from ..tensors import SPLITS
 from .scales import Scale, common_scale
 from .styles import class_colours, readable, wrapped
@@ -139,9 +140,9 @@ class Quantities:
     def teacher(self) -> str | None:
         """The alignment that the run recommends or leans on; the first one if nothing is said."""
         try:
-            metrics = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+            metrics = read_json(self.folder / "metrics.json", WithAdvice)
             said = metrics["recommendation"]["teacher"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except RunError:
             said = None
         aligned = self.scores.aligned
         return said if said in aligned else next(iter(aligned), None)

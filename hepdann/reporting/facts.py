@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..content import Files
 from ..errors import HepdannError
 from ..evaluation import open_scores
 from ..evaluation.scores import Domain, RunScores
 from ..runs import Run
+from ..stored import read_json, read_text
 from ..tensors import SPLITS, open_tensors
 
 __all__ = ["Counts", "Facts", "facts_of"]
@@ -78,7 +79,7 @@ def facts_of(run: Run) -> Facts:
             for e in provenance.get("inputs", [])
         ),
         tuple(_cuts(provenance)),
-        (run.folder / "config.yaml").read_text(encoding="utf-8"),
+        read_text(run.folder / "config.yaml"),
     )
 
 
@@ -111,9 +112,9 @@ def _counts(scores: RunScores, domain: Domain, name: str) -> Counts:
 
 def _provenance(folder: Path) -> Mapping[str, Any]:
     try:
-        origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+        origin = read_json(folder / "origin.json", Files)
         return open_tensors(origin["tensors"]).provenance
-    except (OSError, ValueError, KeyError, TypeError, HepdannError):
+    except HepdannError:
         return {}
 
 

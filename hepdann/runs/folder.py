@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Container
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..evaluation.absent import explain_absent
+from ..stored import check, read_json, read_rows
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -94,7 +93,7 @@ def open_run(folder: str | Path) -> Run:
     path = folder / "metrics.json"
     if not path.exists():
         raise explain_absent(folder)
-    return Run(folder, read_versioned(path))
+    return Run(folder, read_versioned(path, _metrics()))
 
 
 def finished_run(folder: Path) -> Run | None:
@@ -113,22 +112,28 @@ def check_version(folder: str | Path) -> None:
         RunError: ``metrics.json`` is damaged or of another version.
     """
     path = Path(folder) / "metrics.json"
-    if path.is_file():
-        read_versioned(path)
+    if path.exists():
+        read_versioned(path, dict[str, Any])
 
 
-def read_versioned(path: Path) -> dict[str, Any]:
+def _metrics() -> Any:
+    """The type of ``metrics.json``; it is imported where it is needed."""
+    from ..content import Metrics
+
+    return Metrics
+
+
+def read_versioned(path: Path, kind: Any) -> dict[str, Any]:
     """Read a JSON file of a run.
+
+    Args:
+        path: of the file.
+        kind: type of its content.
 
     Raises:
         RunError: it cannot be read, is damaged or of another version.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
-    except ValueError as error:
-        raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
+    content = read_json(path, Any)
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise RunError(
@@ -136,6 +141,7 @@ def read_versioned(path: Path) -> dict[str, Any]:
             where=path,
             mend="read it with the hepdann that wrote it, or train anew",
         )
+    check(content, kind, path)
     return dict(content)
 
 
@@ -148,7 +154,7 @@ def read_history(path: Path) -> dict[str, NDArray[Any]]:
     return read_table(path, text=("method", "chosen"))
 
 
-def read_table(path: Path, text: Container[str]) -> dict[str, NDArray[Any]]:
+def read_table(path: Path, text: Collection[str]) -> dict[str, NDArray[Any]]:
     """Columns of a CSV file of a run; an empty number is NaN.
 
     Args:
@@ -158,20 +164,13 @@ def read_table(path: Path, text: Container[str]) -> dict[str, NDArray[Any]]:
     Raises:
         RunError: missing or damaged.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
-    try:
-        return {
-            name: np.array([row[name] for row in rows])
-            if name in text
-            else np.array([float(row[name] or "nan") for row in rows])
-            for name in (rows[0] if rows else {})
-        }
-    except (TypeError, ValueError) as error:
-        raise RunError(f"damaged: {error}", where=path) from error
+    rows = read_rows(path, (), text)
+    return {
+        name: np.array([row[name] for row in rows])
+        if name in text
+        else np.array([float(row[name] or "nan") for row in rows])
+        for name in (rows[0] if rows else {})
+    }
 
 
 def read_config(folder: Path) -> Config:

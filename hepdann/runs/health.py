@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..content import Look
+from ..stored import read_json
 from ..training import FIGURES, Health, write_whole
 
 __all__ = ["lines_of", "scan_lines", "verdicts_of", "write_health"]
@@ -86,7 +88,7 @@ def write_failed(folder: Path, members: Sequence[int]) -> None:
     pieces: list[tuple[int, list[dict[str, Any]]]] = []
     for number, count in enumerate(members):
         notes = folder / "checkpoint" / f"health-{number}.json"
-        entries = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else []
+        entries = read_json(notes, list[Look]) if notes.exists() else []
         pieces.append((count, entries))
     verdicts = (v["name"] for _, entries in pieces for e in entries for v in e["verdicts"])
     if "not-finite" in verdicts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,18 +11,19 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save
 
 from .._version import __version__
 from ..alignment import Alignment, from_dict
-from ..errors import RunError
+from ..errors import ConfigError, RunError
 from ..networks import AdversarialNetwork, NetworkShape, ViewShape
+from ..stored import check, read_tensors
 from ..tensors import Hits
 from ..training import Scaling, StackTrainer, threads, write_whole
 from .aligned import corrected, method_of
@@ -34,6 +36,7 @@ FORMAT, FORMAT_VERSION = "hepdann-model", 1
 _ROWS = 32_768  # events scored at a time, at most
 _BYTES = 64 << 20  # of inputs scored at a time
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Pass = Callable[[AdversarialNetwork, slice], None]
 
 DOMAINS = {"source": 0, "target": 1}
@@ -357,19 +360,40 @@ class Model:
     def load(cls, path: Path) -> Self:
         """Read what :meth:`save` wrote.
 
+        What is read has scored an event with each method when it is given back: the widths of
+        networks, scaling and alignments fit each other.
+
         Raises:
             RunError: missing, damaged, or of another version.
         """
+        texts, tensors = read_tensors(path)
         try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {}).get("hepdann", "{}"))
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as error:
-            raise RunError(f"cannot be read: {error}", where=path) from error
-        if (header.get("format"), header.get("format_version")) != (FORMAT, FORMAT_VERSION):
+            header = json.loads(texts.get("hepdann", "{}"))
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"is damaged: {error}", where=path, mend="train anew") from error
+        said = header if isinstance(header, dict) else {}
+        if (said.get("format"), said.get("format_version")) != (FORMAT, FORMAT_VERSION):
             raise RunError(
                 "not a model of this version", where=path, mend="train anew with this version"
             )
+        check(header, _Header, path)
+        broken = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
+        if broken:
+            what = f"is damaged: {broken[0]} holds numbers that are not finite"
+            raise RunError(what, where=path, mend="train anew")
+        try:
+            model = cls._of(header, tensors)
+            model._try()
+        except ConfigError:  # a network, or a map, that nobody has registered
+            raise
+        except Exception as error:
+            # the header is code's to interpret: what does not fit shows in any way
+            what = f"is damaged: {type(error).__name__}: {error}"
+            raise RunError(what[:300], where=path, mend="train anew") from error
+        return model
+
+    @classmethod
+    def _of(cls, header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Self:
         return cls(
             tuple(header["features"]),
             tuple(header["classes"]),
@@ -382,6 +406,62 @@ class Model:
             header.get("missing", {}),  # a model of an earlier day knows no sentinels
             header.get("indicators", {}),
         )
+
+    def _try(self) -> None:
+        """Score an event with each method.
+
+        Raises:
+            ValueError: a score is no probability, or an alignment changes the number of features.
+            Exception: whatever comes of networks and maps that do not fit.
+        """
+        event = np.zeros((1, self.inputs), np.float32)
+        for name, one in self.alignments.items():
+            if one.apply(event).shape != event.shape:
+                raise ValueError(f"{name} maps another number of features")
+        for method in self.methods:
+            for domain in DOMAINS:
+                scores = self.score(event, method, domain)
+                if not (np.isfinite(scores.members).all() and np.isfinite(scores.domain).all()):
+                    raise ValueError(f"{method} gives a score that is no number")
+
+
+class _Scaling(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    impute: list[Finite]
+    mean: list[Finite]
+    std: list[Annotated[Finite, Field(gt=0)]]
+
+
+class _Methods(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    shape: dict[str, Any]
+    target_domain: Literal[0, 1]
+    strength: list[Finite]
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 63)]], Field(min_length=1)]
+
+
+class _Mixture(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    parts: Annotated[list[str], Field(min_length=1)]
+    offsets: list[list[Finite]]
+
+
+class _Header(BaseModel):
+    """The header of ``model.safetensors``."""
+
+    model_config = ConfigDict(strict=True)
+
+    features: list[str]
+    classes: Annotated[list[str], Field(min_length=1)]
+    scaling: _Scaling
+    alignments: dict[str, dict[str, Any]] = {}
+    methods: dict[str, _Methods]
+    mixtures: dict[str, _Mixture] = {}
+    correction: list[Finite] | None = None
+    views: list[tuple[str, int, int, int]] = []
 
 
 def _domain(name: str) -> int:
@@ -405,9 +485,21 @@ def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor
     shape["views"] = tuple(tuple(view) for view in shape.get("views", ()))
     prefix = f"{name}."
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    widest, weights = _widths(shape), sum(value.numel() for value in state.values())
+    if len(entry["seeds"]) * widest > weights:  # before memory is taken for them
+        raise ValueError(f"{name} has {weights} weights, and its layers more")
     return Part(
         _network(NetworkShape(**shape), entry["seeds"], state),
         entry["target_domain"],
         tuple(entry["strength"]),
         tuple(entry["seeds"]),
     )
+
+
+def _widths(shape: dict[str, Any]) -> int:
+    """Weights that a network has at least: those between the hidden layers of its parts."""
+    parts = [shape.get(name, ()) for name in ("extractor", "label_head", "domain_head")]
+    if shape.get("network"):
+        parts = parts[1:]  # another one's
+    products = [a * b for widths in parts for a, b in itertools.pairwise(widths)]
+    return int(sum(products) + sum(map(sum, parts)))

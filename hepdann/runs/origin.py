@@ -7,10 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..config import Config, TrainConfig, dump_config, load_config, override
-from ..errors import RunError
+from ..errors import ConfigError, RunError
 from ..evaluation.absent import is_scan
 from ..tensors import Tensors
 from ..training import write_whole
@@ -19,6 +21,21 @@ from .folder import FORMAT_VERSION, read_versioned
 __all__ = ["Origin", "begun", "given_settings"]
 
 _FILE = "origin.json"
+
+
+class _Stored(BaseModel):
+    """``origin.json``; the configurations are checked by their own models."""
+
+    model_config = ConfigDict(strict=True)
+
+    tensors: Annotated[str, Field(min_length=1)]
+    data: str | None
+    content: Annotated[list[str], Field(min_length=1, max_length=2)]
+    config: dict[str, Any]
+    asked: dict[str, Any]
+    scale: dict[str, Any] | None
+
+
 _ELSEWHERE = {"device", "tensorboard", "workers"}  # settings that a resume may change
 
 
@@ -99,18 +116,15 @@ class Origin:
         if is_scan(folder):
             mend = f"go on with: hepdann scan --resume -o {folder}"
             raise RunError("is a scan, not a run", where=folder, mend=mend)
-        stored = read_versioned(path)
+        stored = read_versioned(path, _Stored)
         try:
-            return cls(
-                Path(stored["tensors"]),
-                stored["data"] and Path(stored["data"]),
-                override(Config(), stored["config"]),
-                override(Config(), {"train": stored["asked"]}).train,
-                tuple(stored["content"]),
-                stored["scale"],
-            )
-        except (KeyError, TypeError) as error:
-            raise RunError(f"damaged: {error}", where=path, mend="train anew") from error
+            config = override(Config(), stored["config"])
+            asked = override(Config(), {"train": stored["asked"]}).train
+        except ConfigError as error:
+            raise RunError(f"is damaged: {error}", where=path, mend="train anew") from error
+        data = stored["data"] and Path(stored["data"])
+        content, scale = tuple(stored["content"]), stored["scale"]
+        return cls(Path(stored["tensors"]), data, config, asked, content, scale)
 
     def now(self, given: Mapping[str, Any]) -> Config:
         """The settings, with those that a resume may change as they are given on resuming.
@@ -132,7 +146,7 @@ class Origin:
             RunError: names each setting that differs, with both values.
         """
         path = folder / "config.yaml"
-        if path.is_file():
+        if path.exists():
             now = load_config(path, expand=False)
             _refuse(_differences(now.train, self.config.train), path, "put it back")
         asked = Config(train=self.asked)

@@ -52,6 +52,8 @@ def open_scan(folder: str | Path) -> Scan:
     Raises:
         RunError: no such folder, no scan, nothing of it trained, damaged or of another version.
     """
+    from ..content import ScanSummary
+
     folder = Path(folder)
     path = folder / SCAN_SUMMARY
     if not path.is_file():
@@ -59,7 +61,7 @@ def open_scan(folder: str | Path) -> Scan:
             raise explain_absent(folder)
         what = "not a scan: no scan.json" if folder.is_dir() else "no such folder"
         raise RunError(what, where=folder, mend="scans are made by hepdann scan")
-    return Scan(folder, read_versioned(path))
+    return Scan(folder, read_versioned(path, ScanSummary))
 
 
 def to_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:

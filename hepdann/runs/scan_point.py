@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from ..alignment import from_dict
 from ..config import ShiftConfig
+from ..content import Number, PointBaselines, PointMaps, PointResult
 from ..criteria import Residual
 from ..criteria import teacher as teacher_of
 from ..errors import HepdannError, RunError
 from ..evaluation import oracle_source, separation
 from ..evaluation.scan_judge import Epochs, ScanJudge
 from ..networks import AdversarialNetwork
+from ..stored import read_json
 from ..tensors import SPLITS, Source, Target
 from ..training import (
     DomainEvents,
@@ -51,6 +53,7 @@ __all__ = ["PointRun", "Result", "SourceOnly"]
 Scores = NDArray[np.float32]
 Result = dict[str, Any]
 SOURCE_ONLY = "source-only"
+_AGAIN = "remove it and resume"
 _WATCHED = ("loss_domain", "validation_domain_accuracy")
 _KEPT = ("loss_label", "validation_loss", "validation_accuracy", *_WATCHED)
 
@@ -155,9 +158,7 @@ class PointRun:
     def _aligned(self) -> Aligned:
         path = self.folder / f"{self.stem}-maps.json"
         if path.exists():
-            known = self._read(path)
-            maps = {name: from_dict(one) for name, one in known["maps"].items()}
-            return Aligned(maps, None, known.get("correction"))
+            return self._stored_maps(path)
         diagnosed = self.folder / f"{self.stem}-diagnosis.json"
         found = diagnose_first(self.domains, self.features, diagnosed)
         estimate = None if found is None else found.fractions
@@ -170,6 +171,18 @@ class PointRun:
         }
         self._write(path, {"maps": stored, "correction": fitted.correction} | told)
         return fitted
+
+    def _stored_maps(self, path: Path) -> Aligned:
+        known = self._read(path, PointMaps)
+        event = self.domains.target.features[:1]
+        try:
+            maps = {name: from_dict(known["maps"][name]) for name in self.maps}
+            if any(one.apply(event).shape != event.shape for one in maps.values()):
+                raise ValueError("a map of another number of features")
+        except Exception as error:  # a map is its own code's to read
+            raise RunError(f"is damaged: {error}", where=path, mend=_AGAIN) from error
+        correction = known.get("correction")
+        return Aligned(maps, None, None if correction is None else tuple(correction))
 
     @cached_property
     def aligned(self) -> dict[str, Target]:
@@ -200,7 +213,10 @@ class PointRun:
         """Source-only, and source-only on the aligned target: nothing is trained for them."""
         path = self.folder / f"{self.stem}-baselines.json"
         if path.exists():
-            return self._read(path)
+            known = self._read(path, PointBaselines)
+            if known["teacher"] not in (SOURCE_ONLY, *self.maps):
+                raise RunError("is damaged: no such teacher", where=path, mend=_AGAIN)
+            return known
         networks, judge = self.source_only.networks, self.judge
         last = networks[-1]
         mc = self._score(last, judge.mc, 0)
@@ -219,7 +235,7 @@ class PointRun:
             )
             rows += one
             groups.append(group)
-        known = self._read(self.folder / f"{self.stem}-maps.json")
+        known = self._read(self.folder / f"{self.stem}-maps.json", PointMaps)
         told = {name: known.get(name) for name in ("diagnosis", "fractions")}
         result: Result = {"rows": rows, "groups": groups, "history": []}
         result |= {"teacher": teacher} | told
@@ -243,7 +259,7 @@ class PointRun:
     def known(self, number: int) -> Result | None:
         """What became of a stack, if it was trained before."""
         path = self._result(number)
-        return self._read(path) if path.exists() else None
+        return self._read(path, PointResult) if path.exists() else None
 
     def _result(self, number: int) -> Path:
         return self.folder / f"{self.stem}-stack-{number}.json"
@@ -275,7 +291,7 @@ class PointRun:
         health.remember()
         seen = Epochs()
         if notes.exists():
-            seen = Epochs.from_dict(json.loads(notes.read_text(encoding="utf-8")))
+            seen = Epochs.from_dict(read_json(notes, dict[str, list[list[Number]]], mend=_AGAIN))
         seen = seen.until(trainer.epoch)
         teacher = self._teacher(self.baselines()["teacher"])
 
@@ -372,11 +388,8 @@ class PointRun:
         write_whole(path, json.dumps(result, allow_nan=False).encode())
         return result
 
-    def _read(self, path: Path) -> Result:
-        try:
-            result: Result = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RunError(f"damaged: {error}", where=path, mend="remove it and resume") from error
+    def _read(self, path: Path, kind: Any) -> Result:
+        result: Result = read_json(path, kind, mend=_AGAIN)
         if result.get("fingerprint") != self.fingerprint:
             raise RunError(
                 "the result belongs to other tensors or settings",

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from ..content import HistoryRowOf
 from ..errors import RunError
 from ..networks import AdversarialNetwork, NetworkShape
+from ..stored import check, read_tensors
 from ..training import Scaling, StackTrainer, write_whole
 from ..training.trainer import HistoryRow
 
@@ -78,14 +79,16 @@ class Snapshots:
             RunError: missing or damaged, or of another scan.
         """
         path = self._path(epoch)
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise RunError(f"damaged: {error}", where=path, mend="scan anew") from error
+        metadata, state = read_tensors(path, mend="scan anew")
         if metadata.get("fingerprint") != self.fingerprint:
             raise RunError("belongs to another scan", where=path, mend="scan anew")
-        network = AdversarialNetwork(shape, seeds).to(next(iter(state.values())).dtype)
-        network.load_state_dict(state)
-        return network.eval(), json.loads(metadata["history"])
+        try:
+            network = AdversarialNetwork(shape, seeds).to(next(iter(state.values())).dtype)
+            network.load_state_dict(state)
+            history = json.loads(metadata["history"])
+        except (KeyError, StopIteration, ValueError, RuntimeError, TypeError) as error:
+            raise RunError(f"is damaged: {error}", where=path, mend="scan anew") from error
+        check(history, list[HistoryRowOf], path, mend="scan anew")
+        if sorted(row["member"] for row in history) != list(range(len(seeds))):
+            raise RunError("is damaged: other members", where=path, mend="scan anew")
+        return network.eval(), history

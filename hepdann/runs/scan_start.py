@@ -13,7 +13,7 @@ from ..evaluation.absent import SCAN_SUMMARY, is_scan
 from ..tensors import Tensors, open_tensors
 from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import read_versioned
-from .scan_folder import Scan
+from .scan_folder import Scan, open_scan
 from .worker import refuse_in_worker
 
 if TYPE_CHECKING:
@@ -155,6 +155,8 @@ def resume_scan(
     Raises:
         RunError: no such scan, one of another version, or its tensors are no longer the same.
     """
+    from ..content import Files
+
     folder = Path(folder)
     path = folder / "origin.json"
     if not path.is_file():
@@ -164,15 +166,12 @@ def resume_scan(
         mend = f"go on with: hepdann train --resume -o {folder}"
         raise RunError("is a run, not a scan", where=folder, mend=mend)
     if (folder / SCAN_SUMMARY).is_file():
-        read_versioned(folder / SCAN_SUMMARY)
-    origin = read_versioned(path)
+        open_scan(folder)
+    origin = read_versioned(path, Files)
     config = load_config(folder / "config.yaml", expand=False)
     if workers is not None:
         config = override(config, {"train.workers": workers})
-    try:
-        tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])
-    except (KeyError, TypeError) as error:
-        raise RunError(f"damaged: {error}", where=path, mend="scan anew") from error
+    tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])
     return _job(config, open_tensors(tensors), data, lambda: folder, report, stop)
 
 

@@ -202,6 +202,8 @@ def _prepared(order: Order) -> tuple[Stacks, str]:
 
     from .. import shifts
     from ..alignment import from_dict
+    from ..content import PointMaps
+    from ..stored import read_json
     from ..tensors import open_tensors
     from .origin import Origin
     from .prepared import prepared
@@ -216,7 +218,7 @@ def _prepared(order: Order) -> tuple[Stacks, str]:
     shift = None if wanted is None else shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
     data = files[1] if len(files) > 1 else None
     domains, tensors, train = prepared(asked, files[0], data, shift)
-    stored = json.loads((order.folder / _ALIGNED).read_text(encoding="utf-8"))
+    stored = read_json(order.folder / _ALIGNED, PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     cut, correction = origin.config.train.workers, stored["correction"]
     stacks = Stacks(train, domains, maps, len(tensors.classes), cut, correction)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save
 from torch import Tensor
 
 from .. import outputs
+from ..content import HistoryRowOf
 from ..errors import RunError
+from ..stored import read_tensors
 from .trainer import StackTrainer
 
 __all__ = ["load_checkpoint", "save_checkpoint", "write_whole"]
@@ -83,12 +86,7 @@ def load_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> bool
     """
     if not path.exists():
         return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"damaged checkpoint: {error}", where=path, mend="train anew") from error
+    metadata, tensors = read_tensors(path)
     if metadata.get("format") != _FORMAT or metadata.get("fingerprint") != fingerprint:
         raise RunError(
             "the checkpoint belongs to other tensors or settings",
@@ -97,7 +95,7 @@ def load_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> bool
         )
     try:
         _restore(trainer, metadata, tensors)
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise RunError(
             f"the checkpoint does not fit this version: {error}", where=path, mend="train anew"
         ) from error
@@ -115,11 +113,41 @@ def _restore(trainer: StackTrainer, metadata: dict[str, str], tensors: dict[str,
         optimiser.load_state(_below(f"optimiser.{phase}.", tensors))
     if trainer.stack.loss_scale is not None:
         trainer.stack.loss_scale.load_state(_below("loss_scale.", tensors))
-    trainer.epoch, trainer.position = int(metadata["epoch"]), int(metadata["position"])
-    best = json.loads(metadata["best"])
-    trainer.best.loss, trainer.best.epoch = best["loss"], best["epoch"]
-    trainer.history = json.loads(metadata["history"])
+    stands = {name: json.loads(metadata[name]) for name in ("epoch", "position", "best", "history")}
+    now = _Stands.model_validate(stands)
+    members, settings = len(trainer.members), trainer.settings
+    rows = [(row.epoch, row.member) for row in now.history]
+    if (
+        now.epoch > settings.epochs
+        or now.position > settings.steps
+        or {len(now.best.loss), len(now.best.epoch)} != {members}
+        or not all(-1 <= epoch < max(now.epoch, 1) for epoch in now.best.epoch)
+        or not all(0 < epoch <= now.epoch and member < members for epoch, member in rows)
+        or len(set(rows)) < len(rows)
+    ):
+        raise ValueError("epochs, steps or members that this training has not")
+    trainer.epoch, trainer.position = now.epoch, now.position
+    trainer.best.loss, trainer.best.epoch = now.best.loss, now.best.epoch
+    trainer.history = stands["history"]
     trainer.look_back()
+
+
+class _BestStands(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    loss: list[float]
+    epoch: list[int]
+
+
+class _Stands(BaseModel):
+    """Where a training stands, as its checkpoint says it."""
+
+    model_config = ConfigDict(strict=True)
+
+    epoch: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0)]
+    best: _BestStands
+    history: list[HistoryRowOf]
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

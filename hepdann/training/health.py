@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..content import Look
+from ..errors import RunError
 from ..methods import Strength
+from ..stored import read_json
 from .checkpoint import write_whole
 from .diseases import Patient, Verdict, judge
 from .probes import Probe, probe_of
@@ -66,9 +69,9 @@ class Health:
         """Take up the notes of a training that is resumed, up to the epoch that it stands at."""
         if self._notes is not None and self._notes.is_file():
             try:
-                kept = json.loads(self._notes.read_text(encoding="utf-8"))
+                kept = read_json(self._notes, list[Look])
                 self.entries = [entry for entry in kept if entry["epoch"] <= self._trainer.epoch]
-            except (OSError, ValueError, TypeError, KeyError):
+            except RunError:
                 self.entries = []  # they are seen again at the next look
 
     @cached_property

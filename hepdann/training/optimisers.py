@@ -135,6 +135,8 @@ class StackOptimiser:
             index, _, name = key.partition(".")
             part, count = self.parts[int(index)].value, name == "step"
             to = torch.device("cpu") if count and not self.fused else part.device
+            if not count and value.shape != part.shape:
+                raise ValueError(f"{name} of shape {tuple(value.shape)}, not {tuple(part.shape)}")
             self.memory[int(index)][name] = value.to(to, torch.float32 if count else part.dtype)
 
     def take(self, other: StackOptimiser, members: Sequence[int]) -> None:

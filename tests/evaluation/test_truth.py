@@ -80,14 +80,14 @@ def test_the_observer_notes_accuracies_and_returns_nothing(tensors):
 
 
 def test_stored_truth_is_that_of_the_scored_events(tensors, make_run, tmp_path):
-    folder = make_run(tmp_path / "run", kind="data", n=300)
     truth = open_truth(tensors).data()
+    folder = make_run(tmp_path / "run", kind="data", n=len(truth))
     with h5py.File(folder / "scores.h5", "r+") as file:
+        file["target/event_id"][...] = truth.event_id[::-1]
         with pytest.raises(SchemaError, match="other events"):
             write_truth(file, truth)
         assert "truth" not in file
-        del file["target/event_id"]
-        file["target/event_id"] = truth.event_id
+        file["target/event_id"][...] = truth.event_id
         write_truth(file, truth)
     label = oracle_source(truth, tensors.target()).label
     assert np.array_equal(open_scores(folder).truth(), label)

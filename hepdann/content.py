@@ -1,0 +1,431 @@
+"""The types of the JSON files of a run and of a scan, as far as anybody reads them again.
+
+They hold more than is named here. A key is required where a reader counts on it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "Diagnosed",
+    "Files",
+    "HealthLooks",
+    "HistoryRowOf",
+    "Look",
+    "Metrics",
+    "Number",
+    "Place",
+    "PointBaselines",
+    "PointMaps",
+    "PointResult",
+    "Recommended",
+    "ScanSummary",
+    "StoredRocs",
+    "WithAdvice",
+]
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Number = Finite | None
+Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+Figures = dict[str, Number]
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class Shift(_Stored):
+    """A shift by name and strength."""
+
+    name: str
+    t: Finite
+
+
+class TargetOf(_Stored):
+    """What a run was adapted to."""
+
+    kind: Literal["pseudo-data", "data"]
+    shift: Shift | None
+
+
+class Spread(_Stored):
+    """Mean and standard deviation over networks."""
+
+    mean: Number
+    std: Number
+
+
+class Peeked(Spread):
+    """The same, and the best that was seen by target labels."""
+
+    peeked_max: Number
+
+
+class Members(_Stored):
+    """The single networks of a method."""
+
+    n: Count | None
+    mc_accuracy: Spread
+    mc_auc: Spread
+    target_accuracy: Peeked
+    target_auc: Spread
+
+
+class Chosen(_Stored):
+    """Which epochs the figures are those of."""
+
+    criterion: str | None
+    epoch: Count | None
+    epochs: list[Count] = []
+
+
+class Thresholds(_Stored):
+    """Accuracies at the two thresholds."""
+
+    fixed: Figures
+    prior_matched: Figures
+
+
+class Disease(_Stored):
+    """What is wrong with a network."""
+
+    name: str
+    severity: str
+    message: str
+    mend: str
+
+
+class Seen(Disease):
+    """A disease with the network that has it, and when it was seen."""
+
+    seed: int
+    until: Count
+    lambda_: Finite = Field(alias="lambda")
+
+
+class Health(_Stored):
+    """The health of a method's networks."""
+
+    epoch: Count
+    verdicts: list[Seen]
+    figures: dict[str, Figures]
+    reading: str | None
+
+
+class Method(_Stored):
+    """The block of a method."""
+
+    chosen: Chosen
+    mc: Figures
+    target: Figures
+    members: Members
+    threshold: Thresholds
+    domain: Figures
+    criteria: Figures
+    health: Health | None = None
+
+
+class FeatureOf(_Stored):
+    """How a feature differs between MC and target."""
+
+    name: str
+    ks: Number
+    wasserstein: Number
+    mean_shift: Number
+    differs: bool
+
+
+class Diagnosis(_Stored):
+    """Whether MC and target differ, as ``metrics.json`` says it."""
+
+    auc_inputs: Number
+    p_value: Number
+    shift: bool | None
+    sentence: str | None
+    features: list[FeatureOf]
+
+
+class Recommended(_Stored):
+    """``recommendation.json``."""
+
+    method: str | None
+    sentence: str
+    teacher: str | None = None
+    large_residual: bool = False
+    candidates: dict[str, dict[str, Finite]] = {}
+
+
+class Advice(_Stored):
+    """On which alignment a recommendation leans."""
+
+    teacher: str | None
+
+
+class WithAdvice(_Stored):
+    """``metrics.json``, as far as it says so."""
+
+    recommendation: Advice
+
+
+class Throughput(_Stored):
+    """How fast a training was."""
+
+    members: Count = 0
+    seconds: Finite = 0.0
+    time: dict[str, Finite] = {}
+
+
+class Metrics(_Stored):
+    """``metrics.json``."""
+
+    format_version: Literal[1]
+    target: TargetOf
+    majority: Figures
+    methods: dict[str, Method]
+    recommended: str | None
+    recommendation: Recommended
+    diagnosis: Diagnosis
+    throughput: Throughput | None = None
+    interrupted: bool = False
+    hepdann: str = ""
+
+
+class Diagnosed(_Stored):
+    """``diagnosis.json``; empty where there were too few events."""
+
+    auc: Number = None
+    auc_error: Number = None
+    p_value: Number = None
+    shift: bool | None = None
+    kind: str | None = None
+    sentence: str | None = None
+    features: list[FeatureOf] = []
+
+
+class HealthFigures(_Stored):
+    """What each figure is; these are what the reading is made of."""
+
+    own_auc: str
+    fresh_auc: str
+    auc_error: str
+
+
+class Look(_Stored):
+    """A look at a network; it holds the figures too."""
+
+    method: str
+    member: Count
+    seed: int
+    epoch: Count
+    lambda_: Finite = Field(alias="lambda")
+    grl: Number
+    verdicts: list[Disease]
+    own_auc: Number
+    fresh_auc: Number
+    auc_error: Number
+
+
+class HealthLooks(_Stored):
+    """``health.json``."""
+
+    figures: HealthFigures
+    looks: list[Look]
+
+
+class HistoryRowOf(_Stored):
+    """An epoch of a network, as a checkpoint keeps it."""
+
+    method: str
+    member: Count
+    seed: int
+    epoch: Count
+    step: Count
+    learning_rate: float
+    grl: float
+    loss_label: float
+    loss_domain: float | None
+    domain_accuracy: float | None
+    validation_loss: float
+    validation_accuracy: float
+    validation_loss_domain: float | None
+    validation_domain_accuracy: float | None
+    lambda_: float | None = Field(alias="lambda")
+
+
+class Files(_Stored):
+    """``origin.json``, as far as it says where the tensors are."""
+
+    tensors: Annotated[str, Field(min_length=1)]
+    data: str | None
+
+
+class Place(_Stored):
+    """What the seeds of a group of a scan share."""
+
+    method: str
+    lambda_: Number = Field(alias="lambda")
+    shift: str | None
+    t: Number
+
+
+class Gap(_Stored):
+    """Share of the gap to the oracle that is closed."""
+
+    accuracy: Number
+    auc: Number
+
+
+class LastEpoch(_Stored):
+    """Figures of the networks of a group at the last epoch."""
+
+    target_accuracy: Spread
+    target_auc: Spread
+    consistency: Spread
+
+
+class PeekedAt(_Stored):
+    """The same where target labels chose the epoch."""
+
+    target_accuracy: Spread
+
+
+class Group(Place):
+    """A method at one λ and target of a scan."""
+
+    majority: Number
+    last_epoch: LastEpoch
+    gap_closed: Gap
+    peeked: PeekedAt
+
+
+class Choice(Place):
+    """The λ of a method that was chosen at one target."""
+
+
+class ScanDisease(Disease):
+    """A disease of a scan."""
+
+    method: str
+    shift: str | None
+    t: Number
+    seeds: list[int]
+    lambda_: Finite = Field(alias="lambda")
+
+
+class ScanSummary(_Stored):
+    """``scan.json``."""
+
+    format_version: Literal[1]
+    classes: Annotated[list[str], Field(min_length=2)]
+    groups: list[Group]
+    choices: list[Choice]
+    health: list[ScanDisease] = []
+    diagnosis: list[str | None] = []
+    fractions: list[str | None] = []
+    interrupted: bool = False
+
+
+class Area(_Stored):
+    """An area under a curve with its error."""
+
+    value: Finite
+    error: Finite
+    n_eff: Finite = 0.0
+
+
+class Curve(_Stored):
+    """A ROC curve."""
+
+    signal_efficiency: list[Number]
+    background_efficiency: list[Number]
+    thresholds: list[Number]
+    error: list[Number]
+    background_error: list[Number]
+    auc: Area
+
+
+class StoredRoc(Place):
+    """The ROC curve of a group of a scan."""
+
+    roc: Curve
+
+
+class StoredRocs(_Stored):
+    """``rocs.json``."""
+
+    format_version: Literal[1]
+    rocs: list[StoredRoc]
+
+
+class Row(Place):
+    """A network of a scan."""
+
+    seed: int
+    epoch: Count
+    mc_accuracy: Number
+    mc_auc: Number
+    target_accuracy: Number
+    target_auc: Number
+    consistency: Number
+    agreement: Number
+    validation_loss: Number
+    chosen_epoch: Count | None
+    chosen_target_accuracy: Number
+    chosen_target_auc: Number
+    peeked_epoch: Count | None
+    peeked_target_accuracy: Number
+    peeked_target_auc: Number
+
+
+class Ensemble(_Stored):
+    """Figures of the mean score of a group."""
+
+    target_accuracy: Number
+    target_auc: Number
+    agreement: Number
+
+
+class Judged(Place):
+    """A group of a scan, before all of them are put together."""
+
+    ensemble: Ensemble
+    roc: Curve | None
+    gap: Figures = {}
+
+
+class PointResult(_Stored):
+    """What became of a stack at a target of a scan."""
+
+    fingerprint: str
+    majority: Number
+    rows: list[Row]
+    groups: list[Judged]
+    history: list[dict[str, str | Number]]
+    health: list[ScanDisease] = []
+
+    @model_validator(mode="after")
+    def _groups_have_rows(self) -> Self:
+        places = {(row.method, row.lambda_, row.shift, row.t) for row in self.rows}
+        if any((g.method, g.lambda_, g.shift, g.t) not in places for g in self.groups):
+            raise ValueError("a group without a row")
+        return self
+
+
+class PointBaselines(PointResult):
+    """The same of what needs no training at a target."""
+
+    teacher: str
+    diagnosis: str | None = None
+    fractions: str | None = None
+
+
+class PointMaps(_Stored):
+    """The alignments at a target, each for its own code to read."""
+
+    maps: dict[str, dict[str, Any]]
+    correction: list[Finite] | None = None
+    diagnosis: str | None = None
+    fractions: str | None = None
