@@ -84,10 +84,11 @@ def check(file: str) -> None:
     """Check a configuration.
 
     FILE is a YAML file or the name of a shipped configuration. If something is wrong, one line
-    says what, and the exit code is 2. Input files need not be here: those that are not are noted.
+    says what, and the exit code is 2. The first file of each sample must have the branches that are
+    read. Input files need not be here: those that are not are noted.
     """
-    from hepdann.config import load_config
-    from hepdann.readers import parse
+    from hepdann.config import expand_path, load_config
+    from hepdann.readers import check_sample, parse
 
     config = load_config(file, expand=False)
     cuts = {f"samples[{i}].cut": sample.cut for i, sample in enumerate(config.samples)}
@@ -95,12 +96,15 @@ def check(file: str) -> None:
     for key, text in texts.items():
         if text is not None:
             parse(text, what=f"{file}: {key}")
-    click.echo(f"{file}: valid")
-    for sample in config.samples:
-        for path in sample.files:
-            note = _note(path)
-            if note:
-                click.echo(f"note: sample {sample.name}: {path}: {note}")
+    notes: list[str] = []
+    for i, sample in enumerate(config.samples):
+        absent = [(path, note) for path in sample.files if (note := _note(path))]
+        notes += [f"note: sample {sample.name}: {path}: {note}" for path, note in absent]
+        if not absent and not any("://" in path for path in sample.files):
+            files = [expand_path(path) for path in sample.files]
+            there = sample.model_copy(update={"files": files})
+            check_sample(there, config.convert, f"{file}: samples[{i}]")
+    click.echo("\n".join([f"{file}: valid", *notes]))
 
 
 def _plotted(config: Config) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..expressions import Expression, parse
 from .blocks import BlockReader, RawBlock, read_blocks
+from .check import check_sample
 from .convert import convert
 from .files import FileRef, resolve
 from .scan import Branch, FileScan, scan
@@ -21,6 +22,7 @@ __all__ = [
     "FileRef",
     "FileScan",
     "RawBlock",
+    "check_sample",
     "convert",
     "looks_like",
     "parse",

@@ -68,6 +68,7 @@ class Columns:
                     f"branch '{base.name}' ({base.typename}), of {expression.where}, cannot be "
                     f"used: {base.reason}",
                     where=place,
+                    mend=_one_number(name, base) if base.reason == "its length varies" else None,
                 )
             shape = "x".join(map(str, base.shape))
             raise ConfigError(
@@ -94,6 +95,17 @@ class Columns:
             return column
 
         return values
+
+
+def _one_number(name: str, branch: Branch) -> str:
+    """How a column is made of a branch whose length varies, before it is converted."""
+    index = name[len(branch.name) + 1 : -1] or "0"
+    element, column = f"{branch.name}[{index}]", f"{branch.name}_{index}"
+    return (
+        "write one number an event into the file first, as with RDataFrame: "
+        f'Define("{column}", "{branch.name}.size() > {index} ? {element} : -999.f"), and convert '
+        f"{column} with --missing -999"
+    )
 
 
 def compile_text(text: str, columns: Columns, *, what: str) -> Expression:

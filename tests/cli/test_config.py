@@ -108,3 +108,32 @@ def test_check_reads_cuts(tmp_path):
     path.write_text("convert: {cut: (pt > 20}\n")
     with pytest.raises(ConfigError, match=r"convert\.cut"):
         run("check", path)
+
+
+@pytest.mark.parametrize(
+    ("convert", "sample", "says"),
+    [
+        ("features: [pt, ptt], label: isb", "", r"no branch 'ptt', of convert.features\[1\] 'ptt'"),
+        ("label: isc", "", "no branch 'isc', of convert.label"),
+        ("label: isb, weight: 2*wgt", "", "no branch 'wgt', of convert.weight"),
+        ("label: isb, cut: pt > 2 && eta < 1", "", "no branch 'eta', of convert.cut"),
+        ("label: isb", ", cut: q > 1", r"no branch 'q', of .*samples\[0\].cut"),
+        ("label: isb, spectators: [phi]", "", r"no branch 'phi', of convert.spectators\[0\]"),
+    ],
+)
+def test_check_compares_with_the_branches_of_the_files(mc, tmp_path, convert, sample, says):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"samples: [{{name: a, files: {mc}{sample}}}]\nconvert: {{{convert}}}\n")
+    with pytest.raises(ConfigError, match=f"{mc}:jets: {says}"):
+        run("check", path)
+
+
+def test_check_accepts_what_convert_accepts(mc, tmp_path):
+    data, path = tmp_path / "data.root", tmp_path / "c.yaml"
+    with uproot.recreate(data) as file:
+        file.mktree("jets", {"pt": "f8"}).extend({"pt": np.arange(9.0)})
+    path.write_text(
+        f"samples: [{{name: a, files: {mc}}}, {{name: d, role: data, files: {data}}}]\n"
+        "convert: {label: isb, features: [pt], weight: 1 + isb, spectators: [isb]}\n"
+    )
+    assert run("check", path) == f"{path}: valid\n"
