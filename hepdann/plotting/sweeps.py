@@ -33,7 +33,7 @@ def sweep(
     ax: Axes | None = None,
     below_ax: Axes | None = None,
 ) -> Axes:
-    """A line a method; of two at most, a band of the standard deviation over networks.
+    """A line a method; the standard deviation over networks of two is a band, of others bars.
 
     Args:
         sweeps: by method. One without x (NaN) is drawn as a level across.
@@ -102,8 +102,12 @@ def _lines(
             marker="" if level else _MARKERS[number % len(_MARKERS)],
             label=method_title(method) if labelled else None,
         )
-        if method in banded(list(sweeps)) and np.any(std > 0):
+        if not np.any(std > 0):
+            continue
+        if level or method in banded(list(sweeps)):
             ax.fill_between(x, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
+        else:
+            ax.errorbar(x, mean, yerr=std, fmt="none", color=colour, elinewidth=scaled(1.3))
 
 
 def _span(ticks: list[float], along: str) -> tuple[float, float]:
