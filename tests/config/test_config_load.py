@@ -44,7 +44,7 @@ def message(text: str, **kwargs: object) -> str:
 @pytest.mark.parametrize(
     ("figure", "says"),
     [
-        ("name: /home/u/thesis", "separator of folders"),
+        ("name: /elsewhere/thesis", "separator of folders"),
         ("name: mass/pt", "separator of folders"),
         ("name: '..\\..\\thesis'", "separator of folders"),
         ("name: ..", "begins with a dot"),
