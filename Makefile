@@ -16,7 +16,9 @@ demo: .venv/installed
 	rm -rf demo
 	$(BIN)/hepdann demo -o demo
 
-test: lint types pytest
+# mypy runs on one processor and would leave the others idle: pytest runs beside it.
+test: lint
+	@$(MAKE) --no-print-directory -j 2 types pytest
 
 lint: .venv/tested
 	$(BIN)/ruff format --check .
