@@ -257,9 +257,8 @@ def _check(scores: RunScores, file: Any) -> None:
     """Whether each dataset has the shape and type that everybody relies on.
 
     Raises:
-        KeyError: one is missing.
-        ValueError: one is another; or something lies in another file, or takes more memory than
-            the file has bytes.
+        ValueError: one is missing or another; or something lies in another file, or takes more
+            memory than the file has bytes.
     """
     if scores.target_kind not in ("pseudo-data", "data"):
         raise ValueError(f"target kind {scores.target_kind!r:.60}")
@@ -273,7 +272,8 @@ def _check(scores: RunScores, file: Any) -> None:
         sizes = {"N": len(group["weight"]), "F": len(scores.features), "C": len(scores.classes)}
         needed = ["event_id", "split", "features", *(f"score/{m}" for m in scores.methods)]
         for name in [*needed, *(["label"] if domain == "mc" else [])]:
-            group[name]
+            if name not in group:
+                raise ValueError(f"no dataset {domain}/{name}")
         for name in set(group) & set(_SHAPES):
             one = group[name]
             parts = [one] if hasattr(one, "shape") else [one[key] for key in one]

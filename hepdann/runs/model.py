@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +10,11 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save
 
 from .._version import __version__
@@ -29,6 +27,7 @@ from ..training import Scaling, StackTrainer, threads, write_whole
 from .aligned import corrected, method_of
 from .inputs import InputColumns
 from .mixture import Mixture
+from .model_header import ModelHeader, least_weights, stored_maps
 
 __all__ = ["BASE", "PRIOR", "Model", "Part", "Scores", "joined", "parts_of", "prior_corrected"]
 
@@ -36,7 +35,6 @@ FORMAT, FORMAT_VERSION = "hepdann-model", 1
 _ROWS = 32_768  # events scored at a time, at most
 _BYTES = 64 << 20  # of inputs scored at a time
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Pass = Callable[[AdversarialNetwork, slice], None]
 
 DOMAINS = {"source": 0, "target": 1}
@@ -376,7 +374,7 @@ class Model:
             raise RunError(
                 "not a model of this version", where=path, mend="train anew with this version"
             )
-        check(header, _Header, path)
+        check(header, ModelHeader, path)
         broken = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
         if broken:
             what = f"is damaged: {broken[0]} holds numbers that are not finite"
@@ -398,7 +396,7 @@ class Model:
             tuple(header["features"]),
             tuple(header["classes"]),
             Scaling.from_dict(header["scaling"]),
-            {name: from_dict(e) for name, e in _stored_maps(header).items()},
+            {name: from_dict(e) for name, e in stored_maps(header).items()},
             {name: _load_part(name, e, tensors) for name, e in header["methods"].items()},
             {name: Mixture.from_dict(e) for name, e in header.get("mixtures", {}).items()},
             None if header.get("correction") is None else tuple(header["correction"]),
@@ -425,57 +423,10 @@ class Model:
                     raise ValueError(f"{method} gives a score that is no number")
 
 
-class _Scaling(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    impute: list[Finite]
-    mean: list[Finite]
-    std: list[Annotated[Finite, Field(gt=0)]]
-
-
-class _Methods(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    shape: dict[str, Any]
-    target_domain: Literal[0, 1]
-    strength: list[Finite]
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 63)]], Field(min_length=1)]
-
-
-class _Mixture(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    parts: Annotated[list[str], Field(min_length=1)]
-    offsets: list[list[Finite]]
-
-
-class _Header(BaseModel):
-    """The header of ``model.safetensors``."""
-
-    model_config = ConfigDict(strict=True)
-
-    features: list[str]
-    classes: Annotated[list[str], Field(min_length=1)]
-    scaling: _Scaling
-    alignments: dict[str, dict[str, Any]] = {}
-    methods: dict[str, _Methods]
-    mixtures: dict[str, _Mixture] = {}
-    correction: list[Finite] | None = None
-    views: list[tuple[str, int, int, int]] = []
-
-
 def _domain(name: str) -> int:
     if name not in DOMAINS:
         raise RunError(f"no domain {name!r}", mend='"source" scores MC, "target" scores data')
     return DOMAINS[name]
-
-
-def _stored_maps(header: dict[str, Any]) -> dict[str, Any]:
-    """The alignments; a model of an earlier day holds one."""
-    maps: dict[str, Any] = (
-        header["alignments"] if "alignments" in header else {"quantile": header["quantile"]}
-    )
-    return maps
 
 
 def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Part:
@@ -485,7 +436,7 @@ def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor
     shape["views"] = tuple(tuple(view) for view in shape.get("views", ()))
     prefix = f"{name}."
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    widest, weights = _widths(shape), sum(value.numel() for value in state.values())
+    widest, weights = least_weights(shape), sum(value.numel() for value in state.values())
     if len(entry["seeds"]) * widest > weights:  # before memory is taken for them
         raise ValueError(f"{name} has {weights} weights, and its layers more")
     return Part(
@@ -494,12 +445,3 @@ def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor
         tuple(entry["strength"]),
         tuple(entry["seeds"]),
     )
-
-
-def _widths(shape: dict[str, Any]) -> int:
-    """Weights that a network has at least: those between the hidden layers of its parts."""
-    parts = [shape.get(name, ()) for name in ("extractor", "label_head", "domain_head")]
-    if shape.get("network"):
-        parts = parts[1:]  # another one's
-    products = [a * b for widths in parts for a, b in itertools.pairwise(widths)]
-    return int(sum(products) + sum(map(sum, parts)))

@@ -165,6 +165,7 @@ class Step:
         present = np.where(passes, 0.0, x)
         if entry.raw:
             moved = entry.map(present, self.t, generator, self.sigma)
+            passes |= self.sigma == 0
         else:
             unit = np.where(self.scale > 0, self.scale, 1.0)
             moved = entry.map(present / unit, self.t, generator) * unit

@@ -39,7 +39,9 @@ def fresh_scores(x: Tensor, is_second: Tensor, weight: Tensor, x_held: Tensor) -
     units, held = _units(x, (size / size.sum(-1, keepdim=True)).unsqueeze(1), x_held)
     ridge = _dual if units.shape[1] > _WIDE else _primal
     weights = ridge(units, size.unsqueeze(1), (2 * second - 1).unsqueeze(2))
-    return (weights.transpose(1, 2) @ held).squeeze(1)
+    scores = (weights.transpose(1, 2) @ held).squeeze(1)
+    alike = x.eq(x[..., :1]).all(-1).all(-1, keepdim=True)  # but for rounding in the last columns
+    return scores.masked_fill(alike, 0.0)
 
 
 def _primal(units: Tensor, size: Tensor, aim: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ def write_run(folder, complete=True, classes=("background", "signal"), features=
                 group[f"members/{method}"] = group[f"score/{method}"][...][None]
         if complete:
             file.attrs["complete"] = True
-    (folder / "history.csv").write_text("method,epoch,target_accuracy\ndann,7,0.81\n")
+    (folder / "history.csv").write_text("method,member,epoch,target_accuracy\ndann,0,7,0.81\n")
     return folder
 
 

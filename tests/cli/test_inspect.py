@@ -137,18 +137,41 @@ def test_a_root_file(typed, root_file):
     assert (other["tree"], other["format"], other["entries"]) == ("ntuple", "RNTuple", 3)
 
 
+SPREAD = {"mean": None, "std": None}
+REST = {
+    "chosen": {"criterion": "last-epoch", "epoch": 20},
+    "members": {
+        "n": 5,
+        "mc_accuracy": SPREAD,
+        "mc_auc": SPREAD,
+        "target_accuracy": SPREAD | {"peeked_max": None},
+        "target_auc": SPREAD,
+    },
+    "threshold": {"fixed": {}, "prior_matched": {}},
+    "domain": {},
+    "criteria": {},
+}
 METRICS = {
     "format_version": 1,
     "target": {"kind": "pseudo-data", "shift": {"name": "sine", "t": 3}},
+    "majority": {},
     "methods": {
-        "source-only": {
+        "source-only": REST
+        | {
             "mc": {"accuracy": 0.905, "accuracy_error": 0.002, "auc": 0.931},
             "target": {"accuracy": 0.518, "auc": 0.911, "consistency": None},
         },
-        "dann": {"mc": {"accuracy": 0.9}, "target": {"accuracy": None, "auc": 0.917}},
+        "dann": REST | {"mc": {"accuracy": 0.9}, "target": {"accuracy": None, "auc": 0.917}},
     },
     "recommended": "dann",
-    "diagnosis": {"auc_inputs": 0.999, "p_value": 0.005, "shift": True},
+    "recommendation": {"method": "dann", "sentence": "it does"},
+    "diagnosis": {
+        "auc_inputs": 0.999,
+        "p_value": 0.005,
+        "shift": True,
+        "sentence": None,
+        "features": [],
+    },
     "hepdann": "0.1.0",
 }
 

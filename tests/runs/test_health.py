@@ -79,7 +79,7 @@ def test_a_run_without_notes_of_its_health_can_be_read(exploded):
         path.unlink()
         assert summarise(run.folder)["methods"]["dann"]["health"] is None
         path.write_text('{"looks": [{}]}')
-        with pytest.raises(RunError, match=r"health\.json: damaged"):
+        with pytest.raises(RunError, match=r"health\.json: is damaged"):
             summarise(run.folder)
     finally:
         path.write_bytes(kept)

@@ -186,7 +186,7 @@ def test_a_run_that_cannot_be_read_says_why(run, tmp_path):
         hepdann.open_run(folder)
     model = folder / "model.safetensors"
     model.write_bytes(model.read_bytes()[:200])
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="is damaged"):
         hepdann.Run(folder, metrics).predict(np.zeros((1, 6)))
 
 
