@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tensors import Source, Target
-from .features import rank_features, smallest_p_value
+from .features import kolmogorov, rank_features, smallest_p_value
 from .score_effect import QuickClassifier
 from .two_sample import SIGNIFICANT, combined, two_sample
 
@@ -30,8 +30,9 @@ class LabelShift:
         error: (C,) standard errors of these.
         explains: whether MC, reweighted to these fractions, is not distinguished from the target.
         auc: with which a classifier distinguishes the two.
-        p_value: of the tests on all features together and on single ones, see
-            :func:`~hepdann.evaluation.two_sample.combined`.
+        p_value: of the tests on all features together, on single ones and on the score, see
+            :func:`~hepdann.evaluation.two_sample.combined`. The last sees what a new class does to
+            the score, and other fractions do not.
     """
 
     classes: tuple[str, ...]
@@ -95,7 +96,12 @@ def label_shift(
     like = reweighted(mc, found)
     test = two_sample(like, target, seed=seed, max_events=most)
     single = smallest_p_value(rank_features(like, target, names, seed=seed))
-    p_value = combined([test.p_value, single])
+    moved = reweighted(held_out, found).weight
+    score = [
+        kolmogorov(scores[0][:, c], scores[1][:, c], moved, weights[1])[1]
+        for c in range(1, classes)  # two classes have one score
+    ]
+    p_value = combined([test.p_value, single, combined(score)])
     return LabelShift(
         mc.classes,
         tuple((sums / sums.sum()).tolist()),
