@@ -58,7 +58,7 @@ _DASHES: tuple[Any, ...] = ("-", (0, (5, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
 # A method has one look in every figure, whichever others are in it. The second entry is a place
 # in _SHADES, the third in _DASHES, or a style of its own for reference and ceiling.
 _METHODS: dict[str, tuple[int, int, Any]] = {
-    "source-only": (8, 0, "--"), "oracle": (4, 0, ":"),
+    "source-only": (8, 0, "--"), "source-only+prior": (8, 1, 1), "oracle": (4, 0, ":"),
     "dann": (2, 0, 0), "dann-alternating": (6, 0, 1), "dann-joint": (2, 1, 1),
     "hybrid-dann": (6, 1, 0), "hybrid-alternating": (6, 2, 1),
     "cdan": (9, 1, 0), "cdan-entropy": (9, 0, 1), "mmd": (7, 1, 0), "coral": (7, 0, 1),
