@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict
@@ -97,7 +98,8 @@ def convert(
     skips = Skips(allowed=skip_bad)
     locations = Locations() if reader in ("auto", "fast") else None
     inputs = gather(mc, data, config, data_only=model is not None, skips=skips, locations=locations)
-    if any(Path(f.path).resolve() == output.resolve() for e in inputs for f in e.files):
+    target = os.path.realpath(output)
+    if any(os.path.realpath(f.path) == target for e in inputs for f in e.files):
         raise ConfigError("is an input file", where=output, mend="choose another output (-o)")
     made = decide(inputs, config, model, read, skips)
     truths = None
@@ -112,7 +114,8 @@ def _check_output(output: Path) -> None:
         raise ConfigError("is a folder", where=output, mend="name a file (-o tensors.h5)")
     if output.exists() and not output.is_file():
         raise ConfigError("is no ordinary file", where=output, mend="name a file (-o tensors.h5)")
-    if not output.resolve().parent.is_dir():
+    # resolve() would raise RuntimeError on a loop of links
+    if not Path(os.path.realpath(output)).parent.is_dir():
         raise ConfigError("its folder does not exist", where=output, mend="make the folder first")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def named_runs(folders: Iterable[str | Path]) -> dict[str, Run]:
     Raises:
         RunError: one is not a finished run.
     """
-    paths = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
+    # not resolve(), which raises RuntimeError on a loop of links
+    paths = list(dict.fromkeys(Path(os.path.realpath(folder)) for folder in folders))
     depth = 1
     while len({_tail(path, depth) for path in paths}) < len(paths):
         depth += 1

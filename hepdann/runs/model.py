@@ -413,6 +413,9 @@ class Model:
             Exception: whatever comes of networks and maps that do not fit.
         """
         event = np.zeros((1, self.inputs), np.float32)
+        widths = {len(value) for value in vars(self.scaling).values()}
+        if not self.views and widths != {len(self.features)}:
+            raise ValueError(f"{len(self.features)} features, and a scaling of {sorted(widths)}")
         for name, one in self.alignments.items():
             if one.apply(event).shape != event.shape:
                 raise ValueError(f"{name} maps another number of features")

@@ -110,7 +110,7 @@ class Origin:
             RunError: no run, of another version, or damaged.
         """
         path = folder / _FILE
-        if not path.is_file():
+        if not path.exists():
             what = "no run to resume" if folder.is_dir() else "no such run folder"
             raise RunError(what, where=folder, mend="give the folder of a run with -o")
         if is_scan(folder):
@@ -179,7 +179,7 @@ class Origin:
 
 def begun(folder: Path) -> bool:
     """Whether there is a run to resume."""
-    return (folder / _FILE).is_file()
+    return (folder / _FILE).exists()
 
 
 def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:

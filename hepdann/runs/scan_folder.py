@@ -56,7 +56,7 @@ def open_scan(folder: str | Path) -> Scan:
 
     folder = Path(folder)
     path = folder / SCAN_SUMMARY
-    if not path.is_file():
+    if not path.exists():
         if is_scan(folder):
             raise explain_absent(folder)
         what = "not a scan: no scan.json" if folder.is_dir() else "no such folder"

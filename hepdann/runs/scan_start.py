@@ -159,13 +159,13 @@ def resume_scan(
 
     folder = Path(folder)
     path = folder / "origin.json"
-    if not path.is_file():
+    if not path.exists():
         what = "no scan to resume" if folder.is_dir() else "no such folder"
         raise RunError(what, where=folder, mend="give the folder of a scan with -o")
     if not is_scan(folder):
         mend = f"go on with: hepdann train --resume -o {folder}"
         raise RunError("is a run, not a scan", where=folder, mend=mend)
-    if (folder / SCAN_SUMMARY).is_file():
+    if (folder / SCAN_SUMMARY).exists():
         open_scan(folder)
     origin = read_versioned(path, Files)
     config = load_config(folder / "config.yaml", expand=False)

@@ -105,10 +105,10 @@ def load_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> bool
 def _restore(trainer: StackTrainer, metadata: dict[str, str], tensors: dict[str, Tensor]) -> None:
     with torch.no_grad():
         for name, part in trainer.parts.items():
-            part.value.copy_(tensors[f"value.{name}"])
-            part.average.copy_(tensors[f"average.{name}"])
-            trainer.best.average[name].copy_(tensors[f"best.{name}"])
-        trainer.sums.copy_(tensors["sums"])
+            _fill(part.value, tensors[f"value.{name}"])
+            _fill(part.average, tensors[f"average.{name}"])
+            _fill(trainer.best.average[name], tensors[f"best.{name}"])
+        _fill(trainer.sums, tensors["sums"])
     for phase, optimiser in enumerate(trainer.stack.optimisers):
         optimiser.load_state(_below(f"optimiser.{phase}.", tensors))
     if trainer.stack.loss_scale is not None:
@@ -148,6 +148,12 @@ class _Stands(BaseModel):
     position: Annotated[int, Field(ge=0)]
     best: _BestStands
     history: list[HistoryRowOf]
+
+
+def _fill(state: Tensor, stored: Tensor) -> None:
+    if state.shape != stored.shape:  # which copying would broadcast
+        raise ValueError(f"size {tuple(stored.shape)}, not {tuple(state.shape)}")
+    state.copy_(stored)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -17,10 +17,13 @@ import matplotlib.font_manager  # noqa: F401 (its cache must not meet a full dis
 import numpy as np
 import pytest
 import uproot
+from safetensors.torch import save
 
 import hepdann as library
 from hepdann.config import Config
+from hepdann.errors import HepdannError
 from hepdann.readers import convert
+from hepdann.stored import read_tensors
 from hepdann.tensors import seal
 
 TINY = (
@@ -114,6 +117,7 @@ def origin_fixture(tmp_path_factory):
     for name in ("metrics.json", "scores.h5"):
         (home / "unfinished" / name).unlink()
     (home / "empty").mkdir()
+    (home / "loop").symlink_to("loop")
     (home / "convert.yaml").write_text("convert:\n  feature: [pt]\n")
     (home / "train.yaml").write_text("train: {epoch: 3}\n")
     return home
@@ -122,7 +126,7 @@ def origin_fixture(tmp_path_factory):
 @pytest.fixture(name="place")
 def place_fixture(origin, tmp_path):
     """A copy of it, for one test."""
-    shutil.copytree(origin, tmp_path / "place")
+    shutil.copytree(origin, tmp_path / "place", symlinks=True)
     return tmp_path / "place"
 
 
@@ -174,6 +178,7 @@ BAD = {
         "convert nan.root --label isb",
         "nan.root: feature 'eta' has no finite value in MC; leave",
     ),
+    "a loop of links as a run": ("train -o loop", "loop: cannot be made: File exists; name"),
     "an input as output": ("convert mc.root -o mc.root --label isb", "mc.root: is an input file"),
     "output in no folder": ("convert mc.root -o no/t.h5 --label isb", "no/t.h5: its folder does"),
     "an empty name": ("convert '' --label isb", "a file name is empty"),
@@ -286,6 +291,167 @@ def test_one_line_and_nothing_lost(run, place, case):
     assert message in err
     assert contents(place) == before
     assert not (place / "runs").exists()
+
+
+def replaced(how):
+    """A damage that leaves no JSON, no table and no HDF5."""
+
+    def damage(path):
+        path.unlink()
+        how(path)
+
+    return damage
+
+
+def changed(*keys, to):
+    """A damage to one value of a JSON file, or of the JSON in the header of a model."""
+
+    def damage(path):
+        text = path.suffix == ".json"
+        header, tensors = ({"": path.read_text()}, {}) if text else read_tensors(path)
+        (name,) = header
+        content = inner = json.loads(header[name])
+        for key in keys[:-1]:
+            inner = inner[key]
+        if to is GONE:
+            del inner[keys[-1]]
+        else:
+            inner[keys[-1]] = to
+        if text:
+            path.write_text(json.dumps(content))
+        else:
+            path.write_bytes(save(tensors, {name: json.dumps(content)}))
+
+    return damage
+
+
+def column(name, values):
+    """A damage to one dataset of an HDF5 file; ``None`` removes it."""
+
+    def damage(path):
+        with h5py.File(path, "r+") as file:
+            attributes = dict(file[name].attrs)
+            del file[name]
+            if values is not None:
+                file[name] = values
+            if isinstance(values, np.ndarray):
+                file[name].attrs.update(attributes)
+
+    return damage
+
+
+def predicted(folder):
+    """Scores from Python; the error as the command line says it."""
+    try:
+        library.open_run(folder).predict(np.zeros((2, 2)))
+    except HepdannError as error:
+        return 2, "", f"hepdann: error: {error}\n"
+    return 0, "", ""
+
+
+GONE = object()
+DAMAGES = {  # the file, what happens to it, the commands that meet it
+    **{
+        f"{name}, {what}": (name, replaced(how), lines)
+        for name, lines in {
+            "metrics.json": ("inspect", "evaluate", "report", "train --resume -o"),
+            "config.yaml": ("inspect", "evaluate"),
+            "scores.h5": ("evaluate",),
+            "history.csv": ("evaluate", "plot --only loss"),
+            "health.json": ("evaluate",),
+            "diagnosis.json": ("evaluate",),
+            "recommendation.json": ("evaluate",),
+            "model.safetensors": ("predict",),
+            "origin.json": ("train --resume -o",),
+        }.items()
+        for what, how in {
+            "a pipe": os.mkfifo,
+            "a folder": Path.mkdir,
+            "a password file": lambda path: path.symlink_to("/etc/passwd"),
+            "binary": lambda path: path.write_bytes(b"\x00\xff\n" * 9),
+        }.items()
+    },
+    **{
+        f"{'.'.join(keys)} in {name}": (name, changed(*keys, to=to), lines)
+        for name, keys, to, lines in (
+            ("metrics.json", ("methods",), [], ("inspect", "compare", "report")),
+            ("metrics.json", ("methods", "dann", "mc"), GONE, ("inspect", "compare")),
+            ("metrics.json", ("methods", "dann", "mc", "auc"), "0.9", ("inspect", "compare")),
+            ("metrics.json", ("methods", "dann", "members", "n"), -1, ("compare",)),
+            ("metrics.json", ("target", "shift"), {"name": 3}, ("inspect", "compare")),
+            ("diagnosis.json", ("auc",), "high", ("evaluate",)),
+            ("recommendation.json", ("method",), ["dann"], ("evaluate",)),
+            ("health.json", ("looks",), {"dann": 1}, ("evaluate",)),
+            ("health.json", ("figures",), {}, ("evaluate",)),
+            ("origin.json", ("tensors",), GONE, ("train --resume -o",)),
+            ("origin.json", ("content",), [7], ("train --resume -o",)),
+            ("origin.json", ("config", "train", "epochs"), "x", ("train --resume -o",)),
+            ("model.safetensors", ("scaling", "mean"), [0.0], ("predict",)),
+            ("model.safetensors", ("scaling", "std"), [0, 0], ("predict",)),
+            ("model.safetensors", ("alignments", "quantile", "target"), [[1]], ("predict",)),
+            ("model.safetensors", ("alignments", "quantile"), {}, ("predict",)),
+            ("model.safetensors", ("methods", "dann", "shape", "depth"), 3, ("predict",)),
+            ("model.safetensors", ("methods", "dann", "shape", "extractor"), [10**6] * 2,
+             ("predict",)),
+            ("model.safetensors", ("methods", "dann", "seeds"), [0, 1], ("predict",)),
+            ("model.safetensors", ("classes",), ["a", "b", "c"], ("predict",)),
+            ("model.safetensors", ("features",), ["a"], ("predict",)),
+        )
+    },
+    **{
+        f"{name}, {what}": ("scores.h5", column(name, values), ("evaluate",))
+        for name, what, values in (
+            ("mc/label", "gone", None),
+            ("mc/label", "of no class", np.full(400, 7)),
+            ("mc/weight", "short", np.ones(3, "f4")),
+            ("target/weight", "not numbers", np.full(400, np.nan, "f4")),
+            ("target/split", "of no split", np.full(400, 9, "u1")),
+            ("target/features", "flat", np.ones(400, "f4")),
+            ("mc/score/dann", "complex", np.ones((400, 2), "c8")),
+            ("mc/features", "elsewhere", h5py.ExternalLink("/dev/zero", "x")),
+            ("mc/features", "linked", h5py.SoftLink("/mc/features")),
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_damaged_run_is_one_line_that_names_the_file(run, place, case):
+    name, damage, lines = DAMAGES[case]
+    damage(place / "run" / name)
+    for line in lines:
+        if line == "predict":
+            code, out, err = predicted(place / "run")
+        else:
+            code, out, err = run(*line.split(), "run", cwd=place)
+        assert (code, out) == (2, ""), line
+        assert err.startswith("hepdann: error: ")
+        assert err.count("\n") == 1
+        assert name in err
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda texts, tensors: texts.pop("epoch"), "'epoch'"),
+        (lambda texts, tensors: texts.update(epoch="1e9"), "epoch"),
+        (lambda texts, tensors: texts.update(position="-1"), "position"),
+        (lambda texts, tensors: texts.update(history="[{}]"), "history.0.method"),
+        (lambda texts, tensors: texts.update(best="[]"), "best"),
+        (lambda texts, tensors: tensors.pop("sums"), "'sums'"),
+        (lambda texts, tensors: tensors.update(sums=tensors["sums"][:1]), "size"),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line_that_names_the_file(run, place, damage, message):
+    (place / "run" / "metrics.json").unlink()
+    path = place / "run" / "checkpoint" / "stack-0.safetensors"
+    texts, tensors = read_tensors(path)
+    damage(texts, tensors)
+    path.write_bytes(save({key: value.clone() for key, value in tensors.items()}, texts))
+    code, out, err = run("train", "--resume", "-o", "run", cwd=place)
+    assert (code, out) == (2, "")
+    assert "stack-0.safetensors" in complaint(err)
+    assert message in err
 
 
 def test_a_process_of_its_own_says_the_same(hepdann, place):
