@@ -128,7 +128,7 @@ def test_everything_installed_by_the_makefile_is_pinned():
 
 @pytest.mark.parametrize("file", SOURCES, ids=name_of)
 def test_files_and_functions_are_short(file):
-    assert len(file.read_text(encoding="utf-8").splitlines()) < 450
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 450
     long = {node.name: length(node) for node in functions(file) if length(node) > 80}
     assert not long
 
