@@ -153,3 +153,16 @@ def typed(
 def root() -> Path:
     """The root of the project's tree."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def bootstrap():
+    import numpy as np  # after the number of threads is set
+
+    def resampled_error(estimate, *arrays, n):
+        """Standard error of ``estimate(*arrays)`` by resampling events (Efron, 1979)."""
+        generator, events = np.random.default_rng(0), len(arrays[0])
+        draws = (generator.integers(0, events, events) for _ in range(n))
+        return np.std([estimate(*(array[rows] for array in arrays)) for rows in draws], ddof=1)
+
+    return resampled_error

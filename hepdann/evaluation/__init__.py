@@ -5,6 +5,8 @@ Target labels of pseudo-data and of simulated "data" are read in this package al
 
 from __future__ import annotations
 
+from ..stats.figure import Figure, effective_events, weighted_mean
+from ..stats.ranking import Roc, auc, roc
 from .calibration import Calibration, calibration
 from .classification import (
     Confusion,
@@ -21,14 +23,12 @@ from .comparisons import compare_feature
 from .datamc import DataMC, data_mc, outside_bins
 from .diagnosis import Closure, Diagnosis, diagnose
 from .features import FeatureShift, correlation, kolmogorov, rank_features
-from .figure import Figure, effective_events, weighted_mean
 from .filling import Histogram, fill
 from .histograms import binning, garwood, histogram
 from .importance import Importance, domain_importance, permutation_importance
 from .label_shift import LabelShift, label_shift
 from .neighbours import consistency
 from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
-from .ranking import Roc, auc, roc
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .scores import RunScores, open_scores

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .figure import Figure, as_weight, weighted_mean
+from ..stats.figure import Figure, as_weight, weighted_mean
 
 __all__ = ["Calibration", "calibration"]
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..criteria import CRITERIA, Candidate, Evidence, outputs, tabulate
+from ..stats.figure import Figure
+from ..stats.ranking import auc
 from ..tensors import SPLITS
 from .classification import accuracy
-from .figure import Figure
 from .method_figures import TestEvents, number
-from .ranking import auc
 from .scores import Domain, RunScores
 
 __all__ = ["RunCriteria", "rank_correlations", "run_criteria", "teacher_of"]

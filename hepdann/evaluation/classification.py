@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .figure import NOTHING, Figure, as_weight, weighted_mean
+from ..stats.figure import NOTHING, Figure, as_weight, weighted_mean
 
 __all__ = [
     "Confusion",
@@ -55,7 +55,7 @@ def accuracy(
 
     Returns:
         The share with its binomial error for weighted events, see
-        :func:`~hepdann.evaluation.figure.weighted_mean`.
+        :func:`~hepdann.stats.figure.weighted_mean`.
     """
     right = predicted(score, threshold) == np.asarray(label)
     return weighted_mean(right.astype(np.float64), as_weight(weight, len(right)))

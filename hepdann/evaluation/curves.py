@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
+from ..stats.ranking import Roc, roc
 from ..stored import read_rows
 from ..tensors import SPLITS
-from .ranking import Roc, roc
 from .scores import RunScores
 
 __all__ = ["Band", "LearningCurves", "curves_of", "history_rows", "learning_curves", "run_roc"]

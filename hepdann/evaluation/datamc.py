@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..stats.figure import Figure, as_weight
 from .features import kolmogorov
-from .figure import Figure, as_weight
 from .filling import Histogram, fill
 from .histograms import garwood
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..criteria import CRITERIA
+from ..stats.figure import Figure, effective_events
 from .classification import accuracy
-from .figure import Figure
 from .method_figures import TestEvents, named, number
 
 __all__ = ["decision_figures"]
@@ -53,10 +51,9 @@ def _figures(name: str, part: TestEvents) -> dict[str, float | None]:
     found: Figure | None = None
     if part.label is not None:
         found = accuracy(part.decision(name), part.label, part.weight)
-    squares = float(np.sum(part.weight**2))
     return (
         named("accuracy", found)
         | named("auc", None)
         | named("loss", None)
-        | {"n_eff": number(float(part.weight.sum()) ** 2 / squares) if squares > 0 else 0.0}
+        | {"n_eff": number(effective_events(part.weight))}
     )

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ..alignment import FractionEstimate, Moments, QuantileMap, estimate_fractions
 from ..errors import HepdannError
+from ..stats.figure import Figure
 from ..tensors import SPLITS, Source, Target
 from .classification import prior_matched_threshold
 from .features import FeatureShift, rank_features, smallest_p_value
-from .figure import Figure
 from .label_shift import LabelShift, label_shift
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .two_sample import SIGNIFICANT, TwoSample, combined, separation, two_sample

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..stats.figure import as_weight, effective_events
 from ..tensors import Target
-from .figure import as_weight, effective_events
 from .granularity import common_granularity
 from .wasserstein import wasserstein
 

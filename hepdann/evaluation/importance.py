@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..stats.ranking import auc
 from ..tensors import Target
-from .ranking import auc
 from .two_sample import domain_classifier
 
 __all__ = ["Importance", "domain_importance", "permutation_importance"]

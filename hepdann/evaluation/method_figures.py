@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import HepdannError
+from ..stats.figure import Figure, effective_events
+from ..stats.ranking import auc
 from ..tensors import SPLITS, Target
 from .classification import accuracy, log_loss, majority, prior_matched_threshold, signal_fraction
-from .figure import Figure
 from .neighbours import consistency
-from .ranking import auc
 from .scores import Domain, RunScores
 from .two_sample import separation
 
@@ -146,8 +146,7 @@ def _figures(part: TestEvents, method: str) -> dict[str, float | None]:
     out: dict[str, float | None] = {}
     for name, figure in found.items():
         out |= named(name, figure)
-    squares = float(np.sum(weight**2))
-    return out | {"n_eff": float(weight.sum()) ** 2 / squares if squares > 0 else 0.0}
+    return out | {"n_eff": effective_events(weight)}
 
 
 def _members(mc: TestEvents, target: TestEvents, method: str) -> dict[str, Any]:

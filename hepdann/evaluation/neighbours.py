@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..criteria import disagreement, neighbours_of
-from .figure import Figure, as_weight, weighted_mean
+from ..stats.figure import Figure, as_weight, weighted_mean
 
 __all__ = ["consistency"]
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..content import ScanSummary, StoredRocs
 from ..errors import RunError
+from ..stats.ranking import Roc
 from ..stored import check, read_json
 from .curves import LearningCurves, curves_of, history_rows
-from .ranking import Roc
 
 __all__ = ["ScanCurves", "Sweep"]
 

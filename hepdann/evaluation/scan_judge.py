@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..criteria import agreement, disagreement, neighbours_of
+from ..stats.figure import Figure, weighted_mean
+from ..stats.ranking import auc, auc_influence, roc
 from ..tensors import Source, Target
 from .classification import accuracy, log_loss, majority, predicted
-from .figure import Figure, weighted_mean
 from .method_figures import named, number
-from .ranking import auc, auc_influence, roc
 from .truth import Truth, true_labels
 
 __all__ = ["MEMBER_FIGURES", "Epochs", "ScanJudge"]

@@ -11,13 +11,13 @@ from ..config import load_config
 from ..content import Diagnosed, Recommended
 from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
+from ..stats.figure import Figure
 from ..stored import read_json
 from ..tensors import SPLITS, Target
 from .candidates import rank_correlations, run_criteria, teacher_of
 from .curves import history_rows
 from .decisions import decision_figures
 from .diagnosis import diagnose
-from .figure import Figure
 from .health import method_health
 from .method_figures import TestEvents, method_figures
 from .scores import RunScores, open_scores

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import HepdannError
+from ..stats.figure import Figure, effective_events, linearised
+from ..stats.ranking import influence_of_ranks
 from ..tensors.domains import Target
-from .figure import Figure, effective_events, linearised
 from .granularity import common_granularity
-from .ranking import influence_of_ranks
 
 __all__ = [
     "SIGNIFICANT",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .figure import as_weight
+from ..stats.figure import as_weight
 
 __all__ = ["wasserstein"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..stats.figure import Figure, as_weight, weighted_mean
 from .classification import prior_matched_threshold
-from .figure import Figure, as_weight, weighted_mean
 
 __all__ = [
     "Profile",

@@ -117,18 +117,6 @@ def write_tensors(path, *, shift=0.0, n=4000, truth=True, data=True, seed=0):
     return path
 
 
-def resampled_error(estimate, *arrays, n):
-    """Standard error of ``estimate(*arrays)`` by resampling events (Efron, Ann. Stat. 7, 1)."""
-    generator, events = np.random.default_rng(0), len(arrays[0])
-    draws = (generator.integers(0, events, events) for _ in range(n))
-    return np.std([estimate(*(array[rows] for array in arrays)) for rows in draws], ddof=1)
-
-
-@pytest.fixture(scope="session")
-def bootstrap():
-    return resampled_error
-
-
 @pytest.fixture(scope="session")
 def make_run():
     return write_run

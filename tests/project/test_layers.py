@@ -82,6 +82,16 @@ def test_rooms_import_in_one_direction(room):
     assert not found
 
 
+def test_statistics_know_arrays_and_errors_alone():
+    """They stand on the ground floor: whoever trains, chooses or judges uses the same."""
+    files = sorted((ROOT / "hepdann" / "stats").rglob("*.py"))
+    assert files
+    names = {name for file in files for name in imports(file)}
+    rooms = {name for name in names if touches(name, {"hepdann"})}
+    assert not {n for n in rooms if not touches(n, {"hepdann.errors", "hepdann.stats"})}
+    assert not {n for n in names if touches(n, {"h5py", "matplotlib", "torch", "uproot"})}
+
+
 @pytest.mark.parametrize(
     ("code", "name"),
     [

@@ -23,7 +23,7 @@ def auc(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> 
     and background j, which equals the trapezoidal area below the weighted ROC curve. Negative
     weights leave it unbiased; it is clipped to [0, 1]. The error is that of DeLong, DeLong and
     Clarke-Pearson (Biometrics 44 (1988) 837) with each event's placement value times its weight,
-    and n/(n - 1) generalised to weights (:func:`~hepdann.evaluation.figure.residual_factor`).
+    and n/(n - 1) generalised to weights (:func:`~hepdann.stats.figure.residual_factor`).
 
     Args:
         score: (N,) larger for signal, or (N, C) class probabilities: column 1 of two, or the mean

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from hepdann.evaluation import Roc, auc, roc
+from hepdann.stats import Roc, auc, roc
 
 
 def sample(seed, n=2000, negative=0.0, ties=False):
