@@ -5,6 +5,7 @@ Target labels of pseudo-data and of simulated "data" are read in this package al
 
 from __future__ import annotations
 
+from ..stats.distances import kolmogorov, wasserstein
 from ..stats.figure import Figure, effective_events, weighted_mean
 from ..stats.ranking import Roc, auc, roc
 from .calibration import Calibration, calibration
@@ -22,7 +23,7 @@ from .columns import Columns
 from .comparisons import compare_feature
 from .datamc import DataMC, data_mc, outside_bins
 from .diagnosis import Closure, Diagnosis, diagnose
-from .features import FeatureShift, correlation, kolmogorov, rank_features
+from .features import FeatureShift, correlation, rank_features
 from .filling import Histogram, fill
 from .histograms import binning, garwood, histogram
 from .importance import Importance, domain_importance, permutation_importance
@@ -36,7 +37,6 @@ from .steps import without_sentinels
 from .summary import summarise
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
 from .two_sample import TwoSample, separation, two_sample
-from .wasserstein import wasserstein
 from .working_points import (
     Profile,
     WorkingPoint,

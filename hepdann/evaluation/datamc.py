@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..stats.distances import kolmogorov
 from ..stats.figure import Figure, as_weight
-from .features import kolmogorov
 from .filling import Histogram, fill
 from .histograms import garwood
 

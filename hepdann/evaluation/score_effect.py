@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..stats.distances import kolmogorov
 from ..stats.figure import weighted_mean
 from ..tensors import Source, Target
-from .features import kolmogorov
 
 __all__ = ["QuickClassifier", "ScoreEffect", "score_effect"]
 

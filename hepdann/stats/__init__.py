@@ -5,6 +5,7 @@ Nothing here knows a file, a tensor or where a label is from: what a function ne
 
 from __future__ import annotations
 
+from .distances import kolmogorov, wasserstein
 from .figure import Figure, effective_events, weighted_mean
 from .ranking import Roc, auc, roc
 
@@ -13,6 +14,8 @@ __all__ = [
     "Roc",
     "auc",
     "effective_events",
+    "kolmogorov",
     "roc",
+    "wasserstein",
     "weighted_mean",
 ]

@@ -4,9 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import kstest, wasserstein_distance
 
 from hepdann.evaluation import (
     QuickClassifier,
@@ -14,7 +11,6 @@ from hepdann.evaluation import (
     diagnose,
     label_shift,
     score_effect,
-    wasserstein,
 )
 from hepdann.evaluation.features import smallest_p_value
 from hepdann.plotting import feature_shifts, plot_diagnosis
@@ -137,38 +133,6 @@ def test_without_labels_the_score_is_left_out():
     assert shift.score is None
     assert shift.labels is None
     assert len(shift.closures) == 2
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 1000))
-def test_the_wasserstein_distance_is_scipys(seed):
-    generator = np.random.default_rng(seed)
-    x, y = generator.normal(size=40), generator.integers(0, 3, 30).astype(float)
-    v, w = generator.exponential(size=40), generator.exponential(size=30)
-    expected = wasserstein_distance(x, y, v, w)
-    assert wasserstein(x, y, v, w)[0] == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("kind", ["plain", "signed", "spiked"])
-def test_p_values_of_the_wasserstein_distance_are_uniform(kind):
-    values = []
-    for seed in range(150):
-        generator = np.random.default_rng([seed, 9])
-        x, y = generator.normal(size=600), generator.normal(size=400)
-        weight = np.ones(600)
-        if kind == "spiked":
-            x, y = np.maximum(x, 0), np.maximum(y, 0)
-        if kind == "signed":  # too many events at large x, taken off again
-            more, less = np.abs(generator.normal(size=(2, 100)))
-            x = np.concatenate([x, more, less])
-            weight = np.concatenate([weight, np.ones(100), -np.ones(100)])
-        values.append(wasserstein(x, y, weight, seed=seed, draws=100)[1])
-    assert kstest(values, "uniform").pvalue > 0.01
-
-
-def test_a_distance_without_weights_does_not_exist():
-    assert np.isnan(wasserstein([1.0, 2.0], [1.0], [1.0, -1.0])).all()
-    assert wasserstein(np.ones(5), np.ones(4)) == (0.0, 1.0)
 
 
 def test_the_estimate_of_a_label_shift_counts_signed_weights():

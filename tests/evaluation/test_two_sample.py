@@ -11,7 +11,6 @@ from hepdann.evaluation import (
     TwoSample,
     correlation,
     diagnose,
-    kolmogorov,
     rank_features,
     separation,
     two_sample,
@@ -171,24 +170,6 @@ def test_the_finer_sample_is_brought_to_the_coarser_step():
     assert finest.tolist() == [1.0]
     # what is left of both is the same lattice, equally blurred
     assert kstest(first[:, 0], second[:, 0]).pvalue > 0.01
-
-
-def test_kolmogorov_is_scipys_without_weights():
-    generator = np.random.default_rng(12)
-    x, y = generator.normal(size=900), generator.normal(0.1, 1.0, 1100)
-    distance, p_value = kolmogorov(x, y)
-    expected = kstest(x, y, method="asymp")
-    assert distance == pytest.approx(expected.statistic)
-    assert p_value == pytest.approx(expected.pvalue, rel=0.1)
-
-
-def test_kolmogorov_p_values_of_signed_weights_are_uniform():
-    p = []
-    for seed in range(150):
-        generator = np.random.default_rng(seed)
-        weight = np.where(generator.random(800) < 0.15, -1.0, 1.0)
-        p.append(kolmogorov(generator.random(800), generator.random(500), weight)[1])
-    assert kstest(p, "uniform").pvalue > 0.01
 
 
 def test_features_are_ranked_by_their_distance():
