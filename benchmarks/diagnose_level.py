@@ -18,8 +18,8 @@ from aleph_jets import read, thinned
 from scipy.stats import kstest
 
 from hepdann.evaluation import Diagnosis, diagnose
-from hepdann.evaluation.features import smallest_p_value
 from hepdann.samples import INPUTS
+from hepdann.stats.features import smallest_p_value
 from hepdann.tensors import Source
 
 

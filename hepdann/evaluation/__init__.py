@@ -6,8 +6,10 @@ Target labels of pseudo-data and of simulated "data" are read in this package al
 from __future__ import annotations
 
 from ..stats.distances import kolmogorov, wasserstein
+from ..stats.features import FeatureShift, correlation, rank_features
 from ..stats.figure import Figure, effective_events, weighted_mean
 from ..stats.ranking import Roc, auc, roc
+from ..stats.two_sample import TwoSample, separation, two_sample
 from .calibration import Calibration, calibration
 from .classification import (
     Confusion,
@@ -23,7 +25,6 @@ from .columns import Columns
 from .comparisons import compare_feature
 from .datamc import DataMC, data_mc, outside_bins
 from .diagnosis import Closure, Diagnosis, diagnose
-from .features import FeatureShift, correlation, rank_features
 from .filling import Histogram, fill
 from .histograms import binning, garwood, histogram
 from .importance import Importance, domain_importance, permutation_importance
@@ -36,7 +37,6 @@ from .scores import RunScores, open_scores
 from .steps import without_sentinels
 from .summary import summarise
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
-from .two_sample import TwoSample, separation, two_sample
 from .working_points import (
     Profile,
     WorkingPoint,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..stats.ranking import auc
+from ..stats.two_sample import domain_classifier
 from ..tensors import Target
-from .two_sample import domain_classifier
 
 __all__ = ["Importance", "domain_importance", "permutation_importance"]
 
@@ -85,7 +85,7 @@ def domain_importance(
 ) -> list[Importance]:
     """Which inputs carry the mismodelling: importance for telling MC from the target.
 
-    The classifier is that of :func:`hepdann.evaluation.two_sample`, judged on events that it was
+    The classifier is that of :func:`hepdann.stats.two_sample`, judged on events that it was
     not trained on.
 
     Args:

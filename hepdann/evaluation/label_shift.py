@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..stats.distances import kolmogorov
+from ..stats.features import rank_features, smallest_p_value
+from ..stats.two_sample import SIGNIFICANT, combined, two_sample
 from ..tensors import Source, Target
-from .features import kolmogorov, rank_features, smallest_p_value
 from .score_effect import QuickClassifier
-from .two_sample import SIGNIFICANT, combined, two_sample
 
 __all__ = ["LabelShift", "label_shift", "reweighted"]
 
@@ -31,7 +32,7 @@ class LabelShift:
         explains: whether MC, reweighted to these fractions, is not distinguished from the target.
         auc: with which a classifier distinguishes the two.
         p_value: of the tests on all features together, on single ones and on the score, see
-            :func:`~hepdann.evaluation.two_sample.combined`. The last sees what a new class does to
+            :func:`~hepdann.stats.two_sample.combined`. The last sees what a new class does to
             the score, and other fractions do not.
     """
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ..errors import HepdannError
 from ..stats.figure import Figure, effective_events
 from ..stats.ranking import auc
+from ..stats.two_sample import separation
 from ..tensors import SPLITS, Target
 from .classification import accuracy, log_loss, majority, prior_matched_threshold, signal_fraction
 from .neighbours import consistency
 from .scores import Domain, RunScores
-from .two_sample import separation
 
 __all__ = ["TestEvents", "method_figures", "named", "number"]
 

@@ -12,6 +12,7 @@ from ..content import Diagnosed, Recommended
 from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
 from ..stats.figure import Figure
+from ..stats.two_sample import separation
 from ..stored import read_json
 from ..tensors import SPLITS, Target
 from .candidates import rank_correlations, run_criteria, teacher_of
@@ -21,7 +22,6 @@ from .diagnosis import diagnose
 from .health import method_health
 from .method_figures import TestEvents, method_figures
 from .scores import RunScores, open_scores
-from .two_sample import separation
 
 __all__ = ["residual_aucs", "summarise"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .features import FeatureShift
+from ..stats.features import FeatureShift
+from ..stats.two_sample import SIGNIFICANT
 from .label_shift import LabelShift
 from .score_effect import ScoreEffect
-from .two_sample import SIGNIFICANT
 
 if TYPE_CHECKING:
     from ..alignment import FractionEstimate

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from hepdann.evaluation import (
+    Diagnosis,
+    FeatureShift,
     QuickClassifier,
+    TwoSample,
     compare_feature,
     diagnose,
     label_shift,
     score_effect,
 )
-from hepdann.evaluation.features import smallest_p_value
 from hepdann.plotting import feature_shifts, plot_diagnosis
+from hepdann.stats.features import smallest_p_value
 from hepdann.tensors import Source, Target
 
 NAMES = ("pt", "eta", "iso")
@@ -133,6 +136,35 @@ def test_without_labels_the_score_is_left_out():
     assert shift.score is None
     assert shift.labels is None
     assert len(shift.closures) == 2
+
+
+def test_the_sentence_says_what_was_found():
+    same = diagnose(target(), target(seed=2), NAMES, permutations=99)
+    assert same.sentence.startswith("No shift found")
+    shift = diagnose(target(), target(seed=2, change=moved), NAMES, permutations=199)
+    assert "most in pt" in shift.sentence
+    assert "source-only" in shift.sentence
+
+
+def test_a_difference_in_how_features_go_together_is_found():
+    generator = np.random.default_rng(2)
+    x, y = (generator.normal(size=(3000, 3)) for _ in range(2))
+    y[:, 1] = 0.6 * y[:, 0] + 0.8 * y[:, 1]
+    found = diagnose(
+        target(change=lambda _: x), target(change=lambda _: y), NAMES, permutations=499
+    )
+    assert found.shift
+    assert not found.differing
+    assert "how features go together" in found.sentence
+
+
+def test_a_feature_that_differs_among_tests_that_do_not_is_named():
+    test = TwoSample(0.501, 0.01, 0.4, shift=False, n_mc=100, n_target=100)
+    x = FeatureShift("x", 0.06, 0.004, 0.1, 0.5, 0.1, 0.0, 0.0)
+    y = FeatureShift("y", 0.05, 0.5, 0.1, 0.003, 0.1, 0.0, 0.0)
+    assert not Diagnosis(test, (x, y)).shift
+    assert "x (KS 0.060) differs by itself" in Diagnosis(test, (x,)).sentence
+    assert "x (KS 0.060) and y (KS 0.050) differ by themselves" in Diagnosis(test, (x, y)).sentence
 
 
 def test_the_estimate_of_a_label_shift_counts_signed_weights():

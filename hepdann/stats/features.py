@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..stats.distances import kolmogorov, wasserstein
-from ..stats.figure import as_weight
-from ..tensors import Target
+from .distances import kolmogorov, wasserstein
+from .figure import as_weight
 from .granularity import common_granularity
+from .sample import Events
+from .two_sample import SIGNIFICANT
 
 __all__ = ["FeatureShift", "correlation", "rank_features", "smallest_p_value"]
 
 Floats = NDArray[np.float64]
-SIGNIFICANT = 0.01
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def smallest_p_value(features: Sequence[FeatureShift]) -> float:
 
 
 def rank_features(
-    mc: Target, target: Target, names: Sequence[str], *, seed: int = 0
+    mc: Events, target: Events, names: Sequence[str], *, seed: int = 0
 ) -> list[FeatureShift]:
     """Each feature by itself, the one that differs most first.
 

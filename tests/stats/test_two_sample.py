@@ -5,29 +5,18 @@ import pytest
 from scipy.stats import kstest
 
 from hepdann.errors import HepdannError
-from hepdann.evaluation import (
-    Diagnosis,
-    FeatureShift,
-    TwoSample,
-    correlation,
-    diagnose,
-    rank_features,
-    separation,
-    two_sample,
-)
-from hepdann.evaluation.granularity import common_granularity, lattice
-from hepdann.tensors import Target
+from hepdann.stats import Sample, correlation, rank_features, separation, two_sample
+from hepdann.stats.granularity import common_granularity, lattice
 
 NAMES = ("x", "y", "z")
 
 
 def target(x, weight=None, event_id=None, start=0):
     n = len(x)
-    return Target(
+    return Sample(
         features=np.asarray(x, dtype=np.float32),
         weight=np.asarray(np.ones(n) if weight is None else weight, dtype=np.float32),
         event_id=np.arange(start, start + n, dtype=np.uint64) if event_id is None else event_id,
-        split=np.zeros(n, np.uint8),
     )
 
 
@@ -68,17 +57,6 @@ def test_a_moved_feature_is_found(kind):
     assert found.shift
     assert found.p_value == pytest.approx(1 / 200)
     assert found.auc > 0.5 + 3 * found.auc_error
-
-
-def test_a_difference_in_how_features_go_together_is_found():
-    generator = np.random.default_rng(2)
-    x, y = (generator.normal(size=(3000, 3)) for _ in range(2))
-    y[:, 1] = 0.6 * y[:, 0] + 0.8 * y[:, 1]
-    mc, data = target(x), target(y, start=3000)
-    found = diagnose(mc, data, NAMES, permutations=499)
-    assert found.shift
-    assert not found.differing
-    assert "how features go together" in found.sentence
 
 
 def spiked(generator, n):
@@ -180,23 +158,6 @@ def test_features_are_ranked_by_their_distance():
     assert [f.name for f in ranked] == ["z", "y", "x"]
     assert ranked[0].mean_shift == pytest.approx(1.0, abs=0.1)
     assert ranked[0].p_value < 1e-6 < ranked[2].p_value
-
-
-def test_the_sentence_says_what_was_found():
-    same = diagnose(*draw(14, 1000, "plain"), NAMES, permutations=99)
-    assert same.sentence.startswith("No shift found")
-    moved = diagnose(*draw(14, 1000, "plain", moved=1.0), NAMES, permutations=199)
-    assert "most in x" in moved.sentence
-    assert "source-only" in moved.sentence
-
-
-def test_a_feature_that_differs_among_tests_that_do_not_is_named():
-    test = TwoSample(0.501, 0.01, 0.4, shift=False, n_mc=100, n_target=100)
-    x = FeatureShift("x", 0.06, 0.004, 0.1, 0.5, 0.1, 0.0, 0.0)
-    y = FeatureShift("y", 0.05, 0.5, 0.1, 0.003, 0.1, 0.0, 0.0)
-    assert not Diagnosis(test, (x, y)).shift
-    assert "x (KS 0.060) differs by itself" in Diagnosis(test, (x,)).sentence
-    assert "x (KS 0.060) and y (KS 0.050) differ by themselves" in Diagnosis(test, (x, y)).sentence
 
 
 def test_correlation_is_numpys_where_nothing_is_missing():

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import HepdannError
-from ..stats.figure import Figure, effective_events, linearised
-from ..stats.ranking import influence_of_ranks
-from ..tensors.domains import Target
+from .figure import Figure, effective_events, linearised
 from .granularity import common_granularity
+from .ranking import influence_of_ranks
+from .sample import Events, Sample
 
 __all__ = [
     "SIGNIFICANT",
@@ -68,8 +68,8 @@ class _Pool:
 
 
 def two_sample(
-    mc: Target,
-    target: Target,
+    mc: Events,
+    target: Events,
     *,
     seed: int = 0,
     coarsen: bool = True,
@@ -132,7 +132,7 @@ def combined(p_values: Sequence[float]) -> float:
 
 
 def separation(
-    mc: Target, target: Target, *, seed: int = 0, coarsen: bool = True, max_events: int = 10_000
+    mc: Events, target: Events, *, seed: int = 0, coarsen: bool = True, max_events: int = 10_000
 ) -> Figure:
     """Held-out AUC between two samples, each half judged by the classifier of the other.
 
@@ -173,7 +173,7 @@ class DomainClassifier:
 
 
 def domain_classifier(
-    mc: Target, target: Target, *, seed: int = 0, max_events: int = 10_000
+    mc: Events, target: Events, *, seed: int = 0, max_events: int = 10_000
 ) -> DomainClassifier:
     """The classifier of :func:`two_sample`, for questions beyond its AUC.
 
@@ -186,7 +186,7 @@ def domain_classifier(
     return DomainClassifier(predict, binned[held], pool.is_target[held], pool.weight[held])
 
 
-def _pool(mc: Target, target: Target, seed: int, coarsen: bool, max_events: int) -> _Pool:
+def _pool(mc: Events, target: Events, seed: int, coarsen: bool, max_events: int) -> _Pool:
     generator = np.random.default_rng([seed, 0])
     mc, target = (_draw(sample, max_events, generator) for sample in (mc, target))
     first, second = (np.asarray(s.features, dtype=np.float64) for s in (mc, target))
@@ -195,7 +195,7 @@ def _pool(mc: Target, target: Target, seed: int, coarsen: bool, max_events: int)
         first, second, finest = common_granularity(first, second, generator)
         granularity = tuple(float(v) for v in finest)
     weight = np.concatenate([_unit_mean(s.weight) for s in (mc, target)])
-    is_target = np.repeat([False, True], [len(mc), len(target)])
+    is_target = np.repeat([False, True], [len(first), len(second)])
     ids, event = np.unique(np.concatenate([mc.event_id, target.event_id]), return_inverse=True)
     half = generator.permutation(np.arange(len(ids)) % 2 == 0)
     held_out = half[event]
@@ -214,14 +214,16 @@ def _pool(mc: Target, target: Target, seed: int, coarsen: bool, max_events: int)
     return _Pool(np.concatenate([first, second]), is_target, weight, cluster, held_out, granularity)
 
 
-def _draw(sample: Target, most: int, generator: np.random.Generator) -> Target:
+def _draw(sample: Events, most: int, generator: np.random.Generator) -> Events:
     """About ``most`` rows at most, whole events."""
-    if len(sample) <= most:
+    size = len(sample.features)
+    if size <= most:
         return sample
     ids, event = np.unique(sample.event_id, return_inverse=True)
     kept = np.zeros(len(ids), dtype=bool)
-    kept[generator.permutation(len(ids))[: round(most * len(ids) / len(sample))]] = True
-    return sample.take(kept[event])
+    kept[generator.permutation(len(ids))[: round(most * len(ids) / size)]] = True
+    rows = kept[event]
+    return Sample(sample.features[rows], sample.weight[rows], sample.event_id[rows])
 
 
 def _unit_mean(weight: NDArray[np.floating]) -> Floats:
