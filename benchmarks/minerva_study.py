@@ -32,7 +32,6 @@ from numpy.typing import NDArray
 import hepdann
 from hepdann.config import Config, PlotConfig, load_config
 from hepdann.evaluation import open_truth
-from hepdann.evaluation.classification import predicted
 from hepdann.evaluation.segments import TARGETS
 from hepdann.evaluation.truth import true_labels
 from hepdann.plotting import plot_run
@@ -40,6 +39,7 @@ from hepdann.readers import convert
 from hepdann.runs import Run, open_run, resume
 from hepdann.runs.model import Model
 from hepdann.samples.minerva import target, write_minerva
+from hepdann.stats.classification import predicted
 from hepdann.tensors import Tensors, read_hits
 
 SHIFTS: dict[str, dict[str, float]] = {

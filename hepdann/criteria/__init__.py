@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ..stats.neighbours import disagreement, nearest, neighbours_of
 from .adapted import Adapted, recommend_adapted
 from .density import density_ratio, dev, importance_weighted
-from .neighbours import consistency, disagreement, nearest, neighbours_of
+from .neighbours import consistency
 from .outputs import (
     agreement,
     entropy,

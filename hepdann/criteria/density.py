@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Floats, as_weights, mean_of, standardiser
+from ..stats.arrays import Floats, standardiser
+from ..stats.figure import as_weight, mean_of
 
 __all__ = ["density_ratio", "dev", "importance_weighted"]
 
@@ -39,7 +40,7 @@ def density_ratio(
 
     sides = [np.asarray(source), np.asarray(target)]
     weights = [
-        as_weights(w, len(x)) for w, x in zip((source_weight, target_weight), sides, strict=True)
+        as_weight(w, len(x)) for w, x in zip((source_weight, target_weight), sides, strict=True)
     ]
     scale = standardiser(sides[0], weights[0])
 
@@ -95,7 +96,7 @@ def dev(loss: ArrayLike, ratio: ArrayLike, weight: ArrayLike | None = None) -> f
     """
     ratio = np.asarray(ratio, dtype=np.float64)
     weighted = ratio * np.asarray(loss, dtype=np.float64)
-    w = as_weights(weight, len(ratio))
+    w = as_weight(weight, len(ratio))
     mean, centre = mean_of(weighted, w), mean_of(ratio, w)
     if mean is None or centre is None:
         return None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Floats, as_scores, as_weights, mean_of
+from ..stats.arrays import Floats, as_scores
+from ..stats.classification import losses
+from ..stats.figure import as_weight, mean_of
 
 __all__ = [
     "agreement",
@@ -53,13 +55,6 @@ def source_loss(
     return mean_of(losses(score, label), weight)
 
 
-def losses(score: ArrayLike, label: ArrayLike) -> Floats:
-    """(N,) -ln(probability of the true class)."""
-    y = as_scores(score)
-    own = y[np.arange(len(y)), np.asarray(label)]
-    return np.asarray(-np.log(np.maximum(own, _TINY)))
-
-
 def entropy(score: ArrayLike, weight: ArrayLike | None = None) -> float | None:
     """Mean entropy of the target's scores, in nats; smaller is taken to be better.
 
@@ -76,7 +71,7 @@ def infomax(score: ArrayLike, weight: ArrayLike | None = None) -> float | None:
     that use all classes equally have the largest; rare signals do not want that.
     """
     y = as_scores(score)
-    w = as_weights(weight, len(y))
+    w = as_weight(weight, len(y))
     single = entropy(y, w)
     if single is None:
         return None
@@ -123,7 +118,7 @@ def soft_neighbourhood(
 def signal_share(score: ArrayLike, weight: ArrayLike | None = None) -> Floats | None:
     """(C,) share of the target's events, by weight, that is given each class."""
     y = as_scores(score)
-    w = as_weights(weight, len(y))
+    w = as_weight(weight, len(y))
     total = float(w.sum())
     if not len(y) or not total > 0:
         return None

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Floats, as_scores, as_weights, mean_of, standardiser
+from ..stats.arrays import Floats, as_scores, standardiser
+from ..stats.figure import as_weight, mean_of
 
 __all__ = ["reverse_validation"]
 
@@ -51,7 +52,7 @@ def reverse_validation(
     if not len(x) or not len(y):
         return [None] * len(scores)
     rows = slice(None, None, max(1, -(-len(x) // _MOST)))
-    w = as_weights(target_weight, len(x))[rows]
+    w = as_weight(target_weight, len(x))[rows]
     scale = standardiser(y, source_weight)
     generator = np.random.default_rng(seed)
     direction = generator.standard_normal((y.shape[1], _HIDDEN)) / np.sqrt(y.shape[1])

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..stats.arrays import Floats
+from ..stats.classification import losses
+from ..stats.figure import as_weight, mean_of
+from ..stats.neighbours import Variant, disagreement, neighbours_of
 from . import density, outputs
-from .arrays import Floats, as_weights, mean_of
-from .neighbours import Variant, disagreement, neighbours_of
 from .reverse import reverse_validation
 
 __all__ = ["CRITERIA", "Candidate", "Criterion", "Evidence", "tabulate"]
@@ -170,9 +172,9 @@ def _importance(table: Table, candidates: Sequence[Candidate], events: Evidence)
                 events.source, features, events.source_weight, events.target_weight
             )
         table[candidate.name]["iwv"] = density.importance_weighted(
-            outputs.losses(candidate.source, events.label),
+            losses(candidate.source, events.label),
             ratios[id(features)],
-            as_weights(events.source_weight, len(events.source)),
+            as_weight(events.source_weight, len(events.source)),
         )
         if candidate.latent is not None:
             source, target, loss, source_weight, target_weight = candidate.latent

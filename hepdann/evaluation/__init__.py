@@ -5,13 +5,7 @@ Target labels of pseudo-data and of simulated "data" are read in this package al
 
 from __future__ import annotations
 
-from ..stats.distances import kolmogorov, wasserstein
-from ..stats.features import FeatureShift, correlation, rank_features
-from ..stats.figure import Figure, effective_events, weighted_mean
-from ..stats.ranking import Roc, auc, roc
-from ..stats.two_sample import TwoSample, separation, two_sample
-from .calibration import Calibration, calibration
-from .classification import (
+from ..stats.classification import (
     Confusion,
     accuracy,
     confusion,
@@ -21,6 +15,13 @@ from .classification import (
     prior_matched_threshold,
     signal_fraction,
 )
+from ..stats.distances import kolmogorov, wasserstein
+from ..stats.features import FeatureShift, correlation, rank_features
+from ..stats.figure import Figure, effective_events, weighted_mean
+from ..stats.neighbours import consistency
+from ..stats.ranking import Roc, auc, roc
+from ..stats.two_sample import TwoSample, separation, two_sample
+from .calibration import Calibration, calibration
 from .columns import Columns
 from .comparisons import compare_feature
 from .datamc import DataMC, data_mc, outside_bins
@@ -29,7 +30,6 @@ from .filling import Histogram, fill
 from .histograms import binning, garwood, histogram
 from .importance import Importance, domain_importance, permutation_importance
 from .label_shift import LabelShift, label_shift
-from .neighbours import consistency
 from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..criteria import CRITERIA, Candidate, Evidence, outputs, tabulate
+from ..criteria import CRITERIA, Candidate, Evidence, tabulate
+from ..stats.classification import accuracy, losses
 from ..stats.figure import Figure
 from ..stats.ranking import auc
 from ..tensors import SPLITS
-from .classification import accuracy
 from .method_figures import TestEvents, number
 from .scores import Domain, RunScores
 
@@ -99,7 +99,7 @@ class RunCriteria:
             for d, layer in zip(self.rows, layers, strict=True)
             if layer is not None
         ]
-        loss = outputs.losses(members[0][at[0]], self._label[at[0]])
+        loss = losses(members[0][at[0]], self._label[at[0]])
         weights = [self.scores.column(d, "weight")[r] for d, r in zip(self.rows, at, strict=True)]
         return layers[0], layers[1], loss, weights[0], weights[1]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..criteria import CRITERIA
+from ..stats.classification import accuracy
 from ..stats.figure import Figure, effective_events
-from .classification import accuracy
 from .method_figures import TestEvents, named, number
 
 __all__ = ["decision_figures"]

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ..alignment import FractionEstimate, Moments, QuantileMap, estimate_fractions
 from ..errors import HepdannError
+from ..stats.classification import prior_matched_threshold
 from ..stats.features import FeatureShift, rank_features, smallest_p_value
 from ..stats.figure import Figure
 from ..stats.two_sample import SIGNIFICANT, TwoSample, combined, separation, two_sample
 from ..tensors import SPLITS, Source, Target
-from .classification import prior_matched_threshold
 from .label_shift import LabelShift, label_shift
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .verdict import mixture, verdict

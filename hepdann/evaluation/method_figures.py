@@ -10,12 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import HepdannError
+from ..stats.classification import (
+    accuracy,
+    log_loss,
+    majority,
+    prior_matched_threshold,
+    signal_fraction,
+)
 from ..stats.figure import Figure, effective_events
+from ..stats.neighbours import consistency
 from ..stats.ranking import auc
 from ..stats.two_sample import separation
 from ..tensors import SPLITS, Target
-from .classification import accuracy, log_loss, majority, prior_matched_threshold, signal_fraction
-from .neighbours import consistency
 from .scores import Domain, RunScores
 
 __all__ = ["TestEvents", "method_figures", "named", "number"]

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..stats.classification import prior_matched_threshold
 from ..stats.figure import as_weight
 from ..tensors import SPLITS
-from .classification import prior_matched_threshold
 from .scores import Domain, RunScores
 from .working_points import (
     Profile,

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..criteria import agreement, disagreement, neighbours_of
+from ..criteria import agreement
+from ..stats.classification import accuracy, log_loss, majority, predicted
 from ..stats.figure import Figure, weighted_mean
+from ..stats.neighbours import disagreement, neighbours_of
 from ..stats.ranking import auc, auc_influence, roc
 from ..tensors import Source, Target
-from .classification import accuracy, log_loss, majority, predicted
 from .method_figures import named, number
 from .truth import Truth, true_labels
 

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..stats.classification import predicted
 from ..stats.figure import as_weight, weighted_mean
-from .classification import predicted
 from .working_points import Profile
 
 __all__ = ["SEGMENT_PLANES", "TARGETS", "plane_residual", "residual_profile", "segment_profile"]

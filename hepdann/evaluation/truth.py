@@ -21,10 +21,10 @@ from pydantic import Field
 
 from ..errors import SchemaError
 from ..outputs import write_whole
+from ..stats.classification import accuracy
 from ..stored import read_json
 from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
-from .classification import accuracy
 
 if TYPE_CHECKING:
     from ..tensors import Tensors

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..stats.classification import prior_matched_threshold
 from ..stats.figure import Figure, as_weight, weighted_mean
-from .classification import prior_matched_threshold
 
 __all__ = [
     "Profile",

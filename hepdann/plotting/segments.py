@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from .. import evaluation
 from ..evaluation import Confusion, DataMC, Profile
-from ..evaluation.classification import predicted
 from ..evaluation.segments import (
     SEGMENT_PLANES,
     plane_residual,
     residual_profile,
     segment_profile,
 )
+from ..stats.classification import predicted
 from ..tensors import SPLITS
 from .jobs import Job, candidates, file_name, on_mc
 from .matrices import Normalise, confusion

@@ -5,30 +5,55 @@ Nothing here knows a file, a tensor or where a label is from: what a function ne
 
 from __future__ import annotations
 
+from .classification import (
+    Confusion,
+    accuracy,
+    confusion,
+    log_loss,
+    losses,
+    majority,
+    predicted,
+    prior_matched_threshold,
+    signal_fraction,
+)
 from .distances import kolmogorov, wasserstein
 from .features import FeatureShift, correlation, rank_features
 from .figure import Figure, effective_events, weighted_mean
 from .granularity import common_granularity
+from .neighbours import consistency, disagreement, nearest, neighbours_of
 from .ranking import Roc, auc, roc
 from .sample import Events, Sample
 from .two_sample import TwoSample, domain_classifier, separation, two_sample
 
 __all__ = [
+    "Confusion",
     "Events",
     "FeatureShift",
     "Figure",
     "Roc",
     "Sample",
     "TwoSample",
+    "accuracy",
     "auc",
     "common_granularity",
+    "confusion",
+    "consistency",
     "correlation",
+    "disagreement",
     "domain_classifier",
     "effective_events",
     "kolmogorov",
+    "log_loss",
+    "losses",
+    "majority",
+    "nearest",
+    "neighbours_of",
+    "predicted",
+    "prior_matched_threshold",
     "rank_features",
     "roc",
     "separation",
+    "signal_fraction",
     "two_sample",
     "wasserstein",
     "weighted_mean",

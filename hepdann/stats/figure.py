@@ -13,6 +13,7 @@ __all__ = [
     "as_weight",
     "effective_events",
     "linearised",
+    "mean_of",
     "residual_factor",
     "weighted_mean",
 ]
@@ -106,3 +107,10 @@ def weighted_mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> F
     factor = residual_factor(share) * (1.0 - 1.0 / len(values))
     n_eff = effective_events(weight)
     return Figure(mean, linearised(share * (values - mean) * np.sqrt(factor), n_eff), n_eff)
+
+
+def mean_of(values: NDArray[np.float64], weight: ArrayLike | None = None) -> float | None:
+    """Σwv/Σw without an error; ``None`` without events or without a positive sum of weights."""
+    w = as_weight(weight, len(values))
+    total = float(w.sum())
+    return float(w @ values) / total if len(values) and total > 0 else None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from hepdann.evaluation import (
+from hepdann.stats import (
     accuracy,
     auc,
     confusion,

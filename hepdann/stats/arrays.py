@@ -1,4 +1,4 @@
-"""What all criteria do with scores, weights and features before they look at them."""
+"""What is done with scores and features before they are looked at."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Floats", "as_scores", "as_weights", "mean_of", "standardiser"]
+from .figure import as_weight
+
+__all__ = ["Floats", "as_scores", "standardiser"]
 
 Floats = NDArray[np.float64]
 
@@ -16,18 +18,6 @@ def as_scores(score: ArrayLike) -> Floats:
     """(N, C) class probabilities, of which two classes may be given as (N,)."""
     y = np.asarray(score, dtype=np.float64)
     return np.stack([1.0 - y, y], axis=1) if y.ndim == 1 else y
-
-
-def as_weights(weight: ArrayLike | None, n: int) -> Floats:
-    """(N,) event weights; 1 each by default."""
-    return np.ones(n) if weight is None else np.asarray(weight, dtype=np.float64)
-
-
-def mean_of(values: Floats, weight: ArrayLike | None = None) -> float | None:
-    """Σwv/Σw; ``None`` without events or without a positive sum of weights."""
-    w = as_weights(weight, len(values))
-    total = float(w.sum())
-    return float(w @ values) / total if len(values) and total > 0 else None
 
 
 def standardiser(reference: ArrayLike, weight: ArrayLike | None = None) -> Callable[..., Floats]:
@@ -41,7 +31,7 @@ def standardiser(reference: ArrayLike, weight: ArrayLike | None = None) -> Calla
         weight: (N,) event weights; their sizes count here.
     """
     x = np.asarray(reference, dtype=np.float64)
-    w = np.abs(as_weights(weight, len(x)))[:, None] * np.isfinite(x)
+    w = np.abs(as_weight(weight, len(x)))[:, None] * np.isfinite(x)
     known = np.where(np.isfinite(x), x, 0.0)
     total = np.where(w.sum(axis=0) > 0, w.sum(axis=0), 1.0)
     mean = (w * known).sum(axis=0) / total

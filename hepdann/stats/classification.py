@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..stats.figure import NOTHING, Figure, as_weight, weighted_mean
+from .arrays import Floats, as_scores
+from .figure import NOTHING, Figure, as_weight, weighted_mean
 
 __all__ = [
     "Confusion",
     "accuracy",
     "confusion",
     "log_loss",
+    "losses",
     "majority",
     "predicted",
     "prior_matched_threshold",
     "signal_fraction",
 ]
-
-Floats = NDArray[np.float64]
 
 
 def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
@@ -62,18 +62,24 @@ def accuracy(
 
 
 def log_loss(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
-    """Weighted mean of -ln(probability of the true class), in nats.
+    """Weighted mean of :func:`losses`."""
+    loss = losses(score, label)
+    return weighted_mean(loss, as_weight(weight, len(loss)))
+
+
+def losses(score: ArrayLike, label: ArrayLike) -> Floats:
+    """-ln(probability of the true class) of each event, in nats.
 
     Probabilities below float32's precision count as that: scores are stored as float32, where a
     confident network gives exact zeros.
+
+    Args:
+        score: (N, C) class probabilities, or (N,) the probability of class 1.
+        label: (N,) class index.
     """
-    score = np.asarray(score, dtype=np.float64)
-    label = np.asarray(label)
-    if score.ndim == 1:
-        score = np.stack([1.0 - score, score], axis=1)
-    own = score[np.arange(len(label)), label]
-    loss = -np.log(np.maximum(own, float(np.finfo(np.float32).eps)))
-    return weighted_mean(loss, as_weight(weight, len(label)))
+    y = as_scores(score)
+    own = y[np.arange(len(y)), np.asarray(label)]
+    return np.asarray(-np.log(np.maximum(own, float(np.finfo(np.float32).eps))))
 
 
 def majority(label: ArrayLike, weight: ArrayLike | None = None) -> Figure:

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hepdann.criteria import nearest
-from hepdann.evaluation import consistency
+from hepdann.stats import consistency, nearest
 
 
 def by_hand(x, y, k, itself):

@@ -1,0 +1,153 @@
+"""Whether events that look alike are scored alike: nearest neighbours, and the consistency."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arrays import Floats, as_scores
+from .figure import Figure, as_weight, weighted_mean
+
+__all__ = ["consistency", "disagreement", "nearest", "neighbours_of"]
+
+_TREE_FEATURES = 15  # beyond that a tree looks at nearly every point, and brute force is faster
+_BLOCK = 65_536  # points that are looked up at a time: (block, k) arrays stay small
+
+Variant = Literal["default", "study"]
+
+
+def consistency(
+    features: ArrayLike,
+    score: ArrayLike,
+    k: int = 8,
+    variant: Variant = "default",
+    weight: ArrayLike | None = None,
+) -> Figure:
+    """1 - (1/N) Σᵢ |ŷᵢ - (1/k) Σ_{j ∈ kNN(xᵢ)} ŷⱼ|, which needs no label.
+
+    Source: the original ALEPH study, which ranked its networks by it (``variant="study"``). It
+    asks for a smooth score, not for a right one: a constant has the best one.
+
+    Args:
+        features: (N, F); NaN marks a missing value.
+        score: (N, C) class probabilities, or (N,) the probability of class 1.
+        k: number of neighbours.
+        variant: see :func:`neighbours_of`; the study's compares logits.
+        weight: (N,) weights of the outer mean.
+
+    Returns:
+        1 where the score is locally constant. The error takes the N terms as independent.
+
+    Raises:
+        ValueError: with no more than k events.
+    """
+    count = len(np.asarray(features))
+    if count <= k:
+        raise ValueError(f"{k} neighbours need more than {count} events")
+    terms = disagreement(score, neighbours_of(features, k, variant), variant)
+    return weighted_mean(1.0 - terms, as_weight(weight, count))
+
+
+def neighbours_of(
+    features: ArrayLike, k: int = 8, variant: Variant = "default"
+) -> NDArray[np.intp]:
+    """Rows of the k nearest events of each event.
+
+    ``default`` looks for them in standardised features, where a missing value sits at the mean,
+    and leaves the event itself out. ``study`` is the form of the original ALEPH study: features as
+    they come, and each event is its own first neighbour.
+
+    Args:
+        features: (N, F), N > k; NaN marks a missing value.
+        k: number of neighbours.
+        variant: "default" or "study".
+
+    Returns:
+        (N, k) row indices.
+    """
+    x = np.asarray(features, dtype=np.float64)
+    if variant == "study":
+        return nearest(np.where(np.isnan(x), 0.0, x), k, itself=True)
+    return nearest(_standardised(x), k)
+
+
+def disagreement(score: ArrayLike, rows: NDArray[np.intp], variant: Variant = "default") -> Floats:
+    """|ŷᵢ - mean of ŷ over the nearest events| of each event.
+
+    For more than two classes |·| is half the sum over classes, which is the same for two. The
+    neighbours' mean is unweighted: a sum of few signed weights would not bound it.
+
+    Args:
+        score: (N, C) class probabilities, or (N,) the probability of class 1.
+        rows: (N, k) as :func:`neighbours_of` gives them.
+        variant: "default" compares probabilities, "study" logits.
+
+    Returns:
+        (N,) float64.
+    """
+    y = as_scores(score)
+    if variant == "study":
+        tiny = float(np.finfo(np.float32).eps)
+        p = np.clip(y, tiny, 1.0 - tiny)
+        y = np.log(p / (1.0 - p))
+    near = np.zeros_like(y)
+    for column in rows.T:  # no (N, k, C) array
+        near += y[column]
+    return np.asarray(0.5 * np.abs(y - near / rows.shape[1]).sum(axis=1))
+
+
+def nearest(points: Floats, k: int, *, itself: bool = False) -> NDArray[np.intp]:
+    """Exact nearest neighbours, Euclidean.
+
+    Args:
+        points: (N, F), finite.
+        k: how many, less than N.
+        itself: whether a point counts as its own neighbour.
+
+    Returns:
+        (N, k) row indices, in no order: equal points, of which spiked features make many, are
+        taken as they come.
+    """
+    count = k if itself else k + 1
+    if points.shape[1] <= _TREE_FEATURES:
+        rows = _by_tree(points, count)
+    else:
+        from sklearn.neighbors import NearestNeighbors
+
+        finder = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(points)
+        rows = np.asarray(finder.kneighbors(points, return_distance=False))
+    return rows if itself else _without_itself(rows)
+
+
+def _by_tree(points: Floats, count: int) -> NDArray[np.intp]:
+    """A k-d tree, asked in its own order: neighbouring questions meet the same leaves in cache."""
+    from scipy.spatial import cKDTree
+
+    # a sliding midpoint copes with the many equal values of spiked features
+    tree = cKDTree(points, balanced_tree=False)
+    order = np.asarray(tree.indices)
+    rows = np.empty((len(points), count), dtype=np.intp)
+    for start in range(0, len(points), _BLOCK):
+        block = order[start : start + _BLOCK]
+        _, found = tree.query(points[block], k=count)
+        rows[block] = np.asarray(found).reshape(len(block), count)
+    return rows
+
+
+def _without_itself(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Drop each point from its own row; among equal points it may be anywhere, or missing."""
+    own = rows == np.arange(len(rows))[:, None]
+    own[~own.any(axis=1), -1] = True
+    return np.asarray(rows[~own].reshape(len(rows), -1))
+
+
+def _standardised(x: Floats) -> Floats:
+    missing = np.isnan(x)
+    known = np.where(missing, 0.0, x)
+    count = np.maximum((~missing).sum(axis=0), 1)
+    mean = known.sum(axis=0) / count
+    centred = np.where(missing, 0.0, x - mean)
+    spread = np.sqrt((centred**2).sum(axis=0) / count)
+    return np.asarray(centred / np.where(spread > 0, spread, 1.0))
