@@ -16,16 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
+from ..stats import reweighting
+from ..stats.ranking import auc_influence
+from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
 from ..tensors.domains import Source, Target
 from .base import common_width
+from .partition import Partition
 from .registry import get
-from .trees import Partition, area, bin_edges, binned, boosted_trees, one_thread
 
 __all__ = ["FractionEstimate", "estimate_fractions", "reweighted", "source_fractions"]
 
@@ -44,6 +48,8 @@ _BLUR = 0.1
 _SMALL = 0.012  # a residual AUC below .5 + this is none
 _DROP = 0.02  # by which the residual AUC must fall, at least
 _CLEAR = 0.045  # by which it falls under no smearing, whatever remains
+
+_trees = partial(boosted_trees, iterations=50, learning_rate=0.12, smallest=40)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +122,7 @@ def source_fractions(source: Source) -> Floats:
     Raises:
         SchemaError: a class without a positive sum of weights.
     """
-    sums = np.bincount(
-        source.label, weights=source.weight.astype(np.float64), minlength=len(source.classes)
-    )
+    sums = reweighting.class_sums(source.label, source.weight, len(source.classes))
     if not (sums > 0).all():
         absent = [c for c, total in zip(source.classes, sums, strict=True) if not total > 0]
         raise SchemaError(f"the weights of class {', '.join(absent)} have no positive sum")
@@ -135,8 +139,9 @@ def reweighted(source: Source, fractions: NDArray[np.floating]) -> Source:
     Returns:
         The same events; the sum of their weights stays.
     """
-    factor = np.asarray(fractions, dtype=np.float64) / source_fractions(source)
-    weight = (source.weight * factor[source.label]).astype(np.float32)
+    wanted = np.asarray(fractions, dtype=np.float64)
+    present = source_fractions(source)
+    weight = reweighting.reweighted(source.weight, source.label, present, wanted)
     return replace(source, weight=weight)
 
 
@@ -270,7 +275,7 @@ class _Problem:
         self.base = self._functions(source.features)
 
     def _label_classifier(self, bins: Floats, rows: NDArray[np.bool_]) -> Any:
-        trees = boosted_trees(self.seed)
+        trees = _trees(self.seed)
         label, weight = self.source.label[rows], np.abs(self.source.weight[rows]) + 1e-12
         trees.fit(bins[rows], label, weight)
         return trees
@@ -367,10 +372,10 @@ class _Problem:
             fitted = self.kind.fit(target.take(rows[1]), source.take(rows[0]), seed=self.seed)
             x = np.concatenate([source.features, fitted.apply(target.features)])
             features = binned(x + blur, self.fine)
-            trees = boosted_trees(self.seed)
+            trees = _trees(self.seed)
             trees.fit(features[fit], is_target[fit] ^ (weight[fit] < 0), np.abs(weight[fit]))
             score = trees.predict_proba(features[judge])[:, 1]
-            areas.append(area(score, is_target[judge], weight[judge]))
+            areas.append(auc_influence(score, is_target[judge], weight[judge])[0])
         return float(np.mean(areas))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..stats.neighbours import disagreement, nearest, neighbours_of
+from ..stats.reweighting import density_ratio
 from .adapted import Adapted, recommend_adapted
-from .density import density_ratio, dev, importance_weighted
+from .density import dev, importance_weighted
 from .neighbours import consistency
 from .outputs import (
     agreement,

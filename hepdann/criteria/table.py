@@ -12,6 +12,7 @@ from ..stats.arrays import Floats
 from ..stats.classification import losses
 from ..stats.figure import as_weight, mean_of
 from ..stats.neighbours import Variant, disagreement, neighbours_of
+from ..stats.reweighting import density_ratio
 from . import density, outputs
 from .reverse import reverse_validation
 
@@ -168,7 +169,7 @@ def _importance(table: Table, candidates: Sequence[Candidate], events: Evidence)
     for candidate in candidates:
         features = events.target if candidate.mapped is None else candidate.mapped
         if id(features) not in ratios:
-            ratios[id(features)] = density.density_ratio(
+            ratios[id(features)] = density_ratio(
                 events.source, features, events.source_weight, events.target_weight
             )
         table[candidate.name]["iwv"] = density.importance_weighted(
@@ -178,5 +179,5 @@ def _importance(table: Table, candidates: Sequence[Candidate], events: Evidence)
         )
         if candidate.latent is not None:
             source, target, loss, source_weight, target_weight = candidate.latent
-            ratio = density.density_ratio(source, target, source_weight, target_weight)
+            ratio = density_ratio(source, target, source_weight, target_weight)
             table[candidate.name]["dev"] = density.dev(loss, ratio, source_weight)

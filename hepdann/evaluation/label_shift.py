@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from ..stats.distances import kolmogorov
 from ..stats.features import rank_features, smallest_p_value
+from ..stats.reweighting import class_sums, reweighted
 from ..stats.two_sample import SIGNIFICANT, combined, two_sample
 from ..tensors import Source, Target
 from .score_effect import QuickClassifier
 
-__all__ = ["LabelShift", "label_shift", "reweighted"]
+__all__ = ["LabelShift", "label_shift"]
 
 Floats = NDArray[np.float64]
 _REPLICAS = 100
@@ -93,8 +94,9 @@ def label_shift(
         _fractions(scores, [w * generator.poisson(1.0, len(w)) for w in weights], label, classes)
         for _ in range(_REPLICAS)
     ]
-    sums = np.bincount(mc.label, mc.weight.astype(np.float64), minlength=classes)
-    like = reweighted(mc, found)
+    sums = class_sums(mc.label, mc.weight, classes)
+    present = sums / sums.sum()
+    like = replace(mc, weight=reweighted(mc.weight, mc.label, present, found))
     test = two_sample(like, target, seed=seed, max_events=most)
     single = smallest_p_value(rank_features(like, target, names, seed=seed))
     moved = reweighted(held_out, found).weight
@@ -105,21 +107,13 @@ def label_shift(
     p_value = combined([test.p_value, single, combined(score)])
     return LabelShift(
         mc.classes,
-        tuple((sums / sums.sum()).tolist()),
+        tuple(present.tolist()),
         tuple(found.tolist()),
         tuple(np.std(replicas, axis=0, ddof=1).tolist()),
         p_value >= SIGNIFICANT,
         test.auc,
         p_value,
     )
-
-
-def reweighted(mc: Source, fractions: Floats) -> Source:
-    """MC with its weights scaled class by class to these fractions."""
-    sums = np.bincount(mc.label, mc.weight.astype(np.float64), minlength=len(fractions))
-    present = sums / sums.sum()
-    factor = np.where(present > 0, fractions / np.where(present > 0, present, 1.0), 0.0)[mc.label]
-    return replace(mc, weight=(mc.weight * factor).astype(np.float32))
 
 
 def _fractions(

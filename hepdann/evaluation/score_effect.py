@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..stats.distances import kolmogorov
 from ..stats.figure import weighted_mean
+from ..stats.trees import boosted_trees, one_thread
 from ..tensors import Source, Target
 
 __all__ = ["QuickClassifier", "ScoreEffect", "score_effect"]
@@ -48,9 +49,6 @@ class QuickClassifier:
     """
 
     def __init__(self, mc: Source, seed: int = 0) -> None:
-        from sklearn.ensemble import HistGradientBoostingClassifier
-        from threadpoolctl import threadpool_limits
-
         rows = np.random.default_rng([seed, 3]).permutation(len(mc))[:_MOST]
         x, y = mc.features[rows].astype(np.float64), mc.label[rows]
         w = mc.weight[rows].astype(np.float64)
@@ -62,18 +60,13 @@ class QuickClassifier:
         # A feature that is always missing has no bins.
         self._known = np.isfinite(x).any(axis=0)
         self.classes = len(mc.classes)
-        self._trees = HistGradientBoostingClassifier(
-            max_iter=60, learning_rate=0.12, max_leaf_nodes=16, early_stopping=False,
-            random_state=seed,
-        )  # fmt: skip
-        with threadpool_limits(1):
+        self._trees = boosted_trees(seed, iterations=60, learning_rate=0.12, leaves=16)
+        with one_thread():
             self._trees.fit(x[:, self._known], y, np.abs(w))
 
     def score(self, features: NDArray[np.floating]) -> Floats:
         """(N, C) class probabilities."""
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
+        with one_thread():
             found = self._trees.predict_proba(features[:, self._known].astype(np.float64))
         out = np.zeros((len(features), self.classes))
         out[:, self._trees.classes_] = found

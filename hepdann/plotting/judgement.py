@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .. import evaluation
 from ..evaluation import Calibration, Confusion, Importance, Profile
+from ..stats import quantile_edges
 from ..tensors import SPLITS
 from .jobs import Job, file_name, on_mc, signals
 from .matrices import confusion, correlation
@@ -173,11 +174,7 @@ def _profiles(run: Quantities, index: int, which: int) -> dict[str, Profile] | N
 
 def _even(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """Edges of bins with about equally many events, without the outermost permille."""
-    finite = values[np.isfinite(values)].astype(np.float64)
-    if not len(finite):
-        return np.empty(0)
-    share = np.linspace(0.001, 0.999, _BINS + 1)
-    return np.unique(np.quantile(finite, share))
+    return quantile_edges(values, np.linspace(0.001, 0.999, _BINS + 1))
 
 
 def _importances(run: Quantities) -> Iterator[Job]:

@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..evaluation import DataMC, Profile, Roc
 from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain
+from ..stats import quantile_edges
 from ..tensors import SPLITS
 from .quantities import Quantities, Stages
 
@@ -230,13 +231,10 @@ def even_edges(figure: EfficiencyFigure, values: Floats) -> Floats:
     """Edges as given, or of bins with about equally many events within the range."""
     if isinstance(figure.bins, Sequence):
         return np.asarray(figure.bins, dtype=np.float64)
-    finite = values[np.isfinite(values)]
+    edges = (figure.bins or _PROFILE_BINS) + 1
     if figure.range is not None:
-        return np.linspace(figure.range[0], figure.range[1], (figure.bins or _PROFILE_BINS) + 1)
-    if not len(finite):
-        return np.empty(0)
-    share = np.linspace(0.001, 0.999, (figure.bins or _PROFILE_BINS) + 1)
-    return np.unique(np.quantile(finite, share))
+        return np.linspace(figure.range[0], figure.range[1], edges)
+    return quantile_edges(values, np.linspace(0.001, 0.999, edges))
 
 
 def _rows(run: Quantities, domain: Domain, cut: str | None, split: str) -> Rows:

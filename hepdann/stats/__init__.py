@@ -22,7 +22,9 @@ from .figure import Figure, effective_events, weighted_mean
 from .granularity import common_granularity
 from .neighbours import consistency, disagreement, nearest, neighbours_of
 from .ranking import Roc, auc, roc
+from .reweighting import density_ratio, reweighted
 from .sample import Events, Sample
+from .trees import quantile_edges
 from .two_sample import TwoSample, domain_classifier, separation, two_sample
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "confusion",
     "consistency",
     "correlation",
+    "density_ratio",
     "disagreement",
     "domain_classifier",
     "effective_events",
@@ -50,7 +53,9 @@ __all__ = [
     "neighbours_of",
     "predicted",
     "prior_matched_threshold",
+    "quantile_edges",
     "rank_features",
+    "reweighted",
     "roc",
     "separation",
     "signal_fraction",

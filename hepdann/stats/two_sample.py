@@ -14,6 +14,7 @@ from .figure import Figure, effective_events, linearised
 from .granularity import common_granularity
 from .ranking import influence_of_ranks
 from .sample import Events, Sample
+from .trees import bin_edges, binned, boosted_trees, one_thread
 
 __all__ = [
     "SIGNIFICANT",
@@ -241,43 +242,27 @@ def _trained(
     pool: _Pool, train: NDArray[np.bool_], seed: int
 ) -> tuple[Callable[[Floats], Floats], Floats]:
     """Trees that tell the samples apart, and the features as they want them."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
-
-    trees = HistGradientBoostingClassifier(
-        max_iter=40,
-        learning_rate=0.15,
-        max_leaf_nodes=8,
-        min_samples_leaf=20,
-        early_stopping=False,
-        random_state=seed,
-    )
-    binned = _binned(pool.features, train)
+    trees = boosted_trees(seed, iterations=40, learning_rate=0.15)
+    binned_features = _binned(pool.features, train)
     weight = pool.weight[train]
 
     def predict(rows: Floats) -> Floats:
-        with threadpool_limits(1):  # threads cost more than they bring at this size
+        with one_thread():
             return np.asarray(trees.decision_function(rows), dtype=np.float64)
 
-    with threadpool_limits(1):
-        trees.fit(binned[train], pool.is_target[train] ^ (weight < 0), np.abs(weight))
-    return predict, binned
+    with one_thread():
+        trees.fit(binned_features[train], pool.is_target[train] ^ (weight < 0), np.abs(weight))
+    return predict, binned_features
 
 
 def _binned(features: Floats, train: NDArray[np.bool_]) -> Floats:
     """Features as quantile bins of the training rows; NaN stays, and nothing but NaN becomes 0.
 
-    The trees bin anyway, but by weighted percentiles that take longer than all the rest, and fail
-    on a feature that is always missing.
+    Trees fail on a feature that is always missing: of one that the training rows lack, all is 0.
     """
-    binned = np.zeros_like(features)
-    for i, column in enumerate(features.T):
-        known = column[train & np.isfinite(column)]
-        if len(known):
-            edges = np.unique(np.quantile(known, np.linspace(0.0, 1.0, _BINS + 1)[1:-1]))
-            bins = np.searchsorted(edges, column).astype(np.float64)
-            binned[:, i] = np.where(np.isnan(column), np.nan, bins)
-    return binned
+    edges = bin_edges(features[train], _BINS)
+    missing = np.isnan(features) & np.array([len(e) > 0 for e in edges])
+    return np.where(missing, np.nan, binned(features, edges, side="left"))
 
 
 def _clustered(
