@@ -18,23 +18,23 @@ from ..stats.classification import (
 from ..stats.distances import kolmogorov, wasserstein
 from ..stats.features import FeatureShift, correlation, rank_features
 from ..stats.figure import Figure, effective_events, weighted_mean
+from ..stats.filling import Histogram, fill
+from ..stats.histograms import binning, garwood, histogram
 from ..stats.neighbours import consistency
 from ..stats.ranking import Roc, auc, roc
+from ..stats.steps import without_sentinels
 from ..stats.two_sample import TwoSample, separation, two_sample
 from .calibration import Calibration, calibration
 from .columns import Columns
 from .comparisons import compare_feature
 from .datamc import DataMC, data_mc, outside_bins
 from .diagnosis import Closure, Diagnosis, diagnose
-from .filling import Histogram, fill
-from .histograms import binning, garwood, histogram
 from .importance import Importance, domain_importance, permutation_importance
 from .label_shift import LabelShift, label_shift
 from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .scores import RunScores, open_scores
-from .steps import without_sentinels
 from .summary import summarise
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
 from .working_points import (

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..stats.histograms import binning
+from ..stats.steps import without_sentinels
 from ..tensors import Source, Target
 from .datamc import DataMC, data_mc
-from .histograms import binning
-from .steps import without_sentinels
 
 __all__ = ["compare_feature"]
 

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..stats.distances import kolmogorov
 from ..stats.figure import Figure, as_weight
-from .filling import Histogram, fill
-from .histograms import garwood
+from ..stats.filling import Histogram, fill
+from ..stats.histograms import garwood
 
 __all__ = ["DataMC", "data_mc", "outside_bins"]
 

@@ -19,11 +19,14 @@ from .classification import (
 from .distances import kolmogorov, wasserstein
 from .features import FeatureShift, correlation, rank_features
 from .figure import Figure, effective_events, weighted_mean
+from .filling import Histogram, fill
 from .granularity import common_granularity
+from .histograms import binning, garwood, histogram
 from .neighbours import consistency, disagreement, nearest, neighbours_of
 from .ranking import Roc, auc, roc
 from .reweighting import density_ratio, reweighted
 from .sample import Events, Sample
+from .steps import without_sentinels
 from .trees import quantile_edges
 from .two_sample import TwoSample, domain_classifier, separation, two_sample
 
@@ -32,11 +35,13 @@ __all__ = [
     "Events",
     "FeatureShift",
     "Figure",
+    "Histogram",
     "Roc",
     "Sample",
     "TwoSample",
     "accuracy",
     "auc",
+    "binning",
     "common_granularity",
     "confusion",
     "consistency",
@@ -45,6 +50,9 @@ __all__ = [
     "disagreement",
     "domain_classifier",
     "effective_events",
+    "fill",
+    "garwood",
+    "histogram",
     "kolmogorov",
     "log_loss",
     "losses",
@@ -62,4 +70,5 @@ __all__ = [
     "two_sample",
     "wasserstein",
     "weighted_mean",
+    "without_sentinels",
 ]

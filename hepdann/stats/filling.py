@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..stats.figure import Figure, as_weight
+from .figure import Figure, as_weight
 
 __all__ = ["Histogram", "fill"]
 
