@@ -24,11 +24,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 import hepdann
 from hepdann import methods, shifts
 from hepdann.config import Config, load_config, override
-from hepdann.evaluation import accuracy, auc, open_truth, oracle_source
+from hepdann.evaluation import open_truth, oracle_source
 from hepdann.readers import convert
 from hepdann.runs.domains import prepare
 from hepdann.runs.plan import group, resolve, settings_of, shape_of
 from hepdann.runs.scan_source import score
+from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, open_tensors
 from hepdann.training import Member, StackTrainer, resident
 

@@ -32,9 +32,10 @@ from hepdann import shifts
 from hepdann.config import load_config, override
 from hepdann.config.models import SplitConfig
 from hepdann.criteria import CRITERIA
-from hepdann.evaluation import accuracy, auc, open_scores, open_truth, oracle_source
+from hepdann.evaluation import open_scores, open_truth, oracle_source
 from hepdann.readers import convert
 from hepdann.runs import resume
+from hepdann.stats import accuracy, auc
 from hepdann.tensors import Block, Source, Target, Tensors, TensorWriter, open_tensors
 
 RAW, ORACLE = "source-only", "oracle"

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import uproot
 
-from hepdann.evaluation import two_sample
 from hepdann.samples import INPUTS
+from hepdann.stats import two_sample
 from hepdann.tensors import Target
 
 

@@ -140,7 +140,8 @@ def write_deal(x: Table, label: Any, case: str, events: int, seed: int, path: Pa
 def point(data: str, folder: Path, case: str, events: int, seed: int) -> dict[str, Any]:
     """Train one point, unless it is there, and compare."""
     import hepdann
-    from hepdann.evaluation import accuracy, open_scores
+    from hepdann.evaluation import open_scores
+    from hepdann.stats import accuracy
 
     stem = f"{case.replace(' ', '-').replace('%', 'percent')}-{events}-{seed}"
     tensors, run = folder / f"{stem}.h5", folder / stem

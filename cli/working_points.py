@@ -11,7 +11,8 @@ import click
 from . import tables
 
 if TYPE_CHECKING:
-    from hepdann.evaluation import Figure, PointRow
+    from hepdann.evaluation import PointRow
+    from hepdann.stats import Figure
 
 __all__ = ["shares", "show", "to_json"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..stats.neighbours import disagreement, nearest, neighbours_of
-from ..stats.reweighting import density_ratio
+from ..stats import density_ratio, disagreement, nearest, neighbours_of
 from .adapted import Adapted, recommend_adapted
 from .density import dev, importance_weighted
 from .neighbours import consistency

@@ -1,29 +1,41 @@
-"""Numbers with errors, always weighted; figures are drawn elsewhere.
+"""Figures of runs and samples, always weighted, by the statistics of ``hepdann.stats``.
 
 Target labels of pseudo-data and of simulated "data" are read in this package alone.
 """
 
 from __future__ import annotations
 
-from ..stats.classification import (
+from ..stats import (
     Confusion,
+    FeatureShift,
+    Figure,
+    Histogram,
+    Roc,
+    TwoSample,
     accuracy,
+    auc,
+    binning,
     confusion,
+    consistency,
+    correlation,
+    effective_events,
+    fill,
+    garwood,
+    histogram,
+    kolmogorov,
     log_loss,
     majority,
     predicted,
     prior_matched_threshold,
+    rank_features,
+    roc,
+    separation,
     signal_fraction,
+    two_sample,
+    wasserstein,
+    weighted_mean,
+    without_sentinels,
 )
-from ..stats.distances import kolmogorov, wasserstein
-from ..stats.features import FeatureShift, correlation, rank_features
-from ..stats.figure import Figure, effective_events, weighted_mean
-from ..stats.filling import Histogram, fill
-from ..stats.histograms import binning, garwood, histogram
-from ..stats.neighbours import consistency
-from ..stats.ranking import Roc, auc, roc
-from ..stats.steps import without_sentinels
-from ..stats.two_sample import TwoSample, separation, two_sample
 from .calibration import Calibration, calibration
 from .columns import Columns
 from .comparisons import compare_feature

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ..config import PlotConfig
 from ..errors import RunError
-from ..evaluation import Roc, open_scores
+from ..evaluation import open_scores
 from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain, RunScores
+from ..stats import Roc
 from .curves import HasFolder, roc
 from .frame import save
 from .jobs import file_name

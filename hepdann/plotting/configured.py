@@ -15,8 +15,9 @@ from ..config.plots import (
     RocFigure,
     ScoresFigure,
 )
-from ..evaluation import Profile, Roc
+from ..evaluation import Profile
 from ..evaluation.scores import Domain
+from ..stats import Roc
 from .curves import roc
 from .jobs import Job, file_name
 from .judgement import confusion_of

@@ -16,7 +16,7 @@ from .headroom import GUIDE, ceiling
 from .styles import banded, method_look, method_title, scaled, sentence
 
 if TYPE_CHECKING:
-    from ..evaluation import Figure, Roc
+    from ..stats import Figure, Roc
 
 __all__ = ["roc"]
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from matplotlib.axes import Axes
 
-from ..evaluation import DataMC, Roc
+from ..evaluation import DataMC
 from ..evaluation.curves import learning_curves, run_roc
+from ..stats import Roc
 from .curves import roc
 from .losses import loss
 from .quantities import Quantities, Stages

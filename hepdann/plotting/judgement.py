@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from .. import evaluation
-from ..evaluation import Calibration, Confusion, Importance, Profile
-from ..stats import quantile_edges
+from .. import evaluation, stats
+from ..evaluation import Calibration, Importance, Profile
+from ..stats import Confusion, quantile_edges
 from ..tensors import SPLITS
 from .jobs import Job, file_name, on_mc, signals
 from .matrices import confusion, correlation
@@ -83,7 +83,7 @@ def _calibration(run: Quantities, domain: Domain, index: int) -> dict[str, Calib
 def confusion_of(run: Quantities, domain: Domain, method: str) -> Confusion:
     """Which class a method takes for which, on the test split."""
     rows = _test(run, domain)
-    return evaluation.confusion(
+    return stats.confusion(
         run.scores.score(domain, method)[rows],
         _labels(run, domain)[rows],
         run.scores.column(domain, "weight")[rows],
@@ -97,7 +97,7 @@ def _correlations(run: Quantities) -> Iterator[Job]:
     domains: tuple[tuple[Domain, str], ...] = (("mc", "MC"), ("target", run.target_name))
 
     def of(domain: Domain) -> NDArray[np.float64]:
-        return evaluation.correlation(
+        return stats.correlation(
             run.scores.column(domain, "features"), run.scores.column(domain, "weight")
         )
 

@@ -14,7 +14,7 @@ from .frame import finish, new_axes
 from .styles import readable, scaled
 
 if TYPE_CHECKING:
-    from ..evaluation import Confusion
+    from ..stats import Confusion
 
 __all__ = ["confusion", "correlation"]
 
@@ -43,7 +43,7 @@ def confusion(
     """Which class is taken for which, [reconstructed, true].
 
     Args:
-        numbers: from :func:`hepdann.evaluation.confusion`.
+        numbers: from :func:`hepdann.stats.confusion`.
         names: of the classes.
         normalise: ``"efficiency"`` makes columns add up to 100 %, ``"purity"`` rows; ``"log"``
             shows log₁₀ of the efficiency in per cent, for what is rare.
@@ -79,7 +79,7 @@ def correlation(
     """Linear correlation of features, or the difference of two such matrices.
 
     Args:
-        values: (F, F) from :func:`hepdann.evaluation.correlation`; NaN stays empty.
+        values: (F, F) from :func:`hepdann.stats.correlation`; NaN stays empty.
         names: of the features.
         difference: the colours then reach from -0.5 to 0.5 instead of from -1 to 1.
         title: below the matrix: which events.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import evaluation
+from .. import evaluation, stats
 from ..config import Config, load_config
 from ..config.names import nearest
 from ..content import WithAdvice
@@ -216,11 +216,11 @@ class Quantities:
         """
         first = self._features("mc", "features")[:, index]
         came = self._features("target", "features")[:, index]
-        (mc, target), sentinels = evaluation.without_sentinels(first, came)
-        edges = evaluation.binning(mc, target)
+        (mc, target), sentinels = stats.without_sentinels(first, came)
+        edges = stats.binning(mc, target)
         if aligned is not None:
             mapped = self._features("target", f"aligned/{aligned}")[:, index]
-            (mc, target), sentinels = evaluation.without_sentinels(first, mapped)
+            (mc, target), sentinels = stats.without_sentinels(first, mapped)
         numbers, folded = self._compare(mc, target, edges, *self.processes)
         return Stages(numbers, None, folded, sentinels)
 

@@ -16,7 +16,8 @@ from .headroom import ceiling
 from .panels import ratio_limits
 
 if TYPE_CHECKING:
-    from ..evaluation import DataMC, Histogram
+    from ..evaluation import DataMC
+    from ..stats import Histogram
 
 __all__ = ["Scale", "common_scale", "highest", "share", "wants_log", "x_axis", "y_axis"]
 

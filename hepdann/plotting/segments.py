@@ -9,14 +9,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import evaluation
-from ..evaluation import Confusion, DataMC, Profile
+from .. import evaluation, stats
+from ..evaluation import DataMC, Profile
 from ..evaluation.segments import (
     SEGMENT_PLANES,
     plane_residual,
     residual_profile,
     segment_profile,
 )
+from ..stats import Confusion
 from ..stats.classification import predicted
 from ..tensors import SPLITS
 from .jobs import Job, candidates, file_name, on_mc
@@ -131,7 +132,7 @@ def _truth(run: Quantities, domain: Domain) -> tuple[NDArray[np.int32], Floats]:
 
 
 def _confusion(run: Quantities, domain: Domain, method: str) -> Confusion:
-    return evaluation.confusion(_score(run, domain, method), *_truth(run, domain))
+    return stats.confusion(_score(run, domain, method), *_truth(run, domain))
 
 
 def _profiles(run: Quantities, domain: Domain, what: str) -> dict[str, Profile]:

@@ -20,7 +20,8 @@ from .stacks import data_mc
 from .styles import readable, style
 
 if TYPE_CHECKING:
-    from ..evaluation import DataMC, FeatureShift
+    from ..evaluation import DataMC
+    from ..stats import FeatureShift
 
 __all__ = ["feature_shifts", "plot_diagnosis"]
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import evaluation
+from .. import evaluation, stats
 from ..config.names import nearest
 from ..config.plots import DataMCFigure, EfficiencyFigure, RocFigure, ScoresFigure
 from ..errors import ConfigError
-from ..evaluation import DataMC, Profile, Roc
+from ..evaluation import DataMC, Profile
 from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain
-from ..stats import quantile_edges
+from ..stats import Roc, quantile_edges
 from ..tensors import SPLITS
 from .quantities import Quantities, Stages
 
@@ -67,7 +67,7 @@ def compared(run: Quantities, figure: DataMCFigure) -> Stages:
         target = run.columns.values("target", figure.variable, figure.alignment)[rows["target"]]
     sentinels: tuple[float, ...] = ()
     if figure.range is None and not isinstance(figure.bins, Sequence):
-        (mc, came, target), sentinels = evaluation.without_sentinels(mc, came, target)
+        (mc, came, target), sentinels = stats.without_sentinels(mc, came, target)
     edges = bin_edges(figure.bins, figure.range, mc, came)
     weights = {d: run.columns.values(d, "weight")[rows[d]] for d in _DOMAINS}
     used = weights["mc"]
@@ -219,12 +219,12 @@ def bin_edges(
         return np.asarray(bins, dtype=np.float64)
     if limits is not None:
         inside = [v[(v >= limits[0]) & (v <= limits[1])] for v in values]
-        if bins is None and len(found := evaluation.binning(*inside)) > 2:
+        if bins is None and len(found := stats.binning(*inside)) > 2:
             whole = np.allclose(np.diff(found), 1.0) and np.allclose(found % 1.0, 0.5)
             if whole:
                 return found
         return np.linspace(limits[0], limits[1], (bins or 40) + 1)
-    return evaluation.binning(*values, bins=bins or 40)
+    return stats.binning(*values, bins=bins or 40)
 
 
 def even_edges(figure: EfficiencyFigure, values: Floats) -> Floats:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation import Roc
 from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain
 from ..plotting.jobs import on_mc
 from ..plotting.quantities import Quantities
 from ..plotting.styles import method_look, method_title, plain
 from ..runs import Run
+from ..stats import Roc
 
 __all__ = ["charts_of"]
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from .. import methods
 from ..criteria import GUARD, Recommendation, agreement, recommend, teacher
 from ..errors import HepdannError
-from ..evaluation import Diagnosis, diagnose, prior_matched_threshold
+from ..evaluation import Diagnosis, diagnose
+from ..stats import prior_matched_threshold
 from ..tensors import SPLITS, Target
 from ..training import write_whole
 from .aligned import corrected, method_of, reference

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..criteria import Adapted, Recommendation, Residual, recommend_adapted
 from ..errors import HepdannError
-from ..evaluation import accuracy, separation
+from ..stats import accuracy, separation
 from ..tensors import SPLITS, Target
 from ..training import write_whole
 from .domains import Domains

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..criteria import Residual
 from ..errors import HepdannError
-from ..evaluation import separation
+from ..stats import separation
 from ..tensors import SPLITS
 from .aligned import reference
 from .domains import Domains

@@ -19,9 +19,10 @@ from ..content import Number, PointBaselines, PointMaps, PointResult
 from ..criteria import Residual
 from ..criteria import teacher as teacher_of
 from ..errors import HepdannError, RunError
-from ..evaluation import oracle_source, separation
+from ..evaluation import oracle_source
 from ..evaluation.scan_judge import Epochs, ScanJudge
 from ..networks import AdversarialNetwork
+from ..stats import separation
 from ..stored import read_json
 from ..tensors import SPLITS, Source, Target
 from ..training import (
