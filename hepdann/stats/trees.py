@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .arrays import Floats
 
@@ -36,7 +36,7 @@ def boosted_trees(
     )
 
 
-def quantile_edges(values: NDArray[np.floating], ranks: ArrayLike) -> Floats:
+def quantile_edges(values: NDArray[np.floating], ranks: Floats) -> Floats:
     """Rising edges of bins at these ranks of the finite values; none without such a value."""
     finite = values[np.isfinite(values)].astype(np.float64)
     return np.unique(np.quantile(finite, ranks)) if len(finite) else np.empty(0)
