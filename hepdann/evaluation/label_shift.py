@@ -99,7 +99,8 @@ def label_shift(
     like = replace(mc, weight=reweighted(mc.weight, mc.label, present, found))
     test = two_sample(like, target, seed=seed, max_events=most)
     single = smallest_p_value(rank_features(like, target, names, seed=seed))
-    moved = reweighted(held_out, found).weight
+    sums = class_sums(label, held_out.weight, classes)
+    moved = reweighted(held_out.weight, label, sums / sums.sum(), found)
     score = [
         kolmogorov(scores[0][:, c], scores[1][:, c], moved, weights[1])[1]
         for c in range(1, classes)  # two classes have one score
