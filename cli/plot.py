@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from hepdann.registry import FIGURES
+
 from .event_pictures import Events, draw_events, event_options
 from .progress import counting
 
@@ -36,10 +38,9 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     "--only",
     callback=_words,
     metavar="KIND,…",
-    help="loss, roc, scores, data_mc, calibration, correlation, segments (the default, "
-    "unless the configuration lists figures), confusion, efficiency, importance, latent, or names "
-    "of single figures; of a scan: accuracy, "
-    "auc, consistency, gap, lambda, loss, roc.",
+    help=f"{', '.join(FIGURES)}, or names of single figures; of a scan: accuracy, auc, "
+    "consistency, gap, lambda, loss, roc.  [default: what the configuration lists, or all but "
+    "confusion, efficiency, importance, latent]",
 )
 @click.option(
     "--formats", callback=_words, metavar="FORMAT,…", help="pdf, png, svg.  [default: pdf,png]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
+
 from .interruption import Interruption
 from .options import shared, whole
 from .timing import show as show_timing
@@ -17,16 +19,6 @@ if TYPE_CHECKING:
     from .live import Live
 
 __all__ = ["command"]
-
-_SHIFTS = (
-    "identity, sine, sine-third, sine-cubed, sine-fifth, cosine, gaussian; of images energy-scale, "
-    "energy-smear, dead-channels"
-)
-_ALIGNMENTS = "moments, quantile, gaussian-ot, sliced, affine"
-_METHODS = (
-    "source-only, dann, dann-alternating, dann-joint, hybrid-dann, hybrid-alternating, cdan, "
-    "cdan-entropy, mmd, coral, self-training"
-)
 
 
 class Inputs(NamedTuple):
@@ -40,13 +32,17 @@ class Inputs(NamedTuple):
 @click.command()
 @click.argument("tensors", default="tensors.h5", type=click.Path(path_type=Path))
 @click.argument("data", required=False, type=click.Path(path_type=Path))
-@click.option("--shift", help=f"Train on pseudo-data: {_SHIFTS}; a+b acts one after the other.")
+@click.option(
+    "--shift",
+    help=f"Train on pseudo-data: {', '.join(SHIFTS)}; a+b acts one after the other.",
+)
 @click.option("--t", type=float, help="Strength of the shift; larger t is a smaller shift.")
 @click.option(
     "--method",
     "methods",
     multiple=True,
-    help=f"{_METHODS}; quantile+dann trains on the aligned target; repeatable.  [default: dann]",
+    help=f"{', '.join(METHODS)}; quantile+dann trains on the aligned target; repeatable.  "
+    "[default: dann]",
 )
 @click.option(
     "--auxiliary",
@@ -62,7 +58,7 @@ class Inputs(NamedTuple):
 )
 @click.option(
     "--alignment", "alignments", multiple=True,
-    help=f"{_ALIGNMENTS}; a+b acts one after the other; repeatable.  "
+    help=f"{', '.join(ALIGNMENTS)}; a+b acts one after the other; repeatable.  "
     "[default: quantile, affine+quantile]",
 )  # fmt: skip
 @click.option("--lambda", "lambda_", type=float, help="Strength of the adversary.  [default: 1.0]")
@@ -91,8 +87,8 @@ class Inputs(NamedTuple):
 )
 @click.option(
     "--network",
-    help="Of images: minerva-small, -medium, -2016, -2018, -reference.  "
-    "[default: minerva-small; of features the perceptron below]",
+    help=f"{', '.join(NETWORKS)}; minerva-… are of images.  "
+    "[default: of images minerva-small; of features the perceptron below]",
 )
 @click.option("--autocast", help="Of images: none, bf16 or fp16.  [default: none]")
 @click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")

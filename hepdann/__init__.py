@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import alignment, evaluation, networks, plotting, samples, shifts, stats
+    from . import alignment, evaluation, networks, plotting, register, samples, shifts, stats
     from .readers import convert
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
@@ -31,6 +31,7 @@ __all__ = [
     "open_scan",
     "open_tensors",
     "plotting",
+    "register",
     "report",
     "samples",
     "scan",

@@ -11,13 +11,13 @@ No map looks at a label.
 from __future__ import annotations
 
 from .affine import AffineMap
-from .base import Alignment
+from .base import Alignment, Mapper
 from .chain import Chain
 from .fraction import FractionEstimate, estimate_fractions, reweighted, source_fractions
 from .linear import GaussianTransport, LinearMap
 from .moments import Moments
 from .quantile import QuantileMap
-from .registry import Kind, from_dict, get, names
+from .registry import Kind, from_dict, get, names, register
 from .sliced import SlicedTransport
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "GaussianTransport",
     "Kind",
     "LinearMap",
+    "Mapper",
     "Moments",
     "QuantileMap",
     "SlicedTransport",
@@ -35,6 +36,7 @@ __all__ = [
     "from_dict",
     "get",
     "names",
+    "register",
     "reweighted",
     "source_fractions",
 ]

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from ..config.names import nearest
 from ..errors import ConfigError
+from ..registry import ALIGNMENTS
 from ..tensors.domains import Target
-from .affine import AffineMap
 from .base import Alignment, Mapper
 from .chain import Chain
-from .linear import GaussianTransport
-from .moments import Moments
-from .quantile import QuantileMap
-from .sliced import SlicedTransport
 
-__all__ = ["Kind", "from_dict", "get", "names"]
+__all__ = ["Kind", "as_mapper", "from_dict", "get", "names", "register"]
 
-_ALL: tuple[Mapper, ...] = (Moments, QuantileMap, GaussianTransport, SlicedTransport, AffineMap)
-_MAPPERS = {mapper.name: mapper for mapper in _ALL}
+_Mapper = TypeVar("_Mapper", bound=Mapper)
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class Kind:
     @property
     def summary(self) -> str:
         """One line for help and reports."""
-        return "; then ".join(_MAPPERS[part].summary for part in self.name.split("+"))
+        return "; then ".join(_mapper(part).summary for part in self.name.split("+"))
 
     def fit(self, target: Target, source: Target, *, seed: int = 0) -> Alignment:
         """Fit on events; no label is read.
@@ -52,7 +46,7 @@ class Kind:
         """
         maps: list[Alignment] = []
         for part in self.name.split("+"):
-            maps.append(_MAPPERS[part].fit(target, source, seed=seed))
+            maps.append(_mapper(part).fit(target, source, seed=seed))
             target = target.with_features(maps[-1].apply(target.features))
         return maps[0] if len(maps) == 1 else Chain(tuple(maps))
 
@@ -63,7 +57,7 @@ class Kind:
 
 def names() -> tuple[str, ...]:
     """Names of the single maps; joined with ``+`` they act from left to right."""
-    return tuple(_MAPPERS)
+    return tuple(ALIGNMENTS)
 
 
 def get(name: str) -> Kind:
@@ -76,10 +70,7 @@ def get(name: str) -> Kind:
         ConfigError: no alignment of that name; the nearest one is proposed.
     """
     for part in name.split("+"):
-        if part not in _MAPPERS:
-            near = nearest(part, _MAPPERS)
-            mend = f"did you mean {near!r}?" if near else f"known are {', '.join(_MAPPERS)}"
-            raise ConfigError(f"unknown alignment {part!r}", where="train.alignments", mend=mend)
+        _mapper(part)
     return Kind(name)
 
 
@@ -91,5 +82,40 @@ def from_dict(stored: Mapping[str, Any]) -> Alignment:
     """
     if "maps" in stored:
         return Chain(tuple(from_dict(one) for one in stored["maps"]))
-    get(stored["map"])
-    return _MAPPERS[stored["map"]].from_dict(stored)
+    return _mapper(stored["map"]).from_dict(stored)
+
+
+def _mapper(name: str) -> Mapper:
+    mapper: Mapper = ALIGNMENTS[name]
+    return mapper
+
+
+def as_mapper(name: str, thing: object) -> Mapper:
+    """The class of an alignment, which must bear the name that it is registered by.
+
+    Raises:
+        ConfigError: it is no such class.
+    """
+    mapper: Any = thing
+    lacks = [part for part in ("fit", "from_dict", "summary") if not hasattr(mapper, part)]
+    if lacks or getattr(mapper, "name", None) != name:
+        what = f"has no {' and no '.join(lacks)}" if lacks else f"does not say name = {name!r}"
+        raise ConfigError(f"the alignment {name!r}: {thing!r} {what}", where="train.alignments")
+    known: Mapper = mapper
+    return known
+
+
+def register(name: str) -> Callable[[type[_Mapper]], type[_Mapper]]:
+    """Register an alignment of your own: ``@hepdann.register.alignment("centre")`` above its class.
+
+    Args:
+        name: that of the class, plain and not one of hepdann's own.
+
+    Returns:
+        A decorator that gives the class back. It has what :class:`hepdann.alignment.Alignment`
+        and :class:`hepdann.alignment.Mapper` ask for.
+
+    Raises:
+        ConfigError: the name is taken by hepdann or unusable, or it is no such class.
+    """
+    return ALIGNMENTS.decorator(name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic_core import PydanticCustomError
 
 from ..errors import ConfigError
-from .names import nearest
+from ..registry import Registry, nearest
 
 if TYPE_CHECKING:
     from ..expressions import Expression
@@ -24,6 +24,7 @@ __all__ = [
     "check_classes",
     "check_features",
     "check_known",
+    "check_registered",
     "check_roles",
     "check_split",
     "check_unique",
@@ -72,6 +73,12 @@ def check_known(name: str, known: tuple[str, ...], what: str) -> None:
         near = nearest(name, known)
         hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
         refuse(f"unknown {what} '{name}'", mend=hint)
+
+
+def check_registered(name: str, registry: Registry[Any]) -> None:
+    """The name is hepdann's own, or was registered, or an installed package has it."""
+    if name not in registry:
+        refuse(f"unknown {registry.kind} '{name}'", mend=registry.suggestion(name))
 
 
 def check_unique(names: Iterable[str], what: str, *path: str | int) -> None:

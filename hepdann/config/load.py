@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
 from ..inputs import regular_file
+from ..registry import nearest
 from . import document
 from .models import Config
-from .names import nearest
 from .report import config_error
 
 __all__ = [

@@ -17,9 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from ..registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from . import checks
 from .images import AugmentConfig, ImagesConfig
-from .names import ALIGNMENTS, METHODS, SHIFTS, method_names, shift_names
 from .plots import PlotConfig
 from .scan import ScanConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
@@ -197,7 +197,7 @@ class ShiftConfig(Section):
 
     name: Text = Field(
         description="name of the shift, see hepdann train --help; several join with +",
-        json_schema_extra={"examples": list(SHIFTS)},
+        json_schema_extra={"examples": list(SHIFTS.own)},
     )
     t: Number = Field(gt=0, description="strength: larger t is a smaller shift")
     quantile: Number = Field(
@@ -216,7 +216,7 @@ class ShiftConfig(Section):
     def _known(cls, name: str, info: ValidationInfo) -> str:
         if names_matter(info):
             for part in name.split("+"):
-                checks.check_known(part.strip(), shift_names(), "shift")
+                checks.check_registered(part.strip(), SHIFTS)
         return name
 
 
@@ -238,13 +238,13 @@ class TrainConfig(Section):
         min_length=1,
         description="adversarial methods, also alignment+method (quantile+dann) on an aligned "
         "target; baselines are always trained beside them",
-        json_schema_extra={"examples": [list(METHODS)]},
+        json_schema_extra={"examples": [list(METHODS.own)]},
     )
     alignments: Texts = Field(
         ["quantile", "affine+quantile"],
         description="maps of the target onto the MC, each scored by source-only's networks; "
         "joined with + they act one after the other",
-        json_schema_extra={"examples": [list(ALIGNMENTS)]},
+        json_schema_extra={"examples": [list(ALIGNMENTS.own)]},
     )
     shift: ShiftConfig | None = Field(None, description="pseudo-data; default the data domain")
     auxiliary_shifts: list[ShiftConfig] | None = Field(
@@ -302,7 +302,7 @@ class TrainConfig(Section):
     )
     network: Text | None = Field(
         None,
-        description="minerva-small, minerva-medium, minerva-2016, minerva-2018, minerva-reference, "
+        description=f"{', '.join(NETWORKS.own)}, "
         "or a registered one; default the perceptron below, of images minerva-small",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
@@ -363,9 +363,9 @@ class TrainConfig(Section):
         checks.check_unique(methods, "method")
         for name in methods if names_matter(info) else ():
             *maps, method = name.split("+")
-            checks.check_known(method, method_names(), "method")
+            checks.check_registered(method, METHODS)
             for one in maps:
-                checks.check_known(one, ALIGNMENTS, "alignment")
+                checks.check_registered(one, ALIGNMENTS)
         return methods
 
     @field_validator("alignments")

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import ConfigError
+from ..registry import nearest
 from .document import Lines
-from .names import nearest
 
 __all__ = ["config_error"]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from ..registry import ALIGNMENTS, SHIFTS
 from . import checks
-from .names import ALIGNMENTS, shift_names
 from .section import Number, Section, Texts, Width, check_maps, names_matter
 
 __all__ = ["ScanConfig"]
@@ -25,7 +25,7 @@ class ScanConfig(Section):
         ["quantile"],
         description="maps of the target onto the MC, each scored by source-only's networks at "
         "every target; joined with + they act one after the other",
-        json_schema_extra={"examples": [list(ALIGNMENTS)]},
+        json_schema_extra={"examples": [list(ALIGNMENTS.own)]},
     )
     stack: Width | Literal["auto"] = Field(
         "auto", description="members that train side by side; auto: as many as suit the cache"
@@ -37,7 +37,7 @@ class ScanConfig(Section):
         checks.check_unique(shifts, "shift")
         for name in shifts if names_matter(info) else ():
             for part in name.split("+"):
-                checks.check_known(part.strip(), shift_names(), "shift")
+                checks.check_registered(part.strip(), SHIFTS)
         return shifts
 
     @field_validator("alignments")

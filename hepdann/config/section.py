@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from ..registry import ALIGNMENTS
 from . import checks
-from .names import ALIGNMENTS
 
 __all__ = [
     "Integer",
@@ -36,7 +36,7 @@ def check_maps(alignments: list[str]) -> list[str]:
     checks.check_unique(alignments, "alignment")
     for name in alignments:
         for one in name.split("+"):
-            checks.check_known(one, ALIGNMENTS, "alignment")
+            checks.check_registered(one, ALIGNMENTS)
     return alignments
 
 

@@ -17,7 +17,7 @@ from .outputs import (
 )
 from .recommendation import GUARD, Recommendation, Residual, is_closed, recommend, teacher
 from .reverse import reverse_validation
-from .table import CRITERIA, Candidate, Criterion, Evidence, tabulate
+from .table import CRITERIA, Candidate, Criterion, Evidence, register, tabulate
 
 __all__ = [
     "CRITERIA",
@@ -42,6 +42,7 @@ __all__ = [
     "prior_match",
     "recommend",
     "recommend_adapted",
+    "register",
     "reverse_validation",
     "signal_share",
     "soft_neighbourhood",

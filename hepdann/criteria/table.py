@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
+from ..registry import CRITERIA
 from ..stats.arrays import Floats
 from ..stats.classification import losses
 from ..stats.figure import as_weight, mean_of
@@ -16,41 +19,20 @@ from ..stats.reweighting import density_ratio
 from . import density, outputs
 from .reverse import reverse_validation
 
-__all__ = ["CRITERIA", "Candidate", "Criterion", "Evidence", "tabulate"]
+__all__ = [
+    "CRITERIA",
+    "Candidate",
+    "Comparison",
+    "Criterion",
+    "Evidence",
+    "as_criterion",
+    "register",
+    "tabulate",
+]
 
 Floating = NDArray[np.floating]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _NEIGHBOURS = 8
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """What a criterion claims.
-
-    Attributes:
-        larger_is_better: its direction.
-        title: in a few words.
-    """
-
-    larger_is_better: bool
-    title: str
-
-
-CRITERIA: Mapping[str, Criterion] = {
-    "agreement": Criterion(True, "agreement with the aligned teacher"),
-    "reverse_validation": Criterion(True, "reverse validation, raw target"),
-    "reverse_validation_aligned": Criterion(True, "reverse validation, aligned target"),
-    "source_loss": Criterion(False, "validation loss on the source"),
-    "consistency": Criterion(True, "consistency of neighbours"),
-    "consistency_study": Criterion(True, "consistency, as the study has it"),
-    "soft_neighbourhood": Criterion(True, "soft neighbourhood density (SND)"),
-    "entropy": Criterion(False, "entropy"),
-    "infomax": Criterion(True, "InfoMax"),
-    "iwv": Criterion(False, "importance-weighted validation (IWV)"),
-    "dev": Criterion(False, "deep embedded validation (DEV)"),
-    "prior_match": Criterion(True, "match of the expected class fractions"),
-    "domain_auc": Criterion(False, "AUC between the domains in the feature layer"),
-    "residual_auc": Criterion(False, "AUC between the domains in the mapped inputs"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +78,48 @@ class Evidence:
     fractions: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All candidates at once, so that what they share is computed once.
+
+    Attributes:
+        candidates: methods and single networks.
+        events: what they are judged on.
+        teacher: (M, C) scores of the target events that the others are compared with.
+        seed: of the random parts.
+    """
+
+    candidates: Sequence[Candidate]
+    events: Evidence
+    teacher: Floating
+    seed: int
+
+
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What a criterion claims.
+
+    Attributes:
+        larger_is_better: its direction.
+        title: in a few words.
+        values: of the candidates; ``None`` of those that have none.
+    """
+
+    larger_is_better: bool
+    title: str
+    values: Callable[[Comparison], Values]
+
+
 Table = dict[str, dict[str, float | None]]
 
 
 def tabulate(
     candidates: Sequence[Candidate], events: Evidence, teacher: str, *, seed: int = 0
 ) -> Table:
-    """Every criterion of every candidate.
+    """Every criterion of every candidate, those that a user registered included.
 
     Args:
         candidates: methods and single networks, the teacher among them.
@@ -114,70 +131,172 @@ def tabulate(
         Candidate to criterion to value; ``None`` for one that cannot be computed, and for the AUCs
         between the domains, which a two-sample test gives.
     """
-    table: Table = {c.name: dict.fromkeys(CRITERIA) for c in candidates}
     taught = next(c for c in candidates if c.name == teacher).target
-    for candidate in candidates:
-        table[candidate.name] |= _outputs(candidate, events, taught)
-    _reverse(table, candidates, events, seed)
-    _consistency(table, candidates, events)
-    _importance(table, candidates, events)
-    return table
-
-
-def _outputs(candidate: Candidate, events: Evidence, taught: Floating) -> dict[str, float | None]:
-    score, weight = candidate.target, events.target_weight
+    comparison = Comparison(candidates, events, taught, seed)
+    columns = {name: criterion.values(comparison) for name, criterion in CRITERIA.items()}
     return {
-        "agreement": outputs.agreement(score, taught, weight),
-        "source_loss": outputs.source_loss(candidate.source, events.label, events.source_weight),
-        "entropy": outputs.entropy(score, weight),
-        "infomax": outputs.infomax(score, weight),
-        "soft_neighbourhood": outputs.soft_neighbourhood(score),
-        "prior_match": outputs.prior_match(score, events.fractions, weight),
+        candidate.name: {name: values[row] for name, values in columns.items()}
+        for row, candidate in enumerate(candidates)
     }
 
 
-def _reverse(table: Table, candidates: Sequence[Candidate], events: Evidence, seed: int) -> None:
-    sides = {"reverse_validation": events.target, "reverse_validation_aligned": events.aligned}
-    for name, features in sides.items():
-        found = reverse_validation(
-            [c.target for c in candidates],
-            features,
-            events.source,
-            events.label,
-            target_weight=events.target_weight,
-            source_weight=events.source_weight,
-            seed=seed,
-        )
-        for candidate, value in zip(candidates, found, strict=True):
-            table[candidate.name][name] = value
+def _each(value: Callable[[Candidate, Comparison], float | None]) -> Callable[[Comparison], Values]:
+    """The values of candidates that share nothing."""
+    return lambda comparison: [value(one, comparison) for one in comparison.candidates]
 
 
-def _consistency(table: Table, candidates: Sequence[Candidate], events: Evidence) -> None:
+def _reverse(comparison: Comparison, features: Floating) -> Values:
+    events = comparison.events
+    return reverse_validation(
+        [c.target for c in comparison.candidates],
+        features,
+        events.source,
+        events.label,
+        target_weight=events.target_weight,
+        source_weight=events.source_weight,
+        seed=comparison.seed,
+    )
+
+
+def _consistency(comparison: Comparison, variant: Variant) -> Values:
+    events = comparison.events
     if len(events.target) <= _NEIGHBOURS:
-        return
-    variants: dict[str, Variant] = {"consistency": "default", "consistency_study": "study"}
-    for name, variant in variants.items():
-        rows = neighbours_of(events.target, _NEIGHBOURS, variant)
-        for candidate in candidates:
-            terms = disagreement(candidate.target, rows, variant)
-            found = mean_of(terms, events.target_weight)
-            table[candidate.name][name] = None if found is None else 1.0 - found
+        return [None] * len(comparison.candidates)
+    rows = neighbours_of(events.target, _NEIGHBOURS, variant)
+    terms = (disagreement(c.target, rows, variant) for c in comparison.candidates)
+    means = [mean_of(one, events.target_weight) for one in terms]
+    return [None if mean is None else 1.0 - mean for mean in means]
 
 
-def _importance(table: Table, candidates: Sequence[Candidate], events: Evidence) -> None:
+def _importance_weighted(comparison: Comparison) -> Values:
+    events = comparison.events
+    weight = as_weight(events.source_weight, len(events.source))
     ratios: dict[int, Floats] = {}  # one a map of the inputs
-    for candidate in candidates:
+    values = []
+    for candidate in comparison.candidates:
         features = events.target if candidate.mapped is None else candidate.mapped
         if id(features) not in ratios:
             ratios[id(features)] = density_ratio(
                 events.source, features, events.source_weight, events.target_weight
             )
-        table[candidate.name]["iwv"] = density.importance_weighted(
-            losses(candidate.source, events.label),
-            ratios[id(features)],
-            as_weight(events.source_weight, len(events.source)),
+        values.append(
+            density.importance_weighted(
+                losses(candidate.source, events.label), ratios[id(features)], weight
+            )
         )
-        if candidate.latent is not None:
-            source, target, loss, source_weight, target_weight = candidate.latent
-            ratio = density_ratio(source, target, source_weight, target_weight)
-            table[candidate.name]["dev"] = density.dev(loss, ratio, source_weight)
+    return values
+
+
+def _dev(candidate: Candidate, comparison: Comparison) -> float | None:
+    del comparison
+    if candidate.latent is None:
+        return None
+    source, target, loss, source_weight, target_weight = candidate.latent
+    ratio = density_ratio(source, target, source_weight, target_weight)
+    return density.dev(loss, ratio, source_weight)
+
+
+def _source_loss(candidate: Candidate, comparison: Comparison) -> float | None:
+    events = comparison.events
+    return outputs.source_loss(candidate.source, events.label, events.source_weight)
+
+
+AGREEMENT = Criterion(
+    True,
+    "agreement with the aligned teacher",
+    _each(lambda c, given: outputs.agreement(c.target, given.teacher, given.events.target_weight)),
+)
+REVERSE_VALIDATION = Criterion(
+    True,
+    "reverse validation, raw target",
+    lambda comparison: _reverse(comparison, comparison.events.target),
+)
+REVERSE_VALIDATION_ALIGNED = Criterion(
+    True,
+    "reverse validation, aligned target",
+    lambda comparison: _reverse(comparison, comparison.events.aligned),
+)
+SOURCE_LOSS = Criterion(False, "validation loss on the source", _each(_source_loss))
+CONSISTENCY = Criterion(
+    True, "consistency of neighbours", lambda comparison: _consistency(comparison, "default")
+)
+CONSISTENCY_STUDY = Criterion(
+    True, "consistency, as the study has it", lambda comparison: _consistency(comparison, "study")
+)
+SOFT_NEIGHBOURHOOD = Criterion(
+    True,
+    "soft neighbourhood density (SND)",
+    _each(lambda c, _: outputs.soft_neighbourhood(c.target)),
+)
+ENTROPY = Criterion(
+    False, "entropy", _each(lambda c, given: outputs.entropy(c.target, given.events.target_weight))
+)
+INFOMAX = Criterion(
+    True, "InfoMax", _each(lambda c, given: outputs.infomax(c.target, given.events.target_weight))
+)
+IWV = Criterion(False, "importance-weighted validation (IWV)", _importance_weighted)
+DEV = Criterion(False, "deep embedded validation (DEV)", _each(_dev))
+PRIOR_MATCH = Criterion(
+    True,
+    "match of the expected class fractions",
+    _each(
+        lambda c, given: outputs.prior_match(
+            c.target, given.events.fractions, given.events.target_weight
+        )
+    ),
+)
+DOMAIN_AUC = Criterion(
+    False, "AUC between the domains in the feature layer", _each(lambda _, __: None)
+)
+RESIDUAL_AUC = Criterion(
+    False, "AUC between the domains in the mapped inputs", _each(lambda _, __: None)
+)
+
+
+def as_criterion(
+    name: str, thing: object, *, larger_is_better: bool = True, title: str | None = None
+) -> Criterion:
+    """The criterion that a function of a candidate and the events computes.
+
+    Raises:
+        ConfigError: it is no function.
+    """
+    if isinstance(thing, Criterion):
+        return thing
+    if not callable(thing):
+        raise ConfigError(f"the criterion {name!r} is no function: {thing!r}")
+
+    def value(candidate: Candidate, comparison: Comparison) -> float | None:
+        figure = thing(candidate, comparison.events)
+        return float(figure) if figure is not None and np.isfinite(figure) else None
+
+    return Criterion(larger_is_better, title or name, _each(value))
+
+
+def register(
+    name: str, *, larger_is_better: bool = True, title: str | None = None
+) -> Callable[[_Function], _Function]:
+    """Register a criterion of your own: ``@hepdann.register.criterion("margin")``.
+
+    The function is called as ``f(candidate, events)`` with a :class:`Candidate` and the
+    :class:`Evidence`, in which no label of the target is, and returns a number, or ``None`` where
+    there is none::
+
+        @hepdann.register.criterion("margin")
+        def margin(candidate, events):
+            return abs(candidate.target[:, 1] - 0.5).mean()
+
+    Every run is evaluated with it, by itself and as a ranking. Nothing is chosen by it.
+
+    Args:
+        name: in ``metrics.json``, plain and not one of hepdann's own.
+        larger_is_better: its direction.
+        title: in a few words; default the name.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ConfigError: the name is taken by hepdann or unusable.
+    """
+    return CRITERIA.decorator(name, larger_is_better=larger_is_better, title=title)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.names import nearest
 from ..content import Files
 from ..errors import ConfigError, HepdannError, RunError
 from ..expressions import parse
+from ..registry import nearest
 from ..stored import read_json
 from ..tensors import is_pseudo, open_tensors
 from .scores import Domain, RunScores

@@ -1,22 +1,12 @@
-"""What is minimised: one small file a method, one registry."""
+"""What is minimised: one small file a method."""
 
 from __future__ import annotations
 
-import difflib
-
-from ..errors import ConfigError
-from .alternating import DANN_ALTERNATING
 from .base import Batch, Method, Objective, Phase, Strength
-from .cdan import CDAN, CDAN_ENTROPY
-from .coral import CORAL
-from .dann import DANN, DANN_PHASES, SOURCE_ONLY, unwatched
-from .hybrid import HYBRID_ALTERNATING, HYBRID_DANN
-from .joint import DANN_JOINT
-from .mmd import MMD
-from .self_training import SELF_TRAINING
+from .dann import DANN_PHASES, unwatched
+from .registry import get, names, register
 
 __all__ = [
-    "BUILT_IN",
     "DANN_PHASES",
     "Batch",
     "Method",
@@ -26,55 +16,5 @@ __all__ = [
     "get",
     "names",
     "register",
-    "registered",
     "unwatched",
 ]
-
-_METHODS: dict[str, Method] = {}
-
-
-def register(method: Method) -> Method:
-    """Make a method known by its name; a later one of the same name replaces it."""
-    _METHODS[method.name] = method
-    return method
-
-
-def names() -> tuple[str, ...]:
-    """Names of the methods that can be trained."""
-    return tuple(_METHODS)
-
-
-def registered() -> dict[str, Method]:
-    """The user's own, by name."""
-    return {name: own for name, own in _METHODS.items() if own is not BUILT_IN.get(name)}
-
-
-def get(name: str) -> Method:
-    """Find a method.
-
-    Raises:
-        ConfigError: no method of that name; the nearest one is proposed.
-    """
-    if name not in _METHODS:
-        near = difflib.get_close_matches(name, _METHODS, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_METHODS)}"
-        raise ConfigError(f"unknown method {name!r}", where="train.methods", mend=mend)
-    return _METHODS[name]
-
-
-for _method in (
-    SOURCE_ONLY,
-    DANN,
-    DANN_ALTERNATING,
-    DANN_JOINT,
-    HYBRID_DANN,
-    HYBRID_ALTERNATING,
-    CDAN,
-    CDAN_ENTROPY,
-    MMD,
-    CORAL,
-    SELF_TRAINING,
-):
-    register(_method)
-
-BUILT_IN = dict(_METHODS)

@@ -2,7 +2,7 @@
 
 from .adversarial import AdversarialNetwork, NetworkShape
 from .layers import Activation, StackedDropout, StackedLayerNorm
-from .minerva import SMALL, register_presets
+from .minerva import SMALL
 from .normalisation import Normalisation, StackedBatchNorm
 from .registry import Factory, Modules, get, names, register
 from .reversal import reverse_gradient
@@ -10,7 +10,6 @@ from .stacked import StackedLinear, member_generators
 from .views import Autocast, ViewShape, ViewsNetwork
 
 __all__ = [
-    "BUILT_IN",
     "SMALL",
     "Activation",
     "AdversarialNetwork",
@@ -31,6 +30,3 @@ __all__ = [
     "register",
     "reverse_gradient",
 ]
-
-register_presets()
-BUILT_IN = {name: get(name) for name in names()}

@@ -15,13 +15,20 @@ from torch import nn
 
 from ..errors import ConfigError
 from .planes import PlanesNetwork, PlanesPlan
-from .registry import Factory, Modules, register
+from .registry import Factory, Modules
 from .views import TowerPlan, ViewsNetwork, perceptron
 
 if TYPE_CHECKING:
     from .adversarial import NetworkShape
 
-__all__ = ["SMALL", "register_presets"]
+__all__ = [
+    "SMALL",
+    "minerva_2016",
+    "minerva_2018",
+    "minerva_medium",
+    "minerva_reference",
+    "minerva_small",
+]
 
 SMALL = "minerva-small"
 
@@ -46,7 +53,7 @@ def _adversarial(x: TowerPlan, other: TowerPlan, bottleneck: int) -> Factory:
     return make
 
 
-def _reference(shape: NetworkShape) -> Modules:
+def minerva_reference(shape: NetworkShape) -> Modules:
     """The network without an adversary: dropout before the towers' last layer, then 98."""
     x, other = (replace(plan, dropout_first=True) for plan in (_X_2016, _UV_2016))
     return Modules(_extractor(shape, x, other, (98,)), perceptron((98, shape.outputs), last=True))
@@ -93,10 +100,7 @@ def _domains(shape: NetworkShape) -> int:
     return 1 if shape.domain_classes == 2 else shape.domain_classes
 
 
-def register_presets() -> None:
-    """Make the networks known by their names."""
-    register("minerva-2016", _adversarial(_X_2016, _UV_2016, 6))
-    register("minerva-2018", _adversarial(_2018, _2018, 11))
-    register("minerva-reference", _reference)
-    register(SMALL, _planes(PlanesPlan()))
-    register("minerva-medium", _planes(_MEDIUM))
+minerva_small = _planes(PlanesPlan())
+minerva_medium = _planes(_MEDIUM)
+minerva_2016 = _adversarial(_X_2016, _UV_2016, 6)
+minerva_2018 = _adversarial(_2018, _2018, 11)

@@ -7,6 +7,7 @@ from .curves import roc
 from .events import event, plot_events
 from .frame import save
 from .headroom import settle
+from .jobs import register
 from .label import experiment_label
 from .latent import latent
 from .losses import loss
@@ -37,6 +38,7 @@ __all__ = [
     "plot_events",
     "plot_run",
     "plot_scan",
+    "register",
     "roc",
     "save",
     "scores",

@@ -8,14 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from matplotlib.axes import Axes
 
+from ..errors import ConfigError
 from ..evaluation import DataMC
 from ..evaluation.curves import learning_curves, run_roc
+from ..evaluation.scores import RunScores
+from ..registry import FIGURES
 from ..stats import Roc
 from .curves import roc
+from .frame import finish, new_axes
 from .losses import loss
 from .quantities import Quantities, Stages
 from .stacks import data_mc, scores
@@ -23,16 +27,24 @@ from .styles import method_title, sentence
 
 __all__ = [
     "Job",
+    "OwnFigure",
+    "as_figure",
     "candidates",
+    "data_mc_jobs",
     "distinct",
     "distinct_names",
     "file_name",
     "jobs_of",
+    "loss_jobs",
     "on_mc",
+    "register",
+    "roc_jobs",
+    "score_jobs",
     "signals",
 ]
 
 Domain = Literal["mc", "target"]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _LONGEST = 90  # letters of a name; there is room for the number of a namesake
 
@@ -58,9 +70,88 @@ class Job:
     asked: bool = False
 
 
-def jobs_of(run: Quantities) -> list[Job]:
-    """The figures that every run has: losses, ROC curves, scores, data against MC."""
-    return [*_loss(run), *_rocs(run), *_scores(run), *_data_mc(run)]
+@dataclass(frozen=True)
+class OwnFigure:
+    """A figure that a user registered.
+
+    Attributes:
+        numbers: computes what it shows, of the scores of a run.
+        draw: draws the numbers on axes.
+    """
+
+    numbers: Callable[[RunScores], Any]
+    draw: Callable[[Any, Axes], object]
+
+    def on_new_axes(self, numbers: Any) -> Axes:
+        """Draw the numbers in a figure of their own."""
+        (ax,) = new_axes()
+        self.draw(numbers, ax)
+        finish(ax)
+        return ax
+
+
+def as_figure(
+    name: str, thing: object, *, numbers: Callable[[RunScores], Any] | None = None
+) -> OwnFigure:
+    """The figure that a function draws.
+
+    Raises:
+        ConfigError: it is no function, or nothing says what it shows.
+    """
+    if isinstance(thing, OwnFigure):
+        return thing
+    if not callable(thing) or numbers is None:
+        raise ConfigError(
+            f"the figure {name!r} lacks its numbers",
+            where="plots.figures",
+            mend=f"write @hepdann.register.figure({name!r}, numbers=…) above what draws it",
+        )
+    return OwnFigure(numbers, thing)
+
+
+def jobs_of(run: Quantities) -> Iterator[Job]:
+    """Every figure of a run; of those of users nothing is imported before they are drawn."""
+    for kind in FIGURES:
+        if kind in FIGURES.own:
+            yield from FIGURES[kind](run)
+        else:
+            numbers, draw = partial(_own_numbers, kind, run), partial(_own_drawn, kind)
+            yield Job(kind, kind, numbers, draw, run.is_simulation)
+
+
+def _own_numbers(kind: str, run: Quantities) -> Any:
+    return FIGURES[kind].numbers(run.scores)
+
+
+def _own_drawn(kind: str, numbers: Any) -> Axes:
+    figure: OwnFigure = FIGURES[kind]
+    return figure.on_new_axes(numbers)
+
+
+def register(name: str, *, numbers: Callable[[RunScores], Any]) -> Callable[[_Function], _Function]:
+    """Register a figure of your own: ``@hepdann.register.figure`` above what draws it.
+
+    It is drawn where its name is given, in ``--only`` or ``plots.figures``::
+
+        def means(scores):  # hepdann.evaluation.RunScores
+            return {m: float(scores.score("mc", m)[:, 1].mean()) for m in scores.methods}
+
+        @hepdann.register.figure("mean_score", numbers=means)
+        def draw(numbers, ax):
+            ax.bar(list(numbers), list(numbers.values()))
+
+    Args:
+        name: of the figure and its files, plain and not one of hepdann's own.
+        numbers: computes what the figure shows, which is also written beside it, as JSON; ``None``
+            where a run has nothing to show.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ConfigError: the name is taken by hepdann or unusable.
+    """
+    return FIGURES.decorator(name, numbers=numbers)
 
 
 def distinct(jobs: Sequence[Job]) -> list[Job]:
@@ -112,13 +203,15 @@ def on_mc(run: Quantities) -> tuple[str, ...]:
     return tuple(m for m in candidates(run) if m not in run.scores.aligned)
 
 
-def _loss(run: Quantities) -> Iterator[Job]:
+def loss_jobs(run: Quantities) -> Iterator[Job]:
+    """The losses, if the run has a history."""
     path = run.folder / "history.csv"
     if path.exists():  # the domain error is that of MC and target
         yield Job("loss", "loss", lambda: learning_curves(path), loss, run.is_simulation)
 
 
-def _rocs(run: Quantities) -> Iterator[Job]:
+def roc_jobs(run: Quantities) -> Iterator[Job]:
+    """Background rejection against signal efficiency."""
     domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
     if run.scores.has_truth:
         domains.append(("target", run.target_name))
@@ -137,7 +230,8 @@ def _roc(run: Quantities, index: int, domain: Domain) -> dict[str, Roc] | None:
     return {method: curve for method, curve in found.items() if curve is not None} or None
 
 
-def _scores(run: Quantities) -> Iterator[Job]:
+def score_jobs(run: Quantities) -> Iterator[Job]:
+    """The score of each MC class and of the target."""
     for method in candidates(run):
         for index, name, suffix in signals(run):
             numbers = partial(run.score, method, index, by="class", scale=True)
@@ -157,7 +251,8 @@ def _score_by_class(run: Quantities, method: str, index: int, name: str, numbers
     )
 
 
-def _data_mc(run: Quantities) -> Iterator[Job]:
+def data_mc_jobs(run: Quantities) -> Iterator[Job]:
+    """Features and scores of the target over the stack of MC."""
     for index, feature in enumerate(run.scores.features):
         for aligned in (None, *run.scores.aligned):
             after = () if aligned is None else ("after", aligned)

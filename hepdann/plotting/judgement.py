@@ -20,7 +20,14 @@ from .profiles import calibration, efficiency, importance
 from .quantities import Quantities
 from .styles import method_title, sentence
 
-__all__ = ["confusion_of", "judgement_jobs"]
+__all__ = [
+    "calibration_jobs",
+    "confusion_jobs",
+    "confusion_of",
+    "correlation_jobs",
+    "efficiency_jobs",
+    "importance_jobs",
+]
 
 Domain = Literal["mc", "target"]
 
@@ -29,12 +36,9 @@ _BINS = 8  # of a profile, with equally many events
 _ROWS = 4000  # events that are shuffled
 
 
-def judgement_jobs(run: Quantities) -> Iterator[Job]:
-    """Calibration, confusion, correlation, efficiency and importance of a run."""
-    domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
-    if run.scores.has_truth:
-        domains.append(("target", run.target_name))
-    for domain, where in domains:
+def calibration_jobs(run: Quantities) -> Iterator[Job]:
+    """Share of signal against score."""
+    for domain, where in _domains(run):
         for index, name, suffix in signals(run):
             yield Job(
                 "calibration",
@@ -43,7 +47,11 @@ def judgement_jobs(run: Quantities) -> Iterator[Job]:
                 partial(calibration, signal=name, title=where),
                 True,
             )
-    for domain, where in domains:
+
+
+def confusion_jobs(run: Quantities) -> Iterator[Job]:
+    """Which class is taken for which."""
+    for domain, where in _domains(run):
         for method in run.scores.methods if domain == "target" else on_mc(run):
             title = f"{method_title(method)}, {where}"
             yield Job(
@@ -53,10 +61,14 @@ def judgement_jobs(run: Quantities) -> Iterator[Job]:
                 partial(confusion, names=run.class_names, title=title),
                 True,
             )
-    yield from _correlations(run)
-    yield from _efficiencies(run)
-    if (run.folder / "model.safetensors").exists():
-        yield from _importances(run)
+
+
+def _domains(run: Quantities) -> list[tuple[Domain, str]]:
+    """Those whose truth is known, each with what a figure calls it."""
+    domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
+    if run.scores.has_truth:
+        domains.append(("target", run.target_name))
+    return domains
 
 
 def _test(run: Quantities, domain: Domain) -> NDArray[np.bool_]:
@@ -90,7 +102,8 @@ def confusion_of(run: Quantities, domain: Domain, method: str) -> Confusion:
     )
 
 
-def _correlations(run: Quantities) -> Iterator[Job]:
+def correlation_jobs(run: Quantities) -> Iterator[Job]:
+    """Linear correlations of the features."""
     features = run.scores.features
     names = [run.tick_title(feature) for feature in features]
 
@@ -127,7 +140,7 @@ def _matrix_of(draw: Callable[[NDArray[np.float64]], Axes]) -> Callable[[dict[st
     return lambda numbers: draw(numbers["correlation"])
 
 
-def _efficiencies(run: Quantities) -> Iterator[Job]:
+def efficiency_jobs(run: Quantities) -> Iterator[Job]:
     """Signal efficiency and mistag rate of each method against each feature, on MC."""
     if len(run.scores.classes) != 2:
         return
@@ -177,7 +190,10 @@ def _even(values: NDArray[np.float32]) -> NDArray[np.float64]:
     return quantile_edges(values, np.linspace(0.001, 0.999, _BINS + 1))
 
 
-def _importances(run: Quantities) -> Iterator[Job]:
+def importance_jobs(run: Quantities) -> Iterator[Job]:
+    """What each feature carries, of a run that has its networks."""
+    if not (run.folder / "model.safetensors").exists():
+        return
     titles = {feature: run.tick_title(feature) for feature in run.scores.features}
     for method in on_mc(run):
         yield Job(

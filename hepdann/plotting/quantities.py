@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from .. import evaluation, stats
 from ..config import Config, load_config
-from ..config.names import nearest
 from ..content import WithAdvice
 from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
 from ..evaluation.scores import RunScores, open_scores
+from ..registry import nearest
 from ..stored import read_json
 from ..tensors import SPLITS
 from .scales import Scale, common_scale

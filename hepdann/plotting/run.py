@@ -13,25 +13,21 @@ import numpy as np
 from matplotlib import rcParams
 
 from ..config import PlotConfig
-from ..config.names import nearest
 from ..errors import ConfigError, RunError
 from ..outputs import drawing_folder, mend_of, name_fault, write_whole
+from ..registry import FIGURES, nearest
 from .configured import configured_jobs
 from .frame import finished_later, save
-from .jobs import Job, distinct, jobs_of
-from .judgement import judgement_jobs
+from .jobs import Job, OwnFigure, distinct, jobs_of
 from .label import label_as
-from .latent import latent_jobs
 from .quantities import Quantities
-from .segments import segment_jobs
 from .styles import style
 from .workers import shared, usable
 
-__all__ = ["DEFAULT_KINDS", "KINDS", "chosen", "draw_all", "figure_names", "plot_run"]
+__all__ = ["DEFAULT_KINDS", "chosen", "draw_all", "figure_names", "plot_run"]
 
 DEFAULT_KINDS = ("loss", "roc", "scores", "data_mc", "calibration", "correlation", "segments")
 _NUMBERS = ".json"
-KINDS = (*DEFAULT_KINDS, "confusion", "efficiency", "importance", "latent")
 
 
 def plot_run(
@@ -53,9 +49,9 @@ def plot_run(
     Args:
         folder: of the run; ``scores.h5``, ``history.csv`` and ``config.yaml`` are read.
         config: how figures look; by default the ``plots`` section of the run's own config.
-        only: kinds (:data:`KINDS`) or names of single figures (``data_mc_pt``), those of
-            ``config.figures`` among them; by default what ``config.figures`` lists, or
-            :data:`DEFAULT_KINDS` if it lists nothing.
+        only: kinds (of :data:`hepdann.registry.FIGURES`) or names of single figures
+            (``data_mc_pt``), those of ``config.figures`` among them; by default what
+            ``config.figures`` lists, or :data:`DEFAULT_KINDS` if it lists nothing.
         output: where to; by default the run's ``plots``.
         scale_mc: normalise MC to the target's yield, and say so; by default it is absolute.
         progress: called with the number of figures drawn and that of all.
@@ -79,7 +75,8 @@ def plot_run(
     if processes == 1:
         return draw_all(jobs, look, target, progress=progress, outlines=outlines, numbers=numbers)
     with _drawing_into(target) as drawing:
-        settings = (run.folder, scale_mc, look, only, drawing, outlines, numbers)
+        own = FIGURES.registered(job.kind for job in jobs)
+        settings = (run.folder, scale_mc, look, only, drawing, outlines, numbers, own)
         names = [job.name for job in jobs]
         made = shared(_opened, settings, names, processes, progress, run.folder)
         return _moved([path for files in made for path in files], target)
@@ -93,8 +90,10 @@ def _opened(
     drawing: Path,
     outlines: bool,
     numbers: bool,
+    own: Mapping[str, OwnFigure],
 ) -> Callable[[str], list[Path]]:
     """In a process of its own: what draws a figure of a run, by its name."""
+    FIGURES.restore(own)
     run = Quantities.open(folder, scale_mc=scale_mc)
     jobs = {job.name: job for job in wanted_jobs(run, look, only)}
 
@@ -116,8 +115,8 @@ def wanted_jobs(run: Quantities, look: PlotConfig, only: Sequence[str] | None) -
     if only is None and look.figures is not None:
         named = [name for name in listed if isinstance(name, str)]
         named = [n for name in named for n in (DEFAULT_KINDS if name == "default" else [name])]
-        return [*own, *chosen(rest, named, KINDS, (), where="plots.figures")]
-    return chosen([*own, *rest], only, KINDS, DEFAULT_KINDS)
+        return [*own, *chosen(rest, named, tuple(FIGURES), (), where="plots.figures")]
+    return chosen([*own, *rest], only, tuple(FIGURES), DEFAULT_KINDS)
 
 
 def _own_and_rest(run: Quantities, look: PlotConfig) -> tuple[list[Job], list[Job]]:
@@ -125,7 +124,7 @@ def _own_and_rest(run: Quantities, look: PlotConfig) -> tuple[list[Job], list[Jo
     listed = [figure for figure in look.figures or [] if not isinstance(figure, str)]
     own = distinct(configured_jobs(run, listed))
     names = {job.name for job in own}
-    return own, [job for job in _jobs(run) if job.name not in names]
+    return own, [job for job in distinct(list(jobs_of(run))) if job.name not in names]
 
 
 def draw_all(
@@ -198,11 +197,6 @@ def figure_names(folder: str | Path, *, listed: bool = False) -> dict[str, str]:
     run = Quantities.open(Path(folder))
     own, rest = _own_and_rest(run, run.config.plots)
     return {job.name: job.kind for job in (own if listed else [*own, *rest])}
-
-
-def _jobs(run: Quantities) -> list[Job]:
-    more = [*judgement_jobs(run), *segment_jobs(run), *latent_jobs(run)]
-    return distinct([*jobs_of(run), *more])
 
 
 @contextmanager

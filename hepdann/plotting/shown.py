@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import evaluation, stats
-from ..config.names import nearest
 from ..config.plots import DataMCFigure, EfficiencyFigure, RocFigure, ScoresFigure
 from ..errors import ConfigError
 from ..evaluation import DataMC, Profile
 from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain
+from ..registry import nearest
 from ..stats import Roc, quantile_edges
 from ..tensors import SPLITS
 from .quantities import Quantities, Stages

@@ -15,8 +15,9 @@ from cycler import cycler
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import font_scalings
 
-from ..config.names import ALIGNMENTS, FIGURE_SIZES, STYLES, nearest
+from ..config.names import FIGURE_SIZES, STYLES
 from ..errors import ConfigError
+from ..registry import ALIGNMENTS, nearest
 
 __all__ = [
     "COLOURS",

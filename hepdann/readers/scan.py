@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..config.names import nearest
 from ..errors import ReadError
 from ..inputs import file_stamp
+from ..registry import nearest
 from .baskets import Baskets, Locations
 from .files import FileRef, resolve
 from .rootfile import open_root, reading

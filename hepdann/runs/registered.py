@@ -4,64 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from .. import methods, networks
 from ..config import TrainConfig
 from ..methods import Method
-from ..networks import Factory
-from ..shifts import registry
-from ..shifts.registry import Entry
+from ..registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 __all__ = ["Registered"]
 
 
 @dataclass(frozen=True)
 class Registered:
-    """Networks, shifts and methods of the user.
+    """Shifts, alignments, networks and methods of the user.
+
+    What an installed package brings is not among them: each process imports it by its name.
 
     Attributes:
-        networks: by name.
         shifts: by name.
+        alignments: by name.
+        networks: by name.
         methods: each with the name of the method of hepdann that has the very same phases, if one
             has; only members whose phases are one object share a stack.
     """
 
-    networks: Mapping[str, Factory]
-    shifts: Mapping[str, Entry]
+    shifts: Mapping[str, Any]
+    alignments: Mapping[str, Any]
+    networks: Mapping[str, Any]
     methods: tuple[tuple[Method, str], ...]
 
     @classmethod
-    def needed(cls, train: TrainConfig, further: Iterable[str] = ()) -> Registered:
+    def needed(
+        cls, train: TrainConfig, shifts: Iterable[str] = (), alignments: Iterable[str] = ()
+    ) -> Registered:
         """What was registered in this process and a training uses; the rest may not travel.
 
         Args:
             train: settings.
-            further: names of shifts that these do not hold.
+            shifts: names of shifts that these do not hold.
+            alignments: likewise.
         """
         named = [train.shift, *(train.auxiliary_shifts or ())]
-        shifts = [*further, *(shift.name for shift in named if shift)]
-        used = {name for shift in shifts for name in shift.split("+")}
-        theirs = {}
-        if train.network in networks.names():
-            factory = networks.get(train.network)
-            if factory is not networks.BUILT_IN.get(train.network):
-                theirs[train.network] = factory
-        asked = {name for method in train.methods for name in method.split("+")}
-        own = (method for name, method in methods.registered().items() if name in asked)
-        entries = {name: e for name, e in registry.registered().items() if name in used}
-        return cls(theirs, entries, tuple(map(_without_phases, own)))
+        used = _parts([*shifts, *(shift.name for shift in named if shift)])
+        methods = _parts(train.methods)
+        return cls(
+            SHIFTS.registered(used),
+            ALIGNMENTS.registered(methods | _parts([*alignments, *train.alignments])),
+            NETWORKS.registered([train.network or ""]),
+            tuple(map(_without_phases, METHODS.registered(methods).values())),
+        )
 
     def register(self) -> None:
         """Register it in this process too."""
-        for name, factory in self.networks.items():
-            networks.register(name, factory)
-        registry.restore(self.shifts)
+        SHIFTS.restore(self.shifts)
+        ALIGNMENTS.restore(self.alignments)
+        NETWORKS.restore(self.networks)
         for method, like in self.methods:
-            phases = methods.BUILT_IN[like].phases if like else method.phases
-            methods.register(replace(method, phases=phases))
+            phases = METHODS[like].phases if like else method.phases
+            METHODS.restore({method.name: replace(method, phases=phases)})
+
+
+def _parts(names: Iterable[str]) -> set[str]:
+    return {part.strip() for name in names for part in name.split("+")}
 
 
 def _without_phases(method: Method) -> tuple[Method, str]:
-    same = (name for name, own in methods.BUILT_IN.items() if own.phases is method.phases)
-    like = next(same, "")
+    like = next((name for name in METHODS.own if METHODS[name].phases is method.phases), "")
     return (replace(method, phases=()) if like else method), like

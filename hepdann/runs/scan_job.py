@@ -151,7 +151,9 @@ class ScanJob:
         order = ScanOrder(
             self.folder.absolute(),
             tuple(file.path.absolute() for file in files),
-            Registered.needed(self.config.train, self.config.scan.shifts),
+            Registered.needed(
+                self.config.train, self.config.scan.shifts, self.config.scan.alignments
+            ),
         )
 
         def show(steps: int, now: Progress) -> None:

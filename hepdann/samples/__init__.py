@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..config.names import nearest
 from ..errors import ConfigError
+from ..registry import nearest
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
 

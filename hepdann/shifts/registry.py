@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..config.names import nearest
 from ..errors import ConfigError
+from ..registry import SHIFTS
 from . import maps, pixels
 
-__all__ = ["Entry", "lookup", "names", "register", "registered", "restore"]
+__all__ = ["Entry", "as_entry", "lookup", "names", "register"]
 
 # (x, t, generator), and (x, t, generator, sigma) for raw maps: see `register`.
 Map = Callable[..., maps.Array]
@@ -35,34 +35,21 @@ class Entry:
     images: bool = False
 
 
-_BUILT_IN = {
-    "identity": Entry(maps.identity, images=True),
-    "sine": Entry(maps.sine),
-    "sine-third": Entry(maps.sine_third),
-    "sine-cubed": Entry(maps.sine_cubed),
-    "sine-fifth": Entry(maps.sine_fifth),
-    "cosine": Entry(maps.cosine),
-    "gaussian": Entry(maps.gaussian, raw=True),
-    "energy-scale": Entry(None, pixels=pixels.energy_scale, images=True),
-    "energy-smear": Entry(None, pixels=pixels.energy_smear, images=True),
-    "dead-channels": Entry(None, pixels=pixels.dead_channels, images=True),
-}
-_registered: dict[str, Entry] = {}
+IDENTITY = Entry(maps.identity, images=True)
+SINE = Entry(maps.sine)
+SINE_THIRD = Entry(maps.sine_third)
+SINE_CUBED = Entry(maps.sine_cubed)
+SINE_FIFTH = Entry(maps.sine_fifth)
+COSINE = Entry(maps.cosine)
+GAUSSIAN = Entry(maps.gaussian, raw=True)
+ENERGY_SCALE = Entry(None, pixels=pixels.energy_scale, images=True)
+ENERGY_SMEAR = Entry(None, pixels=pixels.energy_smear, images=True)
+DEAD_CHANNELS = Entry(None, pixels=pixels.dead_channels, images=True)
 
 
 def names() -> tuple[str, ...]:
     """The names that :func:`hepdann.shifts.get` knows: hepdann's own first, then the user's."""
-    return (*_BUILT_IN, *_registered)
-
-
-def registered() -> dict[str, Entry]:
-    """The user's own, by name."""
-    return dict(_registered)
-
-
-def restore(entries: Mapping[str, Entry]) -> None:
-    """Know again what :func:`registered` gave in another process."""
-    _registered.update(entries)
+    return tuple(SHIFTS)
 
 
 def lookup(name: str) -> Entry:
@@ -71,28 +58,39 @@ def lookup(name: str) -> Entry:
     Raises:
         ConfigError: there is none; the nearest name is given.
     """
-    entry = _BUILT_IN.get(name) or _registered.get(name)
-    if entry is None:
-        near = nearest(name, names())
-        mend = f"did you mean {near!r}?" if near else f"there are {', '.join(names())}"
-        raise ConfigError(f"there is no shift {name!r}", where="shift", mend=mend)
+    entry: Entry = SHIFTS[name]
     return entry
 
 
+def as_entry(name: str, thing: object, *, raw: bool = False, pixels: bool = False) -> Entry:
+    """What a function does to features, or to images.
+
+    Raises:
+        ConfigError: it is no function.
+    """
+    if isinstance(thing, Entry):
+        return thing
+    if not callable(thing):
+        raise ConfigError(f"the shift {name!r} is no function: {thing!r}", where="train.shift")
+    if pixels:
+        return Entry(None, pixels=thing, images=True)
+    return Entry(thing, raw=raw)
+
+
 def register(name: str, *, raw: bool = False, pixels: bool = False) -> Callable[[_AnyMap], _AnyMap]:
-    """Register a shift of one's own: ``@register("stretch")`` above its function.
+    """Register a shift of your own: ``@register("stretch")`` above its function.
 
     The function must be pure and return an array of the shape of its first argument::
 
-        @hepdann.shifts.register("stretch")
+        @hepdann.register.shift("stretch")
         def stretch(x, t, generator):
             return x * (1 + 1 / t)
 
-    Registering a name of one's own again replaces the function, as re-run notebook cells need.
+    Registering a name of your own again replaces the function, as re-run notebook cells need.
     Missing entries reach the function as 0, and pass unshifted whatever it returns for them.
 
     Args:
-        name: the name, without ``+``, not one of hepdann's own.
+        name: the name, plain and not one of hepdann's own.
         raw: False: the function is called as ``f(x̂, t, generator)`` with each feature in units of
             its scale s, and returns the same units. True: as ``f(x, t, generator, sigma)`` with
             the features as they are stored and their (F,) standard deviations.
@@ -106,18 +104,4 @@ def register(name: str, *, raw: bool = False, pixels: bool = False) -> Callable[
     Raises:
         ConfigError: the name is taken by hepdann or unusable.
     """
-    if name in _BUILT_IN:
-        raise ConfigError(
-            f"{name!r} is one of hepdann's own shifts", where="shift", mend="take another name"
-        )
-    if not name or "+" in name or name != name.strip():
-        raise ConfigError(f"{name!r} cannot name a shift", where="shift", mend="take a plain name")
-
-    def decorate(function: _AnyMap) -> _AnyMap:
-        if pixels:
-            _registered[name] = Entry(None, pixels=function, images=True)
-        else:
-            _registered[name] = Entry(function, raw=raw)
-        return function
-
-    return decorate
+    return SHIFTS.decorator(name, raw=raw, pixels=pixels)

@@ -14,8 +14,8 @@ from hepdann.alignment.adversary import AdversaryOptions
 from hepdann.alignment.affine import AffineMap
 from hepdann.alignment.linear import GaussianTransport
 from hepdann.alignment.sliced import SlicedTransport
-from hepdann.config.names import ALIGNMENTS
 from hepdann.errors import ConfigError, SchemaError
+from hepdann.registry import ALIGNMENTS
 from hepdann.tensors.domains import Source, Target
 
 SHORT = AdversaryOptions(steps=80, batch_size=64)
@@ -48,7 +48,8 @@ def turned(x, angle=0.7):
 
 
 def fits():
-    yield from ((name, alignment.get(name).fit) for name in (*ALIGNMENTS[:-1], "sliced+quantile"))
+    names = [*ALIGNMENTS, "sliced+quantile"]
+    yield from ((name, alignment.get(name).fit) for name in names if name != "affine")
     yield "affine", lambda t, s, seed=0: AffineMap.fit(t, s, seed=seed, members=1, options=SHORT)
 
 
@@ -57,7 +58,7 @@ every = pytest.mark.parametrize("fit", FITS.values(), ids=FITS.keys())
 
 
 def test_the_names_of_a_configuration_are_those_of_the_room():
-    assert alignment.names() == ALIGNMENTS
+    assert alignment.names() == tuple(ALIGNMENTS)
     for name in (*ALIGNMENTS, "affine+quantile"):
         assert alignment.get(name).name == name
         assert alignment.get(name).summary

@@ -17,7 +17,8 @@ from hepdann.plotting.frame import finished_later
 from hepdann.plotting.headroom import data_points
 from hepdann.plotting.label import label_as
 from hepdann.plotting.quantities import Quantities
-from hepdann.plotting.run import KINDS, wanted_jobs
+from hepdann.plotting.run import wanted_jobs
+from hepdann.registry import FIGURES
 
 LABEL = {"experiment": "ALEPH", "text": "Preliminary", "lumi": 138.0, "com": 13.6}
 
@@ -107,7 +108,7 @@ def run(run_folder):
 
 
 def test_every_kind_is_looked_at():
-    assert set(OF_A_RUN) == set(KINDS)
+    assert set(OF_A_RUN) == set(FIGURES)
 
 
 @pytest.mark.parametrize("name", [name for name in OF_A_RUN.values() if name])

@@ -10,7 +10,8 @@ import pytest
 from hepdann import evaluation, plotting
 from hepdann.config import PlotConfig
 from hepdann.plotting import plot_run
-from hepdann.plotting.run import DEFAULT_KINDS, KINDS, figure_names
+from hepdann.plotting.run import DEFAULT_KINDS, figure_names
+from hepdann.registry import FIGURES
 
 PNG = PlotConfig(formats=["png"])
 
@@ -59,7 +60,7 @@ def test_importance_has_a_bar_a_feature_and_question():
 def test_default_and_on_demand(run_folder, tmp_path):
     kinds = figure_names(run_folder)
     # this run has no model, and no images
-    assert set(kinds.values()) == set(KINDS) - {"importance", "segments"}
+    assert set(kinds.values()) == set(FIGURES) - {"importance", "segments"}
     wanted = ["calibration", "correlation", "confusion_target_dann", "efficiency_multip"]
     made = plot_run(run_folder, PNG, wanted, output=tmp_path)
     stems = list(dict.fromkeys(file.stem for file in made))

@@ -10,7 +10,7 @@ import matplotlib.colors
 import pytest
 from matplotlib.font_manager import FontProperties
 
-from hepdann.config.names import METHODS, STYLES
+from hepdann.config.names import STYLES
 from hepdann.errors import ConfigError
 from hepdann.plotting import style
 from hepdann.plotting.styles import (
@@ -24,6 +24,7 @@ from hepdann.plotting.styles import (
     sentence,
     wrapped,
 )
+from hepdann.registry import METHODS
 
 
 @pytest.mark.parametrize("name", STYLES)

@@ -7,8 +7,8 @@ import pytest
 from torch import nn
 
 import hepdann
-from hepdann import networks
 from hepdann.errors import ConfigError
+from hepdann.registry import NETWORKS
 
 
 def gated(shape):
@@ -33,6 +33,6 @@ def test_a_function_that_makes_a_network_is_enough(toy, tmp_path):
     again = hepdann.open_run(run.folder)
     assert np.array_equal(again.predict(x, method="dann"), run.predict(x, method="dann"))
     assert again.metrics["methods"]["dann"]["mc"]["auc"] > 0.6
-    networks.registry._FACTORIES.pop("gated")
+    NETWORKS._registered.pop("gated")
     with pytest.raises(ConfigError, match="unknown network 'gated'"):
         hepdann.open_run(run.folder).predict(x, method="dann")

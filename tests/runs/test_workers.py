@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hepdann
-from hepdann import methods, networks, samples, shifts
+from hepdann import alignment, methods, networks, samples, shifts
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import HepdannError, Interrupted, RunError
 from hepdann.methods import DANN_PHASES, Method
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.readers import convert
+from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from hepdann.runs import crew, resume, workers
 from hepdann.runs.model import Part, joined
 from hepdann.runs.plan import StackPlan
@@ -150,32 +151,41 @@ def make_network(shape):
     raise NotImplementedError
 
 
+class Still:
+    name, summary = "still", "moves nothing"
+    fit = from_dict = None
+
+
 def stretch(x, t, generator):
     del generator
     return x * (1 + 1 / t)
 
 
 def test_what_a_user_registered_reaches_a_worker(monkeypatch):
-    def known(**more):
-        monkeypatch.setattr(networks.registry, "_FACTORIES", {})
-        monkeypatch.setattr(methods, "_METHODS", methods.BUILT_IN | more)
-        monkeypatch.setattr(shifts.registry, "_registered", {})
+    def forget():
+        for registry in (ALIGNMENTS, METHODS, NETWORKS, SHIFTS):
+            monkeypatch.setattr(registry, "_registered", {})
 
-    known(mine=Method("mine", "", DANN_PHASES, adversarial=True))
+    forget()
+    methods.register(Method("mine", "", DANN_PHASES, adversarial=True))
     networks.register("own", make_network)
+    alignment.register("still")(Still)
     shifts.register("stretch")(stretch)
-    train = TrainConfig(methods=["mine"], network="own", shift={"name": "stretch+sine", "t": 3})
+    train = TrainConfig(
+        methods=["still+mine"], network="own", shift={"name": "stretch+sine", "t": 3}
+    )
     shifts.register("elsewhere")(lambda x, t, generator: x)  # would not travel
     sent = ForkingPickler.dumps(Registered.needed(train))
-    known()
+    forget()
     ForkingPickler.loads(sent).register()
     assert networks.get("own") is make_network
-    assert shifts.registry.lookup("stretch").map is stretch
+    assert SHIFTS["stretch"].map is stretch
+    assert alignment.get("still").summary == "moves nothing"
     assert methods.get("mine").phases is DANN_PHASES  # so that it shares their stack
 
 
 def test_what_has_no_name_cannot_be_sent(tensors, tmp_path, monkeypatch):
-    monkeypatch.setattr(networks.registry, "_FACTORIES", {})
+    monkeypatch.setattr(NETWORKS, "_registered", {})
     with pytest.raises(RunError, match="cannot be sent to a worker process"):
         begun(tensors, tmp_path / "run", network=lambda _: torch.nn.Linear(2, 2))
 

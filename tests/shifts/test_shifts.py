@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from hepdann import shifts
 from hepdann.config import ShiftConfig
 from hepdann.errors import ConfigError
+from hepdann.registry import SHIFTS
 
 NAMES = ("identity", "sine", "sine-third", "sine-cubed", "sine-fifth", "cosine", "gaussian")
 PIXELS = ("energy-scale", "energy-smear", "dead-channels")
@@ -235,9 +236,7 @@ def registered():
         return x + generator.normal(size=x.shape) * sigma / t
 
     yield stretch
-    from hepdann.shifts import registry
-
-    registry._registered.clear()
+    SHIFTS._registered.clear()
 
 
 def test_a_shift_of_ones_own_works_by_its_name(registered):
@@ -265,8 +264,8 @@ def test_a_shift_that_loses_events_is_refused(registered):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: shifts.get("gausian", 3), "no shift 'gausian'; did you mean 'gaussian'"),
-        (lambda: shifts.get("sine+", 3), "there are identity, sine"),
+        (lambda: shifts.get("gausian", 3), "unknown shift 'gausian'; did you mean 'gaussian'"),
+        (lambda: shifts.get("sine+", 3), "known: identity, sine"),
         (lambda: shifts.sine(0), "positive, not 0"),
         (lambda: shifts.sine(float("nan")), "positive, not nan"),
         (lambda: shifts.sine(3, quantile=0), "quantile"),
