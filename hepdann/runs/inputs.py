@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import column_names, columns, numbers
 from ..errors import RunError
 from ..tensors import Tensors
 
@@ -50,9 +51,9 @@ class InputColumns:
         Raises:
             RunError: a feature is absent, or a column does not hold one number an event.
         """
-        names = _names(events)
+        names = column_names(events)
         if names is None:
-            table = _numbers(events, "the events")
+            table = numbers(events, "the events", RunError)
             if table.ndim != 2 or table.shape[1] != len(self.features):
                 return table
         else:
@@ -69,18 +70,9 @@ class InputColumns:
                 f"the events have no {', '.join(absent)}{beside}",
                 mend=f"give columns of these names, or an array of {', '.join(self.features)}",
             )
-        columns = {n: _numbers(events[n], f"column {n!r}") for n in self.features if n in names}
-        shapes = {name: column.shape for name, column in columns.items()}
-        size = next(iter(shapes.values()))
-        for name, shape in shapes.items():
-            if len(shape) != 1 or shape != size:
-                first = next(iter(shapes))
-                raise RunError(
-                    f"column {name!r} has shape {shape}, and {first!r} has {size}",
-                    mend="give every feature as a column of one number an event",
-                )
-        zero = np.zeros(size, np.float32)
-        return np.stack([columns.get(name, zero) for name in self.features], axis=1)
+        known = columns(events, [name for name in self.features if name in names], RunError)
+        zero = np.zeros(next(iter(known.values())).shape, np.float32)
+        return np.stack([known.get(name, zero) for name in self.features], axis=1)
 
     def _mark(self, table: NDArray[np.float32]) -> None:
         at = {name: number for number, name in enumerate(self.features)}
@@ -90,31 +82,3 @@ class InputColumns:
         table[~np.isfinite(table)] = np.nan
         for name, feature in self.indicators.items():
             table[np.isnan(table[:, at[feature]]), at[name]] = 1
-
-
-def _names(events: Any) -> list[Any] | None:
-    """Names of the columns, ``None`` of an array without any."""
-    if isinstance(events, Mapping):
-        return list(events)
-    if (dtype := getattr(events, "dtype", None)) is not None and getattr(dtype, "names", None):
-        return list(dtype.names)
-    for attribute in ("columns", "fields"):  # of a DataFrame, of an awkward array
-        # asked of the type: a column may have this name
-        if hasattr(type(events), attribute) and len(names := getattr(events, attribute)):
-            return list(names)
-    return None
-
-
-def _numbers(values: Any, what: str) -> NDArray[np.float32]:
-    """A float32 copy; a masked entry is NaN, and what float32 cannot hold infinite."""
-    try:
-        with np.errstate(over="ignore"):
-            if hasattr(type(values), "fields"):
-                values = values.to_numpy(allow_missing=True)
-            if isinstance(values, np.ma.MaskedArray):
-                values = np.ma.filled(values.astype(np.float32), np.nan)
-            return np.array(values, np.float32)
-    except (TypeError, ValueError) as error:
-        raise RunError(
-            f"{what} cannot be read as numbers: {error}", mend="give one number a feature"
-        ) from error
