@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from .block import Block
 from .blocks import BLOCK_ROWS, EventBlocks, column_at
+from .description import open_tensors
 from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, is_pseudo, mix64, split_of
 from .hits import Hits
 from .layout import View
 from .opening import h5_format
-from .reader import Tensors, open_tensors
+from .reader import Tensors
 from .sealing import is_sealed, seal
 from .summary import ColumnSummary, Count, DomainSummary, count_of, summarise, yield_ratio
 from .transform import Transform
