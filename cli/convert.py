@@ -14,10 +14,9 @@ from . import tables
 from .progress import counting
 
 if TYPE_CHECKING:
-    from hepdann.config import Config
     from hepdann.readers import ConversionSummary
 
-__all__ = ["command", "load", "split_list"]
+__all__ = ["command", "split_list"]
 
 _MANY_FILES = 20
 _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody looks at it
@@ -83,7 +82,7 @@ def command(
     MC and DATA are a path, a quoted glob, a comma-separated list, path:tree, a root:// address or a
     .txt list of files. DATA may be left out; with --config both may.
     """
-    from hepdann.readers import convert
+    from hepdann import convert
 
     if like is not None:
         if data is not None:
@@ -91,20 +90,22 @@ def command(
         if config_file is not None:
             raise click.UsageError("--like and --config exclude each other")
         mc, data = None, mc
-    config = load(config_file, flags, use_samples=mc is None)
+    for name in ("features", "spectators", "classes", "event_id"):
+        flags[name] = split_list(flags[name])
     with counting("convert", "converting", "entries") as progress:
         summary = convert(
-            [mc] if mc is not None else [],
-            [data] if data is not None else [],
+            () if mc is None else mc,
+            () if data is None else data,
+            config=config_file,
             like=like,
             output=output,
-            config=config,
             truth=truth,
             skip_bad=skip_bad,
             progress=progress,
             reader=reader,
             threads=threads,
-        )
+            **flags,
+        ).summary
     _show(summary, like)
     for warning in summary.warnings:
         click.echo(f"hepdann: warning: {warning}", err=True)
@@ -116,30 +117,6 @@ def command(
         err=True,
     )
     return 3
-
-
-def load(config_file: str | None, flags: dict[str, Any], *, use_samples: bool) -> Config:
-    """The configuration: the file's, with the flags that were given on top."""
-    from hepdann.config import Config, load_config, override
-
-    changes = {
-        "convert.tree": flags["tree"],
-        "convert.features": split_list(flags["features"]),
-        "convert.spectators": split_list(flags["spectators"]),
-        "convert.label": flags["label"],
-        "convert.classes": split_list(flags["classes"]),
-        "convert.weight": flags["weight"],
-        "convert.data_weight": flags["data_weight"],
-        "convert.cut": flags["cut"],
-        "convert.missing": flags["missing"],
-        "convert.event_id": split_list(flags["event_id"]),
-        "convert.split.seed": flags["split_seed"],
-        "convert.compress": flags["compress"],
-        "convert.sha256": flags["sha256"],
-    }
-    if config_file is None:
-        return override(Config(), changes)
-    return load_config(config_file, changes=changes, expand=use_samples)
 
 
 def split_list(text: str | None) -> list[str] | None:

@@ -57,16 +57,10 @@ def command(
     and whether a map of each feature removes it. No label of the data is looked at. Of images, the
     sums of energies and hits and the planes that they reach are compared, for each view.
     """
+    from hepdann.api import compared
     from hepdann.evaluation import diagnose
-    from hepdann.tensors import open_tensors
 
-    file = open_tensors(tensors)
-    holder = file if data is None else open_tensors(data)
-    file.check_features(holder)
-    if file.views:
-        file, source, target = _figures(file, holder)
-    else:
-        source, target = file.source(), holder.target()
+    file, source, target = compared(tensors, data)
     found = diagnose(
         source, target, file.features, seed=seed, max_events=max_events, alignable=not file.views
     )
@@ -79,15 +73,6 @@ def command(
         click.echo("these features sum images up, of which networks see the pixels")
     if made:
         click.echo(f"figures in {plots}: {', '.join(dict.fromkeys(f.stem for f in made))}")
-
-
-def _figures(file: Tensors, holder: Tensors) -> tuple[Tensors, Source, Target]:
-    """Of images, what sums them up: energies, hits and the planes that they reach."""
-    from hepdann.runs.images import choose_image_memory, prepare_images
-
-    memory = choose_image_memory("auto", file, holder, members=0)
-    domains, described = prepare_images(file, holder, None, 0, memory)
-    return described, domains.source, domains.target
 
 
 def _draw(

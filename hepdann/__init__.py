@@ -1,7 +1,7 @@
 """hepdann: domain-adversarial networks for high-energy physics.
 
-The public names are imported when they are first used, so that ``import hepdann`` costs nothing
-and does not import torch.
+The public names, and the rooms of the library, are imported when they are first used, so that
+``import hepdann`` costs nothing and does not import torch.
 """
 
 from __future__ import annotations
@@ -12,8 +12,28 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import alignment, evaluation, networks, plotting, register, samples, shifts, stats
-    from .readers import convert
+    from . import (
+        alignment,
+        config,
+        criteria,
+        errors,
+        evaluation,
+        expressions,
+        methods,
+        networks,
+        plotting,
+        readers,
+        register,
+        reporting,
+        runs,
+        samples,
+        shifts,
+        stats,
+        tensors,
+        training,
+    )
+    from .api import diagnose
+    from .readers.arguments import convert
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
     from .tensors import Tensors, open_tensors
@@ -24,27 +44,39 @@ __all__ = [
     "Tensors",
     "__version__",
     "alignment",
+    "config",
     "convert",
+    "criteria",
+    "diagnose",
+    "errors",
     "evaluation",
+    "expressions",
+    "methods",
     "networks",
     "open_run",
     "open_scan",
     "open_tensors",
     "plotting",
+    "readers",
     "register",
     "report",
+    "reporting",
+    "runs",
     "samples",
     "scan",
     "shifts",
     "stats",
+    "tensors",
     "train",
+    "training",
 ]
 
 _HOME = {
     "Run": "runs",
     "Scan": "runs",
     "Tensors": "tensors",
-    "convert": "readers",
+    "convert": "readers.arguments",
+    "diagnose": "api",
     "open_run": "runs",
     "open_scan": "runs",
     "open_tensors": "tensors",

@@ -177,9 +177,9 @@ class Origin:
                 )
 
 
-def begun(folder: Path) -> bool:
+def begun(folder: str | Path) -> bool:
     """Whether there is a run to resume."""
-    return (folder / _FILE).exists()
+    return (Path(folder) / _FILE).exists()
 
 
 def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:

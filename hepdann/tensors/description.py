@@ -22,16 +22,19 @@ from .views import views_of
 __all__ = ["open_tensors"]
 
 
-def open_tensors(path: str | Path) -> Tensors:
+def open_tensors(path: Tensors | str | Path) -> Tensors:
     """Open a tensor file.
 
     Args:
-        path: a file that ``hepdann convert`` or :class:`TensorWriter` made.
+        path: a file that ``hepdann convert`` or :class:`TensorWriter` made; what this call gave
+            before is given back.
 
     Raises:
         SchemaError: no such file, not HDF5, not a tensor file, another format version, not
             complete, or datasets that do not fit together.
     """
+    if isinstance(path, Tensors):
+        return path
     path = regular_file(path, SchemaError, mend="name a file that hepdann convert made")
     if not path.exists():
         raise SchemaError("no such file", where=path, mend="make it with hepdann convert")

@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import SchemaError
 from ..inputs import Stamp, file_stamp, regular_file
+from .checksums import TILE_ROWS
 
-__all__ = ["OpenFile", "check_stamp", "h5_format", "h5_open"]
+__all__ = ["OpenFile", "check_stamp", "h5_format", "h5_open", "rows_of"]
 
 
 def h5_open(path: str | Path, *, cache: int = 1 << 20) -> Any:
@@ -103,3 +107,16 @@ def h5_format(path: str | Path) -> str:
             return str(file.attrs.get("format", ""))
     except (KeyError, RuntimeError, ValueError) as error:  # h5py's names for damage
         raise OSError(str(error)) from error
+
+
+def rows_of(dataset: Any, keep: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """All rows, or those to keep, gathered tile by tile so that the others are never held."""
+    if keep is None:
+        return np.asarray(dataset[...])
+    rows = np.empty((int(keep.sum()), *dataset.shape[1:]), dataset.dtype)
+    filled = 0
+    for start in range(0, len(dataset), TILE_ROWS):
+        part = dataset[start : start + TILE_ROWS][keep[start : start + TILE_ROWS]]
+        rows[filled : filled + len(part)] = part
+        filled += len(part)
+    return rows

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..display import html_table, listed
 from ..errors import SchemaError
 from ..inputs import Stamp
 from .checks import differing
@@ -18,7 +19,7 @@ from .checksums import TILE_ROWS, damaged_tiles
 from .domains import Source, Target
 from .hashing import is_pseudo
 from .layout import DOMAINS, Layout, View
-from .opening import OpenFile, check_stamp, h5_open
+from .opening import OpenFile, check_stamp, h5_open, rows_of
 from .sealing import content_id
 from .views import Rows, ViewReader
 
@@ -29,6 +30,7 @@ __all__ = ["Tensors"]
 
 _TARGET_FIELDS = ("features", "weight", "event_id", "split")
 _SCALARS = ("weight", "sample", "event_id", "split")
+_CALLED = {"mc": "MC", "data": "data"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,83 @@ class Tensors:
     has_truth: bool
     _rows: dict[str, int]
     _stamp: Stamp | None
+    _kept: object = None  # a temporary file lives as long as this
+
+    @staticmethod
+    def from_arrays(
+        features: Any,
+        label: Any,
+        weight: Any = None,
+        data: Any = None,
+        data_weight: Any = None,
+        *,
+        names: Sequence[str] | None = None,
+        classes: Sequence[str] | None = None,
+        truth: Any = None,
+        event_id: Any = None,
+        data_event_id: Any = None,
+        output: str | Path | None = None,
+    ) -> Tensors:
+        """Write events that are in memory to a tensor file.
+
+        A table is a DataFrame, a mapping or structured array of columns, an awkward record array,
+        or an array (N, F). What is given for each event (labels, weights, ids) is an array (N,),
+        or the name of a column of the table.
+
+        Args:
+            features: table of the MC; NaN, infinite and masked values are missing.
+            label: class of each MC event: 0, 1, …
+            weight: of each MC event; default 1.
+            data: table of the data, with the same features.
+            data_weight: of each data event; default 1.
+            names: the features in order; default the columns that are nothing else, of an array
+                ``x0``, ``x1``, …
+            classes: names of the classes; default background and signal, of more ``class-0``, …
+            truth: true class of each data event, for simulated studies; the evaluation alone
+                reads it.
+            event_id: (N,) or (N, K) numbers that identify an MC event, and so decide its split;
+                default its features and weight.
+            data_event_id: likewise of the data.
+            output: the tensor file; default a temporary one that is removed with the last object
+                that refers to it.
+
+        Raises:
+            SchemaError: these are not numbers, do not fit together, or cannot be written.
+        """
+        from .arrays import TemporaryFile, write_arrays
+        from .description import open_tensors
+
+        kept = None
+        if output is None:
+            output = (kept := TemporaryFile()).path
+        path = Path(output)
+        write_arrays(
+            path,
+            features,
+            data,
+            label=label,
+            truth=truth,
+            weights=(weight, data_weight),
+            ids=(event_id, data_event_id),
+            names=names,
+            classes=classes,
+        )
+        return replace(open_tensors(path), _kept=kept)
+
+    def __repr__(self) -> str:
+        what = [f"{self.rows(domain):,} {_CALLED[domain]} events" for domain in self.domains]
+        what += [f"{name} ({listed(names)})" for name, names in self._contents() if names]
+        return f"<{type(self).__name__} {self.path}: {', '.join(what)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(f"{_CALLED[name]} events", f"{self.rows(name):,}") for name in self.domains]
+        rows += [(name, listed(names)) for name, names in self._contents() if names]
+        return html_table(str(self.path), (), rows)
+
+    def _contents(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        views = tuple(f"{view.name} {'×'.join(map(str, view.shape))}" for view in self.views)
+        counted = f"{len(self.features)} features"
+        return ("classes", self.classes), (counted, self.features), ("images", views)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -273,7 +352,7 @@ class Tensors:
         if pseudo is not None:
             keep = is_pseudo(self.column(domain, "event_id"), self.split_config.seed) == pseudo
         with self.read() as file:
-            rows = {name: _rows(file[domain][name], keep) for name in names}
+            rows = {name: rows_of(file[domain][name], keep) for name in names}
         return {name: self.check_rows(f"{domain}/{name}", found) for name, found in rows.items()}
 
     def _scalars(self, domain: str) -> tuple[str, ...]:
@@ -313,16 +392,3 @@ class Tensors:
             truth=self.has_truth,
             views=self.views,
         )
-
-
-def _rows(dataset: Any, keep: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """All rows, or those to keep, gathered tile by tile so that the others are never held."""
-    if keep is None:
-        return np.asarray(dataset[...])
-    rows = np.empty((int(keep.sum()), *dataset.shape[1:]), dataset.dtype)
-    filled = 0
-    for start in range(0, len(dataset), TILE_ROWS):
-        part = dataset[start : start + TILE_ROWS][keep[start : start + TILE_ROWS]]
-        rows[filled : filled + len(part)] = part
-        filled += len(part)
-    return rows

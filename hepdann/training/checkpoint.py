@@ -27,7 +27,7 @@ __all__ = ["load_checkpoint", "save_checkpoint", "write_whole"]
 _FORMAT = "hepdann-checkpoint"
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
+def write_whole(path: str | Path, content: bytes | memoryview) -> None:
     """Write a file so that a reader finds the old content or the new, never a part.
 
     Raises:
@@ -42,7 +42,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         ) from error
 
 
-def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None:
+def save_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -> None:
     """Write the state of a stack after a step.
 
     Args:
@@ -70,12 +70,12 @@ def save_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> None
         "best": json.dumps({"loss": trainer.best.loss, "epoch": trainer.best.epoch}),
         "history": json.dumps(trainer.history),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     kept = {key: value.contiguous().cpu() for key, value in tensors.items()}
     write_whole(path, save(kept, metadata=metadata))
 
 
-def load_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> bool:
+def load_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -> bool:
     """Put a stack into the state of a checkpoint.
 
     Returns:
@@ -84,7 +84,7 @@ def load_checkpoint(trainer: StackTrainer, path: Path, fingerprint: str) -> bool
     Raises:
         RunError: it is damaged, or belongs to other tensors or settings.
     """
-    if not path.exists():
+    if not Path(path).exists():
         return False
     metadata, tensors = read_tensors(path)
     if metadata.get("format") != _FORMAT or metadata.get("fingerprint") != fingerprint:

@@ -1,0 +1,138 @@
+"""``hepdann.convert``: the one call behind ``hepdann convert``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Literal
+
+from ..config import Config, load_config, override
+from ..tensors import Tensors, open_tensors
+from .convert import convert as convert_files
+from .summary import ConversionSummary
+from .units import Reader
+
+__all__ = ["Converted", "Files", "convert"]
+
+_SEVERAL = {"features", "spectators", "classes", "event_id"}
+
+Files = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Converted(Tensors):
+    """A tensor file that was just made.
+
+    Attributes:
+        summary: what was read, passed, chosen and left out.
+    """
+
+    summary: ConversionSummary = field(kw_only=True)
+
+
+def convert(
+    mc: Files = (),
+    data: Files = (),
+    *,
+    output: str | Path = "tensors.h5",
+    config: Config | str | Path | None = None,
+    tree: str | None = None,
+    features: Sequence[str | Mapping[str, Any]] | None = None,
+    spectators: Sequence[str] | None = None,
+    label: str | None = None,
+    classes: Sequence[str | Mapping[str, Any]] | None = None,
+    weight: str | None = None,
+    data_weight: str | None = None,
+    cut: str | None = None,
+    missing: float | None = None,
+    event_id: Sequence[str] | None = None,
+    truth: str | Path | None = None,
+    like: str | Path | None = None,
+    skip_bad: bool = False,
+    reader: Reader = "auto",
+    threads: int | None = None,
+    compress: Literal["none", "gzip", "zstd"] | None = None,
+    sha256: bool | None = None,
+    split_seed: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Converted:
+    """Turn ROOT files (TTree or RNTuple), or HDF5 files of images, into a tensor file.
+
+    Args:
+        mc: a path, glob, ``path:tree``, ``root://`` address or ``.txt`` list of files, or several;
+            may be left out where ``config`` names samples.
+        data: likewise; may be left out.
+        output: the tensor file; an existing one is replaced only by a whole new one.
+        config: settings, a YAML file or the name of a shipped one; the arguments override it.
+        tree: to read; default the only one, or the largest.
+        features: inputs in order, branches or expressions; default the numeric scalar branches of
+            both that do not look like labels, weights or event ids.
+        spectators: kept for plots and cuts, never an input.
+        label: label branch or expression, of MC; default the one branch in MC alone whose values
+            are small whole numbers.
+        classes: names by label value.
+        weight: weight branch or expression, of MC; default 1.
+        data_weight: of data; default 1.
+        cut: selection, for example ``"pt > 20 && abs(eta) < 2.4"``.
+        missing: value that marks a missing entry, for example -999.
+        event_id: branches that identify an event; default those so named.
+        truth: file with the true labels of the data, row by row, for simulated studies.
+        like: a tensor file; ``data`` alone are converted, into its columns.
+        skip_bad: leave out bad files whole; ``summary.skipped`` lists them.
+        reader: who decodes; the result is the same.
+        threads: that decode; default the processors, at most 8.
+        compress: a smaller file, slower to train on; default none.
+        sha256: keep the SHA-256 of every input.
+        split_seed: another train/validation/test split; default 0.
+        progress: called with the entries done and the entries in all.
+
+    Returns:
+        The tensor file, with ``summary``.
+
+    Raises:
+        ConfigError: settings that do not fit the files, or leave no events.
+        ReadError: a file cannot be read, or does not fit the others.
+        SchemaError: the output cannot be written, or ``like`` is no tensor file.
+    """
+    sources = _files(mc), _files(data)
+    settings = _settings(
+        config, not sources[0],
+        tree=tree, features=features, spectators=spectators, label=label, classes=classes,
+        weight=weight, data_weight=data_weight, cut=cut, missing=missing, event_id=event_id,
+        split_seed=split_seed, compress=compress, sha256=sha256,
+    )  # fmt: skip
+    summary = convert_files(
+        *sources,
+        output=Path(output),
+        config=settings,
+        truth=None if truth is None else fspath(truth),
+        like=None if like is None else Path(like),
+        skip_bad=skip_bad,
+        progress=progress,
+        reader=reader,
+        threads=threads,
+    )
+    return Converted(**vars(open_tensors(output)), summary=summary)
+
+
+def _files(given: Files) -> list[str]:
+    names = [given] if isinstance(given, str | PathLike) else given
+    return [fspath(name) for name in names]
+
+
+def _settings(config: Config | str | Path | None, expand: bool, **given: Any) -> Config:
+    """The configuration, with the arguments that were given on top."""
+    changes = {f"convert.{key}": _plain(key, value) for key, value in given.items()}
+    changes["convert.split.seed"] = changes.pop("convert.split_seed")
+    if isinstance(config, str | PathLike):
+        return load_config(config, changes=changes, expand=expand)
+    return override(config or Config(), changes)
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A sequence as a list; of a setting that takes several, one text is one entry."""
+    if isinstance(value, str):
+        return [value] if key in _SEVERAL else value
+    return list(value) if isinstance(value, Sequence) else value

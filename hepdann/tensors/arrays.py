@@ -1,0 +1,263 @@
+"""Events in memory to a tensor file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import column_names, columns, numbers
+from ..errors import SchemaError
+from ..provenance import provenance
+from .block import Block
+from .domains import SPLITS
+from .hashing import event_ids, split_of
+from .writer import TensorWriter
+
+__all__ = ["TemporaryFile", "write_arrays"]
+
+_ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
+
+
+class TemporaryFile:
+    """A place for a tensor file that is removed with the last object that refers to this one.
+
+    A copy in another process (a pickle, a fork) removes nothing.
+
+    Attributes:
+        path: of the file, which is not there yet.
+    """
+
+    def __init__(self) -> None:
+        handle, name = tempfile.mkstemp(prefix="hepdann-", suffix=".h5")
+        os.close(handle)
+        self.path = Path(name)
+        weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(path: Path, process: int) -> None:
+    if os.getpid() == process:
+        path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Domain:
+    """Events of one domain, checked."""
+
+    names: tuple[str, ...]
+    features: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    label: NDArray[np.int32] | None
+    event_id: NDArray[np.uint64]
+
+    def block(self, domain: str) -> Block:
+        n = len(self.features)
+        label, truth = (self.label, None) if domain == "mc" else (None, self.label)
+        return Block(
+            features=self.features,
+            spectators=np.empty((n, 0), np.float32),
+            weight=self.weight,
+            sample=np.zeros(n, np.uint16),
+            event_id=self.event_id,
+            label=label,
+            truth=truth,
+        )
+
+
+def write_arrays(
+    path: Path,
+    mc: Any,
+    data: Any,
+    *,
+    label: Any,
+    truth: Any,
+    weights: tuple[Any, Any],
+    ids: tuple[Any, Any],
+    names: Sequence[str] | None,
+    classes: Sequence[str] | None,
+) -> None:
+    """Write events as :meth:`.Tensors.from_arrays` takes them.
+
+    Args:
+        path: the tensor file.
+        mc: table of the MC.
+        data: table of the data, or ``None``.
+        label: of the MC.
+        truth: of the data, or ``None``.
+        weights: of MC and of data.
+        ids: likewise.
+        names: of the features.
+        classes: their names.
+
+    Raises:
+        SchemaError: they are not numbers, do not fit together, or cannot be written.
+    """
+    from ..config.models import SplitConfig
+
+    asked = [(mc, label, "label"), *([] if data is None else [(data, truth, "truth")])]
+    further = [entry for entry in (label, truth, *weights, *ids) if isinstance(entry, str)]
+    domains: dict[str, _Domain] = {}
+    for name, (events, labels, what), *own in zip(
+        ("mc", "data"), asked, weights, ids, strict=False
+    ):
+        wanted = domains["mc"].names if domains else names
+        domains[name] = _domain(name, events, wanted, further, (labels, what), *own)
+    split = SplitConfig()
+    _check(domains, split)
+    first = domains["mc"]
+    with TensorWriter(
+        path,
+        features=first.names,
+        units=[""] * len(first.names),
+        spectators=(),
+        classes=_classes(first, classes),
+        samples={name: (name,) for name in domains},
+        capacity={name: len(one.features) for name, one in domains.items()},
+        split=split,
+        truth=truth is not None,
+    ) as writer:
+        for name, one in domains.items():
+            writer.append(name, one.block(name))
+        settings = {"features": {name: name for name in first.names}}
+        writer.finish(provenance([], settings), impute=_means(first, split))
+
+
+def _domain(
+    domain: str,
+    events: Any,
+    wanted: Sequence[str] | None,
+    further: Sequence[str],
+    labels: tuple[Any, str],
+    weight: Any,
+    ids: Any,
+) -> _Domain:
+    names, features = _features(domain, events, wanted, further)
+    n = len(features)
+    if not n:
+        raise SchemaError(f"{domain} has no events", mend="give at least one row")
+    weights = np.ones(n, np.float32)
+    if weight is not None:
+        weights = _column(events, weight, f"the weight of {domain}", n)
+        if not np.isfinite(weights).all():
+            raise SchemaError(f"a weight of {domain} is not finite")
+    label = None if labels[0] is None and domain == "data" else _labels(events, labels, n)
+    if ids is None:
+        identity = [*features.T, weights]
+    else:
+        identity = _identity(events[ids] if isinstance(ids, str) else ids, domain, n)
+    features[~np.isfinite(features)] = np.nan
+    return _Domain(names, features, weights, label, event_ids(domain, identity))
+
+
+def _features(
+    domain: str, events: Any, wanted: Sequence[str] | None, further: Sequence[str]
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Names and table (N, F) of the inputs: those wanted, or all that are nothing further."""
+    known = column_names(events)
+    if known is None:
+        table = numbers(events, f"the features of {domain}", SchemaError)
+        if table.ndim != 2:
+            raise SchemaError(
+                f"the features of {domain} have shape {table.shape}",
+                mend="give an array (events, features), or columns by name",
+            )
+        names = tuple(wanted or (f"x{i}" for i in range(table.shape[1])))
+        if len(names) != table.shape[1]:
+            raise SchemaError(
+                f"{domain} has {table.shape[1]} features, and there are {len(names)} names",
+                mend=f"the names are {', '.join(map(str, names))}",
+            )
+        return names, table
+    keys = {str(key): key for key in known}
+    names = tuple(wanted or (name for name in keys if name not in further))
+    absent = [name for name in names if name not in keys]
+    if absent or not names:
+        what = f"has no column {', '.join(absent)}" if absent else "has no column for a feature"
+        raise SchemaError(f"{domain} {what}", mend=f"there are {', '.join(keys)}")
+    found = columns(events, [keys[name] for name in names], SchemaError)
+    return names, np.stack(list(found.values()), axis=1)
+
+
+def _column(events: Any, values: Any, what: str, n: int) -> NDArray[np.float32]:
+    """Numbers of the events: an array, or the name of a column."""
+    if isinstance(values, str):
+        known = column_names(events) or []
+        if values not in known:
+            raise SchemaError(f"{what}: there is no column {values!r}")
+        values = events[values]
+    found = numbers(values, what, SchemaError)
+    if found.shape != (n,):
+        raise SchemaError(
+            f"{what} has shape {found.shape}", mend=f"give one for each of {n} events"
+        )
+    return found
+
+
+def _labels(events: Any, labels: tuple[Any, str], n: int) -> NDArray[np.int32]:
+    values, what = labels
+    if values is None:
+        raise SchemaError(f"no {what} is given", mend="give the class of each event: 0, 1, …")
+    found = _column(events, values, f"the {what}", n)
+    whole = np.isfinite(found) & (found == np.round(found)) & (found >= 0)
+    if not whole.all() or found.max() > 1_000:
+        wrong = found[~whole][0] if not whole.all() else found.max()
+        raise SchemaError(f"the {what} {wrong:g} is no class", mend="classes are 0, 1, 2, …")
+    return found.astype(np.int32)
+
+
+def _identity(values: Any, domain: str, n: int) -> list[NDArray[Any]]:
+    """Columns that identify an event."""
+    table = np.asarray(values)
+    if table.ndim not in (1, 2) or len(table) != n:
+        raise SchemaError(
+            f"the event ids of {domain} have shape {table.shape}",
+            mend=f"give one number, or a row of them, for each of {n} events",
+        )
+    return [table] if table.ndim == 1 else list(table.T)
+
+
+def _classes(mc: _Domain, classes: Sequence[str] | None) -> tuple[str, ...]:
+    assert mc.label is not None
+    count = int(mc.label.max()) + 1 if classes is None else len(classes)
+    usual = ("background", "signal") if count == 2 else tuple(f"class-{i}" for i in range(count))
+    names = usual if classes is None else tuple(classes)
+    for index, name in enumerate(names):
+        of_class = mc.label == index
+        if not of_class.any():
+            raise SchemaError(f"class '{name}' (label {index}) has no events")
+        if mc.weight[of_class].sum(dtype=np.float64) <= 0:
+            raise SchemaError(f"the weights of class '{name}' do not add up to a positive sum")
+    return names
+
+
+def _check(domains: dict[str, _Domain], config: Any) -> None:
+    for domain, one in domains.items():
+        for name, column in zip(one.names, one.features.T, strict=True):
+            if not np.isfinite(column).any():
+                raise SchemaError(f"feature '{name}' has no finite value in {domain}")
+        events = np.bincount(split_of(one.event_id, config), minlength=len(SPLITS))
+        expected = np.array([config.train, config.validation, config.test]) * len(one.features)
+        empty = np.flatnonzero((events == 0) & (expected > _ENOUGH))
+        if len(empty):
+            raise SchemaError(
+                f"no event of {domain} falls into the {SPLITS[empty[0]]} split: too many are equal",
+                mend="tell them apart by event_id and data_event_id",
+            )
+
+
+def _means(mc: _Domain, config: Any) -> list[float]:
+    """Mean of each feature over the training split, or over all where that has no value."""
+    train = split_of(mc.event_id, config) == SPLITS.index("train")
+    means = []
+    for column in mc.features.T.astype(np.float64):
+        known = np.isfinite(column)
+        chosen = known & train if (known & train).any() else known
+        means.append(float(np.float32(column[chosen].mean())))
+    return means
