@@ -20,6 +20,7 @@ from pydantic import (
 from ..registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from . import checks
 from .images import AugmentConfig, ImagesConfig
+from .names import strength_text
 from .plots import PlotConfig
 from .scan import ScanConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
@@ -192,6 +193,21 @@ class ConvertConfig(Section):
         ]
 
 
+def _rate_kind(value: Any) -> str:
+    return "list" if isinstance(value, list | tuple) else "float"
+
+
+Rates = Annotated[
+    Annotated[Rate, Tag("float")] | Annotated[list[Rate], Field(min_length=1), Tag("list")],
+    Discriminator(_rate_kind),
+]
+Quantile = Annotated[Number, Field(gt=0, le=1)]
+Quantiles = Annotated[
+    Annotated[Quantile, Tag("float")] | Annotated[list[Quantile], Field(min_length=1), Tag("list")],
+    Discriminator(_rate_kind),
+]
+
+
 class ShiftConfig(Section):
     """Which f_i(t) turns MC into pseudo-data."""
 
@@ -199,9 +215,11 @@ class ShiftConfig(Section):
         description="name of the shift, see hepdann train --help; several join with +",
         json_schema_extra={"examples": list(SHIFTS.own)},
     )
-    t: Number = Field(gt=0, description="strength: larger t is a smaller shift")
-    quantile: Number = Field(
-        1.0, gt=0, le=1, description="scale s as this quantile of |x| (1: the maximum)"
+    t: Rates = Field(
+        description="strength: larger t is a smaller shift; a list: of each that + joins"
+    )
+    quantile: Quantiles = Field(
+        1.0, description="scale s as this quantile of |x| (1: the maximum); a list: of each"
     )
 
     @model_validator(mode="before")
@@ -219,15 +237,22 @@ class ShiftConfig(Section):
                 checks.check_registered(part.strip(), SHIFTS)
         return name
 
+    @model_validator(mode="after")
+    def _one_for_each(self) -> Self:
+        for key in ("t", "quantile"):
+            value, parts = getattr(self, key), len(self.name.split("+"))
+            if isinstance(value, list) and len(value) != parts:
+                checks.refuse(
+                    f"{len(value)} values for the {parts} shifts of {self.name}",
+                    key,
+                    mend="give one for all, or one for each",
+                )
+        return self
 
-def _rate_kind(value: Any) -> str:
-    return "list" if isinstance(value, list | tuple) else "float"
-
-
-Rates = Annotated[
-    Annotated[Rate, Tag("float")] | Annotated[list[Rate], Field(min_length=1), Tag("list")],
-    Discriminator(_rate_kind),
-]
+    @property
+    def strength(self) -> str:
+        """The strength as text, see :func:`.strength_text`."""
+        return strength_text(self.t)
 
 
 class TrainConfig(Section):

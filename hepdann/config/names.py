@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["FIGURE_SIZES", "STYLES"]
+from collections.abc import Iterable
+
+__all__ = ["FIGURE_SIZES", "STYLES", "strength_text"]
 
 STYLES = ("ATLAS", "CMS", "LHCb", "LHCb2", "ALICE", "DUNE", "ROOT")
 FIGURE_SIZES = ("half-slide", "slide", "column", "page")
+
+
+def strength_text(t: float | Iterable[float]) -> str:
+    """The strength of a shift, ``3``; of shifts joined with + those of each, ``3+8``."""
+    return "+".join(f"{one:g}" for one in ([t] if isinstance(t, int | float) else t))

@@ -25,7 +25,8 @@ def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
         train: as the user gave it.
 
     Returns:
-        Those that are named, or ``sine-third`` and ``sine-fifth`` at the target's t.
+        Those that are named, or ``sine-third`` and ``sine-fifth`` at the target's t, of
+        several the smallest.
 
     Raises:
         ConfigError: none is named and the target is data; or the target's own shift is among them.
@@ -51,7 +52,9 @@ def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
             mend="name some, for example --auxiliary sine-third:3",
         )
     names = [name for name in _DEFAULT if name != own.name][:2]
-    return [own.model_copy(update={"name": name}) for name in names]
+    t = own.t if isinstance(own.t, float) else min(own.t)
+    quantile = own.quantile if isinstance(own.quantile, float) else max(own.quantile)
+    return [ShiftConfig(name=name, t=t, quantile=quantile) for name in names]
 
 
 def with_auxiliaries(train: TrainConfig) -> TrainConfig:

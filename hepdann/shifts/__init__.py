@@ -6,6 +6,9 @@ shifted = shift.apply(features, np.random.default_rng(1))
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..errors import ConfigError
 from .fitting import Composition, FittedShift, Shift, Step
 from .maps import detector
 from .pixels import Draws, PixelHits
@@ -36,23 +39,39 @@ __all__ = [
 ]
 
 
-def get(name: str, t: float, *, quantile: float = 1.0) -> Shift | Composition:
+def get(
+    name: str, t: float | Sequence[float], *, quantile: float | Sequence[float] = 1.0
+) -> Shift | Composition:
     """The shift of that name and strength.
 
     Args:
         name: one of :func:`names`, or several joined with ``+`` (``sine+gaussian``), which act
-            from left to right at the same t.
-        t: strength; larger is smaller.
-        quantile: the scale s is this quantile of |x|; 1 is the maximum.
+            from left to right.
+        t: strength; larger is smaller. One for all, or one for each.
+        quantile: the scale s is this quantile of |x|; 1 is the maximum. Likewise.
 
     Returns:
         A :class:`Shift`, or a :class:`Composition` where there are several.
 
     Raises:
-        ConfigError: unknown name (the nearest is given), t not positive.
+        ConfigError: unknown name (the nearest is given), t not positive, or not one for each.
     """
-    parts = [Shift(part, t, quantile) for part in name.split("+")]
+    names = name.split("+")
+    settings = zip(names, _each("t", t, names), _each("quantile", quantile, names), strict=True)
+    parts = [Shift(*one) for one in settings]
     return parts[0] if len(parts) == 1 else Composition(tuple(parts))
+
+
+def _each(what: str, value: float | Sequence[float], names: list[str]) -> Sequence[float]:
+    if not isinstance(value, Sequence):
+        return [value] * len(names)
+    if len(value) != len(names):
+        raise ConfigError(
+            f"{len(value)} values for the {len(names)} shifts of {'+'.join(names)}",
+            where=what,
+            mend="give one for all, or one for each",
+        )
+    return value
 
 
 def compose(*shifts: Shift | Composition) -> Composition:

@@ -194,6 +194,13 @@ def test_a_composition_composes_further_and_has_a_name_on_the_command_line():
     assert three.t == 3
 
 
+def test_each_part_of_a_composition_may_have_its_own_strength():
+    both = shifts.compose(shifts.sine(3, quantile=0.9), shifts.gaussian(8))
+    assert shifts.get("sine+gaussian", [3, 8], quantile=[0.9, 1.0]) == both
+    with pytest.raises(ConfigError, match="t: 3 values for the 2 shifts of sine"):
+        shifts.get("sine+gaussian", [3, 8, 9])
+
+
 def test_a_configuration_takes_what_get_takes(registered):
     for name in (*shifts.names(), "sine+gaussian", "stretch+sine"):
         config = ShiftConfig(name=name, t=3)
