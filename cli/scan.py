@@ -76,9 +76,8 @@ def command(
     Ctrl-C writes what is whole so far, and says how to go on.
     """
     from hepdann.errors import Interrupted
+    from hepdann.live import Live
     from hepdann.runs import resume_scan, scan
-
-    from .live import Live
 
     if resume and output is None:
         raise click.UsageError("--resume needs the scan's folder: -o runs/NAME")

@@ -14,9 +14,8 @@ from .options import shared, whole
 from .timing import show as show_timing
 
 if TYPE_CHECKING:
+    from hepdann.live import Live
     from hepdann.runs import Run
-
-    from .live import Live
 
 __all__ = ["command"]
 
@@ -135,8 +134,7 @@ def command(
     write a checkpoint and leave at once with 143.
     """
     from hepdann.errors import Interrupted
-
-    from .live import Live
+    from hepdann.live import Live
 
     if find_lr:
         _suggest(tensors, data, config_path, flags)

@@ -25,6 +25,7 @@ from .models import (
     SplitConfig,
     TrainConfig,
 )
+from .settings import NetworkSettings, ScanSettings, TrainSettings
 
 __all__ = [
     "AugmentConfig",
@@ -34,12 +35,15 @@ __all__ = [
     "FeatureConfig",
     "HitsConfig",
     "ImagesConfig",
+    "NetworkSettings",
     "PlotConfig",
     "SampleConfig",
     "ScanConfig",
+    "ScanSettings",
     "ShiftConfig",
     "SplitConfig",
     "TrainConfig",
+    "TrainSettings",
     "TransformConfig",
     "dump_config",
     "expand_path",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from ..config import Config, load_config, override
+from ..config import Config, ScanSettings, load_config, override
 from ..errors import ConfigError, RunError
 from ..evaluation.absent import SCAN_SUMMARY, is_scan
 from ..tensors import Tensors, open_tensors
 from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import read_versioned
+from .progress import shown, silent
 from .scan_folder import Scan, open_scan
 from .worker import refuse_in_worker
 
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["resume_scan", "scan"]
 
 _GRID = ("stack",)
-
-
-def _silent(stage: str, progress: object) -> None:
-    del stage, progress
 
 
 def scan(
@@ -39,9 +36,10 @@ def scan(
     alignments: Sequence[str] | None = None,
     output: str | Path | None = None,
     config: Config | None = None,
-    report: Report = _silent,
+    progress: bool = False,
+    report: Report = silent,
     stop: Callable[[], bool] = lambda: False,
-    **settings: Any,
+    **settings: Unpack[ScanSettings],
 ) -> Scan:
     """Train a grid of shifts, t, λ, methods and seeds as stacks, and write a folder of figures.
 
@@ -62,6 +60,7 @@ def scan(
         alignments: of ``hepdann.alignment.names()``, or joined with ``+``; default ``quantile``.
         output: the folder, which must not exist; default ``runs/scan-<shifts>-<n>``.
         config: settings; the arguments override them.
+        progress: show on stderr how far it has come, as the command does.
         report: called with each stage and, while training, its progress.
         stop: asked before each step; when true, what is whole so far is written.
         **settings: of the section ``train`` (``seeds=3, epochs=10, workers=4``), or ``stack``, the
@@ -83,7 +82,8 @@ def scan(
     kept = {key: _plain(value) for key, value in given.items() if value is not None}
     config = override(config or Config(), kept)
     _check(config, data, t)
-    return _job(config, _opened(tensors), data, _claim(output, config), report, stop)
+    with shown(progress, report) as tell:
+        return _job(config, _opened(tensors), data, _claim(output, config), tell, stop)
 
 
 def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _opened(tensors: Tensors | str | Path) -> Tensors:
-    opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
+    opened = open_tensors(tensors)
     if opened.views:
         raise ConfigError(
             "holds images, and the networks of a scan see features",
@@ -141,7 +141,8 @@ def resume_scan(
     folder: str | Path,
     *,
     workers: int | None = None,
-    report: Report = _silent,
+    progress: bool = False,
+    report: Report = silent,
     stop: Callable[[], bool] = lambda: False,
 ) -> Scan:
     """Go on with a scan that did not finish; the result is that of an uninterrupted one.
@@ -149,6 +150,7 @@ def resume_scan(
     Args:
         folder: of the scan.
         workers: processes, if not as many as before; they change nothing of what comes out.
+        progress: as in :func:`scan`.
         report: as in :func:`scan`.
         stop: as in :func:`scan`.
 
@@ -172,7 +174,8 @@ def resume_scan(
     if workers is not None:
         config = override(config, {"train.workers": workers})
     tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])
-    return _job(config, open_tensors(tensors), data, lambda: folder, report, stop)
+    with shown(progress, report) as tell:
+        return _job(config, open_tensors(tensors), data, lambda: folder, tell, stop)
 
 
 def _job(
@@ -187,5 +190,5 @@ def _job(
 
     if config.train.workers > 1:
         refuse_in_worker()
-    second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
+    second = None if data is None else open_tensors(data)
     return ScanJob(config, tensors, second, claim, report, stop).run()

@@ -7,15 +7,16 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .. import shifts
-from ..config import Config, override
+from ..config import Config, TrainSettings, override
 from ..errors import ConfigError, RunError
 from ..tensors import Tensors, open_tensors
 from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import Run, check_version, finished_run
 from .origin import Origin
+from .progress import shown, silent
 from .worker import refuse_in_worker
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from .job import Report
 
 __all__ = ["resume", "train"]
-
-
-def _silent(stage: str, progress: object) -> None:
-    del stage, progress
 
 
 def train(
@@ -40,10 +37,11 @@ def train(
     network: str | Factory | None = None,
     output: str | Path | None = None,
     config: Config | None = None,
-    report: Report = _silent,
+    progress: bool = False,
+    report: Report = silent,
     stop: Callable[[], bool] = lambda: False,
     partial: Callable[[], bool] = lambda: True,
-    **settings: Any,
+    **settings: Unpack[TrainSettings],
 ) -> Run:
     """Train a method and its baselines side by side, and write a run folder.
 
@@ -62,6 +60,7 @@ def train(
             that it was registered by with ``hepdann.networks.register``.
         output: the run folder, which must not exist; default ``runs/<shift>-t<t>-<n>``.
         config: settings; the arguments override them.
+        progress: show on stderr how far it has come, as the command does.
         report: called with each stage and, while training, its progress.
         stop: asked before each step; when true, a checkpoint is written and the training ends.
         partial: asked after that: whether to score and evaluate what was trained so far, so that
@@ -86,18 +85,19 @@ def train(
         )
     if config.train.workers > 1:
         refuse_in_worker()
-    opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
+    opened = open_tensors(tensors)
     if output is not None:
         refuse_taken(Path(output))
     wanted = config.train.shift
     if shift is None and wanted is not None:
         shift = shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
-    second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
+    second = None if data is None else open_tensors(data)
     from .job import Job
     from .together import run_job
 
     claim = _claim(output, config)
-    return run_job(Job(config, opened, second, shift, claim, report, stop, partial))
+    with shown(progress, report) as tell:
+        return run_job(Job(config, opened, second, shift, claim, tell, stop, partial))
 
 
 def _given(
@@ -126,7 +126,8 @@ def resume(
     tensors: str | Path | None = None,
     data: str | Path | None = None,
     given: Mapping[str, Any] | None = None,
-    report: Report = _silent,
+    progress: bool = False,
+    report: Report = silent,
     stop: Callable[[], bool] = lambda: False,
     partial: Callable[[], bool] = lambda: True,
 ) -> Run:
@@ -139,6 +140,7 @@ def resume(
         tensors: the tensor file, where it does not lie where the run began with it.
         data: likewise the file with the data, if that is another one.
         given: settings by dotted key (``{"train.epochs": 20}``) that must be those of the run.
+        progress: as in :func:`train`.
         report: as in :func:`train`.
         stop: as in :func:`train`.
         partial: as in :func:`train`.
@@ -166,10 +168,12 @@ def resume(
     from .job import Job
 
     config = origin.now(given or {})
-    job = Job(config, files[0], second, shift, lambda: folder, report, stop, partial, origin)
     from .together import run_job
 
-    return run_job(job)
+    with shown(progress, report) as tell:
+        return run_job(
+            Job(config, files[0], second, shift, lambda: folder, tell, stop, partial, origin)
+        )
 
 
 def _known(factory: Factory) -> str:
@@ -182,24 +186,25 @@ def _known(factory: Factory) -> str:
 
 
 def _describe(shift: Shift | Composition) -> dict[str, Any]:
-    """As a configuration has it: one t and one quantile, names joined with ``+``."""
+    """As a configuration has it: names joined with ``+``, one t for all or one for each."""
     parts = (shift,) if isinstance(shift, shifts.Shift) else shift.shifts
-    settings = {(part.t, part.quantile) for part in parts}
-    if len(settings) > 1:
-        raise ConfigError(
-            "the parts of a composed shift must share t and quantile to be trained on",
-            where="shift",
-            mend="register the composition as a shift of its own",
-        )
-    ((t, quantile),) = settings
-    return {"name": "+".join(part.name for part in parts), "t": t, "quantile": quantile}
+    name = "+".join(part.name for part in parts)
+    return {
+        "name": name,
+        "t": _common([part.t for part in parts]),
+        "quantile": _common([part.quantile for part in parts]),
+    }
+
+
+def _common(values: list[float]) -> float | list[float]:
+    return values[0] if len(set(values)) == 1 else values
 
 
 def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
     if output is not None:
         return partial(new_folder, Path(output))
     shift = config.train.shift
-    return partial(numbered_folder, "data" if shift is None else f"{shift.name}-t{shift.t:g}")
+    return partial(numbered_folder, "data" if shift is None else f"{shift.name}-t{shift.strength}")
 
 
 def _check_types(

@@ -18,7 +18,7 @@ STEP = Progress(3, 400, 800, 0.23, 0.5, 0.7, 250_000.0, (QUIET, DANN))
 @pytest.fixture
 def shown():
     def show(terminal, *reports):
-        from hepdann_cli.live import Live
+        from hepdann.live import Live
 
         out = io.StringIO()
         with Live(Console(file=out, force_terminal=terminal, width=120)) as live:

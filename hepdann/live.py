@@ -11,10 +11,11 @@ from rich.live import Live as Display
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import tables
+from .console import console as plain_console
+from .console import table as plain_table
 
 if TYPE_CHECKING:
-    from hepdann.training import Progress as Step
+    from .training import Progress as Step
 
 __all__ = ["Live"]
 
@@ -31,7 +32,7 @@ class Live:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or tables.console(stderr=True)
+        self.console = console or plain_console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -86,7 +87,7 @@ class Live:
 
 def _table(step: Step) -> Table:
     """A row for each method: means over its networks since the epoch began."""
-    table = tables.table()
+    table = plain_table()
     table.add_column("method", no_wrap=True)
     for title in ("networks", "λ·λ_p", "label loss", "domain loss", "domain accuracy"):
         table.add_column(title, justify="right")
