@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.names import strength_text
+from ..display import figure, html_table, listed
 from ..errors import RunError
 from ..evaluation.absent import explain_absent
 from ..stored import check, read_json, read_rows
@@ -24,7 +26,7 @@ __all__ = ["FORMAT_VERSION", "Run", "check_version", "finished_run", "open_run"]
 FORMAT_VERSION = 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A finished run.
 
@@ -34,7 +36,30 @@ class Run:
     """
 
     folder: Path
-    metrics: dict[str, Any] = field(repr=False)
+    metrics: dict[str, Any]
+
+    def __repr__(self) -> str:
+        best = self.metrics.get("recommended")
+        methods = listed(self.methods)
+        return f"<Run {self.folder}: {self._target()}, methods {methods}, recommended {best}>"
+
+    def _repr_html_(self) -> str:
+        best = self.metrics.get("recommended")
+        rows = []
+        for name, block in self.metrics["methods"].items():
+            target = block.get("target") or {}
+            figures = [
+                figure(target.get(key), target.get(f"{key}_error")) for key in ("accuracy", "auc")
+            ]
+            rows.append((f"{name} (recommended)" if name == best else name, *figures))
+        head = ("method", "target accuracy", "target AUC")
+        return html_table(f"{self.folder}: {self._target()}", head, rows)
+
+    def _target(self) -> str:
+        target = self.metrics.get("target") or {}
+        shift = target.get("shift")
+        strength = f" {shift['name']} t = {strength_text(shift['t'])}" if shift else ""
+        return f"target {target.get('kind')}{strength}"
 
     @cached_property
     def config(self) -> Config:
@@ -57,6 +82,16 @@ class Run:
     def methods(self) -> tuple[str, ...]:
         """Methods of the run, baselines first."""
         return tuple(self.metrics["methods"])
+
+    def evaluate(self) -> dict[str, Any]:
+        """Every figure, computed anew from ``scores.h5``; laid out as :attr:`metrics`.
+
+        Raises:
+            RunError: no scores or not whole ones.
+        """
+        from ..evaluation import summarise
+
+        return summarise(self.folder)
 
     def predict(
         self, x: Any, domain: str = "target", method: str | None = None

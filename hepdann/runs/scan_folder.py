@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from ..display import figure, html_table, listed
 from ..errors import RunError
 from ..evaluation.absent import SCAN_SUMMARY, explain_absent, is_scan
 from .folder import read_config, read_table, read_versioned
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "open_scan", "to_csv"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scan:
     """A scan.
 
@@ -33,7 +34,28 @@ class Scan:
     """
 
     folder: Path
-    summary: dict[str, Any] = field(repr=False)
+    summary: dict[str, Any]
+
+    def __repr__(self) -> str:
+        groups = self.summary.get("groups", ())
+        methods = listed(tuple(dict.fromkeys(str(group["method"]) for group in groups)))
+        targets = listed(tuple(dict.fromkeys(map(_target, groups))))
+        return f"<Scan {self.folder}: methods {methods}; targets {targets}>"
+
+    def _repr_html_(self) -> str:
+        chosen = {_place(one): one["lambda"] for one in self.summary.get("choices", ())}
+        rows = [
+            (
+                str(group["method"]),
+                "" if group["lambda"] is None else f"{group['lambda']:g}",
+                _target(group),
+                *(_spread(group["last_epoch"][f"target_{key}"]) for key in ("accuracy", "auc")),
+            )
+            for group in self.summary.get("groups", ())
+            if group["lambda"] == chosen.get(_place(group))
+        ]
+        head = ("method", "λ", "target", "target accuracy", "target AUC")
+        return html_table(str(self.folder), head, rows)
 
     @cached_property
     def config(self) -> Config:
@@ -44,6 +66,19 @@ class Scan:
     def table(self) -> dict[str, NDArray[Any]]:
         """Columns of ``scan.csv``, one row a member; empty fields are NaN, or the empty text."""
         return read_table(self.folder / "scan.csv", text=("method", "shift"))
+
+
+def _target(group: Mapping[str, Any]) -> str:
+    return "data" if group["shift"] is None else f"{group['shift']} t = {group['t']:g}"
+
+
+def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return entry["method"], entry["shift"], entry["t"]
+
+
+def _spread(block: Mapping[str, Any]) -> str:
+    """Mean ± std over the seeds."""
+    return figure(block["mean"], block["std"])
 
 
 def open_scan(folder: str | Path) -> Scan:

@@ -11,6 +11,7 @@ import pytest
 
 import hepdann
 from hepdann.errors import ConfigError, RunError, SchemaError
+from hepdann.runs import Run
 from hepdann.tensors import open_tensors, seal
 
 ASKED = {"seeds": 2, "epochs": 2, "batch_size": 128, "alignments": ["quantile"]}
@@ -69,6 +70,19 @@ def test_metrics_have_the_fixed_layout(run):
     assert {"auc_inputs", "p_value", "shift"} <= set(metrics["diagnosis"])
     assert metrics["throughput"]["events_per_s"] > 0
     assert metrics["throughput"]["members"] == 6
+
+
+def test_a_run_can_be_evaluated_anew(run):
+    assert run.evaluate()["methods"].keys() == run.metrics["methods"].keys()
+
+
+def test_a_run_shows_itself(run):
+    assert repr(run).startswith(f"<Run {run.folder}: target pseudo-data sine t = 3, methods source")
+    html = run._repr_html_()
+    target = run.metrics["methods"]["dann"]["target"]
+    assert f"<td>{target['auc']:.4f} ± {target['auc_error']:.4f}</td>" in html
+    assert f"<td>{run.metrics['recommended']} (recommended)</td>" in html
+    assert "&lt;b&gt;" in Run(run.folder / "<b>", run.metrics)._repr_html_()
 
 
 def test_history_has_a_row_a_member_and_epoch(run):

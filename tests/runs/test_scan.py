@@ -48,6 +48,15 @@ def plain(scan):
     return summary
 
 
+def test_a_scan_shows_itself(scan):
+    assert repr(scan).startswith(f"<Scan {scan.folder}: methods source-only, ")
+    assert "targets sine t = 3, sine t = 8" in repr(scan)
+    html = scan._repr_html_()
+    (group,) = [g for g in scan.summary["groups"] if (g["method"], g["t"]) == ("quantile", 3)]
+    assert f"<td>{group['last_epoch']['target_auc']['mean']:.4f} ± " in html
+    assert html.count("<td>dann</td>") == 2  # with the chosen λ, at each t
+
+
 def test_a_row_a_member(scan):
     assert len(scan.table["method"]) == 2 * (2 + 2 + 2 + 2 * 2)
     for t in (3, 8):
