@@ -17,14 +17,24 @@ from pydantic import (
     model_validator,
 )
 
-from ..registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
+from ..registry import ALIGNMENTS, METHODS, NETWORKS
 from . import checks
 from .images import AugmentConfig, ImagesConfig
-from .names import strength_text
 from .plots import PlotConfig
 from .scan import ScanConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
-from .section import Integer, Number, Rate, Section, Text, Texts, Width, check_maps, names_matter
+from .section import (
+    Integer,
+    Number,
+    Rates,
+    Section,
+    Text,
+    Texts,
+    Width,
+    check_maps,
+    names_matter,
+)
+from .shift import ShiftConfig
 
 __all__ = [
     "ClassConfig",
@@ -191,68 +201,6 @@ class ConvertConfig(Section):
             f if f.missing is not None else f.model_copy(update={"missing": self.missing})
             for f in long
         ]
-
-
-def _rate_kind(value: Any) -> str:
-    return "list" if isinstance(value, list | tuple) else "float"
-
-
-Rates = Annotated[
-    Annotated[Rate, Tag("float")] | Annotated[list[Rate], Field(min_length=1), Tag("list")],
-    Discriminator(_rate_kind),
-]
-Quantile = Annotated[Number, Field(gt=0, le=1)]
-Quantiles = Annotated[
-    Annotated[Quantile, Tag("float")] | Annotated[list[Quantile], Field(min_length=1), Tag("list")],
-    Discriminator(_rate_kind),
-]
-
-
-class ShiftConfig(Section):
-    """Which f_i(t) turns MC into pseudo-data."""
-
-    name: Text = Field(
-        description="name of the shift, see hepdann train --help; several join with +",
-        json_schema_extra={"examples": list(SHIFTS.own)},
-    )
-    t: Rates = Field(
-        description="strength: larger t is a smaller shift; a list: of each that + joins"
-    )
-    quantile: Quantiles = Field(
-        1.0, description="scale s as this quantile of |x| (1: the maximum); a list: of each"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _identity_has_no_strength(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("name") == "identity":
-            return {"t": 1.0} | values
-        return values
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str, info: ValidationInfo) -> str:
-        if names_matter(info):
-            for part in name.split("+"):
-                checks.check_registered(part.strip(), SHIFTS)
-        return name
-
-    @model_validator(mode="after")
-    def _one_for_each(self) -> Self:
-        for key in ("t", "quantile"):
-            value, parts = getattr(self, key), len(self.name.split("+"))
-            if isinstance(value, list) and len(value) != parts:
-                checks.refuse(
-                    f"{len(value)} values for the {parts} shifts of {self.name}",
-                    key,
-                    mend="give one for all, or one for each",
-                )
-        return self
-
-    @property
-    def strength(self) -> str:
-        """The strength as text, see :func:`.strength_text`."""
-        return strength_text(self.t)
 
 
 class TrainConfig(Section):

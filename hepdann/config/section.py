@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+)
 
 from ..registry import ALIGNMENTS
 from . import checks
@@ -12,7 +20,8 @@ from . import checks
 __all__ = [
     "Integer",
     "Number",
-    "Rate",
+    "Quantiles",
+    "Rates",
     "Section",
     "Text",
     "Texts",
@@ -24,6 +33,10 @@ __all__ = [
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _number_kind(value: Any) -> str:
+    return "list" if isinstance(value, list | tuple) else "float"
 
 
 def names_matter(info: ValidationInfo) -> bool:
@@ -45,6 +58,15 @@ Integer = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
 Width = Annotated[Integer, Field(ge=1)]
 Rate = Annotated[Number, Field(gt=0)]
+Rates = Annotated[
+    Annotated[Rate, Tag("float")] | Annotated[list[Rate], Field(min_length=1), Tag("list")],
+    Discriminator(_number_kind),
+]
+Quantile = Annotated[Number, Field(gt=0, le=1)]
+Quantiles = Annotated[
+    Annotated[Quantile, Tag("float")] | Annotated[list[Quantile], Field(min_length=1), Tag("list")],
+    Discriminator(_number_kind),
+]
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[list[Text], BeforeValidator(_as_list, json_schema_input_type=list[Text] | Text)]
 
