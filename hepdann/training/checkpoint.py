@@ -86,7 +86,7 @@ def load_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -
     """
     if not Path(path).exists():
         return False
-    metadata, tensors = read_tensors(path)
+    metadata, tensors = read_tensors(Path(path))
     if metadata.get("format") != _FORMAT or metadata.get("fingerprint") != fingerprint:
         raise RunError(
             "the checkpoint belongs to other tensors or settings",
