@@ -93,13 +93,13 @@ def show(
 
 
 def _heading(run: Path, metrics: Mapping[str, Any]) -> str:
-    from hepdann.config.names import strength_text
+    from hepdann.config.names import t_text
 
     target = metrics["target"]
     kind = target["kind"]
     if target["shift"]:
         name, t = target["shift"]["name"], target["shift"]["t"]
-        kind += f", shift {name} t = {strength_text(t)}"
+        kind += f", shift {name} t = {t_text(t)}"
     return f"{run}: target is {kind}; test split"
 
 

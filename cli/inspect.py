@@ -280,12 +280,12 @@ def _files(folder: str) -> list[str]:
 
 
 def _show_run(found: dict[str, Any]) -> None:
-    from hepdann.config.names import strength_text
+    from hepdann.config.names import t_text
 
     metrics = found["metrics"]
     target = metrics.get("target", {})
     shift = target.get("shift")
-    what = f"{shift['name']} t={strength_text(shift['t'])}" if shift else "no shift"
+    what = f"{shift['name']} t={t_text(shift['t'])}" if shift else "no shift"
     click.echo(f"{found['path']}: run, target {target.get('kind')} ({what})")
     train = found["config"].get("train", {})
     keys = ("lambda", "seeds", "seed", "epochs", "batch_size", "learning_rate", "normalisation")

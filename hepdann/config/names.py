@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["FIGURE_SIZES", "STYLES", "strength_text"]
+__all__ = ["FIGURE_SIZES", "STYLES", "t_text"]
 
 STYLES = ("ATLAS", "CMS", "LHCb", "LHCb2", "ALICE", "DUNE", "ROOT")
 FIGURE_SIZES = ("half-slide", "slide", "column", "page")
 
 
-def strength_text(t: float | Iterable[float]) -> str:
-    """The strength of a shift, ``3``; of shifts joined with + those of each, ``3+8``."""
+def t_text(t: float | Iterable[float]) -> str:
+    """The t of a shift as text, ``3``; of shifts joined with + those of each, ``3+8``."""
     return "+".join(f"{one:g}" for one in ([t] if isinstance(t, int | float) else t))

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..registry import SHIFTS
 from . import checks
-from .names import strength_text
+from .names import t_text
 from .section import Quantiles, Rates, Section, Text, names_matter
 
 __all__ = ["ShiftConfig"]
@@ -21,16 +21,14 @@ class ShiftConfig(Section):
         description="name of the shift, see hepdann train --help; several join with +",
         json_schema_extra={"examples": list(SHIFTS.own)},
     )
-    t: Rates = Field(
-        description="strength: larger t is a smaller shift; a list: of each that + joins"
-    )
+    t: Rates = Field(description="t: larger is a smaller shift; a list: of each that + joins")
     quantile: Quantiles = Field(
         1.0, description="scale s as this quantile of |x| (1: the maximum); a list: of each"
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _identity_has_no_strength(cls, values: Any) -> Any:
+    def _identity_has_no_t(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("name") == "identity":
             return {"t": 1.0} | values
         return values
@@ -56,6 +54,6 @@ class ShiftConfig(Section):
         return self
 
     @property
-    def strength(self) -> str:
-        """The strength as text, see :func:`.strength_text`."""
-        return strength_text(self.t)
+    def t_text(self) -> str:
+        """The value of t as text, see :func:`.t_text`."""
+        return t_text(self.t)

@@ -88,7 +88,7 @@ class Quantities:
         if not self.is_simulation:
             return "Data"
         shift = self.config.train.shift
-        return "Pseudo-data" + (f", {shift.name} t = {shift.strength}" if shift else "")
+        return "Pseudo-data" + (f", {shift.name} t = {shift.t_text}" if shift else "")
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def facts_of(run: Run) -> Facts:
 def _settings(run: Run, scores: RunScores) -> Iterator[tuple[str, str]]:
     train, throughput = run.config.train, run.metrics.get("throughput") or {}
     shift = train.shift
-    yield "target", f"pseudo-data, shift {shift.name} t = {shift.strength}" if shift else "data"
+    yield "target", f"pseudo-data, shift {shift.name} t = {shift.t_text}" if shift else "data"
     yield "classes", ", ".join(scores.classes)
     yield "features", ", ".join(scores.features)
     yield "methods", ", ".join(scores.methods)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..config.names import strength_text
+from ..config.names import t_text
 
 __all__ = ["COLUMNS", "Cell", "Column", "Row", "methods_table", "to_csv", "to_latex"]
 
@@ -161,7 +161,7 @@ def target_name(metrics: Mapping[str, Any]) -> str:
     """What a run was adapted to: ``data``, or the shift that made its pseudo-data."""
     target = metrics["target"]
     shift = target.get("shift")
-    return f"{shift['name']} t = {strength_text(shift['t'])}" if shift else str(target["kind"])
+    return f"{shift['name']} t = {t_text(shift['t'])}" if shift else str(target["kind"])
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.names import strength_text
+from ..config.names import t_text
 from ..display import figure, html_table, listed
 from ..errors import RunError
 from ..evaluation.absent import explain_absent
@@ -58,7 +58,7 @@ class Run:
     def _target(self) -> str:
         target = self.metrics.get("target") or {}
         shift = target.get("shift")
-        strength = f" {shift['name']} t = {strength_text(shift['t'])}" if shift else ""
+        strength = f" {shift['name']} t = {t_text(shift['t'])}" if shift else ""
         return f"target {target.get('kind')}{strength}"
 
     @cached_property

@@ -204,7 +204,7 @@ def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
     if output is not None:
         return partial(new_folder, Path(output))
     shift = config.train.shift
-    return partial(numbered_folder, "data" if shift is None else f"{shift.name}-t{shift.strength}")
+    return partial(numbered_folder, "data" if shift is None else f"{shift.name}-t{shift.t_text}")
 
 
 def _check_types(
