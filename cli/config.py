@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,25 +22,14 @@ def command() -> None:
 def _deliver(text: str, output: Path | None, *, force: bool = False) -> None:
     """Print the text, or write it to a file, whole or not at all."""
     from hepdann.errors import ConfigError
+    from hepdann.outputs import write_whole
 
     if output is None:
         click.echo(text, nl=False)
         return
     if output.exists() and not force:
         raise ConfigError("exists already", where=output, mend="add --force to replace it")
-    handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)  # mkstemp makes files that only the owner reads
-        Path(temporary).replace(output)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(output, text.encode())
     click.echo(f"wrote {output}")
 
 

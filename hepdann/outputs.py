@@ -89,13 +89,12 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _sweep(target: Path) -> None:
-    """Remove what writers of ``target`` left behind that were killed on this machine.
+def _sweep(folder: Path) -> None:
+    """Remove what writers left in a folder that were killed on this machine.
 
     A writer that lives, or that may live on another machine, is never touched.
     """
-    start = re.escape(target.name[:_SHOWN])
-    for path in _abandoned(target.parent, rf"\.{{1,2}}{start}.*\.", r"\.part"):
+    for path in _abandoned(folder, r"\..*\.", r"\.part"):
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
@@ -148,7 +147,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     The temporary name is in the folder of the target, because a rename is atomic within one file
     system only. It is created here, so that an unwritable place fails before any work is done.
-    Only SIGKILL or a crash of the machine can leave it behind; the next writer of the same output
+    Only SIGKILL or a crash of the machine can leave it behind; the next writer in the same folder
     on the same machine removes it. Of two writers at a time, the one that ends last wins.
 
     Args:
@@ -169,7 +168,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise FileExistsError(errno.EEXIST, "exists and is no ordinary file", str(path))
     temporary = _temporary_name(target)
     try:
-        _sweep(target)
+        _sweep(target.parent)
         with _named(path):
             temporary.touch(exist_ok=False)
         yield temporary
