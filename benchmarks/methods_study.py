@@ -154,15 +154,15 @@ def study(
     wanted |= {name: [s for s in lambdas if (name, s) not in there] for name in names}
     shift, _, t = target.partition(":")
     one = None
-    for name, strengths in wanted.items():
-        if not strengths or (name, None) in there:
+    for name, lambdas in wanted.items():
+        if not lambdas or (name, None) in there:
             continue
         one = one or prepared(files, shift, float(t))
         splits, start = range(len(files)), time.perf_counter()
         if name == "oracle":
             members = [one.oracle(k) for k in splits]
         else:
-            members = [one.member(name, s, k) for s in strengths for k in splits]
+            members = [one.member(name, s, k) for s in lambdas for k in splits]
         rows += one.train(members)
         path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
         seconds = time.perf_counter() - start
@@ -172,14 +172,14 @@ def study(
 
 def show(target: str, rows: Sequence[Row]) -> None:
     """As Markdown: one row a method, one column a λ."""
-    strengths = sorted({float(str(r["lambda"])) for r in rows if r["lambda"] is not None})
-    head = " | ".join(f"λ = {s:g}" for s in strengths)
+    lambdas = sorted({float(str(r["lambda"])) for r in rows if r["lambda"] is not None})
+    head = " | ".join(f"λ = {s:g}" for s in lambdas)
     for figure in ("accuracy", "auc"):
-        print(f"\n{target}, {figure}\n\n| method | {head} |\n|---|{'---|' * len(strengths)}")
+        print(f"\n{target}, {figure}\n\n| method | {head} |\n|---|{'---|' * len(lambdas)}")
         for method in dict.fromkeys(str(r["method"]) for r in rows):
             cells = [_cell(rows, method, figure, None)]
             if not cells[0]:
-                cells = [_cell(rows, method, figure, strength) for strength in strengths]
+                cells = [_cell(rows, method, figure, strength) for strength in lambdas]
             print(f"| {method} | {' | '.join(cells)} |")
 
 

@@ -41,7 +41,7 @@ class Inputs(NamedTuple):
 @click.argument("tensors", default="tensors.h5", type=click.Path(path_type=Path))
 @click.argument("data", required=False, type=click.Path(path_type=Path))
 @click.option("--shift", help=f"Train on pseudo-data: {_SHIFTS}; a+b acts one after the other.")
-@click.option("--t", type=float, help="Strength of the shift; larger t is a smaller shift.")
+@click.option("--t", type=float, help="Of the shift; larger t is a smaller shift.")
 @click.option(
     "--method",
     "methods",
@@ -65,7 +65,12 @@ class Inputs(NamedTuple):
     help=f"{_ALIGNMENTS}; a+b acts one after the other; repeatable.  "
     "[default: quantile, affine+quantile]",
 )  # fmt: skip
-@click.option("--lambda", "lambda_", type=float, help="Strength of the adversary.  [default: 1.0]")
+@click.option(
+    "--lambda",
+    "lambda_",
+    type=float,
+    help="Factor of the reversed domain gradient.  [default: 1.0]",
+)
 @shared("seeds", "seed")
 @click.option("--epochs", type=int, help="Epochs at most.  [default: 20]")
 @shared("batch-size")

@@ -38,7 +38,7 @@ class _Stored(BaseModel):
 
 
 class Shift(_Stored):
-    """A shift by name and strength."""
+    """A shift by name and t."""
 
     name: str
     t: Finite

@@ -199,14 +199,14 @@ class ShiftConfig(Section):
         description="name of the shift, see hepdann train --help; several join with +",
         json_schema_extra={"examples": list(SHIFTS)},
     )
-    t: Number = Field(gt=0, description="strength: larger t is a smaller shift")
+    t: Number = Field(gt=0, description="larger t is a smaller shift")
     quantile: Number = Field(
         1.0, gt=0, le=1, description="scale s as this quantile of |x| (1: the maximum)"
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _identity_has_no_strength(cls, values: Any) -> Any:
+    def _identity_has_no_t(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("name") == "identity":
             return {"t": 1.0} | values
         return values
@@ -257,7 +257,9 @@ class TrainConfig(Section):
         "binary",
         description="of hybrid methods: labelled or target, or which of the domains",
     )
-    lambda_: Number = Field(1.0, ge=0, alias="lambda", description="strength of the adversary")
+    lambda_: Number = Field(
+        1.0, ge=0, alias="lambda", description="factor of the reversed domain gradient"
+    )
     domain_weight: Number = Field(1.0, ge=0, description="w_d, weight of the domain loss")
     seeds: Integer = Field(5, ge=1, le=1000, description="members a method")
     seed: Integer = Field(0, ge=0, description="seed of the first member")

@@ -6,7 +6,7 @@ import difflib
 
 from ..errors import ConfigError
 from .alternating import DANN_ALTERNATING
-from .base import Batch, Method, Objective, Phase, Strength
+from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .cdan import CDAN, CDAN_ENTROPY
 from .coral import CORAL
 from .dann import DANN, DANN_PHASES, SOURCE_ONLY, unwatched
@@ -18,11 +18,11 @@ from .self_training import SELF_TRAINING
 __all__ = [
     "BUILT_IN",
     "DANN_PHASES",
+    "AdversaryWeight",
     "Batch",
     "Method",
     "Objective",
     "Phase",
-    "Strength",
     "get",
     "names",
     "register",

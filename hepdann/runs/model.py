@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from safetensors.torch import save
 
 from .._version import __version__
@@ -70,13 +70,13 @@ class Part:
     Attributes:
         network: with averaged weights and fixed statistics, on the CPU.
         target_domain: whose statistics score the target, 0 source or 1 target.
-        strength: (K,) λ of each member.
+        lambda_: (K,) λ of each member.
         seeds: (K,) seed of each member.
     """
 
     network: AdversarialNetwork
     target_domain: int
-    strength: tuple[float, ...]
+    lambda_: tuple[float, ...]
     seeds: tuple[int, ...]
 
 
@@ -108,7 +108,7 @@ def parts_of(trainer: StackTrainer) -> dict[str, Part]:
         parts[name] = Part(
             _network(trainer.network.shape, seeds, own),
             members[0].method.target_domain,
-            tuple(float(trainer.strength[k]) for k in chosen),
+            tuple(float(trainer.lambda_[k]) for k in chosen),
             seeds,
         )
     return parts
@@ -129,7 +129,7 @@ def _together(one: Part, other: Part) -> Part:
         for key, value in other.network.state_dict().items()
     }
     network = _network(one.network.shape, seeds, state)
-    return Part(network, one.target_domain, (*one.strength, *other.strength), seeds)
+    return Part(network, one.target_domain, (*one.lambda_, *other.lambda_), seeds)
 
 
 def _member_axis(key: str) -> int:
@@ -347,7 +347,7 @@ class Model:
                 name: {
                     "shape": asdict(part.network.shape),
                     "target_domain": part.target_domain,
-                    "strength": part.strength,
+                    "lambda": part.lambda_,
                     "seeds": part.seeds,
                 }
                 for name, part in self.parts.items()
@@ -433,12 +433,15 @@ class _Scaling(BaseModel):
     std: list[Annotated[Finite, Field(gt=0)]]
 
 
+_LAMBDA_KEYS = ("lambda", "strength")  # the second one in models of older versions
+
+
 class _Methods(BaseModel):
     model_config = ConfigDict(strict=True)
 
     shape: dict[str, Any]
     target_domain: Literal[0, 1]
-    strength: list[Finite]
+    lambda_: list[Finite] = Field(validation_alias=AliasChoices(*_LAMBDA_KEYS))
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 63)]], Field(min_length=1)]
 
 
@@ -491,7 +494,7 @@ def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor
     return Part(
         _network(NetworkShape(**shape), entry["seeds"], state),
         entry["target_domain"],
-        tuple(entry["strength"]),
+        tuple(next(entry[key] for key in _LAMBDA_KEYS if key in entry)),
         tuple(entry["seeds"]),
     )
 

@@ -76,6 +76,6 @@ class Monitor:
             return nullcontext()
         trainer = self._trainer
         names = [f"{m.label}-lambda{s:g}-seed{m.seed}" for m, s in zip(
-            trainer.members, trainer.strength.tolist(), strict=True)]  # fmt: skip
+            trainer.members, trainer.lambda_.tolist(), strict=True)]  # fmt: skip
         steps = trainer.epoch * trainer.settings.steps
         return EventFiles(self._folder / "tensorboard", names, steps)

@@ -220,11 +220,11 @@ def plan_stacks(train: TrainConfig, places: Places, *, lean: bool = False) -> li
     ]
 
 
-def member_of(name: str, strength: float, seed: int, places: Places) -> Member:
+def member_of(name: str, lambda_: float, seed: int, places: Places) -> Member:
     """A member of a method, with the labelled domains that it trains on."""
     method = methods.get(name)
     source, auxiliaries = places.source(method), places.auxiliaries(method)
-    return Member(method, strength, seed, source=source, auxiliaries=auxiliaries)
+    return Member(method, lambda_, seed, source=source, auxiliaries=auxiliaries)
 
 
 def trained_on(train: TrainConfig) -> tuple[str, ...]:

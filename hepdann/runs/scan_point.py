@@ -335,9 +335,9 @@ class PointRun:
                 events = self.aligned[(SOURCE_ONLY, *self.trained_on)[number]]
                 own = seen_by == number
                 target[own] = self._score(network, events, statistics)[own]
-        strengths = [m.strength if m.method.adversarial else None for m in trainer.members]
+        lambdas = [m.lambda_ if m.method.adversarial else None for m in trainer.members]
         history = [
-            {**row, "lambda": strengths[int(str(row["member"]))]} | self._place()
+            {**row, "lambda": lambdas[int(str(row["member"]))]} | self._place()
             for row in trainer.history
         ]
         rows: list[Result] = []
@@ -368,7 +368,7 @@ class PointRun:
     ) -> tuple[list[Result], Result]:
         """One row a member, and the group: the ensemble of its seeds."""
         chosen = list(seeds.members)
-        start = {"method": seeds.method, "lambda": seeds.strength} | self._place()
+        start = {"method": seeds.method, "lambda": seeds.lambda_} | self._place()
         last = {int(str(row["member"])): row for row in history}  # the last epoch's is what stays
         rows = []
         for k in chosen:

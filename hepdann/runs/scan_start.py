@@ -55,8 +55,8 @@ def scan(
         data: a second tensor file with the data; by default that of ``tensors``.
         shift: one or several names; each makes pseudo-data at every t. Without one the target is
             the data, and t means nothing.
-        t: strengths of the shifts; default 1, 2, 3, 5, 8.
-        lambda_: strengths of the adversary; default 0.1, 0.3, 1, 3.
+        t: of the shifts; default 1, 2, 3, 5, 8.
+        lambda_: factors of the reversed domain gradient; default 0.1, 0.3, 1, 3.
         methods: of ``hepdann.methods.names()``, alone or as ``alignment+method``; default those of
             ``train``.
         alignments: of ``hepdann.alignment.names()``, or joined with ``+``; default ``quantile``.
@@ -125,7 +125,7 @@ def _check(config: Config, data: object, t: object) -> None:
         )
     if t is not None and not config.scan.shifts:
         raise ConfigError(
-            "t is the strength of a shift, and none is named",
+            "t belongs to a shift, and none is named",
             where="scan.t",
             mend="name one: --shift sine",
         )

@@ -118,6 +118,6 @@ def _one_method(parts: Sequence[MethodProgress]) -> MethodProgress:
     count = sum(part.networks for part in parts)
     means = {
         figure: sum(getattr(part, figure) * part.networks for part in parts) / count
-        for figure in ("reversal", "label_loss", "domain_loss", "domain_accuracy")
+        for figure in ("lambda_", "label_loss", "domain_loss", "domain_accuracy")
     }
     return replace(parts[0], networks=count, **means)

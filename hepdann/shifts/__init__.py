@@ -37,12 +37,12 @@ __all__ = [
 
 
 def get(name: str, t: float, *, quantile: float = 1.0) -> Shift | Composition:
-    """The shift of that name and strength.
+    """The shift of that name and t.
 
     Args:
         name: one of :func:`names`, or several joined with ``+`` (``sine+gaussian``), which act
             from left to right at the same t.
-        t: strength; larger is smaller.
+        t: of the shift; larger t is a smaller shift.
         quantile: the scale s is this quantile of |x|; 1 is the maximum.
 
     Returns:

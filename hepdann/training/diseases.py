@@ -30,15 +30,15 @@ class Patient:
     """What is known of a member beside its figures.
 
     Attributes:
-        strength: λ; 0 where it has no adversary.
-        reversal: λ·λ_p at the time.
+        lambda_: λ; 0 where it has no adversary.
+        lambda_now: λ·λ_p at the time.
         late: whether at least half of the training is done: whoever learns has learnt by then.
         one_optimiser: whether label loss and adversary share an optimiser; with one of its own,
             Adam divides the adversary's size out, and no ratio of gradients tells its effect.
     """
 
-    strength: float
-    reversal: float
+    lambda_: float
+    lambda_now: float
     late: bool
     one_optimiser: bool
 
@@ -121,16 +121,16 @@ def _collapsed(x: Mapping[str, Any], _who: Patient) -> str:
 
 
 def _dead(x: Mapping[str, Any], who: Patient) -> str:
-    if who.reversal <= 0 or x["domain_gradient"] > _DEAD * who.reversal * x["label_gradient"]:
+    if who.lambda_now <= 0 or x["domain_gradient"] > _DEAD * who.lambda_now * x["label_gradient"]:
         return ""
     return (
-        f"λ·λ_p is {who.reversal:.3g}, but the domain loss sends no gradient to the features "
+        f"λ·λ_p is {who.lambda_now:.3g}, but the domain loss sends no gradient to the features "
         f"({x['domain_gradient']:.1g}, and the label loss {x['label_gradient']:.1g})"
     )
 
 
 def _not_reversed(x: Mapping[str, Any], who: Patient) -> str:
-    if who.reversal <= 0 or not x["push"] < _WRONG_WAY * x["own_loss"]:
+    if who.lambda_now <= 0 or not x["push"] < _WRONG_WAY * x["own_loss"]:
         return ""
     return (
         "the features move so that the domain head does better "
@@ -140,7 +140,7 @@ def _not_reversed(x: Mapping[str, Any], who: Patient) -> str:
 
 def _exploded(x: Mapping[str, Any], who: Patient) -> str:
     ratio = _ratio(x["domain_gradient"], x["label_gradient"])
-    if who.reversal <= 0 or ratio <= _EXPLODED or x["label_gradient"] == 0:
+    if who.lambda_now <= 0 or ratio <= _EXPLODED or x["label_gradient"] == 0:
         return ""
     return (
         f"the reversed domain gradient is {_times(ratio)} times that of the label loss: the "
@@ -150,7 +150,7 @@ def _exploded(x: Mapping[str, Any], who: Patient) -> str:
 
 def _never_learns(x: Mapping[str, Any], who: Patient) -> str:
     gap = x["fresh_auc"] - x["own_auc"]
-    if not (who.reversal > 0 and who.late and x["domain_moved"] < _UNMOVED):
+    if not (who.lambda_now > 0 and who.late and x["domain_moved"] < _UNMOVED):
         return ""
     if math.isnan(x["push"]):  # a head that only watches
         return ""
@@ -164,13 +164,13 @@ def _never_learns(x: Mapping[str, Any], who: Patient) -> str:
 
 
 def _no_effect(x: Mapping[str, Any], who: Patient) -> str:
-    if not (who.reversal > 0 and who.late and who.one_optimiser and x["effect"] < _NO_EFFECT):
+    if not (who.lambda_now > 0 and who.late and who.one_optimiser and x["effect"] < _NO_EFFECT):
         return ""
     knows = x["fresh_auc"] if math.isnan(x["own_auc"]) else x["own_auc"]
     if not knows - 0.5 > max(_GAP, 4 * x["auc_error"]):  # without a shift nothing has an effect
         return ""
     return (
-        f"λ = {who.strength:g} changes what the extractor learns from by "
+        f"λ = {who.lambda_:g} changes what the extractor learns from by "
         f"{100 * x['effect']:.2g} %: the result is that of λ = 0"
     )
 

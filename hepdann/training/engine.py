@@ -14,7 +14,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ..errors import ConfigError
-from ..methods import Batch, Phase, Strength
+from ..methods import AdversaryWeight, Batch, Phase
 from .fusable import fused_installed, unfusable
 from .optimisers import StackOptimiser
 from .settings import Settings
@@ -30,7 +30,7 @@ class StepValues:
     Attributes:
         step: its number, counted from 0 over the whole training.
         rates: (K,) learning rate of each member.
-        reversal: (K,) λ·λ_p of each member.
+        lambda_: (K,) λ·λ_p of each member.
         domain_weight: w_d.
         clip: largest gradient norm of each member's part.
         average_decay: of the averaged weights.
@@ -38,7 +38,7 @@ class StepValues:
 
     step: int
     rates: tuple[float, ...]
-    reversal: Tensor
+    lambda_: Tensor
     domain_weight: float
     clip: float
     average_decay: float
@@ -82,10 +82,10 @@ class TorchEngine:
         """Train one step, phase after phase: objective, gradients, clipping, update, averages."""
         stack = self.stack
         stack.set_step(at.step)
-        strength = Strength(at.reversal, at.domain_weight)
+        adversary = AdversaryWeight(at.lambda_, at.domain_weight)
         seen = dict[str, Tensor]()
         for phase, optimiser in zip(stack.phases, stack.optimisers, strict=True):
-            seen |= self._phase(phase, optimiser, batch, strength, at)
+            seen |= self._phase(phase, optimiser, batch, adversary, at)
         for part in stack.parts.values():
             part.update_average(1 - at.average_decay)
         stack.clock.lap("optimiser")
@@ -96,7 +96,7 @@ class TorchEngine:
         phase: Phase,
         optimiser: StackOptimiser,
         batch: Batch,
-        strength: Strength,
+        adversary: AdversaryWeight,
         at: StepValues,
     ) -> Mapping[str, Tensor]:
         """One update of a step, and its figures of the batch."""
@@ -104,7 +104,7 @@ class TorchEngine:
         processes, moved = stack.settings.processes, [stack.parts[name] for name in phase.parts]
         for part in stack.parts.values():
             part.gradient.zero_()
-        objective = phase.objective(stack.network, batch, strength)
+        objective = phase.objective(stack.network, batch, adversary)
         lap("forward")
         values = objective.value
         if stack.loss_scale is not None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..methods import Batch, Phase, Strength
+from ..methods import AdversaryWeight, Batch, Phase
 from ..networks import AdversarialNetwork
 from .fresh import weighted_auc
 from .watching import Seen, watching
@@ -48,7 +48,7 @@ def _against_rest(logits: Tensor) -> Tensor:
 
 
 def gradients(
-    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, strength: Strength
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
 ) -> dict[str, Tensor]:
     """Gradients at the features, and of the extractor's weights, with λ and without it.
 
@@ -59,13 +59,13 @@ def gradients(
         (K,) label_gradient, domain_gradient, angle, push and effect, as
         :data:`hepdann.training.vitals.FIGURES` says.
     """
-    off = Strength(torch.zeros_like(strength.reversal), strength.domain_weight)
-    with_features, with_weights = _slopes(network, phases, batch, strength)
+    off = AdversaryWeight(torch.zeros_like(adversary.lambda_), adversary.domain_weight)
+    with_features, with_weights = _slopes(network, phases, batch, adversary)
     features, weights = _slopes(network, phases, batch, off)
     added = [a - b for a, b in zip(with_features, features, strict=True)]
     added_weights = _norm([a - b for a, b in zip(with_weights, weights, strict=True)])
     size = batch.size
-    push = _push(network, phases, batch, strength, added)
+    push = _push(network, phases, batch, adversary, added)
     on_source = [(a[..., :size], b[..., :size]) for a, b in zip(added, features, strict=True)]
     dot = sum((a * b).cpu().double().sum((1, 2)) for a, b in on_source)
     size_of = _norm([a for a, _ in on_source]) * _norm([b for _, b in on_source])
@@ -84,7 +84,7 @@ def _push(
     network: AdversarialNetwork,
     phases: Sequence[Phase],
     batch: Batch,
-    strength: Strength,
+    adversary: AdversaryWeight,
     added: Sequence[Tensor],
 ) -> Tensor:
     """Own head's loss after the features took a step of 1 % down the added gradient, less before.
@@ -92,7 +92,7 @@ def _push(
     A reversed gradient raises it; one that is not reversed helps the head, and lowers it.
     """
     unknown = torch.full((network.members,), math.nan)
-    if not _head_acts(network, phases, batch, strength) or len(added) != 1:
+    if not _head_acts(network, phases, batch, adversary) or len(added) != 1:
         return unknown
     losses = []
     for step in (0.0, _STEP):
@@ -109,7 +109,7 @@ def _push(
         try:
             with watching(network, seen):
                 for phase in phases:
-                    phase.objective(network, batch, strength)
+                    phase.objective(network, batch, adversary)
         finally:
             handle.remove()
         losses.append(own_figures(seen.domain[-1], batch)["own_loss"])
@@ -117,7 +117,7 @@ def _push(
 
 
 def _head_acts(
-    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, strength: Strength
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
 ) -> bool:
     """Whether the domain head is trained and sees features that a gradient comes back to."""
     if not trains_head(phases):
@@ -125,7 +125,7 @@ def _head_acts(
     for phase in phases:
         seen = Seen()
         with torch.enable_grad(), watching(network, seen):
-            phase.objective(network, batch, strength)
+            phase.objective(network, batch, adversary)
             values = [logits.sum() for logits in seen.domain]
         if any(s is not None for value in values for s in _back(value, seen.extractor)):
             return True
@@ -133,7 +133,7 @@ def _head_acts(
 
 
 def _slopes(
-    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, strength: Strength
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Gradient of what the phases minimise: at the features, and of the extractor's weights."""
     weights = network.part("extractor")
@@ -142,7 +142,7 @@ def _slopes(
     for phase in phases:
         seen = Seen()
         with torch.enable_grad(), watching(network, seen):
-            value = phase.objective(network, batch, strength).value.sum()
+            value = phase.objective(network, batch, adversary).value.sum()
         places = [*seen.extractor, *weights]
         slopes = [
             torch.zeros_like(p) if g is None else g

@@ -13,7 +13,7 @@ import torch
 
 from ..content import Look
 from ..errors import RunError
-from ..methods import Strength
+from ..methods import AdversaryWeight
 from ..stored import read_json
 from .checkpoint import write_whole
 from .diseases import Patient, Verdict, judge
@@ -132,19 +132,19 @@ class Health:
         trainer = self._trainer
         settings = trainer.settings
         grl = {row["member"]: row["grl"] for row in trainer.history}  # of each member's last epoch
-        reversal = trainer.strength.new_tensor([grl.get(k, 0.0) for k in range(self.members)])
-        strength = Strength(reversal, settings.domain_weight)
-        figures = examine(trainer.network, trainer.phases, probe, strength, self._start)
+        lambda_ = trainer.lambda_.new_tensor([grl.get(k, 0.0) for k in range(self.members)])
+        adversary = AdversaryWeight(lambda_, settings.domain_weight)
+        figures = examine(trainer.network, trainer.phases, probe, adversary, self._start)
         entries = []
         for k, own in enumerate(figures):
             patient = Patient(
-                strength=float(trainer.strength[k]),
-                reversal=float(strength.reversal[k]),
+                lambda_=float(trainer.lambda_[k]),
+                lambda_now=float(adversary.lambda_[k]),
                 late=2 * trainer.epoch >= settings.epochs or k not in trainer.running,
                 one_optimiser=len(trainer.phases) == 1,
             )
             verdicts = [asdict(verdict) for verdict in judge(own, patient)]
-            about = self._about(k, trainer.epoch) | {"grl": patient.reversal}
+            about = self._about(k, trainer.epoch) | {"grl": patient.lambda_now}
             entries.append(about | _plain(own) | {"verdicts": verdicts})
         return entries
 
@@ -154,7 +154,7 @@ class Health:
             "method": member.label,
             "member": k,
             "seed": member.seed,
-            "lambda": float(self._trainer.strength[k]),
+            "lambda": float(self._trainer.lambda_[k]),
             "epoch": epoch,
         }
 

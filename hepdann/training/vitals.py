@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..methods import Batch, Phase, Strength
+from ..methods import AdversaryWeight, Batch, Phase
 from ..networks import AdversarialNetwork
 from .fresh import auc_error, fresh_scores, weighted_auc
 from .gradients import gradients, own_figures, trains_head
@@ -50,7 +50,7 @@ def examine(
     network: AdversarialNetwork,
     phases: Sequence[Phase],
     probe: Probe,
-    strength: Strength,
+    adversary: AdversaryWeight,
     start: Tensor | None = None,
 ) -> list[dict[str, Any]]:
     """The figures of each member as it is now, by its weights in training.
@@ -59,7 +59,7 @@ def examine(
         network: of the stack.
         phases: of its method.
         probe: of :func:`probe_of`.
-        strength: λ·λ_p and w_d of this moment.
+        adversary: λ·λ_p and w_d of this moment.
         start: (K, P) weights of the domain heads before the first step, of :func:`head_weights`.
 
     Returns:
@@ -67,9 +67,9 @@ def examine(
         and ``dead_layers``, the share of dead units of each layer.
     """
     with undisturbed(network):
-        seen = _seen(network, phases, probe.held, strength)
+        seen = _seen(network, phases, probe.held, adversary)
         figures = _domain_figures(network, phases, probe, seen)
-        figures |= gradients(network, phases, _first(probe.held, _GRADIENT_EVENTS), strength)
+        figures |= gradients(network, phases, _first(probe.held, _GRADIENT_EVENTS), adversary)
         figures |= _feature_figures(seen.features)
         with torch.no_grad():
             logits = network.label_logits(seen.features[..., : probe.held.size])
@@ -98,12 +98,12 @@ def head_weights(network: AdversarialNetwork) -> Tensor:
 
 @torch.no_grad()
 def _seen(
-    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, strength: Strength
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
 ) -> Seen:
     seen = Seen()
     with watching(network, seen):
         for phase in phases:
-            phase.objective(network, batch, strength)
+            phase.objective(network, batch, adversary)
     return seen
 
 

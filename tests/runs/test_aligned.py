@@ -86,9 +86,12 @@ def test_a_stored_model_scores_the_same_bits_and_one_of_an_earlier_day_opens(run
         tensors: dict[str, torch.Tensor] = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     header["quantile"] = header.pop("alignments")["quantile"]
     del header["correction"], header["mixtures"], header["methods"]["moments+dann"]
+    for entry in header["methods"].values():
+        entry["strength"] = entry.pop("lambda")
     save_file(tensors, tmp_path / "old.safetensors", metadata={"hepdann": json.dumps(header)})
     old = Model.load(tmp_path / "old.safetensors")
     assert tuple(old.alignments) == ("quantile",)
+    assert old.parts["dann"].lambda_ == again.parts["dann"].lambda_
     np.testing.assert_array_equal(
         old.score(x, "quantile").mean, replace(again, correction=None).score(x, "quantile").mean
     )

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from hepdann import methods
 from hepdann.errors import RunError
-from hepdann.methods import Strength
+from hepdann.methods import AdversaryWeight
 from hepdann.networks import NetworkShape
 from hepdann.tensors import Source, Target
 from hepdann.training import (
@@ -108,7 +108,7 @@ def test_every_disease_is_planted():
 def test_healthy_trainings_have_no_disease(stack, normalisation):
     dann = methods.get("dann")
     members = [Member(methods.get("source-only"), 0.0, 0)]
-    members += [Member(dann, strength, 1) for strength in (0.1, 0.3, 1.0, 3.0)]
+    members += [Member(dann, lambda_, 1) for lambda_ in (0.1, 0.3, 1.0, 3.0)]
     assert diseases(watched(stack(members, normalisation))) == set()
 
 
@@ -122,7 +122,7 @@ def test_healthy_trainings_of_other_networks_have_no_disease(stack, activation):
 
 def test_the_studys_own_algorithm_has_no_disease(stack):
     alternating = methods.get("dann-alternating")
-    members = [Member(alternating, strength, 2) for strength in (0.1, 1.0, 3.0)]
+    members = [Member(alternating, lambda_, 2) for lambda_ in (0.1, 1.0, 3.0)]
     assert diseases(watched(stack(members, "none", **STUDY))) == set()
 
 
@@ -171,7 +171,9 @@ def test_the_domain_gradient_grows_with_lambda(stack):
     trainer = stack([Member(methods.get("dann"), 1.0, 0)])
     probe = probe_of(trainer.slots, classes=2)
     half, whole = (
-        examine(trainer.network, trainer.phases, probe, Strength(torch.tensor([factor]), 1.0))[0]
+        examine(
+            trainer.network, trainer.phases, probe, AdversaryWeight(torch.tensor([factor]), 1.0)
+        )[0]
         for factor in (0.5, 1.0)
     )
     assert whole["domain_gradient"] == pytest.approx(2 * half["domain_gradient"], rel=1e-3)

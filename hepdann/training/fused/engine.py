@@ -63,7 +63,7 @@ class FusedEngine:
             x,
             batch.label.numpy(),
             weight,
-            at.reversal.numpy(),
+            at.lambda_.numpy(),
             np.array(at.rates),
             (at.domain_weight, at.clip, at.average_decay),
             int(self.counts[0]),

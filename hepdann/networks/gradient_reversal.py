@@ -10,29 +10,29 @@ from torch import Tensor
 __all__ = ["reverse_gradient"]
 
 
-class _Reversal(torch.autograd.Function):
+class _GradientReversal(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
-        ctx.save_for_backward(factor)
+    def forward(ctx: Any, x: Tensor, lambda_: Tensor) -> Tensor:
+        ctx.save_for_backward(lambda_)
         return x.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (factor,) = ctx.saved_tensors
-        return -factor * gradients[0], None
+        (lambda_,) = ctx.saved_tensors
+        return -lambda_ * gradients[0], None
 
 
-def reverse_gradient(x: Tensor, factor: Tensor) -> Tensor:
+def reverse_gradient(x: Tensor, lambda_: Tensor) -> Tensor:
     """Pass ``x`` on, and multiply the gradient that comes back by ``-factor``.
 
     Ganin & Lempitsky, "Unsupervised Domain Adaptation by Backpropagation" (2015), eq. (7)-(8).
 
     Args:
         x: any tensor; in a stack (K, features, batch).
-        factor: broadcastable to ``x``; in a stack (K, 1, 1), a strength for each member.
+        lambda_: broadcastable to ``x``; in a stack (K, 1, 1), one λ for each member.
 
     Returns:
         ``x``, unchanged.
     """
-    result: Tensor = _Reversal.apply(x, factor)  # type: ignore[no-untyped-call]
+    result: Tensor = _GradientReversal.apply(x, lambda_)  # type: ignore[no-untyped-call]
     return result
