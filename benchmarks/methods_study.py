@@ -31,8 +31,8 @@ from hepdann.evaluation import accuracy, auc, oracle_source
 from hepdann.readers import convert
 from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
 from hepdann.runs.domains import Domains, prepare
-from hepdann.runs.plan import group, resolve, settings_of, shape_of
 from hepdann.runs.scan_source import score
+from hepdann.runs.stack_plan import group, resolve, settings_of, shape_of
 from hepdann.tensors import Source, Target
 from hepdann.training import DomainEvents, Member, StackTrainer, resident
 

@@ -83,7 +83,7 @@ def command(
 
 def _figures(file: Tensors, holder: Tensors) -> tuple[Tensors, Source, Target]:
     """Of images, what sums them up: energies, hits and the planes that they reach."""
-    from hepdann.runs.images import choose_image_memory, prepare_images
+    from hepdann.runs.image_domains import choose_image_memory, prepare_images
 
     memory = choose_image_memory("auto", file, holder, members=0)
     domains, described = prepare_images(file, holder, None, 0, memory)

@@ -140,7 +140,7 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
 
 def show(scan: Scan) -> None:
     """Print the table of a scan and what it means."""
-    from hepdann.runs.health import scan_lines
+    from hepdann.runs.health_report import scan_lines
 
     console = tables.console()
     summary = scan.summary

@@ -2,12 +2,12 @@
 
 from ..evaluation.absent import is_scan
 from .folder import Run, check_version, open_run
-from .origin import begun, given_settings
-from .rates import StackRates, suggest_rates
+from .learning_rates import StackRates, suggest_rates
 from .scan_folder import Scan, open_scan
 from .scan_start import resume_scan, scan
 from .start import resume, train
-from .together import first_process
+from .start_record import begun, given_settings
+from .torchrun import first_process
 
 __all__ = [
     "Run",

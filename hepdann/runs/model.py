@@ -27,7 +27,7 @@ from ..stored import check, read_tensors
 from ..tensors import Hits
 from ..training import Scaling, StackTrainer, threads, write_whole
 from .aligned import corrected, method_of
-from .inputs import InputColumns
+from .input_columns import InputColumns
 from .mixture import Mixture
 
 __all__ = ["BASE", "PRIOR", "Model", "Part", "Scores", "joined", "parts_of", "prior_corrected"]
@@ -114,10 +114,10 @@ def parts_of(trainer: StackTrainer) -> dict[str, Part]:
     return parts
 
 
-def joined(pieces: Iterable[dict[str, Part]]) -> dict[str, Part]:
+def joined(shards: Iterable[dict[str, Part]]) -> dict[str, Part]:
     """The methods of several trainers; where two have members of one, these stand together."""
     parts: dict[str, Part] = {}
-    for name, part in (pair for piece in pieces for pair in piece.items()):
+    for name, part in (pair for shard in shards for pair in shard.items()):
         parts[name] = _together(parts[name], part) if name in parts else part
     return parts
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..errors import RunError
 from ..training import Health, StackTrainer
-from .events import EventFiles
-from .health import lines_of
+from .health_report import lines_of
+from .tensorboard import EventFiles
 
 __all__ = ["Monitor"]
 
@@ -23,7 +23,7 @@ class Monitor:
         trainer: the stack.
         folder: of the run.
         number: of the stack.
-        tell: is given a line for each disease that is seen.
+        tell: is given a line for each fault that is seen.
         tensorboard: whether to write event files.
 
     Attributes:
@@ -45,7 +45,7 @@ class Monitor:
         self._events: EventFiles | None = None
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def monitored(self) -> Iterator[None]:
         """Watch for as long as the block runs; the checkpoint, if any, is loaded."""
         self.health.remember()
         with self._open() as self._events:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..config import TrainConfig
 from ..errors import ConfigError
 from ..training import distributed
-from .plan import StackPlan
+from .stack_plan import StackPlan
 
 __all__ = ["sharing"]
 

@@ -31,15 +31,15 @@ class Registered:
     methods: tuple[tuple[Method, str], ...]
 
     @classmethod
-    def needed(cls, train: TrainConfig, further: Iterable[str] = ()) -> Registered:
+    def needed(cls, train: TrainConfig, shift_names: Iterable[str] = ()) -> Registered:
         """What was registered in this process and a training uses; the rest may not travel.
 
         Args:
             train: settings.
-            further: names of shifts that these do not hold.
+            shift_names: names of shifts that these do not hold.
         """
         named = [train.shift, *(train.auxiliary_shifts or ())]
-        shifts = [*further, *(shift.name for shift in named if shift)]
+        shifts = [*shift_names, *(shift.name for shift in named if shift)]
         used = {name for shift in shifts for name in shift.split("+")}
         theirs = {}
         if train.network in networks.names():

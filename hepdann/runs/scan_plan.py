@@ -12,7 +12,7 @@ from .. import methods
 from ..config import ScanConfig, TrainConfig
 from ..training import Member
 from .aligned import method_of
-from .plan import ORACLE, Places, StackPlan, group, member_of, trained_on
+from .stack_plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
 __all__ = [
     "Point",

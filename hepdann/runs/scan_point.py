@@ -40,13 +40,13 @@ from .advice import diagnose_first
 from .aligned import Aligned, corrected, fit_alignments, reference
 from .auxiliary import auxiliary_sources
 from .domains import Domains
-from .health import verdicts_of
+from .health_report import verdicts_of
 from .model import PRIOR
-from .plan import ORACLE, Places, StackPlan
 from .resampling import resampled
 from .scan_plan import Point, Seeds, seeds_of
 from .scan_source import score
-from .teaching import soft_labelled
+from .stack_plan import ORACLE, Places, StackPlan
+from .teacher_labels import soft_labelled
 
 __all__ = ["PointRun", "Result", "SourceOnly"]
 

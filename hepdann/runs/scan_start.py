@@ -11,10 +11,10 @@ from ..config import Config, load_config, override
 from ..errors import ConfigError, RunError
 from ..evaluation.absent import SCAN_SUMMARY, is_scan
 from ..tensors import Tensors, open_tensors
-from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import read_versioned
+from .folder_lock import new_folder, numbered_folder, refuse_existing
 from .scan_folder import Scan, open_scan
-from .worker import refuse_in_worker
+from .worker_process import refuse_in_worker
 
 if TYPE_CHECKING:
     from .job import Report
@@ -108,7 +108,7 @@ def _opened(tensors: Tensors | str | Path) -> Tensors:
 def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
     if output is None:
         return partial(numbered_folder, "-".join(["scan", *(config.scan.shifts or ["data"])]))
-    refuse_taken(Path(output))
+    refuse_existing(Path(output))
     return partial(new_folder, Path(output))
 
 
@@ -179,7 +179,7 @@ def _job(
     config: Config,
     tensors: Tensors,
     data: Tensors | str | Path | None,
-    claim: Callable[[], Path],
+    make_folder: Callable[[], Path],
     report: Report,
     stop: Callable[[], bool],
 ) -> Scan:
@@ -188,4 +188,4 @@ def _job(
     if config.train.workers > 1:
         refuse_in_worker()
     second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
-    return ScanJob(config, tensors, second, claim, report, stop).run()
+    return ScanJob(config, tensors, second, make_folder, report, stop).run()

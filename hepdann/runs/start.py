@@ -13,10 +13,10 @@ from .. import shifts
 from ..config import Config, override
 from ..errors import ConfigError, RunError
 from ..tensors import Tensors, open_tensors
-from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import Run, check_version, finished_run
-from .origin import Origin
-from .worker import refuse_in_worker
+from .folder_lock import new_folder, numbered_folder, refuse_existing
+from .start_record import StartRecord
+from .worker_process import refuse_in_worker
 
 if TYPE_CHECKING:
     from ..networks import Factory
@@ -88,16 +88,16 @@ def train(
         refuse_in_worker()
     opened = tensors if isinstance(tensors, Tensors) else open_tensors(tensors)
     if output is not None:
-        refuse_taken(Path(output))
+        refuse_existing(Path(output))
     wanted = config.train.shift
     if shift is None and wanted is not None:
         shift = shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
     second = data if data is None or isinstance(data, Tensors) else open_tensors(data)
     from .job import Job
-    from .together import run_job
+    from .torchrun import run_job
 
-    claim = _claim(output, config)
-    return run_job(Job(config, opened, second, shift, claim, report, stop, partial))
+    make_folder = _claim(output, config)
+    return run_job(Job(config, opened, second, shift, make_folder, report, stop, partial))
 
 
 def _given(
@@ -152,7 +152,7 @@ def resume(
     if not folder.is_dir():
         raise RunError("no such run folder", where=folder, mend="give the folder of a run with -o")
     check_version(folder)
-    origin = Origin.read(folder)
+    origin = StartRecord.read(folder)
     origin.check_settings(folder, given or {})
     paths = (tensors or origin.tensors, data or origin.data)
     files = [open_tensors(path) for path in paths if path is not None]
@@ -167,7 +167,7 @@ def resume(
 
     config = origin.now(given or {})
     job = Job(config, files[0], second, shift, lambda: folder, report, stop, partial, origin)
-    from .together import run_job
+    from .torchrun import run_job
 
     return run_job(job)
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ..methods import Batch
 from .distributed import ALONE, Processes
-from .events import DomainEvents
+from .domain_events import DomainEvents
+from .event_stream import BatchRows, StreamReader
 from .sampler import epoch_order
-from .stream import Piece, StreamReader
 
 __all__ = ["Slot", "epoch_batches"]
 
@@ -139,7 +139,7 @@ class _Feed:
             if (stream := slot.events[which].stream) is not None
         ]  # fmt: skip
 
-    def take(self, begin: int, count: int, share: slice = slice(None)) -> Iterator[Piece]:
+    def take(self, begin: int, count: int, share: slice = slice(None)) -> Iterator[BatchRows]:
         """Events ``begin`` to ``begin + count`` of the epoch, which follow the last ones.
 
         Args:
@@ -148,9 +148,9 @@ class _Feed:
             share: the part of them that is wanted.
         """
         read = {
-            k: piece
+            k: rows
             for members, reader in self._readers
-            for k, piece in zip(members, reader.take(count, share), strict=True)
+            for k, rows in zip(members, reader.take(count, share), strict=True)
         }
         for k, which in enumerate(self._slot.chosen):
             if k in read:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..methods import AdversaryWeight, Batch, Phase
 from ..networks import AdversarialNetwork
-from .fresh import weighted_auc
-from .watching import Seen, watching
+from .activations import Activations, record_activations
+from .discriminant import weighted_auc
 
 __all__ = ["gradients", "own_figures", "trains_head"]
 
@@ -27,7 +27,8 @@ def own_figures(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
     """Figures of the domain logits (K, 1 or D, events) of a batch; of D, the last is the target's.
 
     Returns:
-        (K,) own_auc, own_accuracy and own_loss, as :data:`hepdann.training.vitals.FIGURES` says.
+        (K,) own_auc, own_accuracy and own_loss; see
+        :data:`hepdann.training.health_figures.FIGURES`.
     """
     size, w_source, w_target = batch.size, batch.weight[:, 0], batch.weight[:, -1]
     z = logits[:, -1] if logits.shape[1] == 1 else _against_rest(logits)
@@ -57,7 +58,7 @@ def gradients(
 
     Returns:
         (K,) label_gradient, domain_gradient, angle, push and effect, as
-        :data:`hepdann.training.vitals.FIGURES` says.
+        :data:`hepdann.training.health_figures.FIGURES` says.
     """
     off = AdversaryWeight(torch.zeros_like(adversary.lambda_), adversary.domain_weight)
     with_features, with_weights = _slopes(network, phases, batch, adversary)
@@ -96,7 +97,7 @@ def _push(
         return unknown
     losses = []
     for step in (0.0, _STEP):
-        seen = Seen()
+        seen = Activations()
 
         def move(
             _module: nn.Module, _inputs: object, features: Tensor, step: float = step
@@ -107,7 +108,7 @@ def _push(
 
         handle = network.get_submodule("extractor").register_forward_hook(move)
         try:
-            with watching(network, seen):
+            with record_activations(network, seen):
                 for phase in phases:
                     phase.objective(network, batch, adversary)
         finally:
@@ -123,8 +124,8 @@ def _head_acts(
     if not trains_head(phases):
         return False
     for phase in phases:
-        seen = Seen()
-        with torch.enable_grad(), watching(network, seen):
+        seen = Activations()
+        with torch.enable_grad(), record_activations(network, seen):
             phase.objective(network, batch, adversary)
             values = [logits.sum() for logits in seen.domain]
         if any(s is not None for value in values for s in _back(value, seen.extractor)):
@@ -140,8 +141,8 @@ def _slopes(
     at_features: list[Tensor] = []
     at_weights = [torch.zeros_like(p) for p in weights]
     for phase in phases:
-        seen = Seen()
-        with torch.enable_grad(), watching(network, seen):
+        seen = Activations()
+        with torch.enable_grad(), record_activations(network, seen):
             value = phase.objective(network, batch, adversary).value.sum()
         places = [*seen.extractor, *weights]
         slopes = [

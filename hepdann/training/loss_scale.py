@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .flat import FlatPart
+from .parameter_buffer import ParameterBuffer
 
 __all__ = ["LossScale"]
 
@@ -40,7 +40,7 @@ class LossScale:
         return values * self.value
 
     @torch.no_grad()
-    def unscale(self, parts: Sequence[FlatPart]) -> None:
+    def unscale(self, parts: Sequence[ParameterBuffer]) -> None:
         """Divide the gradients of some parts by the factors, and have these follow.
 
         Args:

@@ -11,7 +11,7 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from ..errors import ConfigError
-from .flat import FlatPart
+from .parameter_buffer import ParameterBuffer
 
 __all__ = ["OPTIMISERS", "StackOptimiser"]
 
@@ -42,7 +42,7 @@ class StackOptimiser:
 
     def __init__(
         self,
-        parts: Sequence[FlatPart],
+        parts: Sequence[ParameterBuffer],
         name: str = "adam",
         *,
         weight_decay: float = 0.0,

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ..methods import Batch
-from .fresh import fresh_scores, weighted_auc
+from .discriminant import discriminant_scores, weighted_auc
 
 if TYPE_CHECKING:
     from .batches import Slot
-    from .events import DomainEvents
+    from .domain_events import DomainEvents
 
 __all__ = ["Probe", "label_auc", "probe_of"]
 
@@ -118,7 +118,7 @@ def _label_reach(fit: Batch, held: Batch, source: Sequence[int], classes: int) -
             x, inputs = fit.x[k : k + 1, :, : fit.size], held.x[k : k + 1, :, : held.size]
             label, weight = fit.label[k : k + 1, 0], fit.weight[k : k + 1, 0]
             scores = [
-                fresh_scores(x, label == c, weight, inputs)
+                discriminant_scores(x, label == c, weight, inputs)
                 for c in (range(classes) if classes > 2 else (1,))
             ]
             own = torch.stack(scores, dim=1) if classes > 1 else None

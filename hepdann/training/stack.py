@@ -11,9 +11,9 @@ from torch import Tensor
 from ..methods import Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot
-from .flat import FlatPart
 from .loss_scale import LossScale
 from .optimisers import StackOptimiser
+from .parameter_buffer import ParameterBuffer
 from .settings import Settings
 from .timing import Clock
 
@@ -48,7 +48,7 @@ class Stack:
     ) -> None:
         self.seeds, self.phases, self.settings = tuple(seeds), phases, settings
         self.network = AdversarialNetwork(shape, seeds).to(settings.device, settings.dtype)
-        self.parts = {name: FlatPart(self.network.part(name)) for name in self.network.PARTS}
+        self.parts = {name: ParameterBuffer(self.network.part(name)) for name in self.network.PARTS}
         self.loss_scale: LossScale | None = None
         if shape.views and shape.autocast == "fp16":
             self.loss_scale = LossScale(len(seeds), self.parts["extractor"].value.detach())

@@ -15,12 +15,12 @@ from ..errors import RunError
 from ..methods import Batch, Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot, epoch_batches
-from .best import Best
+from .best_epoch import Best
 from .determinism import deterministic
+from .domain_events import DomainEvents
 from .engine import Engine, StepValues, engine_for
-from .events import DomainEvents
-from .flat import FlatPart
-from .past import Past, monitored
+from .history import MemberHistory, monitored
+from .parameter_buffer import ParameterBuffer
 from .sampler import AUXILIARY, SOURCE, TARGET
 from .schedules import average_decay, lambda_schedule, rate_schedule
 from .settings import Member, Progress, Settings, method_progress, threads
@@ -80,7 +80,7 @@ class StackTrainer:
         return self.stack.network
 
     @property
-    def parts(self) -> dict[str, FlatPart]:
+    def parts(self) -> dict[str, ParameterBuffer]:
         """Their parameters and averages, by part of the network."""
         return self.stack.parts
 
@@ -160,7 +160,7 @@ class StackTrainer:
             Whether fewer members go on than before.
         """
         settings, members = self.settings, len(self.members)
-        past = Past(self.history, members)
+        past = MemberHistory(self.history, members)
         running = past.running(settings.monitor, settings.patience)
         rate, ramp = rate_schedule(settings.schedule), lambda_schedule(settings.lambda_schedule)
         losses = past.losses() if rate.name == "plateau" else [[]] * members

@@ -192,14 +192,14 @@ def test_what_adapts_trains_on_mc_with_the_fractions_of_the_target():
     train = TrainConfig(methods=["dann", "hybrid-dann", "mmd"], seeds=1, batch_size=64,
                         device="cpu", auxiliary_shifts=[{"name": "sine", "t": 3}])  # fmt: skip
     stacks = Stacks(train, domains, {}, 2, correction=correction)
-    for piece in stacks.pieces:
-        for member in piece.plan.members:
+    for shard in stacks.shards:
+        for member in shard.plan.members:
             kept = member.label == "source-only"
             for number in (member.source, *member.auxiliaries):
                 fraction = float(stacks.sources[number].label.double().mean())
                 assert fraction == pytest.approx(0.35 if kept else 0.15, abs=0.02)
     plain = Stacks(train, domains, {}, 2)
-    assert {m.source for piece in plain.pieces for m in piece.plan.members} == {0}
+    assert {m.source for shard in plain.shards for m in shard.plan.members} == {0}
 
 
 def test_scores_are_corrected_by_bayes():

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..tensors import SPLITS, Hits, Source, Target
 from .augment import Augment
-from .events import DomainEvents, validation_rows, watched_rows
-from .stream import Counted, Drawn, Picked, Piece, Stream, Window
+from .domain_events import DomainEvents, validation_rows, watched_rows
+from .event_stream import BatchRows, Counted, Drawn, Picked, Stream, Window
 
 __all__ = ["HeldImages", "ImageBlocks", "ImageStream", "resident_images"]
 
@@ -87,7 +87,7 @@ class _Images:
     def device(self) -> torch.device:
         return torch.device("cpu")
 
-    def pick(self, rows: Tensor, drawn: Drawn | None) -> Piece:
+    def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
         label = None if self.label is None else self._put(self.label[rows].long())
         weight = self._put(self.weight[rows]).to(self.dtype)
         out = torch.zeros(len(rows), self.hits.width, device=self.to, dtype=self.dtype)

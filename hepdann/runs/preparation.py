@@ -1,4 +1,4 @@
-"""The events of a run, whatever they are and however they are held."""
+"""The events and settings of a run, for features and images, in memory and in blocks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ..config import TrainConfig
 from ..errors import ConfigError
 from ..tensors import Tensors
 from .domains import Domains, prepare
-from .images import choose_image_memory, image_settings, prepare_images
+from .image_domains import choose_image_memory, image_settings, prepare_images
 from .memory import choose_memory, prepare_blocks
-from .plan import resolve
+from .stack_plan import resolve
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
 
-__all__ = ["prepared"]
+__all__ = ["prepare_training"]
 
 
-def prepared(
+def prepare_training(
     asked: TrainConfig,
     tensors: Tensors,
     data: Tensors | None,

@@ -21,13 +21,13 @@ from torch import Tensor
 from ..tensors import Source, Target
 from .scaling import Scaling
 
-__all__ = ["Blocks", "EventStream", "Picked", "Piece", "Stream", "StreamReader", "Window"]
+__all__ = ["BatchRows", "Blocks", "EventStream", "Picked", "Stream", "StreamReader", "Window"]
 
 _WINDOW = 16 << 20  # bytes of events shuffled together; two such are held
 _BLOCKS, _ROWS, _DRAWN = 0xB10C, 0x20E5, 0xD2A3  # keep the two shuffles and what is drawn apart
 
 Drawn = NDArray[np.int16]
-Piece = tuple[Tensor, Tensor | None, Tensor]
+BatchRows = tuple[Tensor, Tensor | None, Tensor]
 
 
 class Counted(Protocol):
@@ -61,7 +61,7 @@ class Picked(Protocol):
         """Where it wants the rows that are picked."""
         ...
 
-    def pick(self, rows: Tensor, drawn: Drawn | None) -> Piece:
+    def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
         """Features (n, F), labels (n,) or ``None``, and weights (n,) of some rows.
 
         Args:
@@ -122,9 +122,9 @@ class Stream:
             now = next(plan)
             coming = reader.submit(self._load, now)
             for after in plan:
-                piece = coming.result()
+                rows = coming.result()
                 coming = reader.submit(self._load, after)
-                yield now, piece
+                yield now, rows
                 now = after
 
     def _plan(self, epoch: int, stream: int, first: int) -> Iterator[Window]:
@@ -163,7 +163,7 @@ class _Rows:
     def device(self) -> torch.device:
         return self.x.device
 
-    def pick(self, rows: Tensor, drawn: Drawn | None) -> Piece:
+    def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
         del drawn
         label = None if self.label is None else self.label[rows].long()
         return self.x[rows], label, self.weight[rows]
@@ -229,34 +229,36 @@ class StreamReader:
         self._orders: list[Tensor] = []
         self._drawn: list[Drawn | None] = []
         self._at = self._size = 0
-        self._piece: Picked | None = None
+        self._window_events: Picked | None = None
 
-    def take(self, n: int, share: slice = slice(None)) -> list[Piece]:
+    def take(self, n: int, share: slice = slice(None)) -> list[BatchRows]:
         """The next ``n`` events of each member, or a share of these; the others are passed over."""
         first, last, _ = share.indices(n)
-        parts: list[list[Piece]] = [[] for _ in self._seeds]
+        parts: list[list[BatchRows]] = [[] for _ in self._seeds]
         done = 0
         while done < n:
             if self._at == self._size:
                 self._next()
-            assert self._piece is not None
+            assert self._window_events is not None
             here = min(self._size - self._at, n - done)
             begin, end = (min(max(edge - done, 0), here) for edge in (first, last))
             if begin < end:
                 now = slice(self._at + begin, self._at + end)
                 for own, order, drawn in zip(parts, self._orders, self._drawn, strict=True):
-                    own.append(self._piece.pick(order[now], None if drawn is None else drawn[now]))
+                    own.append(
+                        self._window_events.pick(order[now], None if drawn is None else drawn[now])
+                    )
             done, self._at = done + here, self._at + here
         return [own[0] if len(own) == 1 else _joined(own) for own in parts]
 
     def _next(self) -> None:
-        self._piece = None  # let it go before the one after the next is read
-        window, self._piece = next(self._windows)
+        self._window_events = None  # let it go before the one after the next is read
+        window, self._window_events = next(self._windows)
         self._at, self._size = window.first, window.size
         words = (self._epoch, self._number, window.round, window.number)
         self._orders = [
             torch.from_numpy(_generator(seed, *words, _ROWS).permutation(window.size)).to(
-                self._piece.device
+                self._window_events.device
             )
             for seed in self._seeds
         ]
@@ -265,7 +267,7 @@ class StreamReader:
         ]
 
 
-def _joined(pieces: Sequence[Piece]) -> Piece:
-    x, label, weight = zip(*pieces, strict=True)
+def _joined(parts: Sequence[BatchRows]) -> BatchRows:
+    x, label, weight = zip(*parts, strict=True)
     labels = [part for part in label if part is not None]
     return torch.cat(x), torch.cat(labels) if labels else None, torch.cat(weight)

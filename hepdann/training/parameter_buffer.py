@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FlatPart"]
+__all__ = ["ParameterBuffer"]
 
 
-class FlatPart:
+class ParameterBuffer:
     """All parameters of a part in one 1-D buffer, of which the layers hold contiguous views.
 
     Stepping the optimiser, averaging the weights and saving them are then one operation each,

@@ -1,4 +1,4 @@
-"""The target as an aligned teacher labels it, for a network that learns from the teacher."""
+"""The target with the soft labels of an aligned teacher, for self-training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .domains import Domains
 from .model import BASE, Model
 from .residuals import residuals_of
 
-__all__ = ["soft_labelled", "taught_by"]
+__all__ = ["label_by_teacher", "soft_labelled"]
 
 
-def taught_by(model: Model, domains: Domains) -> tuple[Source, str]:
+def label_by_teacher(model: Model, domains: Domains) -> tuple[Source, str]:
     """The target with the teacher's labels; no label of its own is read.
 
     Args:

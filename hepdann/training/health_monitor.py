@@ -1,4 +1,4 @@
-"""Is the adversary working? A look at every member after some epochs, and what is wrong with it."""
+"""Checks of every member after some epochs: does its adversary work, has its training a fault?"""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..errors import RunError
 from ..methods import AdversaryWeight
 from ..stored import read_json
 from .checkpoint import write_whole
-from .diseases import Patient, Verdict, judge
+from .faults import MemberState, Verdict, find_faults
+from .health_figures import FIGURES, examine, head_weights
 from .probes import Probe, probe_of
-from .vitals import FIGURES, examine, head_weights
 
 if TYPE_CHECKING:
     from .trainer import Settings, StackTrainer
@@ -54,8 +54,8 @@ class Health:
     Attributes:
         members: number of networks.
         entries: one a look and member: ``method``, ``member``, ``seed``, ``lambda``, ``grl``,
-            ``epoch``, the keys of :data:`~hepdann.training.vitals.FIGURES` (``None`` where there
-            is no such figure), ``dead_layers`` and ``verdicts``.
+            ``epoch``, the keys of :data:`~hepdann.training.health_figures.FIGURES` (``None`` where
+            there is no such figure), ``dead_layers`` and ``verdicts``.
     """
 
     def __init__(self, trainer: StackTrainer, notes: Path | None = None) -> None:
@@ -82,7 +82,7 @@ class Health:
         """Look at the members, if this is an epoch to do so.
 
         Returns:
-            The entries of members with a disease that they did not have at the last look.
+            The entries of members with a fault that they did not have at the last look.
         """
         epoch = self._trainer.epoch
         if self._trainer.position:  # within an epoch
@@ -137,14 +137,14 @@ class Health:
         figures = examine(trainer.network, trainer.phases, probe, adversary, self._start)
         entries = []
         for k, own in enumerate(figures):
-            patient = Patient(
+            state = MemberState(
                 lambda_=float(trainer.lambda_[k]),
                 lambda_now=float(adversary.lambda_[k]),
                 late=2 * trainer.epoch >= settings.epochs or k not in trainer.running,
                 one_optimiser=len(trainer.phases) == 1,
             )
-            verdicts = [asdict(verdict) for verdict in judge(own, patient)]
-            about = self._about(k, trainer.epoch) | {"grl": patient.lambda_now}
+            verdicts = [asdict(verdict) for verdict in find_faults(own, state)]
+            about = self._about(k, trainer.epoch) | {"grl": state.lambda_now}
             entries.append(about | _plain(own) | {"verdicts": verdicts})
         return entries
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..tensors import SPLITS, Source, Split, Target
+from .event_stream import Blocks, EventStream, Stream
 from .sampler import STATISTICS, epoch_order
 from .scaling import Scaling
-from .stream import Blocks, EventStream, Stream
 
 __all__ = ["DomainEvents", "resident", "validation_rows", "watched_rows"]
 

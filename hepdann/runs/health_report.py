@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 
 
 def lines_of(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """One line for each disease, of all networks of a method that have it.
+    """One line for each fault, of all networks of a method that have it.
 
     Args:
         entries: of one look, as :class:`hepdann.training.Health` gives them.
@@ -54,7 +54,7 @@ def verdicts_of(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def scan_lines(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A line for each disease of a scan.
+    """A line for each fault of a scan.
 
     Args:
         verdicts: of ``scan.json``.
@@ -83,21 +83,21 @@ def write_failed(folder: Path, members: Sequence[int]) -> None:
 
     Args:
         folder: of the run; nothing is written where no note says of such a loss.
-        members: number of them in each of the pieces that left notes.
+        members: number of them in each of the shards that left notes.
     """
-    pieces: list[tuple[int, list[dict[str, Any]]]] = []
+    shards: list[tuple[int, list[dict[str, Any]]]] = []
     for number, count in enumerate(members):
         notes = folder / "checkpoint" / f"health-{number}.json"
         entries = read_json(notes, list[Look]) if notes.exists() else []
-        pieces.append((count, entries))
-    verdicts = (v["name"] for _, entries in pieces for e in entries for v in e["verdicts"])
+        shards.append((count, entries))
+    verdicts = (v["name"] for _, entries in shards for e in entries for v in e["verdicts"])
     if "not-finite" in verdicts:
-        _write(folder, pieces)
+        _write(folder, shards)
 
 
-def _write(folder: Path, pieces: Sequence[tuple[int, list[dict[str, Any]]]]) -> None:
+def _write(folder: Path, shards: Sequence[tuple[int, list[dict[str, Any]]]]) -> None:
     looks, first = [], 0
-    for members, entries in pieces:
+    for members, entries in shards:
         looks += [{**entry, "member": first + entry["member"]} for entry in entries]
         first += members
     looks.sort(key=lambda look: (look["epoch"], look["member"]))

@@ -1,4 +1,4 @@
-"""What a run began with: the settings and the files that its numbers follow from."""
+"""The settings and files that a run began with (``origin.json``), which fix its numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..tensors import Tensors
 from ..training import write_whole
 from .folder import FORMAT_VERSION, read_versioned
 
-__all__ = ["Origin", "begun", "given_settings"]
+__all__ = ["StartRecord", "begun", "given_settings"]
 
 _FILE = "origin.json"
 
@@ -40,7 +40,7 @@ _ELSEWHERE = {"device", "tensorboard", "workers"}  # settings that a resume may 
 
 
 @dataclass(frozen=True, eq=False)
-class Origin:
+class StartRecord:
     """The beginning of a run, written before the first step and never changed after it.
 
     Attributes:

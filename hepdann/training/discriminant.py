@@ -1,4 +1,4 @@
-"""A fresh classifier in closed form: what frozen features tell, whatever a head has learnt."""
+"""A classifier in closed form (an extreme learning machine) on frozen features, and its AUC."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["auc_error", "fresh_scores", "weighted_auc"]
+__all__ = ["auc_error", "discriminant_scores", "weighted_auc"]
 
 _UNITS = 256  # enough to match boosted trees on the same events
 _WIDE = 4_096  # columns; beyond them equations between events are fewer than between columns
@@ -17,7 +17,7 @@ _FAR = 10.0  # standard deviations; what lies further out tells no more
 
 
 @torch.no_grad()
-def fresh_scores(x: Tensor, is_second: Tensor, weight: Tensor, x_held: Tensor) -> Tensor:
+def discriminant_scores(x: Tensor, is_second: Tensor, weight: Tensor, x_held: Tensor) -> Tensor:
     """Fit a two-class discriminant on some events and score others, for each of K members.
 
     Ridge regression on the standardised features and on random ReLU units of them (an extreme

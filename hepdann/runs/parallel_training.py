@@ -1,4 +1,4 @@
-"""Spreads the pieces of a run over processes."""
+"""Spreads the shards of a run over processes."""
 
 from __future__ import annotations
 
@@ -7,70 +7,70 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..training import MethodProgress, Progress
-from .crew import Crew, Worker, started
-from .pieces import Hooks
-from .stacks import Piece
-from .worker import Order
+from .shard_training import Hooks
+from .stacks import Shard
+from .worker_pool import Worker, WorkerPool, start_workers
+from .worker_process import TrainingTask
 
-__all__ = ["deal", "together", "train_in_processes"]
+__all__ = ["combined_progress", "deal", "train_in_processes"]
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-def deal(pieces: Sequence[Piece], workers: int) -> list[list[Piece]]:
-    """Share pieces out, in their order and with about equally much to do for each.
+def deal(shards: Sequence[Shard], workers: int) -> list[list[Shard]]:
+    """Share shards out, in their order and with about equally much to do for each.
 
     Returns:
         One list a process; none is empty, so there may be fewer than asked for.
     """
-    total = sum(piece.cost for piece in pieces)
-    shares: dict[int, list[Piece]] = {}
+    total = sum(shard.cost for shard in shards)
+    shares: dict[int, list[Shard]] = {}
     before = 0
-    for piece in pieces:
-        middle = before + piece.cost / 2
-        shares.setdefault(int(middle * workers / total), []).append(piece)
-        before += piece.cost
+    for shard in shards:
+        middle = before + shard.cost / 2
+        shares.setdefault(int(middle * workers / total), []).append(shard)
+        before += shard.cost
     return list(shares.values())
 
 
 def train_in_processes(
-    order: Order, shares: Sequence[Sequence[Piece]], hooks: Hooks, further: str
+    task: TrainingTask, shares: Sequence[Sequence[Shard]], hooks: Hooks, resume_hint: str
 ) -> None:
-    """Train pieces in processes of one thread; they leave checkpoints and notes in the folder.
+    """Train shards in processes of one thread; they leave checkpoints and notes in the folder.
 
     Args:
-        order: what every process is told, the pieces apart.
-        shares: the pieces of each process.
+        task: what every process is told, the shards apart.
+        shares: the shards of each process.
         hooks: what is told and asked meanwhile.
-        further: how to go on with the run.
+        resume_hint: how to go on with the run.
 
     Raises:
         RunError: a loss is not finite, or a process died; the others have written checkpoints.
     """
-    members = {piece.number: len(piece.plan.members) for share in shares for piece in share}
-    names = dict.fromkeys(name for share in shares for piece in share for name in piece.methods)
+    members = {shard.number: len(shard.plan.members) for share in shares for shard in share}
+    names = dict.fromkeys(name for share in shares for shard in share for name in shard.methods)
     what = f"{sum(members.values())} networks ({', '.join(names)}) in {len(shares)} processes"
-    crew = _Trainers(hooks, what, members, further)
+    pool = _Trainers(hooks, what, members, resume_hint)
     hooks.clock.lap("preparation")
-    orders = [replace(order, pieces=tuple(piece.number for piece in share)) for share in shares]
-    with started(orders) as workers:
-        crew.follow(workers)
-    hooks.clock.share(crew.seconds)
-    if crew.failure is not None:
-        raise crew.failure
+    tasks = [replace(task, shards=tuple(shard.number for shard in share)) for share in shares]
+    with start_workers(tasks) as workers:
+        pool.follow(workers)
+    hooks.clock.share(pool.seconds)
+    if pool.failure is not None:
+        raise pool.failure
 
 
-class _Trainers(Crew):
-    """What the workers of a run say, put together."""
+class _Trainers(WorkerPool):
+    """The workers of a run; combines their progress."""
 
-    def __init__(self, hooks: Hooks, what: str, members: dict[int, int], further: str) -> None:
-        super().__init__(hooks.stop, further)
+    def __init__(self, hooks: Hooks, what: str, members: dict[int, int], resume_hint: str) -> None:
+        super().__init__(hooks.stop, resume_hint)
         self._hooks, self._what, self._members = hooks, what, members
         self._now: dict[int, Progress] = {}
         self.seconds: dict[str, float] = {}
 
-    def heard(self, worker: Worker, word: str, content: Any) -> None:
-        """Pass on what a worker said of its training."""
+    def handle(self, worker: Worker, word: str, content: Any) -> None:
+        """Report a worker's lines and progress, and add up its times."""
         if word == "ready":
             worker.ready = worker.saves = True
         elif word == "line":
@@ -78,15 +78,15 @@ class _Trainers(Crew):
         elif word == "progress":
             number, now = content
             self._now[number] = now
-            self._hooks.progress(self._what, together(self._now, self._members))
+            self._hooks.progress(self._what, combined_progress(self._now, self._members))
         elif word == "done":
             worker.ended = True
             for stage, seconds in content.items():
                 self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
-def together(now: Mapping[Key, Progress], members: Mapping[Key, int]) -> Progress:
-    """Where trainings stand that go on at the same time; a step is one of one member.
+def combined_progress(now: Mapping[Key, Progress], members: Mapping[Key, int]) -> Progress:
+    """The progress of trainings that run at the same time; a step is one of one member.
 
     Args:
         now: where each stands that has begun.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Interrupted
 from ..training import distributed, load_checkpoint
 from .folder import Run, open_run
-from .prepared import prepared
-from .stacks import Piece, Stacks
+from .preparation import prepare_training
+from .stacks import Shard, Stacks
 
 if TYPE_CHECKING:
     from .job import Job
@@ -47,21 +47,21 @@ def call(**said: Any) -> None:
 
 def _follow(job: Job) -> Run:
     """Train along, write nothing, and open the run when it is there."""
-    domains, tensors, train = prepared(job.config.train, job.tensors, job.data, job.shift)
+    domains, tensors, train = prepare_training(job.config.train, job.tensors, job.data, job.shift)
     told = distributed.tell_all()
     if "folder" not in told:
         raise Interrupted("interrupted before the first step")
     folder = Path(told["folder"])
     stacks = Stacks(train, domains, {}, len(tensors.classes))
-    for piece in stacks.pieces:  # also behind an interrupt: all processes ask at every step
-        _along(piece, stacks, folder, told["fingerprint"], job)
+    for shard in stacks.shards:  # also behind an interrupt: all processes ask at every step
+        _along(shard, stacks, folder, told["fingerprint"], job)
     if not distributed.tell_all()["whole"]:
         raise Interrupted("interrupted", where=folder)
     return open_run(folder)
 
 
-def _along(piece: Piece, stacks: Stacks, folder: Path, fingerprint: str, job: Job) -> None:
-    trainer = stacks.trainer(piece)
-    checkpoint = folder / "checkpoint" / f"stack-{piece.number}.safetensors"
+def _along(shard: Shard, stacks: Stacks, folder: Path, fingerprint: str, job: Job) -> None:
+    trainer = stacks.trainer(shard)
+    checkpoint = folder / "checkpoint" / f"stack-{shard.number}.safetensors"
     load_checkpoint(trainer, checkpoint, fingerprint)
     trainer.run(stop=job.stop)

@@ -10,7 +10,7 @@ from ..tensors import Source, Target, Tensors
 from ..training import DomainEvents, RateRange, StackTrainer, find_learning_rate, resident
 from .aligned import method_of
 from .domains import prepare
-from .plan import Places, plan_stacks, resolve, settings_of, shape_of
+from .stack_plan import Places, plan_stacks, resolve, settings_of, shape_of
 
 __all__ = ["StackRates", "suggest_rates"]
 

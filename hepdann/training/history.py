@@ -1,4 +1,4 @@
-"""What the history says of each member: when it stops, and what schedules look back at."""
+"""The history of each member: when it stops early, and the figures that schedules need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import ConfigError
 
-__all__ = ["MONITORS", "Past", "monitored"]
+__all__ = ["MONITORS", "MemberHistory", "monitored"]
 
 # Label-free figures of the history by which an epoch may be chosen, and the sign that makes less
 # of it better. Those of the target are figures of the domain head; no target label enters any.
@@ -34,7 +34,7 @@ def monitored(row: Mapping[str, object], monitor: str) -> float:
     return MONITORS[monitor] * float(str(row[monitor]))
 
 
-class Past:
+class MemberHistory:
     """The rows of a history, by member.
 
     Args:
@@ -56,7 +56,7 @@ class Past:
         return [[1 - float(str(row["domain_accuracy"])) for row in rows] for rows in self._rows]
 
     def running(self, monitor: str, patience: int) -> tuple[int, ...]:
-        """Members that go on: whose best epoch is not yet ``patience`` epochs ago.
+        """Members that train further: whose best epoch is not yet ``patience`` epochs ago.
 
         Args:
             monitor: figure that decides.

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 __all__ = [
     "SIGNALS",
     "STOP",
-    "Ears",
-    "Order",
+    "Receiver",
+    "Sender",
     "Task",
-    "Voice",
+    "TrainingTask",
     "refuse_in_worker",
     "work",
     "write_aligned",
@@ -44,89 +44,89 @@ __all__ = [
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 STOP = "stop"
 _ALIGNED = "checkpoint/alignments.json"
-Told = tuple[str, Any]  # what a worker says: a word, and what belongs to it
+Message = tuple[str, Any]  # the kind of a message of a worker, and its content
 
 
-class Voice:
-    """Sends a word to the other process; without it there is nothing left to do."""
+class Sender:
+    """Sends messages to the parent process; ends this process where the parent is gone."""
 
-    def __init__(self, wire: Connection) -> None:
-        self._wire = wire
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def __call__(self, word: str, content: object = None) -> None:
-        """Say a word, and what belongs to it."""
+        """Send the kind of a message, and its content."""
         try:
-            self._wire.send((word, content))
+            self._connection.send((word, content))
         except OSError:
-            _vanish()
+            _kill_self()
 
 
 @dataclass(frozen=True)
-class Ears:
-    """What the other process says.
+class Receiver:
+    """Receives the messages of the parent process.
 
     Attributes:
         stop: set when it is time to stop.
-        inbox: everything else; ``None`` is its end, as it is after the word to stop.
+        inbox: all other messages; ``None`` marks the last one, also after ``STOP``.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)
     inbox: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
 
-    def listen(self, wire: Connection) -> None:
-        """Listen for ever; end at once where the other process is gone."""
+    def listen(self, connection: Connection) -> None:
+        """Receive for ever; end this process at once where the parent is gone."""
         while True:
             try:
-                said = wire.recv()
+                message = connection.recv()
             except (EOFError, OSError):
-                _vanish()
+                _kill_self()
                 return
-            if said == STOP:
+            if message == STOP:
                 self.stop.set()
-            self.inbox.put(None if said == STOP else said)
+            self.inbox.put(None if message == STOP else message)
 
 
 class Task(Protocol):
     """What a process is to do; sent there by pickle."""
 
-    def work(self, say: Voice, ears: Ears) -> None:
+    def work(self, send: Sender, receiver: Receiver) -> None:
         """Do it."""
         ...
 
 
 @dataclass(frozen=True)
-class Order:
-    """Trains some pieces of a run, from its folder and the tensor files.
+class TrainingTask:
+    """Trains some shards of a run, from its folder and the tensor files.
 
     All that is not said here follows from ``origin.json`` and the tensor files, as for a resume.
 
     Attributes:
         folder: of the run.
         files: the tensor files, wherever they lie now; the MC's first.
-        pieces: numbers of the pieces to train, in this order.
+        shards: numbers of the shards to train, in this order.
         settings: of the section ``train`` that may differ from the run's own.
         registered: what the user registered.
     """
 
     folder: Path
     files: tuple[Path, ...]
-    pieces: tuple[int, ...]
+    shards: tuple[int, ...]
     settings: Mapping[str, Any]
     registered: Registered
 
-    def work(self, say: Voice, ears: Ears) -> None:
-        """Train the pieces."""
+    def work(self, send: Sender, receiver: Receiver) -> None:
+        """Train the shards."""
         stacks, fingerprint = _prepared(self)
         from ..training import Clock
-        from .pieces import Hooks, train_piece
+        from .shard_training import Hooks, train_shard
 
         clock = Clock(stacks.settings.device)
-        say("ready")
-        for number in self.pieces:
-            told = partial(say, "line"), partial(_progress, say, number)
-            hooks = Hooks(*told, ears.stop.is_set, clock)
-            train_piece(stacks.pieces[number], stacks, self.folder, fingerprint, hooks)
-        say("done", clock.seconds)
+        send("ready")
+        for number in self.shards:
+            tell, progress = partial(send, "line"), partial(_progress, send, number)
+            hooks = Hooks(tell, progress, receiver.stop.is_set, clock)
+            train_shard(stacks.shards[number], stacks, self.folder, fingerprint, hooks)
+        send("done", clock.seconds)
 
 
 def refuse_in_worker() -> None:
@@ -142,24 +142,24 @@ def refuse_in_worker() -> None:
         )
 
 
-def work(task: Task, wire: Connection) -> None:
+def work(task: Task, connection: Connection) -> None:
     """Do a task with one thread; the body of a process.
 
     Args:
         task: what to do.
-        wire: to the process that gave it.
+        connection: to the process that gave it.
     """
     for kind in SIGNALS:
         signal.signal(kind, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM"):
         os.environ[f"{name}_NUM_THREADS"] = "1"
-    say, ears = Voice(wire), Ears()
-    threading.Thread(target=ears.listen, args=(wire,), daemon=True).start()
+    send, receiver = Sender(connection), Receiver()
+    threading.Thread(target=receiver.listen, args=(connection,), daemon=True).start()
     try:
-        task.work(say, ears)
+        task.work(send, receiver)
     except Exception as error:
-        say(*_described(error))
+        send(*_described(error))
 
 
 def write_aligned(folder: Path, aligned: Aligned, names: Iterable[str]) -> None:
@@ -179,25 +179,25 @@ def write_aligned(folder: Path, aligned: Aligned, names: Iterable[str]) -> None:
     outputs.write_whole(path, json.dumps(stored).encode())
 
 
-def _vanish() -> None:
+def _kill_self() -> None:
     """End at once, whatever other threads do; nothing on disk is half written."""
     signal.raise_signal(signal.SIGKILL)
 
 
-def _described(error: Exception) -> Told:
+def _described(error: Exception) -> Message:
     if isinstance(error, HepdannError):
         return "refused", (type(error), error.message, error.where, error.mend)
     return "broken", traceback.format_exc()
 
 
-def _progress(say: Voice, number: int, what: str, now: Progress) -> None:
+def _progress(send: Sender, number: int, what: str, now: Progress) -> None:
     del what  # it is a part of what the other process trains
-    say("progress", (number, now))
+    send("progress", (number, now))
 
 
-def _prepared(order: Order) -> tuple[Stacks, str]:
-    """What the pieces train on, made anew from the run's folder and the tensor files."""
-    order.registered.register()
+def _prepared(task: TrainingTask) -> tuple[Stacks, str]:
+    """What the shards train on, made anew from the run's folder and the tensor files."""
+    task.registered.register()
     import torch
 
     from .. import shifts
@@ -205,20 +205,20 @@ def _prepared(order: Order) -> tuple[Stacks, str]:
     from ..content import PointMaps
     from ..stored import read_json
     from ..tensors import open_tensors
-    from .origin import Origin
-    from .prepared import prepared
+    from .preparation import prepare_training
     from .stacks import Stacks
+    from .start_record import StartRecord
 
     torch.set_num_threads(1)
-    origin = Origin.read(order.folder)
-    asked = origin.config.train.model_copy(update=dict(order.settings))
-    files = [open_tensors(path) for path in order.files]
+    origin = StartRecord.read(task.folder)
+    asked = origin.config.train.model_copy(update=dict(task.settings))
+    files = [open_tensors(path) for path in task.files]
     origin.check_files(files)  # one may have been replaced since the run began
     wanted = asked.shift
     shift = None if wanted is None else shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
     data = files[1] if len(files) > 1 else None
-    domains, tensors, train = prepared(asked, files[0], data, shift)
-    stored = read_json(order.folder / _ALIGNED, PointMaps)
+    domains, tensors, train = prepare_training(asked, files[0], data, shift)
+    stored = read_json(task.folder / _ALIGNED, PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     cut, correction = origin.config.train.workers, stored["correction"]
     stacks = Stacks(train, domains, maps, len(tensors.classes), cut, correction)

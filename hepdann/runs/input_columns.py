@@ -63,8 +63,8 @@ class InputColumns:
     def _by_name(self, events: Any, names: Sequence[Any]) -> NDArray[np.float32]:
         absent = [n for n in self.features if n not in names and n not in self.indicators]
         if absent:
-            further = [str(name) for name in names if name not in self.features]
-            beside = f"; beside the features they have {', '.join(further)}" if further else ""
+            unknown = [str(name) for name in names if name not in self.features]
+            beside = f"; beside the features they have {', '.join(unknown)}" if unknown else ""
             raise RunError(
                 f"the events have no {', '.join(absent)}{beside}",
                 mend=f"give columns of these names, or an array of {', '.join(self.features)}",

@@ -1,4 +1,4 @@
-"""Processes of one thread that work for this one, and listening to them until they end."""
+"""Worker processes of one thread: starting them, receiving their messages, stopping them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from ..errors import HepdannError, RunError
-from .worker import SIGNALS, STOP, Task, work
+from .worker_process import SIGNALS, STOP, Task, work
 
-__all__ = ["Crew", "Worker", "crowding", "started"]
+__all__ = ["Worker", "WorkerPool", "overload_warning", "start_workers"]
 
 _ASK = 0.2  # seconds between two questions whether to stop
 _GRACE = 5.0  # seconds that a process has to end in
 _MEND = "define networks, shifts and methods of your own at the top of a module or script"
 
 
-def crowding(workers: int) -> str | None:
-    """What is to be said where there are fewer free cores than workers."""
+def overload_warning(workers: int) -> str | None:
+    """A warning where there are fewer free cores than workers."""
     affinity = getattr(os, "sched_getaffinity", None)
     machine = os.cpu_count() or 1
     cores = len(affinity(0)) if affinity else machine
@@ -42,21 +42,21 @@ def crowding(workers: int) -> str | None:
 
 @dataclass(eq=False)
 class Worker:
-    """A process and what is known of it.
+    """A worker process and its state.
 
     Attributes:
         number: counted from 1.
-        process: that it is.
-        wire: to it.
+        process: the operating system's process.
+        connection: for messages in both directions.
         ready: whether it has begun.
         saves: whether it has something to write when it is asked to end.
-        needless: whether it may end without a word.
-        ended: whether it is not listened to any more.
+        needless: whether it may end without a message.
+        ended: whether no more messages come from it.
     """
 
     number: int
     process: SpawnProcess
-    wire: Connection
+    connection: Connection
     ready: bool = False
     saves: bool = False
     needless: bool = False
@@ -68,42 +68,42 @@ class Worker:
             self.needless = True
             self.process.kill()
         with suppress(OSError):  # it has ended
-            self.wire.send(STOP)
+            self.connection.send(STOP)
 
 
-class Crew(ABC):
-    """Listens to workers until all have ended; where one fails, the others are stopped.
+class WorkerPool(ABC):
+    """Receives messages of workers until all have ended; where one fails, stops the others.
 
     Args:
         stop: asked again and again whether to stop them all.
-        further: how to go on with what they do.
+        resume_hint: how to go on with what they do.
 
     Attributes:
         failure: of the first that failed.
     """
 
-    def __init__(self, stop: Callable[[], bool], further: str) -> None:
-        self._stop, self._further = stop, further
+    def __init__(self, stop: Callable[[], bool], resume_hint: str) -> None:
+        self._stop, self._resume_hint = stop, resume_hint
         self.failure: Exception | None = None
         self.stopping = False
 
     @abstractmethod
-    def heard(self, worker: Worker, word: str, content: Any) -> None:
-        """A worker said something that is no failure."""
+    def handle(self, worker: Worker, word: str, content: Any) -> None:
+        """Act on a message that reports no failure."""
 
     def follow(self, workers: Sequence[Worker]) -> None:
         """Listen until all have ended; when one fails, or it is time to stop, stop them all."""
-        while listening := {w.wire: w for w in workers if not w.ended}:
-            for wire in wait(list(listening), _ASK):
-                self._hear(listening[wire], len(workers))  # type: ignore[index]
+        while listening := {w.connection: w for w in workers if not w.ended}:
+            for connection in wait(list(listening), _ASK):
+                self._receive(listening[connection], len(workers))  # type: ignore[index]
             if not self.stopping and (self.failure is not None or self._stop()):
                 self.stopping = True
                 for worker in workers:
                     worker.stop()
 
-    def _hear(self, worker: Worker, workers: int) -> None:
+    def _receive(self, worker: Worker, workers: int) -> None:
         try:
-            word, content = worker.wire.recv()
+            word, content = worker.connection.recv()
         except (EOFError, OSError):
             worker.ended = True
             worker.process.join()
@@ -114,7 +114,7 @@ class Crew(ABC):
             worker.ended = True
             self.failure = self.failure or _failure(word, content)
         else:
-            self.heard(worker, word, content)
+            self.handle(worker, word, content)
 
     def _died(self, worker: Worker, workers: int) -> RunError:
         code = worker.process.exitcode or 0
@@ -123,12 +123,12 @@ class Crew(ABC):
             how = f"was killed by {signal.Signals(-code).name}"
         if code == -signal.SIGKILL:
             how += ", as when memory runs out"
-        mend = self._further if worker.ready or code < 0 else f"see above, and {_MEND}"
+        mend = self._resume_hint if worker.ready or code < 0 else f"see above, and {_MEND}"
         return RunError(f"worker {worker.number} of {workers} {how}", mend=mend)
 
 
 def _failure(word: str, content: Any) -> Exception:
-    """What a worker's error was, by what it said of it."""
+    """The exception that a worker's message describes."""
     if word == "refused":
         kind, message, where, mend = content
         refused: HepdannError = kind(message, where=where, mend=mend)
@@ -137,8 +137,8 @@ def _failure(word: str, content: Any) -> Exception:
 
 
 @contextmanager
-def started(tasks: Sequence[Task]) -> Iterator[list[Worker]]:
-    """Processes at work; none is left when the block ends, however it ends.
+def start_workers(tasks: Sequence[Task]) -> Iterator[list[Worker]]:
+    """Start worker processes; none is left when the block ends, however it ends.
 
     Args:
         tasks: one a process; it is sent there.
@@ -150,15 +150,15 @@ def started(tasks: Sequence[Task]) -> Iterator[list[Worker]]:
     try:
         with _signals_wait():
             for number, task in enumerate(tasks, 1):
-                mine, theirs = context.Pipe()
-                process = context.Process(target=work, args=(task, theirs), daemon=True)
+                parent_end, child_end = context.Pipe()
+                process = context.Process(target=work, args=(task, child_end), daemon=True)
                 _start(process)
-                theirs.close()
-                workers.append(Worker(number, process, mine))
+                child_end.close()
+                workers.append(Worker(number, process, parent_end))
         yield workers
     finally:
         for worker in workers:
-            worker.wire.close()  # whoever is still at work ends now
+            worker.connection.close()  # whoever is still at work ends now
         for worker in workers:
             worker.process.join(_GRACE)
             if worker.process.is_alive():

@@ -8,8 +8,8 @@ import pytest
 
 from hepdann import methods
 from hepdann.networks import NetworkShape
-from hepdann.runs import faster
-from hepdann.runs.plan import StackPlan
+from hepdann.runs import fused_hint
+from hepdann.runs.stack_plan import StackPlan
 from hepdann.runs.stacks import cut
 from hepdann.training import Member, Settings
 
@@ -23,12 +23,12 @@ def said(members, settings=LONG, shape=SHAPE, *, other=0):
         for name, n in (("dann", members), ("dann-alternating", other))
         if n
     ]
-    return faster.said_of_fused(cut(plans, 1), lambda _: shape, settings)
+    return fused_hint.suggest_fused(cut(plans, 1), lambda _: shape, settings)
 
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
-    monkeypatch.setattr(faster, "fused_installed", lambda: True)
+    monkeypatch.setattr(fused_hint, "fused_installed", lambda: True)
 
 
 def test_the_gain_is_that_of_stacks_of_their_size():
@@ -57,5 +57,5 @@ def test_nothing_is_said_where_it_would_not_serve_or_hardly_pay(settings, shape)
 def test_nothing_is_said_where_most_networks_are_others_or_it_is_not_there(monkeypatch):
     assert said(5, other=4)
     assert said(5, other=6) is None
-    monkeypatch.setattr(faster, "fused_installed", lambda: False)
+    monkeypatch.setattr(fused_hint, "fused_installed", lambda: False)
     assert said(5) is None

@@ -1,4 +1,4 @@
-"""The best epoch of each member by what needs no target label."""
+"""The averaged weights of each member's best epoch, chosen without target labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .flat import FlatPart
+from .parameter_buffer import ParameterBuffer
 
 __all__ = ["Best"]
 
@@ -30,7 +30,7 @@ class Best:
         average: averaged weights of that epoch, by part, laid out as ``FlatPart.average``.
     """
 
-    def __init__(self, parts: Mapping[str, FlatPart], members: int) -> None:
+    def __init__(self, parts: Mapping[str, ParameterBuffer], members: int) -> None:
         self.loss = [math.inf] * members
         self.epoch = [-1] * members
         self.average: dict[str, Tensor] = {
@@ -38,7 +38,9 @@ class Best:
         }
 
     @torch.no_grad()
-    def update(self, parts: Mapping[str, FlatPart], epoch: int, losses: Sequence[float]) -> None:
+    def update(
+        self, parts: Mapping[str, ParameterBuffer], epoch: int, losses: Sequence[float]
+    ) -> None:
         """Keep the weights of every member whose loss has fallen below its best.
 
         Args:
@@ -59,7 +61,7 @@ class Best:
         for k in better:
             self.loss[k], self.epoch[k] = losses[k], epoch
 
-    def of(self, name: str, part: FlatPart) -> Tensor:
+    def of(self, name: str, part: ParameterBuffer) -> Tensor:
         """A part's averaged weights of each member's best epoch; of the last, if none was best."""
         chosen = part.average.clone()
         found = [k for k, epoch in enumerate(self.epoch) if epoch >= 0]

@@ -1,4 +1,4 @@
-"""Hooks that note what a pass through a network shows, and leave no trace of it."""
+"""Record the activations of a network, and put its state back afterwards."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from ..networks import StackedDropout
 
-__all__ = ["Seen", "undisturbed", "watching"]
+__all__ = ["Activations", "preserved_state", "record_activations"]
 
 _ACTIVATIONS = (nn.ReLU, nn.ELU, nn.GELU, nn.Tanh)
 _DROPOUTS = (StackedDropout, nn.Dropout)
 
 
-class Seen:
-    """What a pass over events showed."""
+class Activations:
+    """Feature layer, domain logits and range of the hidden units in passes over events."""
 
     def __init__(self) -> None:
         self.extractor: list[Tensor] = []
@@ -46,8 +46,8 @@ class Seen:
 
 
 @contextmanager
-def watching(network: nn.Module, seen: Seen) -> Iterator[None]:
-    """Note what the passes within the block show: feature layer, domain logits, hidden units."""
+def record_activations(network: nn.Module, seen: Activations) -> Iterator[None]:
+    """Record feature layer, domain logits and hidden units of the passes within the block."""
 
     def layer(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         return lambda _module, _inputs, output: seen.note_layer(name, output)
@@ -73,7 +73,7 @@ def watching(network: nn.Module, seen: Seen) -> Iterator[None]:
 
 
 @contextmanager
-def undisturbed(network: nn.Module) -> Iterator[None]:
+def preserved_state(network: nn.Module) -> Iterator[None]:
     """Training mode without dropout; buffers and random states are put back at the end."""
     was = network.training
     kept = {name: buffer.clone() for name, buffer in network.named_buffers()}

@@ -1,4 +1,4 @@
-"""A folder of its own for every training, also where several start at the same moment."""
+"""The folder of a new run, and the lock that keeps other processes from training in it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = [
     "locked",
     "new_folder",
     "numbered_folder",
-    "refuse_taken",
+    "refuse_existing",
     "removed_if_refused",
-    "resumable",
+    "with_resume_hint",
 ]
 
 # what a run writes before it trains
 _START = {LOCK, "origin.json", "config.yaml", "diagnosis.json", "checkpoint"}
 
 
-def refuse_taken(folder: Path) -> None:
-    """Whether a new run may go there: nothing is there, or what is left of a start that was killed.
+def refuse_existing(folder: Path) -> None:
+    """Refuse a folder that holds anything but the remains of a start that was killed.
 
     Raises:
         RunError: something is there.
@@ -49,7 +49,7 @@ def new_folder(folder: Path) -> Path:
     Raises:
         RunError: something is there, or it cannot be made.
     """
-    refuse_taken(folder)
+    refuse_existing(folder)
     return _made(folder, exist_ok=True)
 
 
@@ -112,16 +112,16 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def resumable(further: str) -> Iterator[None]:
-    """An interrupt in here leaves what can be resumed, and says so.
+def with_resume_hint(resume_hint: str) -> Iterator[None]:
+    """Add to an interrupt how the training is resumed.
 
     Args:
-        further: how to go on.
+        resume_hint: how to go on.
     """
     try:
         yield
     except KeyboardInterrupt as error:
-        error.add_note(further)
+        error.add_note(resume_hint)
         raise
 
 

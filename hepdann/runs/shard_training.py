@@ -1,4 +1,4 @@
-"""The training of one piece of a run's stacks, and what is known of it afterwards."""
+"""The training of one shard of a run's stacks, and what is known of it afterwards."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from ..training import (
     save_checkpoint,
 )
 from .monitor import Monitor
-from .stacks import Piece, Stacks
+from .stacks import Shard, Stacks
 
-__all__ = ["HISTORY", "Hooks", "Trained", "history_of", "load_piece", "train_piece"]
+__all__ = ["HISTORY", "Hooks", "Trained", "history_of", "load_shard", "train_shard"]
 
 HISTORY = (
     "method",
@@ -50,7 +50,7 @@ HISTORY = (
 
 @dataclass(frozen=True, eq=False)
 class Hooks:
-    """Who is told of a training, and what it asks.
+    """Functions that a training calls as it goes on.
 
     Attributes:
         tell: given lines for the user.
@@ -67,17 +67,17 @@ class Hooks:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A piece behind its last step.
+    """A shard behind its last step.
 
     Attributes:
-        piece: which.
+        shard: which.
         trainer: its networks.
         peek: what was seen of the target accuracy; ``None`` where the truth is not known.
         health: what was seen of the networks.
         whole: whether it came to its end.
     """
 
-    piece: Piece
+    shard: Shard
     trainer: StackTrainer
     peek: PeekObserver | None
     health: Health
@@ -98,13 +98,13 @@ class Trained:
             self.peek.record(epoch, scores)
 
 
-def train_piece(
-    piece: Piece, stacks: Stacks, folder: Path, fingerprint: str, hooks: Hooks
+def train_shard(
+    shard: Shard, stacks: Stacks, folder: Path, fingerprint: str, hooks: Hooks
 ) -> Trained:
-    """Train a piece from its checkpoint, if there is one, to its end or until it is stopped.
+    """Train a shard from its checkpoint, if there is one, to its end or until it is stopped.
 
     Args:
-        piece: of ``stacks.pieces``.
+        shard: of ``stacks.shards``.
         stacks: what it trains on.
         folder: of the run.
         fingerprint: of everything that the numbers depend on.
@@ -113,10 +113,10 @@ def train_piece(
     Raises:
         RunError: a loss is not finite, or the checkpoint is that of another run.
     """
-    trainer = stacks.trainer(piece)
-    checkpoint = _checkpoint(folder, piece)
+    trainer = stacks.trainer(shard)
+    checkpoint = _checkpoint(folder, shard)
     wanted = stacks.train.tensorboard
-    monitor = Monitor(trainer, folder, piece.number, tell=hooks.tell, tensorboard=wanted)
+    monitor = Monitor(trainer, folder, shard.number, tell=hooks.tell, tensorboard=wanted)
     trainer.stack.clock = hooks.clock
 
     def save(trained: StackTrainer) -> None:
@@ -127,41 +127,41 @@ def train_piece(
     load_checkpoint(trainer, checkpoint, fingerprint)
     hooks.clock.lap("preparation")
     engine, why = choose_engine(trainer.stack, trainer.settings)
-    names = ", ".join(piece.methods)
+    names = ", ".join(shard.methods)
     hooks.tell(f"{names}: engine {engine}{f', because {why}' if why else ''}")
-    done = Trained(piece, trainer, stacks.peek(piece, folder), monitor.health, whole=True)
-    with monitor.watching():
+    done = Trained(shard, trainer, stacks.peek(shard, folder), monitor.health, whole=True)
+    with monitor.monitored():
         whole = trainer.run(
-            progress=partial(hooks.progress, str(piece)),
+            progress=partial(hooks.progress, str(shard)),
             save=save,
             watch=done.watch,
             stop=hooks.stop,
         )
-    return done if whole else Trained(piece, trainer, done.peek, monitor.health, whole=False)
+    return done if whole else Trained(shard, trainer, done.peek, monitor.health, whole=False)
 
 
-def load_piece(piece: Piece, stacks: Stacks, folder: Path, fingerprint: str) -> Trained:
-    """A piece as another process left it in the folder.
+def load_shard(shard: Shard, stacks: Stacks, folder: Path, fingerprint: str) -> Trained:
+    """A shard as another process left it in the folder.
 
     Raises:
         RunError: the checkpoint is damaged, or that of another run.
     """
-    trainer = stacks.trainer(piece)
-    health = Health(trainer, folder / "checkpoint" / f"health-{piece.number}.json")
-    load_checkpoint(trainer, _checkpoint(folder, piece), fingerprint)
+    trainer = stacks.trainer(shard)
+    health = Health(trainer, folder / "checkpoint" / f"health-{shard.number}.json")
+    load_checkpoint(trainer, _checkpoint(folder, shard), fingerprint)
     health.remember()
-    return Trained(piece, trainer, stacks.peek(piece, folder), health, trainer.finished)
+    return Trained(shard, trainer, stacks.peek(shard, folder), health, trainer.finished)
 
 
-def _checkpoint(folder: Path, piece: Piece) -> Path:
-    return folder / "checkpoint" / f"stack-{piece.number}.safetensors"
+def _checkpoint(folder: Path, shard: Shard) -> Path:
+    return folder / "checkpoint" / f"stack-{shard.number}.safetensors"
 
 
 def history_of(trained: Sequence[Trained]) -> bytes:
     """``history.csv``: members numbered through; within a stack epoch by epoch.
 
     Args:
-        trained: pieces in the order of the run.
+        trained: shards in the order of the run.
     """
     out = io.StringIO()
     writer = csv.DictWriter(out, HISTORY, lineterminator="\n")
@@ -178,7 +178,7 @@ def history_of(trained: Sequence[Trained]) -> bytes:
                 "target_accuracy": "" if seen is None else seen,
                 "chosen": by if epoch == chosen[own] else "",
             }
-            rows.append(((done.piece.stack, epoch, first + own), row | more))
+            rows.append(((done.shard.stack, epoch, first + own), row | more))
         first += len(trainer.members)
     writer.writerows(row for _, row in sorted(rows, key=lambda pair: pair[0]))
     return out.getvalue().encode()

@@ -1,6 +1,6 @@
-"""Named diseases of an adversarial training: what each is seen by, and what mends it.
+"""Named faults of an adversarial training: how each is recognised, and what mends it.
 
-The thresholds stand between what twenty healthy trainings show and what the planted diseases do:
+The thresholds stand between the figures of twenty healthy trainings and of planted faults:
 ``benchmarks/health.py`` prints both, docs/health.md quotes them.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["DISEASES", "Disease", "Patient", "Severity", "Verdict", "judge"]
+__all__ = ["FAULTS", "Fault", "MemberState", "Severity", "Verdict", "find_faults"]
 
 Severity = Literal["warning", "error"]
 
@@ -26,7 +26,7 @@ _WRONG_WAY = -1e-3  # of the head's loss; healthy above 0
 
 
 @dataclass(frozen=True)
-class Patient:
+class MemberState:
     """What is known of a member beside its figures.
 
     Attributes:
@@ -44,30 +44,30 @@ class Patient:
 
 
 @dataclass(frozen=True)
-class Disease:
+class Fault:
     """One way in which a training fails without saying so.
 
     Attributes:
         name: as it stands in ``metrics.json``.
         severity: an "error" leaves nothing of the method's promise.
-        seen: says what is wrong, or "" where nothing is; given the figures and the patient.
+        message: of the figures and the state of a member: what is wrong, or "" where nothing is.
         mend: what the user can do.
-        explains: diseases that follow from this one and are not reported beside it.
+        explains: faults that follow from this one and are not reported beside it.
     """
 
     name: str
     severity: Severity
-    seen: Callable[[Mapping[str, Any], Patient], str]
+    message: Callable[[Mapping[str, Any], MemberState], str]
     mend: str
     explains: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A disease that a member has.
+    """A fault found in a member.
 
     Attributes:
-        name: of the disease.
+        name: of the fault.
         severity: "warning" or "error".
         message: what is wrong, with the figures that show it.
         mend: what the user can do.
@@ -79,22 +79,22 @@ class Verdict:
     mend: str
 
 
-def judge(figures: Mapping[str, Any], patient: Patient) -> list[Verdict]:
-    """The diseases of a member.
+def find_faults(figures: Mapping[str, Any], state: MemberState) -> list[Verdict]:
+    """The faults of a member.
 
     Args:
-        figures: of :func:`hepdann.training.vitals.examine`.
-        patient: what else is known of it.
+        figures: of :func:`hepdann.training.health_figures.examine`.
+        state: what else is known of it.
 
     Returns:
         The gravest first; what follows from another one is left out.
     """
-    found = [(disease, disease.seen(figures, patient)) for disease in DISEASES]
-    explained = {name for disease, message in found if message for name in disease.explains}
+    found = [(fault, fault.message(figures, state)) for fault in FAULTS]
+    explained = {name for fault, message in found if message for name in fault.explains}
     return [
-        Verdict(disease.name, disease.severity, message, disease.mend)
-        for disease, message in found
-        if message and disease.name not in explained
+        Verdict(fault.name, fault.severity, message, fault.mend)
+        for fault, message in found
+        if message and fault.name not in explained
     ]
 
 
@@ -106,12 +106,12 @@ def _times(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _not_finite(x: Mapping[str, Any], _who: Patient) -> str:
+def _not_finite(x: Mapping[str, Any], _state: MemberState) -> str:
     share = x["not_finite"]
     return f"{100 * share:.2g} % of its weights and features are not finite" if share > 0 else ""
 
 
-def _collapsed(x: Mapping[str, Any], _who: Patient) -> str:
+def _collapsed(x: Mapping[str, Any], _state: MemberState) -> str:
     if x["feature_spread"] >= _NO_SPREAD:
         return ""
     return (
@@ -120,17 +120,20 @@ def _collapsed(x: Mapping[str, Any], _who: Patient) -> str:
     )
 
 
-def _dead(x: Mapping[str, Any], who: Patient) -> str:
-    if who.lambda_now <= 0 or x["domain_gradient"] > _DEAD * who.lambda_now * x["label_gradient"]:
+def _dead(x: Mapping[str, Any], state: MemberState) -> str:
+    if (
+        state.lambda_now <= 0
+        or x["domain_gradient"] > _DEAD * state.lambda_now * x["label_gradient"]
+    ):
         return ""
     return (
-        f"λ·λ_p is {who.lambda_now:.3g}, but the domain loss sends no gradient to the features "
+        f"λ·λ_p is {state.lambda_now:.3g}, but the domain loss sends no gradient to the features "
         f"({x['domain_gradient']:.1g}, and the label loss {x['label_gradient']:.1g})"
     )
 
 
-def _not_reversed(x: Mapping[str, Any], who: Patient) -> str:
-    if who.lambda_now <= 0 or not x["push"] < _WRONG_WAY * x["own_loss"]:
+def _not_reversed(x: Mapping[str, Any], state: MemberState) -> str:
+    if state.lambda_now <= 0 or not x["push"] < _WRONG_WAY * x["own_loss"]:
         return ""
     return (
         "the features move so that the domain head does better "
@@ -138,9 +141,9 @@ def _not_reversed(x: Mapping[str, Any], who: Patient) -> str:
     )
 
 
-def _exploded(x: Mapping[str, Any], who: Patient) -> str:
+def _exploded(x: Mapping[str, Any], state: MemberState) -> str:
     ratio = _ratio(x["domain_gradient"], x["label_gradient"])
-    if who.lambda_now <= 0 or ratio <= _EXPLODED or x["label_gradient"] == 0:
+    if state.lambda_now <= 0 or ratio <= _EXPLODED or x["label_gradient"] == 0:
         return ""
     return (
         f"the reversed domain gradient is {_times(ratio)} times that of the label loss: the "
@@ -148,9 +151,9 @@ def _exploded(x: Mapping[str, Any], who: Patient) -> str:
     )
 
 
-def _never_learns(x: Mapping[str, Any], who: Patient) -> str:
+def _never_learns(x: Mapping[str, Any], state: MemberState) -> str:
     gap = x["fresh_auc"] - x["own_auc"]
-    if not (who.lambda_now > 0 and who.late and x["domain_moved"] < _UNMOVED):
+    if not (state.lambda_now > 0 and state.late and x["domain_moved"] < _UNMOVED):
         return ""
     if math.isnan(x["push"]):  # a head that only watches
         return ""
@@ -163,21 +166,23 @@ def _never_learns(x: Mapping[str, Any], who: Patient) -> str:
     )
 
 
-def _no_effect(x: Mapping[str, Any], who: Patient) -> str:
-    if not (who.lambda_now > 0 and who.late and who.one_optimiser and x["effect"] < _NO_EFFECT):
+def _no_effect(x: Mapping[str, Any], state: MemberState) -> str:
+    if not (
+        state.lambda_now > 0 and state.late and state.one_optimiser and x["effect"] < _NO_EFFECT
+    ):
         return ""
     knows = x["fresh_auc"] if math.isnan(x["own_auc"]) else x["own_auc"]
     if not knows - 0.5 > max(_GAP, 4 * x["auc_error"]):  # without a shift nothing has an effect
         return ""
     return (
-        f"λ = {who.lambda_:g} changes what the extractor learns from by "
+        f"λ = {state.lambda_:g} changes what the extractor learns from by "
         f"{100 * x['effect']:.2g} %: the result is that of λ = 0"
     )
 
 
-def _label_head(x: Mapping[str, Any], who: Patient) -> str:
+def _label_head(x: Mapping[str, Any], state: MemberState) -> str:
     own, reach = x["label_auc"] - 0.5, x["label_reach"] - 0.5
-    if not (who.late and reach > max(_GAP, 5 * x["auc_error"]) and own < 0.5 * reach):
+    if not (state.late and reach > max(_GAP, 5 * x["auc_error"]) and own < 0.5 * reach):
         return ""
     return (
         f"its label head has AUC {x['label_auc']:.3f} on MC, where a fresh classifier of the "
@@ -185,7 +190,7 @@ def _label_head(x: Mapping[str, Any], who: Patient) -> str:
     )
 
 
-def _dead_units(x: Mapping[str, Any], _who: Patient) -> str:
+def _dead_units(x: Mapping[str, Any], _state: MemberState) -> str:
     layers = [name for name, share in x["dead_layers"].items() if share >= _DEAD_UNITS]
     if not layers:
         return ""
@@ -193,8 +198,8 @@ def _dead_units(x: Mapping[str, Any], _who: Patient) -> str:
     return f"{100 * share:.0f} % of the units of {', '.join(layers)} are the same for every event"
 
 
-DISEASES = (
-    Disease(
+FAULTS = (
+    Fault(
         "not-finite",
         "error",
         _not_finite,
@@ -210,7 +215,7 @@ DISEASES = (
             }
         ),
     ),
-    Disease(
+    Fault(
         "collapsed-features",
         "error",
         _collapsed,
@@ -225,40 +230,40 @@ DISEASES = (
             }
         ),
     ),
-    Disease(
+    Fault(
         "dead-adversary",
         "error",
         _dead,
         "look for a detached feature tensor, a domain weight of 0 or a domain head of dead units",
         frozenset({"no-effect-of-lambda", "discriminator-never-learns"}),
     ),
-    Disease(
+    Fault(
         "adversary-not-reversed",
         "error",
         _not_reversed,
         "pass the features through reverse_gradient with a positive factor",
     ),
-    Disease(
+    Fault(
         "exploded-adversary",
         "error",
         _exploded,
         "lower --lambda (0.1 to 3 is usual)",
         frozenset({"label-head-not-learning"}),
     ),
-    Disease(
+    Fault(
         "discriminator-never-learns",
         "error",
         _never_learns,
         "see that the domain head's weights reach an optimiser, and raise its learning rate",
     ),
-    Disease("no-effect-of-lambda", "warning", _no_effect, "raise --lambda (0.1 to 3 is usual)"),
-    Disease(
+    Fault("no-effect-of-lambda", "warning", _no_effect, "raise --lambda (0.1 to 3 is usual)"),
+    Fault(
         "label-head-not-learning",
         "error",
         _label_head,
         "lower --lambda, train longer, or look for dead units in the label head",
     ),
-    Disease(
+    Fault(
         "dead-units",
         "warning",
         _dead_units,

@@ -1,7 +1,7 @@
-"""The figures that health is judged by, from one look at a stack as it is.
+"""The figures of a stack in training by which its faults are found.
 
-Nothing here moves a weight, an optimiser or a random state: a training with and one without these
-looks end in the same bits.
+They change no weight, no optimiser and no random state: a training with these checks and one
+without them end in the same bits.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ..methods import AdversaryWeight, Batch, Phase
 from ..networks import AdversarialNetwork
-from .fresh import auc_error, fresh_scores, weighted_auc
+from .activations import Activations, preserved_state, record_activations
+from .discriminant import auc_error, discriminant_scores, weighted_auc
 from .gradients import gradients, own_figures, trains_head
 from .probes import Probe, label_auc
-from .watching import Seen, undisturbed, watching
 
 __all__ = ["FIGURES", "examine", "head_weights"]
 
@@ -66,7 +66,7 @@ def examine(
         One dictionary a member: the keys of :data:`FIGURES`, NaN where there is no such figure,
         and ``dead_layers``, the share of dead units of each layer.
     """
-    with undisturbed(network):
+    with preserved_state(network):
         seen = _seen(network, phases, probe.held, adversary)
         figures = _domain_figures(network, phases, probe, seen)
         figures |= gradients(network, phases, _first(probe.held, _GRADIENT_EVENTS), adversary)
@@ -99,9 +99,9 @@ def head_weights(network: AdversarialNetwork) -> Tensor:
 @torch.no_grad()
 def _seen(
     network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
-) -> Seen:
-    seen = Seen()
-    with watching(network, seen):
+) -> Activations:
+    seen = Activations()
+    with record_activations(network, seen):
         for phase in phases:
             phase.objective(network, batch, adversary)
     return seen
@@ -109,7 +109,7 @@ def _seen(
 
 @torch.no_grad()
 def _domain_figures(
-    network: AdversarialNetwork, phases: Sequence[Phase], probe: Probe, seen: Seen
+    network: AdversarialNetwork, phases: Sequence[Phase], probe: Probe, seen: Activations
 ) -> dict[str, Tensor]:
     """How well the own domain head and a fresh classifier tell source from target."""
     held, n, m = probe.held, probe.fit.size, probe.held.size
@@ -121,7 +121,7 @@ def _domain_figures(
     fit = network.features(probe.fit.x)
     is_target = torch.cat([torch.zeros(n), torch.ones(n)]).to(fit).expand(len(fit), -1)
     weight = torch.cat([probe.fit.weight[:, 0], probe.fit.weight[:, -1]], dim=-1)
-    scores = fresh_scores(ends(fit, n), is_target, weight, ends(seen.features, m))
+    scores = discriminant_scores(ends(fit, n), is_target, weight, ends(seen.features, m))
     found = {
         "fresh_auc": weighted_auc(scores[:, :m], scores[:, m:], w_source, w_target),
         "auc_error": auc_error(w_source, w_target),
