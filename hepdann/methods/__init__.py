@@ -46,7 +46,7 @@ def names() -> tuple[str, ...]:
 
 def registered() -> dict[str, Method]:
     """The user's own, by name."""
-    return {name: own for name, own in _METHODS.items() if own is not BUILT_IN.get(name)}
+    return {name: method for name, method in _METHODS.items() if method is not BUILT_IN.get(name)}
 
 
 def get(name: str) -> Method:

@@ -29,8 +29,8 @@ def _domain_objective(
     """
     features = network.features(batch.x)
     domain, recognised = domain_loss(network, features, batch, torch.ones_like(adversary.lambda_))
-    seen = {"domain_loss": domain.detach(), "domain_accuracy": recognised}
-    return Objective(adversary.lambda_ * adversary.domain_weight * domain, seen)
+    figures = {"domain_loss": domain.detach(), "domain_accuracy": recognised}
+    return Objective(adversary.lambda_ * adversary.domain_weight * domain, figures)
 
 
 DANN_ALTERNATING = Method(

@@ -67,11 +67,11 @@ class Objective:
 
     Attributes:
         value: (K,) one value a member; members share no parameters, so their sum is minimised.
-        seen: (K,) figures for the history, detached: label_loss, domain_loss, domain_accuracy.
+        figures: (K,) figures for the history, detached: label_loss, domain_loss, domain_accuracy.
     """
 
     value: Tensor
-    seen: dict[str, Tensor] = field(default_factory=dict)
+    figures: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

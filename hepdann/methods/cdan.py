@@ -19,12 +19,12 @@ def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWe
     label = label_loss(network, features[..., : batch.labelled], batch)
     emphasis = _certainty(network, features.detach(), batch)
     domain, recognised = domain_loss(network, features, batch, adversary.lambda_, emphasis)
-    seen = {
+    figures = {
         "label_loss": label.detach(),
         "domain_loss": domain.detach(),
         "domain_accuracy": recognised,
     }
-    return Objective(label + adversary.domain_weight * domain, seen)
+    return Objective(label + adversary.domain_weight * domain, figures)
 
 
 def _certainty(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:

@@ -16,12 +16,12 @@ def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWe
     features = network.features(batch.x)
     label = label_loss(network, features[..., : batch.labelled], batch)
     domain, recognised = domain_loss(network, features, batch, adversary.lambda_)
-    seen = {
+    figures = {
         "label_loss": label.detach(),
         "domain_loss": domain.detach(),
         "domain_accuracy": recognised,
     }
-    return Objective(label + adversary.domain_weight * domain, seen)
+    return Objective(label + adversary.domain_weight * domain, figures)
 
 
 DANN_PHASES = (Phase(("extractor", "label_head", "domain_head"), _objective),)

@@ -37,13 +37,13 @@ def distance_phases(distance: Distance) -> tuple[Phase, ...]:
         apart = between_domains(distance, features, batch)
         nothing = torch.zeros_like(adversary.lambda_)
         watched, recognised = domain_loss(network, features.detach(), batch, nothing)
-        seen = {
+        figures = {
             "label_loss": label.detach(),
             "domain_loss": watched.detach(),
             "domain_accuracy": recognised,
         }
         return Objective(
-            label + adversary.domain_weight * (adversary.lambda_ * apart + watched), seen
+            label + adversary.domain_weight * (adversary.lambda_ * apart + watched), figures
         )
 
     return (Phase(("extractor", "label_head", "domain_head"), objective),)

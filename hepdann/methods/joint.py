@@ -20,8 +20,8 @@ def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWe
     features = network.features(batch.x)
     labelled, target = features[..., : batch.labelled], features[..., batch.labelled :]
     label = label_loss(network, labelled, batch)
-    seen = torch.cat([labelled, target.detach()], dim=-1)
-    domain, recognised = domain_loss(network, seen, batch, torch.ones_like(adversary.lambda_))
+    head_input = torch.cat([labelled, target.detach()], dim=-1)
+    domain, recognised = domain_loss(network, head_input, batch, torch.ones_like(adversary.lambda_))
     figures = {
         "label_loss": label.detach(),
         "domain_loss": domain.detach(),

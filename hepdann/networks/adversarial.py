@@ -106,12 +106,12 @@ class AdversarialNetwork(nn.Module):
         else:
             self.extractor = Extractor(shape, generators, act)
             latent = shape.extractor[-1]
-        own = custom_head([m.label_head for m in made], seeds, 1, latent, shape.outputs)
-        self.label_head = own or head((latent, *shape.label_head, shape.outputs))
+        custom = custom_head([m.label_head for m in made], seeds, 1, latent, shape.outputs)
+        self.label_head = custom or head((latent, *shape.label_head, shape.outputs))
         inputs = latent * shape.classes if shape.conditioned else latent
         outputs = 1 if shape.domain_classes == 2 else shape.domain_classes
-        own = custom_head([m.domain_head for m in made], seeds, 2, inputs, outputs)
-        self.domain_head = own or head((inputs, *shape.domain_head, outputs))
+        custom = custom_head([m.domain_head for m in made], seeds, 2, inputs, outputs)
+        self.domain_head = custom or head((inputs, *shape.domain_head, outputs))
         stepping = (StackedDropout, Copies)
         self._stepping = [m for m in self.modules() if isinstance(m, stepping)]
 

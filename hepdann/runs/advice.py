@@ -48,11 +48,11 @@ def diagnose_first(
     try:
         # images have no alignment, and with many classes the estimate takes longer than a training
         aligned = domains.images is None
-        found = diagnose(domains.source, domains.target, features, alignable=aligned)
+        diagnosis = diagnose(domains.source, domains.target, features, alignable=aligned)
     except HepdannError:
         return None
-    write_whole(path, json.dumps(found.to_json(), indent=1, allow_nan=False).encode())
-    return found
+    write_whole(path, json.dumps(diagnosis.to_json(), indent=1, allow_nan=False).encode())
+    return diagnosis
 
 
 def advised(

@@ -33,25 +33,25 @@ def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
     hybrids = [name for name in train.methods if methods.get(method_of(name)[1]).auxiliary]
     if not hybrids:
         return []
-    own = train.shift
+    target_shift = train.shift
     if train.auxiliary_shifts is not None:
         named = train.auxiliary_shifts
-        if own is not None and _key(own) in map(_key, named):
+        if target_shift is not None and _key(target_shift) in map(_key, named):
             raise ConfigError(
-                f"{own.name} is the shift of the target itself; copies of the MC under it would "
-                "show the networks its answer",
+                f"{target_shift.name} is the shift of the target itself; copies of the MC under it "
+                "would show the networks its answer",
                 where="train.auxiliary_shifts",
                 mend="name other shifts",
             )
         return named
-    if own is None:
+    if target_shift is None:
         raise ConfigError(
             f"{hybrids[0]} trains on copies of the MC under other shifts; data do not say which",
             where="train.auxiliary_shifts",
             mend="name some, for example --auxiliary sine-third:3",
         )
-    names = [name for name in _DEFAULT if name != own.name][:2]
-    return [own.model_copy(update={"name": name}) for name in names]
+    names = [name for name in _DEFAULT if name != target_shift.name][:2]
+    return [target_shift.model_copy(update={"name": name}) for name in names]
 
 
 def with_auxiliaries(train: TrainConfig) -> TrainConfig:

@@ -26,13 +26,12 @@ def lines_of(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
     for entry in entries:
         for verdict in entry["verdicts"]:
             groups.setdefault((entry["method"], verdict["name"]), []).append((entry, verdict))
-    for (method, name), found in groups.items():
-        entry, verdict = found[0]
-        who = (
-            f"{method}, λ = {entry['lambda']:g}, seed {', '.join(str(e['seed']) for e, _ in found)}"
-        )
+    for (method, name), affected in groups.items():
+        entry, verdict = affected[0]
+        seeds = ", ".join(str(e["seed"]) for e, _ in affected)
+        networks = f"{method}, λ = {entry['lambda']:g}, seed {seeds}"
         yield (
-            f"health: {verdict['severity']}: {name} ({who}, epoch {entry['epoch']}): "
+            f"health: {verdict['severity']}: {name} ({networks}, epoch {entry['epoch']}): "
             f"{verdict['message']}; {verdict['mend']}"
         )
 
@@ -44,13 +43,13 @@ def verdicts_of(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         entries: of all looks at a stack, as :class:`hepdann.training.Health` gives them.
     """
     last = {entry["member"]: entry for entry in entries}
-    found: dict[tuple[str, float, str], dict[str, Any]] = {}
+    merged: dict[tuple[str, float, str], dict[str, Any]] = {}
     for entry in last.values():
         about = {name: entry[name] for name in ("method", "lambda", "epoch")}
         for verdict in entry["verdicts"]:
             key = entry["method"], entry["lambda"], verdict["name"]
-            found.setdefault(key, about | verdict | {"seeds": []})["seeds"].append(entry["seed"])
-    return list(found.values())
+            merged.setdefault(key, about | verdict | {"seeds": []})["seeds"].append(entry["seed"])
+    return list(merged.values())
 
 
 def scan_lines(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -59,12 +58,13 @@ def scan_lines(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     Args:
         verdicts: of ``scan.json``.
     """
-    for found in verdicts:
-        seeds = ", ".join(map(str, found["seeds"]))
-        where = "" if found["shift"] is None else f", {found['shift']} t={found['t']:g}"
+    for verdict in verdicts:
+        seeds = ", ".join(map(str, verdict["seeds"]))
+        where = "" if verdict["shift"] is None else f", {verdict['shift']} t={verdict['t']:g}"
         yield (
-            f"health: {found['severity']}: {found['name']} ({found['method']}, "
-            f"λ = {found['lambda']:g}{where}, seed {seeds}): {found['message']}; {found['mend']}"
+            f"health: {verdict['severity']}: {verdict['name']} ({verdict['method']}, "
+            f"λ = {verdict['lambda']:g}{where}, seed {seeds}): {verdict['message']}; "
+            f"{verdict['mend']}"
         )
 
 

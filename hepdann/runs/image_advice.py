@@ -35,13 +35,21 @@ def advise_on_images(
     at = [_validation(events) for events in (domains.source, domains.target)]
     source, target = domains.source.take(at[0]), domains.target.take(at[1])
     assert domains.images is not None
-    mine, theirs = domains.images.source.take(at[0]), domains.images.target.take(at[1])
-    found = {}
+    source_images, target_images = (
+        domains.images.source.take(at[0]),
+        domains.images.target.take(at[1]),
+    )
+    candidates = {}
     for name in model.parts:
         if name == "oracle":
             continue
-        figure = accuracy(model.score(mine, name, "source").mean, source.label, source.weight)
-        layers = model.latent(mine, name, "source"), model.latent(theirs, name, "target")
+        figure = accuracy(
+            model.score(source_images, name, "source").mean, source.label, source.weight
+        )
+        layers = (
+            model.latent(source_images, name, "source"),
+            model.latent(target_images, name, "target"),
+        )
         try:
             apart = separation(
                 source.with_features(layers[0]), target.with_features(layers[1]), coarsen=False
@@ -49,8 +57,8 @@ def advise_on_images(
         except HepdannError:  # too few events
             continue
         left = Residual(apart.value, apart.error)
-        found[name] = Adapted(figure.value, figure.error, left)
-    advice = recommend_adapted(found, shift=shift)
+        candidates[name] = Adapted(figure.value, figure.error, left)
+    advice = recommend_adapted(candidates, shift=shift)
     if advice.method is None and "source-only" in model.parts:
         advice = Recommendation("source-only", "too few events to compare candidates")
     write_whole(path, json.dumps(advice.to_dict(), indent=1).encode())

@@ -174,7 +174,9 @@ def prepare_images(
             _Part(tensors, "mc", False, labelled=True),
             _Part(tensors, "mc", True, change=change),
         )
-    (source, source_rows, seen), (target, target_rows, met) = (p.events(memory) for p in parts)
+    (source, source_rows, source_hits), (target, target_rows, target_hits) = (
+        p.events(memory) for p in parts
+    )
     assert isinstance(source, Source)
     truth = None
     if shift is not None:
@@ -190,8 +192,8 @@ def prepare_images(
     streams = None
     if blocks is not None:
         streams = (parts[0].stream(), parts[1].stream())
-    kept = parts[0].spectators(source_rows), parts[1].spectators(target_rows)
-    images = Images(tensors.views, seen, met, kept[0], kept[1], streams)
+    spectators = parts[0].spectators(source_rows), parts[1].spectators(target_rows)
+    images = Images(tensors.views, source_hits, target_hits, spectators[0], spectators[1], streams)
     return replace(domains, images=images), described
 
 
@@ -216,9 +218,9 @@ class _Part:
         events, rows = self.blocks.sample(2 * most if memory == "resident" else most)
         hits = read_hits(self._tensors, self._domain, rows, self._change)
         names, figures = view_figures(hits, self._tensors.views)
-        own = events.features.reshape(len(events), -1)
+        features = events.features.reshape(len(events), -1)
         del names
-        return events.with_features(np.concatenate([own, figures], axis=1)), rows, hits
+        return events.with_features(np.concatenate([features, figures], axis=1)), rows, hits
 
     def spectators(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Columns that are kept for figures, at some rows of the domain."""

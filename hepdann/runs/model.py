@@ -100,13 +100,13 @@ def parts_of(trainer: StackTrainer) -> dict[str, Part]:
     for name in dict.fromkeys(m.label for m in trainer.members):
         chosen = [k for k, m in enumerate(trainer.members) if m.label == name]
         members = [trainer.members[k] for k in chosen]
-        own = {
+        member_state = {
             key: value[:, chosen] if _member_axis(key) else value[chosen]
             for key, value in state.items()
         }
         seeds = tuple(m.seed for m in members)
         parts[name] = Part(
-            _network(trainer.network.shape, seeds, own),
+            _network(trainer.network.shape, seeds, member_state),
             members[0].method.target_domain,
             tuple(float(trainer.lambda_[k]) for k in chosen),
             seeds,
@@ -241,9 +241,9 @@ class Model:
         which = _domain(domain)
         if method in self.mixtures:
             mixture = self.mixtures[method]
-            found = [self.score(features, part, domain) for part in mixture.parts]
-            members = mixture.combine([f.members for f in found], target=bool(which))
-            return Scores(members, np.mean([f.domain for f in found], axis=0))
+            part_scores = [self.score(features, part, domain) for part in mixture.parts]
+            members = mixture.combine([f.members for f in part_scores], target=bool(which))
+            return Scores(members, np.mean([f.domain for f in part_scores], axis=0))
         if which and isinstance(features, np.ndarray):
             features = self.align(features, method)
         part = self._part(method)
@@ -252,8 +252,8 @@ class Model:
         domain_scores = np.empty((network.members, n), np.float32)
         statistics = part.target_domain if which else 0
 
-        def pass_(own: AdversarialNetwork, rows: slice) -> None:
-            p, d = own.predict(self._tensor(features[rows], own), statistics)
+        def pass_(network_copy: AdversarialNetwork, rows: slice) -> None:
+            p, d = network_copy.predict(self._tensor(features[rows], network_copy), statistics)
             scores[:, rows], domain_scores[:, rows] = p.float().numpy(), d.float().numpy()
 
         self._each(network, n, pass_)
@@ -273,9 +273,11 @@ class Model:
         network, statistics = self._part(method).network, self._part(method).target_domain
         layers: dict[int, NDArray[np.float32]] = {}
 
-        def pass_(own: AdversarialNetwork, rows: slice) -> None:
-            x = self._tensor(features[rows], own)
-            layers[rows.start] = own.latent(x, statistics if which else 0)[0].T.float().numpy()
+        def pass_(network_copy: AdversarialNetwork, rows: slice) -> None:
+            x = self._tensor(features[rows], network_copy)
+            layers[rows.start] = (
+                network_copy.latent(x, statistics if which else 0)[0].T.float().numpy()
+            )
 
         self._each(network, len(features), pass_)
         return np.concatenate([layers[start] for start in sorted(layers)])
@@ -298,15 +300,15 @@ class Model:
                 pass_(network, rows)
             return
         idle: SimpleQueue[AdversarialNetwork] = SimpleQueue()
-        for own in (network, *(copy.deepcopy(network) for _ in range(count - 1))):
-            idle.put(own)
+        for network_copy in (network, *(copy.deepcopy(network) for _ in range(count - 1))):
+            idle.put(network_copy)
 
         def one(rows: slice) -> None:
-            own = idle.get()
+            network_copy = idle.get()
             try:
-                pass_(own, rows)
+                pass_(network_copy, rows)
             finally:
-                idle.put(own)
+                idle.put(network_copy)
 
         alone = partial(torch.set_num_threads, 1)
         with threads(1), torch.random.fork_rng([]), ThreadPoolExecutor(count, "", alone) as pool:
@@ -371,8 +373,8 @@ class Model:
             header = json.loads(texts.get("hepdann", "{}"))
         except (ValueError, RecursionError) as error:
             raise RunError(f"is damaged: {error}", where=path, mend="train anew") from error
-        said = header if isinstance(header, dict) else {}
-        if (said.get("format"), said.get("format_version")) != (FORMAT, FORMAT_VERSION):
+        content = header if isinstance(header, dict) else {}
+        if (content.get("format"), content.get("format_version")) != (FORMAT, FORMAT_VERSION):
             raise RunError(
                 "not a model of this version", where=path, mend="train anew with this version"
             )

@@ -41,27 +41,27 @@ class Registered:
         named = [train.shift, *(train.auxiliary_shifts or ())]
         shifts = [*shift_names, *(shift.name for shift in named if shift)]
         used = {name for shift in shifts for name in shift.split("+")}
-        theirs = {}
+        factories = {}
         if train.network in networks.names():
             factory = networks.get(train.network)
             if factory is not networks.BUILT_IN.get(train.network):
-                theirs[train.network] = factory
+                factories[train.network] = factory
         asked = {name for method in train.methods for name in method.split("+")}
-        own = (method for name, method in methods.registered().items() if name in asked)
+        user_methods = (method for name, method in methods.registered().items() if name in asked)
         entries = {name: e for name, e in registry.registered().items() if name in used}
-        return cls(theirs, entries, tuple(map(_without_phases, own)))
+        return cls(factories, entries, tuple(map(_without_phases, user_methods)))
 
     def register(self) -> None:
         """Register it in this process too."""
         for name, factory in self.networks.items():
             networks.register(name, factory)
         registry.restore(self.shifts)
-        for method, like in self.methods:
-            phases = methods.BUILT_IN[like].phases if like else method.phases
+        for method, built_in in self.methods:
+            phases = methods.BUILT_IN[built_in].phases if built_in else method.phases
             methods.register(replace(method, phases=phases))
 
 
 def _without_phases(method: Method) -> tuple[Method, str]:
-    same = (name for name, own in methods.BUILT_IN.items() if own.phases is method.phases)
-    like = next(same, "")
-    return (replace(method, phases=()) if like else method), like
+    same = (name for name, known in methods.BUILT_IN.items() if known.phases is method.phases)
+    built_in = next(same, "")
+    return (replace(method, phases=()) if built_in else method), built_in

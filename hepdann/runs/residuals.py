@@ -36,9 +36,9 @@ def residuals_of(model: Model, domains: Domains) -> dict[str, Residual]:
         mapped = target
         if name in model.alignments:
             mapped = target.with_features(model.align(target.features, name))
-        like = source if name == BASE else reference(source, model.correction)
+        compared = source if name == BASE else reference(source, model.correction)
         try:
-            figure = separation(like, mapped)
+            figure = separation(compared, mapped)
         except HepdannError:
             return {}
         residuals[name] = Residual(figure.value, figure.error)

@@ -254,7 +254,7 @@ class ScanJob:
     def _train_source_only(self, domains: Domains) -> bool:
         """Train what is the same at every target; whether it came to its end."""
         plan, settings = plan_source(self.config.train), self._settings(domains)
-        kept = Snapshots(self._work, self._fingerprint)
+        snapshots = Snapshots(self._work, self._fingerprint)
         checkpoint = self._work / "source-only.safetensors"
         source, target = (
             resident(events, domains.scaling, device=settings.device)
@@ -265,7 +265,7 @@ class ScanJob:
 
         def keep(trained: StackTrainer) -> None:
             if not trained.position:  # an epoch is whole
-                kept.save(trained)
+                snapshots.save(trained)
             save_checkpoint(trained, checkpoint, self._fingerprint)
 
         members = len(plan.members)
@@ -278,9 +278,9 @@ class ScanJob:
     def _source_only(self) -> SourceOnly:
         """Source-only after each epoch, as the training left it."""
         train, plan = self.config.train, plan_source(self.config.train)
-        kept, shape = Snapshots(self._work, self._fingerprint), self._shape(plan)
+        snapshots, shape = Snapshots(self._work, self._fingerprint), self._shape(plan)
         seeds = [member.seed for member in plan.members]
-        loaded = [kept.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
+        loaded = [snapshots.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
         history = [row for _, rows in loaded for row in rows]
         return SourceOnly([network for network, _ in loaded], history, seeds)
 

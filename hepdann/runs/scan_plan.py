@@ -116,8 +116,10 @@ def plan_point(train: TrainConfig, scan: ScanConfig, places: Places) -> list[Sta
             continue
         target = 1 + trained_on(train).index(before) if before else 0
         for lambda_ in scan.lambda_ if methods.get(last).adversarial else [0.0]:
-            found = [member_of(last, lambda_, k, places) for k in seeds]
-            members += [replace(m, target=target, name=name if before else "") for m in found]
+            group_members = [member_of(last, lambda_, k, places) for k in seeds]
+            members += [
+                replace(m, target=target, name=name if before else "") for m in group_members
+            ]
     size = _size(train, scan)
     return [part for plan in group(members, train) for part in _split(plan, size)]
 

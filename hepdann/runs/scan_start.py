@@ -80,8 +80,8 @@ def scan(
         "scan.alignments": alignments,
         "train.methods": methods,
     }
-    kept = {key: _plain(value) for key, value in given.items() if value is not None}
-    config = override(config or Config(), kept)
+    named = {key: _plain(value) for key, value in given.items() if value is not None}
+    config = override(config or Config(), named)
     _check(config, data, t)
     return _job(config, _opened(tensors), data, _claim(output, config), report, stop)
 

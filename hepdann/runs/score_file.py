@@ -79,10 +79,10 @@ def _classes(tensors: Tensors, classes: Sequence[str]) -> dict[str, str]:
     """The titles and colours that the configuration gave to the classes."""
     given = (tensors.provenance.get("settings", {}).get("convert") or {}).get("classes") or []
     looks = {entry["name"]: entry for entry in given if isinstance(entry, dict)}
-    look = [looks.get(name, {}) for name in classes]
+    styles = [looks.get(name, {}) for name in classes]
     return {
-        "titles": json.dumps([entry.get("title") or "" for entry in look]),
-        "colors": json.dumps([entry.get("color") or "" for entry in look]),
+        "titles": json.dumps([entry.get("title") or "" for entry in styles]),
+        "colors": json.dumps([entry.get("color") or "" for entry in styles]),
     }
 
 
@@ -91,11 +91,11 @@ def _processes(tensors: Tensors) -> dict[str, Any]:
     names = tensors.samples["mc"]
     given = tensors.provenance.get("settings", {}).get("samples", [])
     looks = {entry["name"]: entry for entry in reversed(given)}
-    look = [looks.get(name, {}) for name in names]
+    styles = [looks.get(name, {}) for name in names]
     return {
         "names": list(names),
-        "titles": json.dumps([entry.get("title") or "" for entry in look]),
-        "colors": json.dumps([entry.get("color") or "" for entry in look]),
+        "titles": json.dumps([entry.get("title") or "" for entry in styles]),
+        "colors": json.dumps([entry.get("color") or "" for entry in styles]),
     }
 
 
@@ -103,8 +103,8 @@ def _write_spectators(group: h5py.Group, columns: Mapping[str, NDArray[np.float3
     """Columns to split figures by, and what the experiment's own tracking decided for."""
     for name, values in columns.items():
         group[f"spectators/{name}"] = values
-    for found in (columns[name] for name in TRACKING if name in columns):
-        group["decision/tracking"] = np.where(np.isfinite(found), found, -1).astype(np.int32)
+    for column in (columns[name] for name in TRACKING if name in columns):
+        group["decision/tracking"] = np.where(np.isfinite(column), column, -1).astype(np.int32)
 
 
 def _events(file: h5py.File, name: str, events: Source | Target) -> h5py.Group:

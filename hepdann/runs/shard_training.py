@@ -171,14 +171,14 @@ def history_of(trained: Sequence[Trained]) -> bytes:
         trainer, peek = done.trainer, done.peek
         chosen, by = trainer.chosen_epochs, trainer.settings.criterion
         for row in trainer.history:
-            own, epoch = int(str(row["member"])), int(str(row["epoch"]))
-            seen = None if peek is None else peek.accuracy(epoch - 1, own)
+            member, epoch = int(str(row["member"])), int(str(row["epoch"]))
+            target_accuracy = None if peek is None else peek.accuracy(epoch - 1, member)
             more = {
-                "member": first + own,
-                "target_accuracy": "" if seen is None else seen,
-                "chosen": by if epoch == chosen[own] else "",
+                "member": first + member,
+                "target_accuracy": "" if target_accuracy is None else target_accuracy,
+                "chosen": by if epoch == chosen[member] else "",
             }
-            rows.append(((done.shard.stack, epoch, first + own), row | more))
+            rows.append(((done.shard.stack, epoch, first + member), row | more))
         first += len(trainer.members)
     writer.writerows(row for _, row in sorted(rows, key=lambda pair: pair[0]))
     return out.getvalue().encode()

@@ -61,8 +61,8 @@ class Places:
 
     def source(self, method: Method) -> int:
         """The source of a method: adapting ones are given the target's class fractions."""
-        there = self.resampled and method.target_domain == 1
-        return 1 + self.oracle + self.copies if there else 0
+        at_target_fractions = self.resampled and method.target_domain == 1
+        return 1 + self.oracle + self.copies if at_target_fractions else 0
 
     def auxiliaries(self, method: Method) -> tuple[int, ...]:
         """The further labelled domains of a method."""
@@ -120,8 +120,8 @@ def _device(train: TrainConfig) -> str:
         return "cuda" if torch.cuda.is_available() and train.workers == 1 else "cpu"
     if name == "cpu":
         return name
-    there = torch.cuda if name == "cuda" else torch.backends.mps
-    if not there.is_available():
+    backend = torch.cuda if name == "cuda" else torch.backends.mps
+    if not backend.is_available():
         raise ConfigError(f"torch sees no {name} device here", where="train.device", mend=mend)
     if train.workers > 1:
         what = f"workers share processors, not a {name} device"

@@ -120,17 +120,17 @@ class Stacks:
             self.targets.append(self._put(domains.target.with_features(mapped)))
         if train.oracle and domains.truth is not None:
             self.sources.append(self._put(oracle_source(domains.truth, domains.target)))
-        oracle, like = len(self.sources) > 1, domains.source
+        oracle, adapted_source = len(self.sources) > 1, domains.source
         blocks = None
         if correction is not None:
-            like = resampled(like, correction, train.seed)
+            adapted_source = resampled(adapted_source, correction, train.seed)
             if streams[0] is not None:
                 blocks = ResampledBlocks(streams[0], correction, train.seed)
-        copies = auxiliary_sources(like, auxiliary_shifts(train), train.seed)
+        copies = auxiliary_sources(adapted_source, auxiliary_shifts(train), train.seed)
         self.sources += map(self._put, copies)
-        if like is not domains.source:
-            self.sources.append(self._put(like, blocks))
-        places = Places(oracle, len(copies), like is not domains.source)
+        if adapted_source is not domains.source:
+            self.sources.append(self._put(adapted_source, blocks))
+        places = Places(oracle, len(copies), adapted_source is not domains.source)
         self.shards = cut(plan_stacks(train, places), workers)
         self._untaught = len(self.sources)
 

@@ -189,8 +189,8 @@ def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:
         config: as loaded from the file.
         flags: by dotted key; ``None`` marks one that was not given.
     """
-    said = config.train.model_dump(by_alias=True, exclude_unset=True)
-    given = {f"train.{key}": value for key, value in said.items()}
+    written = config.train.model_dump(by_alias=True, exclude_unset=True)
+    given = {f"train.{key}": value for key, value in written.items()}
     return given | {key: value for key, value in flags.items() if value is not None}
 
 

@@ -39,22 +39,22 @@ def run_job(job: Job) -> Run:
     return run
 
 
-def call(**said: Any) -> None:
+def call(**message: Any) -> None:
     """Tell the other processes, if there are any, what happens next."""
     if distributed.wanted():
-        distributed.tell_all(said)
+        distributed.tell_all(message)
 
 
 def _follow(job: Job) -> Run:
     """Train along, write nothing, and open the run when it is there."""
     domains, tensors, train = prepare_training(job.config.train, job.tensors, job.data, job.shift)
-    told = distributed.tell_all()
-    if "folder" not in told:
+    message = distributed.tell_all()
+    if "folder" not in message:
         raise Interrupted("interrupted before the first step")
-    folder = Path(told["folder"])
+    folder = Path(message["folder"])
     stacks = Stacks(train, domains, {}, len(tensors.classes))
     for shard in stacks.shards:  # also behind an interrupt: all processes ask at every step
-        _along(shard, stacks, folder, told["fingerprint"], job)
+        _along(shard, stacks, folder, message["fingerprint"], job)
     if not distributed.tell_all()["whole"]:
         raise Interrupted("interrupted", where=folder)
     return open_run(folder)

@@ -46,18 +46,18 @@ class Activations:
 
 
 @contextmanager
-def record_activations(network: nn.Module, seen: Activations) -> Iterator[None]:
+def record_activations(network: nn.Module, activations: Activations) -> Iterator[None]:
     """Record feature layer, domain logits and hidden units of the passes within the block."""
 
     def layer(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda _module, _inputs, output: seen.note_layer(name, output)
+        return lambda _module, _inputs, output: activations.note_layer(name, output)
 
     handles = [
         network.get_submodule("extractor").register_forward_hook(
-            lambda _module, _inputs, output: seen.extractor.append(output)
+            lambda _module, _inputs, output: activations.extractor.append(output)
         ),
         network.get_submodule("domain_head").register_forward_hook(
-            lambda _module, _inputs, output: seen.domain.append(output)
+            lambda _module, _inputs, output: activations.domain.append(output)
         ),
     ]
     handles += [
@@ -76,7 +76,7 @@ def record_activations(network: nn.Module, seen: Activations) -> Iterator[None]:
 def preserved_state(network: nn.Module) -> Iterator[None]:
     """Training mode without dropout; buffers and random states are put back at the end."""
     was = network.training
-    kept = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     try:
         network.train()
@@ -88,4 +88,4 @@ def preserved_state(network: nn.Module) -> Iterator[None]:
     finally:
         network.train(was)
         for name, buffer in network.named_buffers():
-            buffer.copy_(kept[name])
+            buffer.copy_(buffers[name])

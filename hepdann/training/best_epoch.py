@@ -56,17 +56,17 @@ class Best:
             pairs = zip(
                 part.by_member(self.average[name]), part.by_member(part.average), strict=True
             )
-            for kept, now in pairs:
-                kept[better] = now[better]
+            for best, now in pairs:
+                best[better] = now[better]
         for k in better:
             self.loss[k], self.epoch[k] = losses[k], epoch
 
     def of(self, name: str, part: ParameterBuffer) -> Tensor:
         """A part's averaged weights of each member's best epoch; of the last, if none was best."""
         chosen = part.average.clone()
-        found = [k for k, epoch in enumerate(self.epoch) if epoch >= 0]
-        for now, kept in zip(
+        improved = [k for k, epoch in enumerate(self.epoch) if epoch >= 0]
+        for now, best in zip(
             part.by_member(chosen), part.by_member(self.average[name]), strict=True
         ):
-            now[found] = kept[found]
+            now[improved] = best[improved]
         return chosen

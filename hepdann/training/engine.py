@@ -83,13 +83,13 @@ class TorchEngine:
         stack = self.stack
         stack.set_step(at.step)
         adversary = AdversaryWeight(at.lambda_, at.domain_weight)
-        seen = dict[str, Tensor]()
+        figures = dict[str, Tensor]()
         for phase, optimiser in zip(stack.phases, stack.optimisers, strict=True):
-            seen |= self._phase(phase, optimiser, batch, adversary, at)
+            figures |= self._phase(phase, optimiser, batch, adversary, at)
         for part in stack.parts.values():
             part.update_average(1 - at.average_decay)
         stack.clock.lap("optimiser")
-        return seen
+        return figures
 
     def _phase(
         self,
@@ -117,9 +117,9 @@ class TorchEngine:
         for part in moved:
             part.clip(at.clip)
         optimiser.step(at.rates)
-        processes.average(list(objective.seen.values()))
+        processes.average(list(objective.figures.values()))
         lap("optimiser")
-        return objective.seen
+        return objective.figures
 
     def flush(self) -> None:
         """The stack holds everything already."""

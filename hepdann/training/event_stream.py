@@ -206,8 +206,8 @@ class EventStream(Stream):
             at += len(events)
         weight /= self.blocks.size
         put = torch.from_numpy(x).to(self.device, self.dtype)
-        kept = torch.from_numpy(label).to(self.device) if labelled else None
-        return _Rows(put, kept, torch.from_numpy(weight).to(self.device, self.dtype))
+        labels = torch.from_numpy(label).to(self.device) if labelled else None
+        return _Rows(put, labels, torch.from_numpy(weight).to(self.device, self.dtype))
 
 
 class StreamReader:
@@ -240,16 +240,18 @@ class StreamReader:
             if self._at == self._size:
                 self._next()
             assert self._window_events is not None
-            here = min(self._size - self._at, n - done)
-            begin, end = (min(max(edge - done, 0), here) for edge in (first, last))
+            count = min(self._size - self._at, n - done)
+            begin, end = (min(max(edge - done, 0), count) for edge in (first, last))
             if begin < end:
                 now = slice(self._at + begin, self._at + end)
-                for own, order, drawn in zip(parts, self._orders, self._drawn, strict=True):
-                    own.append(
+                for batch_rows, order, drawn in zip(parts, self._orders, self._drawn, strict=True):
+                    batch_rows.append(
                         self._window_events.pick(order[now], None if drawn is None else drawn[now])
                     )
-            done, self._at = done + here, self._at + here
-        return [own[0] if len(own) == 1 else _joined(own) for own in parts]
+            done, self._at = done + count, self._at + count
+        return [
+            batch_rows[0] if len(batch_rows) == 1 else _joined(batch_rows) for batch_rows in parts
+        ]
 
     def _next(self) -> None:
         self._window_events = None  # let it go before the one after the next is read

@@ -89,11 +89,11 @@ def find_faults(figures: Mapping[str, Any], state: MemberState) -> list[Verdict]
     Returns:
         The gravest first; what follows from another one is left out.
     """
-    found = [(fault, fault.message(figures, state)) for fault in FAULTS]
-    explained = {name for fault, message in found if message for name in fault.explains}
+    messages = [(fault, fault.message(figures, state)) for fault in FAULTS]
+    explained = {name for fault, message in messages if message for name in fault.explains}
     return [
         Verdict(fault.name, fault.severity, message, fault.mend)
-        for fault, message in found
+        for fault, message in messages
         if message and fault.name not in explained
     ]
 

@@ -97,7 +97,7 @@ def _push(
         return unknown
     losses = []
     for step in (0.0, _STEP):
-        seen = Activations()
+        activations = Activations()
 
         def move(
             _module: nn.Module, _inputs: object, features: Tensor, step: float = step
@@ -108,12 +108,12 @@ def _push(
 
         handle = network.get_submodule("extractor").register_forward_hook(move)
         try:
-            with record_activations(network, seen):
+            with record_activations(network, activations):
                 for phase in phases:
                     phase.objective(network, batch, adversary)
         finally:
             handle.remove()
-        losses.append(own_figures(seen.domain[-1], batch)["own_loss"])
+        losses.append(own_figures(activations.domain[-1], batch)["own_loss"])
     return losses[1] - losses[0]
 
 
@@ -124,11 +124,11 @@ def _head_acts(
     if not trains_head(phases):
         return False
     for phase in phases:
-        seen = Activations()
-        with torch.enable_grad(), record_activations(network, seen):
+        activations = Activations()
+        with torch.enable_grad(), record_activations(network, activations):
             phase.objective(network, batch, adversary)
-            values = [logits.sum() for logits in seen.domain]
-        if any(s is not None for value in values for s in _back(value, seen.extractor)):
+            values = [logits.sum() for logits in activations.domain]
+        if any(s is not None for value in values for s in _back(value, activations.extractor)):
             return True
     return False
 
@@ -141,20 +141,20 @@ def _slopes(
     at_features: list[Tensor] = []
     at_weights = [torch.zeros_like(p) for p in weights]
     for phase in phases:
-        seen = Activations()
-        with torch.enable_grad(), record_activations(network, seen):
+        activations = Activations()
+        with torch.enable_grad(), record_activations(network, activations):
             value = phase.objective(network, batch, adversary).value.sum()
-        places = [*seen.extractor, *weights]
+        places = [*activations.extractor, *weights]
         slopes = [
             torch.zeros_like(p) if g is None else g
             for p, g in zip(places, _back(value, places), strict=True)
         ]
-        own = slopes[: len(seen.extractor)]
-        if [g.shape for g in own] == [g.shape for g in at_features]:
-            at_features = [a + b for a, b in zip(at_features, own, strict=True)]
+        feature_slopes = slopes[: len(activations.extractor)]
+        if [g.shape for g in feature_slopes] == [g.shape for g in at_features]:
+            at_features = [a + b for a, b in zip(at_features, feature_slopes, strict=True)]
         else:
-            at_features += own
-        at_weights = [a + b for a, b in zip(at_weights, slopes[len(own) :], strict=True)]
+            at_features += feature_slopes
+        at_weights = [a + b for a, b in zip(at_weights, slopes[len(feature_slopes) :], strict=True)]
     return at_features, at_weights
 
 
@@ -163,8 +163,8 @@ def _back(value: Tensor, places: Sequence[Tensor]) -> list[Tensor | None]:
     live = [place for place in places if place.requires_grad]
     if not value.requires_grad or not live:
         return [None] * len(places)
-    found = iter(torch.autograd.grad(value, live, allow_unused=True))
-    return [next(found) if place.requires_grad else None for place in places]
+    slopes = iter(torch.autograd.grad(value, live, allow_unused=True))
+    return [next(slopes) if place.requires_grad else None for place in places]
 
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:

@@ -67,19 +67,19 @@ def examine(
         and ``dead_layers``, the share of dead units of each layer.
     """
     with preserved_state(network):
-        seen = _seen(network, phases, probe.held, adversary)
-        figures = _domain_figures(network, phases, probe, seen)
+        activations = _seen(network, phases, probe.held, adversary)
+        figures = _domain_figures(network, phases, probe, activations)
         figures |= gradients(network, phases, _first(probe.held, _GRADIENT_EVENTS), adversary)
-        figures |= _feature_figures(seen.features)
+        figures |= _feature_figures(activations.features)
         with torch.no_grad():
-            logits = network.label_logits(seen.features[..., : probe.held.size])
+            logits = network.label_logits(activations.features[..., : probe.held.size])
         known = torch.isfinite(probe.reach).any()
         figures["label_auc"] = label_auc(logits if known else None, probe.held)
         figures["label_reach"] = probe.reach
         figures["domain_moved"] = _moved(network, start)
-        dead = seen.dead()
+        dead = activations.dead()
         figures["dead_units"] = torch.stack([*dead.values(), torch.zeros(network.members)]).amax(0)
-        figures["not_finite"] = _not_finite(network, seen.features)
+        figures["not_finite"] = _not_finite(network, activations.features)
     members = range(network.members)
     columns = {name: figures[name].cpu().double().tolist() for name in FIGURES}
     layers = {name: share.tolist() for name, share in dead.items()}
@@ -100,16 +100,16 @@ def head_weights(network: AdversarialNetwork) -> Tensor:
 def _seen(
     network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
 ) -> Activations:
-    seen = Activations()
-    with record_activations(network, seen):
+    activations = Activations()
+    with record_activations(network, activations):
         for phase in phases:
             phase.objective(network, batch, adversary)
-    return seen
+    return activations
 
 
 @torch.no_grad()
 def _domain_figures(
-    network: AdversarialNetwork, phases: Sequence[Phase], probe: Probe, seen: Activations
+    network: AdversarialNetwork, phases: Sequence[Phase], probe: Probe, activations: Activations
 ) -> dict[str, Tensor]:
     """How well the own domain head and a fresh classifier tell source from target."""
     held, n, m = probe.held, probe.fit.size, probe.held.size
@@ -121,15 +121,15 @@ def _domain_figures(
     fit = network.features(probe.fit.x)
     is_target = torch.cat([torch.zeros(n), torch.ones(n)]).to(fit).expand(len(fit), -1)
     weight = torch.cat([probe.fit.weight[:, 0], probe.fit.weight[:, -1]], dim=-1)
-    scores = discriminant_scores(ends(fit, n), is_target, weight, ends(seen.features, m))
-    found = {
+    scores = discriminant_scores(ends(fit, n), is_target, weight, ends(activations.features, m))
+    figures = {
         "fresh_auc": weighted_auc(scores[:, :m], scores[:, m:], w_source, w_target),
         "auc_error": auc_error(w_source, w_target),
     }
     names = ("own_auc", "own_accuracy", "own_loss")
-    if not trains_head(phases) or not seen.domain:
-        return found | dict.fromkeys(names, torch.full_like(found["fresh_auc"], math.nan))
-    return found | own_figures(seen.domain[-1], held)
+    if not trains_head(phases) or not activations.domain:
+        return figures | dict.fromkeys(names, torch.full_like(figures["fresh_auc"], math.nan))
+    return figures | own_figures(activations.domain[-1], held)
 
 
 def _first(batch: Batch, most: int) -> Batch:

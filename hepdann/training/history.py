@@ -63,7 +63,7 @@ class MemberHistory:
             patience: epochs; 0 stops nobody.
         """
         losses = self.losses(monitor) if patience else [[]] * len(self._rows)
-        return tuple(k for k, own in enumerate(losses) if not _exhausted(own, patience))
+        return tuple(k for k, row in enumerate(losses) if not _exhausted(row, patience))
 
 
 def _exhausted(losses: Sequence[float], patience: int) -> bool:

@@ -36,8 +36,8 @@ class ParameterBuffer:
     def by_member(self, buffer: Tensor) -> list[Tensor]:
         """Views (K, n) of a buffer that is laid out as ``value``, one for each parameter."""
         sizes = [shape.numel() for shape in self._shapes]
-        pieces = torch.split(buffer, sizes)
-        return [piece.view(shape[0], -1) for piece, shape in zip(pieces, self._shapes, strict=True)]
+        parts = torch.split(buffer, sizes)
+        return [part.view(shape[0], -1) for part, shape in zip(parts, self._shapes, strict=True)]
 
     @property
     def gradient(self) -> Tensor:
@@ -61,6 +61,6 @@ class ParameterBuffer:
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange parameters and average."""
-        kept = self.value.detach().clone()
+        parameters = self.value.detach().clone()
         self.value.copy_(self.average)
-        self.average.copy_(kept)
+        self.average.copy_(parameters)

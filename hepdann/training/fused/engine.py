@@ -55,7 +55,7 @@ class FusedEngine:
             self.shape = _shape(self.stack, batch)
             self.work = _work(self.shape, batch)
         torch._foreach_add_(self.counts, 1)
-        seen = np.empty((3, len(x)), x.dtype)
+        figures = np.empty((3, len(x)), x.dtype)
         step(
             self.shape,
             self.work,
@@ -67,10 +67,10 @@ class FusedEngine:
             np.array(at.rates),
             (at.domain_weight, at.clip, at.average_decay),
             int(self.counts[0]),
-            seen,
+            figures,
         )
         names = ("label_loss", "domain_loss", "domain_accuracy")
-        return dict(zip(names, torch.from_numpy(seen), strict=True))
+        return dict(zip(names, torch.from_numpy(figures), strict=True))
 
     def flush(self) -> None:
         """The stack holds everything already."""
@@ -105,9 +105,9 @@ def _shape(stack: Stack, batch: Batch) -> Shape:
         name: [m for m in network.get_submodule(name).modules() if isinstance(m, StackedLinear)]
         for name in network.PARTS
     }
-    found: list[nn.Module | None] = []
-    found += [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
-    norms = found or [None] * len(chains["extractor"])
+    norm_layers: list[nn.Module | None] = []
+    norm_layers += [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
+    norms = norm_layers or [None] * len(chains["extractor"])
     layers, top, features = [], shape.inputs, 0  # top: first row of a block that is free
     for number, (name, chain) in enumerate(chains.items()):
         below = features  # where the input's rows begin

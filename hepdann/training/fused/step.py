@@ -77,7 +77,7 @@ def step(
     rates: Real,
     settings: tuple[float, float, float],
     done: int,
-    seen: Real,
+    figures: Real,
 ) -> None:
     """Train one step, member after member.
 
@@ -92,13 +92,13 @@ def step(
         rates: (K,) learning rates.
         settings: w_d, largest norm of a part's gradient, decay of the averaged weights.
         done: steps, this one included.
-        seen: (3, K) receives L_y, L_d and the domain accuracy.
+        figures: (3, K) receives L_y, L_d and the domain accuracy.
     """
     domain_weight, largest, decay = settings
     for part in range(3):
         state.gradients[part][:] = 0
     for k in range(len(x)):
-        seen[0, k], seen[1, k], seen[2, k] = gradients(
+        figures[0, k], figures[1, k], figures[2, k] = gradients(
             k, shape, work, state.values, state.gradients, x, label, weight, lambda_[k],
             domain_weight,
         )  # fmt: skip
