@@ -1,4 +1,4 @@
-"""Trainings with a disease that was put there, each by a real mistake; and the name it must get."""
+"""Trainings with a fault that was put there, each by a real mistake; and the name it must get."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _ALL = ("extractor", "label_head", "domain_head")
 
 @dataclass(frozen=True)
 class Plant:
-    """A disease and the mistake that brings it about.
+    """A fault and the mistake that brings it about.
 
     Attributes:
         name: what went wrong.
-        disease: the verdict that is due.
+        fault: the verdict that is due.
         member: that trains.
         do: what is done to the stack before the training.
     """
 
     name: str
-    disease: str
+    fault: str
     member: Member
     do: Callable[[StackTrainer], object] = id  # nothing
 
@@ -107,7 +107,7 @@ def _method(name: str, objective: Callable[..., Objective]) -> Method:
 
 
 def plants() -> list[Plant]:
-    """Every planted disease."""
+    """Every planted fault."""
     dann = methods.get("dann")
     detached, unreversed = _method("detached", _detached), _method("unreversed", _unreversed)
     return [

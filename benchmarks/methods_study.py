@@ -64,12 +64,12 @@ class Study:
     targets: list[DomainEvents]
     copies: int
 
-    def member(self, method: str, strength: float, split: int) -> Member:
+    def member(self, method: str, lambda_: float, split: int) -> Member:
         """A network of one split seed."""
         n, kind = len(self.domains), methods.get(method)
         first = n + split * self.copies
         auxiliaries = tuple(range(first, first + self.copies)) if kind.auxiliary else ()
-        return Member(kind, strength, split, split, split, auxiliaries)
+        return Member(kind, lambda_, split, split, split, auxiliaries)
 
     def oracle(self, split: int) -> Member:
         """The ceiling of one split seed."""
@@ -109,7 +109,7 @@ def _row(
 ) -> Row:
     return {
         "method": name,
-        "lambda": member.strength if member.method.adversarial else None,
+        "lambda": member.lambda_ if member.method.adversarial else None,
         "split": member.target,
         "accuracy": accuracy(scores, label, test.weight).value,
         "auc": auc(scores[:, 1], label, test.weight).value,
@@ -179,15 +179,15 @@ def show(target: str, rows: Sequence[Row]) -> None:
         for method in dict.fromkeys(str(r["method"]) for r in rows):
             cells = [_cell(rows, method, figure, None)]
             if not cells[0]:
-                cells = [_cell(rows, method, figure, strength) for strength in lambdas]
+                cells = [_cell(rows, method, figure, lambda_) for lambda_ in lambdas]
             print(f"| {method} | {' | '.join(cells)} |")
 
 
-def _cell(rows: Sequence[Row], method: str, figure: str, strength: float | None) -> str:
+def _cell(rows: Sequence[Row], method: str, figure: str, lambda_: float | None) -> str:
     values = [
         float(str(row[figure]))
         for row in rows
-        if (row["method"], row["lambda"]) == (method, strength)
+        if (row["method"], row["lambda"]) == (method, lambda_)
     ]
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" if values else ""
 

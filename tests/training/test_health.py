@@ -1,4 +1,4 @@
-"""Planted diseases are found, healthy trainings have none, and looking changes no bit."""
+"""Planted faults are found, healthy trainings have none, and looking changes no bit."""
 
 from __future__ import annotations
 
@@ -94,18 +94,18 @@ def faults(health):
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
-def test_a_planted_disease_is_found(stack, plant):
+def test_a_planted_fault_is_found(stack, plant):
     trainer = stack([plant.member])
     plant.do(trainer)
     assert plant.fault in faults(watched(trainer))
 
 
-def test_every_disease_is_planted():
+def test_every_fault_is_planted():
     assert {plant.fault for plant in PLANTS} == {fault.name for fault in FAULTS}
 
 
 @pytest.mark.parametrize("normalisation", ["domain", "shared", "none"])
-def test_healthy_trainings_have_no_disease(stack, normalisation):
+def test_healthy_trainings_have_no_fault(stack, normalisation):
     dann = methods.get("dann")
     members = [Member(methods.get("source-only"), 0.0, 0)]
     members += [Member(dann, lambda_, 1) for lambda_ in (0.1, 0.3, 1.0, 3.0)]
@@ -113,14 +113,14 @@ def test_healthy_trainings_have_no_disease(stack, normalisation):
 
 
 @pytest.mark.parametrize("activation", ["gelu", "tanh"])
-def test_healthy_trainings_of_other_networks_have_no_disease(stack, activation):
+def test_healthy_trainings_of_other_networks_have_no_fault(stack, activation):
     trainer = stack(
         [Member(methods.get("dann"), 1.0, 0)], activation=activation, dropout=0.1, residual=True
     )
     assert faults(watched(trainer)) == set()
 
 
-def test_the_studys_own_algorithm_has_no_disease(stack):
+def test_the_studys_own_algorithm_has_no_fault(stack):
     alternating = methods.get("dann-alternating")
     members = [Member(alternating, lambda_, 2) for lambda_ in (0.1, 1.0, 3.0)]
     assert faults(watched(stack(members, "none", **STUDY))) == set()
