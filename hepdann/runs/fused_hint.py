@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..networks import NetworkShape
 from ..training import Settings
-from ..training.fusable import fused_installed, unfusable
+from ..training.engine import fused_installed, unfusable
 from .stacks import Shard
 
 __all__ = ["suggest_fused"]

@@ -28,6 +28,7 @@ from .image_domains import view_shapes
 from .input_columns import InputColumns
 from .memory import describe_memory
 from .model import BASE, Model, joined, parts_of, prior_corrected
+from .monitor import require_tensorboard
 from .parallel_training import deal, train_in_processes
 from .preparation import prepare_training
 from .registered import Registered
@@ -37,7 +38,6 @@ from .stack_plan import trained_on
 from .stacks import Shard, Stacks
 from .start_record import StartRecord
 from .teacher_labels import label_by_teacher
-from .tensorboard import require_tensorboard
 from .torchrun import call
 from .worker_pool import overload_warning
 from .worker_process import TrainingTask, write_aligned

@@ -12,15 +12,22 @@ import torch
 
 from ..alignment import Alignment
 from ..config import TrainConfig
+from ..errors import ConfigError
 from ..evaluation import PeekObserver, oracle_source
 from ..networks import NetworkShape
 from ..tensors import Source, Target
-from ..training import DomainEvents, StackTrainer, resident, resident_images, watched_rows
+from ..training import (
+    DomainEvents,
+    StackTrainer,
+    distributed,
+    resident,
+    resident_images,
+    watched_rows,
+)
 from ..training.event_stream import Blocks
 from .auxiliary import auxiliary_shifts, auxiliary_sources
 from .domains import Domains
 from .image_domains import Images, augment_of, view_shapes
-from .processes import sharing
 from .resampling import ResampledBlocks, resampled
 from .stack_plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
 
@@ -191,3 +198,41 @@ class Stacks:
             return None
         rows = watched_rows(domains.target, images=domains.images is not None)
         return PeekObserver(domains.truth, domains.target, rows, notes)
+
+
+_MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one
+
+
+def sharing(
+    train: TrainConfig, plans: Sequence[StackPlan], *, images: bool
+) -> distributed.Processes:
+    """The processes that train together, if they can.
+
+    Args:
+        train: resolved settings.
+        plans: the stacks.
+        images: whether events are images.
+
+    Raises:
+        ConfigError: their steps would not be those of one process.
+    """
+    if not distributed.wanted():
+        return distributed.ALONE
+    if not images:
+        raise ConfigError(
+            "torchrun shares the training of images, and these events are features",
+            where="hepdann train",
+            mend="run it without torchrun: a stack of small networks fits one process",
+        )
+    processes = distributed.join()
+    assert isinstance(train.batch_size, int)
+    processes.check(train.batch_size)
+    used = dict.fromkeys(m.method.name for plan in plans for m in plan.members)
+    other = [name for name in used if name not in _MEANS]
+    if other:
+        raise ConfigError(
+            f"the loss of {other[0]} is no mean over events, so processes cannot share a batch",
+            where="train.methods",
+            mend=f"take one of {', '.join(_MEANS)}",
+        )
+    return processes

@@ -28,7 +28,7 @@ class FusedEngine:
     is computed by itself: its numbers do not depend on its neighbours, to the bit.
 
     Args:
-        stack: that is trained; :func:`~hepdann.training.fusable.unfusable` has nothing
+        stack: that is trained; :func:`~hepdann.training.engine.unfusable` has nothing
             against it.
     """
 
