@@ -268,7 +268,7 @@ def _train(
         "report": interruption.wrap(live.report), "stop": interruption,
         "partial": interruption.partial,
     }  # fmt: skip
-    if resume and output is not None and (runs.begun(output) or not inputs.named):
+    if resume and output is not None and (runs.has_begun(output) or not inputs.named):
         where: dict[str, Any] = {}
         if inputs.named:
             where = {"tensors": inputs.tensors, "data": inputs.data}

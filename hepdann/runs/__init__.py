@@ -6,17 +6,17 @@ from .learning_rates import StackRates, suggest_rates
 from .scan_folder import Scan, open_scan
 from .scan_start import resume_scan, scan
 from .start import resume, train
-from .start_record import begun, given_settings
+from .start_record import given_settings, has_begun
 from .torchrun import first_process
 
 __all__ = [
     "Run",
     "Scan",
     "StackRates",
-    "begun",
     "check_version",
     "first_process",
     "given_settings",
+    "has_begun",
     "is_scan",
     "open_run",
     "open_scan",

@@ -32,7 +32,7 @@ from .mixture import Mixture
 from .model import BASE, Model
 from .teacher_labels import residuals_of
 
-__all__ = ["advised", "diagnose_first"]
+__all__ = ["diagnose_first", "with_recommendation"]
 
 _MOST = 20_000  # events of each domain on which the methods are compared
 
@@ -63,7 +63,7 @@ def diagnose_first(
     return diagnosis
 
 
-def advised(
+def with_recommendation(
     model: Model, domains: Domains, shift: bool | None, path: Path
 ) -> tuple[Model, Recommendation]:
     """The model with what is recommended for it; no target label is read.

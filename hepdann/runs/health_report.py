@@ -1,4 +1,4 @@
-"""``health.json``: what was seen of every network while it trained, and what is wrong with it."""
+"""``health.json``: the figures of every network while it trained, and its faults."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..content import Look
 from ..stored import read_json
 from ..training import FIGURES, Health, write_whole
 
-__all__ = ["lines_of", "scan_lines", "verdicts_of", "write_health"]
+__all__ = ["fault_lines", "last_verdicts", "scan_lines", "write_health"]
 
 FORMAT_VERSION = 1
 
 
-def lines_of(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
+def fault_lines(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
     """One line for each fault, of all networks of a method that have it.
 
     Args:
@@ -36,8 +36,8 @@ def lines_of(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def verdicts_of(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was wrong with networks at their last look; those that differ in the seed together.
+def last_verdicts(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The faults of networks at their last check, one entry for all seeds.
 
     Args:
         entries: of all looks at a stack, as :class:`hepdann.training.Health` gives them.

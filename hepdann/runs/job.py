@@ -16,7 +16,7 @@ from ..evaluation import Diagnosis, summarise
 from ..outputs import mend_of
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine, write_whole
-from .advice import advised, diagnose_first
+from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import with_auxiliaries
 from .domains import Domains
@@ -29,7 +29,7 @@ from .input_columns import InputColumns
 from .memory import describe_memory
 from .model import BASE, Model, joined, parts_of, prior_corrected
 from .monitor import require_tensorboard
-from .parallel_training import deal, train_in_processes
+from .parallel_training import assign_shards, train_in_processes
 from .preparation import prepare_training
 from .registered import Registered
 from .score_file import write_scores
@@ -38,7 +38,7 @@ from .stack_plan import trained_on
 from .stacks import Shard, Stacks
 from .start_record import StartRecord
 from .teacher_labels import label_by_teacher
-from .torchrun import call
+from .torchrun import broadcast
 from .worker_pool import overload_warning
 from .worker_process import TrainingTask, write_aligned
 
@@ -127,7 +127,7 @@ class Job:
         # without it there is no run: figures never stand beside networks that are not theirs
         (self.folder / "metrics.json").unlink(missing_ok=True)
         model = self._model(trained, domains, aligned)
-        model, _ = advised(model, domains, shift, self.folder / "recommendation.json")
+        model, _ = with_recommendation(model, domains, shift, self.folder / "recommendation.json")
         model.save(self.folder / "model.safetensors")
         write_whole(self.folder / "history.csv", history)
         write_health(self.folder, [t.health for t in trained])
@@ -172,13 +172,13 @@ class Job:
         classes = len(self.tensors.classes)
         stacks = Stacks(train, domains, aligned.maps, classes, cut, aligned.correction)
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
-        call(folder=str(self.folder.resolve()), fingerprint=fingerprint)
+        broadcast(folder=str(self.folder.resolve()), fingerprint=fingerprint)
         hint = suggest_fused(stacks.shards, stacks.shape, stacks.settings)
         if hint is not None and not self._begun:
             self._tell(hint)
         unlabelled = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
         labelled = [shard for shard in stacks.shards if shard not in unlabelled]
-        shares = deal(labelled, train.workers)
+        shares = assign_shards(labelled, train.workers)
         try:
             if len(shares) > 1:
                 self._spread(shares, aligned, hooks)

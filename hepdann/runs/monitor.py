@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from ..errors import ConfigError, RunError
 from ..training import FIGURES, Health, StackTrainer
-from .health_report import lines_of
+from .health_report import fault_lines
 
 __all__ = ["EventFiles", "Monitor", "require_tensorboard"]
 
@@ -55,7 +55,7 @@ class Monitor:
             try:
                 yield
             except RunError:
-                for line in lines_of(self.health.fail()):
+                for line in fault_lines(self.health.fail()):
                     self._tell(line)
                 raise
 
@@ -65,7 +65,7 @@ class Monitor:
         if trainer.position:
             return
         before = len(self.health.entries)
-        for line in lines_of(self.health.look()):
+        for line in fault_lines(self.health.look()):
             self._tell(line)
         if self._events is not None:
             for row in trainer.history:

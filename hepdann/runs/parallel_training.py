@@ -12,12 +12,12 @@ from .stacks import Shard
 from .worker_pool import Worker, WorkerPool, start_workers
 from .worker_process import TrainingTask
 
-__all__ = ["combined_progress", "deal", "train_in_processes"]
+__all__ = ["assign_shards", "combined_progress", "train_in_processes"]
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-def deal(shards: Sequence[Shard], workers: int) -> list[list[Shard]]:
+def assign_shards(shards: Sequence[Shard], workers: int) -> list[list[Shard]]:
     """Share shards out, in their order and with about equally much to do for each.
 
     Returns:

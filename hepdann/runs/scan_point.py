@@ -40,7 +40,7 @@ from .advice import diagnose_first
 from .aligned import Aligned, corrected, fit_alignments, reference
 from .auxiliary import auxiliary_sources
 from .domains import Domains
-from .health_report import verdicts_of
+from .health_report import last_verdicts
 from .model import PRIOR
 from .resampling import resampled
 from .scan_plan import Point, Seeds, seeds_of
@@ -308,7 +308,7 @@ class PointRun:
         if not trainer.run(progress=progress, save=save, watch=watch, stop=stop):
             return None
         result = self._conclude(trainer, epochs, teacher)
-        result["health"] = [verdict | self._place() for verdict in verdicts_of(health.entries)]
+        result["health"] = [verdict | self._place() for verdict in last_verdicts(health.entries)]
         result = self._write(path, result)
         for spent in (checkpoint, notes, path.with_suffix(".health")):
             spent.unlink(missing_ok=True)

@@ -118,7 +118,7 @@ class Stacks:
         if domains.images is not None:
             self._put_images(domains.images, workers)
             return
-        sharing(train, (), images=False)
+        shared_processes(train, (), images=False)
         streams = domains.blocks or (None, None)
         self.sources = [self._put(domains.source, streams[0])]
         self.targets = [self._put(domains.target, streams[1])]
@@ -146,7 +146,7 @@ class Stacks:
         domains, device = self._domains, self.settings.device
         oracle = self.train.oracle and domains.truth is not None
         plans = plan_stacks(self.train, Places(oracle), lean=True)
-        processes = sharing(self.train, plans, images=True)
+        processes = shared_processes(self.train, plans, images=True)
         if processes.count > 1 and device == "cuda":
             device = f"cuda:{torch.cuda.current_device()}"  # other threads see another one
         self.settings = replace(
@@ -203,7 +203,7 @@ class Stacks:
 _MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one
 
 
-def sharing(
+def shared_processes(
     train: TrainConfig, plans: Sequence[StackPlan], *, images: bool
 ) -> distributed.Processes:
     """The processes that train together, if they can.

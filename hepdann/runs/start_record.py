@@ -18,7 +18,7 @@ from ..tensors import Tensors
 from ..training import write_whole
 from .folder import FORMAT_VERSION, read_versioned
 
-__all__ = ["StartRecord", "begun", "given_settings"]
+__all__ = ["StartRecord", "given_settings", "has_begun"]
 
 _FILE = "origin.json"
 
@@ -177,13 +177,13 @@ class StartRecord:
                 )
 
 
-def begun(folder: Path) -> bool:
-    """Whether there is a run to resume."""
+def has_begun(folder: Path) -> bool:
+    """Whether a folder holds a run that can be resumed."""
     return (folder / _FILE).is_file()
 
 
 def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What a YAML file and flags say of ``train``, and nothing of what they leave open.
+    """The settings of ``train`` that a YAML file and flags give.
 
     Args:
         config: as loaded from the file.

@@ -1,4 +1,4 @@
-"""A run by several processes of torchrun: the first makes it, the others train along."""
+"""A run by several processes of torchrun: the first writes it, all of them train."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .stacks import Shard, Stacks
 if TYPE_CHECKING:
     from .job import Job
 
-__all__ = ["call", "first_process", "run_job"]
+__all__ = ["broadcast", "first_process", "run_job"]
 
 
 def first_process() -> bool:
-    """Whether this process makes the run, and speaks; always without torchrun."""
+    """Whether this process writes the run and reports; always true without torchrun."""
     return not distributed.wanted() or distributed.join().first
 
 
@@ -29,38 +29,38 @@ def run_job(job: Job) -> Run:
         HepdannError: as the job does.
     """
     if not first_process():
-        return _follow(job)
+        return _train_with_first(job)
     try:
         run = job.run()
     except Interrupted:
-        call(whole=False)
+        broadcast(whole=False)
         raise
-    call(whole=True)
+    broadcast(whole=True)
     return run
 
 
-def call(**message: Any) -> None:
-    """Tell the other processes, if there are any, what happens next."""
+def broadcast(**message: Any) -> None:
+    """Send a message to the other processes of torchrun, if there are any."""
     if distributed.wanted():
-        distributed.tell_all(message)
+        distributed.broadcast(message)
 
 
-def _follow(job: Job) -> Run:
-    """Train along, write nothing, and open the run when it is there."""
+def _train_with_first(job: Job) -> Run:
+    """Train with the first process, write nothing, and open the run at the end."""
     domains, tensors, train = prepare_training(job.config.train, job.tensors, job.data, job.shift)
-    message = distributed.tell_all()
+    message = distributed.broadcast()
     if "folder" not in message:
         raise Interrupted("interrupted before the first step")
     folder = Path(message["folder"])
     stacks = Stacks(train, domains, {}, len(tensors.classes))
     for shard in stacks.shards:  # also behind an interrupt: all processes ask at every step
-        _along(shard, stacks, folder, message["fingerprint"], job)
-    if not distributed.tell_all()["whole"]:
+        _train_shard(shard, stacks, folder, message["fingerprint"], job)
+    if not distributed.broadcast()["whole"]:
         raise Interrupted("interrupted", where=folder)
     return open_run(folder)
 
 
-def _along(shard: Shard, stacks: Stacks, folder: Path, fingerprint: str, job: Job) -> None:
+def _train_shard(shard: Shard, stacks: Stacks, folder: Path, fingerprint: str, job: Job) -> None:
     trainer = stacks.trainer(shard)
     checkpoint = folder / "checkpoint" / f"stack-{shard.number}.safetensors"
     load_checkpoint(trainer, checkpoint, fingerprint)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 
-__all__ = ["ALONE", "Processes", "join", "tell_all", "wanted"]
+__all__ = ["ALONE", "Processes", "broadcast", "join", "wanted"]
 
 _PATIENCE = timedelta(days=7)  # one process diagnoses, scores and evaluates while the others wait
 
@@ -117,7 +117,7 @@ def _control() -> Any:
     return distributed.new_group(backend="gloo", timeout=_PATIENCE)
 
 
-def tell_all(message: Any = None) -> Any:
+def broadcast(message: Any = None) -> Any:
     """What the first process says; called by all of them at the same moment.
 
     Args:

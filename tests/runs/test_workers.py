@@ -107,7 +107,7 @@ def test_pieces_are_the_members_in_their_order_and_shares_are_equal(sizes, worke
     shards = cut(plans, workers_)
     assert [m for p in shards for m in p.plan.members] == [m for p in plans for m in p.members]
     assert [shard.number for shard in shards] == list(range(len(shards)))
-    shares = parallel_training.deal(shards, workers_)
+    shares = parallel_training.assign_shards(shards, workers_)
     assert [shard for share in shares for shard in share] == shards
     counts = [sum(len(shard.plan.members) for shard in share) for share in shares]
     assert len(counts) == min(workers_, sum(sizes))
@@ -126,7 +126,8 @@ def test_shares_are_equal_within_a_member_where_some_cost_more(stacks, workers_)
     shards = cut(plans, workers_)
     assert [m for p in shards for m in p.plan.members] == [m for p in plans for m in p.members]
     shares = [
-        sum(shard.cost for shard in share) for share in parallel_training.deal(shards, workers_)
+        sum(shard.cost for shard in share)
+        for share in parallel_training.assign_shards(shards, workers_)
     ]
     most = max(cost for _, cost in stacks)
     assert max(shares) <= sum(n * cost for n, cost in stacks) / workers_ + most
