@@ -172,7 +172,7 @@ def test_stacks_hold_whole_groups_and_every_member_once():
     )
     assert [str(p) for p in points_of(config.scan)][:3] == ["sine t=1", "sine t=3", "gaussian t=1"]
     plans = plan_point(config.train, config.scan, Places(oracle=True))
-    members = [(m.label, m.strength, m.seed) for plan in plans for m in plan.members]
+    members = [(m.label, m.lambda_, m.seed) for plan in plans for m in plan.members]
     assert len(set(members)) == len(members) == 3 * (1 + 3 + 3)
     for plan in plans:
         assert len({(id(m.method.phases)) for m in plan.members}) == 1

@@ -143,7 +143,7 @@ def test_members_of_a_method_that_trained_apart_stand_together_in_the_model():
 
     one, other = part([4, 5]), part([6])
     both = joined([{"dann": one}, {"dann": other}])["dann"]
-    assert (both.seeds, both.strength) == ((4, 5, 6), (4.0, 5.0, 6.0))
+    assert (both.seeds, both.lambda_) == ((4, 5, 6), (4.0, 5.0, 6.0))
     x = torch.randn(1, 2, 20)
     apart = torch.cat([p.network.predict(x, 1)[0] for p in (one, other)])
     assert torch.allclose(both.network.predict(x, 1)[0], apart, atol=1e-6)
