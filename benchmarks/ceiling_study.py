@@ -27,8 +27,8 @@ from hepdann.config import Config, load_config, override
 from hepdann.evaluation import open_truth, oracle_source
 from hepdann.readers import convert
 from hepdann.runs.domains import prepare
-from hepdann.runs.plan import group, resolve, settings_of, shape_of
 from hepdann.runs.scan_source import score
+from hepdann.runs.stack_plan import group, resolve, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, open_tensors
 from hepdann.training import Member, StackTrainer, resident

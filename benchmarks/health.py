@@ -1,11 +1,11 @@
-"""Are diseases found, and are healthy trainings left in peace?
+"""Are faults found, and are healthy trainings left in peace?
 
     python benchmarks/health.py [--data DIR] [--json FILE]
 
 Twenty healthy trainings, as a user runs them (source-only, DANN and the study's alternating
 algorithm at λ = 0.1 to 3, the other methods at λ = 1, several shifts, two seeds each), on the toy b
-jets and, with DIR/aleph/aleph_mc.root, on ALEPH's jets: no disease may be reported. Then every
-planted disease, on the toy jets, with each kind of normalisation: its name must be. Prints the
+jets and, with DIR/aleph/aleph_mc.root, on ALEPH's jets: no fault may be reported. Then every
+planted fault, on the toy jets, with each kind of normalisation: its name must be. Prints the
 figures behind the thresholds, and what the looks cost.
 """
 
@@ -54,7 +54,7 @@ HEALTHY: tuple[tuple[str | None, float, tuple[str, ...], float, dict[str, Any]],
 
 @dataclass
 class Case:
-    """One training: what it was, the diseases that were named, its figures, what looks cost."""
+    """One training: what it was, the faults that were named, its figures, what looks cost."""
 
     name: str
     named: list[str]
@@ -88,16 +88,16 @@ def healthy(files: dict[str, Path], folder: Path) -> Iterator[Case]:
     """Twenty trainings that a user could have run."""
     plans = [(sample, *plan) for sample in files for plan in HEALTHY]
     if len(files) == 1:  # the same on other networks
-        plans += [("toy", s, t, m, strength, {**more, "seed": 7})
-                  for s, t, m, strength, more in HEALTHY]  # fmt: skip
-    for number, (sample, shift, t, methods, strength, more) in enumerate(plans):
+        plans += [("toy", s, t, m, lambda_, {**more, "seed": 7})
+                  for s, t, m, lambda_, more in HEALTHY]  # fmt: skip
+    for number, (sample, shift, t, methods, lambda_, more) in enumerate(plans):
         started = time.perf_counter()
         run = hepdann.train(
             files[sample],
             method=methods,
             shift=getattr(hepdann.shifts, shift.replace("-", "_"))(t=t),
             output=folder / f"healthy-{number}",
-            lambda_=strength,
+            lambda_=lambda_,
             seeds=SEEDS,
             epochs=EPOCHS,
             alignments=["quantile"],
@@ -107,7 +107,7 @@ def healthy(files: dict[str, Path], folder: Path) -> Iterator[Case]:
         looks = json.loads((run.folder / "health.json").read_text())["looks"]
         named = sorted({v["name"] for look in looks for v in look["verdicts"]})
         settings = ", ".join(f"{k} {v}" for k, v in more.items() if k in ("normalisation", "seed"))
-        what = f"{sample}, {shift} t={t:g}, {'+'.join(methods)}, λ={strength:g} {settings}"
+        what = f"{sample}, {shift} t={t:g}, {'+'.join(methods)}, λ={lambda_:g} {settings}"
         spent = run.metrics["throughput"]["time"]
         share = spent["health"] / sum(spent[k] for k in TRAINING if k in spent)
         yield Case(what, named, looks, share)
@@ -118,7 +118,7 @@ TRAINING = ("data", "forward", "backward", "optimiser", "step", "validation", "h
 
 
 def planted(tensors: Path) -> Iterator[tuple[health_plants.Plant, Case]]:
-    """Every disease, put there and trained."""
+    """Every fault, put there and trained."""
     domains = prepare(hepdann.open_tensors(tensors), None, hepdann.shifts.sine(t=3), 0)
     sources = [resident(domains.source, domains.scaling, device="cpu")]
     targets = [resident(domains.target, domains.scaling, device="cpu")]
@@ -137,8 +137,8 @@ def planted(tensors: Path) -> Iterator[tuple[health_plants.Plant, Case]]:
             named = [v["name"] for v in last["verdicts"]]
             what = f"{plant.name}, normalisation {normalisation}"
             yield plant, Case(what, named, [last])
-            mark = "" if plant.disease in named else "   MISSED"
-            print(f"{what:56s} {plant.disease:28s} {', '.join(named)}{mark}")
+            mark = "" if plant.fault in named else "   MISSED"
+            print(f"{what:56s} {plant.fault:28s} {', '.join(named)}{mark}")
 
 
 def ranges(cases: list[Case]) -> None:
@@ -178,16 +178,16 @@ def main() -> None:
         print()
         ill = list(planted(files["toy"]))
     alarms = sum(bool(case.named) for case in well)
-    missed = sum(plant.disease not in case.named for plant, case in ill)
+    missed = sum(plant.fault not in case.named for plant, case in ill)
     print(f"\nfigures of the {len(well)} healthy trainings")
     ranges(well)
     shares = [case.share for case in well if case.share is not None]
     print(f"\nfalse alarms: {alarms} of {len(well)} healthy trainings")
-    print(f"planted diseases missed: {missed} of {len(ill)}")
+    print(f"planted faults missed: {missed} of {len(ill)}")
     print(f"share of the training spent on looks: {min(shares):.1%} to {max(shares):.1%}")
     if given.json:
         rows = [{"case": c.name, "named": c.named, "share": c.share} for c in well]
-        rows += [{"case": c.name, "planted": p.disease, "named": c.named} for p, c in ill]
+        rows += [{"case": c.name, "planted": p.fault, "named": c.named} for p, c in ill]
         given.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     raise SystemExit(1 if alarms or missed else 0)
 

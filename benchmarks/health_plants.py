@@ -1,4 +1,4 @@
-"""Trainings with a disease that was put there, each by a real mistake; and the name it must get."""
+"""Trainings with a fault that was put there, each by a real mistake; and the name it must get."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hepdann import methods
-from hepdann.methods import Batch, Method, Objective, Phase, Strength
+from hepdann.methods import AdversaryWeight, Batch, Method, Objective, Phase
 from hepdann.methods.losses import domain_loss, label_loss
 from hepdann.networks import AdversarialNetwork
 from hepdann.training import Member, StackTrainer
@@ -19,31 +19,31 @@ _ALL = ("extractor", "label_head", "domain_head")
 
 @dataclass(frozen=True)
 class Plant:
-    """A disease and the mistake that brings it about.
+    """A fault and the mistake that brings it about.
 
     Attributes:
         name: what went wrong.
-        disease: the verdict that is due.
+        fault: the verdict that is due.
         member: that trains.
         do: what is done to the stack before the training.
     """
 
     name: str
-    disease: str
+    fault: str
     member: Member
     do: Callable[[StackTrainer], object] = id  # nothing
 
 
-def _detached(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+def _detached(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """The domain head learns from detached features: its gradient never reaches them."""
     features = network.features(batch.x)
-    return _sum(network, features, features.detach(), batch, strength, strength.reversal)
+    return _sum(network, features, features.detach(), batch, adversary, adversary.lambda_)
 
 
-def _unreversed(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+def _unreversed(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """The sign of the reversal is wrong: the features help the domain head."""
     features = network.features(batch.x)
-    return _sum(network, features, features, batch, strength, -strength.reversal)
+    return _sum(network, features, features, batch, adversary, -adversary.lambda_)
 
 
 def _sum(
@@ -51,17 +51,17 @@ def _sum(
     features: Tensor,
     seen_by_domain: Tensor,
     batch: Batch,
-    strength: Strength,
-    reversal: Tensor,
+    adversary: AdversaryWeight,
+    lambda_: Tensor,
 ) -> Objective:
     label = label_loss(network, features[..., : batch.labelled], batch)
-    domain, recognised = domain_loss(network, seen_by_domain, batch, reversal)
+    domain, recognised = domain_loss(network, seen_by_domain, batch, lambda_)
     seen = {
         "label_loss": label.detach(),
         "domain_loss": domain.detach(),
         "domain_accuracy": recognised,
     }
-    return Objective(label + strength.domain_weight * domain, seen)
+    return Objective(label + adversary.domain_weight * domain, seen)
 
 
 def _frozen(part: str) -> Callable[[StackTrainer], None]:
@@ -107,7 +107,7 @@ def _method(name: str, objective: Callable[..., Objective]) -> Method:
 
 
 def plants() -> list[Plant]:
-    """Every planted disease."""
+    """Every planted fault."""
     dann = methods.get("dann")
     detached, unreversed = _method("detached", _detached), _method("unreversed", _unreversed)
     return [

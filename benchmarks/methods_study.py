@@ -31,8 +31,8 @@ from hepdann.evaluation import oracle_source
 from hepdann.readers import convert
 from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
 from hepdann.runs.domains import Domains, prepare
-from hepdann.runs.plan import group, resolve, settings_of, shape_of
 from hepdann.runs.scan_source import score
+from hepdann.runs.stack_plan import group, resolve, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, Target
 from hepdann.training import DomainEvents, Member, StackTrainer, resident
@@ -65,12 +65,12 @@ class Study:
     targets: list[DomainEvents]
     copies: int
 
-    def member(self, method: str, strength: float, split: int) -> Member:
+    def member(self, method: str, lambda_: float, split: int) -> Member:
         """A network of one split seed."""
         n, kind = len(self.domains), methods.get(method)
         first = n + split * self.copies
         auxiliaries = tuple(range(first, first + self.copies)) if kind.auxiliary else ()
-        return Member(kind, strength, split, split, split, auxiliaries)
+        return Member(kind, lambda_, split, split, split, auxiliaries)
 
     def oracle(self, split: int) -> Member:
         """The ceiling of one split seed."""
@@ -110,7 +110,7 @@ def _row(
 ) -> Row:
     return {
         "method": name,
-        "lambda": member.strength if member.method.adversarial else None,
+        "lambda": member.lambda_ if member.method.adversarial else None,
         "split": member.target,
         "accuracy": accuracy(scores, label, test.weight).value,
         "auc": auc(scores[:, 1], label, test.weight).value,
@@ -155,15 +155,15 @@ def study(
     wanted |= {name: [s for s in lambdas if (name, s) not in there] for name in names}
     shift, _, t = target.partition(":")
     one = None
-    for name, strengths in wanted.items():
-        if not strengths or (name, None) in there:
+    for name, lambdas in wanted.items():
+        if not lambdas or (name, None) in there:
             continue
         one = one or prepared(files, shift, float(t))
         splits, start = range(len(files)), time.perf_counter()
         if name == "oracle":
             members = [one.oracle(k) for k in splits]
         else:
-            members = [one.member(name, s, k) for s in strengths for k in splits]
+            members = [one.member(name, s, k) for s in lambdas for k in splits]
         rows += one.train(members)
         path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
         seconds = time.perf_counter() - start
@@ -173,22 +173,22 @@ def study(
 
 def show(target: str, rows: Sequence[Row]) -> None:
     """As Markdown: one row a method, one column a λ."""
-    strengths = sorted({float(str(r["lambda"])) for r in rows if r["lambda"] is not None})
-    head = " | ".join(f"λ = {s:g}" for s in strengths)
+    lambdas = sorted({float(str(r["lambda"])) for r in rows if r["lambda"] is not None})
+    head = " | ".join(f"λ = {s:g}" for s in lambdas)
     for figure in ("accuracy", "auc"):
-        print(f"\n{target}, {figure}\n\n| method | {head} |\n|---|{'---|' * len(strengths)}")
+        print(f"\n{target}, {figure}\n\n| method | {head} |\n|---|{'---|' * len(lambdas)}")
         for method in dict.fromkeys(str(r["method"]) for r in rows):
             cells = [_cell(rows, method, figure, None)]
             if not cells[0]:
-                cells = [_cell(rows, method, figure, strength) for strength in strengths]
+                cells = [_cell(rows, method, figure, lambda_) for lambda_ in lambdas]
             print(f"| {method} | {' | '.join(cells)} |")
 
 
-def _cell(rows: Sequence[Row], method: str, figure: str, strength: float | None) -> str:
+def _cell(rows: Sequence[Row], method: str, figure: str, lambda_: float | None) -> str:
     values = [
         float(str(row[figure]))
         for row in rows
-        if (row["method"], row["lambda"]) == (method, strength)
+        if (row["method"], row["lambda"]) == (method, lambda_)
     ]
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" if values else ""
 

@@ -25,10 +25,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from hepdann import methods
 from hepdann.networks import NetworkShape, ViewShape, get
-from hepdann.networks.reversal import reverse_gradient
+from hepdann.networks.gradient_reversal import reverse_gradient
 from hepdann.tensors import Hits, Source, Target
 from hepdann.training import Augment, Member, Settings, StackTrainer
-from hepdann.training.images import resident_images
+from hepdann.training.image_events import resident_images
 
 VIEWS: tuple[ViewShape, ...] = (("x", 1, 127, 50), ("u", 1, 127, 25), ("v", 1, 127, 25))
 PIXELS, EVENTS, BATCH, HITS = 12_700, 1_500, 50, 250

@@ -21,8 +21,8 @@ from hepdann.config import Config, ShiftConfig
 from hepdann.networks import NetworkShape
 from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
 from hepdann.runs.domains import prepare
-from hepdann.runs.plan import Places, resolve, settings_of, shape_of
 from hepdann.runs.scan_plan import plan_point
+from hepdann.runs.stack_plan import Places, resolve, settings_of, shape_of
 from hepdann.training import DomainEvents, Member, Settings, StackTrainer, resident
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)

@@ -1,4 +1,4 @@
-"""Shows the health of a run: its diseases, a line each, and the figures that they are seen by."""
+"""Shows the health of a run: its faults, a line each, and the figures that they are seen by."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLUMNS = (
 
 
 def lines(metrics: Mapping[str, Any], *, brief: bool = False) -> list[str]:
-    """One line for each method and disease, and what the figures say of each adversary.
+    """One line for each method and fault, and what the figures say of each adversary.
 
     Args:
         metrics: of a run.

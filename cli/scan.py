@@ -38,13 +38,13 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> l
 @click.option(
     "--shift", "shifts", callback=_words, metavar="NAME,…", help="Shifts, each at every t."
 )
-@click.option("--t", callback=_numbers, metavar="T,…", help="Strengths.  [default: 1,2,3,5,8]")
+@click.option("--t", callback=_numbers, metavar="T,…", help="Of the shifts.  [default: 1,2,3,5,8]")
 @click.option(
     "--lambda",
     "lambda_",
     callback=_numbers,
     metavar="λ,…",
-    help="Strengths of the adversary.  [default: 0.1,0.3,1,3]",
+    help="Factors of the reversed domain gradient.  [default: 0.1,0.3,1,3]",
 )
 @click.option("--methods", callback=_words, metavar="M,…", help="As in train.  [default: dann]")
 @click.option(
@@ -84,7 +84,7 @@ def command(
     if resume:
         _only_resume(click.get_current_context())
     if flags["t"] is not None and flags["shifts"] is None and config_path is None and not resume:
-        raise click.UsageError("--t is the strength of a shift; name it: --shift sine")
+        raise click.UsageError("--t belongs to a shift; name it: --shift sine")
     interruption = Interruption()
     try:
         with interruption.listening(), Live() as live:
@@ -139,7 +139,7 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
 
 def show(scan: Scan) -> None:
     """Print the table of a scan and what it means."""
-    from hepdann.runs.health import scan_lines
+    from hepdann.runs.health_report import scan_lines
 
     console = tables.console()
     summary = scan.summary

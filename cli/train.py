@@ -35,7 +35,7 @@ class Inputs(NamedTuple):
     "--shift",
     help=f"Train on pseudo-data: {', '.join(SHIFTS)}; a+b acts one after the other.",
 )
-@click.option("--t", type=float, help="Strength of the shift; larger t is a smaller shift.")
+@click.option("--t", type=float, help="Of the shift; larger t is a smaller shift.")
 @click.option(
     "--method",
     "methods",
@@ -60,7 +60,12 @@ class Inputs(NamedTuple):
     help=f"{', '.join(ALIGNMENTS)}; a+b acts one after the other; repeatable.  "
     "[default: quantile, affine+quantile]",
 )  # fmt: skip
-@click.option("--lambda", "lambda_", type=float, help="Strength of the adversary.  [default: 1.0]")
+@click.option(
+    "--lambda",
+    "lambda_",
+    type=float,
+    help="Factor of the reversed domain gradient.  [default: 1.0]",
+)
 @shared("seeds", "seed")
 @click.option("--epochs", type=int, help="Epochs at most.  [default: 20]")
 @shared("batch-size")
@@ -257,7 +262,7 @@ def _train(
         "report": interruption.wrap(live.report), "stop": interruption,
         "partial": interruption.partial,
     }  # fmt: skip
-    if resume and output is not None and (runs.begun(output) or not inputs.named):
+    if resume and output is not None and (runs.has_begun(output) or not inputs.named):
         where: dict[str, Any] = {}
         if inputs.named:
             where = {"tensors": inputs.tensors, "data": inputs.data}

@@ -56,7 +56,7 @@ def compared(
     file.check_features(holder)
     if not file.views:
         return file, file.source(), holder.target()
-    from .runs.images import choose_image_memory, prepare_images
+    from .runs.image_domains import choose_image_memory, prepare_images
 
     memory = choose_image_memory("auto", file, holder, members=0)
     domains, described = prepare_images(file, holder, None, 0, memory)

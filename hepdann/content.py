@@ -38,7 +38,7 @@ class _Stored(BaseModel):
 
 
 class Shift(_Stored):
-    """A shift by name and strength."""
+    """A shift by name and t."""
 
     name: str
     t: Finite
@@ -99,7 +99,7 @@ class Disease(_Stored):
 
 
 class Seen(Disease):
-    """A disease with the network that has it, and when it was seen."""
+    """A fault with the network that has it, and when it was seen."""
 
     seed: int
     until: Count
@@ -306,7 +306,7 @@ class Choice(Place):
 
 
 class ScanDisease(Disease):
-    """A disease of a scan."""
+    """A fault of a scan."""
 
     method: str
     shift: str | None

@@ -96,7 +96,7 @@ def _table(step: Step) -> Table:
         table.add_row(
             method.name,
             str(method.networks),
-            f"{method.reversal:.3g}",
+            f"{method.lambda_:.3g}",
             *(f"{figure:.3f}" for figure in figures),
         )
     return table

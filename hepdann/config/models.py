@@ -230,7 +230,9 @@ class TrainConfig(Section):
         "binary",
         description="of hybrid methods: labelled or target, or which of the domains",
     )
-    lambda_: Number = Field(1.0, ge=0, alias="lambda", description="strength of the adversary")
+    lambda_: Number = Field(
+        1.0, ge=0, alias="lambda", description="factor of the reversed domain gradient"
+    )
     domain_weight: Number = Field(1.0, ge=0, description="w_d, weight of the domain loss")
     seeds: Integer = Field(5, ge=1, le=1000, description="members a method")
     seed: Integer = Field(0, ge=0, description="seed of the first member")

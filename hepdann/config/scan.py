@@ -19,7 +19,10 @@ class ScanConfig(Section):
     shifts: Texts = Field([], description="make pseudo-data, each at every t; none: the data")
     t: list[Annotated[Number, Field(gt=0)]] = Field([1, 2, 3, 5, 8], min_length=1)
     lambda_: list[Annotated[Number, Field(ge=0)]] = Field(
-        [0.1, 0.3, 1, 3], min_length=1, alias="lambda", description="strengths of the adversary"
+        [0.1, 0.3, 1, 3],
+        min_length=1,
+        alias="lambda",
+        description="factors of the reversed domain gradient",
     )
     alignments: Texts = Field(
         ["quantile"],

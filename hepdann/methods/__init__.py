@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from .base import Batch, Method, Objective, Phase, Strength
+from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .dann import DANN_PHASES, unwatched
 from .registry import get, names, register
 
 __all__ = [
     "DANN_PHASES",
+    "AdversaryWeight",
     "Batch",
     "Method",
     "Objective",
     "Phase",
-    "Strength",
     "get",
     "names",
     "register",

@@ -5,28 +5,32 @@ from __future__ import annotations
 import torch
 
 from ..networks import AdversarialNetwork
-from .base import Batch, Method, Objective, Phase, Strength
+from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .losses import domain_loss, label_loss
 
 __all__ = ["DANN_ALTERNATING"]
 
 
-def _label_objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
-    del strength
+def _label_objective(
+    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
+) -> Objective:
+    del adversary
     label = label_loss(network, network.features(batch.x)[..., : batch.labelled], batch)
     return Objective(label, {"label_loss": label.detach()})
 
 
-def _domain_objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+def _domain_objective(
+    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
+) -> Objective:
     """``λ·λ_p·w_d·L_d``, its gradient at the features reversed in full.
 
     With an optimiser of its own, clipped and scaled by Adam, λ does almost nothing here; it is
     kept as the study has it. In ``dann`` λ means something.
     """
     features = network.features(batch.x)
-    domain, recognised = domain_loss(network, features, batch, torch.ones_like(strength.reversal))
-    seen = {"domain_loss": domain.detach(), "domain_accuracy": recognised}
-    return Objective(strength.reversal * strength.domain_weight * domain, seen)
+    domain, recognised = domain_loss(network, features, batch, torch.ones_like(adversary.lambda_))
+    figures = {"domain_loss": domain.detach(), "domain_accuracy": recognised}
+    return Objective(adversary.lambda_ * adversary.domain_weight * domain, figures)
 
 
 DANN_ALTERNATING = Method(

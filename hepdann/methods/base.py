@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..networks import AdversarialNetwork, Normalisation
 
-__all__ = ["Batch", "Method", "Objective", "Phase", "Strength"]
+__all__ = ["AdversaryWeight", "Batch", "Method", "Objective", "Phase"]
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Strength:
-    """How strongly the domain loss acts at this step.
+class AdversaryWeight:
+    """λ·λ_p and w_d of one step.
 
     Attributes:
-        reversal: (K,) λ·λ_p of each member, the factor on the gradient that enters the features.
+        lambda_: (K,) λ·λ_p of each member, the factor on the gradient that enters the features.
         domain_weight: w_d, the weight of the domain loss itself.
     """
 
-    reversal: Tensor
+    lambda_: Tensor
     domain_weight: float
 
 
@@ -67,11 +67,11 @@ class Objective:
 
     Attributes:
         value: (K,) one value a member; members share no parameters, so their sum is minimised.
-        seen: (K,) figures for the history, detached: label_loss, domain_loss, domain_accuracy.
+        figures: (K,) figures for the history, detached: label_loss, domain_loss, domain_accuracy.
     """
 
     value: Tensor
-    seen: dict[str, Tensor] = field(default_factory=dict)
+    figures: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Phase:
     """
 
     parts: tuple[str, ...]
-    objective: Callable[[AdversarialNetwork, Batch, Strength], Objective]
+    objective: Callable[[AdversarialNetwork, Batch, AdversaryWeight], Objective]
 
 
 @dataclass(frozen=True)

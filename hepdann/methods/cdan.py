@@ -6,25 +6,25 @@ import torch
 from torch import Tensor
 
 from ..networks import AdversarialNetwork
-from .base import Batch, Method, Objective, Phase, Strength
+from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .dann import DANN
 from .losses import domain_loss, label_loss
 
 __all__ = ["CDAN", "CDAN_ENTROPY"]
 
 
-def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """As ``dann``, with certain events weighing more in the domain loss."""
     features = network.features(batch.x)
     label = label_loss(network, features[..., : batch.labelled], batch)
     emphasis = _certainty(network, features.detach(), batch)
-    domain, recognised = domain_loss(network, features, batch, strength.reversal, emphasis)
-    seen = {
+    domain, recognised = domain_loss(network, features, batch, adversary.lambda_, emphasis)
+    figures = {
         "label_loss": label.detach(),
         "domain_loss": domain.detach(),
         "domain_accuracy": recognised,
     }
-    return Objective(label + strength.domain_weight * domain, seen)
+    return Objective(label + adversary.domain_weight * domain, figures)
 
 
 def _certainty(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..networks import AdversarialNetwork
-from .base import Batch, Method, Objective, Phase, Strength
+from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .losses import domain_loss, label_loss
 
 __all__ = ["DANN", "DANN_PHASES", "SOURCE_ONLY", "unwatched"]
 
 
-def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """``L_y + w_d · ½ (L_d^source + L_d^target)``, the domain gradient reversed at the features."""
     features = network.features(batch.x)
     label = label_loss(network, features[..., : batch.labelled], batch)
-    domain, recognised = domain_loss(network, features, batch, strength.reversal)
-    seen = {
+    domain, recognised = domain_loss(network, features, batch, adversary.lambda_)
+    figures = {
         "label_loss": label.detach(),
         "domain_loss": domain.detach(),
         "domain_accuracy": recognised,
     }
-    return Objective(label + strength.domain_weight * domain, seen)
+    return Objective(label + adversary.domain_weight * domain, figures)
 
 
 DANN_PHASES = (Phase(("extractor", "label_head", "domain_head"), _objective),)
@@ -42,9 +42,11 @@ SOURCE_ONLY = Method(
 )
 
 
-def _labels_alone(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+def _labels_alone(
+    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
+) -> Objective:
     """``L_y``: the target is not looked at."""
-    del strength
+    del adversary
     features = network.features(batch.x[..., : batch.labelled], batch.domains - 1)
     label = label_loss(network, features, batch)
     return Objective(label, {"label_loss": label.detach()})

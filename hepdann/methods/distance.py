@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..networks import AdversarialNetwork
-from .base import Batch, Objective, Phase, Strength
+from .base import AdversaryWeight, Batch, Objective, Phase
 from .losses import domain_loss, label_loss
 
 __all__ = ["Distance", "distance_phases"]
@@ -29,19 +29,21 @@ def distance_phases(distance: Distance) -> tuple[Phase, ...]:
         distance: between two weighted samples; 0 for equal ones.
     """
 
-    def objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+    def objective(
+        network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
+    ) -> Objective:
         features = network.features(batch.x)
         label = label_loss(network, features[..., : batch.labelled], batch)
         apart = between_domains(distance, features, batch)
-        nothing = torch.zeros_like(strength.reversal)
+        nothing = torch.zeros_like(adversary.lambda_)
         watched, recognised = domain_loss(network, features.detach(), batch, nothing)
-        seen = {
+        figures = {
             "label_loss": label.detach(),
             "domain_loss": watched.detach(),
             "domain_accuracy": recognised,
         }
         return Objective(
-            label + strength.domain_weight * (strength.reversal * apart + watched), seen
+            label + adversary.domain_weight * (adversary.lambda_ * apart + watched), figures
         )
 
     return (Phase(("extractor", "label_head", "domain_head"), objective),)

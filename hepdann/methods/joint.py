@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from ..networks import AdversarialNetwork
-from .base import Batch, Method, Objective, Phase, Strength
+from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .losses import domain_loss, label_loss
 
 __all__ = ["DANN_JOINT"]
 
 
-def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) -> Objective:
+def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """``L_y + λ·λ_p·w_d·L_d``; only the labelled events' features feel the reversed gradient.
 
     λ is on the loss: the domain head learns with it too, and not at all for λ = 0. In ``dann`` it
@@ -20,14 +20,14 @@ def _objective(network: AdversarialNetwork, batch: Batch, strength: Strength) ->
     features = network.features(batch.x)
     labelled, target = features[..., : batch.labelled], features[..., batch.labelled :]
     label = label_loss(network, labelled, batch)
-    seen = torch.cat([labelled, target.detach()], dim=-1)
-    domain, recognised = domain_loss(network, seen, batch, torch.ones_like(strength.reversal))
+    head_input = torch.cat([labelled, target.detach()], dim=-1)
+    domain, recognised = domain_loss(network, head_input, batch, torch.ones_like(adversary.lambda_))
     figures = {
         "label_loss": label.detach(),
         "domain_loss": domain.detach(),
         "domain_accuracy": recognised,
     }
-    return Objective(label + strength.reversal * strength.domain_weight * domain, figures)
+    return Objective(label + adversary.lambda_ * adversary.domain_weight * domain, figures)
 
 
 DANN_JOINT = Method(

@@ -44,7 +44,7 @@ def domain_loss(
     network: AdversarialNetwork,
     features: Tensor,
     batch: Batch,
-    reversal: Tensor,
+    lambda_: Tensor,
     emphasis: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """``½ (L_d^source + L_d^target)``, source 0 and target 1, behind the reversal layer.
@@ -56,14 +56,14 @@ def domain_loss(
         network: gives the domain head.
         features: (K, H, D * B) feature layer, domain after domain.
         batch: weights.
-        reversal: (K,) factor on the gradient that enters the features.
+        lambda_: (K,) factor on the gradient that enters the features.
         emphasis: (K, D, B) factors on the event weights.
 
     Returns:
         (K,) one loss a member, and (K,) the share of events whose domain is recognised.
     """
     weight = batch.weight if emphasis is None else batch.weight * emphasis
-    logits = network.domain_logits(features, reversal.view(-1, 1, 1))
+    logits = network.domain_logits(features, lambda_.view(-1, 1, 1))
     if logits.dim() == 3:
         return _one_class_a_domain(logits, weight)
     copies, size = batch.domains - 1, batch.size

@@ -54,8 +54,8 @@ def squared_mmd(
 
 def _cut(values: Tensor, blocks: int, keep: int) -> Tensor:
     """(K, …, n) to (K, blocks, …, n / blocks); a rest that fills no block is left out."""
-    kept = values[..., :keep].reshape(*values.shape[:-1], blocks, keep // blocks)
-    return kept.movedim(-2, 1)
+    grouped = values[..., :keep].reshape(*values.shape[:-1], blocks, keep // blocks)
+    return grouped.movedim(-2, 1)
 
 
 class _PairSum(torch.autograd.Function):
@@ -72,9 +72,9 @@ class _PairSum(torch.autograd.Function):
         wanted = ctx.needs_input_grad[0]
         value, slope = weight.new_empty(len(z)), torch.empty_like(z) if wanted else None
         for some in _parts(z):
-            value[some], found = _pair_sum(z[some], weight[some], bandwidth, wanted)
-            if slope is not None and found is not None:
-                slope[some] = found
+            value[some], gradient = _pair_sum(z[some], weight[some], bandwidth, wanted)
+            if slope is not None and gradient is not None:
+                slope[some] = gradient
         ctx.save_for_backward(slope)
         return value
 
@@ -120,9 +120,9 @@ def _pair_sum(
     kernel = row @ power
     slope, of_all = power.clone() if wanted else None, kernel.clone()
     for u in range(1, _KERNELS):
-        seen = row @ power.square_()
-        kernel += seen
-        of_all.add_(seen, alpha=2.0**u)
+        term = row @ power.square_()
+        kernel += term
+        of_all.add_(term, alpha=2.0**u)
         if slope is not None:
             slope.add_(power, alpha=2.0**u)
     value = (kernel * row).sum((-2, -1)) / _KERNELS

@@ -60,7 +60,7 @@ def register(method: str | Method, **options: Any) -> Any:
     The objective is computed at each step, for all members, and minimised by one optimiser::
 
         @hepdann.register.method("mine", adversarial=False)
-        def objective(network, batch, strength):
+        def objective(network, batch, adversary):
             features = network.features(batch.x)
             ...
             return hepdann.methods.Objective(loss)

@@ -1,11 +1,11 @@
 """Networks: gradient reversal, stacked layers and the network with a label and a domain head."""
 
 from .adversarial import AdversarialNetwork, NetworkShape
+from .gradient_reversal import reverse_gradient
 from .layers import Activation, StackedDropout, StackedLayerNorm
 from .minerva import SMALL
 from .normalisation import Normalisation, StackedBatchNorm
 from .registry import Factory, Modules, get, names, register
-from .reversal import reverse_gradient
 from .stacked import StackedLinear, member_generators
 from .views import Autocast, ViewShape, ViewsNetwork
 

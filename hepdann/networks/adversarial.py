@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from .copies import CopiedExtractor, Copies
 from .custom import custom_head, custom_members, width_of
 from .extractor import Extractor
+from .gradient_reversal import reverse_gradient
 from .layers import Activation, Head, StackedDropout, activation
 from .normalisation import Normalisation
-from .reversal import reverse_gradient
 from .stacked import in_cache, member_generators
 from .views import Autocast, ViewShape
 
@@ -106,12 +106,12 @@ class AdversarialNetwork(nn.Module):
         else:
             self.extractor = Extractor(shape, generators, act)
             latent = shape.extractor[-1]
-        own = custom_head([m.label_head for m in made], seeds, 1, latent, shape.outputs)
-        self.label_head = own or head((latent, *shape.label_head, shape.outputs))
+        custom = custom_head([m.label_head for m in made], seeds, 1, latent, shape.outputs)
+        self.label_head = custom or head((latent, *shape.label_head, shape.outputs))
         inputs = latent * shape.classes if shape.conditioned else latent
         outputs = 1 if shape.domain_classes == 2 else shape.domain_classes
-        own = custom_head([m.domain_head for m in made], seeds, 2, inputs, outputs)
-        self.domain_head = own or head((inputs, *shape.domain_head, outputs))
+        custom = custom_head([m.domain_head for m in made], seeds, 2, inputs, outputs)
+        self.domain_head = custom or head((inputs, *shape.domain_head, outputs))
         stepping = (StackedDropout, Copies)
         self._stepping = [m for m in self.modules() if isinstance(m, stepping)]
 
@@ -134,14 +134,14 @@ class AdversarialNetwork(nn.Module):
         y: Tensor = self.extractor(x, domains)
         return y
 
-    def domain_logits(self, features: Tensor, factor: Tensor) -> Tensor:
+    def domain_logits(self, features: Tensor, lambda_: Tensor) -> Tensor:
         """Domain logits (K, batch), or (K, D, batch) where each domain is a class of its own.
 
         Args:
             features: (K, H, batch) feature layer.
-            factor: (K, 1, 1), minus which the gradient that reaches the features is multiplied by.
+            lambda_: (K, 1, 1), minus which the gradient that reaches the features is multiplied by.
         """
-        y: Tensor = self.domain_head(self._seen_by_domain_head(reverse_gradient(features, factor)))
+        y: Tensor = self.domain_head(self._seen_by_domain_head(reverse_gradient(features, lambda_)))
         return y.squeeze(1) if y.shape[1] == 1 else y
 
     def _seen_by_domain_head(self, features: Tensor) -> Tensor:

@@ -55,9 +55,10 @@ class Copies(nn.Module):
         self._hidden = (copy.deepcopy(modules[0]),)
         self._seeds, self._part = tuple(seeds), part
         self._names = [name for name, _ in modules[0].named_parameters()]
-        own = [dict(module.named_parameters()) for module in modules]
+        member_parameters = [dict(module.named_parameters()) for module in modules]
         self.values = nn.ParameterList(
-            torch.stack([member[name].detach() for member in own]) for name in self._names
+            torch.stack([member[name].detach() for member in member_parameters])
+            for name in self._names
         )
         self._step = 0
 

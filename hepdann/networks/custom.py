@@ -51,20 +51,20 @@ def width_of(module: nn.Module, inputs: int, what: str) -> int:
     was = module.training
     try:
         with torch.no_grad(), seeded(torch.device("cpu"), 0):
-            found = module.eval()(torch.zeros(2, inputs)).shape
+            output_shape = module.eval()(torch.zeros(2, inputs)).shape
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         raise ConfigError(
             f"the {what} fails on events of shape (2, {inputs}): {error}", where="train.network"
         ) from error
     finally:
         module.train(was)
-    if len(found) != 2 or found[0] != 2:
+    if len(output_shape) != 2 or output_shape[0] != 2:
         raise ConfigError(
-            f"the {what} maps (2, {inputs}) to {tuple(found)}",
+            f"the {what} maps (2, {inputs}) to {tuple(output_shape)}",
             where="train.network",
             mend="return (B, H)",
         )
-    return int(found[1])
+    return int(output_shape[1])
 
 
 def custom_head(
@@ -76,19 +76,19 @@ def custom_head(
         ConfigError: its width is another, or it has batch normalisation, which would need
             statistics of each domain.
     """
-    own = [head for head in heads if head is not None]
-    if not own:
+    custom_heads = [head for head in heads if head is not None]
+    if not custom_heads:
         return None
     what = ("feature extractor", "label head", "domain head")[part]
-    found = width_of(own[0], inputs, what)
-    if found != outputs:
+    width = width_of(custom_heads[0], inputs, what)
+    if width != outputs:
         raise ConfigError(
-            f"the {what} has {found} outputs, but {outputs} are needed", where="train.network"
+            f"the {what} has {width} outputs, but {outputs} are needed", where="train.network"
         )
-    if any(isinstance(module, BATCH_NORM) for module in own[0].modules()):
+    if any(isinstance(module, BATCH_NORM) for module in custom_heads[0].modules()):
         raise ConfigError(
             f"batch normalisation in the {what}",
             where="train.network",
             mend="leave it to the extractor, or take layer normalisation",
         )
-    return Copies(own, seeds, part)
+    return Copies(custom_heads, seeds, part)

@@ -76,10 +76,10 @@ class StackedBatchNorm(nn.Module):
         starts = itertools.accumulate(sizes, initial=0)
         parts = [x.narrow(-1, start, n) for start, n in zip(starts, sizes, strict=False)]
         for domain, part in enumerate(parts):
-            seen = part if self.per_domain else x
-            mean = seen.mean(dim=-1, keepdim=True)  # a tenth of the time of torch.var_mean
+            events = part if self.per_domain else x
+            mean = events.mean(dim=-1, keepdim=True)  # a tenth of the time of torch.var_mean
             self.mean[domain, members] = mean.squeeze(-1)
-            self.variance[domain, members] = (seen - mean).square_().mean(dim=-1)
+            self.variance[domain, members] = (events - mean).square_().mean(dim=-1)
         fixed = zip(parts, self.mean[:, members], self.variance[:, members], strict=True)
         return torch.cat([self._normalise(*entry, members) for entry in fixed], dim=-1)
 

@@ -70,12 +70,12 @@ class _View(nn.Module):
         """Map (B, C, strips, planes) to (B, channels, planes)."""
         x = torch.asinh(x)
         hit = (x != 0).to(x.dtype)
-        seen = [_SUMMED * x.sum(2), _SUMMED * hit.sum(2), x.amax(2)]
+        summaries = [_SUMMED * x.sum(2), _SUMMED * hit.sum(2), x.amax(2)]
         # normalised behind the pooling, on fewer pixels
         y = functional.max_pool2d(self.first(innermost(x)), (self.pool, 1), ceil_mode=True)
         y = functional.relu(self.norms[0](y))
         y = functional.relu(self.norms[1](self.second(y)))
-        return torch.cat([functional.max_pool2d(y, (y.shape[2], 1)).squeeze(2), *seen], dim=1)
+        return torch.cat([functional.max_pool2d(y, (y.shape[2], 1)).squeeze(2), *summaries], dim=1)
 
 
 class PlanesNetwork(ImagesNetwork):
@@ -115,12 +115,12 @@ class PlanesNetwork(ImagesNetwork):
         parts = [_View(plan, channels, normalisation) for _, channels, *_ in views]
         self.parts = nn.ModuleList(parts)
         counts = [width // self.steps for width in widths]
-        seen = sum(n * part.channels for n, part in zip(counts, parts, strict=True))
+        inputs = sum(n * part.channels for n, part in zip(counts, parts, strict=True))
         bias = normalisation not in ("domain", "shared")
         make = partial(_norm, normalisation, nn.BatchNorm1d)
         self.along = nn.Sequential(*(
             nn.Sequential(nn.Conv1d(a, b, 3, padding=1, bias=bias), make(b), nn.ReLU())
-            for a, b in itertools.pairwise((seen, *plan.along))
+            for a, b in itertools.pairwise((inputs, *plan.along))
         ))  # fmt: skip
         self.last = nn.Sequential(
             nn.Dropout(plan.dropout),
@@ -132,12 +132,12 @@ class PlanesNetwork(ImagesNetwork):
 
     def see(self, images: Sequence[Tensor]) -> Tensor:
         """Planes of all views side by side, then the last layer, which knows where they are."""
-        seen = []
+        summaries = []
         for part, image in zip(self.parts, images, strict=True):
             y = part(image)
             grouped = y.view(*y.shape[:2], self.steps, -1).transpose(2, 3)
-            seen.append(grouped.reshape(len(y), -1, self.steps))
-        y = self.along(torch.cat(seen, dim=1))
+            summaries.append(grouped.reshape(len(y), -1, self.steps))
+        y = self.along(torch.cat(summaries, dim=1))
         out: Tensor = self.last(y.flatten(1))
         return out
 

@@ -151,8 +151,8 @@ class ViewsNetwork(ImagesNetwork):
 
     def see(self, images: Sequence[Tensor]) -> Tensor:
         """Each tower sees its view, the trunk all that they saw."""
-        seen = [tower(image) for tower, image in zip(self.towers, images, strict=True)]
-        y: Tensor = self.trunk(torch.cat(seen, dim=1))
+        outputs = [tower(image) for tower, image in zip(self.towers, images, strict=True)]
+        y: Tensor = self.trunk(torch.cat(outputs, dim=1))
         return y
 
 

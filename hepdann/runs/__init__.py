@@ -2,21 +2,21 @@
 
 from ..evaluation.absent import is_scan
 from .folder import Run, check_version, open_run
-from .origin import begun, given_settings
-from .rates import StackRates, suggest_rates
+from .learning_rates import StackRates, suggest_rates
 from .scan_folder import Scan, open_scan
 from .scan_start import resume_scan, scan
 from .start import resume, train
-from .together import first_process
+from .start_record import given_settings, has_begun
+from .torchrun import first_process
 
 __all__ = [
     "Run",
     "Scan",
     "StackRates",
-    "begun",
     "check_version",
     "first_process",
     "given_settings",
+    "has_begun",
     "is_scan",
     "open_run",
     "open_scan",

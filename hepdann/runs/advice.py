@@ -1,4 +1,4 @@
-"""After a training: what each candidate leaves of the shift, and which prediction to use."""
+"""The recommended prediction of a run, from what each candidate leaves of the shift."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import methods
-from ..criteria import GUARD, Recommendation, agreement, recommend, teacher
+from ..criteria import (
+    GUARD,
+    Adapted,
+    Recommendation,
+    Residual,
+    agreement,
+    recommend,
+    recommend_adapted,
+    teacher,
+)
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
-from ..stats import prior_matched_threshold
+from ..stats import accuracy, prior_matched_threshold, separation
 from ..tensors import SPLITS, Target
 from ..training import write_whole
 from .aligned import corrected, method_of, reference
 from .domains import Domains
-from .image_advice import advise_on_images
 from .mixture import Mixture
 from .model import BASE, Model
-from .residuals import residuals_of
+from .teacher_labels import residuals_of
 
-__all__ = ["advised", "diagnose_first"]
+__all__ = ["diagnose_first", "with_recommendation"]
 
 _MOST = 20_000  # events of each domain on which the methods are compared
 
@@ -49,14 +57,14 @@ def diagnose_first(
     try:
         # images have no alignment, and with many classes the estimate takes longer than a training
         aligned = domains.images is None
-        found = diagnose(domains.source, domains.target, features, alignable=aligned)
+        diagnosis = diagnose(domains.source, domains.target, features, alignable=aligned)
     except HepdannError:
         return None
-    write_whole(path, json.dumps(found.to_json(), indent=1, allow_nan=False).encode())
-    return found
+    write_whole(path, json.dumps(diagnosis.to_json(), indent=1, allow_nan=False).encode())
+    return diagnosis
 
 
-def advised(
+def with_recommendation(
     model: Model, domains: Domains, shift: bool | None, path: Path
 ) -> tuple[Model, Recommendation]:
     """The model with what is recommended for it; no target label is read.
@@ -137,3 +145,54 @@ class _AtExpectedShare:
 
 def _outside_test(events: Target) -> NDArray[np.intp]:
     return np.flatnonzero(events.split != SPLITS.index("test"))[:_MOST]
+
+
+_MOST_IMAGES = 5_000  # events of each domain that are looked at
+
+
+def advise_on_images(
+    model: Model, domains: Domains, shift: bool | None, path: Path
+) -> Recommendation:
+    """What is recommended; no target label is read.
+
+    Args:
+        model: as it was trained.
+        domains: source and target; their validation splits are looked at.
+        shift: whether the two-sample test found a shift.
+        path: of ``recommendation.json``, which is written.
+    """
+    at = [_validation(events) for events in (domains.source, domains.target)]
+    source, target = domains.source.take(at[0]), domains.target.take(at[1])
+    assert domains.images is not None
+    source_images, target_images = (
+        domains.images.source.take(at[0]),
+        domains.images.target.take(at[1]),
+    )
+    candidates = {}
+    for name in model.parts:
+        if name == "oracle":
+            continue
+        figure = accuracy(
+            model.score(source_images, name, "source").mean, source.label, source.weight
+        )
+        layers = (
+            model.latent(source_images, name, "source"),
+            model.latent(target_images, name, "target"),
+        )
+        try:
+            apart = separation(
+                source.with_features(layers[0]), target.with_features(layers[1]), coarsen=False
+            )
+        except HepdannError:  # too few events
+            continue
+        left = Residual(apart.value, apart.error)
+        candidates[name] = Adapted(figure.value, figure.error, left)
+    advice = recommend_adapted(candidates, shift=shift)
+    if advice.method is None and "source-only" in model.parts:
+        advice = Recommendation("source-only", "too few events to compare candidates")
+    write_whole(path, json.dumps(advice.to_dict(), indent=1).encode())
+    return advice
+
+
+def _validation(events: Target) -> NDArray[np.intp]:
+    return np.flatnonzero(events.split == SPLITS.index("validation"))[:_MOST_IMAGES]

@@ -34,26 +34,30 @@ def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
     hybrids = [name for name in train.methods if methods.get(method_of(name)[1]).auxiliary]
     if not hybrids:
         return []
-    own = train.shift
+    target_shift = train.shift
     if train.auxiliary_shifts is not None:
         named = train.auxiliary_shifts
-        if own is not None and _key(own) in map(_key, named):
+        if target_shift is not None and _key(target_shift) in map(_key, named):
             raise ConfigError(
-                f"{own.name} is the shift of the target itself; copies of the MC under it would "
-                "show the networks its answer",
+                f"{target_shift.name} is the shift of the target itself; copies of the MC under it "
+                "would show the networks its answer",
                 where="train.auxiliary_shifts",
                 mend="name other shifts",
             )
         return named
-    if own is None:
+    if target_shift is None:
         raise ConfigError(
             f"{hybrids[0]} trains on copies of the MC under other shifts; data do not say which",
             where="train.auxiliary_shifts",
             mend="name some, for example --auxiliary sine-third:3",
         )
-    names = [name for name in _DEFAULT if name != own.name][:2]
-    t = own.t if isinstance(own.t, float) else min(own.t)
-    quantile = own.quantile if isinstance(own.quantile, float) else max(own.quantile)
+    names = [name for name in _DEFAULT if name != target_shift.name][:2]
+    t = target_shift.t if isinstance(target_shift.t, float) else min(target_shift.t)
+    quantile = (
+        target_shift.quantile
+        if isinstance(target_shift.quantile, float)
+        else max(target_shift.quantile)
+    )
     return [ShiftConfig(name=name, t=t, quantile=quantile) for name in names]
 
 

@@ -16,7 +16,7 @@ from ..training import Scaling
 
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
-    from .images import Images
+    from .image_domains import Images
 
 __all__ = ["Domains", "data_holder", "fit_domains", "prepare"]
 

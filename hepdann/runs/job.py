@@ -16,31 +16,31 @@ from ..evaluation import Diagnosis, summarise
 from ..outputs import mend_of
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine, write_whole
-from .advice import advised, diagnose_first
+from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import with_auxiliaries
-from .claim import locked, refuse_taken, removed_if_refused, resumable
-from .crew import crowding
 from .domains import Domains
-from .events import require_tensorboard
-from .faster import said_of_fused
 from .folder import Run
-from .health import write_failed, write_health
-from .images import view_shapes
-from .inputs import InputColumns
-from .memory import said_of
+from .folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
+from .fused_hint import suggest_fused
+from .health_report import write_failed, write_health
+from .image_domains import view_shapes
+from .input_columns import InputColumns
+from .memory import describe_memory
 from .model import BASE, Model, joined, parts_of, prior_corrected
-from .origin import Origin
-from .pieces import Hooks, Trained, history_of, load_piece, train_piece
-from .plan import trained_on
-from .prepared import prepared
+from .monitor import require_tensorboard
+from .parallel_training import assign_shards, train_in_processes
+from .preparation import prepare_training
 from .registered import Registered
-from .scores import write_scores
-from .stacks import Piece, Stacks
-from .teaching import taught_by
-from .together import call
-from .worker import Order, write_aligned
-from .workers import deal, train_in_processes
+from .score_file import write_scores
+from .shard_training import Hooks, Trained, history_of, load_shard, train_shard
+from .stack_plan import trained_on
+from .stacks import Shard, Stacks
+from .start_record import StartRecord
+from .teacher_labels import label_by_teacher
+from .torchrun import broadcast
+from .worker_pool import overload_warning
+from .worker_process import TrainingTask, write_aligned
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
@@ -59,7 +59,7 @@ class Job:
         tensors: holds the MC.
         data: holds the data, if another file does.
         shift: makes pseudo-data; ``None`` takes the data.
-        claim: makes the folder of the run, when all is known to be well, or finds it.
+        make_folder: makes the folder of the run, when all is known to be well, or finds it.
         report: told of each stage, and of the progress within the training.
         stop: asked before every step.
         partial: asked after a stop: whether to write a run of what was trained so far.
@@ -70,11 +70,11 @@ class Job:
     tensors: Tensors
     data: Tensors | None
     shift: Shift | Composition | None
-    claim: Callable[[], Path]
+    make_folder: Callable[[], Path]
     report: Report
     stop: Callable[[], bool]
     partial: Callable[[], bool] = lambda: True
-    origin: Origin | None = None
+    origin: StartRecord | None = None
     folder: Path = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
     _rate: dict[str, float] = field(default_factory=dict)
@@ -87,38 +87,38 @@ class Job:
             HepdannError: the input does not allow the training.
         """
         asked = self.config.train
-        domains, self.tensors, train = prepared(asked, self.tensors, self.data, self.shift)
+        domains, self.tensors, train = prepare_training(asked, self.tensors, self.data, self.shift)
         train = with_auxiliaries(train)
         self.config = self.config.model_copy(update={"train": train})
         if train.tensorboard:
             require_tensorboard()
         self._clock.on(train.device)
-        self.folder = self.claim()
+        self.folder = self.make_folder()
         with (
             locked(self.folder),
-            resumable(self._further()),
+            with_resume_hint(self._resume_hint()),
             removed_if_refused(self.folder),
         ):
             if self.origin is None:
-                refuse_taken(self.folder)  # another process may have begun and ended meanwhile
+                refuse_existing(self.folder)  # another process may have begun and ended meanwhile
             self._describe(domains, asked)
             return self._run(domains)
 
     def _run(self, domains: Domains) -> Run:
         wanted = self.config.train.diagnose
         names = self.tensors.features if wanted else None
-        found = diagnose_first(domains, names, self.folder / "diagnosis.json")
-        if found is not None:
-            self.report(f"diagnosis: {found.sentence}", None)
-        shift = None if found is None else found.shift
-        aligned = self._align(domains, found)
-        pieces = self._train(domains, aligned)
-        whole, trained = all(t.whole for t in pieces), [t for t in pieces if t.begun]
+        diagnosis = diagnose_first(domains, names, self.folder / "diagnosis.json")
+        if diagnosis is not None:
+            self.report(f"diagnosis: {diagnosis.sentence}", None)
+        shift = None if diagnosis is None else diagnosis.shift
+        aligned = self._align(domains, diagnosis)
+        shards = self._train(domains, aligned)
+        whole, trained = all(t.whole for t in shards), [t for t in shards if t.begun]
         self._note("interrupted" if not whole else "trained")
-        compared = any(BASE in t.piece.methods for t in trained)  # a run has its baseline
+        compared = any(BASE in t.shard.methods for t in trained)  # a run has its baseline
         if not compared or not (whole or self.partial()):
             when = "interrupted" if trained else "interrupted before the first step"
-            raise Interrupted(when, where=self.folder, mend=self._further())
+            raise Interrupted(when, where=self.folder, mend=self._resume_hint())
         for one in trained:
             if not one.whole:
                 one.record()
@@ -127,7 +127,7 @@ class Job:
         # without it there is no run: figures never stand beside networks that are not theirs
         (self.folder / "metrics.json").unlink(missing_ok=True)
         model = self._model(trained, domains, aligned)
-        model, _ = advised(model, domains, shift, self.folder / "recommendation.json")
+        model, _ = with_recommendation(model, domains, shift, self.folder / "recommendation.json")
         model.save(self.folder / "model.safetensors")
         write_whole(self.folder / "history.csv", history)
         write_health(self.folder, [t.health for t in trained])
@@ -142,24 +142,24 @@ class Job:
     def _describe(self, domains: Domains, asked: TrainConfig) -> None:
         if self.origin is None:
             scale = None if domains.shift is None else domains.shift.to_dict()
-            self.origin = Origin.of(self._files, self.config, asked, scale)
+            self.origin = StartRecord.of(self._files, self.config, asked, scale)
             self.origin.write(self.folder)
         self._note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
         if domains.blocks is not None:
-            self._tell(said_of(domains.source, domains.target, domains.blocks))
+            self._tell(describe_memory(domains.source, domains.target, domains.blocks))
 
     @property
     def _begun(self) -> bool:
         """Whether something of it was trained before."""
         return any((self.folder / "checkpoint").glob("stack-*.safetensors"))
 
-    def _further(self) -> str:
+    def _resume_hint(self) -> str:
         return f"go on with: hepdann train --resume -o {self.folder}"
 
-    def _align(self, domains: Domains, found: Diagnosis | None) -> Aligned:
+    def _align(self, domains: Domains, diagnosis: Diagnosis | None) -> Aligned:
         train = self.config.train
         self.report("aligning", None)
-        estimate = None if found is None else found.fractions
+        estimate = None if diagnosis is None else diagnosis.fractions
         aligned = fit_alignments(domains, wanted_maps(train), estimate=estimate, seed=train.seed)
         if estimate is not None:
             self._note(f"class fractions: {estimate.sentence(self.tensors.classes)}")
@@ -172,44 +172,46 @@ class Job:
         classes = len(self.tensors.classes)
         stacks = Stacks(train, domains, aligned.maps, classes, cut, aligned.correction)
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
-        call(folder=str(self.folder.resolve()), fingerprint=fingerprint)
-        said = said_of_fused(stacks.pieces, stacks.shape, stacks.settings)
-        if said is not None and not self._begun:
-            self._tell(said)
-        late = [piece for piece in stacks.pieces if stacks.unlabelled(piece)]
-        early = [piece for piece in stacks.pieces if piece not in late]
-        shares = deal(early, train.workers)
+        broadcast(folder=str(self.folder.resolve()), fingerprint=fingerprint)
+        hint = suggest_fused(stacks.shards, stacks.shape, stacks.settings)
+        if hint is not None and not self._begun:
+            self._tell(hint)
+        unlabelled = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
+        labelled = [shard for shard in stacks.shards if shard not in unlabelled]
+        shares = assign_shards(labelled, train.workers)
         try:
             if len(shares) > 1:
                 self._spread(shares, aligned, hooks)
-                done = [load_piece(p, stacks, self.folder, fingerprint) for p in early]
+                done = [load_shard(p, stacks, self.folder, fingerprint) for p in labelled]
             else:
-                done = [train_piece(p, stacks, self.folder, fingerprint, hooks) for p in early]
-            if late and all(one.whole for one in done):  # the teacher is
-                events, name = taught_by(self._model(done, domains, aligned), domains)
+                done = [train_shard(p, stacks, self.folder, fingerprint, hooks) for p in labelled]
+            if unlabelled and all(one.whole for one in done):  # the teacher is
+                events, name = label_by_teacher(self._model(done, domains, aligned), domains)
                 self._tell(f"self-training: {name} labels the target")
                 stacks.teach(events)
-                done += [train_piece(p, stacks, self.folder, fingerprint, hooks) for p in late]
+                done += [
+                    train_shard(p, stacks, self.folder, fingerprint, hooks) for p in unlabelled
+                ]
         except RunError:
-            write_failed(self.folder, [len(piece.plan.members) for piece in stacks.pieces])
+            write_failed(self.folder, [len(shard.plan.members) for shard in stacks.shards])
             raise
-        return sorted(done, key=lambda one: one.piece.number)
+        return sorted(done, key=lambda one: one.shard.number)
 
-    def _spread(self, shares: Sequence[Sequence[Piece]], aligned: Aligned, hooks: Hooks) -> None:
-        """Train pieces in processes of their own."""
+    def _spread(self, shares: Sequence[Sequence[Shard]], aligned: Aligned, hooks: Hooks) -> None:
+        """Train shards in processes of their own."""
         train = self.config.train
-        said = crowding(len(shares))
-        if said is not None:
-            self._tell(f"warning: {said}")
+        warning = overload_warning(len(shares))
+        if warning is not None:
+            self._tell(f"warning: {warning}")
         write_aligned(self.folder, aligned, trained_on(train))
-        order = Order(
+        task = TrainingTask(
             folder=self.folder.absolute(),
             files=tuple(file.path.absolute() for file in self._files),
-            pieces=(),
+            shards=(),
             settings={"device": train.device, "tensorboard": train.tensorboard},
             registered=Registered.needed(self.config.train),
         )
-        train_in_processes(order, shares, hooks, self._further())
+        train_in_processes(task, shares, hooks, self._resume_hint())
 
     def _model(self, trained: list[Trained], domains: Domains, aligned: Aligned) -> Model:
         columns = InputColumns.of(self.tensors)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
     from .domains import Domains
 
-__all__ = ["Memory", "available_memory", "choose_memory", "prepare_blocks", "said_of"]
+__all__ = ["Memory", "available_memory", "choose_memory", "describe_memory", "prepare_blocks"]
 
 Memory = Literal["resident", "blocks"]
 
@@ -148,7 +148,7 @@ def _shifting(
     return change
 
 
-def said_of(source: Source, target: Target, blocks: tuple[EventBlocks, EventBlocks]) -> str:
+def describe_memory(source: Source, target: Target, blocks: tuple[EventBlocks, EventBlocks]) -> str:
     """One line on what is streamed and what is sampled."""
     trained = " + ".join(f"{b.n_train:,}" for b in blocks)
     return (

@@ -25,9 +25,9 @@ from ..stored import check, read_tensors
 from ..tensors import Hits
 from ..training import Scaling, StackTrainer, threads, write_whole
 from .aligned import corrected, method_of
-from .inputs import InputColumns
+from .input_columns import InputColumns
 from .mixture import Mixture
-from .model_header import ModelHeader, least_weights, stored_maps
+from .model_header import LAMBDA_KEYS, ModelHeader, least_weights, stored_maps
 
 __all__ = ["BASE", "PRIOR", "Model", "Part", "Scores", "joined", "parts_of", "prior_corrected"]
 
@@ -68,13 +68,13 @@ class Part:
     Attributes:
         network: with averaged weights and fixed statistics, on the CPU.
         target_domain: whose statistics score the target, 0 source or 1 target.
-        strength: (K,) λ of each member.
+        lambda_: (K,) λ of each member.
         seeds: (K,) seed of each member.
     """
 
     network: AdversarialNetwork
     target_domain: int
-    strength: tuple[float, ...]
+    lambda_: tuple[float, ...]
     seeds: tuple[int, ...]
 
 
@@ -98,24 +98,24 @@ def parts_of(trainer: StackTrainer) -> dict[str, Part]:
     for name in dict.fromkeys(m.label for m in trainer.members):
         chosen = [k for k, m in enumerate(trainer.members) if m.label == name]
         members = [trainer.members[k] for k in chosen]
-        own = {
+        member_state = {
             key: value[:, chosen] if _member_axis(key) else value[chosen]
             for key, value in state.items()
         }
         seeds = tuple(m.seed for m in members)
         parts[name] = Part(
-            _network(trainer.network.shape, seeds, own),
+            _network(trainer.network.shape, seeds, member_state),
             members[0].method.target_domain,
-            tuple(float(trainer.strength[k]) for k in chosen),
+            tuple(float(trainer.lambda_[k]) for k in chosen),
             seeds,
         )
     return parts
 
 
-def joined(pieces: Iterable[dict[str, Part]]) -> dict[str, Part]:
+def joined(shards: Iterable[dict[str, Part]]) -> dict[str, Part]:
     """The methods of several trainers; where two have members of one, these stand together."""
     parts: dict[str, Part] = {}
-    for name, part in (pair for piece in pieces for pair in piece.items()):
+    for name, part in (pair for shard in shards for pair in shard.items()):
         parts[name] = _together(parts[name], part) if name in parts else part
     return parts
 
@@ -127,7 +127,7 @@ def _together(one: Part, other: Part) -> Part:
         for key, value in other.network.state_dict().items()
     }
     network = _network(one.network.shape, seeds, state)
-    return Part(network, one.target_domain, (*one.strength, *other.strength), seeds)
+    return Part(network, one.target_domain, (*one.lambda_, *other.lambda_), seeds)
 
 
 def _member_axis(key: str) -> int:
@@ -239,9 +239,9 @@ class Model:
         which = _domain(domain)
         if method in self.mixtures:
             mixture = self.mixtures[method]
-            found = [self.score(features, part, domain) for part in mixture.parts]
-            members = mixture.combine([f.members for f in found], target=bool(which))
-            return Scores(members, np.mean([f.domain for f in found], axis=0))
+            part_scores = [self.score(features, part, domain) for part in mixture.parts]
+            members = mixture.combine([f.members for f in part_scores], target=bool(which))
+            return Scores(members, np.mean([f.domain for f in part_scores], axis=0))
         if which and isinstance(features, np.ndarray):
             features = self.align(features, method)
         part = self._part(method)
@@ -250,8 +250,8 @@ class Model:
         domain_scores = np.empty((network.members, n), np.float32)
         statistics = part.target_domain if which else 0
 
-        def pass_(own: AdversarialNetwork, rows: slice) -> None:
-            p, d = own.predict(self._tensor(features[rows], own), statistics)
+        def pass_(network_copy: AdversarialNetwork, rows: slice) -> None:
+            p, d = network_copy.predict(self._tensor(features[rows], network_copy), statistics)
             scores[:, rows], domain_scores[:, rows] = p.float().numpy(), d.float().numpy()
 
         self._each(network, n, pass_)
@@ -271,9 +271,11 @@ class Model:
         network, statistics = self._part(method).network, self._part(method).target_domain
         layers: dict[int, NDArray[np.float32]] = {}
 
-        def pass_(own: AdversarialNetwork, rows: slice) -> None:
-            x = self._tensor(features[rows], own)
-            layers[rows.start] = own.latent(x, statistics if which else 0)[0].T.float().numpy()
+        def pass_(network_copy: AdversarialNetwork, rows: slice) -> None:
+            x = self._tensor(features[rows], network_copy)
+            layers[rows.start] = (
+                network_copy.latent(x, statistics if which else 0)[0].T.float().numpy()
+            )
 
         self._each(network, len(features), pass_)
         return np.concatenate([layers[start] for start in sorted(layers)])
@@ -296,15 +298,15 @@ class Model:
                 pass_(network, rows)
             return
         idle: SimpleQueue[AdversarialNetwork] = SimpleQueue()
-        for own in (network, *(copy.deepcopy(network) for _ in range(count - 1))):
-            idle.put(own)
+        for network_copy in (network, *(copy.deepcopy(network) for _ in range(count - 1))):
+            idle.put(network_copy)
 
         def one(rows: slice) -> None:
-            own = idle.get()
+            network_copy = idle.get()
             try:
-                pass_(own, rows)
+                pass_(network_copy, rows)
             finally:
-                idle.put(own)
+                idle.put(network_copy)
 
         alone = partial(torch.set_num_threads, 1)
         with threads(1), torch.random.fork_rng([]), ThreadPoolExecutor(count, "", alone) as pool:
@@ -345,7 +347,7 @@ class Model:
                 name: {
                     "shape": asdict(part.network.shape),
                     "target_domain": part.target_domain,
-                    "strength": part.strength,
+                    "lambda": part.lambda_,
                     "seeds": part.seeds,
                 }
                 for name, part in self.parts.items()
@@ -369,8 +371,8 @@ class Model:
             header = json.loads(texts.get("hepdann", "{}"))
         except (ValueError, RecursionError) as error:
             raise RunError(f"is damaged: {error}", where=path, mend="train anew") from error
-        said = header if isinstance(header, dict) else {}
-        if (said.get("format"), said.get("format_version")) != (FORMAT, FORMAT_VERSION):
+        content = header if isinstance(header, dict) else {}
+        if (content.get("format"), content.get("format_version")) != (FORMAT, FORMAT_VERSION):
             raise RunError(
                 "not a model of this version", where=path, mend="train anew with this version"
             )
@@ -445,6 +447,6 @@ def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor
     return Part(
         _network(NetworkShape(**shape), entry["seeds"], state),
         entry["target_domain"],
-        tuple(entry["strength"]),
+        tuple(next(entry[key] for key in LAMBDA_KEYS if key in entry)),
         tuple(entry["seeds"]),
     )

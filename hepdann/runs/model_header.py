@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from ..content import Finite
 
-__all__ = ["ModelHeader", "least_weights", "stored_maps"]
+__all__ = ["LAMBDA_KEYS", "ModelHeader", "least_weights", "stored_maps"]
+
+
+LAMBDA_KEYS = ("lambda", "strength")  # the second one in models of older versions
 
 
 class StoredScaling(BaseModel):
@@ -29,7 +32,7 @@ class StoredMethod(BaseModel):
 
     shape: dict[str, Any]
     target_domain: Literal[0, 1]
-    strength: list[Finite]
+    lambda_: list[Finite] = Field(validation_alias=AliasChoices(*LAMBDA_KEYS))
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 63)]], Field(min_length=1)]
 
 

@@ -58,8 +58,8 @@ class Registered:
         SHIFTS.restore(self.shifts)
         ALIGNMENTS.restore(self.alignments)
         NETWORKS.restore(self.networks)
-        for method, like in self.methods:
-            phases = METHODS[like].phases if like else method.phases
+        for method, built_in in self.methods:
+            phases = METHODS[built_in].phases if built_in else method.phases
             METHODS.restore({method.name: replace(method, phases=phases)})
 
 
@@ -68,5 +68,5 @@ def _parts(names: Iterable[str]) -> set[str]:
 
 
 def _without_phases(method: Method) -> tuple[Method, str]:
-    like = next((name for name in METHODS.own if METHODS[name].phases is method.phases), "")
-    return (replace(method, phases=()) if like else method), like
+    built_in = next((name for name in METHODS.own if METHODS[name].phases is method.phases), "")
+    return (replace(method, phases=()) if built_in else method), built_in

@@ -30,19 +30,19 @@ from ..training import (
     write_whole,
 )
 from .auxiliary import auxiliary_shifts
-from .claim import locked, removed_if_refused, resumable
-from .crew import crowding
 from .domains import Domains, prepare
 from .folder import FORMAT_VERSION
+from .folder_lock import locked, removed_if_refused, with_resume_hint
 from .job import Report
-from .pieces import HISTORY
-from .plan import Places, StackPlan, resolve, settings_of, shape_of, trained_on
 from .registered import Registered
 from .scan_folder import Scan, to_csv
 from .scan_plan import Point, Unit, maps_of, plan_point, plan_source, points_of
 from .scan_point import PointRun, Result, SourceOnly
 from .scan_source import Snapshots
-from .scan_workers import ScanOrder, scan_in_processes
+from .scan_workers import ScanTask, scan_in_processes
+from .shard_training import HISTORY
+from .stack_plan import Places, StackPlan, resolve, settings_of, shape_of, trained_on
+from .worker_pool import overload_warning
 
 __all__ = ["ScanJob"]
 
@@ -61,7 +61,7 @@ class ScanJob:
         config: settings as the user gave them.
         tensors: holds the MC.
         data: holds the data, if another file does.
-        claim: makes the folder, when all is known to be well, or finds it.
+        make_folder: makes the folder, when all is known to be well, or finds it.
         report: told of each stage, and of the progress within.
         stop: asked before every step.
     """
@@ -69,7 +69,7 @@ class ScanJob:
     config: Config
     tensors: Tensors
     data: Tensors | None
-    claim: Callable[[], Path]
+    make_folder: Callable[[], Path]
     report: Report
     stop: Callable[[], bool]
     folder: Path = field(init=False)
@@ -88,10 +88,10 @@ class ScanJob:
         self.config = self.config.model_copy(update={"train": train})
         for point in self.points:
             self._auxiliaries(point)
-        self.folder = self.claim()
+        self.folder = self.make_folder()
         with (
             locked(self.folder),
-            resumable(self._further()),
+            with_resume_hint(self._resume_hint()),
             removed_if_refused(self.folder),
         ):
             self._describe()
@@ -110,7 +110,7 @@ class ScanJob:
                 whole = self._point(run, results, whole)
         if not results:
             raise Interrupted(
-                "interrupted before anything was whole", where=self.folder, mend=self._further()
+                "interrupted before anything was whole", where=self.folder, mend=self._resume_hint()
             )
         seconds = time.perf_counter() - started
         return self._finish(results, whole=whole, seconds=seconds)
@@ -144,11 +144,11 @@ class ScanJob:
                     members[Unit(number, stack)] = len(plan.members)
         workers, settings = self.config.train.workers, self._settings(first)
         each = settings.epochs * settings.steps
-        said = crowding(min(workers, len(members)))
-        if said is not None:
-            self.report(f"warning: {said}", None)
+        warning = overload_warning(min(workers, len(members)))
+        if warning is not None:
+            self.report(f"warning: {warning}", None)
         files = [file for file in (self.tensors, self.data) if file is not None]
-        order = ScanOrder(
+        task = ScanTask(
             self.folder.absolute(),
             tuple(file.path.absolute() for file in files),
             Registered.needed(
@@ -159,7 +159,7 @@ class ScanJob:
         def show(steps: int, now: Progress) -> None:
             self._progress(1, replace(now, step=done * each + steps, total=each))
 
-        return scan_in_processes(order, members, workers, (show, self.stop), self._further())
+        return scan_in_processes(task, members, workers, (show, self.stop), self._resume_hint())
 
     def train(self, unit: Unit, progress: Callable[[Progress], None]) -> bool:
         """Train a unit in a worker, from what the process that began the scan has left.
@@ -180,7 +180,7 @@ class ScanJob:
         plan = self._plans(run.places)[unit.stack]
         return run.stack(unit.stack, plan, progress, self.stop) is not None
 
-    def _further(self) -> str:
+    def _resume_hint(self) -> str:
         return f"go on with: hepdann scan --resume -o {self.folder}"
 
     @property
@@ -256,7 +256,7 @@ class ScanJob:
     def _train_source_only(self, domains: Domains) -> bool:
         """Train what is the same at every target; whether it came to its end."""
         plan, settings = plan_source(self.config.train), self._settings(domains)
-        kept = Snapshots(self._work, self._fingerprint)
+        snapshots = Snapshots(self._work, self._fingerprint)
         checkpoint = self._work / "source-only.safetensors"
         source, target = (
             resident(events, domains.scaling, device=settings.device)
@@ -267,7 +267,7 @@ class ScanJob:
 
         def keep(trained: StackTrainer) -> None:
             if not trained.position:  # an epoch is whole
-                kept.save(trained)
+                snapshots.save(trained)
             save_checkpoint(trained, checkpoint, self._fingerprint)
 
         members = len(plan.members)
@@ -280,9 +280,9 @@ class ScanJob:
     def _source_only(self) -> SourceOnly:
         """Source-only after each epoch, as the training left it."""
         train, plan = self.config.train, plan_source(self.config.train)
-        kept, shape = Snapshots(self._work, self._fingerprint), self._shape(plan)
+        snapshots, shape = Snapshots(self._work, self._fingerprint), self._shape(plan)
         seeds = [member.seed for member in plan.members]
-        loaded = [kept.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
+        loaded = [snapshots.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
         history = [row for _, rows in loaded for row in rows]
         return SourceOnly([network for network, _ in loaded], history, seeds)
 

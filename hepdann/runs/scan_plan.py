@@ -12,7 +12,7 @@ from .. import methods
 from ..config import ScanConfig, TrainConfig
 from ..training import Member
 from .aligned import method_of
-from .plan import ORACLE, Places, StackPlan, group, member_of, trained_on
+from .stack_plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
 __all__ = [
     "Point",
@@ -33,11 +33,11 @@ _LARGEST = 40
 
 @dataclass(frozen=True)
 class Point:
-    """A target of a scan: a shift and its strength, or the data.
+    """A target of a scan: a shift and its t, or the data.
 
     Attributes:
         shift: name; ``None`` for the data.
-        t: strength; ``None`` for the data.
+        t: of the shift; ``None`` for the data.
     """
 
     shift: str | None = None
@@ -53,12 +53,12 @@ class Seeds:
 
     Attributes:
         method: name in figures and tables.
-        strength: λ; ``None`` where it means nothing.
+        lambda_: λ; ``None`` where it means nothing.
         members: their places in the stack.
     """
 
     method: str
-    strength: float | None
+    lambda_: float | None
     members: tuple[int, ...]
 
 
@@ -115,9 +115,11 @@ def plan_point(train: TrainConfig, scan: ScanConfig, places: Places) -> list[Sta
         if name == "source-only":
             continue
         target = 1 + trained_on(train).index(before) if before else 0
-        for strength in scan.lambda_ if methods.get(last).adversarial else [0.0]:
-            found = [member_of(last, strength, k, places) for k in seeds]
-            members += [replace(m, target=target, name=name if before else "") for m in found]
+        for lambda_ in scan.lambda_ if methods.get(last).adversarial else [0.0]:
+            group_members = [member_of(last, lambda_, k, places) for k in seeds]
+            members += [
+                replace(m, target=target, name=name if before else "") for m in group_members
+            ]
     size = _size(train, scan)
     return [part for plan in group(members, train) for part in _split(plan, size)]
 
@@ -144,6 +146,6 @@ def seeds_of(members: Sequence[Member]) -> list[Seeds]:
     """The groups of a stack, in its order."""
     places: dict[tuple[str, float | None], list[int]] = {}
     for k, member in enumerate(members):
-        strength = member.strength if member.method.adversarial else None
-        places.setdefault((member.label, strength), []).append(k)
-    return [Seeds(name, strength, tuple(ks)) for (name, strength), ks in places.items()]
+        lambda_ = member.lambda_ if member.method.adversarial else None
+        places.setdefault((member.label, lambda_), []).append(k)
+    return [Seeds(name, lambda_, tuple(ks)) for (name, lambda_), ks in places.items()]

@@ -41,13 +41,13 @@ from .advice import diagnose_first
 from .aligned import Aligned, corrected, fit_alignments, reference
 from .auxiliary import auxiliary_sources
 from .domains import Domains
-from .health import verdicts_of
+from .health_report import last_verdicts
 from .model import PRIOR
-from .plan import ORACLE, Places, StackPlan
 from .resampling import resampled
 from .scan_plan import Point, Seeds, seeds_of
 from .scan_source import score
-from .teaching import soft_labelled
+from .stack_plan import ORACLE, Places, StackPlan
+from .teacher_labels import soft_labelled
 
 __all__ = ["PointRun", "Result", "SourceOnly"]
 
@@ -161,16 +161,16 @@ class PointRun:
         if path.exists():
             return self._stored_maps(path)
         diagnosed = self.folder / f"{self.stem}-diagnosis.json"
-        found = diagnose_first(self.domains, self.features, diagnosed)
-        estimate = None if found is None else found.fractions
+        diagnosis = diagnose_first(self.domains, self.features, diagnosed)
+        estimate = None if diagnosis is None else diagnosis.fractions
         fitted = fit_alignments(self.domains, self.maps, estimate=estimate, seed=self.seed)
         stored = {name: one.to_dict() for name, one in fitted.maps.items()}
         classes = self.domains.source.classes
-        told = {
-            "diagnosis": None if found is None else found.sentence,
+        sentences = {
+            "diagnosis": None if diagnosis is None else diagnosis.sentence,
             "fractions": None if estimate is None else estimate.sentence(classes),
         }
-        self._write(path, {"maps": stored, "correction": fitted.correction} | told)
+        self._write(path, {"maps": stored, "correction": fitted.correction} | sentences)
         return fitted
 
     def _stored_maps(self, path: Path) -> Aligned:
@@ -225,21 +225,21 @@ class PointRun:
         rows: list[Result] = []
         groups: list[Result] = []
         for name, events in self.aligned.items():
-            seen = Epochs()
+            epochs = Epochs()
             for network in networks:
                 scores = self._score_aligned(network, name, events)
-                judge.watch(seen, list(scores[:, judge.watched]), None)
+                judge.watch(epochs, list(scores[:, judge.watched]), None)
             target = self._score_aligned(last, name, events)
             seeds = Seeds(name, None, tuple(range(len(self.source_only.seeds))))
             one, group = self._judge(
-                seeds, mc, target, seen, self.source_only.history, self.source_only.seeds, None
+                seeds, mc, target, epochs, self.source_only.history, self.source_only.seeds, None
             )
             rows += one
             groups.append(group)
         known = self._read(self.folder / f"{self.stem}-maps.json", PointMaps)
-        told = {name: known.get(name) for name in ("diagnosis", "fractions")}
+        sentences = {name: known.get(name) for name in ("diagnosis", "fractions")}
         result: Result = {"rows": rows, "groups": groups, "history": []}
-        result |= {"teacher": teacher} | told
+        result |= {"teacher": teacher} | sentences
         return self._write(path, result)
 
     def _choose_teacher(self) -> str:
@@ -277,9 +277,9 @@ class PointRun:
         Returns:
             What became of it; ``None`` if it was stopped.
         """
-        found, path = self.known(number), self._result(number)
-        if found is not None:
-            return found
+        result, path = self.known(number), self._result(number)
+        if result is not None:
+            return result
         checkpoint, notes = path.with_suffix(".safetensors"), path.with_suffix(".notes")
         sources = self._sources
         if any(m.method.taught for m in plan.members):
@@ -290,17 +290,17 @@ class PointRun:
         health = Health(trainer, path.with_suffix(".health"))
         load_checkpoint(trainer, checkpoint, self.fingerprint)
         health.remember()
-        seen = Epochs()
+        epochs = Epochs()
         if notes.exists():
-            seen = Epochs.from_dict(read_json(notes, dict[str, list[list[Number]]], mend=_AGAIN))
-        seen = seen.until(trainer.epoch)
+            epochs = Epochs.from_dict(read_json(notes, dict[str, list[list[Number]]], mend=_AGAIN))
+        epochs = epochs.until(trainer.epoch)
         teacher = self._teacher(self.baselines()["teacher"])
 
         def watch(epoch: int, scores: list[Scores | None]) -> None:
             del epoch
-            shown = [own for own in scores if own is not None]  # in a scan nobody stops early
-            self.judge.watch(seen, shown, teacher[self.judge.watched])
-            write_whole(notes, json.dumps(seen.to_dict()).encode())
+            member_scores = [s for s in scores if s is not None]  # no member stops early in a scan
+            self.judge.watch(epochs, member_scores, teacher[self.judge.watched])
+            write_whole(notes, json.dumps(epochs.to_dict()).encode())
 
         def save(trained: StackTrainer) -> None:
             health.look()
@@ -308,9 +308,9 @@ class PointRun:
 
         if not trainer.run(progress=progress, save=save, watch=watch, stop=stop):
             return None
-        found = self._conclude(trainer, seen, teacher)
-        found["health"] = [verdict | self._place() for verdict in verdicts_of(health.entries)]
-        result = self._write(path, found)
+        result = self._conclude(trainer, epochs, teacher)
+        result["health"] = [verdict | self._place() for verdict in last_verdicts(health.entries)]
+        result = self._write(path, result)
         for spent in (checkpoint, notes, path.with_suffix(".health")):
             spent.unlink(missing_ok=True)
         return result
@@ -325,20 +325,20 @@ class PointRun:
         mean: Scores = self._score_aligned(self.source_only.networks[-1], name, mapped).mean(0)
         return mean
 
-    def _conclude(self, trainer: StackTrainer, seen: Epochs, teacher: Scores) -> Result:
+    def _conclude(self, trainer: StackTrainer, epochs: Epochs, teacher: Scores) -> Result:
         statistics = torch.tensor([m.method.target_domain for m in trainer.members])
         with trainer.averaged() as network:
             mc = self._score(network, self.judge.mc, 0)
             shape = len(trainer.members), len(self.judge.target), mc.shape[-1]
             target = np.empty(shape, np.float32)
-            seen_by = np.array([m.target for m in trainer.members])
-            for number in np.unique(seen_by):
+            target_of = np.array([m.target for m in trainer.members])
+            for number in np.unique(target_of):
                 events = self.aligned[(SOURCE_ONLY, *self.trained_on)[number]]
-                own = seen_by == number
-                target[own] = self._score(network, events, statistics)[own]
-        strengths = [m.strength if m.method.adversarial else None for m in trainer.members]
+                same_target = target_of == number
+                target[same_target] = self._score(network, events, statistics)[same_target]
+        lambdas = [m.lambda_ if m.method.adversarial else None for m in trainer.members]
         history = [
-            {**row, "lambda": strengths[int(str(row["member"]))]} | self._place()
+            {**row, "lambda": lambdas[int(str(row["member"]))]} | self._place()
             for row in trainer.history
         ]
         rows: list[Result] = []
@@ -346,7 +346,7 @@ class PointRun:
         for seeds in seeds_of(trainer.members):
             numbers = [m.seed for m in trainer.members]
             known = None if seeds.method == ORACLE else teacher
-            one, group = self._judge(seeds, mc, target, seen, history, numbers, known)
+            one, group = self._judge(seeds, mc, target, epochs, history, numbers, known)
             if seeds.method == ORACLE:
                 source = self._teacher(SOURCE_ONLY)
                 group["gap"] = self.judge.gap(source, target[list(seeds.members)].mean(0))
@@ -362,27 +362,27 @@ class PointRun:
         seeds: Seeds,
         mc: Scores,
         target: Scores,
-        seen: Epochs,
+        epochs: Epochs,
         history: Sequence[Mapping[str, object]],
         numbers: Sequence[int],
         teacher: Scores | None,
     ) -> tuple[list[Result], Result]:
         """One row a member, and the group: the ensemble of its seeds."""
         chosen = list(seeds.members)
-        start = {"method": seeds.method, "lambda": seeds.strength} | self._place()
+        start = {"method": seeds.method, "lambda": seeds.lambda_} | self._place()
         last = {int(str(row["member"])): row for row in history}  # the last epoch's is what stays
         rows = []
         for k in chosen:
-            found = self.judge.figures(mc[k], target[k], teacher)
+            figures = self.judge.figures(mc[k], target[k], teacher)
             row = start | {"seed": numbers[k], "epoch": last[k]["epoch"]}
-            row |= {name: v for name, v in found.items() if not name.endswith("_error")}
+            row |= {name: v for name, v in figures.items() if not name.endswith("_error")}
             row |= {name: last[k][name] for name in _KEPT}
             if seeds.method in self.aligned:  # their domain heads watched another target
                 row |= dict.fromkeys(_WATCHED)
-            rows.append(row | seen.of(k, choose=teacher is not None))
-        together = mc[chosen].mean(0), target[chosen].mean(0)
-        ensemble = self.judge.figures(*together, teacher)
-        return rows, start | {"ensemble": ensemble, "roc": self.judge.roc(together[1])}
+            rows.append(row | epochs.of(k, choose=teacher is not None))
+        mean_scores = mc[chosen].mean(0), target[chosen].mean(0)
+        ensemble = self.judge.figures(*mean_scores, teacher)
+        return rows, start | {"ensemble": ensemble, "roc": self.judge.roc(mean_scores[1])}
 
     def _write(self, path: Path, result: Result) -> Result:
         result |= {"fingerprint": self.fingerprint, "majority": self.judge.majority()}

@@ -11,11 +11,11 @@ from ..config import Config, ScanSettings, load_config, override
 from ..errors import ConfigError, RunError
 from ..evaluation.absent import SCAN_SUMMARY, is_scan
 from ..tensors import Tensors, open_tensors
-from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import read_versioned
+from .folder_lock import new_folder, numbered_folder, refuse_existing
 from .progress import shown, silent
 from .scan_folder import Scan, open_scan
-from .worker import refuse_in_worker
+from .worker_process import refuse_in_worker
 
 if TYPE_CHECKING:
     from .job import Report
@@ -53,8 +53,8 @@ def scan(
         data: a second tensor file with the data; by default that of ``tensors``.
         shift: one or several names; each makes pseudo-data at every t. Without one the target is
             the data, and t means nothing.
-        t: strengths of the shifts; default 1, 2, 3, 5, 8.
-        lambda_: strengths of the adversary; default 0.1, 0.3, 1, 3.
+        t: of the shifts; default 1, 2, 3, 5, 8.
+        lambda_: factors of the reversed domain gradient; default 0.1, 0.3, 1, 3.
         methods: of ``hepdann.methods.names()``, alone or as ``alignment+method``; default those of
             ``train``.
         alignments: of ``hepdann.alignment.names()``, or joined with ``+``; default ``quantile``.
@@ -79,8 +79,8 @@ def scan(
         "scan.alignments": alignments,
         "train.methods": methods,
     }
-    kept = {key: _plain(value) for key, value in given.items() if value is not None}
-    config = override(config or Config(), kept)
+    named = {key: _plain(value) for key, value in given.items() if value is not None}
+    config = override(config or Config(), named)
     _check(config, data, t)
     with shown(progress, report) as tell:
         return _job(config, _opened(tensors), data, _claim(output, config), tell, stop)
@@ -108,7 +108,7 @@ def _opened(tensors: Tensors | str | Path) -> Tensors:
 def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
     if output is None:
         return partial(numbered_folder, "-".join(["scan", *(config.scan.shifts or ["data"])]))
-    refuse_taken(Path(output))
+    refuse_existing(Path(output))
     return partial(new_folder, Path(output))
 
 
@@ -125,7 +125,7 @@ def _check(config: Config, data: object, t: object) -> None:
         )
     if t is not None and not config.scan.shifts:
         raise ConfigError(
-            "t is the strength of a shift, and none is named",
+            "t belongs to a shift, and none is named",
             where="scan.t",
             mend="name one: --shift sine",
         )
@@ -182,7 +182,7 @@ def _job(
     config: Config,
     tensors: Tensors,
     data: Tensors | str | Path | None,
-    claim: Callable[[], Path],
+    make_folder: Callable[[], Path],
     report: Report,
     stop: Callable[[], bool],
 ) -> Scan:
@@ -191,4 +191,4 @@ def _job(
     if config.train.workers > 1:
         refuse_in_worker()
     second = None if data is None else open_tensors(data)
-    return ScanJob(config, tensors, second, claim, report, stop).run()
+    return ScanJob(config, tensors, second, make_folder, report, stop).run()

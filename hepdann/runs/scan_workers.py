@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..training import Progress
-from .crew import Crew, Worker, started
+from .parallel_training import combined_progress
 from .registered import Registered
 from .scan_plan import Unit
-from .worker import Ears, Voice
-from .workers import together
+from .worker_pool import Worker, WorkerPool, start_workers
+from .worker_process import Receiver, Sender
 
 if TYPE_CHECKING:
     from .scan_job import ScanJob
 
-__all__ = ["ScanOrder", "scan_in_processes"]
+__all__ = ["ScanTask", "scan_in_processes"]
 
 
 @dataclass(frozen=True)
-class ScanOrder:
+class ScanTask:
     """Trains the units of a scan that it is given one after the other.
 
     Attributes:
@@ -36,13 +36,13 @@ class ScanOrder:
     files: tuple[Path, ...]
     registered: Registered
 
-    def work(self, say: Voice, ears: Ears) -> None:
+    def work(self, send: Sender, receiver: Receiver) -> None:
         """Train what comes in until nothing more does."""
-        job = self._job(ears.stop.is_set)
-        say("ready")
-        while (unit := ears.inbox.get()) is not None:
-            whole = job.train(unit, partial(_progress, say, unit))
-            say("whole" if whole else "stopped", unit)
+        job = self._job(receiver.stop.is_set)
+        send("ready")
+        while (unit := receiver.inbox.get()) is not None:
+            whole = job.train(unit, partial(_progress, send, unit))
+            send("whole" if whole else "stopped", unit)
 
     def _job(self, stop: Callable[[], bool]) -> ScanJob:
         self.registered.register()
@@ -56,26 +56,26 @@ class ScanOrder:
         config = load_config(self.folder / "config.yaml", expand=False)
         files = [open_tensors(path) for path in self.files]
         data = files[1] if len(files) > 1 else None
-        job = ScanJob(config, files[0], data, lambda: self.folder, _unheard, stop)
+        job = ScanJob(config, files[0], data, lambda: self.folder, _ignore_report, stop)
         job.folder = self.folder
         return job
 
 
-def _progress(say: Voice, unit: Unit, now: Progress) -> None:
-    say("progress", (unit, now))
+def _progress(send: Sender, unit: Unit, now: Progress) -> None:
+    send("progress", (unit, now))
 
 
-def _unheard(stage: str, progress: Progress | None) -> None:
+def _ignore_report(stage: str, progress: Progress | None) -> None:
     """The process that gave the order tells the user."""
     del stage, progress
 
 
 def scan_in_processes(
-    order: ScanOrder,
+    task: ScanTask,
     members: Mapping[Unit, int],
     workers: int,
     hooks: tuple[Callable[[int, Progress], None], Callable[[], bool]],
-    further: str,
+    resume_hint: str,
 ) -> bool:
     """Have the units of a scan trained by processes of one thread.
 
@@ -83,13 +83,13 @@ def scan_in_processes(
     nothing of what comes out.
 
     Args:
-        order: what every process is told.
+        task: what every process is told.
         members: the units, those of a target one after the other and its baselines first, with
             their numbers of members.
         workers: processes.
         hooks: told of the steps that are done, a step being one of one member, and of the
             figures; and asked whether to stop.
-        further: how to go on with the scan.
+        resume_hint: how to go on with the scan.
 
     Returns:
         Whether all of them are whole.
@@ -97,25 +97,25 @@ def scan_in_processes(
     Raises:
         RunError: a loss is not finite, or a process died; the others have written checkpoints.
     """
-    crew = _Scanners(members, *hooks, further)
-    with started([order] * min(workers, len(members))) as processes:
-        crew.follow(processes)
-    if crew.failure is not None:
-        raise crew.failure
-    return not crew.stopping
+    pool = _Scanners(members, *hooks, resume_hint)
+    with start_workers([task] * min(workers, len(members))) as processes:
+        pool.follow(processes)
+    if pool.failure is not None:
+        raise pool.failure
+    return not pool.stopping
 
 
-class _Scanners(Crew):
-    """Gives units to workers, and puts together what they say."""
+class _Scanners(WorkerPool):
+    """Assigns units to workers, and combines their progress."""
 
     def __init__(
         self,
         members: Mapping[Unit, int],
         show: Callable[[int, Progress], None],
         stop: Callable[[], bool],
-        further: str,
+        resume_hint: str,
     ) -> None:
-        super().__init__(stop, further)
+        super().__init__(stop, resume_hint)
         self._members, self._show = members, show
         self._waiting = list(members)
         self._closed = {unit.target for unit in members if unit.stack is None}
@@ -124,13 +124,13 @@ class _Scanners(Crew):
         self._now: dict[Unit, Progress] = {}
         self._done = 0
 
-    def heard(self, worker: Worker, word: str, content: Any) -> None:
+    def handle(self, worker: Worker, word: str, content: Any) -> None:
         """Pass on where a unit stands, and give the next one to who is done."""
         if word == "progress":
             unit, now = content
             self._now[unit] = now
-            seen = together(self._now, {u: self._members[u] for u in self._now})
-            self._show(self._done + seen.step, seen)
+            combined = combined_progress(self._now, {u: self._members[u] for u in self._now})
+            self._show(self._done + combined.step, combined)
             return
         if word == "whole":
             last = self._now.pop(content, None)
@@ -140,9 +140,9 @@ class _Scanners(Crew):
         worker.ready, worker.saves = True, False
         worker.ended = worker.ended or word == "stopped" or self.stopping
         self._idle.append(worker)
-        self._give()
+        self._assign()
 
-    def _give(self) -> None:
+    def _assign(self) -> None:
         """A unit to every worker that waits for one; those that no unit is left for end."""
         for worker in list(self._idle):
             unit = None if worker.ended else self._next(self._at.get(worker.number))
@@ -150,17 +150,17 @@ class _Scanners(Crew):
                 self._waiting.remove(unit)
                 self._at[worker.number] = unit.target
                 worker.saves = unit.stack is not None  # the fit of the maps leaves nothing
-                worker.wire.send(unit)
+                worker.connection.send(unit)
             elif self._waiting and not worker.ended:
                 continue  # until the baselines of a target are there
             else:
                 worker.ended = True
-                worker.wire.send(None)
+                worker.connection.send(None)
             self._idle.remove(worker)
 
     def _next(self, at: int | None) -> Unit | None:
         """The unit for a worker: of the target that it has at hand, of a new one, or any."""
         able = [u for u in self._waiting if u.stack is None or u.target not in self._closed]
-        here = (unit for unit in able if unit.target == at)
+        same_target = (unit for unit in able if unit.target == at)
         new = (unit for unit in able if unit.stack is None)
-        return next(itertools.chain(here, new, able), None)
+        return next(itertools.chain(same_target, new, able), None)

@@ -1,4 +1,4 @@
-"""The stacks of a run: what they train on, and the pieces that they are cut into."""
+"""The stacks of a run: what they train on, and the shards that they are cut into."""
 
 from __future__ import annotations
 
@@ -12,23 +12,30 @@ import torch
 
 from ..alignment import Alignment
 from ..config import TrainConfig
+from ..errors import ConfigError
 from ..evaluation import PeekObserver, oracle_source
 from ..networks import NetworkShape
 from ..tensors import Source, Target
-from ..training import DomainEvents, StackTrainer, resident, resident_images, watched_rows
-from ..training.stream import Blocks
+from ..training import (
+    DomainEvents,
+    StackTrainer,
+    distributed,
+    resident,
+    resident_images,
+    watched_rows,
+)
+from ..training.event_stream import Blocks
 from .auxiliary import auxiliary_shifts, auxiliary_sources
 from .domains import Domains
-from .images import Images, augment_of, view_shapes
-from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
-from .processes import sharing
+from .image_domains import Images, augment_of, view_shapes
 from .resampling import ResampledBlocks, resampled
+from .stack_plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
 
-__all__ = ["Piece", "Stacks", "cut"]
+__all__ = ["Shard", "Stacks", "cut"]
 
 
 @dataclass(frozen=True)
-class Piece:
+class Shard:
     """Members of a stack that train side by side: all of them, or the share of one process.
 
     Attributes:
@@ -55,28 +62,28 @@ class Piece:
         return f"{len(self.plan.members)} networks ({', '.join(self.methods)})"
 
 
-def cut(plans: Sequence[StackPlan], workers: int) -> list[Piece]:
-    """Cut stacks into pieces for some processes, which are given equally much to do.
+def cut(plans: Sequence[StackPlan], workers: int) -> list[Shard]:
+    """Cut stacks into shards for some processes, which are given equally much to do.
 
     Args:
         plans: the stacks.
         workers: processes; 1 leaves the stacks whole.
 
     Returns:
-        The pieces in the order of the members. A process may be given pieces of several stacks.
+        The shards in the order of the members. A process may be given shards of several stacks.
     """
     ends = list(itertools.accumulate(len(plan.members) for plan in plans))
     costs = (plan.cost for plan in plans for _ in plan.members)
     done = list(itertools.accumulate(costs, initial=0))  # when so many members were trained
     shares = {_nearest(done, k * done[-1] / workers) for k in range(1, workers)}
-    pieces: list[Piece] = []
+    shards: list[Shard] = []
     for stack, (plan, end) in enumerate(zip(plans, ends, strict=True)):
         start = end - len(plan.members)
         bounds = sorted({start, end} | {b for b in shares if start < b < end})
         for first, last in itertools.pairwise(bounds):
             members = plan.members[first - start : last - start]
-            pieces.append(Piece(len(pieces), stack, replace(plan, members=members)))
-    return pieces
+            shards.append(Shard(len(shards), stack, replace(plan, members=members)))
+    return shards
 
 
 def _nearest(done: Sequence[int], wanted: float) -> int:
@@ -85,7 +92,7 @@ def _nearest(done: Sequence[int], wanted: float) -> int:
 
 
 class Stacks:
-    """What the members of a run train on; from it follows every piece's trainer.
+    """What the members of a run train on; from it follows every shard's trainer.
 
     Args:
         train: resolved settings.
@@ -111,7 +118,7 @@ class Stacks:
         if domains.images is not None:
             self._put_images(domains.images, workers)
             return
-        sharing(train, (), images=False)
+        shared_processes(train, (), images=False)
         streams = domains.blocks or (None, None)
         self.sources = [self._put(domains.source, streams[0])]
         self.targets = [self._put(domains.target, streams[1])]
@@ -120,18 +127,18 @@ class Stacks:
             self.targets.append(self._put(domains.target.with_features(mapped)))
         if train.oracle and domains.truth is not None:
             self.sources.append(self._put(oracle_source(domains.truth, domains.target)))
-        oracle, like = len(self.sources) > 1, domains.source
+        oracle, adapted_source = len(self.sources) > 1, domains.source
         blocks = None
         if correction is not None:
-            like = resampled(like, correction, train.seed)
+            adapted_source = resampled(adapted_source, correction, train.seed)
             if streams[0] is not None:
                 blocks = ResampledBlocks(streams[0], correction, train.seed)
-        copies = auxiliary_sources(like, auxiliary_shifts(train), train.seed)
+        copies = auxiliary_sources(adapted_source, auxiliary_shifts(train), train.seed)
         self.sources += map(self._put, copies)
-        if like is not domains.source:
-            self.sources.append(self._put(like, blocks))
-        places = Places(oracle, len(copies), like is not domains.source)
-        self.pieces = cut(plan_stacks(train, places), workers)
+        if adapted_source is not domains.source:
+            self.sources.append(self._put(adapted_source, blocks))
+        places = Places(oracle, len(copies), adapted_source is not domains.source)
+        self.shards = cut(plan_stacks(train, places), workers)
         self._untaught = len(self.sources)
 
     def _put_images(self, images: Images, workers: int) -> None:
@@ -139,7 +146,7 @@ class Stacks:
         domains, device = self._domains, self.settings.device
         oracle = self.train.oracle and domains.truth is not None
         plans = plan_stacks(self.train, Places(oracle), lean=True)
-        processes = sharing(self.train, plans, images=True)
+        processes = shared_processes(self.train, plans, images=True)
         if processes.count > 1 and device == "cuda":
             device = f"cuda:{torch.cuda.current_device()}"  # other threads see another one
         self.settings = replace(
@@ -152,42 +159,80 @@ class Stacks:
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
         if oracle and domains.truth is not None:
             self.sources.append(put(oracle_source(domains.truth, domains.target), images.target))
-        self.pieces = cut(plans, workers)
+        self.shards = cut(plans, workers)
         self._untaught = len(self.sources)
 
     def _put(self, events: Source | Target, blocks: Blocks | None = None) -> DomainEvents:
         device = self.settings.device
         return resident(events, self._domains.scaling, device=device, blocks=blocks)
 
-    def unlabelled(self, piece: Piece) -> bool:
-        """Whether a piece waits for :meth:`teach`."""
-        taught = any(member.method.taught for member in piece.plan.members)
+    def unlabelled(self, shard: Shard) -> bool:
+        """Whether a shard waits for :meth:`teach`."""
+        taught = any(member.method.taught for member in shard.plan.members)
         return taught and len(self.sources) == self._untaught
 
     def teach(self, events: Source) -> None:
         """Add the target as a teacher labels it, which taught methods train on."""
         self.sources.append(self._put(events))
 
-    def shape(self, piece: Piece) -> NetworkShape:
-        """Of the networks of a piece."""
+    def shape(self, shard: Shard) -> NetworkShape:
+        """Of the networks of a shard."""
         inputs, images = self._domains.inputs("source").shape[1], self._domains.images
         views = () if images is None else view_shapes(images.views)
-        return shape_of(self.train, inputs, self._classes, piece.plan, views)
+        return shape_of(self.train, inputs, self._classes, shard.plan, views)
 
-    def trainer(self, piece: Piece) -> StackTrainer:
-        """The networks of a piece, before their first step."""
-        members, shape = piece.plan.members, self.shape(piece)
+    def trainer(self, shard: Shard) -> StackTrainer:
+        """The networks of a shard, before their first step."""
+        members, shape = shard.plan.members, self.shape(shard)
         return StackTrainer(members, shape, self.sources, self.targets, self.settings)
 
-    def peek(self, piece: Piece, folder: Path) -> PeekObserver | None:
-        """What watches the target accuracy of a piece, where the truth is known.
+    def peek(self, shard: Shard, folder: Path) -> PeekObserver | None:
+        """What watches the target accuracy of a shard, where the truth is known.
 
         Args:
-            piece: that trains.
+            shard: that trains.
             folder: of the run.
         """
-        domains, notes = self._domains, folder / "checkpoint" / f"peek-{piece.number}.json"
+        domains, notes = self._domains, folder / "checkpoint" / f"peek-{shard.number}.json"
         if domains.truth is None:
             return None
         rows = watched_rows(domains.target, images=domains.images is not None)
         return PeekObserver(domains.truth, domains.target, rows, notes)
+
+
+_MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one
+
+
+def shared_processes(
+    train: TrainConfig, plans: Sequence[StackPlan], *, images: bool
+) -> distributed.Processes:
+    """The processes that train together, if they can.
+
+    Args:
+        train: resolved settings.
+        plans: the stacks.
+        images: whether events are images.
+
+    Raises:
+        ConfigError: their steps would not be those of one process.
+    """
+    if not distributed.wanted():
+        return distributed.ALONE
+    if not images:
+        raise ConfigError(
+            "torchrun shares the training of images, and these events are features",
+            where="hepdann train",
+            mend="run it without torchrun: a stack of small networks fits one process",
+        )
+    processes = distributed.join()
+    assert isinstance(train.batch_size, int)
+    processes.check(train.batch_size)
+    used = dict.fromkeys(m.method.name for plan in plans for m in plan.members)
+    other = [name for name in used if name not in _MEANS]
+    if other:
+        raise ConfigError(
+            f"the loss of {other[0]} is no mean over events, so processes cannot share a batch",
+            where="train.methods",
+            mend=f"take one of {', '.join(_MEANS)}",
+        )
+    return processes

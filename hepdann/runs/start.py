@@ -13,11 +13,11 @@ from .. import shifts
 from ..config import Config, TrainSettings, override
 from ..errors import ConfigError, RunError
 from ..tensors import Tensors, open_tensors
-from .claim import new_folder, numbered_folder, refuse_taken
 from .folder import Run, check_version, finished_run
-from .origin import Origin
+from .folder_lock import new_folder, numbered_folder, refuse_existing
 from .progress import shown, silent
-from .worker import refuse_in_worker
+from .start_record import StartRecord
+from .worker_process import refuse_in_worker
 
 if TYPE_CHECKING:
     from ..networks import Factory
@@ -87,17 +87,17 @@ def train(
         refuse_in_worker()
     opened = open_tensors(tensors)
     if output is not None:
-        refuse_taken(Path(output))
+        refuse_existing(Path(output))
     wanted = config.train.shift
     if shift is None and wanted is not None:
         shift = shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
     second = None if data is None else open_tensors(data)
     from .job import Job
-    from .together import run_job
+    from .torchrun import run_job
 
-    claim = _claim(output, config)
+    make_folder = _claim(output, config)
     with shown(progress, report) as tell:
-        return run_job(Job(config, opened, second, shift, claim, tell, stop, partial))
+        return run_job(Job(config, opened, second, shift, make_folder, tell, stop, partial))
 
 
 def _given(
@@ -154,7 +154,7 @@ def resume(
     if not folder.is_dir():
         raise RunError("no such run folder", where=folder, mend="give the folder of a run with -o")
     check_version(folder)
-    origin = Origin.read(folder)
+    origin = StartRecord.read(folder)
     origin.check_settings(folder, given or {})
     paths = (tensors or origin.tensors, data or origin.data)
     files = [open_tensors(path) for path in paths if path is not None]
@@ -168,7 +168,7 @@ def resume(
     from .job import Job
 
     config = origin.now(given or {})
-    from .together import run_job
+    from .torchrun import run_job
 
     with shown(progress, report) as tell:
         return run_job(

@@ -42,12 +42,12 @@ __all__ = [
 def get(
     name: str, t: float | Sequence[float], *, quantile: float | Sequence[float] = 1.0
 ) -> Shift | Composition:
-    """The shift of that name and strength.
+    """The shift of that name and t.
 
     Args:
         name: one of :func:`names`, or several joined with ``+`` (``sine+gaussian``), which act
             from left to right.
-        t: strength; larger is smaller. One for all, or one for each.
+        t: of the shift; larger t is a smaller shift. One for all, or one for each.
         quantile: the scale s is this quantile of |x|; 1 is the maximum. Likewise.
 
     Returns:

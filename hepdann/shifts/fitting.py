@@ -23,11 +23,11 @@ _TILE = 65_536  # rows shifted at a time: float64 temporaries stay small
 
 @dataclass(frozen=True)
 class Shift:
-    """A shift by name and strength, not yet fitted to any sample.
+    """A shift by name and t, not yet fitted to any sample.
 
     Attributes:
         name: one of :func:`hepdann.shifts.names`.
-        t: strength; larger is smaller, ``inf`` is no shift.
+        t: of the shift; larger t is a smaller shift, ``inf`` is none.
         quantile: the scale s is this quantile of |x|; 1 is the maximum.
 
     Raises:
@@ -42,7 +42,7 @@ class Shift:
         lookup(self.name)
         if not self.t > 0:
             raise ConfigError(
-                f"the strength t of a shift is positive, not {self.t}",
+                f"the t of a shift is positive, not {self.t}",
                 where="t",
                 mend="larger t is a smaller shift; inf is none",
             )
@@ -117,9 +117,9 @@ class Composition:
 
     @property
     def t(self) -> float | None:
-        """The strength that all parts share, or ``None``."""
-        strengths = {shift.t for shift in self.shifts}
-        return strengths.pop() if len(strengths) == 1 else None
+        """The t that all parts share, or ``None``."""
+        values = {shift.t for shift in self.shifts}
+        return values.pop() if len(values) == 1 else None
 
     def fit(self, features: ArrayLike) -> FittedShift:
         """Take the scales of every part from a sample; see :meth:`Shift.fit`."""
@@ -138,7 +138,7 @@ class Step:
 
     Attributes:
         name: name of the map.
-        t: strength.
+        t: of the shift.
         quantile: the quantile of |x| that ``scale`` is.
         scale: (F,) float64, s of each feature, in its units.
         sigma: (F,) float64, standard deviation σ_x of each feature, in its units.

@@ -30,7 +30,7 @@ def detector(shifted: Array, x: Array, t: float, generator: np.random.Generator)
     Args:
         shifted: y, the features after a map.
         x: x̂, the features before it; they set the width of the smearing.
-        t: strength.
+        t: of the shift.
         generator: source of the smearing.
 
     Returns:
@@ -75,7 +75,7 @@ def gaussian(x: Array, t: float, generator: np.random.Generator, sigma: Array) -
 
     Args:
         x: features as they are stored.
-        t: strength.
+        t: of the shift.
         generator: source of U and N.
         sigma: (F,) standard deviation σ_x of each feature over the MC training split.
 

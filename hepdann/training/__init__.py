@@ -3,18 +3,18 @@
 from . import distributed
 from .augment import Augment
 from .checkpoint import load_checkpoint, save_checkpoint, write_whole
+from .domain_events import DomainEvents, resident, watched_rows
 from .engine import choose_engine
-from .events import DomainEvents, resident, watched_rows
 from .finder import RateRange, find_learning_rate
-from .health import Health
-from .images import resident_images
+from .health_figures import FIGURES
+from .health_monitor import Health
+from .image_events import resident_images
 from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
 from .schedules import LambdaSchedule, RateSchedule
 from .settings import Member, MethodProgress, Progress, Settings, threads
 from .timing import Clock
 from .trainer import StackTrainer
-from .vitals import FIGURES
 
 __all__ = [
     "FIGURES",

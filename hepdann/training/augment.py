@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from .stream import Drawn
+from .event_stream import Drawn
 
 __all__ = ["Augment"]
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ..methods import Batch
 from .distributed import ALONE, Processes
-from .events import DomainEvents
+from .domain_events import DomainEvents
+from .event_stream import BatchRows, StreamReader
 from .sampler import epoch_order
-from .stream import Piece, StreamReader
 
 __all__ = ["Slot", "epoch_batches"]
 
@@ -87,19 +87,19 @@ def _single(
 ) -> Iterator[tuple[int, Batch, int]]:
     """Steps one by one, each event a row in memory, as networks of images want them."""
     part = processes.share(size)
-    own = part.stop - part.start
+    size_of_part = part.stop - part.start
     masses = [[slot.events[which].mass for which in slot.chosen] for slot in slots]
     mass = slots[0].events[0].weight.new_tensor(masses).T
     sample, domains = slots[0].events[0], len(slots)
     members, width = len(slots[0].chosen), sample.x.shape[1]
     assert sample.label is not None
     for step in steps:
-        x = sample.x.new_empty(members, domains, own, width)
-        label = sample.label.new_empty(members, domains - 1, own)
-        weight = sample.weight.new_empty(members, domains, own)
+        x = sample.x.new_empty(members, domains, size_of_part, width)
+        label = sample.label.new_empty(members, domains - 1, size_of_part)
+        weight = sample.weight.new_empty(members, domains, size_of_part)
         for d, feed in enumerate(feeds):
-            for k, (found, labelled, weights) in enumerate(feed.take(step * size, size, part)):
-                x[k, d], weight[k, d] = found, weights
+            for k, (features, labelled, weights) in enumerate(feed.take(step * size, size, part)):
+                x[k, d], weight[k, d] = features, weights
                 if labelled is not None and d + 1 < domains:
                     label[k, d] = labelled
         last = min((step // _TOLD + 1) * _TOLD, steps.stop)
@@ -139,7 +139,7 @@ class _Feed:
             if (stream := slot.events[which].stream) is not None
         ]  # fmt: skip
 
-    def take(self, begin: int, count: int, share: slice = slice(None)) -> Iterator[Piece]:
+    def take(self, begin: int, count: int, share: slice = slice(None)) -> Iterator[BatchRows]:
         """Events ``begin`` to ``begin + count`` of the epoch, which follow the last ones.
 
         Args:
@@ -148,9 +148,9 @@ class _Feed:
             share: the part of them that is wanted.
         """
         read = {
-            k: piece
+            k: rows
             for members, reader in self._readers
-            for k, piece in zip(members, reader.take(count, share), strict=True)
+            for k, rows in zip(members, reader.take(count, share), strict=True)
         }
         for k, which in enumerate(self._slot.chosen):
             if k in read:
@@ -187,8 +187,8 @@ def _gather(
     label = labels.new_empty(steps, members, len(slots) - 1, size)
     weight = events.weight.new_empty(steps, members, len(slots), size)
     for d, feed in enumerate(feeds):
-        for k, (found, labelled, weights) in enumerate(feed.take(begin * size, steps * size)):
-            x[:, k, :, d] = found.view(steps, size, -1).transpose(1, 2)
+        for k, (features, labelled, weights) in enumerate(feed.take(begin * size, steps * size)):
+            x[:, k, :, d] = features.view(steps, size, -1).transpose(1, 2)
             weight[:, k, d] = weights.view(steps, size)
             if labelled is not None and d + 1 < len(slots):
                 label[:, k, d] = labelled.view(steps, size)

@@ -71,8 +71,8 @@ def save_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -
         "history": json.dumps(trainer.history),
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    kept = {key: value.contiguous().cpu() for key, value in tensors.items()}
-    write_whole(path, save(kept, metadata=metadata))
+    contiguous = {key: value.contiguous().cpu() for key, value in tensors.items()}
+    write_whole(path, save(contiguous, metadata=metadata))
 
 
 def load_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -> bool:

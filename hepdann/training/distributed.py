@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 
-__all__ = ["ALONE", "Processes", "join", "tell_all", "wanted"]
+__all__ = ["ALONE", "Processes", "broadcast", "join", "wanted"]
 
 _PATIENCE = timedelta(days=7)  # one process diagnoses, scores and evaluates while the others wait
 
@@ -44,8 +44,8 @@ class Processes:
 
     def share(self, size: int) -> slice:
         """The part of ``size`` events of a domain that this process trains on."""
-        own = size // self.count
-        return slice(self.rank * own, (self.rank + 1) * own)
+        share = size // self.count
+        return slice(self.rank * share, (self.rank + 1) * share)
 
     def check(self, batch_size: int) -> None:
         """Whether a batch can be shared.
@@ -76,9 +76,9 @@ class Processes:
             return answer
         from torch import distributed
 
-        said = torch.tensor([float(answer)])
-        distributed.all_reduce(said, group=_control())
-        return bool(said.item() > 0)
+        flag = torch.tensor([float(answer)])
+        distributed.all_reduce(flag, group=_control())
+        return bool(flag.item() > 0)
 
 
 ALONE = Processes()
@@ -117,7 +117,7 @@ def _control() -> Any:
     return distributed.new_group(backend="gloo", timeout=_PATIENCE)
 
 
-def tell_all(message: Any = None) -> Any:
+def broadcast(message: Any = None) -> Any:
     """What the first process says; called by all of them at the same moment.
 
     Args:

@@ -7,20 +7,29 @@ parameters, moments and averages in place. :class:`TorchEngine` defines the numb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Protocol
 
 from torch import Tensor
 
 from ..errors import ConfigError
-from ..methods import Batch, Phase, Strength
-from .fusable import fused_installed, unfusable
+from ..methods import DANN_PHASES, AdversaryWeight, Batch, Phase
+from ..networks import NetworkShape
 from .optimisers import StackOptimiser
 from .settings import Settings
 from .stack import Stack
 
-__all__ = ["Engine", "StepValues", "TorchEngine", "choose_engine", "engine_for"]
+__all__ = [
+    "Engine",
+    "StepValues",
+    "TorchEngine",
+    "choose_engine",
+    "engine_for",
+    "fused_installed",
+    "unfusable",
+]
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class StepValues:
     Attributes:
         step: its number, counted from 0 over the whole training.
         rates: (K,) learning rate of each member.
-        reversal: (K,) λ·λ_p of each member.
+        lambda_: (K,) λ·λ_p of each member.
         domain_weight: w_d.
         clip: largest gradient norm of each member's part.
         average_decay: of the averaged weights.
@@ -38,7 +47,7 @@ class StepValues:
 
     step: int
     rates: tuple[float, ...]
-    reversal: Tensor
+    lambda_: Tensor
     domain_weight: float
     clip: float
     average_decay: float
@@ -82,21 +91,21 @@ class TorchEngine:
         """Train one step, phase after phase: objective, gradients, clipping, update, averages."""
         stack = self.stack
         stack.set_step(at.step)
-        strength = Strength(at.reversal, at.domain_weight)
-        seen = dict[str, Tensor]()
+        adversary = AdversaryWeight(at.lambda_, at.domain_weight)
+        figures = dict[str, Tensor]()
         for phase, optimiser in zip(stack.phases, stack.optimisers, strict=True):
-            seen |= self._phase(phase, optimiser, batch, strength, at)
+            figures |= self._phase(phase, optimiser, batch, adversary, at)
         for part in stack.parts.values():
             part.update_average(1 - at.average_decay)
         stack.clock.lap("optimiser")
-        return seen
+        return figures
 
     def _phase(
         self,
         phase: Phase,
         optimiser: StackOptimiser,
         batch: Batch,
-        strength: Strength,
+        adversary: AdversaryWeight,
         at: StepValues,
     ) -> Mapping[str, Tensor]:
         """One update of a step, and its figures of the batch."""
@@ -104,7 +113,7 @@ class TorchEngine:
         processes, moved = stack.settings.processes, [stack.parts[name] for name in phase.parts]
         for part in stack.parts.values():
             part.gradient.zero_()
-        objective = phase.objective(stack.network, batch, strength)
+        objective = phase.objective(stack.network, batch, adversary)
         lap("forward")
         values = objective.value
         if stack.loss_scale is not None:
@@ -117,9 +126,9 @@ class TorchEngine:
         for part in moved:
             part.clip(at.clip)
         optimiser.step(at.rates)
-        processes.average(list(objective.seen.values()))
+        processes.average(list(objective.figures.values()))
         lap("optimiser")
-        return objective.seen
+        return objective.figures
 
     def flush(self) -> None:
         """The stack holds everything already."""
@@ -167,3 +176,35 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
             mend="known are auto, torch, fused",
         )
     return "torch", ""
+
+
+def fused_installed() -> bool:
+    """Whether what the fused engine needs is installed; it is not imported."""
+    return find_spec("numba") is not None
+
+
+def unfusable(shape: NetworkShape, phases: Sequence[Phase], settings: Settings) -> str:
+    """Why the fused engine cannot run the steps of a stack; empty if it can.
+
+    Args:
+        shape: of its networks.
+        phases: of its steps.
+        settings: of the training.
+
+    Returns:
+        What there would have to be for it, in words that follow "no".
+    """
+    plain = settings.optimiser == "adam" and settings.weight_decay == 0
+    reasons = {
+        "step but that of dann": phases is not DANN_PHASES,
+        f"activation {shape.activation}": shape.activation != "relu",
+        "dropout": shape.dropout > 0,
+        "network of the user's own": bool(shape.network),
+        "residual layers": shape.residual,
+        "layer normalisation": shape.normalisation == "layer",
+        "regression": shape.classes < 2,
+        "other device than the CPU": settings.device != "cpu",
+        "optimiser but adam without weight decay": not plain,
+        "rate of the heads' own": settings.head_rate != 1,
+    }
+    return " and no ".join(reason for reason, found in reasons.items() if found)

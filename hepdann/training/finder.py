@@ -75,7 +75,7 @@ def _search(trainer: StackTrainer, rates: NDArray[np.float64]) -> RateRange:
         values = StepValues(
             step=step,
             rates=(float(rates[step]),) * members,
-            reversal=trainer.strength,
+            lambda_=trainer.lambda_,
             domain_weight=settings.domain_weight,
             clip=settings.clip,
             average_decay=0.0,

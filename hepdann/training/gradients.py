@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..methods import Batch, Phase, Strength
+from ..methods import AdversaryWeight, Batch, Phase
 from ..networks import AdversarialNetwork
-from .fresh import weighted_auc
-from .watching import Seen, watching
+from .activations import Activations, record_activations
+from .discriminant import weighted_auc
 
 __all__ = ["gradients", "own_figures", "trains_head"]
 
@@ -27,7 +27,8 @@ def own_figures(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
     """Figures of the domain logits (K, 1 or D, events) of a batch; of D, the last is the target's.
 
     Returns:
-        (K,) own_auc, own_accuracy and own_loss, as :data:`hepdann.training.vitals.FIGURES` says.
+        (K,) own_auc, own_accuracy and own_loss; see
+        :data:`hepdann.training.health_figures.FIGURES`.
     """
     size, w_source, w_target = batch.size, batch.weight[:, 0], batch.weight[:, -1]
     z = logits[:, -1] if logits.shape[1] == 1 else _against_rest(logits)
@@ -48,7 +49,7 @@ def _against_rest(logits: Tensor) -> Tensor:
 
 
 def gradients(
-    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, strength: Strength
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
 ) -> dict[str, Tensor]:
     """Gradients at the features, and of the extractor's weights, with λ and without it.
 
@@ -57,15 +58,15 @@ def gradients(
 
     Returns:
         (K,) label_gradient, domain_gradient, angle, push and effect, as
-        :data:`hepdann.training.vitals.FIGURES` says.
+        :data:`hepdann.training.health_figures.FIGURES` says.
     """
-    off = Strength(torch.zeros_like(strength.reversal), strength.domain_weight)
-    with_features, with_weights = _slopes(network, phases, batch, strength)
+    off = AdversaryWeight(torch.zeros_like(adversary.lambda_), adversary.domain_weight)
+    with_features, with_weights = _slopes(network, phases, batch, adversary)
     features, weights = _slopes(network, phases, batch, off)
     added = [a - b for a, b in zip(with_features, features, strict=True)]
     added_weights = _norm([a - b for a, b in zip(with_weights, weights, strict=True)])
     size = batch.size
-    push = _push(network, phases, batch, strength, added)
+    push = _push(network, phases, batch, adversary, added)
     on_source = [(a[..., :size], b[..., :size]) for a, b in zip(added, features, strict=True)]
     dot = sum((a * b).cpu().double().sum((1, 2)) for a, b in on_source)
     size_of = _norm([a for a, _ in on_source]) * _norm([b for _, b in on_source])
@@ -84,7 +85,7 @@ def _push(
     network: AdversarialNetwork,
     phases: Sequence[Phase],
     batch: Batch,
-    strength: Strength,
+    adversary: AdversaryWeight,
     added: Sequence[Tensor],
 ) -> Tensor:
     """Own head's loss after the features took a step of 1 % down the added gradient, less before.
@@ -92,11 +93,11 @@ def _push(
     A reversed gradient raises it; one that is not reversed helps the head, and lowers it.
     """
     unknown = torch.full((network.members,), math.nan)
-    if not _head_acts(network, phases, batch, strength) or len(added) != 1:
+    if not _head_acts(network, phases, batch, adversary) or len(added) != 1:
         return unknown
     losses = []
     for step in (0.0, _STEP):
-        seen = Seen()
+        activations = Activations()
 
         def move(
             _module: nn.Module, _inputs: object, features: Tensor, step: float = step
@@ -107,53 +108,53 @@ def _push(
 
         handle = network.get_submodule("extractor").register_forward_hook(move)
         try:
-            with watching(network, seen):
+            with record_activations(network, activations):
                 for phase in phases:
-                    phase.objective(network, batch, strength)
+                    phase.objective(network, batch, adversary)
         finally:
             handle.remove()
-        losses.append(own_figures(seen.domain[-1], batch)["own_loss"])
+        losses.append(own_figures(activations.domain[-1], batch)["own_loss"])
     return losses[1] - losses[0]
 
 
 def _head_acts(
-    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, strength: Strength
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
 ) -> bool:
     """Whether the domain head is trained and sees features that a gradient comes back to."""
     if not trains_head(phases):
         return False
     for phase in phases:
-        seen = Seen()
-        with torch.enable_grad(), watching(network, seen):
-            phase.objective(network, batch, strength)
-            values = [logits.sum() for logits in seen.domain]
-        if any(s is not None for value in values for s in _back(value, seen.extractor)):
+        activations = Activations()
+        with torch.enable_grad(), record_activations(network, activations):
+            phase.objective(network, batch, adversary)
+            values = [logits.sum() for logits in activations.domain]
+        if any(s is not None for value in values for s in _back(value, activations.extractor)):
             return True
     return False
 
 
 def _slopes(
-    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, strength: Strength
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Gradient of what the phases minimise: at the features, and of the extractor's weights."""
     weights = network.part("extractor")
     at_features: list[Tensor] = []
     at_weights = [torch.zeros_like(p) for p in weights]
     for phase in phases:
-        seen = Seen()
-        with torch.enable_grad(), watching(network, seen):
-            value = phase.objective(network, batch, strength).value.sum()
-        places = [*seen.extractor, *weights]
+        activations = Activations()
+        with torch.enable_grad(), record_activations(network, activations):
+            value = phase.objective(network, batch, adversary).value.sum()
+        places = [*activations.extractor, *weights]
         slopes = [
             torch.zeros_like(p) if g is None else g
             for p, g in zip(places, _back(value, places), strict=True)
         ]
-        own = slopes[: len(seen.extractor)]
-        if [g.shape for g in own] == [g.shape for g in at_features]:
-            at_features = [a + b for a, b in zip(at_features, own, strict=True)]
+        feature_slopes = slopes[: len(activations.extractor)]
+        if [g.shape for g in feature_slopes] == [g.shape for g in at_features]:
+            at_features = [a + b for a, b in zip(at_features, feature_slopes, strict=True)]
         else:
-            at_features += own
-        at_weights = [a + b for a, b in zip(at_weights, slopes[len(own) :], strict=True)]
+            at_features += feature_slopes
+        at_weights = [a + b for a, b in zip(at_weights, slopes[len(feature_slopes) :], strict=True)]
     return at_features, at_weights
 
 
@@ -162,8 +163,8 @@ def _back(value: Tensor, places: Sequence[Tensor]) -> list[Tensor | None]:
     live = [place for place in places if place.requires_grad]
     if not value.requires_grad or not live:
         return [None] * len(places)
-    found = iter(torch.autograd.grad(value, live, allow_unused=True))
-    return [next(found) if place.requires_grad else None for place in places]
+    slopes = iter(torch.autograd.grad(value, live, allow_unused=True))
+    return [next(slopes) if place.requires_grad else None for place in places]
 
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .flat import FlatPart
+from .parameter_buffer import ParameterBuffer
 
 __all__ = ["LossScale"]
 
@@ -24,23 +24,23 @@ class LossScale:
 
     Args:
         members: K.
-        like: gives device and dtype.
+        template: gives device and dtype.
 
     Attributes:
         value: (K,) the factors.
         clean: (K,) steps since each one changed.
     """
 
-    def __init__(self, members: int, like: Tensor) -> None:
-        self.value = like.new_full((members,), _START)
-        self.clean = like.new_zeros(members)
+    def __init__(self, members: int, template: Tensor) -> None:
+        self.value = template.new_full((members,), _START)
+        self.clean = template.new_zeros(members)
 
     def losses(self, values: Tensor) -> Tensor:
         """(K,) losses times their factors."""
         return values * self.value
 
     @torch.no_grad()
-    def unscale(self, parts: Sequence[FlatPart]) -> None:
+    def unscale(self, parts: Sequence[ParameterBuffer]) -> None:
         """Divide the gradients of some parts by the factors, and have these follow.
 
         Args:
@@ -63,5 +63,5 @@ class LossScale:
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Remember what :meth:`state` gave."""
-        for name, mine in self.state().items():
-            mine.copy_(state[name])
+        for name, value in self.state().items():
+            value.copy_(state[name])

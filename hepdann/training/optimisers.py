@@ -11,7 +11,7 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from ..errors import ConfigError
-from .flat import FlatPart
+from .parameter_buffer import ParameterBuffer
 
 __all__ = ["OPTIMISERS", "StackOptimiser"]
 
@@ -42,7 +42,7 @@ class StackOptimiser:
 
     def __init__(
         self,
-        parts: Sequence[FlatPart],
+        parts: Sequence[ParameterBuffer],
         name: str = "adam",
         *,
         weight_decay: float = 0.0,
@@ -74,12 +74,12 @@ class StackOptimiser:
         Args:
             rates: (K,) learning rate of each member.
         """
-        largest, like = max(rates), self.parts[0].value
+        largest, template = max(rates), self.parts[0].value
         if all(rate == largest for rate in rates):
             self._update(largest)
             return
-        shares = torch.tensor([rate / largest for rate in rates], dtype=like.dtype)
-        share = shares.to(like.device, non_blocking=True).unsqueeze(1)
+        shares = torch.tensor([rate / largest for rate in rates], dtype=template.dtype)
+        share = shares.to(template.device, non_blocking=True).unsqueeze(1)
         before = [part.value.detach().clone() for part in self.parts]
         self._update(largest)
         for part, old in zip(self.parts, before, strict=True):
@@ -100,8 +100,8 @@ class StackOptimiser:
                 values, slopes, buffers, fused=self.fused, lr=rate, momentum=self.momentum,
                 weight_decay=self.weight_decay, dampening=0.0, nesterov=False, maximize=False,
             )  # fmt: skip
-            for index, kept in zip(chosen, buffers, strict=True):
-                self.memory[index] = {} if kept is None else {"momentum_buffer": kept}
+            for index, buffer in zip(chosen, buffers, strict=True):
+                self.memory[index] = {} if buffer is None else {"momentum_buffer": buffer}
             return
         remembered = self.moments()
         first, second, steps = ([remembered[index][name] for index in chosen] for name in _MOMENTS)
@@ -144,12 +144,14 @@ class StackOptimiser:
         state: dict[str, Tensor] = {}
         for key, value in other.state().items():
             index = int(key.partition(".")[0])
-            theirs = other.parts[index]
+            other_part = other.parts[index]
             if not value.dim():  # a count of steps, common to all members
                 state[key] = value.clone()
                 continue
-            pieces = [piece[list(members)].reshape(-1) for piece in theirs.by_member(value)]
-            state[key] = torch.cat(pieces)
+            chosen_values = [
+                rows[list(members)].reshape(-1) for rows in other_part.by_member(value)
+            ]
+            state[key] = torch.cat(chosen_values)
         self.load_state(state)
 
     def put(self, smaller: StackOptimiser, members: Sequence[int]) -> None:
@@ -157,12 +159,12 @@ class StackOptimiser:
         known, state = self.state(), dict[str, Tensor]()
         for key, value in smaller.state().items():
             index = int(key.partition(".")[0])
-            mine, theirs = self.parts[index], smaller.parts[index]
+            own_part, other_part = self.parts[index], smaller.parts[index]
             state[key] = value.clone()
             if value.dim():
-                state[key] = known.get(key, torch.zeros_like(mine.value.data)).clone()
+                state[key] = known.get(key, torch.zeros_like(own_part.value.data)).clone()
                 for whole, part in zip(
-                    mine.by_member(state[key]), theirs.by_member(value), strict=True
+                    own_part.by_member(state[key]), other_part.by_member(value), strict=True
                 ):
                     whole[list(members)] = part
         self.load_state(state)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ..methods import Batch
-from .fresh import fresh_scores, weighted_auc
+from .discriminant import discriminant_scores, weighted_auc
 
 if TYPE_CHECKING:
     from .batches import Slot
-    from .events import DomainEvents
+    from .domain_events import DomainEvents
 
 __all__ = ["Probe", "label_auc", "probe_of"]
 
@@ -82,8 +82,8 @@ def _training_events(domain: DomainEvents, most: int) -> _Events:
 def _validation_events(domain: DomainEvents, most: int) -> _Events:
     weight = domain.weight_validation
     rows = _spread(len(weight), most).to(weight.device)
-    kept = domain.label_validation
-    label = torch.zeros_like(rows) if kept is None else kept[rows]
+    labels = domain.label_validation
+    label = torch.zeros_like(rows) if labels is None else labels[rows]
     return domain.x_validation[:, rows], label, weight[rows] / weight.abs().mean().clamp(min=1e-30)
 
 
@@ -112,18 +112,18 @@ def _even(n: int, size: int, device: torch.device) -> Tensor:
 
 def _label_reach(fit: Batch, held: Batch, source: Sequence[int], classes: int) -> Tensor:
     """AUC of fresh classifiers of the inputs for the label, once for each source of the stack."""
-    found: dict[int, float] = {}
+    reach: dict[int, float] = {}
     for k, which in enumerate(source):
-        if which not in found:
+        if which not in reach:
             x, inputs = fit.x[k : k + 1, :, : fit.size], held.x[k : k + 1, :, : held.size]
             label, weight = fit.label[k : k + 1, 0], fit.weight[k : k + 1, 0]
             scores = [
-                fresh_scores(x, label == c, weight, inputs)
+                discriminant_scores(x, label == c, weight, inputs)
                 for c in (range(classes) if classes > 2 else (1,))
             ]
-            own = torch.stack(scores, dim=1) if classes > 1 else None
-            found[which] = float(label_auc(own, held, slice(k, k + 1)))
-    return torch.tensor([found[which] for which in source])
+            class_scores = torch.stack(scores, dim=1) if classes > 1 else None
+            reach[which] = float(label_auc(class_scores, held, slice(k, k + 1)))
+    return torch.tensor([reach[which] for which in source])
 
 
 def label_auc(scores: Tensor | None, batch: Batch, members: slice = slice(None)) -> Tensor:
@@ -141,13 +141,13 @@ def label_auc(scores: Tensor | None, batch: Batch, members: slice = slice(None))
     if scores is None:
         return torch.full((len(label),), math.nan)
     zero = torch.zeros(())
-    found = []
+    aucs = []
     for column in range(scores.shape[1]):
         is_signal = label == (column if scores.shape[1] > 1 else 1)
         row = scores[:, column]
-        found.append(
+        aucs.append(
             weighted_auc(
                 row, row, torch.where(is_signal, zero, weight), torch.where(is_signal, weight, zero)
             )
         )
-    return torch.stack(found).nanmean(0)
+    return torch.stack(aucs).nanmean(0)

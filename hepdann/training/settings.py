@@ -22,7 +22,7 @@ class Member:
 
     Attributes:
         method: how it uses the target.
-        strength: λ.
+        lambda_: λ.
         seed: of its weights and its batches.
         source: index into the stack's sources; the oracle has one of its own.
         target: index into the stack's targets.
@@ -33,7 +33,7 @@ class Member:
     """
 
     method: Method
-    strength: float
+    lambda_: float
     seed: int
     source: int = 0
     target: int = 0
@@ -66,7 +66,7 @@ class Settings:
         head_rate: learning rate of both heads over that of the extractor.
         patience: epochs without a better ``monitor`` after which a member stops; 0 is never.
         choose: the epoch whose weights are used: the ``last``, or the ``best`` by ``monitor``.
-        monitor: a label-free figure of the history, see :data:`hepdann.training.past.MONITORS`.
+        monitor: a label-free figure of the history, see :data:`hepdann.training.history.MONITORS`.
         engine: what executes a step, see :func:`hepdann.training.engine.engine_for`.
         deterministic: torch refuses algorithms that are not, see :mod:`.determinism`.
         threads: torch's threads while training; one is best for small networks.
@@ -108,7 +108,7 @@ class MethodProgress:
 
     name: str
     networks: int
-    reversal: float
+    lambda_: float
     label_loss: float
     domain_loss: float
     domain_accuracy: float
@@ -129,21 +129,21 @@ class Progress:
 
 
 def method_progress(
-    names: Sequence[str], figures: Tensor, reversal: Tensor
+    names: Sequence[str], figures: Tensor, lambda_: Tensor
 ) -> tuple[MethodProgress, ...]:
     """Means over the networks of each method.
 
     Args:
         names: (K,) method of each network.
         figures: (3, K) label loss, domain loss, domain accuracy.
-        reversal: (K,) λ·λ_p.
+        lambda_: (K,) λ·λ_p.
     """
     groups: dict[str, list[int]] = {}
     for k, name in enumerate(names):
         groups.setdefault(name, []).append(k)
     return tuple(
         MethodProgress(
-            name, len(own), float(reversal[own].mean()), *figures[:, own].mean(1).tolist()
+            name, len(own), float(lambda_[own].mean()), *figures[:, own].mean(1).tolist()
         )
         for name, own in groups.items()
     )

@@ -11,9 +11,9 @@ from torch import Tensor
 from ..methods import Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot
-from .flat import FlatPart
 from .loss_scale import LossScale
 from .optimisers import StackOptimiser
+from .parameter_buffer import ParameterBuffer
 from .settings import Settings
 from .timing import Clock
 
@@ -48,7 +48,7 @@ class Stack:
     ) -> None:
         self.seeds, self.phases, self.settings = tuple(seeds), phases, settings
         self.network = AdversarialNetwork(shape, seeds).to(settings.device, settings.dtype)
-        self.parts = {name: FlatPart(self.network.part(name)) for name in self.network.PARTS}
+        self.parts = {name: ParameterBuffer(self.network.part(name)) for name in self.network.PARTS}
         self.loss_scale: LossScale | None = None
         if shape.views and shape.autocast == "fp16":
             self.loss_scale = LossScale(len(seeds), self.parts["extractor"].value.detach())
@@ -78,9 +78,11 @@ class Stack:
         seeds = [self.seeds[k] for k in members]
         smaller = Stack(self.network.shape, seeds, self.phases, self.settings)
         smaller.clock = self.clock
-        self._exchange(smaller, lambda mine, theirs: theirs.copy_(mine[list(members)]))
-        for mine, theirs in zip(self.optimisers, smaller.optimisers, strict=True):
-            theirs.take(mine, members)
+        self._exchange(
+            smaller, lambda own_part, other_part: other_part.copy_(own_part[list(members)])
+        )
+        for own_part, other_part in zip(self.optimisers, smaller.optimisers, strict=True):
+            other_part.take(own_part, members)
         return smaller
 
     def put(self, smaller: Stack, members: Sequence[int]) -> None:
@@ -91,12 +93,12 @@ class Stack:
             members: which, by index here.
         """
 
-        def put(mine: Tensor, theirs: Tensor) -> None:
-            mine[list(members)] = theirs
+        def put(own_part: Tensor, other_part: Tensor) -> None:
+            own_part[list(members)] = other_part
 
         self._exchange(smaller, put)
-        for mine, theirs in zip(self.optimisers, smaller.optimisers, strict=True):
-            mine.put(theirs, members)
+        for own_part, other_part in zip(self.optimisers, smaller.optimisers, strict=True):
+            own_part.put(other_part, members)
 
     @contextmanager
     def averaged(self, slots: Sequence[Slot]) -> Iterator[AdversarialNetwork]:
@@ -120,12 +122,14 @@ class Stack:
     @torch.no_grad()
     def _exchange(self, other: Stack, move: Callable[[Tensor, Tensor], object]) -> None:
         for name, part in self.parts.items():
-            there = other.parts[name]
-            for mine, theirs in (
-                (part.value.data, there.value.data),
-                (part.average, there.average),
+            other_buffer = other.parts[name]
+            for own_part, other_part in (
+                (part.value.data, other_buffer.value.data),
+                (part.average, other_buffer.average),
             ):
-                for pair in zip(part.by_member(mine), there.by_member(theirs), strict=True):
+                for pair in zip(
+                    part.by_member(own_part), other_buffer.by_member(other_part), strict=True
+                ):
                     move(*pair)
         if self.loss_scale is not None and other.loss_scale is not None:
             for key, own in self.loss_scale.state().items():

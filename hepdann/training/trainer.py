@@ -15,12 +15,12 @@ from ..errors import RunError
 from ..methods import Batch, Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot, epoch_batches
-from .best import Best
+from .best_epoch import Best
 from .determinism import deterministic
+from .domain_events import DomainEvents
 from .engine import Engine, StepValues, engine_for
-from .events import DomainEvents
-from .flat import FlatPart
-from .past import Past, monitored
+from .history import MemberHistory, monitored
+from .parameter_buffer import ParameterBuffer
 from .sampler import AUXILIARY, SOURCE, TARGET
 from .schedules import average_decay, lambda_schedule, rate_schedule
 from .settings import Member, Progress, Settings, method_progress, threads
@@ -60,8 +60,8 @@ class StackTrainer:
         self.sources, self.targets, self.settings = tuple(sources), tuple(targets), settings
         device, dtype = settings.device, settings.dtype
         self.stack = Stack(shape, [m.seed for m in members], members[0].method.phases, settings)
-        self.strength = torch.tensor(
-            [m.strength if m.method.adversarial else 0.0 for m in members],
+        self.lambda_ = torch.tensor(
+            [m.lambda_ if m.method.adversarial else 0.0 for m in members],
             device=device,
             dtype=dtype,
         )
@@ -80,7 +80,7 @@ class StackTrainer:
         return self.stack.network
 
     @property
-    def parts(self) -> dict[str, FlatPart]:
+    def parts(self) -> dict[str, ParameterBuffer]:
         """Their parameters and averages, by part of the network."""
         return self.stack.parts
 
@@ -160,7 +160,7 @@ class StackTrainer:
             Whether fewer members go on than before.
         """
         settings, members = self.settings, len(self.members)
-        past = Past(self.history, members)
+        past = MemberHistory(self.history, members)
         running = past.running(settings.monitor, settings.patience)
         rate, ramp = rate_schedule(settings.schedule), lambda_schedule(settings.lambda_schedule)
         losses = past.losses() if rate.name == "plateau" else [[]] * members
@@ -175,9 +175,9 @@ class StackTrainer:
         self.running = running
         if fewer and running:
             self._working = self.stack.select(running)
-        factors = self.strength.new_tensor(self._ramps)
+        factors = self.lambda_.new_tensor(self._ramps)
         self._rows = torch.tensor(running, dtype=torch.int64, device=self.settings.device)
-        self._reversal = (self.strength * factors)[self._rows]
+        self._lambda = (self.lambda_ * factors)[self._rows]
         return fewer
 
     def _flush(self, engine: Engine) -> None:
@@ -230,7 +230,7 @@ class StackTrainer:
         rate = steps * self.settings.batch_size * len(self.running) / max(seconds, 1e-9)
         at = self.epoch * self.settings.steps + self.position
         names = [self.members[k].label for k in self.running]
-        methods = method_progress(names, means, self._values(at).reversal.cpu())
+        methods = method_progress(names, means, self._values(at).lambda_.cpu())
         return Progress(self.epoch, at, self.total_steps, label, domain, accuracy, rate, methods)
 
     def _batches(self) -> Iterator[tuple[int, Batch, int]]:
@@ -252,7 +252,7 @@ class StackTrainer:
         return StepValues(
             step=at,
             rates=tuple(self._rates[k] * rate for k in self.running),
-            reversal=self._reversal * ramp,
+            lambda_=self._lambda * ramp,
             domain_weight=settings.domain_weight,
             clip=settings.clip,
             average_decay=average_decay(settings.ema, at) if settings.ema else 0.0,
@@ -332,11 +332,11 @@ class StackTrainer:
             "method": member.label,
             "member": index,
             "seed": member.seed,
-            "lambda": float(self.strength[index]),
+            "lambda": float(self.lambda_[index]),
             "epoch": self.epoch + 1,
             "step": at,
             "learning_rate": self._rates[index] * rate,
-            "grl": float(self.strength[index]) * self._ramps[index] * ramp,
+            "grl": float(self.lambda_[index]) * self._ramps[index] * ramp,
             "loss_label": float(figures[0]),
             "loss_domain": float(figures[1]),
             "domain_accuracy": float(figures[2]),

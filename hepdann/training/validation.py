@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..networks import AdversarialNetwork
-from .events import DomainEvents
+from .domain_events import DomainEvents
 
 if TYPE_CHECKING:
     from .trainer import Member

@@ -369,7 +369,7 @@ def test_the_names_known_without_an_import_are_those_of_the_registries():
     assert "unknown shift 'gaus'" in message("train: {shift: {name: sine+gaus, t: 3}}")
 
 
-def test_the_identity_needs_no_strength():
+def test_the_identity_needs_no_t():
     assert parse_config("train: {shift: {name: identity}}").train.shift.t == 1.0
 
 

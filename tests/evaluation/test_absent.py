@@ -11,7 +11,7 @@ from hepdann.errors import RunError
 from hepdann.evaluation import open_scores
 from hepdann.evaluation.absent import explain_absent
 from hepdann.runs import open_run, open_scan, resume_scan
-from hepdann.runs.claim import locked
+from hepdann.runs.folder_lock import locked
 
 
 @pytest.fixture

@@ -113,22 +113,22 @@ class Member:
         return ((matrices[0] - matrices[1]) ** 2).sum() / (4 * size**2)
 
 
-def objectives(name, member, reversal, domain_weight):
+def objectives(name, member, lambda_, domain_weight):
     """The value of each phase."""
     f = member.features()
     if name in ("dann", "hybrid-dann", "cdan"):
-        return [member.label_loss(f) + domain_weight * member.domain_loss(f, reversal)]
+        return [member.label_loss(f) + domain_weight * member.domain_loss(f, lambda_)]
     if name in ("source-only", "self-training"):
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, 0.0)]
     if name == "cdan-entropy":
-        domain = member.domain_loss(f, reversal, member.certainty(f))
+        domain = member.domain_loss(f, lambda_, member.certainty(f))
         return [member.label_loss(f) + domain_weight * domain]
     if name == "dann-joint":
         domain = member.domain_loss([*f[:-1], f[-1].detach()], 1.0)
-        return [member.label_loss(f) + reversal * domain_weight * domain]
+        return [member.label_loss(f) + lambda_ * domain_weight * domain]
     if name in ("dann-alternating", "hybrid-alternating"):
         domain = member.domain_loss(member.features(), 1.0)
-        return [member.label_loss(f), reversal * domain_weight * domain]
+        return [member.label_loss(f), lambda_ * domain_weight * domain]
     distance = {"mmd": member.mmd, "coral": member.coral}[name](f)
     watched = member.domain_loss([a.detach() for a in f], 0.0)
-    return [member.label_loss(f) + domain_weight * (reversal * distance + watched)]
+    return [member.label_loss(f) + domain_weight * (lambda_ * distance + watched)]

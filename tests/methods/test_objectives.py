@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hepdann import methods
-from hepdann.methods import Batch, Strength
+from hepdann.methods import AdversaryWeight, Batch
 from hepdann.networks import AdversarialNetwork, NetworkShape
 
 _spec = importlib.util.spec_from_file_location("plain", Path(__file__).with_name("plain.py"))
@@ -63,16 +63,16 @@ CASES += [(m, 2, "per-domain") for m in ALL if m.auxiliary]
 )
 def test_value_and_gradients_are_those_of_loops_over_events(method, classes, adversary):
     network, batch = network_and_batch(method, classes, adversary)
-    reversal = torch.tensor([0.7, 1.3], dtype=torch.float64) * method.adversarial
-    strength = Strength(reversal, 0.6)
+    lambda_ = torch.tensor([0.7, 1.3], dtype=torch.float64) * method.adversarial
+    adversary = AdversaryWeight(lambda_, 0.6)
     for number, phase in enumerate(method.phases):
-        objective = phase.objective(network, batch, strength)
+        objective = phase.objective(network, batch, adversary)
         stacked = gradients(network, objective)
         for k in range(2):
             model = plain.plain_network(network.shape)
             model.take_weights(network, k)
             member = plain.Member(model, batch, k)
-            value = plain.objectives(method.name, member, float(strength.reversal[k]), 0.6)[number]
+            value = plain.objectives(method.name, member, float(adversary.lambda_[k]), 0.6)[number]
             value.backward()
             assert torch.allclose(objective.value[k], value, rtol=1e-10, atol=1e-12)
             own = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters()]
@@ -87,8 +87,8 @@ def test_lambda_multiplies_the_distance(name):
     (phase,) = method.phases
     values, slopes = [], []
     for factor in (0.0, 1.0, 3.0):
-        strength = Strength(torch.full((2,), factor, dtype=torch.float64), 1.0)
-        objective = phase.objective(network, batch, strength)
+        adversary = AdversaryWeight(torch.full((2,), factor, dtype=torch.float64), 1.0)
+        objective = phase.objective(network, batch, adversary)
         values.append(objective.value.detach())
         slopes.append(gradients(network, objective))
     assert torch.allclose(values[2] - values[0], 3 * (values[1] - values[0]), rtol=1e-9)
@@ -103,8 +103,8 @@ def test_lambda_multiplies_the_reversed_gradient_and_not_the_domain_heads(name):
     network, batch = network_and_batch(method)
     slopes = []
     for factor in (0.0, 1.0, 3.0):
-        strength = Strength(torch.full((2,), factor, dtype=torch.float64), 1.0)
-        objective = method.phases[0].objective(network, batch, strength)
+        adversary = AdversaryWeight(torch.full((2,), factor, dtype=torch.float64), 1.0)
+        objective = method.phases[0].objective(network, batch, adversary)
         slopes.append(dict(zip(
             [key for key, _ in network.named_parameters()], gradients(network, objective),
             strict=True,
@@ -131,9 +131,9 @@ def test_events_of_weight_zero_have_no_part_without_normalisation(name):
     x[..., 2] = x[..., 4]  # keeps the centre and the largest value; only the weight says so
     values = []
     for events in (batch.x, x.flatten(2)):
-        strength = Strength(torch.ones(2, dtype=torch.float64), 1.0)
+        adversary = AdversaryWeight(torch.ones(2, dtype=torch.float64), 1.0)
         seen = Batch(events, batch.label, weight, batch.mass)
-        values.append([p.objective(network, seen, strength).value for p in method.phases])
+        values.append([p.objective(network, seen, adversary).value for p in method.phases])
     for one, other in zip(*values, strict=True):
         # certainty and CORAL's centre are means over the batch, whatever the weights are
         close = {"cdan-entropy": 0.05, "coral": 0.05}.get(name, 1e-10)

@@ -36,7 +36,7 @@ class Centre:
 
 
 @hepdann.register.method("plugin-method", adversarial=False)
-def objective(network, batch, strength):
+def objective(network, batch, adversary):
     features = network.features(batch.x)
     label = label_loss(network, features[..., : batch.labelled], batch)
     return Objective(label, {"label_loss": label.detach()})

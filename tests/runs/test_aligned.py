@@ -86,9 +86,12 @@ def test_a_stored_model_scores_the_same_bits_and_one_of_an_earlier_day_opens(run
         tensors: dict[str, torch.Tensor] = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     header["quantile"] = header.pop("alignments")["quantile"]
     del header["correction"], header["mixtures"], header["methods"]["moments+dann"]
+    for entry in header["methods"].values():
+        entry["strength"] = entry.pop("lambda")
     save_file(tensors, tmp_path / "old.safetensors", metadata={"hepdann": json.dumps(header)})
     old = Model.load(tmp_path / "old.safetensors")
     assert tuple(old.alignments) == ("quantile",)
+    assert old.parts["dann"].lambda_ == again.parts["dann"].lambda_
     np.testing.assert_array_equal(
         old.score(x, "quantile").mean, replace(again, correction=None).score(x, "quantile").mean
     )
@@ -189,14 +192,14 @@ def test_what_adapts_trains_on_mc_with_the_fractions_of_the_target():
     train = TrainConfig(methods=["dann", "hybrid-dann", "mmd"], seeds=1, batch_size=64,
                         device="cpu", auxiliary_shifts=[{"name": "sine", "t": 3}])  # fmt: skip
     stacks = Stacks(train, domains, {}, 2, correction=correction)
-    for piece in stacks.pieces:
-        for member in piece.plan.members:
+    for shard in stacks.shards:
+        for member in shard.plan.members:
             kept = member.label == "source-only"
             for number in (member.source, *member.auxiliaries):
                 fraction = float(stacks.sources[number].label.double().mean())
                 assert fraction == pytest.approx(0.35 if kept else 0.15, abs=0.02)
     plain = Stacks(train, domains, {}, 2)
-    assert {m.source for piece in plain.pieces for m in piece.plan.members} == {0}
+    assert {m.source for shard in plain.shards for m in shard.plan.members} == {0}
 
 
 def test_scores_are_corrected_by_bayes():

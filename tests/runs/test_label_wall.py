@@ -78,9 +78,9 @@ def test_no_target_label_can_be_reached_from_a_trainer(toy):
 def test_a_method_that_asks_for_target_labels_finds_none(toy):
     seen = []
 
-    def curious(network, batch, strength):
+    def curious(network, batch, adversary):
         seen.append((batch.x.shape[-1], batch.label.shape[-1], set(vars(batch))))
-        return methods.get("dann").phases[0].objective(network, batch, strength)
+        return methods.get("dann").phases[0].objective(network, batch, adversary)
 
     parts = ("extractor", "label_head", "domain_head")
     method = methods.Method("curious", "", (methods.Phase(parts, curious),), True)

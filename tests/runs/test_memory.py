@@ -17,7 +17,7 @@ from hepdann.runs.resampling import ResampledBlocks
 from hepdann.runs.stacks import Stacks
 from hepdann.tensors import BLOCK_ROWS, EventBlocks, Source, column_at, open_tensors
 from hepdann.training import Scaling
-from hepdann.training.stream import EventStream, StreamReader
+from hepdann.training.event_stream import EventStream, StreamReader
 
 FAST = {
     "seeds": 1,
@@ -32,7 +32,7 @@ FAST = {
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr("hepdann.tensors.blocks.BLOCK_ROWS", 300)
-    monkeypatch.setattr("hepdann.training.stream._WINDOW", 20_000)
+    monkeypatch.setattr("hepdann.training.event_stream._WINDOW", 20_000)
 
 
 def test_blocks_hold_the_events_of_the_domain(toy, small_blocks):
@@ -155,7 +155,7 @@ def test_blocks_too_are_brought_to_the_fractions_of_the_target(toy, small_blocks
     train = TrainConfig(methods=["dann"], seeds=1, batch_size=64, device="cpu")
     stacks = Stacks(train, domains, {}, 2, correction=correction)
     fractions = {}
-    for member in (m for piece in stacks.pieces for m in piece.plan.members):
+    for member in (m for shard in stacks.shards for m in shard.plan.members):
         if member.label != "oracle":
             read = StreamReader(
                 stacks.sources[member.source].stream, [1], epoch=0, number=0, first=0

@@ -19,11 +19,11 @@ import hepdann
 from hepdann.config import Config
 from hepdann.errors import ConfigError, RunError
 from hepdann.runs import resume_scan
-from hepdann.runs.crew import Worker
-from hepdann.runs.health import scan_lines
-from hepdann.runs.plan import Places
+from hepdann.runs.health_report import scan_lines
 from hepdann.runs.scan_plan import Unit, plan_point, points_of, seeds_of
 from hepdann.runs.scan_workers import _Scanners
+from hepdann.runs.stack_plan import Places
+from hepdann.runs.worker_pool import Worker
 
 GRID = {"shift": "sine", "t": [3, 8], "lambda_": [0.3, 1.0], "methods": ["dann"]}
 FAST = {"seeds": 2, "epochs": 2, "batch_size": 64}
@@ -181,7 +181,7 @@ def test_stacks_hold_whole_groups_and_every_member_once():
     )
     assert [str(p) for p in points_of(config.scan)][:3] == ["sine t=1", "sine t=3", "gaussian t=1"]
     plans = plan_point(config.train, config.scan, Places(oracle=True))
-    members = [(m.label, m.strength, m.seed) for plan in plans for m in plan.members]
+    members = [(m.label, m.lambda_, m.seed) for plan in plans for m in plan.members]
     assert len(set(members)) == len(members) == 3 * (1 + 3 + 3)
     for plan in plans:
         assert len({(id(m.method.phases)) for m in plan.members}) == 1
@@ -287,10 +287,10 @@ class Ear:
     """The end of a wire that a worker listens at."""
 
     def __init__(self):
-        self.heard = []
+        self.sent = []
 
     def send(self, unit):
-        self.heard.append(unit)
+        self.sent.append(unit)
 
 
 @given(
@@ -304,18 +304,20 @@ def test_every_unit_is_given_out_once_and_behind_the_baselines_of_its_target(
     units = {
         Unit(t, stack): 2 for t, n in enumerate(stacks) for stack in (None, *range(n))
     }  # fmt: skip
-    crew = _Scanners(units, lambda step, now: None, lambda: False, "")
+    pool = _Scanners(units, lambda step, now: None, lambda: False, "")
     crowd = [Worker(k, None, Ear()) for k in range(workers)]
     begun, whole = [], set()
     for one in crowd:
-        crew.heard(one, "ready", None)
-    while busy := [w for w in crowd if w.wire.heard and w.wire.heard[-1] not in {*whole, None}]:
-        given_ = [unit for w in crowd for unit in w.wire.heard if unit is not None]
+        pool.handle(one, "ready", None)
+    while busy := [
+        w for w in crowd if w.connection.sent and w.connection.sent[-1] not in {*whole, None}
+    ]:
+        given_ = [unit for w in crowd for unit in w.connection.sent if unit is not None]
         for unit in given_:
             assert unit.stack is None or Unit(unit.target, None) in whole
         worker = chance.choice(busy)
-        begun.append(worker.wire.heard[-1])
-        whole.add(worker.wire.heard[-1])
-        crew.heard(worker, "whole", worker.wire.heard[-1])
+        begun.append(worker.connection.sent[-1])
+        whole.add(worker.connection.sent[-1])
+        pool.handle(worker, "whole", worker.connection.sent[-1])
     assert sorted(begun, key=str) == sorted(units, key=str)
-    assert all(worker.ended and worker.wire.heard[-1] is None for worker in crowd)
+    assert all(worker.ended and worker.connection.sent[-1] is None for worker in crowd)

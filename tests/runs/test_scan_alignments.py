@@ -14,9 +14,9 @@ from hepdann.alignment import FractionEstimate
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.runs import resume_scan
-from hepdann.runs.plan import Places, plan_stacks
 from hepdann.runs.scan_plan import maps_of, plan_point
-from hepdann.runs.teaching import soft_labelled
+from hepdann.runs.stack_plan import Places, plan_stacks
+from hepdann.runs.teacher_labels import soft_labelled
 from hepdann.tensors import Target
 
 MAPS = ["quantile", "moments+quantile"]

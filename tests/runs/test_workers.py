@@ -20,10 +20,10 @@ from hepdann.methods import DANN_PHASES, Method
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.readers import convert
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
-from hepdann.runs import crew, resume, workers
+from hepdann.runs import parallel_training, resume, worker_pool
 from hepdann.runs.model import Part, joined
-from hepdann.runs.plan import StackPlan
 from hepdann.runs.registered import Registered
+from hepdann.runs.stack_plan import StackPlan
 from hepdann.runs.stacks import cut
 from hepdann.training import Member
 
@@ -105,12 +105,12 @@ def test_pieces_are_the_members_in_their_order_and_shares_are_equal(sizes, worke
         StackPlan(tuple(Member(method, 1.0, next(numbers)) for _ in range(n)), "none")
         for n in sizes
     ]
-    pieces = cut(plans, workers_)
-    assert [m for p in pieces for m in p.plan.members] == [m for p in plans for m in p.members]
-    assert [piece.number for piece in pieces] == list(range(len(pieces)))
-    shares = workers.deal(pieces, workers_)
-    assert [piece for share in shares for piece in share] == pieces
-    counts = [sum(len(piece.plan.members) for piece in share) for share in shares]
+    shards = cut(plans, workers_)
+    assert [m for p in shards for m in p.plan.members] == [m for p in plans for m in p.members]
+    assert [shard.number for shard in shards] == list(range(len(shards)))
+    shares = parallel_training.assign_shards(shards, workers_)
+    assert [shard for share in shares for shard in share] == shards
+    counts = [sum(len(shard.plan.members) for shard in share) for share in shares]
     assert len(counts) == min(workers_, sum(sizes))
     assert max(counts) - min(counts) <= 1
 
@@ -124,9 +124,12 @@ def test_shares_are_equal_within_a_member_where_some_cost_more(stacks, workers_)
         StackPlan(tuple(Member(method, 1.0, next(numbers)) for _ in range(n)), "none", cost)
         for n, cost in stacks
     ]
-    pieces = cut(plans, workers_)
-    assert [m for p in pieces for m in p.plan.members] == [m for p in plans for m in p.members]
-    shares = [sum(piece.cost for piece in share) for share in workers.deal(pieces, workers_)]
+    shards = cut(plans, workers_)
+    assert [m for p in shards for m in p.plan.members] == [m for p in plans for m in p.members]
+    shares = [
+        sum(shard.cost for shard in share)
+        for share in parallel_training.assign_shards(shards, workers_)
+    ]
     most = max(cost for _, cost in stacks)
     assert max(shares) <= sum(n * cost for n, cost in stacks) / workers_ + most
 
@@ -141,7 +144,7 @@ def test_members_of_a_method_that_trained_apart_stand_together_in_the_model():
 
     one, other = part([4, 5]), part([6])
     both = joined([{"dann": one}, {"dann": other}])["dann"]
-    assert (both.seeds, both.strength) == ((4, 5, 6), (4.0, 5.0, 6.0))
+    assert (both.seeds, both.lambda_) == ((4, 5, 6), (4.0, 5.0, 6.0))
     x = torch.randn(1, 2, 20)
     apart = torch.cat([p.network.predict(x, 1)[0] for p in (one, other)])
     assert torch.allclose(both.network.predict(x, 1)[0], apart, atol=1e-6)
@@ -194,10 +197,10 @@ def test_a_crowded_machine_is_said_to_be_one(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.1, 0.1, 0.1))
-    assert "take --workers 2" in crew.crowding(3)
-    assert crew.crowding(2) is None
+    assert "take --workers 2" in worker_pool.overload_warning(3)
+    assert worker_pool.overload_warning(2) is None
     monkeypatch.setattr(os, "getloadavg", lambda: (7.2, 7.0, 7.0))
-    assert "leave about 1 of 8 cores free" in crew.crowding(2)
+    assert "leave about 1 of 8 cores free" in worker_pool.overload_warning(2)
 
 
 def test_workers_are_for_processors_alone(tensors, tmp_path, monkeypatch):

@@ -100,7 +100,7 @@ def train_plain(model, trainer, member_index, steps):
     """Train as the user would by hand; returns nothing, ``model`` holds the result."""
     member, settings = trainer.members[member_index], trainer.settings
     source, target = trainer.sources[member.source], trainer.targets[member.target]
-    strength = member.strength if member.method.adversarial else 0.0
+    lambda_ = member.lambda_ if member.method.adversarial else 0.0
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     from hepdann.training import epoch_order
 
@@ -127,7 +127,7 @@ def train_plain(model, trainer, member_index, steps):
                 loss = nn.functional.cross_entropy(logits, source.label[i], reduction="none")
             total = (loss * source.weight[i]).sum() / size
             for f, w, domain in ((fs, source.weight[i], 0.0), (ft, target.weight[j], 1.0)):
-                d = model.domain_head(_Reverse.apply(f, strength * ramp))[:, 0]
+                d = model.domain_head(_Reverse.apply(f, lambda_ * ramp))[:, 0]
                 loss = nn.functional.binary_cross_entropy_with_logits(
                     d, torch.full_like(d, domain), reduction="none"
                 )

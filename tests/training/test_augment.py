@@ -23,7 +23,7 @@ from hepdann.training import (
     save_checkpoint,
 )
 from hepdann.training.batches import Slot, epoch_batches
-from hepdann.training.images import HeldImages, ImageStream
+from hepdann.training.image_events import HeldImages, ImageStream
 
 from .pictures import VIEWS, domain
 

@@ -10,7 +10,7 @@ import torch
 
 from hepdann.config import TrainConfig
 from hepdann.errors import ConfigError
-from hepdann.runs.plan import resolve
+from hepdann.runs.stack_plan import resolve
 
 MPS, CUDA = torch.backends.mps, torch.cuda
 

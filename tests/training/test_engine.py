@@ -34,7 +34,7 @@ def test_an_engine_takes_batches_and_values_and_nothing_else(domains, settings, 
             values = StepValues(
                 at,
                 rates=(options.learning_rate * rate_schedule("cosine").at(at, total),) * 2,
-                reversal=torch.tensor([0.7, 0.1]) * lambda_schedule("ganin").at(at, total),
+                lambda_=torch.tensor([0.7, 0.1]) * lambda_schedule("ganin").at(at, total),
                 domain_weight=1.0,
                 clip=options.clip,
                 average_decay=average_decay(options.ema, at),

@@ -1,4 +1,4 @@
-"""Planted diseases are found, healthy trainings have none, and looking changes no bit."""
+"""Planted faults are found, healthy trainings have none, and looking changes no bit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from hepdann import methods
 from hepdann.errors import RunError
-from hepdann.methods import Strength
+from hepdann.methods import AdversaryWeight
 from hepdann.networks import NetworkShape
 from hepdann.tensors import Source, Target
 from hepdann.training import (
@@ -23,16 +23,16 @@ from hepdann.training import (
     Scaling,
     Settings,
     StackTrainer,
-    fresh,
+    discriminant,
     load_checkpoint,
     resident,
     save_checkpoint,
 )
-from hepdann.training.diseases import DISEASES
-from hepdann.training.fresh import fresh_scores, weighted_auc
-from hepdann.training.health import health_epochs
+from hepdann.training.discriminant import discriminant_scores, weighted_auc
+from hepdann.training.faults import FAULTS
+from hepdann.training.health_figures import FIGURES, examine
+from hepdann.training.health_monitor import health_epochs
 from hepdann.training.probes import probe_of
-from hepdann.training.vitals import FIGURES, examine
 
 _path = Path(__file__).parents[2] / "benchmarks" / "health_plants.py"
 _spec = importlib.util.spec_from_file_location("health_plants", _path)
@@ -88,42 +88,42 @@ def watched(trainer):
     return health
 
 
-def diseases(health):
+def faults(health):
     last = max(entry["epoch"] for entry in health.entries)
     return {v["name"] for e in health.entries if e["epoch"] == last for v in e["verdicts"]}
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
-def test_a_planted_disease_is_found(stack, plant):
+def test_a_planted_fault_is_found(stack, plant):
     trainer = stack([plant.member])
     plant.do(trainer)
-    assert plant.disease in diseases(watched(trainer))
+    assert plant.fault in faults(watched(trainer))
 
 
-def test_every_disease_is_planted():
-    assert {plant.disease for plant in PLANTS} == {disease.name for disease in DISEASES}
+def test_every_fault_is_planted():
+    assert {plant.fault for plant in PLANTS} == {fault.name for fault in FAULTS}
 
 
 @pytest.mark.parametrize("normalisation", ["domain", "shared", "none"])
-def test_healthy_trainings_have_no_disease(stack, normalisation):
+def test_healthy_trainings_have_no_fault(stack, normalisation):
     dann = methods.get("dann")
     members = [Member(methods.get("source-only"), 0.0, 0)]
-    members += [Member(dann, strength, 1) for strength in (0.1, 0.3, 1.0, 3.0)]
-    assert diseases(watched(stack(members, normalisation))) == set()
+    members += [Member(dann, lambda_, 1) for lambda_ in (0.1, 0.3, 1.0, 3.0)]
+    assert faults(watched(stack(members, normalisation))) == set()
 
 
 @pytest.mark.parametrize("activation", ["gelu", "tanh"])
-def test_healthy_trainings_of_other_networks_have_no_disease(stack, activation):
+def test_healthy_trainings_of_other_networks_have_no_fault(stack, activation):
     trainer = stack(
         [Member(methods.get("dann"), 1.0, 0)], activation=activation, dropout=0.1, residual=True
     )
-    assert diseases(watched(trainer)) == set()
+    assert faults(watched(trainer)) == set()
 
 
-def test_the_studys_own_algorithm_has_no_disease(stack):
+def test_the_studys_own_algorithm_has_no_fault(stack):
     alternating = methods.get("dann-alternating")
-    members = [Member(alternating, strength, 2) for strength in (0.1, 1.0, 3.0)]
-    assert diseases(watched(stack(members, "none", **STUDY))) == set()
+    members = [Member(alternating, lambda_, 2) for lambda_ in (0.1, 1.0, 3.0)]
+    assert faults(watched(stack(members, "none", **STUDY))) == set()
 
 
 @pytest.mark.parametrize("method", ["dann", "dann-alternating"])
@@ -171,7 +171,9 @@ def test_the_domain_gradient_grows_with_lambda(stack):
     trainer = stack([Member(methods.get("dann"), 1.0, 0)])
     probe = probe_of(trainer.slots, classes=2)
     half, whole = (
-        examine(trainer.network, trainer.phases, probe, Strength(torch.tensor([factor]), 1.0))[0]
+        examine(
+            trainer.network, trainer.phases, probe, AdversaryWeight(torch.tensor([factor]), 1.0)
+        )[0]
         for factor in (0.5, 1.0)
     )
     assert whole["domain_gradient"] == pytest.approx(2 * half["domain_gradient"], rel=1e-3)
@@ -238,12 +240,12 @@ def test_a_fresh_classifier_sees_what_is_there_and_nothing_else():
     ring[0][:, outer] *= 2.5  # the same mean: nothing linear can tell them apart
     x, second = torch.from_numpy(ring), torch.from_numpy(outer).expand(2, -1)
     held, fit = x[..., ::2], x[..., 1::2]
-    score = fresh_scores(fit, second[:, 1::2], torch.ones(2, 1000), held)
+    score = discriminant_scores(fit, second[:, 1::2], torch.ones(2, 1000), held)
     ones = torch.ones(2, 500)
     there, nothing = weighted_auc(score[:, :500], score[:, 500:], ones, ones).tolist()
     assert there > 0.9
     assert nothing == pytest.approx(0.5, abs=0.06)
-    flat = fresh_scores(fit * 0 + 3, second[:, 1::2], torch.ones(2, 1000), held * 0 + 3)
+    flat = discriminant_scores(fit * 0 + 3, second[:, 1::2], torch.ones(2, 1000), held * 0 + 3)
     assert weighted_auc(flat[:, :500], flat[:, 500:], ones, ones).tolist() == [0.5, 0.5]
 
 
@@ -253,6 +255,6 @@ def test_a_fresh_classifier_of_many_columns_is_that_of_few(monkeypatch):
     x, held = (torch.randn(2, 12, 400, generator=generator, dtype=torch.float64) for _ in range(2))
     second = x[:, 0] + 0.5 * torch.randn(2, 400, generator=generator) > 0
     weight = torch.rand(2, 400, generator=generator, dtype=torch.float64)
-    few = fresh.fresh_scores(x, second, weight, held)
-    monkeypatch.setattr(fresh, "_WIDE", 0)
-    assert torch.allclose(fresh.fresh_scores(x, second, weight, held), few, atol=1e-8)
+    few = discriminant.discriminant_scores(x, second, weight, held)
+    monkeypatch.setattr(discriminant, "_WIDE", 0)
+    assert torch.allclose(discriminant.discriminant_scores(x, second, weight, held), few, atol=1e-8)

@@ -12,7 +12,7 @@ from hepdann import methods
 from hepdann.networks import NetworkShape
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
 from hepdann.training.batches import Slot, epoch_batches
-from hepdann.training.images import HeldImages, ImageStream, resident_images
+from hepdann.training.image_events import HeldImages, ImageStream, resident_images
 
 from .pictures import VIEWS, domain
 

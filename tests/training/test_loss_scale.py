@@ -11,7 +11,7 @@ from hepdann import methods
 from hepdann.networks import Modules, NetworkShape, ViewsNetwork, register
 from hepdann.networks.views import TowerPlan, perceptron
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
-from hepdann.training.images import resident_images
+from hepdann.training.image_events import resident_images
 from hepdann.training.loss_scale import LossScale
 from hepdann.training.stack import Stack
 

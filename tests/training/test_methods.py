@@ -15,7 +15,7 @@ MOVED = ("x", "x_statistics")
 METHODS = [methods.get(name) for name in methods.names()]
 
 
-def trainer_of(domains, settings, method, strengths=(1.0, 0.3, 0.0), only=None, **changes):
+def trainer_of(domains, settings, method, lambdas=(1.0, 0.3, 0.0), only=None, **changes):
     """A stack of one method whose hybrid members draw from different copies."""
     dtype = changes.pop("dtype", torch.float64)
     _, _, _, sources, targets = domains(dtype=dtype)
@@ -25,8 +25,8 @@ def trainer_of(domains, settings, method, strengths=(1.0, 0.3, 0.0), only=None, 
     ]
     chosen = ((1, 2), (2, 3), (3, 1)) if method.auxiliary else ((),) * 3
     members = [
-        Member(method, strength, seed, auxiliaries=auxiliaries)
-        for strength, seed, auxiliaries in zip(strengths, (3, 5, 8), chosen, strict=True)
+        Member(method, lambda_, seed, auxiliaries=auxiliaries)
+        for lambda_, seed, auxiliaries in zip(lambdas, (3, 5, 8), chosen, strict=True)
     ]
     shape = NetworkShape(
         4,
@@ -64,7 +64,7 @@ def test_a_member_is_trained_as_if_it_were_alone(domains, settings, method):
 @pytest.mark.parametrize("name", ["dann", "dann-joint", "cdan", "cdan-entropy", "mmd", "coral"])
 def test_lambda_zero_is_source_only_to_the_bit(domains, settings, name):
     """The extractor and the label head; what the domain head sees is the method's own affair."""
-    given = {"strengths": (0.0, 0.5, 0.0), "normalisation": "domain", "dtype": torch.float32}
+    given = {"lambdas": (0.0, 0.5, 0.0), "normalisation": "domain", "dtype": torch.float32}
     method = trainer_of(domains, settings, methods.get(name), **given)
     plain = trainer_of(domains, settings, methods.get("source-only"), **given)
     method.run()

@@ -67,6 +67,6 @@ def test_a_training_splits_its_time(domains, settings):
     json.dumps(seconds, allow_nan=False)
     dann, quiet = seen[-1].methods
     assert (dann.name, dann.networks, quiet.name) == ("dann", 1, "source-only")
-    assert dann.reversal == pytest.approx(1, abs=1e-3)
-    assert quiet.reversal == 0
+    assert dann.lambda_ == pytest.approx(1, abs=1e-3)
+    assert quiet.lambda_ == 0
     assert seen[-1].label_loss == pytest.approx((dann.label_loss + quiet.label_loss) / 2)

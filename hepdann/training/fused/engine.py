@@ -28,7 +28,7 @@ class FusedEngine:
     is computed by itself: its numbers do not depend on its neighbours, to the bit.
 
     Args:
-        stack: that is trained; :func:`~hepdann.training.fusable.unfusable` has nothing
+        stack: that is trained; :func:`~hepdann.training.engine.unfusable` has nothing
             against it.
     """
 
@@ -55,7 +55,7 @@ class FusedEngine:
             self.shape = _shape(self.stack, batch)
             self.work = _work(self.shape, batch)
         torch._foreach_add_(self.counts, 1)
-        seen = np.empty((3, len(x)), x.dtype)
+        figures = np.empty((3, len(x)), x.dtype)
         step(
             self.shape,
             self.work,
@@ -63,14 +63,14 @@ class FusedEngine:
             x,
             batch.label.numpy(),
             weight,
-            at.reversal.numpy(),
+            at.lambda_.numpy(),
             np.array(at.rates),
             (at.domain_weight, at.clip, at.average_decay),
             int(self.counts[0]),
-            seen,
+            figures,
         )
         names = ("label_loss", "domain_loss", "domain_accuracy")
-        return dict(zip(names, torch.from_numpy(seen), strict=True))
+        return dict(zip(names, torch.from_numpy(figures), strict=True))
 
     def flush(self) -> None:
         """The stack holds everything already."""
@@ -105,9 +105,9 @@ def _shape(stack: Stack, batch: Batch) -> Shape:
         name: [m for m in network.get_submodule(name).modules() if isinstance(m, StackedLinear)]
         for name in network.PARTS
     }
-    found: list[nn.Module | None] = []
-    found += [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
-    norms = found or [None] * len(chains["extractor"])
+    norm_layers: list[nn.Module | None] = []
+    norm_layers += [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
+    norms = norm_layers or [None] * len(chains["extractor"])
     layers, top, features = [], shape.inputs, 0  # top: first row of a block that is free
     for number, (name, chain) in enumerate(chains.items()):
         below = features  # where the input's rows begin

@@ -107,7 +107,7 @@ def _domain_side(
     weight: Real,
     share: float,
     domain_weight: float,
-    reversal: float,
+    lambda_: float,
 ) -> tuple[float, int]:
     """The domain head of a block, forward and back.
 
@@ -128,7 +128,7 @@ def _domain_side(
     )
     for t in range(n):
         slope[row, t] *= real(domain_weight)
-    _head_backward(first, end, shape, k, values, slopes_of, block, slope, work, n, -reversal)
+    _head_backward(first, end, shape, k, values, slopes_of, block, slope, work, n, -lambda_)
     return loss, hits
 
 
@@ -198,7 +198,7 @@ def gradients(
     x: Real,
     label: Table,
     weight: Real,
-    reversal: float,
+    lambda_: float,
     domain_weight: float,
 ) -> tuple[float, float, float]:
     """Gradients of ``L_y + w_d L_d`` of member ``k``, the domain part reversed at the features.
@@ -212,7 +212,7 @@ def gradients(
         x: (K, F, D * B) features.
         label: (K, D - 1, B) class indices.
         weight: (K, D, B) event weights.
-        reversal: λ·λ_p.
+        lambda_: λ·λ_p.
         domain_weight: w_d.
 
     Returns:
@@ -238,7 +238,7 @@ def gradients(
             share = (0.5 if is_target else 0.5 / (domains - 1)) / size
             loss, hits = _domain_side(
                 shape, k, values, slopes_of, block, slope, work, is_target, w, share,
-                domain_weight, reversal,
+                domain_weight, lambda_,
             )  # fmt: skip
             domain_loss += loss
             recognised += hits * share

@@ -73,11 +73,11 @@ def step(
     x: Real,
     label: Table,
     weight: Real,
-    reversal: Real,
+    lambda_: Real,
     rates: Real,
     settings: tuple[float, float, float],
     done: int,
-    seen: Real,
+    figures: Real,
 ) -> None:
     """Train one step, member after member.
 
@@ -88,18 +88,18 @@ def step(
         x: (K, F, D * B) features.
         label: (K, D - 1, B) class indices.
         weight: (K, D, B) event weights.
-        reversal: (K,) λ·λ_p.
+        lambda_: (K,) λ·λ_p.
         rates: (K,) learning rates.
         settings: w_d, largest norm of a part's gradient, decay of the averaged weights.
         done: steps, this one included.
-        seen: (3, K) receives L_y, L_d and the domain accuracy.
+        figures: (3, K) receives L_y, L_d and the domain accuracy.
     """
     domain_weight, largest, decay = settings
     for part in range(3):
         state.gradients[part][:] = 0
     for k in range(len(x)):
-        seen[0, k], seen[1, k], seen[2, k] = gradients(
-            k, shape, work, state.values, state.gradients, x, label, weight, reversal[k],
+        figures[0, k], figures[1, k], figures[2, k] = gradients(
+            k, shape, work, state.values, state.gradients, x, label, weight, lambda_[k],
             domain_weight,
         )  # fmt: skip
         for part in range(3):

@@ -1,0 +1,105 @@
+"""``health.json``: the figures of every network while it trained, and its faults."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..content import Look
+from ..stored import read_json
+from ..training import FIGURES, Health, write_whole
+
+__all__ = ["fault_lines", "last_verdicts", "scan_lines", "write_health"]
+
+FORMAT_VERSION = 1
+
+
+def fault_lines(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """One line for each fault, of all networks of a method that have it.
+
+    Args:
+        entries: of one look, as :class:`hepdann.training.Health` gives them.
+    """
+    groups: dict[tuple[str, str], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for entry in entries:
+        for verdict in entry["verdicts"]:
+            groups.setdefault((entry["method"], verdict["name"]), []).append((entry, verdict))
+    for (method, name), affected in groups.items():
+        entry, verdict = affected[0]
+        seeds = ", ".join(str(e["seed"]) for e, _ in affected)
+        networks = f"{method}, λ = {entry['lambda']:g}, seed {seeds}"
+        yield (
+            f"health: {verdict['severity']}: {name} ({networks}, epoch {entry['epoch']}): "
+            f"{verdict['message']}; {verdict['mend']}"
+        )
+
+
+def last_verdicts(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The faults of networks at their last check, one entry for all seeds.
+
+    Args:
+        entries: of all looks at a stack, as :class:`hepdann.training.Health` gives them.
+    """
+    last = {entry["member"]: entry for entry in entries}
+    merged: dict[tuple[str, float, str], dict[str, Any]] = {}
+    for entry in last.values():
+        about = {name: entry[name] for name in ("method", "lambda", "epoch")}
+        for verdict in entry["verdicts"]:
+            key = entry["method"], entry["lambda"], verdict["name"]
+            merged.setdefault(key, about | verdict | {"seeds": []})["seeds"].append(entry["seed"])
+    return list(merged.values())
+
+
+def scan_lines(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each fault of a scan.
+
+    Args:
+        verdicts: of ``scan.json``.
+    """
+    for verdict in verdicts:
+        seeds = ", ".join(map(str, verdict["seeds"]))
+        where = "" if verdict["shift"] is None else f", {verdict['shift']} t={verdict['t']:g}"
+        yield (
+            f"health: {verdict['severity']}: {verdict['name']} ({verdict['method']}, "
+            f"λ = {verdict['lambda']:g}{where}, seed {seeds}): {verdict['message']}; "
+            f"{verdict['mend']}"
+        )
+
+
+def write_health(folder: Path, stacks: Sequence[Health]) -> None:
+    """Write ``health.json`` into a run folder.
+
+    Args:
+        folder: of the run.
+        stacks: in the order of the history; members are numbered through.
+    """
+    _write(folder, [(health.members, health.entries) for health in stacks])
+
+
+def write_failed(folder: Path, members: Sequence[int]) -> None:
+    """Write ``health.json`` from the notes of a training that a loss has ended.
+
+    Args:
+        folder: of the run; nothing is written where no note says of such a loss.
+        members: number of them in each of the shards that left notes.
+    """
+    shards: list[tuple[int, list[dict[str, Any]]]] = []
+    for number, count in enumerate(members):
+        notes = folder / "checkpoint" / f"health-{number}.json"
+        entries = read_json(notes, list[Look]) if notes.exists() else []
+        shards.append((count, entries))
+    verdicts = (v["name"] for _, entries in shards for e in entries for v in e["verdicts"])
+    if "not-finite" in verdicts:
+        _write(folder, shards)
+
+
+def _write(folder: Path, shards: Sequence[tuple[int, list[dict[str, Any]]]]) -> None:
+    looks, first = [], 0
+    for members, entries in shards:
+        looks += [{**entry, "member": first + entry["member"]} for entry in entries]
+        first += members
+    looks.sort(key=lambda look: (look["epoch"], look["member"]))
+    content = {"format_version": FORMAT_VERSION, "figures": FIGURES, "looks": looks}
+    write_whole(folder / "health.json", json.dumps(content, indent=1, allow_nan=False).encode())

@@ -1,0 +1,221 @@
+"""The settings and files that a run began with (``origin.json``), which fix its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..config import Config, TrainConfig, dump_config, load_config, override
+from ..errors import ConfigError, RunError
+from ..evaluation.absent import is_scan
+from ..tensors import Tensors
+from ..training import write_whole
+from .folder import FORMAT_VERSION, read_versioned
+
+__all__ = ["StartRecord", "given_settings", "has_begun"]
+
+_FILE = "origin.json"
+
+
+class _Stored(BaseModel):
+    """``origin.json``; the configurations are checked by their own models."""
+
+    model_config = ConfigDict(strict=True)
+
+    tensors: Annotated[str, Field(min_length=1)]
+    data: str | None
+    content: Annotated[list[str], Field(min_length=1, max_length=2)]
+    config: dict[str, Any]
+    asked: dict[str, Any]
+    scale: dict[str, Any] | None
+
+
+_ELSEWHERE = {"device", "tensorboard", "workers"}  # settings that a resume may change
+
+
+@dataclass(frozen=True, eq=False)
+class StartRecord:
+    """The beginning of a run, written before the first step and never changed after it.
+
+    Attributes:
+        tensors: path of the file with the MC.
+        data: path of the file with the data, if that is another one.
+        config: every value that was used.
+        asked: settings of ``train`` as the user gave them, where hepdann was left to choose.
+        content: what identifies the content of each file, tensors first.
+        scale: of the shift that made the pseudo-data.
+    """
+
+    tensors: Path
+    data: Path | None
+    config: Config
+    asked: TrainConfig
+    content: tuple[str, ...]
+    scale: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        files: Sequence[Tensors],
+        config: Config,
+        asked: TrainConfig,
+        scale: Mapping[str, Any] | None,
+    ) -> Self:
+        """Describe a run that begins.
+
+        Args:
+            files: the tensor file, and that of the data if it is another one.
+            config: with every value that is used.
+            asked: as the user gave it.
+            scale: of the shift.
+        """
+        paths = [file.path for file in files]
+        content = tuple(file.content_id() for file in files)
+        return cls(paths[0], paths[1] if len(paths) > 1 else None, config, asked, content, scale)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of everything that the numbers depend on."""
+        train = self.config.train
+        same = {"augment"} if train.augment is None else set[str]()  # as before there was any
+        settings = train.model_dump(mode="json", exclude=_ELSEWHERE | same)
+        text = json.dumps([settings, self.content], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        """Write ``origin.json``, from which a run can be resumed, and ``config.yaml``."""
+        content = {
+            "format_version": FORMAT_VERSION,
+            "tensors": str(self.tensors),
+            "data": None if self.data is None else str(self.data),
+            "content": self.content,
+            "config": self.config.model_dump(mode="json", by_alias=True),
+            "asked": self.asked.model_dump(mode="json", by_alias=True),
+            "scale": self.scale,
+        }
+        write_whole(folder / _FILE, json.dumps(content, indent=1).encode())
+        write_whole(folder / "config.yaml", dump_config(self.config).encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read it back.
+
+        Raises:
+            RunError: no run, of another version, or damaged.
+        """
+        path = folder / _FILE
+        if not path.exists():
+            what = "no run to resume" if folder.is_dir() else "no such run folder"
+            raise RunError(what, where=folder, mend="give the folder of a run with -o")
+        if is_scan(folder):
+            mend = f"go on with: hepdann scan --resume -o {folder}"
+            raise RunError("is a scan, not a run", where=folder, mend=mend)
+        stored = read_versioned(path, _Stored)
+        try:
+            config = override(Config(), stored["config"])
+            asked = override(Config(), {"train": stored["asked"]}).train
+        except ConfigError as error:
+            raise RunError(f"is damaged: {error}", where=path, mend="train anew") from error
+        data = stored["data"] and Path(stored["data"])
+        content, scale = tuple(stored["content"]), stored["scale"]
+        return cls(Path(stored["tensors"]), data, config, asked, content, scale)
+
+    def now(self, given: Mapping[str, Any]) -> Config:
+        """The settings, with those that a resume may change as they are given on resuming.
+
+        Args:
+            given: settings by dotted key.
+        """
+        free = {f"train.{name}" for name in _ELSEWHERE}
+        return override(self.config, {key: v for key, v in given.items() if key in free})
+
+    def check_settings(self, folder: Path, given: Mapping[str, Any]) -> None:
+        """Whether the run's ``config.yaml``, and what is given beside it, is what it began with.
+
+        Args:
+            folder: of the run.
+            given: settings by dotted key (``train.epochs``), as a user gives them on resuming.
+
+        Raises:
+            RunError: names each setting that differs, with both values.
+        """
+        path = folder / "config.yaml"
+        if path.exists():
+            now = load_config(path, expand=False)
+            _refuse(_differences(now.train, self.config.train), path, "put it back")
+        asked = Config(train=self.asked)
+        differs = _differences(override(asked, given).train, self.asked)
+        resolved = _differences(override(self.config, given).train, self.config.train)
+        mend = "resume without it, or start a new run"
+        _refuse({key: both for key, both in differs.items() if key in resolved}, folder, mend)
+
+    def check_files(self, files: Sequence[Tensors]) -> None:
+        """Whether these files hold what the run began with, wherever they lie now.
+
+        Raises:
+            RunError: names the file whose content differs.
+        """
+        if len(files) != len(self.content):
+            first = "one tensor file" if len(self.content) == 1 else "a second file with the data"
+            raise RunError(
+                f"the run began with {first}", where=files[-1].path, mend="resume with the same"
+            )
+        for file, content in zip(files, self.content, strict=True):
+            now = file.content_id()
+            if now != content:
+                raise RunError(
+                    f"is not the file that the run began with: its content is {now}, then it was "
+                    f"{content}",
+                    where=file.path,
+                    mend="resume with that one, or start a new run",
+                )
+
+
+def has_begun(folder: str | Path) -> bool:
+    """Whether a folder holds a run that can be resumed."""
+    return (Path(folder) / _FILE).exists()
+
+
+def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of ``train`` that a YAML file and flags give.
+
+    Args:
+        config: as loaded from the file.
+        flags: by dotted key; ``None`` marks one that was not given.
+    """
+    written = config.train.model_dump(by_alias=True, exclude_unset=True)
+    given = {f"train.{key}": value for key, value in written.items()}
+    return given | {key: value for key, value in flags.items() if value is not None}
+
+
+def _differences(now: TrainConfig, then: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    one, two = (_flat("train", c.model_dump(mode="json", by_alias=True)) for c in (now, then))
+    keys = dict.fromkeys([*one, *two])
+    pairs = {key: (one.get(key), two.get(key)) for key in keys}
+    return {
+        key: both
+        for key, both in pairs.items()
+        if both[0] != both[1] and key.removeprefix("train.") not in _ELSEWHERE
+    }
+
+
+def _flat(name: str, value: Any) -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {k: v for key, inner in value.items() for k, v in _flat(f"{name}.{key}", inner).items()}
+
+
+def _refuse(differences: Mapping[str, tuple[Any, Any]], where: Path, mend: str) -> None:
+    if differences:
+        named = ", ".join(
+            f"{key} is {json.dumps(now)}, the run began with {json.dumps(then)}"
+            for key, (now, then) in differences.items()
+        )
+        raise RunError(f"not the settings of the run: {named}", where=where, mend=mend)

@@ -1,0 +1,130 @@
+"""Events of one domain, scaled and resident on the device for the whole training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..tensors import SPLITS, Source, Split, Target
+from .event_stream import Blocks, EventStream, Stream
+from .sampler import STATISTICS, epoch_order
+from .scaling import Scaling
+
+__all__ = ["DomainEvents", "resident", "validation_rows", "watched_rows"]
+
+FEW_IMAGES = 2_048  # of these two samples, where an event is an image
+_LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for an observer
+_LARGEST_VALIDATION = 4_096  # events for the figures of an epoch
+
+
+@dataclass(frozen=True, eq=False)
+class DomainEvents:
+    """Tensors of one domain; a target has no labels.
+
+    Attributes:
+        x: (n_train, F) scaled features of the training split.
+        weight: (n_train,) event weight over the mean |w| of the training split.
+        mass: mean of ``weight``: 1 unless some weights are negative.
+        label: (n_train,) class index, or the value that a regression estimates; ``None`` for a
+            target.
+        x_validation: (F, n) scaled features of the validation split, a sample of it if large.
+        weight_validation: (n,) event weight over the same mean of the training split.
+        label_validation: (n,) ``None`` for a target.
+        x_statistics: (F, m) training events that fix the normalisation statistics; of every
+            domain equally many, a small one several times over.
+        x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
+        stream: where batches come from, if not from the events above, which are a sample then.
+        images: whether an event is a row of pixels.
+    """
+
+    x: Tensor
+    weight: Tensor
+    mass: float
+    label: Tensor | None
+    x_validation: Tensor
+    weight_validation: Tensor
+    label_validation: Tensor | None
+    x_statistics: Tensor
+    x_watched: Tensor
+    stream: Stream | None = None
+    images: bool = False
+
+    @property
+    def n_train(self) -> int:
+        """Events to train on, those of the stream apart."""
+        return len(self.x)
+
+
+def resident(
+    events: Source | Target,
+    scaling: Scaling,
+    *,
+    device: str,
+    dtype: torch.dtype = torch.float32,
+    blocks: Blocks | None = None,
+) -> DomainEvents:
+    """Scale the events of a domain and put them on the device.
+
+    Args:
+        events: all splits.
+        scaling: fitted on the MC training split.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        dtype: of features and weights.
+        blocks: all events of the domain, if ``events`` are a sample of it: batches are drawn from
+            them, and everything else sees the sample.
+    """
+    stream = None if blocks is None else EventStream(blocks, scaling, device, dtype)
+    train, held = events.part("train"), events.take(validation_rows(events))
+    norm = float(np.mean(np.abs(train.weight))) if blocks is None else blocks.size
+    norm = norm or 1.0
+
+    def put(array: NDArray[np.generic], kind: torch.dtype) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device, kind)
+
+    def kind_of(source: Source) -> torch.dtype:
+        return dtype if source.label.dtype.kind == "f" else torch.int64
+
+    keep = epoch_order(len(train), _LARGEST_SAMPLE, seed=0, epoch=0, stream=STATISTICS)
+    x = put(scaling.apply(train.features), dtype)
+    labelled = isinstance(train, Source)
+    return DomainEvents(
+        x=x,
+        weight=put(train.weight / norm, dtype),
+        mass=float(np.mean(train.weight, dtype=np.float64)) / norm
+        if stream is None
+        else stream.mass,
+        label=put(train.label, kind_of(train)) if isinstance(train, Source) else None,
+        x_validation=put(scaling.apply(held.features).T, dtype),
+        weight_validation=put(held.weight / norm, dtype),
+        label_validation=put(held.label, kind_of(held))
+        if labelled and isinstance(held, Source)
+        else None,
+        x_watched=put(scaling.apply(events.features[watched_rows(events)]).T, dtype),
+        x_statistics=x[torch.from_numpy(keep).to(device)].T.contiguous(),
+        stream=stream,
+    )
+
+
+def validation_rows(events: Source | Target, *, images: bool = False) -> NDArray[np.intp]:
+    """Rows that each epoch's validation looks at: the validation split, a sample if large."""
+    return _some_rows(events, "validation", FEW_IMAGES if images else _LARGEST_VALIDATION)
+
+
+def watched_rows(events: Source | Target, *, images: bool = False) -> NDArray[np.intp]:
+    """Rows whose scores an observer is shown after each epoch: the test split, likewise."""
+    return _some_rows(events, "test", FEW_IMAGES if images else _LARGEST_SAMPLE)
+
+
+def _some_rows(events: Source | Target, split: Split, most: int) -> NDArray[np.intp]:
+    rows = np.flatnonzero(events.split == SPLITS.index(split))
+    return rows[_sample(len(rows), most)]
+
+
+def _sample(n: int, most: int) -> NDArray[np.intp]:
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(n).choice(n, most, replace=False))

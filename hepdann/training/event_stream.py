@@ -1,0 +1,275 @@
+"""Training events that do not fit into memory, shuffled block-wise.
+
+An epoch goes through the blocks of a domain in random order. Some of them at a time are a window,
+held in memory, and each member goes through the events of a window in an order of its own. All of
+it is a function of (seed, epoch), so that a resumed training sees what an uninterrupted one sees.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..tensors import Source, Target
+from .scaling import Scaling
+
+__all__ = ["BatchRows", "Blocks", "EventStream", "Picked", "Stream", "StreamReader", "Window"]
+
+_WINDOW = 16 << 20  # bytes of events shuffled together; two such are held
+_BLOCKS, _ROWS, _DRAWN = 0xB10C, 0x20E5, 0xD2A3  # keep the two shuffles and what is drawn apart
+
+Drawn = NDArray[np.int16]
+BatchRows = tuple[Tensor, Tensor | None, Tensor]
+
+
+class Counted(Protocol):
+    """How many training events each block has, their mean weight and their mean |weight|."""
+
+    @property
+    def counts(self) -> NDArray[np.int64]: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def size(self) -> float: ...
+
+
+class Blocks(Counted, Protocol):
+    """Where the events come from; see :class:`hepdann.tensors.EventBlocks`."""
+
+    def train(self, block: int) -> Target:
+        """The training events of a block, a ``Source`` if they are labelled."""
+        ...
+
+
+def _generator(*words: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+
+
+class Picked(Protocol):
+    """The events of a window, held until the next one is there."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it wants the rows that are picked."""
+        ...
+
+    def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
+        """Features (n, F), labels (n,) or ``None``, and weights (n,) of some rows.
+
+        Args:
+            rows: of the window.
+            drawn: what the stream has drawn for each of them, if it draws anything.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Some blocks of an epoch: in which round of it, which of the round, how much was seen."""
+
+    round: int
+    number: int
+    first: int
+    size: int
+    blocks: NDArray[np.int64]
+
+
+class Stream:
+    """The training events of a domain, window after window.
+
+    Attributes:
+        blocks: how many training events each block of the domain has, and their mean weights.
+    """
+
+    blocks: Counted
+
+    @property
+    def n_train(self) -> int:
+        """Number of training events."""
+        return int(self.blocks.counts.sum())
+
+    @property
+    def mass(self) -> float:
+        """Mean weight of the training events over their mean |weight|."""
+        return self.blocks.weight / self.blocks.size
+
+    def draw(self, generator: np.random.Generator, events: int) -> Drawn | None:
+        """Draw what is done to each of some events, (n, …); by default nothing is."""
+        del generator, events
+        return None
+
+    def windows(self, epoch: int, stream: int, first: int) -> Iterator[tuple[Window, Picked]]:
+        """Windows of an epoch without end: when all events were seen, they are shuffled anew.
+
+        Args:
+            epoch: counted from 0.
+            stream: of the sampler.
+            first: events at the start of the epoch that were seen already.
+
+        Yields:
+            The window, and its events.
+        """
+        plan = self._plan(epoch, stream, first)
+        with ThreadPoolExecutor(1) as reader:
+            now = next(plan)
+            coming = reader.submit(self._load, now)
+            for after in plan:
+                rows = coming.result()
+                coming = reader.submit(self._load, after)
+                yield now, rows
+                now = after
+
+    def _plan(self, epoch: int, stream: int, first: int) -> Iterator[Window]:
+        counts = self.blocks.counts
+        most = max(int(counts.max()), self._most())
+        skipped, first = divmod(first, self.n_train)
+        for round_ in itertools.count(skipped):
+            order = _generator(epoch, stream, round_, _BLOCKS).permutation(np.flatnonzero(counts))
+            number, begin = 0, 0
+            while begin < len(order):
+                upto = np.cumsum(counts[order[begin:]])
+                end = begin + max(1, int(np.searchsorted(upto, most, side="right")))
+                size = int(upto[end - begin - 1])
+                if first < size:
+                    yield Window(round_, number, first, size, order[begin:end])
+                first = max(0, first - size)
+                number, begin = number + 1, end
+
+    def _most(self) -> int:
+        """Events that a window may hold."""
+        raise NotImplementedError
+
+    def _load(self, window: Window) -> Picked:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The events of a window as a table."""
+
+    x: Tensor
+    label: Tensor | None
+    weight: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        return self.x.device
+
+    def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
+        del drawn
+        label = None if self.label is None else self.label[rows].long()
+        return self.x[rows], label, self.weight[rows]
+
+
+@dataclass(frozen=True, eq=False)
+class EventStream(Stream):
+    """The training events of a domain, scaled as they are read.
+
+    Attributes:
+        blocks: of the domain.
+        scaling: of the features.
+        device: to put a window on.
+        dtype: of features and weights.
+        window: bytes of events that are shuffled together, at least one block; the next such are
+            read while these are used.
+    """
+
+    blocks: Blocks
+    scaling: Scaling
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+    window: int = field(default_factory=lambda: _WINDOW)
+
+    def _most(self) -> int:
+        return self.window // (4 * len(self.scaling.mean) + 8)
+
+    def _load(self, window: Window) -> Picked:
+        size = window.size
+        x = np.empty((size, len(self.scaling.mean)), np.float32)
+        weight, label = np.empty(size, np.float32), np.empty(size, np.int32)
+        at, labelled = 0, False
+        for block in window.blocks:
+            events = self.blocks.train(int(block))
+            rows = slice(at, at + len(events))
+            x[rows] = self.scaling.apply(events.features)
+            weight[rows] = events.weight
+            if isinstance(events, Source):
+                label[rows], labelled = events.label, True
+            at += len(events)
+        weight /= self.blocks.size
+        put = torch.from_numpy(x).to(self.device, self.dtype)
+        labels = torch.from_numpy(label).to(self.device) if labelled else None
+        return _Rows(put, labels, torch.from_numpy(weight).to(self.device, self.dtype))
+
+
+class StreamReader:
+    """Reads a stream for some members side by side, each in its own order within a window.
+
+    Args:
+        stream: of the domain.
+        seeds: of the members.
+        epoch: counted from 0.
+        number: of the sampler's stream.
+        first: events of the epoch that each member has seen already.
+    """
+
+    def __init__(
+        self, stream: Stream, seeds: Sequence[int], *, epoch: int, number: int, first: int
+    ) -> None:
+        self._stream, self._windows = stream, stream.windows(epoch, number, first)
+        self._seeds, self._epoch, self._number = seeds, epoch, number
+        self._orders: list[Tensor] = []
+        self._drawn: list[Drawn | None] = []
+        self._at = self._size = 0
+        self._window_events: Picked | None = None
+
+    def take(self, n: int, share: slice = slice(None)) -> list[BatchRows]:
+        """The next ``n`` events of each member, or a share of these; the others are passed over."""
+        first, last, _ = share.indices(n)
+        parts: list[list[BatchRows]] = [[] for _ in self._seeds]
+        done = 0
+        while done < n:
+            if self._at == self._size:
+                self._next()
+            assert self._window_events is not None
+            count = min(self._size - self._at, n - done)
+            begin, end = (min(max(edge - done, 0), count) for edge in (first, last))
+            if begin < end:
+                now = slice(self._at + begin, self._at + end)
+                for batch_rows, order, drawn in zip(parts, self._orders, self._drawn, strict=True):
+                    batch_rows.append(
+                        self._window_events.pick(order[now], None if drawn is None else drawn[now])
+                    )
+            done, self._at = done + count, self._at + count
+        return [
+            batch_rows[0] if len(batch_rows) == 1 else _joined(batch_rows) for batch_rows in parts
+        ]
+
+    def _next(self) -> None:
+        self._window_events = None  # let it go before the one after the next is read
+        window, self._window_events = next(self._windows)
+        self._at, self._size = window.first, window.size
+        words = (self._epoch, self._number, window.round, window.number)
+        self._orders = [
+            torch.from_numpy(_generator(seed, *words, _ROWS).permutation(window.size)).to(
+                self._window_events.device
+            )
+            for seed in self._seeds
+        ]
+        self._drawn = [
+            self._stream.draw(_generator(seed, *words, _DRAWN), window.size) for seed in self._seeds
+        ]
+
+
+def _joined(parts: Sequence[BatchRows]) -> BatchRows:
+    x, label, weight = zip(*parts, strict=True)
+    labels = [part for part in label if part is not None]
+    return torch.cat(x), torch.cat(labels) if labels else None, torch.cat(weight)

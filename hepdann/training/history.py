@@ -1,0 +1,73 @@
+"""The history of each member: when it stops early, and the figures that schedules need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ..errors import ConfigError
+
+__all__ = ["MONITORS", "MemberHistory", "monitored"]
+
+# Label-free figures of the history by which an epoch may be chosen, and the sign that makes less
+# of it better. Those of the target are figures of the domain head; no target label enters any.
+MONITORS: dict[str, float] = {
+    "validation_loss": 1.0,
+    "validation_accuracy": -1.0,
+    "validation_domain_accuracy": 1.0,
+    "validation_loss_domain": -1.0,
+}
+
+
+def monitored(row: Mapping[str, object], monitor: str) -> float:
+    """The figure of a row of the history that decides between epochs; less is better.
+
+    Raises:
+        ConfigError: it is none of ``MONITORS``.
+    """
+    if monitor not in MONITORS:
+        raise ConfigError(
+            f"no epoch can be chosen by {monitor!r}",
+            where="train.monitor",
+            mend=f"known are {', '.join(MONITORS)}",
+        )
+    return MONITORS[monitor] * float(str(row[monitor]))
+
+
+class MemberHistory:
+    """The rows of a history, by member.
+
+    Args:
+        history: of a stack; whole epochs.
+        members: K.
+    """
+
+    def __init__(self, history: Sequence[Mapping[str, object]], members: int) -> None:
+        self._rows: list[list[Mapping[str, object]]] = [[] for _ in range(members)]
+        for row in history:
+            self._rows[int(str(row["member"]))].append(row)
+
+    def losses(self, monitor: str = "validation_loss") -> list[list[float]]:
+        """The monitored figure of each epoch, member by member; less is better."""
+        return [[monitored(row, monitor) for row in rows] for rows in self._rows]
+
+    def domain_errors(self) -> list[list[float]]:
+        """How often the domain head was wrong in each epoch's training, member by member."""
+        return [[1 - float(str(row["domain_accuracy"])) for row in rows] for rows in self._rows]
+
+    def running(self, monitor: str, patience: int) -> tuple[int, ...]:
+        """Members that train further: whose best epoch is not yet ``patience`` epochs ago.
+
+        Args:
+            monitor: figure that decides.
+            patience: epochs; 0 stops nobody.
+        """
+        losses = self.losses(monitor) if patience else [[]] * len(self._rows)
+        return tuple(k for k, row in enumerate(losses) if not _exhausted(row, patience))
+
+
+def _exhausted(losses: Sequence[float], patience: int) -> bool:
+    best, waited = math.inf, 0
+    for loss in losses:
+        best, waited = (loss, 0) if loss < best else (best, waited + 1)
+    return 0 < patience <= waited
