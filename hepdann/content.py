@@ -38,10 +38,10 @@ class _Stored(BaseModel):
 
 
 class Shift(_Stored):
-    """A shift by name and t."""
+    """A shift by name and t; of shifts one after the other, a t of each."""
 
     name: str
-    t: Finite
+    t: Finite | list[Finite]
 
 
 class TargetOf(_Stored):

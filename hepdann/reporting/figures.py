@@ -14,8 +14,10 @@ from typing import Any
 import matplotlib as mpl
 
 from ..config import override
+from ..plotting.jobs import file_name
+from ..plotting.quantities import Quantities
 from ..plotting.run import DEFAULT_KINDS, figure_names, plot_run
-from ..plotting.styles import method_title
+from ..plotting.styles import method_title, plain
 from ..runs import Run
 
 __all__ = ["PageFigure", "figures_of"]
@@ -65,6 +67,11 @@ def figures_of(
     wanted = [*own, *_few(usual, kinds)]
     changes = {f"plots.{key}": value for key, value in (look or {}).items()}
     plots = override(run.config, changes, known_names=False).plots
+    quantities = Quantities.open(run.folder)
+    titles = {
+        file_name("data_mc", feature): plain(quantities.title(feature)[0])
+        for feature in quantities.scores.features
+    }
     plots = plots.model_copy(update={"formats": ["svg"]})
     with tempfile.TemporaryDirectory() as folder, mpl.rc_context():
         files = plot_run(
@@ -77,17 +84,18 @@ def figures_of(
             numbers=False,
         )
         return tuple(
-            PageFigure(f.stem, kinds[f.stem], _caption(f.stem, run, own), _pack(f)) for f in files
+            PageFigure(f.stem, kinds[f.stem], _caption(f.stem, run, own, titles), _pack(f))
+            for f in files
         )
 
 
-def _caption(name: str, run: Run, own: Mapping[str, str]) -> str:
+def _caption(name: str, run: Run, own: Mapping[str, str], titles: Mapping[str, str]) -> str:
     """Of a figure that the configuration lists, its title there; else what it always shows."""
     if name not in own:
-        return caption(name, run)
+        return caption(name, run, titles)
     listed = [f for f in run.config.plots.figures or [] if not isinstance(f, str)]
-    titles = [f.title for f in listed if f.title and f.name == name]
-    return f"{titles[0]}." if titles else f"{own[name].replace('_', ' ')}: {name}."
+    heads = [f.title for f in listed if f.title and f.name == name]
+    return f"{heads[0]}." if heads else f"{own[name].replace('_', ' ')}: {name}."
 
 
 def _belongs(name: str, kind: str, recommended: str) -> bool:
@@ -103,8 +111,8 @@ def _few(names: list[str], kinds: dict[str, str]) -> list[str]:
     return [name for name in names if name not in features or name in kept]
 
 
-def caption(name: str, run: Run) -> str:
-    """What a figure shows, in a sentence."""
+def caption(name: str, run: Run, titles: Mapping[str, str]) -> str:
+    """What a figure shows, in a sentence; ``titles`` are those of features, by name of figure."""
     target = "data" if run.metrics["target"]["kind"] == "data" else "pseudo-data"
     if name == "loss":
         return (
@@ -134,7 +142,8 @@ def caption(name: str, run: Run) -> str:
     if name.startswith("data_mc_score_"):
         method = method_title(name.removeprefix("data_mc_score_"))
         return f"Score of {method}: {target} over the stack of MC, and their ratio."
-    feature, _, after = name.removeprefix("data_mc_").partition("_after_")
+    figure, _, after = name.partition("_after_")
+    feature = titles.get(figure, figure.removeprefix("data_mc_"))
     stage = f", after {method_title(after)}" if after else ""
     return f"{feature}: {target} over the stack of MC, and their ratio{stage}."
 

@@ -209,7 +209,7 @@
     const y = { low: 1, high: top * 1.3, log: true, title: "background rejection" };
     const plot = frame(box, chart.title, x, y);
     const keys = make("ul", { class: "keys" });
-    for (const c of chart.curves) {
+    for (const c of chart.curves.filter((curve) => curve.band)) {
       const up = c.x.map((v, i) => `${plot.sx(v).toFixed(1)} ${plot.sy(Math.min(c.high[i], y.high)).toFixed(1)}`);
       const down = c.x.map((v, i) => `${plot.sx(v).toFixed(1)} ${plot.sy(Math.max(c.low[i], 1)).toFixed(1)}`).reverse();
       draw(plot.svg, "path", { d: `M${up.join("L")}L${down.join("L")}Z`, fill: c.color, "fill-opacity": 0.18 });

@@ -12,7 +12,7 @@ from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain
 from ..plotting.jobs import on_mc
 from ..plotting.quantities import Quantities
-from ..plotting.styles import method_look, method_title, plain
+from ..plotting.styles import banded, method_look, method_title, plain
 from ..runs import Run
 from ..stats import Roc
 
@@ -47,10 +47,12 @@ def _rocs(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, A
         domains.insert(0, ("target", quantities.target_name))
     for domain, where in domains:
         curves = []
-        for method in scores.methods if domain == "target" else on_mc(quantities):
+        methods = scores.methods if domain == "target" else on_mc(quantities)
+        for method in methods:
             curve = run_roc(scores, domain, method, signal=index)
             if curve is not None:
-                curves.append(_curve(curve) | _named(method, looks[method][0]))
+                band = {"band": method in banded(methods)}
+                curves.append(_curve(curve) | _named(method, looks[method][0]) | band)
         if curves:
             title = f"ROC, {name}: {where}"
             yield {"kind": "roc", "title": title, "signal": name, "curves": curves}

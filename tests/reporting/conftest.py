@@ -16,7 +16,8 @@ def folder(tmp_path_factory):
     home = tmp_path_factory.mktemp("reporting")
     samples.write_bjets(home, 2500, 1, True)
     inputs = list(samples.INPUTS)[:2]
-    settings = {"weight": "weight", "features": inputs, "classes": ["light", HOSTILE]}
+    features = [{"name": inputs[0], "title": "$P_b$ of the jet"}, inputs[1]]
+    settings = {"weight": "weight", "features": features, "classes": ["light", HOSTILE]}
     config = Config.model_validate({"convert": settings})
     tensors = home / "tensors.h5"
     convert([str(home / "mc.root")], [str(home / "data.root")], output=tensors, config=config)

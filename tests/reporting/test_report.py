@@ -108,6 +108,11 @@ def test_figures_that_the_configuration_lists_come_first_under_their_titles(pars
     assert figures[0]["alt"] == f"{HOSTILE}."
 
 
+def test_a_caption_calls_a_feature_by_its_title(parsed):
+    words = [a["alt"] for t, a in parsed.elements if t == "img" and "data-svg" in a]
+    assert "Pb of the jet: data over the stack of MC, and their ratio." in words
+
+
 def test_the_numbers_are_those_of_the_run(parsed, runs):
     metrics = hepdann.open_run(runs[0]).metrics["methods"]
     roc = numbers(parsed)["run-a-b-x"][0]
@@ -115,6 +120,7 @@ def test_the_numbers_are_those_of_the_run(parsed, runs):
     areas = [curve["auc"] for curve in roc["curves"]]
     expected = [block["target"]["auc"] for block in metrics.values()]
     assert areas == pytest.approx(expected, abs=1e-6)
+    assert [curve["name"] for curve in roc["curves"] if curve["band"]] == ["source only", "DANN"]
     for curve in roc["curves"]:
         assert len(curve["x"]) == len(curve["y"]) == len(curve["low"]) == len(curve["high"])
         assert all(

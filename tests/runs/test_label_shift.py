@@ -13,9 +13,9 @@ from hepdann.evaluation import open_scores
 def run(tmp_path_factory):
     """A quarter of signal in MC and half of it in data, everything else alike."""
     folder = tmp_path_factory.mktemp("label-shift")
-    write(folder / "tensors.h5", 3000, 0.25, 0.5)
+    write(folder / "tensors.h5", 4000, 0.25, 0.5)
     return hepdann.train(
-        folder / "tensors.h5", method="dann", seeds=1, epochs=4, output=folder / "run"
+        folder / "tensors.h5", method="dann", seeds=1, epochs=6, output=folder / "run"
     )
 
 
