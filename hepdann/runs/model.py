@@ -36,7 +36,6 @@ _ROWS = 32_768  # events scored at a time, at most
 _BYTES = 64 << 20  # of inputs scored at a time
 
 Pass = Callable[[AdversarialNetwork, slice], None]
-
 DOMAINS = {"source": 0, "target": 1}
 BASE = "source-only"  # its networks score what an alignment maps
 PRIOR = f"{BASE}+prior"  # its scores on the target, corrected for the target's class fractions
@@ -435,14 +434,13 @@ def _domain(name: str) -> int:
 
 
 def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Part:
-    shape: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in entry["shape"].items()
-    }
+    entries = entry["shape"].items()
+    shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entries}
     shape["views"] = tuple(tuple(view) for view in shape.get("views", ()))
-    prefix = f"{name}."
-    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    widest, weights = least_weights(shape), sum(value.numel() for value in state.values())
-    if len(entry["seeds"]) * widest > weights:  # before memory is taken for them
+    start = f"{name}."
+    state = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    weights = sum(value.numel() for value in state.values())
+    if len(entry["seeds"]) * least_weights(shape) > weights:  # before memory is taken for them
         raise ValueError(f"{name} has {weights} weights, and its layers more")
     return Part(
         _network(NetworkShape(**shape), entry["seeds"], state),
