@@ -15,6 +15,7 @@ from ..inputs import file_stamp
 from ..registry import nearest
 from .baskets import Baskets, Locations
 from .files import FileRef, resolve
+from .pages import check_envelopes
 from .rootfile import open_root, reading
 
 __all__ = ["Branch", "FileScan", "scan", "suggest"]
@@ -175,6 +176,8 @@ def _scan_file(
         for name in kinds:
             with reading(f"{path}:{name}", "the tree cannot be read"):
                 trees[name] = directory[name]
+                if kinds[name] == "RNTuple":
+                    check_envelopes(trees[name])
                 entries[name] = int(trees[name].num_entries)
         chosen = _choose(path, entries, tree, prefer)
         kind, opened = kinds[chosen], trees[chosen]

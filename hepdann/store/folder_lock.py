@@ -83,6 +83,28 @@ def _made(folder: Path, *, exist_ok: bool) -> Path:
     return folder
 
 
+def _refuse_links(folder: Path) -> None:
+    """Refuse a folder that somebody passed on with links, or pipes, in the places of its files.
+
+    What is written would replace, or be added to, a file anywhere. The figures are left out: they
+    are not written by a training, and their folder is often a link to a web server.
+
+    Raises:
+        RunError: names the first one.
+    """
+    try:
+        entries = [path for path in folder.iterdir() if path.name != "plots"]
+        if not (folder / "checkpoint").is_symlink():
+            entries += (folder / "checkpoint").rglob("*")
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror or error}", where=folder) from error
+    for path in entries:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            what = "is a link" if path.is_symlink() else "is neither a file nor a folder"
+            mend = "put the file of the run in its place, or remove it"
+            raise RunError(f"{what}, and nothing is written through one", where=path, mend=mend)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes from training in the same folder; the lock ends with the process.
@@ -90,9 +112,11 @@ def locked(folder: Path) -> Iterator[None]:
     Where the file system has no locks, as on some farms, there is none.
 
     Raises:
-        RunError: another process trains there, or the folder cannot be written.
+        RunError: another process trains there, the folder cannot be written, or what is written
+            there would go elsewhere.
     """
     path = folder / LOCK
+    _refuse_links(folder)
     try:
         file = path.open("a", encoding="utf-8")
     except OSError as error:

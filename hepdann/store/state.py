@@ -21,8 +21,11 @@ def is_scan(folder: str | Path) -> bool:
 
 def is_training(folder: str | Path) -> bool:
     """Whether a process trains in a folder; ``False`` where the file system has no locks."""
+    path = Path(folder) / LOCK
+    if not path.is_file():  # to open a pipe would wait for ever
+        return False
     try:
-        with (Path(folder) / LOCK).open("rb") as file:
+        with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
