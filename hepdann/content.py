@@ -320,6 +320,7 @@ class ScanSummary(_Stored):
 
     format_version: Literal[1]
     classes: Annotated[list[str], Field(min_length=2)]
+    class_titles: list[str] = []
     groups: list[Group]
     choices: list[Choice]
     health: list[ScanDisease] = []
