@@ -96,7 +96,7 @@ def group(lambda_, seen, accuracy):
 
 
 @given(accuracies=st.permutations([0.6, 0.7, 0.8]))
-def test_the_chosen_lambda__does_not_depend_on_target_labels(accuracies):
+def test_the_chosen_lambda_does_not_depend_on_target_labels(accuracies):
     groups = [
         group(lambda_, seen, accuracy)
         for lambda_, seen, accuracy in zip(

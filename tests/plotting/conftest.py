@@ -66,7 +66,7 @@ def write_history(path, methods, epochs=20, members=5):
                             "epoch": epoch,
                             "step": 100 * epoch,
                             "learning_rate": 1e-3,
-                            "grl": strength * (2 / (1 + np.exp(-10 * p)) - 1),
+                            "grl": lambda_ * (2 / (1 + np.exp(-10 * p)) - 1),
                             "loss_label": falling,
                             "loss_domain": 0.6,
                             "domain_accuracy": seen,
