@@ -69,6 +69,12 @@ class ScanCurves:
         return tuple(self.summary["classes"])
 
     @property
+    def class_titles(self) -> tuple[str, ...]:
+        """What figures call the classes: the configuration's titles, or the names."""
+        titles = self.summary.get("class_titles") or [""] * len(self.classes)
+        return tuple(t or name for t, name in zip(titles, self.classes, strict=True))
+
+    @property
     def shifts(self) -> tuple[str, ...]:
         """The shifts; empty where the target is the data."""
         found = dict.fromkeys(group["shift"] for group in self._groups)
@@ -132,9 +138,9 @@ class ScanCurves:
     def chosen_lambda(self, place: Place) -> dict[str, float]:
         """The λ of each method that has one, chosen at one target without labels."""
         return {
-            method: strength
-            for (method, *where), strength in self._chosen.items()
-            if tuple(where) == place and strength is not None
+            method: lambda_
+            for (method, *where), lambda_ in self._chosen.items()
+            if tuple(where) == place and lambda_ is not None
         }
 
     def majority(self, place: Place) -> float | None:

@@ -110,7 +110,7 @@ def _at_targets(scan: ScanCurves) -> Iterator[Job]:
         numbers = partial(_some, partial(scan.losses, place))
         titled = partial(loss, title=f"{_name(place)}, {_CHOSEN}")
         yield Job("loss", file_name("loss", suffix), numbers, titled, simulation)
-        signal, background = (readable(scan.classes[i]) for i in (1, 0))
+        signal, background = (readable(scan.class_titles[i]) for i in (1, 0))
         curves = partial(roc, signal=signal, background=background, title=_name(place))
         rocs = partial(_some, partial(scan.rocs, place))
         yield Job("roc", file_name("roc", suffix), rocs, curves, True)

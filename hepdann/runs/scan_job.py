@@ -327,6 +327,7 @@ class ScanJob:
             "format_version": FORMAT_VERSION,
             "hepdann": __version__,
             "classes": list(self.tensors.classes),
+            "class_titles": self.tensors.class_looks("title"),
             "teachers": [r["teacher"] for r in results if "teacher" in r],
             **{
                 name: [r.get(name) for r in results if "teacher" in r]

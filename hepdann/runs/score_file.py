@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ def write_scores(
         )
         mc = _events(file, "mc", domains.source)
         mc["label"] = domains.source.label
-        mc["label"].attrs.update(_classes(tensors, model.classes))
+        mc["label"].attrs["titles"] = json.dumps(tensors.class_looks("title"))
+        mc["label"].attrs["colors"] = json.dumps(tensors.class_looks("color"))
         mc["sample"] = np.asarray(sample_of, np.uint16)
         mc["sample"].attrs.update(_processes(tensors))
         target = _events(file, "target", domains.target)
@@ -73,17 +74,6 @@ def write_scores(
             write_truth(file, domains.truth)
         file.attrs["complete"] = True
     write_run_file(path, image.getbuffer())
-
-
-def _classes(tensors: Tensors, classes: Sequence[str]) -> dict[str, str]:
-    """The titles and colours that the configuration gave to the classes."""
-    given = (tensors.provenance.get("settings", {}).get("convert") or {}).get("classes") or []
-    looks = {entry["name"]: entry for entry in given if isinstance(entry, dict)}
-    styles = [looks.get(name, {}) for name in classes]
-    return {
-        "titles": json.dumps([entry.get("title") or "" for entry in styles]),
-        "colors": json.dumps([entry.get("color") or "" for entry in styles]),
-    }
 
 
 def _processes(tensors: Tensors) -> dict[str, Any]:
