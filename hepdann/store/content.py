@@ -266,7 +266,7 @@ class ScanSummary(Stored):
 
     format_version: Literal[1]
     classes: Annotated[list[str], Field(min_length=2)]
-    class_titles: list[str] = []
+    class_titles: list[str] = Field(default_factory=list)
     groups: list[Group]
     choices: list[Choice]
     health: list[ScanDisease] = Field(default=[])
