@@ -263,7 +263,7 @@ class Model:
     ) -> NDArray[np.float32]:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
         which = _domain(domain)
-        if method in self.mixtures:
+        while method in self.mixtures:  # one may be of another
             method = self.mixtures[method].parts[0]
         if which and isinstance(features, np.ndarray):
             features = self.align(features, method)
