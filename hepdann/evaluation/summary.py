@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,10 @@ def _recommendation(path: Path, scores: RunScores, shift: bool | None) -> dict[s
     residuals = residual_aucs(scores)
     known = {name: Residual(figure.value, figure.error) for name, figure in residuals.items()}
     fallback = RAW if RAW in scores.methods else None
-    return recommend(known, {}, shift=shift, fallback=fallback).to_dict()
+    advice = recommend(known, {}, shift=shift, fallback=fallback)
+    if advice.parts:  # a mean that nobody scored
+        advice = replace(advice, method=advice.teacher, parts=(), weights=())
+    return advice.to_dict()
 
 
 def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
