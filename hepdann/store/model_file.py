@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -93,6 +93,21 @@ class ModelHeader(Stored):
         if isinstance(header, dict) and "alignments" not in header and "quantile" in header:
             return header | {"alignments": {"quantile": header["quantile"]}}
         return header
+
+    @model_validator(mode="after")
+    def _parts_exist(self) -> Self:
+        """A mixture is made of what stands before it, so that none is made of itself."""
+        known = {*self.methods, *self.alignments}
+        for name, mixture in self.mixtures.items():
+            unknown = [part for part in mixture.parts if part not in known]
+            if unknown:
+                raise ValueError(f"mixtures.{name}: {unknown[0]!r} is no method before it")
+            if not len(mixture.parts) == len(mixture.offsets):
+                raise ValueError(f"mixtures.{name}: one row of offsets is needed for each part")
+            if mixture.weights and len(mixture.weights) != len(mixture.parts):
+                raise ValueError(f"mixtures.{name}: one weight is needed for each part")
+            known.add(name)
+        return self
 
 
 def write_model(path: Path, header: ModelHeader, tensors: Mapping[str, Tensor]) -> None:
