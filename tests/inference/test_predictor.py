@@ -15,11 +15,13 @@ from hepdann.inference import (
     Model,
     Part,
     corrected,
+    load_model,
     open_predictor,
     prior_corrected,
     save_model,
 )
 from hepdann.networks import AdversarialNetwork, NetworkShape
+from hepdann.store.model_file import StoredMixture, read_model, write_model
 from hepdann.store.paths import RunPaths
 from hepdann.tensors import Target
 from hepdann.training import Scaling
@@ -109,3 +111,19 @@ def test_unknown_methods_and_domains_are_refused_when_the_run_is_opened(folder):
         open_predictor(folder, "x")
     with pytest.raises(RunError, match="no domain 'mc'"):
         open_predictor(folder, "dann", "mc")
+
+
+def test_the_feature_layer_of_a_mean_of_a_mean_is_that_of_its_first_network(folder):
+    predictor, x = open_predictor(folder, "guard"), events(1.0).features
+    expected = open_predictor(folder, "source-only").model.latent(x, "source-only")
+    np.testing.assert_array_equal(predictor.model.latent(x, "guard"), expected)
+
+
+@pytest.mark.parametrize("parts", [["guard", "source-only"], ["nobody"]])
+def test_a_stored_mean_is_never_made_of_itself_or_of_what_is_not_there(folder, tmp_path, parts):
+    header, tensors = read_model(RunPaths(folder).model)
+    mean = StoredMixture(parts=parts, offsets=[[0.0, 0.0]] * len(parts))
+    header = header.model_copy(update={"mixtures": {"guard": mean}})
+    write_model(RunPaths(tmp_path).model, header, tensors)
+    with pytest.raises(RunError, match="is no method before it"):
+        load_model(RunPaths(tmp_path).model)
