@@ -227,6 +227,8 @@ class RunScores:
         if most is not None:
             return bool(((values >= 0) & (values < most)).all())
         kind = path.split("/")[1]
+        if kind == "row":
+            return bool((values[:1] >= 0).all() and (np.diff(values) > 0).all())
         if values.dtype.kind != "f" or kind in ("features", "aligned", "spectators"):
             return True
         return bool(np.isfinite(values).all())
