@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..inputs import regular_file
 from ..tensors import SPLITS, Target
-from ..tensors.opening import h5_open
+from ..tensors.hdf5 import h5_open
 from .absent import explain_absent
 from .truth import TARGET_LABEL
 
