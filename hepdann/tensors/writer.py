@@ -81,17 +81,15 @@ class TensorWriter:
             feature_info=tuple(map(dict, feature_info)) or tuple({} for _ in features),
             spectators=tuple(spectators),
             classes=tuple(classes),
-            samples={name: tuple(samples[name]) for name in sorted(samples, key="data".__eq__)},
+            samples={name: tuple(samples[name]) for name in sorted(samples, reverse=True)},
             weights=tuple(weights),
             has_truth=truth,
             views=tuple(views),
         )
         if set(capacity) != set(self.layout.domains):
-            raise SchemaError(
-                f"capacity is given for {sorted(capacity)}, samples for {sorted(samples)}"
-            )
-        self._capacity = dict(capacity)
-        self._split = split
+            given = f"capacity is given for {sorted(capacity)}"
+            raise SchemaError(f"{given}, samples for {sorted(samples)}")
+        self._capacity, self._split = dict(capacity), split
         self._rows = dict.fromkeys(self.layout.domains, 0)
         self._columns = [
             column.compressed(compress)
@@ -100,8 +98,7 @@ class TensorWriter:
         ]
         self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
         self._chunked = {column.path: column for column in self._columns if column.chunk}
-        self._compress, self._threads = compress, threads
-        self._cleanup = ExitStack()
+        self._compress, self._threads, self._cleanup = compress, threads, ExitStack()
         self._temporary: Path | None = None
         self._store: ContiguousStore | None = None
         self._spool: ChunkSpool | None = None
@@ -122,52 +119,39 @@ class TensorWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None and not self._finished:
+        if error is not None:
+            self._cleanup.__exit__(kind, error, trace)
+        elif self._finished:
+            with writing(self.path):
+                self._cleanup.close()
+        else:
             error = RuntimeError(f"{self.path}: finish() was not called, nothing is written")
             self._cleanup.__exit__(RuntimeError, error, None)
             raise error
-        if error is not None:
-            self._cleanup.__exit__(kind, error, trace)
-            return
-        with writing(self.path):
-            self._cleanup.close()
 
     def append(self, domain: str, block: Block) -> None:
-        """Add the events of one block; blocks may be of any size.
-
-        Args:
-            domain: "mc" or "data".
-            block: the events; their split follows from ``event_id``.
+        """Add a block of MC or data, of any size; the split follows from ``event_id``.
 
         Raises:
-            SchemaError: more events than announced, a label or sample index out of range, or a
-                full disk.
+            SchemaError: more events than announced, an index out of range, or a full disk.
             ValueError: an array of the block is missing or of the wrong shape.
         """
         self.put(self.prepare(domain, block, split_of(block.event_id, self._split)))
 
     def prepare(self, domain: str, block: Block, split: NDArray[np.uint8]) -> PreparedRows:
-        """The first half of :meth:`append`, which any thread may do.
-
-        Args:
-            domain: "mc" or "data".
-            block: the events.
-            split: (n,) what :func:`.split_of` says of them.
-        """
+        """The first half of :meth:`append`, for any thread; ``split`` is of :func:`.split_of`."""
         return PreparedRows(domain, len(block), self.layout.arrays(domain, block, split))
 
     def put(self, prepared: PreparedRows) -> None:
         """The second half of :meth:`append`: the rows go behind those that are there."""
         if self._store is None or self._spool is None or self._finished:
             raise RuntimeError("append() works inside `with`, before finish()")
-        domain = prepared.domain
-        start, stop = self._rows[domain], self._rows[domain] + prepared.count
+        domain, start = prepared.domain, self._rows[prepared.domain]
+        stop = start + prepared.count
         if stop > self._capacity[domain]:
-            raise SchemaError(
-                f"more than the announced {self._capacity[domain]} {domain} events came",
-                where=self.path,
-                mend="did an input file grow meanwhile?",
-            )
+            what = f"more than the announced {self._capacity[domain]} {domain} events came"
+            mend = "did an input file grow meanwhile?"
+            raise SchemaError(what, where=self.path, mend=mend)
         with writing(self.path):
             for path, values in prepared.rows.items():
                 if path in self._chunked:
@@ -207,12 +191,9 @@ class TensorWriter:
         """
         if self._store is None or self._temporary is None or self._finished:
             raise RuntimeError("finish() is called once, inside `with`")
-        values = (
-            np.zeros(len(self.layout.features))
-            if impute is None
-            else np.asarray(impute, np.float64)
-        )
-        if values.shape != (len(self.layout.features),) or not np.isfinite(values).all():
+        features = len(self.layout.features)
+        values = np.zeros(features) if impute is None else np.asarray(impute, np.float64)
+        if values.shape != (features,) or not np.isfinite(values).all():
             raise SchemaError("impute needs one finite number for each feature", where=self.path)
         with writing(self.path):
             if self._rows == self._capacity:
@@ -240,8 +221,8 @@ class TensorWriter:
         self, store: ContiguousStore, impute: NDArray[np.float64], provenance: Mapping[str, Any]
     ) -> None:
         """Add to the rows what came in chunks, and what describes them all."""
+        assert self._spool is not None
         for path, column in self._chunked.items():
-            assert self._spool is not None
             store.write_chunks(column, self._spool.chunks(path))
         attrs = store.file.attrs
         attrs["format"] = FORMAT

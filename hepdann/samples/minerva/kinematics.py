@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Geometry, in_hexagon
-from .settings import settings
-from .shifts import Conditions
+from .settings import Conditions, settings
 from .vertices import Vertices
 
 __all__ = ["MUON", "NUCLEON", "PROCESSES", "Kinematics", "draw_kinematics", "muon_cosine"]
@@ -66,12 +65,16 @@ def draw_kinematics(
     pending = np.arange(n)
     result: Kinematics | None = None
     for _ in range(_ROUNDS):
-        tried = _one_each(len(pending), conditions, generator)
-        accepted = _kept(tried, conditions, generator) & _seen(geometry, vertices, pending, tried)
+        tried = _draw_each(len(pending), conditions, generator)
+        accepted = _kept(tried, conditions, generator) & _visible_muon(
+            geometry, vertices, pending, tried
+        )
         if result is None:
             result = tried
         else:
-            _put(result, pending[accepted], tried, accepted)
+            for field in fields(Kinematics):
+                column = getattr(result, field.name)
+                column[pending[accepted]] = getattr(tried, field.name)[accepted]
         pending = pending[~accepted]
         if not len(pending):
             break
@@ -80,12 +83,7 @@ def draw_kinematics(
     return result
 
 
-def _put(result: Kinematics, rows: Ints, tried: Kinematics, accepted: NDArray[np.bool_]) -> None:
-    for field in fields(Kinematics):
-        getattr(result, field.name)[rows] = getattr(tried, field.name)[accepted]
-
-
-def _one_each(n: int, conditions: Conditions, generator: np.random.Generator) -> Kinematics:
+def _draw_each(n: int, conditions: Conditions, generator: np.random.Generator) -> Kinematics:
     """One try for each of n events; what is kinematically impossible has Q2 = nan."""
     energy = _energies(n, conditions.flux, generator)
     process = _processes(energy, generator)
@@ -196,7 +194,7 @@ def _kept(
     return possible & (draw < weight)
 
 
-def _seen(
+def _visible_muon(
     geometry: Geometry, vertices: Vertices, rows: Ints, tried: Kinematics
 ) -> NDArray[np.bool_]:
     """Whether the muon is fast, forward, and leaves by the last plane."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Geometry, in_hexagon
-from .settings import settings
-from .shifts import Conditions
+from .particles import Table
+from .settings import Conditions, settings
 from .transport import Deposits
 
 __all__ = ["Hits", "dead_strips", "hits_of"]
@@ -29,7 +29,7 @@ _GRAIN = 1 / 128  # MeV and ns: what is written is rounded to this, far below an
 
 
 @dataclass(frozen=True, eq=False)
-class Hits:
+class Hits(Table):
     """Hits of n events, event by event, in the order of planes and strips.
 
     Attributes:

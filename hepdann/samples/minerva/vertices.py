@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Geometry, in_hexagon, section_at
+from .particles import Table
 from .settings import settings
 
 __all__ = ["Vertices", "draw_vertices", "layer_masses"]
@@ -18,7 +19,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Vertices:
+class Vertices(Table):
     """Interaction points of n events.
 
     Attributes:
@@ -51,11 +52,10 @@ class Vertices:
         Returns:
             Positions in the table, one an event.
         """
-        own = thickness[self.section]
-        plain = self.section == 0
-        own = np.where(plain, table[self.slab + 1] - table[self.slab], own)
-        behind = table[self.slab] + self.fraction * own
-        before = table[self.slab + 1] - (1 - self.fraction) * own
+        of_slab = table[self.slab + 1] - table[self.slab]
+        matter = np.where(self.section == 0, of_slab, thickness[self.section])
+        behind = table[self.slab] + self.fraction * matter
+        before = table[self.slab + 1] - (1 - self.fraction) * matter
         return np.asarray(np.where(forward, before, behind))
 
 

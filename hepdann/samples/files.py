@@ -1,10 +1,10 @@
-"""Writing samples as real ROOT files: TTrees, block by block, whole or not at all."""
+"""The files of a sample: checked, written block by block, whole or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,28 +12,58 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..errors import ConfigError
 from ..outputs import replacing
 
-__all__ = ["appear_together", "new_tree"]
+__all__ = ["appear_together", "check_request", "new_tree", "sample_paths"]
+
+
+def check_request(events: int, seed: int) -> None:
+    """Whether a sample can have so many events and that seed.
+
+    Raises:
+        ConfigError: no events, or a negative seed.
+    """
+    if events < 1:
+        raise ConfigError(f"a sample has at least one event, not {events}", where="events")
+    if seed < 0:
+        raise ConfigError(f"a seed is not negative, but {seed} is", where="seed")
+
+
+def sample_paths(folder: str | Path, suffix: str, truth: bool) -> dict[str, Path]:
+    """The files of a sample by kind: ``mc``, ``data`` and, if wanted, ``truth``.
+
+    Raises:
+        ConfigError: the folder holds a truth that would not belong to the new data.
+    """
+    folder = Path(folder)
+    if not truth and (folder / f"truth.{suffix}").exists():
+        raise ConfigError(
+            "is the truth of an earlier sample and would not fit the new data",
+            where=folder / f"truth.{suffix}",
+            mend="write the new truth as well (--truth), or remove the file",
+        )
+    kinds = ("mc", "data", "truth") if truth else ("mc", "data")
+    return {kind: folder / f"{kind}.{suffix}" for kind in kinds}
 
 
 @contextmanager
-def appear_together(paths: Sequence[Path]) -> Iterator[list[Path]]:
+def appear_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     """Temporary names beside the paths, which take their place at a clean exit, else are removed.
 
     Folders are made as needed, and removed again. Whatever interrupts the block, what stood at the
     paths before still stands there.
 
     Args:
-        paths: the files to be written.
+        paths: the files to be written, by kind.
 
     Yields:
-        One temporary path a file.
+        The temporary paths by kind.
 
     Raises:
         OSError: a folder or file cannot be written; it carries a name even if the disk is full.
     """
-    folders = {path.parent for path in paths}
+    folders = {path.parent for path in paths.values()}
     made = [
         place for folder in folders for place in (folder, *folder.parents) if not place.exists()
     ]
@@ -43,13 +73,13 @@ def appear_together(paths: Sequence[Path]) -> Iterator[list[Path]]:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
             folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            yield [stack.enter_context(replacing(path)) for path in paths]
+            yield {kind: stack.enter_context(replacing(path)) for kind, path in paths.items()}
     except BaseException as error:
         for folder in made:
             with suppress(OSError):  # it is not ours alone any more
                 folder.rmdir()
         if isinstance(error, OSError) and error.filename is None and error.errno is not None:
-            place = str(paths[0].parent)
+            place = str(next(iter(folders)))
             raise OSError(error.errno, os.strerror(error.errno), place) from error
         raise
 
