@@ -1,4 +1,4 @@
-"""Iterated sliced transport: one-dimensional transports along random axes, until none is needed."""
+"""Iterated sliced transport: one-dimensional transports along random axes."""
 
 from __future__ import annotations
 
@@ -49,18 +49,11 @@ class SlicedTransport:
         """Transport step by step; no label is read.
 
         Args:
-            target: events to be mapped; all that are given are used.
-            source: events whose distribution they shall have (a ``Source`` is a ``Target``).
+            target: as in :meth:`.Kind.fit`; a missing value counts as the mean of its feature.
+            source: likewise.
             seed: of the axes.
             steps: how many times F axes are drawn.
             knots: quantiles that carry the map of an axis; few of them smooth it.
-
-        Returns:
-            The map. A missing value counts as the mean of its feature.
-
-        Raises:
-            SchemaError: the sides have different numbers of features, or weights whose sum is not
-                positive.
         """
         common_width(target, source)
         here, there = Standard.of(target, "target"), Standard.of(source, "source")
@@ -81,14 +74,7 @@ class SlicedTransport:
         return cls(here, there, axes, at, by)
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Map target features.
-
-        Args:
-            x: (N, F); NaN and infinities pass.
-
-        Returns:
-            (N, F) float32.
-        """
+        """Map target features (N, F), NaN and infinities passing, to (N, F) float32."""
         given = np.asarray(x, dtype=np.float64)
         known = ~(np.isnan(self.here.width) | np.isnan(self.there.width))
         active = (self.here.width > 0) & (self.there.width > 0)
@@ -140,7 +126,7 @@ def _quantiles(u: Floats, weight: NDArray[np.floating], ranks: Floats) -> Floats
 
 
 def _increasing(x: Floats) -> Floats:
-    """Equal positions told apart by as little as can be, for interpolation."""
+    """Positions of which equal ones differ by as little as can be, for interpolation."""
     return np.asarray(np.maximum.accumulate(x + np.arange(len(x)) * 1e-9))
 
 
