@@ -31,7 +31,7 @@ _Place = tuple[int, np.dtype[Any], tuple[int, ...]]  # where rows begin, what th
 
 
 class EventBlocks:
-    """The events of a domain, as :meth:`Tensors.source` and its sisters give them, in blocks.
+    """The events of :meth:`Tensors.source`, ``target`` or ``pseudo_target`` in blocks.
 
     Rows are read by their position in the file, as the tensor file has them contiguous; a map of
     the file would be no faster, would count as memory of the process, and would end it with SIGBUS
@@ -231,18 +231,18 @@ def read_hits(
 def _hits(reader: ViewReader, rows: NDArray[np.int64], change: ChangeImages | None) -> Hits:
     parts = []
     for start in range(0, max(1, len(rows)), _AT_ONCE):
-        some = rows[start : start + _AT_ONCE]
+        part = rows[start : start + _AT_ONCE]
         if change is None:
-            parts.append(reader.hits(some))
+            parts.append(reader.hits(part))
             continue
-        views = reader.read(some)
-        change(views, some)
+        views = reader.read(part)
+        change(views, part)
         parts.append(Hits.of(views.values()))
     return Hits.join(parts)
 
 
 class ViewBlocks:
-    """The images of :class:`EventBlocks`; what it has of weights and counts they have too.
+    """The images of :class:`EventBlocks` as hits; weights and counts are those of the events.
 
     Args:
         tensors: the file.

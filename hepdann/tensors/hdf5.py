@@ -43,7 +43,7 @@ def h5_open(path: str | Path, *, cache: int = 1 << 20) -> Any:
 
 
 class OpenFile:
-    """A tensor file that stays open, of which every read is of what was described.
+    """A tensor file that stays open; a read fails if the file has changed since it was described.
 
     Where another file takes its name, the rows are still those of this one.
 

@@ -46,16 +46,16 @@ class Hits:
         """
         flat = [np.asarray(v, np.float32).reshape(len(v), int(np.prod(v.shape[1:]))) for v in views]
         rows = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
-        found = np.flatnonzero(rows != 0)  # of bool it is nine times as fast as of float32
-        row, place = np.divmod(found, rows.shape[1])
+        hit = np.flatnonzero(rows != 0)  # of bool it is nine times as fast as of float32
+        row, place = np.divmod(hit, rows.shape[1])
         start = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(np.bincount(row, minlength=len(rows)), out=start[1:])
-        values = rows.reshape(-1)[found]
+        values = rows.reshape(-1)[hit]
         return cls(start, place.astype(np.int32), values, rows.shape[1])
 
     @classmethod
     def join(cls, parts: Sequence[Hits]) -> Self:
-        """The rows of some one after the other; at least one is needed."""
+        """The rows of several tables, at least one, one after the other."""
         counts = np.concatenate([np.diff(part.start) for part in parts])
         start = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         place, value = (
@@ -65,7 +65,7 @@ class Hits:
 
     @classmethod
     def beside(cls, parts: Sequence[Hits]) -> Self:
-        """The columns of some one after the other, which have the same number of rows."""
+        """The columns of several tables of equally many rows, side by side."""
         counts = np.stack([np.diff(part.start) for part in parts])
         start = np.concatenate([[0], np.cumsum(counts.sum(axis=0), dtype=np.int64)])
         place, value = np.empty(start[-1], np.int32), np.empty(start[-1], np.float32)
@@ -106,7 +106,7 @@ class Hits:
         return self._filled(np.zeros((len(start) - 1, self.width), np.float32), picked, start)
 
     def fill(self, out: NDArray[np.float32], rows: NDArray[Any]) -> NDArray[np.float32]:
-        """Likewise into ``out``, (n, F) and all zero; returns it."""
+        """Write some rows into ``out``, (n, F) and all zero; returns it."""
         return self._filled(out, *self._picked(rows))
 
     def flat(self, rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -95,7 +95,7 @@ class ViewReader:
         return result
 
     def hits(self, rows: Rows) -> Hits:
-        """The same, of which only the pixels that are not 0 are kept: no image is ever filled.
+        """Hits at some rows: the pixels that are not 0; no image is ever filled.
 
         Args:
             rows: as in :meth:`read`.
