@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -15,7 +15,11 @@ from numpy.typing import DTypeLike
 from ..errors import ConfigError
 from ..outputs import replacing
 
-__all__ = ["appear_together", "check_request", "new_tree", "sample_paths"]
+__all__ = ["DOMAINS", "Domain", "check_request", "new_tree", "sample_paths", "write_files"]
+
+Domain = Literal["mc", "data"]
+DOMAINS: tuple[Domain, Domain] = ("mc", "data")
+_Block = TypeVar("_Block")
 
 
 def check_request(events: int, seed: int) -> None:
@@ -47,8 +51,45 @@ def sample_paths(folder: str | Path, suffix: str, truth: bool) -> dict[str, Path
     return {kind: folder / f"{kind}.{suffix}" for kind in kinds}
 
 
+def write_files(
+    paths: Mapping[str, Path],
+    blocks: Callable[[Domain], Iterable[tuple[_Block, int]]],
+    new_file: Callable[[str, Path], AbstractContextManager[Callable[[_Block], object]]],
+    progress: Callable[[int, int], None] | None,
+    total: int,
+) -> list[Path]:
+    """Write the files of a sample in constant memory; all appear together when all are whole.
+
+    Args:
+        paths: by kind, see :func:`sample_paths`.
+        blocks: of a domain, each with its number of events; the data's are its truth's too.
+        new_file: the context of a new file of a kind, which gives what appends a block to it.
+        progress: called with the events written and to be written.
+        total: events to be written.
+
+    Returns:
+        The paths.
+
+    Raises:
+        OSError: a folder or file cannot be written.
+    """
+    done = 0
+    with _appear_together(paths) as drafts:
+        for domain in DOMAINS:
+            kinds = [kind for kind in drafts if (kind == "mc") == (domain == "mc")]
+            with ExitStack() as stack:
+                files = [stack.enter_context(new_file(kind, drafts[kind])) for kind in kinds]
+                for block, events in blocks(domain):
+                    for append in files:
+                        append(block)
+                    done += events
+                    if progress is not None:
+                        progress(done, total)
+    return list(paths.values())
+
+
 @contextmanager
-def appear_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+def _appear_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     """Temporary names beside the paths, which take their place at a clean exit, else are removed.
 
     Folders are made as needed, and removed again. Whatever interrupts the block, what stood at the
@@ -76,7 +117,7 @@ def appear_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
             yield {kind: stack.enter_context(replacing(path)) for kind, path in paths.items()}
     except BaseException as error:
         for folder in made:
-            with suppress(OSError):  # it is not ours alone any more
+            with suppress(OSError):  # another program has put a file there
                 folder.rmdir()
         if isinstance(error, OSError) and error.filename is None and error.errno is not None:
             place = str(next(iter(folders)))

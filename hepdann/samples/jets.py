@@ -7,18 +7,18 @@ Per flavour, with and without a lepton, a Gaussian copula ties the marginal dist
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from .aleph import COLUMNS, KINDS, SCORES, SPIKES, UNITS, Kind
-from .files import appear_together, check_request, new_tree, sample_paths
+from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
 
 __all__ = [
     "INPUTS",
@@ -35,8 +35,6 @@ B_FRACTION = 0.226  # of ALEPH's simulated jets
 NEGATIVE = 0.04  # share of MC events with a negative weight
 
 Columns = dict[str, NDArray[Any]]
-Domain = Literal["mc", "data"]
-DOMAINS: tuple[Domain, Domain] = ("mc", "data")
 
 _BLOCK = 25_000  # events, of two jets, drawn from one generator
 _TYPES = dict.fromkeys((*INPUTS, "energy", "cTheta", "weight"), "f4") | {"run": "i4", "event": "i8"}
@@ -141,22 +139,16 @@ def write_bjets(
     """
     check_request(events, seed)
     paths = sample_paths(folder, "root", truth)
-    done = 0
-    with appear_together(paths) as drafts:
-        for domain in DOMAINS:
-            kinds = [kind for kind in drafts if (kind == "mc") == (domain == "mc")]
-            with ExitStack() as stack:
-                trees = {
-                    kind: stack.enter_context(new_tree(drafts[kind], TREE, _BRANCHES[kind]))
-                    for kind in kinds
-                }
-                for block in _blocks(domain, events, seed):
-                    for kind, tree in trees.items():
-                        tree.extend(_only(block, kind))
-                    done += len(block["run"])
-                    if progress is not None:
-                        progress(done, 2 * events)
-    return list(paths.values())
+
+    @contextmanager
+    def new_file(kind: str, path: Path) -> Iterator[Callable[[Columns], None]]:
+        with new_tree(path, TREE, _BRANCHES[kind]) as tree:
+            yield lambda block: tree.extend(_only(block, kind))
+
+    def blocks(domain: Domain) -> Iterator[tuple[Columns, int]]:
+        return ((block, len(block["run"])) for block in _blocks(domain, events, seed))
+
+    return write_files(paths, blocks, new_file, progress, 2 * events)
 
 
 def _only(block: Columns, kind: str) -> Columns:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import check_request
+from ..files import DOMAINS, Domain, check_request
 from .geometry import Geometry, geometry, segment_of
 from .hadrons import decayed, draw_hadrons, interacted
 from .kinematics import MUON, NUCLEON, Kinematics, draw_kinematics, muon_cosine
@@ -19,9 +19,8 @@ from .settings import Conditions, nominal, settings, target
 from .transport import deposits_of, started
 from .vertices import Vertices, draw_vertices
 
-__all__ = ["BLOCK", "Domain", "Events", "blocks", "simulate"]
+__all__ = ["BLOCK", "Events", "blocks", "simulate"]
 
-Domain = Literal["mc", "data"]
 Columns = dict[str, NDArray[Any]]
 
 BLOCK = 500  # events drawn from one set of generators
@@ -146,7 +145,7 @@ def blocks(
     for number, start in enumerate(range(0, events, BLOCK)):
         generators = {
             stage: np.random.default_rng(
-                np.random.SeedSequence(seed, spawn_key=(("mc", "data").index(domain), number, key))
+                np.random.SeedSequence(seed, spawn_key=(DOMAINS.index(domain), number, key))
             )
             for key, stage in enumerate(_STAGES)
         }

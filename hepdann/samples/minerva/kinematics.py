@@ -137,9 +137,8 @@ def _processes(energy: Floats, generator: np.random.Generator) -> Ints:
     frozen = settings().interactions
     deep = np.maximum(frozen.deep_inelastic.offset + frozen.deep_inelastic.slope * energy, 0)
     draw = generator.random(len(energy)) * (frozen.quasi_elastic + frozen.resonant + deep)
-    return (draw > frozen.quasi_elastic).astype(np.int64) + (
-        draw > frozen.quasi_elastic + frozen.resonant
-    )
+    edges: Floats = np.cumsum([frozen.quasi_elastic, frozen.resonant])
+    return np.asarray(np.searchsorted(edges, draw), dtype=np.int64)
 
 
 def _hadronic(

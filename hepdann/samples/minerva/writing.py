@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from ..files import appear_together, new_tree, sample_paths
-from .events import Domain, Events, blocks, join_events
+from ..files import Domain, new_tree, sample_paths, write_files
+from .events import Events, blocks, join_events
 from .geometry import VIEWS
 from .settings import Conditions, target
 from .tracking import Track, find_tracks
@@ -45,18 +46,7 @@ _GENERATED = {
 Columns = dict[str, NDArray[Any]]
 Form = Literal["root", "hdf5"]
 Schema = Literal["flat", "grouped"]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is written, and how."""
-
-    events: int
-    seed: int
-    conditions: Conditions
-    image: str
-    form: Form
-    schema: Schema
+_Tracked = tuple[Events, Track]
 
 
 def write_minerva(
@@ -101,74 +91,50 @@ def write_minerva(
             where="form",
             mend="there is root, and hdf5 with the schema flat or grouped",
         )
-    plan = _Plan(events, seed, conditions or target(), image, form, schema)
     suffix = {"root": "root", "hdf5": "h5"}[form]
     paths = sample_paths(folder, suffix, truth)
     next(blocks("mc", events, seed, image=image))  # impossible settings show before files are made
-    done = 0
+    of_domain = {"mc": None, "data": conditions or target()}
 
-    def count(n: int) -> None:
-        nonlocal done
-        done += n
-        if progress is not None:
-            progress(done, 2 * events)
+    def tracked(domain: Domain) -> Iterator[tuple[_Tracked, int]]:
+        parts = blocks(domain, events, seed, conditions=of_domain[domain], image=image)
+        for batch in iter(lambda: list(islice(parts, _TOGETHER)), []):
+            joined = join_events(batch)
+            yield (joined, Track.join([find_tracks(part) for part in batch])), len(joined)
 
-    with appear_together(paths) as drafts:
-        _write("mc", {"mc": drafts.pop("mc")}, plan, count)
-        _write("data", drafts, plan, count)
-    return list(paths.values())
+    new_file = _new_tree if form == "root" else partial(_new_images, schema=schema, events=events)
+    return write_files(paths, tracked, new_file, progress, 2 * events)
 
 
-def _write(
-    domain: Domain, paths: dict[str, Path], plan: _Plan, count: Callable[[int], None]
-) -> None:
-    conditions = plan.conditions if domain == "data" else None
-    parts = blocks(domain, plan.events, plan.seed, conditions=conditions, image=plan.image)
-    with ExitStack() as stack:
-        files = {kind: _file(kind, path, plan, stack) for kind, path in paths.items()}
-        for events, track in _tracked(parts):
-            for append in files.values():
-                append(events, track)
-            count(len(events))
+@contextmanager
+def _new_images(
+    kind: str, path: Path, *, schema: Schema, events: int
+) -> Iterator[Callable[[_Tracked], None]]:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        yield _Images(file, kind, schema, events).append
 
 
-def _tracked(parts: Iterator[Events]) -> Iterator[tuple[Events, Track]]:
-    """Several blocks at once, with what tracking makes of each."""
-    batch: list[Events] = []
-    for part in parts:
-        batch.append(part)
-        if len(batch) == _TOGETHER:
-            yield _joined(batch)
-            batch = []
-    if batch:
-        yield _joined(batch)
-
-
-def _joined(batch: list[Events]) -> tuple[Events, Track]:
-    return join_events(batch), Track.join([find_tracks(part) for part in batch])
-
-
-def _file(kind: str, path: Path, plan: _Plan, stack: ExitStack) -> Callable[[Events, Track], None]:
-    """A function that appends events to a new file of that kind."""
-    if plan.form == "hdf5":
-        images = stack.enter_context(_ImageFile(path, kind, plan.schema, plan.events))
-        return images.append
+@contextmanager
+def _new_tree(kind: str, path: Path) -> Iterator[Callable[[_Tracked], None]]:
     jagged = {} if kind == "truth" else {"hit": _HITS}
-    tree = stack.enter_context(new_tree(path, TREE, _BRANCHES[kind], jagged))
+    with new_tree(path, TREE, _BRANCHES[kind], jagged) as tree:
 
-    def append(events: Events, track: Track) -> None:
-        vertex = {
-            "track_segment": track.segment,
-            "track_planecode": track.plane_code,
-            "track_z": track.z,
-        }
-        scalars = events.columns | vertex
-        columns: Columns = {n: scalars[n].astype(kind_) for n, kind_ in _BRANCHES[kind].items()}
-        if jagged:
-            columns["hit"] = _jagged(events)
-        tree.extend(columns)
+        def append(block: _Tracked) -> None:
+            events, track = block
+            vertex = {
+                "track_segment": track.segment,
+                "track_planecode": track.plane_code,
+                "track_z": track.z,
+            }
+            scalars = events.columns | vertex
+            columns: Columns = {n: scalars[n].astype(t) for n, t in _BRANCHES[kind].items()}
+            if jagged:
+                columns["hit"] = _jagged(events)
+            tree.extend(columns)
 
-    return append
+        yield append
 
 
 def _jagged(events: Events) -> Any:
@@ -214,31 +180,23 @@ def rasterised(events: Events, view: int) -> NDArray[np.float32]:
     return images
 
 
-class _ImageFile:
-    """Writes events to an HDF5 file, block by block.
+class _Images:
+    """Writes events to an open HDF5 file, block by block.
 
     Args:
-        path: file to create.
+        file: new.
         kind: ``mc``; ``data``, which has no truth; or ``truth``, which has no images.
         schema: ``flat`` or ``grouped``.
         events: how many will come.
     """
 
-    def __init__(self, path: Path, kind: str, schema: str, events: int) -> None:
-        import h5py
+    def __init__(self, file: Any, kind: str, schema: Schema, events: int) -> None:
+        self._file, self._kind, self._events = file, kind, events
+        self._flat, self._done = schema == "flat", 0
 
-        self._file = h5py.File(path, "w")
-        self._kind, self._flat, self._done = kind, schema == "flat", 0
-        self._events = events
-
-    def __enter__(self) -> _ImageFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def append(self, events: Events, track: Track) -> None:
-        """Append events; tracking has no place in these schemas but in fields of its own."""
+    def append(self, block: _Tracked) -> None:
+        """Append events; what tracking makes of them has fields that the schemas do not know."""
+        events, track = block
         rows = slice(self._done, self._done + len(events))
         for name, values in self._tables(events, track):
             self._dataset(name, values)[rows] = values
