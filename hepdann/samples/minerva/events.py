@@ -93,9 +93,6 @@ def simulate(
             data.
         image: ``127x50`` or ``127x94``.
 
-    Returns:
-        The events.
-
     Raises:
         ConfigError: no events, a negative seed, or no such image size.
     """
@@ -130,14 +127,7 @@ def blocks(
     conditions: Conditions | None = None,
     image: str = "127x50",
 ) -> Iterator[Events]:
-    """The events of :func:`simulate` in blocks of at most ``BLOCK``, in constant memory.
-
-    Yields:
-        The events.
-
-    Raises:
-        ConfigError: as :func:`simulate`.
-    """
+    """Yield the events of :func:`simulate`, at most ``BLOCK`` at a time, in constant memory."""
     check_request(events, seed)
     detector = geometry(image)
     if conditions is None:

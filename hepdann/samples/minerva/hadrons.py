@@ -40,15 +40,12 @@ _PION = 0.138  # GeV
 def draw_hadrons(
     kinematics: Kinematics, free: NDArray[np.bool_], generator: np.random.Generator
 ) -> Particles:
-    """The hadrons as they are made at the nucleon, before the rest of the nucleus.
+    """Protons, neutrons and pions of n events as they are made at the nucleon.
 
     Args:
-        kinematics: n events.
-        free: events without Fermi motion.
+        kinematics: of the events.
+        free: (n,) which of them have no Fermi motion.
         generator: random numbers.
-
-    Returns:
-        Protons, neutrons and pions.
     """
     kinds = _kinds(kinematics, generator)
     momenta = _at_rest(kinematics.W, kinds, generator)
@@ -177,15 +174,12 @@ def decayed(particles: Particles, generator: np.random.Generator) -> Particles:
 def interacted(
     hadrons: Particles, mass_number: NDArray[np.integer], generator: np.random.Generator
 ) -> Particles:
-    """The hadrons that leave the nuclei.
+    """The hadrons that leave the nuclei, those knocked out among them.
 
     Args:
         hadrons: as made at the nucleon.
         mass_number: of the nucleus of each event.
         generator: random numbers.
-
-    Returns:
-        The hadrons outside, those knocked out among them.
     """
     frozen = settings().fsi
     a = mass_number[hadrons.event]

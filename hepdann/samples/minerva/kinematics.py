@@ -50,17 +50,7 @@ class Kinematics:
 def draw_kinematics(
     geometry: Geometry, vertices: Vertices, conditions: Conditions, generator: np.random.Generator
 ) -> Kinematics:
-    """Draw an interaction for each vertex whose muon goes forward through all planes behind it.
-
-    Args:
-        geometry: the detector.
-        vertices: where they happen; they stay as they are.
-        conditions: neutrino spectrum and model.
-        generator: random numbers.
-
-    Returns:
-        The kinematics, one an event.
-    """
+    """Draw an interaction for each vertex whose muon goes forward through all planes behind it."""
     n = len(vertices.x)
     pending = np.arange(n)
     result: Kinematics | None = None

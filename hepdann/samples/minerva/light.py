@@ -70,17 +70,14 @@ def hits_of(
     conditions: Conditions,
     generators: dict[str, np.random.Generator],
 ) -> Hits:
-    """What the photomultipliers record.
+    """Hits that the photomultipliers record of the energy in planes of n events.
 
     Args:
         geometry: the detector.
-        deposits: energy in planes of n events.
+        deposits: energy in planes.
         z: of the vertices (n,), mm; light and particles travel from there.
         conditions: energy scale, smearing and dead strips.
         generators: random numbers for ``light``, ``noise``, ``times`` and ``smearing``.
-
-    Returns:
-        The hits.
     """
     light, strips = settings().light, settings().geometry.strips
     shape = (len(z), geometry.planes, strips)

@@ -88,15 +88,9 @@ def transverse(axis: Floats) -> tuple[Floats, Floats]:
 
 
 def turned(axis: Floats, cosine: Floats, azimuth: Floats) -> Floats:
-    """Unit vectors at an angle to axes.
+    """Unit vectors (n, 3) at an angle, given by its cosine (n,), to unit vectors (n, 3).
 
-    Args:
-        axis: unit vectors (n, 3).
-        cosine: of the angle to each (n,).
-        azimuth: about it (n,).
-
-    Returns:
-        Unit vectors (n, 3).
+    ``azimuth`` (n,) is about each axis.
     """
     first, second = transverse(axis)
     sine = np.sqrt(np.maximum(1 - cosine**2, 0))

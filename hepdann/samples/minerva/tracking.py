@@ -61,14 +61,7 @@ class _Clusters:
 
 
 def find_tracks(events: Events) -> Track:
-    """Find the vertex of each event from its hits, and from nothing else.
-
-    Args:
-        events: n events; their truth is not looked at.
-
-    Returns:
-        The vertices.
-    """
+    """Find the vertex of each event from its hits alone; the truth is not read."""
     geometry, n = events.geometry, len(events)
     first = np.full((3, n), geometry.planes)
     length = np.zeros((3, n), dtype=np.int64)

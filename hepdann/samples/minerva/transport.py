@@ -87,16 +87,7 @@ def started(geometry: Geometry, vertices: Vertices, particles: Particles) -> Tra
 
 
 def deposits_of(geometry: Geometry, tracks: Tracks, generator: np.random.Generator) -> Deposits:
-    """What all these particles, and those they make, leave in the planes.
-
-    Args:
-        geometry: the detector.
-        tracks: muons, protons, neutrons, charged pions and photons.
-        generator: random numbers.
-
-    Returns:
-        The deposits, in no order.
-    """
+    """What muons, protons, neutrons, pions, photons, and what they make, leave in the planes."""
     kind = tracks.particles.kind
     big = tracks.particles.kinetic > settings().transport.smallest
     first, born = _charged(geometry, tracks[big & (kind != PHOTON) & (kind != NEUTRON)], generator)

@@ -73,16 +73,7 @@ def layer_masses(geometry: Geometry) -> Floats:
 
 
 def draw_vertices(geometry: Geometry, n: int, generator: np.random.Generator) -> Vertices:
-    """Draw n vertices with a density ∝ density × thickness of what is at each point.
-
-    Args:
-        geometry: the detector.
-        n: events.
-        generator: random numbers.
-
-    Returns:
-        The vertices.
-    """
+    """Draw n vertices with a density ∝ density × thickness of what is at each point."""
     masses = layer_masses(geometry)
     code = generator.choice(geometry.codes, size=n, p=masses / masses.sum()) + 1
     x, y = _in_hexagon(n, generator)
