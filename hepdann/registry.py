@@ -240,7 +240,7 @@ ALIGNMENTS: Registry[Any] = Registry(
     "train.alignments",
     "alignment.registry:as_mapper",
     {
-        "moments": "alignment.moments:Moments",
+        "moments": "alignment.linear:Moments",
         "quantile": "alignment.quantile:QuantileMap",
         "gaussian-ot": "alignment.linear:GaussianTransport",
         "sliced": "alignment.sliced:SlicedTransport",

@@ -1,4 +1,4 @@
-"""What no single setting can be blamed for: combinations that make no sense.
+"""Cross-field checks: combinations of settings that make no sense.
 
 Each check raises an error that carries the path of the offending key, so that
 :mod:`hepdann.config.report` can name it. Expressions are parsed to see which branches they use. One
@@ -67,12 +67,12 @@ def _scaled_name(text: str) -> str | None:
     return None if expression is None else expression.scaled_name
 
 
-def check_known(name: str, known: tuple[str, ...], what: str) -> None:
+def check_known(name: str, known: tuple[str, ...], what: str, *path: str | int) -> None:
     """The name is one of those known."""
     if name not in known:
         near = nearest(name, known)
         hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
-        refuse(f"unknown {what} '{name}'", mend=hint)
+        refuse(f"unknown {what} '{name}'", *path, mend=hint)
 
 
 def check_registered(name: str, registry: Registry[Any]) -> None:

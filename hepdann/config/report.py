@@ -1,4 +1,4 @@
-"""What pydantic found, as one line that names the key: ``samples[0].clas: unknown key; …``."""
+"""Errors of pydantic as one line that names the key: ``samples[0].clas: unknown key; …``."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _gather(error: ValidationError, root: type[BaseModel]) -> list[_Problem]:
 def config_error(
     error: ValidationError, root: type[BaseModel], *, source: str | None = None, lines: Lines
 ) -> ConfigError:
-    """Turn a failed validation into the house's error.
+    """Turn a failed validation into a :class:`.ConfigError`.
 
     Args:
         error: what pydantic raised.
@@ -170,7 +170,7 @@ def config_error(
         lines: the line of each path in that file.
 
     Returns:
-        An error that tells the first problem in full and names the keys of the others.
+        An error that says the first problem in full and names the keys of the others.
     """
     problems = _gather(error, root)
     # a misspelt key comes before the required key that is missing for it

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..stats.histograms import binning
-from ..stats.steps import without_sentinels
+from ..stats import binning, without_sentinels
 from ..tensors import Source, Target
 from .datamc import DataMC, data_mc
 

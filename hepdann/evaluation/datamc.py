@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..stats.distances import kolmogorov
 from ..stats.figure import Figure, as_weight
-from ..stats.filling import Histogram, fill
-from ..stats.histograms import garwood
+from ..stats.histograms import Histogram, fill, garwood
 
 __all__ = ["DataMC", "data_mc", "outside_bins"]
 

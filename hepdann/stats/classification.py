@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import Floats, as_scores
-from .figure import NOTHING, Figure, as_weight, weighted_mean
+from .figure import NOTHING, Figure, Floats, as_weight, weighted_mean
 
 __all__ = [
     "Confusion",
     "accuracy",
+    "as_scores",
     "confusion",
     "log_loss",
     "losses",
@@ -22,6 +22,12 @@ __all__ = [
     "prior_matched_threshold",
     "signal_fraction",
 ]
+
+
+def as_scores(score: ArrayLike) -> Floats:
+    """(N, C) class probabilities, of which two classes may be given as (N,)."""
+    y = np.asarray(score, dtype=np.float64)
+    return np.stack([1.0 - y, y], axis=1) if y.ndim == 1 else y
 
 
 def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
@@ -45,7 +51,7 @@ def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
 def accuracy(
     score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, threshold: float = 0.5
 ) -> Figure:
-    """Share of events, by weight, that are given their own class.
+    """Share of events, by weight, that are given their true class.
 
     Args:
         score: (N, C) class probabilities, or (N,) the probability of class 1.
@@ -78,8 +84,8 @@ def losses(score: ArrayLike, label: ArrayLike) -> Floats:
         label: (N,) class index.
     """
     y = as_scores(score)
-    own = y[np.arange(len(y)), np.asarray(label)]
-    return np.asarray(-np.log(np.maximum(own, float(np.finfo(np.float32).eps))))
+    true_class = y[np.arange(len(y)), np.asarray(label)]
+    return np.asarray(-np.log(np.maximum(true_class, float(np.finfo(np.float32).eps))))
 
 
 def majority(label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
@@ -141,12 +147,16 @@ class Confusion:
     @property
     def efficiency(self) -> Floats:
         """(C, C) share of each true class that is given each class: columns add up to 1."""
-        return _share(self.sumw, axis=0)
+        return self._share(axis=0)
 
     @property
     def purity(self) -> Floats:
         """(C, C) share of each given class that is truly each class: rows add up to 1."""
-        return _share(self.sumw, axis=1)
+        return self._share(axis=1)
+
+    def _share(self, axis: int) -> Floats:
+        total = self.sumw.sum(axis=axis, keepdims=True)
+        return self.sumw / np.where(total > 0, total, np.nan)
 
 
 def confusion(
@@ -163,8 +173,3 @@ def confusion(
         sumw=np.bincount(pair, weights=w, minlength=classes**2).reshape(shape).astype(float),
         sumw2=np.bincount(pair, weights=w**2, minlength=classes**2).reshape(shape).astype(float),
     )
-
-
-def _share(sumw: Floats, axis: int) -> Floats:
-    total = sumw.sum(axis=axis, keepdims=True)
-    return sumw / np.where(total > 0, total, np.nan)

@@ -1,21 +1,28 @@
-"""Opening an HDF5 file the same way everywhere."""
+"""HDF5 files: how they are opened, and what one of unknown origin must not do.
+
+HDF5 follows links into other files, gathers datasets from them, and reads rows that were never
+written as zeros, as many as a file claims. Nothing of that is a tensor file.
+"""
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import SchemaError
 from ..inputs import Stamp, file_stamp, regular_file
-from .checksums import TILE_ROWS
 
-__all__ = ["OpenFile", "check_stamp", "h5_format", "h5_open", "rows_of"]
+__all__ = ["OpenFile", "check_datasets", "check_stamp", "h5_format", "h5_open", "refuse_elsewhere"]
+
+_GZIP, _SHUFFLE, _CHECKSUM = 1, 2, 3  # HDF5's numbers of filters
+_PACKED = {_GZIP: 1_032, _SHUFFLE: 1, _CHECKSUM: 1}  # how often the largest shrinks into the least
+_PACKED_MOST = 1 << 15  # of any other: zstd, for example
+_CHUNK_BYTES = 1 << 29  # one is unpacked as a whole
 
 
 def h5_open(path: str | Path, *, cache: int = 1 << 20) -> Any:
@@ -36,7 +43,7 @@ def h5_open(path: str | Path, *, cache: int = 1 << 20) -> Any:
 
 
 class OpenFile:
-    """A tensor file that stays open, of which every read is of what was described.
+    """A tensor file that stays open; a read fails if the file has changed since it was described.
 
     Where another file takes its name, the rows are still those of this one.
 
@@ -109,14 +116,51 @@ def h5_format(path: str | Path) -> str:
         raise OSError(str(error)) from error
 
 
-def rows_of(dataset: Any, keep: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """All rows, or those to keep, gathered tile by tile so that the others are never held."""
-    if keep is None:
-        return np.asarray(dataset[...])
-    rows = np.empty((int(keep.sum()), *dataset.shape[1:]), dataset.dtype)
-    filled = 0
-    for start in range(0, len(dataset), TILE_ROWS):
-        part = dataset[start : start + TILE_ROWS][keep[start : start + TILE_ROWS]]
-        rows[filled : filled + len(part)] = part
-        filled += len(part)
-    return rows
+def refuse_elsewhere(dataset: Any) -> None:
+    """Refuse a dataset whose rows are in other files, or that claims more than the file can hold.
+
+    Args:
+        dataset: of h5py.
+
+    Raises:
+        ValueError: names the dataset.
+    """
+    import h5py
+
+    name, properties = dataset.name, dataset.id.get_create_plist()
+    if properties.get_layout() == h5py.h5d.VIRTUAL or properties.get_external_count():
+        raise ValueError(f"the rows of {name} are in other files")
+    if properties.get_layout() == h5py.h5d.COMPACT or not dataset.size:
+        return
+    size = prod(dataset.shape) * dataset.dtype.itemsize
+    stored, held = dataset.id.get_storage_size(), os.fstat(dataset.file.id.get_vfd_handle()).st_size
+    begin = dataset.id.get_offset() if dataset.chunks is None else 0
+    filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+    most = stored * prod(_PACKED.get(number, _PACKED_MOST) for number in filters)
+    chunk = 0 if dataset.chunks is None else prod(dataset.chunks) * dataset.dtype.itemsize
+    if begin is None or begin + stored > held or size > most:
+        raise ValueError(f"{name} claims {size} bytes of rows, and the file does not hold them")
+    if chunk > _CHUNK_BYTES:
+        raise ValueError(f"{name} has chunks of {chunk} bytes, at most {_CHUNK_BYTES} are read")
+
+
+def check_datasets(file: Any) -> None:
+    """Whether all that an HDF5 file holds is in the file itself.
+
+    Raises:
+        ValueError: names the link or dataset that leads elsewhere.
+    """
+    import h5py
+
+    names: list[str] = []
+
+    def see(name: bytes, link: Any) -> str | None:  # one that is returned ends the visit
+        names.append(name.decode(errors="replace"))
+        return None if link.type == h5py.h5l.TYPE_HARD else names[-1]
+
+    elsewhere = file.id.links.visit(see, info=True)
+    if elsewhere is not None:
+        raise ValueError(f"{elsewhere} is a link to somewhere else")
+    for name in names:
+        if isinstance(dataset := file[name], h5py.Dataset):
+            refuse_elsewhere(dataset)
