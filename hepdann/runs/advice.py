@@ -27,7 +27,7 @@ from ..evaluation import Diagnosis, diagnose
 from ..stats import accuracy, prior_matched_threshold, separation
 from ..tensors import SPLITS, Target
 from ..training import write_whole
-from .aligned import corrected, method_of, reference
+from .aligned import Aligned, corrected, method_of, reference
 from .domains import Domains
 from .mixture import Mixture
 from .model import BASE, Model
@@ -65,13 +65,14 @@ def diagnose_first(
 
 
 def with_recommendation(
-    model: Model, domains: Domains, shift: bool | None, path: Path
+    model: Model, domains: Domains, aligned: Aligned, shift: bool | None, path: Path
 ) -> tuple[Model, Recommendation]:
     """The model with what is recommended for it; no target label is read.
 
     Args:
         model: as it was trained.
         domains: source and target, whose events outside the test split are compared.
+        aligned: the alignments.
         shift: whether the tests found a shift.
         path: of ``recommendation.json``, which is written.
 
@@ -80,7 +81,7 @@ def with_recommendation(
     """
     if domains.images is not None:
         return model, advise_on_images(model, domains, shift, path)
-    residuals = residuals_of(model, domains)
+    residuals = residuals_of(domains, aligned)
     best = teacher(residuals, shift=shift)
     predictions = _AtExpectedShare(model, domains)
     agreements = {} if best is None else predictions.agreements(best)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import shifts
 from ..config import TrainConfig
 from ..errors import ConfigError
 from ..tensors import Tensors
@@ -15,14 +16,14 @@ from .stack_plan import resolve
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
 
-__all__ = ["prepare_training"]
+__all__ = ["prepare_training", "shift_of"]
 
 
 def prepare_training(
     asked: TrainConfig,
     tensors: Tensors,
     data: Tensors | None,
-    shift: Shift | Composition | None,
+    shift: Shift | Composition | None = None,
 ) -> tuple[Domains, Tensors, TrainConfig]:
     """Take source and target out of the tensor files, and settle what was left to hepdann.
 
@@ -30,7 +31,8 @@ def prepare_training(
         asked: settings as the user gave them, or as they were settled before.
         tensors: holds the MC.
         data: holds the data, if not ``tensors`` itself.
-        shift: makes pseudo-data; ``None`` takes the data domain.
+        shift: makes pseudo-data; by default that of the settings, and without one the target is
+            the data domain.
 
     Returns:
         The events; ``tensors``, of images with figures of them as features; and the settings.
@@ -38,6 +40,7 @@ def prepare_training(
     Raises:
         HepdannError: the input does not allow the training.
     """
+    shift = shift_of(asked) if shift is None else shift
     where = (asked.memory, tensors, data, asked.members)
     if tensors.views:
         memory = choose_image_memory(*where)
@@ -55,3 +58,9 @@ def prepare_training(
         domains = take(tensors, data, shift, asked.seed)
     train = resolve(asked, domains.n_train)
     return domains, tensors, train.model_copy(update={"memory": memory})
+
+
+def shift_of(train: TrainConfig) -> Shift | Composition | None:
+    """The shift that the settings name, if they name one."""
+    named = train.shift
+    return None if named is None else shifts.get(named.name, named.t, quantile=named.quantile)

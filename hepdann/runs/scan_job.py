@@ -1,48 +1,40 @@
-"""One scan, from a tensor file to its folder."""
+"""One scan: a grid of trainings of the stacks that a run has, from a tensor file to its folder."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from .. import shifts
 from .._version import __version__
-from ..config import Config, ScanConfig, ShiftConfig, dump_config
+from ..config import Config, TrainConfig
 from ..errors import Interrupted
 from ..evaluation.absent import SCAN_SUMMARY
 from ..evaluation.scan_judge import MEMBER_FIGURES
 from ..evaluation.scan_summary import summarise_scan
-from ..networks import NetworkShape
+from ..parallel import Executor, Link, Task, overload_warning
 from ..tensors import Tensors
-from ..training import (
-    Progress,
-    Settings,
-    StackTrainer,
-    load_checkpoint,
-    resident,
-    save_checkpoint,
-    write_whole,
-)
+from ..training import Progress, StackTrainer, write_whole
 from .auxiliary import auxiliary_shifts
-from .domains import Domains, prepare
+from .domains import Domains
 from .folder import FORMAT_VERSION
 from .folder_lock import locked, removed_if_refused, with_resume_hint
-from .job import Report
-from .registered import Registered
+from .monitor import require_tensorboard
+from .preparation import prepare_training
+from .progress import Report, SideBySide, silent
 from .scan_folder import Scan, to_csv
-from .scan_plan import Point, Unit, maps_of, plan_point, plan_source, points_of
-from .scan_point import PointRun, Result, SourceOnly
-from .scan_source import Snapshots
-from .scan_workers import ScanTask, scan_in_processes
-from .shard_training import HISTORY
-from .stack_plan import Places, StackPlan, resolve, settings_of, shape_of, trained_on
-from .worker_pool import overload_warning
+from .scan_grid import SOURCE_ONLY, Point, Unit, plan_point, plan_source, points_of, settings_at
+from .scan_source import Snapshots, SourceOnly
+from .scan_target import Result, TargetRun, read_result, result_path
+from .shard_training import HISTORY, Hooks, ShardFiles, train_shard
+from .stack_plan import Places
+from .stacks import Stacks, shape_at
+from .start_record import StartRecord
+from .work import Workplace
 
 __all__ = ["ScanJob"]
 
@@ -50,7 +42,31 @@ COLUMNS = (
     "method", "lambda", "shift", "t", "seed", "epoch", *MEMBER_FIGURES, "loss_label", "loss_domain",
     "validation_loss", "validation_accuracy", "validation_domain_accuracy",
 )  # fmt: skip
+# Settings that hepdann may be left to choose; all targets have the same.
+_SETTLED = ("batch_size", "device", "memory", "network")
 HISTORY_COLUMNS = ("shift", "t", *(name for name in HISTORY if name != "target_accuracy"))
+
+
+@dataclass(frozen=True)
+class _UnitTask:
+    """Trains a unit of a scan in another process, which keeps the events of its target."""
+
+    place: Workplace
+    unit: Unit
+
+    def __call__(self, link: Link) -> bool:
+        """Train it; whether its result is there now."""
+        return _job_of(self.place).train(self.unit, link)
+
+
+@lru_cache(maxsize=1)
+def _job_of(place: Workplace) -> ScanJob:
+    """The scan as a worker sees it; its source-only is trained."""
+    origin, config, files = place.open()
+    data = files[1] if len(files) > 1 else None
+    job = ScanJob(config, files[0], data, lambda: place.folder, silent, origin=origin)
+    job.folder = place.folder
+    return job
 
 
 @dataclass(eq=False)
@@ -64,6 +80,7 @@ class ScanJob:
         make_folder: makes the folder, when all is known to be well, or finds it.
         report: told of each stage, and of the progress within.
         stop: asked before every step.
+        origin: what the scan began with, if it is resumed.
     """
 
     config: Config
@@ -71,10 +88,11 @@ class ScanJob:
     data: Tensors | None
     make_folder: Callable[[], Path]
     report: Report
-    stop: Callable[[], bool]
+    stop: Callable[[], bool] = lambda: False
+    origin: StartRecord | None = None
     folder: Path = field(init=False)
-    _steps: int = 0
-    _at: tuple[int, PointRun] | None = None
+    _at: TargetRun | None = None
+    _source: SourceOnly | None = None
 
     def run(self) -> Scan:
         """Train what is not trained yet, judge it and write the folder.
@@ -82,106 +100,129 @@ class ScanJob:
         Raises:
             HepdannError: the input does not allow the scan.
         """
-        domains = self._domains(self.points[0])
-        n_train = len(domains.source.part("train"))
-        train = resolve(self.config.train, n_train)
-        self.config = self.config.model_copy(update={"train": train})
+        asked = self.config.train
         for point in self.points:
-            self._auxiliaries(point)
+            auxiliary_shifts(self._settings(point))
+        domains, self.tensors, train = self._prepared(self.points[0])
+        settled = {name: getattr(train, name) for name in _SETTLED}
+        self.config = self.config.model_copy(update={"train": asked.model_copy(update=settled)})
+        if asked.tensorboard:
+            require_tensorboard()
         self.folder = self.make_folder()
         with (
             locked(self.folder),
             with_resume_hint(self._resume_hint()),
             removed_if_refused(self.folder),
         ):
-            self._describe()
-            return self._run(domains)
+            self._describe(asked)
+            return self._run(domains, train)
 
-    def _run(self, first: Domains) -> Scan:
+    def _run(self, domains: Domains, train: TrainConfig) -> Scan:
         started = time.perf_counter()
-        results: list[Result] = []
-        whole = self._train_source_only(first)
-        trained = whole
-        if trained and self.config.train.workers > 1:
-            whole = self._spread(first)
-        for number in range(len(self.points)) if trained else ():
-            if whole or (self._work / f"{_stem(number)}-baselines.json").exists():
-                run = self._point_run(number, first if number == 0 else None)
-                whole = self._point(run, results, whole)
+        if self._train_source_only(domains, train):
+            self._at = self._target_run(0, (domains, train))
+            self._train_units()
+        results, whole = self._results()
         if not results:
             raise Interrupted(
                 "interrupted before anything was whole", where=self.folder, mend=self._resume_hint()
             )
-        seconds = time.perf_counter() - started
-        return self._finish(results, whole=whole, seconds=seconds)
+        return self._finish(results, whole=whole, seconds=time.perf_counter() - started)
 
-    def _settings(self, domains: Domains) -> Settings:
-        """Of every stack; every epoch of every member is looked at."""
-        settings = settings_of(self.config.train, len(domains.source.part("train")))
-        return replace(settings, patience=0, choose="last")
+    def _settings(self, point: Point) -> TrainConfig:
+        return settings_at(self.config, point, images=bool(self.tensors.views))
 
-    def _point_run(self, number: int, domains: Domains | None = None) -> PointRun:
+    def _prepared(self, point: Point) -> tuple[Domains, Tensors, TrainConfig]:
+        return prepare_training(self._settings(point), self.tensors, self.data)
+
+    def _target_run(
+        self, number: int, prepared: tuple[Domains, TrainConfig] | None = None
+    ) -> TargetRun:
         """What trains and judges everything at a target; source-only is trained."""
-        point, train = self.points[number], self.config.train
-        domains = domains or self._domains(point)
-        return PointRun(
-            point, domains, self._source_only, self._settings(domains), self._shape, self._work,
-            _stem(number), self._fingerprint, domains.truth is not None and self._oracle,
-            self._auxiliaries(point), maps_of(train, self.config.scan), trained_on(train),
-            train.seed, self.tensors.features if train.diagnose and point.shift is None else None,
+        point = self.points[number]
+        if prepared is None:
+            domains, _, train = self._prepared(point)
+            prepared = domains, train
+        return TargetRun(
+            point, *prepared, self.config.scan, self._source_only(*prepared), self.folder, number,
+            self._fingerprint, self.tensors.features,
         )  # fmt: skip
 
-    def _spread(self, first: Domains) -> bool:
-        """Have what is not trained yet trained by processes; whether all of it is whole now."""
-        members, done = dict[Unit, int](), 0
-        for number, point in enumerate(self.points):
-            members[Unit(number, None)] = 0
-            places = Places(first.truth is not None and self._oracle, len(self._auxiliaries(point)))
-            for stack, plan in enumerate(self._plans(places)):
-                if (self._work / f"{_stem(number)}-stack-{stack}.json").exists():
-                    done += len(plan.members)
-                else:
-                    members[Unit(number, stack)] = len(plan.members)
-        workers, settings = self.config.train.workers, self._settings(first)
-        each = settings.epochs * settings.steps
-        warning = overload_warning(min(workers, len(members)))
-        if warning is not None:
-            self.report(f"warning: {warning}", None)
-        files = [file for file in (self.tensors, self.data) if file is not None]
-        task = ScanTask(
-            self.folder.absolute(),
-            tuple(file.path.absolute() for file in files),
-            Registered.needed(
-                self.config.train, self.config.scan.shifts, self.config.scan.alignments
-            ),
-        )
+    def _train_units(self) -> None:
+        """Train what is not trained yet, here or in processes, until all is whole or stopped."""
+        members = {
+            Unit(number, stack): count
+            for number in range(len(self.points))
+            for stack, count in self._stacks
+        }
+        waiting = [unit for unit in members if not result_path(self.folder, unit).exists()]
+        settings = self.config.train
+        workers = settings.workers if settings.workers > 1 and waiting else 0
+        if workers:
+            warning = overload_warning(min(workers, len(waiting)))
+            if warning is not None:
+                self.report(f"warning: {warning}", None)
+        assert self.origin is not None
+        place = Workplace.of(self.origin, settings, self.folder, self._files)
+        together = SideBySide(members)
+        before = settings.seeds + sum(n for unit, n in members.items() if unit not in waiting)
 
-        def show(steps: int, now: Progress) -> None:
-            self._progress(1, replace(now, step=done * each + steps, total=each))
+        def task(unit: Unit) -> Task:
+            return _UnitTask(place, unit) if workers else partial(self.train, unit)
 
-        return scan_in_processes(task, members, workers, (show, self.stop), self._resume_hint())
+        def report(unit: Unit, now: Progress) -> None:
+            combined, steps = together.at(unit, now), now.total
+            step = before * steps + combined.step
+            self._progress(replace(combined, step=step, total=steps))
 
-    def train(self, unit: Unit, progress: Callable[[Progress], None]) -> bool:
-        """Train a unit in a worker, from what the process that began the scan has left.
+        with Executor(workers, report, self.stop, self._resume_hint()) as executor:
+            for number in dict.fromkeys(unit.target for unit in waiting):
+                first = Unit(number, None)
+                executor.submit(first, task(first), number)
+            for unit, _ in executor.completed():
+                together.end(unit)
+                for later in waiting if unit.stack is None else ():
+                    if later.target == unit.target and later.stack is not None:
+                        executor.submit(later, task(later), later.target)
+
+    def train(self, unit: Unit, link: Link) -> bool:
+        """Train a unit, from what the process that began the scan has left.
 
         Args:
             unit: of the scan.
-            progress: told where it stands.
+            link: to the process that gave the order.
 
         Returns:
-            Whether it is whole; otherwise it was stopped.
+            Whether its result is there now; otherwise it was stopped.
         """
-        if self._at is None or self._at[0] != unit.target:
-            self._at = unit.target, self._point_run(unit.target)
-        run = self._at[1]
+        if self._at is None or self._at.number != unit.target:
+            self._at = self._target_run(unit.target)
+        run = self._at
         run.baselines()
         if unit.stack is None:
             return True
-        plan = self._plans(run.places)[unit.stack]
-        return run.stack(unit.stack, plan, progress, self.stop) is not None
+        link.saves()
+        hooks = Hooks.quiet(link.report, link.stop)
+        return run.stack(run.stacks.shards[unit.stack], hooks)
+
+    def _results(self) -> tuple[list[Result], bool]:
+        """The results that are there, in the order of the table, and whether these are all."""
+        results, whole = list[Result](), True
+        for number in range(len(self.points)):
+            for stack, _ in self._stacks:
+                unit = Unit(number, stack)
+                if result_path(self.folder, unit).exists():
+                    results.append(read_result(self.folder, unit, self._fingerprint))
+                else:
+                    whole = False
+        return results, whole
 
     def _resume_hint(self) -> str:
         return f"go on with: hepdann scan --resume -o {self.folder}"
+
+    @property
+    def _files(self) -> list[Tensors]:
+        return [file for file in (self.tensors, self.data) if file is not None]
 
     @property
     def points(self) -> list[Point]:
@@ -189,130 +230,77 @@ class ScanJob:
         return points_of(self.config.scan)
 
     @property
-    def _oracle(self) -> bool:
-        return self.config.train.oracle
-
-    @property
     def _work(self) -> Path:
         return self.folder / "checkpoint" / "scan"
 
-    def _domains(self, point: Point) -> Domains:
-        shift = None
-        if point.shift is not None:
-            shift = shifts.get(point.shift, point.t or 1.0)
-        return prepare(self.tensors, self.data, shift, self.config.train.seed)
-
-    def _auxiliaries(self, point: Point) -> list[ShiftConfig]:
-        """Shifts of the copies of the MC that hybrid methods train on at a target."""
-        shift = None if point.shift is None else ShiftConfig(name=point.shift, t=point.t or 1.0)
-        return auxiliary_shifts(self.config.train.model_copy(update={"shift": shift}))
-
-    def _plans(self, places: Places) -> list[StackPlan]:
-        """The stacks of a target."""
-        return plan_point(self.config.train, self.config.scan, places)
-
-    def _shape(self, plan: StackPlan) -> NetworkShape:
-        inputs, classes = len(self.tensors.features), len(self.tensors.classes)
-        return shape_of(self.config.train, inputs, classes, plan)
-
     @cached_property
-    def _fingerprint(self) -> str:
-        train = self.config.train.model_copy(update={"workers": 1})  # who trains changes nothing
-        settings = [
-            train.model_dump(mode="json", exclude={"device"}),
-            self.config.scan.model_dump(mode="json", exclude=_unchanged(self.config.scan)),
-        ]
-        files = [t.provenance for t in (self.tensors, self.data) if t is not None]
-        text = json.dumps([settings, files], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def _stacks(self) -> list[tuple[int | None, int]]:
+        """Number, and number of members, of the stacks at each target, the baselines first."""
+        train, oracle = self._settings(self.points[0]), self.config.train.oracle
+        holder = self.tensors if self.data is None else self.data
+        known = bool(self.config.scan.shifts) or holder.has_truth
+        places = Places(oracle and known, len(auxiliary_shifts(train)))
+        plans = plan_point(self.config.scan, train, places, bool(self.tensors.views))
+        return [(None, 0), *((k, len(plan.members)) for k, plan in enumerate(plans))]
 
-    def _describe(self) -> None:
+    @property
+    def _fingerprint(self) -> str:
+        assert self.origin is not None
+        return self.origin.fingerprint
+
+    def _describe(self, asked: TrainConfig) -> None:
         self._work.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "config.yaml", dump_config(self.config).encode())
-        origin = {
-            "format_version": FORMAT_VERSION,
-            "tensors": str(self.tensors.path),
-            "data": None if self.data is None else str(self.data.path),
-        }
-        write_whole(self.folder / "origin.json", json.dumps(origin, indent=1).encode())
+        if self.origin is None:
+            self.origin = StartRecord.of(self._files, self.config, asked, scan=True)
+            self.origin.write(self.folder)
 
     @cached_property
     def _total(self) -> int:
         """Networks that train."""
-        train, scan = self.config.train, self.config.scan
-        copies = len(self._auxiliaries(self.points[0]))
-        plans = self._plans(Places(self._oracle and bool(scan.shifts), copies))
-        return len(self.points) * sum(len(plan.members) for plan in plans) + train.seeds
+        each = sum(members for _, members in self._stacks)
+        return len(self.points) * each + self.config.train.seeds
 
-    def _progress(self, members: int, now: Progress) -> None:
-        """Where the whole scan stands: a step of a stack is one of each of its members."""
-        share = replace(
-            now,
-            step=self._steps + members * now.step,
-            total=self._total * now.total,
-        )
-        self.report(f"{self._total} networks", share)
+    def _progress(self, now: Progress) -> None:
+        """Show where the whole scan stands: its total is that of all networks, one by one."""
+        self.report(f"{self._total} networks", replace(now, total=self._total * now.total))
 
-    def _train_source_only(self, domains: Domains) -> bool:
+    def _train_source_only(self, domains: Domains, train: TrainConfig) -> bool:
         """Train what is the same at every target; whether it came to its end."""
-        plan, settings = plan_source(self.config.train), self._settings(domains)
+        alone = train.model_copy(update={"methods": [SOURCE_ONLY], "oracle": False})
+        stacks = Stacks(alone, domains, {}, plan=plan_source)
+        (shard,) = stacks.shards
         snapshots = Snapshots(self._work, self._fingerprint)
-        checkpoint = self._work / "source-only.safetensors"
-        source, target = (
-            resident(events, domains.scaling, device=settings.device)
-            for events in (domains.source, domains.target)
-        )
-        trainer = StackTrainer(plan.members, self._shape(plan), [source], [target], settings)
-        load_checkpoint(trainer, checkpoint, self._fingerprint)
 
         def keep(trained: StackTrainer) -> None:
             if not trained.position:  # an epoch is whole
                 snapshots.save(trained)
-            save_checkpoint(trained, checkpoint, self._fingerprint)
 
-        members = len(plan.members)
-        progress = partial(self._progress, members)
-        done = trainer.run(progress=progress, save=keep, stop=self.stop)
-        self._steps += members * trainer.total_steps
-        return done
+        def progress(now: Progress) -> None:
+            self._progress(replace(now, step=len(shard.plan.members) * now.step))
 
-    @cached_property
-    def _source_only(self) -> SourceOnly:
+        hooks = Hooks.quiet(progress, self.stop)
+        files = ShardFiles.of_scan(self.folder, "source-only")
+        return train_shard(shard, stacks, files, self._fingerprint, hooks, keep=keep).whole
+
+    def _source_only(self, domains: Domains, train: TrainConfig) -> SourceOnly:
         """Source-only after each epoch, as the training left it."""
-        train, plan = self.config.train, plan_source(self.config.train)
-        snapshots, shape = Snapshots(self._work, self._fingerprint), self._shape(plan)
-        seeds = [member.seed for member in plan.members]
-        loaded = [snapshots.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
-        history = [row for _, rows in loaded for row in rows]
-        return SourceOnly([network for network, _ in loaded], history, seeds)
-
-    def _point(self, run: PointRun, results: list[Result], whole: bool) -> bool:
-        """Add a target's results; whether all of them are there.
-
-        Args:
-            run: of the target.
-            results: are added to.
-            whole: whether to train; otherwise only what is there already is added.
-        """
-        results.append(run.baselines())
-        for number, plan in enumerate(self._plans(run.places)):
-            members = len(plan.members)
-            if whole:
-                report = partial(self._progress, members)
-                result = run.stack(number, plan, report, self.stop)
-            else:
-                result = run.known(number)
-            if result is None:
-                whole = False
-                continue
-            results.append(result)
-            self._steps += members * run.settings.epochs * run.settings.steps
-        return whole
+        if self._source is None:
+            (plan,) = plan_source(train, Places(), domains.images is not None)
+            snapshots, shape = (
+                Snapshots(self._work, self._fingerprint),
+                shape_at(train, domains, plan),
+            )
+            seeds = [member.seed for member in plan.members]
+            loaded = [snapshots.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
+            history = [row for _, rows in loaded for row in rows]
+            self._source = SourceOnly([network for network, _ in loaded], history, seeds)
+        return self._source
 
     def _finish(self, results: list[Result], *, whole: bool, seconds: float) -> Scan:
         rows = [row for result in results for row in result["rows"]]
         groups = [group for result in results for group in result["groups"]]
-        first = [dict(row) | {"lambda": None} for row in self._source_only.history]
+        assert self._source is not None
+        first = [dict(row) | {"lambda": None} for row in self._source.history]
         history = [*first, *(row for result in results for row in result["history"])]
         majorities = {
             (row["shift"], row["t"]): result["majority"]
@@ -340,16 +328,6 @@ class ScanJob:
         content = json.dumps(summary, indent=1, allow_nan=False)
         write_whole(self.folder / SCAN_SUMMARY, content.encode())
         return Scan(self.folder, summary)
-
-
-def _stem(number: int) -> str:
-    """Begins the names of a target's files."""
-    return f"target-{number}"
-
-
-def _unchanged(scan: ScanConfig) -> set[str]:
-    """Settings that came later, where they say what scans did before them."""
-    return {"alignments"} if scan.alignments == ["quantile"] else set()
 
 
 def _rocs(groups: list[Result]) -> Iterator[dict[str, Any]]:

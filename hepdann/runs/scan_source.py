@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +16,35 @@ from ..content import HistoryRowOf
 from ..errors import RunError
 from ..networks import AdversarialNetwork, NetworkShape
 from ..stored import check, read_tensors
+from ..tensors import Hits
 from ..training import Scaling, StackTrainer, write_whole
 from ..training.trainer import HistoryRow
 
-__all__ = ["Snapshots", "score"]
+__all__ = ["Snapshots", "SourceOnly", "score"]
 
-_ROWS = 32_768  # events scored at a time
+_ROWS = 32_768  # events scored at a time, at most
+_BYTES = 64 << 20  # of inputs scored at a time
+
+
+@dataclass(frozen=True)
+class SourceOnly:
+    """The source-only networks after each epoch.
+
+    Attributes:
+        networks: one stack an epoch.
+        history: rows of the history, epoch by epoch, members within.
+        seeds: of the members.
+    """
+
+    networks: Sequence[AdversarialNetwork]
+    history: Sequence[Mapping[str, object]]
+    seeds: Sequence[int]
 
 
 @torch.no_grad()
 def score(
     network: AdversarialNetwork,
-    features: NDArray[np.float32],
+    inputs: NDArray[np.float32] | Hits,
     scaling: Scaling,
     domain: int | torch.Tensor,
 ) -> NDArray[np.float32]:
@@ -34,15 +52,21 @@ def score(
 
     Args:
         network: with averaged weights and fixed statistics.
-        features: (N, F) unscaled.
+        inputs: (N, F) unscaled features, or pixels, which are not scaled.
         scaling: of the features.
         domain: whose statistics apply, 0 source or 1 target; or (K,) of these.
     """
     first = next(network.parameters())
     out = []
-    for start in range(0, len(features), _ROWS):
-        scaled = np.ascontiguousarray(scaling.apply(features[start : start + _ROWS]).T)
-        x = torch.from_numpy(scaled).to(first.device, first.dtype).unsqueeze(0)
+    most = max(1, min(_ROWS, _BYTES // (4 * inputs.shape[1])))
+    for start in range(0, len(inputs), most):
+        some = inputs[start : start + most]
+        if isinstance(inputs, Hits):  # an event stays one piece of memory
+            x = torch.from_numpy(some).to(first.device, first.dtype).T
+        else:
+            scaled = np.ascontiguousarray(scaling.apply(some).T)
+            x = torch.from_numpy(scaled).to(first.device, first.dtype)
+        x = x.unsqueeze(0)
         out.append(network.classify(x, domain).float().cpu().numpy())
     return np.concatenate(out, axis=1)
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
-from ..config import Config, ScanSettings, load_config, override
-from ..errors import ConfigError, RunError
-from ..evaluation.absent import SCAN_SUMMARY, is_scan
+from ..config import Config, ScanSettings, override
+from ..errors import ConfigError
+from ..evaluation.absent import SCAN_SUMMARY
+from ..parallel import refuse_in_worker
 from ..tensors import Tensors, open_tensors
-from .folder import read_versioned
 from .folder_lock import new_folder, numbered_folder, refuse_existing
-from .progress import shown, silent
+from .progress import Report, shown, silent
 from .scan_folder import Scan, open_scan
-from .worker_process import refuse_in_worker
-
-if TYPE_CHECKING:
-    from .job import Report
+from .start_record import StartRecord
 
 __all__ = ["resume_scan", "scan"]
 
@@ -83,7 +80,7 @@ def scan(
     config = override(config or Config(), named)
     _check(config, data, t)
     with shown(progress, report) as tell:
-        return _job(config, _opened(tensors), data, _claim(output, config), tell, stop)
+        return _job(config, open_tensors(tensors), data, _claim(output, config), tell, stop)
 
 
 def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,17 +89,6 @@ def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
         f"scan.{name}" if name in _GRID else f"train.{name.rstrip('_')}": value
         for name, value in settings.items()
     }
-
-
-def _opened(tensors: Tensors | str | Path) -> Tensors:
-    opened = open_tensors(tensors)
-    if opened.views:
-        raise ConfigError(
-            "holds images, and the networks of a scan see features",
-            where=opened.path,
-            mend="train one setting after the other: hepdann train",
-        )
-    return opened
 
 
 def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
@@ -157,25 +143,17 @@ def resume_scan(
     Raises:
         RunError: no such scan, one of another version, or its tensors are no longer the same.
     """
-    from ..content import Files
-
     folder = Path(folder)
-    path = folder / "origin.json"
-    if not path.exists():
-        what = "no scan to resume" if folder.is_dir() else "no such folder"
-        raise RunError(what, where=folder, mend="give the folder of a scan with -o")
-    if not is_scan(folder):
-        mend = f"go on with: hepdann train --resume -o {folder}"
-        raise RunError("is a run, not a scan", where=folder, mend=mend)
+    origin = StartRecord.read(folder, scan=True)
+    given = {} if workers is None else {"train.workers": workers}
+    origin.check_settings(folder, given)
     if (folder / SCAN_SUMMARY).exists():
         open_scan(folder)
-    origin = read_versioned(path, Files)
-    config = load_config(folder / "config.yaml", expand=False)
-    if workers is not None:
-        config = override(config, {"train.workers": workers})
-    tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])
+    files = [open_tensors(path) for path in (origin.tensors, origin.data) if path is not None]
+    origin.check_files(files)
+    data = files[1] if len(files) > 1 else None
     with shown(progress, report) as tell:
-        return _job(config, open_tensors(tensors), data, lambda: folder, tell, stop)
+        return _job(origin.now(given), files[0], data, lambda: folder, tell, stop, origin)
 
 
 def _job(
@@ -185,10 +163,11 @@ def _job(
     make_folder: Callable[[], Path],
     report: Report,
     stop: Callable[[], bool],
+    origin: StartRecord | None = None,
 ) -> Scan:
     from .scan_job import ScanJob
 
     if config.train.workers > 1:
         refuse_in_worker()
     second = None if data is None else open_tensors(data)
-    return ScanJob(config, tensors, second, make_folder, report, stop).run()
+    return ScanJob(config, tensors, second, make_folder, report, stop, origin).run()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,16 @@ from ..training import (
 from .monitor import Monitor
 from .stacks import Shard, Stacks
 
-__all__ = ["HISTORY", "Hooks", "Trained", "history_of", "load_shard", "train_shard"]
+__all__ = [
+    "HISTORY",
+    "Hooks",
+    "Observer",
+    "ShardFiles",
+    "Trained",
+    "history_of",
+    "load_shard",
+    "train_shard",
+]
 
 HISTORY = (
     "method",
@@ -64,6 +74,75 @@ class Hooks:
     stop: Callable[[], bool]
     clock: Clock = field(default_factory=Clock)
 
+    @classmethod
+    def quiet(cls, report: Callable[[Progress], None], stop: Callable[[], bool]) -> Self:
+        """Report the progress and no lines.
+
+        Args:
+            report: given where the training stands.
+            stop: asked before every step.
+        """
+        return cls(lambda *_: None, lambda _, now: report(now), stop)
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """What a shard leaves behind for a resume, and for the evaluation.
+
+    Attributes:
+        checkpoint: the state of its networks.
+        health: what was seen of their health.
+        scores: what an observer of the scores has noted.
+        tensorboard: folder of event files.
+    """
+
+    checkpoint: Path
+    health: Path
+    scores: Path
+    tensorboard: Path
+
+    @classmethod
+    def of_run(cls, folder: Path, number: int) -> Self:
+        """Those of a shard of a run, by number."""
+        work = folder / "checkpoint"
+        return cls(
+            work / f"stack-{number}.safetensors",
+            work / f"health-{number}.json",
+            work / f"peek-{number}.json",
+            folder / "tensorboard",
+        )
+
+    @classmethod
+    def of_scan(cls, folder: Path, stem: str) -> Self:
+        """Those of a stack of a scan.
+
+        Args:
+            folder: of the scan.
+            stem: begins their names.
+        """
+        path = folder / "checkpoint" / "scan" / stem
+        ends = (".safetensors", ".health", ".notes")
+        checkpoint, health, scores = (path.with_suffix(end) for end in ends)
+        return cls(checkpoint, health, scores, folder / "tensorboard" / stem)
+
+    def remove(self) -> None:
+        """Remove what is spent once the results are written; event files stay."""
+        for path in (self.checkpoint, self.health, self.scores):
+            path.unlink(missing_ok=True)
+
+
+class Observer(Protocol):
+    """Sees scores of the target after each epoch, and tells the training nothing."""
+
+    def record(self, epoch: int, scores: Sequence[NDArray[np.float32] | None], /) -> None:
+        """Take note of an epoch, again where a resume trains it once more.
+
+        Args:
+            epoch: counted from 0.
+            scores: (n, C) of each member; ``None`` of one that has stopped.
+        """
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -72,14 +151,14 @@ class Trained:
     Attributes:
         shard: which.
         trainer: its networks.
-        peek: what was seen of the target accuracy; ``None`` where the truth is not known.
+        observer: of its scores, if there is one.
         health: what was seen of the networks.
         whole: whether it came to its end.
     """
 
     shard: Shard
     trainer: StackTrainer
-    peek: PeekObserver | None
+    observer: Observer | None
     health: Health
     whole: bool
 
@@ -94,67 +173,78 @@ class Trained:
 
     def watch(self, epoch: int, scores: list[NDArray[np.float32] | None]) -> None:
         """Show the scores of an epoch to whoever may see how right they are."""
-        if self.peek is not None:
-            self.peek.record(epoch, scores)
+        if self.observer is not None:
+            self.observer.record(epoch, scores)
 
 
 def train_shard(
-    shard: Shard, stacks: Stacks, folder: Path, fingerprint: str, hooks: Hooks
+    shard: Shard,
+    stacks: Stacks,
+    files: ShardFiles,
+    fingerprint: str,
+    hooks: Hooks,
+    observer: Observer | None = None,
+    keep: Callable[[StackTrainer], None] | None = None,
 ) -> Trained:
     """Train a shard from its checkpoint, if there is one, to its end or until it is stopped.
 
     Args:
         shard: of ``stacks.shards``.
         stacks: what it trains on.
-        folder: of the run.
+        files: of the shard.
         fingerprint: of everything that the numbers depend on.
         hooks: what is told and asked on the way.
+        observer: is shown scores of the target after each epoch.
+        keep: called before each checkpoint, for what must be there when the checkpoint is.
 
     Raises:
         RunError: a loss is not finite, or the checkpoint is that of another run.
     """
     trainer = stacks.trainer(shard)
-    checkpoint = _checkpoint(folder, shard)
-    wanted = stacks.train.tensorboard
-    monitor = Monitor(trainer, folder, shard.number, tell=hooks.tell, tensorboard=wanted)
+    events = files.tensorboard if stacks.train.tensorboard else None
+    monitor = Monitor(trainer, files.health, tell=hooks.tell, tensorboard=events)
     trainer.stack.clock = hooks.clock
 
     def save(trained: StackTrainer) -> None:
         monitor.epoch()
         hooks.clock.lap("health")
-        save_checkpoint(trained, checkpoint, fingerprint)
+        if keep is not None:
+            keep(trained)
+        save_checkpoint(trained, files.checkpoint, fingerprint)
 
-    load_checkpoint(trainer, checkpoint, fingerprint)
+    load_checkpoint(trainer, files.checkpoint, fingerprint)
     hooks.clock.lap("preparation")
     engine, why = choose_engine(trainer.stack, trainer.settings)
     names = ", ".join(shard.methods)
     hooks.tell(f"{names}: engine {engine}{f', because {why}' if why else ''}")
-    done = Trained(shard, trainer, stacks.peek(shard, folder), monitor.health, whole=True)
+    done = Trained(shard, trainer, observer, monitor.health, whole=True)
     with monitor.monitored():
         whole = trainer.run(
             progress=partial(hooks.progress, str(shard)),
             save=save,
-            watch=done.watch,
+            watch=None if observer is None else done.watch,
             stop=hooks.stop,
         )
-    return done if whole else Trained(shard, trainer, done.peek, monitor.health, whole=False)
+    return done if whole else replace(done, whole=False)
 
 
-def load_shard(shard: Shard, stacks: Stacks, folder: Path, fingerprint: str) -> Trained:
-    """A shard as another process left it in the folder.
+def load_shard(
+    shard: Shard,
+    stacks: Stacks,
+    files: ShardFiles,
+    fingerprint: str,
+    observer: Observer | None = None,
+) -> Trained:
+    """A shard as another process left it in the folder; the arguments are those of its training.
 
     Raises:
         RunError: the checkpoint is damaged, or that of another run.
     """
     trainer = stacks.trainer(shard)
-    health = Health(trainer, folder / "checkpoint" / f"health-{shard.number}.json")
-    load_checkpoint(trainer, _checkpoint(folder, shard), fingerprint)
+    health = Health(trainer, files.health)
+    load_checkpoint(trainer, files.checkpoint, fingerprint)
     health.remember()
-    return Trained(shard, trainer, stacks.peek(shard, folder), health, trainer.finished)
-
-
-def _checkpoint(folder: Path, shard: Shard) -> Path:
-    return folder / "checkpoint" / f"stack-{shard.number}.safetensors"
+    return Trained(shard, trainer, observer, health, trainer.finished)
 
 
 def history_of(trained: Sequence[Trained]) -> bytes:
@@ -168,11 +258,13 @@ def history_of(trained: Sequence[Trained]) -> bytes:
     writer.writeheader()
     first, rows = 0, list[tuple[tuple[int, int, int], dict[str, object]]]()
     for done in trained:
-        trainer, peek = done.trainer, done.peek
+        trainer, peek = done.trainer, done.observer
         chosen, by = trainer.chosen_epochs, trainer.settings.criterion
         for row in trainer.history:
             member, epoch = int(str(row["member"])), int(str(row["epoch"]))
-            target_accuracy = None if peek is None else peek.accuracy(epoch - 1, member)
+            target_accuracy = None
+            if isinstance(peek, PeekObserver):
+                target_accuracy = peek.accuracy(epoch - 1, member)
             more = {
                 "member": first + member,
                 "target_accuracy": "" if target_accuracy is None else target_accuracy,

@@ -153,7 +153,7 @@ def test_blocks_too_are_brought_to_the_fractions_of_the_target(toy, small_blocks
 
     domains = memory.prepare_blocks(tensors, None, hepdann.shifts.sine(t=3), 0)
     train = TrainConfig(methods=["dann"], seeds=1, batch_size=64, device="cpu")
-    stacks = Stacks(train, domains, {}, 2, correction=correction)
+    stacks = Stacks(train, domains, {}, correction=correction)
     fractions = {}
     for member in (m for shard in stacks.shards for m in shard.plan.members):
         if member.label != "oracle":

@@ -12,18 +12,14 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import hepdann
 from hepdann.config import Config
 from hepdann.errors import ConfigError, RunError
 from hepdann.runs import resume_scan
 from hepdann.runs.health_report import scan_lines
-from hepdann.runs.scan_plan import Unit, plan_point, points_of, seeds_of
-from hepdann.runs.scan_workers import _Scanners
+from hepdann.runs.scan_grid import plan_point, points_of, seeds_of
 from hepdann.runs.stack_plan import Places
-from hepdann.runs.worker_pool import Worker
 
 GRID = {"shift": "sine", "t": [3, 8], "lambda_": [0.3, 1.0], "methods": ["dann"]}
 FAST = {"seeds": 2, "epochs": 2, "batch_size": 64}
@@ -180,7 +176,7 @@ def test_stacks_hold_whole_groups_and_every_member_once():
         }
     )
     assert [str(p) for p in points_of(config.scan)][:3] == ["sine t=1", "sine t=3", "gaussian t=1"]
-    plans = plan_point(config.train, config.scan, Places(oracle=True))
+    plans = plan_point(config.scan, config.train, Places(oracle=True))
     members = [(m.label, m.lambda_, m.seed) for plan in plans for m in plan.members]
     assert len(set(members)) == len(members) == 3 * (1 + 3 + 3)
     for plan in plans:
@@ -281,43 +277,3 @@ def test_a_disease_is_named_in_the_summary_and_in_a_line(scan, toy, tmp_path):
     assert (found["name"], found["lambda"], found["seeds"]) == ("exploded-adversary", 1e4, [0, 1])
     (line,) = scan_lines([found])
     assert line.startswith("health: error: exploded-adversary (dann, λ = 10000, sine t=3, seed 0, ")
-
-
-class Ear:
-    """The end of a wire that a worker listens at."""
-
-    def __init__(self):
-        self.sent = []
-
-    def send(self, unit):
-        self.sent.append(unit)
-
-
-@given(
-    stacks=st.lists(st.integers(0, 4), min_size=1, max_size=4),
-    workers=st.integers(1, 6),
-    chance=st.randoms(use_true_random=False),
-)
-def test_every_unit_is_given_out_once_and_behind_the_baselines_of_its_target(
-    stacks, workers, chance
-):
-    units = {
-        Unit(t, stack): 2 for t, n in enumerate(stacks) for stack in (None, *range(n))
-    }  # fmt: skip
-    pool = _Scanners(units, lambda step, now: None, lambda: False, "")
-    crowd = [Worker(k, None, Ear()) for k in range(workers)]
-    begun, whole = [], set()
-    for one in crowd:
-        pool.handle(one, "ready", None)
-    while busy := [
-        w for w in crowd if w.connection.sent and w.connection.sent[-1] not in {*whole, None}
-    ]:
-        given_ = [unit for w in crowd for unit in w.connection.sent if unit is not None]
-        for unit in given_:
-            assert unit.stack is None or Unit(unit.target, None) in whole
-        worker = chance.choice(busy)
-        begun.append(worker.connection.sent[-1])
-        whole.add(worker.connection.sent[-1])
-        pool.handle(worker, "whole", worker.connection.sent[-1])
-    assert sorted(begun, key=str) == sorted(units, key=str)
-    assert all(worker.ended and worker.connection.sent[-1] is None for worker in crowd)
