@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from .. import methods
 from ..config import Config
+from ..methods import method_of
 from ..tensors import Tensors
 from ..training import RateRange, find_learning_rate
-from .aligned import fit_alignments, method_of
+from .aligned import fit_alignments
 from .preparation import prepare_training
 from .stack_plan import trained_on
 from .stacks import Stacks

@@ -13,27 +13,29 @@ from typing import Any
 from .._version import __version__
 from ..config import Config, TrainConfig
 from ..errors import Interrupted
-from ..evaluation.absent import SCAN_SUMMARY
 from ..evaluation.scan_judge import MEMBER_FIGURES
 from ..evaluation.scan_summary import summarise_scan
+from ..outputs import write_run_file
 from ..parallel import Executor, Link, Task, overload_warning
+from ..store.folder_lock import locked, removed_if_refused, with_resume_hint
+from ..store.paths import ScanPaths
+from ..store.reading import FORMAT_VERSION
+from ..store.scan_folder import Scan, to_csv
+from ..store.start_record import StartRecord
+from ..store.state import SCAN_SUMMARY
 from ..tensors import Tensors
-from ..training import Progress, StackTrainer, write_whole
+from ..training import Progress, StackTrainer
 from .auxiliary import auxiliary_shifts
 from .domains import Domains
-from .folder import FORMAT_VERSION
-from .folder_lock import locked, removed_if_refused, with_resume_hint
 from .monitor import require_tensorboard
 from .preparation import prepare_training
 from .progress import Report, SideBySide, silent
-from .scan_folder import Scan, to_csv
 from .scan_grid import SOURCE_ONLY, Point, Unit, plan_point, plan_source, points_of, settings_at
 from .scan_source import Snapshots, SourceOnly
 from .scan_target import Result, TargetRun, read_result, result_path
 from .shard_training import HISTORY, Hooks, ShardFiles, train_shard
 from .stack_plan import Places
 from .stacks import Stacks, shape_at
-from .start_record import StartRecord
 from .work import Workplace
 
 __all__ = ["ScanJob"]
@@ -229,10 +231,6 @@ class ScanJob:
         """The targets."""
         return points_of(self.config.scan)
 
-    @property
-    def _work(self) -> Path:
-        return self.folder / "checkpoint" / "scan"
-
     @cached_property
     def _stacks(self) -> list[tuple[int | None, int]]:
         """Number, and number of members, of the stacks at each target, the baselines first."""
@@ -249,7 +247,7 @@ class ScanJob:
         return self.origin.fingerprint
 
     def _describe(self, asked: TrainConfig) -> None:
-        self._work.mkdir(parents=True, exist_ok=True)
+        ScanPaths(self.folder).work.mkdir(parents=True, exist_ok=True)
         if self.origin is None:
             self.origin = StartRecord.of(self._files, self.config, asked, scan=True)
             self.origin.write(self.folder)
@@ -269,7 +267,7 @@ class ScanJob:
         alone = train.model_copy(update={"methods": [SOURCE_ONLY], "oracle": False})
         stacks = Stacks(alone, domains, {}, plan=plan_source)
         (shard,) = stacks.shards
-        snapshots = Snapshots(self._work, self._fingerprint)
+        snapshots = Snapshots(ScanPaths(self.folder).work, self._fingerprint)
 
         def keep(trained: StackTrainer) -> None:
             if not trained.position:  # an epoch is whole
@@ -287,7 +285,7 @@ class ScanJob:
         if self._source is None:
             (plan,) = plan_source(train, Places(), domains.images is not None)
             snapshots, shape = (
-                Snapshots(self._work, self._fingerprint),
+                Snapshots(ScanPaths(self.folder).work, self._fingerprint),
                 shape_at(train, domains, plan),
             )
             seeds = [member.seed for member in plan.members]
@@ -307,10 +305,10 @@ class ScanJob:
             for result in results
             for row in result["rows"]
         }
-        write_whole(self.folder / "scan.csv", to_csv(COLUMNS, rows))
-        write_whole(self.folder / "history.csv", to_csv(HISTORY_COLUMNS, history))
+        write_run_file(self.folder / "scan.csv", to_csv(COLUMNS, rows))
+        write_run_file(self.folder / "history.csv", to_csv(HISTORY_COLUMNS, history))
         rocs = {"format_version": FORMAT_VERSION, "rocs": list(_rocs(groups))}
-        write_whole(self.folder / "rocs.json", json.dumps(rocs, allow_nan=False).encode())
+        write_run_file(self.folder / "rocs.json", json.dumps(rocs, allow_nan=False).encode())
         summary = {
             "format_version": FORMAT_VERSION,
             "hepdann": __version__,
@@ -326,7 +324,7 @@ class ScanJob:
             "interrupted": not whole,
         }
         content = json.dumps(summary, indent=1, allow_nan=False)
-        write_whole(self.folder / SCAN_SUMMARY, content.encode())
+        write_run_file(self.folder / SCAN_SUMMARY, content.encode())
         return Scan(self.folder, summary)
 
 

@@ -7,23 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from safetensors.torch import save
 
-from ..content import HistoryRowOf
 from ..errors import RunError
+from ..inputs import check, read_tensors
 from ..networks import AdversarialNetwork, NetworkShape
-from ..stored import check, read_tensors
-from ..tensors import Hits
-from ..training import Scaling, StackTrainer, write_whole
+from ..outputs import write_run_file
+from ..records import HistoryRowOf
+from ..training import StackTrainer
 from ..training.trainer import HistoryRow
 
-__all__ = ["Snapshots", "SourceOnly", "score"]
-
-_ROWS = 32_768  # events scored at a time, at most
-_BYTES = 64 << 20  # of inputs scored at a time
+__all__ = ["Snapshots", "SourceOnly"]
 
 
 @dataclass(frozen=True)
@@ -39,36 +33,6 @@ class SourceOnly:
     networks: Sequence[AdversarialNetwork]
     history: Sequence[Mapping[str, object]]
     seeds: Sequence[int]
-
-
-@torch.no_grad()
-def score(
-    network: AdversarialNetwork,
-    inputs: NDArray[np.float32] | Hits,
-    scaling: Scaling,
-    domain: int | torch.Tensor,
-) -> NDArray[np.float32]:
-    """(K, N, C) class probabilities of events, as ``Model.score`` gives them.
-
-    Args:
-        network: with averaged weights and fixed statistics.
-        inputs: (N, F) unscaled features, or pixels, which are not scaled.
-        scaling: of the features.
-        domain: whose statistics apply, 0 source or 1 target; or (K,) of these.
-    """
-    first = next(network.parameters())
-    out = []
-    most = max(1, min(_ROWS, _BYTES // (4 * inputs.shape[1])))
-    for start in range(0, len(inputs), most):
-        some = inputs[start : start + most]
-        if isinstance(inputs, Hits):  # an event stays one piece of memory
-            x = torch.from_numpy(some).to(first.device, first.dtype).T
-        else:
-            scaled = np.ascontiguousarray(scaling.apply(some).T)
-            x = torch.from_numpy(scaled).to(first.device, first.dtype)
-        x = x.unsqueeze(0)
-        out.append(network.classify(x, domain).float().cpu().numpy())
-    return np.concatenate(out, axis=1)
 
 
 @dataclass(eq=False)
@@ -92,7 +56,7 @@ class Snapshots:
             state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
             rows = [row for row in trainer.history if row["epoch"] == trainer.epoch]
             metadata = {"fingerprint": self.fingerprint, "history": json.dumps(rows)}
-            write_whole(self._path(trainer.epoch), save(state, metadata=metadata))
+            write_run_file(self._path(trainer.epoch), save(state, metadata=metadata))
 
     def load(
         self, epoch: int, shape: NetworkShape, seeds: list[int]

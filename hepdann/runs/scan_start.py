@@ -9,13 +9,13 @@ from typing import Any, Unpack
 
 from ..config import Config, ScanSettings, override
 from ..errors import ConfigError
-from ..evaluation.absent import SCAN_SUMMARY
 from ..parallel import refuse_in_worker
+from ..store.folder_lock import new_folder, numbered_folder, refuse_existing
+from ..store.scan_folder import Scan, open_scan
+from ..store.start_record import StartRecord
+from ..store.state import SCAN_SUMMARY
 from ..tensors import Tensors, open_tensors
-from .folder_lock import new_folder, numbered_folder, refuse_existing
 from .progress import Report, shown, silent
-from .scan_folder import Scan, open_scan
-from .start_record import StartRecord
 
 __all__ = ["resume_scan", "scan"]
 

@@ -15,21 +15,24 @@ from numpy.typing import NDArray
 
 from ..alignment import from_dict
 from ..config import ScanConfig, TrainConfig
-from ..content import Number, PointBaselines, PointMaps, PointResult
 from ..criteria import teacher as teacher_of
 from ..errors import RunError
 from ..evaluation.scan_judge import Epochs, ScanJudge
+from ..inference import PRIOR, classify, corrected
+from ..inputs import read_json
 from ..networks import AdversarialNetwork
-from ..stored import read_json
+from ..outputs import write_run_file
+from ..records import Number
+from ..store.content import PointBaselines, PointMaps, PointResult
+from ..store.paths import ScanPaths
 from ..tensors import SPLITS, Source, Target
-from ..training import StackTrainer, watched_rows, write_whole
+from ..training import StackTrainer, watched_rows
 from .advice import diagnose_first
-from .aligned import Aligned, corrected, fit_alignments, wanted_maps
+from .aligned import Aligned, fit_alignments, wanted_maps
 from .domains import Domains
 from .health_report import last_verdicts
-from .model import PRIOR
 from .scan_grid import SOURCE_ONLY, Point, Seeds, Unit, plan_point, seeds_of
-from .scan_source import SourceOnly, score
+from .scan_source import SourceOnly
 from .shard_training import Hooks, ShardFiles, train_shard
 from .stack_plan import ORACLE, trained_on
 from .stacks import Shard, Stacks
@@ -141,14 +144,14 @@ class TargetRun:
         return events.with_features(self._aligned.maps[name].apply(events.features))
 
     def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
-        images, inputs = self.domains.images, events.features
+        images = self.domains.images
         if images is None:
-            return score(network, inputs, self.domains.scaling, domain)
+            return classify(network, events.features, self.domains.scaling, domain)
         of_source = isinstance(events, Source)
         whole = self.domains.source if of_source else self.domains.target
         hits = images.source if of_source else images.target
         pixels = hits.take(np.flatnonzero(whole.split == TEST))  # no other events are scored
-        return score(network, pixels, self.domains.scaling, domain)
+        return classify(network, pixels, None, domain)
 
     def _score_aligned(self, network: AdversarialNetwork, name: str, events: Target) -> Scores:
         """Source-only's scores of events as an alignment left them, at the target's fractions."""
@@ -291,7 +294,7 @@ class TargetRun:
 
     def _write(self, path: Path, result: Result) -> Result:
         result |= {"fingerprint": self.fingerprint, "majority": self.judge.majority()}
-        write_whole(path, json.dumps(result, allow_nan=False).encode())
+        write_run_file(path, json.dumps(result, allow_nan=False).encode())
         return result
 
 
@@ -307,7 +310,7 @@ def result_path(folder: Path, unit: Unit) -> Path:
 
 
 def _path(folder: Path, target: int, what: str) -> Path:
-    return folder / "checkpoint" / "scan" / f"target-{target}-{what}.json"
+    return ScanPaths(folder).work / f"target-{target}-{what}.json"
 
 
 def read_result(folder: Path, unit: Unit, fingerprint: str) -> Result:
@@ -358,4 +361,4 @@ class _Observer:
         known = [s for s in scores if s is not None]  # no member stops early in a scan
         teacher = None if self.teacher is None else self.teacher[self.judge.watched]
         self.judge.watch(self.epochs, known, teacher)
-        write_whole(self.notes, json.dumps(self.epochs.to_dict()).encode())
+        write_run_file(self.notes, json.dumps(self.epochs.to_dict()).encode())

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation import PeekObserver
+from ..store.paths import RunPaths, ScanPaths
 from ..training import (
     Clock,
     Health,
@@ -104,11 +105,11 @@ class ShardFiles:
     @classmethod
     def of_run(cls, folder: Path, number: int) -> Self:
         """Those of a shard of a run, by number."""
-        work = folder / "checkpoint"
+        run = RunPaths(folder)
         return cls(
-            work / f"stack-{number}.safetensors",
-            work / f"health-{number}.json",
-            work / f"peek-{number}.json",
+            run.checkpoint(number),
+            run.health_notes(number),
+            run.peek_notes(number),
             folder / "tensorboard",
         )
 
@@ -120,7 +121,7 @@ class ShardFiles:
             folder: of the scan.
             stem: begins their names.
         """
-        path = folder / "checkpoint" / "scan" / stem
+        path = ScanPaths(folder).work / stem
         ends = (".safetensors", ".health", ".notes")
         checkpoint, health, scores = (path.with_suffix(end) for end in ends)
         return cls(checkpoint, health, scores, folder / "tensorboard" / stem)

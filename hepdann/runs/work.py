@@ -13,10 +13,12 @@ import torch
 
 from ..alignment import from_dict
 from ..config import Config, TrainConfig
-from ..content import PointMaps
-from ..outputs import write_whole
+from ..inputs import read_json
+from ..outputs import write_run_file
 from ..parallel import Link
-from ..stored import read_json
+from ..store.content import PointMaps
+from ..store.paths import RunPaths
+from ..store.start_record import StartRecord
 from ..tensors import Tensors, open_tensors
 from ..training import Clock, Progress
 from .aligned import Aligned
@@ -24,11 +26,8 @@ from .preparation import prepare_training
 from .registered import Registered
 from .shard_training import Hooks, ShardFiles, train_shard
 from .stacks import Stacks
-from .start_record import StartRecord
 
 __all__ = ["ShardTask", "Workplace", "write_aligned"]
-
-_ALIGNED = "checkpoint/alignments.json"
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def _stacks_of(place: Workplace) -> tuple[Stacks, str]:
     """What the shards of a run train on, made anew from its folder and the tensor files."""
     origin, config, files = place.open()
     domains, _, train = prepare_training(config.train, *_pair(files))
-    stored = read_json(place.folder / _ALIGNED, PointMaps)
+    stored = read_json(RunPaths(place.folder).alignments, PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     cut, correction = origin.config.train.workers, stored["correction"]
     return Stacks(train, domains, maps, cut, correction), origin.fingerprint
@@ -147,6 +146,6 @@ def write_aligned(folder: Path, aligned: Aligned, names: Iterable[str]) -> None:
         "maps": {name: aligned.maps[name].to_dict() for name in names},
         "correction": aligned.correction,
     }
-    path = folder / _ALIGNED
+    path = RunPaths(folder).alignments
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(stored).encode())
+    write_run_file(path, json.dumps(stored).encode())

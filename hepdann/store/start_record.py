@@ -9,24 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..config import Config, TrainConfig, dump_config, load_config, override
 from ..errors import ConfigError, RunError
-from ..evaluation.absent import is_scan
+from ..outputs import write_run_file
+from ..records import Stored
 from ..tensors import Tensors
-from ..training import write_whole
-from .folder import FORMAT_VERSION, read_versioned
+from .reading import FORMAT_VERSION, read_versioned
+from .state import is_scan
 
 __all__ = ["StartRecord", "given_settings", "has_begun"]
 
 _FILE = "origin.json"
 
 
-class _Stored(BaseModel):
+class StoredStart(Stored):
     """``origin.json``; the configurations are checked by their own models."""
-
-    model_config = ConfigDict(strict=True)
 
     tensors: Annotated[str, Field(min_length=1)]
     data: str | None
@@ -106,8 +105,8 @@ class StartRecord:
             "asked": self.asked.model_dump(mode="json", by_alias=True),
             "scale": self.scale,
         }
-        write_whole(folder / _FILE, json.dumps(content, indent=1).encode())
-        write_whole(folder / "config.yaml", dump_config(self.config).encode())
+        write_run_file(folder / _FILE, json.dumps(content, indent=1).encode())
+        write_run_file(folder / "config.yaml", dump_config(self.config).encode())
 
     @classmethod
     def read(cls, folder: Path, *, scan: bool = False) -> Self:
@@ -128,10 +127,10 @@ class StartRecord:
             what, command = ("run, not a scan", "train") if scan else ("scan, not a run", "scan")
             mend = f"go on with: hepdann {command} --resume -o {folder}"
             raise RunError(f"is a {what}", where=folder, mend=mend)
-        if scan and "content" not in read_versioned(path, dict[str, Any]):
+        if scan and "content" not in read_versioned(path, Stored).to_json():
             what = "the scan was begun by an earlier hepdann, which alone can finish it"
             raise RunError(what, where=folder, mend="scan anew, with another -o")
-        stored = read_versioned(path, _Stored)
+        stored = read_versioned(path, StoredStart).to_json()
         try:
             config = override(Config(), stored["config"])
             asked = override(Config(), {"train": stored["asked"]}).train
