@@ -27,15 +27,15 @@ from numpy.typing import NDArray
 import hepdann
 from hepdann import methods, shifts
 from hepdann.config import Config, load_config, override
+from hepdann.domains import DomainEvents, Domains, prepare, resident
 from hepdann.evaluation import oracle_source
 from hepdann.readers import convert
 from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
-from hepdann.runs.domains import Domains, prepare
 from hepdann.runs.scan_source import score
 from hepdann.runs.stack_plan import group, resolve, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, Target
-from hepdann.training import DomainEvents, Member, StackTrainer, resident
+from hepdann.training import Member, StackTrainer
 
 METHODS = (
     "dann", "cdan", "mmd", "coral", "hybrid-dann", "dann-joint", "dann-alternating",

@@ -22,6 +22,7 @@ from ..criteria import (
     recommend_adapted,
     teacher,
 )
+from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
 from ..inference import BASE, Mixture, Model, corrected
@@ -30,7 +31,6 @@ from ..outputs import write_run_file
 from ..stats import accuracy, prior_matched_threshold, separation
 from ..tensors import SPLITS, Target
 from .aligned import Aligned, reference
-from .domains import Domains
 from .teacher_labels import residuals_of
 
 __all__ = ["diagnose_first", "with_recommendation"]

@@ -1,20 +1,14 @@
-"""Labelled copies of the MC under other shifts, which hybrid methods train on."""
+"""The shifts of the labelled copies of the MC, which hybrid methods train on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from .. import methods, shifts
+from .. import methods
 from ..config import ShiftConfig, TrainConfig
 from ..errors import ConfigError
 from ..methods import method_of
-from ..tensors import Source
 
-__all__ = ["auxiliary_shifts", "auxiliary_sources", "with_auxiliaries"]
+__all__ = ["auxiliary_shifts", "with_auxiliaries"]
 
-_STREAM = 0xA0C5
 _DEFAULT = ("sine-third", "sine-fifth", "sine")  # the first two that are not the target's own
 
 
@@ -69,22 +63,3 @@ def with_auxiliaries(train: TrainConfig) -> TrainConfig:
 
 def _key(shift: ShiftConfig) -> tuple[str, ...]:
     return tuple(sorted(part.strip() for part in shift.name.split("+")))
-
-
-def auxiliary_sources(
-    source: Source, wanted: Sequence[ShiftConfig], seed: int
-) -> tuple[Source, ...]:
-    """The source under each of the shifts; labels, weights and splits are its own.
-
-    Args:
-        source: labelled MC, all splits; the shifts take their scales from its training split.
-        wanted: one shift a copy.
-        seed: of the shifts' random parts, each of which has a stream of its own.
-    """
-    copies = []
-    for number, entry in enumerate(wanted):
-        shift = shifts.get(entry.name, entry.t, quantile=entry.quantile)
-        generator = np.random.Generator(np.random.Philox([seed, _STREAM + number]))
-        fitted = shift.fit(source.part("train").features)
-        copies.append(source.with_features(fitted.apply(source.features, generator)))
-    return tuple(copies)

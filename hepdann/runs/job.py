@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..config import Config, TrainConfig
+from ..domains import Domains, describe_memory, view_shapes
 from ..errors import Interrupted, RunError
 from ..evaluation import Diagnosis, summarise
 from ..inference import BASE, InputColumns, Model, prior_corrected, save_model
@@ -25,12 +26,9 @@ from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import with_auxiliaries
-from .domains import Domains
 from .folder import Run
 from .fused_hint import suggest_fused
 from .health_report import write_failed, write_health
-from .image_domains import view_shapes
-from .memory import describe_memory
 from .monitor import require_tensorboard
 from .preparation import prepare_training
 from .progress import Report, SideBySide
@@ -86,7 +84,8 @@ class Job:
             HepdannError: the input does not allow the training.
         """
         asked = self.config.train
-        domains, self.tensors, train = prepare_training(asked, self.tensors, self.data, self.shift)
+        domains, train = prepare_training(asked, self.tensors, self.data, self.shift)
+        self.tensors = domains.tensors
         train = with_auxiliaries(train)
         self.config = self.config.model_copy(update={"train": train})
         if train.tensorboard:

@@ -47,7 +47,7 @@ def suggest_rates(
     asked = config.train
     known = [name for name in asked.methods if not methods.get(method_of(name)[1]).taught]
     asked = asked.model_copy(update={"methods": known, "oracle": False})
-    domains, _, train = prepare_training(asked, tensors, data)
+    domains, train = prepare_training(asked, tensors, data)
     aligned = fit_alignments(domains, trained_on(train), estimate=None, seed=train.seed)
     stacks = Stacks(train, domains, aligned.maps)
     return [

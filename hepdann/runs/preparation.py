@@ -1,22 +1,22 @@
-"""The events and settings of a run, for features and images, in memory and in blocks."""
+"""The events and settings of a training, for features and images, in memory and in blocks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .. import shifts
+from .. import methods, shifts
 from ..config import TrainConfig
+from ..domains import Augment, Domains, choose_memory, prepare, view_shapes
 from ..errors import ConfigError
-from ..tensors import Tensors
-from .domains import Domains, prepare
-from .image_domains import choose_image_memory, image_settings, prepare_images
-from .memory import choose_memory, prepare_blocks
+from ..networks import SMALL
+from ..tensors import Tensors, View
 from .stack_plan import resolve
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
 
-__all__ = ["prepare_training", "shift_of"]
+__all__ = ["augment_of", "prepare_training"]
 
 
 def prepare_training(
@@ -24,7 +24,7 @@ def prepare_training(
     tensors: Tensors,
     data: Tensors | None,
     shift: Shift | Composition | None = None,
-) -> tuple[Domains, Tensors, TrainConfig]:
+) -> tuple[Domains, TrainConfig]:
     """Take source and target out of the tensor files, and settle what was left to hepdann.
 
     Args:
@@ -35,32 +35,63 @@ def prepare_training(
             the data domain.
 
     Returns:
-        The events; ``tensors``, of images with figures of them as features; and the settings.
+        The events and the settings.
 
     Raises:
         HepdannError: the input does not allow the training.
     """
-    shift = shift_of(asked) if shift is None else shift
-    where = (asked.memory, tensors, data, asked.members)
+    named = asked.shift
+    if shift is None and named is not None:
+        shift = shifts.get(named.name, named.t, quantile=named.quantile)
+    memory = choose_memory(asked.memory, tensors, data, asked.members, asked.workers)
     if tensors.views:
-        memory = choose_image_memory(*where)
         asked = image_settings(asked, tensors.views)
-        domains, tensors = prepare_images(tensors, data, shift, asked.seed, memory)
     elif asked.augment is not None:
         raise ConfigError(
             "moves the hits of images, and these events are features",
             where="train.augment",
             mend="leave it out",
         )
-    else:
-        memory = choose_memory(*where, asked.workers)
-        take = prepare_blocks if memory == "blocks" else prepare
-        domains = take(tensors, data, shift, asked.seed)
+    domains = prepare(tensors, data, shift, asked.seed, memory)
     train = resolve(asked, domains.n_train)
-    return domains, tensors, train.model_copy(update={"memory": memory})
+    return domains, train.model_copy(update={"memory": memory})
 
 
-def shift_of(train: TrainConfig) -> Shift | Composition | None:
-    """The shift that the settings name, if they name one."""
-    named = train.shift
-    return None if named is None else shifts.get(named.name, named.t, quantile=named.quantile)
+def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
+    """What is done to each image that is trained on, if anything.
+
+    Raises:
+        ConfigError: images of such views cannot be moved.
+    """
+    asked = train.augment
+    if asked is None or not (asked.rotate or asked.shift):
+        return None
+    return Augment(view_shapes(views), asked.rotate, asked.shift)
+
+
+def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
+    """Settings of a training on images, where the user left them open.
+
+    Raises:
+        ConfigError: a method or an alignment that acts on features one by one, or augmentation
+            that such views do not allow.
+    """
+    augment_of(train, views)
+    mapped = [name for name in train.methods if "+" in name]
+    wanted = train.alignments and train.alignments != TrainConfig().alignments
+    if mapped or wanted:
+        name = mapped[0] if mapped else train.alignments[0]
+        raise ConfigError(
+            f"{name} maps features, and these events are images",
+            where="train.methods" if mapped else "train.alignments",
+            mend="leave it out: dann adapts images",
+        )
+    for name in train.methods:
+        method = methods.get(name)
+        if method.auxiliary or method.taught:
+            raise ConfigError(
+                f"{name} needs maps or shifts of features, and these events are images",
+                where="train.methods",
+                mend="take dann",
+            )
+    return train.model_copy(update={"network": train.network or SMALL, "alignments": []})

@@ -12,6 +12,7 @@ from typing import Any
 
 from .._version import __version__
 from ..config import Config, TrainConfig
+from ..domains import Domains
 from ..errors import Interrupted
 from ..evaluation.scan_judge import MEMBER_FIGURES
 from ..evaluation.scan_summary import summarise_scan
@@ -26,7 +27,6 @@ from ..store.state import SCAN_SUMMARY
 from ..tensors import Tensors
 from ..training import Progress, StackTrainer
 from .auxiliary import auxiliary_shifts
-from .domains import Domains
 from .monitor import require_tensorboard
 from .preparation import prepare_training
 from .progress import Report, SideBySide, silent
@@ -105,7 +105,7 @@ class ScanJob:
         asked = self.config.train
         for point in self.points:
             auxiliary_shifts(self._settings(point))
-        domains, self.tensors, train = self._prepared(self.points[0])
+        domains, train = self._prepared(self.points[0])
         settled = {name: getattr(train, name) for name in _SETTLED}
         self.config = self.config.model_copy(update={"train": asked.model_copy(update=settled)})
         if asked.tensorboard:
@@ -134,7 +134,7 @@ class ScanJob:
     def _settings(self, point: Point) -> TrainConfig:
         return settings_at(self.config, point, images=bool(self.tensors.views))
 
-    def _prepared(self, point: Point) -> tuple[Domains, Tensors, TrainConfig]:
+    def _prepared(self, point: Point) -> tuple[Domains, TrainConfig]:
         return prepare_training(self._settings(point), self.tensors, self.data)
 
     def _target_run(
@@ -142,12 +142,10 @@ class ScanJob:
     ) -> TargetRun:
         """What trains and judges everything at a target; source-only is trained."""
         point = self.points[number]
-        if prepared is None:
-            domains, _, train = self._prepared(point)
-            prepared = domains, train
+        prepared = prepared or self._prepared(point)
         return TargetRun(
             point, *prepared, self.config.scan, self._source_only(*prepared), self.folder, number,
-            self._fingerprint, self.tensors.features,
+            self._fingerprint,
         )  # fmt: skip
 
     def _train_units(self) -> None:

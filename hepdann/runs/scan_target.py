@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from ..alignment import from_dict
 from ..config import ScanConfig, TrainConfig
 from ..criteria import teacher as teacher_of
+from ..domains import Domains, watched_rows
 from ..errors import RunError
+from ..evaluation import truth_of
 from ..evaluation.scan_judge import Epochs, ScanJudge
 from ..inference import PRIOR, classify, corrected
 from ..inputs import read_json
@@ -26,10 +28,9 @@ from ..records import Number
 from ..store.content import PointBaselines, PointMaps, PointResult
 from ..store.paths import ScanPaths
 from ..tensors import SPLITS, Source, Target
-from ..training import StackTrainer, watched_rows
+from ..training import StackTrainer
 from .advice import diagnose_first
 from .aligned import Aligned, fit_alignments, wanted_maps
-from .domains import Domains
 from .health_report import last_verdicts
 from .scan_grid import SOURCE_ONLY, Point, Seeds, Unit, plan_point, seeds_of
 from .scan_source import SourceOnly
@@ -61,7 +62,6 @@ class TargetRun:
         folder: of the scan.
         number: of the target.
         fingerprint: of everything that the numbers depend on.
-        features: names of the features.
     """
 
     point: Point
@@ -72,7 +72,6 @@ class TargetRun:
     folder: Path
     number: int
     fingerprint: str
-    features: Sequence[str]
 
     def _path(self, what: str) -> Path:
         return _path(self.folder, self.number, what)
@@ -82,7 +81,7 @@ class TargetRun:
         """What knows the test events, and the truth."""
         d = self.domains
         rows = watched_rows(d.target, images=d.images is not None)
-        return ScanJudge.of(d.source, d.target, d.truth, rows)
+        return ScanJudge.of(d.source, d.target, truth_of(d), rows)
 
     @cached_property
     def stacks(self) -> Stacks:
@@ -101,7 +100,9 @@ class TargetRun:
         if path.exists():
             return self._stored_maps(path)
         # pseudo-data are a random half of the MC, and have its class fractions
-        asked = self.features if train.diagnose and self.point.shift is None else None
+        asked = (
+            self.domains.tensors.features if train.diagnose and self.point.shift is None else None
+        )
         diagnosis = diagnose_first(self.domains, asked, self._path("diagnosis"))
         estimate = None if diagnosis is None else diagnosis.fractions
         fitted = fit_alignments(self.domains, self._maps, estimate=estimate, seed=train.seed)

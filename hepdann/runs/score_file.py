@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation import write_truth
+from ..domains import Domains
+from ..evaluation import truth_of, write_truth
 from ..inference import Model
 from ..outputs import write_run_file
 from ..tensors import SPLITS, Hits, Source, Target, Tensors
 from .aligned import reference
-from .domains import Domains
 
 __all__ = ["write_scores"]
 
@@ -69,8 +69,9 @@ def write_scores(
         if domains.images is not None:
             _write_spectators(mc, domains.images.source_spectators)
             _write_spectators(target, domains.images.target_spectators)
-        if domains.truth is not None:
-            write_truth(file, domains.truth)
+        truth = truth_of(domains)
+        if truth is not None:
+            write_truth(file, truth)
         file.attrs["complete"] = True
     write_run_file(path, image.getbuffer())
 

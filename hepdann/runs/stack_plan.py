@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from .. import alignment, methods, networks
 from ..config import TrainConfig
+from ..domains import auto_batch_size
 from ..errors import ConfigError
 from ..methods import Method, method_of
 from ..networks import NetworkShape, Normalisation, ViewShape
-from ..training import LambdaSchedule, Member, RateSchedule, Settings, auto_batch_size
+from ..training import LambdaSchedule, Member, RateSchedule, Settings
 from .aligned import wanted_maps
 
 __all__ = [

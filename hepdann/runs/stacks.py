@@ -12,23 +12,26 @@ import torch
 
 from ..alignment import Alignment
 from ..config import TrainConfig
-from ..errors import ConfigError
-from ..evaluation import PeekObserver, oracle_source
-from ..networks import NetworkShape
-from ..tensors import Source, Target
-from ..training import (
+from ..domains import (
     DomainEvents,
-    StackTrainer,
-    distributed,
+    Domains,
+    Images,
+    ResampledBlocks,
+    auxiliary_sources,
+    resampled,
     resident,
     resident_images,
+    view_shapes,
     watched_rows,
 )
-from ..training.event_stream import Blocks
-from .auxiliary import auxiliary_shifts, auxiliary_sources
-from .domains import Domains
-from .image_domains import Images, augment_of, view_shapes
-from .resampling import ResampledBlocks, resampled
+from ..domains.event_stream import Blocks
+from ..errors import ConfigError
+from ..evaluation import PeekObserver, oracle_source, truth_of
+from ..networks import NetworkShape
+from ..tensors import Source, Target
+from ..training import StackTrainer, distributed
+from .auxiliary import auxiliary_shifts
+from .preparation import augment_of
 from .stack_plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
 
 __all__ = ["Plan", "Shard", "Stacks", "cut", "shape_at"]
@@ -117,7 +120,7 @@ class Stacks:
         plan: Plan = plan_stacks,
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
-        self._domains, self._plan = domains, plan
+        self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
         if domains.images is not None:
             self._put_images(domains.images, workers)
             return
@@ -128,8 +131,8 @@ class Stacks:
         for name in trained_on(train):
             mapped = maps[name].apply(domains.target.features)
             self.targets.append(self._put(domains.target.with_features(mapped)))
-        if train.oracle and domains.truth is not None:
-            self.sources.append(self._put(oracle_source(domains.truth, domains.target)))
+        if train.oracle and self._truth is not None:
+            self.sources.append(self._put(oracle_source(self._truth, domains.target)))
         oracle, adapted_source = len(self.sources) > 1, domains.source
         blocks = None
         if correction is not None:
@@ -147,7 +150,7 @@ class Stacks:
     def _put_images(self, images: Images, workers: int) -> None:
         """Likewise of images; torch's threads are as many as the process has."""
         domains, device = self._domains, self.settings.device
-        oracle = self.train.oracle and domains.truth is not None
+        oracle = self.train.oracle and self._truth is not None
         plans = self._plan(self.train, Places(oracle), True)
         processes = shared_processes(self.train, plans, images=True)
         if processes.count > 1 and device == "cuda":
@@ -160,8 +163,8 @@ class Stacks:
         streams = images.blocks or (None, None)
         self.sources = [put(domains.source, images.source, blocks=streams[0])]
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
-        if oracle and domains.truth is not None:
-            self.sources.append(put(oracle_source(domains.truth, domains.target), images.target))
+        if oracle and self._truth is not None:
+            self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
         self.shards = cut(plans, workers)
         self._untaught = len(self.sources)
 
@@ -194,10 +197,10 @@ class Stacks:
             notes: a file that keeps what was seen.
         """
         domains = self._domains
-        if domains.truth is None:
+        if self._truth is None:
             return None
         rows = watched_rows(domains.target, images=domains.images is not None)
-        return PeekObserver(domains.truth, domains.target, rows, notes)
+        return PeekObserver(self._truth, domains.target, rows, notes)
 
 
 def shape_at(train: TrainConfig, domains: Domains, plan: StackPlan) -> NetworkShape:

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..criteria import Residual, teacher
+from ..domains import Domains
 from ..errors import HepdannError
 from ..inference import BASE, PRIOR, Model
 from ..stats import separation
 from ..tensors import SPLITS, Source, Target
 from .aligned import Aligned, reference
-from .domains import Domains
 
 __all__ = ["label_by_teacher", "residuals_of", "soft_labelled"]
 

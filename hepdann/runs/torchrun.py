@@ -47,7 +47,7 @@ def broadcast(**message: Any) -> None:
 
 def _train_with_first(job: Job) -> Run:
     """Train with the first process, write nothing, and open the run at the end."""
-    domains, _, train = prepare_training(job.config.train, job.tensors, job.data, job.shift)
+    domains, train = prepare_training(job.config.train, job.tensors, job.data, job.shift)
     message = distributed.broadcast()
     if "folder" not in message:
         raise Interrupted("interrupted before the first step")

@@ -123,7 +123,7 @@ class ShardTask:
 def _stacks_of(place: Workplace) -> tuple[Stacks, str]:
     """What the shards of a run train on, made anew from its folder and the tensor files."""
     origin, config, files = place.open()
-    domains, _, train = prepare_training(config.train, *_pair(files))
+    domains, train = prepare_training(config.train, *_pair(files))
     stored = read_json(RunPaths(place.folder).alignments, PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     cut, correction = origin.config.train.workers, stored["correction"]

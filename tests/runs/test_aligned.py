@@ -15,15 +15,15 @@ from safetensors.torch import save_file
 import hepdann
 from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
+from hepdann.domains import Scaling
+from hepdann.domains.resampling import resampled
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.inference import corrected, load_model
 from hepdann.methods import method_of
 from hepdann.runs.aligned import fit_alignments, reference, wanted_maps
-from hepdann.runs.resampling import resampled
 from hepdann.runs.stacks import Stacks
 from hepdann.tensors import Source, Target
-from hepdann.training import Scaling
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 import hepdann
 from hepdann.config import PlotConfig, SplitConfig
+from hepdann.domains.images import prepare_images
 from hepdann.errors import ConfigError, Interrupted
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
@@ -24,7 +25,6 @@ from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
 from hepdann.readers import convert
 from hepdann.runs import open_run, resume
-from hepdann.runs.image_domains import prepare_images
 from hepdann.tensors import Block, TensorWriter, View, read_hits
 from hepdann.training import threads
 from hepdann_cli.main import hepdann as command
@@ -128,7 +128,7 @@ def test_the_table_says_which_epoch_it_shows_beside_tracking(run, typed):
 
 def test_images_in_blocks_and_a_run_that_goes_on_give_the_same_bits(tensors, tmp_path, monkeypatch):
     monkeypatch.setattr("hepdann.tensors.blocks.BLOCK_ROWS", 128)
-    monkeypatch.setattr("hepdann.training.image_events._WINDOW", 60_000)
+    monkeypatch.setattr("hepdann.domains.image_stream._WINDOW", 60_000)
     settings = FAST | {"memory": "blocks", "oracle": False, "diagnose": False}
     whole = hepdann.train(tensors, output=tmp_path / "whole", **settings)
     left = iter(range(1000))

@@ -11,13 +11,13 @@ import torch
 
 import hepdann
 from hepdann.config import TrainConfig
+from hepdann.domains import Scaling
+from hepdann.domains.event_stream import EventStream, StreamReader
+from hepdann.domains.resampling import ResampledBlocks
 from hepdann.errors import Interrupted
 from hepdann.runs import memory, resume
-from hepdann.runs.resampling import ResampledBlocks
 from hepdann.runs.stacks import Stacks
 from hepdann.tensors import BLOCK_ROWS, EventBlocks, Source, column_at, open_tensors
-from hepdann.training import Scaling
-from hepdann.training.event_stream import EventStream, StreamReader
 
 FAST = {
     "seeds": 1,
@@ -32,7 +32,7 @@ FAST = {
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr("hepdann.tensors.blocks.BLOCK_ROWS", 300)
-    monkeypatch.setattr("hepdann.training.event_stream._WINDOW", 20_000)
+    monkeypatch.setattr("hepdann.domains.event_stream._WINDOW", 20_000)
 
 
 def test_blocks_hold_the_events_of_the_domain(toy, small_blocks):
