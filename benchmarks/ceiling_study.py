@@ -26,9 +26,9 @@ from hepdann import methods, shifts
 from hepdann.config import Config, load_config, override
 from hepdann.domains import prepare, resident
 from hepdann.evaluation import open_truth, oracle_source
+from hepdann.inference import classify
 from hepdann.readers import convert
-from hepdann.runs.scan_source import score
-from hepdann.runs.stack_plan import group, resolve, settings_of, shape_of
+from hepdann.runs.stacks.plan import group, resolve, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, open_tensors
 from hepdann.training import Member, StackTrainer
@@ -62,7 +62,7 @@ def networks(tensors: Any, changes: dict[str, Any], events: Source) -> np.ndarra
     trainer = StackTrainer(plan.members, shape, *sides, settings_of(train, n_train))
     trainer.run()
     with trainer.averaged() as network:
-        return np.asarray(score(network, events.features, domains.scaling, 0)[..., 1].mean(0))
+        return np.asarray(classify(network, events.features, domains.scaling, 0)[..., 1].mean(0))
 
 
 def trees(mc: Source, events: Source) -> np.ndarray:

@@ -10,7 +10,7 @@ from .events import Domains
 from .image_stream import resident_images
 from .images import Images, view_shapes
 from .memory import choose_memory, describe_memory
-from .prepare import prepare
+from .reading import prepare
 from .resampling import ResampledBlocks, resampled
 from .resident import DomainEvents, resident, watched_rows
 from .sampler import auto_batch_size, epoch_order

@@ -25,21 +25,20 @@ from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, wanted_maps
-from .auxiliary import with_auxiliaries
 from .folder import Run
-from .fused_hint import suggest_fused
 from .health_report import write_failed, write_health
 from .monitor import require_tensorboard
-from .preparation import prepare_training
+from .preparation import prepare_training, with_auxiliaries
 from .progress import Report, SideBySide
 from .score_file import write_scores
-from .shard_training import Hooks, ShardFiles, Trained, history_of, load_shard, train_shard
-from .stack_plan import trained_on
-from .stacks import Shard, Stacks
+from .stacks.fused_hint import suggest_fused
+from .stacks.parts import joined, parts_of
+from .stacks.plan import trained_on
+from .stacks.shards import Shard, Stacks
+from .stacks.training import Hooks, ShardFiles, Trained, history_of, load_shard, train_shard
+from .stacks.work import ShardTask, Workplace, write_aligned
 from .teacher_labels import label_by_teacher
 from .torchrun import broadcast
-from .trained_parts import joined, parts_of
-from .work import ShardTask, Workplace, write_aligned
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift

@@ -11,8 +11,8 @@ from ..tensors import Tensors
 from ..training import RateRange, find_learning_rate
 from .aligned import fit_alignments
 from .preparation import prepare_training
-from .stack_plan import trained_on
-from .stacks import Stacks
+from .stacks.plan import trained_on
+from .stacks.shards import Stacks
 
 __all__ = ["StackRates", "suggest_rates"]
 

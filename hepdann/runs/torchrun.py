@@ -9,7 +9,7 @@ from ..errors import Interrupted
 from ..training import distributed, load_checkpoint
 from .folder import Run, open_run
 from .preparation import prepare_training
-from .stacks import Shard, Stacks
+from .stacks.shards import Shard, Stacks
 
 if TYPE_CHECKING:
     from .job import Job

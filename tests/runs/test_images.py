@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import hepdann
 from hepdann.config import PlotConfig, SplitConfig
-from hepdann.domains.images import prepare_images
+from hepdann.domains import prepare
 from hepdann.errors import ConfigError, Interrupted
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
@@ -161,7 +161,7 @@ def test_what_acts_on_single_features_is_refused(tensors, tmp_path, given, said)
 def test_pseudo_data_of_images_is_the_same_read_whole_or_in_blocks(tensors, name):
     file = hepdann.open_tensors(tensors)
     shift = hepdann.shifts.get(name, 3)
-    whole, blocks = (prepare_images(file, None, shift, 5, m)[0] for m in ("resident", "blocks"))
+    whole, blocks = (prepare(file, None, shift, 5, m) for m in ("resident", "blocks"))
     assert whole.kind == "pseudo-data"
     assert not np.intersect1d(whole.source.event_id, whole.target.event_id).size
     np.testing.assert_array_equal(whole.images.target[:], blocks.images.target[:])

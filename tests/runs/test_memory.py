@@ -11,12 +11,12 @@ import torch
 
 import hepdann
 from hepdann.config import TrainConfig
-from hepdann.domains import Scaling
+from hepdann.domains import Scaling, memory, prepare
 from hepdann.domains.event_stream import EventStream, StreamReader
 from hepdann.domains.resampling import ResampledBlocks
 from hepdann.errors import Interrupted
-from hepdann.runs import memory, resume
-from hepdann.runs.stacks import Stacks
+from hepdann.runs import resume
+from hepdann.runs.stacks.shards import Stacks
 from hepdann.tensors import BLOCK_ROWS, EventBlocks, Source, column_at, open_tensors
 
 FAST = {
@@ -151,7 +151,7 @@ def test_blocks_too_are_brought_to_the_fractions_of_the_target(toy, small_blocks
     assert blocks.weight == pytest.approx(weights.mean(), rel=1e-5)
     assert blocks.size == pytest.approx(np.abs(weights).mean(), rel=1e-5)
 
-    domains = memory.prepare_blocks(tensors, None, hepdann.shifts.sine(t=3), 0)
+    domains = prepare(tensors, None, hepdann.shifts.sine(t=3), 0, "blocks")
     train = TrainConfig(methods=["dann"], seeds=1, batch_size=64, device="cpu")
     stacks = Stacks(train, domains, {}, correction=correction)
     fractions = {}
@@ -166,7 +166,7 @@ def test_blocks_too_are_brought_to_the_fractions_of_the_target(toy, small_blocks
 
 
 def test_a_sample_is_what_scores_hold(toy, tmp_path, monkeypatch, small_blocks):
-    monkeypatch.setattr(memory, "SAMPLE", 700)
+    monkeypatch.setattr("hepdann.domains.reading.SAMPLE", 700)
     run = hepdann.train(
         toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), output=tmp_path / "run", **FAST
     )

@@ -18,8 +18,8 @@ from hepdann.config import Config
 from hepdann.errors import ConfigError, RunError
 from hepdann.runs import resume_scan
 from hepdann.runs.health_report import scan_lines
-from hepdann.runs.scan_grid import plan_point, points_of, seeds_of
-from hepdann.runs.stack_plan import Places
+from hepdann.runs.scans.grid import plan_point, points_of, seeds_of
+from hepdann.runs.stacks.plan import Places
 
 GRID = {"shift": "sine", "t": [3, 8], "lambda_": [0.3, 1.0], "methods": ["dann"]}
 FAST = {"seeds": 2, "epochs": 2, "batch_size": 64}

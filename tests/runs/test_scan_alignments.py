@@ -15,8 +15,8 @@ from hepdann.config import Config, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.runs import resume_scan
 from hepdann.runs.aligned import wanted_maps
-from hepdann.runs.scan_grid import Point, plan_point, settings_at
-from hepdann.runs.stack_plan import Places, plan_stacks
+from hepdann.runs.scans.grid import Point, plan_point, settings_at
+from hepdann.runs.stacks.plan import Places, plan_stacks
 from hepdann.runs.teacher_labels import soft_labelled
 from hepdann.tensors import Target
 
@@ -138,7 +138,7 @@ def test_a_scan_of_data_takes_the_class_fractions_that_a_training_takes(toy, tmp
         path.write_text("{}")
         return told if names else None
 
-    for room in ("job", "scan_target"):
+    for room in ("job", "scans.target"):
         monkeypatch.setattr(f"hepdann.runs.{room}.diagnose_first", diagnosed)
     given = FAST | {"methods": ["dann"], "alignments": ["quantile"]}
     run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)

@@ -22,10 +22,10 @@ from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.readers import convert
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from hepdann.runs import resume
-from hepdann.runs.registered import Registered
-from hepdann.runs.stack_plan import StackPlan
-from hepdann.runs.stacks import cut
-from hepdann.runs.trained_parts import joined
+from hepdann.runs.stacks.parts import joined
+from hepdann.runs.stacks.plan import StackPlan
+from hepdann.runs.stacks.registered import Registered
+from hepdann.runs.stacks.shards import cut
 from hepdann.training import Member
 
 SAME = ("model.safetensors", "history.csv", "scores.h5", "health.json")

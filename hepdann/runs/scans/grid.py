@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from .. import methods
-from ..config import Config, ScanConfig, ShiftConfig, TrainConfig
-from ..methods import method_of
-from ..training import Member
-from .stack_plan import ORACLE, Places, StackPlan, group, member_of, trained_on
+from ... import methods
+from ...config import Config, ScanConfig, ShiftConfig, TrainConfig
+from ...methods import method_of
+from ...training import Member
+from ..stacks.plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
 __all__ = [
     "Point",
@@ -103,7 +103,7 @@ def plan_source(train: TrainConfig, places: Places, lean: bool = False) -> list[
     Args:
         train: resolved settings.
         places: the sources, of which the MC is the first.
-        lean: as in :func:`~hepdann.runs.stack_plan.plan_stacks`.
+        lean: as in :func:`~hepdann.runs.stacks.plan.plan_stacks`.
     """
     members = [member_of(SOURCE_ONLY, 0.0, train.seed + k, places) for k in range(train.seeds)]
     return group(members, train, lean)
@@ -118,7 +118,7 @@ def plan_point(
         scan: λ and the size of a stack.
         train: resolved settings: methods, seeds, normalisation, batch size.
         places: the sources; an oracle trains if its source is there.
-        lean: as in :func:`~hepdann.runs.stack_plan.plan_stacks`.
+        lean: as in :func:`~hepdann.runs.stacks.plan.plan_stacks`.
 
     Returns:
         Stacks of whole groups of seeds, none larger than it pays, and never less than one group.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from ..alignment import Alignment
-from ..config import TrainConfig
-from ..domains import (
+from ...alignment import Alignment
+from ...config import TrainConfig
+from ...domains import (
     DomainEvents,
     Domains,
     Images,
@@ -24,15 +24,14 @@ from ..domains import (
     view_shapes,
     watched_rows,
 )
-from ..domains.event_stream import Blocks
-from ..errors import ConfigError
-from ..evaluation import PeekObserver, oracle_source, truth_of
-from ..networks import NetworkShape
-from ..tensors import Source, Target
-from ..training import StackTrainer, distributed
-from .auxiliary import auxiliary_shifts
-from .preparation import augment_of
-from .stack_plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
+from ...domains.event_stream import Blocks
+from ...errors import ConfigError
+from ...evaluation import PeekObserver, oracle_source, truth_of
+from ...networks import NetworkShape
+from ...tensors import Source, Target
+from ...training import StackTrainer, distributed
+from ..preparation import augment_of, auxiliary_shifts
+from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
 
 __all__ = ["Plan", "Shard", "Stacks", "cut", "shape_at"]
 

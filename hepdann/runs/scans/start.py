@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from ..config import Config, ScanSettings, override
-from ..errors import ConfigError
-from ..parallel import refuse_in_worker
-from ..store.folder_lock import new_folder, numbered_folder, refuse_existing
-from ..store.scan_folder import Scan, open_scan
-from ..store.start_record import StartRecord
-from ..store.state import SCAN_SUMMARY
-from ..tensors import Tensors, open_tensors
-from .progress import Report, shown, silent
+from ...config import Config, ScanSettings, override
+from ...errors import ConfigError
+from ...parallel import refuse_in_worker
+from ...store.folder_lock import new_folder, numbered_folder, refuse_existing
+from ...store.scan_folder import Scan, open_scan
+from ...store.start_record import StartRecord
+from ...store.state import SCAN_SUMMARY
+from ...tensors import Tensors, open_tensors
+from ..progress import Report, shown, silent
 
 __all__ = ["resume_scan", "scan"]
 
@@ -165,7 +165,7 @@ def _job(
     stop: Callable[[], bool],
     origin: StartRecord | None = None,
 ) -> Scan:
-    from .scan_job import ScanJob
+    from .job import ScanJob
 
     if config.train.workers > 1:
         refuse_in_worker()

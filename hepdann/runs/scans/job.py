@@ -10,33 +10,32 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from .._version import __version__
-from ..config import Config, TrainConfig
-from ..domains import Domains
-from ..errors import Interrupted
-from ..evaluation.scan_judge import MEMBER_FIGURES
-from ..evaluation.scan_summary import summarise_scan
-from ..outputs import write_run_file
-from ..parallel import Executor, Link, Task, overload_warning
-from ..store.folder_lock import locked, removed_if_refused, with_resume_hint
-from ..store.paths import ScanPaths
-from ..store.reading import FORMAT_VERSION
-from ..store.scan_folder import Scan, to_csv
-from ..store.start_record import StartRecord
-from ..store.state import SCAN_SUMMARY
-from ..tensors import Tensors
-from ..training import Progress, StackTrainer
-from .auxiliary import auxiliary_shifts
-from .monitor import require_tensorboard
-from .preparation import prepare_training
-from .progress import Report, SideBySide, silent
-from .scan_grid import SOURCE_ONLY, Point, Unit, plan_point, plan_source, points_of, settings_at
-from .scan_source import Snapshots, SourceOnly
-from .scan_target import Result, TargetRun, read_result, result_path
-from .shard_training import HISTORY, Hooks, ShardFiles, train_shard
-from .stack_plan import Places
-from .stacks import Stacks, shape_at
-from .work import Workplace
+from ..._version import __version__
+from ...config import Config, TrainConfig
+from ...domains import Domains
+from ...errors import Interrupted
+from ...evaluation.scan_judge import MEMBER_FIGURES
+from ...evaluation.scan_summary import summarise_scan
+from ...outputs import write_run_file
+from ...parallel import Executor, Link, Task, overload_warning
+from ...store.folder_lock import locked, removed_if_refused, with_resume_hint
+from ...store.paths import ScanPaths
+from ...store.reading import FORMAT_VERSION
+from ...store.scan_folder import Scan, to_csv
+from ...store.start_record import StartRecord
+from ...store.state import SCAN_SUMMARY
+from ...tensors import Tensors
+from ...training import Progress, StackTrainer
+from ..monitor import require_tensorboard
+from ..preparation import auxiliary_shifts, prepare_training
+from ..progress import Report, SideBySide, silent
+from ..stacks.plan import Places
+from ..stacks.shards import Stacks, shape_at
+from ..stacks.training import HISTORY, Hooks, ShardFiles, train_shard
+from ..stacks.work import Workplace
+from .grid import SOURCE_ONLY, Point, Unit, plan_point, plan_source, points_of, settings_at
+from .source import Snapshots, SourceOnly
+from .target import Result, TargetRun, read_result, result_path
 
 __all__ = ["ScanJob"]
 

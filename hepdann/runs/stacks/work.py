@@ -11,21 +11,21 @@ from typing import Self
 
 import torch
 
-from ..alignment import from_dict
-from ..config import Config, TrainConfig
-from ..inputs import read_json
-from ..outputs import write_run_file
-from ..parallel import Link
-from ..store.content import PointMaps
-from ..store.paths import RunPaths
-from ..store.start_record import StartRecord
-from ..tensors import Tensors, open_tensors
-from ..training import Clock, Progress
-from .aligned import Aligned
-from .preparation import prepare_training
+from ...alignment import from_dict
+from ...config import Config, TrainConfig
+from ...inputs import read_json
+from ...outputs import write_run_file
+from ...parallel import Link
+from ...store.content import PointMaps
+from ...store.paths import RunPaths
+from ...store.start_record import StartRecord
+from ...tensors import Tensors, open_tensors
+from ...training import Clock, Progress
+from ..aligned import Aligned
+from ..preparation import prepare_training
 from .registered import Registered
-from .shard_training import Hooks, ShardFiles, train_shard
-from .stacks import Stacks
+from .shards import Stacks
+from .training import Hooks, ShardFiles, train_shard
 
 __all__ = ["ShardTask", "Workplace", "write_aligned"]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from ..errors import RunError
-from ..inputs import check, read_tensors
-from ..networks import AdversarialNetwork, NetworkShape
-from ..outputs import write_run_file
-from ..records import HistoryRowOf
-from ..training import StackTrainer
-from ..training.trainer import HistoryRow
+from ...errors import RunError
+from ...inputs import check, read_tensors
+from ...networks import AdversarialNetwork, NetworkShape
+from ...outputs import write_run_file
+from ...records import HistoryRowOf
+from ...training import StackTrainer
+from ...training.trainer import HistoryRow
 
 __all__ = ["Snapshots", "SourceOnly"]
 

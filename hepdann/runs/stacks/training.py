@@ -13,9 +13,9 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation import PeekObserver
-from ..store.paths import RunPaths, ScanPaths
-from ..training import (
+from ...evaluation import PeekObserver
+from ...store.paths import RunPaths, ScanPaths
+from ...training import (
     Clock,
     Health,
     Progress,
@@ -24,8 +24,8 @@ from ..training import (
     load_checkpoint,
     save_checkpoint,
 )
-from .monitor import Monitor
-from .stacks import Shard, Stacks
+from ..monitor import Monitor
+from .shards import Shard, Stacks
 
 __all__ = [
     "HISTORY",

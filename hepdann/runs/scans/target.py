@@ -13,31 +13,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..alignment import from_dict
-from ..config import ScanConfig, TrainConfig
-from ..criteria import teacher as teacher_of
-from ..domains import Domains, watched_rows
-from ..errors import RunError
-from ..evaluation import truth_of
-from ..evaluation.scan_judge import Epochs, ScanJudge
-from ..inference import PRIOR, classify, corrected
-from ..inputs import read_json
-from ..networks import AdversarialNetwork
-from ..outputs import write_run_file
-from ..records import Number
-from ..store.content import PointBaselines, PointMaps, PointResult
-from ..store.paths import ScanPaths
-from ..tensors import SPLITS, Source, Target
-from ..training import StackTrainer
-from .advice import diagnose_first
-from .aligned import Aligned, fit_alignments, wanted_maps
-from .health_report import last_verdicts
-from .scan_grid import SOURCE_ONLY, Point, Seeds, Unit, plan_point, seeds_of
-from .scan_source import SourceOnly
-from .shard_training import Hooks, ShardFiles, train_shard
-from .stack_plan import ORACLE, trained_on
-from .stacks import Shard, Stacks
-from .teacher_labels import residuals_of, soft_labelled
+from ...alignment import from_dict
+from ...config import ScanConfig, TrainConfig
+from ...criteria import teacher as teacher_of
+from ...domains import Domains, watched_rows
+from ...errors import RunError
+from ...evaluation import truth_of
+from ...evaluation.scan_judge import Epochs, ScanJudge
+from ...inference import PRIOR, classify, corrected
+from ...inputs import read_json
+from ...networks import AdversarialNetwork
+from ...outputs import write_run_file
+from ...records import Number
+from ...store.content import PointBaselines, PointMaps, PointResult
+from ...store.paths import ScanPaths
+from ...tensors import SPLITS, Source, Target
+from ...training import StackTrainer
+from ..advice import diagnose_first
+from ..aligned import Aligned, fit_alignments, wanted_maps
+from ..health_report import last_verdicts
+from ..stacks.plan import ORACLE, trained_on
+from ..stacks.shards import Shard, Stacks
+from ..stacks.training import Hooks, ShardFiles, train_shard
+from ..teacher_labels import residuals_of, soft_labelled
+from .grid import SOURCE_ONLY, Point, Seeds, Unit, plan_point, seeds_of
+from .source import SourceOnly
 
 __all__ = ["Result", "TargetRun", "read_result", "result_path"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..networks import NetworkShape
-from ..training import Settings
-from ..training.engine import fused_installed, unfusable
-from .stacks import Shard
+from ...networks import NetworkShape
+from ...training import Settings
+from ...training.engine import fused_installed, unfusable
+from .shards import Shard
 
 __all__ = ["suggest_fused"]
 

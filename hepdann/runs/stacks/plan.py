@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .. import alignment, methods, networks
-from ..config import TrainConfig
-from ..domains import auto_batch_size
-from ..errors import ConfigError
-from ..methods import Method, method_of
-from ..networks import NetworkShape, Normalisation, ViewShape
-from ..training import LambdaSchedule, Member, RateSchedule, Settings
-from .aligned import wanted_maps
+from ... import alignment, methods, networks
+from ...config import TrainConfig
+from ...domains import auto_batch_size
+from ...errors import ConfigError
+from ...methods import Method, method_of
+from ...networks import NetworkShape, Normalisation, ViewShape
+from ...training import LambdaSchedule, Member, RateSchedule, Settings
+from ..aligned import wanted_maps
 
 __all__ = [
     "ORACLE",
