@@ -28,11 +28,18 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from .errors import HepdannError, RunError
 
-__all__ = ["Executor", "Link", "Task", "free_cores", "overload_warning", "refuse_in_worker"]
+__all__ = [
+    "Executor",
+    "Link",
+    "Task",
+    "overload_warning",
+    "processes_for",
+    "refuse_in_worker",
+]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _STOP = "stop"
@@ -75,10 +82,23 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def free_cores() -> int:
+def _free_cores() -> int:
     """Cores that this process may use and that other programs leave free, at least 1."""
-    machine = os.cpu_count() or 1
-    return max(1, min(_cores(), round(machine - os.getloadavg()[0])))
+    others = max(0.0, os.getloadavg()[0] - 1.0)  # this program has kept one core busy
+    return max(1, min(_cores(), round((os.cpu_count() or 1) - others)))
+
+
+def processes_for(asked: int | Literal["auto"], tasks: int, *, pays: bool) -> int:
+    """Processes for some tasks, at most one for each.
+
+    Args:
+        asked: by the user; "auto" is as many as there are free cores.
+        tasks: number of them.
+        pays: whether they last so long that starting processes pays.
+    """
+    if asked == "auto":
+        asked = _free_cores() if pays else 1
+    return min(asked, tasks)
 
 
 def overload_warning(workers: int) -> str | None:

@@ -17,7 +17,7 @@ from ..errors import Interrupted, RunError
 from ..evaluation import Diagnosis, summarise
 from ..inference import BASE, InputColumns, Model, prior_corrected, save_model
 from ..outputs import mend_of, write_run_file
-from ..parallel import Executor, overload_warning
+from ..parallel import Executor, overload_warning, processes_for
 from ..store.folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
 from ..store.paths import RunPaths
 from ..store.start_record import StartRecord
@@ -36,7 +36,7 @@ from .stacks.parts import joined, parts_of
 from .stacks.plan import trained_on
 from .stacks.shards import Shard, Stacks
 from .stacks.training import Hooks, ShardFiles, Trained, history_of, load_shard, train_shard
-from .stacks.work import ShardTask, Workplace, write_aligned
+from .stacks.work import PAYS, ShardTask, Workplace, write_aligned
 from .teacher_labels import label_by_teacher
 from .torchrun import broadcast
 
@@ -166,7 +166,7 @@ class Job:
     def _train(self, domains: Domains, aligned: Aligned) -> list[Trained]:
         assert self.origin is not None
         train, fingerprint = self.config.train, self.origin.fingerprint
-        cut = self.origin.config.train.workers  # a resume may have other processes, not other cuts
+        cut = self.origin.config.train.shares  # a resume may have other processes, not other cuts
         stacks = Stacks(train, domains, aligned.maps, cut, aligned.correction)
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
         broadcast(folder=str(self.folder.resolve()), fingerprint=fingerprint)
@@ -175,7 +175,9 @@ class Job:
             self._tell(hint)
         unlabelled = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
         labelled = [shard for shard in stacks.shards if shard not in unlabelled]
-        workers = min(train.workers, len(labelled))
+        work = stacks.settings.events * sum(len(shard.plan.members) for shard in labelled)
+        pays = work >= PAYS and train.device == "cpu" and domains.images is None
+        workers = processes_for(train.workers, len(labelled), pays=pays)
 
         def train_or_load(shard: Shard, trained: bool = False) -> Trained:
             files = ShardFiles.of_run(self.folder, shard.number)

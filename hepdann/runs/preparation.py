@@ -46,7 +46,7 @@ def prepare_training(
     named = asked.shift
     if shift is None and named is not None:
         shift = shifts.get(named.name, named.t, quantile=named.quantile)
-    memory = choose_memory(asked.memory, tensors, data, asked.members, asked.workers)
+    memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if tensors.views:
         asked = image_settings(asked, tensors.views)
     elif asked.augment is not None:

@@ -42,6 +42,11 @@ class Member:
     learning_rate: float | None = None
 
     @property
+    def events(self) -> int:
+        """Source events that a network trains on, each as often as it does."""
+        return self.epochs * self.steps * self.batch_size
+
+    @property
     def label(self) -> str:
         """Name in figures and tables."""
         return self.name or self.method.name
@@ -95,6 +100,11 @@ class Settings:
     deterministic: bool = False
     threads: int = 1
     processes: Processes = ALONE
+
+    @property
+    def events(self) -> int:
+        """Source events that a network trains on, each as often as it does."""
+        return self.epochs * self.steps * self.batch_size
 
     @property
     def criterion(self) -> str:

@@ -258,3 +258,19 @@ def test_the_command_takes_a_network_by_name(tensors, tmp_path, monkeypatch):
     done = CliRunner().invoke(command, ["train", str(tensors), "--network", "minerva-2016"])
     assert isinstance(done.exception, ConfigError)
     assert "smaller than the kernels" in str(done.exception)
+
+
+def test_a_scan_of_images_trains_the_networks_of_a_training(run, tensors, tmp_path):
+    given = {"seeds": 1, "epochs": 2, "batch_size": 40, "network": "run-views"}
+    given |= {"augment": FAST["augment"]}
+    scan = hepdann.scan(tensors, output=tmp_path / "scan", lambda_=[1.0], **given)
+    groups = {group["method"]: group for group in scan.summary["groups"]}
+    assert list(groups) == ["source-only", "oracle", "dann"]
+    table, history = scan.table, run.history
+    for method in groups:
+        last = (history["method"] == method) & (history["epoch"] == 2)
+        loss = table["loss_label"][table["method"] == method]
+        assert loss == pytest.approx(history["loss_label"][last], rel=1e-5)
+        wanted = run.metrics["methods"][method]["target"]["accuracy"]
+        assert groups[method]["ensemble"]["target_accuracy"] == pytest.approx(wanted, abs=2e-2)
+    assert scan.summary["choices"][-1]["criterion"] is None  # nothing without labels compares them

@@ -6,6 +6,7 @@ import csv
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -277,3 +278,38 @@ def test_a_disease_is_named_in_the_summary_and_in_a_line(scan, toy, tmp_path):
     assert (found["name"], found["lambda"], found["seeds"]) == ("exploded-adversary", 1e4, [0, 1])
     (line,) = scan_lines([found])
     assert line.startswith("health: error: exploded-adversary (dann, λ = 10000, sine t=3, seed 0, ")
+
+
+def test_a_scan_reads_blocks_and_trains_hybrids_as_a_training_does(toy, tmp_path):
+    given = FAST | {"epochs": 1, "memory": "blocks", "methods": ["hybrid-dann"]}
+    found = hepdann.scan(
+        toy / "tensors.h5", output=tmp_path / "scan", shift="sine", t=[3], lambda_=[1.0],
+        oracle=False, **given,
+    )  # fmt: skip
+    run = hepdann.train(
+        toy / "tensors.h5", output=tmp_path / "run", shift=hepdann.shifts.sine(t=3), oracle=False,
+        diagnose=False, alignments=["quantile"], **given,
+    )  # fmt: skip
+    assert found.config.train.memory == "blocks"
+    for method in ("source-only", "hybrid-dann"):
+        wanted = run.history["loss_label"][run.history["method"] == method]
+        losses = [float(row["loss_label"]) for row in rows(found, method)]
+        assert losses == pytest.approx(list(wanted), rel=1e-5)
+
+
+def test_a_scan_of_an_earlier_day_is_refused_in_one_line(scan, tmp_path):
+    folder = shutil.copytree(scan.folder, tmp_path / "old")
+    origin = json.loads((folder / "origin.json").read_text())
+    old = {key: origin[key] for key in ("format_version", "tensors", "data")}
+    (folder / "origin.json").write_text(json.dumps(old))
+    assert hepdann.open_scan(folder).summary == scan.summary
+    with pytest.raises(RunError, match=r"begun by an earlier hepdann.*scan anew"):
+        resume_scan(folder)
+
+
+def test_what_may_be_resumed_is_decided_by_content_and_settings(scan, toy, tmp_path):
+    folder = shutil.copytree(scan.folder, tmp_path / "changed")
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(config.replace("stack: auto", "stack: 3"))
+    with pytest.raises(RunError, match=r'scan\.stack is 3, the run began with "auto"'):
+        resume_scan(folder)

@@ -197,6 +197,30 @@ def test_a_crowded_machine_is_said_to_be_one(monkeypatch):
     assert "leave about 1 of 8 cores free" in parallel.overload_warning(2)
 
 
+def test_auto_takes_the_free_cores_where_it_pays(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.0, 1.0, 1.0))  # this program's own
+    assert parallel.processes_for("auto", 5, pays=True) == 3
+    assert parallel.processes_for("auto", 2, pays=True) == 2
+    assert parallel.processes_for("auto", 5, pays=False) == 1
+    assert parallel.processes_for(4, 5, pays=False) == 4
+    monkeypatch.setattr(os, "getloadavg", lambda: (9.0, 9.0, 9.0))
+    assert parallel.processes_for("auto", 5, pays=True) == 1
+
+
+def test_stacks_side_by_side_are_the_bits_of_one_process(tensors, tmp_path, monkeypatch):
+    """Auto leaves the stacks whole, so that nothing depends on the cores that were free."""
+    given = {"seeds": 1, "epochs": 2, "batch_size": 64, "alignments": [], "diagnose": False}
+    given |= {"method": ["dann", "mmd"], "shift": shifts.sine(t=3)}
+    one = hepdann.train(tensors, output=tmp_path / "one", workers="auto", **given)
+    monkeypatch.setattr("hepdann.runs.job.PAYS", 0)
+    monkeypatch.setattr("hepdann.parallel._free_cores", lambda: 2)
+    two = hepdann.train(tensors, output=tmp_path / "two", workers="auto", **given)
+    assert "in 2 processes" not in (one.folder / "log.txt").read_text()
+    same(one, two)
+
+
 def test_workers_are_for_processors_alone(tensors, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(HepdannError, match="workers share processors, not a cuda device"):

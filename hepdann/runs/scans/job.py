@@ -17,7 +17,7 @@ from ...errors import Interrupted
 from ...evaluation.scan_judge import MEMBER_FIGURES
 from ...evaluation.scan_summary import summarise_scan
 from ...outputs import write_run_file
-from ...parallel import Executor, Link, Task, overload_warning
+from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...store.folder_lock import locked, removed_if_refused, with_resume_hint
 from ...store.paths import ScanPaths
 from ...store.reading import FORMAT_VERSION
@@ -29,10 +29,10 @@ from ...training import Progress, StackTrainer
 from ..monitor import require_tensorboard
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
-from ..stacks.plan import Places
+from ..stacks.plan import Places, settings_of
 from ..stacks.shards import Stacks, shape_at
 from ..stacks.training import HISTORY, Hooks, ShardFiles, train_shard
-from ..stacks.work import Workplace
+from ..stacks.work import PAYS, Workplace
 from .grid import SOURCE_ONLY, Point, Unit, plan_point, plan_source, points_of, settings_at
 from .source import Snapshots, SourceOnly
 from .target import Result, TargetRun, read_result, result_path
@@ -155,12 +155,16 @@ class ScanJob:
             for stack, count in self._stacks
         }
         waiting = [unit for unit in members if not result_path(self.folder, unit).exists()]
-        settings = self.config.train
-        workers = settings.workers if settings.workers > 1 and waiting else 0
-        if workers:
-            warning = overload_warning(min(workers, len(waiting)))
-            if warning is not None:
-                self.report(f"warning: {warning}", None)
+        settings, run = self.config.train, self._at
+        assert run is not None
+        events = settings_of(run.train, run.domains.n_train).events
+        work = events * sum(members[unit] for unit in waiting)
+        pays = work >= PAYS and settings.device == "cpu" and not self.tensors.views
+        workers = processes_for(settings.workers, len(waiting), pays=pays)
+        workers = workers if workers > 1 else 0  # done in this process
+        warning = overload_warning(workers)
+        if warning is not None:
+            self.report(f"warning: {warning}", None)
         assert self.origin is not None
         place = Workplace.of(self.origin, settings, self.folder, self._files)
         together = SideBySide(members)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from ...config import Config, ScanSettings, override
 from ...errors import ConfigError
@@ -126,7 +126,7 @@ def _check(config: Config, data: object, t: object) -> None:
 def resume_scan(
     folder: str | Path,
     *,
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     progress: bool = False,
     report: Report = silent,
     stop: Callable[[], bool] = lambda: False,
@@ -167,7 +167,7 @@ def _job(
 ) -> Scan:
     from .job import ScanJob
 
-    if config.train.workers > 1:
+    if config.train.shares > 1:
         refuse_in_worker()
     second = None if data is None else open_tensors(data)
     return ScanJob(config, tensors, second, make_folder, report, stop, origin).run()

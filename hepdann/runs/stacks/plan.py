@@ -118,13 +118,13 @@ def _device(train: TrainConfig) -> str:
 
     name, mend = train.device, "use auto or cpu"
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() and train.workers == 1 else "cpu"
+        return "cuda" if torch.cuda.is_available() and train.shares == 1 else "cpu"
     if name == "cpu":
         return name
     backend = torch.cuda if name == "cuda" else torch.backends.mps
     if not backend.is_available():
         raise ConfigError(f"torch sees no {name} device here", where="train.device", mend=mend)
-    if train.workers > 1:
+    if train.shares > 1:
         what = f"workers share processors, not a {name} device"
         raise ConfigError(what, where="train.device", mend=mend)
     try:

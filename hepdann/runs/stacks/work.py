@@ -27,7 +27,9 @@ from .registered import Registered
 from .shards import Stacks
 from .training import Hooks, ShardFiles, train_shard
 
-__all__ = ["ShardTask", "Workplace", "write_aligned"]
+__all__ = ["PAYS", "ShardTask", "Workplace", "write_aligned"]
+
+PAYS = 40_000_000  # events, each once for every network, from which processes repay their start
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _stacks_of(place: Workplace) -> tuple[Stacks, str]:
     domains, train = prepare_training(config.train, *_pair(files))
     stored = read_json(RunPaths(place.folder).alignments, PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
-    cut, correction = origin.config.train.workers, stored["correction"]
+    cut, correction = origin.config.train.shares, stored["correction"]
     return Stacks(train, domains, maps, cut, correction), origin.fingerprint
 
 
