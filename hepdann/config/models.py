@@ -305,7 +305,11 @@ class TrainConfig(Section):
         description="events all in memory, or read in blocks of the file with block-wise shuffling;"
         " auto: by what there is",
     )
-    workers: Width = Field(1, description="processes that share the members, one thread each")
+    workers: Width | Literal["auto"] = Field(
+        1,
+        description="processes that share the members, one thread each; auto: stacks side by side, "
+        "on as many cores as are free, where it pays",
+    )
     tensorboard: bool = Field(False, description="write TensorBoard event files into the run")
     diagnose: bool = Field(
         True,
@@ -319,6 +323,11 @@ class TrainConfig(Section):
         """Learning rates; the k-th seed of a method has the k-th, and so on from the first."""
         rates = self.learning_rate
         return (rates,) if isinstance(rates, float) else tuple(rates)
+
+    @property
+    def shares(self) -> int:
+        """Shares that the members are cut into; auto leaves the stacks whole."""
+        return 1 if self.workers == "auto" else self.workers
 
     @property
     def members(self) -> int:

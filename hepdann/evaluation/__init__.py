@@ -48,7 +48,7 @@ from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .summary import summarise
-from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
+from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, truth_of, write_truth
 from .working_points import (
     Profile,
     WorkingPoint,
@@ -124,6 +124,7 @@ __all__ = [
     "summarise",
     "tensor_pictures",
     "threshold_at",
+    "truth_of",
     "two_sample",
     "wasserstein",
     "weighted_mean",

@@ -28,9 +28,18 @@ from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
 
 if TYPE_CHECKING:
+    from ..domains import Domains
     from ..tensors import Tensors
 
-__all__ = ["PeekObserver", "Truth", "TruthFile", "open_truth", "oracle_source", "write_truth"]
+__all__ = [
+    "PeekObserver",
+    "Truth",
+    "TruthFile",
+    "open_truth",
+    "oracle_source",
+    "truth_of",
+    "write_truth",
+]
 
 Digits = Annotated[str, Field(pattern=r"^\d{1,9}$")]
 _TILE = 1 << 20  # labels read at a time
@@ -116,6 +125,14 @@ def _at(dataset: Any, rows: NDArray[np.int64] | None) -> NDArray[Any]:
 def open_truth(tensors: Tensors) -> TruthFile:
     """The true labels that belong to the targets of a tensor file."""
     return TruthFile(tensors)
+
+
+def truth_of(domains: Domains) -> Truth | None:
+    """The true labels of the target of a training; ``None`` where they are not known."""
+    file = open_truth(domains.holder)
+    if domains.shift is not None:
+        return file.pseudo(domains.rows)
+    return file.data(domains.rows) if domains.holder.has_truth else None
 
 
 def oracle_source(truth: Truth, target: Target, classes: Sequence[str] = ()) -> Source:

@@ -8,23 +8,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from .. import methods
-from ..config import ScanConfig, TrainConfig
-from ..methods import method_of
-from ..training import Member
-from .stack_plan import ORACLE, Places, StackPlan, group, member_of, trained_on
+from ... import methods
+from ...config import Config, ScanConfig, ShiftConfig, TrainConfig
+from ...methods import method_of
+from ...training import Member
+from ..stacks.plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
 __all__ = [
     "Point",
     "Seeds",
     "Unit",
-    "maps_of",
     "plan_point",
     "plan_source",
     "points_of",
     "seeds_of",
+    "settings_at",
 ]
 
+SOURCE_ONLY = "source-only"
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
 # calling torch is shared (benchmarks/scan.py).
 _EVENTS = 4096
@@ -80,26 +81,44 @@ def points_of(scan: ScanConfig) -> list[Point]:
     return [Point(name, t) for name in scan.shifts for t in scan.t] or [Point()]
 
 
-def maps_of(train: TrainConfig, scan: ScanConfig) -> tuple[str, ...]:
-    """Names of the alignments of every target: those listed, and those that a method trains on."""
-    return tuple(dict.fromkeys([*scan.alignments, *trained_on(train)]))
+def settings_at(config: Config, point: Point, *, images: bool = False) -> TrainConfig:
+    """Settings of the trainings at a target, where every epoch of every member is looked at.
+
+    Args:
+        config: of the scan.
+        point: the target.
+        images: whether events are images, which no alignment maps unless the user names one.
+    """
+    alignments = config.scan.alignments
+    if images and alignments == ScanConfig().alignments:
+        alignments = []
+    shift = None if point.shift is None else ShiftConfig(name=point.shift, t=point.t or 1.0)
+    changed = {"shift": shift, "alignments": alignments, "patience": 0, "choose": "last"}
+    return config.train.model_copy(update=changed)
 
 
-def plan_source(train: TrainConfig) -> StackPlan:
-    """Source-only trains once: whatever the target is, it does not see it."""
-    method = methods.get("source-only")
-    members = [Member(method, 0.0, train.seed + k) for k in range(train.seeds)]
-    (plan,) = group(members, train)
-    return plan
+def plan_source(train: TrainConfig, places: Places, lean: bool = False) -> list[StackPlan]:
+    """Source-only trains once: whatever the target is, it does not see it.
+
+    Args:
+        train: resolved settings.
+        places: the sources, of which the MC is the first.
+        lean: as in :func:`~hepdann.runs.stacks.plan.plan_stacks`.
+    """
+    members = [member_of(SOURCE_ONLY, 0.0, train.seed + k, places) for k in range(train.seeds)]
+    return group(members, train, lean)
 
 
-def plan_point(train: TrainConfig, scan: ScanConfig, places: Places) -> list[StackPlan]:
+def plan_point(
+    scan: ScanConfig, train: TrainConfig, places: Places, lean: bool = False
+) -> list[StackPlan]:
     """The stacks of one target.
 
     Args:
-        train: resolved settings: methods, seeds, normalisation, batch size.
         scan: λ and the size of a stack.
+        train: resolved settings: methods, seeds, normalisation, batch size.
         places: the sources; an oracle trains if its source is there.
+        lean: as in :func:`~hepdann.runs.stacks.plan.plan_stacks`.
 
     Returns:
         Stacks of whole groups of seeds, none larger than it pays, and never less than one group.
@@ -108,11 +127,11 @@ def plan_point(train: TrainConfig, scan: ScanConfig, places: Places) -> list[Sta
     seeds = range(train.seed, train.seed + train.seeds)
     members = []
     if places.oracle:
-        base = methods.get("source-only")
+        base = methods.get(SOURCE_ONLY)
         members += [Member(base, 0.0, k, source=1, name=ORACLE) for k in seeds]
     for name in train.methods:
         before, last = method_of(name)
-        if name == "source-only":
+        if name == SOURCE_ONLY:
             continue
         target = 1 + trained_on(train).index(before) if before else 0
         for lambda_ in scan.lambda_ if methods.get(last).adversarial else [0.0]:
@@ -121,7 +140,7 @@ def plan_point(train: TrainConfig, scan: ScanConfig, places: Places) -> list[Sta
                 replace(m, target=target, name=name if before else "") for m in group_members
             ]
     size = _size(train, scan)
-    return [part for plan in group(members, train) for part in _split(plan, size)]
+    return [part for plan in group(members, train, lean) for part in _split(plan, size)]
 
 
 def _size(train: TrainConfig, scan: ScanConfig) -> int:
@@ -139,7 +158,7 @@ def _split(plan: StackPlan, size: int) -> Iterable[StackPlan]:
     bounds = [round(i * len(groups) / parts) for i in range(parts + 1)]
     for first, last in itertools.pairwise(bounds):
         members = tuple(member for one in groups[first:last] for member in one)
-        yield StackPlan(members, plan.normalisation)
+        yield replace(plan, members=members)
 
 
 def seeds_of(members: Sequence[Member]) -> list[Seeds]:

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from ..alignment import Alignment
-from ..config import TrainConfig
-from ..errors import ConfigError
-from ..evaluation import PeekObserver, oracle_source
-from ..networks import NetworkShape
-from ..store.paths import RunPaths
-from ..tensors import Source, Target
-from ..training import (
+from ...alignment import Alignment
+from ...config import TrainConfig
+from ...domains import (
     DomainEvents,
-    StackTrainer,
-    distributed,
+    Domains,
+    Images,
+    ResampledBlocks,
+    auxiliary_sources,
+    resampled,
     resident,
     resident_images,
+    view_shapes,
     watched_rows,
 )
-from ..training.event_stream import Blocks
-from .auxiliary import auxiliary_shifts, auxiliary_sources
-from .domains import Domains
-from .image_domains import Images, augment_of, view_shapes
-from .resampling import ResampledBlocks, resampled
-from .stack_plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
+from ...domains.event_stream import Blocks
+from ...errors import ConfigError
+from ...evaluation import PeekObserver, oracle_source, truth_of
+from ...networks import NetworkShape
+from ...tensors import Source, Target
+from ...training import StackTrainer, distributed
+from ..preparation import augment_of, auxiliary_shifts
+from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
 
-__all__ = ["Shard", "Stacks", "cut"]
+__all__ = ["Plan", "Shard", "Stacks", "cut", "shape_at"]
+
+Plan = Callable[[TrainConfig, Places, bool], list[StackPlan]]
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,11 @@ class Stacks:
         train: resolved settings.
         domains: the events.
         maps: alignments by name, those at least whose images of the target are trained on.
-        classes: number of them.
         workers: shares that the members are cut into.
         correction: (C,) logarithm of the target's over the MC's class fractions, if they differ;
             what adapts is then trained on MC of the target's fractions.
+        plan: groups members into stacks, given the settings and the places of the sources, and
+            whether source-only should not look at the target; by default the members of a run.
     """
 
     def __init__(
@@ -110,12 +114,12 @@ class Stacks:
         train: TrainConfig,
         domains: Domains,
         maps: Mapping[str, Alignment],
-        classes: int,
         workers: int = 1,
         correction: Sequence[float] | None = None,
+        plan: Plan = plan_stacks,
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
-        self._domains, self._classes = domains, classes
+        self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
         if domains.images is not None:
             self._put_images(domains.images, workers)
             return
@@ -126,8 +130,8 @@ class Stacks:
         for name in trained_on(train):
             mapped = maps[name].apply(domains.target.features)
             self.targets.append(self._put(domains.target.with_features(mapped)))
-        if train.oracle and domains.truth is not None:
-            self.sources.append(self._put(oracle_source(domains.truth, domains.target)))
+        if train.oracle and self._truth is not None:
+            self.sources.append(self._put(oracle_source(self._truth, domains.target)))
         oracle, adapted_source = len(self.sources) > 1, domains.source
         blocks = None
         if correction is not None:
@@ -139,14 +143,14 @@ class Stacks:
         if adapted_source is not domains.source:
             self.sources.append(self._put(adapted_source, blocks))
         places = Places(oracle, len(copies), adapted_source is not domains.source)
-        self.shards = cut(plan_stacks(train, places), workers)
+        self.shards = cut(plan(train, places, False), workers)
         self._untaught = len(self.sources)
 
     def _put_images(self, images: Images, workers: int) -> None:
         """Likewise of images; torch's threads are as many as the process has."""
         domains, device = self._domains, self.settings.device
-        oracle = self.train.oracle and domains.truth is not None
-        plans = plan_stacks(self.train, Places(oracle), lean=True)
+        oracle = self.train.oracle and self._truth is not None
+        plans = self._plan(self.train, Places(oracle), True)
         processes = shared_processes(self.train, plans, images=True)
         if processes.count > 1 and device == "cuda":
             device = f"cuda:{torch.cuda.current_device()}"  # other threads see another one
@@ -158,8 +162,8 @@ class Stacks:
         streams = images.blocks or (None, None)
         self.sources = [put(domains.source, images.source, blocks=streams[0])]
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
-        if oracle and domains.truth is not None:
-            self.sources.append(put(oracle_source(domains.truth, domains.target), images.target))
+        if oracle and self._truth is not None:
+            self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
         self.shards = cut(plans, workers)
         self._untaught = len(self.sources)
 
@@ -178,27 +182,31 @@ class Stacks:
 
     def shape(self, shard: Shard) -> NetworkShape:
         """Of the networks of a shard."""
-        inputs, images = self._domains.inputs("source").shape[1], self._domains.images
-        views = () if images is None else view_shapes(images.views)
-        return shape_of(self.train, inputs, self._classes, shard.plan, views)
+        return shape_at(self.train, self._domains, shard.plan)
 
     def trainer(self, shard: Shard) -> StackTrainer:
         """The networks of a shard, before their first step."""
         members, shape = shard.plan.members, self.shape(shard)
         return StackTrainer(members, shape, self.sources, self.targets, self.settings)
 
-    def peek(self, shard: Shard, folder: Path) -> PeekObserver | None:
+    def peek(self, notes: Path) -> PeekObserver | None:
         """What watches the target accuracy of a shard, where the truth is known.
 
         Args:
-            shard: that trains.
-            folder: of the run.
+            notes: a file that keeps what was seen.
         """
-        domains, notes = self._domains, RunPaths(folder).peek_notes(shard.number)
-        if domains.truth is None:
+        domains = self._domains
+        if self._truth is None:
             return None
         rows = watched_rows(domains.target, images=domains.images is not None)
-        return PeekObserver(domains.truth, domains.target, rows, notes)
+        return PeekObserver(self._truth, domains.target, rows, notes)
+
+
+def shape_at(train: TrainConfig, domains: Domains, plan: StackPlan) -> NetworkShape:
+    """The networks of a stack that trains on these events."""
+    inputs, images = domains.inputs("source").shape[1], domains.images
+    views = () if images is None else view_shapes(images.views)
+    return shape_of(train, inputs, len(domains.source.classes), plan, views)
 
 
 _MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import save
 
-from ..errors import RunError
-from ..inputs import check, read_tensors
-from ..networks import AdversarialNetwork, NetworkShape
-from ..outputs import write_run_file
-from ..records import HistoryRowOf
-from ..training import StackTrainer
-from ..training.trainer import HistoryRow
+from ...errors import RunError
+from ...inputs import check, read_tensors
+from ...networks import AdversarialNetwork, NetworkShape
+from ...outputs import write_run_file
+from ...records import HistoryRowOf
+from ...training import StackTrainer
+from ...training.trainer import HistoryRow
 
-__all__ = ["Snapshots"]
+__all__ = ["Snapshots", "SourceOnly"]
+
+
+@dataclass(frozen=True)
+class SourceOnly:
+    """The source-only networks after each epoch.
+
+    Attributes:
+        networks: one stack an epoch.
+        history: rows of the history, epoch by epoch, members within.
+        seeds: of the members.
+    """
+
+    networks: Sequence[AdversarialNetwork]
+    history: Sequence[Mapping[str, object]]
+    seeds: Sequence[int]
 
 
 @dataclass(eq=False)

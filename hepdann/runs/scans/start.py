@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Literal, Unpack
 
-from ..config import Config, ScanSettings, load_config, override
-from ..errors import ConfigError, RunError
-from ..store.folder_lock import new_folder, numbered_folder, refuse_existing
-from ..store.paths import ScanPaths
-from ..store.reading import read_versioned
-from ..store.scan_folder import Scan, open_scan
-from ..store.state import is_scan
-from ..tensors import Tensors, open_tensors
-from .progress import shown, silent
-from .worker_process import refuse_in_worker
-
-if TYPE_CHECKING:
-    from .job import Report
+from ...config import Config, ScanSettings, override
+from ...errors import ConfigError
+from ...parallel import refuse_in_worker
+from ...store.folder_lock import new_folder, numbered_folder, refuse_existing
+from ...store.paths import ScanPaths
+from ...store.scan_folder import Scan, open_scan
+from ...store.start_record import StartRecord
+from ...tensors import Tensors, open_tensors
+from ..progress import Report, shown, silent
 
 __all__ = ["resume_scan", "scan"]
 
@@ -84,7 +80,7 @@ def scan(
     config = override(config or Config(), named)
     _check(config, data, t)
     with shown(progress, report) as tell:
-        return _job(config, _opened(tensors), data, _claim(output, config), tell, stop)
+        return _job(config, open_tensors(tensors), data, _claim(output, config), tell, stop)
 
 
 def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,17 +89,6 @@ def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
         f"scan.{name}" if name in _GRID else f"train.{name.rstrip('_')}": value
         for name, value in settings.items()
     }
-
-
-def _opened(tensors: Tensors | str | Path) -> Tensors:
-    opened = open_tensors(tensors)
-    if opened.views:
-        raise ConfigError(
-            "holds images, and the networks of a scan see features",
-            where=opened.path,
-            mend="train one setting after the other: hepdann train",
-        )
-    return opened
 
 
 def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
@@ -141,7 +126,7 @@ def _check(config: Config, data: object, t: object) -> None:
 def resume_scan(
     folder: str | Path,
     *,
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     progress: bool = False,
     report: Report = silent,
     stop: Callable[[], bool] = lambda: False,
@@ -158,25 +143,17 @@ def resume_scan(
     Raises:
         RunError: no such scan, one of another version, or its tensors are no longer the same.
     """
-    from ..store.content import Files
-
     folder = Path(folder)
-    path = ScanPaths(folder).start_record
-    if not path.exists():
-        what = "no scan to resume" if folder.is_dir() else "no such folder"
-        raise RunError(what, where=folder, mend="give the folder of a scan with -o")
-    if not is_scan(folder):
-        mend = f"go on with: hepdann train --resume -o {folder}"
-        raise RunError("is a run, not a scan", where=folder, mend=mend)
+    origin = StartRecord.read(folder, scan=True)
+    given = {} if workers is None else {"train.workers": workers}
+    origin.check_settings(folder, given)
     if ScanPaths(folder).summary.exists():
         open_scan(folder)
-    origin = read_versioned(path, Files).to_json()
-    config = load_config(ScanPaths(folder).config, expand=False)
-    if workers is not None:
-        config = override(config, {"train.workers": workers})
-    tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])
+    files = [open_tensors(path) for path in (origin.tensors, origin.data) if path is not None]
+    origin.check_files(files)
+    data = files[1] if len(files) > 1 else None
     with shown(progress, report) as tell:
-        return _job(config, open_tensors(tensors), data, lambda: folder, tell, stop)
+        return _job(origin.now(given), files[0], data, lambda: folder, tell, stop, origin)
 
 
 def _job(
@@ -186,10 +163,11 @@ def _job(
     make_folder: Callable[[], Path],
     report: Report,
     stop: Callable[[], bool],
+    origin: StartRecord | None = None,
 ) -> Scan:
-    from .scan_job import ScanJob
+    from .job import ScanJob
 
-    if config.train.workers > 1:
+    if config.train.shares > 1:
         refuse_in_worker()
     second = None if data is None else open_tensors(data)
-    return ScanJob(config, tensors, second, make_folder, report, stop).run()
+    return ScanJob(config, tensors, second, make_folder, report, stop, origin).run()

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..tensors import SPLITS, Hits, Source, Target
 from .augment import Augment
-from .domain_events import DomainEvents, mean_weight, validation_rows, watched_rows
 from .event_stream import BatchRows, Counted, Drawn, Picked, Stream, Window
+from .resident import DomainEvents, mean_weight, validation_rows, watched_rows
 
 __all__ = ["HeldImages", "ImageBlocks", "ImageStream", "resident_images"]
 

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..evaluation import open_truth
-from ..tensors import EventBlocks, Source, Target, Tensors, column_at
+from ..tensors import EventBlocks, Source, Target, Tensors, read_hits
 
-if TYPE_CHECKING:
-    from ..shifts import Composition, FittedShift, Shift
-    from .domains import Domains
-
-__all__ = ["Memory", "available_memory", "choose_memory", "describe_memory", "prepare_blocks"]
+__all__ = ["Memory", "available_memory", "choose_memory", "describe_memory"]
 
 Memory = Literal["resident", "blocks"]
 
-SAMPLE = 300_000  # events of each domain that everything but the training's batches sees
 _COPIES = 6  # of the features that a training and its scoring hold at a time, at their peak
 _SHARE = 0.6  # of the memory that is there
-_STREAM = 0x5417B
+_HIT_COPIES = 4  # of the hits of images, likewise
+_PROBED = 1_024  # images whose hits are counted
 
 
 def available_memory() -> int:
@@ -91,61 +84,22 @@ def choose_memory(
     if wanted == "blocks":
         return "blocks"
     holder = tensors if data is None else data
+    if tensors.views:
+        need = sum(_image_bytes(f, d, members) for f, d in ((tensors, "mc"), (holder, "data")))
+        return "blocks" if need > _SHARE * available_memory() else "resident"
     rows = tensors.rows("mc") + holder.rows("data")
     copies = _COPIES * (1 if workers == 1 else 1 + workers)
     each = 4 * len(tensors.features) * copies + 4 * max(2, len(tensors.classes)) * members + 32
     return "blocks" if rows * each > _SHARE * available_memory() else "resident"
 
 
-def prepare_blocks(
-    tensors: Tensors, data: Tensors | None, shift: Shift | Composition | None, seed: int
-) -> Domains:
-    """As :func:`hepdann.runs.domains.prepare`, without ever holding a domain.
-
-    Scales, maps, validation, scores and figures follow from a sample of each domain; the batches
-    of the training from all of it. Pseudo-data is shifted block by block, each block with a
-    generator of its own, so that an event looks the same whenever it is read.
-
-    Args:
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
-        shift: makes pseudo-data; ``None`` takes the data domain.
-        seed: of the shift's random part.
-    """
-    from .domains import data_holder, fit_domains
-
-    if shift is None:
-        holder = data_holder(tensors, data)
-        source_blocks = EventBlocks(tensors, "mc", labelled=True)
-        target_blocks = EventBlocks(holder, "data")
-        fitted = None
-    else:
-        holder = tensors
-        whole, _ = EventBlocks(tensors, "mc").sample(SAMPLE)
-        fitted = shift.fit(whole.part("train").features)
-        source_blocks = EventBlocks(tensors, "mc", pseudo=False, labelled=True)
-        target_blocks = EventBlocks(tensors, "mc", pseudo=True, change=_shifting(fitted, seed))
-    source, source_rows = source_blocks.sample(SAMPLE)
-    target, rows = target_blocks.sample(SAMPLE)
-    assert isinstance(source, Source)
-    truth = None
-    if shift is not None:
-        truth = open_truth(tensors).pseudo(rows)
-    elif holder.has_truth:
-        truth = open_truth(holder).data(rows)
-    blocks = (source_blocks, target_blocks)
-    process = column_at(tensors, "mc", "sample", source_rows)
-    return fit_domains(tensors, source, target, fitted, truth, process, blocks)
-
-
-def _shifting(
-    fitted: FittedShift, seed: int
-) -> Callable[[NDArray[np.float32], int, bool], NDArray[np.float32]]:
-    def change(features: NDArray[np.float32], block: int, train: bool) -> NDArray[np.float32]:
-        words = np.random.SeedSequence([seed, _STREAM, block, train])
-        return fitted.apply(features, np.random.Generator(np.random.Philox(words)))
-
-    return change
+def _image_bytes(file: Tensors, domain: str, members: int) -> float:
+    """What the images of a domain, and their scores, take."""
+    rows = file.rows(domain)
+    if not rows:
+        return 0.0
+    some = read_hits(file, domain, np.arange(min(rows, _PROBED)))
+    return rows * (_HIT_COPIES * some.nbytes / len(some) + 4 * len(file.classes) * members)
 
 
 def describe_memory(source: Source, target: Target, blocks: tuple[EventBlocks, EventBlocks]) -> str:

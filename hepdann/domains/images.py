@@ -1,4 +1,4 @@
-"""Runs on images: networks see pixels, everything else a few numbers that sum them up."""
+"""Images: networks see pixels, everything else a few numbers that sum them up."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import methods
-from ..config import TrainConfig
-from ..errors import ConfigError
-from ..evaluation import open_truth
-from ..networks import SMALL, ViewShape
 from ..tensors import (
     ChangeImages,
     EventBlocks,
@@ -27,26 +22,15 @@ from ..tensors import (
     read_hits,
     view_figures,
 )
-from ..training import Augment
-from .memory import available_memory
+from .events import Domains, data_holder, fit_domains
 
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
-    from .domains import Domains
 
-__all__ = [
-    "Images",
-    "augment_of",
-    "choose_image_memory",
-    "image_settings",
-    "prepare_images",
-    "view_shapes",
-]
+__all__ = ["Images", "prepare_images", "view_shapes"]
+
 
 SAMPLE = 100_000  # events of each domain that everything but the training's batches sees
-_COPIES = 4  # of the hits that are held at a time, at their peak
-_SHARE = 0.6  # of the memory that is there
-_PROBED = 1_024
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,70 +54,9 @@ class Images:
     blocks: tuple[ViewBlocks, ViewBlocks] | None = None
 
 
-def view_shapes(views: Sequence[View]) -> tuple[ViewShape, ...]:
+def view_shapes(views: Sequence[View]) -> tuple[tuple[str, int, int, int], ...]:
     """As a network is told of them."""
     return tuple((view.name, *view.shape) for view in views)
-
-
-def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
-    """What is done to each image that is trained on, if anything.
-
-    Raises:
-        ConfigError: images of such views cannot be moved.
-    """
-    asked = train.augment
-    if asked is None or not (asked.rotate or asked.shift):
-        return None
-    return Augment(view_shapes(views), asked.rotate, asked.shift)
-
-
-def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
-    """Settings of a training on images, where the user left them open.
-
-    Raises:
-        ConfigError: a method or an alignment that acts on features one by one, or augmentation
-            that such views do not allow.
-    """
-    augment_of(train, views)
-    mapped = [name for name in train.methods if "+" in name]
-    wanted = train.alignments and train.alignments != TrainConfig().alignments
-    if mapped or wanted:
-        name = mapped[0] if mapped else train.alignments[0]
-        raise ConfigError(
-            f"{name} maps features, and these events are images",
-            where="train.methods" if mapped else "train.alignments",
-            mend="leave it out: dann adapts images",
-        )
-    for name in train.methods:
-        method = methods.get(name)
-        if method.auxiliary or method.taught:
-            raise ConfigError(
-                f"{name} needs maps or shifts of features, and these events are images",
-                where="train.methods",
-                mend="take dann",
-            )
-    return train.model_copy(update={"network": train.network or SMALL, "alignments": []})
-
-
-def choose_image_memory(wanted: str, tensors: Tensors, data: Tensors | None, members: int) -> str:
-    """How a training holds its images: all hits ("resident"), or read in "blocks".
-
-    Args:
-        wanted: "resident", "blocks", or "auto": by the memory that is there.
-        tensors: holds the MC.
-        data: holds the data, if another file does.
-        members: networks that will score every event.
-    """
-    if wanted != "auto":
-        return wanted
-    holder = tensors if data is None else data
-    need = 0.0
-    for file, domain in ((tensors, "mc"), (holder, "data")):
-        rows = file.rows(domain)
-        if rows:
-            some = read_hits(file, domain, np.arange(min(rows, _PROBED)))
-            need += rows * (_COPIES * some.nbytes / len(some) + 4 * len(file.classes) * members)
-    return "blocks" if need > _SHARE * available_memory() else "resident"
 
 
 def prepare_images(
@@ -142,8 +65,8 @@ def prepare_images(
     shift: Shift | Composition | None,
     seed: int,
     memory: str,
-) -> tuple[Domains, Tensors]:
-    """As :func:`hepdann.runs.domains.prepare`, of events that are images.
+) -> Domains:
+    """As :func:`hepdann.domains.prepare`, of events that are images.
 
     The features of source and target are :data:`~hepdann.tensors.VIEW_FIGURES`, behind the file's
     own if it has any.
@@ -155,15 +78,10 @@ def prepare_images(
         seed: of the shift's random part.
         memory: "resident" or "blocks".
 
-    Returns:
-        The events, and ``tensors`` with these features in its description.
-
     Raises:
         SchemaError: no MC, no data where it is needed, or other images in the second file.
         ConfigError: the shift does not act on images.
     """
-    from .domains import data_holder, fit_domains
-
     if shift is None:
         holder, change, fitted = data_holder(tensors, data), None, None
         parts = (_Part(tensors, "mc", None, labelled=True), _Part(holder, "data", None))
@@ -178,23 +96,18 @@ def prepare_images(
         p.events(memory) for p in parts
     )
     assert isinstance(source, Source)
-    truth = None
-    if shift is not None:
-        truth = open_truth(tensors).pseudo(target_rows)
-    elif holder.has_truth:
-        truth = open_truth(holder).data(target_rows)
     described = _described(tensors, source)
     process = column_at(tensors, "mc", "sample", source_rows)
     blocks = None
     if memory == "blocks":
         blocks = (parts[0].blocks, parts[1].blocks)
-    domains = fit_domains(described, source, target, fitted, truth, process, blocks)
+    domains = fit_domains(described, source, target, fitted, holder, target_rows, process, blocks)
     streams = None
     if blocks is not None:
         streams = (parts[0].stream(), parts[1].stream())
     spectators = parts[0].spectators(source_rows), parts[1].spectators(target_rows)
     images = Images(tensors.views, source_hits, target_hits, spectators[0], spectators[1], streams)
-    return replace(domains, images=images), described
+    return replace(domains, images=images)
 
 
 class _Part:

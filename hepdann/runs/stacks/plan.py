@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .. import alignment, methods, networks
-from ..config import TrainConfig
-from ..errors import ConfigError
-from ..methods import Method, method_of
-from ..networks import NetworkShape, Normalisation, ViewShape
-from ..training import LambdaSchedule, Member, RateSchedule, Settings, auto_batch_size
-from .aligned import wanted_maps
+from ... import alignment, methods, networks
+from ...config import TrainConfig
+from ...domains import auto_batch_size
+from ...errors import ConfigError
+from ...methods import Method, method_of
+from ...networks import NetworkShape, Normalisation, ViewShape
+from ...training import LambdaSchedule, Member, RateSchedule, Settings
+from ..aligned import wanted_maps
 
 __all__ = [
     "ORACLE",
@@ -117,13 +118,13 @@ def _device(train: TrainConfig) -> str:
 
     name, mend = train.device, "use auto or cpu"
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() and train.workers == 1 else "cpu"
+        return "cuda" if torch.cuda.is_available() and train.shares == 1 else "cpu"
     if name == "cpu":
         return name
     backend = torch.cuda if name == "cuda" else torch.backends.mps
     if not backend.is_available():
         raise ConfigError(f"torch sees no {name} device here", where="train.device", mend=mend)
-    if train.workers > 1:
+    if train.shares > 1:
         what = f"workers share processors, not a {name} device"
         raise ConfigError(what, where="train.device", mend=mend)
     try:
@@ -190,7 +191,7 @@ def shape_of(
     )
 
 
-def plan_stacks(train: TrainConfig, places: Places, *, lean: bool = False) -> list[StackPlan]:
+def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[StackPlan]:
     """Group the members of a run into stacks; the baselines are always among them.
 
     Args:
@@ -211,13 +212,7 @@ def plan_stacks(train: TrainConfig, places: Places, *, lean: bool = False) -> li
             Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
             for k in range(train.seeds)
         ]
-    if not lean:
-        return group(members, train)
-    members = [replace(m, method=methods.unwatched(m.method)) for m in members]
-    return [
-        replace(plan, cost=1 if plan.members[0].method.name == "source-only" else 2)
-        for plan in group(members, train)
-    ]
+    return group(members, train, lean)
 
 
 def member_of(name: str, lambda_: float, seed: int, places: Places) -> Member:
@@ -232,7 +227,7 @@ def trained_on(train: TrainConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (method_of(name)[0] for name in train.methods))))
 
 
-def group(members: Sequence[Member], train: TrainConfig) -> list[StackPlan]:
+def group(members: Sequence[Member], train: TrainConfig, lean: bool = False) -> list[StackPlan]:
     """Members that can train together: same phases, networks and number of auxiliaries.
 
     Where there are several learning rates, they are the seeds' in turn.
@@ -240,12 +235,15 @@ def group(members: Sequence[Member], train: TrainConfig) -> list[StackPlan]:
     Args:
         members: in the order of the run.
         train: resolved settings.
+        lean: as in :func:`plan_stacks`.
     """
     groups: dict[tuple[object, ...], StackPlan] = {}
     if len(train.rates) > 1:
         places = [(member.seed - train.seed) % len(train.rates) for member in members]
         pairs = zip(members, places, strict=True)
         members = [replace(member, learning_rate=train.rates[k]) for member, k in pairs]
+    if lean:
+        members = [replace(member, method=methods.unwatched(member.method)) for member in members]
     for member in members:
         normalisation = train.normalisation or member.method.normalisation
         if normalisation == "shared" and not member.method.adversarial:
@@ -253,5 +251,6 @@ def group(members: Sequence[Member], train: TrainConfig) -> list[StackPlan]:
         method = member.method
         key = (id(method.phases), normalisation, method.conditioned, len(member.auxiliaries))
         before = groups[key].members if key in groups else ()
-        groups[key] = StackPlan((*before, member), normalisation)
+        cost = 2 if lean and method.name != "source-only" else 1
+        groups[key] = StackPlan((*before, member), normalisation, cost)
     return list(groups.values())

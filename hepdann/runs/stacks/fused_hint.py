@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..networks import NetworkShape
-from ..training import Settings
-from ..training.engine import fused_installed, unfusable
-from .stacks import Shard
+from ...networks import NetworkShape
+from ...training import Settings
+from ...training.engine import fused_installed, unfusable
+from .shards import Shard
 
 __all__ = ["suggest_fused"]
 
@@ -36,7 +36,7 @@ def suggest_fused(
         if not unfusable(shape_of(shard), shard.plan.members[0].method.phases, settings)
     ]
     members = _members(able)
-    if 2 * members < _members(shards) or _events(settings) * members < _LONG:
+    if 2 * members < _members(shards) or settings.events * members < _LONG:
         return None
     largest = max(len(shard.plan.members) for shard in able)
     gain = "1.3 to 3.5 times as fast" if largest <= _FEW else "about 1.4 times as fast"
@@ -45,7 +45,3 @@ def suggest_fused(
 
 def _members(shards: Sequence[Shard]) -> int:
     return sum(len(shard.plan.members) for shard in shards)
-
-
-def _events(settings: Settings) -> int:
-    return settings.epochs * settings.steps * settings.batch_size

@@ -1,4 +1,4 @@
-"""Which events a run trains on: source, target and, where it is known, the sealed truth."""
+"""The events that a training sees: source and target, with what is fitted on them beforehand."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from numpy.typing import NDArray
 
 from ..alignment import QuantileMap
 from ..errors import ConfigError, SchemaError
-from ..evaluation import Truth, open_truth
-from ..tensors import EventBlocks, Hits, Source, Target, Tensors, is_pseudo
-from ..training import Scaling
+from ..tensors import EventBlocks, Hits, Source, Target, Tensors
+from .scaling import Scaling
 
 if TYPE_CHECKING:
-    from ..shifts import Composition, FittedShift, Shift
-    from .image_domains import Images
+    from ..shifts import FittedShift
+    from .images import Images
 
-__all__ = ["Domains", "data_holder", "fit_domains", "prepare"]
-
-_SHIFT_STREAM = 0x5417
+__all__ = ["Domains", "data_holder", "fit_domains"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +29,11 @@ class Domains:
         target: unlabelled: data, or MC events that the source does not hold, shifted.
         kind: "data" or "pseudo-data".
         shift: what made the pseudo-data.
-        truth: of the target, sealed: only ``evaluation`` opens it.
+        holder: the file that the target is from.
+        rows: of the target's events in their domain of the file, where they are a part of it;
+            ``None`` where they are all events, or all that become pseudo-data.
+        tensors: description of the file that the source is from; of images with the figures that
+            sum them up as features.
         scaling: fitted on the source's training split.
         quantile: target to source, fitted on the training splits.
         process: (N,) index of the process that each source event came from.
@@ -44,7 +45,9 @@ class Domains:
     target: Target
     kind: str
     shift: FittedShift | None
-    truth: Truth | None
+    holder: Tensors
+    rows: NDArray[np.int64] | None
+    tensors: Tensors
     scaling: Scaling
     quantile: QuantileMap
     process: NDArray[np.uint16]
@@ -65,42 +68,13 @@ class Domains:
         return self.source.features if domain == "source" else self.target.features
 
 
-def prepare(
-    tensors: Tensors, data: Tensors | None, shift: Shift | Composition | None, seed: int
-) -> Domains:
-    """Take source and target out of the tensor files.
-
-    Args:
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
-        shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
-        seed: of the shift's random part.
-
-    Raises:
-        SchemaError: no MC, no data where it is needed, or other features in the second file.
-    """
-    process = tensors.column("mc", "sample") if tensors.rows("mc") else np.empty(0, np.uint16)
-    if shift is not None:
-        everything = tensors.source()
-        fitted = shift.fit(everything.part("train").features)
-        source, target = tensors.source(half=True), tensors.pseudo_target()
-        process = process[~is_pseudo(everything.event_id, tensors.split_config.seed)]
-        generator = np.random.Generator(np.random.Philox([seed, _SHIFT_STREAM]))
-        target = target.with_features(fitted.apply(target.features, generator))
-        truth: Truth | None = open_truth(tensors).pseudo()
-    else:
-        holder = data_holder(tensors, data)
-        fitted, source, target = None, tensors.source(), holder.target()
-        truth = open_truth(holder).data() if holder.has_truth else None
-    return fit_domains(tensors, source, target, fitted, truth, process)
-
-
 def fit_domains(
     tensors: Tensors,
     source: Source,
     target: Target,
     shift: FittedShift | None,
-    truth: Truth | None,
+    holder: Tensors,
+    rows: NDArray[np.int64] | None,
     process: NDArray[np.uint16],
     blocks: tuple[EventBlocks, EventBlocks] | None = None,
 ) -> Domains:
@@ -114,7 +88,9 @@ def fit_domains(
     scaling = Scaling.fit(source, tensors.impute)
     quantile = QuantileMap.fit(target.part("train"), source.part("train"))
     kind = "data" if shift is None else "pseudo-data"
-    return Domains(source, target, kind, shift, truth, scaling, quantile, process, blocks)
+    return Domains(
+        source, target, kind, shift, holder, rows, tensors, scaling, quantile, process, blocks
+    )
 
 
 def data_holder(tensors: Tensors, data: Tensors | None) -> Tensors:

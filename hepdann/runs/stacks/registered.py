@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..config import TrainConfig
-from ..methods import Method
-from ..registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
+from ...config import TrainConfig
+from ...methods import Method
+from ...registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 __all__ = ["Registered"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import torch
 
-from ..inference.steps import Part, network_of
-from ..training import StackTrainer
+from ...inference.steps import Part, network_of
+from ...training import StackTrainer
 
 __all__ = ["joined", "parts_of"]
 
