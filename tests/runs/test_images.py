@@ -200,9 +200,7 @@ def test_files_of_the_collaboration_convert_and_train(tmp_path, schema):
     assert len(open_scores(run.folder).score("mc", "dann")[0]) == 11
 
 
-def test_a_scan_refuses_images_and_diagnose_compares_their_figures(tensors):
-    with pytest.raises(ConfigError, match="holds images, and the networks of a scan see features"):
-        hepdann.runs.scan(tensors, shift="sine", t=[3])
+def test_diagnose_compares_the_figures_of_images(tensors):
     done = CliRunner().invoke(command, ["diagnose", str(tensors)], catch_exceptions=False)
     assert done.exit_code == 0
     assert "energy_x" in done.stdout
