@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
 from ..inputs import regular_file
-from ..registry import nearest
 from . import document
+from .checks import proposal
 from .models import Config
 from .report import config_error
 
@@ -172,9 +172,8 @@ def _find(path: str | Path) -> Path:
         return shipped[name]
     if candidate.exists():
         return candidate
-    near = nearest(name, shipped)
-    hint = f"did you mean '{near}'?" if near else f"shipped are {', '.join(shipped)}"
-    raise ConfigError("no such file, and no shipped configuration", where=path, mend=hint)
+    mend = proposal(name, shipped, f"shipped are {', '.join(shipped)}")
+    raise ConfigError("no such file, and no shipped configuration", where=path, mend=mend)
 
 
 def override(config: Config, changes: Mapping[str, Any], *, known_names: bool = True) -> Config:

@@ -34,10 +34,10 @@ from .progress import Report, SideBySide
 from .score_file import write_scores
 from .stacks.fused_hint import suggest_fused
 from .stacks.parts import joined, parts_of
-from .stacks.plan import trained_on
+from .stacks.plan import settings_of, trained_on
 from .stacks.shards import Shard, Stacks
 from .stacks.training import Hooks, ShardFiles, Trained, history_of, load_shard, train_shard
-from .stacks.work import PAYS, ShardTask, Workplace, write_aligned
+from .stacks.work import PAYS, FitTask, ShardTask, Workplace, fits_aside, write_aligned
 from .teacher_labels import label_by_teacher
 from .torchrun import broadcast
 
@@ -109,8 +109,12 @@ class Job:
         if diagnosis is not None:
             self.report(f"diagnosis: {diagnosis.sentence}", None)
         shift = None if diagnosis is None else diagnosis.shift
-        aligned = self._align(domains, diagnosis)
-        shards = self._train(domains, aligned)
+        train, maps = self.config.train, wanted_maps(self.config.train)
+        aside = self._pays(domains) and fits_aside(train)
+        aligned = self._align(domains, diagnosis, trained_on(train) if aside else maps)
+        shards, fitted = self._train(domains, aligned, aside)
+        if aside:
+            aligned = fitted or self._align(domains, diagnosis, maps)
         whole, trained = all(t.whole for t in shards), [t for t in shards if t.begun]
         self._note("interrupted" if not whole else "trained")
         compared = any(BASE in t.shard.methods for t in trained)  # a run has its baseline
@@ -154,16 +158,26 @@ class Job:
     def _resume_hint(self) -> str:
         return f"go on with: hepdann train --resume -o {self.folder}"
 
-    def _align(self, domains: Domains, diagnosis: Diagnosis | None) -> Aligned:
-        train = self.config.train
+    def _align(
+        self, domains: Domains, diagnosis: Diagnosis | None, names: Sequence[str]
+    ) -> Aligned:
         self.report("aligning", None)
         estimate = None if diagnosis is None else diagnosis.fractions
-        aligned = fit_alignments(domains, wanted_maps(train), estimate=estimate, seed=train.seed)
+        aligned = fit_alignments(domains, names, estimate=estimate, seed=self.config.train.seed)
         if estimate is not None:
             self._note(f"class fractions: {estimate.sentence(self.tensors.classes)}")
         return aligned
 
-    def _train(self, domains: Domains, aligned: Aligned) -> list[Trained]:
+    def _pays(self, domains: Domains) -> bool:
+        """Whether the training lasts so long that processes repay their start."""
+        train = self.config.train
+        events = settings_of(train, domains.n_train).events * train.members
+        return events >= PAYS and train.device == "cpu" and domains.images is None
+
+    def _train(
+        self, domains: Domains, aligned: Aligned, aside: bool
+    ) -> tuple[list[Trained], Aligned | None]:
+        """Train all shards; with ``aside`` all alignments are fitted meanwhile, if not stopped."""
         assert self.origin is not None
         train, fingerprint = self.config.train, self.origin.fingerprint
         cut = self.origin.config.train.shares  # a resume may have other processes, not other cuts
@@ -175,9 +189,9 @@ class Job:
             self._tell(hint)
         unlabelled = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
         labelled = [shard for shard in stacks.shards if shard not in unlabelled]
-        work = stacks.settings.events * sum(len(shard.plan.members) for shard in labelled)
-        pays = work >= PAYS and train.device == "cpu" and domains.images is None
-        workers = processes_for(train.workers, len(labelled), pays=pays)
+        tasks = len(labelled) + aside
+        workers = processes_for(train.workers, tasks, pays=self._pays(domains))
+        fitted = None
 
         def train_or_load(shard: Shard, trained: bool = False) -> Trained:
             files = ShardFiles.of_run(self.folder, shard.number)
@@ -188,7 +202,7 @@ class Job:
 
         try:
             if workers > 1:
-                self._spread(labelled, workers, aligned, hooks)
+                fitted = self._spread(labelled, workers, aligned, hooks, aside)
             done = [train_or_load(shard, trained=workers > 1) for shard in labelled]
             if unlabelled and all(one.whole for one in done):  # the teacher is
                 model = self._model(done, domains, aligned)
@@ -199,22 +213,22 @@ class Job:
         except RunError:
             write_failed(self.folder, [len(shard.plan.members) for shard in stacks.shards])
             raise
-        return sorted(done, key=lambda one: one.shard.number)
+        return sorted(done, key=lambda one: one.shard.number), fitted
 
     def _spread(
-        self, shards: Sequence[Shard], workers: int, aligned: Aligned, hooks: Hooks
-    ) -> None:
+        self, shards: Sequence[Shard], workers: int, aligned: Aligned, hooks: Hooks, aside: bool
+    ) -> Aligned | None:
         """Train shards in processes, which leave checkpoints and notes in the folder."""
         assert self.origin is not None
         train = self.config.train
-        warning = overload_warning(workers)
+        warning = overload_warning(workers) if train.workers != "auto" else None
         if warning is not None:
             self._tell(f"warning: {warning}")
         write_aligned(self.folder, aligned, trained_on(train))
         members = {shard.number: len(shard.plan.members) for shard in shards}
         names = dict.fromkeys(name for shard in shards for name in shard.methods)
         what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
-        together, seconds = SideBySide(members), Counter[str]()
+        together, seconds, fitted = SideBySide(members), Counter[str](), None
 
         def report(number: int, content: str | Progress) -> None:
             if isinstance(content, Progress):
@@ -227,9 +241,15 @@ class Job:
         with Executor(workers, report, hooks.stop, self._resume_hint()) as executor:
             for shard in shards:
                 executor.submit(shard.number, ShardTask(place, shard.number))
-            for _, spent in executor.completed():
-                seconds.update(spent)
+            if aside:
+                executor.submit("maps", FitTask(place, aligned.estimate))
+            for key, result in executor.completed():
+                if key == "maps":
+                    fitted = result
+                else:
+                    seconds.update(result)
         hooks.clock.share(seconds)
+        return fitted
 
     def _model(self, trained: list[Trained], domains: Domains, aligned: Aligned) -> Model:
         columns = InputColumns.of(self.tensors)

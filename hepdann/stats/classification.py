@@ -1,4 +1,8 @@
-"""How often a score is right: accuracy, log loss, confusion, thresholds."""
+"""How often a score is right: accuracy, log loss, confusion, thresholds.
+
+Scores are (N, C) class probabilities, or (N,) the probability of class 1; labels are (N,) class
+indices, and weights (N,) event weights of either sign, 1 by default.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
     """The class each event is given.
 
     Args:
-        score: (N, C) class probabilities, or (N,) the probability of class 1.
+        score: of the events.
         threshold: of two classes, the second is given where its probability is larger than this;
             of more classes the most probable is given, and this is ignored.
 
@@ -53,15 +57,8 @@ def accuracy(
 ) -> Figure:
     """Share of events, by weight, that are given their true class.
 
-    Args:
-        score: (N, C) class probabilities, or (N,) the probability of class 1.
-        label: (N,) class index.
-        weight: (N,) event weights of either sign; 1 by default.
-        threshold: see :func:`predicted`.
-
-    Returns:
-        The share with its binomial error for weighted events, see
-        :func:`~hepdann.stats.figure.weighted_mean`.
+    Of two classes, :func:`predicted` says what ``threshold`` is. The error is the binomial one for
+    weighted events, see :func:`~hepdann.stats.figure.weighted_mean`.
     """
     right = predicted(score, threshold) == np.asarray(label)
     return weighted_mean(right.astype(np.float64), as_weight(weight, len(right)))
@@ -78,10 +75,6 @@ def losses(score: ArrayLike, label: ArrayLike) -> Floats:
 
     Probabilities below float32's precision count as that: scores are stored as float32, where a
     confident network gives exact zeros.
-
-    Args:
-        score: (N, C) class probabilities, or (N,) the probability of class 1.
-        label: (N,) class index.
     """
     y = as_scores(score)
     true_class = y[np.arange(len(y)), np.asarray(label)]
@@ -108,9 +101,9 @@ def prior_matched_threshold(score: ArrayLike, weight: ArrayLike | None, fraction
     """The threshold that a given share of events passes; no label is looked at.
 
     Args:
-        score: (N, 2) class probabilities, or (N,) the probability of class 1.
-        weight: (N,) event weights of either sign, or ``None``. The share above a threshold, which
-            negative weights can make fall, is taken as its running maximum.
+        score: of two classes.
+        weight: the share above a threshold, which negative weights can make fall, is taken as its
+            running maximum.
         fraction: the signal fraction to match.
 
     Returns:

@@ -1,4 +1,7 @@
-"""Distances of two weighted samples of one quantity, with their p-values."""
+"""Distances of two weighted samples of one quantity, with their p-values.
+
+Values are (N,) and (M,) finite, weights of either sign and 1 by default.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,6 @@ def kolmogorov(
     weight_second: ArrayLike | None = None,
 ) -> tuple[float, float]:
     """Weighted two-sample Kolmogorov-Smirnov test.
-
-    Args:
-        first: (N,) finite values.
-        second: (M,) finite values.
-        weight_first: (N,) event weights of either sign; 1 by default.
-        weight_second: (M,) likewise.
 
     Returns:
         Largest distance between the cumulative distributions, and Kolmogorov's asymptotic
@@ -64,12 +61,12 @@ def wasserstein(
     mean and the variance of the draws, so that p-values far below 1/draws exist.
 
     Args:
-        first: (N,) finite values.
-        second: (M,) finite values.
-        weight_first: (N,) event weights of either sign; 1 by default.
-        weight_second: (M,) likewise.
+        first: values of one sample.
+        second: of the other.
+        weight_first: weights of the first.
+        weight_second: of the second.
         draws: of the bootstrap.
-        most: values of each sample that the bootstrap looks at; the distance is that of all.
+        most: values of each sample in the bootstrap; the distance is that of all.
         seed: of the draws.
 
     Returns:

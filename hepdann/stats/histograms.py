@@ -124,13 +124,7 @@ def _threads(events: int) -> int:
 
 
 def histogram(values: ArrayLike, weight: ArrayLike | None, edges: ArrayLike) -> Histogram:
-    """Fill a weighted histogram.
-
-    Args:
-        values: (N,); NaN counts as missing, ±inf as over- and underflow.
-        weight: (N,) event weights of either sign; ``None`` for 1 each.
-        edges: (B+1,) rising bin edges.
-    """
+    """Fill one weighted histogram, as :func:`fill` does."""
     return fill(values, weight, edges)[0]
 
 

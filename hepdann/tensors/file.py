@@ -60,17 +60,16 @@ class TensorFile(Layout):
             SchemaError: no such domain or column.
         """
         self._need(domain)
-        tables = {"spectators": self.spectators, "features": self.features}
-        known = [*self._scalars(domain), *self.spectators, *self.features]
-        if name not in known:
-            raise SchemaError(
-                f"no column {name!r}", where=f"{self.path}:{domain}", mend=f"there are {known}"
-            )
-        for table, names in tables.items() if name not in self._scalars(domain) else ():
+        scalars = self._scalars(domain)
+        if name in scalars:
+            return np.concatenate(list(self.tiles(domain, name)))
+        for table, names in (("spectators", self.spectators), ("features", self.features)):
             if name in names:
                 index = names.index(name)
                 return np.concatenate([tile[:, index] for tile in self.tiles(domain, table)])
-        return np.concatenate(list(self.tiles(domain, name)))
+        known = [*scalars, *self.spectators, *self.features]
+        where = f"{self.path}:{domain}"
+        raise SchemaError(f"no column {name!r}", where=where, mend=f"there are {known}")
 
     def tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
         """Read a dataset in pieces of 65,536 events.
@@ -139,7 +138,7 @@ class TensorFile(Layout):
             return reader.read(rows)
 
     def view_reader(self, domain: str, threads: int = 1) -> ViewReader:
-        """The same for many reads: the file stays open until the reader is closed.
+        """What reads images many times: the file stays open until the reader is closed.
 
         Raises:
             SchemaError: no such domain, or no images.

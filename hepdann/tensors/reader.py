@@ -34,7 +34,8 @@ _TITLES = {"mc": "MC", "data": "data"}
 class Tensors(TensorFile):
     """A tensor file, and its events as training sees them.
 
-    No method gives the label of a target: true labels are opened by ``evaluation`` alone.
+    What it holds (classes, features, samples, views, …) are the attributes of :class:`.Layout`. No
+    method gives the label of a target: true labels are opened by ``evaluation`` alone.
 
     Attributes:
         impute: (F,) float64, what a network sees in place of a missing value (NaN).

@@ -165,7 +165,13 @@ class ContiguousStore:
             alignment_threshold=_PAGE,
             alignment_interval=aligned,
         )
-        self._offsets = _lay_out(self.file, list(self._columns.values()), rows)
+        properties = _properties()
+        properties.set_layout(h5py.h5d.CONTIGUOUS)
+        properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # and not filled
+        self._offsets = {
+            path: _create(self.file, column, rows[path], properties).get_offset() or 0
+            for path, column in self._columns.items()  # no offset where there are no bytes
+        }
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
         self._flusher = _Flusher(self._descriptor)
 
@@ -273,19 +279,6 @@ class _Flusher:
         """Wait for the flush under way; OSError: it failed."""
         if self._running is not None:
             self._running.result()
-
-
-def _lay_out(file: Any, columns: Sequence[Dataset], rows: Mapping[str, int]) -> dict[str, int]:
-    """Create the datasets, allocated but not filled; return their offsets in bytes."""
-    import h5py
-
-    properties = _properties()
-    properties.set_layout(h5py.h5d.CONTIGUOUS)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    return {
-        column.path: _create(file, column, rows[column.path], properties).get_offset() or 0
-        for column in columns  # no offset where there are no bytes
-    }
 
 
 def _properties() -> Any:

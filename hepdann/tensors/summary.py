@@ -140,8 +140,8 @@ class _Channels:
 
     def __init__(self, channels: int) -> None:
         self.low, self.high = np.full(channels, np.inf), np.full(channels, -np.inf)
-        self.total = np.zeros(channels)
-        self.hits, self.empty, self.nonfinite = np.zeros((3, channels), np.int64)
+        # of finite pixels; hits, empty images and pixels that are not finite
+        self.total, self.counts = np.zeros(channels), np.zeros((3, channels), np.int64)
 
     def add(self, images: NDArray[np.float32]) -> NDArray[np.int64]:
         """Count (n, C, H, W) images; returns the pixels of each event that are not 0."""
@@ -161,31 +161,29 @@ class _Channels:
                 self.low[channel] = min(self.low[channel], *extremes)
                 self.high[channel] = max(self.high[channel], *extremes)
             self.total[channel] += finite.sum()
-            self.nonfinite[channel] += len(of_channel) - len(finite)
-        self.hits += hits.sum(axis=0)
-        self.empty += (hits == 0).sum(axis=0)
+            self.counts[2, channel] += len(of_channel) - len(finite)
+        self.counts[:2] += hits.sum(axis=0), (hits == 0).sum(axis=0)
         return np.asarray(hits.sum(axis=1), np.int64)
 
     def merge(self, other: _Channels) -> None:
         self.low = np.minimum(self.low, other.low)
         self.high = np.maximum(self.high, other.high)
         self.total += other.total
-        self.hits += other.hits
-        self.empty += other.empty
-        self.nonfinite += other.nonfinite
+        self.counts += other.counts
 
     def summary(self, view: View, index: int, events: int) -> ChannelSummary:
         low, high = float(self.low[index]), float(self.high[index])
-        good = int(self.hits[index] - self.nonfinite[index])
+        hits, empty, nonfinite = (int(count) for count in self.counts[:, index])
+        good = hits - nonfinite
         return ChannelSummary(
             view=view.name,
             channel=view.channel_names[index] if view.channel_names else str(index),
             minimum=low if np.isfinite(low) else None,
             maximum=high if np.isfinite(high) else None,
             mean=float(self.total[index] / good) if good else None,
-            hits=float(self.hits[index] / events) if events else None,
-            empty=int(self.empty[index]),
-            nonfinite=int(self.nonfinite[index]),
+            hits=hits / events if events else None,
+            empty=empty,
+            nonfinite=nonfinite,
         )
 
 

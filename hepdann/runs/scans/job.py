@@ -161,7 +161,7 @@ class ScanJob:
         pays = work >= PAYS and settings.device == "cpu" and not self.tensors.views
         workers = processes_for(settings.workers, len(waiting), pays=pays)
         workers = workers if workers > 1 else 0  # done in this process
-        warning = overload_warning(workers)
+        warning = overload_warning(workers) if settings.workers != "auto" else None
         if warning is not None:
             self.report(f"warning: {warning}", None)
         assert self.origin is not None

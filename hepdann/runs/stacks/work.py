@@ -11,23 +11,28 @@ from typing import Self
 
 import torch
 
-from ...alignment import from_dict
+from ... import methods
+from ...alignment import FractionEstimate, from_dict
 from ...config import Config, TrainConfig
+from ...domains import Domains
 from ...inputs import read_json
+from ...methods import method_of
 from ...outputs import write_run_file
-from ...parallel import Link
+from ...parallel import Link, processes_for
+from ...registry import ALIGNMENTS
 from ...store.content import PointMaps
 from ...store.paths import RunPaths
 from ...store.start_record import StartRecord
 from ...tensors import Tensors, open_tensors
 from ...training import Clock, Progress
-from ..aligned import Aligned
+from ..aligned import Aligned, fit_alignments, wanted_maps
 from ..preparation import prepare_training
+from .plan import trained_on
 from .registered import Registered
 from .shards import Stacks
 from .training import Hooks, ShardFiles, train_shard
 
-__all__ = ["PAYS", "ShardTask", "Workplace", "write_aligned"]
+__all__ = ["PAYS", "FitTask", "ShardTask", "Workplace", "fits_aside", "write_aligned"]
 
 PAYS = 40_000_000  # events, each once for every network, from which processes repay their start
 
@@ -121,19 +126,56 @@ class ShardTask:
         return clock.seconds
 
 
+@dataclass(frozen=True)
+class FitTask:
+    """Fits all alignments of a run, which the networks do not wait for.
+
+    Attributes:
+        place: of the run.
+        estimate: of the target's class fractions, if there is one.
+    """
+
+    place: Workplace
+    estimate: FractionEstimate | None
+
+    def __call__(self, link: Link) -> Aligned:
+        """Fit them."""
+        del link  # a stop ends the process: nothing is kept of half a fit
+        _, domains, train = _prepared(self.place)
+        names = wanted_maps(train)
+        return fit_alignments(domains, names, estimate=self.estimate, seed=train.seed)
+
+
+def fits_aside(train: TrainConfig) -> bool:
+    """Whether the alignments of a run may be fitted in another process while it trains.
+
+    Only where the user leaves it to hepdann, there is a core for it, no network learns from what
+    the alignments teach, and each of them is one that a process sends back.
+    """
+    if train.workers != "auto" or processes_for("auto", 2, pays=True) < 2:
+        return False
+    names = set(wanted_maps(train)) - set(trained_on(train))
+    parts = {part for name in names for part in name.split("+")}
+    taught = any(methods.get(method_of(name)[1]).taught for name in train.methods)
+    return bool(parts) and parts <= set(ALIGNMENTS.own) and not taught
+
+
 @lru_cache(maxsize=1)
 def _stacks_of(place: Workplace) -> tuple[Stacks, str]:
     """What the shards of a run train on, made anew from its folder and the tensor files."""
-    origin, config, files = place.open()
-    domains, train = prepare_training(config.train, *_pair(files))
+    origin, domains, train = _prepared(place)
     stored = read_json(RunPaths(place.folder).alignments, PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     cut, correction = origin.config.train.shares, stored["correction"]
     return Stacks(train, domains, maps, cut, correction), origin.fingerprint
 
 
-def _pair(files: list[Tensors]) -> tuple[Tensors, Tensors | None]:
-    return files[0], files[1] if len(files) > 1 else None
+@lru_cache(maxsize=1)
+def _prepared(place: Workplace) -> tuple[StartRecord, Domains, TrainConfig]:
+    origin, config, files = place.open()
+    data = files[1] if len(files) > 1 else None
+    domains, train = prepare_training(config.train, files[0], data)
+    return origin, domains, train
 
 
 def write_aligned(folder: Path, aligned: Aligned, names: Iterable[str]) -> None:
