@@ -38,22 +38,25 @@ from ..stats import (
 )
 from .calibration import Calibration, calibration
 from .columns import Columns
-from .comparisons import compare_feature
-from .datamc import DataMC, data_mc, outside_bins
-from .diagnosis import Closure, Diagnosis, diagnose
+from .datamc import DataMC, compare_feature, data_mc, outside_bins
+from .diagnosis.diagnosis import Closure, Diagnosis, diagnose
+from .diagnosis.label_shift import LabelShift, label_shift
+from .diagnosis.score_effect import QuickClassifier, ScoreEffect, score_effect
 from .importance import Importance, domain_importance, permutation_importance
-from .label_shift import LabelShift, label_shift
+from .metrics.summary import summarise
 from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
-from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
-from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .scores import RunScores, open_scores
-from .summary import summarise
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
 from .working_points import (
+    PointRow,
     Profile,
     WorkingPoint,
     efficiency_profile,
     flat_thresholds,
+    point_rows,
+    run_profile,
+    run_thresholds,
+    run_working_points,
     threshold_at,
     working_points,
 )

@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..stats.distances import kolmogorov
 from ..stats.figure import Figure, as_weight
 from ..stats.filling import Histogram, fill
-from ..stats.histograms import garwood
+from ..stats.histograms import binning, garwood
+from ..stats.steps import without_sentinels
+from ..tensors import Source, Target
 
-__all__ = ["DataMC", "data_mc", "outside_bins"]
+__all__ = ["DataMC", "compare_feature", "data_mc", "outside_bins"]
 
 Floats = NDArray[np.float64]
 _ENOUGH = 5.0  # expected events, from which a bin's content is near enough to normal (Cochran 1954)
@@ -291,3 +293,27 @@ def _ratio(top: Figure, bottom: Figure) -> Figure:
     value = top.value / bottom.value
     relative = math.hypot(top.error / top.value if top.value else 0.0, bottom.error / bottom.value)
     return Figure(value, abs(value) * relative, min(top.n_eff, bottom.n_eff))
+
+
+def compare_feature(
+    mc: Source, target: Target, index: int, class_names: Sequence[str] | None = None
+) -> tuple[DataMC, bool]:
+    """MC, class by class, and the target in one feature; MC is normalised to the target.
+
+    Args:
+        mc: the simulation.
+        target: the data.
+        index: of the feature.
+        class_names: how the classes are called; by default as in ``mc``.
+
+    Returns:
+        The comparison, and whether the end bins hold events from outside.
+    """
+    (x, y), _ = without_sentinels(mc.features[:, index], target.features[:, index])
+    edges = binning(x, y)
+    with np.errstate(invalid="ignore"):
+        outside = any(bool(np.any((v < edges[0]) | (v > edges[-1]))) for v in (x, y))
+    x, y = (np.clip(v, edges[0], edges[-1]) for v in (x, y))
+    names = tuple(class_names or mc.classes)
+    numbers = data_mc(x, mc.weight, mc.label, names, y, target.weight, edges, normalise=True)
+    return numbers, outside

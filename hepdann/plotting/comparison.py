@@ -11,11 +11,11 @@ from ..evaluation import open_scores
 from ..evaluation.curves import run_roc
 from ..evaluation.scores import Domain, RunScores
 from ..stats import Roc
-from .curves import HasFolder, roc
-from .frame import save
+from .axes.frame import save
+from .axes.label import label_as
+from .axes.styles import method_title, style
+from .figures.roc import HasFolder, roc
 from .jobs import file_name
-from .label import label_as
-from .styles import method_title, style
 
 __all__ = ["plot_comparison"]
 

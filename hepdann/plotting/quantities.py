@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +16,14 @@ from ..config import Config, load_config
 from ..content import WithAdvice
 from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
-from ..evaluation.scores import RunScores, open_scores
+from ..evaluation.scores import Domain, RunScores, open_scores
 from ..registry import nearest
 from ..stored import read_json
 from ..tensors import SPLITS
-from .scales import Scale, common_scale
-from .styles import class_colours, readable, wrapped
+from .axes.styles import class_colours, readable, wrapped
+from .figures.panels import Scale, common_scale
 
-__all__ = ["Quantities", "Stages"]
-
-Domain = Literal["mc", "target"]
+__all__ = ["Quantities", "Stages", "require"]
 
 _PROCESSES = 9  # more are not told apart by colour: the smallest are drawn as one
 _OTHER = "other"
@@ -116,6 +115,11 @@ class Quantities:
         """Everything that the events have, by name."""
         return evaluation.Columns(self.scores)
 
+    @property
+    def background(self) -> str:
+        """Name of what is not signal: of two classes the first."""
+        return self.class_names[0] if len(self.class_names) == 2 else "background"
+
     def signal(self, name: str | None) -> int:
         """Index of a class; by default of the last one.
 
@@ -125,11 +129,50 @@ class Quantities:
         classes = self.scores.classes
         if name is None:
             return len(classes) - 1
-        if name not in classes:
-            near = nearest(name, classes)
-            mend = f"did you mean {near}?" if near else f"there are {', '.join(classes)}"
-            raise ConfigError(f"no class {name!r} in this run", where="plots.figures", mend=mend)
+        require("class", name, classes)
         return classes.index(name)
+
+    @property
+    def signals(self) -> list[tuple[int, str, str]]:
+        """Index, name and file-name suffix of each class whose score is shown."""
+        names = self.class_names
+        if len(names) == 2:
+            return [(1, names[1], "")]
+        return [(i, name, self.scores.classes[i]) for i, name in enumerate(names)]
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The methods without the oracle, which was trained on the target."""
+        return tuple(method for method in self.scores.methods if method != "oracle")
+
+    def methods(self, names: Sequence[str] | None, domain: Domain) -> Sequence[str]:
+        """The methods of a figure; by default all whose prediction on the domain differs.
+
+        On MC, an alignment's networks are those of source-only, and the oracle was not trained for
+        it.
+
+        Raises:
+            ConfigError: a method that the run does not have.
+        """
+        for name in names or ():
+            require("method", name, self.scores.methods)
+        if names is not None:
+            return names
+        if domain == "target":
+            return self.scores.methods
+        return [m for m in self.candidates if m not in self.scores.aligned]
+
+    @property
+    def labelled(self) -> list[tuple[Domain, str]]:
+        """The domains whose truth is known, each with the name that a figure gives it."""
+        domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
+        return domains + ([("target", self.target_name)] if self.scores.has_truth else [])
+
+    def truth(self, domain: Domain) -> NDArray[np.int32]:
+        """(N,) true class of a domain of :attr:`labelled`."""
+        label = self.scores.column("mc", "label") if domain == "mc" else self.scores.truth()
+        assert label is not None
+        return label
 
     def title(self, feature: str) -> tuple[str, str]:
         """Name and unit of a feature, for an axis."""
@@ -176,9 +219,11 @@ class Quantities:
         return {domain: self.scores.column(domain, "weight") for domain in ("mc", "target")}
 
     @cached_property
-    def _test(self) -> dict[str, NDArray[np.bool_]]:
+    def test(self) -> dict[Domain, NDArray[np.bool_]]:
+        """(N,) which events of each domain are in the test split."""
         test = SPLITS.index("test")
-        return {domain: self.scores.column(domain, "split") == test for domain in ("mc", "target")}
+        domains: tuple[Domain, Domain] = ("mc", "target")
+        return {domain: self.scores.column(domain, "split") == test for domain in domains}
 
     @cached_property
     def classes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -235,19 +280,18 @@ class Quantities:
             by: what the MC is split by.
             scale: normalise MC to the target.
         """
-        mc = self.scores.score("mc", method)[self._test["mc"], signal]
-        target = self.scores.score("target", method)[self._test["target"], signal]
+        mc = self.scores.score("mc", method)[self.test["mc"], signal]
+        target = self.scores.score("target", method)[self.test["target"], signal]
         index, names = self.classes if by == "class" else self.processes
         edges = np.linspace(0.0, 1.0, 26)
-        index = index[self._test["mc"]]
+        index = index[self.test["mc"]]
         return self._compare(mc, target, edges, index, names, test=True, scale=scale)[0]
 
     def scale(self, signal: int, *, by: Literal["class", "process"], scale: bool) -> Scale:
         """The y axes of the figures of all methods' scores of a class; as in :meth:`score`."""
         key = (signal, by, scale)
         if key not in self._scales:
-            methods = [method for method in self.scores.methods if method != "oracle"]
-            figures = [self.score(m, signal, by=by, scale=scale) for m in methods]
+            figures = [self.score(m, signal, by=by, scale=scale) for m in self.candidates]
             self._scales[key] = common_scale(figures)
         return self._scales[key]
 
@@ -278,10 +322,22 @@ class Quantities:
     ) -> tuple[DataMC, bool]:
         w_mc, w_target = self._weights["mc"], self._weights["target"]
         if test:
-            w_mc, w_target = w_mc[self._test["mc"]], w_target[self._test["target"]]
+            w_mc, w_target = w_mc[self.test["mc"]], w_target[self.test["target"]]
         outside = [np.any((v < edges[0]) | (v > edges[-1])) for v in (mc, target)]
         mc, target = (np.clip(v, edges[0], edges[-1]) for v in (mc, target))
         numbers = evaluation.data_mc(
             mc, w_mc, process, names, target, w_target, edges, normalise=scale or self.scale_mc
         )
         return numbers, bool(np.any(outside))
+
+
+def require(what: str, name: str, known: Sequence[str]) -> None:
+    """Refuse a class, method or alignment that the run does not have.
+
+    Raises:
+        ConfigError: ``name`` is not among ``known``.
+    """
+    if name not in known:
+        near = nearest(name, known)
+        mend = f"did you mean {near}?" if near else f"there are {', '.join(known) or 'none'}"
+        raise ConfigError(f"no {what} {name!r} in this run", where="plots.figures", mend=mend)

@@ -16,12 +16,12 @@ from ..config import PlotConfig
 from ..errors import ConfigError, RunError
 from ..outputs import drawing_folder, mend_of, name_fault, write_whole
 from ..registry import FIGURES, nearest
+from .axes.frame import finished_later, save
+from .axes.label import label_as
+from .axes.styles import style
 from .configured import configured_jobs
-from .frame import finished_later, save
 from .jobs import Job, OwnFigure, distinct, jobs_of
-from .label import label_as
 from .quantities import Quantities
-from .styles import style
 from .workers import shared, usable
 
 __all__ = ["DEFAULT_KINDS", "chosen", "draw_all", "figure_names", "plot_run"]

@@ -10,13 +10,13 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from ..config import Config, PlotConfig, load_config
-from ..evaluation.scan_curves import Place, ScanCurves, Sweep, below
-from .curves import roc
+from ..evaluation.scan.curves import Place, ScanCurves, Sweep, below
+from .axes.styles import readable
+from .figures.losses import loss
+from .figures.roc import roc
+from .figures.sweeps import sweep
 from .jobs import Job, distinct, file_name
-from .losses import loss
 from .run import chosen, draw_all
-from .styles import readable
-from .sweeps import sweep
 
 __all__ = ["SCAN_KINDS", "plot_scan"]
 

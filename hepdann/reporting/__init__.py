@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from .page import report
-from .runs import named_runs
-from .tables import COLUMNS, Cell, Column, Row, methods_table, to_csv, to_latex
+from .tables import COLUMNS, Cell, Column, Row, methods_table, named_runs, to_csv, to_latex
 
 __all__ = [
     "COLUMNS",

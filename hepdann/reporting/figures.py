@@ -14,10 +14,10 @@ from typing import Any
 import matplotlib as mpl
 
 from ..config import override
+from ..plotting.axes.styles import method_title, plain
 from ..plotting.jobs import file_name
 from ..plotting.quantities import Quantities
 from ..plotting.run import DEFAULT_KINDS, figure_names, plot_run
-from ..plotting.styles import method_title, plain
 from ..runs import Run
 
 __all__ = ["PageFigure", "figures_of"]

@@ -25,9 +25,8 @@ from ..plotting.jobs import distinct_names
 from ..runs import Run
 from .facts import Facts, facts_of
 from .figures import PageFigure, figures_of
-from .runs import named_runs
 from .series import charts_of
-from .tables import COLUMNS, Row, methods_table, target_name
+from .tables import COLUMNS, Row, methods_table, named_runs, target_name
 
 __all__ = ["report"]
 

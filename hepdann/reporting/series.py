@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.curves import run_roc
-from ..evaluation.scores import Domain
-from ..plotting.jobs import on_mc
+from ..plotting.axes.styles import banded, method_look, method_title, plain
 from ..plotting.quantities import Quantities
-from ..plotting.styles import banded, method_look, method_title, plain
 from ..runs import Run
 from ..stats import Roc
 
@@ -31,23 +29,19 @@ def charts_of(run: Run) -> list[dict[str, Any]]:
     """
     quantities = Quantities.open(run.folder)
     classes = [plain(name) for name in quantities.class_names]
-    signals = [(1, classes[1])] if len(classes) == 2 else list(enumerate(classes))
     charts: list[dict[str, Any]] = []
-    for index, name in signals:
-        charts += _rocs(quantities, index, name)
-        charts += _scores(quantities, index, name)
+    for index, _, _ in quantities.signals:
+        charts += _rocs(quantities, index, classes[index])
+        charts += _scores(quantities, index, classes[index])
     return charts
 
 
 def _rocs(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, Any]]:
     scores = quantities.scores
     looks = method_look(list(scores.methods))
-    domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
-    if scores.has_truth:
-        domains.insert(0, ("target", quantities.target_name))
-    for domain, where in domains:
+    for domain, where in reversed(quantities.labelled):
         curves = []
-        methods = scores.methods if domain == "target" else on_mc(quantities)
+        methods = quantities.methods(None, domain)
         for method in methods:
             curve = run_roc(scores, domain, method, signal=index)
             if curve is not None:
@@ -78,9 +72,7 @@ def _curve(curve: Roc) -> dict[str, Any]:
 
 
 def _scores(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, Any]]:
-    for method in quantities.scores.methods:
-        if method == "oracle":
-            continue
+    for method in quantities.candidates:
         numbers = quantities.score(method, index, by="class", scale=True)
         colours = quantities.palette
         yield {

@@ -16,8 +16,8 @@ from .._version import __version__
 from ..config import Config, ScanConfig, ShiftConfig, dump_config
 from ..errors import Interrupted
 from ..evaluation.absent import SCAN_SUMMARY
-from ..evaluation.scan_judge import MEMBER_FIGURES
-from ..evaluation.scan_summary import summarise_scan
+from ..evaluation.scan.judge import MEMBER_FIGURES
+from ..evaluation.scan.summary import summarise_scan
 from ..networks import NetworkShape
 from ..tensors import Tensors
 from ..training import (

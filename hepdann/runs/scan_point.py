@@ -20,7 +20,7 @@ from ..criteria import Residual
 from ..criteria import teacher as teacher_of
 from ..errors import HepdannError, RunError
 from ..evaluation import oracle_source
-from ..evaluation.scan_judge import Epochs, ScanJudge
+from ..evaluation.scan.judge import Epochs, ScanJudge
 from ..networks import AdversarialNetwork
 from ..stats import separation
 from ..stored import read_json

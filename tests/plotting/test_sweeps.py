@@ -9,7 +9,7 @@ from hepdann import plotting
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.evaluation.latent import Embedding, embed
-from hepdann.evaluation.scan_curves import Sweep, below
+from hepdann.evaluation.scan.curves import Sweep, below
 
 
 def line(x, mean, std=0.01):
