@@ -113,8 +113,8 @@ def data_mc(
     w_data = as_weight(weight_data, len(values_data))
     counted = weight_data is None or bool(np.all(w_data == 1.0))
     hidden = _hidden(edges, blind)
-    window, shown = _seen(values_data, edges, hidden)
-    values_data, w_data = values_data[shown], w_data[shown]
+    window, unblinded = _unblinded(values_data, edges, hidden)
+    values_data, w_data = values_data[unblinded], w_data[unblinded]
     (data,) = fill(values_data, w_data, edges)
     parts = fill(values_mc, weight_mc, edges, process, len(names))
     mc_yield = _open_yield(parts, hidden)
@@ -184,7 +184,7 @@ def _hidden(edges: Floats, blind: tuple[float, float] | None) -> NDArray[np.bool
     return np.asarray((edges[:-1] < blind[1]) & (edges[1:] > blind[0]))
 
 
-def _seen(
+def _unblinded(
     x: Floats, edges: Floats, hidden: NDArray[np.bool_]
 ) -> tuple[tuple[float, float] | None, NDArray[np.bool_]]:
     """The window that the hidden bins make, and the events that are not in it."""
@@ -201,8 +201,8 @@ def _within(x: Floats, window: tuple[float, float], *, last: bool) -> NDArray[np
 
 def _sum(stack: Sequence[Histogram], edges: Floats) -> Histogram:
     def pair(name: str) -> tuple[float, float]:
-        found = [getattr(part, name) for part in stack]
-        return sum(f[0] for f in found), sum(f[1] for f in found)
+        ends = [getattr(part, name) for part in stack]
+        return sum(f[0] for f in ends), sum(f[1] for f in ends)
 
     empty = np.zeros(len(edges) - 1)
     sumw = sum((part.sumw for part in stack), empty)

@@ -1,4 +1,4 @@
-"""Which inputs a network leans on: what it loses when one of them is shuffled."""
+"""Permutation importance: the AUC that is lost when an input is shuffled."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def permutation_importance(
     label = np.asarray(positive).astype(np.intp)
     base = auc(predict(features), label, weight).value
     generator = np.random.default_rng(seed)
-    found = []
+    importances = []
     for index, name in enumerate(names):
         shuffled = features.copy()
         losses = []
         for _ in range(repeats):
             shuffled[:, index] = features[generator.permutation(len(features)), index]
             losses.append(base - auc(predict(shuffled), label, weight).value)
-        found.append(Importance(name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
-    return sorted(found, key=lambda one: -one.loss)
+        importances.append(Importance(name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
+    return sorted(importances, key=lambda one: -one.loss)
 
 
 def domain_importance(

@@ -362,10 +362,10 @@ def run_profile(
     else:
         thresholds = threshold_at(*known, working_point)
         if threshold == "target" and domain == "target":
-            like = _part(scores, "target", method, "validation", signal, keep.get("target"))
+            validation = _part(scores, "target", method, "validation", signal, keep.get("target"))
             passing = setting.score > thresholds
             share = float(setting.weight[passing].sum() / setting.weight.sum())
-            thresholds = prior_matched_threshold(like.score, like.weight, share)
+            thresholds = prior_matched_threshold(validation.score, validation.weight, share)
     selected = counted.label == (1 if of_signal else 0)
     values = variable[domain][counted.rows]
     return efficiency_profile(values, counted.score, selected, counted.weight, edges, thresholds)

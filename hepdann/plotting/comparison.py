@@ -53,7 +53,7 @@ def plot_comparison(
 
 
 def _curves(runs: Mapping[str, RunScores], method: str, domain: Domain) -> dict[str, Roc]:
-    found = {
+    curves = {
         name: run_roc(scores, domain, method)
         for name, scores in runs.items()
         if method in scores.methods
@@ -61,7 +61,7 @@ def _curves(runs: Mapping[str, RunScores], method: str, domain: Domain) -> dict[
         # on MC, the networks of an alignment are those of source-only
         and (domain == "target" or method not in (*scores.aligned, "oracle"))
     }
-    return {name: curve for name, curve in found.items() if curve is not None}
+    return {name: curve for name, curve in curves.items() if curve is not None}
 
 
 def _draw(

@@ -158,11 +158,11 @@ def distinct(jobs: Sequence[Job]) -> list[Job]:
 
 def distinct_names(names: Sequence[str]) -> list[str]:
     """Names of which no two are alike: of two that are ``a_b`` the second becomes ``a_b_2``."""
-    taken, result = set(names), list[str]()
+    used, result = set(names), list[str]()
     for name in names:
         if name in result:
-            name = next(new for i in count(2) if (new := f"{name}_{i}") not in taken)
-            taken.add(name)
+            name = next(new for i in count(2) if (new := f"{name}_{i}") not in used)
+            used.add(name)
         result.append(name)
     return result
 

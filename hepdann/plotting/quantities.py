@@ -100,8 +100,8 @@ class Quantities:
         """The colours that a configuration gave to classes, by the name that a figure shows."""
         given = self._looks["class_colors"]
         return {
-            shown: given[name]
-            for name, shown in zip(self.scores.classes, self.class_names, strict=True)
+            title: given[name]
+            for name, title in zip(self.scores.classes, self.class_names, strict=True)
             if name in given
         }
 
@@ -184,11 +184,11 @@ class Quantities:
         """The alignment that the run recommends or leans on; the first one if nothing is said."""
         try:
             metrics = read_json(self.folder / "metrics.json", WithAdvice)
-            said = metrics["recommendation"]["teacher"]
+            recommended = metrics["recommendation"]["teacher"]
         except RunError:
-            said = None
+            recommended = None
         aligned = self.scores.aligned
-        return said if said in aligned else next(iter(aligned), None)
+        return recommended if recommended in aligned else next(iter(aligned), None)
 
     def tick_title(self, feature: str) -> str:
         """The feature's title in short lines, for an axis that has a tick for each."""
@@ -260,8 +260,8 @@ class Quantities:
             side by side.
         """
         first = self._features("mc", "features")[:, index]
-        came = self._features("target", "features")[:, index]
-        (mc, target), sentinels = stats.without_sentinels(first, came)
+        unmapped = self._features("target", "features")[:, index]
+        (mc, target), sentinels = stats.without_sentinels(first, unmapped)
         edges = stats.binning(mc, target)
         if aligned is not None:
             mapped = self._features("target", f"aligned/{aligned}")[:, index]

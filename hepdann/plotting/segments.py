@@ -146,12 +146,14 @@ def _reconstructed(run: Quantities, method: str) -> DataMC:
 def _residuals(run: Quantities, plane: str) -> dict[str, Profile]:
     _, weight = _truth(run, "mc")
     planes = run.scores.spectator("mc", plane)[run.test["mc"]]
-    found = {}
+    profiles = {}
     for method in _methods(run, "mc"):
         given = predicted(_score(run, "mc", method))
         known = given < len(SEGMENT_PLANES)
-        found[method] = residual_profile(plane_residual(given[known], planes[known]), weight[known])
-    return found
+        profiles[method] = residual_profile(
+            plane_residual(given[known], planes[known]), weight[known]
+        )
+    return profiles
 
 
 def _accuracies(run: Quantities) -> dict[str, Profile] | None:

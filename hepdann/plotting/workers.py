@@ -24,19 +24,17 @@ _draw: Callable[[str], Any] | None = None
 
 
 def usable(figures: int, wanted: int | None) -> int:
-    """How many processes to draw in.
+    """How many processes to draw in: those wanted, at most one a figure.
 
-    Args:
-        figures: to draw.
-        wanted: number of processes; ``None`` for as many as there are processors, up to four,
-            and one for few figures.
+    ``None`` is one for few figures, otherwise as many as there are processors, up to four.
     """
     if wanted is not None:
         return max(1, min(wanted, figures))
     if figures < MANY:
         return 1
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(here or 1, 4)
+    affinity = getattr(os, "sched_getaffinity", None)
+    processors = len(affinity(0)) if affinity else os.cpu_count()
+    return min(processors or 1, 4)
 
 
 def shared(
@@ -50,8 +48,8 @@ def shared(
     """What ``opening(*settings)(name)`` gives for each name, computed in processes.
 
     Args:
-        opening: a function of a module; called once a process.
-        settings: its arguments; they travel pickled.
+        opening: a function of a module; called once a process, its arguments pickled.
+        settings: its arguments.
         names: of the figures.
         workers: number of processes.
         progress: called with the number done and that of all.

@@ -134,15 +134,15 @@ def _points(run: Run) -> tuple[PointRow, ...]:
 
 def _warnings(metrics: Mapping[str, Any]) -> list[str]:
     """What the last look at the networks' health found, a line each, as ``evaluate`` says it."""
-    found = []
+    warnings = []
     for method, block in metrics["methods"].items():
         health = block.get("health") or {}
         for verdict in health.get("verdicts", []) if isinstance(health, Mapping) else []:
             if verdict.get("until") != health.get("epoch"):
                 continue  # it has passed
             text = verdict.get("sentence") or verdict.get("message") or verdict.get("name")
-            found.append(f"{method}: {text}")
-    return found
+            warnings.append(f"{method}: {text}")
+    return warnings
 
 
 def _render(title: str, sections: list[_Section], rows: list[Row]) -> str:

@@ -57,17 +57,17 @@ def _named(method: str, colour: str) -> dict[str, str]:
 
 
 def _curve(curve: Roc) -> dict[str, Any]:
-    seen = (curve.background_efficiency > 0) & (curve.signal_efficiency >= _LEAST)
-    efficiency, error = curve.background_efficiency[seen], curve.background_error[seen]
+    measured = (curve.background_efficiency > 0) & (curve.signal_efficiency >= _LEAST)
+    efficiency, error = curve.background_efficiency[measured], curve.background_error[measured]
     least = efficiency.min(initial=1.0)
     return {
         "auc": curve.auc.value,
         "auc_error": curve.auc.error,
-        "x": _list(curve.signal_efficiency[seen]),
+        "x": _list(curve.signal_efficiency[measured]),
         "y": _list(1 / efficiency),
         "low": _list(1 / (efficiency + error)),
         "high": _list(1 / np.maximum(efficiency - error, 0.3 * least)),
-        "threshold": _list(curve.thresholds[seen]),
+        "threshold": _list(curve.thresholds[measured]),
     }
 
 

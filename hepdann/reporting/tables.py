@@ -192,12 +192,12 @@ def to_latex(rows: Sequence[Row]) -> str:
 
     Columns without a single figure are left out; the recommended method of a run is bold.
     """
-    shown = [
+    columns = [
         i for i, _ in enumerate(COLUMNS) if any(row.cells[i].value is not None for row in rows)
     ]
-    titles = ["run", "target", "method", *(COLUMNS[i].latex for i in shown)]
+    titles = ["run", "target", "method", *(COLUMNS[i].latex for i in columns)]
     lines = [
-        r"\begin{tabular}{lll" + "r" * len(shown) + "}",
+        r"\begin{tabular}{lll" + "r" * len(columns) + "}",
         r"\toprule",
         " & ".join(titles) + r" \\",
         r"\midrule",
@@ -210,7 +210,7 @@ def to_latex(rows: Sequence[Row]) -> str:
         last = row.run
         method = _latex(row.method)
         first = [*map(_latex, names), rf"\textbf{{{method}}}" if row.recommended else method]
-        cells = [_latex_cell(row.cells[i]) for i in shown]
+        cells = [_latex_cell(row.cells[i]) for i in columns]
         lines.append(" & ".join([*first, *cells]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 

@@ -101,11 +101,11 @@ class Diagnosis:
     @property
     def sentence(self) -> str:
         """The verdict in plain words."""
-        told = self._verdict[1]
+        sentence = self._verdict[1]
         fractions, labels = self.fractions, self.labels
         if fractions is None or labels is None or labels.alone or not fractions.shift:
-            return told
-        return f"{told} {mixture(labels.classes, fractions)}"
+            return sentence
+        return f"{sentence} {mixture(labels.classes, fractions)}"
 
     @property
     def _verdict(self) -> tuple[str, str]:
@@ -135,8 +135,7 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON has it, ``None`` for what does not exist."""
-        found: dict[str, Any] = _finite(self.to_dict())
-        return found
+        return dict(_finite(self.to_dict()))
 
 
 def diagnose(
@@ -201,11 +200,11 @@ def _beside(mc: Target, target: Target, seed: int, most: int) -> FractionEstimat
         return None
 
 
-def _fractions(found: FractionEstimate | None) -> dict[str, Any] | None:
-    if found is None:
+def _fractions(estimate: FractionEstimate | None) -> dict[str, Any] | None:
+    if estimate is None:
         return None
-    values = {"mc": found.source, "target": found.value, "error": found.error}
-    return {key: value.tolist() for key, value in values.items()} | {"shift": found.shift}
+    values = {"mc": estimate.source, "target": estimate.value, "error": estimate.error}
+    return {key: value.tolist() for key, value in values.items()} | {"shift": estimate.shift}
 
 
 def _labels(
@@ -230,7 +229,7 @@ def _closures(
     sides = [(s.part("train"), s.take(s.split != 0)) for s in (mc, target)]
     if not all(len(part) for side in sides for part in side):
         return ()
-    found = []
+    closures = []
     for kind in _MAPS:
         fitted = kind.fit(sides[1][0], sides[0][0])
         rest = sides[1][1]
@@ -243,8 +242,8 @@ def _closures(
         if classifier is not None and classifier.classes == 2:
             before, after = (classifier.score(s.features)[:, 1] for s in (rest, mapped))
             common = _common(before, after, np.asarray(rest.weight, dtype=np.float64))
-        found.append(Closure(kind.name, auc, common))
-    return tuple(found)
+        closures.append(Closure(kind.name, auc, common))
+    return tuple(closures)
 
 
 def _common(before: Floats, after: Floats, weight: Floats) -> float:

@@ -1,4 +1,4 @@
-"""Is it only the mixture of the classes that differs? Black-box estimation of a label shift."""
+"""Black-box estimation of a label shift, and whether it explains the difference."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def label_shift(
     label, classes = held_out.label, len(mc.classes)
     scores = [classifier.score(s.features) for s in (held_out, target)]
     weights = [np.asarray(s.weight, dtype=np.float64) for s in (held_out, target)]
-    found = _fractions(scores, weights, label, classes)
+    fractions = _fractions(scores, weights, label, classes)
     generator = np.random.default_rng([seed, 4])
     replicas = [
         _fractions(scores, [w * generator.poisson(1.0, len(w)) for w in weights], label, classes)
@@ -96,11 +96,11 @@ def label_shift(
     ]
     sums = class_sums(mc.label, mc.weight, classes)
     present = sums / sums.sum()
-    like = replace(mc, weight=reweighted(mc.weight, mc.label, present, found))
-    test = two_sample(like, target, seed=seed, max_events=most)
-    single = smallest_p_value(rank_features(like, target, names, seed=seed))
+    corrected = replace(mc, weight=reweighted(mc.weight, mc.label, present, fractions))
+    test = two_sample(corrected, target, seed=seed, max_events=most)
+    single = smallest_p_value(rank_features(corrected, target, names, seed=seed))
     sums = class_sums(label, held_out.weight, classes)
-    moved = reweighted(held_out.weight, label, sums / sums.sum(), found)
+    moved = reweighted(held_out.weight, label, sums / sums.sum(), fractions)
     score = [
         kolmogorov(scores[0][:, c], scores[1][:, c], moved, weights[1])[1]
         for c in range(1, classes)  # two classes have one score
@@ -109,7 +109,7 @@ def label_shift(
     return LabelShift(
         mc.classes,
         tuple(present.tolist()),
-        tuple(found.tolist()),
+        tuple(fractions.tolist()),
         tuple(np.std(replicas, axis=0, ddof=1).tolist()),
         p_value >= SIGNIFICANT,
         test.auc,
@@ -131,5 +131,6 @@ def _fractions(
             means[:, c] = weights[0][rows] @ scores[0][rows] / total
     wanted = weights[1] @ scores[1] / weights[1].sum()
     # rows of scores sum to one, so that this row holds the sum of π at one
-    found, _ = nnls(np.vstack([means, np.ones(classes) * 1e3]), np.append(wanted, 1e3))
-    return np.asarray(found / found.sum() if found.sum() > 0 else np.full(classes, 1 / classes))
+    fractions, _ = nnls(np.vstack([means, np.ones(classes) * 1e3]), np.append(wanted, 1e3))
+    total = fractions.sum()
+    return np.asarray(fractions / total if total > 0 else np.full(classes, 1 / classes))

@@ -1,4 +1,4 @@
-"""What a shift does to the score of a classifier: detected is not worth adapting."""
+"""How the score of a classifier trained on MC moves between MC and target."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class QuickClassifier:
     def score(self, features: NDArray[np.floating]) -> Floats:
         """(N, C) class probabilities."""
         with one_thread():
-            found = self._trees.predict_proba(features[:, self._known].astype(np.float64))
+            probabilities = self._trees.predict_proba(features[:, self._known].astype(np.float64))
         out = np.zeros((len(features), self.classes))
-        out[:, self._trees.classes_] = found
+        out[:, self._trees.classes_] = probabilities
         return out
 
 

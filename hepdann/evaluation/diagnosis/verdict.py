@@ -22,11 +22,11 @@ _COMMON = 0.85  # share of accepted events in common from which only the thresho
 _SCORE = 0.02  # distance of the score's distributions below which nothing is at stake
 
 
-def verdict(found: Diagnosis) -> tuple[str, str]:
+def verdict(diagnosis: Diagnosis) -> tuple[str, str]:
     """What kind of shift it is, in a word and in a sentence.
 
     Args:
-        found: the tests, and what is known of a shift. Where its features sum images up
+        diagnosis: the tests, and what is known of a shift. Where its features sum images up
             (``alignable`` is false), no map of them aligns pixels.
 
     Returns:
@@ -37,9 +37,10 @@ def verdict(found: Diagnosis) -> tuple[str, str]:
         it. ``remains``: none of these maps does. ``shift``: it is not known what kind, for lack of
         events.
     """
-    test, score, labels, differing = found.test, found.score, found.labels, found.differing
-    figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {found.p_value:.2g}"
-    if not found.shift:
+    test, score, labels = diagnosis.test, diagnosis.score, diagnosis.labels
+    differing = diagnosis.differing
+    figures = f"AUC {test.auc:.3f} ± {test.auc_error:.3f}, p = {diagnosis.p_value:.2g}"
+    if not diagnosis.shift:
         return _no_shift(figures, differing)
     if labels is not None and labels.alone:
         return "label", _label(figures, labels)
@@ -51,20 +52,20 @@ def verdict(found: Diagnosis) -> tuple[str, str]:
             f"{differ}; but the score of a classifier hardly moves{moved}: adapting can gain "
             "little."
         )
-    if not found.closures:
+    if not diagnosis.closures:
         return "shift", f"{differ}{moved}. Train, and compare with source-only."
-    left = min(found.closures, key=lambda c: c.auc.value)
+    left = min(diagnosis.closures, key=lambda c: c.auc.value)
     if left.auc.value > _MOSTLY + left.auc.error:
-        rest = "the other alignments and the networks" if found.alignable else "the networks"
+        rest = "the other alignments and the networks" if diagnosis.alignable else "the networks"
         return "remains", (
             f"{differ}{moved}. A shift remains that no per-feature map closes (AUC "
             f"{left.auc.value:.3f} after {left.map}): train, and see what is left after {rest}."
         )
-    kind, told = _removable(differ, figures, differing, moved, found.closures, left)
-    if not found.alignable:
-        return kind, f"{told}: pixels have no such map; compare dann with source-only."
+    kind, sentence = _removable(differ, figures, differing, moved, diagnosis.closures, left)
+    if not diagnosis.alignable:
+        return kind, f"{sentence}: pixels have no such map; compare dann with source-only."
     mend = "move the threshold, or align" if kind == "threshold" else "align before adapting"
-    return kind, f"{told}: {mend}."
+    return kind, f"{sentence}: {mend}."
 
 
 def _removable(
@@ -107,9 +108,9 @@ def _no_shift(figures: str, differing: Sequence[FeatureShift]) -> tuple[str, str
 
 
 def _label(figures: str, labels: LabelShift) -> str:
-    shown = _against(labels.classes, labels.target, labels.error, labels.mc)
+    texts = _against(labels.classes, labels.target, labels.error, labels.mc)
     return (
-        f"Label shift ({figures}): {shown}. With MC reweighted to that they are no "
+        f"Label shift ({figures}): {texts}. With MC reweighted to that they are no "
         f"longer distinguished (AUC {labels.auc:.3f}, p = {labels.p_value:.2g}): do not align, "
         "correct the scores for the estimated fraction (source-only+prior)."
     )
@@ -117,9 +118,9 @@ def _label(figures: str, labels: LabelShift) -> str:
 
 def mixture(classes: Sequence[str], fractions: FractionEstimate) -> str:
     """What is said where class fractions differ beside a shift of the features."""
-    shown = _against(classes, fractions.value, fractions.error, fractions.source)
+    texts = _against(classes, fractions.value, fractions.error, fractions.source)
     return (
-        f"Beside it a label shift: {shown}; the alignments of a training are fitted, and their "
+        f"Beside it a label shift: {texts}; the alignments of a training are fitted, and their "
         "scores corrected, for that."
     )
 
@@ -128,11 +129,11 @@ def _against(
     classes: Sequence[str], target: Iterable[float], error: Iterable[float], mc: Iterable[float]
 ) -> str:
     """``b 17 ± 1 % against 33 % in MC``; of two classes the second alone."""
-    shown = [
+    texts = [
         f"{name} {100 * t:.0f} ± {100 * e:.0f} % against {100 * m:.0f} % in MC"
         for name, t, e, m in zip(classes, target, error, mc, strict=True)
     ]
-    return ", ".join(shown[1:] if len(shown) == 2 else shown)
+    return ", ".join(texts[1:] if len(texts) == 2 else texts)
 
 
 def _score(score: ScoreEffect | None) -> str:
@@ -145,5 +146,5 @@ def _score(score: ScoreEffect | None) -> str:
 
 
 def _names(features: Sequence[FeatureShift], most: int = 3) -> str:
-    shown = [f"{f.name} (KS {f.ks:.3f})" for f in features[:most]]
-    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+    texts = [f"{f.name} (KS {f.ks:.3f})" for f in features[:most]]
+    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))

@@ -79,13 +79,13 @@ class RunCriteria:
         """A method's prediction, and those of its networks where there are several."""
         rows, mapped = self.rows, self._mapped(name)
         source, target = (self.scores.score(d, name)[rows[d]] for d in rows)
-        found = [Candidate(name, source, target, mapped, self._latent(name))]
-        ours, theirs = (self.scores.members(d, name) for d in rows)
-        if ours is not None and theirs is not None and len(ours) > 1:
-            for k in range(len(ours)):
-                member = ours[k][rows["mc"]], theirs[k][rows["target"]]
-                found.append(Candidate(f"{name}/{k}", *member, mapped))
-        return found
+        candidates = [Candidate(name, source, target, mapped, self._latent(name))]
+        mc_members, target_members = (self.scores.members(d, name) for d in rows)
+        if mc_members is not None and target_members is not None and len(mc_members) > 1:
+            for k in range(len(mc_members)):
+                member = mc_members[k][rows["mc"]], target_members[k][rows["target"]]
+                candidates.append(Candidate(f"{name}/{k}", *member, mapped))
+        return candidates
 
     def _latent(self, name: str) -> Any:
         """The feature layer of the method's first network, which is kept for some test events."""
@@ -115,8 +115,8 @@ def run_criteria(
 
     Args:
         scores: of the run.
-        teacher: see :func:`teacher_of`.
-        residuals: AUC that is left after each closed-form map, ``source-only`` being none.
+        teacher: see :func:`teacher_of`; without one there is no criterion.
+        residuals: AUC after each closed-form map, ``source-only`` being none.
         domain_aucs: AUC in the feature layer of each method.
         fractions: (C,) class fractions expected in the target; by default those of MC.
 
@@ -135,12 +135,7 @@ def run_criteria(
 
 
 def teacher_of(scores: RunScores, recommended: str | None) -> str | None:
-    """The method that the others are compared with: the recommendation's teacher where it is one.
-
-    Args:
-        scores: of the run.
-        recommended: the teacher of its recommendation.
-    """
+    """The method that others are compared with: the recommended teacher, else source-only."""
     methods = [name for name in scores.methods if name != ORACLE]
     if recommended in methods:
         return recommended
@@ -149,10 +144,6 @@ def teacher_of(scores: RunScores, recommended: str | None) -> str | None:
 
 def rank_correlations(table: Table, target: TestEvents) -> dict[str, Any] | None:
     """How each criterion ranks the candidates, against the truth; nothing is chosen by it.
-
-    Args:
-        table: as :func:`run_criteria` gives it.
-        target: the target's test split.
 
     Returns:
         For accuracy and AUC: criterion to ``spearman``, ``kendall`` (1: ranks as the truth does),

@@ -76,33 +76,33 @@ def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
 
 
 def _verdicts(looks: Sequence[Look]) -> list[dict[str, Any]]:
-    found: dict[tuple[int, str], dict[str, Any]] = {}
+    latest: dict[tuple[int, str], dict[str, Any]] = {}
     for look in sorted(looks, key=lambda look: int(look["epoch"])):
         for verdict in look["verdicts"]:
             about = {key: look[key] for key in ("member", "seed", "lambda")}
-            first = found.get((look["member"], verdict["name"]), {}).get("epoch", look["epoch"])
-            found[look["member"], verdict["name"]] = (
+            first = latest.get((look["member"], verdict["name"]), {}).get("epoch", look["epoch"])
+            latest[look["member"], verdict["name"]] = (
                 verdict | about | {"epoch": first, "until": look["epoch"]}
             )
-    return list(found.values())
+    return list(latest.values())
 
 
 def _reading(block: dict[str, Any], raw: float | None) -> str | None:
     """What own head and fresh classifier say together of an adversary's features, in words."""
     figures = block["figures"]
-    own, fresh = figures["own_auc"]["mean"], figures["fresh_auc"]["mean"]
-    if fresh is None or not block["adversary"]:
+    head, probe = figures["own_auc"]["mean"], figures["fresh_auc"]["mean"]
+    if probe is None or not block["adversary"]:
         return None
     error = (figures["auc_error"]["mean"] or 0.0) / math.sqrt(block["networks"])
     without = "" if raw is None else f"; {raw:.3f} without an adversary"
-    seen = f"a fresh classifier of the features tells the domains apart (AUC {fresh:.3f}{without})"
-    if fresh <= 0.5 + max(_INVARIANT, 3 * error):
+    leak = f"a fresh classifier of the features tells the domains apart (AUC {probe:.3f}{without})"
+    if probe <= 0.5 + max(_INVARIANT, 3 * error):
         return (
             "the features are invariant: a fresh classifier cannot tell the domains apart "
-            f"(AUC {fresh:.3f}{without})"
+            f"(AUC {probe:.3f}{without})"
         )
-    if own is None:
-        return f"the features are not invariant: {seen}"
-    if own >= fresh - _FOOLED:
-        return f"the features are not invariant: the own domain head (AUC {own:.3f}) knows; {seen}"
-    return f"the own domain head is fooled (AUC {own:.3f}), but {seen}"
+    if head is None:
+        return f"the features are not invariant: {leak}"
+    if head >= probe - _FOOLED:
+        return f"the features are not invariant: the own domain head (AUC {head:.3f}) knows; {leak}"
+    return f"the own domain head is fooled (AUC {head:.3f}), but {leak}"

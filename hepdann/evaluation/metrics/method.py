@@ -79,8 +79,8 @@ class TestEvents:
 
     def domain_score(self, method: str) -> NDArray[np.floating] | None:
         """(n,) output of the domain head; ``None`` without one."""
-        found = self._scores.domain_score(self._domain, method)
-        return None if found is None else found[self._rows]
+        score = self._scores.domain_score(self._domain, method)
+        return None if score is None else score[self._rows]
 
     def majority(self) -> float | None:
         """Accuracy of always giving the most frequent class."""
@@ -95,22 +95,14 @@ def method_figures(
     history: Sequence[dict[str, str]],
     residual: Figure | None,
 ) -> dict[str, Any]:
-    """Everything that is known of one method.
+    """The block of one method in ``metrics.json``, from the test splits of MC and target.
 
-    Args:
-        scores: the run.
-        method: name of the method.
-        mc: the MC's test split.
-        target: the target's test split.
-        history: the rows of ``history.csv`` that trained this method's networks.
-        residual: what a classifier still tells apart after the method's map, if it has one.
-
-    Returns:
-        The method's block of ``metrics.json``, DESIGN 5.4.
+    ``history`` holds the rows of ``history.csv`` of the method's networks; ``residual`` is the AUC
+    between the domains after the method's map, if it has one.
     """
     agreement = _consistency(target, method)
-    own = [row for row in history if row["method"] == method and row.get("target_accuracy")]
-    peeked = max((float(row["target_accuracy"]) for row in own), default=math.nan)
+    peeks = [row for row in history if row["method"] == method and row.get("target_accuracy")]
+    peeked = max((float(row["target_accuracy"]) for row in peeks), default=math.nan)
     members = _members(mc, target, method)
     members["target_accuracy"]["peeked_max"] = number(peeked)
     return {
@@ -219,8 +211,8 @@ def _domain(
         )
         if x is not None
     ]
-    fresh = _separation(*latent) if len(latent) == 2 else None
-    return named("auc_features", fresh) | named("auc_score", figure)
+    separability = _separation(*latent) if len(latent) == 2 else None
+    return named("auc_features", separability) | named("auc_score", figure)
 
 
 def _consistency(target: TestEvents, method: str) -> Figure | None:
@@ -245,16 +237,9 @@ def _separation(mc: Target, target: Target) -> Figure | None:
 
 
 def decision_figures(name: str, mc: TestEvents, target: TestEvents) -> dict[str, Any]:
-    """Everything that is known of a reconstruction that decides.
+    """The block of a reconstruction that decides for a class, like that of a method.
 
-    Args:
-        name: of :attr:`~hepdann.evaluation.scores.RunScores.decisions`.
-        mc: the MC's test split.
-        target: the target's test split.
-
-    Returns:
-        A block of ``metrics.json`` like that of a method, DESIGN 5.4; figures that need a score
-        are ``None``.
+    Figures that need a score are ``None``.
     """
     spread = {"mean": None, "std": None}
     members = {f"{d}_{f}": dict(spread) for d in ("mc", "target") for f in ("accuracy", "auc")}

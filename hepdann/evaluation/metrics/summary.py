@@ -56,9 +56,9 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     mc, target = TestEvents(scores, "mc"), TestEvents(scores, "target")
     methods = {}
     for name in scores.methods:
-        own = [row for row in history if row["method"] == name]
+        trained = [row for row in history if row["method"] == name]
         # an aligned method has no network of its own: it is source-only's
-        rows = own or [row for row in history if row["method"] == RAW]
+        rows = trained or [row for row in history if row["method"] == RAW]
         methods[name] = method_figures(scores, name, mc, target, rows, residuals.get(name))
     heads = {name: block["domain"]["auc_features"] for name, block in methods.items()}
     teacher = teacher_of(scores, advice.get("teacher"))
@@ -98,15 +98,15 @@ def residual_aucs(scores: RunScores) -> dict[str, Figure]:
     """
     maps: dict[str, str | None] = {RAW: None} if RAW in scores.methods else {}
     maps |= {name: name for name in scores.aligned if name in scores.methods}
-    plain, like = (_outside_test(e) for e in (scores.events("mc"), scores.reference()))
-    found: dict[str, Figure] = {}
+    plain, reference = (_outside_test(e) for e in (scores.events("mc"), scores.reference()))
+    residuals: dict[str, Figure] = {}
     for method, aligned in maps.items():
-        source = plain if aligned is None else like
+        source = plain if aligned is None else reference
         try:
-            found[method] = separation(source, _outside_test(scores.events("target", aligned)))
+            residuals[method] = separation(source, _outside_test(scores.events("target", aligned)))
         except HepdannError:
             return {}
-    return found
+    return residuals
 
 
 def _outside_test(events: Target) -> Target:
@@ -135,17 +135,17 @@ def _recommendation(path: Path, scores: RunScores, shift: bool | None) -> dict[s
 def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
     """What the training wrote before it began; of a run that wrote nothing, computed now."""
     if path.exists():
-        found = read_json(path, Diagnosed, mend="remove it")
+        diagnosis = read_json(path, Diagnosed, mend="remove it")
     else:
         try:
             events = scores.events("mc"), scores.events("target")
-            found = diagnose(*events, scores.features).to_json()
+            diagnosis = diagnose(*events, scores.features).to_json()
         except HepdannError:
-            found = {}
-    renamed = {"auc_inputs": found.get("auc"), "auc_inputs_error": found.get("auc_error")}
+            diagnosis = {}
+    renamed = {"auc_inputs": diagnosis.get("auc"), "auc_inputs_error": diagnosis.get("auc_error")}
     rest = ("p_value", "shift", "kind", "score", "labels", "fractions", "closures", "sentence")
-    kept = {key: found.get(key) for key in rest}
-    return {**renamed, **kept, "features": found.get("features", [])}
+    kept = {key: diagnosis.get(key) for key in rest}
+    return {**renamed, **kept, "features": diagnosis.get("features", [])}
 
 
 def _shift(path: Path) -> dict[str, Any] | None:

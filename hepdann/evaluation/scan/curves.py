@@ -71,8 +71,8 @@ class ScanCurves:
     @property
     def shifts(self) -> tuple[str, ...]:
         """The shifts; empty where the target is the data."""
-        found = dict.fromkeys(group["shift"] for group in self._groups)
-        return tuple(name for name in found if name is not None)
+        names = dict.fromkeys(group["shift"] for group in self._groups)
+        return tuple(name for name in names if name is not None)
 
     @property
     def targets(self) -> tuple[Place, ...]:
@@ -93,14 +93,9 @@ class ScanCurves:
         return place in self._chosen and entry["lambda"] == self._chosen[place]
 
     def against_t(self, shift: str, figure: str) -> dict[str, Sweep]:
-        """A figure of each method at its chosen λ, last epoch, against t.
+        """A figure of each method at its chosen λ, last epoch, against t; the spread is over seeds.
 
-        Args:
-            shift: name of the shift.
-            figure: "target_accuracy", "target_auc" or "consistency".
-
-        Returns:
-            Of the methods that have it; ``Sweep.std`` is over seeds.
+        ``figure`` is "target_accuracy", "target_auc" or "consistency".
         """
         groups = [g for g in self._groups if g["shift"] == shift and self._is_chosen(g)]
         return _sweeps(groups, "t", lambda g: g["last_epoch"][figure])
@@ -108,9 +103,7 @@ class ScanCurves:
     def gap_closed(self, shift: str, figure: str) -> dict[str, Sweep]:
         """Share of the gap from source-only to the oracle that an ensemble closes, against t.
 
-        Args:
-            shift: name of the shift.
-            figure: "accuracy" or "auc".
+        ``figure`` is "accuracy" or "auc".
         """
         groups = [
             g
@@ -132,17 +125,17 @@ class ScanCurves:
     def chosen_lambda(self, place: Place) -> dict[str, float]:
         """The λ of each method that has one, chosen at one target without labels."""
         return {
-            method: strength
-            for (method, *where), strength in self._chosen.items()
-            if tuple(where) == place and strength is not None
+            method: lambda_
+            for (method, *where), lambda_ in self._chosen.items()
+            if tuple(where) == place and lambda_ is not None
         }
 
     def majority(self, place: Place) -> float | None:
         """Target accuracy of the most frequent class."""
-        found: float | None = next(
+        accuracy: float | None = next(
             g["majority"] for g in self._groups if (g["shift"], g["t"]) == place
         )
-        return found
+        return accuracy
 
     def losses(self, place: Place) -> dict[str, LearningCurves]:
         """Learning curves of each trained method at one target, at its chosen λ."""
@@ -189,9 +182,9 @@ def _sweeps(groups: Sequence[Mapping[str, Any]], along: str, value: Any) -> dict
     sweeps = {}
     methods = dict.fromkeys(group["method"] for group in groups)
     for method in sorted(methods, key=lambda name: name == ORACLE):  # the ceiling comes last
-        own = [group for group in groups if group["method"] == method]
-        x = np.array([_number(group[along]) for group in own])
-        blocks = [value(group) for group in own]
+        points = [group for group in groups if group["method"] == method]
+        x = np.array([_number(group[along]) for group in points])
+        blocks = [value(group) for group in points]
         mean = np.array([_number(block["mean"]) for block in blocks])
         std = np.array([_number(block["std"], 0.0) for block in blocks])
         if np.isfinite(mean).any():

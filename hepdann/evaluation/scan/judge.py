@@ -41,7 +41,7 @@ _ROC_POINTS = 60
 
 @dataclass(eq=False)
 class Epochs:
-    """What was seen of each member after each epoch, on the events that an observer is shown.
+    """Figures of each member after each epoch, on the watched events.
 
     Attributes:
         agreement: member's agreement with the teacher by epoch; NaN without a teacher.
@@ -62,7 +62,7 @@ class Epochs:
                 the last.
         """
         columns = {
-            name: np.array([seen[member] for seen in getattr(self, name)], dtype=np.float64)
+            name: np.array([one[member] for one in getattr(self, name)], dtype=np.float64)
             for name in ("agreement", "accuracy", "auc")
         }
         out: dict[str, float | None] = {}
@@ -78,13 +78,13 @@ class Epochs:
         return out
 
     def until(self, epoch: int) -> Epochs:
-        """What was seen of the first epochs."""
+        """The figures of the first epochs."""
         return Epochs(**{name: values[:epoch] for name, values in vars(self).items()})
 
     def to_dict(self) -> dict[str, list[list[float | None]]]:
         """As JSON."""
         return {
-            name: [[number(value) for value in seen] for seen in values]
+            name: [[number(value) for value in members] for members in values]
             for name, values in vars(self).items()
         }
 
@@ -93,7 +93,7 @@ class Epochs:
         """From :meth:`to_dict`."""
         return cls(
             **{
-                name: [[math.nan if v is None else v for v in seen] for seen in values]
+                name: [[math.nan if v is None else v for v in members] for members in values]
                 for name, values in entry.items()
             }
         )
@@ -101,7 +101,7 @@ class Epochs:
 
 @dataclass(frozen=True, eq=False)
 class ScanJudge:
-    """Knows the test events of one target and, sealed in this room, their truth.
+    """Test events of one target with, sealed in this room, their truth; judges predictions.
 
     Attributes:
         mc: labelled MC, test split.
@@ -146,12 +146,10 @@ class ScanJudge:
         return np.asarray(self.target.weight, np.float64)
 
     def watch(self, epochs: Epochs, scores: Sequence[Floats], teacher: Floats | None) -> None:
-        """Note what one more epoch looks like.
+        """Note agreement, accuracy and AUC of one more epoch.
 
-        Args:
-            epochs: takes the note.
-            scores: (n, C) class probabilities of each member, of the watched events.
-            teacher: (n, C) of the watched events, if there is one.
+        ``scores`` are (n, C) class probabilities of each member on the watched events, ``teacher``
+        those of the teacher, if there is one.
         """
         weight = self._weight[self.watched]
         label = None if self._label is None else self._label[self.watched]
@@ -160,8 +158,8 @@ class ScanJudge:
             nothing if teacher is None else [_agreement(s, teacher, weight) for s in scores]
         )
         for name, measure in (("accuracy", accuracy), ("auc", auc)):
-            seen = nothing if label is None else [measure(s, label, weight).value for s in scores]
-            getattr(epochs, name).append(seen)
+            values = nothing if label is None else [measure(s, label, weight).value for s in scores]
+            getattr(epochs, name).append(values)
 
     def figures(
         self, mc: Floats, target: Floats, teacher: Floats | None = None
@@ -189,8 +187,8 @@ class ScanJudge:
             n = len(self._near)
             near = weighted_mean(1.0 - disagreement(target[:n], self._near), self._weight[:n])
         out |= named("consistency", near)
-        seen = None if teacher is None else agreement(target, teacher, self._weight)
-        return out | {"agreement": seen}
+        agreed = None if teacher is None else agreement(target, teacher, self._weight)
+        return out | {"agreement": agreed}
 
     def roc(self, target: Floats) -> dict[str, Any] | None:
         """The ROC curve of a prediction on the target; ``None`` where it cannot exist."""
@@ -203,7 +201,7 @@ class ScanJudge:
         return _rounded(curve.to_dict())
 
     def gap(self, source: Floats, oracle: Floats) -> dict[str, float | None]:
-        """What there is to be won: oracle minus source-only, with errors of paired differences.
+        """The gap, oracle minus source-only, with errors of paired differences.
 
         Args:
             source: (m, C) source-only's class probabilities of the target's test split.
@@ -212,25 +210,25 @@ class ScanJudge:
         Returns:
             ``accuracy`` and ``auc``, each with ``…_error``; ``None`` without truth.
         """
-        found: dict[str, Figure | None] = {"accuracy": None, "auc": None}
+        gaps: dict[str, Figure | None] = {"accuracy": None, "auc": None}
         label, weight = self._label, self._weight
         if label is not None:
             right = [(predicted(s) == label).astype(np.float64) for s in (oracle, source)]
             won = weighted_mean(right[0] - right[1], weight)
-            found["accuracy"] = won
+            gaps["accuracy"] = won
             if source.shape[-1] == 2:
                 (a, one), (b, two) = (
                     auc_influence(np.asarray(s[:, 1], np.float64), label == 1, weight)
                     for s in (oracle, source)
                 )
                 error = float(np.sqrt(np.sum((one - two) ** 2)))
-                found["auc"] = Figure(a - b, error, won.n_eff)
-        return named("accuracy", found["accuracy"]) | named("auc", found["auc"])
+                gaps["auc"] = Figure(a - b, error, won.n_eff)
+        return named("accuracy", gaps["accuracy"]) | named("auc", gaps["auc"])
 
 
 def _agreement(score: Floats, teacher: Floats, weight: NDArray[np.float64]) -> float:
-    found = agreement(score, teacher, weight)
-    return math.nan if found is None else found
+    value = agreement(score, teacher, weight)
+    return math.nan if value is None else value
 
 
 def _rounded(curve: dict[str, Any]) -> dict[str, Any]:

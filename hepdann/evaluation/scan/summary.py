@@ -1,4 +1,4 @@
-"""``scan.json``: what the members of a scan say together."""
+"""``scan.json``: means over members, ensembles, the gap closed, and the choice of λ."""
 
 from __future__ import annotations
 
@@ -128,19 +128,13 @@ def choose(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The λ of each method at each target: by agreement with the teacher, which needs no label.
 
     ``peeked_lambda`` is what the target's labels would have chosen. It is shown so that nobody is
-    fooled, and used for nothing.
-
-    Args:
-        groups: as :func:`summarise_scan` gives them.
-
-    Returns:
-        One entry a (method, shift, t).
+    fooled, and used for nothing. One entry a (method, shift, t).
     """
-    found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    by_target: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for group in groups:
-        found.setdefault((group["method"], group["shift"], group["t"]), []).append(group)
+        by_target.setdefault((group["method"], group["shift"], group["t"]), []).append(group)
     choices = []
-    for (method, shift, t), candidates in found.items():
+    for (method, shift, t), candidates in by_target.items():
         best = _best(candidates, "agreement")
         peeked = _best(candidates, "target_accuracy")
         fallback = candidates[len(candidates) // 2]

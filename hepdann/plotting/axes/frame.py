@@ -48,12 +48,7 @@ def figure_of(ax: Axes) -> Figure:
 
 
 def lay_out(ax: Axes, above: float = 0.0) -> None:
-    """Fit the panels of a figure of ours to its page; leave any other alone.
-
-    Args:
-        ax: one of its axes.
-        above: inches to keep free above the panels, for a label.
-    """
+    """Fit the panels of a figure made here to its page, with ``above`` inches free for a label."""
     figure = figure_of(ax)
     if figure.get_label() != OWN:
         return
@@ -209,11 +204,9 @@ def waiting(ax: Axes) -> tuple[bool, str | None]:
 
 
 def finish(ax: Axes, title: str | None = None) -> None:
-    """Lay out a figure and put its legend off the data.
+    """Lay out a figure, given its uppermost axes, and put its legend off the data.
 
-    Args:
-        ax: its uppermost axes.
-        title: heads the legend; by default what heads it already.
+    ``title`` heads the legend; by default what heads it already.
     """
     if _later.get():
         _waiting[figure_of(ax)] = title
@@ -224,14 +217,10 @@ def finish(ax: Axes, title: str | None = None) -> None:
 
 
 def take_out_exponent(axis: Axis, label: str, largest: float) -> None:
-    """Label an axis whose numbers are long, with their power of ten in the label.
+    """Label a linear axis; numbers that are long have their power of ten in the label.
 
     Matplotlib prints the power at the end of the axis, where the experiment's label stands.
-
-    Args:
-        axis: ``ax.xaxis`` or ``ax.yaxis``, linear.
-        label: its label.
-        largest: the largest absolute value on it.
+    ``largest`` is the largest absolute value on the axis.
     """
     if not 0 < largest < np.inf or 1e-2 <= largest < 1e4:
         _label(axis, label)

@@ -66,8 +66,8 @@ def experiment_label(
     base = min(rcParams["font.size"], scaled(18.0))
     above = 1.35 * _SIZES[0] * base / 72 if outside else 0.0
     lay_out(ax, above)
-    said = "simulation" in (text or "").lower()
-    words = (["Simulation"] if simulation and experiment and not said else []) + [text or ""]
+    already = "simulation" in (text or "").lower()
+    words = (["Simulation"] if simulation and experiment and not already else []) + [text or ""]
     for shrink in (1.0, 0.85, 0.7, 0.6):
         artists = _print(
             ax,
@@ -101,10 +101,10 @@ def _print(ax: Axes, place: int, sizes: tuple[float, ...], **words: Any) -> list
             ax=ax,
             **words,
         )
-    shown = [artist for artist in artists if artist is not None]
-    for artist in shown:
+    texts = [artist for artist in artists if artist is not None]
+    for artist in texts:
         artist.set_in_layout(False)
-    return shown
+    return texts
 
 
 def _collide(ax: Axes, artists: Sequence[Text]) -> bool:

@@ -39,12 +39,7 @@ _ceilings: WeakKeyDictionary[Axes, float] = WeakKeyDictionary()
 
 
 def ceiling(ax: Axes, top: float | None = None) -> None:
-    """Say how far a legend may raise the y axis; a smaller legend is the other way.
-
-    Args:
-        ax: the axes.
-        top: largest upper limit, in data coordinates; by default the one that it has.
-    """
+    """Set how far a legend may raise the y axis (by default not at all); else it shrinks."""
     _ceilings[ax] = ax.get_ylim()[1] if top is None else top
 
 
@@ -185,11 +180,11 @@ def _font_points(key: Any) -> float:
 
 
 def _legend(ax: Axes, columns: int, title: str | None, size: float = 1.0) -> Legend:
-    found, names = ax.get_legend_handles_labels()
+    handles, names = ax.get_legend_handles_labels()
     # Points with error bars are containers and come first: data head a legend.
-    order = sorted(range(len(found)), key=lambda i: not isinstance(found[i], Container))
+    order = sorted(range(len(handles)), key=lambda i: not isinstance(handles[i], Container))
     legend = ax.legend(
-        [found[i] for i in order],
+        [handles[i] for i in order],
         [names[i] for i in order],
         loc="upper left",
         bbox_to_anchor=(0.0, 1.0),
@@ -286,8 +281,8 @@ def _places(
 ) -> Iterator[_Place]:
     for columns in (1, 2, 3):
         box = _box(ax, _legend(ax, columns, title, size))
-        for found in _candidates(points, texts, columns, (box.width, box.height)):
-            yield _Place(*found, columns, size)
+        for candidate in _candidates(points, texts, columns, (box.width, box.height)):
+            yield _Place(*candidate, columns, size)
 
 
 def _put(ax: Axes, title: str | None, place: _Place) -> bool:

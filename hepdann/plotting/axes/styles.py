@@ -143,8 +143,8 @@ def _parameters(name: str, size: str) -> dict[str, Any]:
     scale = PAGE[0] / values["figure.figsize"][0]
     result = dict(chosen)
     for key, (low, high) in _FONT_SIZES.items():
-        own = scale * _points(values[key] or "medium", values["font.size"])
-        result[key] = min(max(own, low), high)
+        points = scale * _points(values[key] or "medium", values["font.size"])
+        result[key] = min(max(points, low), high)
     result |= {key: scale * values[key] for key in _LENGTHS}
     result |= _HOUSE
     page, factor = _SIZES[size]
@@ -187,10 +187,7 @@ _BACKEND_KEYS = {"backend", "backend_fallback", "interactive", "toolbar", "timez
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep two remarks of the font machinery to itself, which a user could do nothing about.
-
-    That mathtext takes a root sign from another font, and that a font's date is odd.
-    """
+    """Silence warnings about a root sign of another font and the date of a font."""
     loggers = [logging.getLogger(name) for name in ("matplotlib.mathtext", "fontTools")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -208,7 +205,7 @@ def scaled(value: float) -> float:
 
 
 def method_title(method: str) -> str:
-    """What a legend calls a method; combined methods keep their ``+``, maps one word "map"."""
+    """Title of a method in a legend; combined methods keep their ``+``, maps one word "map"."""
     titles = [_TITLES.get(part, part) for part in method.split("+")]
     for place, following in enumerate(titles[1:]):
         if following.endswith(" map"):
@@ -229,8 +226,8 @@ def method_look(methods: Sequence[str]) -> dict[str, tuple[str, Any]]:
     for method in methods:
         start = crc32(method.encode())
         turned = [free[(start + i) % len(free)] for i in range(len(free))]
-        taken = {colour for colour, _ in looks.values()}
-        colour = next((c for c in turned if c not in taken), turned[0])
+        assigned = {colour for colour, _ in looks.values()}
+        colour = next((c for c in turned if c not in assigned), turned[0])
         looks[method] = known.get(method, (colour, _DASHES[start % len(_DASHES)]))
     return looks
 

@@ -48,34 +48,34 @@ def latent(
     if not isinstance(classes, Mapping):
         classes = class_colours(classes)
     groups = {"domain": dict(zip(("MC", data_name), _DOMAINS, strict=True)), "class": classes}
-    for column, (method, found) in enumerate(embeddings.items()):
+    for column, (method, embedding) in enumerate(embeddings.items()):
         for row, (kind, names) in enumerate(groups.items()):
             ax: Axes = grid[row][column]
-            members = found.domain if kind == "domain" else found.label
-            marks = None if kind == "domain" else found.domain
-            _scatter(ax, found, members, list(names.values()), marks)
+            members = embedding.domain if kind == "domain" else embedding.label
+            marks = None if kind == "domain" else embedding.domain
+            _scatter(ax, embedding, members, list(names.values()), marks)
             ax.text(0.03, 0.97, method_title(method), transform=ax.transAxes, va="top", ha="left")
             if column == 0:
                 ax.set_ylabel(f"by {kind}", loc="center")
             if row == 1:
-                ax.set_xlabel(_axis(found), loc="center")
-    known = any((found.label >= 0).all() for found in embeddings.values())
+                ax.set_xlabel(_axis(embedding), loc="center")
+    known = any((embedding.label >= 0).all() for embedding in embeddings.values())
     _legends(figure, groups, data_name, known=known)
     figure.subplots_adjust(left=0.08, right=0.985, top=0.95, bottom=0.15, wspace=0.06, hspace=0.24)
     first: Axes = grid[0][0]
     return first
 
 
-def _axis(found: Embedding) -> str:
-    name = _NAMES[found.kind]
-    if found.explained is None:
+def _axis(embedding: Embedding) -> str:
+    name = _NAMES[embedding.kind]
+    if embedding.explained is None:
         return name
-    return f"{name}: {100 * sum(found.explained):.0f} % of the variance"
+    return f"{name}: {100 * sum(embedding.explained):.0f} % of the variance"
 
 
 def _scatter(
     ax: Axes,
-    found: Embedding,
+    embedding: Embedding,
     members: NDArray[np.intp],
     colours: Sequence[str],
     marks: NDArray[np.intp] | None,
@@ -88,15 +88,15 @@ def _scatter(
         if marks is None and mark:
             break
         ax.scatter(
-            found.points[rows, 0],
-            found.points[rows, 1],
+            embedding.points[rows, 0],
+            embedding.points[rows, 1],
             s=scaled(scaled(_SIZE)),
             marker=shape,
             c=palette[members[rows]],
             linewidths=0,
             alpha=0.7,
         )
-    low, high = found.points.min(axis=0), found.points.max(axis=0)
+    low, high = embedding.points.min(axis=0), embedding.points.max(axis=0)
     room = 0.04 * (high - low)
     ax.set_xlim(low[0] - room[0], high[0] + room[0])
     ax.set_ylim(low[1] - room[1], high[1] + room[1] + _HEADROOM * (high[1] - low[1]))

@@ -1,4 +1,4 @@
-"""Loss curves, with what the domain classifier still sees."""
+"""Loss curves, with the error of the domain classifier."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def draw_points(
     edges = numbers.edges
     centre = 0.5 * (edges[1:] + edges[:-1])
     # An empty bin has an upper limit only; in a stack of data it is customarily left out.
-    shown = np.isfinite(y) & (numbers.data.sumw2 > 0)
+    filled = np.isfinite(y) & (numbers.data.sumw2 > 0)
     marks: dict[str, Any] = {
         "fmt": "o",
         "color": "black",
@@ -187,7 +187,7 @@ def draw_points(
         "elinewidth": scaled(1.3),
         "zorder": 5,
     }
-    ax.errorbar(centre[shown], y[shown], yerr=error[:, shown], label=label, **marks | look)
+    ax.errorbar(centre[filled], y[filled], yerr=error[:, filled], label=label, **marks | look)
 
 
 def draw_ratio(
@@ -269,14 +269,14 @@ def _half_height(off: Floats, usual: Sequence[float], empty: float) -> float:
 
 
 def _arrows(
-    ax: Axes, numbers: DataMC, y: Floats, seen: NDArray[np.bool_], limits: tuple[float, float]
+    ax: Axes, numbers: DataMC, y: Floats, measured: NDArray[np.bool_], limits: tuple[float, float]
 ) -> None:
     """At the edge of the panel, for each point beyond it."""
     low, high = limits
     centre = 0.5 * (numbers.edges[1:] + numbers.edges[:-1])
     inset = 0.06 * (high - low)
     for beyond, place, marker in ((y > high, high - inset, "^"), (y < low, low + inset, "v")):
-        at = centre[beyond & seen]
+        at = centre[beyond & measured]
         if len(at):
             y_at = np.full(len(at), place)
             ax.plot(at, y_at, marker, color="#bd1f01", markersize=scaled(7), gid=OUTSIDE, zorder=6)

@@ -1,4 +1,4 @@
-"""Efficiencies against a variable, calibration, and what networks lean on."""
+"""Efficiencies against a variable, calibration, and importance of features."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def efficiency(
         ax.axhline(level, color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
     largest, smallest = 0.0, np.inf
     for number, (method, profile) in enumerate(profiles.items()):
-        value, error = _shown(profile, rejection)
+        value, error = _values(profile, rejection)
         middle = 0.5 * (profile.edges[1:] + profile.edges[:-1])
         half = 0.5 * np.diff(profile.edges)
         known = np.isfinite(value)
@@ -108,7 +108,7 @@ def _few_ticks(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _shown(profile: Profile, rejection: bool) -> tuple[Floats, Floats]:
+def _values(profile: Profile, rejection: bool) -> tuple[Floats, Floats]:
     """Value and error of the efficiency, or of its inverse."""
     if not rejection:
         return profile.value, profile.error
@@ -188,16 +188,16 @@ def importance(
     """
     if ax is None:
         (ax,) = new_axes()
-    shown = list(label)[:most]
+    features = list(label)[:most]
     carries = {one.name: one for one in domain}
-    names = [one.name for one in shown]
+    names = [one.name for one in features]
     height = 0.38 if domain else 0.7
-    rows = np.arange(len(shown))[::-1]
+    rows = np.arange(len(features))[::-1]
     ax.barh(
         rows + (height / 2 if domain else 0.0),
-        [one.loss for one in shown],
+        [one.loss for one in features],
         height,
-        xerr=[one.error for one in shown],
+        xerr=[one.error for one in features],
         color=_LABEL,
         label="classes",
     )
@@ -215,7 +215,7 @@ def importance(
     ax.set_yticks(rows, [readable((titles or {}).get(name, name)) for name in names])
     ax.yaxis.set_minor_locator(NullLocator())
     ax.tick_params(axis="y", which="both", length=0)
-    ax.set_ylim(-0.6, len(shown) - 0.4)
+    ax.set_ylim(-0.6, len(features) - 0.4)
     ax.set_xlabel("Loss of AUC when shuffled")
     finish(ax, f"{title}\nTelling apart:" if title else "Telling apart:")
     return ax

@@ -71,11 +71,11 @@ def _curve(roc: Roc, kind: Kind) -> tuple[Floats, Floats, Floats, Floats]:
         x, y, error = roc.background_efficiency, roc.signal_efficiency, roc.error
         return x, y, np.clip(y - error, 0, 1), np.clip(y + error, 0, 1)
     # No background left: the rejection is not measured there.
-    seen = (roc.background_efficiency > 0) & (roc.signal_efficiency > 0)
-    efficiency, error = roc.background_efficiency[seen], roc.background_error[seen]
+    measured = (roc.background_efficiency > 0) & (roc.signal_efficiency > 0)
+    efficiency, error = roc.background_efficiency[measured], roc.background_error[measured]
     least = efficiency[efficiency > 0].min(initial=1.0)
     upper = 1 / np.maximum(efficiency - error, 0.3 * least)
-    return roc.signal_efficiency[seen], 1 / efficiency, 1 / (efficiency + error), upper
+    return roc.signal_efficiency[measured], 1 / efficiency, 1 / (efficiency + error), upper
 
 
 def _best(curve: tuple[Floats, Floats, Floats, Floats]) -> tuple[Floats, Floats, Floats, Floats]:
@@ -95,8 +95,8 @@ def _ratio(
 ) -> None:
     """Each curve over the reference's, at the reference's own points."""
     x, y, low, high = _best(_curve(curves[reference], kind))
-    shown = (x >= _LEAST) & (y > 0)
-    x, y, low, high = x[shown], y[shown], low[shown], high[shown]
+    visible = (x >= _LEAST) & (y > 0)
+    x, y, low, high = x[visible], y[visible], low[visible], high[visible]
     ax.axhline(1.0, color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
     extremes = [0.95, 1.05]
     measured = high - low < 0.6 * y  # where the reference is mere fluctuation, so is the ratio
@@ -111,9 +111,9 @@ def _ratio(
         ax.plot(x, centre, color=colour, linestyle=dashes)
         if method in banded(list(curves)):
             ax.fill_between(x, below, above, color=colour, alpha=0.25, linewidth=0)
-        telling = centre[measured & np.isfinite(centre)]
-        if len(telling):
-            extremes += list(np.quantile(telling, [0.01, 0.99]))
+        significant = centre[measured & np.isfinite(centre)]
+        if len(significant):
+            extremes += list(np.quantile(significant, [0.01, 0.99]))
     room = 0.2 * (max(extremes) - min(extremes))
     ax.set_ylim(max(min(extremes) - room, 0.0), max(extremes) + room)
     ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
