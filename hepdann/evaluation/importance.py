@@ -101,11 +101,5 @@ def domain_importance(
     """
     held = domain_classifier(mc, target, seed=seed, max_events=max_events)
     return permutation_importance(
-        held.predict,
-        held.features,
-        held.is_target,
-        names,
-        held.weight,
-        repeats=repeats,
-        seed=seed,
+        held.predict, held.features, held.is_target, names, held.weight, repeats=repeats, seed=seed
     )

@@ -16,20 +16,10 @@ from ..tensors import SPLITS
 from .scores import Domain, RunScores
 
 __all__ = [
-    "EFFICIENCIES",
-    "PointRow",
-    "Profile",
-    "Threshold",
-    "WorkingPoint",
-    "efficiency_profile",
-    "flat_thresholds",
-    "point_rows",
-    "run_profile",
-    "run_thresholds",
-    "run_working_points",
-    "threshold_at",
-    "working_points",
-]
+    "EFFICIENCIES", "PointRow", "Profile", "Threshold", "WorkingPoint", "efficiency_profile",
+    "flat_thresholds", "point_rows", "run_profile", "run_thresholds", "run_working_points",
+    "threshold_at", "working_points",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -74,6 +64,12 @@ class Profile:
     edges: Floats
     value: Floats
     error: Floats
+
+    @classmethod
+    def of(cls, edges: Floats, figures: Sequence[Figure]) -> Profile:
+        """A profile of one figure a bin."""
+        value, error = np.array([(f.value, f.error) for f in figures], np.float64).reshape(-1, 2).T
+        return cls(edges, value, error)
 
 
 def threshold_at(
@@ -155,9 +151,7 @@ def efficiency_profile(
     for index in range(len(edges) - 1):
         rows = selected & (bins == index)
         figures.append(weighted_mean((score[rows] > cut[index]).astype(np.float64), w[rows]))
-    return Profile(
-        edges, np.array([f.value for f in figures]), np.array([f.error for f in figures])
-    )
+    return Profile.of(edges, figures)
 
 
 def flat_thresholds(
@@ -217,35 +211,37 @@ EFFICIENCIES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Events of one domain and split: is it signal (``None``: not known), score, weight."""
+    """Events of one domain and split: score, is it signal (``None``: not known), weight, rows."""
 
-    label: NDArray[np.intp] | None
     score: Floats
+    label: NDArray[np.intp] | None
     weight: Floats
     rows: Rows
 
+    @property
+    def events(self) -> tuple[Floats, NDArray[np.intp], Floats]:
+        """Score, label and weight, where the label is known."""
+        assert self.label is not None
+        return self.score, self.label, self.weight
+
 
 def _part(
-    scores: RunScores, domain: Domain, method: str, split: str, signal: int, cut: Rows | None
+    scores: RunScores, domain: Domain, method: str, split: str, signal: int, cut: Rows | None = None
 ) -> _Part:
     rows = scores.column(domain, "split") == SPLITS.index(split)
     if cut is not None:
         rows = rows & cut
     label = scores.column("mc", "label") if domain == "mc" else scores.truth()
     return _Part(
-        None if label is None else (label[rows] == signal).astype(np.intp),
         np.asarray(scores.score(domain, method)[rows, signal], dtype=np.float64),
+        None if label is None else (label[rows] == signal).astype(np.intp),
         as_weight(scores.column(domain, "weight")[rows], int(rows.sum())),
         rows,
     )
 
 
 def run_working_points(
-    scores: RunScores,
-    method: str,
-    efficiencies: Sequence[float] = EFFICIENCIES,
-    *,
-    signal: int = 1,
+    scores: RunScores, method: str, efficiencies: Sequence[float] = EFFICIENCIES, *, signal: int = 1
 ) -> list[WorkingPoint]:
     """Working points of a method.
 
@@ -259,17 +255,10 @@ def run_working_points(
         efficiencies: of signal, within (0, 1).
         signal: the class that is selected, against all others.
     """
-    setting = _part(scores, "mc", method, "validation", signal, None)
-    mc = _part(scores, "mc", method, "test", signal, None)
-    target = _part(scores, "target", method, "test", signal, None)
-    assert setting.label is not None
-    assert mc.label is not None
-    return working_points(
-        (setting.score, setting.label, setting.weight),
-        (mc.score, mc.label, mc.weight),
-        (target.score, target.label, target.weight),
-        efficiencies,
-    )
+    setting = _part(scores, "mc", method, "validation", signal).events
+    mc = _part(scores, "mc", method, "test", signal).events
+    target = _part(scores, "target", method, "test", signal)
+    return working_points(setting, mc, (target.score, target.label, target.weight), efficiencies)
 
 
 @dataclass(frozen=True)
@@ -310,9 +299,8 @@ def run_thresholds(
     scores: RunScores, method: str, efficiencies: Sequence[float], *, signal: int = 1
 ) -> dict[float, float]:
     """Threshold of each signal efficiency, set on MC's validation split."""
-    part = _part(scores, "mc", method, "validation", signal, None)
-    assert part.label is not None
-    return {e: threshold_at(part.score, part.label, part.weight, e) for e in efficiencies}
+    events = _part(scores, "mc", method, "validation", signal).events
+    return {e: threshold_at(*events, e) for e in efficiencies}
 
 
 def run_profile(
@@ -353,14 +341,12 @@ def run_profile(
     counted = _part(scores, domain, method, "test", signal, keep.get(domain))
     if counted.label is None:
         return None
-    assert setting.label is not None
-    known = setting.score, setting.label, setting.weight
     thresholds: float | Floats
     if threshold == "flat":
         x = variable["mc"][setting.rows]
-        thresholds = flat_thresholds(x, *known, edges, working_point)
+        thresholds = flat_thresholds(x, *setting.events, edges, working_point)
     else:
-        thresholds = threshold_at(*known, working_point)
+        thresholds = threshold_at(*setting.events, working_point)
         if threshold == "target" and domain == "target":
             validation = _part(scores, "target", method, "validation", signal, keep.get("target"))
             passing = setting.score > thresholds

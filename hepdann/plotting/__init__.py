@@ -21,28 +21,8 @@ from .run import figure_names, plot_run
 from .scan import plot_scan
 
 __all__ = [
-    "calibration",
-    "confusion",
-    "correlation",
-    "data_mc",
-    "efficiency",
-    "event",
-    "experiment_label",
-    "feature_shifts",
-    "figure_names",
-    "importance",
-    "latent",
-    "loss",
-    "plot_comparison",
-    "plot_diagnosis",
-    "plot_events",
-    "plot_run",
-    "plot_scan",
-    "register",
-    "roc",
-    "save",
-    "scores",
-    "settle",
-    "style",
-    "sweep",
-]
+    "calibration", "confusion", "correlation", "data_mc", "efficiency", "event", "experiment_label",
+    "feature_shifts", "figure_names", "importance", "latent", "loss", "plot_comparison",
+    "plot_diagnosis", "plot_events", "plot_run", "plot_scan", "register", "roc", "save", "scores",
+    "settle", "style", "sweep",
+]  # fmt: skip

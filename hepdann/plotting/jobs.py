@@ -26,19 +26,9 @@ from .figures.stacks import data_mc, scores
 from .quantities import Quantities, Stages
 
 __all__ = [
-    "Job",
-    "OwnFigure",
-    "as_figure",
-    "data_mc_jobs",
-    "distinct",
-    "distinct_names",
-    "file_name",
-    "jobs_of",
-    "loss_jobs",
-    "register",
-    "roc_jobs",
-    "score_jobs",
-]
+    "Job", "OwnFigure", "as_figure", "data_mc_jobs", "distinct", "distinct_names", "file_name",
+    "jobs_of", "loss_jobs", "register", "roc_jobs", "score_jobs",
+]  # fmt: skip
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -15,7 +15,6 @@ from ..evaluation import Calibration, Importance, Profile
 from ..evaluation.latent import EMBEDDINGS, Embedding, embed
 from ..evaluation.scores import Domain
 from ..stats import Confusion, quantile_edges
-from ..tensors import SPLITS
 from .axes.styles import method_title, sentence
 from .figures.latent import latent
 from .figures.matrices import confusion, correlation
@@ -24,14 +23,9 @@ from .jobs import Job, file_name
 from .quantities import Quantities
 
 __all__ = [
-    "calibration_jobs",
-    "confusion_jobs",
-    "confusion_of",
-    "correlation_jobs",
-    "efficiency_jobs",
-    "importance_jobs",
-    "latent_jobs",
-]
+    "calibration_jobs", "confusion_jobs", "confusion_of", "correlation_jobs", "efficiency_jobs",
+    "importance_jobs", "latent_jobs",
+]  # fmt: skip
 
 _WORKING_POINT = 0.7  # signal efficiency of the profiles
 _BINS = 8  # of a profile, with equally many events
@@ -87,30 +81,30 @@ def confusion_of(run: Quantities, domain: Domain, method: str) -> Confusion:
 
 
 def correlation_jobs(run: Quantities) -> Iterator[Job]:
-    """Linear correlations of the features."""
+    """Linear correlations of the features, and how they differ."""
     features = run.scores.features
     names = [run.tick_title(feature) for feature in features]
 
-    domains: tuple[tuple[Domain, str], ...] = (("mc", "MC"), ("target", run.target_name))
-
-    def of(domain: Domain) -> NDArray[np.float64]:
+    def matrix(domain: Domain) -> NDArray[np.float64]:
         return stats.correlation(
             run.scores.column(domain, "features"), run.scores.column(domain, "weight")
         )
 
-    for domain, where in domains:
-        draw = partial(correlation, names=names, title=where)
-        simulation = domain == "mc" or run.is_simulation
-        numbers = partial(_named, features, partial(of, domain))
-        yield Job("correlation", f"correlation_{domain}", numbers, _matrix_of(draw), simulation)
-    draw = partial(correlation, names=names, difference=True, title=f"{run.target_name} - MC")
-    yield Job(
-        "correlation",
-        "correlation_difference",
-        partial(_named, features, lambda: of("target") - of("mc")),
-        _matrix_of(draw),
-        run.is_simulation,
-    )
+    def draw(title: str, difference: bool, numbers: dict[str, Any]) -> Axes:
+        return correlation(numbers["correlation"], names, difference=difference, title=title)
+
+    for name, title, values in (
+        ("mc", "MC", partial(matrix, "mc")),
+        ("target", run.target_name, partial(matrix, "target")),
+        ("difference", f"{run.target_name} - MC", lambda: matrix("target") - matrix("mc")),
+    ):
+        yield Job(
+            "correlation",
+            f"correlation_{name}",
+            partial(_named, features, values),
+            partial(draw, title, name == "difference"),
+            name == "mc" or run.is_simulation,
+        )
 
 
 def _named(
@@ -118,10 +112,6 @@ def _named(
 ) -> dict[str, Sequence[str] | NDArray[np.float64]]:
     """A matrix with the names of its rows and columns."""
     return {"features": features, "correlation": matrix()}
-
-
-def _matrix_of(draw: Callable[[NDArray[np.float64]], Axes]) -> Callable[[dict[str, Any]], Axes]:
-    return lambda numbers: draw(numbers["correlation"])
 
 
 def efficiency_jobs(run: Quantities) -> Iterator[Job]:
@@ -149,29 +139,20 @@ def efficiency_jobs(run: Quantities) -> Iterator[Job]:
             )
 
 
-def _profiles(run: Quantities, index: int, which: int) -> dict[str, Profile] | None:
-    rows = run.test["mc"]
-    label, weight = run.truth("mc"), run.scores.column("mc", "weight")
+def _profiles(run: Quantities, index: int, of_signal: int) -> dict[str, Profile] | None:
     variable = run.scores.column("mc", "features")[:, index]
-    edges = _even(variable[rows])
+    # bins with about equally many events, without the outermost permille
+    edges = quantile_edges(variable[run.test["mc"]], np.linspace(0.001, 0.999, _BINS + 1))
     if len(edges) < 2:
         return None
-    setting = run.scores.column("mc", "split") == SPLITS.index("validation")
-    profiles = {}
-    for method in run.methods(None, "mc"):
-        score = run.scores.score("mc", method)[:, 1]
-        threshold = evaluation.threshold_at(
-            score[setting], label[setting], weight[setting], _WORKING_POINT
+    profiles = {
+        method: evaluation.run_profile(
+            run.scores, method, {"mc": variable}, edges, of_signal=bool(of_signal),
+            working_point=_WORKING_POINT,
         )
-        profiles[method] = evaluation.efficiency_profile(
-            variable[rows], score[rows], label[rows] == which, weight[rows], edges, threshold
-        )
-    return profiles
-
-
-def _even(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Edges of bins with about equally many events, without the outermost permille."""
-    return quantile_edges(values, np.linspace(0.001, 0.999, _BINS + 1))
+        for method in run.methods(None, "mc")
+    }  # fmt: skip
+    return {method: profile for method, profile in profiles.items() if profile is not None}
 
 
 def importance_jobs(run: Quantities) -> Iterator[Job]:

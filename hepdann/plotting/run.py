@@ -197,9 +197,7 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise RunError(
-            f"the figures cannot be written: {reason}",
-            where=folder,
-            mend=mend_of(error),
+            f"the figures cannot be written: {reason}", where=folder, mend=mend_of(error)
         ) from error
 
 

@@ -12,12 +12,7 @@ from numpy.typing import NDArray
 from .. import evaluation, stats
 from ..evaluation import DataMC, Profile
 from ..evaluation.scores import Domain
-from ..evaluation.segments import (
-    SEGMENT_PLANES,
-    plane_residual,
-    residual_profile,
-    segment_profile,
-)
+from ..evaluation.segments import SEGMENT_PLANES, plane_residual, residual_profile, segment_profile
 from ..stats import Confusion
 from ..stats.classification import predicted
 from .axes.styles import method_title

@@ -5,10 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,34 +60,25 @@ def shared(
     Raises:
         RunError: a process died.
     """
-    with _pool(workers, opening, settings) as pool:
-        waiting = {pool.submit(_one, name): index for index, name in enumerate(names)}
-        results: dict[int, Result] = {}
-        try:
-            for future in as_completed(waiting):
-                results[waiting[future]] = future.result()
-                if progress is not None:
-                    progress(len(results), len(names))
-        except BrokenProcessPool as error:
-            raise RunError(
-                "a process that draws was killed, for want of memory perhaps",
-                where=where,
-                mend="draw with one worker, or fewer figures at a time with --only",
-            ) from error
-    return [results[index] for index in range(len(names))]
-
-
-@contextmanager
-def _pool(
-    workers: int, opening: Callable[..., Any], settings: tuple[Any, ...]
-) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(
         workers, mp_context=_context(), initializer=_open, initargs=(opening, settings)
     )
+    results: dict[int, Result] = {}
     try:
-        yield pool
+        waiting = {pool.submit(_one, name): index for index, name in enumerate(names)}
+        for future in as_completed(waiting):
+            results[waiting[future]] = future.result()
+            if progress is not None:
+                progress(len(results), len(names))
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a process that draws was killed, for want of memory perhaps",
+            where=where,
+            mend="draw with one worker, or fewer figures at a time with --only",
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    return [results[index] for index in range(len(names))]
 
 
 def _context() -> BaseContext:

@@ -74,10 +74,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "target": {"kind": scores.target_kind, "shift": _shift(folder / "config.yaml")},
         "majority": {"mc": mc.majority(), "target": target.majority()},
         "methods": methods,
-        "criteria": {
-            "teacher": teacher,
-            "ranking": rank_correlations(criteria, target),
-        },
+        "criteria": {"teacher": teacher, "ranking": rank_correlations(criteria, target)},
         "recommended": advice["method"],
         "recommendation": advice,
         "diagnosis": diagnosis,

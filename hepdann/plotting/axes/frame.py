@@ -24,16 +24,9 @@ from .legend import settle
 from .styles import PAGE, scaled
 
 __all__ = [
-    "OWN",
-    "figure_of",
-    "finish",
-    "finished_later",
-    "lay_out",
-    "new_axes",
-    "save",
-    "take_out_exponent",
-    "waiting",
-]
+    "OWN", "figure_of", "finish", "finished_later", "lay_out", "new_axes", "save",
+    "take_out_exponent", "waiting",
+]  # fmt: skip
 
 OWN = "hepdann"  # label of the figures made here; only their layout is touched
 _LEAST = 0.6  # of its size that a label keeps, however long

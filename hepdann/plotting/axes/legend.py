@@ -200,10 +200,7 @@ def _legend(ax: Axes, columns: int, title: str | None, size: float = 1.0) -> Leg
 
 
 def _candidates(
-    points: NDArray[np.float64],
-    texts: list[Bbox],
-    columns: int,
-    size: tuple[float, float],
+    points: NDArray[np.float64], texts: list[Bbox], columns: int, size: tuple[float, float]
 ) -> Iterator[tuple[float, float, float, float]]:
     """Places of a legend: (cost, growth, left edge, upper edge)."""
     width, height = size

@@ -20,19 +20,9 @@ from ...errors import ConfigError
 from ...registry import ALIGNMENTS, nearest
 
 __all__ = [
-    "COLOURS",
-    "PAGE",
-    "STYLES",
-    "banded",
-    "class_colours",
-    "method_look",
-    "method_title",
-    "plain",
-    "scaled",
-    "sentence",
-    "style",
-    "wrapped",
-]
+    "COLOURS", "PAGE", "STYLES", "banded", "class_colours", "method_look", "method_title", "plain",
+    "scaled", "sentence", "style", "wrapped",
+]  # fmt: skip
 
 # Half a slide. Every style is drawn at this size, with its own proportions.
 PAGE = (8.0, 6.0)

@@ -20,23 +20,9 @@ if TYPE_CHECKING:
     from ...stats import Histogram
 
 __all__ = [
-    "BAND",
-    "BEFORE",
-    "OUTSIDE",
-    "Lower",
-    "Scale",
-    "common_scale",
-    "draw_points",
-    "draw_pulls",
-    "draw_ratio",
-    "highest",
-    "ratio_limits",
-    "share",
-    "short_name",
-    "wants_log",
-    "x_axis",
-    "y_axis",
-]
+    "BAND", "BEFORE", "OUTSIDE", "Lower", "Scale", "common_scale", "draw_points", "draw_pulls",
+    "draw_ratio", "highest", "ratio_limits", "share", "short_name", "wants_log", "x_axis", "y_axis",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -159,12 +145,7 @@ def short_name(data_name: str) -> str:
 
 
 def draw_points(
-    ax: Axes,
-    numbers: DataMC,
-    y: Floats,
-    error: Floats,
-    label: str | None,
-    **look: Any,
+    ax: Axes, numbers: DataMC, y: Floats, error: Floats, label: str | None, **look: Any
 ) -> None:
     """The data of every bin that has any, with their errors.
 

@@ -136,10 +136,7 @@ def _mark(
 
 
 def _limits(
-    ax: Axes,
-    curves: Mapping[str, Roc],
-    kind: Kind,
-    points: Sequence[tuple[float, float]] = (),
+    ax: Axes, curves: Mapping[str, Roc], kind: Kind, points: Sequence[tuple[float, float]] = ()
 ) -> None:
     """Axes that end where the curves and the points, (signal, background) efficiency, do."""
     if kind == "rates":
