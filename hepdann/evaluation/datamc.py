@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -155,6 +156,13 @@ def data_mc(
         ks_p_value=distance[1],
         blind=window,
     )
+
+
+def folded(edges: Floats, *values: NDArray[Any]) -> tuple[list[NDArray[Any]], bool]:
+    """The values with those outside the edges moved into the end bins; whether there are any."""
+    with np.errstate(invalid="ignore"):
+        outside = any(bool(np.any((v < edges[0]) | (v > edges[-1]))) for v in values)
+    return [np.clip(v, edges[0], edges[-1]) for v in values], outside
 
 
 def outside_bins(values: ArrayLike, edges: ArrayLike) -> tuple[Floats, Floats]:
@@ -311,9 +319,7 @@ def compare_feature(
     """
     (x, y), _ = without_sentinels(mc.features[:, index], target.features[:, index])
     edges = binning(x, y)
-    with np.errstate(invalid="ignore"):
-        outside = any(bool(np.any((v < edges[0]) | (v > edges[-1]))) for v in (x, y))
-    x, y = (np.clip(v, edges[0], edges[-1]) for v in (x, y))
+    (x, y), outside = folded(edges, x, y)
     names = tuple(class_names or mc.classes)
     numbers = data_mc(x, mc.weight, mc.label, names, y, target.weight, edges, normalise=True)
     return numbers, outside

@@ -46,7 +46,11 @@ def plot_comparison(
             for domain in ("mc", "target"):
                 curves = _curves(opened, method, domain)
                 if len(curves) > 1:
-                    made += _draw(curves, method, domain, Path(output), look)
+                    where = "MC" if domain == "mc" else "target"
+                    title = f"{method_title(method)}, {where}, test split"
+                    ax = roc(curves, reference=next(iter(curves)), title=title)
+                    label_as(ax, look, simulation=domain == "mc")
+                    made += save(ax, Path(output) / file_name("roc", domain, method), look.formats)
     if not made:
         raise RunError("no method is in two of the runs", mend="compare runs that share one")
     return made
@@ -62,13 +66,3 @@ def _curves(runs: Mapping[str, RunScores], method: str, domain: Domain) -> dict[
         and (domain == "target" or method not in (*scores.aligned, "oracle"))
     }
     return {name: curve for name, curve in curves.items() if curve is not None}
-
-
-def _draw(
-    curves: Mapping[str, Roc], method: str, domain: Domain, output: Path, look: PlotConfig
-) -> list[Path]:
-    where = "MC" if domain == "mc" else "target"
-    title = f"{method_title(method)}, {where}, test split"
-    ax = roc(curves, reference=next(iter(curves)), title=title)
-    label_as(ax, look, simulation=domain == "mc")
-    return save(ax, output / file_name("roc", domain, method), look.formats)

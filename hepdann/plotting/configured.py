@@ -22,6 +22,7 @@ from ..config.plots import (
 from ..errors import ConfigError
 from ..evaluation import DataMC, Profile
 from ..evaluation.curves import run_roc
+from ..evaluation.datamc import folded
 from ..evaluation.scores import Domain
 from ..stats import Roc, quantile_edges
 from ..tensors import SPLITS
@@ -163,7 +164,7 @@ def _compare(run: Quantities, figure: DataMCFigure) -> Stages:
     if figure.weight is not None:
         used = run.columns.values("mc", figure.weight)[rows["mc"]]
     changed = figure.weight is not None or figure.alignment is not None
-    outside = any(bool(np.any((v < edges[0]) | (v > edges[-1]))) for v in (mc, target))
+    _, outside = folded(edges, mc, target)
     before = compare(weights["mc"], unmapped) if changed else None
     return Stages(compare(used, target), before, figure.flow == "sum" and outside, sentinels)
 
@@ -205,12 +206,13 @@ def _score_by_class(
     index, names = run.classes
     w_mc, w_target = (run.columns.values(d, "weight")[rows[d]] for d in _DOMAINS)
     edges = _bin_edges(figure.bins, figure.range, mc, target)
+    (mc, target), _ = folded(edges, mc, target)
     numbers = evaluation.data_mc(
-        np.clip(mc, edges[0], edges[-1]),
+        mc,
         w_mc,
         index[rows["mc"]],
         names,
-        np.clip(target, edges[0], edges[-1]),
+        target,
         w_target,
         edges,
         normalise=True,
@@ -377,7 +379,7 @@ def _rows(run: Quantities, domain: Domain, cut: str | None, split: str) -> Rows:
 def _flow(values: Floats, edges: Floats, flow: str) -> tuple[Floats, Floats]:
     if flow == "show":
         return evaluation.outside_bins(values, edges)
-    return (np.clip(values, edges[0], edges[-1]) if flow == "sum" else values), edges
+    return (folded(edges, values)[0][0] if flow == "sum" else values), edges
 
 
 def _window(blind: Sequence[float] | None) -> tuple[float, float] | None:

@@ -16,6 +16,7 @@ from ..config import Config, load_config
 from ..content import WithAdvice
 from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
+from ..evaluation.datamc import folded
 from ..evaluation.scores import Domain, RunScores, open_scores
 from ..registry import nearest
 from ..stored import read_json
@@ -323,12 +324,11 @@ class Quantities:
         w_mc, w_target = self._weights["mc"], self._weights["target"]
         if test:
             w_mc, w_target = w_mc[self.test["mc"]], w_target[self.test["target"]]
-        outside = [np.any((v < edges[0]) | (v > edges[-1])) for v in (mc, target)]
-        mc, target = (np.clip(v, edges[0], edges[-1]) for v in (mc, target))
+        (mc, target), outside = folded(edges, mc, target)
         numbers = evaluation.data_mc(
             mc, w_mc, process, names, target, w_target, edges, normalise=scale or self.scale_mc
         )
-        return numbers, bool(np.any(outside))
+        return numbers, outside
 
 
 def require(what: str, name: str, known: Sequence[str]) -> None:

@@ -155,10 +155,13 @@ def draw_all(
 @contextmanager
 def _drawing_into(target: Path) -> Iterator[Path]:
     """A folder beside the figures' places that goes away with all that is still in it."""
-    with _writing(target):
+    try:
         target.mkdir(parents=True, exist_ok=True)
         with drawing_folder(target) as drawing:
             yield drawing
+    except OSError as error:
+        reason = f"the figures cannot be written: {error.strerror or error}"
+        raise RunError(reason, where=target, mend=mend_of(error)) from error
 
 
 @contextmanager
@@ -188,17 +191,6 @@ def figure_names(folder: str | Path, *, listed: bool = False) -> dict[str, str]:
     run = Quantities.open(Path(folder))
     configured, standard = _configured_and_standard(run, run.config.plots)
     return {job.name: job.kind for job in (configured if listed else [*configured, *standard])}
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(
-            f"the figures cannot be written: {reason}", where=folder, mend=mend_of(error)
-        ) from error
 
 
 def _draw(job: Job, config: PlotConfig, folder: Path, *, numbers: bool) -> list[Path]:

@@ -45,15 +45,11 @@ def _rocs(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, A
         for method in methods:
             curve = run_roc(scores, domain, method, signal=index)
             if curve is not None:
-                band = {"band": method in banded(methods)}
-                curves.append(_curve(curve) | _named(method, looks[method][0]) | band)
+                look = {"name": method_title(method), "color": looks[method][0]}
+                curves.append(_curve(curve) | look | {"band": method in banded(methods)})
         if curves:
             title = f"ROC, {name}: {where}"
             yield {"kind": "roc", "title": title, "signal": name, "curves": curves}
-
-
-def _named(method: str, colour: str) -> dict[str, str]:
-    return {"name": method_title(method), "color": colour}
 
 
 def _curve(curve: Roc) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -176,7 +177,9 @@ def diagnose(
     if not first.shift and not first.differing:
         return first
     if classifier is not None:
-        labels = _labels(classifier, mc, target, names, seed, max_events)
+        assert isinstance(mc, Source)
+        with suppress(HepdannError):  # too few events
+            labels = label_shift(classifier, mc, target, names, seed=seed, most=max_events)
     if not first.shift:
         return replace(first, labels=labels)
     closures = _closures(mc, target, classifier, seed, max_events)
@@ -185,19 +188,16 @@ def diagnose(
             labels.target, labels.error, labels.mc, (test.auc, labels.auc)
         )
     elif labels is not None and alignable:
-        fractions = _beside(mc, target, seed, max_events)
+        assert isinstance(mc, Source)
+        test_split = SPLITS.index("test")  # the fractions are estimated without it
+        with suppress(HepdannError):  # too few events
+            fractions = estimate_fractions(
+                mc.take(mc.split != test_split),
+                target.take(target.split != test_split),
+                seed=seed,
+                max_events=2 * max_events,
+            )
     return replace(first, labels=labels, closures=closures, fractions=fractions)
-
-
-def _beside(mc: Target, target: Target, seed: int, most: int) -> FractionEstimate | None:
-    """The class fractions beside a shift of the features, from events outside the test splits."""
-    assert isinstance(mc, Source)
-    test = SPLITS.index("test")
-    sides = mc.take(mc.split != test), target.take(target.split != test)
-    try:
-        return estimate_fractions(*sides, seed=seed, max_events=2 * most)
-    except HepdannError:  # too few events
-        return None
 
 
 def _fractions(estimate: FractionEstimate | None) -> dict[str, Any] | None:
@@ -205,21 +205,6 @@ def _fractions(estimate: FractionEstimate | None) -> dict[str, Any] | None:
         return None
     values = {"mc": estimate.source, "target": estimate.value, "error": estimate.error}
     return {key: value.tolist() for key, value in values.items()} | {"shift": estimate.shift}
-
-
-def _labels(
-    classifier: QuickClassifier,
-    mc: Target,
-    target: Target,
-    names: Sequence[str],
-    seed: int,
-    most: int,
-) -> LabelShift | None:
-    assert isinstance(mc, Source)
-    try:
-        return label_shift(classifier, mc, target, names, seed=seed, most=most)
-    except HepdannError:  # too few events
-        return None
 
 
 def _closures(
