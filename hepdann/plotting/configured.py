@@ -33,8 +33,9 @@ from .figures.profiles import efficiency
 from .figures.roc import roc
 from .figures.stacks import data_mc, scores
 from .jobs import Job, file_name
+from .names import require
 from .performance import confusion_of
-from .quantities import Quantities, Stages, require
+from .quantities import Quantities, Stages
 
 __all__ = ["configured_jobs"]
 
