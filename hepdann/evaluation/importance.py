@@ -83,13 +83,13 @@ def domain_importance(
     max_events: int = 10_000,
     repeats: int = 5,
 ) -> list[Importance]:
-    """Which inputs carry the mismodelling: importance for telling MC from the target.
+    """Which inputs carry the mismodelling: importance for distinguishing MC from the target.
 
     The classifier is that of :func:`hepdann.stats.two_sample`, judged on events that it was
     not trained on.
 
     Args:
-        mc: the simulation; labels are not looked at.
+        mc: the simulation; labels are not used.
         target: the data, or what stands in for it.
         names: of the features.
         seed: of the halves and the shuffles.

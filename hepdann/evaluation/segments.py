@@ -18,7 +18,7 @@ SEGMENT_PLANES = (
     (1, 8), (9, 9), (10, 17), (18, 18), (19, 26), (27, 27), (28, 43), (44, 44), (45, 48), (49, 49),
     (50, 173),
 )  # fmt: skip
-TARGETS = (1, 3, 5, 7, 9)  # segments that are passive targets: what is wanted of the experiment
+TARGETS = (1, 3, 5, 7, 9)  # segments that are passive targets, the signal of the experiment
 
 
 def segment_profile(

@@ -167,7 +167,7 @@ class PeekObserver:
         truth: of the target.
         target: all its rows.
         rows: those whose scores will be shown.
-        notes: a file that keeps what was seen, for a training that is resumed.
+        notes: a file that keeps the accuracies, for a training that is resumed.
 
     Raises:
         SchemaError: the truth is that of other events.

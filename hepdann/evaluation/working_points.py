@@ -138,7 +138,7 @@ def efficiency_profile(
     Args:
         variable: (N,); events outside the edges, or NaN, are in no bin.
         score: (N,).
-        selected: (N,) the events of the class that is looked at.
+        selected: (N,) the events of the class that is counted.
         weight: (N,) event weights of either sign; 1 by default.
         edges: (B+1,) rising; the last edge belongs to the last bin.
         threshold: one, or (B,) one a bin.
@@ -330,7 +330,7 @@ def run_profile(
         working_point: signal efficiency in MC that the threshold is named by.
         threshold: "fixed", one; "flat", one a bin, with the same signal efficiency in each; both
             set on MC's validation split. "target": for the target, one that as large a share of
-            its validation split passes as of MC, for which no label of it is looked at.
+            its validation split passes as of MC, for which none of its labels is used.
         cut: (N,) events that count, by domain.
 
     Returns:

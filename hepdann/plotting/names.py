@@ -152,7 +152,7 @@ class RunNames:
 
     @cached_property
     def teacher(self) -> str | None:
-        """The alignment that the run recommends or leans on; the first one if nothing is said."""
+        """The teacher of the recommendation if it is an alignment; else the first alignment."""
         try:
             metrics = read_json(self.folder / "metrics.json", WithAdvice)
             recommended = metrics["recommendation"]["teacher"]

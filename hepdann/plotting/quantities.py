@@ -19,7 +19,7 @@ from .names import RunNames
 
 __all__ = ["Quantities", "Stages"]
 
-_PROCESSES = 9  # more are not told apart by colour: the smallest are drawn as one
+_PROCESSES = 9  # more cannot be distinguished by colour: the smallest are drawn as one
 _OTHER = "other"
 
 

@@ -110,7 +110,7 @@ def _section(
 
 
 def _warnings(metrics: Mapping[str, Any]) -> list[str]:
-    """What the last look at the networks' health found, a line each, as ``evaluate`` says it."""
+    """Verdicts of the last health check, a line each, as ``evaluate`` prints them."""
     warnings = []
     for method, block in metrics["methods"].items():
         health = block.get("health") or {}

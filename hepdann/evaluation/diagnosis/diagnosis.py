@@ -1,4 +1,4 @@
-"""Is there a shift, what kind, and is it worth adapting: numbers, and a sentence that says so."""
+"""Is there a shift, what kind, and is it worth adapting: the tests and their verdict."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Closure:
 
     Attributes:
         map: name of the map.
-        auc: with which MC and the mapped target are told apart.
+        auc: with which MC and the mapped target are distinguished.
         common: of the events that a quick classifier accepts after the map, the share that it
             accepts before as well, at a threshold that accepts equally many; near 1, the map does
             little more than move the threshold. NaN for more than two classes.
@@ -161,7 +161,7 @@ def diagnose(
         permutations: of the p-value.
         alignable: whether the features are what networks see. Where they sum images up they are
             not: class fractions beside a shift, which only an alignment needs, are not estimated,
-            and nobody is told to align.
+            and the verdict does not advise to align.
 
     Raises:
         HepdannError: too few events for a test.

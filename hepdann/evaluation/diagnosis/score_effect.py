@@ -79,7 +79,7 @@ def score_effect(classifier: QuickClassifier, mc: Target, target: Target) -> Sco
     Args:
         classifier: trained on other MC events.
         mc: MC events.
-        target: target events; no label of either is looked at.
+        target: target events; no label of either is used.
     """
     scores = [classifier.score(s.features) for s in (mc, target)]
     weights = [np.asarray(s.weight, dtype=np.float64) for s in (mc, target)]

@@ -78,7 +78,7 @@ def _removable(
 ) -> tuple[str, str]:
     """A per-feature map removes the shift, or most of it: the simplest of those that do.
 
-    The sentence has no end, which says what to do.
+    The sentence lacks its end, the advice.
     """
     closed = [c for c in closures if c.auc.value <= max(_CLOSED, 0.5 + 2.0 * c.auc.error)]
     best = closed[0] if closed else least

@@ -19,7 +19,7 @@ from .method import TestEvents, number
 __all__ = ["RunCriteria", "rank_correlations", "run_criteria", "teacher_of"]
 
 RAW, ORACLE = "source-only", "oracle"  # the oracle knows the target's labels: it is no candidate
-_MOST = 20_000  # events of each domain that the criteria look at
+_MOST = 20_000  # events of each domain that the criteria use
 
 Table = dict[str, dict[str, float | None]]
 
@@ -178,10 +178,10 @@ def _rank(criterion: str, table: Table, truth: Mapping[str, float]) -> dict[str,
     out: dict[str, Any] = {"spearman": None, "kendall": None, "regret": None, "n": len(pairs)}
     if len(pairs) < 3 or any(len({p[i] for p in pairs}) < 2 for i in (0, 1)):
         return out
-    says, is_true = np.array(pairs).T
-    out["spearman"] = number(float(spearmanr(says, is_true).statistic))
-    out["kendall"] = number(float(kendalltau(says, is_true).statistic))
-    out["regret"] = number(float(is_true.max() - is_true[says == says.max()].mean()))
+    values, true_values = np.array(pairs).T
+    out["spearman"] = number(float(spearmanr(values, true_values).statistic))
+    out["kendall"] = number(float(kendalltau(values, true_values).statistic))
+    out["regret"] = number(float(true_values.max() - true_values[values == values.max()].mean()))
     return out
 
 

@@ -27,7 +27,7 @@ from ..scores import Domain, RunScores
 
 __all__ = ["TestEvents", "decision_figures", "method_figures", "named", "number"]
 
-_NEIGHBOURHOOD = 20_000  # test events that the consistency looks at
+_NEIGHBOURHOOD = 20_000  # test events that the consistency uses
 _NEIGHBOURS = 8
 
 

@@ -84,7 +84,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
 
 
 def residual_aucs(scores: RunScores) -> dict[str, Figure]:
-    """What a classifier still tells apart after each closed-form map of the target.
+    """AUC of a classifier of the domains after each closed-form map of the target.
 
     The mapped target against the source, both outside their test splits, the source with the class
     fractions estimated for the target; ``source-only`` leaves both as they are. Learned methods

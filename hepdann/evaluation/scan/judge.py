@@ -34,7 +34,7 @@ MEMBER_FIGURES = (
     "peeked_epoch", "peeked_target_accuracy", "peeked_target_auc",
 )  # fmt: skip
 
-_NEIGHBOURHOOD = 20_000  # test events that the consistency looks at
+_NEIGHBOURHOOD = 20_000  # test events that the consistency uses
 _NEIGHBOURS = 8
 _ROC_POINTS = 60
 

@@ -30,7 +30,7 @@ GUIDE = "guide"
 UPRIGHT = "upright"
 
 _GAP = 0.025  # axes fraction kept free around a legend
-_GRID = 400  # samples are told apart along each axis
+_GRID = 400  # samples that are distinguished along each axis
 _STEPS = 24  # samples a segment of a path
 _LARGEST = 4.0  # an axis is not raised beyond this; two more columns are the better way
 _SMALLER = (1.0, 0.85, 0.72)  # letters of a legend, as far as the axis may not rise

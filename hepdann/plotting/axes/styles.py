@@ -206,7 +206,7 @@ def method_title(method: str) -> str:
 def method_look(methods: Sequence[str]) -> dict[str, tuple[str, Any]]:
     """Colour and line style of each method, the same in every figure.
 
-    Of a method that somebody registered they follow from its name.
+    Those of a registered method follow from its name.
     """
     known = {name: _look(*place) for name, place in _METHODS.items()}
     every = [_shade(colour, share) for share in _SHADES for colour in COLOURS]
@@ -290,7 +290,7 @@ def sentence(text: str) -> str:
 def class_colours(names: Sequence[str]) -> dict[str, str]:
     """The colour of each class or process, in order; after ten they begin again, in other shades.
 
-    The second ten are darker, the third lighter; what comes behind them looks like the first ones.
+    The second ten are darker, the third lighter; after thirty the colours repeat.
     """
     count = len(COLOURS)
     return {

@@ -177,7 +177,7 @@ def importance(
     Args:
         label: of the label head, the most important first, as
             :func:`hepdann.evaluation.permutation_importance` gives them.
-        domain: of what tells the domains apart: which inputs carry the mismodelling.
+        domain: of a classifier of the domains: which inputs carry the mismodelling.
         titles: of the features, by name.
         title: heads the legend: which method.
         most: features that are shown.

@@ -196,7 +196,7 @@ def _draw_before(ax: Axes, numbers: DataMC, before: DataMC, data_name: str, name
 
 
 def _mark(panels: Sequence[Axes], numbers: DataMC, flow: Flow) -> None:
-    """Grey where nothing may be seen; lines between the axis and what is outside."""
+    """Shade the blind window; separate the bins of under- and overflow by lines."""
     edges = numbers.edges
     for ax in panels:
         if numbers.blind is not None:
