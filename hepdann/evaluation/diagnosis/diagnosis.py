@@ -96,7 +96,7 @@ class Diagnosis:
 
     @property
     def kind(self) -> str:
-        """The verdict in a word, see :func:`~hepdann.evaluation.verdict.verdict`."""
+        """The verdict in a word, see :func:`~hepdann.evaluation.diagnosis.verdict.verdict`."""
         return self._verdict[0]
 
     @property
