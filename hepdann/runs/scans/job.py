@@ -14,8 +14,8 @@ from ..._version import __version__
 from ...config import Config, TrainConfig
 from ...domains import Domains
 from ...errors import Interrupted
-from ...evaluation.scan_judge import MEMBER_FIGURES
-from ...evaluation.scan_summary import summarise_scan
+from ...evaluation.scan.judge import MEMBER_FIGURES
+from ...evaluation.scan.summary import summarise_scan
 from ...outputs import write_run_file
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...store.folder_lock import locked, removed_if_refused, with_resume_hint

@@ -19,7 +19,7 @@ from ...criteria import teacher as teacher_of
 from ...domains import Domains, watched_rows
 from ...errors import RunError
 from ...evaluation import truth_of
-from ...evaluation.scan_judge import Epochs, ScanJudge
+from ...evaluation.scan.judge import Epochs, ScanJudge
 from ...inference import PRIOR, classify, corrected
 from ...inputs import read_json
 from ...networks import AdversarialNetwork
