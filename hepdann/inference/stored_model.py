@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .._version import __version__
 from ..alignment import from_dict
+from ..domains import Scaling
 from ..errors import ConfigError, RunError
 from ..networks import NetworkShape
 from ..store.model_file import (
@@ -21,7 +22,6 @@ from ..store.model_file import (
     read_model,
     write_model,
 )
-from ..training import Scaling
 from .mixture import Mixture
 from .model import DOMAINS, Model
 from .steps import Part, network_of
