@@ -42,11 +42,6 @@ class Member:
     learning_rate: float | None = None
 
     @property
-    def events(self) -> int:
-        """Source events that a network trains on, each as often as it does."""
-        return self.epochs * self.steps * self.batch_size
-
-    @property
     def label(self) -> str:
         """Name in figures and tables."""
         return self.name or self.method.name
