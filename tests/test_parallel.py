@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +38,7 @@ class Square:
             raise ConfigError("is wrong", where="here", mend="mend it")
         if self.fate == "waits":
             link.saves()
-            link.report("saves")
+            link.report(f"pid {os.getpid()}")
             while not link.stop():
                 time.sleep(0.01)
         return self.number**2
@@ -88,11 +90,34 @@ def test_a_stop_leaves_undone_what_has_not_begun():
     def report(key, content):
         began.append(content)
 
-    with Executor(1, report, stop=lambda: "saves" in began) as executor:
+    with Executor(1, report, stop=lambda: len(began) == 2) as executor:
         executor.submit("first", Square(3, "waits"))
         executor.submit("second", Square(4))
         assert list(executor.completed()) == [("first", 9)]
         assert executor.stopping
+
+
+MAIN = """
+from hepdann.parallel import Executor
+from tests.test_parallel import Square
+with Executor(1, lambda key, content: print(content, flush=True)) as executor:
+    executor.submit(0, Square(3, "waits"))
+    list(executor.completed())
+"""
+
+
+def test_a_worker_ends_with_the_process_that_was_killed():
+    root = str(Path(__file__).parents[1])
+    given = {"env": os.environ | {"PYTHONPATH": root}, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", MAIN], **given) as parent:
+        assert parent.stdout.readline() == "3\n"
+        worker = Path("/proc") / parent.stdout.readline().split()[1] / "stat"
+        parent.kill()
+    for _ in range(1000):
+        if not worker.exists() or worker.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return
+        time.sleep(0.01)
+    pytest.fail("a worker was left behind")
 
 
 def test_what_has_no_name_cannot_be_sent():
