@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +38,7 @@ class Value:
     @property
     def width(self) -> int:
         """Numbers of an event."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class Graph:
     ) -> Value:
         """``yes`` where the condition holds, else ``no``."""
         operands = [condition, self.of(yes), self.of(no)]
-        shape = max((o.shape for o in operands), key=lambda s: int(np.prod(s)))
+        shape = max((o.shape for o in operands), key=math.prod)
         return self.add_node("Where", operands, shape, rounded=rounded)
 
     def gemm(self, x: Value, weight: ArrayLike, bias: ArrayLike | None = None) -> Value:

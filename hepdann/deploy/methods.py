@@ -8,9 +8,9 @@ from functools import reduce
 import numpy as np
 
 from ..errors import RunError
-from ..runs.aligned import method_of
-from ..runs.mixture import Mixture
-from ..runs.model import BASE, Model
+from ..inference.mixture import Mixture
+from ..inference.model import BASE, Model
+from ..methods import method_of
 from .features import Features
 from .graph import Graph, Value
 from .maps import add_alignment
