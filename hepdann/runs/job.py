@@ -13,10 +13,10 @@ from .._version import __version__
 from ..config import Config, TrainConfig
 from ..errors import Interrupted, RunError
 from ..evaluation import Diagnosis, summarise
-from ..inference.input_columns import InputColumns
-from ..inference.model import BASE, Model, prior_corrected
+from ..inference import BASE, InputColumns, Model, prior_corrected, save_model
 from ..outputs import mend_of, write_run_file
 from ..store.folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
+from ..store.paths import RunPaths
 from ..store.start_record import StartRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
@@ -129,7 +129,7 @@ class Job:
         (self.folder / "metrics.json").unlink(missing_ok=True)
         model = self._model(trained, domains, aligned)
         model, _ = with_recommendation(model, domains, shift, self.folder / "recommendation.json")
-        model.save(self.folder / "model.safetensors")
+        save_model(model, RunPaths(self.folder).model)
         write_run_file(self.folder / "history.csv", history)
         write_health(self.folder, [t.health for t in trained])
         self._scores(model, domains)

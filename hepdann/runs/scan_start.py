@@ -169,7 +169,7 @@ def resume_scan(
         raise RunError("is a run, not a scan", where=folder, mend=mend)
     if (folder / SCAN_SUMMARY).exists():
         open_scan(folder)
-    origin = read_versioned(path, Files)
+    origin = read_versioned(path, Files).to_json()
     config = load_config(folder / "config.yaml", expand=False)
     if workers is not None:
         config = override(config, {"train.workers": workers})

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation import write_truth
-from ..inference.model import Model
+from ..inference import Model
 from ..outputs import write_run_file
 from ..tensors import SPLITS, Hits, Source, Target, Tensors
 from .aligned import reference

@@ -96,7 +96,7 @@ def open_scan(folder: str | Path) -> Scan:
             raise explain_absent(folder)
         what = "not a scan: no scan.json" if folder.is_dir() else "no such folder"
         raise RunError(what, where=folder, mend="scans are made by hepdann scan")
-    return Scan(folder, read_versioned(path, ScanSummary))
+    return Scan(folder, read_versioned(path, ScanSummary).to_json())
 
 
 def to_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..config import Config, TrainConfig, dump_config, load_config, override
 from ..errors import ConfigError, RunError
 from ..outputs import write_run_file
+from ..records import Stored
 from ..tensors import Tensors
 from .reading import FORMAT_VERSION, read_versioned
 from .state import is_scan
@@ -23,10 +24,8 @@ __all__ = ["StartRecord", "given_settings", "has_begun"]
 _FILE = "origin.json"
 
 
-class _Stored(BaseModel):
+class StoredStart(Stored):
     """``origin.json``; the configurations are checked by their own models."""
-
-    model_config = ConfigDict(strict=True)
 
     tensors: Annotated[str, Field(min_length=1)]
     data: str | None
@@ -116,7 +115,7 @@ class StartRecord:
         if is_scan(folder):
             mend = f"go on with: hepdann scan --resume -o {folder}"
             raise RunError("is a scan, not a run", where=folder, mend=mend)
-        stored = read_versioned(path, _Stored)
+        stored = read_versioned(path, StoredStart).to_json()
         try:
             config = override(Config(), stored["config"])
             asked = override(Config(), {"train": stored["asked"]}).train

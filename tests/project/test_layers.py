@@ -45,7 +45,7 @@ FORBIDDEN: dict[str, set[str]] = {
         "hepdann.readers", "hepdann.training",
     },
     # Whoever reads figures and scores of a run needs no network for it.
-    "store": {"torch", "matplotlib", "mplhep", "hepdann.networks", "hepdann.training"},
+    "store": {"matplotlib", "mplhep", "hepdann.networks", "hepdann.training"},
     # Numbers come from evaluation: what could compute a statistic is out of reach of a figure.
     "plotting": {
         "boost_histogram", "scipy", "sklearn", "torch", "uproot", "hepdann.alignment",

@@ -17,14 +17,9 @@ from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
-from hepdann.inference.model import Model
-from hepdann.runs.aligned import (
-    corrected,
-    fit_alignments,
-    method_of,
-    reference,
-    wanted_maps,
-)
+from hepdann.inference import corrected, load_model
+from hepdann.methods import method_of
+from hepdann.runs.aligned import fit_alignments, reference, wanted_maps
 from hepdann.runs.resampling import resampled
 from hepdann.runs.stacks import Stacks
 from hepdann.tensors import Source, Target
@@ -78,7 +73,7 @@ def test_a_method_on_an_aligned_target_scores_the_aligned_target(run):
 
 def test_a_stored_model_scores_the_same_bits_and_one_of_an_earlier_day_opens(run, tmp_path):
     x = open_scores(run.folder).column("target", "features")[:50]
-    again = Model.load(run.folder / "model.safetensors")
+    again = load_model(run.folder / "model.safetensors")
     for method in again.methods:
         np.testing.assert_array_equal(again.score(x, method).mean, run.predict(x, method=method))
     with safe_open(run.folder / "model.safetensors", framework="pt") as file:
@@ -89,7 +84,7 @@ def test_a_stored_model_scores_the_same_bits_and_one_of_an_earlier_day_opens(run
     for entry in header["methods"].values():
         entry["strength"] = entry.pop("lambda")
     save_file(tensors, tmp_path / "old.safetensors", metadata={"hepdann": json.dumps(header)})
-    old = Model.load(tmp_path / "old.safetensors")
+    old = load_model(tmp_path / "old.safetensors")
     assert tuple(old.alignments) == ("quantile",)
     assert old.parts["dann"].lambda_ == again.parts["dann"].lambda_
     np.testing.assert_array_equal(
