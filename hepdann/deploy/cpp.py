@@ -24,6 +24,7 @@ _ELEMENTWISE = {
     "Pow": "std::pow({0}, {1})", "Equal": "{0} == {1}", "Less": "{0} < {1}",
     "Greater": "{0} > {1}", "Where": "({0} != 0 ? {1} : {2})",
 }  # fmt: skip
+_PART = 200  # statements of a function
 _TEMPLATE = """\
 // Scores of a hepdann run: @about@.
 // One event: @module@::score(inputs, scores). Made by hepdann @version@.
@@ -48,7 +49,7 @@ namespace detail {
 @constants@
 
 // y = x W + b; W is (n, m), row by row
-inline void gemm(const double* x, int n, const float* w, const float* b, int m, double* y) {
+inline void gemm(const double* x, int n, const float* w, const float* b, double* y, int m) {
   for (int j = 0; j < m; ++j) y[j] = b == nullptr ? 0.0 : static_cast<double>(b[j]);
   for (int i = 0; i < n; ++i) {
     const double a = x[i];
@@ -64,6 +65,9 @@ inline void softmax(const double* x, int n, double* y) {
   for (int i = 0; i < n; ++i) y[i] /= total;
 }
 
+// In several functions, which a compiler takes in less time than one.
+@parts@
+
 }  // namespace detail
 
 // Class probabilities of one event.
@@ -71,7 +75,9 @@ inline void score(const float* inputs, float* scores) {
   using namespace detail;
   std::vector<double> memory(@memory@);
   double* const m = memory.data();
-@body@
+  for (int i = 0; i < n_inputs; ++i) m[@first@ + i] = inputs[i];
+@calls@
+  for (int i = 0; i < n_classes; ++i) scores[i] = static_cast<float>(m[@last@ + i]);
 }
 
 }  // namespace @module@
@@ -102,7 +108,8 @@ def header(
         RunError: an operator of images.
     """
     writer = _Writer(graph)
-    body = "\n".join(writer.statements())
+    lines, first, last = writer.statements()
+    parts = [lines[start : start + _PART] for start in range(0, len(lines), _PART)]
     fields = {
         "about": " ".join(about.split()),
         "version": __version__,
@@ -114,7 +121,13 @@ def header(
         "metadata": _text(json.dumps(metadata)),
         "constants": "\n".join(writer.constants()),
         "memory": str(max(writer.size, 1)),
-        "body": body,
+        "parts": "\n\n".join(
+            f"inline void part{k}(double* const m) {{\n" + "\n".join(part) + "\n}"
+            for k, part in enumerate(parts)
+        ),
+        "calls": "\n".join(f"  part{k}(m);" for k in range(len(parts))),
+        "first": str(first),
+        "last": str(last),
         "module": module,
     }
     return re.sub(r"@(\w+)@", lambda match: fields[match[1]], _TEMPLATE)
@@ -162,23 +175,20 @@ class _Writer:
                 lines.append(f"inline constexpr float {name}[] = {{{numbers}}};")
         return lines
 
-    def statements(self) -> list[str]:
-        """The body of the function."""
+    def statements(self) -> tuple[list[str], int, int]:
+        """Statements, and where in the memory they expect the inputs and leave the scores."""
         (table,), (scores,) = self.graph.inputs, self.graph.outputs
         self._take(table.name)
-        lines = [self._loop(table.width, f"{self._pointer(table.name)}[i] = inputs[i];")]
+        first, lines = self._place[table.name], []
         for number, node in enumerate(self.graph.nodes):
             for name in node.outputs:
                 self._take(name)
             lines += self._write(node)
             for name in dict.fromkeys((*node.inputs, *node.outputs)):
-                if name in self._place and self._last.get(name, -1) <= number and (
-                    name != scores.name
-                ):  # fmt: skip
+                unused = self._last.get(name, -1) <= number and name != scores.name
+                if unused and name in self._place:
                     self._free[self._width(name)].append(self._place.pop(name))
-        place = self._pointer(scores.name)
-        lines.append(self._loop(scores.width, f"scores[i] = static_cast<float>({place}[i]);"))
-        return [f"  {line}" for line in lines]
+        return [f"  {line}" for line in lines], first, self._place[scores.name]
 
     def _take(self, name: str) -> None:
         """Give a value a place in the memory."""
@@ -227,10 +237,8 @@ class _Writer:
         x, weight, *bias = node.inputs
         y = node.outputs[0]
         b = bias[0] if bias else "nullptr"
-        return [
-            f"gemm({self._pointer(x)}, {self._width(x)}, {weight}, {b}, {self._width(y)}, "
-            f"{self._pointer(y)});"
-        ]
+        read, written = (f"{self._pointer(n)}, {self._width(n)}" for n in (x, y))
+        return [f"gemm({read}, {weight}, {b}, {written});"]
 
     def _softmax(self, node: Node) -> list[str]:
         x, y = node.inputs[0], node.outputs[0]

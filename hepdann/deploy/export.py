@@ -18,6 +18,7 @@ from ..errors import ConfigError, RunError
 from ..inference.model import Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
+from ..store.paths import RunPaths
 from ..tensors import Tensors
 from .check import Agreement, compare, refuse_difference
 from .cpp import header
@@ -32,8 +33,8 @@ from .frameworks import (
     preprocess,
 )
 from .graph import Graph
-from .methods import Scorer
 from .onnx_file import evaluate, onnx_model, require
+from .steps import Scorer
 
 __all__ = ["Exported", "export"]
 
@@ -88,28 +89,24 @@ def export(
         tolerance: largest difference from hepdann's score on the run's events.
 
     Raises:
-        ConfigError: an unknown framework or domain, an ending that does not fit, or the extra
+        ConfigError: an unknown framework, an ending that does not fit, or the extra
             ``onnx`` is not installed.
-        RunError: no such method, or one that cannot be exported; or the scores differ.
+        RunError: no such method or domain, or one that cannot be exported; or the scores differ.
     """
     output = Path(output)
-    _check_request(output, target, domain)
+    _check_request(output, target)
     for package in ("onnx", "onnxruntime"):
         require(package)
     opened = run if isinstance(run, Run) else open_run(run)
     model = opened.model
     chosen = method or str(opened.metrics["recommended"])
-    if chosen not in model.methods:
-        raise RunError(
-            f"no method {chosen!r}", where=opened.folder,
-            mend=f"there are {', '.join(model.methods)}",
-        )  # fmt: skip
+    step = model.steps(chosen, domain)
     tensors = tensors_of(opened)
     layout, events, note = _events(opened, model, tensors, domain)
     name = _name(output, target)
     graph = Graph()
     features = add_features(graph, layout, add_table(graph, target, len(layout.inputs)))
-    scores = Scorer(graph, model, domain, features).add(chosen)
+    scores = Scorer(graph, features).add(step)
     add_outputs(graph, target, scores, model.classes, name)
     agreement = _check(graph, target, events, model.score(events.features, chosen, domain).mean)
     refuse_difference(agreement, tolerance)
@@ -123,16 +120,12 @@ def export(
     )  # fmt: skip
 
 
-def _check_request(output: Path, framework: str, domain: str) -> None:
+def _check_request(output: Path, framework: str) -> None:
     if framework not in get_args(Framework):
         raise ConfigError(
             f"no framework {framework!r}", where="--for",
             mend=f"there are {', '.join(get_args(Framework))}",
         )  # fmt: skip
-    if domain not in ("target", "source"):
-        raise ConfigError(
-            f"no domain {domain!r}", where="--domain", mend="target scores data, source MC"
-        )
     endings = _ENDINGS.get(framework, (".onnx",))
     if output.suffix not in endings:
         raise ConfigError(
@@ -201,7 +194,7 @@ def _metadata(
     known = ranges(run, model)
     info = {} if tensors is None else dict(zip(tensors.features, tensors.feature_info, strict=True))
     units = {} if tensors is None else dict(zip(tensors.features, tensors.units, strict=True))
-    weights = run.folder / "model.safetensors"
+    weights = RunPaths(run.folder).model
     return {
         "hepdann": __version__,
         "run": run.folder.name,
