@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from ..config import FeatureConfig
 from ..errors import HepdannError
-from ..inference.model import Model
+from ..inference import Model
 from ..readers.columns import Columns
 from ..readers.events import feature_values
-from ..readers.features import Feature
+from ..readers.features import Feature as Converted
 from ..runs import Run
 from ..store.scores import open_scores
 from ..store.start_record import StartRecord, has_begun
 from ..tensors import SPLITS, Tensors, open_tensors
-from .features import Plan
+from .features import Feature, Plan, branches_of
 
 __all__ = ["Events", "converted_events", "ranges", "stored_events", "tensors_of"]
 
@@ -76,18 +76,33 @@ def stored_events(run: Run, plan: Plan, domain: str, most: int) -> Events:
     return Events(np.stack(columns, axis=1), features)
 
 
-def converted_events(tensors: Tensors, model: Model, plan: Plan, most: int) -> Events | None:
-    """The first events of the files that were converted; ``None`` if these cannot be read."""
+def converted_events(
+    tensors: Tensors, model: Model, plan: Plan, domain: str, most: int
+) -> Events | None:
+    """The first events of a file that was converted; ``None`` if none can be read.
+
+    Args:
+        tensors: the tensor file.
+        model: of the run.
+        plan: of the inputs.
+        domain: "target" takes files of data, if there are any.
+        most: events.
+    """
     import uproot
 
-    for path, tree in _places(tensors.provenance):
+    names = list(dict.fromkeys(n for f in plan.features for n in _reads(f)))
+    for path, tree in _places(tensors.provenance, domain):
         try:
             with uproot.open(path) as file:
-                names = list(dict.fromkeys(_branch(one.name)[0] for one in plan.inputs))
-                arrays = _tree(file, tree).arrays(names, entry_stop=most, library="np")
-            given = {one.name: _element(arrays, one.name) for one in plan.inputs}
-            size = len(next(iter(given.values())))
-            return Events(_table(given), _features(model, plan, given, size))
+                arrays = _tree(file, tree).arrays(
+                    list(dict.fromkeys(_branch(name)[0] for name in names)),
+                    entry_stop=most,
+                    library="np",
+                )
+            given = {name: _element(arrays, name) for name in names}
+            features = _features(plan, given)
+            table = [given.get(one.name, features.get(one.name)) for one in plan.inputs]
+            return Events(_table(table), model.columns.table(features))
         except (OSError, ValueError, KeyError, TypeError, IndexError, HepdannError):
             continue  # moved, or of a sample that lacks a branch
     return None
@@ -114,10 +129,12 @@ def _some(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
 
 
-def _places(provenance: dict[str, Any]) -> Sequence[tuple[str, str | None]]:
+def _places(provenance: dict[str, Any], domain: str) -> Sequence[tuple[str, str | None]]:
+    """Path and tree of each file, those of the domain first."""
     settings = provenance.get("settings") or {}
     usual = (settings.get("convert") or {}).get("tree")
-    samples = settings.get("samples") or []
+    role = "data" if domain == "target" else "mc"
+    samples = sorted(settings.get("samples") or [], key=lambda s: s.get("role") != role)
     listed = chain.from_iterable(
         [(path, sample.get("tree") or usual) for path in sample.get("files") or []]
         for sample in samples
@@ -146,22 +163,27 @@ def _element(arrays: dict[str, NDArray[Any]], column: str) -> NDArray[Any]:
     return np.asarray(arrays[branch][(slice(None), *index)])
 
 
-def _table(given: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+def _reads(feature: Feature) -> tuple[str, ...]:
+    """The branches that a feature is made of, wherever it is computed."""
+    return (feature.name,) if feature.expression is None else branches_of(feature.expression)
+
+
+def _table(columns: Sequence[NDArray[Any] | None]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        return np.stack([values.astype(np.float32) for values in given.values()], axis=1)
+        known = [column.astype(np.float32) for column in columns if column is not None]
+        return np.stack(known, axis=1)
 
 
-def _features(
-    model: Model, plan: Plan, given: dict[str, NDArray[Any]], size: int
-) -> NDArray[np.float32]:
+def _features(plan: Plan, given: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
     """As the conversion makes them."""
     columns = Columns({}, {name: (name, ()) for name in given})
+    size = len(next(iter(given.values())))
     made = {}
     for feature in plan.features:
         if feature.expression is None:
             made[feature.name] = given[feature.name].astype(np.float32)
         else:
             settings = FeatureConfig(name=feature.name, missing=feature.missing)
-            one = Feature(feature.name, feature.expression, settings)
-            made[feature.name] = feature_values(one, columns, given, size)[0]
-    return model.columns.table(made)
+            converted = Converted(feature.name, feature.expression, settings)
+            made[feature.name] = feature_values(converted, columns, given, size)[0]
+    return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import ConfigError, RunError
-from ..inference.model import Model
+from ..inference import Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
 from ..store.paths import RunPaths
@@ -102,20 +102,22 @@ def export(
     chosen = method or str(opened.metrics["recommended"])
     step = model.steps(chosen, domain)
     tensors = tensors_of(opened)
-    layout, events, note = _events(opened, model, tensors, domain)
     name = _name(output, target)
-    graph = Graph()
-    features = add_features(graph, layout, add_table(graph, target, len(layout.inputs)))
-    scores = Scorer(graph, features).add(step)
-    add_outputs(graph, target, scores, model.classes, name)
-    agreement = _check(graph, target, events, model.score(events.features, chosen, domain).mean)
+    for layout, events, note in _layouts(opened, model, tensors, domain):
+        graph = Graph()
+        features = add_features(graph, layout, add_table(graph, target, len(layout.inputs)))
+        add_outputs(graph, target, Scorer(graph, features).add(step), model.classes, name)
+        expected = model.score(events.features, chosen, domain).mean
+        agreement, why = _check(graph, target, events, expected), note
+        if agreement.largest <= tolerance:
+            break
     refuse_difference(agreement, tolerance)
     metadata = _metadata(opened, model, layout, tensors, chosen, domain)
     metadata["check"] = {"events": agreement.events, "largest_difference": agreement.largest}
     about = f"{chosen} of {opened.folder.name}, for {'data' if domain == 'target' else 'MC'}"
     files = _write(graph, output, target, (name, about), model, layout, metadata)
     return Exported(
-        files, target, chosen, domain, model.classes, layout.inputs, layout.computed, note,
+        files, target, chosen, domain, model.classes, layout.inputs, layout.computed, why,
         agreement,
     )  # fmt: skip
 
@@ -134,10 +136,14 @@ def _check_request(output: Path, framework: str) -> None:
         )  # fmt: skip
 
 
-def _events(
+def _layouts(
     run: Run, model: Model, tensors: Tensors | None, domain: str
-) -> tuple[Plan, Events, str]:
-    """How features follow from inputs, real events in both forms, and what to say about it."""
+) -> Iterator[tuple[Plan, Events, str]]:
+    """Ways from inputs to features, the next one where the scores of one are too far off.
+
+    Yields:
+        How features follow from inputs, real events in both forms, and what to say about it.
+    """
     if model.views:
         raise RunError(
             "its events are images, whose networks are not exported yet", where=run.folder,
@@ -145,28 +151,24 @@ def _events(
         )  # fmt: skip
     arguments = (model.features, model.missing, model.indicators)
     if tensors is None:
-        note = "the tensor file of the run is gone: the inputs are the features"
         layout = plan(*arguments)
-        return layout, stored_events(run, layout, domain, _EVENTS), note
-    info = {
-        name: {**entry, "unit": unit}
-        for name, entry, unit in zip(
-            tensors.features, tensors.feature_info, tensors.units, strict=True
-        )
-    }
+        note = "the tensor file of the run is gone: the inputs are the features"
+        yield layout, stored_events(run, layout, domain, _EVENTS), note
+        return
+    described = zip(tensors.features, tensors.feature_info, tensors.units, strict=True)
+    info = {name: {**entry, "unit": unit} for name, entry, unit in described}
+    note, outside = "", list[str]()
     layout = plan(*arguments, info)
-    if not layout.computed:
-        return layout, stored_events(run, layout, domain, _EVENTS), ""
-    events = converted_events(tensors, model, layout, _EVENTS)
-    if events is not None:
-        return layout, events, ""
-    note = (
-        f"the files that were converted cannot be read, and {', '.join(layout.computed)} not be "
-        "checked: such features are inputs"
-    )
-    plain = {n: e if n not in layout.computed else {"unit": e["unit"]} for n, e in info.items()}
-    layout = plan(*arguments, plain)
-    return layout, stored_events(run, layout, domain, _EVENTS), note
+    while layout.computed:
+        events = converted_events(tensors, model, layout, domain, _EVENTS)
+        why = "none of the files that were converted can be read for the check"
+        if events is not None:
+            yield layout, events, note
+            why = "in float32 the scores would differ by more than the tolerance"
+        outside += (events is not None and layout.approximate) or layout.computed
+        note = f"{', '.join(outside)}: computed outside, because {why}"
+        layout = plan(*arguments, info, outside)
+    yield layout, stored_events(run, layout, domain, _EVENTS), note
 
 
 def _check(

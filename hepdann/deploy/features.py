@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,10 +11,13 @@ import numpy as np
 from ..errors import ConfigError
 from ..expressions import Expression, parse
 from ..expressions.functions import CONSTANTS
-from .formulas import Formula, supported
+from .formulas import Formula, exact, supported
 from .graph import Graph, Value
 
-__all__ = ["Features", "Input", "Plan", "add_features", "plan"]
+__all__ = ["Feature", "Features", "Input", "Plan", "add_features", "branches_of", "plan"]
+
+
+_LARGEST = 1e30
 
 
 @dataclass(frozen=True)
@@ -39,22 +42,37 @@ class Input:
 
 
 @dataclass(frozen=True)
-class _Feature:
+class Feature:
+    """A feature and where it comes from.
+
+    Attributes:
+        name: of the feature.
+        expression: of branches; ``None`` where it is unknown.
+        missing: its sentinel.
+        inside: whether the graph computes the expression; otherwise the feature is an input.
+    """
+
     name: str
-    expression: Expression | None  # of branches; None where the input is the feature
+    expression: Expression | None
     missing: float | None
+    inside: bool
 
     @property
     def reads(self) -> tuple[str, ...]:
-        if self.expression is None:
-            return (self.name,)
-        names = self.expression.names
-        return names if self.is_input else tuple(n for n in names if n not in CONSTANTS)
+        """Names of the inputs."""
+        return branches_of(self.expression) if self.inside and self.expression else (self.name,)
 
     @property
     def is_input(self) -> bool:
         """Whether it is one column as it is."""
-        return self.expression is None or self.expression.is_name
+        return not self.inside or self.expression is None or self.expression.is_name
+
+
+def branches_of(expression: Expression) -> tuple[str, ...]:
+    """The names in an expression that are no constants."""
+    if expression.is_name:
+        return expression.names
+    return tuple(name for name in expression.names if name not in CONSTANTS)
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,7 @@ class Plan:
     """
 
     names: tuple[str, ...]
-    features: tuple[_Feature, ...]
+    features: tuple[Feature, ...]
     indicators: Mapping[str, str]
     inputs: tuple[Input, ...]
 
@@ -75,6 +93,15 @@ class Plan:
     def computed(self) -> tuple[str, ...]:
         """Features that are more than a column."""
         return tuple(f.name for f in self.features if not f.is_input)
+
+    @property
+    def approximate(self) -> tuple[str, ...]:
+        """Computed features whose last bit may be another than hepdann's: logarithms and such."""
+        return tuple(
+            f.name
+            for f in self.features
+            if not f.is_input and f.expression is not None and not exact(f.expression)
+        )
 
 
 @dataclass(frozen=True)
@@ -95,6 +122,7 @@ def plan(
     missing: Mapping[str, float],
     indicators: Mapping[str, str],
     info: Mapping[str, Mapping[str, Any]] | None = None,
+    outside: Collection[str] = (),
 ) -> Plan:
     """Which inputs there are, and how features follow from them.
 
@@ -104,16 +132,18 @@ def plan(
         indicators: columns that are 1 where a feature is missing, with that feature.
         info: of each feature ``expression`` and ``unit``, as the conversion left it; without it
             the inputs are the features.
+        outside: features that are inputs, whatever their expression.
     """
     known = info or {}
-    features = tuple(
-        _Feature(name, _expression(name, known.get(name, {})), missing.get(name))
-        for name in names
-        if name not in indicators
-    )
+    features = []
+    for name in names:
+        if name not in indicators:
+            expression = _expression(name, known.get(name, {}))
+            inside = expression is not None and name not in outside and supported(expression)
+            features.append(Feature(name, expression, missing.get(name), inside))
     inputs: dict[str, Input] = {}
     for feature in features:
-        kind = "feature" if feature.expression is None else "branch"
+        kind = "branch" if feature.inside else "feature"
         for name in feature.reads:
             unit = str(known.get(feature.name, {}).get("unit") or "") if feature.is_input else ""
             before = inputs.get(name)
@@ -122,20 +152,19 @@ def plan(
                 sentinel = before.missing if before.missing == sentinel else None
                 unit, kind = before.unit or unit, before.kind
             inputs[name] = Input(name, kind, unit, sentinel)
-    return Plan(tuple(names), features, dict(indicators), tuple(inputs.values()))
+    return Plan(tuple(names), tuple(features), dict(indicators), tuple(inputs.values()))
 
 
 def _expression(name: str, info: Mapping[str, Any]) -> Expression | None:
-    """The expression of a feature, if operators of the graph can compute it."""
+    """The expression of a feature, where the conversion left one that can be read."""
     text = info.get("expression")
     if not text:
         return None
     what = f"feature {name}"
     try:
-        parsed = parse(f"`{text}`" if text == name and "`" not in text else text, what=what)
+        return parse(f"`{text}`" if text == name and "`" not in text else text, what=what)
     except ConfigError:
         return None
-    return parsed if supported(parsed) else None
 
 
 def add_features(graph: Graph, plan: Plan, table: Value) -> Features:
@@ -148,10 +177,16 @@ def add_features(graph: Graph, plan: Plan, table: Value) -> Features:
         given = {one.name: part for one, part in zip(plan.inputs, parts, strict=True)}
         columns = graph.concat([_column(graph, feature, given) for feature in plan.features])
     known = graph.binary("Equal", graph.sub(columns, columns), 0.0)  # neither NaN nor infinite
-    values = graph.where(known, columns, 0.0, rounded=True)
+    values = graph.where(known, _bounded(graph, columns), 0.0, rounded=True)
     return _with_indicators(graph, plan, values, known) if plan.indicators else Features(
         values, known
     )  # fmt: skip
+
+
+def _bounded(graph: Graph, x: Value) -> Value:
+    """Within ±10³⁰: pairs of numbers need room above the largest."""
+    x = graph.where(graph.binary("Less", x, _LARGEST), x, _LARGEST)
+    return graph.where(graph.binary("Greater", x, -_LARGEST), x, -_LARGEST)
 
 
 def _masked(graph: Graph, x: Value, sentinels: Sequence[float]) -> Value:
@@ -161,12 +196,12 @@ def _masked(graph: Graph, x: Value, sentinels: Sequence[float]) -> Value:
     return graph.where(graph.binary("Equal", x, sentinels), np.nan, x)
 
 
-def _column(graph: Graph, feature: _Feature, given: Mapping[str, Value]) -> Value:
+def _column(graph: Graph, feature: Feature, given: Mapping[str, Value]) -> Value:
     sentinel = [np.inf if feature.missing is None else feature.missing]
     operands = {
         name: _masked(graph, given[name], sentinel) for name in feature.reads if name in given
     }
-    if feature.expression is None:
+    if feature.expression is None or not feature.inside:
         return operands[feature.name]
     column = Formula(graph, operands).add(feature.expression)
     return column if feature.is_input else _masked(graph, column, sentinel)

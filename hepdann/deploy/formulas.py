@@ -12,12 +12,12 @@ import numpy as np
 from ..expressions import Expression
 from ..expressions.functions import CONSTANTS
 from .graph import Graph, Value
+from .precise import Pair, add_pairs, divide_pairs, multiply_pairs, negative, pair, root
 
-__all__ = ["Formula", "supported"]
+__all__ = ["Formula", "exact", "supported"]
 
-_ARITHMETIC = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div"}
 _UNARY = {
-    "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos", "tanh": "Tanh",
+    "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos", "tanh": "Tanh",
     "abs": "Abs", "fabs": "Abs",
 }  # fmt: skip
 _SHORT: dict[str, Callable[[Graph, Value], Value]] = {
@@ -33,13 +33,27 @@ _SHORT: dict[str, Callable[[Graph, Value], Value]] = {
 }
 _LOGICAL = ("&&", "||", "!")
 _POWERS = ("**", "^")
-_OPERATORS = {*_ARITHMETIC, *_LOGICAL, *_POWERS, "&", "|", "neg", "pos"}
-_CALLS = {*_UNARY, *_SHORT, "pow", "power", "hypot", "min", "max", "where"}
+_EXACT = {"abs", "fabs", "isnan", "isfinite"}
+_WHOLE = (-4, -3, -2, -1, 1, 2, 3, 4)
+_OPERATORS = {"+", "-", "*", "/", *_LOGICAL, *_POWERS, "&", "|", "neg", "pos"}
+_CALLS = {*_UNARY, *_SHORT, "sqrt", "pow", "power", "hypot", "min", "max", "where"}
 
 
 def supported(expression: Expression) -> bool:
     """Whether operators of the graph can compute an expression."""
     return _supported(expression.root)
+
+
+def exact(expression: Expression) -> bool:
+    """Whether the graph's value is that of float64, rounded: no function is approximated."""
+    return _exact(expression.root)
+
+
+def _exact(node: Any) -> bool:
+    rough = node.kind == "call" and node.value in {*_UNARY, *_SHORT} - _EXACT
+    if node.kind in ("op", "call") and node.value in (*_POWERS, "pow", "power"):
+        rough = _number(node.operands[1]) not in (0.5, *_WHOLE)
+    return not rough and all(map(_exact, node.operands))
 
 
 def _supported(node: Any) -> bool:
@@ -75,6 +89,8 @@ def _number(node: Any) -> float | None:
 class Formula:
     """Adds expressions to a graph; conditions are 1 and 0, and NaN passes as in numpy.
 
+    hepdann computes in float64: sums, products, quotients and roots are pairs here.
+
     Args:
         graph: to which the nodes go.
         columns: (N, 1) of each name that the expressions read.
@@ -85,32 +101,71 @@ class Formula:
 
     def add(self, expression: Expression) -> Value:
         """The column (N, 1) of a :func:`supported` expression."""
-        return self._value(expression.root)
+        high, low = self._pair(expression.root)
+        return high if low is None else self.graph.add(high, low)
 
     def _value(self, node: Any) -> Value:
+        """As one number."""
+        return self._pair(node)[0]
+
+    def _pair(self, node: Any) -> Pair:
         number = _number(node)
         if number is not None:
-            return self.graph.constant(number)
+            first, second = pair(number)
+            return self.graph.constant(first), self.graph.constant(second) if second else None
         if node.kind == "name":
             known = self.columns.get(node.value)
-            return self.graph.constant(CONSTANTS[node.value]) if known is None else known
+            return (self.graph.constant(CONSTANTS[node.value]) if known is None else known), None
         if node.kind == "bracket":
-            return self._value(node.operands[0])
+            return self._pair(node.operands[0])
         if node.kind == "chain":
-            return self._chain(node)
-        values = [self._value(operand) for operand in node.operands]
-        return (self._call if node.kind == "call" else self._operator)(node, values)
+            return self._chain(node), None
+        pairs = [self._pair(operand) for operand in node.operands]
+        exact = self._arithmetic(node, pairs)
+        if exact is not None:
+            return exact
+        values = [high for high, _ in pairs]
+        return (self._call if node.kind == "call" else self._operator)(node, values), None
+
+    def _arithmetic(self, node: Any, pairs: list[Pair]) -> Pair | None:
+        """What is computed in pairs; ``None`` of anything else."""
+        name = node.value
+        if name == "pos":
+            return pairs[0]
+        if name in (*_POWERS, "pow", "power"):
+            return self._power(pairs[0], _number(node.operands[1]))
+        if name == "+":
+            return add_pairs(self.graph, *pairs)
+        if name == "-":
+            return add_pairs(self.graph, pairs[0], negative(self.graph, pairs[1]))
+        if name == "neg":
+            return negative(self.graph, pairs[0])
+        if name == "*":
+            return multiply_pairs(self.graph, *pairs)
+        if name == "/":
+            return divide_pairs(self.graph, *pairs)
+        if name == "sqrt":
+            return root(self.graph, pairs[0])
+        if name == "hypot":
+            squares = [multiply_pairs(self.graph, one, one) for one in pairs]
+            return root(self.graph, add_pairs(self.graph, *squares))
+        return None
+
+    def _power(self, base: Pair, exponent: float | None) -> Pair | None:
+        """A small whole power, or the root."""
+        g = self.graph
+        if exponent == 0.5:
+            return root(g, base)
+        if exponent not in _WHOLE:
+            return None
+        assert exponent is not None
+        power = reduce(lambda a, b: multiply_pairs(g, a, b), [base] * int(abs(exponent)))
+        return power if exponent > 0 else divide_pairs(g, (g.constant(1.0), None), power)
 
     def _operator(self, node: Any, values: list[Value]) -> Value:
         g, name = self.graph, node.value
-        if name in _ARITHMETIC:
-            return g.binary(_ARITHMETIC[name], *values)
         if name in _POWERS:
-            return self._power(values[0], node.operands[1], values[1])
-        if name == "neg":
-            return g.sub(0.0, values[0])
-        if name == "pos":
-            return values[0]
+            return g.binary("Pow", *values)
         truths = [g.where(g.binary("Equal", v, 0.0), 0.0, 1.0) for v in values]
         if name == "!":
             return g.sub(1.0, truths[0])
@@ -125,28 +180,17 @@ class Formula:
         if name in _SHORT:
             return _SHORT[name](g, values[0])
         if name in ("pow", "power"):
-            return self._power(values[0], node.operands[1], values[1])
-        if name == "hypot":
-            return g.unary("Sqrt", g.add(*(g.mul(v, v) for v in values)))
+            return g.binary("Pow", *values)
         if name == "where":
             return g.where(g.binary("Equal", values[0], 0.0), values[2], values[1])
-        return reduce(lambda a, b: self._extreme("Less" if name == "min" else "Greater", a, b),
-                      values)  # fmt: skip
+        operator = "Less" if name == "min" else "Greater"
+        return reduce(lambda a, b: self._extreme(operator, a, b), values)
 
     def _extreme(self, operator: str, a: Value, b: Value) -> Value:
         """The smaller or larger one; NaN where one is NaN."""
         g = self.graph
         chosen = g.where(g.binary(operator, a, b), a, b)
         return g.where(g.binary("Equal", a, a), chosen, a)
-
-    def _power(self, base: Value, node: Any, exponent: Value) -> Value:
-        g, number = self.graph, _number(node)
-        if number == 0.5:
-            return g.unary("Sqrt", base)
-        if number is not None and number == int(number) and 1 <= abs(number) <= 4:
-            power = reduce(g.mul, [base] * int(abs(number)))
-            return power if number > 0 else g.div(1.0, power)
-        return g.binary("Pow", base, exponent)
 
     def _chain(self, node: Any) -> Value:
         parts = [

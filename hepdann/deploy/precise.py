@@ -14,7 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from .graph import Graph, Value
 
-__all__ = ["affine", "difference", "normal", "pair", "pieces", "product", "rounded", "two_sum"]
+__all__ = [
+    "Pair", "add_pairs", "affine", "difference", "divide_pairs", "multiply_pairs", "negative",
+    "normal", "pair", "pieces", "product", "root", "rounded", "two_sum",
+]  # fmt: skip
+
+Pair = tuple[Value, Value | None]  # a number and, if any, what rounding took from it
 
 _SPLITTER = 4097.0  # 2^12 + 1
 
@@ -121,3 +126,58 @@ def normal(graph: Graph, total: Value, small: Value) -> tuple[Value, Value]:
 def rounded(graph: Graph, value: tuple[Value, Value]) -> Value:
     """A pair as one number of float32."""
     return graph.add(*value, rounded=True)
+
+
+def negative(graph: Graph, x: Pair) -> Pair:
+    """``−x``."""
+    return graph.sub(0.0, x[0]), None if x[1] is None else graph.sub(0.0, x[1])
+
+
+def add_pairs(graph: Graph, a: Pair, b: Pair) -> Pair:
+    """The sum of two pairs."""
+    total, small = two_sum(graph, a[0], b[0])
+    return normal(graph, total, _with(graph, small, a[1], b[1]))
+
+
+def multiply_pairs(graph: Graph, a: Pair, b: Pair) -> Pair:
+    """The product of two pairs."""
+    total, small = _two_product(graph, a[0], b[0])
+    crossed = [graph.mul(x, low) for x, low in ((a[0], b[1]), (b[0], a[1])) if low is not None]
+    return normal(graph, total, _with(graph, small, *crossed)) if crossed else (total, small)
+
+
+def divide_pairs(graph: Graph, a: Pair, b: Pair) -> Pair:
+    """The quotient of two pairs."""
+    quotient = graph.div(a[0], b[0])
+    rest = add_pairs(graph, a, negative(graph, multiply_pairs(graph, (quotient, None), b)))
+    return quotient, _finite(graph, graph.div(rest[0], b[0]))
+
+
+def root(graph: Graph, x: Pair) -> Pair:
+    """The square root of a pair."""
+    first = graph.unary("Sqrt", x[0])
+    square = multiply_pairs(graph, (first, None), (first, None))
+    rest = add_pairs(graph, x, negative(graph, square))
+    return first, _finite(graph, graph.div(rest[0], graph.mul(first, 2.0)))
+
+
+def _two_product(graph: Graph, a: Value, b: Value) -> tuple[Value, Value]:
+    """The product of two numbers, and what rounding took from it."""
+    total = graph.mul(a, b)
+    (a1, a2), (b1, b2) = halves(graph, a), halves(graph, b)
+    rest = graph.sub(graph.mul(a1, b1), total)
+    for left, right in ((a1, b2), (a2, b1), (a2, b2)):
+        rest = graph.add(rest, graph.mul(left, right))
+    return total, rest
+
+
+def _with(graph: Graph, small: Value, *more: Value | None) -> Value:
+    for one in more:
+        small = small if one is None else graph.add(small, one)
+    return small
+
+
+def _finite(graph: Graph, small: Value) -> Value:
+    """0 in place of what a division by zero leaves."""
+    zero = graph.binary("Equal", graph.sub(small, small), 0.0)
+    return graph.where(zero, small, 0.0)

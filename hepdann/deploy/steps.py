@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 
 from ..alignment import Alignment
-from ..inference.steps import Branch, Combination, Step
+from ..inference import Branch, Combination, Step
 from ..training import Scaling
 from .features import Features
 from .graph import Graph, Value
