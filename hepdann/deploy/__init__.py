@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .check import Agreement
-from .export import Exported, export
+from .exporting import Exported, export
 from .features import Input
 from .frameworks import Framework
 

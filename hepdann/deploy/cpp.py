@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from .._version import __version__
-from ..errors import RunError
 from .graph import Graph, Node
 
 __all__ = ["header"]
@@ -103,9 +102,6 @@ def header(
         inputs: names of the inputs.
         about: what it computes, for the first line.
         metadata: kept as JSON text.
-
-    Raises:
-        RunError: an operator of images.
     """
     writer = _Writer(graph)
     lines, first, last = writer.statements()
@@ -208,11 +204,6 @@ class _Writer:
         }  # fmt: skip
         if node.operator in handlers:
             return handlers[node.operator](node)
-        if node.operator not in _ELEMENTWISE:
-            raise RunError(
-                f"the header has no {node.operator}, which networks of images need",
-                mend="export it as ONNX",
-            )
         return [self._elementwise(node)]
 
     def _width(self, name: str) -> int:

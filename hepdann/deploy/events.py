@@ -160,7 +160,8 @@ def _branch(column: str) -> tuple[str, tuple[int, ...]]:
 
 def _element(arrays: dict[str, NDArray[Any]], column: str) -> NDArray[Any]:
     branch, index = _branch(column)
-    return np.asarray(arrays[branch][(slice(None), *index)])
+    place: Any = (slice(None), *index)
+    return np.asarray(arrays[branch][place])
 
 
 def _reads(feature: Feature) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ __all__ = ["OPERATORS", "Graph", "Node", "Value"]
 
 # ROOT's SOFIE reads all of these (tmva/sofie/README.md); they are all that the graph is made of.
 OPERATORS = frozenset({
-    "Abs", "Add", "Concat", "Conv", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Gemm",
-    "Greater", "Less", "Log", "MaxPool", "Mul", "Pow", "Relu", "Reshape", "Sigmoid", "Sin", "Cos",
+    "Abs", "Add", "Concat", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Gemm",
+    "Greater", "Less", "Log", "Mul", "Pow", "Relu", "Reshape", "Sigmoid", "Sin", "Cos",
     "Softmax", "Split", "Sqrt", "Sub", "Tanh", "Where",
 })  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ _ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
 
 
 def add_member(
-    graph: Graph, network: AdversarialNetwork, member: int, domain: int, inputs: Sequence[Value]
+    graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value
 ) -> Value:
     """Class scores (N, C) of one member.
 
@@ -36,17 +36,17 @@ def add_member(
         network: of all members.
         member: its number.
         domain: whose normalisation statistics apply, 0 source or 1 target.
-        inputs: the scaled features (N, F), or the images of each view.
+        x: the scaled features (N, F).
 
     Raises:
-        RunError: the network is one whose layers have no operators.
+        RunError: the network is no perceptron.
     """
     if network.shape.network:
-        from .images import add_image_network
-
-        logits = add_image_network(graph, network, member, domain, inputs)
-    else:
-        logits = _perceptron(graph, network, member, domain, inputs[0])
+        raise RunError(
+            f"the network {network.shape.network!r} has layers that this export does not know",
+            mend="export a run with a perceptron, or the module itself with torch.onnx",
+        )
+    logits = _perceptron(graph, network, member, domain, x)
     classes = network.shape.classes
     if classes == 1:
         return logits
@@ -61,7 +61,7 @@ def add_member(
 def _perceptron(
     graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value
 ) -> Value:
-    state = {name: array(value) for name, value in network.state_dict().items()}
+    state = {name: _array(value) for name, value in network.state_dict().items()}
     shape = network.shape
     act = _ACTIVATIONS[shape.activation]
     row = domain * (shape.domains - 1)
@@ -92,10 +92,10 @@ def _head(
         y = act(graph, graph.gemm(x, *_linear(state, f"label_head.{2 * layer}", member)))
         x = _residual(graph, x, y, residual=shape.residual)
     weight, bias = _linear(state, f"label_head.{2 * len(shape.label_head)}", member)
-    return last_layer(graph, x, weight, bias, shape.classes)
+    return _last_layer(graph, x, weight, bias, shape.classes)
 
 
-def last_layer(graph: Graph, x: Value, weight: Floats, bias: Floats, classes: int) -> Value:
+def _last_layer(graph: Graph, x: Value, weight: Floats, bias: Floats, classes: int) -> Value:
     """The logits; of two classes, which share one, its negative and itself."""
     if classes == 2:
         weight, bias = np.concatenate([-weight, weight], axis=1), np.concatenate([-bias, bias])
@@ -121,14 +121,6 @@ def _residual(graph: Graph, x: Value, y: Value, *, residual: bool) -> Value:
     return graph.add(y, x) if residual and x.width == y.width else y
 
 
-def array(value: Any) -> Floats:
+def _array(value: Any) -> Floats:
     """A torch tensor as float64."""
     return np.asarray(value.detach().cpu().double().numpy())
-
-
-def refuse(network: str) -> RunError:
-    """What to raise for a network without operators."""
-    return RunError(
-        f"the network {network!r} has layers that this export does not know",
-        mend="export a run with a perceptron, or the module itself with torch.onnx",
-    )

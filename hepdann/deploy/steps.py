@@ -8,6 +8,7 @@ from functools import reduce
 import numpy as np
 
 from ..alignment import Alignment
+from ..errors import RunError
 from ..inference import Branch, Combination, Step
 from ..training import Scaling
 from .features import Features
@@ -26,11 +27,11 @@ class Scorer:
 
     Args:
         graph: to which the nodes go.
-        inputs: the features (N, F), or of images the image of each view.
+        features: (N, F) of the model.
     """
 
-    def __init__(self, graph: Graph, inputs: Features | Sequence[Value]) -> None:
-        self.graph, self.inputs = graph, inputs
+    def __init__(self, graph: Graph, features: Features) -> None:
+        self.graph, self.features = graph, features
         self._aligned: dict[int, Features] = {}
 
     def add(self, step: Step) -> Value:
@@ -45,9 +46,9 @@ class Scorer:
     def _members(self, step: Step) -> list[Value]:
         if isinstance(step, Combination):
             return self._combined(step)
-        inputs = self._inputs(step)
+        x = self._scaled(step)
         members = [
-            add_member(self.graph, step.network, k, step.statistics, inputs)
+            add_member(self.graph, step.network, k, step.statistics, x)
             for k in range(step.network.members)
         ]
         if step.correction is None:
@@ -55,14 +56,13 @@ class Scorer:
         factors = np.exp(step.correction)
         return [self._normalised(self.graph.mul(member, factors)) for member in members]
 
-    def _inputs(self, step: Branch) -> Sequence[Value]:
-        if not isinstance(self.inputs, Features):
-            return self.inputs
-        features = self.inputs
+    def _scaled(self, step: Branch) -> Value:
+        features = self.features
         if step.alignment is not None:
             features = self._map(step.alignment, features)
-        assert step.scaling is not None  # pixels alone have none
-        return [self._scale(step.scaling, features)]
+        if step.scaling is None:
+            raise RunError("a network of images is not exported", mend="use hepdann predict")
+        return self._scale(step.scaling, features)
 
     def _map(self, alignment: Alignment, features: Features) -> Features:
         if id(alignment) not in self._aligned:

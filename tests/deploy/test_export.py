@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
+import torch
 import uproot
 
 import hepdann
 from hepdann.alignment import AffineMap, GaussianTransport, SlicedTransport
-from hepdann.deploy import export
+from hepdann.deploy import export, exporting
 from hepdann.deploy.features import add_features, plan
+from hepdann.deploy.formulas import Formula, exact, supported
 from hepdann.deploy.graph import OPERATORS, Graph
 from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.deploy.steps import Scorer
 from hepdann.errors import ConfigError, RunError
-from hepdann.inference import Mixture
+from hepdann.expressions import parse
+from hepdann.inference import Mixture, Model, Part
+from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.tensors import Target
+from hepdann.training import Scaling
 
 # from the list in tmva/sofie/README.md of ROOT
 SOFIE = {
@@ -136,13 +141,81 @@ def test_learned_and_sliced_maps_agree(run, events):
         np.testing.assert_allclose(scored(model, name, features), expected, atol=1e-6)
 
 
-def test_maps_networks_and_methods_of_ones_own_are_refused(run, tmp_path):
+def test_maps_and_networks_of_ones_own_are_refused(run):
     class Centre:
         name = "centre"
 
+    x = np.zeros((1, 6), np.float32)
     model = replace(run.model, alignments={"centre": Centre()})
     with pytest.raises(RunError, match="alignment 'centre' is one of your own"):
-        scored(model, "centre", np.zeros((1, 6), np.float32))
+        scored(model, "centre", x)
+    network = SimpleNamespace(shape=SimpleNamespace(network="gated"), members=1)
+    part = Part(network, 0, (1.0,), (0,))
+    with pytest.raises(RunError, match="network 'gated' has layers"):
+        scored(replace(run.model, parts={"dann": part}), "dann", x)
+
+
+SHAPES = [
+    {"activation": "elu", "normalisation": "layer"},
+    {"activation": "gelu", "normalisation": "none", "residual": True},
+    {"activation": "tanh", "normalisation": "shared", "residual": True},
+    {"activation": "relu", "normalisation": "domain", "domains": 3, "label_head": ()},
+    {"classes": 3},
+]
+
+
+@pytest.mark.parametrize("settings", SHAPES, ids=lambda s: "-".join(map(str, s.values())))
+def test_networks_of_every_shape_agree(settings):
+    g = np.random.default_rng(1)
+    shape = NetworkShape(**{"inputs": 4, "classes": 2, "extractor": (9, 9), **settings})
+    network = AdversarialNetwork(shape, [1, 2, 3])
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            value.copy_(torch.rand_like(value) + (0.5 if "variance" in name else -0.3))
+    scaling = Scaling(np.zeros(4), g.normal(size=4), g.random(4) + 0.5)
+    classes = tuple("abc"[: shape.classes])
+    part = Part(network.eval(), 1, (1.0,) * 3, (1, 2, 3))
+    model = Model(tuple("pqrs"), classes, scaling, {}, {"dann": part})
+    x = g.normal(size=(300, 4)).astype(np.float32)
+    for domain in ("target", "source"):
+        expected = model.score(x, "dann", domain).mean
+        np.testing.assert_allclose(scored(model, "dann", x, domain), expected, atol=1e-6)
+
+
+EXACT = [
+    "a - b/3", "hypot(a, b)*c", "b**3 + a^2", "c > 0.1", "0.1 < c && !(a <= 90)", "min(a, b, c)",
+    "c < 0 || b >= 0.2 ? a : -b", "abs(c)/b", "sqrt(c)", "pow(b, 0.5) - 1/a", "isnan(sqrt(c)) + c",
+]  # fmt: skip
+ROUGH = ["log10(b) + log1p(b)", "sin(a)*cos(b)", "exp(-b)", "tanh(c)", "b**1.3", "tan(b)"]
+
+
+@pytest.mark.parametrize("text", [*EXACT, *ROUGH])
+def test_expressions_are_those_of_the_conversion(text):
+    g = np.random.default_rng(2)
+    columns = {"a": g.normal(90, 3, 2000), "b": g.exponential(1, 2000), "c": g.normal(size=2000)}
+    columns = {name: values.astype(np.float32) for name, values in columns.items()}
+    graph = Graph()
+    parts = graph.split(graph.input("inputs", (3,)), [1, 1, 1])
+    expression = parse(text)
+    assert supported(expression)
+    assert exact(expression) == (text in EXACT)
+    column = Formula(graph, dict(zip(columns, parts, strict=True))).add(expression)
+    graph.output("y", graph.add(column, 0.0))
+    blob = onnx_model(graph, "test", 15, {}).SerializeToString()
+    got = evaluate(blob, {"inputs": np.stack(list(columns.values()), axis=1)})[0][:, 0]
+    with np.errstate(all="ignore"):
+        wanted = expression.evaluate(columns.__getitem__, 2000).astype(np.float32)
+    if text in EXACT:
+        np.testing.assert_array_equal(got, wanted)
+    else:
+        np.testing.assert_allclose(got, wanted, rtol=3e-6, atol=3e-6)
+
+
+@pytest.mark.parametrize("text", ["atan2(a, b)", "floor(a)", "a % 2", "~a", "segment(a)"])
+def test_expressions_without_operators_are_inputs(text):
+    assert not supported(parse(text))
+    layout = plan(["a", "f"], {}, {}, {"a": {"expression": "a"}, "f": {"expression": text}})
+    assert [(i.name, i.kind) for i in layout.inputs] == [("a", "branch"), ("f", "feature")]
 
 
 @pytest.mark.parametrize("weights", [(), (0.7, 0.2, 0.1)])
@@ -159,9 +232,8 @@ def test_mixtures_and_corrections_agree(run, events, weights):
 
 
 def test_what_differs_is_refused_and_listed(run, tmp_path, monkeypatch):
-    module = importlib.import_module("hepdann.deploy.export")
-    real = module.compare
-    monkeypatch.setattr(module, "compare", lambda a, b: real(a + np.float32(1e-4), b))
+    real = exporting.compare
+    monkeypatch.setattr(exporting, "compare", lambda a, b: real(a + np.float32(1e-4), b))
     with pytest.raises(RunError, match=r"up to 0.0001, .* worst events .*\(0\.\d{9}, 0\.\d{9}\)"):
         export(run, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
