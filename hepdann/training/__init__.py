@@ -3,6 +3,7 @@
 from . import distributed
 from .augment import Augment
 from .checkpoint import load_checkpoint, save_checkpoint
+from .dataset import EventDataset
 from .domain_events import DomainEvents, resident, watched_rows
 from .engine import choose_engine
 from .finder import RateRange, find_learning_rate
@@ -21,6 +22,7 @@ __all__ = [
     "Augment",
     "Clock",
     "DomainEvents",
+    "EventDataset",
     "Health",
     "LambdaSchedule",
     "Member",

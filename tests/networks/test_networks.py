@@ -6,6 +6,7 @@ from torch import nn
 
 from hepdann.networks import (
     AdversarialNetwork,
+    GradientReversal,
     NetworkShape,
     StackedBatchNorm,
     StackedLinear,
@@ -22,6 +23,17 @@ def test_reversal_is_the_identity_forward_and_minus_factor_backward():
     g = torch.randn_like(x)
     y.backward(g)
     assert torch.equal(x.grad, -factor * g)
+
+
+def test_the_reversal_is_a_module_whose_lambda_can_be_set():
+    layer = GradientReversal(0.5)
+    head = nn.Sequential(layer, nn.Linear(3, 1))
+    x = torch.randn(4, 3, requires_grad=True)
+    for lambda_ in (0.5, 2.0):
+        layer.lambda_.fill_(lambda_)
+        (gradient,) = torch.autograd.grad(head(x).sum(), x)
+        torch.testing.assert_close(gradient, -lambda_ * head[1].weight.expand(4, 3))
+    assert not layer.state_dict()
 
 
 @pytest.mark.parametrize("normalisation", ["domain", "shared", "none"])
