@@ -106,6 +106,11 @@ class RunPaths(Paths):
         return any(self.checkpoints.glob("stack-*.safetensors"))
 
     @property
+    def before_training(self) -> set[Path]:
+        """What a run writes before it trains."""
+        return {self.log, self.start_record, self.config, self.diagnosis, self.checkpoints}
+
+    @property
     def is_whole(self) -> bool:
         """Whether all that a finished run has is there."""
         return all(p.is_file() for p in (self.model, self.history, self.scores, self.metrics))

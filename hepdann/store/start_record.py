@@ -16,17 +16,17 @@ from ..errors import ConfigError, RunError
 from ..outputs import write_run_file
 from ..records import Stored
 from ..tensors import Tensors
-from .reading import FORMAT_VERSION, read_versioned
+from .paths import RunPaths
+from .reading import FORMAT_VERSION, read_versioned, write_json
 from .state import is_scan
 
 __all__ = ["StartRecord", "given_settings", "has_begun"]
-
-_FILE = "origin.json"
 
 
 class StoredStart(Stored):
     """``origin.json``; the configurations are checked by their own models."""
 
+    format_version: int = FORMAT_VERSION
     tensors: Annotated[str, Field(min_length=1)]
     data: str | None
     content: Annotated[list[str], Field(min_length=1, max_length=2)]
@@ -98,8 +98,8 @@ class StartRecord:
             "asked": self.asked.model_dump(mode="json", by_alias=True),
             "scale": self.scale,
         }
-        write_run_file(folder / _FILE, json.dumps(content, indent=1).encode())
-        write_run_file(folder / "config.yaml", dump_config(self.config).encode())
+        write_json(RunPaths(folder).start_record, StoredStart, content)
+        write_run_file(RunPaths(folder).config, dump_config(self.config).encode())
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -108,7 +108,7 @@ class StartRecord:
         Raises:
             RunError: no run, of another version, or damaged.
         """
-        path = folder / _FILE
+        path = RunPaths(folder).start_record
         if not path.exists():
             what = "no run to resume" if folder.is_dir() else "no such run folder"
             raise RunError(what, where=folder, mend="give the folder of a run with -o")
@@ -144,7 +144,7 @@ class StartRecord:
         Raises:
             RunError: names each setting that differs, with both values.
         """
-        path = folder / "config.yaml"
+        path = RunPaths(folder).config
         if path.exists():
             now = load_config(path, expand=False)
             _refuse(_differences(now.train, self.config.train), path, "put it back")
@@ -178,7 +178,7 @@ class StartRecord:
 
 def has_begun(folder: str | Path) -> bool:
     """Whether a folder holds a run that can be resumed."""
-    return (Path(folder) / _FILE).exists()
+    return RunPaths(Path(folder)).start_record.exists()
 
 
 def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:

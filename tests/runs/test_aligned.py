@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -15,13 +17,15 @@ from safetensors.torch import save_file
 import hepdann
 from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
-from hepdann.errors import ConfigError
+from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation import open_scores
 from hepdann.inference import corrected, load_model
 from hepdann.methods import method_of
+from hepdann.records import Stored
 from hepdann.runs.aligned import fit_alignments, reference, wanted_maps
 from hepdann.runs.resampling import resampled
 from hepdann.runs.stacks import Stacks
+from hepdann.store.schema import STORED
 from hepdann.tensors import Source, Target
 from hepdann.training import Scaling
 
@@ -202,3 +206,66 @@ def test_scores_are_corrected_by_bayes():
     moved = corrected(p, np.log([0.9 / 0.5, 0.1 / 0.5]))
     np.testing.assert_allclose(moved[:, 1], [0.1, 0.08 / (0.08 + 0.18)], rtol=1e-6)
     np.testing.assert_array_equal(corrected(p, None), p.astype(np.float32))
+
+
+def test_scores_hold_no_feature_and_no_number_twice(run, toy):
+    tensors, scores = hepdann.open_tensors(toy / "tensors.h5"), open_scores(run.folder)
+    with h5py.File(run.folder / "scores.h5") as file:
+        assert not {"features", "aligned", "score"} & {*file["mc"], *file["target"]}
+        assert file["mc/members/quantile"] == file["mc/members/source-only"]
+        assert file["mc/members/dann"].shape == (2, 2000, 1)
+        assert file["mc/members/dann"].dtype == np.float32
+    np.testing.assert_array_equal(scores.column("mc", "features"), tensors.source().features)
+    np.testing.assert_array_equal(scores.column("target", "features"), tensors.target().features)
+    members = run.model.score(tensors.source().features, "dann", "source").members
+    np.testing.assert_array_equal(scores.members("mc", "dann"), members)
+    np.testing.assert_array_equal(scores.score("mc", "dann"), members.mean(axis=0))
+
+
+def test_rows_lead_back_to_the_tensor_file(run, toy):
+    rows, tensors = open_scores(run.folder).tensor_rows("target"), toy / "tensors.h5"
+    assert rows.tensors.path == tensors
+    assert rows.domain == "data"
+    np.testing.assert_array_equal(rows.rows, np.arange(2000))
+    assert rows.entries() is None  # this tensor file names no rows of the input
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tensors": "/gone/t.h5"}, "/gone/t.h5: the features of the run's events stand in it: "),
+        ({"content": ["0" * 16]}, "tensors.h5: does not hold the events of this run any more"),
+    ],
+)
+def test_without_its_tensor_file_a_run_has_scores_and_says_where_features_are(
+    run, tmp_path, changes, message
+):
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    start = json.loads((folder / "origin.json").read_text())
+    (folder / "origin.json").write_text(json.dumps(start | changes))
+    scores = open_scores(folder)
+    assert scores.score("target", "quantile").shape == (2000, 2)
+    for name in ("features", "aligned/quantile"):
+        with pytest.raises(RunError, match="put that file back; what needs scores") as caught:
+            scores.column("target", name)
+        assert message in str(caught.value)
+    assert hepdann.open_run(folder).predict(np.zeros((3, 6))).shape == (3, 2)
+
+
+def test_every_key_of_the_json_files_has_a_type(run):
+    def untyped(stored):
+        if isinstance(stored, Stored):
+            yield from stored.model_extra or ()
+            yield from (
+                k for name in type(stored).model_fields for k in untyped(getattr(stored, name))
+            )
+        elif isinstance(stored, dict | list):
+            values = stored.values() if isinstance(stored, dict) else stored
+            yield from (key for value in values for key in untyped(value))
+
+    for name in ("metrics", "diagnosis", "recommendation", "origin"):
+        content = json.loads((run.folder / f"{name}.json").read_text())
+        typed = STORED[name].model_validate(content)
+        assert not set(untyped(typed)), name
+        assert typed.to_json() == content
