@@ -31,6 +31,7 @@ COMMANDS = {
     "plot": "Draw the figures of a run.",
     "compare": "Put several runs side by side in one table.",
     "report": "Write runs as one HTML page that opens offline.",
+    "export": "Write a run as ONNX or C++ for the experiment's framework.",
 }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         alignment,
         config,
         criteria,
+        deploy,
         errors,
         evaluation,
         expressions,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         training,
     )
     from .api import diagnose
+    from .deploy import export
     from .readers.arguments import convert
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
@@ -49,9 +51,11 @@ __all__ = [
     "config",
     "convert",
     "criteria",
+    "deploy",
     "diagnose",
     "errors",
     "evaluation",
+    "export",
     "expressions",
     "inference",
     "methods",
@@ -81,6 +85,7 @@ _HOME = {
     "Tensors": "tensors",
     "convert": "readers.arguments",
     "diagnose": "api",
+    "export": "deploy",
     "open_run": "runs",
     "open_scan": "runs",
     "open_tensors": "tensors",

@@ -2,6 +2,7 @@
 
 from . import distributed
 from .checkpoint import load_checkpoint, save_checkpoint
+from .dataset import EventDataset
 from .engine import choose_engine
 from .finder import RateRange, find_learning_rate
 from .health_figures import FIGURES
@@ -14,6 +15,7 @@ from .trainer import StackTrainer
 __all__ = [
     "FIGURES",
     "Clock",
+    "EventDataset",
     "Health",
     "LambdaSchedule",
     "Member",
