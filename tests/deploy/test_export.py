@@ -23,12 +23,12 @@ from hepdann.deploy.formulas import Formula, exact, supported
 from hepdann.deploy.graph import OPERATORS, Graph
 from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.deploy.steps import Scorer
+from hepdann.domains import Scaling
 from hepdann.errors import ConfigError, RunError
 from hepdann.expressions import parse
 from hepdann.inference import Mixture, Model, Part
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.tensors import Target
-from hepdann.training import Scaling
 
 # from the list in tmva/sofie/README.md of ROOT
 SOFIE = {
