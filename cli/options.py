@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["shared", "whole"]
+__all__ = ["shared", "whole", "words"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -49,6 +49,12 @@ def shared(*names: str) -> Callable[[_Command], _Command]:
         return command
 
     return give
+
+
+def words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    """What a repeatable option that takes commas was given; empty parts are left out."""
+    del ctx, param
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]
 
 
 def whole(value: Any) -> Any:

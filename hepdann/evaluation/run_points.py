@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,15 +10,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stats.classification import prior_matched_threshold
-from ..stats.figure import as_weight
+from ..errors import RunError
+from ..registry import nearest
+from ..stats.figure import Figure, as_weight
 from ..store.scores import Domain, RunScores
+from ..store.working_points import Efficiencies, StoredFigure, StoredPoint
 from ..tensors import SPLITS
 from .working_points import (
     Profile,
     WorkingPoint,
     efficiency_profile,
     flat_thresholds,
+    matched_threshold,
     threshold_at,
     working_points,
 )
@@ -41,11 +45,15 @@ EFFICIENCIES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Events of one domain and split: is it signal (``None``: not known), score, weight."""
+    """Events of one domain and split: is it signal (``None``: not known), score, weight.
+
+    ``reference`` is the weight with the class fractions that are expected in the target.
+    """
 
     label: NDArray[np.intp] | None
     score: Floats
     weight: Floats
+    reference: Floats
     rows: Rows
 
 
@@ -56,10 +64,13 @@ def _part(
     if cut is not None:
         rows = rows & cut
     label = scores.column("mc", "label") if domain == "mc" else scores.truth()
+    weight = scores.column(domain, "weight")
+    reference = scores.reference_weight() if domain == "mc" else weight
     return _Part(
         None if label is None else (label[rows] == signal).astype(np.intp),
         np.asarray(scores.score(domain, method)[rows, signal], dtype=np.float64),
-        as_weight(scores.column(domain, "weight")[rows], int(rows.sum())),
+        as_weight(weight[rows], int(rows.sum())),
+        as_weight(reference[rows], int(rows.sum())),
         rows,
     )
 
@@ -73,7 +84,7 @@ def run_working_points(
 ) -> list[WorkingPoint]:
     """Working points of a method.
 
-    Thresholds are set on MC's validation split; efficiencies, and the target's where its truth is
+    Thresholds are set on the validation splits; efficiencies, and the target's where its truth is
     known, are those of the test splits.
 
     Args:
@@ -86,6 +97,7 @@ def run_working_points(
     setting = _part(scores, "mc", method, "validation", signal, None)
     mc = _part(scores, "mc", method, "test", signal, None)
     target = _part(scores, "target", method, "test", signal, None)
+    outside = _part(scores, "target", method, "validation", signal, None)
     assert setting.label is not None
     assert mc.label is not None
     return working_points(
@@ -93,6 +105,7 @@ def run_working_points(
         (mc.score, mc.label, mc.weight),
         (target.score, target.label, target.weight),
         efficiencies,
+        matching=(setting.reference, outside.score, outside.weight),
     )
 
 
@@ -110,23 +123,64 @@ class PointRow:
     signal: str
     point: WorkingPoint
 
+    def stored(self) -> StoredPoint:
+        """What the run keeps of it: all but the target's truth."""
+        point, corrected = self.point, self.point.corrected
+        assert corrected is not None
+        signal, background = map(_stored, point.mc)
+        return StoredPoint(
+            method=self.method,
+            signal=self.signal,
+            efficiency=point.efficiency,
+            threshold=_stored(Figure(point.threshold, point.threshold_error, 0.0)),
+            mc=Efficiencies(signal=signal, background=background),
+            target_passing=_stored(point.passing),
+            target_expected=_stored(corrected.expected),
+            target_threshold=_stored(Figure(corrected.value, corrected.error, 0.0)),
+        )
 
-def point_rows(scores: RunScores, efficiencies: Sequence[float] = EFFICIENCIES) -> list[PointRow]:
-    """The working points of every method but the oracle, of every class but the first.
 
-    The oracle was trained on the target: a threshold set on MC means nothing to it.
+def _stored(figure: Figure) -> StoredFigure:
+    value, error = (x if math.isfinite(x) else None for x in (figure.value, figure.error))
+    return StoredFigure(value=value, error=error)
+
+
+def point_rows(
+    scores: RunScores,
+    efficiencies: Sequence[float] = EFFICIENCIES,
+    *,
+    methods: Sequence[str] | None = None,
+    signal: str | None = None,
+) -> list[PointRow]:
+    """The working points of methods, of every class but the first.
 
     Args:
         scores: of the run.
         efficiencies: of signal, within (0, 1).
+        methods: by default all but the oracle. It was trained on the target: a threshold set on MC
+            means nothing to it.
+        signal: of this class alone.
+
+    Raises:
+        RunError: no such method or class in the run.
     """
-    methods = [method for method in scores.methods if method != "oracle"]
+    known = [method for method in scores.methods if method != "oracle"]
+    for name, kind, names in [
+        *((method, "method with working points", known) for method in methods or ()),
+        *([] if signal is None else [(signal, "class", scores.classes)]),
+    ]:
+        if name not in names:
+            near = nearest(name, names)
+            mend = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
+            raise RunError(f"no {kind} {name!r}", where=scores.path.parent, mend=mend)
     classes = list(enumerate(scores.classes))[1:]
+    if signal is not None:
+        classes = [(scores.classes.index(signal), signal)]
     return [
         PointRow(method, name, point)
-        for method in methods
-        for signal, name in classes
-        for point in run_working_points(scores, method, efficiencies, signal=signal)
+        for method in (known if methods is None else methods)
+        for index, name in classes
+        for point in run_working_points(scores, method, efficiencies, signal=index)
     ]
 
 
@@ -165,8 +219,8 @@ def run_profile(
         of_signal: the efficiency of signal, otherwise of the rest (the mistag rate).
         working_point: signal efficiency in MC that the threshold is named by.
         threshold: "fixed", one; "flat", one a bin, with the same signal efficiency in each; both
-            set on MC's validation split. "target": for the target, one that as large a share of
-            its validation split passes as of MC, for which no label of it is looked at.
+            set on MC's validation split. "target": for the target, the one of
+            :func:`.working_points.matched_threshold`, for which no label of it is looked at.
         cut: (N,) events that count, by domain.
 
     Returns:
@@ -187,9 +241,10 @@ def run_profile(
         thresholds = threshold_at(*known, working_point)
         if threshold == "target" and domain == "target":
             like = _part(scores, "target", method, "validation", signal, keep.get("target"))
-            passing = setting.score > thresholds
-            share = float(setting.weight[passing].sum() / setting.weight.sum())
-            thresholds = prior_matched_threshold(like.score, like.weight, share)
+            matched = matched_threshold(
+                (setting.score, setting.reference), (like.score, like.weight), thresholds
+            )
+            thresholds = matched.value
     selected = counted.label == (1 if of_signal else 0)
     values = variable[domain][counted.rows]
     return efficiency_profile(values, counted.score, selected, counted.weight, edges, thresholds)

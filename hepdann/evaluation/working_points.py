@@ -14,14 +14,31 @@ from ..stats.figure import Figure, as_weight, weighted_mean
 
 __all__ = [
     "Profile",
+    "TargetThreshold",
     "WorkingPoint",
     "efficiency_profile",
     "flat_thresholds",
+    "matched_threshold",
     "threshold_at",
     "working_points",
 ]
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TargetThreshold:
+    """The threshold that as large a share of the target passes as is expected; needs no label.
+
+    Attributes:
+        value: events with a larger score pass.
+        error: its statistical error, of the share in MC and in the target.
+        expected: the share, that of MC with the target's class fractions.
+    """
+
+    value: float
+    error: float
+    expected: Figure
 
 
 @dataclass(frozen=True)
@@ -31,16 +48,20 @@ class WorkingPoint:
     Attributes:
         efficiency: the signal efficiency that it is named by.
         threshold: events with a larger score pass.
+        threshold_error: its statistical error.
         mc: (signal, background) efficiency on MC events that did not set the threshold.
         target: the same on the target; ``None`` where its truth is not known.
         passing: share of the target's events that pass, whatever they are.
+        corrected: the threshold for the target; ``None`` where no events are given to set it.
     """
 
     efficiency: float
     threshold: float
+    threshold_error: float
     mc: tuple[Figure, Figure]
     target: tuple[Figure, Figure] | None
     passing: Figure
+    corrected: TargetThreshold | None = None
 
     @property
     def scale_factors(self) -> tuple[Figure, Figure] | None:
@@ -86,11 +107,33 @@ def threshold_at(
     return prior_matched_threshold(np.asarray(score)[signal], w[signal], efficiency)
 
 
+def matched_threshold(
+    mc: tuple[ArrayLike, ArrayLike | None],
+    target: tuple[ArrayLike, ArrayLike | None],
+    threshold: float,
+) -> TargetThreshold:
+    """The threshold that as large a share of the target passes as of MC another one.
+
+    Where a shift moves the scores of all classes alike, each class has the same efficiency at both.
+
+    Args:
+        mc: score and weight of MC, with the class fractions that are expected in the target.
+        target: score and weight of the target.
+        threshold: the one for MC.
+    """
+    expected, passing = _share(*mc, threshold), _share(*target, threshold)
+    spread = math.hypot(expected.error, passing.error)
+    value, error = _quantile(*target, expected.value, spread)
+    return TargetThreshold(value, error, expected)
+
+
 def working_points(
     setting: tuple[ArrayLike, ArrayLike, ArrayLike | None],
     mc: tuple[ArrayLike, ArrayLike, ArrayLike | None],
     target: tuple[ArrayLike, ArrayLike | None, ArrayLike | None],
     efficiencies: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9),
+    *,
+    matching: tuple[ArrayLike | None, ArrayLike, ArrayLike | None] | None = None,
 ) -> list[WorkingPoint]:
     """Set thresholds on MC and count what passes them elsewhere.
 
@@ -101,19 +144,27 @@ def working_points(
         mc: the same of the MC events that are counted.
         target: score, label or ``None``, and weight of the target.
         efficiencies: of signal, within (0, 1).
+        matching: weights of the events of ``setting`` with the class fractions that are expected in
+            the target, and score and weight of those target events that set its own threshold.
     """
     points = []
     for efficiency in efficiencies:
         threshold = threshold_at(*setting, efficiency)
         score, label, weight = target
         known = None if label is None else _both(score, label, weight, threshold)
+        corrected = None
+        if matching is not None:
+            reference, *events = matching
+            corrected = matched_threshold((setting[0], reference), (events[0], events[1]), threshold)
         points.append(
             WorkingPoint(
                 efficiency,
                 threshold,
+                _threshold_error(*setting, threshold),
                 _both(*mc, threshold),
                 known,
                 _share(score, weight, threshold),
+                corrected,
             )
         )
     return points
@@ -184,6 +235,31 @@ def _both(
     score, w = np.asarray(score), as_weight(weight, len(signal))
     one, other = (_share(score[rows], w[rows], threshold) for rows in (signal, ~signal))
     return one, other
+
+
+def _threshold_error(
+    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None, threshold: float
+) -> float:
+    """Of a threshold at a signal efficiency."""
+    signal = np.asarray(label) == 1
+    score, w = np.asarray(score)[signal], as_weight(weight, len(signal))[signal]
+    share = _share(score, w, threshold)
+    return _quantile(score, w, share.value, share.error)[1]
+
+
+def _quantile(
+    score: ArrayLike, weight: ArrayLike | None, share: float, error: float
+) -> tuple[float, float]:
+    """The threshold that a share passes, and half its way between the share's ends.
+
+    Source of the error: Woodruff, J. Am. Stat. Assoc. 47 (1952) 635.
+    """
+    if not math.isfinite(share + error):
+        return math.nan, math.nan
+    value, low, high = (
+        prior_matched_threshold(score, weight, s) for s in (share, share - error, share + error)
+    )
+    return value, 0.5 * abs(low - high)
 
 
 def _share(score: ArrayLike, weight: ArrayLike | None, threshold: float) -> Figure:
