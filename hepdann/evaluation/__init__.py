@@ -48,6 +48,7 @@ from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .summary import summarise
+from .templates import Templates, TemplateSettings, fill_templates
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
 from .working_points import (
     Profile,
@@ -79,6 +80,8 @@ __all__ = [
     "Roc",
     "RunScores",
     "ScoreEffect",
+    "TemplateSettings",
+    "Templates",
     "Truth",
     "TruthFile",
     "TwoSample",
@@ -98,6 +101,7 @@ __all__ = [
     "efficiency_profile",
     "event_pictures",
     "fill",
+    "fill_templates",
     "flat_thresholds",
     "garwood",
     "histogram",

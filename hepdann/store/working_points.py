@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from ..outputs import write_run_file
 from ..records import Finite, Number, Stored
 from .paths import RunPaths
-from .reading import read_versioned
+from .reading import read_versioned, write_json
 
 __all__ = [
     "Efficiencies",
@@ -71,8 +69,7 @@ def write_working_points(folder: str | Path, points: list[StoredPoint]) -> Path:
         RunError: it cannot be written.
     """
     path = RunPaths(Path(folder)).working_points
-    content = WorkingPoints(points=points).model_dump(mode="json")
-    write_run_file(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    write_json(path, WorkingPoints, WorkingPoints(points=points).model_dump(mode="json"))
     return path
 
 
