@@ -54,9 +54,7 @@ def _windows(
     return [_window(value) for value in values]
 
 
-def _regions(
-    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
+def _regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     del ctx, param
     found: dict[str, str] = {}
     for value in values:
@@ -125,7 +123,9 @@ def _regions(
     callback=_windows,
     help="A window without data, beside those of the configuration; repeat it for more.",
 )
-@click.option("--asimov", is_flag=True, help="MC's expectation in place of data, which stay unread.")
+@click.option(
+    "--asimov", is_flag=True, help="MC's expectation in place of data, which stay unread."
+)
 @click.option(
     "--include-training", is_flag=True, help="Fill also the MC events that trained the networks."
 )
@@ -170,7 +170,9 @@ def command(
         click.echo(json.dumps(_to_json(templates), indent=2, allow_nan=False))
         return
     _show(templates)
-    click.echo(f"written: {', '.join(written)}" if written else "nothing is written without -o, --pyhf")
+    click.echo(
+        f"written: {', '.join(written)}" if written else "nothing is written without -o, --pyhf"
+    )
 
 
 def _rows(templates: Templates) -> list[dict[str, Any]]:

@@ -152,7 +152,9 @@ def _pairs(sides: Mapping[str, Floats], nominal: Floats) -> dict[str, tuple[Floa
         given = found.setdefault(stem, {})
         if side.lower() in given or stem == POI:
             what = f"weight {name!r} is {side.lower()} of {stem!r}, which something else is"
-            raise RunError(what, mend="rename it under convert.weights, and convert and train again")
+            raise RunError(
+                what, mend="rename it under convert.weights, and convert and train again"
+            )
         given[side.lower()] = values
     return {
         name: (given.get("down", 2 * nominal - given.get("up", nominal)),

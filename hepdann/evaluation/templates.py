@@ -197,9 +197,7 @@ def _regions(given: Mapping[str, str]) -> dict[str, str | None]:
     return dict(given) or {REGION: None}
 
 
-def _passing(
-    columns: Columns, domain: Literal["mc", "target"], name: str, cut: str | None
-) -> Rows:
+def _passing(columns: Columns, domain: Literal["mc", "target"], name: str, cut: str | None) -> Rows:
     if cut is None:
         return np.ones(len(columns.column(domain, "weight")), bool)
     try:
@@ -218,7 +216,9 @@ def _edges(
             raise ConfigError("edges must be two or more that rise", where="--bins")
         if settings.binning != "even":
             mend = "give the number of bins"
-            raise ConfigError("edges are given, and nothing to choose", where="--binning", mend=mend)
+            raise ConfigError(
+                "edges are given, and nothing to choose", where="--binning", mend=mend
+            )
         return edges
     count = settings.bins
     if not 1 <= count <= _MOST_BINS:

@@ -155,7 +155,9 @@ def working_points(
         corrected = None
         if matching is not None:
             reference, *events = matching
-            corrected = matched_threshold((setting[0], reference), (events[0], events[1]), threshold)
+            corrected = matched_threshold(
+                (setting[0], reference), (events[0], events[1]), threshold
+            )
         points.append(
             WorkingPoint(
                 efficiency,

@@ -1,4 +1,4 @@
-"""Bin edges of a template: equally much signal in each bin, or the largest expected significance."""
+"""Bin edges of a template: as much signal in each bin, or the largest expected significance."""
 
 from __future__ import annotations
 
