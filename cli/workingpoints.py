@@ -120,8 +120,10 @@ def show(rows: Sequence[PointRow]) -> None:
     titles += ["SF signal", "SF background"] if known else []
     for title in titles:
         narrow = title in ("target passing", "target threshold", "SF signal", "SF background")
-        justify = "left" if title == "method" else "right"
-        table.add_column(title.replace(" ", "\n") if narrow else title, justify=justify)
+        table.add_column(
+            title.replace(" ", "\n") if narrow else title,
+            justify="left" if title == "method" else "right",
+        )
     last = ""
     for row in rows:
         if last and row.method != last:

@@ -59,7 +59,7 @@ def _th1(one: Histogram, title: str) -> Any:
     """A histogram of boost-histogram, as uproot writes it."""
     import boost_histogram as bh
 
-    made = bh.Histogram(bh.axis.Variable(one.edges), storage=bh.storage.Weight())
+    made: Any = bh.Histogram(bh.axis.Variable(one.edges), storage=bh.storage.Weight())
     flow = np.array([one.underflow, one.overflow])  # Σw and Σw² of each
     view = made.view(flow=True)
     for place, (name, inner) in enumerate((("value", one.sumw), ("variance", one.sumw2))):
@@ -89,7 +89,8 @@ def pyhf_workspace(templates: Templates) -> dict[str, Any]:
         out. Bins below 0 are 0. Without data, the observations are what MC expects.
 
     Raises:
-        RunError: every bin is blind, or no sample that holds events is signal.
+        RunError: every bin is blind, no sample that holds events is signal, or data are where no
+            MC is expected.
     """
     shown = ~templates.blind
     if not shown.any():
@@ -100,11 +101,17 @@ def pyhf_workspace(templates: Templates) -> dict[str, Any]:
     channels, observations = [], []
     for region in templates.regions:
         channel = _channel(templates, region, shown)
-        observed = templates.data
-        if observed is None:
-            counts = np.sum([sample["data"] for sample in channel["samples"]], axis=0)
-        else:
-            counts = observed[region].sumw[shown]
+        expected = np.zeros(int(shown.sum()))
+        for sample in channel["samples"]:
+            expected += sample["data"]
+        counts = expected if templates.data is None else templates.data[region].sumw[shown]
+        alone = (counts > 0) & ~(expected > 0)
+        if not channel["samples"] or alone.any():
+            raise RunError(
+                f"region {region}: {counts[alone].sum():g} data events in bins without MC, "
+                "which no fit describes",
+                mend="merge bins, narrow --range, or loosen the cut of the region",
+            )
         channels.append(channel)
         observations.append({"name": region, "data": counts.tolist()})
     if not any(m["name"] == POI for c in channels for s in c["samples"] for m in s["modifiers"]):

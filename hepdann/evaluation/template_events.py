@@ -174,4 +174,4 @@ class TemplateEvents:
         total = np.bincount(self.group, weight, size)
         part = np.bincount(self.group[rows], weight[rows], size)
         share = np.full(size, len(rows) / max(int(rows.sum()), 1))
-        return np.divide(total, part, out=share, where=total * part > 0)
+        return np.asarray(np.divide(total, part, out=share, where=total * part > 0))

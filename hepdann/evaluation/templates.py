@@ -139,7 +139,7 @@ def fill_templates(
     windows = [] if settings.asimov else [*settings.blind]
     if not settings.asimov:
         windows += blind_windows(plots, columns, settings.of)
-    mc = {}
+    mc: dict[tuple[str, str], dict[str, Histogram]] = {}
     for variation in (NOMINAL, *(columns.weights if settings.variations else ())):
         column = "weight" if variation == NOMINAL else f"weights.{variation}"
         weight = events.weights(column)
@@ -294,7 +294,7 @@ def _notes(templates: Templates) -> Iterator[str]:
                 low, high = templates.edges[index : index + 2]
                 yield (
                     f"{region}: data but no MC between {low:.4g} and {high:.4g}, "
-                    "which no fit describes: merge bins"
+                    "which no fit describes: merge bins, or narrow --range"
                 )
         outside = sum(
             sum(x[0] for x in (one.underflow, one.overflow, one.missing))

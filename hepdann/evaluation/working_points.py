@@ -154,10 +154,8 @@ def working_points(
         known = None if label is None else _both(score, label, weight, threshold)
         corrected = None
         if matching is not None:
-            reference, *events = matching
-            corrected = matched_threshold(
-                (setting[0], reference), (events[0], events[1]), threshold
-            )
+            reference, other, counted = matching
+            corrected = matched_threshold((setting[0], reference), (other, counted), threshold)
         points.append(
             WorkingPoint(
                 efficiency,

@@ -130,6 +130,20 @@ def test_blind_bins_are_in_no_fit(folder, tmp_path):
         pyhf_workspace(fill_templates(folder, replace(SETTINGS, blind=[(0, 1)])))
 
 
+def test_data_where_no_mc_is_expected_are_in_no_workspace(templates):
+    """Their probability is 0, whatever the parameters are."""
+    mc = {key: dict(each) for key, each in templates.mc.items()}
+    for sample in templates.samples:
+        for name, one in mc["SR", sample.name].items():
+            mc["SR", sample.name][name] = replace(
+                one, sumw=np.where(np.arange(6) == 1, -1, one.sumw)
+            )
+    with pytest.raises(
+        RunError, match=r"region SR: \d+ data events in bins without MC.*merge bins"
+    ):
+        pyhf_workspace(replace(templates, mc=mc))
+
+
 @pytest.mark.parametrize(
     ("names", "stems"),
     [
