@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..stats.classification import prior_matched_threshold
-from ..stats.figure import Figure, as_weight, weighted_mean
+from ..stats.figure import NOTHING, Figure, as_weight, weighted_mean
 
 __all__ = [
     "Profile",
@@ -121,6 +121,8 @@ def matched_threshold(
         target: score and weight of the target.
         threshold: the one for MC.
     """
+    if not math.isfinite(threshold):
+        return TargetThreshold(math.nan, math.nan, NOTHING)
     expected, passing = _share(*mc, threshold), _share(*target, threshold)
     spread = math.hypot(expected.error, passing.error)
     value, error = _quantile(*target, expected.value, spread)
@@ -254,7 +256,7 @@ def _quantile(
 
     Source of the error: Woodruff, J. Am. Stat. Assoc. 47 (1952) 635.
     """
-    if not math.isfinite(share + error):
+    if not math.isfinite(share + error):  # of no events
         return math.nan, math.nan
     value, low, high = (
         prior_matched_threshold(score, weight, s) for s in (share, share - error, share + error)

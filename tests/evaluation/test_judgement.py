@@ -81,6 +81,18 @@ def test_the_target_threshold_has_the_named_efficiency_where_all_scores_moved_al
     assert (other > corrected.value).mean() == pytest.approx(corrected.expected.value, abs=1e-4)
 
 
+def test_without_events_that_set_it_a_threshold_does_not_exist():
+    score, label, weight = sample(np.random.default_rng(14), 200)
+    none, some = (score[:0], label[:0], weight[:0]), (score, label, weight)
+    for setting, other in ((none, score), (some, score[:0])):
+        (point,) = evaluation.working_points(
+            setting, some, (score, None, weight), [0.7], matching=(setting[2], other, None)
+        )
+        assert np.isnan(point.corrected.value)
+        assert np.isnan(point.corrected.error)
+        assert np.isnan(point.threshold) == (setting is none)
+
+
 def test_a_profile_counts_its_bins_alone():
     variable = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 9.0, np.nan])
     score = np.array([1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0])
