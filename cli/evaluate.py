@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import tables, working_points
+from . import tables, workingpoints
 from .health import columns, figures, lines
-from .working_points import shares
+from .workingpoints import shares
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,12 +53,12 @@ def command(run: Path, as_json: bool, health: bool, points: list[float] | None) 
     rows = point_rows(open_scores(run), points) if points else []
     if as_json:
         if points:
-            metrics = metrics | {"working_points": working_points.to_json(rows)}
+            metrics = metrics | {"working_points": workingpoints.to_json(rows)}
         click.echo(json.dumps(metrics, indent=2, allow_nan=False))
         return
     show(run, metrics, health=health)
     if rows:
-        working_points.show(rows)
+        workingpoints.show(rows)
 
 
 def _scan(folder: Path, as_json: bool) -> None:

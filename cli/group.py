@@ -30,6 +30,8 @@ COMMANDS = {
     "evaluate": "Print the numbers of a run, with errors.",
     "plot": "Draw the figures of a run.",
     "compare": "Put several runs side by side in one table.",
+    "workingpoints": "Set thresholds on the score by signal efficiency.",
+    "histogram": "Write templates of a run for ROOT and pyhf.",
     "report": "Write runs as one HTML page that opens offline.",
     "export": "Write a run as ONNX or C++ for the experiment's framework.",
 }

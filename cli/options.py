@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from hepdann.config import Config
 
-__all__ = ["shared", "whole", "with_workers"]
+__all__ = ["shared", "whole", "with_workers", "words"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -52,6 +52,12 @@ def shared(*names: str) -> Callable[[_Command], _Command]:
         return command
 
     return give
+
+
+def words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    """What a repeatable option that takes commas was given; empty parts are left out."""
+    del ctx, param
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]
 
 
 def whole(value: Any) -> Any:

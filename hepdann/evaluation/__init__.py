@@ -46,17 +46,14 @@ from .diagnosis.score_effect import QuickClassifier, ScoreEffect, score_effect
 from .importance import Importance, domain_importance, permutation_importance
 from .metrics.summary import summarise
 from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
+from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
+from .templates import Templates, TemplateSettings, fill_templates
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, truth_of, write_truth
 from .working_points import (
-    PointRow,
     Profile,
     WorkingPoint,
     efficiency_profile,
     flat_thresholds,
-    point_rows,
-    run_profile,
-    run_thresholds,
-    run_working_points,
     threshold_at,
     working_points,
 )
@@ -65,11 +62,12 @@ __all__ = [
     "ENERGY", "Calibration", "Closure", "Columns", "Confusion", "DataMC", "Diagnosis",
     "EventPicture", "FeatureShift", "Figure", "Histogram", "Importance", "LabelShift",
     "PeekObserver", "PointRow", "Profile", "QuickClassifier", "Roc", "RunScores", "ScoreEffect",
+    "TemplateSettings", "Templates",
     "Truth", "TruthFile", "TwoSample", "WorkingPoint", "accuracy", "auc", "binning", "calibration",
     "compare_feature", "confusion", "consistency", "correlation", "data_mc", "diagnose",
     "domain_importance", "effective_events", "efficiency_profile", "event_pictures", "fill",
-    "flat_thresholds", "garwood", "histogram", "kolmogorov", "label_shift", "log_loss", "majority",
-    "open_scores", "open_truth", "oracle_source", "outside_bins", "permutation_importance",
+    "fill_templates", "flat_thresholds", "garwood", "histogram", "kolmogorov", "label_shift",
+    "log_loss", "majority", "open_scores", "open_truth", "oracle_source", "outside_bins", "permutation_importance",
     "point_rows", "predicted", "prior_matched_threshold", "rank_features", "roc", "run_profile",
     "run_thresholds", "run_working_points", "score_effect", "separation", "signal_fraction",
     "summarise", "tensor_pictures", "threshold_at", "truth_of", "two_sample", "wasserstein",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -27,10 +29,13 @@ class Columns:
 
     Args:
         scores: of the run.
+        method: whose score ``score`` (of the last class) and ``score.<class>`` are; without one,
+            these names are not known.
     """
 
-    def __init__(self, scores: RunScores) -> None:
+    def __init__(self, scores: RunScores, method: str | None = None) -> None:
         self._scores = scores
+        self._method = method
         self._read: dict[tuple[Domain, str, str | None], NDArray[Any]] = {}
 
     def values(self, domain: Domain, text: str, aligned: str | None = None) -> NDArray[Any]:
@@ -80,6 +85,8 @@ class Columns:
         self, domain: Domain, name: str, aligned: str | None, where: str | None
     ) -> NDArray[Any]:
         scores = self._scores
+        if name == "score" and self._method is not None:
+            return scores.score(domain, self._method)[:, -1]
         if name in scores.features:
             table = "features" if aligned is None else f"aligned/{aligned}"
             return self._features(domain, table)[:, scores.features.index(name)]
@@ -103,20 +110,77 @@ class Columns:
 
     def _score(self, domain: Domain, rest: str, where: str | None) -> NDArray[Any]:
         classes, methods = self._scores.classes, self._scores.methods
-        if rest in methods:
-            if len(classes) != 2:
-                raise ConfigError(
-                    f"score.{rest} needs a class", where=where, mend=f"write score.{rest}.<class>"
-                )
-            return self._scores.score(domain, rest)[:, 1]
-        method, _, name = rest.rpartition(".")
-        if method not in methods or name not in classes:
+        known = self._score_of(f"score.{rest}")
+        if known is None and rest in methods:
+            raise ConfigError(
+                f"score.{rest} needs a class", where=where, mend=f"write score.{rest}.<class>"
+            )
+        if known is None:
             raise ConfigError(
                 f"no score {rest!r} in this run",
                 where=where,
                 mend=f"methods are {', '.join(methods)}; classes are {', '.join(classes)}",
             )
-        return self._scores.score(domain, method)[:, classes.index(name)]
+        return self._scores.score(domain, known[0])[:, known[1]]
+
+    def _score_of(self, name: str) -> tuple[str, int] | None:
+        """Method and class of a score's name; ``None`` of another name."""
+        classes, methods = self._scores.classes, self._scores.methods
+        kind, _, rest = name.partition(".")
+        method, _, class_ = rest.rpartition(".")
+        if kind != "score":
+            return None
+        if not rest:
+            return None if self._method is None else (self._method, len(classes) - 1)
+        if rest in methods:
+            return (rest, 1) if len(classes) == 2 else None
+        if method in methods and class_ in classes:
+            return method, classes.index(class_)
+        if self._method is not None and rest in classes:
+            return self._method, classes.index(rest)
+        return None
+
+    def is_score(self, text: str) -> bool:
+        """Whether an expression is nothing but a score."""
+        root = parse(text, what="variable").root
+        return root.kind == "name" and self._score_of(str(root.value)) is not None
+
+    def canonical(self, text: str) -> Any:
+        """The tree of an expression with one name for each score: equal ones compare equal."""
+        return self._canonical(parse(text, what="variable").root)
+
+    def _canonical(self, node: Any) -> Any:
+        score = self._score_of(str(node.value)) if node.kind == "name" else None
+        if score is not None:
+            return replace(node, value=_full_name(score[0], self._scores.classes[score[1]]))
+        return replace(node, operands=tuple(map(self._canonical, node.operands)))
+
+    def score_names(self, methods: Sequence[str] | None, signal: str | None) -> list[Any]:
+        """What :meth:`canonical` gives for the scores of methods.
+
+        Args:
+            methods: by default all.
+            signal: class whose score; by default the last one.
+        """
+        class_ = self._scores.classes[-1] if signal is None else signal
+        names = [_full_name(m, class_) for m in methods or self._scores.methods]
+        return [self.canonical(f"`{name}`") for name in names]
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Names of MC's further weights.
+
+        Raises:
+            RunError: the tensor file that they stand in is gone, or has none.
+        """
+        found = self._files.get("mc")
+        names = () if found is None else found.tensors.weights
+        if not names:
+            why = self._missing or "the tensor file of the run holds none"
+            mend = "name them under convert.weights, and convert and train again"
+            what = f"no variations: {why}"
+            raise RunError(what, where=self._scores.path.parent, mend=mend)
+        return names
 
     def _stored(self, domain: Domain, name: str, where: str | None) -> NDArray[Any]:
         """A column of the tensor file, brought to the rows of the run."""
@@ -162,3 +226,7 @@ class Columns:
             return {domain: self._scores.tensor_rows(domain) for domain in domains}, ""
         except HepdannError as error:
             return {}, str(error)
+
+
+def _full_name(method: str, class_: str) -> str:
+    return f"score.{method}.{class_}"

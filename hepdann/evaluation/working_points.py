@@ -5,23 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..stats.classification import prior_matched_threshold
-from ..stats.figure import Figure, as_weight, weighted_mean
-from ..store.scores import Domain, RunScores
-from ..tensors import SPLITS
+from ..stats.figure import NOTHING, Figure, as_weight, weighted_mean
 
 __all__ = [
-    "EFFICIENCIES", "PointRow", "Profile", "Threshold", "WorkingPoint", "efficiency_profile",
-    "flat_thresholds", "point_rows", "run_profile", "run_thresholds", "run_working_points",
-    "threshold_at", "working_points",
+    "Profile", "TargetThreshold", "WorkingPoint", "efficiency_profile", "flat_thresholds",
+    "matched_threshold", "threshold_at", "working_points",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TargetThreshold:
+    """The threshold that as large a share of the target passes as is expected; needs no label.
+
+    Attributes:
+        value: events with a larger score pass.
+        error: its statistical error, of the share in MC and in the target.
+        expected: the share, that of MC with the target's class fractions.
+    """
+
+    value: float
+    error: float
+    expected: Figure
 
 
 @dataclass(frozen=True)
@@ -31,16 +42,20 @@ class WorkingPoint:
     Attributes:
         efficiency: the signal efficiency that it is named by.
         threshold: events with a larger score pass.
+        threshold_error: its statistical error.
         mc: (signal, background) efficiency on MC events that did not set the threshold.
         target: the same on the target; ``None`` where its truth is not known.
         passing: share of the target's events that pass, whatever they are.
+        corrected: the threshold for the target; ``None`` where no events are given to set it.
     """
 
     efficiency: float
     threshold: float
+    threshold_error: float
     mc: tuple[Figure, Figure]
     target: tuple[Figure, Figure] | None
     passing: Figure
+    corrected: TargetThreshold | None = None
 
     @property
     def scale_factors(self) -> tuple[Figure, Figure] | None:
@@ -92,11 +107,35 @@ def threshold_at(
     return prior_matched_threshold(np.asarray(score)[signal], w[signal], efficiency)
 
 
+def matched_threshold(
+    mc: tuple[ArrayLike, ArrayLike | None],
+    target: tuple[ArrayLike, ArrayLike | None],
+    threshold: float,
+) -> TargetThreshold:
+    """The threshold that as large a share of the target passes as of MC another one.
+
+    Where a shift moves the scores of all classes alike, each class has the same efficiency at both.
+
+    Args:
+        mc: score and weight of MC, with the class fractions that are expected in the target.
+        target: score and weight of the target.
+        threshold: the one for MC.
+    """
+    if not math.isfinite(threshold):
+        return TargetThreshold(math.nan, math.nan, NOTHING)
+    expected, passing = _share(*mc, threshold), _share(*target, threshold)
+    spread = math.hypot(expected.error, passing.error)
+    value, error = _quantile(*target, expected.value, spread)
+    return TargetThreshold(value, error, expected)
+
+
 def working_points(
     setting: tuple[ArrayLike, ArrayLike, ArrayLike | None],
     mc: tuple[ArrayLike, ArrayLike, ArrayLike | None],
     target: tuple[ArrayLike, ArrayLike | None, ArrayLike | None],
     efficiencies: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9),
+    *,
+    matching: tuple[ArrayLike | None, ArrayLike, ArrayLike | None] | None = None,
 ) -> list[WorkingPoint]:
     """Set thresholds on MC and count what passes them elsewhere.
 
@@ -107,19 +146,27 @@ def working_points(
         mc: the same of the MC events that are counted.
         target: score, label or ``None``, and weight of the target.
         efficiencies: of signal, within (0, 1).
+        matching: weights of the events of ``setting`` with the class fractions that are expected in
+            the target, and score and weight of those target events that set its own threshold.
     """
     points = []
     for efficiency in efficiencies:
         threshold = threshold_at(*setting, efficiency)
         score, label, weight = target
         known = None if label is None else _both(score, label, weight, threshold)
+        corrected = None
+        if matching is not None:
+            reference, other, counted = matching
+            corrected = matched_threshold((setting[0], reference), (other, counted), threshold)
         points.append(
             WorkingPoint(
                 efficiency,
                 threshold,
+                _threshold_error(*setting, threshold),
                 _both(*mc, threshold),
                 known,
                 _share(score, weight, threshold),
+                corrected,
             )
         )
     return points
@@ -190,6 +237,31 @@ def _both(
     return one, other
 
 
+def _threshold_error(
+    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None, threshold: float
+) -> float:
+    """Of a threshold at a signal efficiency."""
+    signal = np.asarray(label) == 1
+    score, w = np.asarray(score)[signal], as_weight(weight, len(signal))[signal]
+    share = _share(score, w, threshold)
+    return _quantile(score, w, share.value, share.error)[1]
+
+
+def _quantile(
+    score: ArrayLike, weight: ArrayLike | None, share: float, error: float
+) -> tuple[float, float]:
+    """The threshold that a share passes, and half its way between the share's ends.
+
+    Source of the error: Woodruff, J. Am. Stat. Assoc. 47 (1952) 635.
+    """
+    if not math.isfinite(share + error):  # of no events
+        return math.nan, math.nan
+    value, low, high = (
+        prior_matched_threshold(score, weight, s) for s in (share, share - error, share + error)
+    )
+    return value, 0.5 * abs(low - high)
+
+
 def _share(score: ArrayLike, weight: ArrayLike | None, threshold: float) -> Figure:
     passed = (np.asarray(score) > threshold).astype(np.float64)
     return weighted_mean(passed, as_weight(weight, len(passed)))
@@ -201,157 +273,3 @@ def _ratio(target: Figure, mc: Figure) -> Figure:
     value = target.value / mc.value
     error = value * math.hypot(target.error / target.value, mc.error / mc.value)
     return Figure(value, error, min(target.n_eff, mc.n_eff))
-
-
-Rows = NDArray[np.bool_]
-Threshold = Literal["fixed", "flat", "target"]
-
-EFFICIENCIES = (0.5, 0.6, 0.7, 0.8, 0.9)
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Events of one domain and split: score, is it signal (``None``: not known), weight, rows."""
-
-    score: Floats
-    label: NDArray[np.intp] | None
-    weight: Floats
-    rows: Rows
-
-    @property
-    def events(self) -> tuple[Floats, NDArray[np.intp], Floats]:
-        """Score, label and weight, where the label is known."""
-        assert self.label is not None
-        return self.score, self.label, self.weight
-
-
-def _part(
-    scores: RunScores, domain: Domain, method: str, split: str, signal: int, cut: Rows | None = None
-) -> _Part:
-    rows = scores.column(domain, "split") == SPLITS.index(split)
-    if cut is not None:
-        rows = rows & cut
-    label = scores.column("mc", "label") if domain == "mc" else scores.truth()
-    return _Part(
-        np.asarray(scores.score(domain, method)[rows, signal], dtype=np.float64),
-        None if label is None else (label[rows] == signal).astype(np.intp),
-        as_weight(scores.column(domain, "weight")[rows], int(rows.sum())),
-        rows,
-    )
-
-
-def run_working_points(
-    scores: RunScores, method: str, efficiencies: Sequence[float] = EFFICIENCIES, *, signal: int = 1
-) -> list[WorkingPoint]:
-    """Working points of a method.
-
-    Thresholds are set on MC's validation split; efficiencies, and the target's where its truth is
-    known, are those of the test splits.
-
-    Args:
-        scores: of the run.
-        method: one of its methods; an aligned method's own threshold is that of MC, for which its
-            map does nothing.
-        efficiencies: of signal, within (0, 1).
-        signal: the class that is selected, against all others.
-    """
-    setting = _part(scores, "mc", method, "validation", signal).events
-    mc = _part(scores, "mc", method, "test", signal).events
-    target = _part(scores, "target", method, "test", signal)
-    return working_points(setting, mc, (target.score, target.label, target.weight), efficiencies)
-
-
-@dataclass(frozen=True)
-class PointRow:
-    """A working point of a method, for a table.
-
-    Attributes:
-        method: its name.
-        signal: the class that is selected.
-        point: the thresholds and what passes them.
-    """
-
-    method: str
-    signal: str
-    point: WorkingPoint
-
-
-def point_rows(scores: RunScores, efficiencies: Sequence[float] = EFFICIENCIES) -> list[PointRow]:
-    """The working points of every method but the oracle, of every class but the first.
-
-    The oracle was trained on the target: a threshold set on MC means nothing to it.
-
-    Args:
-        scores: of the run.
-        efficiencies: of signal, within (0, 1).
-    """
-    methods = [method for method in scores.methods if method != "oracle"]
-    classes = list(enumerate(scores.classes))[1:]
-    return [
-        PointRow(method, name, point)
-        for method in methods
-        for signal, name in classes
-        for point in run_working_points(scores, method, efficiencies, signal=signal)
-    ]
-
-
-def run_thresholds(
-    scores: RunScores, method: str, efficiencies: Sequence[float], *, signal: int = 1
-) -> dict[float, float]:
-    """Threshold of each signal efficiency, set on MC's validation split."""
-    events = _part(scores, "mc", method, "validation", signal).events
-    return {e: threshold_at(*events, e) for e in efficiencies}
-
-
-def run_profile(
-    scores: RunScores,
-    method: str,
-    variable: dict[Domain, Floats],
-    edges: Floats,
-    *,
-    domain: Domain = "mc",
-    signal: int = 1,
-    of_signal: bool = True,
-    working_point: float = 0.7,
-    threshold: Threshold = "fixed",
-    cut: dict[Domain, Rows] | None = None,
-) -> Profile | None:
-    """Efficiency of a method against a variable, on the test split.
-
-    Args:
-        scores: of the run.
-        method: one of its methods.
-        variable: (N,) values by domain, for every event of the run; those of MC, and those of
-            ``domain``.
-        edges: (B+1,) rising.
-        domain: whose events are counted; the target's truth must be known.
-        signal: the class that is selected, against all others.
-        of_signal: the efficiency of signal, otherwise of the rest (the mistag rate).
-        working_point: signal efficiency in MC that the threshold is named by.
-        threshold: "fixed", one; "flat", one a bin, with the same signal efficiency in each; both
-            set on MC's validation split. "target": for the target, one that as large a share of
-            its validation split passes as of MC, for which none of its labels is used.
-        cut: (N,) events that count, by domain.
-
-    Returns:
-        The profile; ``None`` where the truth is not known.
-    """
-    keep = cut or {}
-    setting = _part(scores, "mc", method, "validation", signal, keep.get("mc"))
-    counted = _part(scores, domain, method, "test", signal, keep.get(domain))
-    if counted.label is None:
-        return None
-    thresholds: float | Floats
-    if threshold == "flat":
-        x = variable["mc"][setting.rows]
-        thresholds = flat_thresholds(x, *setting.events, edges, working_point)
-    else:
-        thresholds = threshold_at(*setting.events, working_point)
-        if threshold == "target" and domain == "target":
-            validation = _part(scores, "target", method, "validation", signal, keep.get("target"))
-            passing = setting.score > thresholds
-            share = float(setting.weight[passing].sum() / setting.weight.sum())
-            thresholds = prior_matched_threshold(validation.score, validation.weight, share)
-    selected = counted.label == (1 if of_signal else 0)
-    values = variable[domain][counted.rows]
-    return efficiency_profile(values, counted.score, selected, counted.weight, edges, thresholds)

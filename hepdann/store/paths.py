@@ -79,6 +79,11 @@ class RunPaths(Paths):
         return self.folder / "recommendation.json"
 
     @property
+    def working_points(self) -> Path:
+        """The thresholds that were set after the training."""
+        return self.folder / "working_points.json"
+
+    @property
     def health(self) -> Path:
         """The figures of every network while it trained, and its faults."""
         return self.folder / "health.json"

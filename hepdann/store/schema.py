@@ -8,6 +8,7 @@ from ..records import HistoryRowOf, Stored
 from .content import Diagnosed, HealthLooks, Metrics, Recommended, ScanSummary, StoredRocs
 from .model_file import ModelHeader
 from .start_record import StoredStart
+from .working_points import WorkingPoints
 
 __all__ = ["STORED", "file_schema"]
 
@@ -17,6 +18,7 @@ STORED: dict[str, type[Stored]] = {
     "recommendation": Recommended,
     "diagnosis": Diagnosed,
     "health": HealthLooks,
+    "working_points": WorkingPoints,
     "origin": StoredStart,
     "model": ModelHeader,  # of its header
     "scan": ScanSummary,

@@ -139,9 +139,12 @@ class RunScores:
 
     def reference(self) -> Target:
         """The MC with the class fractions that aligned events are compared at."""
+        return replace(self.events("mc"), weight=self.reference_weight())
+
+    def reference_weight(self) -> NDArray[np.floating]:
+        """(N,) weights of the MC with the class fractions that are expected in the target."""
         weight = self._read("mc/reference_weight")
-        mc = self.events("mc")
-        return mc if weight is None else replace(mc, weight=weight)
+        return self.column("mc", "weight") if weight is None else weight
 
     def score(self, domain: Domain, method: str) -> NDArray[np.floating]:
         """(N, C) class probabilities, the mean over members."""

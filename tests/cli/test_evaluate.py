@@ -117,7 +117,7 @@ def test_a_run_that_is_not_there_or_not_whole_is_refused(typed, tmp_path):
 def test_working_points_as_a_table_and_as_json(run):
     table = invoke("evaluate", run, "--working-points", "0.6,0.8")
     assert "Working points" in table
-    assert "SF signal" in table
+    assert "SF: efficiency in the target" in table
     rows = json.loads(invoke("evaluate", run, "--working-points", "0.6,0.8", "--json"))[
         "working_points"
     ]

@@ -50,6 +50,49 @@ def test_without_truth_there_is_no_scale_factor_and_the_passing_share_is_known()
     assert point.passing.value == pytest.approx(passing)
 
 
+def test_the_error_of_a_threshold_is_that_of_the_bootstrap(bootstrap):
+    score, label, weight = sample(np.random.default_rng(12), 1500)
+    (point,) = evaluation.working_points(
+        (score, label, weight), (score, label, weight), (score, None, weight), [0.7]
+    )
+
+    def estimate(*columns):
+        return evaluation.threshold_at(*columns, 0.7)
+
+    resampled = bootstrap(estimate, score, label, weight, n=300)
+    assert point.threshold_error == pytest.approx(resampled, rel=0.2)
+
+
+def test_the_target_threshold_has_the_named_efficiency_where_all_scores_moved_alike():
+    """Moved scores and another class fraction; its own labels are looked at by this test alone."""
+    rng = np.random.default_rng(13)
+    label, moved = rng.integers(2, size=40_000), rng.random(40_000) < 0.3
+    score, other = (rng.normal(size=40_000) + 1.5 * y for y in (label, moved))
+    other -= 0.8
+    fractions = np.where(label == 1, 0.3, 0.7)
+    (point,) = evaluation.working_points(
+        (score, label, None), (score, label, None), (other, None, None), [0.7],
+        matching=(fractions, other, None),
+    )  # fmt: skip
+    corrected = point.corrected
+    assert corrected.value == pytest.approx(point.threshold - 0.8, abs=4 * corrected.error)
+    assert (other > corrected.value)[moved].mean() == pytest.approx(0.7, abs=0.02)
+    assert (other > point.threshold)[moved].mean() < 0.5
+    assert (other > corrected.value).mean() == pytest.approx(corrected.expected.value, abs=1e-4)
+
+
+def test_without_events_that_set_it_a_threshold_does_not_exist():
+    score, label, weight = sample(np.random.default_rng(14), 200)
+    none, some = (score[:0], label[:0], weight[:0]), (score, label, weight)
+    for setting, other in ((none, score), (some, score[:0])):
+        (point,) = evaluation.working_points(
+            setting, some, (score, None, weight), [0.7], matching=(setting[2], other, None)
+        )
+        assert np.isnan(point.corrected.value)
+        assert np.isnan(point.corrected.error)
+        assert np.isnan(point.threshold) == (setting is none)
+
+
 def test_a_profile_counts_its_bins_alone():
     variable = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 9.0, np.nan])
     score = np.array([1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0])

@@ -177,7 +177,7 @@ def _thresholds(scores: RunScores, method: str, target: TestEvents) -> dict[str,
     """
     values: dict[str, float | None] = {"fixed": None, "prior_matched": None}
     if len(scores.classes) == 2:
-        prior = signal_fraction(scores.column("mc", "label"), scores.reference().weight)
+        prior = signal_fraction(scores.column("mc", "label"), scores.reference_weight())
         outside = scores.column("target", "split") != SPLITS.index("test")
         rows = outside if outside.any() else ~outside
         score = scores.score("target", method)[rows]

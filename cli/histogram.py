@@ -1,0 +1,235 @@
+"""``hepdann histogram``: templates of a run, as ROOT histograms and as a workspace of pyhf."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import tables
+from .options import words
+
+if TYPE_CHECKING:
+    from hepdann.evaluation import Templates
+
+__all__ = ["command"]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",") if word.strip()]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list of numbers") from None
+
+
+def _window(text: str) -> tuple[float, float]:
+    found = _numbers(text)
+    if len(found) != 2 or not found[0] < found[1]:
+        raise click.BadParameter("expected two numbers, the smaller one first, such as 0.8,1")
+    return found[0], found[1]
+
+
+def _bins(ctx: click.Context, param: click.Parameter, value: str) -> int | Sequence[float]:
+    del ctx, param
+    found = _numbers(value)
+    if len(found) == 1 and found[0] == int(found[0]):
+        return int(found[0])
+    return found
+
+
+def _range(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[float, float] | None:
+    del ctx, param
+    return None if value is None else _window(value)
+
+
+def _windows(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> list[tuple[float, float]]:
+    del ctx, param
+    return [_window(value) for value in values]
+
+
+def _regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    del ctx, param
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, cut = value.partition("=")
+        name = name.strip()
+        if not equals or not name or not cut.strip():
+            raise click.BadParameter(f"{value!r} is not name=cut, such as SR='njets >= 2'")
+        if name in found:
+            raise click.BadParameter(f"region {name} is given twice")
+        found[name] = cut.strip()
+    return found
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--of",
+    default="score",
+    show_default=True,
+    metavar="QUANTITY",
+    help="score, score.<class>, or an expression of features, spectators and scores.",
+)
+@click.option("--method", help="Whose score.  [default: the recommended one's]")
+@click.option(
+    "--bins",
+    default="10",
+    show_default=True,
+    metavar="N|EDGE,…",
+    callback=_bins,
+    help="Their number, or their edges.",
+)
+@click.option(
+    "--range",
+    "limits",
+    metavar="LOW,HIGH",
+    callback=_range,
+    help="First and last edge.  [default: 0,1 of a score, and by MC's content]",
+)
+@click.option(
+    "--binning",
+    type=click.Choice(["even", "equal-signal", "significance"]),
+    default="even",
+    show_default=True,
+    help="How edges are chosen.",
+)
+@click.option(
+    "--regions",
+    "--region",
+    multiple=True,
+    metavar="NAME=CUT",
+    callback=_regions,
+    help="A region by its cut; repeat it for more.  [default: all events]",
+)
+@click.option("--variations", is_flag=True, help="Fill the further weights of the tensor file too.")
+@click.option(
+    "--signal",
+    multiple=True,
+    metavar="NAME,…",
+    callback=words,
+    help="Classes or processes that the signal strength scales.  [default: the last class]",
+)
+@click.option(
+    "--blind",
+    multiple=True,
+    metavar="LOW,HIGH",
+    callback=_windows,
+    help="A window without data, beside those of the configuration; repeat it for more.",
+)
+@click.option(
+    "--asimov", is_flag=True, help="MC's expectation in place of data, which stay unread."
+)
+@click.option(
+    "--include-training", is_flag=True, help="Fill also the MC events that trained the networks."
+)
+@click.option(
+    "--config",
+    "config_path",
+    help="YAML file, or a shipped one's name, whose plots are blind.  [default: the run's]",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="ROOT file.")
+@click.option("--pyhf", "workspace", type=click.Path(path_type=Path), help="Workspace in JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def command(
+    run: Path,
+    bins: int | Sequence[float],
+    limits: tuple[float, float] | None,
+    config_path: str | None,
+    output: Path | None,
+    workspace: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Fill the templates of RUN: a quantity in bins, by region, process and class.
+
+    MC of the test split is filled, scaled up to the yield of each process and class; and all data.
+    """
+    from hepdann.config import load_config
+    from hepdann.deploy import write_histograms, write_workspace
+    from hepdann.evaluation import TemplateSettings, fill_templates
+
+    plots = None
+    if config_path is not None:
+        plots = load_config(config_path, expand=False, known_names=False).plots
+    templates = fill_templates(
+        run, TemplateSettings(bins=bins, range=limits, **settings), plots=plots
+    )
+    if workspace is not None:  # the one that may be refused comes first
+        write_workspace(templates, workspace)
+    if output is not None:
+        write_histograms(templates, output)
+    written = [str(path) for path in (output, workspace) if path is not None]
+    if as_json:
+        click.echo(json.dumps(_to_json(templates), indent=2, allow_nan=False))
+        return
+    _show(templates)
+    click.echo(
+        f"written: {', '.join(written)}" if written else "nothing is written without -o, --pyhf"
+    )
+
+
+def _rows(templates: Templates) -> list[dict[str, Any]]:
+    rows = []
+    for region in templates.regions:
+        for sample in templates.samples:
+            variations = templates.mc[region, sample.name]
+            inside = variations["nominal"]
+            rows.append(
+                {
+                    "region": region,
+                    "sample": sample.name,
+                    "signal": sample.signal,
+                    "yield": float(inside.sumw.sum()),
+                    "error": float(inside.sumw2.sum()) ** 0.5,
+                    "events": sample.events,
+                    "scale": sample.scale,
+                    "variations": len(variations) - 1,
+                }
+            )
+    return rows
+
+
+def _to_json(templates: Templates) -> dict[str, Any]:
+    data = templates.data
+    return {
+        "quantity": templates.quantity,
+        "edges": templates.edges.tolist(),
+        "blind": templates.blind.tolist(),
+        "templates": _rows(templates),
+        "data": None if data is None else {n: float(h.sumw.sum()) for n, h in data.items()},
+        "notes": templates.notes,
+    }
+
+
+def _show(templates: Templates) -> None:
+    console = tables.console()
+    bins = len(templates.edges) - 1
+    table = tables.table(f"Templates of {templates.quantity} in {bins} bins")
+    for title in ("region", "sample", "", "yield", "MC events", "scale"):
+        table.add_column(title, justify="left" if title in ("region", "sample", "") else "right")
+    rows = _rows(templates)
+    for region in templates.regions:
+        table.add_section()
+        for row in (row for row in rows if row["region"] == region):
+            table.add_row(
+                region,
+                row["sample"],
+                "signal" if row["signal"] else "",
+                tables.plus_minus(row["yield"], row["error"]),
+                f"{row['events']:,}",
+                f"{row['scale']:.3f}",
+            )
+        if templates.data is not None:
+            count = float(templates.data[region].sumw.sum())
+            table.add_row(region, "data", "", f"{count:,.6g}", "", "")
+    console.print(table)
+    console.print("yield: in the bins; MC events: of the sample in all regions")
+    for note in templates.notes:
+        console.print(note)

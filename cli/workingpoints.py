@@ -1,0 +1,152 @@
+"""``hepdann workingpoints``: thresholds by signal efficiency; also ``evaluate``'s table of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import tables
+from .options import words
+
+if TYPE_CHECKING:
+    from hepdann.evaluation import PointRow
+    from hepdann.stats import Figure
+
+__all__ = ["command", "shares", "show", "to_json"]
+
+_WIDTH = 130  # of a table that goes to a file or a pipe
+
+
+def shares(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
+    """Signal efficiencies, each between 0 and 1, from ``0.6,0.7``."""
+    del ctx, param
+    if value is None:
+        return None
+    try:
+        found = [float(word) for word in value.split(",") if word.strip()]
+    except ValueError:
+        found = []
+    if not found or not all(0 < share < 1 for share in found):
+        raise click.BadParameter("expected numbers between 0 and 1, such as 0.6,0.7")
+    return found
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--efficiency",
+    metavar="E,…",
+    default="0.6,0.7,0.8",
+    show_default=True,
+    callback=shares,
+    help="Signal efficiencies.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    callback=words,
+    metavar="M,…",
+    help="Methods.  [default: the recommended one]",
+)
+@click.option("--signal", metavar="CLASS", help="Of this class.  [default: all but the first]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, laid out as the file.")
+def command(
+    run: Path, efficiency: list[float], methods: list[str], signal: str | None, as_json: bool
+) -> None:
+    """Set thresholds on the score of RUN by their signal efficiency in MC, and store them in RUN.
+
+    MC's validation split sets them, and its test split is counted. Without a label of the target,
+    each comes with the threshold that as large a share of the target passes as is expected.
+    """
+    from hepdann.evaluation import open_scores, point_rows
+    from hepdann.store.metrics import read_metrics
+    from hepdann.store.working_points import WorkingPoints, write_working_points
+
+    chosen = methods or [str(read_metrics(run).recommended)]
+    rows = point_rows(open_scores(run), efficiency, methods=chosen, signal=signal)
+    points = [row.stored() for row in rows]
+    path = write_working_points(run, points)
+    if as_json:
+        content = WorkingPoints(points=points).model_dump(mode="json")
+        click.echo(json.dumps(content, indent=2, allow_nan=False))
+        return
+    show(rows)
+    click.echo(f"written: {path}")
+
+
+def to_json(rows: Sequence[PointRow]) -> list[dict[str, Any]]:
+    """The rows as ``evaluate`` prints them: with scale factors where the truth is known."""
+    return [
+        row.stored().model_dump(mode="json")
+        | {
+            "threshold": _number(row.point.threshold),
+            "target": _pair(row.point.target),
+            "scale_factor": _pair(row.point.scale_factors),
+        }
+        for row in rows
+    ]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _figure(figure: Figure) -> dict[str, float | None]:
+    return {"value": _number(figure.value), "error": _number(figure.error)}
+
+
+def _pair(pair: tuple[Figure, Figure] | None) -> dict[str, Any] | None:
+    if pair is None:
+        return None
+    return {"signal": _figure(pair[0]), "background": _figure(pair[1])}
+
+
+def show(rows: Sequence[PointRow]) -> None:
+    """Print a table, the scale factors where the truth of the target is known."""
+    console = tables.console(_WIDTH)
+    table = tables.table(
+        "Working points: thresholds set on the validation splits, test splits counted"
+    )
+    known = any(row.point.target is not None for row in rows)
+    several = len({row.signal for row in rows}) > 1
+    titles = ["method", *(["class"] if several else []), "point", "threshold", "MC signal",
+              "MC background", "target passing", "expected", "target threshold"]  # fmt: skip
+    titles += ["SF signal", "SF background"] if known else []
+    for title in titles:
+        narrow = title in ("target passing", "target threshold", "SF signal", "SF background")
+        table.add_column(
+            title.replace(" ", "\n") if narrow else title,
+            justify="left" if title == "method" else "right",
+        )
+    last = ""
+    for row in rows:
+        if last and row.method != last:
+            table.add_section()
+        point, corrected = row.point, row.point.corrected
+        cells = [row.method if row.method != last else "", *([row.signal] if several else [])]
+        last = row.method
+        cells += [f"{100 * point.efficiency:g} %", _pm(point.threshold, point.threshold_error)]
+        cells += [_text(figure) for figure in (*point.mc, point.passing)]
+        if corrected is not None:
+            cells += [_text(corrected.expected), _pm(corrected.value, corrected.error)]
+        if known:
+            cells += [_text(figure) for figure in point.scale_factors or ()]
+        table.add_row(*cells)
+    console.print(table)
+    console.print("target threshold: the one that the expected share of the target passes")
+    if known:
+        console.print("SF: efficiency in the target over that in MC, both at MC's threshold")
+
+
+def _text(figure: Figure) -> str:
+    return _pm(figure.value, figure.error)
+
+
+def _pm(value: float, error: float) -> str:
+    return f"{value:.3f} ± {error:.3f}" if math.isfinite(value) else "-"

@@ -1,0 +1,313 @@
+"""Templates of a run for a fit: a quantity in bins, by region, sample and weight variation."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import PlotConfig
+from ..config.plots import DataMCFigure, ScoresFigure
+from ..errors import ConfigError, RunError
+from ..registry import nearest
+from ..stats.histograms import Histogram, binning, fill
+from ..stats.template_bins import equal_signal_edges, significance_edges
+from ..store.metrics import read_metrics
+from ..store.paths import RunPaths
+from ..store.reading import read_config
+from ..store.scores import RunScores, open_scores
+from .columns import Columns
+from .template_events import NOMINAL, TemplateEvents, TemplateSample
+
+__all__ = ["TemplateSettings", "Templates", "blind_windows", "fill_templates"]
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.bool_]
+Window = tuple[float, float]
+
+REGION = "all"  # where no region is given
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_MOST_BINS = 10_000
+
+
+@dataclass(frozen=True)
+class TemplateSettings:
+    """What is filled.
+
+    Attributes:
+        of: "score", "score.<class>", or an expression of what the run's events have.
+        method: whose score that is; by default the recommended one's.
+        regions: cut of each region by its name; without any, all events are one.
+        bins: their number, or their edges.
+        range: first and last edge; by default 0 and 1 of a score, and by MC's content.
+        binning: even bins, as much signal in each, or the largest expected significance.
+        variations: whether the further weights of the tensor file are filled too.
+        signal: classes or processes that the signal strength scales; by default the last class.
+        blind: windows without data, beside those of the configuration.
+        asimov: MC's expectation in place of data, which are not read.
+        include_training: fill also the MC events that trained networks.
+    """
+
+    of: str = "score"
+    method: str | None = None
+    regions: Mapping[str, str] = field(default_factory=dict)
+    bins: int | Sequence[float] = 10
+    range: Window | None = None
+    binning: Literal["even", "equal-signal", "significance"] = "even"
+    variations: bool = False
+    signal: Sequence[str] = ()
+    blind: Sequence[Window] = ()
+    asimov: bool = False
+    include_training: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Templates:
+    """The histograms.
+
+    Attributes:
+        quantity: what is in bins, as an expression.
+        edges: (B+1,) of all histograms.
+        regions: their names.
+        samples: of MC.
+        mc: variation to histogram, by region and name of the sample; the first is "nominal".
+        data: histogram of the data by region; those of a blind bin are empty. ``None`` of Asimov
+            data.
+        blind: (B,) the bins that hold no data.
+    """
+
+    quantity: str
+    edges: Floats
+    regions: tuple[str, ...]
+    samples: tuple[TemplateSample, ...]
+    mc: Mapping[tuple[str, str], Mapping[str, Histogram]]
+    data: Mapping[str, Histogram] | None
+    blind: Rows
+
+    def expected(self, region: str) -> Floats:
+        """(B,) the nominal MC of a region, all samples."""
+        parts = [self.mc[region, sample.name][NOMINAL].sumw for sample in self.samples]
+        return np.asarray(np.sum(parts, axis=0))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should hear of before a fit."""
+        return list(_notes(self))
+
+
+def fill_templates(
+    run: str | Path, settings: TemplateSettings | None = None, *, plots: PlotConfig | None = None
+) -> Templates:
+    """Fill the templates of a run.
+
+    Args:
+        run: its folder.
+        settings: what is filled; by default the score of the recommended method.
+        plots: whose figures say which bins are blind; by default those of the run's configuration.
+
+    Raises:
+        RunError: no finished run; no such method, class or process; a region without MC; no event
+            but those that trained.
+        ConfigError: an expression, region or binning that is none; the key is named.
+    """
+    folder, settings = Path(run), settings or TemplateSettings()
+    scores = open_scores(folder)
+    method = _method(folder, scores, settings.method)
+    columns = Columns(scores, method=method)
+    events = TemplateEvents(columns, scores, settings.signal, settings.include_training)
+    samples = events.samples
+    values = columns.values("mc", settings.of)
+    regions = _regions(settings.regions)
+    passing = {name: _passing(columns, "mc", name, cut) for name, cut in regions.items()}
+    for name, rows in passing.items():
+        if not (rows & events.filled).any():
+            raise RunError(
+                f"no MC event of those to be filled is in region {name}", where=folder,
+                mend=f"loosen its cut: {regions[name]}",
+            )  # fmt: skip
+    edges = _edges(settings, events, values, np.any(list(passing.values()), axis=0))
+    if plots is None:
+        own = RunPaths(folder).config
+        plots = read_config(folder).plots if own.exists() else PlotConfig()
+    windows = [] if settings.asimov else [*settings.blind]
+    if not settings.asimov:
+        windows += blind_windows(plots, columns, settings.of)
+    mc: dict[tuple[str, str], dict[str, Histogram]] = {}
+    for variation in (NOMINAL, *(columns.weights if settings.variations else ())):
+        column = "weight" if variation == NOMINAL else f"weights.{variation}"
+        weight = events.weights(column)
+        for region, rows in passing.items():
+            kept = rows[events.filled]
+            group, x = events.group[events.filled][kept], values[events.filled][kept]
+            for sample, one in zip(
+                samples, fill(x, weight[kept], edges, group, len(samples)), strict=True
+            ):
+                mc.setdefault((region, sample.name), {})[variation] = one
+    blind = _touched(edges, windows)
+    data = None if settings.asimov else _data(columns, settings.of, regions, edges, blind)
+    return Templates(settings.of, edges, tuple(regions), samples, mc, data, blind)
+
+
+def blind_windows(plots: PlotConfig, columns: Columns, quantity: str) -> list[Window]:
+    """The windows that figures of a quantity are blind in.
+
+    Args:
+        plots: the section ``plots`` of a configuration.
+        columns: of the run; it knows which score the quantity is, under all of its names.
+        quantity: an expression.
+    """
+    wanted = columns.canonical(quantity)
+    found = []
+    for figure in plots.figures or ():
+        if isinstance(figure, DataMCFigure):
+            same = columns.canonical(figure.variable) == wanted
+        else:
+            same = isinstance(figure, ScoresFigure) and wanted in columns.score_names(
+                figure.methods, figure.signal
+            )
+        if same and isinstance(figure, DataMCFigure | ScoresFigure) and figure.blind is not None:
+            found.append((figure.blind[0], figure.blind[1]))
+    return found
+
+
+def _method(folder: Path, scores: RunScores, name: str | None) -> str:
+    if name is None:
+        name = str(read_metrics(folder).recommended)
+    if name not in scores.methods:
+        near = nearest(name, scores.methods)
+        mend = f"did you mean {near}?" if near else f"there are {', '.join(scores.methods)}"
+        raise RunError(f"no method {name!r}", where=folder, mend=mend)
+    return name
+
+
+def _regions(given: Mapping[str, str]) -> dict[str, str | None]:
+    for name in given:
+        if _NAME.fullmatch(name) is None:
+            raise ConfigError(
+                f"{name!r} is no name of a region", where="--regions",
+                mend="take letters, digits and _, as in SR='njets >= 2'",
+            )  # fmt: skip
+    return dict(given) or {REGION: None}
+
+
+def _passing(columns: Columns, domain: Literal["mc", "target"], name: str, cut: str | None) -> Rows:
+    if cut is None:
+        return np.ones(len(columns.column(domain, "weight")), bool)
+    try:
+        return columns.passing(domain, cut)
+    except ConfigError as error:
+        what = f"region {name}: {error.message}"
+        raise ConfigError(what, where=f"cut {cut!r}", mend=error.mend) from error
+
+
+def _edges(
+    settings: TemplateSettings, events: TemplateEvents, values: Floats, inside: Rows
+) -> Floats:
+    if isinstance(settings.bins, Sequence):
+        edges = np.asarray(settings.bins, np.float64)
+        if len(edges) < 2 or not (np.diff(edges) > 0).all() or not np.isfinite(edges).all():
+            raise ConfigError("edges must be two or more that rise", where="--bins")
+        if settings.binning != "even":
+            mend = "give the number of bins"
+            raise ConfigError(
+                "edges are given, and nothing to choose", where="--binning", mend=mend
+            )
+        return edges
+    count = settings.bins
+    if not 1 <= count <= _MOST_BINS:
+        raise ConfigError(f"must be 1 to {_MOST_BINS}", where="--bins")
+    rows = events.choosing & inside
+    limits = settings.range
+    if limits is None:
+        is_score = events.columns.is_score(settings.of)
+        even = np.array([0.0, 1.0]) if is_score else binning(values[rows], bins=count)
+        limits = float(even[0]), float(even[-1])
+        if settings.binning == "even" and not is_score:
+            return even
+    if not -math.inf < limits[0] < limits[1] < math.inf:
+        raise ConfigError("must be two numbers, the smaller one first", where="--range")
+    if settings.binning == "even":
+        return np.linspace(*limits, count + 1)
+    signal = np.array([sample.signal for sample in events.samples])[events.group[rows]]
+    weight = events.weights(rows=events.choosing)[inside[events.choosing]]
+    if settings.binning == "equal-signal":
+        return equal_signal_edges(values[rows][signal], weight[signal], count, limits)
+    edges_of = significance_edges(values[rows], weight, signal, count, limits)
+    if edges_of is None:
+        raise ConfigError(
+            "there are less than 10 effective events of background", where="--binning significance",
+            mend="take --binning equal-signal, or a looser cut",
+        )  # fmt: skip
+    return edges_of
+
+
+def _touched(edges: Floats, windows: Sequence[Window]) -> Rows:
+    """(B,) bins that a window touches."""
+    blind = np.zeros(len(edges) - 1, bool)
+    for low, high in windows:
+        blind |= (edges[:-1] < high) & (edges[1:] > low)
+    return blind
+
+
+def _data(
+    columns: Columns, quantity: str, regions: Mapping[str, str | None], edges: Floats, blind: Rows
+) -> dict[str, Histogram]:
+    """Data by region; what lies in a blind bin is left out before anything is filled."""
+    values, weight = columns.values("target", quantity), columns.column("target", "weight")
+    bins = np.searchsorted(edges, values, side="right") - 1
+    bins[values == edges[-1]] = len(edges) - 2
+    inside = (bins >= 0) & (bins < len(blind))
+    shown = np.ones(len(values), bool)
+    shown[inside] = ~blind[bins[inside]]
+    # Where the end bins are blind, what lies beyond them is as well.
+    shown &= ~(blind[0] & (values < edges[0])) & ~(blind[-1] & (values > edges[-1]))
+    return {
+        name: fill(values[kept], weight[kept], edges)[0]
+        for name, cut in regions.items()
+        for kept in [shown & _passing(columns, "target", name, cut)]
+    }
+
+
+def _notes(templates: Templates) -> Iterator[str]:
+    empty = [s.name for s in templates.samples if not s.events]
+    if empty:
+        yield f"no event of {', '.join(empty)} is in MC's test split: its templates are empty"
+    for region in templates.regions:
+        negative = [
+            sample.name
+            for sample in templates.samples
+            if (templates.mc[region, sample.name][NOMINAL].sumw < 0).any()
+        ]
+        if negative:
+            yield f"{region}: negative bins of {', '.join(negative)}, which the workspace sets to 0"
+        data = templates.data
+        if data is not None:
+            alone = (data[region].sumw > 0) & ~(templates.expected(region) > 0)
+            for index in np.flatnonzero(alone):
+                low, high = templates.edges[index : index + 2]
+                yield (
+                    f"{region}: data but no MC between {low:.4g} and {high:.4g}, "
+                    "which no fit describes: merge bins, or narrow --range"
+                )
+        outside = sum(
+            sum(x[0] for x in (one.underflow, one.overflow, one.missing))
+            for sample in templates.samples
+            for one in [templates.mc[region, sample.name][NOMINAL]]
+        )
+        if outside:
+            yield f"{region}: {outside:.4g} expected MC events lie outside the bins"
+    if templates.blind.any() and templates.data is not None:
+        spans = [
+            f"[{low:.4g}, {high:.4g}]"
+            for low, high, hidden in zip(
+                templates.edges[:-1], templates.edges[1:], templates.blind, strict=True
+            )
+            if hidden
+        ]
+        yield f"blind, and not in the workspace: {', '.join(spans)}"
