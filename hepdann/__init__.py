@@ -53,6 +53,7 @@ __all__ = [
     "criteria",
     "deploy",
     "diagnose",
+    "domains",
     "errors",
     "evaluation",
     "export",

@@ -62,7 +62,10 @@ class ScoreWriter:
             domain_score: (N,) of its domain head, if it has one of its own.
             latent: (n, H) feature layer of the first n test events.
         """
-        two = members.shape[-1] == 2 and np.array_equal(members[..., 0], 1 - members[..., 1])
+        # the first class follows from the second as well as float32 can tell the second
+        two = members.shape[-1] == 2 and bool(
+            np.all(np.abs(members[..., 0] - (1 - members[..., 1])) <= np.finfo(np.float32).eps)
+        )
         kept = members[..., 1:] if two else members
         self._once(f"{domain}/members", method, kept, {COMPLEMENT: two}, shuffle=True)
         self._once(f"{domain}/latent", method, latent, {})

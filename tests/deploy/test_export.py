@@ -324,18 +324,15 @@ def test_the_header_compiles_and_agrees(run, events, tmp_path):
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
-def test_without_the_tensor_file_the_inputs_are_the_features(run, tmp_path):
+def test_without_the_tensor_file_nothing_can_be_checked(run, tmp_path):
     alone = tmp_path / "run"
     shutil.copytree(run.folder, alone)
     record = json.loads((alone / "origin.json").read_text())
     record["tensors"] = str(tmp_path / "gone.h5")
     (alone / "origin.json").write_text(json.dumps(record))
-    made = export(alone, tmp_path / "model.onnx", method="quantile")
-    assert [(i.name, i.kind) for i in made.inputs] == [
-        (name, "feature") for name in ("a", "c", "mix", "step", "rough")
-    ]
-    assert "gone" in made.note
-    assert made.agreement.largest <= 1e-6
+    with pytest.raises(RunError, match="put that file back"):
+        export(alone, tmp_path / "model.onnx", method="quantile")
+    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_the_command_shows_inputs_and_the_worst_events(typed, run, tmp_path):
