@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "shares", "show", "to_json"]
 
-_WIDTH = 130  # of a table that goes to a file or a pipe
+_WIDTH = 165  # of a table that goes to a file or a pipe
 
 
 def shares(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
@@ -122,6 +122,7 @@ def show(rows: Sequence[PointRow]) -> None:
         narrow = title in ("target passing", "target threshold", "SF signal", "SF background")
         table.add_column(
             title.replace(" ", "\n") if narrow else title,
+            no_wrap=title == "method",
             justify="left" if title == "method" else "right",
         )
     last = ""
