@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..content import Files
 from ..errors import ConfigError, HepdannError, RunError
 from ..expressions import parse
+from ..inputs import read_json
 from ..registry import nearest
-from ..stored import read_json
+from ..store.content import Files
+from ..store.scores import Domain, RunScores
 from ..tensors import is_pseudo, open_tensors
-from .scores import Domain, RunScores
 
 if TYPE_CHECKING:
     from ..tensors import Tensors

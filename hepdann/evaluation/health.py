@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..content import HealthLooks
 from ..errors import RunError
-from ..stored import read_json
+from ..inputs import read_json
+from ..store.content import HealthLooks
 
 __all__ = ["method_health"]
 

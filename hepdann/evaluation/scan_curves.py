@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..content import ScanSummary, StoredRocs
 from ..errors import RunError
+from ..inputs import check, read_json
 from ..stats.ranking import Roc
-from ..stored import check, read_json
+from ..store.content import ScanSummary, StoredRocs
 from .curves import LearningCurves, curves_of, history_rows
 
 __all__ = ["ScanCurves", "Sweep"]

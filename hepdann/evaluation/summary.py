@@ -8,12 +8,13 @@ from typing import Any
 
 from .._version import __version__
 from ..config import load_config
-from ..content import Diagnosed, Recommended
 from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
+from ..inputs import read_json
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
-from ..stored import read_json
+from ..store.content import Diagnosed, Recommended
+from ..store.scores import RunScores, open_scores
 from ..tensors import SPLITS, Target
 from .candidates import rank_correlations, run_criteria, teacher_of
 from .curves import history_rows
@@ -21,7 +22,6 @@ from .decisions import decision_figures
 from .diagnosis import diagnose
 from .health import method_health
 from .method_figures import TestEvents, method_figures
-from .scores import RunScores, open_scores
 
 __all__ = ["residual_aucs", "summarise"]
 

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from ..errors import ConfigError
 from ..evaluation import DataMC
 from ..evaluation.curves import learning_curves, run_roc
-from ..evaluation.scores import RunScores
 from ..registry import FIGURES
 from ..stats import Roc
+from ..store.scores import RunScores
 from .curves import roc
 from .frame import finish, new_axes
 from .losses import loss

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from .. import evaluation, stats
 from ..config import Config, load_config
-from ..content import WithAdvice
 from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
-from ..evaluation.scores import RunScores, open_scores
+from ..inputs import read_json
 from ..registry import nearest
-from ..stored import read_json
+from ..store.content import WithAdvice
+from ..store.scores import RunScores, open_scores
 from ..tensors import SPLITS
 from .scales import Scale, common_scale
 from .styles import class_colours, readable, wrapped

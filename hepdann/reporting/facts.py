@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..content import Files
 from ..errors import HepdannError
 from ..evaluation import open_scores
-from ..evaluation.scores import Domain, RunScores
+from ..inputs import read_json, read_text
 from ..runs import Run
-from ..stored import read_json, read_text
+from ..store.content import Files
+from ..store.scores import Domain, RunScores
 from ..tensors import SPLITS, open_tensors
 
 __all__ = ["Counts", "Facts", "facts_of"]

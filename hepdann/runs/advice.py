@@ -24,13 +24,14 @@ from ..criteria import (
 )
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
+from ..inference.mixture import Mixture, corrected
+from ..inference.model import BASE, Model
+from ..methods import method_of
+from ..outputs import write_run_file
 from ..stats import accuracy, prior_matched_threshold, separation
 from ..tensors import SPLITS, Target
-from ..training import write_whole
-from .aligned import corrected, method_of, reference
+from .aligned import reference
 from .domains import Domains
-from .mixture import Mixture
-from .model import BASE, Model
 from .teacher_labels import residuals_of
 
 __all__ = ["diagnose_first", "with_recommendation"]
@@ -52,7 +53,7 @@ def diagnose_first(
         The diagnosis; ``None`` with too few events for one, or if nobody wants to know.
     """
     if features is None:
-        write_whole(path, b"{}")
+        write_run_file(path, b"{}")
         return None
     try:
         # images have no alignment, and with many classes the estimate takes longer than a training
@@ -60,7 +61,7 @@ def diagnose_first(
         diagnosis = diagnose(domains.source, domains.target, features, alignable=aligned)
     except HepdannError:
         return None
-    write_whole(path, json.dumps(diagnosis.to_json(), indent=1, allow_nan=False).encode())
+    write_run_file(path, json.dumps(diagnosis.to_json(), indent=1, allow_nan=False).encode())
     return diagnosis
 
 
@@ -89,7 +90,7 @@ def with_recommendation(
     if advice.method == GUARD:
         mixture = Mixture(advice.parts, predictions.offsets(advice.parts), advice.weights)
         model = replace(model, mixtures={**model.mixtures, GUARD: mixture})
-    write_whole(path, json.dumps(advice.to_dict(), indent=1).encode())
+    write_run_file(path, json.dumps(advice.to_dict(), indent=1).encode())
     return model, advice
 
 
@@ -190,7 +191,7 @@ def advise_on_images(
     advice = recommend_adapted(candidates, shift=shift)
     if advice.method is None and "source-only" in model.parts:
         advice = Recommendation("source-only", "too few events to compare candidates")
-    write_whole(path, json.dumps(advice.to_dict(), indent=1).encode())
+    write_run_file(path, json.dumps(advice.to_dict(), indent=1).encode())
     return advice
 
 

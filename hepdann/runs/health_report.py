@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..content import Look
-from ..stored import read_json
-from ..training import FIGURES, Health, write_whole
+from ..inputs import read_json
+from ..outputs import write_run_file
+from ..records import Look
+from ..training import FIGURES, Health
 
 __all__ = ["fault_lines", "last_verdicts", "scan_lines", "write_health"]
 
@@ -102,4 +103,4 @@ def _write(folder: Path, shards: Sequence[tuple[int, list[dict[str, Any]]]]) -> 
         first += members
     looks.sort(key=lambda look: (look["epoch"], look["member"]))
     content = {"format_version": FORMAT_VERSION, "figures": FIGURES, "looks": looks}
-    write_whole(folder / "health.json", json.dumps(content, indent=1, allow_nan=False).encode())
+    write_run_file(folder / "health.json", json.dumps(content, indent=1, allow_nan=False).encode())

@@ -13,21 +13,22 @@ from .._version import __version__
 from ..config import Config, TrainConfig
 from ..errors import Interrupted, RunError
 from ..evaluation import Diagnosis, summarise
-from ..outputs import mend_of
+from ..inference.input_columns import InputColumns
+from ..inference.model import BASE, Model, prior_corrected
+from ..outputs import mend_of, write_run_file
+from ..store.folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
+from ..store.start_record import StartRecord
 from ..tensors import Tensors
-from ..training import Clock, Progress, StackTrainer, choose_engine, write_whole
+from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import with_auxiliaries
 from .domains import Domains
 from .folder import Run
-from .folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
 from .fused_hint import suggest_fused
 from .health_report import write_failed, write_health
 from .image_domains import view_shapes
-from .input_columns import InputColumns
 from .memory import describe_memory
-from .model import BASE, Model, joined, parts_of, prior_corrected
 from .monitor import require_tensorboard
 from .parallel_training import assign_shards, train_in_processes
 from .preparation import prepare_training
@@ -36,9 +37,9 @@ from .score_file import write_scores
 from .shard_training import Hooks, Trained, history_of, load_shard, train_shard
 from .stack_plan import trained_on
 from .stacks import Shard, Stacks
-from .start_record import StartRecord
 from .teacher_labels import label_by_teacher
 from .torchrun import broadcast
+from .trained_parts import joined, parts_of
 from .worker_pool import overload_warning
 from .worker_process import TrainingTask, write_aligned
 
@@ -129,14 +130,14 @@ class Job:
         model = self._model(trained, domains, aligned)
         model, _ = with_recommendation(model, domains, shift, self.folder / "recommendation.json")
         model.save(self.folder / "model.safetensors")
-        write_whole(self.folder / "history.csv", history)
+        write_run_file(self.folder / "history.csv", history)
         write_health(self.folder, [t.health for t in trained])
         self._scores(model, domains)
         self._clock.lap("scoring")
         self.report("evaluating", None)
         metrics = self._metrics([t.trainer for t in trained], whole)
         content = json.dumps(metrics, indent=1, allow_nan=False)
-        write_whole(self.folder / "metrics.json", content.encode())
+        write_run_file(self.folder / "metrics.json", content.encode())
         return Run(self.folder, metrics)
 
     def _describe(self, domains: Domains, asked: TrainConfig) -> None:

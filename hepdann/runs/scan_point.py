@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 
 from ..alignment import from_dict
 from ..config import ShiftConfig
-from ..content import Number, PointBaselines, PointMaps, PointResult
 from ..criteria import Residual
 from ..criteria import teacher as teacher_of
 from ..errors import HepdannError, RunError
 from ..evaluation import oracle_source
 from ..evaluation.scan_judge import Epochs, ScanJudge
+from ..inference.mixture import corrected
+from ..inference.model import PRIOR
+from ..inputs import read_json
 from ..networks import AdversarialNetwork
+from ..outputs import write_run_file
+from ..records import Number
 from ..stats import separation
-from ..stored import read_json
+from ..store.content import PointBaselines, PointMaps, PointResult
 from ..tensors import SPLITS, Source, Target
 from ..training import (
     DomainEvents,
@@ -35,14 +39,12 @@ from ..training import (
     resident,
     save_checkpoint,
     watched_rows,
-    write_whole,
 )
 from .advice import diagnose_first
-from .aligned import Aligned, corrected, fit_alignments, reference
+from .aligned import Aligned, fit_alignments, reference
 from .auxiliary import auxiliary_sources
 from .domains import Domains
 from .health_report import last_verdicts
-from .model import PRIOR
 from .resampling import resampled
 from .scan_plan import Point, Seeds, seeds_of
 from .scan_source import score
@@ -300,7 +302,7 @@ class PointRun:
             del epoch
             member_scores = [s for s in scores if s is not None]  # no member stops early in a scan
             self.judge.watch(epochs, member_scores, teacher[self.judge.watched])
-            write_whole(notes, json.dumps(epochs.to_dict()).encode())
+            write_run_file(notes, json.dumps(epochs.to_dict()).encode())
 
         def save(trained: StackTrainer) -> None:
             health.look()
@@ -386,7 +388,7 @@ class PointRun:
 
     def _write(self, path: Path, result: Result) -> Result:
         result |= {"fingerprint": self.fingerprint, "majority": self.judge.majority()}
-        write_whole(path, json.dumps(result, allow_nan=False).encode())
+        write_run_file(path, json.dumps(result, allow_nan=False).encode())
         return result
 
     def _read(self, path: Path, kind: Any) -> Result:

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from ..content import HistoryRowOf
 from ..errors import RunError
+from ..inputs import check, read_tensors
 from ..networks import AdversarialNetwork, NetworkShape
-from ..stored import check, read_tensors
-from ..training import Scaling, StackTrainer, write_whole
+from ..outputs import write_run_file
+from ..records import HistoryRowOf
+from ..training import Scaling, StackTrainer
 from ..training.trainer import HistoryRow
 
 __all__ = ["Snapshots", "score"]
@@ -68,7 +69,7 @@ class Snapshots:
             state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
             rows = [row for row in trainer.history if row["epoch"] == trainer.epoch]
             metadata = {"fingerprint": self.fingerprint, "history": json.dumps(rows)}
-            write_whole(self._path(trainer.epoch), save(state, metadata=metadata))
+            write_run_file(self._path(trainer.epoch), save(state, metadata=metadata))
 
     def load(
         self, epoch: int, shape: NetworkShape, seeds: list[int]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..config import Config, ScanSettings, load_config, override
 from ..errors import ConfigError, RunError
-from ..evaluation.absent import SCAN_SUMMARY, is_scan
+from ..store.folder_lock import new_folder, numbered_folder, refuse_existing
+from ..store.reading import read_versioned
+from ..store.scan_folder import Scan, open_scan
+from ..store.state import SCAN_SUMMARY, is_scan
 from ..tensors import Tensors, open_tensors
-from .folder import read_versioned
-from .folder_lock import new_folder, numbered_folder, refuse_existing
 from .progress import shown, silent
-from .scan_folder import Scan, open_scan
 from .worker_process import refuse_in_worker
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def resume_scan(
     Raises:
         RunError: no such scan, one of another version, or its tensors are no longer the same.
     """
-    from ..content import Files
+    from ..store.content import Files
 
     folder = Path(folder)
     path = folder / "origin.json"

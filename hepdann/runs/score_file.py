@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation import write_truth
+from ..inference.model import Model
+from ..outputs import write_run_file
 from ..tensors import SPLITS, Hits, Source, Target, Tensors
-from ..training import write_whole
 from .aligned import reference
 from .domains import Domains
-from .model import Model
 
 __all__ = ["write_scores"]
 
@@ -72,7 +72,7 @@ def write_scores(
         if domains.truth is not None:
             write_truth(file, domains.truth)
         file.attrs["complete"] = True
-    write_whole(path, image.getbuffer())
+    write_run_file(path, image.getbuffer())
 
 
 def _classes(tensors: Tensors, classes: Sequence[str]) -> dict[str, str]:

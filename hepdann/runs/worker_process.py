@@ -202,12 +202,12 @@ def _prepared(task: TrainingTask) -> tuple[Stacks, str]:
 
     from .. import shifts
     from ..alignment import from_dict
-    from ..content import PointMaps
-    from ..stored import read_json
+    from ..inputs import read_json
+    from ..store.content import PointMaps
+    from ..store.start_record import StartRecord
     from ..tensors import open_tensors
     from .preparation import prepare_training
     from .stacks import Stacks
-    from .start_record import StartRecord
 
     torch.set_num_threads(1)
     origin = StartRecord.read(task.folder)

@@ -22,8 +22,8 @@ from safetensors.torch import save
 import hepdann as library
 from hepdann.config import Config
 from hepdann.errors import HepdannError
+from hepdann.inputs import read_tensors
 from hepdann.readers import convert
-from hepdann.stored import read_tensors
 from hepdann.tensors import seal
 
 TINY = (

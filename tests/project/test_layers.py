@@ -18,6 +18,12 @@ BEHIND_THE_WALL = ("alignment", "criteria", "methods", "networks", "shifts", "tr
 WALLED_OFF = {
     "h5py", "hepdann.evaluation", "hepdann.plotting", "hepdann.readers", "hepdann.runs",
 }  # fmt: skip
+# From the ground up: a room imports from those before it.
+ORDER = (
+    "expressions", "stats", "detectors", "samples", "tensors", "readers", "shifts", "alignment",
+    "calibration", "domains", "networks", "methods", "training", "criteria", "store", "inference",
+    "evaluation", "runs", "deploy", "plotting", "reporting",
+)  # fmt: skip
 TALKERS = {"click", "hepdann_cli", "rich"}
 SHOWING = {"console.py", "live.py"}  # where a script asks for progress, and where commands show it
 
@@ -38,6 +44,8 @@ FORBIDDEN: dict[str, set[str]] = {
         "matplotlib", "mplhep", "hepdann.methods", "hepdann.networks", "hepdann.plotting",
         "hepdann.readers", "hepdann.training",
     },
+    # Whoever reads figures and scores of a run needs no network for it.
+    "store": {"torch", "matplotlib", "mplhep", "hepdann.networks", "hepdann.training"},
     # Numbers come from evaluation: what could compute a statistic is out of reach of a figure.
     "plotting": {
         "boost_histogram", "scipy", "sklearn", "torch", "uproot", "hepdann.alignment",
@@ -81,6 +89,18 @@ def test_rooms_import_in_one_direction(room):
         if touches(name, FORBIDDEN[room])
     }
     assert not found
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_a_room_imports_from_those_before_it(room):
+    later = {f"hepdann.{name}" for name in ORDER[ORDER.index(room) + 1 :]}
+    wrong = {
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in sorted((ROOT / "hepdann" / room).rglob("*.py"))
+        for name in imports(file)
+        if touches(name, later)
+    }
+    assert not wrong
 
 
 def test_statistics_know_arrays_and_errors_alone():

@@ -17,6 +17,7 @@ from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
+from hepdann.inference.model import Model
 from hepdann.runs.aligned import (
     corrected,
     fit_alignments,
@@ -24,7 +25,6 @@ from hepdann.runs.aligned import (
     reference,
     wanted_maps,
 )
-from hepdann.runs.model import Model
 from hepdann.runs.resampling import resampled
 from hepdann.runs.stacks import Stacks
 from hepdann.tensors import Source, Target

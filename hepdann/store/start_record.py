@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..config import Config, TrainConfig, dump_config, load_config, override
 from ..errors import ConfigError, RunError
-from ..evaluation.absent import is_scan
+from ..outputs import write_run_file
 from ..tensors import Tensors
-from ..training import write_whole
-from .folder import FORMAT_VERSION, read_versioned
+from .reading import FORMAT_VERSION, read_versioned
+from .state import is_scan
 
 __all__ = ["StartRecord", "given_settings", "has_begun"]
 
@@ -99,8 +99,8 @@ class StartRecord:
             "asked": self.asked.model_dump(mode="json", by_alias=True),
             "scale": self.scale,
         }
-        write_whole(folder / _FILE, json.dumps(content, indent=1).encode())
-        write_whole(folder / "config.yaml", dump_config(self.config).encode())
+        write_run_file(folder / _FILE, json.dumps(content, indent=1).encode())
+        write_run_file(folder / "config.yaml", dump_config(self.config).encode())
 
     @classmethod
     def read(cls, folder: Path) -> Self:

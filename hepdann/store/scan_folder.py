@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..display import figure, html_table, listed
 from ..errors import RunError
-from ..evaluation.absent import SCAN_SUMMARY, explain_absent, is_scan
-from .folder import read_config, read_table, read_versioned
+from .reading import read_config, read_table, read_versioned
+from .state import SCAN_SUMMARY, explain_absent, is_scan
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -87,7 +87,7 @@ def open_scan(folder: str | Path) -> Scan:
     Raises:
         RunError: no such folder, no scan, nothing of it trained, damaged or of another version.
     """
-    from ..content import ScanSummary
+    from .content import ScanSummary
 
     folder = Path(folder)
     path = folder / SCAN_SUMMARY

@@ -16,13 +16,14 @@ from ..errors import RunError
 from ..inputs import regular_file
 from ..tensors import SPLITS, Target
 from ..tensors.opening import h5_open
-from .absent import explain_absent
-from .truth import TARGET_LABEL
+from .state import explain_absent
 
 __all__ = ["Domain", "RunScores", "open_scores"]
 
 FORMAT = "hepdann-scores"
 FORMAT_VERSION = 1
+
+TARGET_LABEL = "truth/target/label"  # read by ``evaluation`` alone
 
 Domain = Literal["mc", "target"]
 

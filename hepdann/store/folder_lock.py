@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import HepdannError, Interrupted, RunError
-from ..evaluation.absent import LOCK
+from .state import LOCK
 
 __all__ = [
     "locked",

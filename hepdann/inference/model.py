@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -20,16 +20,17 @@ from safetensors.torch import save
 from .._version import __version__
 from ..alignment import Alignment, from_dict
 from ..errors import ConfigError, RunError
+from ..inputs import check, read_tensors
+from ..methods import method_of
 from ..networks import AdversarialNetwork, NetworkShape, ViewShape
-from ..stored import check, read_tensors
+from ..outputs import write_run_file
+from ..store.model_header import LAMBDA_KEYS, ModelHeader, least_weights, stored_maps
 from ..tensors import Hits
-from ..training import Scaling, StackTrainer, threads, write_whole
-from .aligned import corrected, method_of
+from ..training import Scaling, threads
 from .input_columns import InputColumns
-from .mixture import Mixture
-from .model_header import LAMBDA_KEYS, ModelHeader, least_weights, stored_maps
+from .mixture import Mixture, corrected
 
-__all__ = ["BASE", "PRIOR", "Model", "Part", "Scores", "joined", "parts_of", "prior_corrected"]
+__all__ = ["BASE", "PRIOR", "Model", "Part", "Scores", "network_of", "prior_corrected"]
 
 FORMAT, FORMAT_VERSION = "hepdann-model", 1
 _ROWS = 32_768  # events scored at a time, at most
@@ -89,54 +90,10 @@ def prior_corrected(correction: tuple[float, ...] | None) -> dict[str, Mixture]:
     return {} if correction is None else {PRIOR: Mixture((BASE,), (correction,))}
 
 
-def parts_of(trainer: StackTrainer) -> dict[str, Part]:
-    """The methods of a stack, with the averaged weights of each member's chosen epoch."""
-    with trainer.chosen() as trained:
-        state = {key: value.detach().cpu().clone() for key, value in trained.state_dict().items()}
-    parts = {}
-    for name in dict.fromkeys(m.label for m in trainer.members):
-        chosen = [k for k, m in enumerate(trainer.members) if m.label == name]
-        members = [trainer.members[k] for k in chosen]
-        member_state = {
-            key: value[:, chosen] if _member_axis(key) else value[chosen]
-            for key, value in state.items()
-        }
-        seeds = tuple(m.seed for m in members)
-        parts[name] = Part(
-            _network(trainer.network.shape, seeds, member_state),
-            members[0].method.target_domain,
-            tuple(float(trainer.lambda_[k]) for k in chosen),
-            seeds,
-        )
-    return parts
-
-
-def joined(shards: Iterable[dict[str, Part]]) -> dict[str, Part]:
-    """The methods of several trainers; where two have members of one, these stand together."""
-    parts: dict[str, Part] = {}
-    for name, part in (pair for shard in shards for pair in shard.items()):
-        parts[name] = _together(parts[name], part) if name in parts else part
-    return parts
-
-
-def _together(one: Part, other: Part) -> Part:
-    seeds, before = (*one.seeds, *other.seeds), one.network.state_dict()
-    state = {
-        key: torch.cat([before[key], value], dim=_member_axis(key))
-        for key, value in other.network.state_dict().items()
-    }
-    network = _network(one.network.shape, seeds, state)
-    return Part(network, one.target_domain, (*one.lambda_, *other.lambda_), seeds)
-
-
-def _member_axis(key: str) -> int:
-    """Statistics are (domain, member, feature), everything else (member, …)."""
-    return int(key.endswith((".mean", ".variance")))
-
-
-def _network(
+def network_of(
     shape: NetworkShape, seeds: Sequence[int], state: dict[str, torch.Tensor]
 ) -> AdversarialNetwork:
+    """Networks with these weights, fixed, one a seed."""
     dtype = next(iter(state.values())).dtype
     network = AdversarialNetwork(shape, seeds).to(dtype)
     network.load_state_dict(state)
@@ -353,7 +310,7 @@ class Model:
             },
             "mixtures": {name: mixture.to_dict() for name, mixture in self.mixtures.items()},
         }
-        write_whole(path, save(tensors, metadata={"hepdann": json.dumps(header)}))
+        write_run_file(path, save(tensors, metadata={"hepdann": json.dumps(header)}))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -443,7 +400,7 @@ def _load_part(name: str, entry: dict[str, Any], tensors: dict[str, torch.Tensor
     if len(entry["seeds"]) * least_weights(shape) > weights:  # before memory is taken for them
         raise ValueError(f"{name} has {weights} weights, and its layers more")
     return Part(
-        _network(NetworkShape(**shape), entry["seeds"], state),
+        network_of(NetworkShape(**shape), entry["seeds"], state),
         entry["target_domain"],
         tuple(next(entry[key] for key in LAMBDA_KEYS if key in entry)),
         tuple(entry["seeds"]),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from ..content import Finite
+from ..records import Finite
 
 __all__ = ["LAMBDA_KEYS", "ModelHeader", "least_weights", "stored_maps"]
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Mixture"]
+__all__ = ["Mixture", "corrected"]
 
 _TINY = float(np.finfo(np.float32).eps)
 
@@ -62,3 +62,13 @@ class Mixture:
         """What :meth:`to_dict` described."""
         offsets = tuple(tuple(o) for o in stored["offsets"])
         return cls(tuple(stored["parts"]), offsets, tuple(stored.get("weights", ())))
+
+
+def corrected(
+    scores: NDArray[np.floating], correction: Sequence[float] | None
+) -> NDArray[np.float32]:
+    """Class probabilities (…, C) brought to other class fractions."""
+    if correction is None:
+        return np.asarray(scores, dtype=np.float32)
+    moved = np.asarray(scores, np.float64) * np.exp(correction)
+    return np.asarray(moved / moved.sum(axis=-1, keepdims=True), dtype=np.float32)
