@@ -31,6 +31,7 @@ COMMANDS = {
     "plot": "Draw the figures of a run.",
     "compare": "Put several runs side by side in one table.",
     "report": "Write runs as one HTML page that opens offline.",
+    "predict": "Write the scores of a run beside your own files.",
 }
 
 

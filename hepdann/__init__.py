@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from .api import diagnose
     from .readers.arguments import convert
+    from .inference import predict
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
     from .tensors import Tensors, open_tensors
@@ -60,6 +61,7 @@ __all__ = [
     "open_scan",
     "open_tensors",
     "plotting",
+    "predict",
     "readers",
     "register",
     "report",
@@ -84,6 +86,7 @@ _HOME = {
     "open_run": "runs",
     "open_scan": "runs",
     "open_tensors": "tensors",
+    "predict": "inference",
     "report": "reporting",
     "scan": "runs",
     "train": "runs",

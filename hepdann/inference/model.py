@@ -167,6 +167,11 @@ class Model:
         name = method if method in self.alignments else method_of(method)[0]
         return self.alignments[name].apply(features) if name else features
 
+    def move(self, device: str) -> None:
+        """Let the networks score on another device; events come and go as arrays all the same."""
+        for part in self.parts.values():
+            part.network.to(device)
+
     def _part(self, method: str) -> Part:
         return self.parts[BASE if method in self.alignments else method]
 
@@ -207,8 +212,9 @@ class Model:
         statistics = part.target_domain if which else 0
 
         def pass_(network_copy: AdversarialNetwork, rows: slice) -> None:
-            p, d = network_copy.predict(self._tensor(features[rows], network_copy), statistics)
-            scores[:, rows], domain_scores[:, rows] = p.float().numpy(), d.float().numpy()
+            events = self._tensor(features[rows], network_copy)
+            given = network_copy.predict(events, statistics)
+            scores[:, rows], domain_scores[:, rows] = (x.float().cpu().numpy() for x in given)
 
         self._each(network, n, pass_)
         if which and method in self.alignments:
@@ -230,7 +236,7 @@ class Model:
         def pass_(network_copy: AdversarialNetwork, rows: slice) -> None:
             x = self._tensor(features[rows], network_copy)
             layers[rows.start] = (
-                network_copy.latent(x, statistics if which else 0)[0].T.float().numpy()
+                network_copy.latent(x, statistics if which else 0)[0].T.float().cpu().numpy()
             )
 
         self._each(network, len(features), pass_)
@@ -274,11 +280,11 @@ class Model:
         return [slice(start, start + most) for start in range(0, max(n, 1), most)]
 
     def _tensor(self, features: NDArray[np.float32], network: AdversarialNetwork) -> torch.Tensor:
-        dtype = next(network.parameters()).dtype
+        weights = next(network.parameters())
         if self.views:  # pixels are not scaled, and an event stays one piece of memory
-            return torch.from_numpy(features).to(dtype).T.unsqueeze(0)
+            return torch.from_numpy(features).to(weights).T.unsqueeze(0)
         scaled = np.ascontiguousarray(self.scaling.apply(features).T)
-        return torch.from_numpy(scaled).to(dtype).unsqueeze(0)
+        return torch.from_numpy(scaled).to(weights).unsqueeze(0)
 
     def save(self, path: Path) -> None:
         """Write ``model.safetensors``; what is not a weight travels as JSON in its header."""

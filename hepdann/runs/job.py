@@ -18,6 +18,7 @@ from ..inference.model import BASE, Model, prior_corrected
 from ..outputs import mend_of, write_run_file
 from ..store.folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
 from ..store.start_record import StartRecord
+from ..store.training_record import TrainingRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
@@ -129,6 +130,8 @@ class Job:
         (self.folder / "metrics.json").unlink(missing_ok=True)
         model = self._model(trained, domains, aligned)
         model, _ = with_recommendation(model, domains, shift, self.folder / "recommendation.json")
+        files = [file.path for file in self._files]
+        TrainingRecord.of(files, pseudo=self.shift is not None).write(self.folder)
         model.save(self.folder / "model.safetensors")
         write_run_file(self.folder / "history.csv", history)
         write_health(self.folder, [t.health for t in trained])
