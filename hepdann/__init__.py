@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         training,
     )
     from .api import diagnose
-    from .readers.arguments import convert
     from .inference import predict
+    from .readers.arguments import convert
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
     from .tensors import Tensors, open_tensors

@@ -16,6 +16,7 @@ from .row_files import IDENTITY, SEAL, Columns, RowFile
 
 __all__ = ["copy_with_branches"]
 
+_GROUP = "counted by "  # begins a name that uproot needs and does not write
 _FRIEND = "leave --into-copy out: the tree that is then written can be added as a friend"
 
 
@@ -141,14 +142,16 @@ class _Layout:
         from awkward.types import ListType, NumpyType, RecordType
 
         groups = {
-            counter: ListType(RecordType([NumpyType(t.name) for t in one.values()], [*one]))
+            _GROUP + counter: ListType(
+                RecordType([NumpyType(t.name) for t in one.values()], [*one])
+            )
             for counter, one in self.counted.items()
         }
         return file.mktree(
             name,
             {**self.plain, **groups, **types},
-            counter_name=lambda counter: counter,
-            field_name=lambda counter, field: field if counter in self.counted else counter,
+            counter_name=lambda group: group.removeprefix(_GROUP),
+            field_name=lambda _, field: field,
         )
 
     def read(self, tree: Any, start: int, stop: int) -> dict[str, Any]:
@@ -159,7 +162,7 @@ class _Layout:
             return tree[name].array(entry_start=start, entry_stop=stop, library=library)
 
         groups = {
-            counter: awkward.zip({name: array(name, "ak") for name in one}, depth_limit=2)
+            _GROUP + counter: awkward.zip({name: array(name, "ak") for name in one}, depth_limit=2)
             for counter, one in self.counted.items()
         }
         return {name: array(name, "np") for name in self.plain} | groups
