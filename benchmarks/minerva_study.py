@@ -34,7 +34,7 @@ from hepdann.config import Config, PlotConfig, load_config
 from hepdann.evaluation import open_truth
 from hepdann.evaluation.segments import TARGETS
 from hepdann.evaluation.truth import true_labels
-from hepdann.inference.model import Model
+from hepdann.inference import Model
 from hepdann.plotting import plot_run
 from hepdann.readers import convert
 from hepdann.runs import Run, open_run, resume

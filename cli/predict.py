@@ -87,10 +87,9 @@ def command(
 def _show(done: Prediction) -> None:
     console = tables.console()
     table = tables.table(f"Scores of {done.method}")
-    for name, justify in (("input", "left"), ("as", "left"), ("rows", "right"),
-                          ("selected", "right"), ("trained on", "right"),
-                          ("output", "left")):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")
+    for name in ("input", "as", "rows", "selected", "trained on", "output"):
+        number = name in ("rows", "selected", "trained on")
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
     for file in done.files:
         trained = "unknown" if file.trained is None else f"{file.trained:,}"
         table.add_row(

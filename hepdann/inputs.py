@@ -16,7 +16,7 @@ import stat
 from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .errors import HepdannError, ReadError, RunError
 
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 Stamp = tuple[int, ...]
+Kind = TypeVar("Kind")
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -152,8 +153,8 @@ def read_json(path: Path, kind: Any, *, mend: str = _ANEW, nan: bool = False) ->
     return content
 
 
-def check(content: Any, kind: Any, path: Path, *, mend: str = _ANEW) -> None:
-    """Refuse content that has not the type that it should have.
+def check(content: Any, kind: type[Kind], path: Path, *, mend: str = _ANEW) -> Kind:
+    """Content as the type that it should have, an instance of ``kind`` where that is a model.
 
     Raises:
         RunError: names the first key that is wrong.
@@ -161,9 +162,10 @@ def check(content: Any, kind: Any, path: Path, *, mend: str = _ANEW) -> None:
     from pydantic import ValidationError
 
     try:
-        _adapter(kind).validate_python(content)
+        checked: Kind = _adapter(cast("Any", kind)).validate_python(content)
     except ValidationError as error:
         raise RunError(f"is damaged: {_first(error)}", where=path, mend=mend) from error
+    return checked
 
 
 def read_rows(
@@ -200,8 +202,15 @@ def read_rows(
     return rows
 
 
-def read_tensors(path: Path, *, mend: str = _ANEW) -> tuple[dict[str, str], dict[str, Tensor]]:
+def read_tensors(
+    path: Path, *, mend: str = _ANEW, values: bool = True
+) -> tuple[dict[str, str], dict[str, Tensor]]:
     """What a safetensors file holds: the texts of its header, and its tensors.
+
+    Args:
+        path: the file.
+        mend: what the user can do about a damaged one.
+        values: whether the tensors are read; without, none are given.
 
     Raises:
         RunError: missing, not a regular file, or damaged.
@@ -210,9 +219,10 @@ def read_tensors(path: Path, *, mend: str = _ANEW) -> tuple[dict[str, str], dict
 
     regular_file(path, RunError, mend=_REGULAR)
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt" if values else "numpy") as file:
             header = file.metadata() or {}
-            return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            keys = file.keys() if values else ()
+            return header, {key: file.get_tensor(key) for key in keys}
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise RunError(f"is damaged: {error}", where=path, mend=mend) from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +17,11 @@ Figures = dict[str, Number]
 class Stored(BaseModel):
     """What is read from a file; a text is no number there."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in the file, keys that have no type included."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 class Disease(Stored):

@@ -15,6 +15,7 @@ from ..errors import RunError
 from ..inputs import check, read_json
 from ..stats.ranking import Roc
 from ..store.content import ScanSummary, StoredRocs
+from ..store.paths import ScanPaths
 from .curves import LearningCurves, curves_of, history_rows
 
 __all__ = ["ScanCurves", "Sweep"]
@@ -61,7 +62,7 @@ class ScanCurves:
         Raises:
             RunError: no scan, a damaged one, or one of another version.
         """
-        return cls(Path(folder), _read(Path(folder) / "scan.json", ScanSummary))
+        return cls(Path(folder), _read(ScanPaths(Path(folder)).summary, ScanSummary))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -146,7 +147,7 @@ class ScanCurves:
 
     def losses(self, place: Place) -> dict[str, LearningCurves]:
         """Learning curves of each trained method at one target, at its chosen λ."""
-        path = self.folder / "history.csv"
+        path = ScanPaths(self.folder).history
         chosen = []
         for row in history_rows(path, ("shift", "t", "lambda")):
             at: dict[str, Any] = {
@@ -162,7 +163,7 @@ class ScanCurves:
 
     @cached_property
     def _rocs(self) -> Sequence[Mapping[str, Any]]:
-        rocs: Sequence[Mapping[str, Any]] = _read(self.folder / "rocs.json", StoredRocs)["rocs"]
+        rocs: Sequence[Mapping[str, Any]] = _read(ScanPaths(self.folder).rocs, StoredRocs)["rocs"]
         return rocs
 
     def rocs(self, place: Place) -> dict[str, Roc]:

@@ -14,6 +14,7 @@ from ..inputs import read_json
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..store.content import Diagnosed, Recommended
+from ..store.paths import RunPaths
 from ..store.scores import RunScores, open_scores
 from ..tensors import SPLITS, Target
 from .candidates import rank_correlations, run_criteria, teacher_of
@@ -49,10 +50,10 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(run_folder)
     scores = open_scores(folder)
-    path = folder / "history.csv"
+    path = RunPaths(folder).history
     history = history_rows(path) if path.exists() else []
-    diagnosis = _diagnosis(folder / "diagnosis.json", scores)
-    advice = _recommendation(folder / "recommendation.json", scores, diagnosis["shift"])
+    diagnosis = _diagnosis(RunPaths(folder).diagnosis, scores)
+    advice = _recommendation(RunPaths(folder).recommendation, scores, diagnosis["shift"])
     residuals = _residuals(advice)
     mc, target = TestEvents(scores, "mc"), TestEvents(scores, "target")
     methods = {}
@@ -72,7 +73,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         methods[name] = decision_figures(name, mc, target)
     return {
         "format_version": FORMAT_VERSION,
-        "target": {"kind": scores.target_kind, "shift": _shift(folder / "config.yaml")},
+        "target": {"kind": scores.target_kind, "shift": _shift(RunPaths(folder).config)},
         "majority": {"mc": mc.majority(), "target": target.majority()},
         "methods": methods,
         "criteria": {
@@ -82,7 +83,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "recommended": advice["method"],
         "recommendation": advice,
         "diagnosis": diagnosis,
-        "throughput": _throughput(folder / "metrics.json"),
+        "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,
     }
 

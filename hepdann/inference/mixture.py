@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,16 +51,6 @@ class Mixture:
         total /= sum(weights)
         p = np.exp(total - total.max(axis=-1, keepdims=True))
         return np.asarray(p / p.sum(axis=-1, keepdims=True), dtype=np.float32)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything :meth:`from_dict` needs, JSON-serialisable."""
-        return {"parts": self.parts, "offsets": self.offsets, "weights": self.weights}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """What :meth:`to_dict` described."""
-        offsets = tuple(tuple(o) for o in stored["offsets"])
-        return cls(tuple(stored["parts"]), offsets, tuple(stored.get("weights", ())))
 
 
 def corrected(

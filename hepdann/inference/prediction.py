@@ -26,7 +26,7 @@ from ..tensors import open_tensors
 from .branch_copy import copy_with_branches
 from .output_names import output_files
 from .row_files import IDENTITY, Format, read_seal, row_file, written_ids
-from .row_scores import RowScorer
+from .row_scores import RowScorer, Scored
 
 __all__ = ["PredictedFile", "Prediction", "predict"]
 
@@ -283,14 +283,13 @@ def _write(
     tree = _UNNAMED if file.kind == "HDF5" else file.tree
     selected = trained = 0
     outside = np.zeros(len(scorer.features), np.int64)
-    then = partial(scorer.score, identified=reader.identified)
     begun = (
         copy_with_branches(path, file, scorer.types(reader))
         if job.copies
         else row_file(job.kind, path, tree=tree, types=scorer.types(reader), entries=file.entries)
     )
     with begun as output:
-        for scored in reader.read(then, job.threads):
+        for scored in _scored(scorer, reader, job.threads):
             output.append(scored.columns)
             digest.update(scored.columns[IDENTITY].data)
             selected, trained = selected + scored.selected, trained + scored.trained
@@ -309,6 +308,14 @@ def _write(
     if again.digest() != digest.digest():
         raise RunError("does not hold the rows in their order", where=path, mend="try again")
     return counts
+
+
+def _scored(scorer: RowScorer, reader: RowReader, threads: int) -> Iterator[Scored]:
+    """Every row of a file, scored in the threads that read or, if they must not, here."""
+    score = partial(scorer.score, identified=reader.identified)
+    if scorer.in_threads:
+        return reader.read(score, threads)
+    return map(score, reader.read(lambda rows: rows, threads))
 
 
 def _made_of(job: _Job, scorer: RowScorer, reader: RowReader) -> dict[str, Any]:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, RunError
 from ..readers.rows import Inputs, RowReader, Rows
-from ..store.content import Metrics
-from ..store.reading import read_versioned
-from ..store.state import explain_absent
+from ..store.metrics import read_metrics
+from ..store.paths import RunPaths
 from ..store.training_record import TrainingRecord
 from .device import choose_device
-from .model import Model
+from .stored_model import load_model
 
 __all__ = ["RowScorer", "Scored"]
 
@@ -65,10 +64,7 @@ class RowScorer:
     """
 
     def __init__(self, folder: Path, method: str | None, device: str, tensors: Path | None) -> None:
-        path = folder / "metrics.json"
-        if not path.exists():
-            raise explain_absent(folder)
-        recommended = read_versioned(path, Metrics)["recommended"]
+        recommended = read_metrics(folder).recommended
         self.record = TrainingRecord.read(folder, tensors)
         if self.record.conversion is None:
             raise RunError(
@@ -77,20 +73,26 @@ class RowScorer:
                 mend="score arrays with run.predict",
             )
         self.conversion = self.record.conversion
-        self._path = folder / "model.safetensors"
-        self._model = Model.load(self._path)
+        self._path = RunPaths(folder).model
+        self._model = load_model(self._path)
         self.method = method or recommended or self._model.methods[0]
         if self.method not in self._model.methods:
             known = ", ".join(self._model.methods)
             raise RunError(f"has no method '{self.method}'", where=folder, mend=f"it has {known}")
         device = choose_device(device, 1, where="--device")
         if device != "cpu":
-            self._model.move(device)
+            for part in self._model.parts.values():
+                part.network.to(device)
         plain = [_PLAIN.sub("_", name) for name in self._model.classes]
         distinct = len(set(plain)) == len(plain)
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
         ranges = [self.record.ranges.get(n, (-np.inf, np.inf)) for n in self._model.features]
         self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T
+
+    @property
+    def in_threads(self) -> bool:
+        """Whether several threads may score at a time; networks of images are shared by none."""
+        return not self._model.views
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -141,13 +143,13 @@ class RowScorer:
             )  # fmt: skip
 
     def score(self, rows: Rows, *, identified: bool) -> Scored:
-        """The columns of some rows; for any thread.
+        """The columns of some rows.
 
         Args:
             rows: as they were read.
             identified: whether event ids can be compared with those of the training.
         """
-        if torch.get_num_threads() > 1:  # of this thread; there are others
+        if self.in_threads and torch.get_num_threads() > 1:  # of this thread; there are others
             torch.set_num_threads(1)
         n = len(rows.event_id)
         columns: dict[str, NDArray[Any]] = {
@@ -182,10 +184,8 @@ class RowScorer:
             columns[name][at] = mean[:, number]
         if self._model.adapts(self.method):  # the others' domain heads only watched
             columns["domain_score"][at] = found.domain
-        if len(found.members) > 1:
-            best = mean.argmax(axis=1)[None, :, None]
-            chosen = np.take_along_axis(found.members, best, axis=2)[:, :, 0]
-            columns["spread"][at] = chosen.std(axis=0)
+        best = mean.argmax(axis=1)[:, None]
+        columns["spread"][at] = np.take_along_axis(found.spread, best, axis=1)[:, 0]
 
     def _outside(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
         if features.shape[1] != len(self._low):  # images: features are made of them in training

@@ -24,8 +24,7 @@ from ..criteria import (
 )
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
-from ..inference.mixture import Mixture, corrected
-from ..inference.model import BASE, Model
+from ..inference import BASE, Mixture, Model, corrected
 from ..methods import method_of
 from ..outputs import write_run_file
 from ..stats import accuracy, prior_matched_threshold, separation

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ..config.names import t_text
 from ..display import figure, html_table, listed
-from ..store.reading import read_config, read_history, read_versioned
-from ..store.state import explain_absent
+from ..store.metrics import read_metrics
+from ..store.paths import RunPaths
+from ..store.reading import read_config, read_history
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..inference.model import Model
+    from ..inference import Model
 
 __all__ = ["Run", "finished_run", "open_run"]
 
@@ -65,14 +66,14 @@ class Run:
     @cached_property
     def history(self) -> dict[str, NDArray[Any]]:
         """Columns of ``history.csv``; empty fields are NaN."""
-        return read_history(self.folder / "history.csv")
+        return read_history(RunPaths(self.folder).history)
 
     @cached_property
     def model(self) -> Model:
         """The trained networks."""
-        from ..inference.model import Model
+        from ..inference import load_model
 
-        return Model.load(self.folder / "model.safetensors")
+        return load_model(RunPaths(self.folder).model)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -109,9 +110,10 @@ class Run:
         Raises:
             RunError: a feature is absent or holds no numbers, or no such domain or method.
         """
-        chosen, model = method or str(self.metrics["recommended"]), self.model
-        features = np.asarray(x, np.float32) if model.views else model.columns.table(x)
-        return model.score(features, chosen, domain).mean
+        from ..inference import Predictor
+
+        predictor = Predictor(self.model, method or str(self.metrics["recommended"]), domain)
+        return predictor.score(predictor.inputs(x))
 
 
 def open_run(folder: str | Path) -> Run:
@@ -121,23 +123,12 @@ def open_run(folder: str | Path) -> Run:
         RunError: no such folder, no run, a scan, not finished, damaged or of another version.
     """
     folder = Path(folder)
-    path = folder / "metrics.json"
-    if not path.exists():
-        raise explain_absent(folder)
-    return Run(folder, read_versioned(path, _metrics()))
+    return Run(folder, read_metrics(folder).to_json())
 
 
 def finished_run(folder: Path) -> Run | None:
     """The run of a folder, if it came to its end and all of it is there."""
-    names = ("model.safetensors", "history.csv", "scores.h5", "metrics.json")
-    if not all((folder / name).is_file() for name in names):
+    if not RunPaths(folder).is_whole:
         return None
     run = open_run(folder)
     return None if run.metrics.get("interrupted") else run
-
-
-def _metrics() -> Any:
-    """The type of ``metrics.json``; it is imported where it is needed."""
-    from ..store.content import Metrics
-
-    return Metrics

@@ -13,10 +13,10 @@ from .._version import __version__
 from ..config import Config, TrainConfig
 from ..errors import Interrupted, RunError
 from ..evaluation import Diagnosis, summarise
-from ..inference.input_columns import InputColumns
-from ..inference.model import BASE, Model, prior_corrected
+from ..inference import BASE, InputColumns, Model, prior_corrected, save_model
 from ..outputs import mend_of, write_run_file
 from ..store.folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
+from ..store.paths import RunPaths
 from ..store.start_record import StartRecord
 from ..store.training_record import TrainingRecord
 from ..tensors import Tensors
@@ -109,7 +109,7 @@ class Job:
     def _run(self, domains: Domains) -> Run:
         wanted = self.config.train.diagnose
         names = self.tensors.features if wanted else None
-        diagnosis = diagnose_first(domains, names, self.folder / "diagnosis.json")
+        diagnosis = diagnose_first(domains, names, RunPaths(self.folder).diagnosis)
         if diagnosis is not None:
             self.report(f"diagnosis: {diagnosis.sentence}", None)
         shift = None if diagnosis is None else diagnosis.shift
@@ -127,20 +127,20 @@ class Job:
         history = history_of(trained)
         self.report("scoring", None)
         # without it there is no run: figures never stand beside networks that are not theirs
-        (self.folder / "metrics.json").unlink(missing_ok=True)
+        RunPaths(self.folder).metrics.unlink(missing_ok=True)
         model = self._model(trained, domains, aligned)
-        model, _ = with_recommendation(model, domains, shift, self.folder / "recommendation.json")
+        model, _ = with_recommendation(model, domains, shift, RunPaths(self.folder).recommendation)
         files = [file.path for file in self._files]
         TrainingRecord.of(files, pseudo=self.shift is not None).write(self.folder)
-        model.save(self.folder / "model.safetensors")
-        write_run_file(self.folder / "history.csv", history)
+        save_model(model, RunPaths(self.folder).model)
+        write_run_file(RunPaths(self.folder).history, history)
         write_health(self.folder, [t.health for t in trained])
         self._scores(model, domains)
         self._clock.lap("scoring")
         self.report("evaluating", None)
         metrics = self._metrics([t.trainer for t in trained], whole)
         content = json.dumps(metrics, indent=1, allow_nan=False)
-        write_run_file(self.folder / "metrics.json", content.encode())
+        write_run_file(RunPaths(self.folder).metrics, content.encode())
         return Run(self.folder, metrics)
 
     def _describe(self, domains: Domains, asked: TrainConfig) -> None:
@@ -155,7 +155,7 @@ class Job:
     @property
     def _begun(self) -> bool:
         """Whether something of it was trained before."""
-        return any((self.folder / "checkpoint").glob("stack-*.safetensors"))
+        return RunPaths(self.folder).has_checkpoint
 
     def _resume_hint(self) -> str:
         return f"go on with: hepdann train --resume -o {self.folder}"
@@ -241,8 +241,14 @@ class Job:
         self.report(what, now)
 
     def _scores(self, model: Model, domains: Domains) -> None:
-        path = self.folder / "scores.h5"
-        write_scores(path, model, domains, tensors=self.tensors, sample_of=domains.process)
+        write_scores(
+            RunPaths(self.folder).scores,
+            model,
+            domains,
+            tensors=self.tensors,
+            data=self.data,
+            sample_of=domains.process,
+        )
 
     def _metrics(self, trainers: list[StackTrainer], whole: bool) -> dict[str, Any]:
         rates = list(self._rate.values())
@@ -266,7 +272,7 @@ class Job:
 
     def _note(self, line: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        path = self.folder / "log.txt"
+        path = RunPaths(self.folder).log
         try:
             with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
                 log.write(f"{stamp} {line}\n")

@@ -20,9 +20,9 @@ from ..evaluation.scan_summary import summarise_scan
 from ..networks import NetworkShape
 from ..outputs import write_run_file
 from ..store.folder_lock import locked, removed_if_refused, with_resume_hint
+from ..store.paths import ScanPaths
 from ..store.reading import FORMAT_VERSION
 from ..store.scan_folder import Scan, to_csv
-from ..store.state import SCAN_SUMMARY
 from ..tensors import Tensors
 from ..training import (
     Progress,
@@ -194,7 +194,7 @@ class ScanJob:
 
     @property
     def _work(self) -> Path:
-        return self.folder / "checkpoint" / "scan"
+        return ScanPaths(self.folder).work
 
     def _domains(self, point: Point) -> Domains:
         shift = None
@@ -228,13 +228,13 @@ class ScanJob:
 
     def _describe(self) -> None:
         self._work.mkdir(parents=True, exist_ok=True)
-        write_run_file(self.folder / "config.yaml", dump_config(self.config).encode())
+        write_run_file(ScanPaths(self.folder).config, dump_config(self.config).encode())
         origin = {
             "format_version": FORMAT_VERSION,
             "tensors": str(self.tensors.path),
             "data": None if self.data is None else str(self.data.path),
         }
-        write_run_file(self.folder / "origin.json", json.dumps(origin, indent=1).encode())
+        write_run_file(ScanPaths(self.folder).start_record, json.dumps(origin, indent=1).encode())
 
     @cached_property
     def _total(self) -> int:
@@ -319,10 +319,10 @@ class ScanJob:
             for result in results
             for row in result["rows"]
         }
-        write_run_file(self.folder / "scan.csv", to_csv(COLUMNS, rows))
-        write_run_file(self.folder / "history.csv", to_csv(HISTORY_COLUMNS, history))
+        write_run_file(ScanPaths(self.folder).table, to_csv(COLUMNS, rows))
+        write_run_file(ScanPaths(self.folder).history, to_csv(HISTORY_COLUMNS, history))
         rocs = {"format_version": FORMAT_VERSION, "rocs": list(_rocs(groups))}
-        write_run_file(self.folder / "rocs.json", json.dumps(rocs, allow_nan=False).encode())
+        write_run_file(ScanPaths(self.folder).rocs, json.dumps(rocs, allow_nan=False).encode())
         summary = {
             "format_version": FORMAT_VERSION,
             "hepdann": __version__,
@@ -338,7 +338,7 @@ class ScanJob:
             "interrupted": not whole,
         }
         content = json.dumps(summary, indent=1, allow_nan=False)
-        write_run_file(self.folder / SCAN_SUMMARY, content.encode())
+        write_run_file(ScanPaths(self.folder).summary, content.encode())
         return Scan(self.folder, summary)
 
 

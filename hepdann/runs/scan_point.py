@@ -20,8 +20,7 @@ from ..criteria import teacher as teacher_of
 from ..errors import HepdannError, RunError
 from ..evaluation import oracle_source
 from ..evaluation.scan_judge import Epochs, ScanJudge
-from ..inference.mixture import corrected
-from ..inference.model import PRIOR
+from ..inference import PRIOR, classify, corrected
 from ..inputs import read_json
 from ..networks import AdversarialNetwork
 from ..outputs import write_run_file
@@ -47,7 +46,6 @@ from .domains import Domains
 from .health_report import last_verdicts
 from .resampling import resampled
 from .scan_plan import Point, Seeds, seeds_of
-from .scan_source import score
 from .stack_plan import ORACLE, Places, StackPlan
 from .teacher_labels import soft_labelled
 
@@ -205,7 +203,7 @@ class PointRun:
         return events.with_features(self._aligned.maps[name].apply(events.features))
 
     def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
-        return score(network, events.features, self.domains.scaling, domain)
+        return classify(network, events.features, self.domains.scaling, domain)
 
     def _score_aligned(self, network: AdversarialNetwork, name: str, events: Target) -> Scores:
         """Source-only's scores of events as an alignment left them, at the target's fractions."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..criteria import Residual, teacher
 from ..errors import HepdannError
-from ..inference.model import BASE, PRIOR, Model
+from ..inference import BASE, PRIOR, Model
 from ..stats import separation
 from ..tensors import SPLITS, Source, Target
 from .aligned import reference

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from ..inference.model import Part, network_of
+from ..inference.steps import Part, network_of
 from ..training import StackTrainer
 
 __all__ = ["joined", "parts_of"]

@@ -206,6 +206,7 @@ class Files(Stored):
 
     tensors: Annotated[str, Field(min_length=1)]
     data: str | None
+    content: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
 
 
 class Place(Stored):

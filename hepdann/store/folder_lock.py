@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import HepdannError, Interrupted, RunError
-from .state import LOCK
+from .paths import RunPaths
 
 __all__ = [
     "locked",
@@ -20,9 +20,6 @@ __all__ = [
     "removed_if_refused",
     "with_resume_hint",
 ]
-
-# what a run writes before it trains
-_START = {LOCK, "origin.json", "config.yaml", "diagnosis.json", "checkpoint"}
 
 
 def refuse_existing(folder: Path) -> None:
@@ -40,7 +37,7 @@ def refuse_existing(folder: Path) -> None:
 
 
 def _matters(path: Path) -> bool:
-    return path.name != LOCK and not path.match(".*.part")
+    return path.name != RunPaths(path.parent).log.name and not path.match(".*.part")
 
 
 def new_folder(folder: Path) -> Path:
@@ -92,7 +89,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another process trains there, or the folder cannot be written.
     """
-    path = folder / LOCK
+    path = RunPaths(folder).log
     try:
         file = path.open("a", encoding="utf-8")
     except OSError as error:
@@ -131,13 +128,13 @@ def removed_if_refused(folder: Path) -> Iterator[None]:
 
     What was there before, and whatever else a user put there, stays; so does what can be resumed.
     """
-    before = (folder / "origin.json").exists()
+    before = RunPaths(folder).start_record.exists()
     try:
         yield
     except Interrupted:
         raise
     except HepdannError:
-        trained = any((folder / "checkpoint").rglob("*.safetensors"))
-        if not before and not trained and {path.name for path in folder.iterdir()} <= _START:
+        trained = any(RunPaths(folder).checkpoints.rglob("*.safetensors"))
+        if not before and not trained and set(folder.iterdir()) <= RunPaths(folder).before_training:
             shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..inputs import check, read_json, read_rows
+from ..records import Stored
+from .paths import Paths, RunPaths
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+Kind = TypeVar("Kind", bound=Stored)
 
 
 def check_version(folder: str | Path) -> None:
@@ -33,12 +36,12 @@ def check_version(folder: str | Path) -> None:
     Raises:
         RunError: ``metrics.json`` is damaged or of another version.
     """
-    path = Path(folder) / "metrics.json"
+    path = RunPaths(Path(folder)).metrics
     if path.exists():
-        read_versioned(path, dict[str, Any])
+        read_versioned(path, Stored)
 
 
-def read_versioned(path: Path, kind: Any) -> dict[str, Any]:
+def read_versioned(path: Path, kind: type[Kind]) -> Kind:
     """Read a JSON file of a run.
 
     Args:
@@ -56,8 +59,7 @@ def read_versioned(path: Path, kind: Any) -> dict[str, Any]:
             where=path,
             mend="read it with the hepdann that wrote it, or train anew",
         )
-    check(content, kind, path)
-    return dict(content)
+    return check(content, kind, path)
 
 
 def read_history(path: Path) -> dict[str, NDArray[Any]]:
@@ -92,4 +94,4 @@ def read_config(folder: Path) -> Config:
     """Every setting that a run or a scan was made with."""
     from ..config import load_config
 
-    return load_config(folder / "config.yaml", expand=False, known_names=False)
+    return load_config(Paths(folder).config, expand=False, known_names=False)

@@ -23,12 +23,12 @@ from ..outputs import write_run_file
 from ..readers.conversion import Conversion
 from ..records import Finite, Stored
 from ..tensors import SPLITS, Tensors, open_tensors
+from .paths import RunPaths
 from .reading import FORMAT_VERSION, read_versioned
 from .start_record import StartRecord
 
 __all__ = ["TrainingRecord"]
 
-_CONVERSION, _EVENTS = "conversion.json", "trained_events.npy"
 _ANEW = "train anew"
 
 
@@ -90,7 +90,7 @@ class TrainingRecord:
         """Keep it with a run."""
         image = io.BytesIO()
         np.save(image, self.events, allow_pickle=False)
-        write_run_file(folder / _EVENTS, image.getbuffer())
+        write_run_file(RunPaths(folder).trained_events, image.getbuffer())
         conversion = None if self.conversion is None else self.conversion.model_dump(mode="json")
         content = {
             "format_version": FORMAT_VERSION,
@@ -99,7 +99,7 @@ class TrainingRecord:
             "events": len(self.events),
         }
         write_run_file(
-            folder / _CONVERSION, json.dumps(content, indent=1, allow_nan=False).encode()
+            RunPaths(folder).conversion, json.dumps(content, indent=1, allow_nan=False).encode()
         )
 
     @classmethod
@@ -113,18 +113,18 @@ class TrainingRecord:
         Raises:
             RunError: missing, damaged, or not the tensor file that the run began with.
         """
-        path = folder / _CONVERSION
+        path = RunPaths(folder).conversion
         if not path.exists():
             return cls._of_older(folder, tensors)
         stored = read_versioned(path, _Stored)
         try:
-            given = stored["conversion"]
+            given = stored.conversion
             conversion = None if given is None else Conversion.model_validate(given)
         except ValidationError as error:
             what = f"is damaged: {error.errors()[0]['msg']}"
             raise RunError(what, where=path, mend=_ANEW) from error
-        ranges = {name: (low, high) for name, (low, high) in stored["ranges"].items()}
-        return cls(conversion, ranges, _read_events(folder / _EVENTS, stored["events"]))
+        events = _read_events(RunPaths(folder).trained_events, stored.events)
+        return cls(conversion, {name: (a, b) for name, (a, b) in stored.ranges.items()}, events)
 
     @classmethod
     def _of_older(cls, folder: Path, tensors: Path | None) -> Self:

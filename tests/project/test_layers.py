@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hepdann.store.paths import RunPaths, ScanPaths
+
 ROOT = Path(__file__).parents[2]
 LIBRARY = sorted((ROOT / "hepdann").rglob("*.py"))
 CLI = sorted((ROOT / "cli").glob("*.py"))
@@ -45,7 +47,7 @@ FORBIDDEN: dict[str, set[str]] = {
         "hepdann.readers", "hepdann.training",
     },
     # Whoever reads figures and scores of a run needs no network for it.
-    "store": {"torch", "matplotlib", "mplhep", "hepdann.networks", "hepdann.training"},
+    "store": {"matplotlib", "mplhep", "hepdann.networks", "hepdann.training"},
     # Numbers come from evaluation: what could compute a statistic is out of reach of a figure.
     "plotting": {
         "boost_histogram", "scipy", "sklearn", "torch", "uproot", "hepdann.alignment",
@@ -135,6 +137,27 @@ def test_truth_is_named_only_where_it_is_written_or_opened():
         if room in BEHIND_THE_WALL:
             strings = [n.value for n in ast.walk(tree(file)) if isinstance(n, ast.Constant)]
             assert not [s for s in strings if isinstance(s, str) and address.match(s)], file
+
+
+def test_the_store_alone_names_the_files_of_a_run():
+    """Whoever reads or writes one asks the store where it is."""
+    names = {
+        path.name
+        for paths in (RunPaths(Path()), ScanPaths(Path()))
+        for name in dir(paths)
+        if isinstance(path := getattr(paths, name), Path)
+    } - {"", "plots", "scan"}
+    assert {"metrics.json", "scores.h5", "scan.json", "origin.json"} <= names
+    for file in (*LIBRARY, *CLI):
+        if file.relative_to(ROOT).parts[:2] != ("hepdann", "store"):
+            parts = {  # of a path: what stands behind a slash
+                node.right.value
+                for node in ast.walk(tree(file))
+                if isinstance(node, ast.BinOp)
+                and isinstance(node.op, ast.Div)
+                and isinstance(node.right, ast.Constant)
+            }
+            assert not parts & names, file
 
 
 @pytest.mark.parametrize("file", LIBRARY, ids=lambda file: str(file.relative_to(ROOT)))

@@ -16,7 +16,7 @@ import hepdann
 from hepdann import alignment, methods, networks, samples, shifts
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import HepdannError, Interrupted, RunError
-from hepdann.inference.model import Part
+from hepdann.inference import Part
 from hepdann.methods import DANN_PHASES, Method
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.readers import convert
