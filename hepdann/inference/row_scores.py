@@ -20,6 +20,7 @@ from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
 from ..store.training_record import TrainingRecord
 from .device import choose_device
+from .steps import Scores
 from .stored_model import load_model
 
 __all__ = ["RowScorer", "Scored"]
@@ -177,13 +178,15 @@ class RowScorer:
         if self._model.views:
             images = [inputs.views[name].reshape(len(at), -1) for name, *_ in self._model.views]
             events = np.concatenate(images, axis=1)
-        domain = "source" if inputs.simulated else "target"
-        found = self._model.score(events, self.method, domain)
+        steps = self._model.steps(self.method, "source" if inputs.simulated else "target")
+        if self._model.adapts(self.method):
+            found = steps.score(events)
+            columns["domain_score"][at] = found.domain
+        else:  # its domain heads only watched
+            found = Scores(steps.members(events), np.empty(0, np.float32))
         mean = found.mean
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]
-        if self._model.adapts(self.method):  # the others' domain heads only watched
-            columns["domain_score"][at] = found.domain
         best = mean.argmax(axis=1)[:, None]
         columns["spread"][at] = np.take_along_axis(found.spread, best, axis=1)[:, 0]
 
