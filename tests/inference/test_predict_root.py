@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import awkward
 import numpy as np
@@ -11,7 +12,9 @@ import uproot
 
 import hepdann
 
-ROOT = pytest.importorskip("ROOT", reason="needs ROOT: pip install root, on CPython 3.11")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the wheel says that it is young
+    ROOT = pytest.importorskip("ROOT", reason="needs ROOT: pip install root, on CPython 3.11")
 
 
 @pytest.fixture
