@@ -170,11 +170,13 @@ def show(scan: Scan) -> None:
 
 
 def _say(scan: Scan) -> None:
+    from hepdann.store.paths import ScanPaths
+
     show(scan)
     click.echo(f"scan: {scan.folder}")
     click.echo(f"  the figures:   hepdann plot {scan.folder}")
     click.echo(f"  the numbers:   hepdann evaluate {scan.folder}")
-    click.echo(f"  every network: {scan.folder / 'scan.csv'}")
+    click.echo(f"  every network: {ScanPaths(scan.folder).table}")
 
 
 def _row(group: Mapping[str, Any]) -> Sequence[str]:
