@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _SCHEMAS = (  # without importing what knows them
-    "config", "metrics", "history", "recommendation", "diagnosis", "health", "origin", "model",
-    "scan", "rocs",
+    "config", "metrics", "history", "recommendation", "diagnosis", "health", "origin",
+    "conversion", "model", "scan", "rocs",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from ..records import HistoryRowOf, Stored
 from .content import Diagnosed, HealthLooks, Metrics, Recommended, ScanSummary, StoredRocs
 from .model_file import ModelHeader
 from .start_record import StoredStart
+from .training_record import StoredConversion
 
 __all__ = ["STORED", "file_schema"]
 
@@ -18,6 +19,7 @@ STORED: dict[str, type[Stored]] = {
     "diagnosis": Diagnosed,
     "health": HealthLooks,
     "origin": StoredStart,
+    "conversion": StoredConversion,
     "model": ModelHeader,  # of its header
     "scan": ScanSummary,
     "rocs": StoredRocs,

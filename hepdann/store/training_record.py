@@ -7,37 +7,37 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from ..errors import HepdannError, RunError, SchemaError
 from ..inputs import regular_file
 from ..outputs import write_run_file
 from ..readers.conversion import Conversion
-from ..records import Finite, Stored
+from ..records import Count, Finite, Stored
 from ..tensors import SPLITS, Tensors, open_tensors
 from .paths import RunPaths
-from .reading import FORMAT_VERSION, read_versioned
+from .reading import FORMAT_VERSION, read_versioned, write_json
 from .start_record import StartRecord
 
-__all__ = ["TrainingRecord"]
+__all__ = ["StoredConversion", "TrainingRecord"]
 
 _ANEW = "train anew"
 
 
-class _Stored(Stored):
-    """``conversion.json``; the conversion is checked by its own model."""
+class StoredConversion(Stored):
+    """``conversion.json``."""
 
-    conversion: dict[str, Any] | None
+    format_version: Literal[1]
+    conversion: Conversion | None
     ranges: dict[str, Annotated[list[Finite], Field(min_length=2, max_length=2)]]
-    events: Annotated[int, Field(ge=0)]
+    events: Count
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +95,10 @@ class TrainingRecord:
         content = {
             "format_version": FORMAT_VERSION,
             "conversion": conversion,
-            "ranges": self.ranges,
+            "ranges": {name: list(ends) for name, ends in self.ranges.items()},
             "events": len(self.events),
         }
-        write_run_file(
-            RunPaths(folder).conversion, json.dumps(content, indent=1, allow_nan=False).encode()
-        )
+        write_json(RunPaths(folder).conversion, StoredConversion, content)
 
     @classmethod
     def read(cls, folder: Path, tensors: Path | None = None) -> Self:
@@ -116,15 +114,10 @@ class TrainingRecord:
         path = RunPaths(folder).conversion
         if not path.exists():
             return cls._of_older(folder, tensors)
-        stored = read_versioned(path, _Stored)
-        try:
-            given = stored.conversion
-            conversion = None if given is None else Conversion.model_validate(given)
-        except ValidationError as error:
-            what = f"is damaged: {error.errors()[0]['msg']}"
-            raise RunError(what, where=path, mend=_ANEW) from error
+        stored = read_versioned(path, StoredConversion)
         events = _read_events(RunPaths(folder).trained_events, stored.events)
-        return cls(conversion, {name: (a, b) for name, (a, b) in stored.ranges.items()}, events)
+        ranges = {name: (low, high) for name, (low, high) in stored.ranges.items()}
+        return cls(stored.conversion, ranges, events)
 
     @classmethod
     def _of_older(cls, folder: Path, tensors: Path | None) -> Self:
