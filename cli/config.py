@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 _SCHEMAS = (  # without importing what knows them
     "config", "metrics", "history", "recommendation", "diagnosis", "health",
-    "working_points", "origin", "model", "scan", "rocs",
+    "working_points", "origin", "conversion", "model", "scan", "rocs",
 )  # fmt: skip
 
 

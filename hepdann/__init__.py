@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from .api import diagnose
     from .deploy import export
+    from .inference import predict
     from .readers.arguments import convert
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
@@ -65,6 +66,7 @@ __all__ = [
     "open_scan",
     "open_tensors",
     "plotting",
+    "predict",
     "readers",
     "register",
     "report",
@@ -90,6 +92,7 @@ _HOME = {
     "open_run": "runs",
     "open_scan": "runs",
     "open_tensors": "tensors",
+    "predict": "inference",
     "report": "reporting",
     "scan": "runs",
     "train": "runs",

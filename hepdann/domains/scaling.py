@@ -46,8 +46,11 @@ class Scaling:
 
     def apply(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Scale (N, F) features; the result has no missing values."""
-        x = np.where(np.isnan(features), self.impute, np.asarray(features, np.float64))
-        return ((x - self.mean) / self.std).astype(np.float32)
+        x = np.array(features, np.float64)
+        np.copyto(x, self.impute, where=np.isnan(x))
+        x -= self.mean
+        x /= self.std
+        return x.astype(np.float32)
 
     def to_dict(self) -> dict[str, list[float]]:
         """As JSON."""

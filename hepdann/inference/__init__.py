@@ -3,12 +3,15 @@
 predictor = hepdann.inference.open_predictor("runs/sine-t3-1")
 for scores in predictor.stream(blocks_of_events):
 scores.mean, scores.spread, scores.domain
+
+``hepdann.predict`` reads files, and writes what the model says of them.
 """
 
 from .input_columns import InputColumns
 from .mixture import Mixture, corrected
 from .model import BASE, PRIOR, Model, prior_corrected
 from .passes import Inputs, classify
+from .prediction import PredictedFile, Prediction, predict
 from .predictor import Predictor, open_predictor
 from .steps import Branch, Combination, Part, Scores, Step
 from .stored_model import load_model, save_model
@@ -23,6 +26,8 @@ __all__ = [
     "Mixture",
     "Model",
     "Part",
+    "PredictedFile",
+    "Prediction",
     "Predictor",
     "Scores",
     "Step",
@@ -30,6 +35,7 @@ __all__ = [
     "corrected",
     "load_model",
     "open_predictor",
+    "predict",
     "prior_corrected",
     "save_model",
 ]

@@ -13,7 +13,7 @@ from ..alignment import Alignment
 from ..domains import Scaling
 from ..networks import AdversarialNetwork, NetworkShape
 from .mixture import Mixture, corrected
-from .passes import Inputs, feature_layer, predict
+from .passes import Inputs, classify, feature_layer, predict
 
 __all__ = ["Branch", "Combination", "Part", "Scores", "Step", "network_of"]
 
@@ -95,6 +95,11 @@ class Branch:
         scores, domain = predict(self.network, self._mapped(inputs), self.scaling, self.statistics)
         return Scores(corrected(scores, self.correction), domain.mean(axis=0))
 
+    def members(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Class probabilities (K, N, C) alone: a third of the work, where domain heads are wide."""
+        scores = classify(self.network, self._mapped(inputs), self.scaling, self.statistics)
+        return corrected(scores, self.correction)
+
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member."""
         return feature_layer(self.network, self._mapped(inputs), self.scaling, self.statistics)
@@ -125,6 +130,11 @@ class Combination:
         scores = [part.score(inputs) for part in self.parts]
         members = self.mixture.combine([s.members for s in scores], target=self.target)
         return Scores(members, np.mean([s.domain for s in scores], axis=0))
+
+    def members(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Class probabilities (K, N, C) alone."""
+        parts = [part.members(inputs) for part in self.parts]
+        return self.mixture.combine(parts, target=self.target)
 
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member of the first part."""

@@ -84,7 +84,14 @@ class Extractor(nn.Module):
 
     def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Feature layer by the statistics of a domain, 0 source or 1 target, or (K,) of these."""
-        return self._run(x, lambda norm, y: norm.apply_domain(y, domain))
+        for index, (layer, act) in enumerate(zip(self.linear, self.activation, strict=True)):
+            assert isinstance(layer, StackedLinear)
+            norm = self.norm[index] if self.norm else None
+            linear: Callable[[Tensor], Tensor] = layer
+            if isinstance(norm, StackedBatchNorm):  # fixed, it is a part of the linear map
+                linear, norm = partial(layer.scaled, *norm.factors(domain)), None
+            x = hidden(x, linear, act, residual=self.residual, normalise=norm)
+        return x
 
 
 def _collect(norm: StackedBatchNorm, y: Tensor, *, sizes: list[int], members: slice) -> Tensor:

@@ -83,19 +83,24 @@ class StackedBatchNorm(nn.Module):
         fixed = zip(parts, self.mean[:, members], self.variance[:, members], strict=True)
         return torch.cat([self._normalise(*entry, members) for entry in fixed], dim=-1)
 
-    def apply_domain(self, x: Tensor, domain: int | Tensor) -> Tensor:
-        """Normalise (K, features, batch) by stored statistics.
+    def factors(self, domain: int | Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift (K, features, 1) that stored statistics normalise by.
 
         Args:
-            x: activations.
             domain: whose, 0 source or 1 target; or (K,) of these.
         """
-        members = torch.arange(self.mean.shape[1], device=x.device)
+        members = torch.arange(self.mean.shape[1], device=self.mean.device)
         row = domain * (self.domains - 1)
-        return self._normalise(x, self.mean[row, members], self.variance[row, members])
+        return self._factors(self.mean[row, members], self.variance[row, members])
 
     def _normalise(
         self, x: Tensor, mean: Tensor, variance: Tensor, members: slice = slice(None)
     ) -> Tensor:
+        scale, shift = self._factors(mean, variance, members)
+        return torch.addcmul(shift, x, scale)
+
+    def _factors(
+        self, mean: Tensor, variance: Tensor, members: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
         scale = self.weight[members] * torch.rsqrt(variance.unsqueeze(-1) + _EPSILON)
-        return torch.addcmul(self.bias[members] - mean.unsqueeze(-1) * scale, x, scale)
+        return scale, self.bias[members] - mean.unsqueeze(-1) * scale

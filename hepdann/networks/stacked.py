@@ -73,3 +73,7 @@ class StackedLinear(nn.Module):
         if members is not None:
             weight, bias = weight[members], None if bias is None else bias[members]
         return torch.bmm(weight, x) if bias is None else torch.baddbmm(bias, weight, x)
+
+    def scaled(self, scale: Tensor, shift: Tensor, x: Tensor) -> Tensor:
+        """The same without a bias, then scaled and shifted by (K, out, 1): one product."""
+        return torch.baddbmm(shift, self.weight * scale, x)

@@ -350,6 +350,10 @@ class _Conversion:
             "label": plan.label,
             "classes": list(self.classes),
             "event_id": {s.source.config.name: list(s.id_branches) for s in plan.samples},
+            "files": [  # of each of the samples above
+                [{"path": f.path, "tree": f.tree} for f in self.skips.left(s.source)]
+                for s in plan.samples
+            ],
         }
         extra = {} if self.like is None else {"like": self.like.origin}
         inputs = [*self.inputs.values()]

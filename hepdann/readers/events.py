@@ -38,11 +38,13 @@ class Events:
         block: the events that passed.
         split: (n,) the split of each.
         statistics: of the features.
+        passed: (entries,) which entries these are; ``None`` for all.
     """
 
     block: Block
     split: NDArray[np.uint8]
     statistics: Accumulator
+    passed: NDArray[np.bool_] | None
 
 
 def column_names(features: Sequence[Feature]) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ def make_events(
         ReadError: a weight that is not finite, a label that is no integer or has no class.
     """
     entries = (raw.start, raw.start + len(raw))
-    arrays, views, size = dict(raw.columns), raw.views, len(raw)
+    arrays, views, size, passed = dict(raw.columns), raw.views, len(raw), None
     if sample.cut is not None:
         passed = sample.cut.condition(sample.columns.lookup(arrays), size)
         size = int(np.count_nonzero(passed))
@@ -113,7 +115,7 @@ def make_events(
         truth=None if truth is None else _in_classes(truth, "true label", file, entries, classes),
         views=views,
     )
-    return Events(block, splits, statistics)
+    return Events(block, splits, statistics, passed)
 
 
 def _features(

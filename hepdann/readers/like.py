@@ -12,7 +12,7 @@ from ..tensors import Tensors
 from .inputs import check_name
 from .zero_config import looks_like
 
-__all__ = ["Like", "like"]
+__all__ = ["Like", "feature_settings", "like"]
 
 _FREE = {"tree", "block_size"}  # where and how to read, not what
 
@@ -68,7 +68,7 @@ def like(tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: Confi
         ids = settings["event_id"].get(sample.name) or next(iter(settings["event_id"].values()))
         convert = ConvertConfig(
             tree=config.convert.tree or old.tree,
-            features=list(_features(tensors)) or None,  # none where events are images
+            features=list(feature_settings(tensors)) or None,  # none where events are images
             images=old.images,
             spectators=list(tensors.spectators),
             data_weight=old.data_weight,
@@ -123,7 +123,8 @@ def _sample(
     return old[0].model_copy(update={"name": name, "files": list(files), "tree": None})
 
 
-def _features(tensors: Tensors) -> Sequence[FeatureConfig]:
+def feature_settings(tensors: Tensors) -> Sequence[FeatureConfig]:
+    """The features of a tensor file as settings of a conversion, with the values imputed in it."""
     indicated = {info["indicator_of"] for info in tensors.feature_info if info.get("indicator_of")}
     columns = zip(
         tensors.features, tensors.units, tensors.feature_info, tensors.impute, strict=True

@@ -22,6 +22,7 @@ from ..store.folder_lock import locked, refuse_existing, removed_if_refused, wit
 from ..store.paths import RunPaths
 from ..store.reading import write_json
 from ..store.start_record import StartRecord
+from ..store.training_record import TrainingRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
@@ -131,6 +132,8 @@ class Job:
         model = self._model(trained, domains, aligned)
         advice = RunPaths(self.folder).recommendation
         model, _ = with_recommendation(model, domains, aligned, shift, advice)
+        files = [file.path for file in self._files]
+        TrainingRecord.of(files, pseudo=self.shift is not None).write(self.folder)
         save_model(model, RunPaths(self.folder).model)
         write_run_file(RunPaths(self.folder).history, history)
         write_health(self.folder, [t.health for t in trained])

@@ -69,6 +69,16 @@ class RunPaths(Paths):
         return self.folder / "model.safetensors"
 
     @property
+    def conversion(self) -> Path:
+        """How files became events, and which values their features had in training."""
+        return self.folder / "conversion.json"
+
+    @property
+    def trained_events(self) -> Path:
+        """The identity of every training event."""
+        return self.folder / "trained_events.npy"
+
+    @property
     def diagnosis(self) -> Path:
         """Whether MC and target differ."""
         return self.folder / "diagnosis.json"

@@ -8,6 +8,7 @@ from ..records import HistoryRowOf, Stored
 from .content import Diagnosed, HealthLooks, Metrics, Recommended, ScanSummary, StoredRocs
 from .model_file import ModelHeader
 from .start_record import StoredStart
+from .training_record import StoredConversion
 from .working_points import WorkingPoints
 
 __all__ = ["STORED", "file_schema"]
@@ -20,6 +21,7 @@ STORED: dict[str, type[Stored]] = {
     "health": HealthLooks,
     "working_points": WorkingPoints,
     "origin": StoredStart,
+    "conversion": StoredConversion,
     "model": ModelHeader,  # of its header
     "scan": ScanSummary,
     "rocs": StoredRocs,

@@ -152,3 +152,18 @@ def test_the_score_of_an_unlikely_class_keeps_its_precision():
     torch.testing.assert_close(
         scores[0, :, 0].double(), torch.sigmoid(torch.full((4,), -12.0).double()), rtol=1e-6, atol=0
     )
+
+
+def test_fixed_normalisation_is_a_part_of_the_linear_map():
+    """Prediction takes one product where training multiplies and then normalises."""
+    shape = NetworkShape(inputs=5, classes=2, normalisation="domain")
+    network = AdversarialNetwork(shape, (3, 4)).eval()
+    events = torch.randn(2, 5, 400, generator=torch.Generator().manual_seed(1))
+    network.collect_statistics(events, 2 * events + 1)
+    for domain in (0, 1):
+        x = events
+        for linear, norm, act in zip(*(getattr(network.extractor, n) for n in
+                                       ("linear", "norm", "activation")), strict=True):  # fmt: skip
+            mean, variance = norm.mean[domain, ..., None], norm.variance[domain, ..., None]
+            x = act(norm.weight * (linear(x) - mean) / torch.sqrt(variance + 1e-5) + norm.bias)
+        torch.testing.assert_close(network.latent(events, domain), x, atol=1e-5, rtol=1e-5)

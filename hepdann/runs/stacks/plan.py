@@ -9,6 +9,7 @@ from ... import alignment, methods, networks
 from ...config import TrainConfig
 from ...domains import auto_batch_size
 from ...errors import ConfigError
+from ...inference.device import choose_device
 from ...methods import Method, method_of
 from ...networks import NetworkShape, Normalisation, ViewShape
 from ...training import LambdaSchedule, Member, RateSchedule, Settings
@@ -109,30 +110,8 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
             where="train.batch_size",
             mend="take a smaller batch, or auto",
         )
-    return train.model_copy(update={"batch_size": size, "device": _device(train)})
-
-
-def _device(train: TrainConfig) -> str:
-    """The device that is used: ``auto`` is a CUDA device that works, and never MPS."""
-    import torch
-
-    name, mend = train.device, "use auto or cpu"
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() and train.shares == 1 else "cpu"
-    if name == "cpu":
-        return name
-    backend = torch.cuda if name == "cuda" else torch.backends.mps
-    if not backend.is_available():
-        raise ConfigError(f"torch sees no {name} device here", where="train.device", mend=mend)
-    if train.shares > 1:
-        what = f"workers share processors, not a {name} device"
-        raise ConfigError(what, where="train.device", mend=mend)
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        what = f"torch cannot use the {name} device: {error}"
-        raise ConfigError(what, where="train.device", mend=mend) from error
-    return name
+    device = choose_device(train.device, train.shares, where="train.device")
+    return train.model_copy(update={"batch_size": size, "device": device})
 
 
 def settings_of(train: TrainConfig, n_train: int) -> Settings:

@@ -1,0 +1,367 @@
+"""Scores of any file: row by row beside an input, in files of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from .._version import __version__
+from ..errors import ConfigError, HepdannError, RunError
+from ..outputs import mend_of, replacing
+from ..readers import FileRef, resolve
+from ..readers.rows import RowReader
+from ..readers.stream import default_threads
+from ..tensors import open_tensors
+from .branch_copy import copy_with_branches
+from .output_names import output_files
+from .row_files import IDENTITY, Format, read_seal, row_file, written_ids
+from .row_scores import RowScorer, Scored
+
+__all__ = ["PredictedFile", "Prediction", "predict"]
+
+_VERSION = 1  # of what outputs hold: files of another one are made anew
+_UNNAMED = "events"  # tree of the rows of a file without trees
+
+
+@dataclass(frozen=True)
+class PredictedFile:
+    """One input and its output.
+
+    Attributes:
+        path: of the input.
+        tree: in it.
+        sample: of the run that it was read as.
+        known: whether the run was converted from it.
+        output: the file that runs along it.
+        rows: of both.
+        selected: how many pass the cut of the run.
+        trained: how many of these the run was trained on; ``None`` where that cannot be known.
+        outside: selected events with a value of a feature beyond those of training, by feature.
+        before: whether the output was there already.
+    """
+
+    path: str
+    tree: str
+    sample: str
+    known: bool
+    output: Path
+    rows: int
+    selected: int
+    trained: int | None
+    outside: dict[str, int]
+    before: bool = False
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What :func:`predict` did.
+
+    Attributes:
+        method: that scored.
+        files: in the order of the inputs.
+    """
+
+    method: str
+    files: tuple[PredictedFile, ...]
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files that were written, in the order of the inputs."""
+        return [file.output for file in self.files]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """How every file is scored; the same in each process."""
+
+    folder: Path
+    method: str | None
+    sample: str | None
+    tensors: Path | None
+    keep: tuple[str, ...]
+    kind: Format
+    copies: bool
+    block: int
+    device: str
+    threads: int
+
+    def scorer(self) -> RowScorer:
+        return RowScorer(self.folder, self.method, self.device, self.tensors)
+
+
+def predict(
+    run: Any,
+    files: str | PathLike[str] | Sequence[str | PathLike[str]],
+    *,
+    output: str | Path,
+    format: Format = "tree",  # noqa: A002 (the option's name)
+    method: str | None = None,
+    keep: Sequence[str] = (),
+    into_copy: bool = False,
+    sample: str | None = None,
+    tree: str | None = None,
+    tensors: str | Path | None = None,
+    block: int = 100_000,
+    workers: int = 1,
+    part: tuple[int, int] = (1, 1),
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> Prediction:
+    """Score the events of files, row by row.
+
+    Files are read as those were that the run is trained on. Each gives one output with as many rows
+    in the same order; it appears whole or not at all, and is left alone where it was made before of
+    the same model, options and input.
+
+    Args:
+        run: a run, or its folder.
+        files: paths, globs, ``path:tree``, ``root://`` addresses or ``.txt`` lists of files.
+        output: a folder, or with a single input a file of the right ending.
+        format: "tree", "rntuple", "parquet" or "hdf5".
+        method: that scores; default the recommended one.
+        keep: branches of the input to pass through.
+        into_copy: write copies of the inputs with the new branches in their trees.
+        sample: which sample of the run files are like that it was not converted from; default the
+            data.
+        tree: its name, where it is another one than that of the run.
+        tensors: the tensor file of a run of an older version.
+        block: entries read at a time.
+        workers: files at a time, each in a process.
+        part: (k, n) of n jobs the k-th, counted from 1: every n-th file.
+        device: "auto", "cpu", "cuda" or "mps".
+        progress: called with the entries done and the entries of the files begun.
+
+    Returns:
+        What was read, selected and written.
+
+    Raises:
+        RunError: no run, or one that does not hold how its files were converted; or a file cannot
+            be written.
+        ReadError: an input cannot be read, or lacks a tree or branch.
+        ConfigError: settings that do not fit.
+    """
+    given = [files] if isinstance(files, str | PathLike) else list(files)
+    refs = resolve([fspath(name) for name in given])
+    kind: Format = "tree" if into_copy else format
+    if into_copy and format != "tree":
+        raise ConfigError("a copy has the format of its input", where="--into-copy",
+                          mend=f"leave --format {format} out")  # fmt: skip
+    outputs = output_files(refs, Path(output), kind, copies=into_copy)
+    refs = tuple(ref if tree is None else replace(ref, tree=ref.tree or tree) for ref in refs)
+    number, parts = part
+    if not 1 <= number <= parts:
+        raise ConfigError(f"there is no part {number} of {parts}", where="--part")
+    work = list(zip(refs, outputs, strict=True))[number - 1 :: parts]
+    job = _Job(
+        folder=Path(getattr(run, "folder", run)),
+        method=method,
+        sample=sample,
+        tensors=None if tensors is None else open_tensors(tensors).path,
+        keep=tuple(dict.fromkeys(keep)),
+        kind=kind,
+        copies=into_copy,
+        block=block,
+        device=device,
+        threads=default_threads() if workers == 1 else 1,
+    )
+    scorer = job.scorer()  # what is wrong with the run is said once
+    if not work:
+        return Prediction(scorer.method, ())
+    for folder in {path.parent for _, path in work}:
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    if min(workers, len(work)) > 1:
+        done = _in_processes(job, work, min(workers, len(work)), progress)
+    else:
+        counter = _Counter(progress)
+        done = [_file(job, scorer, counter, *one) for one in work]
+    return Prediction(scorer.method, tuple(done))
+
+
+_Work = tuple[FileRef, Path]
+_Tell = Callable[[int, int], None]
+
+
+def _in_processes(
+    job: _Job, work: Sequence[_Work], workers: int, progress: _Tell | None
+) -> list[PredictedFile]:
+    done: list[PredictedFile] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context) as pool:
+        try:
+            for file in pool.map(partial(_alone, job), work):
+                done.append(file)
+                if progress is not None:
+                    rows = sum(one.rows for one in done)
+                    progress(rows, rows * len(work) // len(done))
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a worker process died; outputs that are there are whole",
+                where=job.folder,
+                mend="call again, with fewer --workers if memory ran out",
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return done
+
+
+@cache
+def _scorer(job: _Job) -> RowScorer:
+    """That of a worker process, which scores many files."""
+    return job.scorer()
+
+
+def _alone(job: _Job, work: _Work) -> PredictedFile:
+    return _file(job, _scorer(job), _Counter(None), *work)
+
+
+class _Counter:
+    """Entries done, and those of the files begun so far."""
+
+    def __init__(self, tell: _Tell | None) -> None:
+        self._tell, self._done, self._total = tell, 0, 0
+
+    def begin(self, entries: int) -> None:
+        self._total += entries
+
+    def add(self, entries: int) -> None:
+        self._done += entries
+        if self._tell is not None:
+            self._tell(self._done, self._total)
+
+
+def _file(
+    job: _Job, scorer: RowScorer, counter: _Counter, ref: FileRef, output: Path
+) -> PredictedFile:
+    """Read, score and write one file, unless its output is there."""
+    reader = RowReader(ref, scorer.conversion, sample=job.sample, keep=job.keep, block=job.block)
+    scorer.check(reader)
+    made_of = _made_of(job, scorer, reader)
+    seal = _existing(job.kind, output)
+    before = seal is not None and seal.get("made_of") == made_of
+    counter.begin(reader.file.entries)
+    if before:
+        assert seal is not None
+        counts = seal["counts"]
+        counter.add(reader.file.entries)
+    else:
+        with _writing(output), replacing(output) as temporary:
+            counts = _write(job, scorer, reader, temporary, made_of, counter)
+    return PredictedFile(
+        path=reader.file.path,
+        tree=reader.file.tree,
+        sample=reader.samples[0].name,
+        known=reader.known,
+        output=output,
+        rows=reader.file.entries,
+        before=before,
+        **counts,
+    )
+
+
+def _write(
+    job: _Job,
+    scorer: RowScorer,
+    reader: RowReader,
+    path: Path,
+    made_of: Mapping[str, Any],
+    counter: _Counter,
+) -> dict[str, Any]:
+    """Write the output of a file, compare it with the input, and count."""
+    file, digest = reader.file, xxhash.xxh64()
+    tree = _UNNAMED if file.kind == "HDF5" else file.tree
+    selected = trained = 0
+    outside = np.zeros(len(scorer.features), np.int64)
+    begun = (
+        copy_with_branches(path, file, scorer.types(reader))
+        if job.copies
+        else row_file(job.kind, path, tree=tree, types=scorer.types(reader), entries=file.entries)
+    )
+    with begun as output:
+        for scored in _scored(scorer, reader, job.threads):
+            output.append(scored.columns)
+            digest.update(scored.columns[IDENTITY].data)
+            selected, trained = selected + scored.selected, trained + scored.trained
+            outside += scored.outside
+            counter.add(len(scored.columns[IDENTITY]))
+        beyond = zip(scorer.features, outside.tolist(), strict=True)
+        counts = {
+            "selected": selected,
+            "trained": trained if reader.identified else None,
+            "outside": {name: count for name, count in beyond if count},
+        }
+        output.finish({"hepdann": __version__, "made_of": made_of, "counts": counts})
+    again = xxhash.xxh64()
+    for ids in written_ids(job.kind, path, tree, file.entries):
+        again.update(np.ascontiguousarray(ids).data)
+    if again.digest() != digest.digest():
+        raise RunError("does not hold the rows in their order", where=path, mend="try again")
+    return counts
+
+
+def _scored(scorer: RowScorer, reader: RowReader, threads: int) -> Iterator[Scored]:
+    """Every row of a file, scored in the threads that read or, if they must not, here."""
+    score = partial(scorer.score, identified=reader.identified)
+    if scorer.in_threads:
+        return reader.read(score, threads)
+    return map(score, reader.read(lambda rows: rows, threads))
+
+
+def _made_of(job: _Job, scorer: RowScorer, reader: RowReader) -> dict[str, Any]:
+    """Everything that the content of an output follows from."""
+    file = reader.file
+    return {
+        "version": _VERSION,
+        **scorer.identity,
+        "keep": list(job.keep),
+        "copy": job.copies,
+        "samples": [sample.name for sample in reader.samples],
+        "input": {
+            "tree": file.tree,
+            "entries": file.entries,
+            "uuid": file.uuid,
+            "size_and_time": list(file.stamp[:2]) if file.stamp is not None else None,
+        },
+    }
+
+
+def _existing(kind: Format, output: Path) -> dict[str, Any] | None:
+    """The seal of an output that is there; ``None`` if none is.
+
+    Raises:
+        ConfigError: something else is there.
+    """
+    if not output.exists():
+        return None
+    seal = read_seal(kind, output)
+    if seal is None or not {"made_of", "counts"} <= set(seal):
+        raise ConfigError(
+            "exists, and is not what hepdann predict writes",
+            where=output,
+            mend="remove it, or choose another -o",
+        )
+    return seal
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Errors of the system while an output is written."""
+    try:
+        yield
+    except HepdannError:
+        raise
+    except OSError as error:
+        raise RunError(
+            f"cannot be written: {error.strerror or error}", where=path, mend=mend_of(error)
+        ) from error

@@ -1,0 +1,211 @@
+"""The columns that a model gives of every row of a file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, RunError
+from ..readers.rows import Inputs, RowReader, Rows
+from ..store.metrics import read_metrics
+from ..store.paths import RunPaths
+from ..store.training_record import TrainingRecord
+from .device import choose_device
+from .steps import Scores
+from .stored_model import load_model
+
+__all__ = ["RowScorer", "Scored"]
+
+_PLAIN = re.compile(r"\W+")
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Some rows of an output.
+
+    Attributes:
+        columns: by name (n, …).
+        selected: how many of the rows.
+        trained: how many of these the run was trained on.
+        outside: (F,) how many have a value of each feature beyond those of training.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    selected: int
+    trained: int
+    outside: NDArray[np.int64]
+
+
+class RowScorer:
+    """Scores rows with a method of a run.
+
+    Args:
+        folder: of the run.
+        method: default the recommended one.
+        device: as in settings.
+        tensors: where the tensor file of a run of an older version is.
+
+    Attributes:
+        method: its name.
+        record: what the run was trained on.
+        conversion: how files become events.
+
+    Raises:
+        RunError: no run, none of that method, or it was not trained on files.
+        ConfigError: no such device.
+    """
+
+    def __init__(self, folder: Path, method: str | None, device: str, tensors: Path | None) -> None:
+        recommended = read_metrics(folder).recommended
+        self.record = TrainingRecord.read(folder, tensors)
+        if self.record.conversion is None:
+            raise RunError(
+                "was trained on arrays, and nothing says how files become such events",
+                where=folder,
+                mend="score arrays with run.predict",
+            )
+        self.conversion = self.record.conversion
+        self._path = RunPaths(folder).model
+        self._model = load_model(self._path)
+        self.method = method or recommended or self._model.methods[0]
+        if self.method not in self._model.methods:
+            known = ", ".join(self._model.methods)
+            raise RunError(f"has no method '{self.method}'", where=folder, mend=f"it has {known}")
+        device = choose_device(device, 1, where="--device")
+        if device != "cpu":
+            for part in self._model.parts.values():
+                part.network.to(device)
+        plain = [_PLAIN.sub("_", name) for name in self._model.classes]
+        distinct = len(set(plain)) == len(plain)
+        self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
+        ranges = [self.record.ranges.get(n, (-np.inf, np.inf)) for n in self._model.features]
+        self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T
+
+    @property
+    def in_threads(self) -> bool:
+        """Whether several threads may score at a time; networks of images are shared by none."""
+        return not self._model.views
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features that are compared with those of training."""
+        return self._model.features
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What decides the scores, beside the input."""
+        digest = hashlib.sha256(self._path.read_bytes())
+        trained = hashlib.sha256(self.conversion.model_dump_json().encode())
+        trained.update(repr(sorted(self.record.ranges.items())).encode())
+        trained.update(self.record.events.tobytes())
+        return {"model": digest.hexdigest(), "training": trained.hexdigest(), "method": self.method}
+
+    def types(self, reader: RowReader) -> dict[str, np.dtype[Any]]:
+        """Names and types of the columns.
+
+        Raises:
+            ConfigError: a branch that is kept has the name of one of them.
+        """
+        types: dict[str, np.dtype[Any]] = dict.fromkeys(
+            [*self.scores, "domain_score", "spread"], np.dtype(np.float32)
+        )
+        types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
+        types["event_id"] = np.dtype(np.uint64)
+        for name, branch in reader.kept.items():
+            column = kept_name(name)
+            if column in types:
+                raise ConfigError(
+                    f"'{name}' would stand beside the column '{column}' of the scores",
+                    where="--keep",
+                    mend="leave it out",
+                )
+            types[column] = np.dtype((branch.dtype, branch.shape))
+        return types
+
+    def check(self, reader: RowReader) -> None:
+        """Whether the columns of a file are those of the model.
+
+        Raises:
+            RunError: they are not.
+        """
+        if not self._model.views and reader.columns != self._model.features:
+            raise RunError(
+                "its conversion and its model have other features", where=self._path.parent,
+                mend="train anew",
+            )  # fmt: skip
+
+    def score(self, rows: Rows, *, identified: bool) -> Scored:
+        """The columns of some rows.
+
+        Args:
+            rows: as they were read.
+            identified: whether event ids can be compared with those of the training.
+        """
+        if self.in_threads and torch.get_num_threads() > 1:  # of this thread; there are others
+            torch.set_num_threads(1)
+        n = len(rows.event_id)
+        columns: dict[str, NDArray[Any]] = {
+            name: np.full(n, np.nan, np.float32)
+            for name in (*self.scores, "domain_score", "spread")
+        }
+        selected = np.zeros(n, np.uint8)
+        outside = np.zeros(len(self.features), np.int64)
+        for inputs in rows.inputs:
+            if len(inputs.rows):
+                selected[inputs.rows] = 1
+                self._put(columns, inputs)
+                outside += self._outside(inputs.features)
+        trained = np.full(n, 0 if identified else -1, np.int8)
+        if identified:
+            at = np.flatnonzero(selected)
+            trained[at] = _among(rows.event_id[at], self.record.events)
+        columns |= {"selected": selected, "trained_on": trained, "event_id": rows.event_id}
+        columns |= {kept_name(name): values for name, values in rows.kept.items()}
+        counts = int(selected.sum()), int(np.count_nonzero(trained == 1))
+        return Scored(columns, *counts, outside)
+
+    def _put(self, columns: Mapping[str, NDArray[Any]], inputs: Inputs) -> None:
+        events, at = inputs.features, inputs.rows
+        if self._model.views:
+            images = [inputs.views[name].reshape(len(at), -1) for name, *_ in self._model.views]
+            events = np.concatenate(images, axis=1)
+        steps = self._model.steps(self.method, "source" if inputs.simulated else "target")
+        if self._model.adapts(self.method):
+            found = steps.score(events)
+            columns["domain_score"][at] = found.domain
+        else:  # its domain heads only watched
+            found = Scores(steps.members(events), np.empty(0, np.float32))
+        mean = found.mean
+        for number, name in enumerate(self.scores):
+            columns[name][at] = mean[:, number]
+        best = mean.argmax(axis=1)[:, None]
+        columns["spread"][at] = np.take_along_axis(found.spread, best, axis=1)[:, 0]
+
+    def _outside(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        if features.shape[1] != len(self._low):  # images: features are made of them in training
+            return np.zeros(len(self._low), np.int64)
+        beyond = (features < self._low) | (features > self._high)  # NaN is neither
+        return np.asarray(np.count_nonzero(beyond, axis=0), np.int64)
+
+
+def kept_name(branch: str) -> str:
+    """The column that a branch is passed through as."""
+    return _PLAIN.sub("_", branch)
+
+
+def _among(ids: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of the ids are in an increasing array."""
+    order = np.argsort(ids)  # neighbours are looked up in the same pages
+    place = np.minimum(np.searchsorted(known, ids[order]), len(known) - 1)
+    found = np.empty(len(ids), np.bool_)
+    found[order] = known[place] == ids[order]
+    return found

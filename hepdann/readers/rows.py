@@ -1,0 +1,237 @@
+"""Every entry of a file in order: its identity and, where a sample takes it, the inputs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import Config, ConvertConfig, SampleConfig
+from ..errors import ConfigError, ReadError
+from ..tensors import event_ids
+from .conversion import Conversion, ConvertedSample
+from .decision import Decision, decide
+from .events import column_names, make_events
+from .files import FileRef
+from .images import image_units, read_tables
+from .inputs import Input
+from .like import Like
+from .scan import Branch, FileScan, scan, suggest
+from .skips import Skips
+from .stream import Stream
+from .units import Unit, choose_reader
+from .zero_config import looks_like
+
+__all__ = ["Inputs", "RowReader", "Rows"]
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The inputs of some of the entries.
+
+    Attributes:
+        simulated: whether they are MC, or a template; else data.
+        rows: (m,) which entries of the block, increasing.
+        features: (m, columns) as in the tensor file, NaN where missing.
+        views: by name (m, C, H, W) images; empty of tables.
+    """
+
+    simulated: bool
+    rows: NDArray[np.intp]
+    features: NDArray[np.float32]
+    views: dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Consecutive entries of a file.
+
+    Attributes:
+        start: the first one.
+        event_id: (n,) of each, whether it is selected or not.
+        inputs: of those that a sample takes; an entry is in one of them at most.
+        kept: by branch (n, …), branches that are passed through.
+    """
+
+    start: int
+    event_id: NDArray[np.uint64]
+    inputs: tuple[Inputs, ...]
+    kept: dict[str, NDArray[Any]]
+
+
+class RowReader:
+    """Reads a file as a conversion did.
+
+    Args:
+        ref: the file; a tree that is named there goes before the conversion's.
+        conversion: what was done to the files of the run.
+        sample: name of the sample that a file which was not converted is like; default the data.
+        keep: branches to pass through.
+        block: entries read at a time.
+
+    Attributes:
+        file: the pre-scan.
+        samples: that take events of it, the first of them before the others.
+        known: whether the conversion read this file.
+        identified: whether event ids can be compared with those of the conversion.
+        columns: names of the features.
+
+    Raises:
+        ReadError: the file cannot be read, or has no such tree or branch.
+        ConfigError: an expression does not fit the branches, or no sample has that name.
+    """
+
+    def __init__(
+        self,
+        ref: FileRef,
+        conversion: Conversion,
+        *,
+        sample: str | None = None,
+        keep: Sequence[str] = (),
+        block: int = 100_000,
+    ) -> None:
+        self._block, self._keep = block, tuple(keep)
+        self.file = _scan(ref, conversion)
+        taken = conversion.samples_of(self.file, sample)
+        at = [s for s in taken if any(f.tree in (self.file.tree, None) for f in s.files)]
+        self.samples = tuple(at or taken)
+        self.known = any(sample.files for sample in self.samples)
+        self.identified = True
+        self._decisions = [self._decide(conversion, sample) for sample in self.samples]
+        self.columns = column_names(self._decisions[0].plan.features)
+        self.kept = {name: self._kept(name) for name in self._keep}
+
+    def _decide(self, conversion: Conversion, sample: ConvertedSample) -> Decision:
+        convert = ConvertConfig(
+            features=conversion.features or None,  # none where events are images
+            images=conversion.images,
+            event_id=self._identity(sample),
+            split=conversion.split,
+            block_size=self._block,
+        )
+        # as data, whatever it is: label and weight of MC are not needed to score it
+        config = SampleConfig(name=sample.name, files=[self.file.path], role="data", cut=sample.cut)
+        entry = Input(config, (self.file,), "data", True, f"sample '{sample.name}'")
+        whole = Config(convert=convert)
+        read, _ = choose_reader("auto")
+        like = Like(whole, None, (), {})
+        return decide([entry], whole, like, read_tables(read), Skips())
+
+    def _identity(self, sample: ConvertedSample) -> list[str] | None:
+        """The branches that identify its events; ``None``: others than those of the conversion."""
+        absent = [name for name in sample.event_id if not self._is_scalar(name)]
+        if not absent:
+            return list(sample.event_id)
+        if sample.files or all(looks_like(name) == "an event id" for name in sample.event_id):
+            raise ReadError(
+                f"no scalar branch '{absent[0]}', by which the run identifies events",
+                where=f"{self.file.path}:{self.file.tree}",
+                mend=suggest(absent[0], list(self.file.branches), what="branches"),
+            )
+        self.identified = False  # by all the scalars there were, and here are others
+        return None
+
+    def _is_scalar(self, name: str) -> bool:
+        return name in self.file.branches and self.file.branches[name].scalar
+
+    def _kept(self, name: str) -> Branch:
+        branch = self.file.branches.get(name)
+        where = f"{self.file.path}:{self.file.tree}"
+        if branch is None:
+            mend = suggest(name, list(self.file.branches), what="branches")
+            raise ReadError(f"no branch '{name}', of --keep", where=where, mend=mend)
+        if branch.dtype is None:
+            raise ConfigError(
+                f"branch '{name}' ({branch.typename}) cannot be kept: {branch.reason}",
+                where=where,
+                mend="leave it out: the output runs along the input, row by row",
+            )
+        return branch
+
+    def read(self, then: Callable[[Rows], Result], threads: int = 1) -> Iterator[Result]:
+        """What becomes of every entry, in order.
+
+        Args:
+            then: is done with each block, in any thread.
+            threads: that decode.
+
+        Raises:
+            ReadError: something cannot be read, or the file changed meanwhile.
+        """
+        _, cut = choose_reader("auto")
+        units = image_units(cut, self._decisions[0].images)
+        plans = [sample for decision in self._decisions for sample in decision.plan.samples]
+        branches = [*self._keep, *(name for plan in plans for name in plan.branches)]
+        wanted = list(dict.fromkeys(branches))
+
+        def whole(unit: Unit) -> tuple[Unit, Result]:
+            return unit, then(self._rows(unit))
+
+        def jobs() -> Iterator[tuple[int, Callable[[], tuple[Unit, Result]]]]:
+            for unit in units(self.file, wanted, self._block):
+                yield 0, partial(whole, unit)
+
+        done = 0
+        with Stream(jobs(), threads) as stream:
+            for unit, result in stream.take(0):
+                if unit.start != done:
+                    raise ReadError(f"entry {done} was not read", where=self.file.path)
+                done = unit.stop
+                yield result
+        if done != self.file.entries:
+            raise ReadError(f"{done} of {self.file.entries} entries read", where=self.file.path)
+        self.file.check_unchanged()
+
+    def _rows(self, unit: Unit) -> Rows:
+        raw = unit.read(np.empty)
+        size = len(raw)
+        ids: NDArray[np.uint64] | None = None
+        free = np.ones(size, np.bool_)
+        inputs = []
+        for sample, decision in zip(self.samples, self._decisions, strict=True):
+            (plan,) = decision.plan.samples
+            own = event_ids(sample.name, [raw.columns[name] for name in plan.id_branches])
+            split = decision.config.convert.split
+            events = make_events(decision.plan, plan, self.file, raw, (), split)
+            passed = np.ones(size, np.bool_) if events.passed is None else events.passed
+            chosen = free[passed]
+            rows = np.flatnonzero(passed & free)
+            features, views = events.block.features, events.block.views
+            if not chosen.all():  # an earlier sample took some of them
+                features = features[chosen]
+                views = {name: images[chosen] for name, images in views.items()}
+            ids = own if ids is None else ids
+            ids[rows] = own[rows]
+            free[rows] = False
+            inputs.append(Inputs(sample.role != "data", rows, features, views))
+        assert ids is not None
+        kept = {name: _native(raw.columns[name]) for name in self._keep}
+        return Rows(raw.start, ids, tuple(inputs), kept)
+
+
+def _native(values: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(values, values.dtype.newbyteorder("="))
+
+
+def _scan(ref: FileRef, conversion: Conversion) -> FileScan:
+    """The tree that is named, that the conversion read of this very file, or of most files."""
+    (file,) = scan([ref], prefer=conversion.tree)
+    if ref.tree is not None or file.kind == "HDF5":
+        return file
+    known = [f for s in conversion.samples for f in s.files if f.is_the_file(file)]
+    tree = next((f.tree for f in known if f.tree), conversion.tree)
+    if tree in (None, file.tree):
+        return file
+    if tree not in file.trees:
+        raise ReadError(
+            f"no tree '{tree}', which the run was converted from",
+            where=file.path,
+            mend=f"{suggest(tree, file.trees, what='trees')}; name it with --tree",
+        )
+    return scan([ref], tree)[0]
