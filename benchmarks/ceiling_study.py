@@ -24,14 +24,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 import hepdann
 from hepdann import methods, shifts
 from hepdann.config import Config, load_config, override
+from hepdann.domains import prepare, resident
 from hepdann.evaluation import open_truth, oracle_source
+from hepdann.inference import classify
 from hepdann.readers import convert
-from hepdann.runs.domains import prepare
-from hepdann.runs.scan_source import score
-from hepdann.runs.stack_plan import group, resolve, settings_of, shape_of
+from hepdann.runs.stacks.plan import group, resolve, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, open_tensors
-from hepdann.training import Member, StackTrainer, resident
+from hepdann.training import Member, StackTrainer
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "networks, default": {},
@@ -62,7 +62,7 @@ def networks(tensors: Any, changes: dict[str, Any], events: Source) -> np.ndarra
     trainer = StackTrainer(plan.members, shape, *sides, settings_of(train, n_train))
     trainer.run()
     with trainer.averaged() as network:
-        return np.asarray(score(network, events.features, domains.scaling, 0)[..., 1].mean(0))
+        return np.asarray(classify(network, events.features, domains.scaling, 0)[..., 1].mean(0))
 
 
 def trees(mc: Source, events: Source) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Fit the likeness behind ``hepdann simulate bjets``: prints hepdann/samples/likeness.py.
+"""Fit the likeness behind ``hepdann simulate bjets``: prints hepdann/samples/aleph.py.
 
-python benchmarks/fit_bjets.py --data DIR > hepdann/samples/likeness.py
+python benchmarks/fit_bjets.py --data DIR > hepdann/samples/aleph.py
 """
 
 from __future__ import annotations

@@ -27,10 +27,10 @@ import health_plants
 import torch
 
 import hepdann
+from hepdann.domains import prepare, resident
 from hepdann.errors import RunError
 from hepdann.networks import NetworkShape
-from hepdann.runs.domains import prepare
-from hepdann.training import Health, Settings, StackTrainer, resident
+from hepdann.training import Health, Settings, StackTrainer
 
 EPOCHS, SEEDS = 10, 2
 STUDY = {"extractor": [10, 10, 10], "label_head": [10, 5], "domain_head": [20, 10]}

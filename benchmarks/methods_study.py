@@ -27,15 +27,15 @@ from numpy.typing import NDArray
 import hepdann
 from hepdann import methods, shifts
 from hepdann.config import Config, load_config, override
-from hepdann.evaluation import oracle_source
+from hepdann.domains import DomainEvents, Domains, auxiliary_sources, prepare, resident
+from hepdann.evaluation import oracle_source, truth_of
+from hepdann.inference import classify
 from hepdann.readers import convert
-from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
-from hepdann.runs.domains import Domains, prepare
-from hepdann.runs.scan_source import score
-from hepdann.runs.stack_plan import group, resolve, settings_of, shape_of
+from hepdann.runs.preparation import auxiliary_shifts
+from hepdann.runs.stacks.plan import group, resolve, settings_of, shape_of
 from hepdann.stats import accuracy, auc
 from hepdann.tensors import Source, Target
-from hepdann.training import DomainEvents, Member, StackTrainer, resident
+from hepdann.training import Member, StackTrainer
 
 METHODS = (
     "dann", "cdan", "mmd", "coral", "hybrid-dann", "dann-joint", "dann-alternating",
@@ -94,15 +94,16 @@ class Study:
                 label = _truth(domains).label
                 for name, features in seen.items():
                     row = members[0].method.target_domain
-                    scores = score(network, features, domains.scaling, row)
+                    scores = classify(network, features, domains.scaling, row)
                     for k, member in enumerate(members):
                         if member.target == split:
                             yield _row(name or member.label, member, scores[k], label, test)
 
 
 def _truth(domains: Domains) -> Source:
-    assert domains.truth is not None
-    return oracle_source(domains.truth, domains.target).part("test")
+    truth = truth_of(domains)
+    assert truth is not None
+    return oracle_source(truth, domains.target).part("test")
 
 
 def _row(
@@ -135,7 +136,8 @@ def prepared(files: Sequence[Path], shift: str, t: float) -> Study:
         return replace(there, **{key: value[..., :_WATCHED] for key, value in held.items()})
 
     copies = [put(c, d) for d in domains for c in auxiliary_sources(d.source, wanted, train.seed)]
-    oracles = [put(oracle_source(d.truth, d.target), d) for d in domains if d.truth is not None]
+    truths = [(truth_of(d), d) for d in domains]
+    oracles = [put(oracle_source(truth, d.target), d) for truth, d in truths if truth is not None]
     return Study(
         config.model_copy(update={"train": train}),
         domains,

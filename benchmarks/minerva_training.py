@@ -24,11 +24,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from hepdann import methods
+from hepdann.domains import Augment
+from hepdann.domains.image_stream import resident_images
 from hepdann.networks import NetworkShape, ViewShape, get
 from hepdann.networks.gradient_reversal import reverse_gradient
 from hepdann.tensors import Hits, Source, Target
-from hepdann.training import Augment, Member, Settings, StackTrainer
-from hepdann.training.image_events import resident_images
+from hepdann.training import Member, Settings, StackTrainer
 
 VIEWS: tuple[ViewShape, ...] = (("x", 1, 127, 50), ("u", 1, 127, 25), ("v", 1, 127, 25))
 PIXELS, EVENTS, BATCH, HITS = 12_700, 1_500, 50, 250

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from hepdann import open_tensors, shifts
 from hepdann.config import Config, ShiftConfig
+from hepdann.domains import DomainEvents, auxiliary_sources, prepare, resident
 from hepdann.networks import NetworkShape
-from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
-from hepdann.runs.domains import prepare
-from hepdann.runs.scan_plan import plan_point
-from hepdann.runs.stack_plan import Places, resolve, settings_of, shape_of
-from hepdann.training import DomainEvents, Member, Settings, StackTrainer, resident
+from hepdann.runs.preparation import auxiliary_shifts
+from hepdann.runs.scans.grid import plan_point
+from hepdann.runs.stacks.plan import Places, resolve, settings_of, shape_of
+from hepdann.training import Member, Settings, StackTrainer
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
 
@@ -64,7 +64,7 @@ def main() -> None:
         resident(events, domains.scaling, device="cpu")
         for events in (domains.source, *copies, domains.target)
     )
-    plans = plan_point(train, config.scan, Places(copies=len(copies)))
+    plans = plan_point(config.scan, train, Places(copies=len(copies)))
     taken: dict[str, list[float]] = {}
     for _ in range(given.rounds):
         for number, plan in enumerate(plans):

@@ -24,8 +24,9 @@ from training_routes import domains
 from training_sample import DOMAIN_HEAD, EXTRACTOR, FEATURES, LABEL_HEAD, sample
 
 from hepdann import methods
+from hepdann.domains import resident
 from hepdann.networks import NetworkShape
-from hepdann.training import Member, Settings, StackTrainer, resident
+from hepdann.training import Member, Settings, StackTrainer
 
 NETWORKS = {
     "study": NetworkShape(FEATURES, 2, EXTRACTOR, LABEL_HEAD, DOMAIN_HEAD, "none"),

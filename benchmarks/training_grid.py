@@ -12,8 +12,9 @@ from training_routes import domains
 from training_sample import DOMAIN_HEAD, EXTRACTOR, FEATURES, LABEL_HEAD, sample
 
 from hepdann import methods
+from hepdann.domains import resident
 from hepdann.networks import NetworkShape
-from hepdann.training import Member, Settings, StackTrainer, resident
+from hepdann.training import Member, Settings, StackTrainer
 
 
 class Grid:

@@ -31,8 +31,9 @@ class Hepdann:
 
     def __init__(self, sample: Sample, batch: int, members: int, threads: int) -> None:
         from hepdann import methods
+        from hepdann.domains import resident
         from hepdann.networks import NetworkShape
-        from hepdann.training import Member, Settings, StackTrainer, resident
+        from hepdann.training import Member, Settings, StackTrainer
 
         scaling, source, target = domains(sample)
         settings: dict[str, Any] = {
@@ -68,8 +69,8 @@ class Fused(Hepdann):
 
 def domains(sample: Sample) -> tuple[Any, Any, Any]:
     """Scaling, source and target of hepdann, with events held out for validation."""
+    from hepdann.domains import Scaling
     from hepdann.tensors import Source, Target
-    from hepdann.training import Scaling
 
     n = len(sample.x_source)
     held = np.arange(n) % (n // min(n, HELD))

@@ -81,7 +81,7 @@ def _draw(
     """The overview, and the features that differ; the first three if none does."""
     from hepdann.evaluation import compare_feature
     from hepdann.plotting import plot_diagnosis
-    from hepdann.plotting.styles import readable
+    from hepdann.plotting.axes.styles import readable
 
     shown = [f.name for f in found.differing or found.features[:3]][:_FIGURES]
     looks = zip(file.class_looks("title"), file.classes, strict=True)

@@ -33,6 +33,7 @@ COMMANDS = {
     "workingpoints": "Set thresholds on the score by signal efficiency.",
     "histogram": "Write templates of a run for ROOT and pyhf.",
     "report": "Write runs as one HTML page that opens offline.",
+    "export": "Write a run as ONNX or C++ for the experiment's framework.",
 }
 
 

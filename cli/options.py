@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["shared", "whole", "words"]
+if TYPE_CHECKING:
+    from hepdann.config import Config
+
+__all__ = ["shared", "whole", "with_workers", "words"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -21,8 +24,8 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "device": click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]"),
     "workers": click.option(
         "--workers",
-        type=int,
-        help="Processes that share the networks, one thread each.  [default: 1]",
+        help="Processes that share the networks, or auto: as many as cores are free, where it "
+        "pays.  [default: auto]",
     ),
     "oracle": click.option(
         "--oracle/--no-oracle", default=None, help="Train the oracle where truth is known."
@@ -60,3 +63,12 @@ def words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -
 def whole(value: Any) -> Any:
     """A number that was given as text, because a word as "auto" may stand there too."""
     return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+def with_workers(config: Config) -> Config:
+    """The settings of a command, which takes as many processes as pay unless the user says."""
+    from hepdann.config import override
+
+    if "workers" in config.train.model_fields_set:
+        return config
+    return override(config, {"train.workers": "auto"})

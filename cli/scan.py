@@ -10,7 +10,7 @@ import click
 
 from . import tables
 from .interruption import Interruption
-from .options import shared, whole
+from .options import shared, whole, with_workers
 
 if TYPE_CHECKING:
     from hepdann.config import Config
@@ -57,6 +57,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> l
 @click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.002]")
 @click.option("--normalisation", help="domain, shared, layer, none.  [default: the method's own]")
 @click.option("--stack", help="Networks that train side by side.  [default: auto]")
+@click.option("--memory", help="auto, resident or blocks (of a file larger than memory).")
 @shared("device", "workers", "oracle", "config", "output")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished scan of -o.")
 def command(
@@ -91,7 +92,7 @@ def command(
             if resume and output is not None:
                 found = resume_scan(
                     output,
-                    workers=flags["workers"],
+                    workers=whole(flags["workers"]),
                     report=interruption.wrap(live.report),
                     stop=interruption,
                 )
@@ -132,9 +133,10 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
     grid = {name: name for name in ("shifts", "t", "alignments", "stack")} | {"lambda_": "lambda"}
     given = {f"scan.{key}": whole(flags.pop(name)) for name, key in grid.items()}
     flags["batch_size"] = whole(flags["batch_size"])
+    flags["workers"] = whole(flags["workers"])
     given |= {f"train.{key}": value for key, value in flags.items()}
     config = load_config(path, expand=False) if path is not None else Config()
-    return override(config, {key: value for key, value in given.items() if value is not None})
+    return with_workers(override(config, {k: v for k, v in given.items() if v is not None}))
 
 
 def show(scan: Scan) -> None:
@@ -160,7 +162,8 @@ def show(scan: Scan) -> None:
     for name in ("diagnosis", "fractions"):
         for told in filter(None, summary.get(name, ())):
             console.print(f"{name}: {told}")
-    console.print("λ: chosen by agreement with the aligned teacher; no target label took part")
+    if any(choice["criterion"] for choice in summary["choices"]):
+        console.print("λ: chosen by agreement with the aligned teacher; no target label took part")
     console.print("peeked: the best epoch by the target's labels; never quote it")
     for line in scan_lines(summary.get("health", [])):
         click.echo(line)
@@ -170,11 +173,13 @@ def show(scan: Scan) -> None:
 
 
 def _say(scan: Scan) -> None:
+    from hepdann.store.paths import ScanPaths
+
     show(scan)
     click.echo(f"scan: {scan.folder}")
     click.echo(f"  the figures:   hepdann plot {scan.folder}")
     click.echo(f"  the numbers:   hepdann evaluate {scan.folder}")
-    click.echo(f"  every network: {scan.folder / 'scan.csv'}")
+    click.echo(f"  every network: {ScanPaths(scan.folder).table}")
 
 
 def _row(group: Mapping[str, Any]) -> Sequence[str]:

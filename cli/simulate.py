@@ -136,7 +136,7 @@ def _minerva(given: dict[str, Any]) -> dict[str, Any]:
     if "fsi" in options:
         options["fsi"] = options["fsi"] == "on"
     if options.pop("detector", "nominal") == "shifted":
-        options = settings().shifts.detector.model_dump() | options
+        options = settings().shifts.detector | options
     names = ("fsi", "flux", "model", "energy_scale", "smearing", "dead")
     changes = {key: options.pop(key) for key in names if key in options}
     return options | {"conditions": replace(target(), **changes)}

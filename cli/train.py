@@ -10,7 +10,7 @@ import click
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 from .interruption import Interruption
-from .options import shared, whole
+from .options import shared, whole, with_workers
 from .timing import show as show_timing
 
 if TYPE_CHECKING:
@@ -195,6 +195,7 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     methods, alignments = list(flags.pop("methods")), list(flags.pop("alignments"))
     copies = [_auxiliary(text) for text in flags.pop("auxiliaries")]
     batch_size, rates = flags.pop("batch_size"), flags.pop("learning_rate")
+    flags["workers"] = whole(flags["workers"])
     given: dict[str, Any] = {f"train.{key.rstrip('_')}": value for key, value in flags.items()}
     if batch_size is not None:
         given["train.batch_size"] = whole(batch_size)
@@ -269,8 +270,9 @@ def _train(
         said = runs.given_settings(config, given)
         return runs.resume(output, **where, given=said, **hooks)
     return runs.train(
-        inputs.tensors, data=inputs.data, output=output, config=override(config, given), **hooks
-    )
+        inputs.tensors, data=inputs.data, output=output,
+        config=with_workers(override(config, given)), **hooks,
+    )  # fmt: skip
 
 
 def _say(run: Run) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         training,
     )
     from .api import diagnose
+    from .deploy import export
     from .readers.arguments import convert
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
@@ -54,6 +55,7 @@ __all__ = [
     "diagnose",
     "errors",
     "evaluation",
+    "export",
     "expressions",
     "inference",
     "methods",
@@ -83,6 +85,7 @@ _HOME = {
     "Tensors": "tensors",
     "convert": "readers.arguments",
     "diagnose": "api",
+    "export": "deploy",
     "open_run": "runs",
     "open_scan": "runs",
     "open_tensors": "tensors",

@@ -56,8 +56,7 @@ def compared(
     file.check_features(holder)
     if not file.views:
         return file, file.source(), holder.target()
-    from .runs.image_domains import choose_image_memory, prepare_images
+    from .domains import choose_memory, prepare
 
-    memory = choose_image_memory("auto", file, holder, members=0)
-    domains, described = prepare_images(file, holder, None, 0, memory)
-    return described, domains.source, domains.target
+    domains = prepare(file, holder, None, 0, choose_memory("auto", file, holder, members=0))
+    return domains.tensors, domains.source, domains.target

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 from .affine import AffineMap
 from .base import Alignment, Mapper
-from .chain import Chain
 from .fraction import FractionEstimate, estimate_fractions, reweighted, source_fractions
-from .linear import GaussianTransport, LinearMap
-from .moments import Moments
+from .linear import GaussianTransport, LinearMap, Moments
 from .quantile import QuantileMap
-from .registry import Kind, from_dict, get, names, register
+from .registry import Chain, Kind, from_dict, get, names, register
 from .sliced import SlicedTransport
 
 __all__ = [

@@ -156,7 +156,9 @@ class _Game:
     def step(self, target: Tensor, wt: Tensor, source: Tensor, ws: Tensor, at: int) -> None:
         """One step of the critics, then one of the maps."""
         for optimiser in self.optimisers:
-            optimiser.param_groups[0]["lr"] = self.options.learning_rate * self._fall(at)
+            late = max(0.0, 2 * at / self.options.steps - 1)
+            fall = 0.5 * (1 + math.cos(math.pi * late))
+            optimiser.param_groups[0]["lr"] = self.options.learning_rate * fall
         mapped = self._apply(target)
         both = torch.cat([mapped.detach(), source], dim=-1)
         weight = torch.cat([wt, ws], dim=-1)
@@ -171,10 +173,6 @@ class _Game:
         with torch.no_grad():
             for mean, now in zip(self.mean, (*self.map, *self.extra), strict=True):
                 mean.lerp_(now, 1 - decay)
-
-    def _fall(self, at: int) -> float:
-        past = max(0.0, 2 * at / self.options.steps - 1)
-        return 0.5 * (1 + math.cos(math.pi * past))
 
     def _apply(self, z: Tensor) -> Tensor:
         matrix, offset = self.map
@@ -199,8 +197,8 @@ class _Game:
     def _update(self, which: int, loss: Tensor) -> None:
         optimiser = self.optimisers[which]
         parameters = optimiser.param_groups[0]["params"]
-        found = torch.autograd.grad(loss, parameters)
-        for parameter, gradient in zip(parameters, found, strict=True):
+        gradients = torch.autograd.grad(loss, parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         optimiser.step()
 

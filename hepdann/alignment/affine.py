@@ -1,4 +1,4 @@
-"""The learned map: an affine one that a critic of the inputs cannot tell from the source."""
+"""The learned map: an affine one, fitted against a critic of the inputs."""
 
 from __future__ import annotations
 
@@ -60,18 +60,11 @@ class AffineMap:
         """Play the games and average the maps; no label is read.
 
         Args:
-            target: events to be mapped; all that are given are used.
-            source: events that they shall look like (a ``Source`` is a ``Target``).
+            target: as in :meth:`.Kind.fit`; a missing value counts as the mean of its feature.
+            source: likewise.
             seed: of the first member.
             members: games, side by side.
             options: of the games; by default those of DESIGN 6.3.
-
-        Returns:
-            The map. A missing value counts as the mean of its feature.
-
-        Raises:
-            SchemaError: the sides have different numbers of features, or weights whose sum is not
-                positive.
         """
         count = members or cls.members
         seeds = range(seed, seed + count)
@@ -91,31 +84,28 @@ class AffineMap:
         from .adversary import AdversaryOptions, fit_stack
 
         common_width(target, source)
-        here, there = Standard.of(target, "target"), Standard.of(source, "source")
-        active = (here.width > 0) & (there.width > 0)
+        of_target, of_source = Standard.of(target, "target"), Standard.of(source, "source")
+        active = (of_target.width > 0) & (of_source.width > 0)
         stack = fit_stack(
-            here.unit(target.features)[:, active],
-            there.unit(source.features)[:, active],
+            of_target.unit(target.features)[:, active],
+            of_source.unit(source.features)[:, active],
             [unit_weight(target.weight)] * len(seeds),
             [unit_weight(w) for w in source_weights],
             seeds,
             options or AdversaryOptions(),
         )
-        return [cls._from_stack(stack, k, active, here, there) for k in range(len(seeds))]
-
-    @classmethod
-    def _from_stack(
-        cls, stack: Any, k: int, active: NDArray[np.bool_], here: Standard, there: Standard
-    ) -> Self:
         width, hidden = len(active), stack.bias.shape[1]
-        core, shift = np.eye(width), np.zeros(width)
-        core[np.ix_(active, active)], shift[active] = stack.matrix[k], stack.offset[k]
-        inner, outer = np.zeros((hidden, width)), np.zeros((width, hidden))
-        inner[:, active] = stack.inner[k]
-        outer[active] = stack.outer[k] * there.width[active][:, None]
-        linear = LinearMap(*conjugate(core, shift, here, there))
-        scale = np.where(here.width > 0, here.width, 1.0)
-        return cls(linear, scale, inner, stack.bias[k], outer)
+        scale = np.where(of_target.width > 0, of_target.width, 1.0)
+        maps = []
+        for k in range(len(seeds)):
+            core, shift = np.eye(width), np.zeros(width)
+            core[np.ix_(active, active)], shift[active] = stack.matrix[k], stack.offset[k]
+            inner, outer = np.zeros((hidden, width)), np.zeros((width, hidden))
+            inner[:, active] = stack.inner[k]
+            outer[active] = stack.outer[k] * of_source.width[active][:, None]
+            linear = LinearMap(*conjugate(core, shift, of_target, of_source))
+            maps.append(cls(linear, scale, inner, stack.bias[k], outer))
+        return maps
 
     def _mean(self, others: Sequence[Self]) -> Self:
         """The mean of the maps: of A, b, and of what the non-linear parts add."""
@@ -134,14 +124,7 @@ class AffineMap:
         )
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Map target features.
-
-        Args:
-            x: (N, F); NaN and infinities pass.
-
-        Returns:
-            (N, F) float32.
-        """
+        """Map target features (N, F), NaN and infinities passing, to (N, F) float32."""
         mapped = self.linear.apply(x)
         if not len(self.bias):
             return mapped

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import SchemaError
 from ..tensors.domains import Target
 
-__all__ = ["Alignment", "Mapper", "common_width"]
+__all__ = ["Alignment", "ArrayMap", "Mapper", "common_width"]
 
 
 class Alignment(Protocol):
@@ -19,18 +20,11 @@ class Alignment(Protocol):
 
     @property
     def name(self) -> str:
-        """By which :func:`hepdann.alignment.get` knows it."""
+        """The name for :func:`hepdann.alignment.get`."""
         ...
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Map target features.
-
-        Args:
-            x: (N, F); NaN passes.
-
-        Returns:
-            (N, F) float32.
-        """
+        """Map target features (N, F), NaN passing, to (N, F) float32."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,7 +37,7 @@ class Mapper(Protocol):
 
     @property
     def name(self) -> str:
-        """By which it is known."""
+        """The name for :func:`hepdann.alignment.get`."""
         ...
 
     @property
@@ -52,12 +46,29 @@ class Mapper(Protocol):
         ...
 
     def fit(self, target: Target, source: Target, *, seed: int = 0) -> Alignment:
-        """Fit on events; no label is read."""
+        """Fit on events, see :meth:`.Kind.fit`; no label is read."""
         ...
 
     def from_dict(self, stored: Mapping[str, Any]) -> Alignment:
         """The map that ``to_dict`` described."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayMap:
+    """A map whose fields are float64 arrays, and which is stored as these."""
+
+    name: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything :meth:`from_dict` needs, JSON-serialisable."""
+        arrays = {field.name: getattr(self, field.name).tolist() for field in fields(self)}
+        return {"map": self.name, **arrays}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The map that :meth:`to_dict` described."""
+        return cls(*(np.asarray(stored[field.name], np.float64) for field in fields(cls)))
 
 
 def common_width(target: Target, source: Target) -> int:

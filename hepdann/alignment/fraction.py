@@ -1,8 +1,8 @@
 """The class fractions of an unlabelled target, estimated beside a shift of its features.
 
 With π the target's fractions and T_π the map that aligns the target with the source reweighted to
-π, the estimate is the π at which the two cannot be told apart. A wrong π shows most in the score of
-the mixture: with probabilities p(x) of a class at the fraction π,
+π, the estimate is the π at which the two cannot be distinguished. A wrong π shows most in the score
+of the mixture: with probabilities p(x) of a class at the fraction π,
 
     ρ = p/π - (1 - p)/(1 - π),   ψ = ρ - Π ρ,   M(π) = ⟨ψ(T_π x)⟩_target - ⟨ψ(x)⟩_source,π = 0
 
@@ -28,7 +28,6 @@ from ..stats.ranking import auc_influence
 from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
 from ..tensors.domains import Source, Target
 from .base import common_width
-from .partition import Partition
 from .registry import get
 
 __all__ = ["FractionEstimate", "estimate_fractions", "reweighted", "source_fractions"]
@@ -61,9 +60,9 @@ class FractionEstimate:
         error: (C,) their standard errors, of the sizes of both samples; NaN, and ``value`` the
             source's fractions, where no fraction makes the samples alike.
         source: (C,) fractions of the source, by weight.
-        profile: (G, C + 1) fractions that were tried, and how well the aligned target can be told
-            from the reweighted source along the direction that matters there, as a χ² with one
-            degree of freedom; it falls to 0 at ``value``.
+        profile: (G, C + 1) fractions that were tried, and how well the aligned target can be
+            distinguished from the reweighted source along the direction that matters, as a χ² with
+            one degree of freedom; it falls to 0 at ``value``.
         residual: held-out AUC between aligned target and source with the source's fractions, and
             with the estimated ones.
         shift: whether the fractions differ: by more than 4 standard errors, and with most of what
@@ -103,17 +102,17 @@ class FractionEstimate:
         return self.value if self.shift else self.source
 
     def sentence(self, classes: Sequence[str]) -> str:
-        """What was found, in words.
+        """The estimate in words.
 
         Args:
             classes: names of the classes.
         """
         pairs = zip(classes, self.value, self.error, self.source, strict=True)
-        found = [f"{name} {v:.3f} ± {e:.3f} ({s:.3f} in MC)" for name, v, e, s in pairs]
+        figures = [f"{name} {v:.3f} ± {e:.3f} ({s:.3f} in MC)" for name, v, e, s in pairs]
         if not np.isfinite(self.error).all():
             return "no class fractions make the aligned MC and the target alike"
         verdict = "a label shift" if self.shift else "no label shift that is told from others"
-        return f"{', '.join(found[1:] if len(found) == 2 else found)}: {verdict}"
+        return f"{', '.join(figures[1:] if len(figures) == 2 else figures)}: {verdict}"
 
 
 def source_fractions(source: Source) -> Floats:
@@ -174,18 +173,20 @@ def estimate_fractions(
     if len(source.classes) < 2:
         raise SchemaError("there are no class fractions with one class")
     generator = np.random.default_rng([seed, 0xF4])
-    source, target = (_some(e, max_events, generator) for e in (source, target))
+    source, target = (_sample(e, max_events, generator) for e in (source, target))
     start = source_fractions(source)
     with one_thread():
         problem = _Problem(source, target, alignment, seed)
         value, error, tried = _solve(problem, start)
         residual = (problem.separation(start), problem.separation(value))
-    found = bool(np.isfinite(error).all())
-    significant = found and bool((np.abs(value - start) > _SIGMAS * error).any())
+    beyond = np.abs(value - start) > _SIGMAS * error
+    significant = bool(np.isfinite(error).all() and beyond.any())
     drop, left = residual[0] - residual[1], residual[1] - 0.5
     explained = drop > _CLEAR or left < max(_SMALL, (1 - _EXPLAINED) * (residual[0] - 0.5))
     shift = significant and explained and drop > _DROP
-    return FractionEstimate(value, error, start, _profile(tried), residual, shift)
+    rows = np.array([[*fractions, m * m / variance] for fractions, _, m, variance in tried])
+    profile = rows[np.argsort(rows[:, 1], kind="stable")]
+    return FractionEstimate(value, error, start, profile, residual, shift)
 
 
 Tried = tuple[Floats, int, float, float]
@@ -217,13 +218,13 @@ def _root(problem: _Problem, at: Floats, c: int) -> tuple[float | None, list[Tri
         tried.append((fractions, c, m, variance))
         return m
 
-    here = _logit(float(at[c]))
-    grid = here + _GRID
+    start = float(np.log(at[c] / (1 - at[c])))
+    grid = start + _GRID
     values = [moment(odds) for odds in grid]
     falls = [i for i in range(len(grid) - 1) if values[i] > 0 >= values[i + 1]]
     if not falls:
         return None, tried
-    i = min(falls, key=lambda i: abs(grid[i] + grid[i + 1] - 2 * here))
+    i = min(falls, key=lambda i: abs(grid[i] + grid[i + 1] - 2 * start))
     low, high, m_low, m_high = grid[i], grid[i + 1], values[i], values[i + 1]
     for _ in range(_REFINEMENTS):
         odds = low + (high - low) * m_low / (m_low - m_high)
@@ -235,16 +236,6 @@ def _root(problem: _Problem, at: Floats, c: int) -> tuple[float | None, list[Tri
     return _unlogit(low + (high - low) * m_low / (m_low - m_high)), tried
 
 
-def _profile(tried: list[Tried]) -> Floats:
-    """(G, C + 1) fractions and χ² of M against 0, in the order of the second class's fraction."""
-    rows = np.array([[*fractions, m * m / variance] for fractions, _, m, variance in tried])
-    return np.asarray(rows[np.argsort(rows[:, 1], kind="stable")])
-
-
-def _logit(p: float) -> float:
-    return float(np.log(p / (1 - p)))
-
-
 def _unlogit(odds: float) -> float:
     return float(1 / (1 + np.exp(-odds)))
 
@@ -254,6 +245,23 @@ def _with(fractions: Floats, c: int, value: float) -> Floats:
     changed = fractions * (1 - value) / (1 - fractions[c])
     changed[c] = value
     return np.asarray(changed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Partition:
+    """Halves of both samples, and classifiers that were trained on the other half of the source."""
+
+    halves: tuple[NDArray[np.intp], ...]
+    trees: Sequence[Any]
+    classes: int
+
+    def probabilities(self, bins: Floats, side: int) -> Floats:
+        """(N, C) of source (0) or target (1) events, by the classifier of the other half."""
+        out = np.zeros((len(bins), self.classes))
+        for half, trees in enumerate(self.trees):
+            rows = self.halves[side] == half
+            out[np.ix_(rows, trees.classes_)] = trees.predict_proba(bins[rows])
+        return out
 
 
 class _Problem:
@@ -269,16 +277,14 @@ class _Problem:
         self.partitions = []
         for _ in range(_PARTITIONS):
             halves = tuple(generator.permutation(len(e)) % 2 for e in (source, target))
-            trees = [self._label_classifier(bins, halves[0] != half) for half in (0, 1)]
-            self.partitions.append(Partition(halves, trees, len(self.prior)))
+            trees = []
+            for half in (0, 1):
+                rows = halves[0] != half
+                label, weight = source.label[rows], np.abs(source.weight[rows]) + 1e-12
+                trees.append(_trees(seed).fit(bins[rows], label, weight))
+            self.partitions.append(_Partition(halves, trees, len(self.prior)))
         self.of_source = [p.probabilities(bins, 0) for p in self.partitions]
         self.base = self._functions(source.features)
-
-    def _label_classifier(self, bins: Floats, rows: NDArray[np.bool_]) -> Any:
-        trees = _trees(self.seed)
-        label, weight = self.source.label[rows], np.abs(self.source.weight[rows]) + 1e-12
-        trees.fit(bins[rows], label, weight)
-        return trees
 
     def _functions(self, x: NDArray[np.floating]) -> Floats:
         """(N, B) of what a sum of functions of one feature is made: 1, and indicators of bins."""
@@ -287,16 +293,14 @@ class _Problem:
             columns += [(index == i).astype(np.float64) for i in range(1, len(edges) + 1)]
         return np.stack(columns, axis=1)
 
-    def _score(self, probability: Floats, fractions: Floats, c: int) -> Floats:
-        """(N,) ρ of class c, with probabilities brought from the source's fractions to others."""
-        p = probability * (fractions / self.prior)
-        own = p[:, c] / np.maximum(p.sum(axis=1), 1e-12)
-        return np.asarray(own / fractions[c] - (1 - own) / (1 - fractions[c]))
-
-    def _score_of(self, probabilities: Sequence[Floats], fractions: Floats, c: int) -> Floats:
-        """(N,) ρ of class c, mean over the partitions."""
-        found = [self._score(p, fractions, c) for p in probabilities]
-        return np.asarray(np.mean(found, axis=0))
+    def _score(self, probabilities: Sequence[Floats], fractions: Floats, c: int) -> Floats:
+        """(N,) ρ of class c, mean over the partitions, at other fractions than the source's."""
+        scores = []
+        for probability in probabilities:
+            p = probability * (fractions / self.prior)
+            q = p[:, c] / np.maximum(p.sum(axis=1), 1e-12)
+            scores.append(q / fractions[c] - (1 - q) / (1 - fractions[c]))
+        return np.asarray(np.mean(scores, axis=0))
 
     def moment(
         self, fractions: Floats, c: int, times: tuple[Floats, Floats] | None = None
@@ -315,18 +319,18 @@ class _Problem:
             source = replace(source, weight=(source.weight * times[0]).astype(np.float32))
             target = replace(target, weight=(target.weight * times[1]).astype(np.float32))
         source = reweighted(source, fractions)
-        x = self._aligned(source, target)
+        x = self.kind.fit(target, source, seed=self.seed).apply(target.features)
         w, v = (np.asarray(e.weight / e.weight.sum(), np.float64) for e in (source, target))
         known, bins = self.of_source[: len(parts)], binned(x, self.fine)
-        inside = self._score_of(known, fractions, c)
+        inside = self._score(known, fractions, c)
         gram = (self.base * w[:, None]).T @ self.base
         gram[np.diag_indices_from(gram)] += 1e-9
         fit = np.linalg.solve(gram, self.base.T @ (w * inside))
         psi = inside - self.base @ fit
-        there = self._score_of([p.probabilities(bins, 1) for p in parts], fractions, c)
-        there -= self._functions(x) @ fit
-        means = float(w @ psi), float(v @ there)
-        variance = np.sum((w * (psi - means[0])) ** 2) + np.sum((v * (there - means[1])) ** 2)
+        target_psi = self._score([p.probabilities(bins, 1) for p in parts], fractions, c)
+        target_psi -= self._functions(x) @ fit
+        means = float(w @ psi), float(v @ target_psi)
+        variance = np.sum((w * (psi - means[0])) ** 2) + np.sum((v * (target_psi - means[1])) ** 2)
         return means[1] - means[0], float(variance)
 
     def error(self, fractions: Floats, c: int) -> float:
@@ -345,15 +349,12 @@ class _Problem:
             moments.append(self.moment(fractions, c, times)[0])
         return float(np.std(moments, ddof=1) / max(abs(slope), 1e-12))
 
-    def _aligned(self, source: Source, target: Target) -> NDArray[np.float32]:
-        return self.kind.fit(target, source, seed=self.seed).apply(target.features)
-
     def separation(self, fractions: Floats) -> float:
         """Held-out AUC of a classifier between the aligned target and the reweighted source.
 
-        The map too is fitted on the other half: on its own events it leaves less than nothing.
-        There both samples have equal distributions of each feature, on which no tree would begin;
-        a blur of a tenth of the features' widths, the same for both, lets it.
+        The map too is fitted on the other half: on the events of its fit it leaves less than
+        nothing. On those both samples have equal distributions of each feature, on which no tree
+        would begin; a blur of a tenth of the features' widths, the same for both, lets it.
         """
         source, target = reweighted(self.source, fractions), self.target
         weights = [
@@ -379,7 +380,7 @@ class _Problem:
         return float(np.mean(areas))
 
 
-def _some(events: Any, most: int, generator: np.random.Generator) -> Any:
+def _sample(events: Any, most: int, generator: np.random.Generator) -> Any:
     if len(events) <= most:
         return events
     return events.take(np.sort(generator.permutation(len(events))[:most]))

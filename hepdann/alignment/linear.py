@@ -1,25 +1,24 @@
-"""Maps x ↦ A x + b of all features together, and the closed one between Gaussians."""
+"""Affine maps in closed form: of each feature, and of all together between Gaussians."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..tensors.domains import Target
-from .base import common_width
+from .base import ArrayMap, common_width
 from .standard import Standard, covariance
 
-__all__ = ["GaussianTransport", "LinearMap", "conjugate"]
+__all__ = ["GaussianTransport", "LinearMap", "Moments", "conjugate"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class LinearMap:
+class LinearMap(ArrayMap):
     """x ↦ A x + b.
 
     Attributes:
@@ -35,38 +34,15 @@ class LinearMap:
     name: ClassVar[str] = "linear"
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Map target features.
-
-        Args:
-            x: (N, F); NaN and infinities pass.
-
-        Returns:
-            (N, F) float32.
-        """
+        """Map target features (N, F), NaN and infinities passing, to (N, F) float32."""
         given = np.asarray(x, dtype=np.float64)
         finite = np.isfinite(given)
         mapped = np.where(finite, given, self.centre) @ self.matrix.T + self.offset
         return np.where(finite, mapped, given).astype(np.float32)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything :meth:`from_dict` needs, JSON-serialisable."""
-        return {
-            "map": self.name,
-            "matrix": self.matrix.tolist(),
-            "offset": self.offset.tolist(),
-            "centre": self.centre.tolist(),
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """The map that :meth:`to_dict` described."""
-        return cls(
-            *(np.asarray(stored[key], dtype=np.float64) for key in ("matrix", "offset", "centre"))
-        )
-
 
 def conjugate(
-    core: Floats, shift: Floats, here: Standard, there: Standard
+    core: Floats, shift: Floats, of_target: Standard, of_source: Standard
 ) -> tuple[Floats, Floats, Floats]:
     """A, b and centre of "standardise, z ↦ core z + shift, give the source's mean and width".
 
@@ -76,20 +52,55 @@ def conjugate(
     Args:
         core: (F, F), between standardised features.
         shift: (F,), likewise.
-        here: of the target.
-        there: of the source.
+        of_target: mean and width of the target.
+        of_source: of the source.
     """
-    known = ~(np.isnan(here.width) | np.isnan(there.width))
-    active = known & (here.width > 0) & (there.width > 0)
+    known = ~(np.isnan(of_target.width) | np.isnan(of_source.width))
+    active = known & (of_target.width > 0) & (of_source.width > 0)
     matrix = np.diag(np.ones(len(known)))
-    offset = np.where(known, there.mean - here.mean, 0.0)
+    offset = np.where(known, of_source.mean - of_target.mean, 0.0)
     rows = np.ix_(active, active)
-    inner = core[rows] * there.width[active][:, None] / here.width[active][None, :]
+    mean, width = of_source.mean[active], of_source.width[active]
+    inner = core[rows] * width[:, None] / of_target.width[active][None, :]
     matrix[rows] = inner
-    offset[active] = (
-        there.mean[active] + there.width[active] * shift[active] - inner @ here.mean[active]
-    )
-    return matrix, offset, here.mean.copy()
+    offset[active] = mean + width * shift[active] - inner @ of_target.mean[active]
+    return matrix, offset, of_target.mean.copy()
+
+
+@dataclass(frozen=True, eq=False)
+class Moments(ArrayMap):
+    """x ↦ factor · x + offset, per feature: the target gets the source's mean and width.
+
+    At the inputs this is what adaptive batch normalisation does (Li et al., 2016): standardise each
+    domain by its own statistics.
+
+    Attributes:
+        factor: (F,) float64, σ_source / σ_target; 1 where a width is not positive.
+        offset: (F,) float64, what brings the mean of the target to that of the source; 0 of a
+            feature without finite entries on one side.
+    """
+
+    name: ClassVar[str] = "moments"
+    summary: ClassVar[str] = "mean and width of each feature"
+
+    factor: Floats
+    offset: Floats
+
+    @classmethod
+    def fit(cls, target: Target, source: Target, *, seed: int = 0) -> Self:
+        """Compare weighted means and standard deviations, see :meth:`.Kind.fit`."""
+        del seed
+        common_width(target, source)
+        of_target, of_source = Standard.of(target, "target"), Standard.of(source, "source")
+        known = ~(np.isnan(of_target.width) | np.isnan(of_source.width))
+        factor = np.ones(len(known))
+        active = (of_target.width > 0) & (of_source.width > 0)
+        np.divide(of_source.width, of_target.width, out=factor, where=active)
+        return cls(factor, np.where(known, of_source.mean - factor * of_target.mean, 0.0))
+
+    def apply(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Map target features (N, F), NaN passing, to (N, F) float32."""
+        return (np.asarray(x, dtype=np.float64) * self.factor + self.offset).astype(np.float32)
 
 
 class GaussianTransport(LinearMap):
@@ -105,37 +116,20 @@ class GaussianTransport(LinearMap):
 
     @classmethod
     def fit(cls, target: Target, source: Target, *, seed: int = 0) -> Self:
-        """Compare means and covariances; no label is read.
-
-        Args:
-            target: events to be mapped; all that are given are used.
-            source: events whose covariance they shall have (a ``Source`` is a ``Target``).
-            seed: of no effect: nothing is random.
-
-        Returns:
-            The map. NaN and infinite entries have no part in it.
-
-        Raises:
-            SchemaError: the sides have different numbers of features, or weights whose sum is not
-                positive.
-        """
+        """Compare means and covariances of finite entries, see :meth:`.Kind.fit`."""
         del seed
         common_width(target, source)
-        here, there = Standard.of(target, "target"), Standard.of(source, "source")
-        sides = [
-            covariance(side.unit(e.features), np.isfinite(e.features), e.weight)
-            for side, e in ((here, target), (there, source))
-        ]
-        active = (here.width > 0) & (there.width > 0)
+        of_target, of_source = Standard.of(target, "target"), Standard.of(source, "source")
+        active = (of_target.width > 0) & (of_source.width > 0)
         core, rows = np.eye(len(active)), np.ix_(active, active)
         if active.any():
-            core[rows] = _transport(sides[0][rows], sides[1][rows])
-        return cls(*conjugate(core, np.zeros(len(active)), here, there))
-
-
-def _transport(target: Floats, source: Floats) -> Floats:
-    root, inverse = _power(target, 0.5), _power(target, -0.5)
-    return inverse @ _power(root @ source @ root, 0.5) @ inverse
+            first, second = (
+                covariance(side.unit(e.features), np.isfinite(e.features), e.weight)[rows]
+                for side, e in ((of_target, target), (of_source, source))
+            )
+            root, inverse = _power(first, 0.5), _power(first, -0.5)
+            core[rows] = inverse @ _power(root @ second @ root, 0.5) @ inverse
+        return cls(*conjugate(core, np.zeros(len(active)), of_target, of_source))
 
 
 def _power(matrix: Floats, exponent: float) -> Floats:

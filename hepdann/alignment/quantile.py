@@ -13,13 +13,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SchemaError
 from ..tensors.domains import Target
 from .base import common_width
+from .standard import check_total
 
 __all__ = ["QuantileMap"]
 
-_Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,59 +35,47 @@ class QuantileMap:
     name: ClassVar[str] = "quantile"
     summary: ClassVar[str] = "the whole distribution of each feature"
 
-    target: tuple[_Array, ...]
-    source: tuple[_Array, ...]
+    target: tuple[Floats, ...]
+    source: tuple[Floats, ...]
 
     @classmethod
     def fit(cls, target: Target, source: Target, *, seed: int = 0, knots: int = 512) -> Self:
         """Match the distributions, feature by feature; no label is read.
 
-        Equal target values share the middle of their ranks, so that they stay equal; equal source
-        values keep the whole of theirs, so that a spike of the source collects its full share. The
-        same sample on both sides gives the identity. Negative weights make a cumulative
-        distribution fall in places; the mean of its running maximum and its running minimum from
-        above takes its place.
+        NaN and infinite entries have no part in it. Equal target values share the middle of their
+        ranks, so that they stay equal; equal source values keep the whole of theirs, so that a
+        spike of the source collects its full share. The same sample on both sides gives the
+        identity. Negative weights make a cumulative distribution fall in places; the mean of its
+        running maximum and its running minimum from above takes its place.
 
         Args:
-            target: events to be mapped; all that are given are used.
-            source: events whose distributions they shall have (a ``Source`` is a ``Target``).
-            seed: of no effect: nothing is random.
+            target: as in :meth:`.Kind.fit`.
+            source: likewise.
+            seed: of no effect.
             knots: of more target values than about this many, some are left to linear
                 interpolation; each 1/knots of the events, and of the range on either side, keeps
                 its two outermost values, and the tails and the ends of spikes keep more.
-
-        Returns:
-            The map. NaN and infinite entries have no part in it.
-
-        Raises:
-            SchemaError: the sides have different numbers of features, or weights whose sum is not
-                positive.
         """
         del seed
         width = common_width(target, source)
         xs, ys = [], []
         for j in range(width):
-            here = _distribution(target.features[:, j], target.weight, f"target feature {j}")
-            there = _distribution(source.features[:, j], source.weight, f"source feature {j}")
-            if here is None or there is None:
-                xs.append(np.empty(0))
-                ys.append(np.empty(0))
-                continue
-            rank = here.middle()
-            mapped = there.quantile(rank)
-            keep = _thin(rank, here.values, mapped, knots)
-            xs.append(here.values[keep])
-            ys.append(mapped[keep])
+            of_target = _distribution(target.features[:, j], target.weight, f"target feature {j}")
+            of_source = _distribution(source.features[:, j], source.weight, f"source feature {j}")
+            x = y = np.empty(0)
+            if of_target is not None and of_source is not None:
+                rank = (of_target.below + of_target.upto) / 2
+                y = of_source.quantile(rank)
+                keep = _thin(rank, of_target.values, y, knots)
+                x, y = of_target.values[keep], y[keep]
+            xs.append(x)
+            ys.append(y)
         return cls(tuple(xs), tuple(ys))
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Map target features.
+        """Map target features (N, F), NaN passing, to (N, F) float32.
 
-        Args:
-            x: (N, F); NaN passes. Values beyond those of the fit are mapped like the outermost.
-
-        Returns:
-            (N, F) float32.
+        Values beyond those of the fit are mapped like the outermost.
         """
         table = np.asarray(x)
         mapped = np.empty(table.shape, dtype=np.float32)
@@ -117,16 +105,12 @@ class QuantileMap:
 class _Distribution:
     """Distinct values with the share of the events below and up to each, and how often each is."""
 
-    values: _Array
-    below: _Array
-    upto: _Array
+    values: Floats
+    below: Floats
+    upto: Floats
     count: NDArray[np.intp]
 
-    def middle(self) -> _Array:
-        """The middle of the ranks of each value."""
-        return (self.below + self.upto) / 2
-
-    def quantile(self, rank: _Array) -> _Array:
+    def quantile(self, rank: Floats) -> Floats:
         """Q(rank): flat across the ranks of equal values, linear between neighbouring events.
 
         Of n equal values the first stands in the middle of the first n-th of their ranks and the
@@ -146,17 +130,12 @@ def _distribution(
     values, index, count = np.unique(x[finite], return_inverse=True, return_counts=True)
     share = np.bincount(index, weights=weight[finite].astype(np.float64), minlength=len(values))
     total = share.sum()
-    if not total > 0:
-        raise SchemaError(
-            f"the weights of its {finite.sum()} events sum to {total:g}",
-            where=what,
-            mend="an alignment needs a positive sum of weights",
-        )
+    check_total(total, int(finite.sum()), what)
     edges = _monotone(np.concatenate([[0.0], np.cumsum(share / total)]))
     return _Distribution(values.astype(np.float64), edges[:-1], edges[1:], count)
 
 
-def _monotone(cumulative: _Array) -> _Array:
+def _monotone(cumulative: Floats) -> Floats:
     """A non-decreasing curve from 0 to 1; the curve itself where it is one."""
     clipped = np.clip(cumulative, 0.0, 1.0)
     clipped[-1] = 1.0
@@ -165,7 +144,7 @@ def _monotone(cumulative: _Array) -> _Array:
     return (from_below + from_above) / 2
 
 
-def _thin(rank: _Array, x: _Array, y: _Array, knots: int) -> NDArray[np.intp]:
+def _thin(rank: Floats, x: Floats, y: Floats, knots: int) -> NDArray[np.intp]:
     """Which points (x, y) carry the map: both ends of every step that interpolation would blur."""
     inside = np.clip(rank, 1e-12, 1 - 1e-12)
     tails = np.log(inside / (1 - inside)) / 64
@@ -181,6 +160,6 @@ def _thin(rank: _Array, x: _Array, y: _Array, knots: int) -> NDArray[np.intp]:
     return np.flatnonzero(np.append(True, steps) | np.append(steps, True))
 
 
-def _unit(values: _Array) -> _Array:
+def _unit(values: Floats) -> Floats:
     span = values[-1] - values[0]
     return (values - values[0]) / span if span > 0 else np.zeros_like(values)

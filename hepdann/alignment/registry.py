@@ -1,4 +1,4 @@
-"""Alignments by name."""
+"""Alignments by name, single or one after the other."""
 
 from __future__ import annotations
 
@@ -6,15 +6,44 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from ..errors import ConfigError
 from ..registry import ALIGNMENTS
 from ..tensors.domains import Target
 from .base import Alignment, Mapper
-from .chain import Chain
 
-__all__ = ["Kind", "as_mapper", "from_dict", "get", "names", "register"]
+__all__ = ["Chain", "Kind", "as_mapper", "from_dict", "get", "names", "register"]
 
 _Mapper = TypeVar("_Mapper", bound=Mapper)
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Several maps as one, each fitted to what the ones before it left.
+
+    Attributes:
+        maps: in the order in which they act.
+    """
+
+    maps: tuple[Alignment, ...]
+
+    @property
+    def name(self) -> str:
+        """The names of the maps, joined with ``+``."""
+        return "+".join(one.name for one in self.maps)
+
+    def apply(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Map target features (N, F), NaN passing, to (N, F) float32."""
+        mapped = np.asarray(x)
+        for one in self.maps:
+            mapped = one.apply(mapped)
+        return np.asarray(mapped, dtype=np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything :func:`hepdann.alignment.from_dict` needs, JSON-serialisable."""
+        return {"map": self.name, "maps": [one.to_dict() for one in self.maps]}
 
 
 @dataclass(frozen=True)
@@ -90,17 +119,17 @@ def _mapper(name: str) -> Mapper:
     return mapper
 
 
-def as_mapper(name: str, thing: object) -> Mapper:
+def as_mapper(name: str, candidate: object) -> Mapper:
     """The class of an alignment, which must bear the name that it is registered by.
 
     Raises:
         ConfigError: it is no such class.
     """
-    mapper: Any = thing
+    mapper: Any = candidate
     lacks = [part for part in ("fit", "from_dict", "summary") if not hasattr(mapper, part)]
     if lacks or getattr(mapper, "name", None) != name:
         what = f"has no {' and no '.join(lacks)}" if lacks else f"does not say name = {name!r}"
-        raise ConfigError(f"the alignment {name!r}: {thing!r} {what}", where="train.alignments")
+        raise ConfigError(f"the alignment {name!r}: {candidate!r} {what}", where="train.alignments")
     known: Mapper = mapper
     return known
 

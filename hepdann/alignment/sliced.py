@@ -1,4 +1,4 @@
-"""Iterated sliced transport: one-dimensional transports along random axes, until none is needed."""
+"""Iterated sliced transport: one-dimensional transports along random axes."""
 
 from __future__ import annotations
 
@@ -49,23 +49,17 @@ class SlicedTransport:
         """Transport step by step; no label is read.
 
         Args:
-            target: events to be mapped; all that are given are used.
-            source: events whose distribution they shall have (a ``Source`` is a ``Target``).
+            target: as in :meth:`.Kind.fit`; a missing value counts as the mean of its feature.
+            source: likewise.
             seed: of the axes.
             steps: how many times F axes are drawn.
             knots: quantiles that carry the map of an axis; few of them smooth it.
-
-        Returns:
-            The map. A missing value counts as the mean of its feature.
-
-        Raises:
-            SchemaError: the sides have different numbers of features, or weights whose sum is not
-                positive.
         """
         common_width(target, source)
-        here, there = Standard.of(target, "target"), Standard.of(source, "source")
-        active = (here.width > 0) & (there.width > 0)
-        z, y = (s.unit(e.features)[:, active] for s, e in ((here, target), (there, source)))
+        of_target, of_source = Standard.of(target, "target"), Standard.of(source, "source")
+        active = (of_target.width > 0) & (of_source.width > 0)
+        z = of_target.unit(target.features)[:, active]
+        y = of_source.unit(source.features)[:, active]
         generator = np.random.default_rng([seed, 0x51])
         ranks = (np.arange(knots) + 0.5) / knots
         size = int(active.sum())
@@ -78,26 +72,20 @@ class SlicedTransport:
                 at[step, j] = _increasing(x)
                 by[step, j] = _quantiles(v[:, j], source.weight, ranks) - x
             z = _moved(u, at[step], by[step]) @ axes[step]
-        return cls(here, there, axes, at, by)
+        return cls(of_target, of_source, axes, at, by)
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Map target features.
-
-        Args:
-            x: (N, F); NaN and infinities pass.
-
-        Returns:
-            (N, F) float32.
-        """
+        """Map target features (N, F), NaN and infinities passing, to (N, F) float32."""
+        of_target, of_source = self.here, self.there
         given = np.asarray(x, dtype=np.float64)
-        known = ~(np.isnan(self.here.width) | np.isnan(self.there.width))
-        active = (self.here.width > 0) & (self.there.width > 0)
-        z = self.here.unit(given)[:, active]
+        known = ~(np.isnan(of_target.width) | np.isnan(of_source.width))
+        active = (of_target.width > 0) & (of_source.width > 0)
+        z = of_target.unit(given)[:, active]
         steps = zip(self.axes, self.at, self.by, strict=True) if active.any() else ()
         for axes, at, by in steps:
             z = _moved(z @ axes.T, at, by) @ axes
-        mapped = given + np.where(known, self.there.mean - self.here.mean, 0.0)
-        mapped[:, active] = z * self.there.width[active] + self.there.mean[active]
+        mapped = given + np.where(known, of_source.mean - of_target.mean, 0.0)
+        mapped[:, active] = z * of_source.width[active] + of_source.mean[active]
         return np.where(np.isfinite(given), mapped, given).astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,7 +128,7 @@ def _quantiles(u: Floats, weight: NDArray[np.floating], ranks: Floats) -> Floats
 
 
 def _increasing(x: Floats) -> Floats:
-    """Equal positions told apart by as little as can be, for interpolation."""
+    """Positions of which equal ones differ by as little as can be, for interpolation."""
     return np.asarray(np.maximum.accumulate(x + np.arange(len(x)) * 1e-9))
 
 

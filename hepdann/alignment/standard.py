@@ -1,4 +1,4 @@
-"""Weighted means, widths and covariances of a sample with holes: what the linear maps stand on."""
+"""Weighted means, widths and covariances of a sample with missing values."""
 
 from __future__ import annotations
 
@@ -11,35 +11,23 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from ..tensors.domains import Target
 
-__all__ = ["Standard", "covariance", "feature_moments", "unit_weight"]
+__all__ = ["Standard", "check_total", "covariance", "unit_weight"]
 
 Floats = NDArray[np.float64]
 
 
-def feature_moments(
-    x: NDArray[np.floating], weight: NDArray[np.floating], what: str
-) -> tuple[float, float] | None:
-    """Weighted mean and standard deviation of the finite entries; ``None`` if there are none.
-
-    A variance that negative weights make negative counts as 0.
+def check_total(total: float, events: int, what: str) -> None:
+    """Whether weights can be those of a sample.
 
     Raises:
-        SchemaError: the sum of the weights is not positive.
+        SchemaError: their sum is not positive.
     """
-    finite = np.isfinite(x)
-    if not finite.any():
-        return None
-    values, w = x[finite].astype(np.float64), weight[finite].astype(np.float64)
-    total = w.sum()
     if not total > 0:
         raise SchemaError(
-            f"the weights of its {finite.sum()} events sum to {total:g}",
+            f"the weights of its {events} events sum to {total:g}",
             where=what,
             mend="an alignment needs a positive sum of weights",
         )
-    mean = float(w @ values / total)
-    variance = float(w @ (values - mean) ** 2 / total)
-    return mean, float(np.sqrt(max(variance, 0.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +45,7 @@ class Standard:
 
     @classmethod
     def of(cls, events: Target, side: str) -> Self:
-        """Of all events given.
-
-        Args:
-            events: a sample.
-            side: "target" or "source", for the error.
+        """Of all events of a sample; ``side`` is "target" or "source", for the error.
 
         Raises:
             SchemaError: the weights of a feature's finite entries have no positive sum.
@@ -69,9 +53,15 @@ class Standard:
         width = events.features.shape[1]
         mean, deviation = np.zeros(width), np.full(width, np.nan)
         for j in range(width):
-            found = feature_moments(events.features[:, j], events.weight, f"{side} feature {j}")
-            if found is not None:
-                mean[j], deviation[j] = found
+            finite = np.isfinite(x := events.features[:, j])
+            if not finite.any():
+                continue
+            values, w = x[finite].astype(np.float64), events.weight[finite].astype(np.float64)
+            total = w.sum()
+            check_total(total, int(finite.sum()), f"{side} feature {j}")
+            mean[j] = w @ values / total
+            variance = float(w @ (values - mean[j]) ** 2 / total)
+            deviation[j] = np.sqrt(max(variance, 0.0))  # negative weights can make it negative
         return cls(mean, deviation)
 
     def unit(self, x: NDArray[np.floating]) -> Floats:

@@ -1,4 +1,4 @@
-"""What no single setting can be blamed for: combinations that make no sense.
+"""Cross-field checks: combinations of settings that make no sense.
 
 Each check raises an error that carries the path of the offending key, so that
 :mod:`hepdann.config.report` can name it. Expressions are parsed to see which branches they use. One
@@ -28,6 +28,8 @@ __all__ = [
     "check_roles",
     "check_split",
     "check_unique",
+    "proposal",
+    "refuse",
     "with_label",
 ]
 
@@ -67,12 +69,17 @@ def _scaled_name(text: str) -> str | None:
     return None if expression is None else expression.scaled_name
 
 
-def check_known(name: str, known: tuple[str, ...], what: str) -> None:
+def proposal(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The known name that was most likely meant, or else what to do."""
+    near = nearest(name, known)
+    return f"did you mean '{near}'?" if near else otherwise
+
+
+def check_known(name: str, known: tuple[str, ...], what: str, *path: str | int) -> None:
     """The name is one of those known."""
     if name not in known:
-        near = nearest(name, known)
-        hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
-        refuse(f"unknown {what} '{name}'", mend=hint)
+        hint = proposal(name, known, f"known: {', '.join(known)}")
+        refuse(f"unknown {what} '{name}'", *path, mend=hint)
 
 
 def check_registered(name: str, registry: Registry[Any]) -> None:
@@ -206,12 +213,11 @@ def check_classes(config: Config) -> None:
     for index, sample in enumerate(samples):
         if sample.class_ is None or names is None or sample.class_ in names:
             continue
-        near = nearest(sample.class_, names)
         refuse(
             f"class '{sample.class_}' of sample '{sample.name}' is not in convert.classes "
             f"({_list(names)})",
             *("samples", index, "class"),
-            mend=f"did you mean '{near}'?" if near else "add it there",
+            mend=proposal(sample.class_, names, "add it there"),
         )
     bare = [s.name for s in samples if s.role == "mc" and s.class_ is None]
     if bare and convert.label is None and convert.images is None:  # images have a segment

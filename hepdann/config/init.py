@@ -32,7 +32,7 @@ _EXAMPLES = {
     "lumi": "59.8",
     "com": "13",
 }
-# Names that classifiers' outputs have: they were trained with labels, and tell the network theirs.
+# Names that outputs of classifiers have; these were trained with labels, and so hold them.
 _OUTPUT = re.compile(r"^(nn|dnn|bdt|mva)|(nn|dnn|bdt|mva|score|discriminant)$", re.IGNORECASE)
 
 
@@ -73,11 +73,11 @@ def init_config(
         )
     label, doubt = _label(inputs, config)
     plan = make_plan(inputs, config, label)
-    found = _Found(mc, data, inputs, plan, doubt, *_values(inputs, plan))
+    inspection = _Inspection(mc, data, inputs, plan, doubt, *_values(inputs, plan))
     sections = (
-        _head(found),
-        _samples(found),
-        _convert(found),
+        _head(inspection),
+        _samples(inspection),
+        _convert(inspection),
         ["train:", *_defaults(TrainConfig)],
         ["plots:", *_defaults(PlotConfig)],
     )
@@ -85,8 +85,8 @@ def init_config(
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What the pre-scan and a look at the first events say.
+class _Inspection:
+    """Result of the pre-scan and of reading the first events.
 
     Attributes:
         mc: files as the user wrote them.
@@ -144,7 +144,7 @@ def _listed(values: Iterable[str]) -> str:
     return f"[{', '.join(scalar(value) for value in values)}]"
 
 
-def _head(found: _Found) -> list[str]:
+def _head(inspection: _Inspection) -> list[str]:
     lines = [
         f"# A start, written by `hepdann config init` (hepdann {__version__}), to be edited.",
         "#",
@@ -156,7 +156,7 @@ def _head(found: _Found) -> list[str]:
         "# current directory; ${NAME} in a path is an environment variable.",
         "#",
     ]
-    for entry in found.inputs:
+    for entry in inspection.inputs:
         for file in entry.files:
             others = [f"{name} ({n})" for name, n in file.trees.items() if name != file.tree]
             also = f"; not read: {', '.join(others)}" if others else ""
@@ -165,64 +165,62 @@ def _head(found: _Found) -> list[str]:
     return lines
 
 
-def _samples(found: _Found) -> list[str]:
+def _samples(inspection: _Inspection) -> list[str]:
     lines = [
         "samples:",
         "  # Better one sample a process: each has its name in stacks and its scale. Where every",
         "  # MC sample has a class, convert.label is not needed.",
         _line("  - name: mc", "name of the process"),
         _line("    role: mc", "simulation; template: background made of data"),
-        f"    files: {_listed(found.mc)}",
+        f"    files: {_listed(inspection.mc)}",
         _line("    # class: signal", "class of every event"),
         _line("    # scale: 1.0", "cross section x luminosity / sum of weights"),
         _line("    # title: $Z$ + jets", "LaTeX, for legends"),
     ]
-    if found.data:
-        lines += ["  - name: data", "    role: data", f"    files: {_listed(found.data)}"]
+    if inspection.data:
+        lines += ["  - name: data", "    role: data", f"    files: {_listed(inspection.data)}"]
     return lines
 
 
-def _convert(found: _Found) -> list[str]:
-    features = [_feature_line(name, values) for name, values in found.features.items()]
-    left_out = [_line(f"    # - {scalar(left.name)}", left.reason) for left in found.plan.left_out]
+def _convert(inspection: _Inspection) -> list[str]:
+    features = [_feature_line(name, values) for name, values in inspection.features.items()]
+    left_out = [
+        _line(f"    # - {scalar(left.name)}", left.reason) for left in inspection.plan.left_out
+    ]
     return [
         "convert:",
-        f"  tree: {scalar(found.inputs[0].files[0].tree)}",
-        *_label_lines(found),
-        *_weight_lines(found),
+        f"  tree: {scalar(inspection.inputs[0].files[0].tree)}",
+        *_label_lines(inspection),
+        # a weight is never assumed, so that candidates stay comments
+        *_candidates(inspection, "weight", "a weight", "weight"),
         _line('  # cut: "(pt > 20) & (abs(eta) < 2.5)"', "selection of every sample"),
         "  features:",
         *features,
         *(["    # left out:", *left_out] if left_out else []),
-        *_spectator_lines(found),
-        *_event_id_lines(found),
+        *_spectator_lines(inspection),
+        *_event_id_lines(inspection),
         "  # split: {train: 0.7, validation: 0.15, test: 0.15, seed: 0}",
     ]
 
 
-def _label_lines(found: _Found) -> list[str]:
-    label = found.plan.label
+def _label_lines(inspection: _Inspection) -> list[str]:
+    label = inspection.plan.label
     if label is None:
-        doubt = textwrap.wrap(found.doubt, 94, initial_indent="  # ", subsequent_indent="  # ")
-        return [*doubt, *_candidates(found, "label", "a label", '"abs(pdgid) == 5"')]
+        doubt = textwrap.wrap(inspection.doubt, 94, initial_indent="  # ", subsequent_indent="  # ")
+        return [*doubt, *_candidates(inspection, "label", "a label", '"abs(pdgid) == 5"')]
     return [
-        _line(f"  label: {scalar(label)}", str(found.others.get(label, ""))),
+        _line(f"  label: {scalar(label)}", str(inspection.others.get(label, ""))),
         _line("  # classes: [background, signal]", "names by value of the label"),
     ]
 
 
-def _weight_lines(found: _Found) -> list[str]:
-    # a weight is never assumed, so that candidates stay comments
-    return _candidates(found, "weight", "a weight", "weight")
-
-
-def _candidates(found: _Found, key: str, kind: str, example: str) -> list[str]:
+def _candidates(inspection: _Inspection, key: str, kind: str, example: str) -> list[str]:
     """Branches that may be what a key asks for, or an example, as comments."""
     from ..readers.zero_config import looks_like
 
-    names = [n for n in found.others if looks_like(n) == kind and n != found.plan.label]
+    names = [n for n in inspection.others if looks_like(n) == kind and n != inspection.plan.label]
     lines = [
-        _line(f"  # {key}: {scalar(name)}", f"{found.others[name]}; not used unless named")
+        _line(f"  # {key}: {scalar(name)}", f"{inspection.others[name]}; not used unless named")
         for name in names
     ]
     return lines or [_line(f"  # {key}: {example}", "a branch or an expression")]
@@ -237,9 +235,9 @@ def _feature_line(name: str, values: Survey) -> str:
     return _line(text, f"{values}: taken as missing")
 
 
-def _spectator_lines(found: _Found) -> list[str]:
-    outputs = [name for name in found.features if _OUTPUT.search(name)]
-    constant = [name for name, values in found.features.items() if values.constant]
+def _spectator_lines(inspection: _Inspection) -> list[str]:
+    outputs = [name for name in inspection.features if _OUTPUT.search(name)]
+    constant = [name for name, values in inspection.features.items() if values.constant]
     lines = [
         "  # Kept for plots and cuts, never an input: move here what tells where an event is and",
         "  # not what it is, and what was computed with labels.",
@@ -251,10 +249,10 @@ def _spectator_lines(found: _Found) -> list[str]:
     return [*lines, "  spectators: []"]
 
 
-def _event_id_lines(found: _Found) -> list[str]:
+def _event_id_lines(inspection: _Inspection) -> list[str]:
     from ..readers.zero_config import event_id_branches, present_everywhere
 
-    ids = {event_id_branches(present_everywhere(entry.files)) for entry in found.inputs}
+    ids = {event_id_branches(present_everywhere(entry.files)) for entry in inspection.inputs}
     if len(ids) == 1 and (names := ids.pop()):
         return [_line(f"  event_id: {_listed(names)}", "an event has one identity, and one split")]
     return [_line("  # event_id: [run, lumi, event]", "without it, all scalar branches together")]

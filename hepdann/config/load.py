@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
 from ..inputs import regular_file
-from ..registry import nearest
 from . import document
+from .checks import proposal
 from .models import Config
 from .report import config_error
 
@@ -83,14 +83,14 @@ def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
         if value is None:
             continue
         *sections, key = dotted.split(".")
-        here = values
+        mapping = values
         for depth, section in enumerate(sections, start=1):
-            if here.get(section) is None:
-                here[section] = {}
-            here = here[section]
-            if not isinstance(here, dict):
+            if mapping.get(section) is None:
+                mapping[section] = {}
+            mapping = mapping[section]
+            if not isinstance(mapping, dict):
                 raise ConfigError("has no keys below it", where=".".join(sections[:depth]))
-        here[key] = value.model_dump(by_alias=True) if isinstance(value, BaseModel) else value
+        mapping[key] = value.model_dump(by_alias=True) if isinstance(value, BaseModel) else value
 
 
 def _validate(
@@ -151,14 +151,14 @@ def load_config(
             the wrong type, settings that contradict each other, an environment variable that is
             not set. It names file, line and key, and all other wrong keys of the file.
     """
-    found = regular_file(_find(path), ConfigError, mend="name a YAML file")
+    file_path = regular_file(_find(path), ConfigError, mend="name a YAML file")
     try:
-        with found.open(encoding="utf-8-sig") as file:
+        with file_path.open(encoding="utf-8-sig") as file:
             text = file.read(document.LARGEST + 1)  # a larger one is refused, and not read
     except UnicodeDecodeError as error:
-        raise ConfigError("not a text file in UTF-8", where=found) from error
+        raise ConfigError("not a text file in UTF-8", where=file_path) from error
     except OSError as error:
-        raise ConfigError(error.strerror or str(error), where=found) from error
+        raise ConfigError(error.strerror or str(error), where=file_path) from error
     return parse_config(text, str(path), changes=changes, expand=expand, known_names=known_names)
 
 
@@ -172,9 +172,8 @@ def _find(path: str | Path) -> Path:
         return shipped[name]
     if candidate.exists():
         return candidate
-    near = nearest(name, shipped)
-    hint = f"did you mean '{near}'?" if near else f"shipped are {', '.join(shipped)}"
-    raise ConfigError("no such file, and no shipped configuration", where=path, mend=hint)
+    mend = proposal(name, shipped, f"shipped are {', '.join(shipped)}")
+    raise ConfigError("no such file, and no shipped configuration", where=path, mend=mend)
 
 
 def override(config: Config, changes: Mapping[str, Any], *, known_names: bool = True) -> Config:

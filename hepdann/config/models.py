@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     Discriminator,
     Field,
     Tag,
@@ -21,7 +22,6 @@ from ..registry import ALIGNMENTS, METHODS, NETWORKS
 from . import checks
 from .images import AugmentConfig, ImagesConfig
 from .plots import PlotConfig
-from .scan import ScanConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import (
     Integer,
@@ -32,9 +32,10 @@ from .section import (
     Texts,
     Width,
     check_maps,
+    long_form,
     names_matter,
 )
-from .shift import ShiftConfig
+from .shift import ScanConfig, ShiftConfig
 
 __all__ = [
     "ClassConfig",
@@ -117,23 +118,15 @@ class ClassConfig(Section):
     )
 
 
-def _class_kind(value: Any) -> str:
-    return "ClassConfig" if isinstance(value, dict | ClassConfig) else "str"
-
-
 ClassEntry = Annotated[
     Annotated[Text, Tag("str")] | Annotated[ClassConfig, Tag("ClassConfig")],
-    Discriminator(_class_kind),
+    Discriminator(long_form("ClassConfig")),
 ]
-
-
-def _feature_kind(value: Any) -> str:
-    return "FeatureConfig" if isinstance(value, dict | FeatureConfig) else "str"
 
 
 Feature = Annotated[
     Annotated[Text, Tag("str")] | Annotated[FeatureConfig, Tag("FeatureConfig")],
-    Discriminator(_feature_kind),
+    Discriminator(long_form("FeatureConfig")),
 ]
 
 
@@ -213,7 +206,7 @@ class TrainConfig(Section):
         "target; baselines are always trained beside them",
         json_schema_extra={"examples": [list(METHODS.own)]},
     )
-    alignments: Texts = Field(
+    alignments: Annotated[Texts, AfterValidator(check_maps)] = Field(
         ["quantile", "affine+quantile"],
         description="maps of the target onto the MC, each scored by source-only's networks; "
         "joined with + they act one after the other",
@@ -312,7 +305,11 @@ class TrainConfig(Section):
         description="events all in memory, or read in blocks of the file with block-wise shuffling;"
         " auto: by what there is",
     )
-    workers: Width = Field(1, description="processes that share the members, one thread each")
+    workers: Width | Literal["auto"] = Field(
+        1,
+        description="processes that share the members, one thread each; auto: stacks side by side, "
+        "on as many cores as are free, where it pays",
+    )
     tensorboard: bool = Field(False, description="write TensorBoard event files into the run")
     diagnose: bool = Field(
         True,
@@ -328,6 +325,11 @@ class TrainConfig(Section):
         return (rates,) if isinstance(rates, float) else tuple(rates)
 
     @property
+    def shares(self) -> int:
+        """Shares that the members are cut into; auto leaves the stacks whole."""
+        return 1 if self.workers == "auto" else self.workers
+
+    @property
     def members(self) -> int:
         """Networks that train at most, baselines and oracle included."""
         return self.seeds * (len({"source-only", *self.methods}) + self.oracle)
@@ -339,14 +341,9 @@ class TrainConfig(Section):
         for name in methods if names_matter(info) else ():
             *maps, method = name.split("+")
             checks.check_registered(method, METHODS)
-            for one in maps:
-                checks.check_registered(one, ALIGNMENTS)
+            for part in maps:
+                checks.check_registered(part, ALIGNMENTS)
         return methods
-
-    @field_validator("alignments")
-    @classmethod
-    def _known_maps(cls, alignments: list[str]) -> list[str]:
-        return check_maps(alignments)
 
 
 class Config(Section):

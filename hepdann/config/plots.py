@@ -14,7 +14,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from ..outputs import LONGEST_NAME, name_fault
 from . import checks
@@ -187,11 +186,7 @@ _KINDS = {
 
 def _known_kind(value: Any) -> Any:
     if isinstance(value, dict) and isinstance(value.get("kind"), str):
-        try:
-            checks.check_known(value["kind"], tuple(_KINDS), "kind of figure")
-        except PydanticCustomError as error:
-            context = dict(error.context or {})
-            checks.refuse(str(context["message"]), "kind", mend=context["mend"])
+        checks.check_known(value["kind"], tuple(_KINDS), "kind of figure", "kind")
     return value
 
 

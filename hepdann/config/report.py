@@ -1,4 +1,4 @@
-"""What pydantic found, as one line that names the key: ``samples[0].clas: unknown key; …``."""
+"""Errors of pydantic as one line that names the key: ``samples[0].clas: unknown key; …``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import ConfigError
-from ..registry import nearest
+from .checks import proposal
 from .document import Lines
 
 __all__ = ["config_error"]
@@ -110,8 +110,7 @@ def _unknown_key(key: str, owner: type[BaseModel], root: type[BaseModel]) -> str
     for section, kind in _keys(root).items():
         if _is_model(kind) and kind is not owner and key in _keys(kind):
             return f"did you mean '{section}.{key}'?"
-    near = nearest(key, known)
-    return f"did you mean '{near}'?" if near else f"known here: {', '.join(known)}"
+    return proposal(key, known, f"known here: {', '.join(known)}")
 
 
 def _problem(error: ErrorDetails, root: type[BaseModel]) -> _Problem:
@@ -139,8 +138,7 @@ def _problem(error: ErrorDetails, root: type[BaseModel]) -> _Problem:
 
 def _near(value: Any, context: Mapping[str, Any]) -> str | None:
     known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
-    near = nearest(value, known) if isinstance(value, str) else None
-    return f"did you mean '{near}'?" if near else None
+    return proposal(value, known, "") or None if isinstance(value, str) else None
 
 
 def _gather(error: ValidationError, root: type[BaseModel]) -> list[_Problem]:
@@ -161,7 +159,7 @@ def _gather(error: ValidationError, root: type[BaseModel]) -> list[_Problem]:
 def config_error(
     error: ValidationError, root: type[BaseModel], *, source: str | None = None, lines: Lines
 ) -> ConfigError:
-    """Turn a failed validation into the house's error.
+    """Turn a failed validation into a :class:`.ConfigError`.
 
     Args:
         error: what pydantic raised.
@@ -170,7 +168,7 @@ def config_error(
         lines: the line of each path in that file.
 
     Returns:
-        An error that tells the first problem in full and names the keys of the others.
+        An error that says the first problem in full and names the keys of the others.
     """
     problems = _gather(error, root)
     # a misspelt key comes before the required key that is missing for it

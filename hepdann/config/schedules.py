@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, model_serializer, model_validator
 
 from .checks import refuse
+from .section import Integer, Number, Section, long_form
 
 __all__ = [
     "LambdaName",
@@ -28,34 +21,30 @@ __all__ = [
 RateName = Literal["cosine", "constant", "step", "inverse", "plateau"]
 LambdaName = Literal["ganin", "constant", "linear", "adaptive"]
 
-Number = Annotated[float, Field(strict=True)]
-Integer = Annotated[int, Field(strict=True)]
 
-
-class _Schedule(BaseModel):
+class _Schedule(Section):
     """A name, and the options that a schedule of this name has; others are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     options: ClassVar[dict[str, tuple[str, ...]]]
     name: str
 
     @model_validator(mode="after")
-    def _own_options(self) -> Self:
-        own = self.options[self.name]
-        for key in sorted(self.model_fields_set - {"name", *own}):
-            known = f"it has {', '.join(own)}" if own else "it has none"
+    def _known_options(self) -> Self:
+        options = self.options[self.name]
+        for key in sorted(self.model_fields_set - {"name", *options}):
+            known = f"it has {', '.join(options)}" if options else "it has none"
             refuse(f"no option of the schedule '{self.name}'", key, mend=known)
         return self
 
     @model_serializer
-    def _without_those_of_others(self) -> dict[str, Any]:
+    def _options_of_name(self) -> dict[str, Any]:
         return {key: getattr(self, key) for key in ("name", *self.options[self.name])}
 
 
 class RateScheduleConfig(_Schedule):
     """How the learning rate changes."""
 
-    options = {
+    options: ClassVar[dict[str, tuple[str, ...]]] = {
         "cosine": ("warm_up",),
         "constant": ("warm_up",),
         "step": ("warm_up", "factor", "every"),
@@ -76,7 +65,7 @@ class RateScheduleConfig(_Schedule):
 class LambdaScheduleConfig(_Schedule):
     """How λ changes."""
 
-    options = {
+    options: ClassVar[dict[str, tuple[str, ...]]] = {
         "ganin": ("gamma",),
         "constant": (),
         "linear": ("until",),
@@ -90,20 +79,12 @@ class LambdaScheduleConfig(_Schedule):
     largest: Number = Field(100.0, gt=1, description="adaptive: largest factor, and its inverse")
 
 
-def _rate_kind(value: Any) -> str:
-    return "RateScheduleConfig" if isinstance(value, dict | BaseModel) else "str"
-
-
-def _lambda_kind(value: Any) -> str:
-    return "LambdaScheduleConfig" if isinstance(value, dict | BaseModel) else "str"
-
-
 RateScheduleSetting = Annotated[
     Annotated[RateName, Tag("str")] | Annotated[RateScheduleConfig, Tag("RateScheduleConfig")],
-    Discriminator(_rate_kind),
+    Discriminator(long_form("RateScheduleConfig")),
 ]
 LambdaScheduleSetting = Annotated[
     Annotated[LambdaName, Tag("str")]
     | Annotated[LambdaScheduleConfig, Tag("LambdaScheduleConfig")],
-    Discriminator(_lambda_kind),
+    Discriminator(long_form("LambdaScheduleConfig")),
 ]

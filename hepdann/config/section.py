@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import (
@@ -14,7 +15,7 @@ from pydantic import (
     ValidationInfo,
 )
 
-from ..registry import ALIGNMENTS
+from ..registry import ALIGNMENTS, SHIFTS
 from . import checks
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Texts",
     "Width",
     "check_maps",
+    "check_shifts",
+    "long_form",
     "names_matter",
 ]
 
@@ -39,18 +42,29 @@ def _number_kind(value: Any) -> str:
     return "list" if isinstance(value, list | tuple) else "float"
 
 
+def long_form(model: str) -> Callable[[Any], str]:
+    """Discriminator of a text and the model of that name, which says the same with options."""
+    return lambda value: model if isinstance(value, dict | BaseModel) else "str"
+
+
 def names_matter(info: ValidationInfo) -> bool:
-    """Whether names of methods and shifts must be known here."""
+    """Whether unknown names of methods and shifts are refused."""
     return bool((info.context or {}).get("known_names", True))
 
 
 def check_maps(alignments: list[str]) -> list[str]:
-    """Alignments, each known and given once."""
+    """Alignments, each known and given once; several may be joined with ``+``."""
     checks.check_unique(alignments, "alignment")
     for name in alignments:
         for one in name.split("+"):
             checks.check_registered(one, ALIGNMENTS)
     return alignments
+
+
+def check_shifts(name: str, info: ValidationInfo) -> None:
+    """Each of the shifts that ``+`` joins is known."""
+    for part in name.split("+") if names_matter(info) else ():
+        checks.check_registered(part.strip(), SHIFTS)
 
 
 # strict: pydantic would read true as 1 and '5' as 5

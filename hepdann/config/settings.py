@@ -51,7 +51,7 @@ class NetworkSettings(TypedDict, total=False):
     deterministic: bool
     engine: Literal["torch", "fused"]
     memory: Literal["auto", "resident", "blocks"]
-    workers: int
+    workers: int | Literal["auto"]
     tensorboard: bool
     diagnose: bool
     oracle: bool

@@ -1,17 +1,27 @@
-"""The section of a configuration that says how MC becomes pseudo-data."""
+"""How MC becomes pseudo-data, ``train.shift``, and the grid of a scan, ``scan``."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from ..registry import SHIFTS
+from ..registry import ALIGNMENTS, SHIFTS
 from . import checks
 from .names import t_text
-from .section import Quantiles, Rates, Section, Text, names_matter
+from .section import (
+    Number,
+    Quantiles,
+    Rates,
+    Section,
+    Text,
+    Texts,
+    Width,
+    check_maps,
+    check_shifts,
+)
 
-__all__ = ["ShiftConfig"]
+__all__ = ["ScanConfig", "ShiftConfig"]
 
 
 class ShiftConfig(Section):
@@ -36,9 +46,7 @@ class ShiftConfig(Section):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str, info: ValidationInfo) -> str:
-        if names_matter(info):
-            for part in name.split("+"):
-                checks.check_registered(part.strip(), SHIFTS)
+        check_shifts(name, info)
         return name
 
     @model_validator(mode="after")
@@ -57,3 +65,39 @@ class ShiftConfig(Section):
     def t_text(self) -> str:
         """The value of t as text, see :func:`.t_text`."""
         return t_text(self.t)
+
+
+class ScanConfig(Section):
+    """The grid of a scan; methods, seeds and all else are those of ``train``."""
+
+    shifts: Texts = Field([], description="make pseudo-data, each at every t; none: the data")
+    t: list[Annotated[Number, Field(gt=0)]] = Field([1, 2, 3, 5, 8], min_length=1)
+    lambda_: list[Annotated[Number, Field(ge=0)]] = Field(
+        [0.1, 0.3, 1, 3],
+        min_length=1,
+        alias="lambda",
+        description="factors of the reversed domain gradient",
+    )
+    alignments: Annotated[Texts, AfterValidator(check_maps)] = Field(
+        ["quantile"],
+        description="maps of the target onto the MC, each scored by source-only's networks at "
+        "every target; joined with + they act one after the other",
+        json_schema_extra={"examples": [list(ALIGNMENTS.own)]},
+    )
+    stack: Width | Literal["auto"] = Field(
+        "auto", description="members that train side by side; auto: as many as suit the cache"
+    )
+
+    @field_validator("shifts")
+    @classmethod
+    def _known(cls, shifts: list[str], info: ValidationInfo) -> list[str]:
+        checks.check_unique(shifts, "shift")
+        for name in shifts:
+            check_shifts(name, info)
+        return shifts
+
+    @field_validator("t", "lambda_")
+    @classmethod
+    def _once(cls, values: list[float]) -> list[float]:
+        checks.check_unique([f"{value:g}" for value in values], "value")
+        return values

@@ -1,4 +1,4 @@
-"""What the values of a branch look like, for the comments of a configuration: range, sentinels."""
+"""Range and sentinel of the values of a branch, for the comments of a configuration."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Survey", "survey"]
 
 _SENTINEL_SHARE = 1e-3
-_FAMOUS = {float(f"{sign}{'9' * n}") for sign in ("", "-") for n in range(2, 9)}
-_FAMOUS |= {-(10.0**n) for n in range(3, 10)}
+_USUAL = {float(f"{sign}{'9' * n}") for sign in ("", "-") for n in range(2, 9)}
+_USUAL |= {-(10.0**n) for n in range(3, 10)}
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ def _percent(share: float) -> str:
 def survey(
     files: Iterable[FileScan], branches: Sequence[str], *, rows: int = 200_000
 ) -> dict[str, Survey]:
-    """Look at the first events of each file.
+    """Summarise the first events of each file.
 
     Args:
         files: of the pre-scan; each has all the branches.
         branches: scalar branches.
-        rows: events to look at in all, shared evenly by the files.
+        rows: events to read in all, shared evenly by the files.
 
     Raises:
         ReadError: a branch cannot be read.
@@ -91,12 +91,12 @@ def survey(
             if left <= 0:
                 break
     return {
-        name: _look(np.concatenate(found) if found else np.empty(0))
-        for name, found in parts.items()
+        name: _summary(np.concatenate(values) if values else np.empty(0))
+        for name, values in parts.items()
     }
 
 
-def _look(values: NDArray[Any]) -> Survey:
+def _summary(values: NDArray[Any]) -> Survey:
     values = values.astype(np.float64)
     finite = values[np.isfinite(values)]
     if not len(finite):
@@ -123,6 +123,6 @@ def _sentinel(values: NDArray[np.float64]) -> tuple[float | None, float]:
             continue
         gap = float((sign * (rest - end)).min())
         spread = float(rest.max() - rest.min())
-        if (end in _FAMOUS and gap > 1.0) or gap > max(2.0 * spread, 50.0):
+        if (end in _USUAL and gap > 1.0) or gap > max(2.0 * spread, 50.0):
             return end, share
     return None, 0.0

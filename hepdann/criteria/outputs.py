@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..stats.arrays import Floats, as_scores
-from ..stats.classification import losses
-from ..stats.figure import as_weight, mean_of
+from ..stats.classification import as_scores, losses
+from ..stats.figure import Floats, as_weight, mean_of
 
 __all__ = [
     "agreement",

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..stats.arrays import Floats, as_scores, standardiser
-from ..stats.figure import as_weight, mean_of
+from ..stats.classification import as_scores
+from ..stats.figure import Floats, as_weight, mean_of
+from ..stats.reweighting import standardiser
 
 __all__ = ["reverse_validation"]
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..registry import CRITERIA
-from ..stats.arrays import Floats
 from ..stats.classification import losses
-from ..stats.figure import as_weight, mean_of
+from ..stats.figure import Floats, as_weight, mean_of
 from ..stats.neighbours import Variant, disagreement, neighbours_of
 from ..stats.reweighting import density_ratio
 from . import density, outputs

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..evaluation.template_events import DATA, NOMINAL
 from ..outputs import mend_of, replacing, write_run_file
-from ..stats.filling import Histogram
+from ..stats.histograms import Histogram
 
 if TYPE_CHECKING:
     from ..evaluation import Templates

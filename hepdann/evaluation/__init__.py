@@ -35,21 +35,20 @@ from ..stats import (
     wasserstein,
     weighted_mean,
     without_sentinels,
-)
+)  # fmt: skip
 from ..store.scores import RunScores, open_scores
 from .calibration import Calibration, calibration
 from .columns import Columns
-from .comparisons import compare_feature
-from .datamc import DataMC, data_mc, outside_bins
-from .diagnosis import Closure, Diagnosis, diagnose
+from .datamc import DataMC, compare_feature, data_mc, outside_bins
+from .diagnosis.diagnosis import Closure, Diagnosis, diagnose
+from .diagnosis.label_shift import LabelShift, label_shift
+from .diagnosis.score_effect import QuickClassifier, ScoreEffect, score_effect
 from .importance import Importance, domain_importance, permutation_importance
-from .label_shift import LabelShift, label_shift
+from .metrics.summary import summarise
 from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
-from .score_effect import QuickClassifier, ScoreEffect, score_effect
-from .summary import summarise
 from .templates import Templates, TemplateSettings, fill_templates
-from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
+from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, truth_of, write_truth
 from .working_points import (
     Profile,
     WorkingPoint,
@@ -60,78 +59,18 @@ from .working_points import (
 )
 
 __all__ = [
-    "ENERGY",
-    "Calibration",
-    "Closure",
-    "Columns",
-    "Confusion",
-    "DataMC",
-    "Diagnosis",
-    "EventPicture",
-    "FeatureShift",
-    "Figure",
-    "Histogram",
-    "Importance",
-    "LabelShift",
-    "PeekObserver",
-    "PointRow",
-    "Profile",
-    "QuickClassifier",
-    "Roc",
-    "RunScores",
-    "ScoreEffect",
-    "TemplateSettings",
-    "Templates",
-    "Truth",
-    "TruthFile",
-    "TwoSample",
-    "WorkingPoint",
-    "accuracy",
-    "auc",
-    "binning",
-    "calibration",
-    "compare_feature",
-    "confusion",
-    "consistency",
-    "correlation",
-    "data_mc",
-    "diagnose",
-    "domain_importance",
-    "effective_events",
-    "efficiency_profile",
-    "event_pictures",
-    "fill",
+    "ENERGY", "Calibration", "Closure", "Columns", "Confusion", "DataMC", "Diagnosis",
+    "EventPicture", "FeatureShift", "Figure", "Histogram", "Importance", "LabelShift",
+    "PeekObserver", "PointRow", "Profile", "QuickClassifier", "Roc", "RunScores", "ScoreEffect",
+    "TemplateSettings", "Templates", "Truth", "TruthFile", "TwoSample", "WorkingPoint",
+    "accuracy", "auc", "binning", "calibration",
+    "compare_feature", "confusion", "consistency", "correlation", "data_mc", "diagnose",
+    "domain_importance", "effective_events", "efficiency_profile", "event_pictures", "fill",
     "fill_templates",
-    "flat_thresholds",
-    "garwood",
-    "histogram",
-    "kolmogorov",
-    "label_shift",
-    "log_loss",
-    "majority",
-    "open_scores",
-    "open_truth",
-    "oracle_source",
-    "outside_bins",
-    "permutation_importance",
-    "point_rows",
-    "predicted",
-    "prior_matched_threshold",
-    "rank_features",
-    "roc",
-    "run_profile",
-    "run_thresholds",
-    "run_working_points",
-    "score_effect",
-    "separation",
-    "signal_fraction",
-    "summarise",
-    "tensor_pictures",
-    "threshold_at",
-    "two_sample",
-    "wasserstein",
-    "weighted_mean",
-    "without_sentinels",
-    "working_points",
-    "write_truth",
-]
+    "flat_thresholds", "garwood", "histogram", "kolmogorov", "label_shift", "log_loss", "majority",
+    "open_scores", "open_truth", "oracle_source", "outside_bins", "permutation_importance",
+    "point_rows", "predicted", "prior_matched_threshold", "rank_features", "roc", "run_profile",
+    "run_thresholds", "run_working_points", "score_effect", "separation", "signal_fraction",
+    "summarise", "tensor_pictures", "threshold_at", "truth_of", "two_sample", "wasserstein",
+    "weighted_mean", "without_sentinels", "working_points", "write_truth",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Is a score a probability? The share of signal among the events that were given each score."""
+"""Reliability curves: the share of signal among the events of each score."""
 
 from __future__ import annotations
 

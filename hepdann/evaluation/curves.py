@@ -82,11 +82,7 @@ def curves_of(rows: Sequence[dict[str, str]], path: Path) -> dict[str, LearningC
 
 
 def history_rows(path: Path, more: Iterable[str] = ()) -> list[dict[str, str]]:
-    """The rows of ``history.csv``, as text; all but words are numbers or empty.
-
-    Args:
-        path: the file.
-        more: columns that it must have beside method, member and epoch.
+    """The rows of ``history.csv``, as text; ``more`` names columns that it must have.
 
     Raises:
         RunError: it cannot be read, or is not such a table.

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..stats import without_sentinels
 from ..stats.distances import kolmogorov
 from ..stats.figure import Figure, as_weight
-from ..stats.filling import Histogram, fill
-from ..stats.histograms import garwood
+from ..stats.histograms import Histogram, binning, fill, garwood
+from ..tensors import Source, Target
 
-__all__ = ["DataMC", "data_mc", "outside_bins"]
+__all__ = ["DataMC", "compare_feature", "data_mc", "outside_bins"]
 
 Floats = NDArray[np.float64]
 _ENOUGH = 5.0  # expected events, from which a bin's content is near enough to normal (Cochran 1954)
@@ -111,8 +113,8 @@ def data_mc(
     w_data = as_weight(weight_data, len(values_data))
     counted = weight_data is None or bool(np.all(w_data == 1.0))
     hidden = _hidden(edges, blind)
-    window, shown = _seen(values_data, edges, hidden)
-    values_data, w_data = values_data[shown], w_data[shown]
+    window, unblinded = _unblinded(values_data, edges, hidden)
+    values_data, w_data = values_data[unblinded], w_data[unblinded]
     (data,) = fill(values_data, w_data, edges)
     parts = fill(values_mc, weight_mc, edges, process, len(names))
     mc_yield = _open_yield(parts, hidden)
@@ -155,6 +157,13 @@ def data_mc(
     )
 
 
+def folded(edges: Floats, *values: NDArray[Any]) -> tuple[list[NDArray[Any]], bool]:
+    """The values with those outside the edges moved into the end bins; whether there are any."""
+    with np.errstate(invalid="ignore"):
+        outside = any(bool(np.any((v < edges[0]) | (v > edges[-1]))) for v in values)
+    return [np.clip(v, edges[0], edges[-1]) for v in values], outside
+
+
 def outside_bins(values: ArrayLike, edges: ArrayLike) -> tuple[Floats, Floats]:
     """Give what lies outside the bins a bin of its own at either end.
 
@@ -182,7 +191,7 @@ def _hidden(edges: Floats, blind: tuple[float, float] | None) -> NDArray[np.bool
     return np.asarray((edges[:-1] < blind[1]) & (edges[1:] > blind[0]))
 
 
-def _seen(
+def _unblinded(
     x: Floats, edges: Floats, hidden: NDArray[np.bool_]
 ) -> tuple[tuple[float, float] | None, NDArray[np.bool_]]:
     """The window that the hidden bins make, and the events that are not in it."""
@@ -199,8 +208,8 @@ def _within(x: Floats, window: tuple[float, float], *, last: bool) -> NDArray[np
 
 def _sum(stack: Sequence[Histogram], edges: Floats) -> Histogram:
     def pair(name: str) -> tuple[float, float]:
-        found = [getattr(part, name) for part in stack]
-        return sum(f[0] for f in found), sum(f[1] for f in found)
+        ends = [getattr(part, name) for part in stack]
+        return sum(f[0] for f in ends), sum(f[1] for f in ends)
 
     empty = np.zeros(len(edges) - 1)
     sumw = sum((part.sumw for part in stack), empty)
@@ -291,3 +300,25 @@ def _ratio(top: Figure, bottom: Figure) -> Figure:
     value = top.value / bottom.value
     relative = math.hypot(top.error / top.value if top.value else 0.0, bottom.error / bottom.value)
     return Figure(value, abs(value) * relative, min(top.n_eff, bottom.n_eff))
+
+
+def compare_feature(
+    mc: Source, target: Target, index: int, class_names: Sequence[str] | None = None
+) -> tuple[DataMC, bool]:
+    """MC, class by class, and the target in one feature; MC is normalised to the target.
+
+    Args:
+        mc: the simulation.
+        target: the data.
+        index: of the feature.
+        class_names: how the classes are called; by default as in ``mc``.
+
+    Returns:
+        The comparison, and whether the end bins hold events from outside.
+    """
+    (x, y), _ = without_sentinels(mc.features[:, index], target.features[:, index])
+    edges = binning(x, y)
+    (x, y), outside = folded(edges, x, y)
+    names = tuple(class_names or mc.classes)
+    numbers = data_mc(x, mc.weight, mc.label, names, y, target.weight, edges, normalise=True)
+    return numbers, outside

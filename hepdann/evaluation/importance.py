@@ -1,4 +1,4 @@
-"""Which inputs a network leans on: what it loses when one of them is shuffled."""
+"""Permutation importance: the AUC that is lost when an input is shuffled."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def permutation_importance(
     label = np.asarray(positive).astype(np.intp)
     base = auc(predict(features), label, weight).value
     generator = np.random.default_rng(seed)
-    found = []
+    importances = []
     for index, name in enumerate(names):
         shuffled = features.copy()
         losses = []
         for _ in range(repeats):
             shuffled[:, index] = features[generator.permutation(len(features)), index]
             losses.append(base - auc(predict(shuffled), label, weight).value)
-        found.append(Importance(name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
-    return sorted(found, key=lambda one: -one.loss)
+        importances.append(Importance(name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
+    return sorted(importances, key=lambda one: -one.loss)
 
 
 def domain_importance(
@@ -83,13 +83,13 @@ def domain_importance(
     max_events: int = 10_000,
     repeats: int = 5,
 ) -> list[Importance]:
-    """Which inputs carry the mismodelling: importance for telling MC from the target.
+    """Which inputs carry the mismodelling: importance for distinguishing MC from the target.
 
     The classifier is that of :func:`hepdann.stats.two_sample`, judged on events that it was
     not trained on.
 
     Args:
-        mc: the simulation; labels are not looked at.
+        mc: the simulation; labels are not used.
         target: the data, or what stands in for it.
         names: of the features.
         seed: of the halves and the shuffles.
@@ -101,11 +101,5 @@ def domain_importance(
     """
     held = domain_classifier(mc, target, seed=seed, max_events=max_events)
     return permutation_importance(
-        held.predict,
-        held.features,
-        held.is_target,
-        names,
-        held.weight,
-        repeats=repeats,
-        seed=seed,
+        held.predict, held.features, held.is_target, names, held.weight, repeats=repeats, seed=seed
     )

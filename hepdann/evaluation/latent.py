@@ -1,4 +1,4 @@
-"""The feature layer in two dimensions: what a network makes of MC and target."""
+"""The feature layer of a network in two dimensions, by t-SNE or PCA."""
 
 from __future__ import annotations
 

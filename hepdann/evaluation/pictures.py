@@ -1,4 +1,4 @@
-"""Events as pictures: the images of an event, and where along them its vertex lies."""
+"""Event displays: the images of an event, its vertex and the targets, view by view."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def tensor_pictures(tensors: Tensors, domain: str, n: int, start: int = 0) -> li
     images = tensors.read_views(domain, rows)
     names = tensors.views[0].channel_names
     channel = names.index("energy") if "energy" in names else 0
-    shown = {view: image[:, channel] for view, image in images.items()}
+    pixels = {view: image[:, channel] for view, image in images.items()}
     columns = {name: tensors.column(domain, name)[rows] for name in tensors.spectators}
     if domain == "mc":
         label = tensors.source().label[rows]
@@ -80,7 +80,7 @@ def tensor_pictures(tensors: Tensors, domain: str, n: int, start: int = 0) -> li
     transform = made.get(name, {})
     if transform.get("log") or transform.get("scale", 1.0) != 1.0:
         quantity = f"{name.capitalize()}, transformed"
-    return event_pictures(shown, columns, quantity=quantity, truth=domain == "mc")
+    return event_pictures(pixels, columns, quantity=quantity, truth=domain == "mc")
 
 
 def event_pictures(

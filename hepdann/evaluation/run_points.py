@@ -45,20 +45,26 @@ EFFICIENCIES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Events of one domain and split: is it signal (``None``: not known), score, weight.
+    """Events of one domain and split: score, is it signal (``None``: not known), weight, rows.
 
     ``reference`` is the weight with the class fractions that are expected in the target.
     """
 
-    label: NDArray[np.intp] | None
     score: Floats
+    label: NDArray[np.intp] | None
     weight: Floats
     reference: Floats
     rows: Rows
 
+    @property
+    def events(self) -> tuple[Floats, NDArray[np.intp], Floats]:
+        """Score, label and weight, where the label is known."""
+        assert self.label is not None
+        return self.score, self.label, self.weight
+
 
 def _part(
-    scores: RunScores, domain: Domain, method: str, split: str, signal: int, cut: Rows | None
+    scores: RunScores, domain: Domain, method: str, split: str, signal: int, cut: Rows | None = None
 ) -> _Part:
     rows = scores.column(domain, "split") == SPLITS.index(split)
     if cut is not None:
@@ -67,8 +73,8 @@ def _part(
     weight = scores.column(domain, "weight")
     reference = scores.reference_weight() if domain == "mc" else weight
     return _Part(
-        None if label is None else (label[rows] == signal).astype(np.intp),
         np.asarray(scores.score(domain, method)[rows, signal], dtype=np.float64),
+        None if label is None else (label[rows] == signal).astype(np.intp),
         as_weight(weight[rows], int(rows.sum())),
         as_weight(reference[rows], int(rows.sum())),
         rows,
@@ -94,15 +100,13 @@ def run_working_points(
         efficiencies: of signal, within (0, 1).
         signal: the class that is selected, against all others.
     """
-    setting = _part(scores, "mc", method, "validation", signal, None)
-    mc = _part(scores, "mc", method, "test", signal, None)
-    target = _part(scores, "target", method, "test", signal, None)
-    outside = _part(scores, "target", method, "validation", signal, None)
-    assert setting.label is not None
-    assert mc.label is not None
+    setting = _part(scores, "mc", method, "validation", signal)
+    mc = _part(scores, "mc", method, "test", signal).events
+    target = _part(scores, "target", method, "test", signal)
+    outside = _part(scores, "target", method, "validation", signal)
     return working_points(
-        (setting.score, setting.label, setting.weight),
-        (mc.score, mc.label, mc.weight),
+        setting.events,
+        mc,
         (target.score, target.label, target.weight),
         efficiencies,
         matching=(setting.reference, outside.score, outside.weight),
@@ -188,9 +192,8 @@ def run_thresholds(
     scores: RunScores, method: str, efficiencies: Sequence[float], *, signal: int = 1
 ) -> dict[float, float]:
     """Threshold of each signal efficiency, set on MC's validation split."""
-    part = _part(scores, "mc", method, "validation", signal, None)
-    assert part.label is not None
-    return {e: threshold_at(part.score, part.label, part.weight, e) for e in efficiencies}
+    events = _part(scores, "mc", method, "validation", signal).events
+    return {e: threshold_at(*events, e) for e in efficiencies}
 
 
 def run_profile(
@@ -220,7 +223,7 @@ def run_profile(
         working_point: signal efficiency in MC that the threshold is named by.
         threshold: "fixed", one; "flat", one a bin, with the same signal efficiency in each; both
             set on MC's validation split. "target": for the target, the one of
-            :func:`.working_points.matched_threshold`, for which no label of it is looked at.
+            :func:`.working_points.matched_threshold`, for which none of its labels is used.
         cut: (N,) events that count, by domain.
 
     Returns:
@@ -231,18 +234,18 @@ def run_profile(
     counted = _part(scores, domain, method, "test", signal, keep.get(domain))
     if counted.label is None:
         return None
-    assert setting.label is not None
-    known = setting.score, setting.label, setting.weight
     thresholds: float | Floats
     if threshold == "flat":
         x = variable["mc"][setting.rows]
-        thresholds = flat_thresholds(x, *known, edges, working_point)
+        thresholds = flat_thresholds(x, *setting.events, edges, working_point)
     else:
-        thresholds = threshold_at(*known, working_point)
+        thresholds = threshold_at(*setting.events, working_point)
         if threshold == "target" and domain == "target":
-            like = _part(scores, "target", method, "validation", signal, keep.get("target"))
+            validation = _part(scores, "target", method, "validation", signal, keep.get("target"))
             matched = matched_threshold(
-                (setting.score, setting.reference), (like.score, like.weight), thresholds
+                (setting.score, setting.reference),
+                (validation.score, validation.weight),
+                thresholds,
             )
             thresholds = matched.value
     selected = counted.label == (1 if of_signal else 0)

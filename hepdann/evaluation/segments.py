@@ -18,7 +18,7 @@ SEGMENT_PLANES = (
     (1, 8), (9, 9), (10, 17), (18, 18), (19, 26), (27, 27), (28, 43), (44, 44), (45, 48), (49, 49),
     (50, 173),
 )  # fmt: skip
-TARGETS = (1, 3, 5, 7, 9)  # segments that are passive targets: what is wanted of the experiment
+TARGETS = (1, 3, 5, 7, 9)  # segments that are passive targets, the signal of the experiment
 
 
 def segment_profile(
@@ -47,9 +47,7 @@ def segment_profile(
     for one in range(classes):
         rows = (given if what == "purity" else label) == one
         figures.append(weighted_mean((given == label)[rows].astype(np.float64), w[rows]))
-    values = np.array([f.value for f in figures], np.float64)
-    errors = np.array([f.error for f in figures], np.float64)
-    return Profile(np.arange(classes + 1, dtype=np.float64) - 0.5, values, errors)
+    return Profile.of(np.arange(classes + 1, dtype=np.float64) - 0.5, figures)
 
 
 def plane_residual(given: ArrayLike, plane: ArrayLike) -> NDArray[np.int64]:
@@ -74,6 +72,4 @@ def residual_profile(residual: ArrayLike, weight: ArrayLike | None, most: int = 
     w = as_weight(weight, len(clipped))
     places = np.arange(-most, most + 1)
     figures = [weighted_mean((clipped == place).astype(np.float64), w) for place in places]
-    values = np.array([f.value for f in figures], np.float64)
-    errors = np.array([f.error for f in figures], np.float64)
-    return Profile(np.arange(-most, most + 2, dtype=np.float64) - 0.5, values, errors)
+    return Profile.of(np.arange(-most, most + 2, dtype=np.float64) - 0.5, figures)

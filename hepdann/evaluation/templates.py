@@ -16,8 +16,7 @@ from ..config import PlotConfig
 from ..config.plots import DataMCFigure, ScoresFigure
 from ..errors import ConfigError, RunError
 from ..registry import nearest
-from ..stats.filling import Histogram, fill
-from ..stats.histograms import binning
+from ..stats.histograms import Histogram, binning, fill
 from ..stats.template_bins import equal_signal_edges, significance_edges
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths

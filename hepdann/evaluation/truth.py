@@ -28,9 +28,18 @@ from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
 
 if TYPE_CHECKING:
+    from ..domains import Domains
     from ..tensors import Tensors
 
-__all__ = ["PeekObserver", "Truth", "TruthFile", "open_truth", "oracle_source", "write_truth"]
+__all__ = [
+    "PeekObserver",
+    "Truth",
+    "TruthFile",
+    "open_truth",
+    "oracle_source",
+    "truth_of",
+    "write_truth",
+]
 
 Digits = Annotated[str, Field(pattern=r"^\d{1,9}$")]
 _TILE = 1 << 20  # labels read at a time
@@ -118,6 +127,14 @@ def open_truth(tensors: Tensors) -> TruthFile:
     return TruthFile(tensors)
 
 
+def truth_of(domains: Domains) -> Truth | None:
+    """The true labels of the target of a training; ``None`` where they are not known."""
+    file = open_truth(domains.holder)
+    if domains.shift is not None:
+        return file.pseudo(domains.rows)
+    return file.data(domains.rows) if domains.holder.has_truth else None
+
+
 def oracle_source(truth: Truth, target: Target, classes: Sequence[str] = ()) -> Source:
     """The target with its true labels: what the oracle, the ceiling of a study, is trained on.
 
@@ -158,16 +175,16 @@ def write_truth(file: Any, truth: Truth) -> None:
 
 
 class PeekObserver:
-    """Watches target accuracy epoch by epoch, and tells training nothing.
+    """Records target accuracy epoch by epoch, without any return to the training.
 
-    What it sees is what a study would quote that picks its epoch by the target's labels. It is
-    written down so that nobody is fooled, and used for nothing.
+    It is what a study would quote that picks its epoch by the target's labels, and is used for
+    nothing.
 
     Args:
         truth: of the target.
         target: all its rows.
         rows: those whose scores will be shown.
-        notes: a file that keeps what was seen, for a training that is resumed.
+        notes: a file that keeps the accuracies, for a training that is resumed.
 
     Raises:
         SchemaError: the truth is that of other events.
@@ -179,10 +196,10 @@ class PeekObserver:
         self._label = true_labels(truth, target)[rows]
         self._weight = np.asarray(target.weight, dtype=np.float64)[rows]
         self._notes = notes
-        self._seen: dict[int, list[float]] = {}
+        self._accuracies: dict[int, list[float]] = {}
         if notes is not None and notes.exists():
             kept = read_json(notes, dict[Digits, list[float]], nan=True)
-            self._seen = {int(epoch): seen for epoch, seen in kept.items()}
+            self._accuracies = {int(epoch): accuracies for epoch, accuracies in kept.items()}
 
     def record(self, epoch: int, scores: Sequence[ArrayLike | None]) -> None:
         """Note the accuracies of one epoch.
@@ -191,18 +208,18 @@ class PeekObserver:
             epoch: its number; one that is shown again, after a resume, is replaced.
             scores: (n, C) class probabilities of each member; ``None`` of one that has stopped.
         """
-        self._seen[epoch] = [
-            math.nan if own is None else accuracy(own, self._label, self._weight).value
-            for own in scores
+        self._accuracies[epoch] = [
+            math.nan if score is None else accuracy(score, self._label, self._weight).value
+            for score in scores
         ]
         if self._notes is not None:
             self._notes.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._notes, json.dumps(self._seen).encode())
+            write_whole(self._notes, json.dumps(self._accuracies).encode())
 
     def accuracy(self, epoch: int, member: int) -> float | None:
-        """What was seen, for the history, after training; ``None`` if nothing was."""
-        seen = self._seen.get(epoch)
-        return None if seen is None else seen[member]
+        """Accuracy of a member after an epoch; ``None`` if none was recorded."""
+        accuracies = self._accuracies.get(epoch)
+        return None if accuracies is None else accuracies[member]
 
 
 def true_labels(truth: Truth, target: Target) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""Working points: a threshold by its signal efficiency, and what passes it, and where."""
+"""Working points: a threshold by its signal efficiency, what passes it, and where."""
 
 from __future__ import annotations
 
@@ -85,6 +85,12 @@ class Profile:
     edges: Floats
     value: Floats
     error: Floats
+
+    @classmethod
+    def of(cls, edges: Floats, figures: Sequence[Figure]) -> Profile:
+        """A profile of one figure a bin."""
+        value, error = np.array([(f.value, f.error) for f in figures], np.float64).reshape(-1, 2).T
+        return cls(edges, value, error)
 
 
 def threshold_at(
@@ -185,7 +191,7 @@ def efficiency_profile(
     Args:
         variable: (N,); events outside the edges, or NaN, are in no bin.
         score: (N,).
-        selected: (N,) the events of the class that is looked at.
+        selected: (N,) the events of the class that is counted.
         weight: (N,) event weights of either sign; 1 by default.
         edges: (B+1,) rising; the last edge belongs to the last bin.
         threshold: one, or (B,) one a bin.
@@ -198,9 +204,7 @@ def efficiency_profile(
     for index in range(len(edges) - 1):
         rows = selected & (bins == index)
         figures.append(weighted_mean((score[rows] > cut[index]).astype(np.float64), w[rows]))
-    return Profile(
-        edges, np.array([f.value for f in figures]), np.array([f.error for f in figures])
-    )
+    return Profile.of(edges, figures)
 
 
 def flat_thresholds(

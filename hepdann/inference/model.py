@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
+from ..domains import Scaling
 from ..errors import RunError
 from ..methods import method_of
 from ..networks import ViewShape
-from ..training import Scaling
 from .input_columns import InputColumns
 from .mixture import Mixture
 from .passes import Inputs

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..domains import Scaling
 from ..networks import AdversarialNetwork
 from ..tensors import Hits
-from ..training import Scaling, threads
+from ..training import threads
 
 __all__ = ["Inputs", "Statistics", "classify", "feature_layer", "predict"]
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
+from ..domains import Scaling
 from ..networks import AdversarialNetwork, NetworkShape
-from ..training import Scaling
 from .mixture import Mixture, corrected
 from .passes import Inputs, feature_layer, predict
 

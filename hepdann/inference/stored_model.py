@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .._version import __version__
 from ..alignment import from_dict
+from ..domains import Scaling
 from ..errors import ConfigError, RunError
 from ..networks import NetworkShape
 from ..store.model_file import (
@@ -21,7 +22,6 @@ from ..store.model_file import (
     read_model,
     write_model,
 )
-from ..training import Scaling
 from .mixture import Mixture
 from .model import DOMAINS, Model
 from .steps import Part, network_of
@@ -29,7 +29,7 @@ from .steps import Part, network_of
 __all__ = ["load_model", "save_model"]
 
 
-def save_model(model: Model, path: Path) -> None:
+def save_model(model: Model, path: str | Path) -> None:
     """Write a model."""
     header = ModelHeader(
         hepdann=__version__,
@@ -56,10 +56,10 @@ def save_model(model: Model, path: Path) -> None:
         for name, part in model.parts.items()
         for key, value in part.network.state_dict().items()
     }
-    write_model(path, header, tensors)
+    write_model(Path(path), header, tensors)
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: str | Path) -> Model:
     """Read what :func:`save_model` wrote.
 
     It has scored an event with each method when it is given back: the widths of networks, scaling
@@ -68,6 +68,7 @@ def load_model(path: Path) -> Model:
     Raises:
         RunError: missing, damaged, or of another version.
     """
+    path = Path(path)
     header, tensors = read_model(path)
     try:
         model = _model(header, tensors)

@@ -1,7 +1,7 @@
 """Networks: gradient reversal, stacked layers and the network with a label and a domain head."""
 
 from .adversarial import AdversarialNetwork, NetworkShape
-from .gradient_reversal import reverse_gradient
+from .gradient_reversal import GradientReversal, reverse_gradient
 from .layers import Activation, StackedDropout, StackedLayerNorm
 from .minerva import SMALL
 from .normalisation import Normalisation, StackedBatchNorm
@@ -15,6 +15,7 @@ __all__ = [
     "AdversarialNetwork",
     "Autocast",
     "Factory",
+    "GradientReversal",
     "Modules",
     "NetworkShape",
     "Normalisation",

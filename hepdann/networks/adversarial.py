@@ -212,6 +212,6 @@ class AdversarialNetwork(nn.Module):
         if self.shape.classes == 1:
             return logits.transpose(1, 2)
         if self.shape.classes == 2:
-            signal = torch.sigmoid(logits[:, 0])
-            return torch.stack([1 - signal, signal], dim=-1)
+            # not 1 - signal, which keeps nothing of the small scores that a mixture takes logs of
+            return torch.sigmoid(torch.stack([-logits[:, 0], logits[:, 0]], dim=-1))
         return torch.softmax(logits, dim=1).transpose(1, 2)

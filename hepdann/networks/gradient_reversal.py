@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["reverse_gradient"]
+__all__ = ["GradientReversal", "reverse_gradient"]
 
 
 class _GradientReversal(torch.autograd.Function):
@@ -36,3 +36,21 @@ def reverse_gradient(x: Tensor, lambda_: Tensor) -> Tensor:
     """
     result: Tensor = _GradientReversal.apply(x, lambda_)  # type: ignore[no-untyped-call]
     return result
+
+
+class GradientReversal(nn.Module):
+    """The layer between feature extractor and domain head, as a module.
+
+    Attributes:
+        lambda_: minus which the gradient is multiplied by; set it as the training goes on.
+    """
+
+    lambda_: Tensor
+
+    def __init__(self, lambda_: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("lambda_", torch.tensor(lambda_), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass ``x`` on; see :func:`reverse_gradient`."""
+        return reverse_gradient(x, self.lambda_)

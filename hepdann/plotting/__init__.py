@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
+from .axes.frame import save
+from .axes.label import experiment_label
+from .axes.legend import settle
+from .axes.styles import style
 from .comparison import plot_comparison
-from .curves import roc
-from .events import event, plot_events
-from .frame import save
-from .headroom import settle
+from .figures.events import event, plot_events
+from .figures.latent import latent
+from .figures.losses import loss
+from .figures.matrices import confusion, correlation
+from .figures.profiles import calibration, efficiency, importance
+from .figures.roc import roc
+from .figures.shift import feature_shifts, plot_diagnosis
+from .figures.stacks import data_mc, scores
+from .figures.sweeps import sweep
 from .jobs import register
-from .label import experiment_label
-from .latent import latent
-from .losses import loss
-from .matrices import confusion, correlation
-from .profiles import calibration, efficiency, importance
 from .run import figure_names, plot_run
 from .scan import plot_scan
-from .shift import feature_shifts, plot_diagnosis
-from .stacks import data_mc, scores
-from .styles import style
-from .sweeps import sweep
 
 __all__ = [
-    "calibration",
-    "confusion",
-    "correlation",
-    "data_mc",
-    "efficiency",
-    "event",
-    "experiment_label",
-    "feature_shifts",
-    "figure_names",
-    "importance",
-    "latent",
-    "loss",
-    "plot_comparison",
-    "plot_diagnosis",
-    "plot_events",
-    "plot_run",
-    "plot_scan",
-    "register",
-    "roc",
-    "save",
-    "scores",
-    "settle",
-    "style",
-    "sweep",
-]
+    "calibration", "confusion", "correlation", "data_mc", "efficiency", "event", "experiment_label",
+    "feature_shifts", "figure_names", "importance", "latent", "loss", "plot_comparison",
+    "plot_diagnosis", "plot_events", "plot_run", "plot_scan", "register", "roc", "save", "scores",
+    "settle", "style", "sweep",
+]  # fmt: skip

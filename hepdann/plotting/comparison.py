@@ -11,11 +11,11 @@ from ..evaluation import open_scores
 from ..evaluation.curves import run_roc
 from ..stats import Roc
 from ..store.scores import Domain, RunScores
-from .curves import HasFolder, roc
-from .frame import save
+from .axes.frame import save
+from .axes.label import label_as
+from .axes.styles import method_title, style
+from .figures.roc import HasFolder, roc
 from .jobs import file_name
-from .label import label_as
-from .styles import method_title, style
 
 __all__ = ["plot_comparison"]
 
@@ -46,14 +46,18 @@ def plot_comparison(
             for domain in ("mc", "target"):
                 curves = _curves(opened, method, domain)
                 if len(curves) > 1:
-                    made += _draw(curves, method, domain, Path(output), look)
+                    where = "MC" if domain == "mc" else "target"
+                    title = f"{method_title(method)}, {where}, test split"
+                    ax = roc(curves, reference=next(iter(curves)), title=title)
+                    label_as(ax, look, simulation=domain == "mc")
+                    made += save(ax, Path(output) / file_name("roc", domain, method), look.formats)
     if not made:
         raise RunError("no method is in two of the runs", mend="compare runs that share one")
     return made
 
 
 def _curves(runs: Mapping[str, RunScores], method: str, domain: Domain) -> dict[str, Roc]:
-    found = {
+    curves = {
         name: run_roc(scores, domain, method)
         for name, scores in runs.items()
         if method in scores.methods
@@ -61,14 +65,4 @@ def _curves(runs: Mapping[str, RunScores], method: str, domain: Domain) -> dict[
         # on MC, the networks of an alignment are those of source-only
         and (domain == "target" or method not in (*scores.aligned, "oracle"))
     }
-    return {name: curve for name, curve in found.items() if curve is not None}
-
-
-def _draw(
-    curves: Mapping[str, Roc], method: str, domain: Domain, output: Path, look: PlotConfig
-) -> list[Path]:
-    where = "MC" if domain == "mc" else "target"
-    title = f"{method_title(method)}, {where}, test split"
-    ax = roc(curves, reference=next(iter(curves)), title=title)
-    label_as(ax, look, simulation=domain == "mc")
-    return save(ax, output / file_name("roc", domain, method), look.formats)
+    return {name: curve for name, curve in curves.items() if curve is not None}

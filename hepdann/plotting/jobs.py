@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from matplotlib.axes import Axes
 
@@ -18,33 +18,19 @@ from ..evaluation.curves import learning_curves, run_roc
 from ..registry import FIGURES
 from ..stats import Roc
 from ..store.paths import RunPaths
-from ..store.scores import RunScores
-from .curves import roc
-from .frame import finish, new_axes
-from .losses import loss
+from ..store.scores import Domain, RunScores
+from .axes.frame import finish, new_axes
+from .axes.styles import method_title, sentence
+from .figures.losses import loss
+from .figures.roc import roc
+from .figures.stacks import data_mc, scores
 from .quantities import Quantities, Stages
-from .stacks import data_mc, scores
-from .styles import method_title, sentence
 
 __all__ = [
-    "Job",
-    "OwnFigure",
-    "as_figure",
-    "candidates",
-    "data_mc_jobs",
-    "distinct",
-    "distinct_names",
-    "file_name",
-    "jobs_of",
-    "loss_jobs",
-    "on_mc",
-    "register",
-    "roc_jobs",
-    "score_jobs",
-    "signals",
-]
+    "Job", "OwnFigure", "as_figure", "data_mc_jobs", "distinct", "distinct_names", "file_name",
+    "jobs_of", "loss_jobs", "register", "roc_jobs", "score_jobs",
+]  # fmt: skip
 
-Domain = Literal["mc", "target"]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _LONGEST = 90  # letters of a name; there is room for the number of a namesake
@@ -163,11 +149,11 @@ def distinct(jobs: Sequence[Job]) -> list[Job]:
 
 def distinct_names(names: Sequence[str]) -> list[str]:
     """Names of which no two are alike: of two that are ``a_b`` the second becomes ``a_b_2``."""
-    taken, result = set(names), list[str]()
+    used, result = set(names), list[str]()
     for name in names:
         if name in result:
-            name = next(new for i in count(2) if (new := f"{name}_{i}") not in taken)
-            taken.add(name)
+            name = next(new for i in count(2) if (new := f"{name}_{i}") not in used)
+            used.add(name)
         result.append(name)
     return result
 
@@ -186,24 +172,6 @@ def file_name(*parts: str) -> str:
     return f"{start.rstrip('_.')}_{digest}"
 
 
-def signals(run: Quantities) -> list[tuple[int, str, str]]:
-    """Index, name and file-name suffix of each class whose score is shown."""
-    names = run.class_names
-    if len(names) == 2:
-        return [(1, names[1], "")]
-    return [(i, name, run.scores.classes[i]) for i, name in enumerate(names)]
-
-
-def candidates(run: Quantities) -> tuple[str, ...]:
-    """The methods without the oracle, which was trained on the target: MC means nothing to it."""
-    return tuple(method for method in run.scores.methods if method != "oracle")
-
-
-def on_mc(run: Quantities) -> tuple[str, ...]:
-    """Methods that differ on MC: an alignment maps the target, its networks are source-only's."""
-    return tuple(m for m in candidates(run) if m not in run.scores.aligned)
-
-
 def loss_jobs(run: Quantities) -> Iterator[Job]:
     """The losses, if the run has a history."""
     path = RunPaths(run.folder).history
@@ -213,28 +181,23 @@ def loss_jobs(run: Quantities) -> Iterator[Job]:
 
 def roc_jobs(run: Quantities) -> Iterator[Job]:
     """Background rejection against signal efficiency."""
-    domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
-    if run.scores.has_truth:
-        domains.append(("target", run.target_name))
-    for index, name, suffix in signals(run):
-        binary = len(run.scores.classes) == 2
-        background = run.class_names[0] if binary else "background"
-        for domain, title in domains:
-            draw = partial(roc, signal=name, background=background, title=title)
+    for index, name, suffix in run.signals:
+        for domain, title in run.labelled:
+            draw = partial(roc, signal=name, background=run.background, title=title)
             numbers = partial(_roc, run, index, domain)
             yield Job("roc", file_name(f"roc_{domain}", suffix), numbers, draw, True)
 
 
 def _roc(run: Quantities, index: int, domain: Domain) -> dict[str, Roc] | None:
-    methods = run.scores.methods if domain == "target" else on_mc(run)
-    found = {m: run_roc(run.scores, domain, m, signal=index) for m in methods}
-    return {method: curve for method, curve in found.items() if curve is not None} or None
+    methods = run.methods(None, domain)
+    curves = {m: run_roc(run.scores, domain, m, signal=index) for m in methods}
+    return {method: curve for method, curve in curves.items() if curve is not None} or None
 
 
 def score_jobs(run: Quantities) -> Iterator[Job]:
     """The score of each MC class and of the target."""
-    for method in candidates(run):
-        for index, name, suffix in signals(run):
+    for method in run.candidates:
+        for index, name, suffix in run.signals:
             numbers = partial(run.score, method, index, by="class", scale=True)
             title = file_name("scores", method, suffix)
             draw = partial(_score_by_class, run, method, index, name)
@@ -266,8 +229,8 @@ def data_mc_jobs(run: Quantities) -> Iterator[Job]:
                 run.is_simulation,
                 asked=aligned not in (None, run.teacher),
             )
-    for method in candidates(run):
-        for index, name, suffix in signals(run):
+    for method in run.candidates:
+        for index, name, suffix in run.signals:
             draw = partial(_score_by_process, run, method, index, name)
             title = file_name("data_mc_score", method, suffix)
             numbers = partial(run.score, method, index, by="process")

@@ -16,12 +16,13 @@ from ..config import PlotConfig
 from ..errors import ConfigError, RunError
 from ..outputs import drawing_folder, mend_of, name_fault, write_whole
 from ..registry import FIGURES, nearest
+from ..store.paths import RunPaths
+from .axes.frame import finished_later, save
+from .axes.label import label_as
+from .axes.styles import style
 from .configured import configured_jobs
-from .frame import finished_later, save
 from .jobs import Job, OwnFigure, distinct, jobs_of
-from .label import label_as
 from .quantities import Quantities
-from .styles import style
 from .workers import shared, usable
 
 __all__ = ["DEFAULT_KINDS", "chosen", "draw_all", "figure_names", "plot_run"]
@@ -68,15 +69,15 @@ def plot_run(
         ConfigError: an entry of ``only`` that this run has no figure for.
     """
     run = Quantities.open(Path(folder), scale_mc=scale_mc)
-    look = run.config.plots if config is None else config
-    jobs = wanted_jobs(run, look, only)
-    target = Path(output) if output is not None else run.folder / "plots"
+    config = run.config.plots if config is None else config
+    jobs = wanted_jobs(run, config, only)
+    target = Path(output) if output is not None else RunPaths(run.folder).plots
     processes = usable(len(jobs), workers)
     if processes == 1:
-        return draw_all(jobs, look, target, progress=progress, outlines=outlines, numbers=numbers)
+        return draw_all(jobs, config, target, progress=progress, outlines=outlines, numbers=numbers)
     with _drawing_into(target) as drawing:
-        own = FIGURES.registered(job.kind for job in jobs)
-        settings = (run.folder, scale_mc, look, only, drawing, outlines, numbers, own)
+        registered = FIGURES.registered(job.kind for job in jobs)
+        settings = (run.folder, scale_mc, config, only, drawing, outlines, numbers, registered)
         names = [job.name for job in jobs]
         made = shared(_opened, settings, names, processes, progress, run.folder)
         return _moved([path for files in made for path in files], target)
@@ -85,51 +86,51 @@ def plot_run(
 def _opened(
     folder: Path,
     scale_mc: bool,
-    look: PlotConfig,
+    config: PlotConfig,
     only: Sequence[str] | None,
     drawing: Path,
     outlines: bool,
     numbers: bool,
-    own: Mapping[str, OwnFigure],
+    registered: Mapping[str, OwnFigure],
 ) -> Callable[[str], list[Path]]:
     """In a process of its own: what draws a figure of a run, by its name."""
-    FIGURES.restore(own)
+    FIGURES.restore(registered)
     run = Quantities.open(folder, scale_mc=scale_mc)
-    jobs = {job.name: job for job in wanted_jobs(run, look, only)}
+    jobs = {job.name: job for job in wanted_jobs(run, config, only)}
 
     def draw(name: str) -> list[Path]:
-        with _looking(look, outlines):
-            return _draw(jobs[name], look, drawing, numbers=numbers)
+        with _styled(config, outlines):
+            return _draw(jobs[name], config, drawing, numbers=numbers)
 
     return draw
 
 
-def wanted_jobs(run: Quantities, look: PlotConfig, only: Sequence[str] | None) -> list[Job]:
+def wanted_jobs(run: Quantities, config: PlotConfig, only: Sequence[str] | None) -> list[Job]:
     """The figures to draw: those named, those configured, or those that are always drawn.
 
     Raises:
         ConfigError: one that this run does not have.
     """
-    listed = look.figures or []
-    own, rest = _own_and_rest(run, look)
-    if only is None and look.figures is not None:
+    listed = config.figures or []
+    configured, standard = _configured_and_standard(run, config)
+    if only is None and config.figures is not None:
         named = [name for name in listed if isinstance(name, str)]
         named = [n for name in named for n in (DEFAULT_KINDS if name == "default" else [name])]
-        return [*own, *chosen(rest, named, tuple(FIGURES), (), where="plots.figures")]
-    return chosen([*own, *rest], only, tuple(FIGURES), DEFAULT_KINDS)
+        return [*configured, *chosen(standard, named, tuple(FIGURES), (), where="plots.figures")]
+    return chosen([*configured, *standard], only, tuple(FIGURES), DEFAULT_KINDS)
 
 
-def _own_and_rest(run: Quantities, look: PlotConfig) -> tuple[list[Job], list[Job]]:
+def _configured_and_standard(run: Quantities, config: PlotConfig) -> tuple[list[Job], list[Job]]:
     """What the configuration lists, which stands in for its namesakes, and what every run has."""
-    listed = [figure for figure in look.figures or [] if not isinstance(figure, str)]
-    own = distinct(configured_jobs(run, listed))
-    names = {job.name for job in own}
-    return own, [job for job in distinct(list(jobs_of(run))) if job.name not in names]
+    listed = [figure for figure in config.figures or [] if not isinstance(figure, str)]
+    configured = distinct(configured_jobs(run, listed))
+    names = {job.name for job in configured}
+    return configured, [job for job in distinct(list(jobs_of(run))) if job.name not in names]
 
 
 def draw_all(
     jobs: Sequence[Job],
-    look: PlotConfig,
+    config: PlotConfig,
     target: Path,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -138,24 +139,15 @@ def draw_all(
 ) -> list[Path]:
     """Draw figures; when all are drawn, each file replaces its predecessor whole.
 
-    Args:
-        jobs: the figures.
-        look: how they look.
-        target: folder, made if it is not there.
-        progress: as in :func:`plot_run`, like the rest.
-        outlines: likewise.
-        numbers: likewise.
-
-    Returns:
-        The figures' files, in the order of drawing.
+    The arguments are those of :func:`plot_run`, ``target`` being the folder; so is what it returns.
 
     Raises:
         RunError: they cannot be written.
     """
-    with _drawing_into(target) as drawing, _looking(look, outlines):
+    with _drawing_into(target) as drawing, _styled(config, outlines):
         drawn: list[Path] = []
         for done, job in enumerate(jobs, start=1):
-            drawn += _draw(job, look, drawing, numbers=numbers)
+            drawn += _draw(job, config, drawing, numbers=numbers)
             if progress is not None:
                 progress(done, len(jobs))
         return _moved(drawn, target)
@@ -164,15 +156,18 @@ def draw_all(
 @contextmanager
 def _drawing_into(target: Path) -> Iterator[Path]:
     """A folder beside the figures' places that goes away with all that is still in it."""
-    with _writing(target):
+    try:
         target.mkdir(parents=True, exist_ok=True)
         with drawing_folder(target) as drawing:
             yield drawing
+    except OSError as error:
+        reason = f"the figures cannot be written: {error.strerror or error}"
+        raise RunError(reason, where=target, mend=mend_of(error)) from error
 
 
 @contextmanager
-def _looking(look: PlotConfig, outlines: bool) -> Iterator[None]:
-    with style(look.style, look.size):
+def _styled(config: PlotConfig, outlines: bool) -> Iterator[None]:
+    with style(config.style, config.size):
         rcParams["svg.fonttype"] = "path" if outlines else "none"
         yield
 
@@ -195,37 +190,24 @@ def figure_names(folder: str | Path, *, listed: bool = False) -> dict[str, str]:
         ConfigError: the configuration lists one that the run cannot have.
     """
     run = Quantities.open(Path(folder))
-    own, rest = _own_and_rest(run, run.config.plots)
-    return {job.name: job.kind for job in (own if listed else [*own, *rest])}
+    configured, standard = _configured_and_standard(run, run.config.plots)
+    return {job.name: job.kind for job in (configured if listed else [*configured, *standard])}
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(
-            f"the figures cannot be written: {reason}",
-            where=folder,
-            mend=mend_of(error),
-        ) from error
-
-
-def _draw(job: Job, look: PlotConfig, folder: Path, *, numbers: bool) -> list[Path]:
+def _draw(job: Job, config: PlotConfig, folder: Path, *, numbers: bool) -> list[Path]:
     fault = name_fault(job.name)
     if fault is not None:  # whatever it came from, it must not leave the folder
         raise ConfigError(f"the name {job.name!r} of a figure {fault}", where="plots.figures")
-    shown = job.numbers()
-    if shown is None:
+    values = job.numbers()
+    if values is None:
         return []
     with finished_later():
-        ax = job.draw(shown)
-    label_as(ax, look, simulation=job.simulation)
-    made = save(ax, folder / job.name, look.formats)
+        ax = job.draw(values)
+    label_as(ax, config, simulation=job.simulation)
+    made = save(ax, folder / job.name, config.formats)
     if numbers:
         made.append(folder / f"{job.name}{_NUMBERS}")
-        write_whole(made[-1], json.dumps(_plain(shown), allow_nan=False).encode())
+        write_whole(made[-1], json.dumps(_plain(values), allow_nan=False).encode())
     return made
 
 
@@ -252,17 +234,10 @@ def chosen(
     *,
     where: str = "--only",
 ) -> list[Job]:
-    """Those figures that ``--only`` names, by kind or by name.
-
-    Args:
-        jobs: all figures that there can be.
-        only: what is wanted; ``None`` takes ``default``.
-        kinds: that there are.
-        default: kinds that are drawn unless others are named.
-        where: what an error names.
+    """The figures that ``--only`` names, by kind or by name; by default those of the default kinds.
 
     Raises:
-        ConfigError: an entry that there is no figure for.
+        ConfigError: an entry that there is no figure for; it names ``where``.
     """
     wanted = default if only is None else only
     known = [*kinds, *(job.name for job in jobs)]

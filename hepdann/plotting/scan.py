@@ -10,14 +10,14 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from ..config import Config, PlotConfig, load_config
-from ..evaluation.scan_curves import Place, ScanCurves, Sweep, below
+from ..evaluation.scan.curves import Place, ScanCurves, Sweep, below
 from ..store.paths import RunPaths
-from .curves import roc
+from .axes.styles import readable
+from .figures.losses import loss
+from .figures.roc import roc
+from .figures.sweeps import sweep
 from .jobs import Job, distinct, file_name
-from .losses import loss
 from .run import chosen, draw_all
-from .styles import readable
-from .sweeps import sweep
 
 __all__ = ["SCAN_KINDS", "plot_scan"]
 
@@ -61,7 +61,7 @@ def plot_scan(
     own = load_config(path, expand=False, known_names=False) if path.exists() else Config()
     look = own.plots if config is None else config
     jobs = distinct([*_against_t(scan), *_at_targets(scan)])
-    target = Path(output) if output is not None else folder / "plots"
+    target = Path(output) if output is not None else RunPaths(folder).plots
     return draw_all(chosen(jobs, only, SCAN_KINDS, SCAN_KINDS), look, target, progress=progress)
 
 

@@ -11,25 +11,19 @@ from numpy.typing import NDArray
 
 from .. import evaluation, stats
 from ..evaluation import DataMC, Profile
-from ..evaluation.segments import (
-    SEGMENT_PLANES,
-    plane_residual,
-    residual_profile,
-    segment_profile,
-)
+from ..evaluation.segments import SEGMENT_PLANES, plane_residual, residual_profile, segment_profile
 from ..stats import Confusion
 from ..stats.classification import predicted
-from ..tensors import SPLITS
-from .jobs import Job, candidates, file_name, on_mc
-from .matrices import Normalise, confusion
-from .profiles import efficiency
+from ..store.scores import Domain
+from .axes.styles import method_title
+from .figures.matrices import Normalise, confusion
+from .figures.profiles import efficiency
+from .figures.stacks import data_mc
+from .jobs import Job, file_name
 from .quantities import Quantities
-from .stacks import data_mc
-from .styles import method_title
 
 __all__ = ["segment_jobs"]
 
-Domain = Literal["mc", "target"]
 Floats = NDArray[np.floating]
 
 _PANELS: tuple[Normalise, ...] = ("purity", "efficiency", "log")
@@ -41,10 +35,7 @@ def segment_jobs(run: Quantities) -> Iterator[Job]:
     """The figures of a run whose classes are places; none of a run on features."""
     if not run.scores.spectators and not run.scores.decisions:
         return
-    domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
-    if run.scores.has_truth:
-        domains.append(("target", run.target_name))
-    for domain, where in domains:
+    for domain, where in run.labelled:
         for method in _methods(run, domain):
             yield from _matrices(run, domain, method, f"{method_title(method)}, {where}")
         for what in ("purity", "efficiency"):
@@ -55,7 +46,7 @@ def segment_jobs(run: Quantities) -> Iterator[Job]:
                 partial(efficiency, name="Segment", what=what.capitalize(), title=where),
                 True,
             )
-    for method in (*run.scores.decisions, *candidates(run)):
+    for method in (*run.scores.decisions, *run.candidates):
         yield Job(
             "segments",
             file_name("data_mc_segment", method),
@@ -109,26 +100,18 @@ def _against(run: Quantities) -> Iterator[Job]:
 
 
 def _methods(run: Quantities, domain: Domain) -> tuple[str, ...]:
-    networks = run.scores.methods if domain == "target" else on_mc(run)
-    return (*run.scores.decisions, *networks)
-
-
-def _test(run: Quantities, domain: Domain) -> NDArray[np.bool_]:
-    return np.asarray(run.scores.column(domain, "split") == SPLITS.index("test"))
+    return (*run.scores.decisions, *run.methods(None, domain))
 
 
 def _score(run: Quantities, domain: Domain, method: str) -> Floats:
-    scores = run.scores
-    found = scores.decision if method in scores.decisions else scores.score
-    return np.asarray(found(domain, method)[_test(run, domain)])
+    read = run.scores.decision if method in run.scores.decisions else run.scores.score
+    return np.asarray(read(domain, method)[run.test[domain]])
 
 
 def _truth(run: Quantities, domain: Domain) -> tuple[NDArray[np.int32], Floats]:
     """True class and weight of the test split."""
-    label = run.scores.column("mc", "label") if domain == "mc" else run.scores.truth()
-    assert label is not None
-    rows = _test(run, domain)
-    return label[rows], run.scores.column(domain, "weight")[rows]
+    rows = run.test[domain]
+    return run.truth(domain)[rows], run.scores.column(domain, "weight")[rows]
 
 
 def _confusion(run: Quantities, domain: Domain, method: str) -> Confusion:
@@ -148,7 +131,7 @@ def _reconstructed(run: Quantities, method: str) -> DataMC:
     label, weight = _truth(run, "mc")
     given = [predicted(_score(run, d, method)).astype(float) for d in ("mc", "target")]
     edges = np.arange(len(run.scores.classes) + 1) - 0.5
-    other = run.scores.column("target", "weight")[_test(run, "target")]
+    other = run.scores.column("target", "weight")[run.test["target"]]
     names = run.class_names
     return evaluation.data_mc(
         given[0], weight, label, names, given[1], other, edges, normalise=True
@@ -157,18 +140,20 @@ def _reconstructed(run: Quantities, method: str) -> DataMC:
 
 def _residuals(run: Quantities, plane: str) -> dict[str, Profile]:
     _, weight = _truth(run, "mc")
-    planes = run.scores.spectator("mc", plane)[_test(run, "mc")]
-    found = {}
+    planes = run.scores.spectator("mc", plane)[run.test["mc"]]
+    profiles = {}
     for method in _methods(run, "mc"):
         given = predicted(_score(run, "mc", method))
         known = given < len(SEGMENT_PLANES)
-        found[method] = residual_profile(plane_residual(given[known], planes[known]), weight[known])
-    return found
+        profiles[method] = residual_profile(
+            plane_residual(given[known], planes[known]), weight[known]
+        )
+    return profiles
 
 
 def _accuracies(run: Quantities) -> dict[str, Profile] | None:
     label, weight = _truth(run, "mc")
-    values = run.scores.spectator("mc", "W")[_test(run, "mc")].astype(np.float64)
+    values = run.scores.spectator("mc", "W")[run.test["mc"]].astype(np.float64)
     edges = np.unique(np.nanquantile(values, np.linspace(0.001, 0.999, _BINS + 1)))
     if len(edges) < 2:
         return None

@@ -5,10 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,19 +23,17 @@ _draw: Callable[[str], Any] | None = None
 
 
 def usable(figures: int, wanted: int | None) -> int:
-    """How many processes to draw in.
+    """How many processes to draw in: those wanted, at most one a figure.
 
-    Args:
-        figures: to draw.
-        wanted: number of processes; ``None`` for as many as there are processors, up to four,
-            and one for few figures.
+    ``None`` is one for few figures, otherwise as many as there are processors, up to four.
     """
     if wanted is not None:
         return max(1, min(wanted, figures))
     if figures < MANY:
         return 1
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(here or 1, 4)
+    affinity = getattr(os, "sched_getaffinity", None)
+    processors = len(affinity(0)) if affinity else os.cpu_count()
+    return min(processors or 1, 4)
 
 
 def shared(
@@ -50,8 +47,8 @@ def shared(
     """What ``opening(*settings)(name)`` gives for each name, computed in processes.
 
     Args:
-        opening: a function of a module; called once a process.
-        settings: its arguments; they travel pickled.
+        opening: a function of a module; called once a process, its arguments pickled.
+        settings: its arguments.
         names: of the figures.
         workers: number of processes.
         progress: called with the number done and that of all.
@@ -63,34 +60,25 @@ def shared(
     Raises:
         RunError: a process died.
     """
-    with _pool(workers, opening, settings) as pool:
-        waiting = {pool.submit(_one, name): index for index, name in enumerate(names)}
-        results: dict[int, Result] = {}
-        try:
-            for future in as_completed(waiting):
-                results[waiting[future]] = future.result()
-                if progress is not None:
-                    progress(len(results), len(names))
-        except BrokenProcessPool as error:
-            raise RunError(
-                "a process that draws was killed, for want of memory perhaps",
-                where=where,
-                mend="draw with one worker, or fewer figures at a time with --only",
-            ) from error
-    return [results[index] for index in range(len(names))]
-
-
-@contextmanager
-def _pool(
-    workers: int, opening: Callable[..., Any], settings: tuple[Any, ...]
-) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(
         workers, mp_context=_context(), initializer=_open, initargs=(opening, settings)
     )
+    results: dict[int, Result] = {}
     try:
-        yield pool
+        waiting = {pool.submit(_one, name): index for index, name in enumerate(names)}
+        for future in as_completed(waiting):
+            results[waiting[future]] = future.result()
+            if progress is not None:
+                progress(len(results), len(names))
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a process that draws was killed, for want of memory perhaps",
+            where=where,
+            mend="draw with one worker, or fewer figures at a time with --only",
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    return [results[index] for index in range(len(names))]
 
 
 def _context() -> BaseContext:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..config import Config
 from ..tensors import Tensors
-from ..tensors.opening import h5_open
+from ..tensors.hdf5 import h5_open
 from .plan import Plan
 from .summary import FeatureStats
 from .zero_config import words_of

@@ -22,7 +22,7 @@ from .scratch import Empty
 from .summary import Accumulator
 from .tiles import Tiles, compiled
 
-__all__ = ["Events", "column_names", "make_events"]
+__all__ = ["Events", "column_names", "feature_values", "make_events"]
 
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
@@ -143,7 +143,7 @@ def _features(
         rows = {row: _as_float32(values[start:stop]) for row, values in copied.items()}
         part = {name: values[start:stop] for name, values in arrays.items()} if computed else {}
         for row in computed:
-            rows[row], missing[row] = _feature(
+            rows[row], missing[row] = feature_values(
                 plan.features[row], sample.columns, part, stop - start
             )
         ordered = [rows[row] for row in range(len(names))]
@@ -189,7 +189,7 @@ def _is_sentinel(values: NDArray[Any], sentinel: float) -> NDArray[np.bool_]:
     return result
 
 
-def _feature(
+def feature_values(
     feature: Feature,
     columns: Columns,
     arrays: Mapping[str, NDArray[Any]],

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from .page import report
-from .runs import named_runs
-from .tables import COLUMNS, Cell, Column, Row, methods_table, to_csv, to_latex
+from .tables import COLUMNS, Cell, Column, Row, methods_table, named_runs, to_csv, to_latex
 
 __all__ = [
-    "COLUMNS",
-    "Cell",
-    "Column",
-    "Row",
-    "methods_table",
-    "named_runs",
-    "report",
-    "to_csv",
+    "COLUMNS", "Cell", "Column", "Row", "methods_table", "named_runs", "report", "to_csv",
     "to_latex",
-]
+]  # fmt: skip

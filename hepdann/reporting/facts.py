@@ -105,8 +105,8 @@ def _counts(scores: RunScores, domain: Domain, name: str) -> Counts:
     weight = scores.column(domain, "weight")
     classes: tuple[tuple[str, int], ...] = ()
     if domain == "mc":
-        found = np.bincount(scores.column("mc", "label"), minlength=len(scores.classes))
-        classes = tuple(zip(scores.classes, map(int, found), strict=False))
+        counts = np.bincount(scores.column("mc", "label"), minlength=len(scores.classes))
+        classes = tuple(zip(scores.classes, map(int, counts), strict=False))
     rows = tuple(int(np.count_nonzero(split == i)) for i in range(len(SPLITS)))
     return Counts(name, len(split), rows, classes, float(np.sum(weight, dtype=np.float64)))
 

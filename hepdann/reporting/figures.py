@@ -14,10 +14,10 @@ from typing import Any
 import matplotlib as mpl
 
 from ..config import override
+from ..plotting.axes.styles import method_title, plain
 from ..plotting.jobs import file_name
 from ..plotting.quantities import Quantities
 from ..plotting.run import DEFAULT_KINDS, figure_names, plot_run
-from ..plotting.styles import method_title, plain
 from ..runs import Run
 
 __all__ = ["PageFigure", "figures_of"]
@@ -59,12 +59,12 @@ def figures_of(
         look: settings of ``plots`` in place of the configuration's.
         progress: called with the number of figures drawn and that of all.
     """
-    kinds, own = figure_names(run.folder), figure_names(run.folder, listed=True)
+    kinds, configured = figure_names(run.folder), figure_names(run.folder, listed=True)
     recommended = str(run.metrics.get("recommended") or "")
-    shown = {*DEFAULT_KINDS, "importance"} - {"roc", "scores"}
-    usual = [name for name in kinds if name not in own and kinds[name] in shown]
+    usual_kinds = {*DEFAULT_KINDS, "importance"} - {"roc", "scores"}
+    usual = [name for name in kinds if name not in configured and kinds[name] in usual_kinds]
     usual = [name for name in usual if _belongs(name, kinds[name], recommended)]
-    wanted = [*own, *_few(usual, kinds)]
+    wanted = [*configured, *_few(usual, kinds)]
     changes = {f"plots.{key}": value for key, value in (look or {}).items()}
     plots = override(run.config, changes, known_names=False).plots
     quantities = Quantities.open(run.folder)
@@ -84,18 +84,18 @@ def figures_of(
             numbers=False,
         )
         return tuple(
-            PageFigure(f.stem, kinds[f.stem], _caption(f.stem, run, own, titles), _pack(f))
+            PageFigure(f.stem, kinds[f.stem], _caption(f.stem, run, configured, titles), _pack(f))
             for f in files
         )
 
 
-def _caption(name: str, run: Run, own: Mapping[str, str], titles: Mapping[str, str]) -> str:
+def _caption(name: str, run: Run, configured: Mapping[str, str], titles: Mapping[str, str]) -> str:
     """Of a figure that the configuration lists, its title there; else what it always shows."""
-    if name not in own:
+    if name not in configured:
         return caption(name, run, titles)
     listed = [f for f in run.config.plots.figures or [] if not isinstance(f, str)]
     heads = [f.title for f in listed if f.title and f.name == name]
-    return f"{heads[0]}." if heads else f"{own[name].replace('_', ' ')}: {name}."
+    return f"{heads[0]}." if heads else f"{configured[name].replace('_', ' ')}: {name}."
 
 
 def _belongs(name: str, kind: str, recommended: str) -> bool:
@@ -150,5 +150,5 @@ def caption(name: str, run: Run, titles: Mapping[str, str]) -> str:
 
 def _pack(path: Path) -> str:
     """Paths to a hundredth of a point; scales and matrices, which need more, stay as they are."""
-    svg = _PATH.sub(lambda found: _DECIMALS.sub(rb"\1", found[0]), path.read_bytes())
+    svg = _PATH.sub(lambda match: _DECIMALS.sub(rb"\1", match[0]), path.read_bytes())
     return base64.b64encode(gzip.compress(svg, mtime=0)).decode()

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -19,37 +18,18 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import RunError
-from ..evaluation import PointRow, open_scores, point_rows
+from ..evaluation import open_scores, point_rows
 from ..outputs import mend_of, write_whole
 from ..plotting.jobs import distinct_names
 from ..runs import Run
-from .facts import Facts, facts_of
-from .figures import PageFigure, figures_of
-from .runs import named_runs
+from .facts import facts_of
+from .figures import figures_of
 from .series import charts_of
-from .tables import COLUMNS, Row, methods_table, target_name
+from .tables import COLUMNS, Row, methods_table, named_runs, target_name
 
 __all__ = ["report"]
 
 _MOST_CLASSES = 4  # of more, working points would fill the page
-
-
-@dataclass(frozen=True, eq=False)
-class _Section:
-    """What the template needs of one run."""
-
-    name: str
-    anchor: str
-    target: str
-    recommended: str | None
-    recommendation: str | None
-    diagnosis: Mapping[str, Any]
-    warnings: tuple[str, ...]
-    interrupted: bool
-    facts: Facts
-    charts: list[dict[str, Any]]
-    figures: tuple[PageFigure, ...]
-    points: tuple[PointRow, ...]
 
 
 def report(
@@ -109,44 +89,40 @@ def _section(
     run: Run,
     look: Mapping[str, Any],
     progress: Callable[[int, int], None] | None,
-) -> _Section:
-    metrics = run.metrics
-    recommendation = metrics.get("recommendation") or {}
-    return _Section(
-        name=name,
-        anchor=anchor,
-        target=target_name(metrics),
-        recommended=metrics.get("recommended"),
-        recommendation=recommendation.get("sentence"),
-        diagnosis=metrics.get("diagnosis") or {},
-        warnings=tuple(_warnings(metrics)),
-        interrupted=bool(metrics.get("interrupted")),
-        facts=facts_of(run),
-        charts=charts_of(run),
-        figures=figures_of(run, look, progress),
-        points=_points(run),
-    )
-
-
-def _points(run: Run) -> tuple[PointRow, ...]:
-    scores = open_scores(run.folder)
-    return tuple(point_rows(scores)) if len(scores.classes) <= _MOST_CLASSES else ()
+) -> dict[str, Any]:
+    """What the template needs of one run."""
+    metrics, scores = run.metrics, open_scores(run.folder)
+    few = len(scores.classes) <= _MOST_CLASSES
+    return {
+        "name": name,
+        "anchor": anchor,
+        "target": target_name(metrics),
+        "recommended": metrics.get("recommended"),
+        "recommendation": (metrics.get("recommendation") or {}).get("sentence"),
+        "diagnosis": metrics.get("diagnosis") or {},
+        "warnings": _warnings(metrics),
+        "interrupted": bool(metrics.get("interrupted")),
+        "facts": facts_of(run),
+        "charts": charts_of(run),
+        "figures": figures_of(run, look, progress),
+        "points": point_rows(scores) if few else [],
+    }
 
 
 def _warnings(metrics: Mapping[str, Any]) -> list[str]:
-    """What the last look at the networks' health found, a line each, as ``evaluate`` says it."""
-    found = []
+    """Verdicts of the last health check, a line each, as ``evaluate`` prints them."""
+    warnings = []
     for method, block in metrics["methods"].items():
         health = block.get("health") or {}
         for verdict in health.get("verdicts", []) if isinstance(health, Mapping) else []:
             if verdict.get("until") != health.get("epoch"):
                 continue  # it has passed
             text = verdict.get("sentence") or verdict.get("message") or verdict.get("name")
-            found.append(f"{method}: {text}")
-    return found
+            warnings.append(f"{method}: {text}")
+    return warnings
 
 
-def _render(title: str, sections: list[_Section], rows: list[Row]) -> str:
+def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
     import jinja2
 
     script, style = _asset("page.js"), _asset("page.css")
@@ -164,7 +140,7 @@ def _render(title: str, sections: list[_Section], rows: list[Row]) -> str:
             for i, column in enumerate(COLUMNS)
             if any(row.cells[i].value is not None for row in rows)
         ],
-        data=_json({s.anchor: s.charts for s in sections}),
+        data=_json({s["anchor"]: s["charts"] for s in sections}),
         policy=_policy(script, style),
         script=script,
         style=style,

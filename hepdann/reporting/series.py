@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.curves import run_roc
-from ..plotting.jobs import on_mc
+from ..plotting.axes.styles import banded, method_look, method_title, plain
 from ..plotting.quantities import Quantities
-from ..plotting.styles import banded, method_look, method_title, plain
 from ..runs import Run
 from ..stats import Roc
-from ..store.scores import Domain
 
 __all__ = ["charts_of"]
 
@@ -31,56 +29,46 @@ def charts_of(run: Run) -> list[dict[str, Any]]:
     """
     quantities = Quantities.open(run.folder)
     classes = [plain(name) for name in quantities.class_names]
-    signals = [(1, classes[1])] if len(classes) == 2 else list(enumerate(classes))
     charts: list[dict[str, Any]] = []
-    for index, name in signals:
-        charts += _rocs(quantities, index, name)
-        charts += _scores(quantities, index, name)
+    for index, _, _ in quantities.signals:
+        charts += _rocs(quantities, index, classes[index])
+        charts += _scores(quantities, index, classes[index])
     return charts
 
 
 def _rocs(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, Any]]:
     scores = quantities.scores
     looks = method_look(list(scores.methods))
-    domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
-    if scores.has_truth:
-        domains.insert(0, ("target", quantities.target_name))
-    for domain, where in domains:
+    for domain, where in reversed(quantities.labelled):
         curves = []
-        methods = scores.methods if domain == "target" else on_mc(quantities)
+        methods = quantities.methods(None, domain)
         for method in methods:
             curve = run_roc(scores, domain, method, signal=index)
             if curve is not None:
-                band = {"band": method in banded(methods)}
-                curves.append(_curve(curve) | _named(method, looks[method][0]) | band)
+                look = {"name": method_title(method), "color": looks[method][0]}
+                curves.append(_curve(curve) | look | {"band": method in banded(methods)})
         if curves:
             title = f"ROC, {name}: {where}"
             yield {"kind": "roc", "title": title, "signal": name, "curves": curves}
 
 
-def _named(method: str, colour: str) -> dict[str, str]:
-    return {"name": method_title(method), "color": colour}
-
-
 def _curve(curve: Roc) -> dict[str, Any]:
-    seen = (curve.background_efficiency > 0) & (curve.signal_efficiency >= _LEAST)
-    efficiency, error = curve.background_efficiency[seen], curve.background_error[seen]
+    measured = (curve.background_efficiency > 0) & (curve.signal_efficiency >= _LEAST)
+    efficiency, error = curve.background_efficiency[measured], curve.background_error[measured]
     least = efficiency.min(initial=1.0)
     return {
         "auc": curve.auc.value,
         "auc_error": curve.auc.error,
-        "x": _list(curve.signal_efficiency[seen]),
+        "x": _list(curve.signal_efficiency[measured]),
         "y": _list(1 / efficiency),
         "low": _list(1 / (efficiency + error)),
         "high": _list(1 / np.maximum(efficiency - error, 0.3 * least)),
-        "threshold": _list(curve.thresholds[seen]),
+        "threshold": _list(curve.thresholds[measured]),
     }
 
 
 def _scores(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, Any]]:
-    for method in quantities.scores.methods:
-        if method == "oracle":
-            continue
+    for method in quantities.candidates:
         numbers = quantities.score(method, index, by="class", scale=True)
         colours = quantities.palette
         yield {

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..config.names import t_text
+from ..runs import Run, open_run
 
-__all__ = ["COLUMNS", "Cell", "Column", "Row", "methods_table", "to_csv", "to_latex"]
+__all__ = ["COLUMNS", "Cell", "Column", "Row", "methods_table", "named_runs", "to_csv", "to_latex"]
 
 
 @dataclass(frozen=True)
@@ -189,12 +192,12 @@ def to_latex(rows: Sequence[Row]) -> str:
 
     Columns without a single figure are left out; the recommended method of a run is bold.
     """
-    shown = [
+    columns = [
         i for i, _ in enumerate(COLUMNS) if any(row.cells[i].value is not None for row in rows)
     ]
-    titles = ["run", "target", "method", *(COLUMNS[i].latex for i in shown)]
+    titles = ["run", "target", "method", *(COLUMNS[i].latex for i in columns)]
     lines = [
-        r"\begin{tabular}{lll" + "r" * len(shown) + "}",
+        r"\begin{tabular}{lll" + "r" * len(columns) + "}",
         r"\toprule",
         " & ".join(titles) + r" \\",
         r"\midrule",
@@ -207,7 +210,7 @@ def to_latex(rows: Sequence[Row]) -> str:
         last = row.run
         method = _latex(row.method)
         first = [*map(_latex, names), rf"\textbf{{{method}}}" if row.recommended else method]
-        cells = [_latex_cell(row.cells[i]) for i in shown]
+        cells = [_latex_cell(row.cells[i]) for i in columns]
         lines.append(" & ".join([*first, *cells]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
@@ -227,3 +230,28 @@ _LATEX = {
 
 def _latex(text: str) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in text)
+
+
+def named_runs(folders: Iterable[str | Path]) -> dict[str, Run]:
+    """Open runs, in the order given and each once.
+
+    Args:
+        folders: of the runs.
+
+    Returns:
+        The runs by the name of their folder; where two folders share it, by as many of the
+        folders above it as tell them apart.
+
+    Raises:
+        RunError: one is not a finished run.
+    """
+    # not resolve(), which raises RuntimeError on a loop of links
+    paths = list(dict.fromkeys(Path(os.path.realpath(folder)) for folder in folders))
+    depth = 1
+    while len({_tail(path, depth) for path in paths}) < len(paths):
+        depth += 1
+    return {_tail(path, depth): open_run(path) for path in paths}
+
+
+def _tail(path: Path, depth: int) -> str:
+    return "/".join(path.parts[-depth:])

@@ -6,7 +6,7 @@ from ..store.start_record import given_settings, has_begun
 from ..store.state import is_scan
 from .folder import Run, open_run
 from .learning_rates import StackRates, suggest_rates
-from .scan_start import resume_scan, scan
+from .scans.start import resume_scan, scan
 from .start import resume, train
 from .torchrun import first_process
 

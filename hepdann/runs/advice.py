@@ -21,6 +21,7 @@ from ..criteria import (
     recommend_adapted,
     teacher,
 )
+from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
 from ..inference import BASE, Mixture, Model, corrected
@@ -29,8 +30,7 @@ from ..stats import accuracy, prior_matched_threshold, separation
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Target
-from .aligned import reference
-from .domains import Domains
+from .aligned import Aligned, reference
 from .teacher_labels import residuals_of
 
 __all__ = ["diagnose_first", "with_recommendation"]
@@ -65,13 +65,14 @@ def diagnose_first(
 
 
 def with_recommendation(
-    model: Model, domains: Domains, shift: bool | None, path: Path
+    model: Model, domains: Domains, aligned: Aligned, shift: bool | None, path: Path
 ) -> tuple[Model, Recommendation]:
     """The model with what is recommended for it; no target label is read.
 
     Args:
         model: as it was trained.
         domains: source and target, whose events outside the test split are compared.
+        aligned: the alignments.
         shift: whether the tests found a shift.
         path: of ``recommendation.json``, which is written.
 
@@ -80,7 +81,7 @@ def with_recommendation(
     """
     if domains.images is not None:
         return model, advise_on_images(model, domains, shift, path)
-    residuals = residuals_of(model, domains)
+    residuals = residuals_of(domains, aligned)
     best = teacher(residuals, shift=shift)
     predictions = _AtExpectedShare(model, domains)
     agreements = {} if best is None else predictions.agreements(best)

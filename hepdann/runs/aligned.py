@@ -10,9 +10,9 @@ import numpy as np
 from .. import alignment
 from ..alignment import Alignment, Chain, FractionEstimate
 from ..config import TrainConfig
+from ..domains import Domains
 from ..methods import method_of
 from ..tensors import Source, Target
-from .domains import Domains
 
 __all__ = [
     "Aligned",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..config import Config, TrainConfig
+from ..domains import Domains, describe_memory, view_shapes
 from ..errors import Interrupted, RunError
 from ..evaluation import Diagnosis, summarise
 from ..inference import BASE, InputColumns, Model, prior_corrected, save_model
 from ..outputs import mend_of, write_run_file
+from ..parallel import Executor, overload_warning, processes_for
 from ..store.content import Metrics
 from ..store.folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
 from ..store.paths import RunPaths
@@ -23,33 +26,25 @@ from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, wanted_maps
-from .auxiliary import with_auxiliaries
-from .domains import Domains
 from .folder import Run
-from .fused_hint import suggest_fused
 from .health_report import write_failed, write_health
-from .image_domains import view_shapes
-from .memory import describe_memory
 from .monitor import require_tensorboard
-from .parallel_training import assign_shards, train_in_processes
-from .preparation import prepare_training
-from .registered import Registered
+from .preparation import prepare_training, with_auxiliaries
+from .progress import Report, SideBySide
 from .score_file import write_scores
-from .shard_training import Hooks, Trained, history_of, load_shard, train_shard
-from .stack_plan import trained_on
-from .stacks import Shard, Stacks
+from .stacks.fused_hint import suggest_fused
+from .stacks.parts import joined, parts_of
+from .stacks.plan import settings_of, trained_on
+from .stacks.shards import Shard, Stacks
+from .stacks.training import Hooks, ShardFiles, Trained, history_of, load_shard, train_shard
+from .stacks.work import PAYS, FitTask, ShardTask, Workplace, fits_aside, write_aligned
 from .teacher_labels import label_by_teacher
 from .torchrun import broadcast
-from .trained_parts import joined, parts_of
-from .worker_pool import overload_warning
-from .worker_process import TrainingTask, write_aligned
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
 
 __all__ = ["Job"]
-
-Report = Callable[[str, Progress | None], None]
 
 
 @dataclass(eq=False)
@@ -60,7 +55,7 @@ class Job:
         config: settings as the user gave them.
         tensors: holds the MC.
         data: holds the data, if another file does.
-        shift: makes pseudo-data; ``None`` takes the data.
+        shift: makes pseudo-data, if it is not the one that the settings name.
         make_folder: makes the folder of the run, when all is known to be well, or finds it.
         report: told of each stage, and of the progress within the training.
         stop: asked before every step.
@@ -89,7 +84,8 @@ class Job:
             HepdannError: the input does not allow the training.
         """
         asked = self.config.train
-        domains, self.tensors, train = prepare_training(asked, self.tensors, self.data, self.shift)
+        domains, train = prepare_training(asked, self.tensors, self.data, self.shift)
+        self.tensors = domains.tensors
         train = with_auxiliaries(train)
         self.config = self.config.model_copy(update={"train": train})
         if train.tensorboard:
@@ -113,8 +109,12 @@ class Job:
         if diagnosis is not None:
             self.report(f"diagnosis: {diagnosis.sentence}", None)
         shift = None if diagnosis is None else diagnosis.shift
-        aligned = self._align(domains, diagnosis)
-        shards = self._train(domains, aligned)
+        train, maps = self.config.train, wanted_maps(self.config.train)
+        aside = self._pays(domains) and fits_aside(train)
+        aligned = self._align(domains, diagnosis, trained_on(train) if aside else maps)
+        shards, fitted = self._train(domains, aligned, aside)
+        if aside:
+            aligned = fitted or self._align(domains, diagnosis, maps)
         whole, trained = all(t.whole for t in shards), [t for t in shards if t.begun]
         self._note("interrupted" if not whole else "trained")
         compared = any(BASE in t.shard.methods for t in trained)  # a run has its baseline
@@ -129,7 +129,8 @@ class Job:
         # without it there is no run: figures never stand beside networks that are not theirs
         RunPaths(self.folder).metrics.unlink(missing_ok=True)
         model = self._model(trained, domains, aligned)
-        model, _ = with_recommendation(model, domains, shift, RunPaths(self.folder).recommendation)
+        advice = RunPaths(self.folder).recommendation
+        model, _ = with_recommendation(model, domains, aligned, shift, advice)
         save_model(model, RunPaths(self.folder).model)
         write_run_file(RunPaths(self.folder).history, history)
         write_health(self.folder, [t.health for t in trained])
@@ -157,21 +158,30 @@ class Job:
     def _resume_hint(self) -> str:
         return f"go on with: hepdann train --resume -o {self.folder}"
 
-    def _align(self, domains: Domains, diagnosis: Diagnosis | None) -> Aligned:
-        train = self.config.train
+    def _align(
+        self, domains: Domains, diagnosis: Diagnosis | None, names: Sequence[str]
+    ) -> Aligned:
         self.report("aligning", None)
         estimate = None if diagnosis is None else diagnosis.fractions
-        aligned = fit_alignments(domains, wanted_maps(train), estimate=estimate, seed=train.seed)
+        aligned = fit_alignments(domains, names, estimate=estimate, seed=self.config.train.seed)
         if estimate is not None:
             self._note(f"class fractions: {estimate.sentence(self.tensors.classes)}")
         return aligned
 
-    def _train(self, domains: Domains, aligned: Aligned) -> list[Trained]:
+    def _pays(self, domains: Domains) -> bool:
+        """Whether the training lasts so long that processes repay their start."""
+        train = self.config.train
+        events = settings_of(train, domains.n_train).events * train.members
+        return events >= PAYS and train.device == "cpu" and domains.images is None
+
+    def _train(
+        self, domains: Domains, aligned: Aligned, aside: bool
+    ) -> tuple[list[Trained], Aligned | None]:
+        """Train all shards; with ``aside`` all alignments are fitted meanwhile, if not stopped."""
         assert self.origin is not None
         train, fingerprint = self.config.train, self.origin.fingerprint
-        cut = self.origin.config.train.workers  # a resume may have other processes, not other cuts
-        classes = len(self.tensors.classes)
-        stacks = Stacks(train, domains, aligned.maps, classes, cut, aligned.correction)
+        cut = self.origin.config.train.shares  # a resume may have other processes, not other cuts
+        stacks = Stacks(train, domains, aligned.maps, cut, aligned.correction)
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
         broadcast(folder=str(self.folder.resolve()), fingerprint=fingerprint)
         hint = suggest_fused(stacks.shards, stacks.shape, stacks.settings)
@@ -179,40 +189,67 @@ class Job:
             self._tell(hint)
         unlabelled = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
         labelled = [shard for shard in stacks.shards if shard not in unlabelled]
-        shares = assign_shards(labelled, train.workers)
+        tasks = len(labelled) + aside
+        workers = processes_for(train.workers, tasks, pays=self._pays(domains))
+        fitted = None
+
+        def train_or_load(shard: Shard, trained: bool = False) -> Trained:
+            files = ShardFiles.of_run(self.folder, shard.number)
+            observer = stacks.peek(files.scores)
+            if trained:
+                return load_shard(shard, stacks, files, fingerprint, observer)
+            return train_shard(shard, stacks, files, fingerprint, hooks, observer)
+
         try:
-            if len(shares) > 1:
-                self._spread(shares, aligned, hooks)
-                done = [load_shard(p, stacks, self.folder, fingerprint) for p in labelled]
-            else:
-                done = [train_shard(p, stacks, self.folder, fingerprint, hooks) for p in labelled]
+            if workers > 1:
+                fitted = self._spread(labelled, workers, aligned, hooks, aside)
+            done = [train_or_load(shard, trained=workers > 1) for shard in labelled]
             if unlabelled and all(one.whole for one in done):  # the teacher is
-                events, name = label_by_teacher(self._model(done, domains, aligned), domains)
+                model = self._model(done, domains, aligned)
+                events, name = label_by_teacher(model, domains, aligned)
                 self._tell(f"self-training: {name} labels the target")
                 stacks.teach(events)
-                done += [
-                    train_shard(p, stacks, self.folder, fingerprint, hooks) for p in unlabelled
-                ]
+                done += map(train_or_load, unlabelled)
         except RunError:
             write_failed(self.folder, [len(shard.plan.members) for shard in stacks.shards])
             raise
-        return sorted(done, key=lambda one: one.shard.number)
+        return sorted(done, key=lambda one: one.shard.number), fitted
 
-    def _spread(self, shares: Sequence[Sequence[Shard]], aligned: Aligned, hooks: Hooks) -> None:
-        """Train shards in processes of their own."""
+    def _spread(
+        self, shards: Sequence[Shard], workers: int, aligned: Aligned, hooks: Hooks, aside: bool
+    ) -> Aligned | None:
+        """Train shards in processes, which leave checkpoints and notes in the folder."""
+        assert self.origin is not None
         train = self.config.train
-        warning = overload_warning(len(shares))
+        warning = overload_warning(workers) if train.workers != "auto" else None
         if warning is not None:
             self._tell(f"warning: {warning}")
         write_aligned(self.folder, aligned, trained_on(train))
-        task = TrainingTask(
-            folder=self.folder.absolute(),
-            files=tuple(file.path.absolute() for file in self._files),
-            shards=(),
-            settings={"device": train.device, "tensorboard": train.tensorboard},
-            registered=Registered.needed(self.config.train),
-        )
-        train_in_processes(task, shares, hooks, self._resume_hint())
+        members = {shard.number: len(shard.plan.members) for shard in shards}
+        names = dict.fromkeys(name for shard in shards for name in shard.methods)
+        what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
+        together, seconds, fitted = SideBySide(members), Counter[str](), None
+
+        def report(number: int, content: str | Progress) -> None:
+            if isinstance(content, Progress):
+                hooks.progress(what, together.at(number, content))
+            else:
+                hooks.tell(content)
+
+        hooks.clock.lap("preparation")
+        place = Workplace.of(self.origin, train, self.folder, self._files)
+        with Executor(workers, report, hooks.stop, self._resume_hint()) as executor:
+            for shard in shards:
+                executor.submit(shard.number, ShardTask(place, shard.number))
+            if aside:
+                executor.submit("maps", FitTask(place, aligned.estimate))
+            for key, result in executor.completed():
+                if key == "maps":
+                    fitted = result
+                else:
+                    seconds.update(result)
+        hooks.clock.share(seconds)
+        return fitted
 
     def _model(self, trained: list[Trained], domains: Domains, aligned: Aligned) -> Model:
         columns = InputColumns.of(self.tensors)

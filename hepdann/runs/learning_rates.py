@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import methods, shifts
+from .. import methods
 from ..config import Config
 from ..methods import method_of
-from ..tensors import Source, Target, Tensors
-from ..training import DomainEvents, RateRange, StackTrainer, find_learning_rate, resident
-from .domains import prepare
-from .stack_plan import Places, plan_stacks, resolve, settings_of, shape_of
+from ..tensors import Tensors
+from ..training import RateRange, find_learning_rate
+from .aligned import fit_alignments
+from .preparation import prepare_training
+from .stacks.plan import trained_on
+from .stacks.shards import Stacks
 
 __all__ = ["StackRates", "suggest_rates"]
 
@@ -41,24 +43,14 @@ def suggest_rates(
     Raises:
         HepdannError: the input does not allow the training.
     """
-    train = config.train
-    wanted = train.shift
-    shift = None if wanted is None else shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
-    domains = prepare(tensors, data, shift, train.seed)
-    n_train = len(domains.source.part("train"))
-    train = resolve(train, n_train)
-    settings = settings_of(train, n_train)
-
-    def put(events: Source | Target) -> DomainEvents:
-        return resident(events, domains.scaling, device=settings.device)
-
-    sources, targets = [put(domains.source)], [put(domains.target)]
-    out = []
     # what is taught trains as source-only does, and its teacher is not there yet
-    known = [name for name in train.methods if not methods.get(method_of(name)[1]).taught]
-    for plan in plan_stacks(train.model_copy(update={"methods": known}), Places()):
-        shape = shape_of(train, len(tensors.features), len(tensors.classes), plan)
-        trainer = StackTrainer(plan.members, shape, sources, targets, settings)
-        names = tuple(dict.fromkeys(m.label for m in plan.members))
-        out.append(StackRates(names, find_learning_rate(trainer)))
-    return out
+    asked = config.train
+    known = [name for name in asked.methods if not methods.get(method_of(name)[1]).taught]
+    asked = asked.model_copy(update={"methods": known, "oracle": False})
+    domains, train = prepare_training(asked, tensors, data)
+    aligned = fit_alignments(domains, trained_on(train), estimate=None, seed=train.seed)
+    stacks = Stacks(train, domains, aligned.maps)
+    return [
+        StackRates(shard.methods, find_learning_rate(stacks.trainer(shard)))
+        for shard in stacks.shards
+    ]

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import ConfigError, RunError
-from ..store.paths import RunPaths
 from ..training import FIGURES, Health, StackTrainer
 from .health_report import fault_lines
 
@@ -25,10 +24,9 @@ class Monitor:
 
     Args:
         trainer: the stack.
-        folder: of the run.
-        number: of the stack.
+        notes: a file that keeps what is seen of its health.
         tell: is given a line for each fault that is seen.
-        tensorboard: whether to write event files.
+        tensorboard: a folder for event files; ``None`` writes none.
 
     Attributes:
         health: what is seen of the networks.
@@ -37,15 +35,13 @@ class Monitor:
     def __init__(
         self,
         trainer: StackTrainer,
-        folder: Path,
-        number: int,
+        notes: Path,
         *,
         tell: Callable[[str], None],
-        tensorboard: bool,
+        tensorboard: Path | None,
     ) -> None:
-        self.health = Health(trainer, RunPaths(folder).health_notes(number))
-        self._trainer, self._folder, self._tell = trainer, folder, tell
-        self._tensorboard = tensorboard
+        self.health = Health(trainer, notes)
+        self._trainer, self._tell, self._tensorboard = trainer, tell, tensorboard
         self._events: EventFiles | None = None
 
     @contextmanager
@@ -76,13 +72,13 @@ class Monitor:
                 self._events.health(entry, trainer.epoch * trainer.settings.steps)
 
     def _open(self) -> EventFiles | nullcontext[None]:
-        if not self._tensorboard:
+        if self._tensorboard is None:
             return nullcontext()
         trainer = self._trainer
         names = [f"{m.label}-lambda{s:g}-seed{m.seed}" for m, s in zip(
             trainer.members, trainer.lambda_.tolist(), strict=True)]  # fmt: skip
         steps = trainer.epoch * trainer.settings.steps
-        return EventFiles(self._folder / "tensorboard", names, steps)
+        return EventFiles(self._tensorboard, names, steps)
 
 
 # Columns of the history, and the tags that they are shown under. The target's true labels are not

@@ -1,57 +1,153 @@
-"""The events and settings of a run, for features and images, in memory and in blocks."""
+"""The events and settings of a training, for features and images, in memory and in blocks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..config import TrainConfig
+from .. import methods, shifts
+from ..config import ShiftConfig, TrainConfig
+from ..domains import Augment, Domains, choose_memory, prepare, view_shapes
 from ..errors import ConfigError
-from ..tensors import Tensors
-from .domains import Domains, prepare
-from .image_domains import choose_image_memory, image_settings, prepare_images
-from .memory import choose_memory, prepare_blocks
-from .stack_plan import resolve
+from ..methods import method_of
+from ..networks import SMALL
+from ..tensors import Tensors, View
+from .stacks.plan import resolve
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
 
-__all__ = ["prepare_training"]
+__all__ = ["augment_of", "auxiliary_shifts", "prepare_training", "with_auxiliaries"]
+
+_DEFAULT = ("sine-third", "sine-fifth", "sine")  # the first two that are not the target's own
 
 
 def prepare_training(
     asked: TrainConfig,
     tensors: Tensors,
     data: Tensors | None,
-    shift: Shift | Composition | None,
-) -> tuple[Domains, Tensors, TrainConfig]:
+    shift: Shift | Composition | None = None,
+) -> tuple[Domains, TrainConfig]:
     """Take source and target out of the tensor files, and settle what was left to hepdann.
 
     Args:
         asked: settings as the user gave them, or as they were settled before.
         tensors: holds the MC.
         data: holds the data, if not ``tensors`` itself.
-        shift: makes pseudo-data; ``None`` takes the data domain.
+        shift: makes pseudo-data; by default that of the settings, and without one the target is
+            the data domain.
 
     Returns:
-        The events; ``tensors``, of images with figures of them as features; and the settings.
+        The events and the settings.
 
     Raises:
         HepdannError: the input does not allow the training.
     """
-    where = (asked.memory, tensors, data, asked.members)
+    named = asked.shift
+    if shift is None and named is not None:
+        shift = shifts.get(named.name, named.t, quantile=named.quantile)
+    memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if tensors.views:
-        memory = choose_image_memory(*where)
         asked = image_settings(asked, tensors.views)
-        domains, tensors = prepare_images(tensors, data, shift, asked.seed, memory)
     elif asked.augment is not None:
         raise ConfigError(
             "moves the hits of images, and these events are features",
             where="train.augment",
             mend="leave it out",
         )
-    else:
-        memory = choose_memory(*where, asked.workers)
-        take = prepare_blocks if memory == "blocks" else prepare
-        domains = take(tensors, data, shift, asked.seed)
+    domains = prepare(tensors, data, shift, asked.seed, memory)
     train = resolve(asked, domains.n_train)
-    return domains, tensors, train.model_copy(update={"memory": memory})
+    return domains, train.model_copy(update={"memory": memory})
+
+
+def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
+    """What is done to each image that is trained on, if anything.
+
+    Raises:
+        ConfigError: images of such views cannot be moved.
+    """
+    asked = train.augment
+    if asked is None or not (asked.rotate or asked.shift):
+        return None
+    return Augment(view_shapes(views), asked.rotate, asked.shift)
+
+
+def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
+    """Settings of a training on images, where the user left them open.
+
+    Raises:
+        ConfigError: a method or an alignment that acts on features one by one, or augmentation
+            that such views do not allow.
+    """
+    augment_of(train, views)
+    mapped = [name for name in train.methods if "+" in name]
+    wanted = train.alignments and train.alignments != TrainConfig().alignments
+    if mapped or wanted:
+        name = mapped[0] if mapped else train.alignments[0]
+        raise ConfigError(
+            f"{name} maps features, and these events are images",
+            where="train.methods" if mapped else "train.alignments",
+            mend="leave it out: dann adapts images",
+        )
+    for name in train.methods:
+        method = methods.get(name)
+        if method.auxiliary or method.taught:
+            raise ConfigError(
+                f"{name} needs maps or shifts of features, and these events are images",
+                where="train.methods",
+                mend="take dann",
+            )
+    return train.model_copy(update={"network": train.network or SMALL, "alignments": []})
+
+
+def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
+    """The shifts of the copies that a training needs; none unless it has a hybrid method.
+
+    Args:
+        train: as the user gave it.
+
+    Returns:
+        Those that are named, or ``sine-third`` and ``sine-fifth`` at the target's t, of
+        several the smallest.
+
+    Raises:
+        ConfigError: none is named and the target is data; or the target's own shift is among them.
+    """
+    hybrids = [name for name in train.methods if methods.get(method_of(name)[1]).auxiliary]
+    if not hybrids:
+        return []
+    target_shift = train.shift
+    if train.auxiliary_shifts is not None:
+        named = train.auxiliary_shifts
+        if target_shift is not None and _key(target_shift) in map(_key, named):
+            raise ConfigError(
+                f"{target_shift.name} is the shift of the target itself; copies of the MC under it "
+                "would show the networks its answer",
+                where="train.auxiliary_shifts",
+                mend="name other shifts",
+            )
+        return named
+    if target_shift is None:
+        raise ConfigError(
+            f"{hybrids[0]} trains on copies of the MC under other shifts; data do not say which",
+            where="train.auxiliary_shifts",
+            mend="name some, for example --auxiliary sine-third:3",
+        )
+    names = [name for name in _DEFAULT if name != target_shift.name][:2]
+    t = target_shift.t if isinstance(target_shift.t, float) else min(target_shift.t)
+    quantile = (
+        target_shift.quantile
+        if isinstance(target_shift.quantile, float)
+        else max(target_shift.quantile)
+    )
+    return [ShiftConfig(name=name, t=t, quantile=quantile) for name in names]
+
+
+def with_auxiliaries(train: TrainConfig) -> TrainConfig:
+    """The settings with the shifts of the copies written out; see :func:`auxiliary_shifts`."""
+    wanted = auxiliary_shifts(train)
+    return train.model_copy(update={"auxiliary_shifts": wanted}) if wanted else train
+
+
+def _key(shift: ShiftConfig) -> tuple[str, ...]:
+    return tuple(sorted(part.strip() for part in shift.name.split("+")))

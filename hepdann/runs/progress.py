@@ -1,16 +1,18 @@
-"""Whether a training shows how far it has come."""
+"""How far a training has come, and whether it shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from ..training import Progress
-    from .job import Report
+from ..training import MethodProgress, Progress
 
-__all__ = ["shown", "silent"]
+__all__ = ["Report", "SideBySide", "combined_progress", "shown", "silent"]
+
+Key = TypeVar("Key", bound=Hashable)
+Report = Callable[[str, Progress | None], None]
 
 
 def silent(stage: str, progress: object) -> None:
@@ -38,3 +40,66 @@ def shown(wanted: bool, report: Report) -> Iterator[Report]:
             report(stage, progress)
 
         yield both
+
+
+@dataclass(eq=False)
+class SideBySide:
+    """Combines the progress of trainings in several processes.
+
+    Attributes:
+        members: number of networks of each training.
+        done: steps of those that have ended, one for each of their networks.
+    """
+
+    members: Mapping[Any, int]
+    done: int = 0
+    _now: dict[Hashable, Progress] = field(default_factory=dict)
+
+    def at(self, key: Hashable, now: Progress) -> Progress:
+        """The progress of all, given where one of them stands."""
+        self._now[key] = now
+        combined = combined_progress(self._now, self.members)
+        return replace(combined, step=self.done + combined.step)
+
+    def end(self, key: Hashable) -> None:
+        """One has come to its end."""
+        last = self._now.pop(key, None)
+        self.done += 0 if last is None else last.total * self.members[key]
+
+
+def combined_progress(now: Mapping[Key, Progress], members: Mapping[Key, int]) -> Progress:
+    """The progress of trainings that run at the same time; a step is one of one member.
+
+    Args:
+        now: where each stands that has begun.
+        members: number of them in each.
+    """
+    first = next(iter(now.values()))
+    begun = sum(members[number] for number in now)
+
+    def mean(figure: str) -> float:
+        return float(sum(getattr(one, figure) * members[n] for n, one in now.items()) / begun)
+
+    methods: dict[str, list[MethodProgress]] = {}
+    for one in now.values():
+        for method in one.methods:
+            methods.setdefault(method.name, []).append(method)
+    return Progress(
+        epoch=min(one.epoch for one in now.values()),
+        step=sum(one.step * members[number] for number, one in now.items()),
+        total=first.total * sum(members.values()),
+        label_loss=mean("label_loss"),
+        domain_loss=mean("domain_loss"),
+        domain_accuracy=mean("domain_accuracy"),
+        events_per_second=sum(one.events_per_second for one in now.values()),
+        methods=tuple(map(_one_method, methods.values())),
+    )
+
+
+def _one_method(parts: Sequence[MethodProgress]) -> MethodProgress:
+    count = sum(part.networks for part in parts)
+    means = {
+        figure: sum(getattr(part, figure) * part.networks for part in parts) / count
+        for figure in ("lambda_", "label_loss", "domain_loss", "domain_accuracy")
+    }
+    return replace(parts[0], networks=count, **means)

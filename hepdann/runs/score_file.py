@@ -11,14 +11,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation import write_truth
+from ..domains import Domains
+from ..evaluation import truth_of, write_truth
 from ..inference import Inputs, Model
 from ..store.score_writer import ScoreWriter, writing_scores
 from ..store.scores import MOVED
 from ..store.tensor_rows import TensorRows, moved_to, rows_of_events
 from ..tensors import SPLITS, Target, Tensors
 from .aligned import reference
-from .domains import Domains
 
 __all__ = ["write_scores"]
 
@@ -95,8 +95,9 @@ def write_scores(
         if domains.images is not None:
             _write_spectators(mc, domains.images.source_spectators)
             _write_spectators(target, domains.images.target_spectators)
-        if domains.truth is not None:
-            write_truth(writer.file, domains.truth)
+        truth = truth_of(domains)
+        if truth is not None:
+            write_truth(writer.file, truth)
 
 
 def _processes(tensors: Tensors) -> dict[str, Any]:

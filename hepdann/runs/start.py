@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any, Unpack
 from .. import shifts
 from ..config import Config, TrainSettings, override
 from ..errors import ConfigError, RunError
+from ..parallel import refuse_in_worker
 from ..store.folder_lock import new_folder, numbered_folder, refuse_existing
 from ..store.reading import check_version
 from ..store.start_record import StartRecord
 from ..tensors import Tensors, open_tensors
 from .folder import Run, finished_run
-from .progress import shown, silent
-from .worker_process import refuse_in_worker
+from .progress import Report, shown, silent
 
 if TYPE_CHECKING:
     from ..networks import Factory
     from ..shifts import Composition, Shift
-    from .job import Report
 
 __all__ = ["resume", "train"]
 
@@ -84,14 +83,11 @@ def train(
             where="train.shift",
             mend="leave one of them out",
         )
-    if config.train.workers > 1:
+    if config.train.shares > 1:
         refuse_in_worker()
     opened = open_tensors(tensors)
     if output is not None:
         refuse_existing(Path(output))
-    wanted = config.train.shift
-    if shift is None and wanted is not None:
-        shift = shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
     second = None if data is None else open_tensors(data)
     from .job import Job
     from .torchrun import run_job
@@ -163,8 +159,6 @@ def resume(
     finished = finished_run(folder)
     if finished is not None:
         return finished
-    wanted = origin.config.train.shift
-    shift = None if wanted is None else shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
     second = files[1] if len(files) > 1 else None
     from .job import Job
 
@@ -173,7 +167,7 @@ def resume(
 
     with shown(progress, report) as tell:
         return run_job(
-            Job(config, files[0], second, shift, lambda: folder, tell, stop, partial, origin)
+            Job(config, files[0], second, None, lambda: folder, tell, stop, partial, origin)
         )
 
 

@@ -6,27 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..criteria import Residual, teacher
+from ..domains import Domains
 from ..errors import HepdannError
 from ..inference import BASE, PRIOR, Model
 from ..stats import separation
 from ..tensors import SPLITS, Source, Target
-from .aligned import reference
-from .domains import Domains
+from .aligned import Aligned, reference
 
 __all__ = ["label_by_teacher", "residuals_of", "soft_labelled"]
 
 
-def label_by_teacher(model: Model, domains: Domains) -> tuple[Source, str]:
+def label_by_teacher(model: Model, domains: Domains, aligned: Aligned) -> tuple[Source, str]:
     """The target with the teacher's labels; no label of its own is read.
 
     Args:
         model: with the networks of source-only and the alignments.
         domains: source and target.
+        aligned: the alignments.
 
     Returns:
         What :func:`soft_labelled` gives, and the teacher's name.
     """
-    name = teacher(residuals_of(model, domains)) or BASE
+    name = teacher(residuals_of(domains, aligned)) or BASE
     score = model.score(domains.target.features, name).mean
     return soft_labelled(domains.target, score, model.classes), name
 
@@ -56,7 +57,7 @@ def soft_labelled(target: Target, score: NDArray[np.floating], classes: tuple[st
     )
 
 
-def residuals_of(model: Model, domains: Domains) -> dict[str, Residual]:
+def residuals_of(domains: Domains, aligned: Aligned) -> dict[str, Residual]:
     """Residual of source-only and of each map, the simplest first; empty with too few events.
 
     All events outside the test splits are compared, those too that a map was fitted on: a map of
@@ -64,20 +65,19 @@ def residuals_of(model: Model, domains: Domains) -> dict[str, Residual]:
     with five times the events of the validation split that error is less than half.
 
     Args:
-        model: with the networks of source-only and the alignments.
         domains: source and target.
+        aligned: the alignments.
     """
     test = SPLITS.index("test")
     source = domains.source.take(np.flatnonzero(domains.source.split != test))
     target = domains.target.take(np.flatnonzero(domains.target.split != test))
     residuals = {}
-    for name in model.methods:
-        if name not in (BASE, PRIOR, *model.alignments):
-            continue
+    corrected_too = () if aligned.correction is None else (PRIOR,)
+    for name in (BASE, *corrected_too, *aligned.maps):
         mapped = target
-        if name in model.alignments:
-            mapped = target.with_features(model.align(target.features, name))
-        compared = source if name == BASE else reference(source, model.correction)
+        if name in aligned.maps:
+            mapped = target.with_features(aligned.maps[name].apply(target.features))
+        compared = source if name == BASE else reference(source, aligned.correction)
         try:
             figure = separation(compared, mapped)
         except HepdannError:

@@ -10,7 +10,7 @@ from ..store.paths import RunPaths
 from ..training import distributed, load_checkpoint
 from .folder import Run, open_run
 from .preparation import prepare_training
-from .stacks import Shard, Stacks
+from .stacks.shards import Shard, Stacks
 
 if TYPE_CHECKING:
     from .job import Job
@@ -48,12 +48,12 @@ def broadcast(**message: Any) -> None:
 
 def _train_with_first(job: Job) -> Run:
     """Train with the first process, write nothing, and open the run at the end."""
-    domains, tensors, train = prepare_training(job.config.train, job.tensors, job.data, job.shift)
+    domains, train = prepare_training(job.config.train, job.tensors, job.data, job.shift)
     message = distributed.broadcast()
     if "folder" not in message:
         raise Interrupted("interrupted before the first step")
     folder = Path(message["folder"])
-    stacks = Stacks(train, domains, {}, len(tensors.classes))
+    stacks = Stacks(train, domains, {})
     for shard in stacks.shards:  # also behind an interrupt: all processes ask at every step
         _train_shard(shard, stacks, folder, message["fingerprint"], job)
     if not distributed.broadcast()["whole"]:

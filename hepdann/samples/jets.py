@@ -1,25 +1,24 @@
-"""b jets in the likeness of the ALEPH sample: Z → qq̄ events, two jets each, of known flavour.
+"""Toy b jets distributed like the ALEPH sample: Z → qq̄ events, two jets each, of known flavour.
 
 Per flavour, with and without a lepton, a Gaussian copula ties the marginal distributions of
-:mod:`hepdann.samples.likeness` together. :data:`MISMODELLING` is all in which data differ from MC.
+:mod:`hepdann.samples.aleph` together. :data:`MISMODELLING` is all in which data differ from MC.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from ..errors import ConfigError
-from .likeness import COLUMNS, KINDS, SCORES, SPIKES, UNITS, Kind
-from .trees import appear_together, new_tree
+from .aleph import COLUMNS, KINDS, SCORES, SPIKES, UNITS, Kind
+from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
 
 __all__ = [
     "INPUTS",
@@ -36,7 +35,6 @@ B_FRACTION = 0.226  # of ALEPH's simulated jets
 NEGATIVE = 0.04  # share of MC events with a negative weight
 
 Columns = dict[str, NDArray[Any]]
-Domain = Literal["mc", "data"]
 
 _BLOCK = 25_000  # events, of two jets, drawn from one generator
 _TYPES = dict.fromkeys((*INPUTS, "energy", "cTheta", "weight"), "f4") | {"run": "i4", "event": "i8"}
@@ -106,9 +104,8 @@ def bjets(events: int = 40_000, seed: int = 0) -> ToySample:
     Raises:
         ConfigError: no events, or a negative seed.
     """
-    _check(events, seed)
-    mc = _concatenate(list(_blocks("mc", events, seed)))
-    data = _concatenate(list(_blocks("data", events, seed)))
+    check_request(events, seed)
+    mc, data = (_concatenate(list(_blocks(domain, events, seed))) for domain in DOMAINS)
     return ToySample(_only(mc, "mc"), _only(data, "data"), _only(data, "truth"))
 
 
@@ -140,52 +137,18 @@ def write_bjets(
             folder that would no longer belong to the data.
         OSError: the folder or a file cannot be written.
     """
-    _check(events, seed)
-    kinds = ("mc", "data", "truth") if truth else ("mc", "data")
-    folder = Path(folder)
-    paths = [folder / f"{kind}.root" for kind in kinds]
-    if not truth and (folder / "truth.root").exists():
-        raise ConfigError(
-            "is the truth of an earlier sample and would not fit the new data",
-            where=folder / "truth.root",
-            mend="write the new truth as well (--truth), or remove the file",
-        )
-    total, done = 2 * events, 0
-    with appear_together(paths) as drafts:
-        of = dict(zip(kinds, drafts, strict=True))
-        with new_tree(of["mc"], TREE, _BRANCHES["mc"]) as tree:
-            for block in _blocks("mc", events, seed):
-                tree.extend(_only(block, "mc"))
-                done += len(block["run"])
-                if progress is not None:
-                    progress(done, total)
-        _write_data(of, events, seed, lambda n: progress and progress(done + n, total))
-    return paths
+    check_request(events, seed)
+    paths = sample_paths(folder, "root", truth)
 
+    @contextmanager
+    def new_file(kind: str, path: Path) -> Iterator[Callable[[Columns], None]]:
+        with new_tree(path, TREE, _BRANCHES[kind]) as tree:
+            yield lambda block: tree.extend(_only(block, kind))
 
-def _write_data(
-    of: dict[str, Path], events: int, seed: int, progress: Callable[[int], Any]
-) -> None:
-    """Write the data and, row by row beside them, the truth if there is a file for it."""
-    done = 0
-    with ExitStack() as stack:
-        trees = {
-            kind: stack.enter_context(new_tree(of[kind], TREE, _BRANCHES[kind]))
-            for kind in ("data", "truth")
-            if kind in of
-        }
-        for block in _blocks("data", events, seed):
-            for kind, tree in trees.items():
-                tree.extend(_only(block, kind))
-            done += len(block["run"])
-            progress(done)
+    def blocks(domain: Domain) -> Iterator[tuple[Columns, int]]:
+        return ((block, len(block["run"])) for block in _blocks(domain, events, seed))
 
-
-def _check(events: int, seed: int) -> None:
-    if events < 1:
-        raise ConfigError(f"a sample has at least one event, not {events}", where="events")
-    if seed < 0:
-        raise ConfigError(f"a seed is not negative, but {seed} is", where="seed")
+    return write_files(paths, blocks, new_file, progress, 2 * events)
 
 
 def _only(block: Columns, kind: str) -> Columns:
@@ -199,18 +162,15 @@ def _concatenate(blocks: list[Columns]) -> Columns:
 def _blocks(domain: Domain, jets: int, seed: int) -> Iterator[Columns]:
     """The sample in blocks, each from a generator of its own: any prefix is the same."""
     for number, start in enumerate(range(0, jets, 2 * _BLOCK)):
-        key = (("mc", "data").index(domain), number)
+        key = (DOMAINS.index(domain), number)
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
         block = _block(domain, generator)
         index = number * _BLOCK + np.repeat(np.arange(_BLOCK), 2)
         block["event"] = index + 1
         # Data of two seeds have different run numbers: a truth file of the other is found out.
-        block["run"] = np.ones_like(index) if domain == "mc" else _first_run(seed) + index // 5_000
+        first = 10_000 + 1_000 * (seed % 1_000_000)
+        block["run"] = np.ones_like(index) if domain == "mc" else first + index // 5_000
         yield {name: column[: jets - start] for name, column in block.items()}
-
-
-def _first_run(seed: int) -> int:
-    return 10_000 + 1_000 * (seed % 1_000_000)
 
 
 def _block(domain: Domain, generator: np.random.Generator) -> Columns:

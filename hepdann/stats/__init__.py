@@ -19,16 +19,13 @@ from .classification import (
 from .distances import kolmogorov, wasserstein
 from .features import FeatureShift, correlation, rank_features
 from .figure import Figure, effective_events, weighted_mean
-from .filling import Histogram, fill
-from .granularity import common_granularity
-from .histograms import binning, garwood, histogram
+from .granularity import common_granularity, without_sentinels
+from .histograms import Histogram, binning, fill, garwood, histogram
 from .neighbours import consistency, disagreement, nearest, neighbours_of
 from .ranking import Roc, auc, roc
 from .reweighting import density_ratio, reweighted
-from .sample import Events, Sample
-from .steps import without_sentinels
 from .trees import quantile_edges
-from .two_sample import TwoSample, domain_classifier, separation, two_sample
+from .two_sample import Events, Sample, TwoSample, domain_classifier, separation, two_sample
 
 __all__ = [
     "Confusion",

@@ -1,4 +1,8 @@
-"""How often a score is right: accuracy, log loss, confusion, thresholds."""
+"""How often a score is right: accuracy, log loss, confusion, thresholds.
+
+Scores are (N, C) class probabilities, or (N,) the probability of class 1; labels are (N,) class
+indices, and weights (N,) event weights of either sign, 1 by default.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import Floats, as_scores
-from .figure import NOTHING, Figure, as_weight, weighted_mean
+from .figure import NOTHING, Figure, Floats, as_weight, weighted_mean
 
 __all__ = [
     "Confusion",
     "accuracy",
+    "as_scores",
     "confusion",
     "log_loss",
     "losses",
@@ -24,11 +28,17 @@ __all__ = [
 ]
 
 
+def as_scores(score: ArrayLike) -> Floats:
+    """(N, C) class probabilities, of which two classes may be given as (N,)."""
+    y = np.asarray(score, dtype=np.float64)
+    return np.stack([1.0 - y, y], axis=1) if y.ndim == 1 else y
+
+
 def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
     """The class each event is given.
 
     Args:
-        score: (N, C) class probabilities, or (N,) the probability of class 1.
+        score: of the events.
         threshold: of two classes, the second is given where its probability is larger than this;
             of more classes the most probable is given, and this is ignored.
 
@@ -45,17 +55,10 @@ def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
 def accuracy(
     score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, threshold: float = 0.5
 ) -> Figure:
-    """Share of events, by weight, that are given their own class.
+    """Share of events, by weight, that are given their true class.
 
-    Args:
-        score: (N, C) class probabilities, or (N,) the probability of class 1.
-        label: (N,) class index.
-        weight: (N,) event weights of either sign; 1 by default.
-        threshold: see :func:`predicted`.
-
-    Returns:
-        The share with its binomial error for weighted events, see
-        :func:`~hepdann.stats.figure.weighted_mean`.
+    Of two classes, :func:`predicted` says what ``threshold`` is. The error is the binomial one for
+    weighted events, see :func:`~hepdann.stats.figure.weighted_mean`.
     """
     right = predicted(score, threshold) == np.asarray(label)
     return weighted_mean(right.astype(np.float64), as_weight(weight, len(right)))
@@ -72,14 +75,10 @@ def losses(score: ArrayLike, label: ArrayLike) -> Floats:
 
     Probabilities below float32's precision count as that: scores are stored as float32, where a
     confident network gives exact zeros.
-
-    Args:
-        score: (N, C) class probabilities, or (N,) the probability of class 1.
-        label: (N,) class index.
     """
     y = as_scores(score)
-    own = y[np.arange(len(y)), np.asarray(label)]
-    return np.asarray(-np.log(np.maximum(own, float(np.finfo(np.float32).eps))))
+    true_class = y[np.arange(len(y)), np.asarray(label)]
+    return np.asarray(-np.log(np.maximum(true_class, float(np.finfo(np.float32).eps))))
 
 
 def majority(label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
@@ -102,9 +101,9 @@ def prior_matched_threshold(score: ArrayLike, weight: ArrayLike | None, fraction
     """The threshold that a given share of events passes; no label is looked at.
 
     Args:
-        score: (N, 2) class probabilities, or (N,) the probability of class 1.
-        weight: (N,) event weights of either sign, or ``None``. The share above a threshold, which
-            negative weights can make fall, is taken as its running maximum.
+        score: of two classes.
+        weight: the share above a threshold, which negative weights can make fall, is taken as its
+            running maximum.
         fraction: the signal fraction to match.
 
     Returns:
@@ -141,12 +140,16 @@ class Confusion:
     @property
     def efficiency(self) -> Floats:
         """(C, C) share of each true class that is given each class: columns add up to 1."""
-        return _share(self.sumw, axis=0)
+        return self._share(axis=0)
 
     @property
     def purity(self) -> Floats:
         """(C, C) share of each given class that is truly each class: rows add up to 1."""
-        return _share(self.sumw, axis=1)
+        return self._share(axis=1)
+
+    def _share(self, axis: int) -> Floats:
+        total = self.sumw.sum(axis=axis, keepdims=True)
+        return self.sumw / np.where(total > 0, total, np.nan)
 
 
 def confusion(
@@ -163,8 +166,3 @@ def confusion(
         sumw=np.bincount(pair, weights=w, minlength=classes**2).reshape(shape).astype(float),
         sumw2=np.bincount(pair, weights=w**2, minlength=classes**2).reshape(shape).astype(float),
     )
-
-
-def _share(sumw: Floats, axis: int) -> Floats:
-    total = sumw.sum(axis=axis, keepdims=True)
-    return sumw / np.where(total > 0, total, np.nan)

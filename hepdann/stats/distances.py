@@ -1,15 +1,17 @@
-"""Distances of two weighted samples of one quantity, with their p-values."""
+"""Distances of two weighted samples of one quantity, with their p-values.
+
+Values are (N,) and (M,) finite, weights of either sign and 1 by default.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .figure import as_weight, effective_events
+from .figure import Floats, as_weight, effective_events
 
 __all__ = ["kolmogorov", "wasserstein"]
 
-Floats = NDArray[np.float64]
 _BLOCK = 50  # draws at a time: (block, N) arrays stay small
 
 
@@ -21,12 +23,6 @@ def kolmogorov(
 ) -> tuple[float, float]:
     """Weighted two-sample Kolmogorov-Smirnov test.
 
-    Args:
-        first: (N,) finite values.
-        second: (M,) finite values.
-        weight_first: (N,) event weights of either sign; 1 by default.
-        weight_second: (M,) likewise.
-
     Returns:
         Largest distance between the cumulative distributions, and Kolmogorov's asymptotic
         p-value at the effective numbers of events (conservative where values are tied). NaN where
@@ -34,8 +30,7 @@ def kolmogorov(
     """
     from scipy.special import kolmogorov as survival
 
-    x = [np.asarray(v, dtype=np.float64) for v in (first, second)]
-    w = [as_weight(v, len(y)) for v, y in zip((weight_first, weight_second), x, strict=True)]
+    x, w = _values((first, second), (weight_first, weight_second))
     if not all(v.sum() > 0 for v in w):
         return float("nan"), float("nan")
     rank = np.unique(np.concatenate(x), return_inverse=True)[1]
@@ -66,20 +61,19 @@ def wasserstein(
     mean and the variance of the draws, so that p-values far below 1/draws exist.
 
     Args:
-        first: (N,) finite values.
-        second: (M,) finite values.
-        weight_first: (N,) event weights of either sign; 1 by default.
-        weight_second: (M,) likewise.
+        first: values of one sample.
+        second: of the other.
+        weight_first: weights of the first.
+        weight_second: of the second.
         draws: of the bootstrap.
-        most: values of each sample that the bootstrap looks at; the distance is that of all.
+        most: values of each sample in the bootstrap; the distance is that of all.
         seed: of the draws.
 
     Returns:
         The distance, in the units of the values, and the p-value; NaN where a sample has no
         positive sum of weights.
     """
-    x = [np.asarray(v, dtype=np.float64) for v in (first, second)]
-    w = [as_weight(v, len(y)) for v, y in zip((weight_first, weight_second), x, strict=True)]
+    x, w = _values((first, second), (weight_first, weight_second))
     if not all(v.sum() > 0 for v in w):
         return float("nan"), float("nan")
     distance = _distance(x, w)
@@ -89,6 +83,13 @@ def wasserstein(
     if not all(v.sum() > 0 for v in w):
         return distance, float("nan")
     return distance, _p_value(_distance(x, w), x, w, draws, generator)
+
+
+def _values(
+    samples: tuple[ArrayLike, ...], weights: tuple[ArrayLike | None, ...]
+) -> tuple[list[Floats], list[Floats]]:
+    x = [np.asarray(values, dtype=np.float64) for values in samples]
+    return x, [as_weight(w, len(v)) for w, v in zip(weights, x, strict=True)]
 
 
 def _ordered(x: list[Floats], w: list[Floats]) -> tuple[NDArray[np.intp], Floats, list[Floats]]:
@@ -115,7 +116,7 @@ def _p_value(
     which = np.repeat([0, 1], [len(v) for v in x])[order]
     value = np.concatenate([share[0], share[1]])[order]
     curves = [np.cumsum(np.where(which == k, value, 0.0))[:-1] for k in (0, 1)]
-    found = np.empty(draws)
+    distances = np.empty(draws)
     for start in range(0, draws, _BLOCK):
         n = min(_BLOCK, draws - start)
         noise = generator.standard_normal((n, len(value)), dtype=np.float32) * value
@@ -123,8 +124,8 @@ def _p_value(
         bridge = np.cumsum(noise, axis=1)[:, :-1]
         for k in (0, 1):
             bridge -= (noise * (which == k)).sum(axis=1, keepdims=True) * curves[k]
-        found[start : start + n] = np.abs(bridge) @ gaps
-    mean, variance = float(found.mean()), float(found.var(ddof=1))
+        distances[start : start + n] = np.abs(bridge) @ gaps
+    mean, variance = float(distances.mean()), float(distances.var(ddof=1))
     if not variance > 0:
         return 1.0
     return float(gamma.sf(distance, mean**2 / variance, scale=variance / mean))

@@ -1,4 +1,4 @@
-"""Which features differ between two samples, and how features hang together."""
+"""Which features differ between two samples, and how features are correlated."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .distances import kolmogorov, wasserstein
-from .figure import as_weight
+from .figure import Floats, as_weight
 from .granularity import common_granularity
-from .sample import Events
-from .two_sample import SIGNIFICANT
+from .two_sample import SIGNIFICANT, Events
 
 __all__ = ["FeatureShift", "correlation", "rank_features", "smallest_p_value"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,8 @@ class FeatureShift:
 
 def smallest_p_value(features: Sequence[FeatureShift]) -> float:
     """Of the hypothesis that no single feature differs, by both tests of each; 1 without any."""
-    found = [p for f in features for p in (f.p_value, f.wasserstein_p_value) if np.isfinite(p)]
-    return min(1.0, 2.0 * min(found, default=1.0))
+    both = [p for f in features for p in (f.p_value, f.wasserstein_p_value) if np.isfinite(p)]
+    return min(1.0, 2.0 * min(both, default=1.0))
 
 
 def rank_features(
@@ -80,32 +77,26 @@ def rank_features(
         w = [v[k] for v, k in zip(weights, known, strict=True)]
         missing = [1.0 - float(v.sum() / u.sum()) for v, u in zip(w, weights, strict=True)]
         moved, moved_p = wasserstein(x[0], x[1], w[0], w[1], seed=seed)
-        sigma = _sigma(x[0], w[0])
+        mean, sigma = _moments(x[0], w[0])
         moved = moved / sigma if sigma > 0 else moved
-        raw.append(
-            (*kolmogorov(x[0], x[1], w[0], w[1]), moved, moved_p, _mean_shift(x, w), *missing)
-        )
+        difference = _moments(x[1], w[1])[0] - mean
+        mean_shift = difference / sigma if sigma > 0 else 0.0 * difference
+        raw.append((*kolmogorov(x[0], x[1], w[0], w[1]), moved, moved_p, mean_shift, *missing))
     ks_holm, moved_holm = (_holm(np.array([r[i] for r in raw])) for i in (1, 3))
-    found = [
+    shifts = [
         FeatureShift(name, r[0], float(ks_holm[i]), r[2], float(moved_holm[i]), *r[4:])
         for i, (name, r) in enumerate(zip(names, raw, strict=True))
     ]
-    return sorted(found, key=lambda f: -np.nan_to_num(f.ks, nan=-1.0))
+    return sorted(shifts, key=lambda f: -np.nan_to_num(f.ks, nan=-1.0))
 
 
-def _sigma(x: Floats, w: Floats) -> float:
-    if not w.sum() > 0:
-        return 0.0
-    mean = float(w @ x / w.sum())
-    return float(max(w @ (x - mean) ** 2 / w.sum(), 0.0) ** 0.5)
-
-
-def _mean_shift(x: list[Floats], w: list[Floats]) -> float:
-    if not all(v.sum() > 0 for v in w):
-        return float("nan")
-    mean = [float(np.sum(v * u) / v.sum()) for u, v in zip(x, w, strict=True)]
-    sigma = _sigma(x[0], w[0])
-    return (mean[1] - mean[0]) / sigma if sigma > 0 else 0.0
+def _moments(x: Floats, w: Floats) -> tuple[float, float]:
+    """Weighted mean and standard deviation; NaN and 0 without a positive sum of weights."""
+    total = w.sum()
+    if not total > 0:
+        return float("nan"), 0.0
+    mean = float(w @ x / total)  # differs from the sum below in its last bits
+    return float(np.sum(w * x) / total), float(max(w @ (x - mean) ** 2 / total, 0.0) ** 0.5)
 
 
 def _holm(p_values: Floats) -> Floats:
@@ -137,5 +128,5 @@ def correlation(features: ArrayLike, weight: ArrayLike | None = None) -> Floats:
         mean = known.T @ wx / count  # [a, b]: mean of b where a is known as well
         variance = known.T @ wxx / count - mean**2
         covariance = x.T @ wx / count - mean * mean.T
-        found = covariance / np.sqrt(variance * variance.T)
-    return np.asarray(np.clip(found, -1.0, 1.0))
+        coefficient = covariance / np.sqrt(variance * variance.T)
+    return np.asarray(np.clip(coefficient, -1.0, 1.0))

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Figure",
+    "Floats",
     "as_weight",
     "effective_events",
     "linearised",
@@ -17,6 +18,8 @@ __all__ = [
     "residual_factor",
     "weighted_mean",
 ]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Figure:
 NOTHING = Figure(math.nan, math.nan, 0.0)
 
 
-def as_weight(weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
+def as_weight(weight: ArrayLike | None, n: int) -> Floats:
     """Event weights as (n,) float64; ``None`` means 1 each.
 
     Raises:
@@ -54,7 +57,7 @@ def as_weight(weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
     return array
 
 
-def effective_events(weight: NDArray[np.float64]) -> float:
+def effective_events(weight: Floats) -> float:
     """Kish's effective sample size (Σw)²/Σw² (Kish, Survey Sampling, 1965).
 
     A negative weight lowers the sum and raises the sum of squares: a sample with a fraction f of
@@ -64,7 +67,7 @@ def effective_events(weight: NDArray[np.float64]) -> float:
     return float(np.sum(weight)) ** 2 / squares if squares > 0 else 0.0
 
 
-def residual_factor(share: NDArray[np.float64]) -> NDArray[np.float64]:
+def residual_factor(share: Floats) -> Floats:
     """By how much the squared residuals of a weighted mean fall short, on average: their inverse.
 
     A heavy event pulls the mean towards itself: E(v - mean)² = σ²(1 - 2h + Σh²), which is
@@ -79,7 +82,7 @@ def residual_factor(share: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(1.0, left, out=np.zeros_like(left), where=left > 0)  # a sole event has none
 
 
-def linearised(influence: NDArray[np.float64], n_eff: float) -> float:
+def linearised(influence: Floats, n_eff: float) -> float:
     """Standard error from the first-order influence of each independent event.
 
     √Σ influence², the delta-method (sandwich) error. It needs no positive weights: an event of
@@ -91,7 +94,7 @@ def linearised(influence: NDArray[np.float64], n_eff: float) -> float:
     return max(math.sqrt(float(np.sum(influence**2))), 1.0 / (n_eff + 1.0))
 
 
-def weighted_mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> Figure:
+def weighted_mean(values: Floats, weight: Floats) -> Figure:
     """Σwv/Σw with its linearised error √(Σ c w²(v - mean)²)/Σw.
 
     The factor c, 1 for equal weights, is :func:`residual_factor` times (n - 1)/n. For unit weights
@@ -109,7 +112,7 @@ def weighted_mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> F
     return Figure(mean, linearised(share * (values - mean) * np.sqrt(factor), n_eff), n_eff)
 
 
-def mean_of(values: NDArray[np.float64], weight: ArrayLike | None = None) -> float | None:
+def mean_of(values: Floats, weight: ArrayLike | None = None) -> float | None:
     """Σwv/Σw without an error; ``None`` without events or without a positive sum of weights."""
     w = as_weight(weight, len(values))
     total = float(w.sum())

@@ -1,4 +1,4 @@
-"""Whether events that look alike are scored alike: nearest neighbours, and the consistency."""
+"""Nearest neighbours, and the consistency of a score with that of neighbouring events."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import Floats, as_scores
-from .figure import Figure, as_weight, weighted_mean
+from .classification import as_scores
+from .figure import Figure, Floats, as_weight, weighted_mean
 
 __all__ = ["consistency", "disagreement", "nearest", "neighbours_of"]
 
@@ -118,29 +118,24 @@ def nearest(points: Floats, k: int, *, itself: bool = False) -> NDArray[np.intp]
 
         finder = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(points)
         rows = np.asarray(finder.kneighbors(points, return_distance=False))
-    return rows if itself else _without_itself(rows)
+    if itself:
+        return rows
+    self_match = rows == np.arange(len(rows))[:, None]  # anywhere among equal points, or missing
+    self_match[~self_match.any(axis=1), -1] = True
+    return np.asarray(rows[~self_match].reshape(len(rows), -1))
 
 
 def _by_tree(points: Floats, count: int) -> NDArray[np.intp]:
-    """A k-d tree, asked in its own order: neighbouring questions meet the same leaves in cache."""
     from scipy.spatial import cKDTree
 
     # a sliding midpoint copes with the many equal values of spiked features
     tree = cKDTree(points, balanced_tree=False)
-    order = np.asarray(tree.indices)
+    order = np.asarray(tree.indices)  # neighbouring points meet the same leaves in the cache
     rows = np.empty((len(points), count), dtype=np.intp)
     for start in range(0, len(points), _BLOCK):
         block = order[start : start + _BLOCK]
-        _, found = tree.query(points[block], k=count)
-        rows[block] = np.asarray(found).reshape(len(block), count)
+        rows[block] = np.asarray(tree.query(points[block], k=count)[1]).reshape(-1, count)
     return rows
-
-
-def _without_itself(rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Drop each point from its own row; among equal points it may be anywhere, or missing."""
-    own = rows == np.arange(len(rows))[:, None]
-    own[~own.any(axis=1), -1] = True
-    return np.asarray(rows[~own].reshape(len(rows), -1))
 
 
 def _standardised(x: Floats) -> Floats:

@@ -9,11 +9,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .figure import NOTHING, Figure, as_weight, effective_events, linearised, residual_factor
+from .figure import (
+    NOTHING,
+    Figure,
+    Floats,
+    as_weight,
+    effective_events,
+    linearised,
+    residual_factor,
+)
 
 __all__ = ["Roc", "auc", "auc_influence", "influence_of_ranks", "roc"]
-
-Floats = NDArray[np.float64]
 
 
 def auc(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
@@ -172,7 +178,12 @@ def roc(
     positive = np.asarray(label) == signal
     w = as_weight(weight, len(positive))
     values, inverse = np.unique(-column, return_inverse=True)  # falling score
-    content = np.stack([_content(inverse, w, mask) for mask in (positive, ~positive)])
+    content: Floats = np.array(  # (side, Σw or Σw², distinct score)
+        [
+            [np.bincount(inverse[side], v[side], len(values)) for v in (w, w**2)]
+            for side in (positive, ~positive)
+        ]
+    )
     if not (content[:, 0].sum(axis=-1) > 0).all():
         raise ValueError("a ROC curve needs signal and background of positive total weight")
     curve = _efficiencies(content[:, 0])
@@ -191,14 +202,6 @@ def roc(
         error=error[0],
         background_error=error[1],
         auc=area,
-    )
-
-
-def _content(rank: NDArray[np.intp], weight: Floats, mask: NDArray[np.bool_]) -> Floats:
-    """(2, ranks): Σw and Σw² at each distinct score."""
-    n = int(rank.max()) + 1
-    return np.stack(
-        [np.bincount(rank[mask], weights=v[mask], minlength=n) for v in (weight, weight**2)]
     )
 
 

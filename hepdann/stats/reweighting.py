@@ -1,15 +1,16 @@
-"""Weights with which one sample looks like another: class by class, or event by event."""
+"""Weights that give one sample the distribution of another: class by class, or by event."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import Floats, standardiser
-from .figure import as_weight, mean_of
+from .figure import Floats, as_weight, mean_of
 from .trees import one_thread
 
-__all__ = ["class_sums", "density_ratio", "reweighted"]
+__all__ = ["class_sums", "density_ratio", "reweighted", "standardiser"]
 
 _MOST = 20_000  # events of each domain that the domain classifier sees
 _LARGEST = 50.0  # density ratios above this are beyond what a classifier can know
@@ -34,6 +35,31 @@ def reweighted(
     """
     factor = np.where(present > 0, wanted / np.where(present > 0, present, 1.0), 0.0)
     return np.asarray((weight * factor[label]).astype(np.float32))
+
+
+def standardiser(reference: ArrayLike, weight: ArrayLike | None = None) -> Callable[..., Floats]:
+    """A function that brings features to the reference's mean 0 and width 1.
+
+    Missing values go to the mean; values beyond 5σ of the reference are drawn in to there, so
+    that a single outlier cannot rule a linear model.
+
+    Args:
+        reference: (N, F); NaN marks a missing value.
+        weight: (N,) event weights; their sizes count here.
+    """
+    x = np.asarray(reference, dtype=np.float64)
+    w = np.abs(as_weight(weight, len(x)))[:, None] * np.isfinite(x)
+    known = np.where(np.isfinite(x), x, 0.0)
+    total = np.where(w.sum(axis=0) > 0, w.sum(axis=0), 1.0)
+    mean = (w * known).sum(axis=0) / total
+    width = np.sqrt((w * (known - mean) ** 2).sum(axis=0) / total)
+    width = np.where(width > 0, width, 1.0)
+
+    def apply(features: ArrayLike) -> Floats:
+        z = (np.asarray(features, dtype=np.float64) - mean) / width
+        return np.clip(np.where(np.isfinite(z), z, 0.0), -5.0, 5.0)
+
+    return apply
 
 
 def density_ratio(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .filling import fill
+from .histograms import fill
 
 __all__ = ["equal_signal_edges", "significance", "significance_edges"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats
+from .figure import Floats
 
 __all__ = ["bin_edges", "binned", "boosted_trees", "one_thread", "quantile_edges"]
 

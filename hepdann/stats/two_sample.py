@@ -1,24 +1,26 @@
-"""Do two unlabelled samples differ? A classifier two-sample test, exact where they do not."""
+"""Classifier two-sample test: whether two unlabelled samples differ, exact where they do not."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import HepdannError
-from .figure import Figure, effective_events, linearised
+from .figure import Figure, Floats, effective_events, linearised
 from .granularity import common_granularity
 from .ranking import influence_of_ranks
-from .sample import Events, Sample
 from .trees import bin_edges, binned, boosted_trees, one_thread
 
 __all__ = [
     "SIGNIFICANT",
     "DomainClassifier",
+    "Events",
+    "Sample",
     "TwoSample",
     "combined",
     "domain_classifier",
@@ -26,10 +28,43 @@ __all__ = [
     "two_sample",
 ]
 
-Floats = NDArray[np.float64]
 SIGNIFICANT = 0.01
 _BINS = 128
 _FEWEST = 25  # events of each sample in each half
+
+
+class Events(Protocol):
+    """Unlabelled events: a :class:`Sample`, or a ``Target`` of :mod:`hepdann.tensors`."""
+
+    @property
+    def features(self) -> NDArray[np.floating]:
+        """(N, F); NaN marks a missing value."""
+        ...
+
+    @property
+    def weight(self) -> NDArray[np.floating]:
+        """(N,) event weights, of either sign."""
+        ...
+
+    @property
+    def event_id(self) -> NDArray[np.unsignedinteger]:
+        """(N,) identity of the event; rows that share it are not independent."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Events as three arrays.
+
+    Attributes:
+        features: (N, F); NaN marks a missing value.
+        weight: (N,) event weights, of either sign.
+        event_id: (N,) identity of the event; rows that share it are not independent.
+    """
+
+    features: NDArray[np.floating]
+    weight: NDArray[np.floating]
+    event_id: NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True)
@@ -37,8 +72,8 @@ class TwoSample:
     """Result of a two-sample test.
 
     Attributes:
-        auc: area under the ROC curve with which a classifier tells the samples apart, on events
-            that it was not trained on; .5 means not at all.
+        auc: area under the ROC curve of a classifier between the samples, on events that it was
+            not trained on; .5 means no separation.
         auc_error: its standard error, events (not rows) counting as independent.
         p_value: probability of such a separation, or a better one, between equal samples.
         shift: whether the p-value is below .01. Detected does not mean worth adapting.
@@ -79,7 +114,7 @@ def two_sample(
 ) -> TwoSample:
     """Classifier two-sample test (Lopez-Paz and Oquab, ICLR 2017; Friedman 2003), weighted.
 
-    Boosted trees learn to tell the samples apart on one half of the events and are judged on the
+    Boosted trees learn to distinguish the samples on one half of the events and are judged on the
     other; an event (``event_id``) never has rows in both. An event of negative weight is given to
     the classifier as one of the other sample: where the weighted samples agree, that leaves
     nothing to learn, which |w| would not. The p-value is that of the held-out AUC over
@@ -100,15 +135,11 @@ def two_sample(
         HepdannError: with fewer than about 60 events in a sample, or no positive sum of weights.
     """
     pool = _pool(mc, target, seed, coarsen, max_events)
-    score = _judge(pool, pool.held_out, seed)
-    rows = pool.held_out
-    _, rank = np.unique(score, return_inverse=True)
-    _, first, cluster = np.unique(pool.cluster[rows], return_index=True, return_inverse=True)
-    weight, is_target = pool.weight[rows], pool.is_target[rows]
-    area, error = _clustered(rank, is_target, weight, cluster)
+    rank, cluster, area, error = _held_out_auc(pool, pool.held_out, seed)
+    weight, is_target = pool.weight[pool.held_out], pool.is_target[pool.held_out]
     observed = (area - 0.5) / error
     generator = np.random.default_rng([seed, 1])
-    sample_of = is_target[first]
+    sample_of = is_target[np.unique(cluster, return_index=True)[1]]
     beyond = 0
     for _ in range(permutations):
         permuted = generator.permutation(sample_of)[cluster]
@@ -145,13 +176,8 @@ def separation(
         HepdannError: as :func:`two_sample`.
     """
     pool = _pool(mc, target, seed, coarsen, max_events)
-    areas, errors = [], []
-    for judged in (pool.held_out, ~pool.held_out):
-        _, rank = np.unique(_judge(pool, judged, seed), return_inverse=True)
-        cluster = np.unique(pool.cluster[judged], return_inverse=True)[1]
-        area, error = _clustered(rank, pool.is_target[judged], pool.weight[judged], cluster)
-        areas.append(area)
-        errors.append(error)
+    halves = [_held_out_auc(pool, rows, seed) for rows in (pool.held_out, ~pool.held_out)]
+    areas, errors = zip(*(half[2:] for half in halves), strict=True)
     n_eff = effective_events(pool.weight)
     return Figure(float(np.clip(np.mean(areas), 0.0, 1.0)), float(np.mean(errors)), n_eff)
 
@@ -161,7 +187,7 @@ class DomainClassifier:
     """A classifier of MC and target, and the events that it was not trained on.
 
     Attributes:
-        predict: (n, F) features, as they are here, to (n,) scores, larger for the target.
+        predict: (n, F) features, binned as below, to (n,) scores, larger for the target.
         features: (n, F) of the held-out events, as quantile bins.
         is_target: (n,) which sample they are from.
         weight: (n,) mean 1 in each sample.
@@ -183,8 +209,8 @@ def domain_classifier(
     """
     pool = _pool(mc, target, seed, True, max_events)
     held = pool.held_out
-    predict, binned = _trained(pool, ~held, seed)
-    return DomainClassifier(predict, binned[held], pool.is_target[held], pool.weight[held])
+    predict, features = _trained(pool, ~held, seed)
+    return DomainClassifier(predict, features[held], pool.is_target[held], pool.weight[held])
 
 
 def _pool(mc: Events, target: Events, seed: int, coarsen: bool, max_events: int) -> _Pool:
@@ -200,12 +226,8 @@ def _pool(mc: Events, target: Events, seed: int, coarsen: bool, max_events: int)
     ids, event = np.unique(np.concatenate([mc.event_id, target.event_id]), return_inverse=True)
     half = generator.permutation(np.arange(len(ids)) % 2 == 0)
     held_out = half[event]
-    for rows in (
-        held_out & is_target,
-        held_out & ~is_target,
-        ~held_out & is_target,
-        ~held_out & ~is_target,
-    ):
+    for part in range(4):
+        rows = 2 * held_out + is_target == part
         if np.count_nonzero(rows) < _FEWEST or not weight[rows].sum() > 0:
             raise HepdannError(
                 "too few events, or too many of negative weight, for a two-sample test",
@@ -232,18 +254,29 @@ def _unit_mean(weight: NDArray[np.floating]) -> Floats:
     return np.asarray(weight, dtype=np.float64) * (len(weight) / total if total > 0 else math.nan)
 
 
-def _judge(pool: _Pool, judged: NDArray[np.bool_], seed: int) -> Floats:
-    """Scores of the judged rows, larger for the target, by trees trained on all the others."""
-    predict, binned = _trained(pool, ~judged, seed)
-    return predict(binned[judged])
+def _held_out_auc(
+    pool: _Pool, held_out: NDArray[np.bool_], seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], float, float]:
+    """Rank of the score and event of each held-out row; the AUC of these rows, and its error."""
+    predict, features = _trained(pool, ~held_out, seed)
+    _, rank = np.unique(predict(features[held_out]), return_inverse=True)
+    cluster = np.unique(pool.cluster[held_out], return_inverse=True)[1]
+    area, error = _clustered(rank, pool.is_target[held_out], pool.weight[held_out], cluster)
+    return rank, cluster, area, error
 
 
 def _trained(
     pool: _Pool, train: NDArray[np.bool_], seed: int
 ) -> tuple[Callable[[Floats], Floats], Floats]:
-    """Trees that tell the samples apart, and the features as they want them."""
+    """The scores of trees between the samples, and the features as quantile bins for them.
+
+    NaN stays. Trees fail on a feature that is always missing: of one that the training rows lack,
+    all is 0.
+    """
     trees = boosted_trees(seed, iterations=40, learning_rate=0.15)
-    binned_features = _binned(pool.features, train)
+    edges = bin_edges(pool.features[train], _BINS)
+    missing = np.isnan(pool.features) & np.array([len(e) > 0 for e in edges])
+    features = np.where(missing, np.nan, binned(pool.features, edges, side="left"))
     weight = pool.weight[train]
 
     def predict(rows: Floats) -> Floats:
@@ -251,18 +284,8 @@ def _trained(
             return np.asarray(trees.decision_function(rows), dtype=np.float64)
 
     with one_thread():
-        trees.fit(binned_features[train], pool.is_target[train] ^ (weight < 0), np.abs(weight))
-    return predict, binned_features
-
-
-def _binned(features: Floats, train: NDArray[np.bool_]) -> Floats:
-    """Features as quantile bins of the training rows; NaN stays, and nothing but NaN becomes 0.
-
-    Trees fail on a feature that is always missing: of one that the training rows lack, all is 0.
-    """
-    edges = bin_edges(features[train], _BINS)
-    missing = np.isnan(features) & np.array([len(e) > 0 for e in edges])
-    return np.where(missing, np.nan, binned(features, edges, side="left"))
+        trees.fit(features[train], pool.is_target[train] ^ (weight < 0), np.abs(weight))
+    return predict, features
 
 
 def _clustered(

@@ -304,6 +304,17 @@ class ScanSummary(Stored):
     fractions: list[str | None] = Field(default=[])
     interrupted: bool = False
 
+    @model_validator(mode="after")
+    def _all_chosen(self) -> Self:
+        """A λ is chosen for every method at every target."""
+        groups, choices = (
+            {(one.method, one.shift, one.t) for one in some} for some in (self.groups, self.choices)
+        )
+        if groups - choices:
+            method, shift, t = sorted(groups - choices, key=str)[0]
+            raise ValueError(f"choices: no λ is chosen for {method} at {shift} t = {t}")
+        return self
+
 
 class Area(Stored):
     """An area under a curve with its error."""

@@ -21,7 +21,7 @@ from ..alignment import from_dict
 from ..errors import RunError
 from ..inputs import regular_file
 from ..tensors import SPLITS, Target
-from ..tensors.opening import h5_open
+from ..tensors.hdf5 import h5_open
 from .model_file import read_header
 from .paths import RunPaths
 from .state import explain_absent

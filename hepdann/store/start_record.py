@@ -1,4 +1,4 @@
-"""The settings and files that a run began with (``origin.json``), which fix its numbers."""
+"""The settings and files of the start of a run or scan (``origin.json``), which fix its numbers."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ class StartRecord:
         asked: settings of ``train`` as the user gave them, where hepdann was left to choose.
         content: what identifies the content of each file, tensors first.
         scale: of the shift that made the pseudo-data.
+        scan: whether it is a scan.
     """
 
     tensors: Path
@@ -57,6 +58,7 @@ class StartRecord:
     asked: TrainConfig
     content: tuple[str, ...]
     scale: Mapping[str, Any] | None = None
+    scan: bool = False
 
     @classmethod
     def of(
@@ -64,19 +66,23 @@ class StartRecord:
         files: Sequence[Tensors],
         config: Config,
         asked: TrainConfig,
-        scale: Mapping[str, Any] | None,
+        scale: Mapping[str, Any] | None = None,
+        *,
+        scan: bool = False,
     ) -> Self:
-        """Describe a run that begins.
+        """Describe a run or scan that begins.
 
         Args:
             files: the tensor file, and that of the data if it is another one.
             config: with every value that is used.
             asked: as the user gave it.
             scale: of the shift.
+            scan: whether it is a scan.
         """
         paths = [file.path for file in files]
         content = tuple(file.content_id() for file in files)
-        return cls(paths[0], paths[1] if len(paths) > 1 else None, config, asked, content, scale)
+        data = paths[1] if len(paths) > 1 else None
+        return cls(paths[0], data, config, asked, content, scale, scan)
 
     @property
     def fingerprint(self) -> str:
@@ -84,7 +90,8 @@ class StartRecord:
         train = self.config.train
         same = {"augment"} if train.augment is None else set[str]()  # as before there was any
         settings = train.model_dump(mode="json", exclude=_ELSEWHERE | same)
-        text = json.dumps([settings, self.content], sort_keys=True)
+        grid = [self.config.scan.model_dump(mode="json")] if self.scan else []
+        text = json.dumps([settings, *grid, self.content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def write(self, folder: Path) -> None:
@@ -102,19 +109,27 @@ class StartRecord:
         write_run_file(RunPaths(folder).config, dump_config(self.config).encode())
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path, *, scan: bool = False) -> Self:
         """Read it back.
 
+        Args:
+            folder: of the run or scan.
+            scan: whether it is to be a scan.
+
         Raises:
-            RunError: no run, of another version, or damaged.
+            RunError: no run, or no scan, of another version, or damaged.
         """
-        path = RunPaths(folder).start_record
+        path, noun = RunPaths(folder).start_record, "scan" if scan else "run"
         if not path.exists():
-            what = "no run to resume" if folder.is_dir() else "no such run folder"
-            raise RunError(what, where=folder, mend="give the folder of a run with -o")
-        if is_scan(folder):
-            mend = f"go on with: hepdann scan --resume -o {folder}"
-            raise RunError("is a scan, not a run", where=folder, mend=mend)
+            what = f"no {noun} to resume" if folder.is_dir() else "no such folder"
+            raise RunError(what, where=folder, mend=f"give the folder of a {noun} with -o")
+        if is_scan(folder) != scan:
+            what, command = ("run, not a scan", "train") if scan else ("scan, not a run", "scan")
+            mend = f"go on with: hepdann {command} --resume -o {folder}"
+            raise RunError(f"is a {what}", where=folder, mend=mend)
+        if scan and "content" not in read_versioned(path, Stored).to_json():
+            what = "the scan was begun by an earlier hepdann, which alone can finish it"
+            raise RunError(what, where=folder, mend="scan anew, with another -o")
         stored = read_versioned(path, StoredStart).to_json()
         try:
             config = override(Config(), stored["config"])
@@ -123,7 +138,7 @@ class StartRecord:
             raise RunError(f"is damaged: {error}", where=path, mend="train anew") from error
         data = stored["data"] and Path(stored["data"])
         content, scale = tuple(stored["content"]), stored["scale"]
-        return cls(Path(stored["tensors"]), data, config, asked, content, scale)
+        return cls(Path(stored["tensors"]), data, config, asked, content, scale, scan)
 
     def now(self, given: Mapping[str, Any]) -> Config:
         """The settings, with those that a resume may change as they are given on resuming.
@@ -135,7 +150,7 @@ class StartRecord:
         return override(self.config, {key: v for key, v in given.items() if key in free})
 
     def check_settings(self, folder: Path, given: Mapping[str, Any]) -> None:
-        """Whether the run's ``config.yaml``, and what is given beside it, is what it began with.
+        """Whether ``config.yaml`` of a run, and what is given beside it, is what it began with.
 
         Args:
             folder: of the run.
@@ -147,12 +162,23 @@ class StartRecord:
         path = RunPaths(folder).config
         if path.exists():
             now = load_config(path, expand=False)
-            _refuse(_differences(now.train, self.config.train), path, "put it back")
-        asked = Config(train=self.asked)
-        differs = _differences(override(asked, given).train, self.asked)
-        resolved = _differences(override(self.config, given).train, self.config.train)
+            _refuse(self._differences(now, self.config), path, "put it back")
+        asked = Config(train=self.asked, scan=self.config.scan)
+        differs = self._differences(override(asked, given), asked)
+        resolved = self._differences(override(self.config, given), self.config)
         mend = "resume without it, or start a new run"
         _refuse({key: both for key, both in differs.items() if key in resolved}, folder, mend)
+
+    def _differences(self, now: Config, then: Config) -> dict[str, tuple[Any, Any]]:
+        """Settings that differ and that the numbers depend on, by dotted key."""
+        differ: dict[str, tuple[Any, Any]] = {}
+        for name in ("train", "scan") if self.scan else ("train",):
+            sections = (getattr(config, name) for config in (now, then))
+            one, two = (_flat(name, s.model_dump(mode="json", by_alias=True)) for s in sections)
+            pairs = {key: (one.get(key), two.get(key)) for key in dict.fromkeys([*one, *two])}
+            differ |= {key: both for key, both in pairs.items() if both[0] != both[1]}
+        free = {f"train.{name}" for name in _ELSEWHERE}
+        return {key: both for key, both in differ.items() if key not in free}
 
     def check_files(self, files: Sequence[Tensors]) -> None:
         """Whether these files hold what the run began with, wherever they lie now.
@@ -191,17 +217,6 @@ def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:
     written = config.train.model_dump(by_alias=True, exclude_unset=True)
     given = {f"train.{key}": value for key, value in written.items()}
     return given | {key: value for key, value in flags.items() if value is not None}
-
-
-def _differences(now: TrainConfig, then: TrainConfig) -> dict[str, tuple[Any, Any]]:
-    one, two = (_flat("train", c.model_dump(mode="json", by_alias=True)) for c in (now, then))
-    keys = dict.fromkeys([*one, *two])
-    pairs = {key: (one.get(key), two.get(key)) for key in keys}
-    return {
-        key: both
-        for key, both in pairs.items()
-        if both[0] != both[1] and key.removeprefix("train.") not in _ELSEWHERE
-    }
 
 
 def _flat(name: str, value: Any) -> dict[str, Any]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from .block import Block
-from .blocks import BLOCK_ROWS, EventBlocks, column_at
-from .description import open_tensors
+from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_hits
+from .checksums import is_sealed, seal
 from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, is_pseudo, mix64, split_of
-from .hits import Hits
-from .layout import View
-from .opening import h5_format
-from .reader import Tensors
-from .sealing import is_sealed, seal
-from .summary import ColumnSummary, Count, DomainSummary, count_of, summarise, yield_ratio
-from .transform import Transform
-from .view_blocks import ChangeImages, ViewBlocks, read_hits
-from .view_figures import VIEW_FIGURES, view_figures
-from .view_summary import ChannelSummary, ViewCounter
+from .hdf5 import h5_format
+from .hits import VIEW_FIGURES, Hits, view_figures
+from .layout import Block, Transform, View
+from .reader import Tensors, open_tensors
+from .summary import (
+    ChannelSummary,
+    ColumnSummary,
+    Count,
+    DomainSummary,
+    ViewCounter,
+    count_of,
+    summarise,
+    yield_ratio,
+)
 from .views import ViewReader
 from .writer import PreparedRows, TensorWriter
 

@@ -6,7 +6,6 @@ import os
 import tempfile
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from ..arrays import column_names, columns, numbers
 from ..errors import SchemaError
 from ..provenance import provenance
-from .block import Block
 from .domains import SPLITS
 from .hashing import event_ids, split_of
+from .layout import Block
 from .writer import TensorWriter
 
 __all__ = ["TemporaryFile", "write_arrays"]
@@ -47,30 +46,6 @@ def _remove(path: Path, process: int) -> None:
         path.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True, eq=False)
-class _Domain:
-    """Events of one domain, checked."""
-
-    names: tuple[str, ...]
-    features: NDArray[np.float32]
-    weight: NDArray[np.float32]
-    label: NDArray[np.int32] | None
-    event_id: NDArray[np.uint64]
-
-    def block(self, domain: str) -> Block:
-        n = len(self.features)
-        label, truth = (self.label, None) if domain == "mc" else (None, self.label)
-        return Block(
-            features=self.features,
-            spectators=np.empty((n, 0), np.float32),
-            weight=self.weight,
-            sample=np.zeros(n, np.uint16),
-            event_id=self.event_id,
-            label=label,
-            truth=truth,
-        )
-
-
 def write_arrays(
     path: Path,
     mc: Any,
@@ -83,62 +58,52 @@ def write_arrays(
     names: Sequence[str] | None,
     classes: Sequence[str] | None,
 ) -> None:
-    """Write events as :meth:`.Tensors.from_arrays` takes them.
-
-    Args:
-        path: the tensor file.
-        mc: table of the MC.
-        data: table of the data, or ``None``.
-        label: of the MC.
-        truth: of the data, or ``None``.
-        weights: of MC and of data.
-        ids: likewise.
-        names: of the features.
-        classes: their names.
+    """Write events to a tensor file, see :meth:`.Tensors.from_arrays`; the pairs are MC and data.
 
     Raises:
         SchemaError: they are not numbers, do not fit together, or cannot be written.
     """
     from ..config.models import SplitConfig
 
-    asked = [(mc, label, "label"), *([] if data is None else [(data, truth, "truth")])]
+    tables = {"mc": (mc, label, "label")} | (
+        {} if data is None else {"data": (data, truth, "truth")}
+    )
     further = [entry for entry in (label, truth, *weights, *ids) if isinstance(entry, str)]
-    domains: dict[str, _Domain] = {}
-    for name, (events, labels, what), *own in zip(
-        ("mc", "data"), asked, weights, ids, strict=False
+    blocks: dict[str, Block] = {}
+    for (domain, (events, labels, what)), weight, identity in zip(
+        tables.items(), weights, ids, strict=False
     ):
-        wanted = domains["mc"].names if domains else names
-        domains[name] = _domain(name, events, wanted, further, (labels, what), *own)
+        names, table = _features(domain, events, names, further)
+        blocks[domain] = _block(domain, events, table, labels, what, weight, identity)
+    features = tuple(names or ())
     split = SplitConfig()
-    _check(domains, split)
-    first = domains["mc"]
+    _check(features, blocks, split)
     with TensorWriter(
         path,
-        features=first.names,
-        units=[""] * len(first.names),
+        features=features,
+        units=[""] * len(features),
         spectators=(),
-        classes=_classes(first, classes),
-        samples={name: (name,) for name in domains},
-        capacity={name: len(one.features) for name, one in domains.items()},
+        classes=_classes(blocks["mc"], classes),
+        samples={domain: (domain,) for domain in blocks},
+        capacity={domain: len(block) for domain, block in blocks.items()},
         split=split,
         truth=truth is not None,
     ) as writer:
-        for name, one in domains.items():
-            writer.append(name, one.block(name))
-        settings = {"features": {name: name for name in first.names}}
-        writer.finish(provenance([], settings), impute=_means(first, split))
+        for domain, block in blocks.items():
+            writer.append(domain, block)
+        settings = {"features": {name: name for name in features}}
+        writer.finish(provenance([], settings), impute=_means(blocks["mc"], split))
 
 
-def _domain(
+def _block(
     domain: str,
     events: Any,
-    wanted: Sequence[str] | None,
-    further: Sequence[str],
-    labels: tuple[Any, str],
+    features: NDArray[np.float32],
+    labels: Any,
+    what: str,
     weight: Any,
     ids: Any,
-) -> _Domain:
-    names, features = _features(domain, events, wanted, further)
+) -> Block:
     n = len(features)
     if not n:
         raise SchemaError(f"{domain} has no events", mend="give at least one row")
@@ -147,13 +112,26 @@ def _domain(
         weights = _column(events, weight, f"the weight of {domain}", n)
         if not np.isfinite(weights).all():
             raise SchemaError(f"a weight of {domain} is not finite")
-    label = None if labels[0] is None and domain == "data" else _labels(events, labels, n)
-    if ids is None:
-        identity = [*features.T, weights]
-    else:
-        identity = _identity(events[ids] if isinstance(ids, str) else ids, domain, n)
+    label = None if labels is None and domain == "data" else _labels(events, labels, what, n)
+    identity = [*features.T, weights]
+    if ids is not None:
+        table = np.asarray(events[ids] if isinstance(ids, str) else ids)
+        if table.ndim not in (1, 2) or len(table) != n:
+            raise SchemaError(
+                f"the event ids of {domain} have shape {table.shape}",
+                mend=f"give one number, or a row of them, for each of {n} events",
+            )
+        identity = list(table.reshape(n, -1).T)
     features[~np.isfinite(features)] = np.nan
-    return _Domain(names, features, weights, label, event_ids(domain, identity))
+    return Block(
+        features=features,
+        spectators=np.empty((n, 0), np.float32),
+        weight=weights,
+        sample=np.zeros(n, np.uint16),
+        event_id=event_ids(domain, identity),
+        label=label if domain == "mc" else None,
+        truth=label if domain == "data" else None,
+    )
 
 
 def _features(
@@ -181,8 +159,8 @@ def _features(
     if absent or not names:
         what = f"has no column {', '.join(absent)}" if absent else "has no column for a feature"
         raise SchemaError(f"{domain} {what}", mend=f"there are {', '.join(keys)}")
-    found = columns(events, [keys[name] for name in names], SchemaError)
-    return names, np.stack(list(found.values()), axis=1)
+    values = columns(events, [keys[name] for name in names], SchemaError)
+    return names, np.stack(list(values.values()), axis=1)
 
 
 def _column(events: Any, values: Any, what: str, n: int) -> NDArray[np.float32]:
@@ -192,38 +170,25 @@ def _column(events: Any, values: Any, what: str, n: int) -> NDArray[np.float32]:
         if values not in known:
             raise SchemaError(f"{what}: there is no column {values!r}")
         values = events[values]
-    found = numbers(values, what, SchemaError)
-    if found.shape != (n,):
-        raise SchemaError(
-            f"{what} has shape {found.shape}", mend=f"give one for each of {n} events"
-        )
-    return found
+    column = numbers(values, what, SchemaError)
+    if column.shape != (n,):
+        mend = f"give one for each of {n} events"
+        raise SchemaError(f"{what} has shape {column.shape}", mend=mend)
+    return column
 
 
-def _labels(events: Any, labels: tuple[Any, str], n: int) -> NDArray[np.int32]:
-    values, what = labels
-    if values is None:
+def _labels(events: Any, labels: Any, what: str, n: int) -> NDArray[np.int32]:
+    if labels is None:
         raise SchemaError(f"no {what} is given", mend="give the class of each event: 0, 1, …")
-    found = _column(events, values, f"the {what}", n)
-    whole = np.isfinite(found) & (found == np.round(found)) & (found >= 0)
-    if not whole.all() or found.max() > 1_000:
-        wrong = found[~whole][0] if not whole.all() else found.max()
+    values = _column(events, labels, f"the {what}", n)
+    whole = np.isfinite(values) & (values == np.round(values)) & (values >= 0)
+    if not whole.all() or values.max() > 1_000:
+        wrong = values[~whole][0] if not whole.all() else values.max()
         raise SchemaError(f"the {what} {wrong:g} is no class", mend="classes are 0, 1, 2, …")
-    return found.astype(np.int32)
+    return values.astype(np.int32)
 
 
-def _identity(values: Any, domain: str, n: int) -> list[NDArray[Any]]:
-    """Columns that identify an event."""
-    table = np.asarray(values)
-    if table.ndim not in (1, 2) or len(table) != n:
-        raise SchemaError(
-            f"the event ids of {domain} have shape {table.shape}",
-            mend=f"give one number, or a row of them, for each of {n} events",
-        )
-    return [table] if table.ndim == 1 else list(table.T)
-
-
-def _classes(mc: _Domain, classes: Sequence[str] | None) -> tuple[str, ...]:
+def _classes(mc: Block, classes: Sequence[str] | None) -> tuple[str, ...]:
     assert mc.label is not None
     count = int(mc.label.max()) + 1 if classes is None else len(classes)
     usual = ("background", "signal") if count == 2 else tuple(f"class-{i}" for i in range(count))
@@ -237,13 +202,13 @@ def _classes(mc: _Domain, classes: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _check(domains: dict[str, _Domain], config: Any) -> None:
-    for domain, one in domains.items():
-        for name, column in zip(one.names, one.features.T, strict=True):
+def _check(names: Sequence[str], blocks: dict[str, Block], config: Any) -> None:
+    for domain, block in blocks.items():
+        for name, column in zip(names, block.features.T, strict=True):
             if not np.isfinite(column).any():
                 raise SchemaError(f"feature '{name}' has no finite value in {domain}")
-        events = np.bincount(split_of(one.event_id, config), minlength=len(SPLITS))
-        expected = np.array([config.train, config.validation, config.test]) * len(one.features)
+        events = np.bincount(split_of(block.event_id, config), minlength=len(SPLITS))
+        expected = np.array([config.train, config.validation, config.test]) * len(block)
         empty = np.flatnonzero((events == 0) & (expected > _ENOUGH))
         if len(empty):
             raise SchemaError(
@@ -252,7 +217,7 @@ def _check(domains: dict[str, _Domain], config: Any) -> None:
             )
 
 
-def _means(mc: _Domain, config: Any) -> list[float]:
+def _means(mc: Block, config: Any) -> list[float]:
     """Mean of each feature over the training split, or over all where that has no value."""
     train = split_of(mc.event_id, config) == SPLITS.index("train")
     means = []

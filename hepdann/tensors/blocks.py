@@ -1,9 +1,11 @@
-"""Events of a domain, read block by block: nothing larger than a block is held."""
+"""Events and images of a domain, read block by block: nothing larger than a block is held."""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,19 +14,24 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .domains import SPLITS, Source, Target
 from .hashing import is_pseudo, mix64
+from .hits import Hits
 from .reader import Tensors
+from .views import ViewReader
 
-__all__ = ["BLOCK_ROWS", "EventBlocks", "column_at"]
+__all__ = ["BLOCK_ROWS", "ChangeImages", "EventBlocks", "ViewBlocks", "column_at", "read_hits"]
 
 BLOCK_ROWS = 8_192
+_AT_ONCE = 512  # images that are unpacked at a time
+_PROBED = 1_024  # events that say how many hits one has
 _SAMPLE = np.uint64(0x5A3B1E)  # keeps the sample apart from splits and halves
 
+ChangeImages = Callable[[dict[str, NDArray[np.float32]], NDArray[np.int64]], None]
 Change = Callable[[NDArray[np.float32], int, bool], NDArray[np.float32]]
 _Place = tuple[int, np.dtype[Any], tuple[int, ...]]  # where rows begin, what they are
 
 
 class EventBlocks:
-    """The events of a domain, as :meth:`Tensors.source` and its sisters give them, in blocks.
+    """The events of :meth:`Tensors.source`, ``target`` or ``pseudo_target`` in blocks.
 
     Rows are read by their position in the file, as the tensor file has them contiguous; a map of
     the file would be no faster, would count as memory of the process, and would end it with SIGBUS
@@ -109,12 +116,12 @@ class EventBlocks:
         edge = np.uint64(min(round(share * 2.0**64), 2**64 - 1))
         parts, rows = [], []
         for block in range(len(self)):
-            here = self._range(block)
-            half = self._half(here)
-            chosen = half & (mix64(self._column("event_id", here) ^ _SAMPLE) <= edge)
-            rows.append(here.start + np.flatnonzero(chosen))
+            span = self._range(block)
+            half = self._half(span)
+            chosen = half & (mix64(self._column("event_id", span) ^ _SAMPLE) <= edge)
+            rows.append(span.start + np.flatnonzero(chosen))
             if self._change is None:
-                parts.append(self._kept(here, np.flatnonzero(chosen)))
+                parts.append(self._kept(span, np.flatnonzero(chosen)))
             else:
                 parts.append(self.read(block).take(chosen[half]))
         fields = {
@@ -193,3 +200,75 @@ def _place(dataset: Any) -> _Place | None:
     if offset is None or dataset.chunks is not None:
         return None
     return int(offset), dataset.dtype, dataset.shape[1:]
+
+
+def read_hits(
+    tensors: Tensors,
+    domain: str,
+    rows: NDArray[np.int64] | None = None,
+    change: ChangeImages | None = None,
+) -> Hits:
+    """The hits of some events.
+
+    Args:
+        tensors: the file.
+        domain: "mc" or "data".
+        rows: increasing; by default all.
+        change: made to images in place, given their rows: a shift.
+
+    Raises:
+        SchemaError: no such domain, no images, or damaged ones.
+    """
+    if rows is None:
+        rows = np.arange(tensors.rows(domain))
+    with tensors.view_reader(domain) as reader:
+        return _hits(reader, rows, change)
+
+
+def _hits(reader: ViewReader, rows: NDArray[np.int64], change: ChangeImages | None) -> Hits:
+    parts = []
+    for start in range(0, max(1, len(rows)), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        if change is None:
+            parts.append(reader.hits(part))
+            continue
+        views = reader.read(part)
+        change(views, part)
+        parts.append(Hits.of(views.values()))
+    return Hits.join(parts)
+
+
+class ViewBlocks:
+    """The images of :class:`EventBlocks` as hits; weights and counts are those of the events.
+
+    Args:
+        tensors: the file.
+        domain: "mc" or "data".
+        events: blocks of that domain.
+        change: as in :func:`read_hits`.
+    """
+
+    def __init__(
+        self,
+        tensors: Tensors,
+        domain: str,
+        events: EventBlocks,
+        change: ChangeImages | None = None,
+    ) -> None:
+        self._reader, self._events, self._change = tensors.view_reader(domain), events, change
+        self.counts, self.weight = events.counts, events.weight
+        self._lock = threading.Lock()  # HDF5's handles are for one thread at a time
+
+    @cached_property
+    def nbytes(self) -> float:
+        """Of the hits of an event, on the average over the first ones."""
+        rows = np.arange(min(_PROBED, len(self._reader)))
+        with self._lock:
+            return _hits(self._reader, rows, None).nbytes / max(1, len(rows))
+
+    def train(self, block: int) -> tuple[Hits, NDArray[np.int32] | None, NDArray[np.float32]]:
+        """Hits, labels (``None`` of a target) and weights of a block's training events."""
+        with self._lock:
+            events, rows = self._events.train(block), self._events.train_rows(block)
+            hits = _hits(self._reader, rows, self._change)
+        return hits, events.label if isinstance(events, Source) else None, events.weight

@@ -1,24 +1,57 @@
-"""An xxh64 for every 65,536 rows of every dataset, as contiguous HDF5 data has no checksum.
+"""Checksums of the rows, and a seal on the structure, of a tensor file.
 
-Of compressed images, it is one a chunk, of the images and not of what they were compressed to:
-a program may compress them anew.
+Rows: an xxh64 for every 65,536 rows of every dataset, as contiguous HDF5 data has no checksum. Of
+compressed images it is one a chunk, of the images and not of what they were compressed to: a
+program may compress them anew.
+
+Structure: HDF5's own structures (and with them names, attributes and those checksums) are checked
+before HDF5 reads them: a single flipped bit in its heap of strings makes it read for ever. A hash
+of all bytes that are no rows stands after the last byte of HDF5, where any reader of HDF5 passes it
+over::
+
+    HDF5 ... | JSON {"size", "rows": [[offset, bytes], ...], "structure"} | magic | length | xxh64
+
+``size`` is that of the HDF5 part, ``structure`` the xxh64 of its bytes outside ``rows``; ``length``
+and ``xxh64`` are of the JSON, as little-endian uint64. A program that writes the file with HDF5
+cuts the seal off. That is allowed; a seal that is there, or a part of one, must fit.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import struct
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from .layout import Column
+from ..errors import SchemaError
+from .hdf5 import h5_open
+from .layout import Dataset
 
-__all__ = ["CHECKSUMS", "TILE_ROWS", "TileHasher", "damaged_tiles", "store_checksums"]
+__all__ = [
+    "CHECKSUMS",
+    "TILE_ROWS",
+    "TileHasher",
+    "check_seal",
+    "content_id",
+    "damaged_tiles",
+    "is_sealed",
+    "seal",
+    "store_checksums",
+]
 
 CHECKSUMS = "checksums"
 TILE_ROWS = 65_536
+_MAGIC = b"hepdann-seal-01\n"
+_FOOTER = struct.Struct("<16sQQ")
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SUPERBLOCK = struct.Struct("<8sBBBB8x8xQ")  # versions 2 and 3; the last is the size of the file
+_READ_BYTES = 1 << 20
 
 
 class TileHasher:
@@ -69,7 +102,7 @@ class TileHasher:
 
 
 def store_checksums(
-    file: Any, digests: dict[str, NDArray[np.uint64]], columns: Sequence[Column]
+    file: Any, digests: dict[str, NDArray[np.uint64]], columns: Sequence[Dataset]
 ) -> None:
     """Write ``/checksums/<path of the dataset>``, one uint64 a tile, into an open HDF5 file.
 
@@ -113,3 +146,147 @@ def _digest(dataset: Any, start: int, stop: int) -> np.uint64 | None:
     except OSError:
         return None
     return np.uint64(hasher.digests()[0])
+
+
+def seal(path: str | Path) -> None:
+    """Put the seal on a whole tensor file, or a new one after a change that was meant.
+
+    Args:
+        path: the file, changed in place.
+
+    Raises:
+        OSError: it cannot be read as HDF5, or not be written.
+    """
+    with h5_open(path) as file:
+        rows = sorted(_rows(file))
+    with Path(path).open("r+b") as stream:
+        old = _read(stream)
+        size = int(old["size"]) if old else os.fstat(stream.fileno()).st_size
+        body = {"size": size, "rows": rows, "structure": _hash(stream, size, rows)}
+        text = json.dumps(body, separators=(",", ":")).encode()
+        stream.seek(size)
+        stream.truncate()
+        stream.write(text + _FOOTER.pack(_MAGIC, len(text), xxhash.xxh64_intdigest(text)))
+
+
+def is_sealed(path: str | Path) -> bool:
+    """Whether a file ends with a seal, be it damaged.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as stream:
+        return _read(stream) is not None
+
+
+def check_seal(path: str | Path) -> None:
+    """Whether the structure of a tensor file is as it was sealed; one without a seal passes.
+
+    Raises:
+        SchemaError: not HDF5, truncated, or damaged.
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        head = stream.read(_SUPERBLOCK.size)
+        if not head.startswith(_SIGNATURE) or len(head) < _SUPERBLOCK.size:
+            raise SchemaError(
+                "is not an HDF5 file", where=path, mend="tensor files come from hepdann convert"
+            )
+        _, version, _, _, _, end = _SUPERBLOCK.unpack(head)
+        if version in (2, 3) and size < end:
+            raise SchemaError("is truncated", where=path, mend="copy or convert it again")
+        body = _read(stream)
+        if body is None and not (version in (2, 3) and size > end):
+            return
+        if not body or _hash(stream, int(body["size"]), body["rows"]) != body["structure"]:
+            raise SchemaError(
+                "is damaged or cut off: its structure differs from what was written",
+                where=path,
+                mend="copy or convert it again",
+            )
+
+
+def content_id(stream: BinaryIO) -> str:
+    """A hash that two files share if they hold the same, whatever they are called.
+
+    That of a sealed file is its seal's, at no cost: the structure holds the checksums of all rows.
+    A file without a seal is read whole.
+
+    Args:
+        stream: a tensor file whose seal, if any, was checked.
+
+    Returns:
+        16 hexadecimal digits, the xxh64.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    body = _read(stream)
+    if body:
+        return str(body["structure"])
+    return _hash(stream, os.fstat(stream.fileno()).st_size, [])
+
+
+def _read(stream: BinaryIO) -> dict[str, Any] | None:
+    """The JSON of the seal; ``None`` if there is none, empty if it is damaged."""
+    size = os.fstat(stream.fileno()).st_size
+    if size < _FOOTER.size:
+        return None
+    stream.seek(size - _FOOTER.size)
+    magic, length, digest = _FOOTER.unpack(stream.read(_FOOTER.size))
+    start = size - _FOOTER.size - length
+    if magic != _MAGIC:
+        return None
+    if start < 0:
+        return {}
+    stream.seek(start)
+    text = stream.read(length)
+    if xxhash.xxh64_intdigest(text) != digest:
+        return {}
+    try:
+        body: dict[str, Any] = json.loads(text)
+        whole = body["size"] == start and isinstance(body["structure"], str)
+        places = [(int(offset), int(count)) for offset, count in body["rows"]]
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return {}
+    ends = [0, *(offset + count for offset, count in places)]
+    whole &= all(
+        count >= 0 and offset >= end for (offset, count), end in zip(places, ends, strict=False)
+    )
+    return body | {"rows": places} if whole else {}
+
+
+def _rows(file: Any) -> Iterator[tuple[int, int]]:
+    """Where the bytes of the datasets are that have checksums of their own."""
+    paths: list[str] = []
+    if CHECKSUMS in file:
+        file[CHECKSUMS].visit(paths.append)
+    for path in paths:
+        dataset = file.get(path)
+        if not hasattr(dataset, "id") or not hasattr(dataset, "chunks"):
+            continue  # a group
+        if dataset.chunks is not None:
+            pieces: list[tuple[int, int]] = []
+            dataset.id.chunk_iter(
+                lambda chunk, to=pieces: to.append((chunk.byte_offset, chunk.size))
+            )
+            yield from pieces
+        elif dataset.id.get_offset() is not None:
+            yield dataset.id.get_offset(), dataset.id.get_storage_size()
+
+
+def _hash(stream: BinaryIO, size: int, rows: list[Any]) -> str:
+    """xxh64 of the bytes outside ``rows``, which are in order."""
+    hasher = xxhash.xxh64()
+    at = 0
+    for offset, count in [*rows, (size, 0)]:
+        stream.seek(at)
+        while at < offset:
+            piece = stream.read(min(_READ_BYTES, offset - at))
+            if not piece:
+                break
+            hasher.update(piece)
+            at += len(piece)
+        at = max(at, offset + count)
+    return str(hasher.hexdigest())

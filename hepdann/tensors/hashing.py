@@ -1,6 +1,6 @@
-"""What an event is called, and which split and half follow from its name alone.
+"""The identity of an event, and the split and half that follow from it.
 
-Everything here is a pure function of the event's identity: file order, block size and the number
+Every function is a pure function of the event's identity: file order, block size and the number
 of workers cannot change it.
 """
 
@@ -75,7 +75,7 @@ def _bits(column: NDArray[Any]) -> NDArray[np.uint64]:
 
 
 def event_ids(sample: str, columns: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
-    """Name each event by its sample and the numbers that identify it.
+    """Identify each event by its sample and the numbers of its columns.
 
     Args:
         sample: the name of the process, so that event numbers that repeat across samples differ.

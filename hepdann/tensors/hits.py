@@ -9,7 +9,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hits"]
+from .layout import View
+
+__all__ = ["VIEW_FIGURES", "Hits", "view_figures"]
+
+VIEW_FIGURES = {
+    "energy": "sum of the pixels",
+    "hits": "number of hits",
+    "first_plane": "first plane that is hit",
+    "last_plane": "last plane that is hit",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +46,16 @@ class Hits:
         """
         flat = [np.asarray(v, np.float32).reshape(len(v), int(np.prod(v.shape[1:]))) for v in views]
         rows = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
-        found = np.flatnonzero(rows != 0)  # of bool it is nine times as fast as of float32
-        row, place = np.divmod(found, rows.shape[1])
+        hit = np.flatnonzero(rows != 0)  # of bool it is nine times as fast as of float32
+        row, place = np.divmod(hit, rows.shape[1])
         start = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(np.bincount(row, minlength=len(rows)), out=start[1:])
-        values = rows.reshape(-1)[found]
+        values = rows.reshape(-1)[hit]
         return cls(start, place.astype(np.int32), values, rows.shape[1])
 
     @classmethod
     def join(cls, parts: Sequence[Hits]) -> Self:
-        """The rows of some one after the other; at least one is needed."""
+        """The rows of several tables, at least one, one after the other."""
         counts = np.concatenate([np.diff(part.start) for part in parts])
         start = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         place, value = (
@@ -56,7 +65,7 @@ class Hits:
 
     @classmethod
     def beside(cls, parts: Sequence[Hits]) -> Self:
-        """The columns of some one after the other, which have the same number of rows."""
+        """The columns of several tables of equally many rows, side by side."""
         counts = np.stack([np.diff(part.start) for part in parts])
         start = np.concatenate([[0], np.cumsum(counts.sum(axis=0), dtype=np.int64)])
         place, value = np.empty(start[-1], np.int32), np.empty(start[-1], np.float32)
@@ -97,7 +106,7 @@ class Hits:
         return self._filled(np.zeros((len(start) - 1, self.width), np.float32), picked, start)
 
     def fill(self, out: NDArray[np.float32], rows: NDArray[Any]) -> NDArray[np.float32]:
-        """Likewise into ``out``, (n, F) and all zero; returns it."""
+        """Write some rows into ``out``, (n, F) and all zero; returns it."""
         return self._filled(out, *self._picked(rows))
 
     def flat(self, rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -125,3 +134,36 @@ class Hits:
         start = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         picked = np.arange(start[-1]) + np.repeat(first - start[:-1], counts)
         return picked, start
+
+
+def view_figures(hits: Hits, views: Sequence[View]) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """:data:`VIEW_FIGURES` of each view, from its first channel.
+
+    Args:
+        hits: of N events, the views one after the other.
+        views: their shapes.
+
+    Returns:
+        Names such as ``energy_x``, and (N, 4 · views) values; planes of a view without a hit are
+        NaN.
+    """
+    row = np.repeat(np.arange(len(hits)), np.diff(hits.start))
+    names: list[str] = []
+    columns: list[NDArray[np.floating]] = []
+    first = 0
+    for view in views:
+        pixel = hits.place - first
+        inside = (pixel >= 0) & (pixel < view.height * view.width)
+        event, plane = row[inside], pixel[inside] % view.width
+        lowest, highest = np.full(len(hits), np.inf), np.full(len(hits), -np.inf)
+        np.minimum.at(lowest, event, plane)
+        np.maximum.at(highest, event, plane)
+        columns += [
+            np.bincount(event, hits.value[inside], minlength=len(hits)).astype(np.float64),
+            np.bincount(event, minlength=len(hits)).astype(np.float64),
+            np.where(np.isfinite(lowest), lowest, np.nan),
+            np.where(np.isfinite(highest), highest, np.nan),
+        ]
+        names += [f"{figure}_{view.name}" for figure in VIEW_FIGURES]
+        first += view.channels * view.height * view.width
+    return tuple(names), np.stack(columns, axis=1).astype(np.float32)

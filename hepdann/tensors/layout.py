@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .block import Block
 from .domains import SPLITS
-from .transform import Transform
 
 __all__ = [
     "CHUNK_ROWS",
@@ -22,9 +20,12 @@ __all__ = [
     "FORMAT_VERSION",
     "TABLE_ROWS",
     "TRUTH",
-    "Column",
+    "Block",
+    "Dataset",
     "Layout",
+    "Transform",
     "View",
+    "differing",
 ]
 
 FORMAT = "hepdann-tensors"
@@ -38,7 +39,7 @@ _MOST_SAMPLES = 1 << 16  # sample is uint16
 
 
 @dataclass(frozen=True)
-class Column:
+class Dataset:
     """One dataset: its path in the file, its little-endian type and the shape of one row.
 
     ``chunk`` is how many rows are compressed together, 0 if the dataset is contiguous; ``codec``
@@ -57,13 +58,58 @@ class Column:
         """Size of one row in bytes."""
         return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
 
-    def compressed(self, codec: str) -> Column:
+    def compressed(self, codec: str) -> Dataset:
         """The same rows in chunks of this codec; as they are for "none"."""
         if codec == "none" or not self.row_bytes:
             return self
         if self.chunk:
             return replace(self, codec=codec)
         return replace(self, chunk=TABLE_ROWS, codec=codec, shuffle=True)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Pixels without a hit stay 0; of the others, x becomes ``scale · f(clip(x))``.
+
+    Attributes:
+        clip: smallest and largest value; ``None`` clips nothing.
+        log: whether f is sign(x) log(1 + |x|), which keeps 0 and the sign; else it is x.
+        scale: a factor.
+    """
+
+    clip: tuple[float, float] | None = None
+    log: bool = False
+    scale: float = 1.0
+
+    @property
+    def identity(self) -> bool:
+        """Whether it changes nothing."""
+        return self == Transform()
+
+    def forward(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Transform values of hits, in their units; of the type of ``values``."""
+        if self.clip is not None:
+            values = np.clip(values, *self.clip)
+        if self.log:
+            values = np.sign(values) * np.log1p(np.abs(values))
+        return np.asarray(values * values.dtype.type(self.scale))
+
+    def inverse(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of hits as they were; what was clipped comes back as the limit."""
+        values = values / values.dtype.type(self.scale)
+        if self.log:
+            values = np.sign(values) * np.expm1(np.abs(values))
+        return values
+
+    def apply(self, images: NDArray[np.float32]) -> None:
+        """Change pixels in place.
+
+        Args:
+            images: (n, H, W), in any layout.
+        """
+        if not self.identity:
+            hit = images != 0
+            images[hit] = self.forward(images[hit])
 
 
 @dataclass(frozen=True)
@@ -91,114 +137,143 @@ class View:
         """(channels, height, width)."""
         return self.channels, self.height, self.width
 
+    def check(self) -> None:
+        """Whether it has pixels, and a name and a transform for each channel or for none.
 
-def _unique(kind: str, names: Sequence[str]) -> tuple[str, ...]:
+        Raises:
+            SchemaError: it has not.
+        """
+        if min(self.shape) < 1:
+            raise SchemaError(f"view {self.name} has no pixels: its shape is {self.shape}")
+        if len(self.channel_names) not in (0, self.channels):
+            names = f"{len(self.channel_names)} names of channels"
+            raise SchemaError(f"view {self.name} has {self.channels} channels, but {names}")
+        if len(self.transforms) not in (0, self.channels):
+            raise SchemaError(f"view {self.name} needs one transform for each channel")
+
+
+def _check_unique(kind: str, names: Sequence[str]) -> None:
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise SchemaError(f"{kind} named twice: {', '.join(twice)}")
-    return tuple(names)
 
 
-@dataclass(frozen=True)
+def differing(expected: Sequence[str], names: Sequence[str]) -> str:
+    """The names that only one of two lists has; that the order differs where both have them all."""
+    differ = sorted(set(expected) ^ set(names))
+    return ", ".join(differ) or "their order"
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some thousand events of one domain, every array with the same first axis.
+
+    Attributes:
+        features: (n, F) float32; NaN marks a missing value.
+        spectators: (n, S) float32.
+        weight: (n,) float32.
+        sample: (n,) uint16, index into the domain's sample names.
+        event_id: (n,) uint64.
+        label: (n,) int32 class index; ``None`` in data.
+        weights: further weights by name, each (n,) float32.
+        truth: (n,) int32 true class of pseudo-data or simulated "data"; ``None`` elsewhere.
+        views: images by name of the view, each (n, C, H, W) float32.
+    """
+
+    features: NDArray[np.float32]
+    spectators: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    sample: NDArray[np.uint16]
+    event_id: NDArray[np.uint64]
+    label: NDArray[np.int32] | None = None
+    weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    truth: NDArray[np.int32] | None = None
+    views: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True, eq=False)
 class Layout:
     """The columns of a tensor file.
 
     Attributes:
-        features: names of the network inputs, in order; ``units`` and ``info`` run along.
+        features: names of the network inputs, in order; ``units`` and ``feature_info`` run along.
         spectators: names of the columns kept for plots and cuts.
-        classes: class names by label; MC alone has labels.
-        samples: domain to the names that the ``sample`` column indexes; its keys are the domains.
+        classes: class names by label, empty without MC.
+        samples: domain to the names that the ``sample`` column indexes.
         weights: names of further MC weights.
-        truth: whether the data's true labels are stored apart.
-        views: the images of an event, in order; of the same shapes in all domains.
+        has_truth: whether the data's true labels are stored apart, for ``evaluation``.
+        views: the images of an event, in order, of the same shapes in all domains; or none.
+
+    Raises:
+        SchemaError: names that repeat, units or infos that do not match the features, an unknown
+            domain, truth without data, or impossible views.
     """
 
     features: tuple[str, ...]
     units: tuple[str, ...]
-    info: tuple[dict[str, Any], ...]
+    feature_info: tuple[dict[str, Any], ...]
     spectators: tuple[str, ...]
     classes: tuple[str, ...]
     samples: dict[str, tuple[str, ...]]
     weights: tuple[str, ...]
-    truth: bool
-    views: tuple[View, ...] = ()
+    has_truth: bool
+    views: tuple[View, ...]
 
-    @classmethod
-    def make(
-        cls,
-        *,
-        features: Sequence[str],
-        units: Sequence[str],
-        spectators: Sequence[str],
-        classes: Sequence[str],
-        samples: Mapping[str, Sequence[str]],
-        weights: Sequence[str],
-        truth: bool,
-        feature_info: Sequence[Mapping[str, Any]],
-        views: Sequence[View] = (),
-    ) -> Layout:
-        """Check the pieces against each other.
-
-        Raises:
-            SchemaError: names that repeat, units or infos that do not match the features, an
-                unknown domain, or truth without data.
-        """
-        info = tuple(dict(entry) for entry in feature_info) or tuple({} for _ in features)
-        for kind, values in (("units", units), ("feature_info", info)):
-            if len(values) != len(features):
-                raise SchemaError(f"{len(features)} features, but {len(values)} {kind}")
-        unknown = sorted(set(samples) - set(DOMAINS))
-        if unknown or not samples:
+    def __post_init__(self) -> None:
+        for kind in ("units", "feature_info"):
+            if len(getattr(self, kind)) != len(self.features):
+                counts = f"{len(self.features)} features, but {len(getattr(self, kind))}"
+                raise SchemaError(f"{counts} {kind}")
+        unknown = sorted(set(self.samples) - set(DOMAINS))
+        if unknown or not self.samples:
             raise SchemaError(f"unknown domain {', '.join(unknown)}" if unknown else "no domain")
-        if truth and "data" not in samples:
+        if self.has_truth and "data" not in self.samples:
             raise SchemaError("true labels of data are given, but there is no data")
-        for names in samples.values():
+        for domain, names in self.samples.items():
             if len(names) > _MOST_SAMPLES:
                 raise SchemaError(f"{len(names)} samples, at most {_MOST_SAMPLES} are possible")
-        if any("/" in name or name.startswith(".") for name in weights):
-            raise SchemaError(f"names of weights hold no / and no leading dot: {list(weights)}")
-        _check_views(views)
-        return cls(
-            features=_unique("features", features),
-            units=tuple(units),
-            info=info,
-            spectators=_unique("spectators", spectators),
-            classes=_unique("classes", classes),
-            samples={
-                domain: _unique(f"{domain} samples", samples[domain])
-                for domain in DOMAINS
-                if domain in samples
-            },
-            weights=_unique("weights", weights),
-            truth=truth,
-            views=tuple(views),
-        )
+            _check_unique(f"{domain} samples", names)
+        for kind in ("features", "spectators", "classes", "weights"):
+            _check_unique(kind, getattr(self, kind))
+        views = [view.name for view in self.views]
+        _check_unique("views", views)
+        for kind, parts in (("weights", list(self.weights)), ("views", views)):
+            bad = [name for name in parts if "/" in name or name.startswith(".")]
+            if bad or (kind == "views" and "" in parts):
+                raise SchemaError(f"names of {kind} hold no / and no leading dot: {parts}")
+        for view in self.views:
+            view.check()
 
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains that the file holds, MC first."""
         return tuple(self.samples)
 
-    def columns(self, domain: str) -> tuple[Column, ...]:
+    def datasets(self, domain: str) -> tuple[Dataset, ...]:
         """The datasets that grow by one row an event of ``domain``."""
         columns = [
-            Column(f"{domain}/features", "<f4", (len(self.features),)),
-            Column(f"{domain}/spectators", "<f4", (len(self.spectators),)),
-            Column(f"{domain}/weight", "<f4"),
-            Column(f"{domain}/sample", "<u2"),
-            Column(f"{domain}/event_id", "<u8"),
-            Column(f"{domain}/split", "|u1"),
+            Dataset(f"{domain}/features", "<f4", (len(self.features),)),
+            Dataset(f"{domain}/spectators", "<f4", (len(self.spectators),)),
+            Dataset(f"{domain}/weight", "<f4"),
+            Dataset(f"{domain}/sample", "<u2"),
+            Dataset(f"{domain}/event_id", "<u8"),
+            Dataset(f"{domain}/split", "|u1"),
         ]
         if domain == "mc":
-            columns.append(Column("mc/label", "<i4"))
-            columns += [Column(f"mc/weights/{name}", "<f4") for name in self.weights]
-        elif self.truth:
-            columns.append(Column(TRUTH, "<i4"))
+            columns.append(Dataset("mc/label", "<i4"))
+            columns += [Dataset(f"mc/weights/{name}", "<f4") for name in self.weights]
+        elif self.has_truth:
+            columns.append(Dataset(TRUTH, "<i4"))
         for view in self.views:
-            columns.append(Column(f"{domain}/views/{view.name}", "<f4", view.shape, CHUNK_ROWS))
+            columns.append(Dataset(f"{domain}/views/{view.name}", "<f4", view.shape, CHUNK_ROWS))
         return tuple(columns)
 
-    def rows(self, domain: str, block: Block, split: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def arrays(
+        self, domain: str, block: Block, split: NDArray[np.uint8]
+    ) -> dict[str, NDArray[Any]]:
         """The block's arrays by dataset path, C-ordered, of the stored type and shape.
 
         Raises:
@@ -213,7 +288,7 @@ class Layout:
         given["mc/label"], given[TRUTH] = block.label, block.truth
         given |= {f"mc/weights/{name}": values for name, values in block.weights.items()}
         given |= {f"{domain}/views/{name}": values for name, values in block.views.items()}
-        columns = self.columns(domain)
+        columns = self.datasets(domain)
         extra = {path for path, values in given.items() if values is not None}
         extra -= {column.path for column in columns}
         if extra:
@@ -223,8 +298,8 @@ class Layout:
             values = given.get(column.path)
             shape = (len(block), *column.shape)
             if values is None or values.shape != shape:
-                found = "missing" if values is None else f"of shape {values.shape}"
-                raise ValueError(f"{column.path} of a block is {found}, expected {shape}")
+                problem = "missing" if values is None else f"of shape {values.shape}"
+                raise ValueError(f"{column.path} of a block is {problem}, expected {shape}")
             rows[column.path] = np.ascontiguousarray(values, dtype=column.dtype)
         for path, stored in rows.items():
             self.check_indices(path, stored)
@@ -255,19 +330,3 @@ class Layout:
             known = "" if count is None else f", there are {count}"
             wrong = low if low < 0 else high
             raise SchemaError(f"{name} {wrong} is out of range{known}", where=where)
-
-
-def _check_views(views: Sequence[View]) -> None:
-    names = _unique("views", [view.name for view in views])
-    if any(not name or "/" in name or name.startswith(".") for name in names):
-        raise SchemaError(f"names of views hold no / and no leading dot: {list(names)}")
-    for view in views:
-        if min(view.shape) < 1:
-            raise SchemaError(f"view {view.name} has no pixels: its shape is {view.shape}")
-        if view.channel_names and len(view.channel_names) != view.channels:
-            raise SchemaError(
-                f"view {view.name} has {view.channels} channels, "
-                f"but {len(view.channel_names)} names of channels"
-            )
-        if view.transforms and len(view.transforms) != view.channels:
-            raise SchemaError(f"view {view.name} needs one transform for each channel")

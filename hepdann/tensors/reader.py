@@ -1,74 +1,50 @@
-"""A tensor file: what it holds, and its events as source, target or pseudo-target."""
+"""A tensor file: opening it, what it holds, and its events as source, target or pseudo-target."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..display import html_table, listed
 from ..errors import SchemaError
-from ..inputs import Stamp
-from .checks import differing
-from .checksums import TILE_ROWS, damaged_tiles
+from ..inputs import Stamp, file_stamp, regular_file
+from .arrays import TemporaryFile, write_arrays
+from .checksums import check_seal
+from .chunks import check_codec
 from .domains import Source, Target
-from .hashing import is_pseudo
-from .layout import DOMAINS, Layout, View
-from .opening import OpenFile, check_stamp, h5_open, rows_of
-from .sealing import content_id
-from .views import Rows, ViewReader
+from .file import TensorFile
+from .hdf5 import check_datasets, check_stamp, h5_open
+from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Dataset, Layout, differing
+from .views import views_of
 
-if TYPE_CHECKING:
-    from ..config.models import SplitConfig
-
-__all__ = ["Tensors"]
+__all__ = ["Tensors", "open_tensors"]
 
 _TARGET_FIELDS = ("features", "weight", "event_id", "split")
-_SCALARS = ("weight", "sample", "event_id", "split")
-_CALLED = {"mc": "MC", "data": "data"}
+_TITLES = {"mc": "MC", "data": "data"}
 
 
 @dataclass(frozen=True, eq=False)
-class Tensors:
-    """A tensor file. Holds its description; every method that gives events opens the file anew.
+class Tensors(TensorFile):
+    """A tensor file, and its events as training sees them.
 
-    No method gives the label of a target: true labels are opened by ``evaluation`` alone.
+    What it holds (classes, features, samples, views, …) are the attributes of :class:`.Layout`. No
+    method gives the label of a target: true labels are opened by ``evaluation`` alone.
 
     Attributes:
-        path: the file.
-        classes: class names by label, empty without MC.
-        features: names of the network inputs; ``units``, ``feature_info`` and ``impute`` run along.
         impute: (F,) float64, what a network sees in place of a missing value (NaN).
-        spectators: names of the columns kept for plots and cuts.
-        samples: domain to the names that the ``sample`` column indexes.
-        weights: names of further MC weights.
-        views: the images of an event, in order; empty if it has none.
         provenance: which version made the file, from what, with which settings.
-        split_config: shares and salt of the splits.
-        has_truth: whether the data's true labels are known to ``evaluation``.
     """
 
-    path: Path
-    classes: tuple[str, ...]
-    features: tuple[str, ...]
-    units: tuple[str, ...]
-    feature_info: tuple[dict[str, Any], ...]
     impute: NDArray[np.float64]
-    spectators: tuple[str, ...]
-    samples: dict[str, tuple[str, ...]]
-    weights: tuple[str, ...]
-    views: tuple[View, ...]
     provenance: dict[str, Any]
-    split_config: SplitConfig
-    has_truth: bool
-    _rows: dict[str, int]
-    _stamp: Stamp | None
-    _kept: object = None  # a temporary file lives as long as this
+    _temporary: object = None  # a temporary file lives as long as this
 
     @staticmethod
     def from_arrays(
@@ -111,12 +87,9 @@ class Tensors:
         Raises:
             SchemaError: these are not numbers, do not fit together, or cannot be written.
         """
-        from .arrays import TemporaryFile, write_arrays
-        from .description import open_tensors
-
-        kept = None
+        temporary = None
         if output is None:
-            output = (kept := TemporaryFile()).path
+            output = (temporary := TemporaryFile()).path
         path = Path(output)
         write_arrays(
             path,
@@ -129,15 +102,15 @@ class Tensors:
             names=names,
             classes=classes,
         )
-        return replace(open_tensors(path), _kept=kept)
+        return replace(open_tensors(path), _temporary=temporary)
 
     def __repr__(self) -> str:
-        what = [f"{self.rows(domain):,} {_CALLED[domain]} events" for domain in self.domains]
+        what = [f"{self.rows(domain):,} {_TITLES[domain]} events" for domain in self.domains]
         what += [f"{name} ({listed(names)})" for name, names in self._contents() if names]
         return f"<{type(self).__name__} {self.path}: {', '.join(what)}>"
 
     def _repr_html_(self) -> str:
-        rows = [(f"{_CALLED[name]} events", f"{self.rows(name):,}") for name in self.domains]
+        rows = [(f"{_TITLES[name]} events", f"{self.rows(name):,}") for name in self.domains]
         rows += [(name, listed(names)) for name, names in self._contents() if names]
         return html_table(str(self.path), (), rows)
 
@@ -145,11 +118,6 @@ class Tensors:
         views = tuple(f"{view.name} {'×'.join(map(str, view.shape))}" for view in self.views)
         counted = f"{len(self.features)} features"
         return ("classes", self.classes), (counted, self.features), ("images", views)
-
-    @property
-    def domains(self) -> tuple[str, ...]:
-        """The domains in the file: "mc", "data" or both."""
-        return tuple(self.samples)
 
     @property
     def has_data(self) -> bool:
@@ -162,10 +130,6 @@ class Tensors:
         looks = {entry["name"]: entry for entry in given if isinstance(entry, dict)}
         return [looks.get(name, {}).get(key) or "" for name in self.classes]
 
-    def rows(self, domain: str) -> int:
-        """Number of events of a domain; 0 if the file does not hold it."""
-        return self._rows.get(domain, 0)
-
     def source(self, *, half: bool = False) -> Source:
         """The labelled MC.
 
@@ -175,7 +139,7 @@ class Tensors:
         Raises:
             SchemaError: the file holds no MC.
         """
-        fields = self._read("mc", (*_TARGET_FIELDS, "label"), pseudo=False if half else None)
+        fields = self.read_columns("mc", (*_TARGET_FIELDS, "label"), pseudo=False if half else None)
         return Source(**fields, classes=self.classes)
 
     def target(self) -> Target:
@@ -184,7 +148,7 @@ class Tensors:
         Raises:
             SchemaError: the file holds no data.
         """
-        return Target(**self._read("data", _TARGET_FIELDS))
+        return Target(**self.read_columns("data", _TARGET_FIELDS))
 
     def pseudo_target(self) -> Target:
         """The MC events that stand in for data, not shifted yet; shares none with the half source.
@@ -192,70 +156,7 @@ class Tensors:
         Raises:
             SchemaError: the file holds no MC.
         """
-        return Target(**self._read("mc", _TARGET_FIELDS, pseudo=True))
-
-    def column(self, domain: str, name: str) -> NDArray[Any]:
-        """One column of all events of a domain.
-
-        Args:
-            domain: "mc" or "data".
-            name: "weight", "sample", "event_id", "split", "weights/<name>", a spectator or a
-                feature.
-
-        Returns:
-            (N,) array in file order.
-
-        Raises:
-            SchemaError: no such domain or column.
-        """
-        group, index = self._place(domain, name)
-        pieces = [tile if index is None else tile[:, index] for tile in self.tiles(domain, group)]
-        return np.concatenate(pieces)
-
-    def tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
-        """Read a dataset in pieces of 65,536 events.
-
-        Args:
-            domain: "mc" or "data".
-            name: "features", "spectators", "weight", "sample", "event_id", "split" or
-                "weights/<name>".
-
-        Yields:
-            At least one array, empty if there are no events.
-
-        Raises:
-            SchemaError: no such domain or dataset.
-        """
-        self._need(domain)
-        if name not in (known := ("features", "spectators", *self._scalars(domain))):
-            raise SchemaError(f"no dataset {name!r}", where=self.path, mend=f"there are {known}")
-        yield from self._tiles(domain, name)
-
-    def read_views(self, domain: str, rows: Rows) -> dict[str, NDArray[np.float32]]:
-        """The images of some events.
-
-        Args:
-            domain: "mc" or "data".
-            rows: a slice without step, or (n,) increasing row numbers in the domain.
-
-        Returns:
-            By name of the view, in order, each (n, C, H, W) float32.
-
-        Raises:
-            SchemaError: no such domain, no images, or damaged ones.
-            IndexError: rows that do not exist, or are not in order.
-        """
-        with self.view_reader(domain) as reader:
-            return reader.read(rows)
-
-    def view_reader(self, domain: str, threads: int = 1) -> ViewReader:
-        """The same for many reads: the file stays open until the reader is closed.
-
-        Raises:
-            SchemaError: no such domain, or no images.
-        """
-        self._need(domain)
-        return ViewReader(self.open(), domain, self.views, threads)
+        return Target(**self.read_columns("mc", _TARGET_FIELDS, pseudo=True))
 
     def check_features(self, other: Tensors) -> None:
         """Whether another file has the same features in the same order, and the same images.
@@ -277,124 +178,149 @@ class Tensors:
                 mend="convert both with the same settings (convert.images)",
             )
 
-    def verify(self) -> list[str]:
-        """Compare every tile with its checksum.
 
-        Returns:
-            The damaged ones, such as ``mc/features rows 65536-131071``; empty if all is whole.
-        """
-        layout = self._layout()
-        paths = [column.path for domain in layout.domains for column in layout.columns(domain)]
-        with h5_open(self.path) as file:
-            return list(damaged_tiles(file, paths))
+def open_tensors(path: Tensors | str | Path) -> Tensors:
+    """Open a tensor file.
 
-    def open(self) -> OpenFile:
-        """The file, to be read more than once.
+    Args:
+        path: a file that ``hepdann convert`` or :class:`TensorWriter` made; what this call gave
+            before is given back.
 
-        Raises:
-            SchemaError: it cannot be opened, or is not the one that was described any more.
-        """
-        return OpenFile(self.path, self._stamp)
-
-    @contextmanager
-    def read(self) -> Iterator[Any]:
-        """The file of h5py, to be read once.
-
-        Raises:
-            SchemaError: as :meth:`open` and :meth:`OpenFile.reading`.
-        """
-        file = self.open()
+    Raises:
+        SchemaError: no such file, not HDF5, not a tensor file, another format version, not
+            complete, or datasets that do not fit together.
+    """
+    if isinstance(path, Tensors):
+        return path
+    path = regular_file(path, SchemaError, mend="name a file that hepdann convert made")
+    if not path.exists():
+        raise SchemaError("no such file", where=path, mend="make it with hepdann convert")
+    stamp = file_stamp(path)
+    try:
+        check_seal(path)
+        file = h5_open(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SchemaError(f"cannot be opened ({reason})", where=path) from error
+    with file:
         try:
-            with file.reading() as h5:
-                yield h5
-        finally:
-            file.close()
+            _check_header(path, file.attrs)
+            check_codec(str(file.attrs.get("compress", "")), where=path)
+            check_datasets(file)
+            tensors = _describe(path, file, stamp)
+        except (LookupError, ValueError, TypeError, OSError, RuntimeError) as error:
+            raise SchemaError(f"is damaged ({error})", where=path, mend="convert again") from error
+        check_stamp(file.id.get_vfd_handle(), path, stamp)
+    return tensors
 
-    def check_rows(self, path: str, values: NDArray[Any]) -> NDArray[Any]:
-        """Rows of a dataset as they are, if a training can count with them.
 
-        Raises:
-            SchemaError: they number a class, sample or split that is not there; a weight is not
-                finite, or a feature infinite.
-        """
-        where = f"{self.path}:{path}"
-        self._layout().check_indices(path, values, where=where)
-        kind = path.rpartition("/")[2]
-        if kind == "weight" and not np.isfinite(values).all():
-            raise SchemaError("a weight is not finite", where=where, mend="convert again")
-        if kind == "features" and np.isinf(values).any():
-            mend = "convert again, which makes it a missing value (NaN)"
-            raise SchemaError("a feature is infinite", where=where, mend=mend)
-        return values
-
-    def content_id(self) -> str:
-        """A hash that two files share if they hold the same, whatever they are called.
-
-        Raises:
-            SchemaError: the file has changed since it was described.
-        """
-        try:
-            with self.path.open("rb") as stream:
-                check_stamp(stream.fileno(), self.path, self._stamp)
-                return content_id(stream)
-        except OSError as error:
-            raise SchemaError(f"cannot be read ({error})", where=self.path) from error
-
-    def _tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
-        with self.read() as file:
-            dataset = file[domain][name]
-            path = f"{domain}/{name}"
-            for start in range(0, max(len(dataset), 1), TILE_ROWS):
-                tile = dataset[start : start + TILE_ROWS]
-                self._layout().check_indices(path, tile, where=f"{self.path}:{path}")
-                yield tile
-
-    def _read(
-        self, domain: str, names: tuple[str, ...], pseudo: bool | None = None
-    ) -> dict[str, NDArray[Any]]:
-        """Datasets of a domain; only the rows of one half unless ``pseudo`` is None."""
-        self._need(domain)
-        keep = None
-        if pseudo is not None:
-            keep = is_pseudo(self.column(domain, "event_id"), self.split_config.seed) == pseudo
-        with self.read() as file:
-            rows = {name: rows_of(file[domain][name], keep) for name in names}
-        return {name: self.check_rows(f"{domain}/{name}", found) for name, found in rows.items()}
-
-    def _scalars(self, domain: str) -> tuple[str, ...]:
-        further = self.weights if domain == "mc" else ()
-        return (*_SCALARS, *(f"weights/{weight}" for weight in further))
-
-    def _place(self, domain: str, name: str) -> tuple[str, int | None]:
-        self._need(domain)
-        if name in self._scalars(domain):
-            return name, None
-        for group, names in (("spectators", self.spectators), ("features", self.features)):
-            if name in names:
-                return group, names.index(name)
-        known = [*self._scalars(domain), *self.spectators, *self.features]
+def _check_header(path: Path, attrs: Any) -> None:
+    if str(attrs.get("format")) != FORMAT:
         raise SchemaError(
-            f"no column {name!r}", where=f"{self.path}:{domain}", mend=f"there are {known}"
+            f"is an HDF5 file, but not a tensor file (format {attrs.get('format')!r})", where=path
+        )
+    version = attrs.get("format_version")
+    if version != FORMAT_VERSION:
+        raise SchemaError(
+            f"has format version {version}, this hepdann reads {FORMAT_VERSION}",
+            where=path,
+            mend="convert the inputs again",
+        )
+    if not attrs.get("complete", False):
+        raise SchemaError(
+            "is not complete, its conversion was cut off", where=path, mend="convert again"
         )
 
-    def _need(self, domain: str) -> None:
-        if domain not in self.samples:
-            kind = {"mc": "MC", "data": "detector"}.get(domain, domain)
-            raise SchemaError(
-                f"holds no {kind} events",
-                where=self.path,
-                mend="convert again with them" if domain in DOMAINS else "domains are mc and data",
-            )
 
-    def _layout(self) -> Layout:
-        return Layout(
-            features=self.features,
-            units=self.units,
-            info=self.feature_info,
-            spectators=self.spectators,
-            classes=self.classes,
-            samples=self.samples,
-            weights=self.weights,
-            truth=self.has_truth,
-            views=self.views,
+def _describe(path: Path, file: Any, stamp: Stamp | None) -> Tensors:
+    from ..config.models import SplitConfig
+
+    domains = [domain for domain in DOMAINS if domain in file]
+    if not domains:
+        raise ValueError("it holds neither mc nor data")
+    features = file[domains[0]]["features"].attrs
+    try:
+        layout = Layout(
+            features=_names(features["names"]),
+            units=_names(features["units"]),
+            feature_info=tuple(dict(entry) for entry in json.loads(features["info"])),
+            spectators=_names(file[domains[0]]["spectators"].attrs["names"]),
+            classes=_names(file["mc"].attrs["classes"]) if "mc" in domains else (),
+            samples={domain: _names(file[domain]["sample"].attrs["names"]) for domain in domains},
+            weights=tuple(file["mc/weights"]) if "mc/weights" in file else (),
+            has_truth=TRUTH in file,
+            views=views_of(file, domains[0]),
         )
+    except SchemaError as error:
+        raise ValueError(error.message) from error
+    rows = {domain: len(file[domain]["features"]) for domain in domains}
+    _check_datasets(file, layout, rows)
+    impute = np.asarray(features["impute"], dtype=np.float64)
+    provenance = json.loads(file.attrs["provenance"])
+    if impute.shape != (len(layout.features),) or not np.isfinite(impute).all():
+        raise ValueError("impute needs one finite number for each feature")
+    if not isinstance(provenance, dict):
+        raise ValueError("its provenance is not a JSON object")
+    return Tensors(
+        **vars(layout),
+        path=path,
+        split_config=SplitConfig.model_validate_json(file.attrs["split"]),
+        impute=impute,
+        provenance=provenance,
+        _rows=rows,
+        _stamp=stamp,
+    )
+
+
+def _names(values: Any) -> tuple[str, ...]:
+    """Names that can be printed and drawn.
+
+    Raises:
+        ValueError: one is not UTF-8, or holds a control character.
+    """
+    names = tuple(str(value) for value in values)
+    for name in names:
+        name.encode()
+        if any(category(character) == "Cc" for character in name):
+            raise ValueError(f"the name {name!a} holds a control character")
+    return names
+
+
+def _check_datasets(file: Any, layout: Layout, rows: Mapping[str, int]) -> None:
+    """Whether the datasets of a layout are there, of the right type and shape, and named alike.
+
+    Args:
+        file: open HDF5 file.
+        layout: as the attributes have it.
+        rows: events of each domain.
+
+    Raises:
+        ValueError: names the dataset, and what differs.
+    """
+    for domain in layout.domains:
+        for column in layout.datasets(domain):
+            _check_dataset(file, column, rows[domain])
+        for kind, expected in (("features", layout.features), ("spectators", layout.spectators)):
+            names = tuple(str(name) for name in file[domain][kind].attrs["names"])
+            if names != expected:
+                raise ValueError(
+                    f"the {kind} of {domain} are not those of {layout.domains[0]}: "
+                    f"{differing(expected, names)}"
+                )
+        transforms = {view.name: view.transforms for view in layout.views}
+        for view in views_of(file, domain):  # another program may say nothing of transforms
+            first = transforms.get(view.name)
+            if first is None or (first and view.transforms and first != view.transforms):
+                raise ValueError(f"view {view.name} of {domain} is not that of {layout.domains[0]}")
+
+
+def _check_dataset(file: Any, column: Dataset, rows: int) -> None:
+    import h5py
+
+    dataset, shape = file.get(column.path), (rows, *column.shape)
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"{column.path} is missing")
+    if dataset.shape != shape:
+        raise ValueError(f"{column.path} has shape {dataset.shape}, expected {shape}")
+    if dataset.id.get_type() != h5py.h5t.py_create(np.dtype(column.dtype)):
+        raise ValueError(f"{column.path} is of type {dataset.dtype}, expected {column.dtype}")

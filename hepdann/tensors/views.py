@@ -1,4 +1,4 @@
-"""Reads the images of a tensor file: any rows, chunk by chunk.
+"""The images of a tensor file: any rows, read chunk by chunk.
 
 HDF5 hands over the chunks as they are stored, and libdeflate unpacks them, in several threads if
 wanted, at 4.5 GB/s of images that are mostly zeros; HDF5's own filter makes 1.2. Chunks that
@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
+from .hdf5 import OpenFile
 from .hits import Hits
-from .layout import View
-from .opening import OpenFile
-from .transform import Transform
+from .layout import Transform, View
 
 __all__ = ["Rows", "ViewReader", "views_of"]
 
@@ -81,11 +80,11 @@ class ViewReader:
             SchemaError: the images are damaged, or were cut off meanwhile.
             IndexError: rows that do not exist, or are not in order.
         """
-        found = _numbers(rows, len(self))
+        numbers = _numbers(rows, len(self))
         result, work = {}, []
         for name, images in self._images.items():
-            values = np.empty((len(found), *images.shape), np.float32)
-            work += [(images, values, *part) for part in images.parts(found)]
+            values = np.empty((len(numbers), *images.shape), np.float32)
+            work += [(images, values, *part) for part in images.parts(numbers)]
             result[name] = values
         with self._file.reading():
             if self._pool is None:
@@ -96,7 +95,7 @@ class ViewReader:
         return result
 
     def hits(self, rows: Rows) -> Hits:
-        """The same, of which only the pixels that are not 0 are kept: no image is ever filled.
+        """Hits at some rows: the pixels that are not 0; no image is ever filled.
 
         Args:
             rows: as in :meth:`read`.
@@ -108,13 +107,15 @@ class ViewReader:
             SchemaError: the images are damaged, or were cut off meanwhile.
             IndexError: rows that do not exist, or are not in order.
         """
-        found = _numbers(rows, len(self))
-        work = [(images, *part) for images in self._images.values() for part in images.parts(found)]
+        numbers = _numbers(rows, len(self))
+        work = [
+            (images, *part) for images in self._images.values() for part in images.parts(numbers)
+        ]
         made = map(_hits, work) if self._pool is None else self._pool.map(_hits, work)
         views: list[Hits] = []
         with self._file.reading():
             for images in self._images.values():
-                parts = [next(made) for _ in images.parts(found)]
+                parts = [next(made) for _ in images.parts(numbers)]
                 none = Hits.of([np.empty((0, int(np.prod(images.shape))), np.float32)])
                 views.append(Hits.join(parts or [none]))
         return Hits.beside(views)
@@ -134,10 +135,10 @@ class _Images:
 
     def parts(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, slice, NDArray[np.int64]]]:
         """The chunks that hold ``rows``: their number, where the rows go, which rows of theirs."""
-        numbers = rows // self.each
-        edges = np.flatnonzero(np.diff(numbers, prepend=-1, append=-1))
+        chunks = rows // self.each
+        edges = np.flatnonzero(np.diff(chunks, prepend=-1, append=-1))
         for begin, end in pairwise(edges):
-            number = int(numbers[begin])
+            number = int(chunks[begin])
             yield number, slice(int(begin), int(end)), rows[begin:end] - number * self.each
 
     def chunk(self, number: int) -> NDArray[np.float32]:
@@ -178,12 +179,12 @@ def _numbers(rows: Rows, count: int) -> NDArray[np.int64]:
         if step != 1:
             raise IndexError("a slice of rows has no step")
         return np.arange(start, stop, dtype=np.int64)
-    found = np.asarray(rows, np.int64)
-    if found.ndim != 1 or (np.diff(found) < 0).any():
+    numbers = np.asarray(rows, np.int64)
+    if numbers.ndim != 1 or (np.diff(numbers) < 0).any():
         raise IndexError("rows are increasing numbers")
-    if len(found) and (found[0] < 0 or found[-1] >= count):
-        raise IndexError(f"rows reach from {found[0]} to {found[-1]}, there are {count}")
-    return found
+    if len(numbers) and (numbers[0] < 0 or numbers[-1] >= count):
+        raise IndexError(f"rows reach from {numbers[0]} to {numbers[-1]}, there are {count}")
+    return numbers
 
 
 def views_of(file: Any, domain: str) -> tuple[View, ...]:

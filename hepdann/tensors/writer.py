@@ -1,4 +1,4 @@
-"""Writes a tensor file from blocks of events, in constant memory."""
+"""Write a tensor file from blocks of events, in constant memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from ..outputs import replacing
-from .block import Block
-from .checksums import TILE_ROWS, TileHasher, store_checksums
-from .chunks import ChunkSpool
-from .filters import Compression, check_codec
+from .checksums import TILE_ROWS, TileHasher, seal, store_checksums
+from .chunks import ChunkSpool, Compression, check_codec
 from .hashing import split_of
-from .layout import FORMAT, FORMAT_VERSION, Layout, View
-from .sealing import seal
+from .layout import FORMAT, FORMAT_VERSION, Block, Layout, View
 from .storage import ContiguousStore, writing
 
 if TYPE_CHECKING:
@@ -47,17 +44,10 @@ class TensorWriter:
 
     Args:
         path: the tensor file.
-        features: names of the inputs, in the user's order.
-        units: unit of each feature, possibly empty.
-        spectators: names of the columns kept for plots and cuts.
-        classes: class names by label value.
-        samples: domain ("mc", "data") to its sample names, which ``Block.sample`` indexes.
+        features: as :class:`.Layout` has it; likewise ``units``, ``spectators``, ``classes``,
+            ``samples``, ``weights``, ``truth``, ``feature_info`` and ``views``.
         capacity: domain to an upper bound of its rows; fewer may come.
         split: shares and salt of the splits.
-        weights: names of further MC weights.
-        truth: whether data blocks carry the true class, to be stored under ``/truth``.
-        feature_info: what else is known of each feature (title, missing, ...), JSON-serialisable.
-        views: the images of an event, of the same shapes in all domains.
         compress: "gzip" or "zstd" for chunks of shuffled rows; images are compressed anyway.
         threads: how many compress.
 
@@ -85,33 +75,30 @@ class TensorWriter:
     ) -> None:
         check_codec(compress, where=path)
         self.path = Path(path)
-        self.layout = Layout.make(
-            features=features,
-            units=units,
-            spectators=spectators,
-            classes=classes,
-            samples=samples,
-            weights=weights,
-            truth=truth,
-            feature_info=feature_info,
-            views=views,
+        self.layout = Layout(
+            features=tuple(features),
+            units=tuple(units),
+            feature_info=tuple(map(dict, feature_info)) or tuple({} for _ in features),
+            spectators=tuple(spectators),
+            classes=tuple(classes),
+            samples={name: tuple(samples[name]) for name in sorted(samples, reverse=True)},
+            weights=tuple(weights),
+            has_truth=truth,
+            views=tuple(views),
         )
         if set(capacity) != set(self.layout.domains):
-            raise SchemaError(
-                f"capacity is given for {sorted(capacity)}, samples for {sorted(samples)}"
-            )
-        self._capacity = dict(capacity)
-        self._split = split
+            given = f"capacity is given for {sorted(capacity)}"
+            raise SchemaError(f"{given}, samples for {sorted(samples)}")
+        self._capacity, self._split = dict(capacity), split
         self._rows = dict.fromkeys(self.layout.domains, 0)
         self._columns = [
             column.compressed(compress)
             for domain in self.layout.domains
-            for column in self.layout.columns(domain)
+            for column in self.layout.datasets(domain)
         ]
         self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
         self._chunked = {column.path: column for column in self._columns if column.chunk}
-        self._compress, self._threads = compress, threads
-        self._cleanup = ExitStack()
+        self._compress, self._threads, self._cleanup = compress, threads, ExitStack()
         self._temporary: Path | None = None
         self._store: ContiguousStore | None = None
         self._spool: ChunkSpool | None = None
@@ -132,52 +119,39 @@ class TensorWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None and not self._finished:
+        if error is not None:
+            self._cleanup.__exit__(kind, error, trace)
+        elif self._finished:
+            with writing(self.path):
+                self._cleanup.close()
+        else:
             error = RuntimeError(f"{self.path}: finish() was not called, nothing is written")
             self._cleanup.__exit__(RuntimeError, error, None)
             raise error
-        if error is not None:
-            self._cleanup.__exit__(kind, error, trace)
-            return
-        with writing(self.path):
-            self._cleanup.close()
 
     def append(self, domain: str, block: Block) -> None:
-        """Add the events of one block; blocks may be of any size.
-
-        Args:
-            domain: "mc" or "data".
-            block: the events; their split follows from ``event_id``.
+        """Add a block of MC or data, of any size; the split follows from ``event_id``.
 
         Raises:
-            SchemaError: more events than announced, a label or sample index out of range, or a
-                full disk.
+            SchemaError: more events than announced, an index out of range, or a full disk.
             ValueError: an array of the block is missing or of the wrong shape.
         """
         self.put(self.prepare(domain, block, split_of(block.event_id, self._split)))
 
     def prepare(self, domain: str, block: Block, split: NDArray[np.uint8]) -> PreparedRows:
-        """The first half of :meth:`append`, which any thread may do.
-
-        Args:
-            domain: "mc" or "data".
-            block: the events.
-            split: (n,) what :func:`.split_of` says of them.
-        """
-        return PreparedRows(domain, len(block), self.layout.rows(domain, block, split))
+        """The first half of :meth:`append`, for any thread; ``split`` is of :func:`.split_of`."""
+        return PreparedRows(domain, len(block), self.layout.arrays(domain, block, split))
 
     def put(self, prepared: PreparedRows) -> None:
         """The second half of :meth:`append`: the rows go behind those that are there."""
         if self._store is None or self._spool is None or self._finished:
             raise RuntimeError("append() works inside `with`, before finish()")
-        domain = prepared.domain
-        start, stop = self._rows[domain], self._rows[domain] + prepared.count
+        domain, start = prepared.domain, self._rows[prepared.domain]
+        stop = start + prepared.count
         if stop > self._capacity[domain]:
-            raise SchemaError(
-                f"more than the announced {self._capacity[domain]} {domain} events came",
-                where=self.path,
-                mend="did an input file grow meanwhile?",
-            )
+            what = f"more than the announced {self._capacity[domain]} {domain} events came"
+            mend = "did an input file grow meanwhile?"
+            raise SchemaError(what, where=self.path, mend=mend)
         with writing(self.path):
             for path, values in prepared.rows.items():
                 if path in self._chunked:
@@ -217,12 +191,9 @@ class TensorWriter:
         """
         if self._store is None or self._temporary is None or self._finished:
             raise RuntimeError("finish() is called once, inside `with`")
-        values = (
-            np.zeros(len(self.layout.features))
-            if impute is None
-            else np.asarray(impute, np.float64)
-        )
-        if values.shape != (len(self.layout.features),) or not np.isfinite(values).all():
+        features = len(self.layout.features)
+        values = np.zeros(features) if impute is None else np.asarray(impute, np.float64)
+        if values.shape != (features,) or not np.isfinite(values).all():
             raise SchemaError("impute needs one finite number for each feature", where=self.path)
         with writing(self.path):
             if self._rows == self._capacity:
@@ -242,7 +213,7 @@ class TensorWriter:
         sizes = {
             column.path: rows[domain]
             for domain in self.layout.domains
-            for column in self.layout.columns(domain)
+            for column in self.layout.datasets(domain)
         }
         return ContiguousStore(path, self._columns, sizes)
 
@@ -250,41 +221,41 @@ class TensorWriter:
         self, store: ContiguousStore, impute: NDArray[np.float64], provenance: Mapping[str, Any]
     ) -> None:
         """Add to the rows what came in chunks, and what describes them all."""
+        assert self._spool is not None
         for path, column in self._chunked.items():
-            assert self._spool is not None
             store.write_chunks(column, self._spool.chunks(path))
-        self._describe(store.file, impute, provenance)
+        attrs = store.file.attrs
+        attrs["format"] = FORMAT
+        attrs["format_version"] = FORMAT_VERSION
+        attrs["provenance"] = json.dumps(dict(provenance))
+        attrs["split"] = self._split.model_dump_json()
+        if self._compress != "none":
+            attrs["compress"] = self._compress
+        _describe(store.file, self.layout, impute)
+        digests = {path: hasher.digests() for path, hasher in self._hashers.items()}
+        store_checksums(store.file, digests, self._columns)
+        attrs["complete"] = True
         store.seal()
 
-    def _describe(
-        self, file: Any, impute: NDArray[np.float64], provenance: Mapping[str, Any]
-    ) -> None:
-        layout = self.layout
-        file.attrs["format"] = FORMAT
-        file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["provenance"] = json.dumps(dict(provenance))
-        file.attrs["split"] = self._split.model_dump_json()
-        if self._compress != "none":
-            file.attrs["compress"] = self._compress
-        if "mc" in layout.domains:
-            file["mc"].attrs["classes"] = _texts(layout.classes)
-        for domain in layout.domains:
-            features = file[domain]["features"].attrs
-            features["names"] = _texts(layout.features)
-            features["units"] = _texts(layout.units)
-            features["info"] = json.dumps(layout.info)
-            features["impute"] = impute.astype("<f8")
-            file[domain]["spectators"].attrs["names"] = _texts(layout.spectators)
-            file[domain]["sample"].attrs["names"] = _texts(layout.samples[domain])
-            if layout.views:
-                file[domain]["views"].attrs["names"] = _texts([view.name for view in layout.views])
-            for view in layout.views:
-                images = file[domain]["views"][view.name]
-                images.attrs["channels"] = _texts(view.channel_names)
-                images.attrs["transforms"] = json.dumps([asdict(one) for one in view.transforms])
-        digests = {path: hasher.digests() for path, hasher in self._hashers.items()}
-        store_checksums(file, digests, self._columns)
-        file.attrs["complete"] = True
+
+def _describe(file: Any, layout: Layout, impute: NDArray[np.float64]) -> None:
+    """Write the names, units and meaning of the columns as attributes."""
+    if "mc" in layout.domains:
+        file["mc"].attrs["classes"] = _texts(layout.classes)
+    for domain in layout.domains:
+        features = file[domain]["features"].attrs
+        features["names"] = _texts(layout.features)
+        features["units"] = _texts(layout.units)
+        features["info"] = json.dumps(layout.feature_info)
+        features["impute"] = impute.astype("<f8")
+        file[domain]["spectators"].attrs["names"] = _texts(layout.spectators)
+        file[domain]["sample"].attrs["names"] = _texts(layout.samples[domain])
+        if layout.views:
+            file[domain]["views"].attrs["names"] = _texts([view.name for view in layout.views])
+        for view in layout.views:
+            images = file[domain]["views"][view.name]
+            images.attrs["channels"] = _texts(view.channel_names)
+            images.attrs["transforms"] = json.dumps([asdict(one) for one in view.transforms])
 
 
 def _texts(values: Sequence[str]) -> NDArray[Any]:

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..domains.event_stream import BatchRows, StreamReader
+from ..domains.resident import DomainEvents
+from ..domains.sampler import epoch_order
 from ..methods import Batch
 from .distributed import ALONE, Processes
-from .domain_events import DomainEvents
-from .event_stream import BatchRows, StreamReader
-from .sampler import epoch_order
 
 __all__ = ["Slot", "epoch_batches"]
 

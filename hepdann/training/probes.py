@@ -15,8 +15,8 @@ from ..methods import Batch
 from .discriminant import discriminant_scores, weighted_auc
 
 if TYPE_CHECKING:
+    from ..domains.resident import DomainEvents
     from .batches import Slot
-    from .domain_events import DomainEvents
 
 __all__ = ["Probe", "label_auc", "probe_of"]
 

@@ -97,6 +97,11 @@ class Settings:
     processes: Processes = ALONE
 
     @property
+    def events(self) -> int:
+        """Source events that a network trains on, each as often as it does."""
+        return self.epochs * self.steps * self.batch_size
+
+    @property
     def criterion(self) -> str:
         """Name of what chooses the epoch, as ``metrics.json`` has it."""
         return "last-epoch" if self.choose == "last" else self.monitor.replace("_", "-")

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..domains.resident import DomainEvents
+from ..domains.sampler import AUXILIARY, SOURCE, TARGET
 from ..errors import RunError
 from ..methods import Batch, Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot, epoch_batches
 from .best_epoch import Best
 from .determinism import deterministic
-from .domain_events import DomainEvents
 from .engine import Engine, StepValues, engine_for
 from .history import MemberHistory, monitored
 from .parameter_buffer import ParameterBuffer
-from .sampler import AUXILIARY, SOURCE, TARGET
 from .schedules import average_decay, lambda_schedule, rate_schedule
 from .settings import Member, Progress, Settings, method_progress, threads
 from .stack import Stack

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..domains.resident import DomainEvents
 from ..networks import AdversarialNetwork
-from .domain_events import DomainEvents
 
 if TYPE_CHECKING:
     from .trainer import Member

@@ -13,9 +13,8 @@ from hepdann.evaluation import (
     TwoSample,
     compare_feature,
     diagnose,
-    label_shift,
-    score_effect,
 )
+from hepdann.evaluation.diagnosis import label_shift, score_effect
 from hepdann.plotting import feature_shifts, plot_diagnosis
 from hepdann.stats.features import smallest_p_value
 from hepdann.tensors import Source, Target

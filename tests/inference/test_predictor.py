@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hepdann.alignment import Moments
+from hepdann.domains import Scaling
 from hepdann.errors import RunError
 from hepdann.inference import (
     PRIOR,
@@ -24,7 +25,6 @@ from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.store.model_file import StoredMixture, read_model, write_model
 from hepdann.store.paths import RunPaths
 from hepdann.tensors import Target
-from hepdann.training import Scaling
 
 NAMES = ("pt", "mass", "no_mass")
 CORRECTION = (0.1, -0.7)

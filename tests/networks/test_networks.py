@@ -6,6 +6,7 @@ from torch import nn
 
 from hepdann.networks import (
     AdversarialNetwork,
+    GradientReversal,
     NetworkShape,
     StackedBatchNorm,
     StackedLinear,
@@ -22,6 +23,17 @@ def test_reversal_is_the_identity_forward_and_minus_factor_backward():
     g = torch.randn_like(x)
     y.backward(g)
     assert torch.equal(x.grad, -factor * g)
+
+
+def test_the_reversal_is_a_module_whose_lambda_can_be_set():
+    layer = GradientReversal(0.5)
+    head = nn.Sequential(layer, nn.Linear(3, 1))
+    x = torch.randn(4, 3, requires_grad=True)
+    for lambda_ in (0.5, 2.0):
+        layer.lambda_.fill_(lambda_)
+        (gradient,) = torch.autograd.grad(head(x).sum(), x)
+        torch.testing.assert_close(gradient, -lambda_ * head[1].weight.expand(4, 3))
+    assert not layer.state_dict()
 
 
 @pytest.mark.parametrize("normalisation", ["domain", "shared", "none"])
@@ -127,3 +139,16 @@ def test_passes_in_parts_give_what_one_pass_gives(monkeypatch, normalisation):
     for a, b in zip(*seen, strict=True):
         assert torch.allclose(a, b, atol=1e-6)
     assert torch.equal(network.predict(x, 0)[0], network.classify(x, 0))
+
+
+def test_the_score_of_an_unlikely_class_keeps_its_precision():
+    """A mixture takes its logarithm: 1 - 0.9999939 in float32 would be 1 % off."""
+    network = AdversarialNetwork(NetworkShape(inputs=2, classes=2, extractor=(3,)), [0])
+    last = network.label_head[-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.fill_(12.0)
+    scores = network.scores(torch.zeros(1, 3, 4))
+    torch.testing.assert_close(
+        scores[0, :, 0].double(), torch.sigmoid(torch.full((4,), -12.0).double()), rtol=1e-6, atol=0
+    )

@@ -12,10 +12,10 @@ from hepdann import evaluation, plotting
 from hepdann.config import PlotConfig
 from hepdann.config.plots import DataMCFigure, EfficiencyFigure, RocFigure, ScoresFigure
 from hepdann.evaluation import FeatureShift, Importance
-from hepdann.evaluation.scan_curves import Sweep
-from hepdann.plotting.frame import finished_later
-from hepdann.plotting.headroom import data_points
-from hepdann.plotting.label import label_as
+from hepdann.evaluation.scan.curves import Sweep
+from hepdann.plotting.axes.frame import finished_later
+from hepdann.plotting.axes.label import label_as
+from hepdann.plotting.axes.legend import data_points
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
 from hepdann.registry import FIGURES

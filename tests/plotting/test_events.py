@@ -10,7 +10,7 @@ from hepdann.config import PlotConfig
 from hepdann.evaluation import event_pictures
 from hepdann.plotting import event, plot_events
 from hepdann.samples import minerva
-from hepdann.samples.minerva.hdf5 import rasterised
+from hepdann.samples.minerva.writing import rasterised
 
 VIEWS = ("x", "u", "v")
 

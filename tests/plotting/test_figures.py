@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from hepdann import evaluation, plotting
 from hepdann.config.names import STYLES
 from hepdann.evaluation.curves import Band, LearningCurves
-from hepdann.plotting.frame import new_axes
-from hepdann.plotting.headroom import GUIDE, data_points, settle
-from hepdann.plotting.panels import OUTSIDE
+from hepdann.plotting.axes.frame import new_axes
+from hepdann.plotting.axes.legend import GUIDE, data_points, settle
+from hepdann.plotting.figures.panels import OUTSIDE
 
 EPOCHS = np.arange(1, 11)
 

@@ -15,11 +15,11 @@ from hepdann.config import PlotConfig
 from hepdann.config.plots import DataMCFigure
 from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation.latent import Embedding
+from hepdann.plotting.axes.label import label_as
+from hepdann.plotting.axes.styles import COLOURS
 from hepdann.plotting.jobs import distinct_names, file_name, jobs_of
-from hepdann.plotting.label import label_as
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import plot_run
-from hepdann.plotting.styles import COLOURS
 
 CANDIDATES = ("source-only", "quantile", "dann")
 PNG = PlotConfig(formats=["png"])

@@ -13,7 +13,7 @@ from matplotlib.font_manager import FontProperties
 from hepdann.config.names import STYLES
 from hepdann.errors import ConfigError
 from hepdann.plotting import style
-from hepdann.plotting.styles import (
+from hepdann.plotting.axes.styles import (
     COLOURS,
     PAGE,
     banded,

@@ -11,7 +11,7 @@ from hepdann import plotting
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.evaluation.latent import Embedding, embed
-from hepdann.evaluation.scan_curves import ScanCurves, Sweep, below
+from hepdann.evaluation.scan.curves import ScanCurves, Sweep, below
 from hepdann.plotting.scan import _at_targets
 
 

@@ -17,17 +17,17 @@ from safetensors.torch import save_file
 import hepdann
 from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
+from hepdann.domains import Scaling
+from hepdann.domains.resampling import resampled
 from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation import open_scores
 from hepdann.inference import corrected, load_model
 from hepdann.methods import method_of
 from hepdann.records import Stored
 from hepdann.runs.aligned import fit_alignments, reference, wanted_maps
-from hepdann.runs.resampling import resampled
-from hepdann.runs.stacks import Stacks
+from hepdann.runs.stacks.shards import Stacks
 from hepdann.store.schema import STORED
 from hepdann.tensors import Source, Target
-from hepdann.training import Scaling
 
 
 @pytest.fixture(scope="module")
@@ -190,14 +190,14 @@ def test_what_adapts_trains_on_mc_with_the_fractions_of_the_target():
     )  # fmt: skip
     train = TrainConfig(methods=["dann", "hybrid-dann", "mmd"], seeds=1, batch_size=64,
                         device="cpu", auxiliary_shifts=[{"name": "sine", "t": 3}])  # fmt: skip
-    stacks = Stacks(train, domains, {}, 2, correction=correction)
+    stacks = Stacks(train, domains, {}, correction=correction)
     for shard in stacks.shards:
         for member in shard.plan.members:
             kept = member.label == "source-only"
             for number in (member.source, *member.auxiliaries):
                 fraction = float(stacks.sources[number].label.double().mean())
                 assert fraction == pytest.approx(0.35 if kept else 0.15, abs=0.02)
-    plain = Stacks(train, domains, {}, 2)
+    plain = Stacks(train, domains, {})
     assert {m.source for shard in plain.shards for m in shard.plan.members} == {0}
 
 

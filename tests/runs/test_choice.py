@@ -8,7 +8,7 @@ import pytest
 import hepdann
 from hepdann.config import load_config
 from hepdann.errors import ConfigError
-from hepdann.runs.stack_plan import resolve
+from hepdann.runs.stacks.plan import resolve
 
 
 @pytest.fixture(scope="module")

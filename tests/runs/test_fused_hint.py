@@ -8,9 +8,9 @@ import pytest
 
 from hepdann import methods
 from hepdann.networks import NetworkShape
-from hepdann.runs import fused_hint
-from hepdann.runs.stack_plan import StackPlan
-from hepdann.runs.stacks import cut
+from hepdann.runs.stacks import fused_hint
+from hepdann.runs.stacks.plan import StackPlan
+from hepdann.runs.stacks.shards import cut
 from hepdann.training import Member, Settings
 
 SHAPE = NetworkShape(6, 2)

@@ -7,8 +7,9 @@ import pytest
 
 import hepdann
 from hepdann.config import Config, ShiftConfig, override
+from hepdann.domains import auxiliary_sources
 from hepdann.errors import ConfigError
-from hepdann.runs.auxiliary import auxiliary_shifts, auxiliary_sources
+from hepdann.runs.preparation import auxiliary_shifts
 from hepdann.tensors import open_tensors
 
 FAST = {"seeds": 2, "epochs": 1, "batch_size": 256, "alignments": ["quantile"], "diagnose": False}

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 import hepdann
 from hepdann.config import PlotConfig, SplitConfig
+from hepdann.domains import prepare
 from hepdann.errors import ConfigError, Interrupted
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
@@ -24,7 +25,6 @@ from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
 from hepdann.readers import convert
 from hepdann.runs import open_run, resume
-from hepdann.runs.image_domains import prepare_images
 from hepdann.tensors import Block, TensorWriter, View, read_hits
 from hepdann.training import threads
 from hepdann_cli.main import hepdann as command
@@ -128,7 +128,7 @@ def test_the_table_says_which_epoch_it_shows_beside_tracking(run, typed):
 
 def test_images_in_blocks_and_a_run_that_goes_on_give_the_same_bits(tensors, tmp_path, monkeypatch):
     monkeypatch.setattr("hepdann.tensors.blocks.BLOCK_ROWS", 128)
-    monkeypatch.setattr("hepdann.training.image_events._WINDOW", 60_000)
+    monkeypatch.setattr("hepdann.domains.image_stream._WINDOW", 60_000)
     settings = FAST | {"memory": "blocks", "oracle": False, "diagnose": False}
     whole = hepdann.train(tensors, output=tmp_path / "whole", **settings)
     left = iter(range(1000))
@@ -161,7 +161,7 @@ def test_what_acts_on_single_features_is_refused(tensors, tmp_path, given, said)
 def test_pseudo_data_of_images_is_the_same_read_whole_or_in_blocks(tensors, name):
     file = hepdann.open_tensors(tensors)
     shift = hepdann.shifts.get(name, 3)
-    whole, blocks = (prepare_images(file, None, shift, 5, m)[0] for m in ("resident", "blocks"))
+    whole, blocks = (prepare(file, None, shift, 5, m) for m in ("resident", "blocks"))
     assert whole.kind == "pseudo-data"
     assert not np.intersect1d(whole.source.event_id, whole.target.event_id).size
     np.testing.assert_array_equal(whole.images.target[:], blocks.images.target[:])
@@ -200,9 +200,7 @@ def test_files_of_the_collaboration_convert_and_train(tmp_path, schema):
     assert len(open_scores(run.folder).score("mc", "dann")[0]) == 11
 
 
-def test_a_scan_refuses_images_and_diagnose_compares_their_figures(tensors):
-    with pytest.raises(ConfigError, match="holds images, and the networks of a scan see features"):
-        hepdann.runs.scan(tensors, shift="sine", t=[3])
+def test_diagnose_compares_the_figures_of_images(tensors):
     done = CliRunner().invoke(command, ["diagnose", str(tensors)], catch_exceptions=False)
     assert done.exit_code == 0
     assert "energy_x" in done.stdout
@@ -258,3 +256,19 @@ def test_the_command_takes_a_network_by_name(tensors, tmp_path, monkeypatch):
     done = CliRunner().invoke(command, ["train", str(tensors), "--network", "minerva-2016"])
     assert isinstance(done.exception, ConfigError)
     assert "smaller than the kernels" in str(done.exception)
+
+
+def test_a_scan_of_images_trains_the_networks_of_a_training(run, tensors, tmp_path):
+    given = {"seeds": 1, "epochs": 2, "batch_size": 40, "network": "run-views"}
+    given |= {"augment": FAST["augment"]}
+    scan = hepdann.scan(tensors, output=tmp_path / "scan", lambda_=[1.0], **given)
+    groups = {group["method"]: group for group in scan.summary["groups"]}
+    assert list(groups) == ["source-only", "oracle", "dann"]
+    table, history = scan.table, run.history
+    for method in groups:
+        last = (history["method"] == method) & (history["epoch"] == 2)
+        loss = table["loss_label"][table["method"] == method]
+        assert loss == pytest.approx(history["loss_label"][last], rel=1e-5)
+        wanted = run.metrics["methods"][method]["target"]["accuracy"]
+        assert groups[method]["ensemble"]["target_accuracy"] == pytest.approx(wanted, abs=2e-2)
+    assert scan.summary["choices"][-1]["criterion"] is None  # nothing without labels compares them

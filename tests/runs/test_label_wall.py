@@ -12,10 +12,10 @@ import torch
 
 import hepdann
 from hepdann import methods
+from hepdann.domains import prepare, resident
 from hepdann.networks import NetworkShape
-from hepdann.runs.domains import prepare
 from hepdann.tensors import Target, open_tensors, seal
-from hepdann.training import Member, Settings, StackTrainer, resident
+from hepdann.training import Member, Settings, StackTrainer
 
 FAST = {"seeds": 1, "epochs": 1, "batch_size": 256, "alignments": ["quantile"]}
 

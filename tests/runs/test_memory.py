@@ -11,13 +11,13 @@ import torch
 
 import hepdann
 from hepdann.config import TrainConfig
+from hepdann.domains import Scaling, memory, prepare
+from hepdann.domains.event_stream import EventStream, StreamReader
+from hepdann.domains.resampling import ResampledBlocks
 from hepdann.errors import Interrupted
-from hepdann.runs import memory, resume
-from hepdann.runs.resampling import ResampledBlocks
-from hepdann.runs.stacks import Stacks
+from hepdann.runs import resume
+from hepdann.runs.stacks.shards import Stacks
 from hepdann.tensors import BLOCK_ROWS, EventBlocks, Source, column_at, open_tensors
-from hepdann.training import Scaling
-from hepdann.training.event_stream import EventStream, StreamReader
 
 FAST = {
     "seeds": 1,
@@ -32,7 +32,7 @@ FAST = {
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr("hepdann.tensors.blocks.BLOCK_ROWS", 300)
-    monkeypatch.setattr("hepdann.training.event_stream._WINDOW", 20_000)
+    monkeypatch.setattr("hepdann.domains.event_stream._WINDOW", 20_000)
 
 
 def test_blocks_hold_the_events_of_the_domain(toy, small_blocks):
@@ -150,9 +150,9 @@ def test_blocks_too_are_brought_to_the_fractions_of_the_target(toy, small_blocks
     weights = np.concatenate([e.weight for e in events])
     assert blocks.weight == pytest.approx(weights.mean(), rel=1e-5)
 
-    domains = memory.prepare_blocks(tensors, None, hepdann.shifts.sine(t=3), 0)
+    domains = prepare(tensors, None, hepdann.shifts.sine(t=3), 0, "blocks")
     train = TrainConfig(methods=["dann"], seeds=1, batch_size=64, device="cpu")
-    stacks = Stacks(train, domains, {}, 2, correction=correction)
+    stacks = Stacks(train, domains, {}, correction=correction)
     fractions = {}
     for member in (m for shard in stacks.shards for m in shard.plan.members):
         if member.label != "oracle":
@@ -165,7 +165,7 @@ def test_blocks_too_are_brought_to_the_fractions_of_the_target(toy, small_blocks
 
 
 def test_a_sample_is_what_scores_hold(toy, tmp_path, monkeypatch, small_blocks):
-    monkeypatch.setattr(memory, "SAMPLE", 700)
+    monkeypatch.setattr("hepdann.domains.reading.SAMPLE", 700)
     run = hepdann.train(
         toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), output=tmp_path / "run", **FAST
     )

@@ -11,6 +11,7 @@ import pytest
 
 import hepdann
 from hepdann.errors import ConfigError, RunError, SchemaError
+from hepdann.evaluation import open_scores
 from hepdann.runs import Run
 from hepdann.tensors import open_tensors, seal
 
@@ -111,12 +112,11 @@ def test_pseudo_data_and_source_share_no_event(run, toy):
 
 
 def test_predict_gives_the_scores_of_the_run(run):
-    again = hepdann.open_run(run.folder)
-    with h5py.File(run.folder / "scores.h5") as file:
-        for method in run.methods:
-            for group, domain in (("mc", "source"), ("target", "target")):
-                scores = again.predict(file[group]["features"][:500], domain, method)
-                assert np.allclose(scores, file[group][f"score/{method}"][:500], atol=1e-6)
+    again, scores = hepdann.open_run(run.folder), open_scores(run.folder)
+    for method in run.methods:
+        for group, domain in (("mc", "source"), ("target", "target")):
+            predicted = again.predict(scores.events(group).features[:500], domain, method)
+            assert np.allclose(predicted, scores.score(group, method)[:500], atol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_bits(run, toy, tmp_path):

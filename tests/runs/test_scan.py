@@ -6,24 +6,21 @@ import csv
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import time
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import hepdann
 from hepdann.config import Config
 from hepdann.errors import ConfigError, RunError
 from hepdann.runs import resume_scan
 from hepdann.runs.health_report import scan_lines
-from hepdann.runs.scan_plan import Unit, plan_point, points_of, seeds_of
-from hepdann.runs.scan_workers import _Scanners
-from hepdann.runs.stack_plan import Places
-from hepdann.runs.worker_pool import Worker
+from hepdann.runs.scans.grid import plan_point, points_of, seeds_of
+from hepdann.runs.stacks.plan import Places
 
 GRID = {"shift": "sine", "t": [3, 8], "lambda_": [0.3, 1.0], "methods": ["dann"]}
 FAST = {"seeds": 2, "epochs": 2, "batch_size": 64}
@@ -180,7 +177,7 @@ def test_stacks_hold_whole_groups_and_every_member_once():
         }
     )
     assert [str(p) for p in points_of(config.scan)][:3] == ["sine t=1", "sine t=3", "gaussian t=1"]
-    plans = plan_point(config.train, config.scan, Places(oracle=True))
+    plans = plan_point(config.scan, config.train, Places(oracle=True))
     members = [(m.label, m.lambda_, m.seed) for plan in plans for m in plan.members]
     assert len(set(members)) == len(members) == 3 * (1 + 3 + 3)
     for plan in plans:
@@ -283,41 +280,36 @@ def test_a_disease_is_named_in_the_summary_and_in_a_line(scan, toy, tmp_path):
     assert line.startswith("health: error: exploded-adversary (dann, λ = 10000, sine t=3, seed 0, ")
 
 
-class Ear:
-    """The end of a wire that a worker listens at."""
+def test_a_scan_reads_blocks_and_trains_hybrids_as_a_training_does(toy, tmp_path):
+    given = FAST | {"epochs": 1, "memory": "blocks", "methods": ["hybrid-dann"]}
+    found = hepdann.scan(
+        toy / "tensors.h5", output=tmp_path / "scan", shift="sine", t=[3], lambda_=[1.0],
+        oracle=False, **given,
+    )  # fmt: skip
+    run = hepdann.train(
+        toy / "tensors.h5", output=tmp_path / "run", shift=hepdann.shifts.sine(t=3), oracle=False,
+        diagnose=False, alignments=["quantile"], **given,
+    )  # fmt: skip
+    assert found.config.train.memory == "blocks"
+    for method in ("source-only", "hybrid-dann"):
+        wanted = run.history["loss_label"][run.history["method"] == method]
+        losses = [float(row["loss_label"]) for row in rows(found, method)]
+        assert losses == pytest.approx(list(wanted), rel=1e-5)
 
-    def __init__(self):
-        self.sent = []
 
-    def send(self, unit):
-        self.sent.append(unit)
+def test_a_scan_of_an_earlier_day_is_refused_in_one_line(scan, tmp_path):
+    folder = shutil.copytree(scan.folder, tmp_path / "old")
+    origin = json.loads((folder / "origin.json").read_text())
+    old = {key: origin[key] for key in ("format_version", "tensors", "data")}
+    (folder / "origin.json").write_text(json.dumps(old))
+    assert hepdann.open_scan(folder).summary == scan.summary
+    with pytest.raises(RunError, match=r"begun by an earlier hepdann.*scan anew"):
+        resume_scan(folder)
 
 
-@given(
-    stacks=st.lists(st.integers(0, 4), min_size=1, max_size=4),
-    workers=st.integers(1, 6),
-    chance=st.randoms(use_true_random=False),
-)
-def test_every_unit_is_given_out_once_and_behind_the_baselines_of_its_target(
-    stacks, workers, chance
-):
-    units = {
-        Unit(t, stack): 2 for t, n in enumerate(stacks) for stack in (None, *range(n))
-    }  # fmt: skip
-    pool = _Scanners(units, lambda step, now: None, lambda: False, "")
-    crowd = [Worker(k, None, Ear()) for k in range(workers)]
-    begun, whole = [], set()
-    for one in crowd:
-        pool.handle(one, "ready", None)
-    while busy := [
-        w for w in crowd if w.connection.sent and w.connection.sent[-1] not in {*whole, None}
-    ]:
-        given_ = [unit for w in crowd for unit in w.connection.sent if unit is not None]
-        for unit in given_:
-            assert unit.stack is None or Unit(unit.target, None) in whole
-        worker = chance.choice(busy)
-        begun.append(worker.connection.sent[-1])
-        whole.add(worker.connection.sent[-1])
-        pool.handle(worker, "whole", worker.connection.sent[-1])
-    assert sorted(begun, key=str) == sorted(units, key=str)
-    assert all(worker.ended and worker.connection.sent[-1] is None for worker in crowd)
+def test_what_may_be_resumed_is_decided_by_content_and_settings(scan, toy, tmp_path):
+    folder = shutil.copytree(scan.folder, tmp_path / "changed")
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(config.replace("stack: auto", "stack: 3"))
+    with pytest.raises(RunError, match=r'scan\.stack is 3, the run began with "auto"'):
+        resume_scan(folder)

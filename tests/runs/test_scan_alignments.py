@@ -14,8 +14,9 @@ from hepdann.alignment import FractionEstimate
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.runs import resume_scan
-from hepdann.runs.scan_plan import maps_of, plan_point
-from hepdann.runs.stack_plan import Places, plan_stacks
+from hepdann.runs.aligned import wanted_maps
+from hepdann.runs.scans.grid import Point, plan_point, settings_at
+from hepdann.runs.stacks.plan import Places, plan_stacks
 from hepdann.runs.teacher_labels import soft_labelled
 from hepdann.tensors import Target
 
@@ -110,10 +111,10 @@ def test_plans_give_every_member_its_target_and_its_labelled_domains():
                    "seeds": 1, "shift": {"name": "sine", "t": 3}},
          "scan": {"alignments": ["moments"], "lambda": [1]}}
     )  # fmt: skip
-    assert maps_of(config.train, config.scan) == ("moments", "quantile")
+    assert wanted_maps(settings_at(config, Point())) == ("moments", "quantile")
     train: TrainConfig = config.train
     for plans in (
-        plan_point(train, config.scan, Places(oracle=True, copies=2)),
+        plan_point(config.scan, train, Places(oracle=True, copies=2)),
         plan_stacks(train, Places(oracle=True, copies=2)),
     ):
         members = {m.label: m for plan in plans for m in plan.members}
@@ -137,7 +138,7 @@ def test_a_scan_of_data_takes_the_class_fractions_that_a_training_takes(toy, tmp
         path.write_text("{}")
         return told if names else None
 
-    for room in ("job", "scan_point"):
+    for room in ("job", "scans.target"):
         monkeypatch.setattr(f"hepdann.runs.{room}.diagnose_first", diagnosed)
     given = FAST | {"methods": ["dann"], "alignments": ["quantile"]}
     run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)

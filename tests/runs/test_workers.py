@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hepdann
-from hepdann import alignment, methods, networks, samples, shifts
+from hepdann import alignment, methods, networks, parallel, samples, shifts
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import HepdannError, Interrupted, RunError
 from hepdann.inference import Part
@@ -21,11 +21,11 @@ from hepdann.methods import DANN_PHASES, Method
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.readers import convert
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
-from hepdann.runs import parallel_training, resume, worker_pool
-from hepdann.runs.registered import Registered
-from hepdann.runs.stack_plan import StackPlan
-from hepdann.runs.stacks import cut
-from hepdann.runs.trained_parts import joined
+from hepdann.runs import resume
+from hepdann.runs.stacks.parts import joined
+from hepdann.runs.stacks.plan import StackPlan
+from hepdann.runs.stacks.registered import Registered
+from hepdann.runs.stacks.shards import cut
 from hepdann.training import Member
 
 SAME = ("model.safetensors", "history.csv", "scores.h5", "health.json")
@@ -109,11 +109,6 @@ def test_pieces_are_the_members_in_their_order_and_shares_are_equal(sizes, worke
     shards = cut(plans, workers_)
     assert [m for p in shards for m in p.plan.members] == [m for p in plans for m in p.members]
     assert [shard.number for shard in shards] == list(range(len(shards)))
-    shares = parallel_training.assign_shards(shards, workers_)
-    assert [shard for share in shares for shard in share] == shards
-    counts = [sum(len(shard.plan.members) for shard in share) for share in shares]
-    assert len(counts) == min(workers_, sum(sizes))
-    assert max(counts) - min(counts) <= 1
 
 
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 3)), min_size=1, max_size=4),
@@ -127,12 +122,10 @@ def test_shares_are_equal_within_a_member_where_some_cost_more(stacks, workers_)
     ]
     shards = cut(plans, workers_)
     assert [m for p in shards for m in p.plan.members] == [m for p in plans for m in p.members]
-    shares = [
-        sum(shard.cost for shard in share)
-        for share in parallel_training.assign_shards(shards, workers_)
-    ]
     most = max(cost for _, cost in stacks)
-    assert max(shares) <= sum(n * cost for n, cost in stacks) / workers_ + most
+    assert len(shards) <= workers_ + len(stacks) - 1
+    share = sum(n * cost for n, cost in stacks) / workers_
+    assert all(shard.cost <= share + most for shard in shards)
 
 
 def test_members_of_a_method_that_trained_apart_stand_together_in_the_model():
@@ -198,10 +191,35 @@ def test_a_crowded_machine_is_said_to_be_one(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.1, 0.1, 0.1))
-    assert "take --workers 2" in worker_pool.overload_warning(3)
-    assert worker_pool.overload_warning(2) is None
+    assert "take --workers 2" in parallel.overload_warning(3)
+    assert parallel.overload_warning(2) is None
     monkeypatch.setattr(os, "getloadavg", lambda: (7.2, 7.0, 7.0))
-    assert "leave about 1 of 8 cores free" in worker_pool.overload_warning(2)
+    assert "leave about 1 of 8 cores free" in parallel.overload_warning(2)
+
+
+def test_auto_takes_the_free_cores_where_it_pays(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.0, 1.0, 1.0))  # this program's own
+    assert parallel.processes_for("auto", 5, pays=True) == 3
+    assert parallel.processes_for("auto", 2, pays=True) == 2
+    assert parallel.processes_for("auto", 5, pays=False) == 1
+    assert parallel.processes_for(4, 5, pays=False) == 4
+    monkeypatch.setattr(os, "getloadavg", lambda: (9.0, 9.0, 9.0))
+    assert parallel.processes_for("auto", 5, pays=True) == 1
+
+
+def test_stacks_side_by_side_are_the_bits_of_one_process(tensors, tmp_path, monkeypatch):
+    """Auto leaves the stacks whole, and fits the alignments meanwhile: cores change nothing."""
+    given = {"seeds": 1, "epochs": 1, "batch_size": 64, "diagnose": False}
+    given |= {"method": ["dann", "mmd"], "alignments": ["moments+quantile"]}
+    given["shift"] = shifts.sine(t=3)
+    one = hepdann.train(tensors, output=tmp_path / "one", workers="auto", **given)
+    monkeypatch.setattr("hepdann.runs.job.PAYS", 0)
+    monkeypatch.setattr("hepdann.parallel._free_cores", lambda: 2)
+    two = hepdann.train(tensors, output=tmp_path / "two", workers="auto", **given)
+    assert "in 2 processes" not in (one.folder / "log.txt").read_text()
+    same(one, two)
 
 
 def test_workers_are_for_processors_alone(tensors, tmp_path, monkeypatch):

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from hepdann.samples.minerva import Conditions, geometry
-from hepdann.samples.minerva.hadrons import decayed, draw_hadrons
+from hepdann.samples.minerva.hadrons import decayed, draw_hadrons, interacted
 from hepdann.samples.minerva.kinematics import NUCLEON, draw_kinematics
-from hepdann.samples.minerva.nucleus import interacted
 from hepdann.samples.minerva.particles import (
     CHARGED_PION,
     MASSES,
     MUON_KIND,
     NEUTRAL_PION,
     PROTON,
+    energy_after,
     isotropic,
+    range_of,
     turned,
 )
-from hepdann.samples.minerva.stopping import energy_after, range_of
 from hepdann.samples.minerva.vertices import draw_vertices
 
 N = 2000

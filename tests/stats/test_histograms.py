@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hepdann.stats import binning, garwood, histogram, without_sentinels
-from hepdann.stats.steps import steps
+from hepdann.stats.granularity import steps
 
 values = hnp.arrays(float, st.integers(0, 60), elements=st.floats(-5, 5))
 

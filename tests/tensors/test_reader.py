@@ -247,9 +247,7 @@ def test_a_flipped_bit_in_the_structure_is_refused_before_hdf5_reads_it(tensor_f
     random = np.random.default_rng(1)
     written = [place for place in structure if whole[place]]  # the rest is alignment
     places = [*range(40), *random.choice(written, 400), *range(len(whole) - 40, len(whole))]
-    monkeypatch.setattr(
-        "hepdann.tensors.description.h5_open", lambda _: pytest.fail("HDF5 reads it")
-    )
+    monkeypatch.setattr("hepdann.tensors.reader.h5_open", lambda _: pytest.fail("HDF5 reads it"))
     for place in places:
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(random.integers(8))

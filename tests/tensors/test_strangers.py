@@ -193,14 +193,14 @@ def test_what_no_sum_can_hold_is_refused_as_it_is_read(tensor_file, read, name, 
 
 @pytest.mark.parametrize("body", [b"1", b"[]", b"{}", b'{"size": 1}', b"[" * 50_000])
 def test_a_seal_of_nonsense_is_no_seal_that_fits(tensor_file, body):
-    from hepdann.tensors import sealing
+    from hepdann.tensors import checksums
 
     path = tensor_file()
     with h5py.File(path, "r+"):
         pass  # takes the seal off
     whole = path.read_bytes()
-    digest = sealing.xxhash.xxh64_intdigest(body)
-    path.write_bytes(whole + body + sealing._FOOTER.pack(sealing._MAGIC, len(body), digest))
+    digest = checksums.xxhash.xxh64_intdigest(body)
+    path.write_bytes(whole + body + checksums._FOOTER.pack(checksums._MAGIC, len(body), digest))
     with pytest.raises(SchemaError, match="its structure differs from what was written"):
         open_tensors(path)
 

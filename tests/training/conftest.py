@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from hepdann.domains import Scaling, resident
 from hepdann.tensors import Source, Target
-from hepdann.training import Scaling, Settings, resident
+from hepdann.training import Settings
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def train_plain(model, trainer, member_index, steps):
     source, target = trainer.sources[member.source], trainer.targets[member.target]
     lambda_ = member.lambda_ if member.method.adversarial else 0.0
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-    from hepdann.training import epoch_order
+    from hepdann.domains import epoch_order
 
     size = settings.batch_size
     done = 0

@@ -11,19 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepdann import methods
+from hepdann.domains import Augment, resident_images
+from hepdann.domains.image_stream import HeldImages, ImageStream
 from hepdann.errors import ConfigError
 from hepdann.networks import NetworkShape
-from hepdann.training import (
-    Augment,
-    Member,
-    Settings,
-    StackTrainer,
-    load_checkpoint,
-    resident_images,
-    save_checkpoint,
-)
+from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
 from hepdann.training.batches import Slot, epoch_batches
-from hepdann.training.image_events import HeldImages, ImageStream
 
 from .pictures import VIEWS, domain
 

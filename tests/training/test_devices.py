@@ -10,7 +10,7 @@ import torch
 
 from hepdann.config import TrainConfig
 from hepdann.errors import ConfigError
-from hepdann.runs.stack_plan import resolve
+from hepdann.runs.stacks.plan import resolve
 
 MPS, CUDA = torch.backends.mps, torch.cuda
 

@@ -175,7 +175,7 @@ def test_alternating_is_two_optimisers_in_turn(domains, settings):
     extractor, label, domain = model.parts()
     first = torch.optim.Adam([*extractor, *label], lr=options.learning_rate)
     second = torch.optim.Adam([*extractor, *domain], lr=options.learning_rate)
-    from hepdann.training import epoch_order
+    from hepdann.domains import epoch_order
 
     size, steps = options.batch_size, options.steps
     i, j = (

@@ -13,6 +13,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from hepdann import methods
+from hepdann.domains import Scaling, resident
 from hepdann.errors import RunError
 from hepdann.methods import AdversaryWeight
 from hepdann.networks import NetworkShape
@@ -20,12 +21,10 @@ from hepdann.tensors import Source, Target
 from hepdann.training import (
     Health,
     Member,
-    Scaling,
     Settings,
     StackTrainer,
     discriminant,
     load_checkpoint,
-    resident,
     save_checkpoint,
 )
 from hepdann.training.discriminant import discriminant_scores, weighted_auc

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from hepdann import methods
+from hepdann.domains.image_stream import HeldImages, ImageStream, resident_images
 from hepdann.networks import NetworkShape
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
 from hepdann.training.batches import Slot, epoch_batches
-from hepdann.training.image_events import HeldImages, ImageStream, resident_images
 
 from .pictures import VIEWS, domain
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from hepdann import methods
+from hepdann.domains.image_stream import resident_images
 from hepdann.networks import Modules, NetworkShape, ViewsNetwork, register
 from hepdann.networks.views import TowerPlan, perceptron
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
-from hepdann.training.image_events import resident_images
 from hepdann.training.loss_scale import LossScale
 from hepdann.training.stack import Stack
 

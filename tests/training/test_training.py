@@ -12,20 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepdann import methods
+from hepdann.domains import Scaling, auto_batch_size, epoch_order, resident
 from hepdann.errors import RunError
 from hepdann.networks import NetworkShape
 from hepdann.stats import log_loss
 from hepdann.tensors import Source
-from hepdann.training import (
-    Member,
-    Scaling,
-    StackTrainer,
-    auto_batch_size,
-    epoch_order,
-    load_checkpoint,
-    resident,
-    save_checkpoint,
-)
+from hepdann.training import Member, StackTrainer, load_checkpoint, save_checkpoint
 from hepdann.training.batches import Slot, epoch_batches
 from hepdann.training.schedules import lambda_schedule, rate_schedule
 

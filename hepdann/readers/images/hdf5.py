@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from ...errors import ReadError
 from ...inputs import file_stamp, regular_file
-from ...tensors.checks import refuse_elsewhere
+from ...tensors.hdf5 import h5_open, refuse_elsewhere
 from ...tensors.layout import FORMAT
-from ...tensors.opening import h5_open
 from ..blocks import RawBlock
 from ..rootfile import reading
 from ..scan import Branch, FileScan

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from .events import Events, simulate
 from .geometry import Geometry, geometry, segment_of
-from .settings import Settings, settings
-from .shifts import Conditions, nominal, target
+from .settings import Conditions, Settings, nominal, settings, target
 from .tracking import Track, find_tracks
 from .writing import TREE, write_minerva
 

@@ -1,29 +1,26 @@
-"""Simulated events in blocks: truth, hits, and the vertex that tracking finds."""
+"""Simulated events in blocks: truth and hits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConfigError
+from ..files import DOMAINS, Domain, check_request
 from .geometry import Geometry, geometry, segment_of
-from .hadrons import decayed, draw_hadrons
+from .hadrons import decayed, draw_hadrons, interacted
 from .kinematics import MUON, NUCLEON, Kinematics, draw_kinematics, muon_cosine
 from .light import Hits, hits_of
-from .nucleus import interacted
-from .particles import MUON_KIND, Particles, join
-from .settings import settings
-from .shifts import Conditions, nominal, target
+from .particles import MUON_KIND, Particles
+from .settings import Conditions, nominal, settings, target
 from .transport import deposits_of, started
 from .vertices import Vertices, draw_vertices
 
-__all__ = ["BLOCK", "Domain", "Events", "blocks", "simulate"]
+__all__ = ["BLOCK", "Events", "blocks", "simulate"]
 
-Domain = Literal["mc", "data"]
 Columns = dict[str, NDArray[Any]]
 
 BLOCK = 500  # events drawn from one set of generators
@@ -69,13 +66,10 @@ class Events:
         """Events of a slice without step."""
         start, stop, _ = rows.indices(len(self))
         begin, end = self.offsets[start], self.offsets[stop]
-        hits = self.hits
+        hits = self.hits[begin:end]
         return Events(
             {name: column[start:stop] for name, column in self.columns.items()},
-            Hits(
-                hits.event[begin:end] - start,
-                *(getattr(hits, name)[begin:end] for name in ("plane", "strip", "energy", "time")),
-            ),
+            replace(hits, event=hits.event - start),
             self.offsets[start : stop + 1] - begin,
             self.geometry,
         )
@@ -99,14 +93,10 @@ def simulate(
             data.
         image: ``127x50`` or ``127x94``.
 
-    Returns:
-        The events.
-
     Raises:
         ConfigError: no events, a negative seed, or no such image size.
     """
-    parts = list(blocks(domain, events, seed, conditions=conditions, image=image))
-    return join_events(parts)
+    return join_events(list(blocks(domain, events, seed, conditions=conditions, image=image)))
 
 
 def join_events(parts: list[Events]) -> Events:
@@ -115,14 +105,11 @@ def join_events(parts: list[Events]) -> Events:
         return parts[0]
     starts = np.cumsum([0] + [len(part) for part in parts[:-1]])
     first = np.cumsum([0] + [part.offsets[-1] for part in parts[:-1]])
-    hits = Hits(
-        np.concatenate(
-            [part.hits.event + start for part, start in zip(parts, starts, strict=True)]
-        ),
-        *(
-            np.concatenate([getattr(part.hits, name) for part in parts])
-            for name in ("plane", "strip", "energy", "time")
-        ),
+    hits = Hits.join(
+        [
+            replace(part.hits, event=part.hits.event + start)
+            for part, start in zip(parts, starts, strict=True)
+        ]
     )
     offsets = [part.offsets[:-1] + start for part, start in zip(parts, first, strict=True)]
     offsets.append(np.array([len(hits.event)]))
@@ -140,25 +127,15 @@ def blocks(
     conditions: Conditions | None = None,
     image: str = "127x50",
 ) -> Iterator[Events]:
-    """The events of :func:`simulate` in blocks of at most ``BLOCK``, in constant memory.
-
-    Yields:
-        The events.
-
-    Raises:
-        ConfigError: as :func:`simulate`.
-    """
-    if events < 1:
-        raise ConfigError(f"a sample has at least one event, not {events}", where="events")
-    if seed < 0:
-        raise ConfigError(f"a seed is not negative, but {seed} is", where="seed")
+    """Yield the events of :func:`simulate`, at most ``BLOCK`` at a time, in constant memory."""
+    check_request(events, seed)
     detector = geometry(image)
     if conditions is None:
         conditions = nominal() if domain == "mc" else target()
     for number, start in enumerate(range(0, events, BLOCK)):
         generators = {
             stage: np.random.default_rng(
-                np.random.SeedSequence(seed, spawn_key=(("mc", "data").index(domain), number, key))
+                np.random.SeedSequence(seed, spawn_key=(DOMAINS.index(domain), number, key))
             )
             for key, stage in enumerate(_STAGES)
         }
@@ -207,7 +184,7 @@ def _final_state(
         a = detector.sections.a[vertices.section]
         alone = free[hadrons.event]
         bound = interacted(hadrons[~alone], a, generators["nucleus"])
-        hadrons = join(hadrons[alone], bound)
+        hadrons = Particles.join([hadrons[alone], bound])
     momentum = np.linalg.norm(kinematics.muon, axis=1)
     muons = Particles(
         np.arange(len(momentum)),
@@ -215,7 +192,7 @@ def _final_state(
         (np.sqrt(momentum**2 + MUON**2) - MUON) * 1e3,
         kinematics.muon / momentum[:, None],
     )
-    return join(muons, decayed(hadrons, generators["hadrons"]))
+    return Particles.join([muons, decayed(hadrons, generators["hadrons"])])
 
 
 def _truth(detector: Geometry, vertices: Vertices, kinematics: Kinematics) -> Columns:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from .settings import GeometrySettings, PassiveTarget, Section, Settings, settings
+from .settings import Settings, settings
 
 __all__ = ["VIEWS", "Geometry", "Sections", "geometry", "in_hexagon", "segment_of"]
 
@@ -126,16 +126,25 @@ def in_hexagon(x: Floats, y: Floats, apothem: float) -> NDArray[np.bool_]:
     return np.asarray((np.abs(x) <= apothem) & (half + tall <= apothem))
 
 
-def section_at(target: PassiveTarget, x: Floats, y: Floats) -> Ints:
+def fiducial_grid(points: int) -> tuple[Floats, Floats]:
+    """X and y, mm, of a square grid of so many points a side, inside the fiducial hexagon."""
+    apothem = settings().geometry.fiducial
+    line = np.linspace(-1.16, 1.16, points) * apothem
+    x, y = (axis.ravel() for axis in np.meshgrid(line, line))
+    inside = in_hexagon(x, y, apothem)
+    return x[inside], y[inside]
+
+
+def section_at(target: Settings, x: Floats, y: Floats) -> Ints:
     """Which of a target's sections is at each point: the last one that claims it."""
     chosen = np.zeros(x.shape, dtype=np.int64)
     angle = np.radians(target.angle)
     along = x * np.cos(angle) + y * np.sin(angle)
     azimuth = np.degrees(np.arctan2(y, x)) % 360
     for index, section in enumerate(target.sections):
-        if section.beyond is not None:
+        if "beyond" in section:
             chosen[along > section.beyond] = index
-        if section.sector is not None:
+        if "sector" in section:
             low, high = section.sector
             chosen[(azimuth >= low) & (azimuth < high)] = index
     return chosen
@@ -150,11 +159,8 @@ def geometry(image: str = "127x50") -> Geometry:
     """
     frozen = settings()
     if image not in frozen.geometry.images:
-        raise ConfigError(
-            f"there is no image size {image!r}",
-            where="image",
-            mend=f"there is {' and '.join(frozen.geometry.images)}",
-        )
+        mend = f"there is {' and '.join(frozen.geometry.images)}"
+        raise ConfigError(f"there is no image size {image!r}", where="image", mend=mend)
     size = frozen.geometry.images[image]
     return _build(frozen, image, size.modules, size.codes)
 
@@ -180,7 +186,7 @@ def _build(frozen: Settings, image: str, modules: int, codes: int) -> Geometry:
     for number in range(len(VIEWS)):
         column[view == number] = np.arange(np.sum(view == number))
     planes = [slab for slab in slabs if slab.plane >= 0]
-    angles = np.radians([geo.views[name] for name in VIEWS])  # type: ignore[index]
+    angles = np.radians([geo.views[name] for name in VIEWS])
     return Geometry(
         image=image,
         modules=modules,
@@ -205,7 +211,7 @@ def _planes(frozen: Settings, count: int) -> list[_Slab]:
     targets = np.array([target.code for target in geo.targets])
     slabs: list[_Slab] = []
     for block in geo.blocks:
-        sheet = block.lead / 10 * lead.density
+        sheet = block.get("lead", 0.0) / 10 * lead.density
         depth = geo.plane_mass + sheet * lead.loss
         radiation = geo.plane_mass / plastic.radiation_length + sheet / lead.radiation_length
         for number in range(min(block.planes, count - len(slabs))):
@@ -226,7 +232,7 @@ def _planes(frozen: Settings, count: int) -> list[_Slab]:
     return slabs
 
 
-def _amounts(frozen: Settings, section: Section) -> tuple[float, float, float]:
+def _amounts(frozen: Settings, section: Settings) -> tuple[float, float, float]:
     """Areal mass, scintillator-equivalent depth and radiation lengths of a section."""
     material = frozen.materials[section.material]
     mass = section.thickness / 10 * material.density
@@ -237,7 +243,9 @@ def _targets(frozen: Settings) -> list[_Slab]:
     """The targets as slabs of their mean matter; a vertex inside one knows its section."""
     slabs = []
     for target in frozen.geometry.targets:
-        share = _shares(frozen.geometry, target)
+        # the share of the fiducial hexagon that each section covers
+        chosen = section_at(target, *fiducial_grid(1161))
+        share = np.bincount(chosen, minlength=len(target.sections)) / len(chosen)
         amounts = np.array([_amounts(frozen, section) for section in target.sections])
         _, depth, radiation = share @ amounts
         thick = max(section.thickness for section in target.sections)
@@ -253,15 +261,6 @@ def _with_air(slabs: list[_Slab]) -> list[_Slab]:
             filled.append(_Slab(filled[-1].end, slab.start, 1e-6, 1e-8))
         filled.append(slab)
     return filled
-
-
-def _shares(geo: GeometrySettings, target: PassiveTarget) -> Floats:
-    """Share of the fiducial hexagon that each section covers, from a fine grid."""
-    line = np.linspace(-1.16, 1.16, 1161) * geo.fiducial
-    x, y = (axis.ravel() for axis in np.meshgrid(line, line))
-    inside = in_hexagon(x, y, geo.fiducial)
-    chosen = section_at(target, x[inside], y[inside])
-    return np.asarray(np.bincount(chosen, minlength=len(target.sections)) / inside.sum())
 
 
 def _sections(frozen: Settings, codes: Ints) -> Sections:

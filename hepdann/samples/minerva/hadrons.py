@@ -1,10 +1,14 @@
-"""The hadrons of each event: which, by W and process, and how they share energy and momentum.
+"""The hadrons of each event, at the nucleon and after the rest of the nucleus.
 
 Not a model of the strong interaction: multiplicities follow the published line in ln W², transverse
-momenta a Gaussian, and each event conserves energy and momentum.
+momenta a Gaussian, and each event conserves energy and momentum. Final-state interactions: heavier
+nuclei let fewer hadrons pass. Pions are absorbed, exchange their charge or lose energy; nucleons
+lose energy; and each collision knocks out nucleons, some of them backwards.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +23,12 @@ from .particles import (
     PROTON,
     Particles,
     isotropic,
-    join,
+    transverse,
+    turned,
 )
 from .settings import settings
 
-__all__ = ["decayed", "draw_hadrons"]
+__all__ = ["decayed", "draw_hadrons", "interacted"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,15 +40,12 @@ _PION = 0.138  # GeV
 def draw_hadrons(
     kinematics: Kinematics, free: NDArray[np.bool_], generator: np.random.Generator
 ) -> Particles:
-    """The hadrons as they are made at the nucleon, before the rest of the nucleus.
+    """Protons, neutrons and pions of n events as they are made at the nucleon.
 
     Args:
-        kinematics: n events.
-        free: events without Fermi motion.
+        kinematics: of the events.
+        free: (n,) which of them have no Fermi motion.
         generator: random numbers.
-
-    Returns:
-        Protons, neutrons and pions.
     """
     kinds = _kinds(kinematics, generator)
     momenta = _at_rest(kinematics.W, kinds, generator)
@@ -88,15 +90,15 @@ def _kinds(kinematics: Kinematics, generator: np.random.Generator) -> Ints:
 
 def _at_rest(W: Floats, kinds: Ints, generator: np.random.Generator) -> Floats:
     """Momenta (n, _MOST, 3) in the hadrons' rest frame, z along the momentum transfer, GeV."""
-    there = kinds >= 0
-    mass = np.where(there, MASSES[kinds] / 1e3, 0)
+    present = kinds >= 0
+    mass = np.where(present, MASSES[kinds] / 1e3, 0)
     momenta = generator.normal(0, settings().interactions.transverse, (*kinds.shape, 3))
     momenta[..., 2] *= 0.5 + W[:, None]
     momenta[:, 0, 2] -= 0.3 * W  # what is left of the nucleon stays behind
-    momenta *= there[..., None]
-    count = np.maximum(there.sum(axis=1), 1)
+    momenta *= present[..., None]
+    count = np.maximum(present.sum(axis=1), 1)
     momenta -= momenta.sum(axis=1, keepdims=True) / count[:, None, None]
-    momenta *= there[..., None]
+    momenta *= present[..., None]
     square = np.sum(momenta**2, axis=2)
     goal = np.maximum(W, mass.sum(axis=1) + 1e-3)
     scale = np.ones_like(W)
@@ -117,10 +119,7 @@ def _boosted(momenta: Floats, kinds: Ints, W: Floats, total: Floats) -> Floats:
     gamma, speed = np.sqrt(1 + (size / rest) ** 2), size / rest
     energy = np.sqrt(np.sum(momenta**2, axis=2) + mass**2)
     along = gamma[:, None] * momenta[..., 2] + speed[:, None] * energy
-    helper = np.where(np.abs(axis[:, :1]) < 0.9, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
-    first = np.cross(axis, helper)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    second = np.cross(axis, first)
+    first, second = transverse(axis)
     return np.asarray(
         momenta[..., :1] * first[:, None]
         + momenta[..., 1:2] * second[:, None]
@@ -141,15 +140,14 @@ def _pairs(hadrons: Particles, kinematics: Kinematics, generator: np.random.Gene
         event,
         np.where(proton[event], PROTON, NEUTRON),
         hadrons.kinetic[rows] * (1 - share[event]),
-        _leaning(hadrons.direction[rows], generator),
+        _normalised(hadrons.direction[rows] + isotropic(len(event), generator) * 0.9),
     )
-    return join(Particles(hadrons.event, hadrons.kind, kinetic, hadrons.direction), partner)
+    first = Particles(hadrons.event, hadrons.kind, kinetic, hadrons.direction)
+    return Particles.join([first, partner])
 
 
-def _leaning(axis: Floats, generator: np.random.Generator) -> Floats:
-    """Directions around axes, more forward than not."""
-    vector = axis + isotropic(len(axis), generator) * 0.9
-    return np.asarray(vector / np.linalg.norm(vector, axis=1, keepdims=True))
+def _normalised(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def decayed(particles: Particles, generator: np.random.Generator) -> Particles:
@@ -170,4 +168,90 @@ def decayed(particles: Particles, generator: np.random.Generator) -> Particles:
         size = np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-9)
         kind = np.full(len(pions), PHOTON)
         photons.append(Particles(pions.event, kind, photon, vector / size))
-    return join(particles[~neutral], *photons)
+    return Particles.join([particles[~neutral], *photons])
+
+
+def interacted(
+    hadrons: Particles, mass_number: NDArray[np.integer], generator: np.random.Generator
+) -> Particles:
+    """The hadrons that leave the nuclei, those knocked out among them.
+
+    Args:
+        hadrons: as made at the nucleon.
+        mass_number: of the nucleus of each event.
+        generator: random numbers.
+    """
+    frozen = settings().fsi
+    a = mass_number[hadrons.event]
+    pion = hadrons.kind >= CHARGED_PION
+    pass_by = np.where(
+        pion, _by_nucleus(frozen.transparency.pion, a), _by_nucleus(frozen.transparency.nucleon, a)
+    )
+    hit = generator.random(len(hadrons)) > pass_by
+    fate = generator.random(len(hadrons))
+    kept = generator.uniform(0.3, 0.9, len(hadrons))
+    swung = turned(
+        hadrons.direction,
+        np.clip(1 - generator.exponential(0.4, len(hadrons)), -1, 1),
+        generator.uniform(0, 2 * np.pi, len(hadrons)),
+    )
+    absorbed = hit & pion & (fate < frozen.absorbed)
+    exchanged = hit & pion & ~absorbed & (fate < frozen.absorbed + frozen.charge_exchange)
+    slowed = hit & ~absorbed
+    kind = hadrons.kind.copy()
+    kind[exchanged] = CHARGED_PION + NEUTRAL_PION - kind[exchanged]
+    direction = np.where(slowed[:, None], swung, hadrons.direction)
+    kinetic = np.where(slowed, hadrons.kinetic * kept, hadrons.kinetic)
+    leading = Particles(hadrons.event, kind, kinetic, direction)[~absorbed]
+    absorption = _from_absorption(hadrons[absorbed], generator)
+    lost = (hadrons.kinetic - kinetic)[slowed]
+    knocked_out = _knocked_out(hadrons[slowed], lost, a[slowed], generator)
+    return Particles.join([leading, absorption, knocked_out])
+
+
+def _by_nucleus(table: Mapping[int, float], a: NDArray[np.integer]) -> Floats:
+    numbers = np.array(sorted(table))
+    values = np.array([table[number] for number in sorted(table)])
+    return np.asarray(values[np.searchsorted(numbers, a)])
+
+
+def _from_absorption(pions: Particles, generator: np.random.Generator) -> Particles:
+    """Three nucleons share an absorbed pion's energy, mass included, and fly anywhere."""
+    energy = pions.kinetic + MASSES[CHARGED_PION] - 30  # binding
+    shares = generator.dirichlet((1.0, 1.0, 1.0), len(pions)).T
+    return Particles.join(
+        [
+            Particles(
+                pions.event,
+                np.where(generator.random(len(pions)) < 0.6, PROTON, NEUTRON),
+                energy * share,
+                _normalised(0.4 * pions.direction + isotropic(len(pions), generator)),
+            )
+            for share in shares
+        ]
+    )
+
+
+def _knocked_out(
+    hadrons: Particles, available: Floats, a: NDArray[np.integer], generator: np.random.Generator
+) -> Particles:
+    """Slow nucleons from each collision, with the energy that the hadron lost and no more."""
+    frozen = settings().fsi
+    count = generator.poisson(_by_nucleus(frozen.knocked_out, a))
+    rows = np.repeat(np.arange(len(hadrons)), count)
+    n = len(rows)
+    kinetic = generator.exponential(frozen.knocked_energy, n)
+    spent = np.bincount(rows, weights=kinetic, minlength=len(hadrons))
+    kinetic *= np.minimum(available / np.maximum(spent, 1e-9), 1)[rows]
+    b = frozen.forward
+    draw = generator.random(n)
+    cosine = np.log(np.exp(-b) + draw * (np.exp(b) - np.exp(-b))) / b
+    azimuth = generator.uniform(0, 2 * np.pi, n)
+    axis = np.zeros((n, 3))
+    axis[:, 2] = 1
+    return Particles(
+        hadrons.event[rows],
+        np.where(generator.random(n) < 0.5, PROTON, NEUTRON),
+        kinetic,
+        turned(axis, cosine, azimuth),
+    )

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Geometry, in_hexagon
-from .settings import settings
-from .shifts import Conditions
+from .settings import Conditions, settings
 from .vertices import Vertices
 
 __all__ = ["MUON", "NUCLEON", "PROCESSES", "Kinematics", "draw_kinematics", "muon_cosine"]
@@ -51,27 +50,21 @@ class Kinematics:
 def draw_kinematics(
     geometry: Geometry, vertices: Vertices, conditions: Conditions, generator: np.random.Generator
 ) -> Kinematics:
-    """Draw an interaction for each vertex whose muon goes forward through all planes behind it.
-
-    Args:
-        geometry: the detector.
-        vertices: where they happen; they stay as they are.
-        conditions: neutrino spectrum and model.
-        generator: random numbers.
-
-    Returns:
-        The kinematics, one an event.
-    """
+    """Draw an interaction for each vertex whose muon goes forward through all planes behind it."""
     n = len(vertices.x)
     pending = np.arange(n)
     result: Kinematics | None = None
     for _ in range(_ROUNDS):
-        tried = _one_each(len(pending), conditions, generator)
-        accepted = _kept(tried, conditions, generator) & _seen(geometry, vertices, pending, tried)
+        tried = _draw_each(len(pending), conditions, generator)
+        accepted = _kept(tried, conditions, generator) & _visible_muon(
+            geometry, vertices, pending, tried
+        )
         if result is None:
             result = tried
         else:
-            _put(result, pending[accepted], tried, accepted)
+            for field in fields(Kinematics):
+                column = getattr(result, field.name)
+                column[pending[accepted]] = getattr(tried, field.name)[accepted]
         pending = pending[~accepted]
         if not len(pending):
             break
@@ -80,12 +73,7 @@ def draw_kinematics(
     return result
 
 
-def _put(result: Kinematics, rows: Ints, tried: Kinematics, accepted: NDArray[np.bool_]) -> None:
-    for field in fields(Kinematics):
-        getattr(result, field.name)[rows] = getattr(tried, field.name)[accepted]
-
-
-def _one_each(n: int, conditions: Conditions, generator: np.random.Generator) -> Kinematics:
+def _draw_each(n: int, conditions: Conditions, generator: np.random.Generator) -> Kinematics:
     """One try for each of n events; what is kinematically impossible has Q2 = nan."""
     energy = _energies(n, conditions.flux, generator)
     process = _processes(energy, generator)
@@ -139,9 +127,8 @@ def _processes(energy: Floats, generator: np.random.Generator) -> Ints:
     frozen = settings().interactions
     deep = np.maximum(frozen.deep_inelastic.offset + frozen.deep_inelastic.slope * energy, 0)
     draw = generator.random(len(energy)) * (frozen.quasi_elastic + frozen.resonant + deep)
-    return (draw > frozen.quasi_elastic).astype(np.int64) + (
-        draw > frozen.quasi_elastic + frozen.resonant
-    )
+    edges: Floats = np.cumsum([frozen.quasi_elastic, frozen.resonant])
+    return np.asarray(np.searchsorted(edges, draw), dtype=np.int64)
 
 
 def _hadronic(
@@ -196,7 +183,7 @@ def _kept(
     return possible & (draw < weight)
 
 
-def _seen(
+def _visible_muon(
     geometry: Geometry, vertices: Vertices, rows: Ints, tried: Kinematics
 ) -> NDArray[np.bool_]:
     """Whether the muon is fast, forward, and leaves by the last plane."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Geometry, in_hexagon
-from .settings import settings
-from .shifts import Conditions
+from .particles import Table
+from .settings import Conditions, settings
 from .transport import Deposits
 
 __all__ = ["Hits", "dead_strips", "hits_of"]
@@ -29,7 +29,7 @@ _GRAIN = 1 / 128  # MeV and ns: what is written is rounded to this, far below an
 
 
 @dataclass(frozen=True, eq=False)
-class Hits:
+class Hits(Table):
     """Hits of n events, event by event, in the order of planes and strips.
 
     Attributes:
@@ -51,11 +51,8 @@ class Hits:
 def dead_strips(planes: int, extra: float = 0.0) -> NDArray[np.bool_]:
     """Which strips are dead, (planes, strips): always the same ones, and ``extra`` more of them."""
     frozen = settings()
-    shape = (planes, frozen.geometry.strips)
     draw = np.random.default_rng(20_141_305).random((400, frozen.geometry.strips))[:planes]
-    dead = (draw < frozen.light.dead) | (draw > 1 - extra)
-    assert dead.shape == shape
-    return dead
+    return np.asarray((draw < frozen.light.dead) | (draw > 1 - extra))
 
 
 @cache
@@ -73,17 +70,14 @@ def hits_of(
     conditions: Conditions,
     generators: dict[str, np.random.Generator],
 ) -> Hits:
-    """What the photomultipliers record.
+    """Hits that the photomultipliers record of the energy in planes of n events.
 
     Args:
         geometry: the detector.
-        deposits: energy in planes of n events.
+        deposits: energy in planes.
         z: of the vertices (n,), mm; light and particles travel from there.
         conditions: energy scale, smearing and dead strips.
         generators: random numbers for ``light``, ``noise``, ``times`` and ``smearing``.
-
-    Returns:
-        The hits.
     """
     light, strips = settings().light, settings().geometry.strips
     shape = (len(z), geometry.planes, strips)

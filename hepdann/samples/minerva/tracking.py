@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .events import Events
 from .geometry import Geometry, segment_of
+from .particles import Table
 from .settings import settings
 
 __all__ = ["Track", "find_tracks"]
@@ -33,7 +34,7 @@ _LEAST = 4  # planes of a view that make a line
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
+class Track(Table):
     """What tracking makes of n events.
 
     Attributes:
@@ -60,22 +61,15 @@ class _Clusters:
 
 
 def find_tracks(events: Events) -> Track:
-    """Find the vertex of each event from its hits, and from nothing else.
-
-    Args:
-        events: n events; their truth is not looked at.
-
-    Returns:
-        The vertices.
-    """
+    """Find the vertex of each event from its hits alone; the truth is not read."""
     geometry, n = events.geometry, len(events)
     first = np.full((3, n), geometry.planes)
     length = np.zeros((3, n), dtype=np.int64)
     for view in range(3):
         planes = np.flatnonzero(geometry.view == view)
         start, length[view] = _lines(events, _clusters(events, view), planes)
-        found = length[view] >= _LEAST
-        first[view, found] = planes[start[found]]
+        long = length[view] >= _LEAST
+        first[view, long] = planes[start[long]]
     plane = first.min(axis=0)
     return _vertices(geometry, plane, length.max(axis=0))
 
@@ -151,11 +145,11 @@ def _longest_run(crossed: Bools) -> tuple[Ints, Ints]:
     start, count, missed = (np.zeros(n, dtype=np.int64) for _ in range(3))
     best_start, best = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     for column in range(columns):
-        here = crossed[:, column]
-        missed = np.where(here, 0, missed + 1)
+        hit = crossed[:, column]
+        missed = np.where(hit, 0, missed + 1)
         broken = missed > _GAP
-        start = np.where(here & (count == 0), column, start)
-        count = np.where(broken, 0, count + here)
+        start = np.where(hit & (count == 0), column, start)
+        count = np.where(broken, 0, count + hit)
         longer = count > best
         best = np.where(longer, count, best)
         best_start = np.where(longer, start, best_start)
@@ -164,17 +158,17 @@ def _longest_run(crossed: Bools) -> tuple[Ints, Ints]:
 
 def _vertices(geometry: Geometry, plane: Ints, length: Ints) -> Track:
     """Put the vertex in the plane a line begins in, or in the target right before that plane."""
-    found = plane < geometry.planes
-    slab = np.flatnonzero(geometry.plane >= 0)[np.where(found, plane, 0)]
+    with_line = plane < geometry.planes
+    slab = np.flatnonzero(geometry.plane >= 0)[np.where(with_line, plane, 0)]
     targets = (geometry.code > 0) & (geometry.plane < 0)
     before = np.maximum(slab[:, None] - np.array([1, 2]), 0)  # air may lie between
     near = targets[before] & (geometry.code[before] == geometry.code[slab][:, None] - 1)
     slab = np.where(near.any(axis=1), np.where(near[:, 0], before[:, 0], before[:, 1]), slab)
-    code = np.where(found, geometry.code[slab], 0)
+    code = np.where(with_line, geometry.code[slab], 0)
     middle = (geometry.edges[slab] + geometry.edges[slab + 1]) / 2
     return Track(
-        segment=np.where(found, segment_of(code), -1),
+        segment=np.where(with_line, segment_of(code), -1),
         plane_code=code,
-        z=np.where(found, middle, np.nan),
+        z=np.where(with_line, middle, np.nan),
         length=length,
     )

@@ -7,7 +7,7 @@ where they strike a proton.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,12 @@ from .particles import (
     PHOTON,
     PROTON,
     Particles,
+    Table,
+    energy_after,
     isotropic,
+    range_of,
 )
 from .settings import settings
-from .stopping import energy_after, range_of
 from .vertices import Vertices
 
 __all__ = ["Deposits", "Tracks", "deposits_of", "started"]
@@ -35,7 +37,7 @@ _SLOPE = 8.0  # |dx/dz| is cut there: beyond, a track lies within its plane
 
 
 @dataclass(frozen=True, eq=False)
-class Tracks:
+class Tracks(Table):
     """Particles with the place they start from.
 
     Attributes:
@@ -50,14 +52,9 @@ class Tracks:
     depth: Floats
     radiation: Floats
 
-    def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Tracks:
-        return Tracks(
-            self.particles[rows], self.position[rows], self.depth[rows], self.radiation[rows]
-        )
-
 
 @dataclass(frozen=True, eq=False)
-class Deposits:
+class Deposits(Table):
     """Energy left in planes.
 
     Attributes:
@@ -76,17 +73,10 @@ class Deposits:
     slope_y: Floats
     energy: Floats
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> Deposits:
-        return Deposits(*(getattr(self, field.name)[rows] for field in fields(self)))
-
 
 def started(geometry: Geometry, vertices: Vertices, particles: Particles) -> Tracks:
     """Particles that start from the vertex of their event."""
-    event = particles.event
-    at = Vertices(
-        vertices.x[event], vertices.y[event], vertices.z[event], vertices.slab[event],
-        vertices.fraction[event], vertices.section[event], vertices.code[event],
-    )  # fmt: skip
+    at = vertices[particles.event]
     forward = particles.direction[:, 2] > 0
     return Tracks(
         particles,
@@ -97,25 +87,17 @@ def started(geometry: Geometry, vertices: Vertices, particles: Particles) -> Tra
 
 
 def deposits_of(geometry: Geometry, tracks: Tracks, generator: np.random.Generator) -> Deposits:
-    """What all these particles, and those they make, leave in the planes.
-
-    Args:
-        geometry: the detector.
-        tracks: muons, protons, neutrons, charged pions and photons.
-        generator: random numbers.
-
-    Returns:
-        The deposits, in no order.
-    """
+    """What muons, protons, neutrons, pions, photons, and what they make, leave in the planes."""
     kind = tracks.particles.kind
     big = tracks.particles.kinetic > settings().transport.smallest
     first, born = _charged(geometry, tracks[big & (kind != PHOTON) & (kind != NEUTRON)], generator)
     neutrons = _struck(geometry, tracks[big & (kind == NEUTRON)], generator)
-    again = _join(born, neutrons)
+    again = Tracks.join([born, neutrons])
     photon = again.particles.kind == PHOTON
     second, _ = _charged(geometry, again[~photon], generator)
-    showers = _showers(geometry, _join(tracks[big & (kind == PHOTON)], again[photon]), generator)
-    return _all(first, second, showers)
+    photons = Tracks.join([tracks[big & (kind == PHOTON)], again[photon]])
+    showers = _showers(geometry, photons, generator)
+    return Deposits.join([first, second, showers])
 
 
 def _charged(
@@ -142,9 +124,9 @@ def _charged(
     enter = np.maximum(geometry.depth[slab], low[row])
     leave = np.minimum(geometry.depth[slab + 1], high[row])
     energy, path = _lost(tracks, reach, row, enter, leave, np.abs(floor))
-    deposits = _along(geometry, tracks, row, slab, (enter + leave) / 2)
-    visible = _visible(energy, path, deposits.plane, geometry, generator)
-    return _with(deposits, visible), _born(geometry, tracks, free < reach, length, end, generator)
+    visible = _visible(energy, path, geometry.plane[slab], geometry, generator)
+    deposits = _along(geometry, tracks[row], slab, (enter + leave) / 2, visible)
+    return deposits, _born(geometry, tracks, free < reach, length, end, generator)
 
 
 def _lost(
@@ -159,24 +141,29 @@ def _lost(
     return before - after, path
 
 
-def _along(geometry: Geometry, tracks: Tracks, row: Ints, slab: Ints, depth: Floats) -> Deposits:
-    """Where tracks are at these depths inside slabs."""
+def _slopes(direction: Floats, least: float) -> tuple[Floats, Floats]:
+    """dx/dz and dy/dz, up to 50, of directions whose z is taken as at least ``least``."""
+    z = np.where(np.abs(direction[:, 2]) < least, least, direction[:, 2])
+    return np.clip(direction[:, 0] / z, -50, 50), np.clip(direction[:, 1] / z, -50, 50)
+
+
+def _at(tracks: Tracks, z: Floats, least: float) -> Floats:
+    """Where straight tracks pass z, one each: (n, 3), mm."""
+    slope_x, slope_y = _slopes(tracks.particles.direction, least)
+    x, y, start = tracks.position.T
+    dz = z - start
+    return np.stack([x + slope_x * dz, y + slope_y * dz, z], axis=1)
+
+
+def _along(
+    geometry: Geometry, tracks: Tracks, slab: Ints, depth: Floats, energy: Floats
+) -> Deposits:
+    """Deposits where tracks are at these depths inside slabs, one each."""
     fraction = (depth - geometry.depth[slab]) / (geometry.depth[slab + 1] - geometry.depth[slab])
     z = geometry.edges[slab] + fraction * (geometry.edges[slab + 1] - geometry.edges[slab])
-    direction = tracks.particles.direction[row]
-    vertical = np.where(np.abs(direction[:, 2]) < 1e-3, 1e-3, direction[:, 2])
-    slope_x = np.clip(direction[:, 0] / vertical, -50, 50)
-    slope_y = np.clip(direction[:, 1] / vertical, -50, 50)
-    dz = z - tracks.position[row, 2]
-    return Deposits(
-        tracks.particles.event[row],
-        geometry.plane[slab],
-        tracks.position[row, 0] + slope_x * dz,
-        tracks.position[row, 1] + slope_y * dz,
-        np.clip(slope_x, -_SLOPE, _SLOPE),
-        np.clip(slope_y, -_SLOPE, _SLOPE),
-        np.zeros(len(row)),
-    )
+    x, y, _ = _at(tracks, z, 1e-3).T
+    dx, dy = (np.clip(s, -_SLOPE, _SLOPE) for s in _slopes(tracks.particles.direction, 1e-3))
+    return Deposits(tracks.particles.event, geometry.plane[slab], x, y, dx, dy, energy)
 
 
 def _visible(
@@ -219,17 +206,7 @@ def _born(
     ]
     z = np.interp(end[rows], geometry.depth, geometry.edges)
     radiation = np.interp(end[rows], geometry.depth, geometry.radiation)
-    vertical = parents.direction[:, 2]
-    vertical = np.where(np.abs(vertical) < 1e-3, 1e-3, vertical)
-    dz = z - tracks.position[rows, 2]
-    place = np.stack(
-        [
-            tracks.position[rows, 0] + np.clip(parents.direction[:, 0] / vertical, -50, 50) * dz,
-            tracks.position[rows, 1] + np.clip(parents.direction[:, 1] / vertical, -50, 50) * dz,
-            z,
-        ],
-        axis=1,
-    )
+    place = _at(tracks[rows], z, 1e-3)
     parts = []
     for kind, share, lean in zip(kinds, shares, (0.5, 0.5, 1.5), strict=False):
         vector = lean * parents.direction + isotropic(n, generator)
@@ -237,7 +214,7 @@ def _born(
         made = Particles(parents.event, kind, left * share, vector)
         charged = (kind != NEUTRON) & (made.kinetic > settings().transport.smallest)
         parts.append(Tracks(made, place, end[rows], radiation)[charged])
-    return _join(*parts)
+    return Tracks.join(parts)
 
 
 def _struck(geometry: Geometry, tracks: Tracks, generator: np.random.Generator) -> Tracks:
@@ -250,31 +227,15 @@ def _struck(geometry: Geometry, tracks: Tracks, generator: np.random.Generator) 
     inside = (end > geometry.depth[0]) & (end < geometry.depth[-1])
     tracks, end, share = tracks[inside], end[inside], share[inside]
     z = np.interp(end, geometry.depth, geometry.edges)
-    direction = tracks.particles.direction
-    vertical = np.where(np.abs(direction[:, 2]) < 0.02, 0.02, direction[:, 2])
-    dz = z - tracks.position[:, 2]
-    place = np.stack(
-        [
-            tracks.position[:, 0] + direction[:, 0] / vertical * dz,
-            tracks.position[:, 1] + direction[:, 1] / vertical * dz,
-            z,
-        ],
-        axis=1,
-    )
+    place = _at(tracks, z, 0.02)
     # elastic: the struck proton leaves at an angle whose cosine squared is its share
-    lean = direction * np.sqrt(share)[:, None] + isotropic(len(z), generator) * np.sqrt(
-        1 - share
-    )[:, None]  # fmt: skip
+    lean = tracks.particles.direction * np.sqrt(share)[:, None]
+    lean += isotropic(len(z), generator) * np.sqrt(1 - share)[:, None]
     lean /= np.maximum(np.linalg.norm(lean, axis=1, keepdims=True), 1e-9)
-    proton = Particles(
-        tracks.particles.event,
-        np.full(len(z), PROTON),
-        tracks.particles.kinetic * share,
-        lean,
-    )
+    kinetic = tracks.particles.kinetic * share
+    proton = Particles(tracks.particles.event, np.full(len(z), PROTON), kinetic, lean)
     radiation = np.interp(end, geometry.depth, geometry.radiation)
-    struck = Tracks(proton, place, end, radiation)
-    return struck[proton.kinetic > settings().transport.smallest]
+    return Tracks(proton, place, end, radiation)[kinetic > settings().transport.smallest]
 
 
 def _showers(geometry: Geometry, photons: Tracks, generator: np.random.Generator) -> Deposits:
@@ -286,53 +247,17 @@ def _showers(geometry: Geometry, photons: Tracks, generator: np.random.Generator
     # the longest showers lie deeper: t_max = ln(E/Ec) + 1/2 (Particle Data Group), b = 1/2
     shape = 1 + 0.5 * np.maximum(np.log(np.maximum(energy, 1) / frozen.critical) + 0.5, 0)
     along = generator.gamma(shape[row], 1.0) * 2
-    direction = photons.particles.direction[row]
-    at = photons.radiation[row] + (conversion[row] + along) * direction[:, 2]
+    at = photons.radiation[row] + (conversion[row] + along) * photons.particles.direction[row, 2]
     inside = (at > geometry.radiation[0]) & (at < geometry.radiation[-1])
-    row, along, direction, at = row[inside], along[inside], direction[inside], at[inside]
+    row, along, at = row[inside], along[inside], at[inside]
     slab = np.searchsorted(geometry.radiation, at, side="right") - 1
-    seen = geometry.plane[slab] >= 0
-    row, along, direction, at, slab = (
-        values[seen] for values in (row, along, direction, at, slab)
-    )  # fmt: skip
-    z = np.interp(at, geometry.radiation, geometry.edges)
+    in_plane = geometry.plane[slab] >= 0
+    row, along, at, slab = (values[in_plane] for values in (row, along, at, slab))
     plane = geometry.plane[slab]
-    vertical = np.where(np.abs(direction[:, 2]) < 0.02, 0.02, direction[:, 2])
-    dz = z - photons.position[row, 2]
+    x, y, _ = _at(photons[row], np.interp(at, geometry.radiation, geometry.edges), 0.02).T
     spread = frozen.cone[0] + frozen.cone[1] * along
     offset = generator.standard_normal((2, len(row))) * spread
-    return Deposits(
-        photons.particles.event[row],
-        plane,
-        photons.position[row, 0] + direction[:, 0] / vertical * dz + offset[0],
-        photons.position[row, 1] + direction[:, 1] / vertical * dz + offset[1],
-        np.zeros(len(row)),
-        np.zeros(len(row)),
-        frozen.spot * geometry.active[plane],
-    )
-
-
-def _with(deposits: Deposits, energy: Floats) -> Deposits:
-    return Deposits(
-        deposits.event, deposits.plane, deposits.x, deposits.y, deposits.slope_x,
-        deposits.slope_y, energy,
-    )  # fmt: skip
-
-
-def _join(*parts: Tracks) -> Tracks:
-    return Tracks(
-        Particles(
-            np.concatenate([part.particles.event for part in parts]),
-            np.concatenate([part.particles.kind for part in parts]),
-            np.concatenate([part.particles.kinetic for part in parts]),
-            np.concatenate([part.particles.direction for part in parts]),
-        ),
-        np.concatenate([part.position for part in parts]),
-        np.concatenate([part.depth for part in parts]),
-        np.concatenate([part.radiation for part in parts]),
-    )
-
-
-def _all(*parts: Deposits) -> Deposits:
-    names = ("event", "plane", "x", "y", "slope_x", "slope_y", "energy")
-    return Deposits(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    none = np.zeros(len(row))
+    energy = frozen.spot * geometry.active[plane]
+    event = photons.particles.event[row]
+    return Deposits(event, plane, x + offset[0], y + offset[1], none, none, energy)

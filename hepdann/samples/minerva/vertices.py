@@ -8,7 +8,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Geometry, in_hexagon, section_at
+from .geometry import Geometry, fiducial_grid, section_at
+from .particles import Table
 from .settings import settings
 
 __all__ = ["Vertices", "draw_vertices", "layer_masses"]
@@ -18,7 +19,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Vertices:
+class Vertices(Table):
     """Interaction points of n events.
 
     Attributes:
@@ -51,11 +52,10 @@ class Vertices:
         Returns:
             Positions in the table, one an event.
         """
-        own = thickness[self.section]
-        plain = self.section == 0
-        own = np.where(plain, table[self.slab + 1] - table[self.slab], own)
-        behind = table[self.slab] + self.fraction * own
-        before = table[self.slab + 1] - (1 - self.fraction) * own
+        of_slab = table[self.slab + 1] - table[self.slab]
+        matter = np.where(self.section == 0, of_slab, thickness[self.section])
+        behind = table[self.slab] + self.fraction * matter
+        before = table[self.slab + 1] - (1 - self.fraction) * matter
         return np.asarray(np.where(forward, before, behind))
 
 
@@ -66,40 +66,23 @@ def layer_masses(geometry: Geometry) -> Floats:
     sections = geometry.sections
     for target in settings().geometry.targets:
         slab = geometry.slab_of_code()[target.code]
-        x, y = _grid()
-        chosen = section_at(target, x, y)
+        chosen = section_at(target, *fiducial_grid(581))
         of_target = np.flatnonzero(sections.target == slab)
         masses[target.code - 1] = sections.mass[of_target][chosen].mean()
     return masses
 
 
-def _grid() -> tuple[Floats, Floats]:
-    apothem = settings().geometry.fiducial
-    line = np.linspace(-1.16, 1.16, 581) * apothem
-    x, y = (axis.ravel() for axis in np.meshgrid(line, line))
-    inside = in_hexagon(x, y, apothem)
-    return x[inside], y[inside]
-
-
 def draw_vertices(geometry: Geometry, n: int, generator: np.random.Generator) -> Vertices:
-    """Draw n vertices with a density ∝ density × thickness of what is at each point.
-
-    Args:
-        geometry: the detector.
-        n: events.
-        generator: random numbers.
-
-    Returns:
-        The vertices.
-    """
+    """Draw n vertices with a density ∝ density × thickness of what is at each point."""
     masses = layer_masses(geometry)
     code = generator.choice(geometry.codes, size=n, p=masses / masses.sum()) + 1
     x, y = _in_hexagon(n, generator)
-    slab = geometry.slab_of_code()[code]
+    slab_of_code = geometry.slab_of_code()
+    slab = slab_of_code[code]
     section = np.zeros(n, dtype=np.int64)
     for target in settings().geometry.targets:
         rows = np.flatnonzero(code == target.code)
-        of_target = np.flatnonzero(geometry.sections.target == slab_of(geometry, target.code))
+        of_target = np.flatnonzero(geometry.sections.target == slab_of_code[target.code])
         mass = geometry.sections.mass[of_target]
         while len(rows):  # heavier sections of a target have more events
             section[rows] = of_target[section_at(target, x[rows], y[rows])]
@@ -112,16 +95,11 @@ def draw_vertices(geometry: Geometry, n: int, generator: np.random.Generator) ->
     start = geometry.edges[slab]
     length = geometry.edges[slab + 1] - start
     for target in settings().geometry.targets:  # sections stand flush with the upstream face
-        of_target = np.flatnonzero(geometry.sections.target == slab_of(geometry, target.code))
+        of_target = np.flatnonzero(geometry.sections.target == slab_of_code[target.code])
         thickness = np.array([part.thickness for part in target.sections])
         rows = np.flatnonzero(code == target.code)
         length[rows] = thickness[section[rows] - of_target[0]]
     return Vertices(x, y, start + fraction * length, slab, fraction, section, code)
-
-
-def slab_of(geometry: Geometry, code: int) -> int:
-    """Slab of a plane code."""
-    return int(np.flatnonzero(geometry.code == code)[0])
 
 
 def _in_hexagon(n: int, generator: np.random.Generator) -> tuple[Floats, Floats]:

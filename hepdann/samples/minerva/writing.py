@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from ..trees import appear_together, new_tree
-from .events import Domain, Events, blocks, join_events
-from .hdf5 import ImageFile
-from .shifts import Conditions, target
+from ..files import Domain, new_tree, sample_paths, write_files
+from .events import Events, blocks, join_events
+from .geometry import VIEWS
+from .settings import Conditions, target
 from .tracking import Track, find_tracks
 
-__all__ = ["TREE", "write_minerva"]
+__all__ = ["TREE", "rasterised", "write_minerva"]
 
 TREE = "minerva"
 _IDS = dict.fromkeys(("run", "subrun", "gate", "slice"), "i4")
@@ -27,30 +28,25 @@ _TRUTH = (
     | dict.fromkeys(("vtx_x", "vtx_y", "vtx_z", "E", "W", "Q2", "x", "y"), "f4")
     | dict.fromkeys(("muon_E", "muon_angle"), "f4")
 )
-_SEEN = {"weight": "f4", "track_segment": "i4", "track_planecode": "i4", "track_z": "f4"}
+_TRACK = {"weight": "f4", "track_segment": "i4", "track_planecode": "i4", "track_z": "f4"}
 _HITS = "{view: int32, plane: int32, strip: int32, energy: float32, time: float32}"
 _BRANCHES: dict[str, dict[str, str]] = {
-    "mc": _IDS | _TRUTH | _SEEN,
-    "data": _IDS | _SEEN,
+    "mc": _IDS | _TRUTH | _TRACK,
+    "data": _IDS | _TRACK,
     "truth": _IDS | _TRUTH,
 }
 _TOGETHER = 4  # blocks of events appended at once
+_CHUNK = 64  # images
+_AT_ONCE = 8 * _CHUNK  # images held in memory
+_GENERATED = {
+    "E": "E", "leptE": "muon_E", "Q2": "Q2", "W": "W", "x": "x", "y": "y",
+    "int_type": "process", "targetZ": "target_z",
+}  # fmt: skip
 
 Columns = dict[str, NDArray[Any]]
 Form = Literal["root", "hdf5"]
 Schema = Literal["flat", "grouped"]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is written, and how."""
-
-    events: int
-    seed: int
-    conditions: Conditions
-    image: str
-    form: Form
-    schema: Schema
+_Tracked = tuple[Events, Track]
 
 
 def write_minerva(
@@ -95,93 +91,50 @@ def write_minerva(
             where="form",
             mend="there is root, and hdf5 with the schema flat or grouped",
         )
-    plan = _Plan(events, seed, conditions or target(), image, form, schema)
     suffix = {"root": "root", "hdf5": "h5"}[form]
-    kinds = ("mc", "data", "truth") if truth else ("mc", "data")
-    folder = Path(folder)
-    if not truth and (folder / f"truth.{suffix}").exists():
-        raise ConfigError(
-            "is the truth of an earlier sample and would not fit the new data",
-            where=folder / f"truth.{suffix}",
-            mend="write the new truth as well (--truth), or remove the file",
-        )
-    paths = [folder / f"{kind}.{suffix}" for kind in kinds]
+    paths = sample_paths(folder, suffix, truth)
     next(blocks("mc", events, seed, image=image))  # impossible settings show before files are made
-    done = 0
+    of_domain = {"mc": None, "data": conditions or target()}
 
-    def count(n: int) -> None:
-        nonlocal done
-        done += n
-        if progress is not None:
-            progress(done, 2 * events)
+    def tracked(domain: Domain) -> Iterator[tuple[_Tracked, int]]:
+        parts = blocks(domain, events, seed, conditions=of_domain[domain], image=image)
+        for batch in iter(lambda: list(islice(parts, _TOGETHER)), []):
+            joined = join_events(batch)
+            yield (joined, Track.join([find_tracks(part) for part in batch])), len(joined)
 
-    with appear_together(paths) as drafts:
-        of = dict(zip(kinds, drafts, strict=True))
-        _write("mc", {"mc": of.pop("mc")}, plan, count)
-        _write("data", of, plan, count)
-    return paths
+    new_file = _new_tree if form == "root" else partial(_new_images, schema=schema, events=events)
+    return write_files(paths, tracked, new_file, progress, 2 * events)
 
 
-def _write(
-    domain: Domain, paths: dict[str, Path], plan: _Plan, count: Callable[[int], None]
-) -> None:
-    conditions = plan.conditions if domain == "data" else None
-    parts = blocks(domain, plan.events, plan.seed, conditions=conditions, image=plan.image)
-    with ExitStack() as stack:
-        files = {kind: _file(kind, path, plan, stack) for kind, path in paths.items()}
-        for events, track in _tracked(parts):
-            for append in files.values():
-                append(events, track)
-            count(len(events))
+@contextmanager
+def _new_images(
+    kind: str, path: Path, *, schema: Schema, events: int
+) -> Iterator[Callable[[_Tracked], None]]:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        yield _Images(file, kind, schema, events).append
 
 
-def _tracked(parts: Iterator[Events]) -> Iterator[tuple[Events, Track]]:
-    """Several blocks at once, with what tracking makes of each."""
-    batch: list[Events] = []
-    for part in parts:
-        batch.append(part)
-        if len(batch) == _TOGETHER:
-            yield _joined(batch)
-            batch = []
-    if batch:
-        yield _joined(batch)
-
-
-def _joined(batch: list[Events]) -> tuple[Events, Track]:
-    tracks = [find_tracks(part) for part in batch]
-    return join_events(batch), Track(
-        *(
-            np.concatenate([getattr(track, name) for track in tracks])
-            for name in ("segment", "plane_code", "z", "length")
-        )
-    )
-
-
-def _file(kind: str, path: Path, plan: _Plan, stack: ExitStack) -> Callable[[Events, Track], None]:
-    """A function that appends events to a new file of that kind."""
-    if plan.form == "hdf5":
-        images = stack.enter_context(ImageFile(path, kind, plan.schema, plan.events, plan.image))
-        return images.append
+@contextmanager
+def _new_tree(kind: str, path: Path) -> Iterator[Callable[[_Tracked], None]]:
     jagged = {} if kind == "truth" else {"hit": _HITS}
-    tree = stack.enter_context(new_tree(path, TREE, _BRANCHES[kind], jagged))
+    with new_tree(path, TREE, _BRANCHES[kind], jagged) as tree:
 
-    def append(events: Events, track: Track) -> None:
-        columns: dict[str, Any] = _scalars(events, track, _BRANCHES[kind])
-        if jagged:
-            columns["hit"] = _jagged(events)
-        tree.extend(columns)
+        def append(block: _Tracked) -> None:
+            events, track = block
+            vertex = {
+                "track_segment": track.segment,
+                "track_planecode": track.plane_code,
+                "track_z": track.z,
+            }
+            scalars = events.columns | vertex
+            columns: Columns = {n: scalars[n].astype(t) for n, t in _BRANCHES[kind].items()}
+            if jagged:
+                columns["hit"] = _jagged(events)
+            tree.extend(columns)
 
-    return append
-
-
-def _scalars(events: Events, track: Track, types: dict[str, str]) -> Columns:
-    seen = {
-        "track_segment": track.segment,
-        "track_planecode": track.plane_code,
-        "track_z": track.z,
-    }
-    columns = events.columns | seen
-    return {name: columns[name].astype(type_) for name, type_ in types.items()}
+        yield append
 
 
 def _jagged(events: Events) -> Any:
@@ -197,3 +150,103 @@ def _jagged(events: Events) -> Any:
     }
     records = ak.zip(fields)
     return ak.unflatten(records, np.diff(events.offsets))
+
+
+def event_ids(columns: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
+    """Event numbers as one integer: run, then subrun and gate of four digits, slice of two."""
+    run, subrun, gate, number = (
+        columns[name].astype(np.uint64) for name in ("run", "subrun", "gate", "slice")
+    )
+    digits = np.uint64(10_000)
+    return ((run * digits + subrun) * digits + gate) * np.uint64(100) + number
+
+
+def rasterised(events: Events, view: int) -> NDArray[np.float32]:
+    """Images of a view.
+
+    Args:
+        events: n events.
+        view: 0 X, 1 U, 2 V.
+
+    Returns:
+        Energy in MeV and time in ns, (n, 2, strips, columns) float32; 0 where there is no hit.
+    """
+    strips, columns = events.geometry.image_shape(view)
+    images = np.zeros((len(events), 2, strips, columns), dtype=np.float32)
+    rows = np.flatnonzero(events.hit_view == view)
+    hits, column = events.hits, events.hit_column[rows]
+    where = hits.event[rows], slice(None), hits.strip[rows], column
+    images[where] = np.stack([hits.energy[rows], hits.time[rows]], axis=1)
+    return images
+
+
+class _Images:
+    """Writes events to an open HDF5 file, block by block.
+
+    Args:
+        file: new.
+        kind: ``mc``; ``data``, which has no truth; or ``truth``, which has no images.
+        schema: ``flat`` or ``grouped``.
+        events: how many will come.
+    """
+
+    def __init__(self, file: Any, kind: str, schema: Schema, events: int) -> None:
+        self._file, self._kind, self._events = file, kind, events
+        self._flat, self._done = schema == "flat", 0
+
+    def append(self, block: _Tracked) -> None:
+        """Append events; what tracking makes of them has fields that the schemas do not know."""
+        events, track = block
+        rows = slice(self._done, self._done + len(events))
+        for name, values in self._tables(events, track):
+            self._dataset(name, values)[rows] = values
+        if self._kind != "truth":
+            for start in range(0, len(events), _AT_ONCE):
+                part = events[start : start + _AT_ONCE]
+                place = slice(rows.start + start, rows.start + start + len(part))
+                for number, view in enumerate(VIEWS):
+                    for name, images in self._images(view, rasterised(part, number)):
+                        self._dataset(name, images, images=True)[place] = images
+        self._done += len(events)
+
+    def _dataset(self, name: str, values: NDArray[Any], *, images: bool = False) -> Any:
+        if name in self._file:
+            return self._file[name]
+        options: dict[str, Any] = {}
+        if images:  # mostly zeros: without shuffle, gzip finds the long runs
+            chunk = (min(_CHUNK, self._events), *values.shape[1:])
+            options = {"chunks": chunk, "compression": "gzip", "compression_opts": 1}
+        shape = (self._events, *values.shape[1:])
+        return self._file.create_dataset(name, shape, values.dtype, **options)
+
+    def _images(
+        self, view: str, images: NDArray[np.float32]
+    ) -> list[tuple[str, NDArray[np.float32]]]:
+        if not self._flat:
+            return [(f"img_data/hitimes-{view}", images)]
+        return [(f"hits-{view}", images[:, :1]), (f"times-{view}", images[:, 1:])]
+
+    def _tables(self, events: Events, track: Track) -> list[tuple[str, NDArray[Any]]]:
+        columns = events.columns
+        tables: list[tuple[str, NDArray[Any]]] = [
+            (self._name("event_data", "eventids"), event_ids(columns))
+        ]
+        if self._kind != "data":
+            tables += [
+                (self._name("vtx_data", "planecodes"), columns["planecode"].astype("u2")),
+                (self._name("vtx_data", "segments"), columns["segment"].astype("u1")),
+                (self._name("vtx_data", "zs"), columns["vtx_z"].astype("f4")),
+            ]
+            for name, column in _GENERATED.items():
+                kind = "i4" if columns[column].dtype.kind == "i" else "f4"
+                tables.append((self._name("gen_data", name), columns[column].astype(kind)))
+        if self._kind != "truth":
+            tables += [
+                (self._name("track_data", "track_segments"), track.segment.astype("i2")),
+                (self._name("track_data", "track_planecodes"), track.plane_code.astype("u2")),
+                (self._name("track_data", "track_zs"), track.z.astype("f4")),
+            ]
+        return tables
+
+    def _name(self, group: str, name: str) -> str:
+        return name if self._flat else f"{group}/{name}"

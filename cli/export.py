@@ -1,0 +1,85 @@
+"""``hepdann export``: a run as ONNX or C++."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import tables
+
+if TYPE_CHECKING:
+    from hepdann.deploy import Exported
+
+__all__ = ["command"]
+
+_KINDS = {"branch": "branch", "feature": "feature, not computed here"}
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The file (.onnx, or .hpp for cpp); it is replaced whole.",
+)
+@click.option(
+    "--for",
+    "target",
+    default="onnx",
+    show_default=True,
+    help="onnx, athena, cms (with preprocess.json) or cpp (one C++17 header).",
+)
+@click.option("--method", help="Whose scores.  [default: the recommended method]")
+@click.option(
+    "--domain",
+    default="target",
+    show_default=True,
+    help="target scores data, source MC.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=1e-6,
+    show_default=True,
+    help="Largest difference from hepdann's score on the run's events.",
+)
+def command(output: Path, **options: Any) -> None:
+    """Write RUN as one file that goes from the branches of an ntuple to class scores."""
+    from hepdann.deploy import export
+
+    _show(export(output=output, **options))
+
+
+def _show(made: Exported) -> None:
+    console = tables.console()
+    inputs = tables.table(f"Inputs, in this order ({made.framework})")
+    inputs.add_column("", justify="right")
+    for title in ("input", "unit", "missing", "what"):
+        inputs.add_column(title, overflow="fold")
+    for number, one in enumerate(made.inputs):
+        missing = "NaN" if one.missing is None else f"{one.missing:g} or NaN"
+        inputs.add_row(str(number), one.name, one.unit, missing, _KINDS[one.kind])
+    console.print(inputs)
+    if made.computed:
+        console.print(f"computed inside: {', '.join(made.computed)}")
+    if made.note:
+        console.print(f"note: {made.note}")
+    worst = tables.table("Check, the events that differ most")
+    for title in ("event", f"hepdann, {made.classes[-1]}", "exported", "difference"):
+        worst.add_column(title, justify="right")
+    for event, expected, exported in made.agreement.worst:
+        difference = f"{abs(exported - expected):.1e}"
+        worst.add_row(str(event), f"{expected:.8f}", f"{exported:.8f}", difference)
+    console.print(worst)
+    console.print(
+        f"{made.agreement.events:,} events agree to {made.agreement.largest:.1e}; outputs: "
+        f"{', '.join(made.classes)}"
+    )
+    scored = "data" if made.domain == "target" else "MC"
+    for file in made.files:
+        console.print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+    console.print(f"{made.method}, for {scored}")

@@ -1,0 +1,208 @@
+"""A graph of operators on events, from which an ONNX file and C++ are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["OPERATORS", "Graph", "Node", "Value"]
+
+# ROOT's SOFIE reads all of these (tmva/sofie/README.md); they are all that the graph is made of.
+OPERATORS = frozenset({
+    "Abs", "Add", "Concat", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Gemm",
+    "Greater", "Less", "Log", "Mul", "Pow", "Relu", "Reshape", "Sigmoid", "Sin", "Cos",
+    "Softmax", "Split", "Sqrt", "Sub", "Tanh", "Where",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Value:
+    """An array that the graph computes, or a constant of it.
+
+    Attributes:
+        name: in the graph.
+        shape: of one event, without the axis of the events; of a constant that of all of it,
+            without a leading axis of 1.
+        constant: whether it is one.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    constant: bool = False
+
+    @property
+    def width(self) -> int:
+        """Numbers of an event."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation.
+
+    Attributes:
+        operator: one of :data:`OPERATORS`.
+        inputs: names of values.
+        outputs: names of values.
+        attributes: of the operator.
+        rounded: whether hepdann rounds the result to float32 where it computes in float64; an
+            ONNX file rounds everywhere, C++ in double only here.
+    """
+
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    rounded: bool = False
+
+
+class Graph:
+    """Nodes in the order in which they are computed.
+
+    Attributes:
+        inputs: of the graph.
+        outputs: of the graph.
+        nodes: all operations.
+        constants: float32 or int64 arrays by name, as an ONNX file holds them.
+        values: everything by name.
+    """
+
+    def __init__(self) -> None:
+        self.inputs: list[Value] = []
+        self.outputs: list[Value] = []
+        self.nodes: list[Node] = []
+        self.constants: dict[str, NDArray[Any]] = {}
+        self.values: dict[str, Value] = {}
+        self._known: dict[tuple[Any, ...], Value] = {}
+
+    def input(self, name: str, shape: tuple[int, ...]) -> Value:
+        """A value that the user gives."""
+        value = self._value(Value(name, shape))
+        self.inputs.append(value)
+        return value
+
+    def output(self, name: str, value: Value) -> None:
+        """Make a value an output of the graph, under a name of its own."""
+        last = next(n for n in range(len(self.nodes)) if value.name in self.nodes[n].outputs)
+        node = self.nodes[last]
+        outputs = tuple(name if one == value.name else one for one in node.outputs)
+        self.nodes[last] = Node(node.operator, node.inputs, outputs, node.attributes, node.rounded)
+        self.outputs.append(self._value(Value(name, value.shape)))
+
+    def constant(self, array: ArrayLike) -> Value:
+        """A constant of float32; a vector (F,) stands for every event."""
+        values = np.atleast_1d(np.asarray(array, np.float32))
+        stored = values[None, :] if values.ndim == 1 else values
+        key = ("constant", stored.shape, stored.tobytes())
+        if key not in self._known:
+            value = self._value(Value(f"c{len(self.constants)}", values.shape, constant=True))
+            self.constants[value.name] = stored
+            self._known[key] = value
+        return self._known[key]
+
+    def integers(self, values: Sequence[int]) -> Value:
+        """A constant of int64, as sizes and shapes are."""
+        value = self._value(Value(f"c{len(self.constants)}", (len(values),), constant=True))
+        self.constants[value.name] = np.asarray(values, np.int64)
+        return value
+
+    def add_node(
+        self,
+        operator: str,
+        inputs: Sequence[Value],
+        shape: tuple[int, ...],
+        *,
+        rounded: bool = False,
+        **attributes: Any,
+    ) -> Value:
+        """Compute a value; the same operation of the same values is computed once.
+
+        Raises:
+            ValueError: the operator is none of :data:`OPERATORS`.
+        """
+        if operator not in OPERATORS:
+            raise ValueError(f"operator {operator} is not on the list")
+        names = tuple(value.name for value in inputs)
+        key = (operator, names, rounded, repr(sorted(attributes.items())))
+        if key not in self._known:
+            value = self._value(Value(f"v{len(self.nodes)}", shape))
+            self.nodes.append(Node(operator, names, (value.name,), attributes, rounded))
+            self._known[key] = value
+        return self._known[key]
+
+    def split(self, x: Value, widths: Sequence[int]) -> list[Value]:
+        """Columns (N, F) in groups of these widths."""
+        if len(widths) == 1:
+            return [x]
+        number = len(self.nodes)
+        parts = [self._value(Value(f"v{number}_{k}", (w,))) for k, w in enumerate(widths)]
+        names = tuple(part.name for part in parts)
+        sizes = self.integers(widths)
+        self.nodes.append(Node("Split", (x.name, sizes.name), names, {"axis": 1}))
+        return parts
+
+    def concat(self, parts: Sequence[Value]) -> Value:
+        """Columns side by side."""
+        if len(parts) == 1:
+            return parts[0]
+        return self.add_node("Concat", parts, (sum(p.width for p in parts),), axis=1)
+
+    def unary(self, operator: str, x: Value, *, rounded: bool = False) -> Value:
+        """An operation of each number."""
+        return self.add_node(operator, [x], x.shape, rounded=rounded)
+
+    def binary(
+        self, operator: str, a: Value | ArrayLike, b: Value | ArrayLike, *, rounded: bool = False
+    ) -> Value:
+        """An operation of two numbers; a single one goes with each of the other's."""
+        left, right = self.of(a), self.of(b)
+        shape = left.shape if left.width >= right.width else right.shape
+        return self.add_node(operator, [left, right], shape, rounded=rounded)
+
+    def add(self, a: Value | ArrayLike, b: Value | ArrayLike, *, rounded: bool = False) -> Value:
+        """The sum a + b."""
+        return self.binary("Add", a, b, rounded=rounded)
+
+    def sub(self, a: Value | ArrayLike, b: Value | ArrayLike, *, rounded: bool = False) -> Value:
+        """The difference a − b."""
+        return self.binary("Sub", a, b, rounded=rounded)
+
+    def mul(self, a: Value | ArrayLike, b: Value | ArrayLike, *, rounded: bool = False) -> Value:
+        """The product a · b."""
+        return self.binary("Mul", a, b, rounded=rounded)
+
+    def div(self, a: Value | ArrayLike, b: Value | ArrayLike, *, rounded: bool = False) -> Value:
+        """The quotient a / b."""
+        return self.binary("Div", a, b, rounded=rounded)
+
+    def where(
+        self,
+        condition: Value,
+        yes: Value | ArrayLike,
+        no: Value | ArrayLike,
+        *,
+        rounded: bool = False,
+    ) -> Value:
+        """``yes`` where the condition holds, else ``no``."""
+        operands = [condition, self.of(yes), self.of(no)]
+        shape = max((o.shape for o in operands), key=math.prod)
+        return self.add_node("Where", operands, shape, rounded=rounded)
+
+    def gemm(self, x: Value, weight: ArrayLike, bias: ArrayLike | None = None) -> Value:
+        """``x W + b`` with W (in, out): every event's numbers, all of them finite."""
+        matrix = self.constant(np.asarray(weight, np.float32).reshape(x.width, -1))
+        operands = [x, matrix] if bias is None else [x, matrix, self.constant(bias)]
+        return self.add_node("Gemm", operands, (matrix.shape[1],))
+
+    def of(self, value: Value | ArrayLike) -> Value:
+        """A value as it is, a number or an array as a constant."""
+        return value if isinstance(value, Value) else self.constant(value)
+
+    def _value(self, value: Value) -> Value:
+        self.values[value.name] = value
+        return value

@@ -1,0 +1,126 @@
+"""Trained networks as nodes of a graph: the logits of one member."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RunError
+from ..networks import AdversarialNetwork
+from .graph import Graph, Value
+
+__all__ = ["add_member"]
+
+_EPSILON = 1e-5  # of normalisations
+Floats = NDArray[np.float64]
+_ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
+    "relu": lambda g, x: g.unary("Relu", x),
+    "elu": lambda g, x: g.unary("Elu", x),
+    "tanh": lambda g, x: g.unary("Tanh", x),
+    "gelu": lambda g, x: g.mul(
+        g.mul(x, 0.5), g.add(g.unary("Erf", g.mul(x, np.sqrt(0.5))), 1.0)
+    ),
+}  # fmt: skip
+
+
+def add_member(
+    graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value
+) -> Value:
+    """Class scores (N, C) of one member.
+
+    Args:
+        graph: to which the nodes go.
+        network: of all members.
+        member: its number.
+        domain: whose normalisation statistics apply, 0 source or 1 target.
+        x: the scaled features (N, F).
+
+    Raises:
+        RunError: the network is no perceptron.
+    """
+    if network.shape.network:
+        raise RunError(
+            f"the network {network.shape.network!r} has layers that this export does not know",
+            mend="export a run with a perceptron, or the module itself with torch.onnx",
+        )
+    logits = _perceptron(graph, network, member, domain, x)
+    classes = network.shape.classes
+    if classes == 1:
+        return logits
+    # two classes share one logit, of which the last layer here gives both signs
+    return (
+        graph.unary("Sigmoid", logits)
+        if classes == 2
+        else graph.add_node("Softmax", [logits], logits.shape, axis=1)
+    )
+
+
+def _perceptron(
+    graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value
+) -> Value:
+    state = {name: _array(value) for name, value in network.state_dict().items()}
+    shape = network.shape
+    act = _ACTIVATIONS[shape.activation]
+    row = domain * (shape.domains - 1)
+    for layer in range(len(shape.extractor)):
+        weight, bias = _linear(state, f"extractor.linear.{layer}", member)
+        norm = {
+            key: state[f"extractor.norm.{layer}.{key}"]
+            for key in ("mean", "variance", "weight", "bias")
+            if f"extractor.norm.{layer}.{key}" in state
+        }
+        if "mean" in norm:  # batch normalisation is a part of the layer
+            scale = norm["weight"][member, :, 0] / np.sqrt(norm["variance"][row, member] + _EPSILON)
+            shift = norm["bias"][member, :, 0] - norm["mean"][row, member] * scale
+            weight, bias = weight * scale, bias * scale + shift
+        y = graph.gemm(x, weight, bias)
+        if norm and "mean" not in norm:
+            y = _layer_norm(graph, y, norm["weight"][member, :, 0], norm["bias"][member, :, 0])
+        x = _residual(graph, x, act(graph, y), residual=shape.residual)
+    return _head(graph, network, member, state, x)
+
+
+def _head(
+    graph: Graph, network: AdversarialNetwork, member: int, state: dict[str, Floats], x: Value
+) -> Value:
+    shape = network.shape
+    act = _ACTIVATIONS[shape.activation]
+    for layer in range(len(shape.label_head)):
+        y = act(graph, graph.gemm(x, *_linear(state, f"label_head.{2 * layer}", member)))
+        x = _residual(graph, x, y, residual=shape.residual)
+    weight, bias = _linear(state, f"label_head.{2 * len(shape.label_head)}", member)
+    return _last_layer(graph, x, weight, bias, shape.classes)
+
+
+def _last_layer(graph: Graph, x: Value, weight: Floats, bias: Floats, classes: int) -> Value:
+    """The logits; of two classes, which share one, its negative and itself."""
+    if classes == 2:
+        weight, bias = np.concatenate([-weight, weight], axis=1), np.concatenate([-bias, bias])
+    return graph.gemm(x, weight, bias)
+
+
+def _linear(state: dict[str, Floats], name: str, member: int) -> tuple[Floats, Floats]:
+    """Weights (in, out) and bias (out,)."""
+    weight = state[f"{name}.weight"][member].T
+    bias = state.get(f"{name}.bias")
+    return weight, np.zeros(weight.shape[1]) if bias is None else bias[member, :, 0]
+
+
+def _layer_norm(graph: Graph, x: Value, weight: Floats, bias: Floats) -> Value:
+    average = np.full((x.width, x.width), 1 / x.width)
+    centred = graph.sub(x, graph.gemm(x, average))
+    variance = graph.gemm(graph.mul(centred, centred), average)
+    unit = graph.div(centred, graph.unary("Sqrt", graph.add(variance, _EPSILON)))
+    return graph.add(graph.mul(unit, weight), bias)
+
+
+def _residual(graph: Graph, x: Value, y: Value, *, residual: bool) -> Value:
+    return graph.add(y, x) if residual and x.width == y.width else y
+
+
+def _array(value: Any) -> Floats:
+    """A torch tensor as float64."""
+    return np.asarray(value.detach().cpu().double().numpy())

@@ -1,0 +1,105 @@
+"""The steps from features to scores as nodes of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+import numpy as np
+
+from ..alignment import Alignment
+from ..domains import Scaling
+from ..errors import RunError
+from ..inference import Branch, Combination, Step
+from .features import Features
+from .graph import Graph, Value
+from .maps import add_alignment
+from .networks import add_member
+from .precise import affine, pair, pieces, rounded
+
+__all__ = ["Scorer"]
+
+_TINY = float(np.finfo(np.float32).eps)  # as in a mixture
+
+
+class Scorer:
+    """Adds the steps of a method to a graph; what several parts share is computed once.
+
+    Args:
+        graph: to which the nodes go.
+        features: (N, F) of the model.
+    """
+
+    def __init__(self, graph: Graph, features: Features) -> None:
+        self.graph, self.features = graph, features
+        self._aligned: dict[int, Features] = {}
+
+    def add(self, step: Step) -> Value:
+        """Class scores (N, C): the mean over the members."""
+        return self._mean(self._members(step))
+
+    def _mean(self, members: Sequence[Value]) -> Value:
+        if len(members) == 1:
+            return members[0]
+        return self.graph.mul(reduce(self.graph.add, members), 1 / len(members))
+
+    def _members(self, step: Step) -> list[Value]:
+        if isinstance(step, Combination):
+            return self._combined(step)
+        x = self._scaled(step)
+        members = [
+            add_member(self.graph, step.network, k, step.statistics, x)
+            for k in range(step.network.members)
+        ]
+        if step.correction is None:
+            return members
+        factors = np.exp(step.correction)
+        return [self._normalised(self.graph.mul(member, factors)) for member in members]
+
+    def _scaled(self, step: Branch) -> Value:
+        features = self.features
+        if step.alignment is not None:
+            features = self._map(step.alignment, features)
+        if step.scaling is None:
+            raise RunError("a network of images is not exported", mend="use hepdann predict")
+        return self._scale(step.scaling, features)
+
+    def _map(self, alignment: Alignment, features: Features) -> Features:
+        if id(alignment) not in self._aligned:
+            self._aligned[id(alignment)] = add_alignment(self.graph, alignment, features)
+        return self._aligned[id(alignment)]
+
+    def _scale(self, scaling: Scaling, features: Features) -> Value:
+        """Scaled, with the imputed value where there is none."""
+        shift = pair(-scaling.mean / scaling.std)
+        scaled = affine(self.graph, features.values, pieces(1 / scaling.std), shift)
+        imputed = (scaling.impute - scaling.mean) / scaling.std
+        return self.graph.where(features.known, rounded(self.graph, scaled), imputed)
+
+    def _combined(self, step: Combination) -> list[Value]:
+        """Weighted means of log probabilities, member by member where all have equally many."""
+        parts = [self._members(part) for part in step.parts]
+        if len({len(members) for members in parts}) > 1:
+            parts = [[self._mean(members)] for members in parts]
+        weights = np.asarray(step.mixture.weights or (1.0,) * len(parts))
+        weights = weights / weights.sum()
+        offsets = np.asarray(step.mixture.offsets, np.float64)
+        shift = weights @ offsets if step.target else np.zeros(offsets.shape[1])
+        mixed = []
+        for members in zip(*parts, strict=True):
+            logs = [
+                self.graph.mul(self._log(scores), weight)
+                for scores, weight in zip(members, weights, strict=True)
+            ]
+            total = self.graph.add(reduce(self.graph.add, logs), shift)
+            mixed.append(self.graph.add_node("Softmax", [total], total.shape, axis=1))
+        return mixed
+
+    def _log(self, scores: Value) -> Value:
+        large = self.graph.binary("Greater", scores, _TINY)
+        return self.graph.unary("Log", self.graph.where(large, scores, _TINY))
+
+    def _normalised(self, scores: Value) -> Value:
+        """Divided by their sum, event by event."""
+        total = self.graph.gemm(scores, np.ones((scores.width, scores.width)))
+        return self.graph.div(scores, total)

@@ -1,0 +1,40 @@
+"""What a training sees: source, target, pseudo-data, copies, class fractions; never a label of it.
+
+Tables or images, in memory or in blocks; as arrays, and as tensors that batches are drawn from.
+"""
+
+from .augment import Augment
+from .copies import auxiliary_sources
+from .event_stream import BatchRows, Blocks, StreamReader
+from .events import Domains
+from .image_stream import resident_images
+from .images import Images, view_shapes
+from .memory import choose_memory, describe_memory
+from .reading import prepare
+from .resampling import ResampledBlocks, resampled
+from .resident import DomainEvents, resident, watched_rows
+from .sampler import auto_batch_size, epoch_order
+from .scaling import Scaling
+
+__all__ = [
+    "Augment",
+    "BatchRows",
+    "Blocks",
+    "DomainEvents",
+    "Domains",
+    "Images",
+    "ResampledBlocks",
+    "Scaling",
+    "StreamReader",
+    "auto_batch_size",
+    "auxiliary_sources",
+    "choose_memory",
+    "describe_memory",
+    "epoch_order",
+    "prepare",
+    "resampled",
+    "resident",
+    "resident_images",
+    "view_shapes",
+    "watched_rows",
+]

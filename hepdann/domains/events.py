@@ -1,0 +1,136 @@
+"""The events that a training sees: source and target, with what is fitted on them beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..alignment import QuantileMap
+from ..errors import ConfigError, SchemaError
+from ..tensors import EventBlocks, Hits, Source, Target, Tensors
+from .scaling import Scaling
+
+if TYPE_CHECKING:
+    from ..shifts import FittedShift
+    from .images import Images
+
+__all__ = ["Domains", "data_holder", "fit_domains"]
+
+
+@dataclass(frozen=True, eq=False)
+class Domains:
+    """The events of a run.
+
+    Attributes:
+        source: labelled MC, all splits.
+        target: unlabelled: data, or MC events that the source does not hold, shifted.
+        kind: "data" or "pseudo-data".
+        shift: what made the pseudo-data.
+        holder: the file that the target is from.
+        rows: of the target's events in their domain of the file, where they are a part of it;
+            ``None`` where they are all events, or all that become pseudo-data.
+        tensors: description of the file that the source is from; of images with the figures that
+            sum them up as features.
+        scaling: fitted on the source's training split.
+        quantile: target to source, fitted on the training splits.
+        process: (N,) index of the process that each source event came from.
+        blocks: all events of source and target, where those above are only a sample of them.
+        images: of these events, which networks see in place of the features; ``None`` without any.
+    """
+
+    source: Source
+    target: Target
+    kind: str
+    shift: FittedShift | None
+    holder: Tensors
+    rows: NDArray[np.int64] | None
+    tensors: Tensors
+    scaling: Scaling
+    quantile: QuantileMap
+    process: NDArray[np.uint16]
+    blocks: tuple[EventBlocks, EventBlocks] | None = None
+    images: Images | None = None
+
+    @property
+    def n_train(self) -> int:
+        """Training events of the source."""
+        if self.blocks is not None:
+            return self.blocks[0].n_train
+        return len(self.source.part("train"))
+
+    def inputs(self, domain: str) -> NDArray[np.float32] | Hits:
+        """What networks see of the events of "source" or "target", row by row."""
+        if self.images is not None:
+            return self.images.source if domain == "source" else self.images.target
+        return self.source.features if domain == "source" else self.target.features
+
+
+def fit_domains(
+    tensors: Tensors,
+    source: Source,
+    target: Target,
+    shift: FittedShift | None,
+    holder: Tensors,
+    rows: NDArray[np.int64] | None,
+    process: NDArray[np.uint16],
+    blocks: tuple[EventBlocks, EventBlocks] | None = None,
+) -> Domains:
+    """Fit what is fitted before a training; the arguments are the attributes of the result.
+
+    Raises:
+        SchemaError: a split of source or target is empty.
+        ConfigError: a class has no training event.
+    """
+    _refuse_empty(source, target, tensors)
+    scaling = Scaling.fit(source, tensors.impute)
+    quantile = QuantileMap.fit(target.part("train"), source.part("train"))
+    kind = "data" if shift is None else "pseudo-data"
+    return Domains(
+        source, target, kind, shift, holder, rows, tensors, scaling, quantile, process, blocks
+    )
+
+
+def data_holder(tensors: Tensors, data: Tensors | None) -> Tensors:
+    """The file that holds the data.
+
+    Raises:
+        SchemaError: it holds none, or has other features.
+    """
+    holder = tensors if data is None else data
+    if not holder.has_data:
+        raise SchemaError(
+            "holds no data domain",
+            where=holder.path,
+            mend="name a shift to train on pseudo-data (--shift sine --t 3), or convert with data",
+        )
+    tensors.check_features(holder)
+    return holder
+
+
+def _refuse_empty(source: Source, target: Target, tensors: Tensors) -> None:
+    for name, events in (("MC", source), ("target", target)):
+        for split in ("train", "validation", "test"):
+            if not len(events.part(split)):
+                raise SchemaError(
+                    f"the {split} split of the {name} is empty",
+                    where=tensors.path,
+                    mend="convert more events",
+                )
+    if len(source.classes) < 2:
+        raise SchemaError(
+            "holds one class of MC, and there is nothing to distinguish",
+            where=tensors.path,
+            mend="convert signal and background into one file",
+        )
+    train = source.part("train")
+    present = np.bincount(train.label, minlength=len(source.classes))
+    absent = [name for name, n in zip(source.classes, present, strict=False) if not n]
+    if absent:
+        raise ConfigError(
+            f"no training event of class {', '.join(absent)}",
+            where=tensors.path,
+            mend="convert more events, or leave the class out",
+        )

@@ -1,0 +1,194 @@
+"""Training events that are images, of which only the hits are held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..tensors import SPLITS, Hits, Source, Target
+from .augment import Augment
+from .event_stream import BatchRows, Counted, Drawn, Picked, Stream, Window
+from .resident import DomainEvents, mean_weight, validation_rows, watched_rows
+
+__all__ = ["HeldImages", "ImageBlocks", "ImageStream", "resident_images"]
+
+_WINDOW = 512 << 20  # bytes of hits shuffled together; two such are held
+_PROBED = 1_024  # events that health and batch normalisation look at
+
+Events = tuple[Hits, NDArray[np.int32] | None, NDArray[np.float32]]
+
+
+class ImageBlocks(Counted, Protocol):
+    """Where the images come from; see :class:`hepdann.tensors.ViewBlocks`."""
+
+    @property
+    def nbytes(self) -> float:
+        """Of the hits of an event, on the average."""
+        ...
+
+    def train(self, block: int) -> Events:
+        """Hits, labels (``None`` of a target) and weights of a block's training events."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class HeldImages:
+    """The training events of a domain, all in memory as one block.
+
+    Attributes:
+        events: hits, labels and weights.
+    """
+
+    events: Events
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(1,) their number."""
+        return np.array([len(self.events[0])])
+
+    @property
+    def weight(self) -> float:
+        """Mean weight."""
+        return float(np.mean(self.events[2], dtype=np.float64))
+
+    @property
+    def nbytes(self) -> float:
+        """Of the hits of an event, on the average."""
+        return self.events[0].nbytes / max(1, len(self.events[0]))
+
+    def train(self, block: int) -> Events:
+        """All events."""
+        del block
+        return self.events
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """The events of a window; those that are picked are filled in on the device."""
+
+    hits: Hits
+    label: Tensor | None
+    weight: Tensor
+    to: str
+    dtype: torch.dtype
+    augment: Augment | None
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
+        label = None if self.label is None else self._put(self.label[rows].long())
+        weight = self._put(self.weight[rows]).to(self.dtype)
+        out = torch.zeros(len(rows), self.hits.width, device=self.to, dtype=self.dtype)
+        hits = self.hits.flat(rows.numpy())
+        if self.augment is not None and drawn is not None:
+            hits = self.augment.move(*hits, drawn)
+        if out.device.type == "cpu" and self.dtype == torch.float32:
+            out.numpy().reshape(-1)[hits[0]] = hits[1]
+            return out, label, weight
+        place, value = (self._put(torch.from_numpy(part)) for part in hits)
+        return out.view(-1).scatter_(0, place, value.to(self.dtype)).view_as(out), label, weight
+
+    def _put(self, tensor: Tensor) -> Tensor:
+        """On the device, without waiting for it."""
+        if self.to == "cpu":
+            return tensor
+        pinned = tensor.pin_memory() if torch.device(self.to).type == "cuda" else tensor
+        return pinned.to(self.to, non_blocking=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStream(Stream):
+    """The training events of a domain of images.
+
+    Attributes:
+        blocks: of the domain.
+        device: to fill images in on.
+        dtype: of pixels and weights.
+        window: bytes of hits that are shuffled together, at least one block; the next such are
+            read while these are used.
+        augment: what is done to each image, if anything.
+    """
+
+    blocks: ImageBlocks
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+    window: int = field(default_factory=lambda: _WINDOW)
+    augment: Augment | None = None
+
+    def draw(self, generator: np.random.Generator, events: int) -> Drawn | None:
+        """What augmentation does to each of some events."""
+        return None if self.augment is None else self.augment.draw(generator, events)
+
+    def _most(self) -> int:
+        return int(self.window / max(1.0, self.blocks.nbytes))
+
+    def _load(self, window: Window) -> Picked:
+        hits, labels, weights = zip(
+            *(self.blocks.train(int(block)) for block in window.blocks), strict=True
+        )
+        known = [torch.from_numpy(label) for label in labels if label is not None]
+        weight = torch.from_numpy(np.concatenate(weights) / np.float32(self.blocks.weight))
+        label = torch.cat(known) if known else None
+        held = hits[0] if len(hits) == 1 else Hits.join(hits)
+        return _Images(held, label, weight, self.device, self.dtype, self.augment)
+
+
+def resident_images(
+    events: Source | Target,
+    images: Hits,
+    *,
+    device: str,
+    dtype: torch.dtype = torch.float32,
+    blocks: ImageBlocks | None = None,
+    augment: Augment | None = None,
+) -> DomainEvents:
+    """The images of a domain for a training; pixels are not scaled.
+
+    Args:
+        events: all splits; their features are not looked at.
+        images: (N, F) of these events.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        dtype: of pixels and weights.
+        blocks: all events of the domain, if these are a sample of it: batches are drawn from
+            them, and everything else sees the sample.
+        augment: what is done to the images of a batch; all others are as they are.
+    """
+    train = np.flatnonzero(events.split == SPLITS.index("train"))
+    label = events.label if isinstance(events, Source) else None
+    if blocks is None:
+        own = None if label is None else label[train]
+        blocks = HeldImages((images.take(train), own, events.weight[train]))
+    mean = mean_weight(events, blocks.weight)
+    stream = ImageStream(blocks, device, dtype, augment=augment)
+    spread = np.linspace(0, len(train) - 1, min(len(train), _PROBED)).round().astype(np.intp)
+    probed, held = train[spread], validation_rows(events, images=True)
+
+    def pixels(rows: NDArray[np.intp]) -> Tensor:
+        return torch.from_numpy(images[rows]).to(device, dtype)
+
+    def labels(rows: NDArray[np.intp]) -> Tensor | None:
+        return None if label is None else torch.from_numpy(label[rows]).to(device, torch.int64)
+
+    def weights(rows: NDArray[np.intp]) -> Tensor:
+        return torch.from_numpy(events.weight[rows] / mean).to(device, dtype)
+
+    x = pixels(probed)
+    return DomainEvents(
+        x=x,
+        weight=weights(probed),
+        label=labels(probed),
+        x_validation=pixels(held).T,
+        weight_validation=weights(held),
+        label_validation=labels(held),
+        x_statistics=x[torch.arange(_PROBED, device=x.device) % len(x)].T,
+        x_watched=pixels(watched_rows(events, images=True)).T,
+        stream=stream,
+        images=True,
+    )

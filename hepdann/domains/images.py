@@ -1,0 +1,174 @@
+"""Images: networks see pixels, everything else a few numbers that sum them up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensors import (
+    ChangeImages,
+    EventBlocks,
+    Hits,
+    Source,
+    Target,
+    Tensors,
+    View,
+    ViewBlocks,
+    column_at,
+    read_hits,
+    view_figures,
+)
+from .events import Domains, data_holder, fit_domains
+
+if TYPE_CHECKING:
+    from ..shifts import Composition, FittedShift, Shift
+
+__all__ = ["Images", "prepare_images", "view_shapes"]
+
+
+SAMPLE = 100_000  # events of each domain that everything but the training's batches sees
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The images of a run's events, row by row.
+
+    Attributes:
+        views: their shapes.
+        source: of the source's events.
+        target: of the target's.
+        source_spectators: (N,) columns of the source's events that are kept for figures.
+        target_spectators: likewise of the target's.
+        blocks: all of source and target, where those above are only a sample of them.
+    """
+
+    views: tuple[View, ...]
+    source: Hits
+    target: Hits
+    source_spectators: dict[str, NDArray[np.float32]]
+    target_spectators: dict[str, NDArray[np.float32]]
+    blocks: tuple[ViewBlocks, ViewBlocks] | None = None
+
+
+def view_shapes(views: Sequence[View]) -> tuple[tuple[str, int, int, int], ...]:
+    """As a network is told of them."""
+    return tuple((view.name, *view.shape) for view in views)
+
+
+def prepare_images(
+    tensors: Tensors,
+    data: Tensors | None,
+    shift: Shift | Composition | None,
+    seed: int,
+    memory: str,
+) -> Domains:
+    """As :func:`hepdann.domains.prepare`, of events that are images.
+
+    The features of source and target are :data:`~hepdann.tensors.VIEW_FIGURES`, behind the file's
+    own if it has any.
+
+    Args:
+        tensors: holds the MC.
+        data: holds the data, if not ``tensors`` itself.
+        shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
+        seed: of the shift's random part.
+        memory: "resident" or "blocks".
+
+    Raises:
+        SchemaError: no MC, no data where it is needed, or other images in the second file.
+        ConfigError: the shift does not act on images.
+    """
+    if shift is None:
+        holder, change, fitted = data_holder(tensors, data), None, None
+        parts = (_Part(tensors, "mc", None, labelled=True), _Part(holder, "data", None))
+    else:
+        holder, fitted = tensors, shift.of_images()
+        change = _changing(fitted, tensors, seed)
+        parts = (
+            _Part(tensors, "mc", False, labelled=True),
+            _Part(tensors, "mc", True, change=change),
+        )
+    (source, source_rows, source_hits), (target, target_rows, target_hits) = (
+        p.events(memory) for p in parts
+    )
+    assert isinstance(source, Source)
+    described = _described(tensors, source)
+    process = column_at(tensors, "mc", "sample", source_rows)
+    blocks = None
+    if memory == "blocks":
+        blocks = (parts[0].blocks, parts[1].blocks)
+    domains = fit_domains(described, source, target, fitted, holder, target_rows, process, blocks)
+    streams = None
+    if blocks is not None:
+        streams = (parts[0].stream(), parts[1].stream())
+    spectators = parts[0].spectators(source_rows), parts[1].spectators(target_rows)
+    images = Images(tensors.views, source_hits, target_hits, spectators[0], spectators[1], streams)
+    return replace(domains, images=images)
+
+
+class _Part:
+    """One domain of a run."""
+
+    def __init__(
+        self,
+        tensors: Tensors,
+        domain: str,
+        pseudo: bool | None,
+        *,
+        labelled: bool = False,
+        change: ChangeImages | None = None,
+    ) -> None:
+        self._tensors, self._domain, self._change = tensors, domain, change
+        self.blocks = EventBlocks(tensors, domain, pseudo=pseudo, labelled=labelled)
+
+    def events(self, memory: str) -> tuple[Target, NDArray[np.int64], Hits]:
+        """Events with their figures, their rows in the domain, and their images."""
+        most = self.blocks.rows if memory == "resident" else SAMPLE
+        events, rows = self.blocks.sample(2 * most if memory == "resident" else most)
+        hits = read_hits(self._tensors, self._domain, rows, self._change)
+        names, figures = view_figures(hits, self._tensors.views)
+        features = events.features.reshape(len(events), -1)
+        del names
+        return events.with_features(np.concatenate([features, figures], axis=1)), rows, hits
+
+    def spectators(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Columns that are kept for figures, at some rows of the domain."""
+        table = column_at(self._tensors, self._domain, "spectators", rows)
+        return dict(zip(self._tensors.spectators, table.T, strict=True))
+
+    def stream(self) -> ViewBlocks:
+        """All images, block by block."""
+        return ViewBlocks(self._tensors, self._domain, self.blocks, self._change)
+
+
+def _described(tensors: Tensors, source: Source) -> Tensors:
+    """The file's description with the figures of its views as features."""
+    names, _ = view_figures(Hits.of([np.zeros((1, _pixels(tensors)))]), tensors.views)
+    figures = source.part("train").features[:, len(tensors.features) :].astype(np.float64)
+    known = np.isfinite(figures)
+    mean = np.where(known, figures, 0.0).sum(0) / np.maximum(1, known.sum(0))
+    return replace(
+        tensors,
+        features=(*tensors.features, *names),
+        units=(*tensors.units, *("" for _ in names)),
+        feature_info=(*tensors.feature_info, *({} for _ in names)),
+        impute=np.concatenate([tensors.impute, mean]),
+    )
+
+
+def _pixels(tensors: Tensors) -> int:
+    return sum(int(np.prod(view.shape)) for view in tensors.views)
+
+
+def _changing(shift: FittedShift, tensors: Tensors, seed: int) -> ChangeImages:
+    """What makes pseudo-data of the MC's images, given their rows."""
+    event_id = tensors.column("mc", "event_id")
+
+    def change(images: dict[str, NDArray[np.float32]], rows: NDArray[np.int64]) -> None:
+        shift.apply_images(tensors.views, images, event_id[rows], seed)
+
+    return change

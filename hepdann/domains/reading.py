@@ -1,0 +1,104 @@
+"""One way from tensor files to what a training sees: tables or images, in memory or in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensors import EventBlocks, Source, Tensors, column_at, is_pseudo
+from .events import Domains, data_holder, fit_domains
+from .images import prepare_images
+
+if TYPE_CHECKING:
+    from ..shifts import Composition, FittedShift, Shift
+
+__all__ = ["prepare"]
+
+SAMPLE = 300_000  # events of each domain that everything but the training's batches sees
+_SHIFT_STREAM = 0x5417
+_BLOCK_STREAM = 0x5417B
+
+
+def prepare(
+    tensors: Tensors,
+    data: Tensors | None,
+    shift: Shift | Composition | None,
+    seed: int,
+    memory: str = "resident",
+) -> Domains:
+    """Take source and target out of the tensor files; of images, their figures and their hits.
+
+    Args:
+        tensors: holds the MC.
+        data: holds the data, if not ``tensors`` itself.
+        shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
+        seed: of the shift's random part.
+        memory: "resident", or "blocks", which never holds a domain.
+
+    Raises:
+        SchemaError: no MC, no data where it is needed, or other features in the second file.
+    """
+    if tensors.views:
+        return prepare_images(tensors, data, shift, seed, memory)
+    if memory == "blocks":
+        return _prepare_blocks(tensors, data, shift, seed)
+    process = tensors.column("mc", "sample") if tensors.rows("mc") else np.empty(0, np.uint16)
+    if shift is not None:
+        everything = tensors.source()
+        fitted = shift.fit(everything.part("train").features)
+        source, target = tensors.source(half=True), tensors.pseudo_target()
+        process = process[~is_pseudo(everything.event_id, tensors.split_config.seed)]
+        generator = np.random.Generator(np.random.Philox([seed, _SHIFT_STREAM]))
+        target = target.with_features(fitted.apply(target.features, generator))
+        holder = tensors
+    else:
+        holder = data_holder(tensors, data)
+        fitted, source, target = None, tensors.source(), holder.target()
+    return fit_domains(tensors, source, target, fitted, holder, None, process)
+
+
+def _prepare_blocks(
+    tensors: Tensors, data: Tensors | None, shift: Shift | Composition | None, seed: int
+) -> Domains:
+    """As :func:`prepare`, without ever holding a domain.
+
+    Scales, maps, validation, scores and figures follow from a sample of each domain; the batches
+    of the training from all of it. Pseudo-data is shifted block by block, each block with a
+    generator of its own, so that an event looks the same whenever it is read.
+
+    Args:
+        tensors: holds the MC.
+        data: holds the data, if not ``tensors`` itself.
+        shift: makes pseudo-data; ``None`` takes the data domain.
+        seed: of the shift's random part.
+    """
+    if shift is None:
+        holder = data_holder(tensors, data)
+        source_blocks = EventBlocks(tensors, "mc", labelled=True)
+        target_blocks = EventBlocks(holder, "data")
+        fitted = None
+    else:
+        holder = tensors
+        whole, _ = EventBlocks(tensors, "mc").sample(SAMPLE)
+        fitted = shift.fit(whole.part("train").features)
+        source_blocks = EventBlocks(tensors, "mc", pseudo=False, labelled=True)
+        target_blocks = EventBlocks(tensors, "mc", pseudo=True, change=_shifting(fitted, seed))
+    source, source_rows = source_blocks.sample(SAMPLE)
+    target, rows = target_blocks.sample(SAMPLE)
+    assert isinstance(source, Source)
+    blocks = (source_blocks, target_blocks)
+    process = column_at(tensors, "mc", "sample", source_rows)
+    return fit_domains(tensors, source, target, fitted, holder, rows, process, blocks)
+
+
+def _shifting(
+    fitted: FittedShift, seed: int
+) -> Callable[[NDArray[np.float32], int, bool], NDArray[np.float32]]:
+    def change(features: NDArray[np.float32], block: int, train: bool) -> NDArray[np.float32]:
+        words = np.random.SeedSequence([seed, _BLOCK_STREAM, block, train])
+        return fitted.apply(features, np.random.Generator(np.random.Philox(words)))
+
+    return change

@@ -1,0 +1,1 @@
+"""Do MC and data differ, in what, and is it worth adapting?"""

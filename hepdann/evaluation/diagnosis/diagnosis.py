@@ -1,0 +1,249 @@
+"""Is there a shift, what kind, and is it worth adapting: the tests and their verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...alignment import FractionEstimate, Moments, QuantileMap, estimate_fractions
+from ...errors import HepdannError
+from ...stats.classification import prior_matched_threshold
+from ...stats.features import FeatureShift, rank_features, smallest_p_value
+from ...stats.figure import Figure
+from ...stats.two_sample import SIGNIFICANT, TwoSample, combined, separation, two_sample
+from ...tensors import SPLITS, Source, Target
+from .label_shift import LabelShift, label_shift
+from .score_effect import QuickClassifier, ScoreEffect, score_effect
+from .verdict import mixture, verdict
+
+__all__ = ["Closure", "Diagnosis", "diagnose"]
+
+Floats = NDArray[np.float64]
+_MAPS: tuple[type[Moments] | type[QuantileMap], ...] = (
+    Moments,
+    QuantileMap,
+)  # per feature, in a moment
+
+
+@dataclass(frozen=True)
+class Closure:
+    """What a map of the target leaves of the shift, on events that it was not fitted on.
+
+    Attributes:
+        map: name of the map.
+        auc: with which MC and the mapped target are distinguished.
+        common: of the events that a quick classifier accepts after the map, the share that it
+            accepts before as well, at a threshold that accepts equally many; near 1, the map does
+            little more than move the threshold. NaN for more than two classes.
+    """
+
+    map: str
+    auc: Figure
+    common: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What separates MC from the target.
+
+    Attributes:
+        test: the two-sample test on all features together.
+        features: each feature by itself, the one that differs most first.
+        score: what the shift does to the score of a quick classifier; ``None`` without labels.
+        labels: the label shift that would explain it; ``None`` without labels.
+        closures: what is left after a map of each feature.
+        fractions: the class fractions of the target: those of ``labels`` where they alone explain
+            the difference, otherwise those beside a shift of its features; ``None`` where they
+            were not estimated.
+        alignable: whether the features are what networks see, so that a map of them aligns.
+    """
+
+    test: TwoSample
+    features: tuple[FeatureShift, ...]
+    score: ScoreEffect | None = None
+    labels: LabelShift | None = None
+    closures: tuple[Closure, ...] = field(default=())
+    fractions: FractionEstimate | None = None
+    alignable: bool = True
+
+    @property
+    def p_value(self) -> float:
+        """Of equal samples: the smallest p-value of the tests, times their number (Bonferroni).
+
+        The tests are that on all features together, those on single features and, with labels,
+        that on the score of a quick classifier.
+        """
+        parts = [self.test.p_value, smallest_p_value(self.features)]
+        if self.score is not None:
+            parts.append(self.score.p_value)
+        return combined(parts)
+
+    @property
+    def shift(self) -> bool:
+        """Whether MC and target differ: the p-value is below .01."""
+        return self.p_value < SIGNIFICANT
+
+    @property
+    def differing(self) -> tuple[FeatureShift, ...]:
+        """The features that differ by themselves, after correction for their number."""
+        return tuple(f for f in self.features if f.differs)
+
+    @property
+    def kind(self) -> str:
+        """The verdict in a word, see :func:`~hepdann.evaluation.diagnosis.verdict.verdict`."""
+        return self._verdict[0]
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in plain words."""
+        sentence = self._verdict[1]
+        fractions, labels = self.fractions, self.labels
+        if fractions is None or labels is None or labels.alone or not fractions.shift:
+            return sentence
+        return f"{sentence} {mixture(labels.classes, fractions)}"
+
+    @property
+    def _verdict(self) -> tuple[str, str]:
+        return verdict(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-serialisable numbers and text (NaN where a figure does not exist)."""
+        return {
+            "auc": self.test.auc,
+            "auc_error": self.test.auc_error,
+            "p_value": self.p_value,
+            "p_value_all_features": self.test.p_value,
+            "shift": self.shift,
+            "n_mc": self.test.n_mc,
+            "n_target": self.test.n_target,
+            "features": [asdict(f) | {"differs": f.differs} for f in self.features],
+            "score": None if self.score is None else asdict(self.score),
+            "labels": None if self.labels is None else asdict(self.labels),
+            "fractions": _fractions(self.fractions),
+            "closures": {
+                c.map: {"auc": c.auc.value, "auc_error": c.auc.error, "common": c.common}
+                for c in self.closures
+            },
+            "kind": self.kind,
+            "sentence": self.sentence,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON has it, ``None`` for what does not exist."""
+        return dict(_finite(self.to_dict()))
+
+
+def diagnose(
+    mc: Target,
+    target: Target,
+    names: Sequence[str],
+    *,
+    seed: int = 0,
+    max_events: int = 10_000,
+    permutations: int = 500,
+    alignable: bool = True,
+) -> Diagnosis:
+    """Test all features together and one by one, and find out what kind of shift it is.
+
+    Args:
+        mc: the simulation. With labels (a ``Source``), a quick classifier is trained on its
+            training split, and what the shift does to its score is measured on the rest.
+        target: the data, or what stands in for it; its labels are not among its fields.
+        names: name of each feature, in order.
+        seed: of the test's random parts.
+        max_events: rows of each sample that the test on all features uses at most.
+        permutations: of the p-value.
+        alignable: whether the features are what networks see. Where they sum images up they are
+            not: class fractions beside a shift, which only an alignment needs, are not estimated,
+            and the verdict does not advise to align.
+
+    Raises:
+        HepdannError: too few events for a test.
+    """
+    test = two_sample(mc, target, seed=seed, max_events=max_events, permutations=permutations)
+    features = tuple(rank_features(mc, target, names, seed=seed))
+    classifier, score, labels, fractions = None, None, None, None
+    held_out = mc.take(mc.split != 0)
+    if isinstance(mc, Source) and len(set(mc.part("train").label.tolist())) > 1 and len(held_out):
+        classifier = QuickClassifier(mc.part("train"), seed)
+        score = score_effect(classifier, held_out, target)
+    first = Diagnosis(test, features, score, alignable=alignable)
+    if not first.shift and not first.differing:
+        return first
+    if classifier is not None:
+        assert isinstance(mc, Source)
+        with suppress(HepdannError):  # too few events
+            labels = label_shift(classifier, mc, target, names, seed=seed, most=max_events)
+    if not first.shift:
+        return replace(first, labels=labels)
+    closures = _closures(mc, target, classifier, seed, max_events)
+    if labels is not None and labels.alone:
+        fractions = FractionEstimate.of_label_shift(
+            labels.target, labels.error, labels.mc, (test.auc, labels.auc)
+        )
+    elif labels is not None and alignable:
+        assert isinstance(mc, Source)
+        test_split = SPLITS.index("test")  # the fractions are estimated without it
+        with suppress(HepdannError):  # too few events
+            fractions = estimate_fractions(
+                mc.take(mc.split != test_split),
+                target.take(target.split != test_split),
+                seed=seed,
+                max_events=2 * max_events,
+            )
+    return replace(first, labels=labels, closures=closures, fractions=fractions)
+
+
+def _fractions(estimate: FractionEstimate | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    values = {"mc": estimate.source, "target": estimate.value, "error": estimate.error}
+    return {key: value.tolist() for key, value in values.items()} | {"shift": estimate.shift}
+
+
+def _closures(
+    mc: Target, target: Target, classifier: QuickClassifier | None, seed: int, most: int
+) -> tuple[Closure, ...]:
+    """Fit each map on the training splits, and judge it on the others."""
+    sides = [(s.part("train"), s.take(s.split != 0)) for s in (mc, target)]
+    if not all(len(part) for side in sides for part in side):
+        return ()
+    closures = []
+    for kind in _MAPS:
+        fitted = kind.fit(sides[1][0], sides[0][0])
+        rest = sides[1][1]
+        mapped = rest.with_features(fitted.apply(rest.features))
+        try:
+            auc = separation(sides[0][1], mapped, seed=seed, max_events=most)
+        except HepdannError:  # too few events
+            return ()
+        common = math.nan
+        if classifier is not None and classifier.classes == 2:
+            before, after = (classifier.score(s.features)[:, 1] for s in (rest, mapped))
+            common = _common(before, after, np.asarray(rest.weight, dtype=np.float64))
+        closures.append(Closure(kind.name, auc, common))
+    return tuple(closures)
+
+
+def _common(before: Floats, after: Floats, weight: Floats) -> float:
+    """Share of the events accepted after a map that are accepted before, by an equal share."""
+    accepted = after > 0.5
+    total = float(weight @ accepted)
+    if not total > 0:
+        return math.nan
+    threshold = prior_matched_threshold(before, weight, total / float(weight.sum()))
+    return float(np.clip(weight @ (accepted & (before > threshold)) / total, 0.0, 1.0))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

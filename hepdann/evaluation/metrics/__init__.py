@@ -1,0 +1,1 @@
+"""``metrics.json``: the figures of a run, method by method."""

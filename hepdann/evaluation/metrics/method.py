@@ -1,0 +1,264 @@
+"""The block of one method, or of a reconstruction that decides for a class, in ``metrics.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Container, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...criteria import CRITERIA
+from ...errors import HepdannError
+from ...stats.classification import (
+    accuracy,
+    log_loss,
+    majority,
+    prior_matched_threshold,
+    signal_fraction,
+)
+from ...stats.figure import Figure, effective_events
+from ...stats.neighbours import consistency
+from ...stats.ranking import auc
+from ...stats.two_sample import separation
+from ...store.scores import Domain, RunScores
+from ...tensors import SPLITS, Target
+
+__all__ = ["TestEvents", "decision_figures", "method_figures", "named", "number"]
+
+_NEIGHBOURHOOD = 20_000  # test events that the consistency uses
+_NEIGHBOURS = 8
+
+
+def number(value: float) -> float | None:
+    """A JSON number; ``None`` for what does not exist."""
+    return float(value) if math.isfinite(value) else None
+
+
+def named(name: str, figure: Figure | None) -> dict[str, float | None]:
+    """``{name, name_error}``; ``None`` where there is no such figure."""
+    if figure is None:
+        return {name: None, f"{name}_error": None}
+    return {name: number(figure.value), f"{name}_error": number(figure.error)}
+
+
+class TestEvents:
+    """The test split of one domain of a run.
+
+    Attributes:
+        events: features, weights and ids.
+        weight: (n,) float64.
+        label: (n,) true class; ``None`` in data.
+    """
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    def __init__(self, scores: RunScores, domain: Domain) -> None:
+        self._scores = scores
+        self._domain: Domain = domain
+        events = scores.events(domain)
+        self._rows = events.split == SPLITS.index("test")
+        self.events = events.take(self._rows)
+        self.weight = np.asarray(self.events.weight, dtype=np.float64)
+        label = scores.column("mc", "label") if domain == "mc" else scores.truth()
+        self.label = None if label is None else np.asarray(label)[self._rows]
+
+    def score(self, method: str) -> NDArray[np.floating]:
+        """(n, C) prediction of a method."""
+        return np.asarray(self._scores.score(self._domain, method)[self._rows])
+
+    def decision(self, name: str) -> NDArray[np.floating]:
+        """(n, C + 1), 1 in the column of the class that a reconstruction decided for."""
+        return np.asarray(self._scores.decision(self._domain, name)[self._rows])
+
+    def members(self, method: str) -> NDArray[np.floating] | None:
+        """(K, n, C) of each member; ``None`` if not kept."""
+        members = self._scores.members(self._domain, method)
+        return None if members is None else members[:, self._rows]
+
+    def domain_score(self, method: str) -> NDArray[np.floating] | None:
+        """(n,) output of the domain head; ``None`` without one."""
+        score = self._scores.domain_score(self._domain, method)
+        return None if score is None else score[self._rows]
+
+    def majority(self) -> float | None:
+        """Accuracy of always giving the most frequent class."""
+        return None if self.label is None else number(majority(self.label, self.weight).value)
+
+
+def method_figures(
+    scores: RunScores,
+    method: str,
+    mc: TestEvents,
+    target: TestEvents,
+    history: Sequence[dict[str, str]],
+    residual: Figure | None,
+) -> dict[str, Any]:
+    """The block of one method in ``metrics.json``, from the test splits of MC and target.
+
+    ``history`` holds the rows of ``history.csv`` of the method's networks; ``residual`` is the AUC
+    between the domains after the method's map, if it has one.
+    """
+    agreement = _consistency(target, method)
+    peeks = [row for row in history if row["method"] == method and row.get("target_accuracy")]
+    peeked = max((float(row["target_accuracy"]) for row in peeks), default=math.nan)
+    members = _members(mc, target, method)
+    members["target_accuracy"]["peeked_max"] = number(peeked)
+    return {
+        "chosen": _chosen(history),
+        "mc": _figures(mc, mc.score(method)),
+        "target": _figures(target, target.score(method)) | named("consistency", agreement),
+        "members": members,
+        "threshold": _thresholds(scores, method, target),
+        "domain": _domain(scores, method, mc, target),
+        "criteria": named("residual_auc", residual)
+        | named("consistency", agreement)
+        | named("validation_loss", _validation_loss(scores, method)),
+    }
+
+
+def _chosen(history: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Which epoch's weights each member is used with, and what chose it; the last, if nothing."""
+    last: dict[str, int] = {}
+    for row in history:
+        member = row.get("member", "")
+        last[member] = max(last.get(member, 0), int(row["epoch"]))
+    marked = [row for row in history if row.get("chosen")]
+    used = last | {row["member"]: int(row["epoch"]) for row in marked}
+    epochs = list(used.values())
+    return {
+        "member": None,  # the prediction is the mean over all members
+        "criterion": marked[0]["chosen"] if marked else "last-epoch",
+        "epoch": epochs[0] if len(set(epochs)) == 1 else None,
+        "epochs": epochs,
+    }
+
+
+_MEASURES: dict[str, Callable[..., Figure]] = {"accuracy": accuracy, "auc": auc, "loss": log_loss}
+
+
+def _figures(
+    part: TestEvents, score: NDArray[np.floating], measures: Container[str] = _MEASURES
+) -> dict[str, float | None]:
+    """Figures of class probabilities, ``None`` for those that are not asked for or known."""
+    out: dict[str, float | None] = {}
+    for name, measure in _MEASURES.items():
+        known = part.label is not None and name in measures
+        out |= named(name, measure(score, part.label, part.weight) if known else None)
+    return out | {"n_eff": number(effective_events(part.weight))}
+
+
+def _members(mc: TestEvents, target: TestEvents, method: str) -> dict[str, Any]:
+    """Mean and standard deviation of the single networks' figures."""
+    out: dict[str, Any] = {"n": None}
+    for domain, part in (("mc", mc), ("target", target)):
+        stack = part.members(method)
+        if stack is not None:
+            out["n"] = len(stack)
+        for name in ("accuracy", "auc"):
+            values = np.array([])
+            if stack is not None and part.label is not None:
+                values = np.array(
+                    [_MEASURES[name](s, part.label, part.weight).value for s in stack]
+                )
+            out[f"{domain}_{name}"] = {
+                "mean": number(float(values.mean())) if len(values) else None,
+                "std": number(float(values.std(ddof=1))) if len(values) > 1 else None,
+            }
+    return out
+
+
+def _thresholds(scores: RunScores, method: str, target: TestEvents) -> dict[str, Any]:
+    """Accuracy at 0.5 and where the share of the target above equals the signal share of MC.
+
+    The threshold comes from target events outside the test split, where there are any, and no
+    target label enters it. It has no meaning for more than two classes.
+    """
+    values: dict[str, float | None] = {"fixed": None, "prior_matched": None}
+    if len(scores.classes) == 2:
+        prior = signal_fraction(scores.column("mc", "label"), scores.reference_weight())
+        outside = scores.column("target", "split") != SPLITS.index("test")
+        rows = outside if outside.any() else ~outside
+        score = scores.score("target", method)[rows]
+        weight = scores.column("target", "weight")[rows]
+        values["fixed"] = 0.5
+        values["prior_matched"] = number(prior_matched_threshold(score, weight, prior.value))
+    out = {}
+    for name, value in values.items():
+        figure = None
+        if target.label is not None and (value is not None or name == "fixed"):
+            threshold = 0.5 if value is None else value
+            figure = accuracy(target.score(method), target.label, target.weight, threshold)
+        out[name] = {"value": value, **named("accuracy", figure)}
+    return out
+
+
+def _domain(
+    scores: RunScores, method: str, mc: TestEvents, target: TestEvents
+) -> dict[str, float | None]:
+    """How well the domain head, and a fresh classifier on the latent features, tell domains."""
+    heads = [head for part in (mc, target) if (head := part.domain_score(method)) is not None]
+    figure = None
+    if len(heads) == 2:
+        is_target = np.repeat([0, 1], [len(head) for head in heads])
+        figure = auc(np.concatenate(heads), is_target, np.concatenate([mc.weight, target.weight]))
+    latent = [
+        part.events.take(np.arange(len(x))).with_features(x)
+        for part, x in (
+            (mc, scores.latent("mc", method)),
+            (target, scores.latent("target", method)),
+        )
+        if x is not None
+    ]
+    separability = _separation(*latent) if len(latent) == 2 else None
+    return named("auc_features", separability) | named("auc_score", figure)
+
+
+def _consistency(target: TestEvents, method: str) -> Figure | None:
+    rows = slice(0, _NEIGHBOURHOOD)
+    x, score, weight = target.events.features[rows], target.score(method)[rows], target.weight[rows]
+    if len(x) <= _NEIGHBOURS:
+        return None
+    return consistency(x, score, _NEIGHBOURS, weight=weight)
+
+
+def _validation_loss(scores: RunScores, method: str) -> Figure:
+    rows = scores.column("mc", "split") == SPLITS.index("validation")
+    label, weight = scores.column("mc", "label")[rows], scores.column("mc", "weight")[rows]
+    return log_loss(scores.score("mc", method)[rows], label, weight)
+
+
+def _separation(mc: Target, target: Target) -> Figure | None:
+    try:
+        return separation(mc, target, coarsen=False)
+    except HepdannError:  # too few events
+        return None
+
+
+def decision_figures(name: str, mc: TestEvents, target: TestEvents) -> dict[str, Any]:
+    """The block of a reconstruction that decides for a class, like that of a method.
+
+    Figures that need a score are ``None``.
+    """
+    spread = {"mean": None, "std": None}
+    members = {f"{d}_{f}": dict(spread) for d in ("mc", "target") for f in ("accuracy", "auc")}
+    members["target_accuracy"]["peeked_max"] = None
+    fixed = _figures(target, target.decision(name), ("accuracy",))
+    wrong = named("accuracy", None)
+    return {
+        "chosen": {"member": None, "criterion": None, "epoch": None, "epochs": []},
+        "mc": _figures(mc, mc.decision(name), ("accuracy",)),
+        "target": fixed | named("consistency", None),
+        "members": {"n": None, **members},
+        "threshold": {
+            "fixed": {"value": None} | {key: fixed[key] for key in wrong},
+            "prior_matched": {"value": None} | wrong,
+        },
+        "domain": named("auc_features", None) | named("auc_score", None),
+        "criteria": dict.fromkeys(CRITERIA)
+        | named("residual_auc", None)
+        | named("consistency", None)
+        | named("validation_loss", None),
+        "health": None,
+    }

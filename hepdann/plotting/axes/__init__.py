@@ -1,0 +1,1 @@
+"""How figures look and are laid out: styles, frames, legends, the experiment's label."""

@@ -1,0 +1,255 @@
+"""The frame of a figure: its axes, their layout on the page, its files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.transforms import Bbox, ScaledTranslation
+
+from ...outputs import write_whole
+from .legend import settle
+from .styles import PAGE, scaled
+
+__all__ = [
+    "OWN", "figure_of", "finish", "finished_later", "lay_out", "new_axes", "save",
+    "take_out_exponent", "waiting",
+]  # fmt: skip
+
+OWN = "hepdann"  # label of the figures made here; only their layout is touched
+_LEAST = 0.6  # of its size that a label keeps, however long
+_MARGIN = 0.08  # of half a slide, inches
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that an axes is part of."""
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def lay_out(ax: Axes, above: float = 0.0) -> None:
+    """Fit the panels of a figure made here to its page, with ``above`` inches free for a label."""
+    figure = figure_of(ax)
+    if figure.get_label() != OWN:
+        return
+    needed = _needed(figure)
+    _adjust(figure, needed, above)
+    again = _needed(figure)  # an axis of another length may have longer numbers
+    if any(now > before + 1 for now, before in zip(again, needed, strict=True)):
+        _adjust(figure, again, above)
+
+
+def _needed(figure: Figure) -> list[float]:
+    """Pixels that ticks and labels need outside the axes: left, bottom, right, top."""
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    renderer: RendererBase = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    edges = [0.0] * 4
+    sides: dict[str, list[Axis]] = {}
+    reach: dict[str, float] = {}  # of the numbers, beyond the axes, on each side
+    for panel in figure.axes:
+        for axis in _axes_of(panel):
+            side: str = axis.get_label_position()
+            sides.setdefault(side, []).append(axis)
+            for box in _numbers(axis, panel.bbox, renderer):
+                beyond = _beyond(box, panel.bbox)
+                edges = [max(a, b) for a, b in zip(edges, beyond, strict=True)]
+                reach[side] = max(reach.get(side, 0.0), beyond[_SIDES.index(side)])
+    for side, axes in sides.items():
+        for axis in axes:
+            if axis.label.get_visible() and axis.label.get_text():
+                _shorten(axis, renderer)
+                _place(axis, side, reach.get(side, 0.0), figure)
+                box = axis.label.get_window_extent(renderer)
+                beyond = _beyond(box, axis.axes.bbox)
+                at = _SIDES.index(side)
+                edges[at] = max(edges[at], beyond[at])
+    return edges
+
+
+_SIDES = ("left", "bottom", "right", "top")
+
+
+def _axes_of(panel: Axes) -> Iterator[Axis]:
+    place = panel.get_subplotspec()
+    yield panel.yaxis
+    if place is not None and place.is_last_row() and panel.xaxis.get_visible():
+        yield panel.xaxis
+
+
+def _beyond(box: Bbox, inner: Bbox) -> Sequence[float]:
+    return inner.x0 - box.x0, inner.y0 - box.y0, box.x1 - inner.x1, box.y1 - inner.y1
+
+
+def _numbers(axis: Axis, panel: Bbox, renderer: RendererBase) -> Iterator[Bbox]:
+    """The boxes of the numbers that are drawn."""
+    along = 0 if axis is axis.axes.xaxis else 1
+    low, high = panel.min[along] - 1, panel.max[along] + 1
+    with _no_minor(axis):
+        texts = axis.get_majorticklabels()
+    for text in texts:
+        if text.get_text():
+            box = text.get_window_extent(renderer)
+            if low <= 0.5 * (box.min[along] + box.max[along]) <= high:
+                yield box
+
+
+@contextmanager
+def _no_minor(axis: Axis) -> Iterator[None]:
+    """Minor ticks have no numbers, and there are many of them."""
+    locator = axis.get_minor_locator()
+    axis.minor.locator = NullLocator()
+    try:
+        yield
+    finally:
+        axis.minor.locator = locator
+
+
+def _shorten(axis: Axis, renderer: RendererBase) -> None:
+    """Make the letters of a label that is longer than its axis smaller."""
+    along = 0 if axis is axis.axes.xaxis else 1
+    size, room = axis.label.get_window_extent(renderer).size, axis.axes.bbox.size
+    if size[along] > room[along] > 0:
+        share = max(room[along] / size[along], _LEAST)
+        axis.label.set_fontsize(float(axis.label.get_fontsize()) * share)
+
+
+def _place(axis: Axis, side: str, reach: float, figure: Figure) -> None:
+    """Put the label of an axis beside its numbers, where it stays if the axes are moved."""
+    distance = max(reach, 0.0) / figure.dpi + axis.labelpad / 72
+    sign = -1 if side in ("left", "bottom") else 1
+    x, y = axis.label.get_position()
+    if axis is axis.axes.xaxis:
+        y, move = (0.0 if sign < 0 else 1.0), (0.0, sign * distance)
+    else:
+        x, move = (0.0 if sign < 0 else 1.0), (sign * distance, 0.0)
+    beside = axis.axes.transAxes + ScaledTranslation(*move, figure.dpi_scale_trans)
+    axis.set_label_coords(x, y, transform=beside)
+
+
+def _adjust(figure: Figure, edges: Sequence[float], above: float) -> None:
+    width, height = figure.get_size_inches() * figure.dpi
+    margin = scaled(_MARGIN) * figure.dpi
+    figure.subplots_adjust(
+        left=(edges[0] + margin) / width,
+        bottom=(edges[1] + margin) / height,
+        right=1 - (edges[2] + margin) / width,
+        top=1 - (max(edges[3], above * figure.dpi) + margin) / height,
+    )
+
+
+_PANEL_GAP = 0.05  # between panels, in units of their mean height
+
+
+def new_axes(panels: Sequence[float] = (1.0,), height: float = PAGE[1]) -> list[Axes]:
+    """Axes one above the other in a figure of their own, without pyplot's global state.
+
+    Args:
+        panels: relative height of each, from the top; they share the x axis.
+        height: of the figure, in inches of a page of 6.
+
+    Returns:
+        The axes, from the top. Their figure is ``axes[0].figure``.
+    """
+    width, least = rcParams["figure.figsize"]
+    figure = Figure(figsize=(width, least * height / PAGE[1]), label=OWN)
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(len(panels), 1, height_ratios=panels, hspace=_PANEL_GAP)
+    axes: list[Axes] = []
+    for row in range(len(panels)):
+        axes.append(figure.add_subplot(grid[row], sharex=axes[0] if axes else None))
+    for ax in axes[:-1]:
+        ax.tick_params(axis="x", which="both", labelbottom=False)
+    return axes
+
+
+_later: ContextVar[bool] = ContextVar("_later", default=False)
+_waiting: WeakKeyDictionary[Figure, str | None] = WeakKeyDictionary()
+
+
+@contextmanager
+def finished_later() -> Iterator[None]:
+    """Within it, :func:`finish` waits for the label, which moves everything once more."""
+    token = _later.set(True)
+    try:
+        yield
+    finally:
+        _later.reset(token)
+
+
+def waiting(ax: Axes) -> tuple[bool, str | None]:
+    """Whether the figure of an axes still has to be finished, and the title of its legend; once."""
+    figure = figure_of(ax)
+    return figure in _waiting, _waiting.pop(figure, None)
+
+
+def finish(ax: Axes, title: str | None = None) -> None:
+    """Lay out a figure, given its uppermost axes, and put its legend off the data.
+
+    ``title`` heads the legend; by default what heads it already.
+    """
+    if _later.get():
+        _waiting[figure_of(ax)] = title
+        return
+    lay_out(ax)
+    if settle(ax, title):
+        lay_out(ax)  # a raised axis may have longer numbers
+
+
+def take_out_exponent(axis: Axis, label: str, largest: float) -> None:
+    """Label a linear axis; numbers that are long have their power of ten in the label.
+
+    Matplotlib prints the power at the end of the axis, where the experiment's label stands.
+    ``largest`` is the largest absolute value on the axis.
+    """
+    if not 0 < largest < np.inf or 1e-2 <= largest < 1e4:
+        _label(axis, label)
+        return
+    power = int(3 * np.floor(np.log10(largest) / 3))
+    factor = 10.0**power
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / factor:.10g}"))
+    _label(axis, rf"{label}  [$10^{{{power}}}$]")
+
+
+def _label(axis: Axis, text: str) -> None:
+    # The axes' setter, not the axis's own, honours the style's place of labels.
+    (axis.axes.set_xlabel if axis is axis.axes.xaxis else axis.axes.set_ylabel)(text)
+
+
+def save(ax: Axes, stem: str | Path, formats: Sequence[str] = ("pdf", "png")) -> list[Path]:
+    """Write a figure, each file whole or not at all, and free it.
+
+    Args:
+        ax: one of its axes.
+        stem: path without the ending; a folder that is missing is made.
+        formats: ``pdf``, ``png``, ``svg``.
+
+    Returns:
+        The files, in the order of ``formats``.
+    """
+    figure, stem = figure_of(ax), Path(stem)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    made = []
+    for kind in formats:
+        target = stem.with_name(f"{stem.name}.{kind}")
+        # A date would make every redrawing differ.
+        dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
+        image = io.BytesIO()  # matplotlib's own writing may meet a full disk with a zlib.error
+        figure.savefig(image, format=kind, metadata=dates)
+        write_whole(target, image.getbuffer())
+        made.append(target)
+    figure.clear()
+    return made

@@ -1,0 +1,151 @@
+"""The experiment's label, where its style wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import combinations
+from typing import Any
+
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+from ...config import PlotConfig
+from .frame import figure_of, finish, lay_out, waiting
+from .legend import UPRIGHT, settle
+from .styles import readable, scaled
+
+__all__ = ["experiment_label", "label_as"]
+
+_SIZES = (1.3, 1.0, 0.95, 0.8)  # experiment, text, luminosity, supplement
+
+# Where mplhep puts the experiment's name: 0 above the axes, 1 and 4 inside, at the top left.
+_PLACES = {"ATLAS": 4, "LHCb": 1, "LHCb2": 1, "ALICE": 1}
+_FONT_STYLES = {
+    "ATLAS": ("italic", "normal", "normal", "normal"),
+    "LHCb": ("normal",) * 4,
+    "LHCb2": ("normal",) * 4,
+    "ALICE": ("normal",) * 4,
+    "DUNE": ("normal",) * 4,
+}
+
+
+def experiment_label(
+    ax: Axes,
+    experiment: str | None = None,
+    *,
+    text: str | None = None,
+    lumi: float | None = None,
+    com: float | None = None,
+    year: int | str | None = None,
+    simulation: bool = False,
+    style: str = "ROOT",
+) -> None:
+    """Print the experiment's label where its style wants it, and only what was given.
+
+    Args:
+        ax: the uppermost axes of the figure; its legend moves out of the way.
+        experiment: name, e.g. ``"CMS"``; without it no ``Simulation`` is printed either.
+        text: e.g. ``"Preliminary"``.
+        lumi: integrated luminosity in 1/fb; that of data, so a simulation has none.
+        com: centre-of-mass energy in TeV.
+        year: of data taking.
+        simulation: print ``Simulation`` after the name: no detector data in the figure.
+        style: the style in force.
+    """
+    lumi = None if simulation else lumi
+    waits, title = waiting(ax)
+    if all(given is None for given in (experiment, text, lumi, com, year)):
+        if waits:
+            finish(ax, title)
+        return
+    place = _PLACES.get(style, 0) if experiment or text else 0
+    right = any(given is not None for given in (lumi, com, year))
+    outside = place == 0 or (place == 1 and right)
+    base = min(rcParams["font.size"], scaled(18.0))
+    above = 1.35 * _SIZES[0] * base / 72 if outside else 0.0
+    lay_out(ax, above)
+    already = "simulation" in (text or "").lower()
+    words = (["Simulation"] if simulation and experiment and not already else []) + [text or ""]
+    for shrink in (1.0, 0.85, 0.7, 0.6):
+        artists = _print(
+            ax,
+            place,
+            tuple(shrink * base * factor for factor in _SIZES),
+            exp=readable(experiment or ""),
+            text=readable(" ".join(words).strip()),
+            lumi=None if lumi is None else f"{lumi:g}",
+            com=None if com is None else f"{com:g}",  # mplhep's default would print 13 TeV
+            year=None if year is None else str(year),
+            fontstyle=_FONT_STYLES.get(style, ("normal", "italic", "normal", "normal")),
+        )
+        if not _collide(ax, artists) or shrink == 0.6:
+            break
+        for artist in artists:
+            artist.remove()
+    _below(ax, artists)
+    if settle(ax, title):
+        lay_out(ax, above)  # a raised axis may have longer numbers
+
+
+def _print(ax: Axes, place: int, sizes: tuple[float, ...], **words: Any) -> list[Text]:
+    import mplhep
+
+    with _not_stale(ax):
+        artists = mplhep.label.exp_label(
+            data=True,  # mplhep's own "Simulation" would appear without an experiment
+            loc=place,
+            fontsize=sizes,
+            scilocator_adjust=False,  # it asks pyplot for the current axes
+            ax=ax,
+            **words,
+        )
+    texts = [artist for artist in artists if artist is not None]
+    for artist in texts:
+        artist.set_in_layout(False)
+    return texts
+
+
+def _collide(ax: Axes, artists: Sequence[Text]) -> bool:
+    """Whether two of the texts meet, or one leaves the axes."""
+    boxes = [artist.get_window_extent() for artist in artists if artist.get_text()]
+    beyond = any(box.x1 > ax.bbox.x1 + 1 or box.x0 < ax.bbox.x0 - 1 for box in boxes)
+    return beyond or any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def _below(ax: Axes, artists: Sequence[Text]) -> None:
+    """Move the names of lines below a label that stands inside the axes."""
+    names = [text for text in ax.texts if text.get_gid() == UPRIGHT]
+    to_axes = ax.transAxes.inverted()
+    inside = [a.get_window_extent().transformed(to_axes) for a in artists if a.get_text()]
+    lowest = min((box.y0 for box in inside if box.y0 < 1.0), default=1.0)
+    for name in names if lowest < 1.0 else ():
+        name.set_y(name.get_position()[1] - (1.0 - lowest))
+
+
+@contextmanager
+def _not_stale(ax: Axes) -> Iterator[None]:
+    """Keep mplhep from drawing the whole figure to learn the width of a word."""
+    figure, callback = figure_of(ax), ax.stale_callback
+    ax.stale_callback = None
+    figure.stale = False
+    try:
+        yield
+    finally:
+        ax.stale_callback = callback
+        figure.stale = True
+
+
+def label_as(ax: Axes, look: PlotConfig, *, simulation: bool = False) -> None:
+    """Print what a configuration wants printed; see :func:`experiment_label`."""
+    experiment_label(
+        ax,
+        look.experiment,
+        text=look.text,
+        lumi=look.lumi,
+        com=look.com,
+        year=look.year,
+        simulation=simulation,
+        style=look.style,
+    )

@@ -1,0 +1,170 @@
+"""From a grid to stacks: which members a target needs, and which of them train together."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from ... import methods
+from ...config import Config, ScanConfig, ShiftConfig, TrainConfig
+from ...methods import method_of
+from ...training import Member
+from ..stacks.plan import ORACLE, Places, StackPlan, group, member_of, trained_on
+
+__all__ = [
+    "Point",
+    "Seeds",
+    "Unit",
+    "plan_point",
+    "plan_source",
+    "points_of",
+    "seeds_of",
+    "settings_at",
+]
+
+SOURCE_ONLY = "source-only"
+# Members times events of a step: activations of a stack stay in a core's cache, and the cost of
+# calling torch is shared (benchmarks/scan.py).
+_EVENTS = 4096
+_LARGEST = 40
+
+
+@dataclass(frozen=True)
+class Point:
+    """A target of a scan: a shift and its t, or the data.
+
+    Attributes:
+        shift: name; ``None`` for the data.
+        t: of the shift; ``None`` for the data.
+    """
+
+    shift: str | None = None
+    t: float | None = None
+
+    def __str__(self) -> str:
+        return "data" if self.shift is None else f"{self.shift} t={self.t:g}"
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The members of a stack that differ in nothing but the seed.
+
+    Attributes:
+        method: name in figures and tables.
+        lambda_: λ; ``None`` where it means nothing.
+        members: their places in the stack.
+    """
+
+    method: str
+    lambda_: float | None
+    members: tuple[int, ...]
+
+
+class Unit(NamedTuple):
+    """A part of a scan whose results one file holds.
+
+    Attributes:
+        target: its point, by number.
+        stack: of those at this target, by number; ``None`` is the baselines, and the fit of the
+            maps, which the stacks need.
+    """
+
+    target: int
+    stack: int | None
+
+
+def points_of(scan: ScanConfig) -> list[Point]:
+    """Targets in the order of the table; without a shift, the data alone."""
+    return [Point(name, t) for name in scan.shifts for t in scan.t] or [Point()]
+
+
+def settings_at(config: Config, point: Point, *, images: bool = False) -> TrainConfig:
+    """Settings of the trainings at a target, where every epoch of every member is looked at.
+
+    Args:
+        config: of the scan.
+        point: the target.
+        images: whether events are images, which no alignment maps unless the user names one.
+    """
+    alignments = config.scan.alignments
+    if images and alignments == ScanConfig().alignments:
+        alignments = []
+    shift = None if point.shift is None else ShiftConfig(name=point.shift, t=point.t or 1.0)
+    changed = {"shift": shift, "alignments": alignments, "patience": 0, "choose": "last"}
+    return config.train.model_copy(update=changed)
+
+
+def plan_source(train: TrainConfig, places: Places, lean: bool = False) -> list[StackPlan]:
+    """Source-only trains once: whatever the target is, it does not see it.
+
+    Args:
+        train: resolved settings.
+        places: the sources, of which the MC is the first.
+        lean: as in :func:`~hepdann.runs.stacks.plan.plan_stacks`.
+    """
+    members = [member_of(SOURCE_ONLY, 0.0, train.seed + k, places) for k in range(train.seeds)]
+    return group(members, train, lean)
+
+
+def plan_point(
+    scan: ScanConfig, train: TrainConfig, places: Places, lean: bool = False
+) -> list[StackPlan]:
+    """The stacks of one target.
+
+    Args:
+        scan: λ and the size of a stack.
+        train: resolved settings: methods, seeds, normalisation, batch size.
+        places: the sources; an oracle trains if its source is there.
+        lean: as in :func:`~hepdann.runs.stacks.plan.plan_stacks`.
+
+    Returns:
+        Stacks of whole groups of seeds, none larger than it pays, and never less than one group.
+        Their targets are the plain one and those that ``trained_on(train)`` leaves, in this order.
+    """
+    seeds = range(train.seed, train.seed + train.seeds)
+    members = []
+    if places.oracle:
+        base = methods.get(SOURCE_ONLY)
+        members += [Member(base, 0.0, k, source=1, name=ORACLE) for k in seeds]
+    for name in train.methods:
+        before, last = method_of(name)
+        if name == SOURCE_ONLY:
+            continue
+        target = 1 + trained_on(train).index(before) if before else 0
+        for lambda_ in scan.lambda_ if methods.get(last).adversarial else [0.0]:
+            group_members = [member_of(last, lambda_, k, places) for k in seeds]
+            members += [
+                replace(m, target=target, name=name if before else "") for m in group_members
+            ]
+    size = _size(train, scan)
+    return [part for plan in group(members, train, lean) for part in _split(plan, size)]
+
+
+def _size(train: TrainConfig, scan: ScanConfig) -> int:
+    if scan.stack != "auto":
+        return scan.stack
+    assert isinstance(train.batch_size, int)
+    return min(_LARGEST, max(1, _EVENTS // train.batch_size))
+
+
+def _split(plan: StackPlan, size: int) -> Iterable[StackPlan]:
+    """Cut a stack between groups into parts that are about equally large."""
+    groups = [[plan.members[k] for k in seeds.members] for seeds in seeds_of(plan.members)]
+    each = max(1, size // max(len(one) for one in groups))
+    parts = math.ceil(len(groups) / each)
+    bounds = [round(i * len(groups) / parts) for i in range(parts + 1)]
+    for first, last in itertools.pairwise(bounds):
+        members = tuple(member for one in groups[first:last] for member in one)
+        yield replace(plan, members=members)
+
+
+def seeds_of(members: Sequence[Member]) -> list[Seeds]:
+    """The groups of a stack, in its order."""
+    places: dict[tuple[str, float | None], list[int]] = {}
+    for k, member in enumerate(members):
+        lambda_ = member.lambda_ if member.method.adversarial else None
+        places.setdefault((member.label, lambda_), []).append(k)
+    return [Seeds(name, lambda_, tuple(ks)) for (name, lambda_), ks in places.items()]

@@ -1,0 +1,337 @@
+"""One scan: a grid of trainings of the stacks that a run has, from a tensor file to its folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from ..._version import __version__
+from ...config import Config, TrainConfig
+from ...domains import Domains
+from ...errors import Interrupted
+from ...evaluation.scan.judge import MEMBER_FIGURES
+from ...evaluation.scan.summary import summarise_scan
+from ...outputs import write_run_file
+from ...parallel import Executor, Link, Task, overload_warning, processes_for
+from ...store.folder_lock import locked, removed_if_refused, with_resume_hint
+from ...store.paths import ScanPaths
+from ...store.reading import FORMAT_VERSION
+from ...store.scan_folder import Scan, to_csv
+from ...store.start_record import StartRecord
+from ...tensors import Tensors
+from ...training import Progress, StackTrainer
+from ..monitor import require_tensorboard
+from ..preparation import auxiliary_shifts, prepare_training
+from ..progress import Report, SideBySide, silent
+from ..stacks.plan import Places, settings_of
+from ..stacks.shards import Stacks, shape_at
+from ..stacks.training import HISTORY, Hooks, ShardFiles, train_shard
+from ..stacks.work import PAYS, Workplace
+from .grid import SOURCE_ONLY, Point, Unit, plan_point, plan_source, points_of, settings_at
+from .source import Snapshots, SourceOnly
+from .target import Result, TargetRun, read_result, result_path
+
+__all__ = ["ScanJob"]
+
+COLUMNS = (
+    "method", "lambda", "shift", "t", "seed", "epoch", *MEMBER_FIGURES, "loss_label", "loss_domain",
+    "validation_loss", "validation_accuracy", "validation_domain_accuracy",
+)  # fmt: skip
+# Settings that hepdann may be left to choose; all targets have the same.
+_SETTLED = ("batch_size", "device", "memory", "network")
+HISTORY_COLUMNS = ("shift", "t", *(name for name in HISTORY if name != "target_accuracy"))
+
+
+@dataclass(frozen=True)
+class _UnitTask:
+    """Trains a unit of a scan in another process, which keeps the events of its target."""
+
+    place: Workplace
+    unit: Unit
+
+    def __call__(self, link: Link) -> bool:
+        """Train it; whether its result is there now."""
+        return _job_of(self.place).train(self.unit, link)
+
+
+@lru_cache(maxsize=1)
+def _job_of(place: Workplace) -> ScanJob:
+    """The scan as a worker sees it; its source-only is trained."""
+    origin, config, files = place.open()
+    data = files[1] if len(files) > 1 else None
+    job = ScanJob(config, files[0], data, lambda: place.folder, silent, origin=origin)
+    job.folder = place.folder
+    return job
+
+
+@dataclass(eq=False)
+class ScanJob:
+    """A scan on its way; :meth:`run` does it.
+
+    Attributes:
+        config: settings as the user gave them.
+        tensors: holds the MC.
+        data: holds the data, if another file does.
+        make_folder: makes the folder, when all is known to be well, or finds it.
+        report: told of each stage, and of the progress within.
+        stop: asked before every step.
+        origin: what the scan began with, if it is resumed.
+    """
+
+    config: Config
+    tensors: Tensors
+    data: Tensors | None
+    make_folder: Callable[[], Path]
+    report: Report
+    stop: Callable[[], bool] = lambda: False
+    origin: StartRecord | None = None
+    folder: Path = field(init=False)
+    _at: TargetRun | None = None
+    _source: SourceOnly | None = None
+
+    def run(self) -> Scan:
+        """Train what is not trained yet, judge it and write the folder.
+
+        Raises:
+            HepdannError: the input does not allow the scan.
+        """
+        asked = self.config.train
+        for point in self.points:
+            auxiliary_shifts(self._settings(point))
+        domains, train = self._prepared(self.points[0])
+        settled = {name: getattr(train, name) for name in _SETTLED}
+        self.config = self.config.model_copy(update={"train": asked.model_copy(update=settled)})
+        if asked.tensorboard:
+            require_tensorboard()
+        self.folder = self.make_folder()
+        with (
+            locked(self.folder),
+            with_resume_hint(self._resume_hint()),
+            removed_if_refused(self.folder),
+        ):
+            self._describe(asked)
+            return self._run(domains, train)
+
+    def _run(self, domains: Domains, train: TrainConfig) -> Scan:
+        started = time.perf_counter()
+        if self._train_source_only(domains, train):
+            self._at = self._target_run(0, (domains, train))
+            self._train_units()
+        results, whole = self._results()
+        if not results:
+            raise Interrupted(
+                "interrupted before anything was whole", where=self.folder, mend=self._resume_hint()
+            )
+        return self._finish(results, whole=whole, seconds=time.perf_counter() - started)
+
+    def _settings(self, point: Point) -> TrainConfig:
+        return settings_at(self.config, point, images=bool(self.tensors.views))
+
+    def _prepared(self, point: Point) -> tuple[Domains, TrainConfig]:
+        return prepare_training(self._settings(point), self.tensors, self.data)
+
+    def _target_run(
+        self, number: int, prepared: tuple[Domains, TrainConfig] | None = None
+    ) -> TargetRun:
+        """What trains and judges everything at a target; source-only is trained."""
+        point = self.points[number]
+        prepared = prepared or self._prepared(point)
+        return TargetRun(
+            point, *prepared, self.config.scan, self._source_only(*prepared), self.folder, number,
+            self._fingerprint,
+        )  # fmt: skip
+
+    def _train_units(self) -> None:
+        """Train what is not trained yet, here or in processes, until all is whole or stopped."""
+        members = {
+            Unit(number, stack): count
+            for number in range(len(self.points))
+            for stack, count in self._stacks
+        }
+        waiting = [unit for unit in members if not result_path(self.folder, unit).exists()]
+        settings, run = self.config.train, self._at
+        assert run is not None
+        events = settings_of(run.train, run.domains.n_train).events
+        work = events * sum(members[unit] for unit in waiting)
+        pays = work >= PAYS and settings.device == "cpu" and not self.tensors.views
+        workers = processes_for(settings.workers, len(waiting), pays=pays)
+        workers = workers if workers > 1 else 0  # done in this process
+        warning = overload_warning(workers) if settings.workers != "auto" else None
+        if warning is not None:
+            self.report(f"warning: {warning}", None)
+        assert self.origin is not None
+        place = Workplace.of(self.origin, settings, self.folder, self._files)
+        together = SideBySide(members)
+        before = settings.seeds + sum(n for unit, n in members.items() if unit not in waiting)
+
+        def task(unit: Unit) -> Task:
+            return _UnitTask(place, unit) if workers else partial(self.train, unit)
+
+        def report(unit: Unit, now: Progress) -> None:
+            combined, steps = together.at(unit, now), now.total
+            step = before * steps + combined.step
+            self._progress(replace(combined, step=step, total=steps))
+
+        with Executor(workers, report, self.stop, self._resume_hint()) as executor:
+            for number in dict.fromkeys(unit.target for unit in waiting):
+                first = Unit(number, None)
+                executor.submit(first, task(first), number)
+            for unit, _ in executor.completed():
+                together.end(unit)
+                for later in waiting if unit.stack is None else ():
+                    if later.target == unit.target and later.stack is not None:
+                        executor.submit(later, task(later), later.target)
+
+    def train(self, unit: Unit, link: Link) -> bool:
+        """Train a unit, from what the process that began the scan has left.
+
+        Args:
+            unit: of the scan.
+            link: to the process that gave the order.
+
+        Returns:
+            Whether its result is there now; otherwise it was stopped.
+        """
+        if self._at is None or self._at.number != unit.target:
+            self._at = self._target_run(unit.target)
+        run = self._at
+        run.baselines()
+        if unit.stack is None:
+            return True
+        link.saves()
+        hooks = Hooks.quiet(link.report, link.stop)
+        return run.stack(run.stacks.shards[unit.stack], hooks)
+
+    def _results(self) -> tuple[list[Result], bool]:
+        """The results that are there, in the order of the table, and whether these are all."""
+        results, whole = list[Result](), True
+        for number in range(len(self.points)):
+            for stack, _ in self._stacks:
+                unit = Unit(number, stack)
+                if result_path(self.folder, unit).exists():
+                    results.append(read_result(self.folder, unit, self._fingerprint))
+                else:
+                    whole = False
+        return results, whole
+
+    def _resume_hint(self) -> str:
+        return f"go on with: hepdann scan --resume -o {self.folder}"
+
+    @property
+    def _files(self) -> list[Tensors]:
+        return [file for file in (self.tensors, self.data) if file is not None]
+
+    @property
+    def points(self) -> list[Point]:
+        """The targets."""
+        return points_of(self.config.scan)
+
+    @cached_property
+    def _stacks(self) -> list[tuple[int | None, int]]:
+        """Number, and number of members, of the stacks at each target, the baselines first."""
+        train, oracle = self._settings(self.points[0]), self.config.train.oracle
+        holder = self.tensors if self.data is None else self.data
+        known = bool(self.config.scan.shifts) or holder.has_truth
+        places = Places(oracle and known, len(auxiliary_shifts(train)))
+        plans = plan_point(self.config.scan, train, places, bool(self.tensors.views))
+        return [(None, 0), *((k, len(plan.members)) for k, plan in enumerate(plans))]
+
+    @property
+    def _fingerprint(self) -> str:
+        assert self.origin is not None
+        return self.origin.fingerprint
+
+    def _describe(self, asked: TrainConfig) -> None:
+        ScanPaths(self.folder).work.mkdir(parents=True, exist_ok=True)
+        if self.origin is None:
+            self.origin = StartRecord.of(self._files, self.config, asked, scan=True)
+            self.origin.write(self.folder)
+
+    @cached_property
+    def _total(self) -> int:
+        """Networks that train."""
+        each = sum(members for _, members in self._stacks)
+        return len(self.points) * each + self.config.train.seeds
+
+    def _progress(self, now: Progress) -> None:
+        """Show where the whole scan stands: its total is that of all networks, one by one."""
+        self.report(f"{self._total} networks", replace(now, total=self._total * now.total))
+
+    def _train_source_only(self, domains: Domains, train: TrainConfig) -> bool:
+        """Train what is the same at every target; whether it came to its end."""
+        alone = train.model_copy(update={"methods": [SOURCE_ONLY], "oracle": False})
+        stacks = Stacks(alone, domains, {}, plan=plan_source)
+        (shard,) = stacks.shards
+        snapshots = Snapshots(ScanPaths(self.folder).work, self._fingerprint)
+
+        def keep(trained: StackTrainer) -> None:
+            if not trained.position:  # an epoch is whole
+                snapshots.save(trained)
+
+        def progress(now: Progress) -> None:
+            self._progress(replace(now, step=len(shard.plan.members) * now.step))
+
+        hooks = Hooks.quiet(progress, self.stop)
+        files = ShardFiles.of_scan(self.folder, "source-only")
+        return train_shard(shard, stacks, files, self._fingerprint, hooks, keep=keep).whole
+
+    def _source_only(self, domains: Domains, train: TrainConfig) -> SourceOnly:
+        """Source-only after each epoch, as the training left it."""
+        if self._source is None:
+            (plan,) = plan_source(train, Places(), domains.images is not None)
+            snapshots, shape = (
+                Snapshots(ScanPaths(self.folder).work, self._fingerprint),
+                shape_at(train, domains, plan),
+            )
+            seeds = [member.seed for member in plan.members]
+            loaded = [snapshots.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
+            history = [row for _, rows in loaded for row in rows]
+            self._source = SourceOnly([network for network, _ in loaded], history, seeds)
+        return self._source
+
+    def _finish(self, results: list[Result], *, whole: bool, seconds: float) -> Scan:
+        rows = [row for result in results for row in result["rows"]]
+        groups = [group for result in results for group in result["groups"]]
+        assert self._source is not None
+        first = [dict(row) | {"lambda": None} for row in self._source.history]
+        history = [*first, *(row for result in results for row in result["history"])]
+        majorities = {
+            (row["shift"], row["t"]): result["majority"]
+            for result in results
+            for row in result["rows"]
+        }
+        paths = ScanPaths(self.folder)
+        write_run_file(paths.table, to_csv(COLUMNS, rows))
+        write_run_file(paths.history, to_csv(HISTORY_COLUMNS, history))
+        rocs = {"format_version": FORMAT_VERSION, "rocs": list(_rocs(groups))}
+        write_run_file(paths.rocs, json.dumps(rocs, allow_nan=False).encode())
+        summary = {
+            "format_version": FORMAT_VERSION,
+            "hepdann": __version__,
+            "classes": list(self.tensors.classes),
+            "class_titles": self.tensors.class_looks("title"),
+            "teachers": [r["teacher"] for r in results if "teacher" in r],
+            **{
+                name: [r.get(name) for r in results if "teacher" in r]
+                for name in ("diagnosis", "fractions")
+            },
+            **summarise_scan(rows, groups, majorities),
+            "health": [one for result in results for one in result.get("health", [])],
+            "throughput": {"members": self._total, "seconds": seconds},
+            "interrupted": not whole,
+        }
+        content = json.dumps(summary, indent=1, allow_nan=False)
+        write_run_file(paths.summary, content.encode())
+        return Scan(self.folder, summary)
+
+
+def _rocs(groups: list[Result]) -> Iterator[dict[str, Any]]:
+    for group in groups:
+        if group["roc"] is not None:
+            place = {name: group[name] for name in ("method", "lambda", "shift", "t")}
+            yield place | {"roc": group["roc"]}

@@ -1,0 +1,256 @@
+"""From settings to stacks: which members train, and which of them train together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ... import alignment, methods, networks
+from ...config import TrainConfig
+from ...domains import auto_batch_size
+from ...errors import ConfigError
+from ...methods import Method, method_of
+from ...networks import NetworkShape, Normalisation, ViewShape
+from ...training import LambdaSchedule, Member, RateSchedule, Settings
+from ..aligned import wanted_maps
+
+__all__ = [
+    "ORACLE",
+    "Places",
+    "StackPlan",
+    "group",
+    "member_of",
+    "plan_stacks",
+    "resolve",
+    "settings_of",
+    "shape_of",
+    "trained_on",
+]
+
+ORACLE = "oracle"
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """One stack: members with the same phases, networks and number of auxiliaries.
+
+    Attributes:
+        members: in the order of the run.
+        normalisation: in their extractors.
+        cost: of a member's step, beside those of other stacks; 1 where all are alike.
+    """
+
+    members: tuple[Member, ...]
+    normalisation: Normalisation
+    cost: int = 1
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the sources of the stacks stand in their order: MC first, and the others if any.
+
+    Attributes:
+        oracle: whether the oracle's events are there, second.
+        copies: of the MC for hybrid methods, the next.
+        resampled: whether the MC follows once more, with the class fractions of the target. The
+            target as a teacher labels it is the last, if a method learns from one.
+    """
+
+    oracle: bool = False
+    copies: int = 0
+    resampled: bool = False
+
+    def source(self, method: Method) -> int:
+        """The source of a method: adapting ones are given the target's class fractions."""
+        at_target_fractions = self.resampled and method.target_domain == 1
+        return 1 + self.oracle + self.copies if at_target_fractions else 0
+
+    def auxiliaries(self, method: Method) -> tuple[int, ...]:
+        """The further labelled domains of a method."""
+        first = 1 + self.oracle
+        if method.taught:
+            return (first + self.copies + self.resampled,)
+        return tuple(range(first, first + self.copies)) if method.auxiliary else ()
+
+
+def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
+    """Replace what is left to hepdann ("auto") by the value that is used.
+
+    Args:
+        train: as the user gave it.
+        n_train: events of the source's training split.
+
+    Raises:
+        ConfigError: a batch larger than the training split, an unknown method, alignment or device,
+            or a method that cannot train on an aligned target.
+    """
+    for name in train.methods:
+        before, last = method_of(name)
+        if methods.get(last).taught and before:
+            raise ConfigError(
+                f"{last} learns from the best of the alignments, on the target as it is",
+                where="train.methods",
+                mend=f"write {last}, and name {before} among the alignments",
+            )
+    for name in wanted_maps(train):
+        alignment.get(name)
+    if train.network is not None:
+        networks.get(train.network)
+    if len(train.rates) > train.seeds:
+        raise ConfigError(
+            f"{len(train.rates)} learning rates for {train.seeds} seeds of each method",
+            where="train.learning_rate",
+            mend="take as many seeds at least",
+        )
+    size = auto_batch_size(n_train) if train.batch_size == "auto" else train.batch_size
+    if not 1 <= size <= n_train:
+        raise ConfigError(
+            f"batch of {size} events, but the source's training split has {n_train}",
+            where="train.batch_size",
+            mend="take a smaller batch, or auto",
+        )
+    return train.model_copy(update={"batch_size": size, "device": _device(train)})
+
+
+def _device(train: TrainConfig) -> str:
+    """The device that is used: ``auto`` is a CUDA device that works, and never MPS."""
+    import torch
+
+    name, mend = train.device, "use auto or cpu"
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() and train.shares == 1 else "cpu"
+    if name == "cpu":
+        return name
+    backend = torch.cuda if name == "cuda" else torch.backends.mps
+    if not backend.is_available():
+        raise ConfigError(f"torch sees no {name} device here", where="train.device", mend=mend)
+    if train.shares > 1:
+        what = f"workers share processors, not a {name} device"
+        raise ConfigError(what, where="train.device", mend=mend)
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        what = f"torch cannot use the {name} device: {error}"
+        raise ConfigError(what, where="train.device", mend=mend) from error
+    return name
+
+
+def settings_of(train: TrainConfig, n_train: int) -> Settings:
+    """Settings of every stack; ``train`` is resolved."""
+    assert isinstance(train.batch_size, int)
+    rate, ramp = train.schedule, train.lambda_schedule
+    return Settings(
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        steps=max(1, n_train // train.batch_size),
+        learning_rate=train.rates[0],
+        schedule=rate if isinstance(rate, str) else RateSchedule(**rate.model_dump()),
+        lambda_schedule=ramp if isinstance(ramp, str) else LambdaSchedule(**ramp.model_dump()),
+        domain_weight=train.domain_weight,
+        clip=train.clip,
+        ema=train.ema,
+        optimiser=train.optimiser,
+        weight_decay=train.weight_decay,
+        momentum=train.momentum,
+        head_rate=train.head_rate,
+        patience=train.patience,
+        choose=train.choose,
+        monitor=train.monitor,
+        device=train.device,
+        engine=train.engine,
+        deterministic=train.deterministic,
+    )
+
+
+def shape_of(
+    train: TrainConfig,
+    inputs: int,
+    classes: int,
+    plan: StackPlan,
+    views: tuple[ViewShape, ...] = (),
+) -> NetworkShape:
+    """The networks of a stack; ``views`` are the images that the inputs are the pixels of."""
+    first = plan.members[0]
+    domains = 2 + len(first.auxiliaries)
+    return NetworkShape(
+        inputs,
+        classes,
+        tuple(train.extractor),
+        tuple(train.label_head),
+        tuple(train.domain_head),
+        plan.normalisation,
+        train.activation,
+        train.dropout,
+        train.residual,
+        domains,
+        domains if train.adversary == "per-domain" else 2,
+        first.method.conditioned,
+        network=train.network or "",
+        views=views,
+        autocast=train.autocast,
+    )
+
+
+def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[StackPlan]:
+    """Group the members of a run into stacks; the baselines are always among them.
+
+    Args:
+        train: resolved settings.
+        places: the sources; an oracle trains if its source is there.
+        lean: source-only never looks at the target, which takes half of its time; its domain head
+            is not trained then, and a step of what does look costs as much as two.
+    """
+    members = []
+    for name in dict.fromkeys(["source-only", *train.methods]):
+        before, last = method_of(name)
+        target = 1 + trained_on(train).index(before) if before else 0
+        for k in range(train.seeds):
+            member = member_of(last, train.lambda_, train.seed + k, places)
+            members.append(replace(member, target=target, name=name if before else ""))
+    if places.oracle:
+        members += [
+            Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
+            for k in range(train.seeds)
+        ]
+    return group(members, train, lean)
+
+
+def member_of(name: str, lambda_: float, seed: int, places: Places) -> Member:
+    """A member of a method, with the labelled domains that it trains on."""
+    method = methods.get(name)
+    source, auxiliaries = places.source(method), places.auxiliaries(method)
+    return Member(method, lambda_, seed, source=source, auxiliaries=auxiliaries)
+
+
+def trained_on(train: TrainConfig) -> tuple[str, ...]:
+    """Alignments whose images of the target are trained on: the stacks' further targets."""
+    return tuple(dict.fromkeys(filter(None, (method_of(name)[0] for name in train.methods))))
+
+
+def group(members: Sequence[Member], train: TrainConfig, lean: bool = False) -> list[StackPlan]:
+    """Members that can train together: same phases, networks and number of auxiliaries.
+
+    Where there are several learning rates, they are the seeds' in turn.
+
+    Args:
+        members: in the order of the run.
+        train: resolved settings.
+        lean: as in :func:`plan_stacks`.
+    """
+    groups: dict[tuple[object, ...], StackPlan] = {}
+    if len(train.rates) > 1:
+        places = [(member.seed - train.seed) % len(train.rates) for member in members]
+        pairs = zip(members, places, strict=True)
+        members = [replace(member, learning_rate=train.rates[k]) for member, k in pairs]
+    if lean:
+        members = [replace(member, method=methods.unwatched(member.method)) for member in members]
+    for member in members:
+        normalisation = train.normalisation or member.method.normalisation
+        if normalisation == "shared" and not member.method.adversarial:
+            normalisation = "domain"  # statistics shared with the target would show it to them
+        method = member.method
+        key = (id(method.phases), normalisation, method.conditioned, len(member.auxiliaries))
+        before = groups[key].members if key in groups else ()
+        cost = 2 if lean and method.name != "source-only" else 1
+        groups[key] = StackPlan((*before, member), normalisation, cost)
+    return list(groups.values())

@@ -1,0 +1,247 @@
+"""The stacks of a run: what they train on, and the shards that they are cut into."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ...alignment import Alignment
+from ...config import TrainConfig
+from ...domains import (
+    DomainEvents,
+    Domains,
+    Images,
+    ResampledBlocks,
+    auxiliary_sources,
+    resampled,
+    resident,
+    resident_images,
+    view_shapes,
+    watched_rows,
+)
+from ...domains.event_stream import Blocks
+from ...errors import ConfigError
+from ...evaluation import PeekObserver, oracle_source, truth_of
+from ...networks import NetworkShape
+from ...tensors import Source, Target
+from ...training import StackTrainer, distributed
+from ..preparation import augment_of, auxiliary_shifts
+from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
+
+__all__ = ["Plan", "Shard", "Stacks", "cut", "shape_at"]
+
+Plan = Callable[[TrainConfig, Places, bool], list[StackPlan]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Members of a stack that train side by side: all of them, or the share of one process.
+
+    Attributes:
+        number: counted through the run; names the checkpoint.
+        stack: the stack that it is of, by number.
+        plan: its members.
+    """
+
+    number: int
+    stack: int
+    plan: StackPlan
+
+    @property
+    def cost(self) -> int:
+        """Of a step of all its members."""
+        return self.plan.cost * len(self.plan.members)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods of its members."""
+        return tuple(dict.fromkeys(m.label for m in self.plan.members))
+
+    def __str__(self) -> str:
+        return f"{len(self.plan.members)} networks ({', '.join(self.methods)})"
+
+
+def cut(plans: Sequence[StackPlan], workers: int) -> list[Shard]:
+    """Cut stacks into shards for some processes, which are given equally much to do.
+
+    Args:
+        plans: the stacks.
+        workers: processes; 1 leaves the stacks whole.
+
+    Returns:
+        The shards in the order of the members. A process may be given shards of several stacks.
+    """
+    ends = list(itertools.accumulate(len(plan.members) for plan in plans))
+    costs = (plan.cost for plan in plans for _ in plan.members)
+    done = list(itertools.accumulate(costs, initial=0))  # when so many members were trained
+    shares = {_nearest(done, k * done[-1] / workers) for k in range(1, workers)}
+    shards: list[Shard] = []
+    for stack, (plan, end) in enumerate(zip(plans, ends, strict=True)):
+        start = end - len(plan.members)
+        bounds = sorted({start, end} | {b for b in shares if start < b < end})
+        for first, last in itertools.pairwise(bounds):
+            members = plan.members[first - start : last - start]
+            shards.append(Shard(len(shards), stack, replace(plan, members=members)))
+    return shards
+
+
+def _nearest(done: Sequence[int], wanted: float) -> int:
+    """Index of what is nearest; of two equally near the even one."""
+    return min(range(len(done)), key=lambda k: (abs(done[k] - wanted), done[k] % 2))
+
+
+class Stacks:
+    """What the members of a run train on; from it follows every shard's trainer.
+
+    Args:
+        train: resolved settings.
+        domains: the events.
+        maps: alignments by name, those at least whose images of the target are trained on.
+        workers: shares that the members are cut into.
+        correction: (C,) logarithm of the target's over the MC's class fractions, if they differ;
+            what adapts is then trained on MC of the target's fractions.
+        plan: groups members into stacks, given the settings and the places of the sources, and
+            whether source-only should not look at the target; by default the members of a run.
+    """
+
+    def __init__(
+        self,
+        train: TrainConfig,
+        domains: Domains,
+        maps: Mapping[str, Alignment],
+        workers: int = 1,
+        correction: Sequence[float] | None = None,
+        plan: Plan = plan_stacks,
+    ) -> None:
+        self.train, self.settings = train, settings_of(train, domains.n_train)
+        self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
+        if domains.images is not None:
+            self._put_images(domains.images, workers)
+            return
+        shared_processes(train, (), images=False)
+        streams = domains.blocks or (None, None)
+        self.sources = [self._put(domains.source, streams[0])]
+        self.targets = [self._put(domains.target, streams[1])]
+        for name in trained_on(train):
+            mapped = maps[name].apply(domains.target.features)
+            self.targets.append(self._put(domains.target.with_features(mapped)))
+        if train.oracle and self._truth is not None:
+            self.sources.append(self._put(oracle_source(self._truth, domains.target)))
+        oracle, adapted_source = len(self.sources) > 1, domains.source
+        blocks = None
+        if correction is not None:
+            adapted_source = resampled(adapted_source, correction, train.seed)
+            if streams[0] is not None:
+                blocks = ResampledBlocks(streams[0], correction, train.seed)
+        copies = auxiliary_sources(adapted_source, auxiliary_shifts(train), train.seed)
+        self.sources += map(self._put, copies)
+        if adapted_source is not domains.source:
+            self.sources.append(self._put(adapted_source, blocks))
+        places = Places(oracle, len(copies), adapted_source is not domains.source)
+        self.shards = cut(plan(train, places, False), workers)
+        self._untaught = len(self.sources)
+
+    def _put_images(self, images: Images, workers: int) -> None:
+        """Likewise of images; torch's threads are as many as the process has."""
+        domains, device = self._domains, self.settings.device
+        oracle = self.train.oracle and self._truth is not None
+        plans = self._plan(self.train, Places(oracle), True)
+        processes = shared_processes(self.train, plans, images=True)
+        if processes.count > 1 and device == "cuda":
+            device = f"cuda:{torch.cuda.current_device()}"  # other threads see another one
+        self.settings = replace(
+            self.settings, device=device, threads=torch.get_num_threads(), processes=processes
+        )
+        augment = augment_of(self.train, images.views)
+        put = partial(resident_images, device=device, augment=augment)
+        streams = images.blocks or (None, None)
+        self.sources = [put(domains.source, images.source, blocks=streams[0])]
+        self.targets = [put(domains.target, images.target, blocks=streams[1])]
+        if oracle and self._truth is not None:
+            self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
+        self.shards = cut(plans, workers)
+        self._untaught = len(self.sources)
+
+    def _put(self, events: Source | Target, blocks: Blocks | None = None) -> DomainEvents:
+        device = self.settings.device
+        return resident(events, self._domains.scaling, device=device, blocks=blocks)
+
+    def unlabelled(self, shard: Shard) -> bool:
+        """Whether a shard waits for :meth:`teach`."""
+        taught = any(member.method.taught for member in shard.plan.members)
+        return taught and len(self.sources) == self._untaught
+
+    def teach(self, events: Source) -> None:
+        """Add the target as a teacher labels it, which taught methods train on."""
+        self.sources.append(self._put(events))
+
+    def shape(self, shard: Shard) -> NetworkShape:
+        """Of the networks of a shard."""
+        return shape_at(self.train, self._domains, shard.plan)
+
+    def trainer(self, shard: Shard) -> StackTrainer:
+        """The networks of a shard, before their first step."""
+        members, shape = shard.plan.members, self.shape(shard)
+        return StackTrainer(members, shape, self.sources, self.targets, self.settings)
+
+    def peek(self, notes: Path) -> PeekObserver | None:
+        """What watches the target accuracy of a shard, where the truth is known.
+
+        Args:
+            notes: a file that keeps what was seen.
+        """
+        domains = self._domains
+        if self._truth is None:
+            return None
+        rows = watched_rows(domains.target, images=domains.images is not None)
+        return PeekObserver(self._truth, domains.target, rows, notes)
+
+
+def shape_at(train: TrainConfig, domains: Domains, plan: StackPlan) -> NetworkShape:
+    """The networks of a stack that trains on these events."""
+    inputs, images = domains.inputs("source").shape[1], domains.images
+    views = () if images is None else view_shapes(images.views)
+    return shape_of(train, inputs, len(domains.source.classes), plan, views)
+
+
+_MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one
+
+
+def shared_processes(
+    train: TrainConfig, plans: Sequence[StackPlan], *, images: bool
+) -> distributed.Processes:
+    """The processes that train together, if they can.
+
+    Args:
+        train: resolved settings.
+        plans: the stacks.
+        images: whether events are images.
+
+    Raises:
+        ConfigError: their steps would not be those of one process.
+    """
+    if not distributed.wanted():
+        return distributed.ALONE
+    if not images:
+        raise ConfigError(
+            "torchrun shares the training of images, and these events are features",
+            where="hepdann train",
+            mend="run it without torchrun: a stack of small networks fits one process",
+        )
+    processes = distributed.join()
+    assert isinstance(train.batch_size, int)
+    processes.check(train.batch_size)
+    used = dict.fromkeys(m.method.name for plan in plans for m in plan.members)
+    other = [name for name in used if name not in _MEANS]
+    if other:
+        raise ConfigError(
+            f"the loss of {other[0]} is no mean over events, so processes cannot share a batch",
+            where="train.methods",
+            mend=f"take one of {', '.join(_MEANS)}",
+        )
+    return processes

@@ -1,0 +1,195 @@
+"""What worker processes of a run do: they train shards, from its folder and the tensor files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from ... import methods
+from ...alignment import FractionEstimate, from_dict
+from ...config import Config, TrainConfig
+from ...domains import Domains
+from ...inputs import read_json
+from ...methods import method_of
+from ...outputs import write_run_file
+from ...parallel import Link, processes_for
+from ...registry import ALIGNMENTS
+from ...store.content import PointMaps
+from ...store.paths import RunPaths
+from ...store.start_record import StartRecord
+from ...tensors import Tensors, open_tensors
+from ...training import Clock, Progress
+from ..aligned import Aligned, fit_alignments, wanted_maps
+from ..preparation import prepare_training
+from .plan import trained_on
+from .registered import Registered
+from .shards import Stacks
+from .training import Hooks, ShardFiles, train_shard
+
+__all__ = ["PAYS", "FitTask", "ShardTask", "Workplace", "fits_aside", "write_aligned"]
+
+PAYS = 40_000_000  # events, each once for every network, from which processes repay their start
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where another process finds what a run or a scan trains on.
+
+    All that is not said follows from ``origin.json`` and the tensor files, as for a resume.
+
+    Attributes:
+        folder: of the run or scan.
+        files: the tensor files, wherever they lie now; the MC's first.
+        device: to train on.
+        tensorboard: whether to write event files.
+        scan: whether it is a scan.
+        registered: what the user registered.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    device: str
+    tensorboard: bool
+    scan: bool
+    registered: Registered = field(compare=False)
+
+    @classmethod
+    def of(
+        cls, origin: StartRecord, now: TrainConfig, folder: Path, files: Iterable[Tensors]
+    ) -> Self:
+        """Of a run or scan that goes on in this process.
+
+        Args:
+            origin: its beginning.
+            now: settings, those included that a resume may change.
+            folder: of it.
+            files: the tensor files, the MC's first.
+        """
+        grid = origin.config.scan
+        more = (grid.shifts, grid.alignments) if origin.scan else ()
+        return cls(
+            folder.absolute(),
+            tuple(file.path.absolute() for file in files),
+            now.device,
+            now.tensorboard,
+            origin.scan,
+            Registered.needed(now, *more),
+        )
+
+    def open(self) -> tuple[StartRecord, Config, list[Tensors]]:
+        """The beginning, the settings and the tensor files; computing has one thread from now on.
+
+        Raises:
+            RunError: a file was replaced since the beginning.
+        """
+        self.registered.register()
+        torch.set_num_threads(1)
+        origin = StartRecord.read(self.folder, scan=self.scan)
+        files = [open_tensors(path) for path in self.files]
+        origin.check_files(files)
+        given = {"train.device": self.device, "train.tensorboard": self.tensorboard}
+        return origin, origin.now(given), files
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Trains a shard of a run.
+
+    Attributes:
+        place: of the run.
+        number: of the shard.
+    """
+
+    place: Workplace
+    number: int
+
+    def __call__(self, link: Link) -> dict[str, float]:
+        """Train it; the result is the seconds of each stage."""
+        stacks, fingerprint = _stacks_of(self.place)
+        clock = Clock(stacks.settings.device)
+        link.saves()
+
+        def progress(what: str, now: Progress) -> None:
+            del what  # it is a part of what the other process trains
+            link.report(now)
+
+        hooks = Hooks(link.report, progress, link.stop, clock)
+        files = ShardFiles.of_run(self.place.folder, self.number)
+        observer = stacks.peek(files.scores)
+        train_shard(stacks.shards[self.number], stacks, files, fingerprint, hooks, observer)
+        return clock.seconds
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """Fits all alignments of a run, which the networks do not wait for.
+
+    Attributes:
+        place: of the run.
+        estimate: of the target's class fractions, if there is one.
+    """
+
+    place: Workplace
+    estimate: FractionEstimate | None
+
+    def __call__(self, link: Link) -> Aligned:
+        """Fit them."""
+        del link  # a stop ends the process: nothing is kept of half a fit
+        _, domains, train = _prepared(self.place)
+        names = wanted_maps(train)
+        return fit_alignments(domains, names, estimate=self.estimate, seed=train.seed)
+
+
+def fits_aside(train: TrainConfig) -> bool:
+    """Whether the alignments of a run may be fitted in another process while it trains.
+
+    Only where the user leaves it to hepdann, there is a core for it, no network learns from what
+    the alignments teach, and each of them is one that a process sends back.
+    """
+    if train.workers != "auto" or processes_for("auto", 2, pays=True) < 2:
+        return False
+    names = set(wanted_maps(train)) - set(trained_on(train))
+    parts = {part for name in names for part in name.split("+")}
+    taught = any(methods.get(method_of(name)[1]).taught for name in train.methods)
+    return bool(parts) and parts <= set(ALIGNMENTS.own) and not taught
+
+
+@lru_cache(maxsize=1)
+def _stacks_of(place: Workplace) -> tuple[Stacks, str]:
+    """What the shards of a run train on, made anew from its folder and the tensor files."""
+    origin, domains, train = _prepared(place)
+    stored = read_json(RunPaths(place.folder).alignments, PointMaps)
+    maps = {name: from_dict(one) for name, one in stored["maps"].items()}
+    cut, correction = origin.config.train.shares, stored["correction"]
+    return Stacks(train, domains, maps, cut, correction), origin.fingerprint
+
+
+@lru_cache(maxsize=1)
+def _prepared(place: Workplace) -> tuple[StartRecord, Domains, TrainConfig]:
+    origin, config, files = place.open()
+    data = files[1] if len(files) > 1 else None
+    domains, train = prepare_training(config.train, files[0], data)
+    return origin, domains, train
+
+
+def write_aligned(folder: Path, aligned: Aligned, names: Iterable[str]) -> None:
+    """Leave what was fitted for the workers of a run; what a process is sent must be small.
+
+    Args:
+        folder: of the run.
+        aligned: the alignments of the run.
+        names: of those whose images of the target are trained on.
+    """
+    stored = {
+        "maps": {name: aligned.maps[name].to_dict() for name in names},
+        "correction": aligned.correction,
+    }
+    path = RunPaths(folder).alignments
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_run_file(path, json.dumps(stored).encode())

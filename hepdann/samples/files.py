@@ -1,0 +1,153 @@
+"""The files of a sample: checked, written block by block, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..errors import ConfigError
+from ..outputs import replacing
+
+__all__ = ["DOMAINS", "Domain", "check_request", "new_tree", "sample_paths", "write_files"]
+
+Domain = Literal["mc", "data"]
+DOMAINS: tuple[Domain, Domain] = ("mc", "data")
+_Block = TypeVar("_Block")
+
+
+def check_request(events: int, seed: int) -> None:
+    """Whether a sample can have so many events and that seed.
+
+    Raises:
+        ConfigError: no events, or a negative seed.
+    """
+    if events < 1:
+        raise ConfigError(f"a sample has at least one event, not {events}", where="events")
+    if seed < 0:
+        raise ConfigError(f"a seed is not negative, but {seed} is", where="seed")
+
+
+def sample_paths(folder: str | Path, suffix: str, truth: bool) -> dict[str, Path]:
+    """The files of a sample by kind: ``mc``, ``data`` and, if wanted, ``truth``.
+
+    Raises:
+        ConfigError: the folder holds a truth that would not belong to the new data.
+    """
+    folder = Path(folder)
+    if not truth and (folder / f"truth.{suffix}").exists():
+        raise ConfigError(
+            "is the truth of an earlier sample and would not fit the new data",
+            where=folder / f"truth.{suffix}",
+            mend="write the new truth as well (--truth), or remove the file",
+        )
+    kinds = ("mc", "data", "truth") if truth else ("mc", "data")
+    return {kind: folder / f"{kind}.{suffix}" for kind in kinds}
+
+
+def write_files(
+    paths: Mapping[str, Path],
+    blocks: Callable[[Domain], Iterable[tuple[_Block, int]]],
+    new_file: Callable[[str, Path], AbstractContextManager[Callable[[_Block], object]]],
+    progress: Callable[[int, int], None] | None,
+    total: int,
+) -> list[Path]:
+    """Write the files of a sample in constant memory; all appear together when all are whole.
+
+    Args:
+        paths: by kind, see :func:`sample_paths`.
+        blocks: of a domain, each with its number of events; the data's are its truth's too.
+        new_file: the context of a new file of a kind, which gives what appends a block to it.
+        progress: called with the events written and to be written.
+        total: events to be written.
+
+    Returns:
+        The paths.
+
+    Raises:
+        OSError: a folder or file cannot be written.
+    """
+    done = 0
+    with _appear_together(paths) as drafts:
+        for domain in DOMAINS:
+            kinds = [kind for kind in drafts if (kind == "mc") == (domain == "mc")]
+            with ExitStack() as stack:
+                files = [stack.enter_context(new_file(kind, drafts[kind])) for kind in kinds]
+                for block, events in blocks(domain):
+                    for append in files:
+                        append(block)
+                    done += events
+                    if progress is not None:
+                        progress(done, total)
+    return list(paths.values())
+
+
+@contextmanager
+def _appear_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """Temporary names beside the paths, which take their place at a clean exit, else are removed.
+
+    Folders are made as needed, and removed again. Whatever interrupts the block, what stood at the
+    paths before still stands there.
+
+    Args:
+        paths: the files to be written, by kind.
+
+    Yields:
+        The temporary paths by kind.
+
+    Raises:
+        OSError: a folder or file cannot be written; it carries a name even if the disk is full.
+    """
+    folders = {path.parent for path in paths.values()}
+    made = [
+        place for folder in folders for place in (folder, *folder.parents) if not place.exists()
+    ]
+    try:
+        for folder in folders:
+            if folder.exists() and not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+            folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            yield {kind: stack.enter_context(replacing(path)) for kind, path in paths.items()}
+    except BaseException as error:
+        for folder in made:
+            with suppress(OSError):  # another program has put a file there
+                folder.rmdir()
+        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
+            place = str(next(iter(folders)))
+            raise OSError(error.errno, os.strerror(error.errno), place) from error
+        raise
+
+
+@contextmanager
+def new_tree(
+    path: Path,
+    tree: str,
+    branches: Mapping[str, DTypeLike],
+    jagged: Mapping[str, str] | None = None,
+) -> Iterator[Any]:
+    """Create a file with one zstd-compressed TTree.
+
+    Args:
+        path: file to create.
+        tree: name of the tree.
+        branches: type of each branch.
+        jagged: types of records that an event has many of, ``{"hit": "{strip: int32, …}"}``: their
+            fields become the branches ``hit_strip`` … with one counter ``nhit``.
+
+    Yields:
+        uproot's writable tree: ``extend({branch: array})`` appends a block.
+    """
+    import uproot
+
+    with uproot.recreate(path, compression=uproot.ZSTD(5)) as file:
+        types: dict[str, Any] = {name: np.dtype(type_) for name, type_ in branches.items()}
+        types |= {name: f"var * {record}" for name, record in (jagged or {}).items()}
+        # mktree, for `file[name] = ...` would write an RNTuple
+        yield file.mktree(tree, types)
