@@ -213,8 +213,8 @@ def run_profile(
         of_signal: the efficiency of signal, otherwise of the rest (the mistag rate).
         working_point: signal efficiency in MC that the threshold is named by.
         threshold: "fixed", one; "flat", one a bin, with the same signal efficiency in each; both
-            set on MC's validation split. "target": for the target, one that as large a share of
-            its validation split passes as is expected, for which none of its labels is used.
+            set on MC's validation split. "target": for the target, the one of
+            :func:`.working_points.matched_threshold`, for which none of its labels is used.
         cut: (N,) events that count, by domain.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Working points: thresholds by their signal efficiency, what passes them, and where."""
+"""Working points: a threshold by its signal efficiency, what passes it, and where."""
 
 from __future__ import annotations
 
