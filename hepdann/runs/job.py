@@ -133,7 +133,7 @@ class Job:
         advice = RunPaths(self.folder).recommendation
         model, _ = with_recommendation(model, domains, aligned, shift, advice)
         files = [file.path for file in self._files]
-        TrainingRecord.of(files, pseudo=self.shift is not None).write(self.folder)
+        TrainingRecord.of(files, pseudo=self.config.train.shift is not None).write(self.folder)
         save_model(model, RunPaths(self.folder).model)
         write_run_file(RunPaths(self.folder).history, history)
         write_health(self.folder, [t.health for t in trained])
