@@ -111,7 +111,7 @@ class RowReader:
         convert = ConvertConfig(
             features=conversion.features or None,  # none where events are images
             images=conversion.images,
-            event_id=self._identity(sample),
+            event_id=self._named(sample),
             split=conversion.split,
             block_size=self._block,
         )
@@ -122,6 +122,12 @@ class RowReader:
         read, _ = choose_reader("auto")
         like = Like(whole, None, (), {})
         return decide([entry], whole, like, read_tables(read), Skips())
+
+    def _named(self, sample: ConvertedSample) -> list[str] | None:
+        """The branches that identify its events by name; ``None`` if all scalars together do."""
+        ids = self._identity(sample)
+        named = ids is not None and all(looks_like(name) == "an event id" for name in ids)
+        return ids if named else None
 
     def _identity(self, sample: ConvertedSample) -> list[str] | None:
         """The branches that identify its events; ``None``: others than those of the conversion."""
@@ -196,7 +202,8 @@ class RowReader:
         inputs = []
         for sample, decision in zip(self.samples, self._decisions, strict=True):
             (plan,) = decision.plan.samples
-            own = event_ids(sample.name, [raw.columns[name] for name in plan.id_branches])
+            identity = self._identity(sample) or plan.id_branches
+            own = event_ids(sample.name, [raw.columns[name] for name in identity])
             split = decision.config.convert.split
             events = make_events(decision.plan, plan, self.file, raw, (), split)
             passed = np.ones(size, np.bool_) if events.passed is None else events.passed
