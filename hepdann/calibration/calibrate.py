@@ -68,7 +68,10 @@ class Calibration:
     def calibrated(self, mc: Source) -> Source:
         """MC with mapped features, and with weights at the class fractions of the data."""
         ratio = np.divide(
-            self.fractions, self.mc_fractions, np.ones_like(self.fractions), where=self.mc_fractions > 0
+            self.fractions,
+            self.mc_fractions,
+            np.ones_like(self.fractions),
+            where=self.mc_fractions > 0,
         )
         weight = np.asarray(mc.weight * ratio[mc.label], dtype=np.float32)
         return replace(mc, features=self.apply(mc.features), weight=weight)
@@ -199,7 +202,9 @@ def calibrate(
         progress(one.name)
         fits.append(fit_family(one, sides[0][0], sides[1][0], held=hold_fractions, seed=seed))
     fits.sort(key=lambda f: f.distance)
-    share = np.array([mc.weight[mc.label == c].sum(dtype=np.float64) for c in range(len(mc.classes))])
+    share = np.array(
+        [mc.weight[mc.label == c].sum(dtype=np.float64) for c in range(len(mc.classes))]
+    )
     share = share / share.sum()
 
     def calibration(fit: FamilyFit) -> Calibration:

@@ -12,7 +12,7 @@ from ..tensors import Source, Target
 from .families import Family
 from .marginals import Marginals
 
-__all__ = ["FamilyFit", "Problem", "fit_family"]
+__all__ = ["FamilyFit", "Problem", "finite", "fit_family", "problem_of"]
 
 Floats = NDArray[np.float64]
 
@@ -143,7 +143,10 @@ class Problem:
         from scipy.optimize import least_squares
 
         k, free = len(start), len(self._free)
-        low, high = (np.concatenate([b, v]) for b, v in zip(family.bounds, (np.zeros(free), np.ones(free)), strict=True))
+        low, high = (
+            np.concatenate([b, v])
+            for b, v in zip(family.bounds, (np.zeros(free), np.ones(free)), strict=True)
+        )
         first = self.fractions(self.classes(self.positions(family, start)))
         begin = np.concatenate([start, first[self._free]])
 
@@ -235,7 +238,7 @@ def fit_family(
     Raises:
         HepdannError: too few events.
     """
-    mc, target = _whole(mc), _whole(target)
+    mc, target = finite(mc), finite(target)
     generator = np.random.default_rng([seed, 0xF1])
     few = [s.take(np.sort(generator.permutation(len(s))[:_COARSE])) for s in (mc, target)]
     coarse = problem_of(few[0], few[1], held=held, seed=seed, directions=directions // 2)
@@ -262,5 +265,6 @@ def problem_of(mc: Source, target: Target, *, held: bool, seed: int, directions:
     return Problem(mc, data, held=held, seed=seed)
 
 
-def _whole(events: _Events) -> _Events:
+def finite(events: _Events) -> _Events:
+    """The events without a missing feature."""
     return events.take(np.flatnonzero(np.isfinite(events.features).all(axis=1)))

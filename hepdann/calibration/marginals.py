@@ -34,6 +34,7 @@ class Marginals:
         seed: of the directions.
 
     Attributes:
+        directions: (F, P), in units of the data's standard deviations.
         cdf: (P, B) of the data at the knots.
         root: (P, B) square root of the weight of each difference; 0 behind the last knot.
         positions: (P, N) of the data's events.
@@ -61,8 +62,8 @@ class Marginals:
         random = generator.standard_normal((directions if width > 1 else 0, width)) / width**0.5
         unit = features.std(axis=0)
         unit[unit == 0] = 1.0
-        self._directions = np.concatenate([np.eye(width), random]).T / unit[:, None]
-        along = features @ self._directions
+        self.directions = np.concatenate([np.eye(width), random]).T / unit[:, None]
+        along = features @ self.directions
         self._knots = [_knots(column, knots) for column in along.T]
         self._count = max(map(len, self._knots))
         self.positions = self.locate(features)
@@ -74,7 +75,7 @@ class Marginals:
 
     def locate(self, features: Floats) -> Floats:
         """Positions (P, n) of events between the knots, in units of knots."""
-        along = features @ self._directions
+        along = features @ self.directions
         return np.stack(
             [np.interp(x, k, np.arange(len(k))) for x, k in zip(along.T, self._knots, strict=True)]
         )
@@ -88,6 +89,26 @@ class Marginals:
         mass += np.bincount(flat + 1, (weight * share).ravel(), p * b)
         total = mass.reshape(p, b).cumsum(axis=1)
         return np.asarray(total / total[:, -1:])
+
+    def moved(self, features: Floats, weight: Floats, columns: Floats) -> Floats:
+        """Derivatives (P, B, K) of the distributions, where events move along each direction.
+
+        Args:
+            features: (n, F) of the events.
+            weight: (n,) whose sum is 1.
+            columns: (n, K) how far each of K parameters moves an event along any direction.
+        """
+        from scipy.sparse import csr_array
+
+        along = features @ self.directions
+        sums = np.zeros((along.shape[1], self._count, columns.shape[1]))
+        for p, knots in enumerate(self._knots):
+            at = np.searchsorted(knots, along[:, p], side="right") - 1
+            inside = np.flatnonzero((at >= 0) & (at < len(knots) - 1))
+            below = at[inside]
+            value = -weight[inside] / np.diff(knots)[below]
+            sums[p] = csr_array((value, (below, inside)), (self._count, len(along))) @ columns
+        return sums
 
     def response(self, operator: Floats, positions: Floats) -> Floats:
         """What each event adds to linear functions of the distribution.

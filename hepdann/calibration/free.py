@@ -1,0 +1,274 @@
+"""The free family: a map of each feature that may fold, smearing, and a common linear mixing.
+
+y = A h, with h_j = g_j(x̂_j) + s_j ε and g(x̂) = θ · (1, x̂, sin 2πkx̂, cos 2πkx̂; k ≤ 2). Many maps of
+one feature have the same marginal, a fold and a monotone map among them. Several of them are found
+feature by feature, by sorting, matching and least squares in turns, and the combination is chosen
+by what the features do together. All parameters are then fitted together, with exact derivatives,
+and drawn toward the identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensors import Source, Target
+from .fit import Problem, finite, problem_of
+
+__all__ = ["FreeMap", "fit_free"]
+
+Floats = NDArray[np.float64]
+
+_ORDER = 2  # largest k
+_FEW = 4_000  # events of each side in the search
+_STARTS = 40  # of the map of one feature
+_TURNS = 30  # of sorting and matching
+_KEPT = 5  # distinct maps of one feature
+_APART = 0.003  # mean square, in units of the variance, from which two maps are distinct
+_COMBINATIONS = 4  # starts of the search over combinations
+_REPEATED = 0.05  # distinct values, as a part of the events, up to which a feature is discrete
+_RIDGE = 3e-4  # of all parameters, toward the identity
+
+
+def _basis(x: Floats) -> Floats:
+    """(N, F, 2 + 2 k) functions of unit features (N, F)."""
+    waves = [wave(2 * np.pi * k * x) for k in range(1, _ORDER + 1) for wave in (np.sin, np.cos)]
+    return np.stack([np.ones_like(x), x, *waves], axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class FreeMap:
+    """A fitted map.
+
+    Attributes:
+        scale: (F,) of the features, in their units; 0 of a feature that never varies, and passes.
+        theta: (F, 2 + 2 k) coefficients, in units of the scale.
+        smear: (F,) standard deviations of the noise, in units of the scale.
+        mixing: (F, F) matrix A, on unit features.
+        values: of each feature that is discrete in the data, the values that it takes there, to
+            which mapped ones are rounded; empty of a continuous one.
+    """
+
+    scale: Floats = field(repr=False)
+    theta: Floats
+    smear: Floats
+    mixing: Floats
+    values: tuple[Floats, ...] = field(default=(), repr=False)
+
+    name = "free"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """As many as there are coefficients."""
+        return tuple(f"c{i}" for i in range(self.theta.size + self.smear.size + self.mixing.size))
+
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+        """Map (N, F) features; those with a missing value keep it, and mix as if it were 0."""
+        unit = np.where(self.scale > 0, self.scale, 1.0)
+        noise = np.random.default_rng([seed, 0xF4]).standard_normal(x.shape)
+        known = np.isfinite(x)
+        h = np.einsum("nfk,fk->nf", _basis(np.where(known, x, 0.0) / unit), self.theta)
+        moved = (h + self.smear * noise) @ self.mixing.T * unit
+        for j, values in enumerate(self.values):
+            if len(values):
+                moved[:, j] = values[np.searchsorted((values[1:] + values[:-1]) / 2, moved[:, j])]
+        return np.where(known & (self.scale > 0), moved, x)
+
+
+class _Free:
+    """The least-squares problem of a free map, at class fractions of the data that are held."""
+
+    def __init__(self, mc: Source, target: Target, scale: Floats, seed: int, directions: int):
+        unit = np.where(scale > 0, scale, 1.0)
+        scaled = [s.with_features((s.features / unit).astype(np.float32)) for s in (mc, target)]
+        self.problem: Problem = problem_of(
+            scaled[0],
+            scaled[1],
+            held=True,
+            seed=seed,
+            directions=directions,  # type: ignore[arg-type]
+        )
+        self.x = np.asarray(scaled[0].features, dtype=np.float64)
+        self.y = np.asarray(scaled[1].features, dtype=np.float64)
+        self.basis = _basis(self.x)
+        self.noise = np.random.default_rng([seed, 0xF4]).standard_normal(self.x.shape)
+        weight = np.asarray(mc.weight, dtype=np.float64)
+        self.weight = weight / weight.sum()
+        f, k = self.basis.shape[1:]
+        self.shape = f, k
+        identity = np.zeros((f, k))
+        identity[:, 1] = 1.0
+        self.identity = np.concatenate([identity.ravel(), np.zeros(f), np.eye(f).ravel()])
+        penalty = np.ones((f, k))
+        penalty[:, 2:] *= np.repeat(np.arange(1, _ORDER + 1), 2)
+        self.ridge = _RIDGE**0.5 * np.concatenate([penalty.ravel(), np.ones(f), np.ones(f * f)])
+        fixed = np.concatenate(
+            [
+                np.repeat(scale == 0, k),
+                scale == 0,
+                np.repeat(scale == 0, f) | np.tile(scale == 0, f),
+            ]
+        )
+        self.free = np.flatnonzero(~fixed)
+
+    def split(self, point: Floats) -> tuple[Floats, Floats, Floats]:
+        f, k = self.shape
+        return (
+            point[: f * k].reshape(f, k),
+            point[f * k : f * k + f],
+            point[f * k + f :].reshape(f, f),
+        )
+
+    def mapped(self, point: Floats) -> tuple[Floats, Floats]:
+        """(N, F) before and after the mixing."""
+        theta, smear, mixing = self.split(point)
+        h = np.einsum("nfk,fk->nf", self.basis, theta) + smear * self.noise
+        return h, h @ mixing.T
+
+    def distance(self, point: Floats) -> float:
+        apart = self.residual(point)
+        return float(apart @ apart)
+
+    def residual(self, point: Floats) -> Floats:
+        data = self.problem.data
+        f = data.distribution(data.locate(self.mapped(point)[1]), self.weight)
+        return ((f - data.cdf) * data.root).ravel()
+
+    def jacobian(self, point: Floats) -> Floats:
+        """(P * B, parameters)."""
+        _, _, mixing = self.split(point)
+        h, y = self.mapped(point)
+        data = self.problem.data
+        f, k = self.shape
+        columns = np.concatenate(
+            [self.basis.reshape(len(h), -1), self.noise, h], axis=1
+        )  # what each parameter moves
+        sums = data.moved(y, self.weight, columns)  # (P, B, f k + f + f)
+        through = mixing.T @ data.directions  # (F, P): of h_j along each direction
+        per_theta = sums[..., : f * k].reshape(*sums.shape[:2], f, k) * through.T[:, None, :, None]
+        per_smear = sums[..., f * k : f * k + f] * through.T[:, None, :]
+        per_mixing = data.directions.T[:, None, :, None] * sums[..., None, f * k + f :]
+        p, b = sums.shape[:2]
+        whole = np.concatenate(
+            [per_theta.reshape(p, b, -1), per_smear, per_mixing.reshape(p, b, -1)], axis=2
+        )
+        return (whole * data.root[..., None]).reshape(p * b, -1)
+
+    def refine(self, start: Floats, steps: int = 40) -> tuple[float, Floats]:
+        """The nearest minimum, drawn toward the identity."""
+        from scipy.optimize import least_squares
+
+        free, ridge = self.free, self.ridge[self.free]
+
+        def whole(inner: Floats) -> Floats:
+            point = self.identity.copy()
+            point[free] = inner
+            return point
+
+        fitted = least_squares(
+            lambda v: np.concatenate([self.residual(whole(v)), ridge * (v - self.identity[free])]),
+            start[free],
+            lambda v: np.concatenate([self.jacobian(whole(v))[:, free], np.diag(ridge)]),
+            method="trf",
+            max_nfev=steps,
+            xtol=1e-5,
+            ftol=1e-6,
+        )
+        return 2 * float(fitted.cost), whole(fitted.x)
+
+    def maps_of(self, j: int, generator: np.random.Generator) -> list[Floats]:
+        """Distinct maps (2 + 2 k,) of one feature, the best first."""
+        n = min(len(self.x), len(self.y))
+        basis, y = self.basis[:n, j], np.sort(self.y[:n, j])
+        k = basis.shape[1]
+        identity = np.eye(k)[1]
+        penalty = np.concatenate([np.zeros(2), np.repeat(np.arange(1, _ORDER + 1.0) ** 2, 2)])
+        inverse = np.linalg.inv(basis.T @ basis + 2e-5 * n * np.diag(penalty) + 1e-9 * np.eye(k))
+        width = np.concatenate([[0.3, 0.4], np.repeat(0.4 / np.arange(1, _ORDER + 1), 2)])
+        reached: list[tuple[float, Floats]] = []
+        for start in range(_STARTS):
+            theta = identity + (generator.standard_normal(k) * width if start else 0.0)
+            for _ in range(_TURNS):
+                matched = np.empty(n)
+                matched[np.argsort(basis @ theta, kind="stable")] = y
+                theta = inverse @ (basis.T @ matched)
+            reached.append((float(np.mean((np.sort(basis @ theta) - y) ** 2)), theta))
+        kept: list[Floats] = []
+        for _, theta in sorted(reached, key=lambda r: r[0]):
+            values = basis @ theta
+            if len(kept) < _KEPT and all(
+                np.mean((values - basis @ other) ** 2) > _APART * y.var() for other in kept
+            ):
+                kept.append(theta)
+        return kept
+
+    def combinations(self, generator: np.random.Generator) -> list[Floats]:
+        """Points from which the whole map is fitted: the identity, and the best combinations."""
+        f, k = self.shape
+        varying = [j for j in range(f) if np.ptp(self.x[:, j]) > 0]
+        maps = {j: [np.eye(k)[1], *self.maps_of(j, generator)] for j in varying}
+
+        def point(choice: dict[int, int]) -> Floats:
+            start = self.identity.copy()
+            for j, index in choice.items():
+                start[j * k : (j + 1) * k] = maps[j][index]
+            return start
+
+        found = []
+        for start in range(_COMBINATIONS):
+            choice = {
+                j: (min(start, 1) if start < 2 else int(generator.integers(len(maps[j]))))
+                for j in varying
+            }
+            for _ in range(3):
+                before = dict(choice)
+                for j in varying:
+                    costs = [self.distance(point(choice | {j: q})) for q in range(len(maps[j]))]
+                    choice[j] = int(np.argmin(costs))
+                if choice == before:
+                    break
+            found.append((self.distance(point(choice)), point(choice)))
+        found.sort(key=lambda pair: pair[0])
+        distinct: list[Floats] = [self.identity]
+        for _, start in found:
+            if all(not np.array_equal(start, other) for other in distinct):
+                distinct.append(start)
+        return distinct[:4]
+
+
+def fit_free(
+    mc: Source, target: Target, *, seed: int = 0, directions: int = 48
+) -> tuple[FreeMap, float]:
+    """Fit a free map to the data at given class fractions of MC.
+
+    Args:
+        mc: labelled events, at the class fractions of the data as far as they are known; those
+            with a missing feature are left out.
+        target: the data, likewise.
+        seed: of the search.
+        directions: random directions beside the features.
+
+    Returns:
+        The map, and the mean squared difference of the distributions that is left.
+    """
+    mc, target = finite(mc), finite(target)
+    scale = np.abs(mc.features).max(axis=0).astype(np.float64)
+    scale[np.ptp(mc.features, axis=0) == 0] = 0.0
+    generator = np.random.default_rng([seed, 0xF3])
+    few = [s.take(np.sort(generator.permutation(len(s))[:_FEW])) for s in (mc, target)]
+    search = _Free(few[0], few[1], scale, seed, directions)
+    refined = [search.refine(start) for start in search.combinations(generator)]
+    whole = _Free(mc, target, scale, seed, directions)
+    best = min(refined, key=lambda pair: pair[0])[1]
+    _, point = whole.refine(best, steps=10)
+    theta, smear, mixing = whole.split(point)
+    values = tuple(_discrete(column.astype(np.float64)) for column in target.features.T)
+    return FreeMap(scale, theta, smear, mixing, values), whole.distance(point)
+
+
+def _discrete(column: Floats) -> Floats:
+    """The values of a column that takes few of them; empty otherwise."""
+    values = np.unique(column)
+    return values if len(values) < _REPEATED * len(column) else np.empty(0)
