@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import HepdannError
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
-from .families import Family, ShiftFamily, family, shift_families
+from .families import family, shift_families
 from .fit import FamilyFit, fit_family
 
-__all__ = ["CLOSED", "Calibration", "Candidate", "CalibrationReport", "calibrate"]
+__all__ = ["CLOSED", "Calibration", "CalibrationReport", "Candidate", "calibrate"]
 
 Floats = NDArray[np.float64]
 

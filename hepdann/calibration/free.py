@@ -9,7 +9,8 @@ and drawn toward the identity.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ _TURNS = 30  # of sorting and matching
 _KEPT = 5  # distinct maps of one feature
 _APART = 0.003  # mean square, in units of the variance, from which two maps are distinct
 _COMBINATIONS = 4  # starts of the search over combinations
-_REPEATED = 0.05  # distinct values, as a part of the events, up to which a feature is discrete
+_SPIKE = 0.005  # share of the events from which a value is one that many share
 _RIDGE = 3e-4  # of all parameters, toward the identity
 
 
@@ -47,15 +48,15 @@ class FreeMap:
         theta: (F, 2 + 2 k) coefficients, in units of the scale.
         smear: (F,) standard deviations of the noise, in units of the scale.
         mixing: (F, F) matrix A, on unit features.
-        values: of each feature that is discrete in the data, the values that it takes there, to
-            which mapped ones are rounded; empty of a continuous one.
+        spikes: feature, value in MC and value in data of what many events share: a default for
+            what does not exist, a hard edge. It stays one value.
     """
 
     scale: Floats = field(repr=False)
     theta: Floats
     smear: Floats
     mixing: Floats
-    values: tuple[Floats, ...] = field(default=(), repr=False)
+    spikes: tuple[tuple[int, float, float], ...] = field(default=(), repr=False)
 
     name = "free"
 
@@ -71,9 +72,8 @@ class FreeMap:
         known = np.isfinite(x)
         h = np.einsum("nfk,fk->nf", _basis(np.where(known, x, 0.0) / unit), self.theta)
         moved = (h + self.smear * noise) @ self.mixing.T * unit
-        for j, values in enumerate(self.values):
-            if len(values):
-                moved[:, j] = values[np.searchsorted((values[1:] + values[:-1]) / 2, moved[:, j])]
+        for j, before, after in self.spikes:
+            moved[x[:, j] == before, j] = after
         return np.where(known & (self.scale > 0), moved, x)
 
 
@@ -264,11 +264,27 @@ def fit_free(
     best = min(refined, key=lambda pair: pair[0])[1]
     _, point = whole.refine(best, steps=10)
     theta, smear, mixing = whole.split(point)
-    values = tuple(_discrete(column.astype(np.float64)) for column in target.features.T)
-    return FreeMap(scale, theta, smear, mixing, values), whole.distance(point)
+    fitted = FreeMap(scale, theta, smear, mixing)
+    return replace(fitted, spikes=_spikes(fitted, mc, target)), whole.distance(point)
 
 
-def _discrete(column: Floats) -> Floats:
-    """The values of a column that takes few of them; empty otherwise."""
-    values = np.unique(column)
-    return values if len(values) < _REPEATED * len(column) else np.empty(0)
+def _spikes(fitted: FreeMap, mc: Source, target: Target) -> tuple[tuple[int, float, float], ...]:
+    """Pairs of values that many events of MC, and as many of the data, share."""
+    x = np.asarray(mc.features, dtype=np.float64)
+    mapped = replace(fitted, smear=np.zeros_like(fitted.smear)).apply(x, fitted.theta, 0)
+    pairs = []
+    for j in range(x.shape[1]):
+        there = _heavy(target.features[:, j])
+        for before, share in _heavy(mc.features[:, j]).items():
+            at = float(np.median(mapped[x[:, j] == before, j]))
+            after = min(there, key=lambda v: abs(v - at), default=math.nan)
+            if abs(there.get(after, 0.0) - share) < 0.5 * share:
+                pairs.append((j, before, after))
+    return tuple(pairs)
+
+
+def _heavy(column: NDArray[np.floating]) -> dict[float, float]:
+    """Values that many events share, and their share."""
+    values, counts = np.unique(column, return_counts=True)
+    share = counts / len(column)
+    return {float(v): float(s) for v, s in zip(values, share, strict=True) if s > _SPIKE}
