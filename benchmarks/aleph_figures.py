@@ -38,7 +38,7 @@ def against_t(scan: ScanCurves) -> Figure:
     return figure
 
 
-def strengths(scan: ScanCurves) -> Figure:
+def against_lambda(scan: ScanCurves) -> Figure:
     """The sweep of λ at t = 3, and the gap that is closed."""
     figure = Figure(figsize=(23, 6.2))
     figure.subplots_adjust(left=0.05, right=0.99, bottom=0.14, top=0.97, wspace=0.22)
@@ -80,7 +80,7 @@ def curves(scan: ScanCurves) -> Figure:
     return figure
 
 
-FIGURES = {"against_t": against_t, "strengths": strengths, "curves": curves}
+FIGURES = {"against_t": against_t, "lambda": against_lambda, "curves": curves}
 
 
 def main() -> None:

@@ -34,10 +34,10 @@ from hepdann.config import Config, PlotConfig, load_config
 from hepdann.evaluation import open_truth
 from hepdann.evaluation.segments import TARGETS
 from hepdann.evaluation.truth import true_labels
+from hepdann.inference import Model
 from hepdann.plotting import plot_run
 from hepdann.readers import convert
 from hepdann.runs import Run, open_run, resume
-from hepdann.runs.model import Model
 from hepdann.samples.minerva import target, write_minerva
 from hepdann.stats.classification import predicted
 from hepdann.tensors import Tensors, read_hits

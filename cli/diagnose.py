@@ -81,10 +81,13 @@ def _draw(
     """The overview, and the features that differ; the first three if none does."""
     from hepdann.evaluation import compare_feature
     from hepdann.plotting import plot_diagnosis
+    from hepdann.plotting.styles import readable
 
     shown = [f.name for f in found.differing or found.features[:3]][:_FIGURES]
+    looks = zip(file.class_looks("title"), file.classes, strict=True)
+    classes = [readable(title or name) for title, name in looks]
     comparisons = {
-        name: compare_feature(source, target, file.features.index(name)) for name in shown
+        name: compare_feature(source, target, file.features.index(name), classes) for name in shown
     }
     titles = {
         name: str(entry.get("title") or name)

@@ -82,6 +82,7 @@ def command(
     from hepdann.config import Config, load_config, override
     from hepdann.plotting import plot_run, plot_scan
     from hepdann.runs import check_version, is_scan, open_scan
+    from hepdann.store.paths import RunPaths
 
     if only == []:
         raise click.UsageError("--only names no figure")
@@ -89,7 +90,7 @@ def command(
     if scanned:
         open_scan(run)
     check_version(run)
-    own = run / "config.yaml"
+    own = RunPaths(run).config
     path = config_path or (own if own.exists() else None)
     config = Config() if path is None else load_config(path, expand=False, known_names=False)
     changes = {f"plots.{key}": value for key, value in look.items()}

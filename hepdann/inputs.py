@@ -1,19 +1,42 @@
-"""Inputs are regular files that stay the same while they are read.
+"""Inputs are regular files that stay the same while they are read, and hold what they should.
 
-A pipe would make its reader wait for ever, a device has no end.
+A pipe would make its reader wait for ever, a device has no end. The files of a run are passed on,
+edited, cut off by full disks and damaged by bad ones: they are checked once, where they are read,
+within bounds, so that no later code meets a key that is missing or a number that is none.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
+import re
 import stat
+from collections.abc import Collection, Iterable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .errors import HepdannError, ReadError
+from .errors import HepdannError, ReadError, RunError
 
-__all__ = ["Stamp", "file_stamp", "regular_file"]
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+    from torch import Tensor
+
+__all__ = [
+    "Stamp",
+    "check",
+    "file_stamp",
+    "read_json",
+    "read_rows",
+    "read_tensors",
+    "read_text",
+    "regular_file",
+]
 
 Stamp = tuple[int, ...]
+Kind = TypeVar("Kind")
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -22,6 +45,10 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+_LARGEST = 1 << 27  # bytes of a text; values in memory take ten times as much
+_ANEW = "train anew"
+_REGULAR = "put the file of the run there"
+_INTEGER = re.compile(r"\d{1,9}")
 
 
 def regular_file(
@@ -71,3 +98,163 @@ def file_stamp(path: str | Path | int) -> Stamp | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev
+
+
+def read_text(path: Path, *, mend: str = _ANEW) -> str:
+    """The text of a file in UTF-8.
+
+    Raises:
+        RunError: missing, not a regular file, not text, or larger than any that hepdann writes.
+    """
+    regular_file(path, RunError, mend=_REGULAR)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise RunError("is too large to be the file of a run", where=path, mend=mend)
+        return content.decode("utf-8")
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
+    except UnicodeDecodeError as error:
+        raise RunError("is damaged: not text in UTF-8", where=path, mend=mend) from error
+
+
+def read_json(path: Path, kind: Any, *, mend: str = _ANEW, nan: bool = False) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        kind: type that it must have, for pydantic; ``Any`` for none.
+        mend: what the user can do about a damaged one.
+        nan: whether numbers may be NaN or infinite.
+
+    Returns:
+        The content as it stands in the file, keys that ``kind`` does not name included.
+
+    Raises:
+        RunError: missing, not a regular file, not JSON, or not of that type: it names the key.
+    """
+
+    def constant(name: str) -> float:
+        if not nan:
+            raise ValueError(f"{name} is no number")
+        return float(name.replace("Infinity", "inf"))
+
+    text = read_text(path, mend=mend)
+    try:
+        content = json.loads(text, object_pairs_hook=_unique, parse_constant=constant)
+        if "\\ud" in text.lower():  # half of a character, which nothing can be written with
+            json.dumps(content, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise RunError("is damaged: nested too deeply", where=path, mend=mend) from error
+    except ValueError as error:
+        raise RunError(f"is damaged: {error}", where=path, mend=mend) from error
+    check(content, kind, path, mend=mend)
+    return content
+
+
+def check(content: Any, kind: type[Kind], path: Path, *, mend: str = _ANEW) -> Kind:
+    """Content as the type that it should have, an instance of ``kind`` where that is a model.
+
+    Raises:
+        RunError: names the first key that is wrong.
+    """
+    from pydantic import ValidationError
+
+    try:
+        checked: Kind = _adapter(cast("Any", kind)).validate_python(content)
+    except ValidationError as error:
+        raise RunError(f"is damaged: {_first(error)}", where=path, mend=mend) from error
+    return checked
+
+
+def read_rows(
+    path: Path, required: Iterable[str], text: Collection[str], *, mend: str = _ANEW
+) -> list[dict[str, str]]:
+    """The rows of a CSV file, as text.
+
+    Args:
+        path: the file.
+        required: columns that must be there.
+        text: columns that hold words. All others hold numbers or nothing; ``epoch`` and
+            ``member`` hold counts.
+        mend: what the user can do about a damaged file.
+
+    Raises:
+        RunError: missing, not a regular file, or not such a table: it names line and column.
+    """
+    try:
+        reader = csv.DictReader(io.StringIO(read_text(path, mend=mend), newline=""), strict=True)
+        names = list(reader.fieldnames or ())
+        absent = [name for name in required if name not in names]
+        if absent or len(set(names)) < len(names):
+            what = f"no column {', '.join(absent)}" if absent else "a column comes twice"
+            raise ValueError(what)
+        rows = list(reader)
+        for number, row in enumerate(rows, 2):
+            if None in row or None in row.values():
+                raise ValueError(f"line {number} has not {len(names)} fields")
+            for name in names:
+                if name not in text and not _is_number(name, row[name]):
+                    raise ValueError(f"{row[name]!r:.40} in line {number} is no {name}")
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"is damaged: {error}", where=path, mend=mend) from error
+    return rows
+
+
+def read_tensors(
+    path: Path, *, mend: str = _ANEW, values: bool = True
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What a safetensors file holds: the texts of its header, and its tensors.
+
+    Args:
+        path: the file.
+        mend: what the user can do about a damaged one.
+        values: whether the tensors are read; without, none are given.
+
+    Raises:
+        RunError: missing, not a regular file, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    regular_file(path, RunError, mend=_REGULAR)
+    try:
+        with safe_open(path, framework="pt" if values else "numpy") as file:
+            header = file.metadata() or {}
+            keys = file.keys() if values else ()
+            return header, {key: file.get_tensor(key) for key in keys}
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        raise RunError(f"is damaged: {error}", where=path, mend=mend) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r:.60} appears twice")
+    return found
+
+
+def _is_number(name: str, value: str) -> bool:
+    if name in ("epoch", "member"):
+        return _INTEGER.fullmatch(value) is not None
+    try:
+        float(value or "nan")
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, with its place: ``methods.dann.mc: Field required``."""
+    detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in detail["loc"])
+    return f"{place[:120]}: {detail['msg']}" if place else str(detail["msg"])

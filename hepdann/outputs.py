@@ -16,7 +16,17 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LONGEST_NAME", "drawing_folder", "mend_of", "name_fault", "replacing", "write_whole"]
+from .errors import RunError
+
+__all__ = [
+    "LONGEST_NAME",
+    "drawing_folder",
+    "mend_of",
+    "name_fault",
+    "replacing",
+    "write_run_file",
+    "write_whole",
+]
 
 LONGEST_NAME = 100  # letters of a name that a user gives to a file
 _MOST_BYTES = 240  # of the same: file systems allow 255, the ending included
@@ -189,3 +199,16 @@ def write_whole(path: str | Path, content: bytes | memoryview) -> None:
     """
     with replacing(path) as part, _named(path):
         part.write_bytes(content)
+
+
+def write_run_file(path: str | Path, content: bytes | memoryview) -> None:
+    """Write a file of a run at once, whole or not at all.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"cannot be written: {reason}", where=path, mend=mend_of(error)) from error

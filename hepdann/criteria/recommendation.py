@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 __all__ = ["GUARD", "Recommendation", "Residual", "is_closed", "recommend", "teacher"]
 
 RAW = "source-only"
-GUARD = "guard"  # name of the mean of an aligned teacher and the networks that agree with it
+GUARD = "guard"  # name of the mean of the teacher and of what is averaged with it
 
 _SIMPLER = 0.02  # a map this much worse than the best, and simpler, is preferred to it
 CLOSED = 0.53  # AUC up to which a map is taken to have closed the shift
 _LARGE = 0.65  # AUC from which a shift remains that the user must hear of
 _CLEARLY = 0.9  # of what maps of single features leave, a map of all together must leave less
 _AGREES = 0.94, 0.97  # agreement from which a network counts at all, and counts as the teacher
+_SMALL = 0.53, 0.56  # AUC of source-only up to which it counts as the teacher, and counts at all
 _PER_FEATURE = {RAW, "prior", "moments", "quantile"}
 
 
@@ -77,7 +78,10 @@ def recommend(
        accepted. The teacher counts 1; a network that agrees with it in 94 % of the events or less
        counts nothing, in 97 % or more it counts 1, and between in proportion. Without a network
        that counts it is the teacher as it is.
-    4. Where the teacher's residual exceeds .65, or a map of single features leaves a part of the
+    4. Where hardly anything is to be seen of the shift without a map, little is to be won by one,
+       and as much can be lost: ``source-only`` as it is joins the mean. It counts 1 where its own
+       residual is .53 or less, nothing from .56, and between in proportion.
+    5. Where the teacher's residual exceeds .65, or a map of single features leaves a part of the
        shift and no network agrees with it, a large shift remains, and the sentence says so.
 
     In small samples the limits of residuals are widened by the figure's own error.
@@ -99,22 +103,22 @@ def recommend(
     if shift is False and RAW in residuals:
         reason = "no shift was found, and adapting could only cost"
         return Recommendation(RAW, reason, chosen, candidates=known)
-    left = residuals[chosen]
-    if is_closed(left) and not (shift and chosen == RAW):
+    if is_closed(residuals[chosen]) and not (shift and chosen == RAW):
         what = "nothing is to be adapted" if chosen == RAW else f"{chosen} closes the shift"
-        reason = f"{what}: inputs are not distinguished after it ({_figure(left)})"
-        return Recommendation(chosen, reason, chosen, candidates=known)
-    return _remaining(chosen, left, agreements, known)
+        figure = _figure(residuals[chosen])
+        sentence = f"{what}: inputs are not distinguished after it ({figure})"
+        return _mean(sentence, chosen, {}, residuals, known)
+    return _remaining(chosen, residuals, agreements, known)
 
 
 def _remaining(
     chosen: str,
-    left: Residual,
+    residuals: Mapping[str, Residual],
     agreements: Mapping[str, float | None],
     known: dict[str, dict[str, float]],
 ) -> Recommendation:
-    """What to do where a map leaves a part of the shift: steps 3 and 4 of :func:`recommend`."""
-    figure = _figure(left)
+    """What to do where a map leaves a part of the shift: steps 3 to 5 of :func:`recommend`."""
+    left = residuals[chosen]
     low, high = _AGREES
     weights = {
         n: min(1.0, (a - low) / (high - low)) for n, a in agreements.items() if a is not None
@@ -122,22 +126,50 @@ def _remaining(
     agreeing = {n: w for n, w in weights.items() if w > 0}
     doubted = bool(agreements) and not agreeing and _is_single(chosen)
     large = left.value > _LARGE + left.error or doubted
-    warning = ""
-    if large:
-        warning = (
-            f" A large shift remains that none of the methods closes ({figure} after {chosen})."
+    if agreeing:
+        sentence = (
+            f"{chosen} leaves a part of the shift ({_figure(left)}); {_listed(agreeing)} "
+            f"agree{'s' if len(agreeing) == 1 else ''} with it: their mean, at the share that is "
+            "expected to be accepted."
         )
-    if not agreeing:
-        reason = f"{chosen} leaves the least ({figure}), and no network agrees with it."
-        return Recommendation(chosen, reason + warning, chosen, large, candidates=known)
-    names = " and ".join(filter(None, [", ".join([*agreeing][:-1]), [*agreeing][-1]]))
-    reason = (
-        f"{chosen} leaves a part of the shift ({figure}); {names} "
-        f"agree{'s' if len(agreeing) == 1 else ''} with it: their mean, at the share that is "
-        "expected to be accepted."
+    else:
+        sentence = f"{chosen} leaves the least ({_figure(left)}), and no network agrees with it."
+    advice = _mean(sentence, chosen, agreeing, residuals, known)
+    if not large:
+        return advice
+    warning = (
+        f" A large shift remains that none of the methods closes ({_figure(left)} after {chosen})."
     )
-    parts, weighted = (chosen, *agreeing), (1.0, *agreeing.values())
-    return Recommendation(GUARD, reason + warning, chosen, large, parts, weighted, known)
+    sentence = f"{advice.sentence.removesuffix('.')}.{warning}"
+    return replace(advice, sentence=sentence, large_residual=True)
+
+
+def _mean(
+    sentence: str,
+    chosen: str,
+    agreeing: Mapping[str, float],
+    residuals: Mapping[str, Residual],
+    known: dict[str, dict[str, float]],
+) -> Recommendation:
+    """The teacher, or its mean with networks and, where the shift is small, with source-only."""
+    weights = {chosen: 1.0, **agreeing}
+    raw = residuals.get(RAW)
+    low, high = _SMALL
+    if raw is not None and raw.value < high and chosen != RAW:
+        weights[RAW] = min(1.0, (high - raw.value) / (high - low))
+        sentence = (
+            f"{sentence.removesuffix('.')}; without a map they are hardly distinguished either "
+            f"({_figure(raw)}), and source-only joins the mean"
+        )
+    if len(weights) == 1:
+        return Recommendation(chosen, sentence, chosen, candidates=known)
+    parts, counted = tuple(weights), tuple(weights.values())
+    return Recommendation(GUARD, sentence, chosen, parts=parts, weights=counted, candidates=known)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return " and ".join(filter(None, [", ".join(first), last]))
 
 
 def _figure(residual: Residual) -> str:

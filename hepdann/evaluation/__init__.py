@@ -36,6 +36,7 @@ from ..stats import (
     weighted_mean,
     without_sentinels,
 )
+from ..store.scores import RunScores, open_scores
 from .calibration import Calibration, calibration
 from .columns import Columns
 from .comparisons import compare_feature
@@ -46,7 +47,6 @@ from .label_shift import LabelShift, label_shift
 from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
-from .scores import RunScores, open_scores
 from .summary import summarise
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, write_truth
 from .working_points import (

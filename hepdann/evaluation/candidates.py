@@ -12,9 +12,9 @@ from ..criteria import CRITERIA, Candidate, Evidence, tabulate
 from ..stats.classification import accuracy, losses
 from ..stats.figure import Figure
 from ..stats.ranking import auc
+from ..store.scores import Domain, RunScores
 from ..tensors import SPLITS
 from .method_figures import TestEvents, number
-from .scores import Domain, RunScores
 
 __all__ = ["RunCriteria", "rank_correlations", "run_criteria", "teacher_of"]
 

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..content import Files
 from ..errors import ConfigError, HepdannError, RunError
 from ..expressions import parse
 from ..registry import nearest
-from ..stored import read_json
-from ..tensors import is_pseudo, open_tensors
-from .scores import Domain, RunScores
-
-if TYPE_CHECKING:
-    from ..tensors import Tensors
+from ..store.scores import Domain, RunScores
+from ..store.tensor_rows import TensorRows
 
 __all__ = ["Columns"]
-
-# A tensor file, its domain, and which of its rows a run has; None for all of them.
-_Place = tuple["Tensors", str, "NDArray[np.bool_] | None"]
 
 
 class Columns:
@@ -131,7 +122,7 @@ class Columns:
         """A column of the tensor file, brought to the rows of the run."""
         weight = name.removeprefix("weights.") if name.startswith("weights.") else None
         found = self._files.get(domain)
-        known = () if found is None else found[0].spectators
+        known = () if found is None else found.tensors.spectators
         if weight is None and name not in known:
             names = [*self._scores.features, *known, "weight"]
             near = nearest(name, names)
@@ -144,7 +135,7 @@ class Columns:
             raise RunError(
                 f"{name!r} stands in the tensor file: {self._missing}", where=self._scores.path
             )
-        tensors, source, keep = found
+        tensors, source = found.tensors, found.domain
         if weight is not None and (source != "mc" or weight not in tensors.weights):
             raise ConfigError(
                 f"no weight {weight!r} in {domain}",
@@ -152,7 +143,7 @@ class Columns:
                 mend=f"of MC there are {', '.join(tensors.weights) or 'none'}",
             )
         column = tensors.column(source, name if weight is None else f"weights/{weight}")
-        return column if keep is None else column[keep]
+        return column[found.rows]
 
     @cached_property
     def _missing(self) -> str:
@@ -160,37 +151,14 @@ class Columns:
         return self._found[1]
 
     @cached_property
-    def _files(self) -> dict[Domain, _Place]:
+    def _files(self) -> dict[Domain, TensorRows]:
         return self._found[0]
 
     @cached_property
-    def _found(self) -> tuple[dict[Domain, _Place], str]:
-        """By domain: the file, its domain, and which of its rows the run has."""
-        folder = self._scores.path.parent
+    def _found(self) -> tuple[dict[Domain, TensorRows], str]:
+        """The rows of the tensor file by domain, and why there are none."""
+        domains: tuple[Domain, Domain] = ("mc", "target")
         try:
-            origin = read_json(folder / "origin.json", Files)
-            mc = open_tensors(_beside(folder, origin["tensors"]))
-            data = open_tensors(_beside(folder, origin["data"])) if origin["data"] else mc
+            return {domain: self._scores.tensor_rows(domain) for domain in domains}, ""
         except HepdannError as error:
             return {}, str(error)
-        files: dict[Domain, _Place]
-        if self._scores.target_kind == "pseudo-data":
-            stands_in = is_pseudo(mc.column("mc", "event_id"), mc.split_config.seed)
-            files = {"mc": (mc, "mc", ~stands_in), "target": (mc, "mc", stands_in)}
-        else:
-            files = {"mc": (mc, "mc", None), "target": (data, "data", None)}
-        for domain, (tensors, source, keep) in files.items():
-            ids = tensors.column(source, "event_id")
-            ids = ids if keep is None else ids[keep]
-            if not np.array_equal(ids, self._scores.column(domain, "event_id")):
-                return {}, f"{tensors.path} does not hold the events of this run any more"
-        return files, ""
-
-
-def _beside(folder: Path, stored: str) -> Path:
-    """Where a file is now: where the run found it, or in a folder that holds the run's."""
-    path = Path(stored)
-    if path.exists() or path.is_absolute():
-        return path
-    places = (parent / path for parent in folder.resolve().parents)
-    return next((place for place in places if place.exists()), path)

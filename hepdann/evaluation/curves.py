@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
+from ..inputs import read_rows
 from ..stats.ranking import Roc, roc
-from ..stored import read_rows
+from ..store.scores import RunScores
 from ..tensors import SPLITS
-from .scores import RunScores
 
 __all__ = ["Band", "LearningCurves", "curves_of", "history_rows", "learning_curves", "run_roc"]
 

@@ -16,7 +16,7 @@ def decision_figures(name: str, mc: TestEvents, target: TestEvents) -> dict[str,
     """Everything that is known of a reconstruction that decides.
 
     Args:
-        name: of :attr:`~hepdann.evaluation.scores.RunScores.decisions`.
+        name: of :attr:`~hepdann.store.scores.RunScores.decisions`.
         mc: the MC's test split.
         target: the target's test split.
 

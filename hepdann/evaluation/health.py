@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..content import HealthLooks
 from ..errors import RunError
-from ..stored import read_json
+from ..inputs import read_json
+from ..store.content import HealthLooks
+from ..store.paths import RunPaths
 
 __all__ = ["method_health"]
 
@@ -38,7 +39,7 @@ def method_health(folder: Path) -> dict[str, dict[str, Any]]:
     Raises:
         RunError: the file is damaged.
     """
-    path = folder / "health.json"
+    path = RunPaths(folder).health
     if not path.exists():
         return {}
     content = read_json(path, HealthLooks)

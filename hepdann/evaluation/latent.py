@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..store.scores import Domain, RunScores
 from ..tensors import SPLITS
-from .scores import Domain, RunScores
 
 __all__ = ["EMBEDDINGS", "Embedding", "embed"]
 

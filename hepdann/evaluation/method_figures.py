@@ -21,8 +21,8 @@ from ..stats.figure import Figure, effective_events
 from ..stats.neighbours import consistency
 from ..stats.ranking import auc
 from ..stats.two_sample import separation
+from ..store.scores import Domain, RunScores
 from ..tensors import SPLITS, Target
-from .scores import Domain, RunScores
 
 __all__ = ["TestEvents", "method_figures", "named", "number"]
 

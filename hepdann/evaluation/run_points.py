@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..stats.classification import prior_matched_threshold
 from ..stats.figure import as_weight
+from ..store.scores import Domain, RunScores
 from ..tensors import SPLITS
-from .scores import Domain, RunScores
 from .working_points import (
     Profile,
     WorkingPoint,

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..content import ScanSummary, StoredRocs
 from ..errors import RunError
+from ..inputs import check, read_json
 from ..stats.ranking import Roc
-from ..stored import check, read_json
+from ..store.content import ScanSummary, StoredRocs
+from ..store.paths import ScanPaths
 from .curves import LearningCurves, curves_of, history_rows
 
 __all__ = ["ScanCurves", "Sweep"]
@@ -61,12 +62,18 @@ class ScanCurves:
         Raises:
             RunError: no scan, a damaged one, or one of another version.
         """
-        return cls(Path(folder), _read(Path(folder) / "scan.json", ScanSummary))
+        return cls(Path(folder), _read(ScanPaths(Path(folder)).summary, ScanSummary))
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names by index."""
         return tuple(self.summary["classes"])
+
+    @property
+    def class_titles(self) -> tuple[str, ...]:
+        """What figures call the classes: the configuration's titles, or the names."""
+        titles = self.summary.get("class_titles") or [""] * len(self.classes)
+        return tuple(t or name for t, name in zip(titles, self.classes, strict=True))
 
     @property
     def shifts(self) -> tuple[str, ...]:
@@ -132,9 +139,9 @@ class ScanCurves:
     def chosen_lambda(self, place: Place) -> dict[str, float]:
         """The λ of each method that has one, chosen at one target without labels."""
         return {
-            method: strength
-            for (method, *where), strength in self._chosen.items()
-            if tuple(where) == place and strength is not None
+            method: lambda_
+            for (method, *where), lambda_ in self._chosen.items()
+            if tuple(where) == place and lambda_ is not None
         }
 
     def majority(self, place: Place) -> float | None:
@@ -146,7 +153,7 @@ class ScanCurves:
 
     def losses(self, place: Place) -> dict[str, LearningCurves]:
         """Learning curves of each trained method at one target, at its chosen λ."""
-        path = self.folder / "history.csv"
+        path = ScanPaths(self.folder).history
         chosen = []
         for row in history_rows(path, ("shift", "t", "lambda")):
             at: dict[str, Any] = {
@@ -162,7 +169,7 @@ class ScanCurves:
 
     @cached_property
     def _rocs(self) -> Sequence[Mapping[str, Any]]:
-        rocs: Sequence[Mapping[str, Any]] = _read(self.folder / "rocs.json", StoredRocs)["rocs"]
+        rocs: Sequence[Mapping[str, Any]] = _read(ScanPaths(self.folder).rocs, StoredRocs)["rocs"]
         return rocs
 
     def rocs(self, place: Place) -> dict[str, Roc]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .._version import __version__
 from ..config import load_config
-from ..content import Diagnosed, Recommended
 from ..criteria import CRITERIA, Residual, recommend
 from ..errors import HepdannError, RunError
+from ..inputs import read_json
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
-from ..stored import read_json
+from ..store.content import Diagnosed, Recommended
+from ..store.paths import RunPaths
+from ..store.scores import RunScores, open_scores
 from ..tensors import SPLITS, Target
 from .candidates import rank_correlations, run_criteria, teacher_of
 from .curves import history_rows
@@ -21,7 +24,6 @@ from .decisions import decision_figures
 from .diagnosis import diagnose
 from .health import method_health
 from .method_figures import TestEvents, method_figures
-from .scores import RunScores, open_scores
 
 __all__ = ["residual_aucs", "summarise"]
 
@@ -49,10 +51,10 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(run_folder)
     scores = open_scores(folder)
-    path = folder / "history.csv"
+    path = RunPaths(folder).history
     history = history_rows(path) if path.exists() else []
-    diagnosis = _diagnosis(folder / "diagnosis.json", scores)
-    advice = _recommendation(folder / "recommendation.json", scores, diagnosis["shift"])
+    diagnosis = _diagnosis(RunPaths(folder).diagnosis, scores)
+    advice = _recommendation(RunPaths(folder).recommendation, scores, diagnosis["shift"])
     residuals = _residuals(advice)
     mc, target = TestEvents(scores, "mc"), TestEvents(scores, "target")
     methods = {}
@@ -72,7 +74,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         methods[name] = decision_figures(name, mc, target)
     return {
         "format_version": FORMAT_VERSION,
-        "target": {"kind": scores.target_kind, "shift": _shift(folder / "config.yaml")},
+        "target": {"kind": scores.target_kind, "shift": _shift(RunPaths(folder).config)},
         "majority": {"mc": mc.majority(), "target": target.majority()},
         "methods": methods,
         "criteria": {
@@ -82,7 +84,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "recommended": advice["method"],
         "recommendation": advice,
         "diagnosis": diagnosis,
-        "throughput": _throughput(folder / "metrics.json"),
+        "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,
     }
 
@@ -130,7 +132,10 @@ def _recommendation(path: Path, scores: RunScores, shift: bool | None) -> dict[s
     residuals = residual_aucs(scores)
     known = {name: Residual(figure.value, figure.error) for name, figure in residuals.items()}
     fallback = RAW if RAW in scores.methods else None
-    return recommend(known, {}, shift=shift, fallback=fallback).to_dict()
+    advice = recommend(known, {}, shift=shift, fallback=fallback)
+    if advice.parts:  # a mean that nobody scored
+        advice = replace(advice, method=advice.teacher, parts=(), weights=())
+    return advice.to_dict()
 
 
 def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:

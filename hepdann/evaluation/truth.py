@@ -20,9 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from ..errors import SchemaError
+from ..inputs import read_json
 from ..outputs import write_whole
 from ..stats.classification import accuracy
-from ..stored import read_json
+from ..store.scores import TARGET_LABEL
 from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["PeekObserver", "Truth", "TruthFile", "open_truth", "oracle_source", "write_truth"]
 
 Digits = Annotated[str, Field(pattern=r"^\d{1,9}$")]
-TARGET_LABEL = "truth/target/label"  # in scores.h5
 _TILE = 1 << 20  # labels read at a time
 
 

@@ -27,9 +27,11 @@ class Function(NamedTuple):
 
 
 def truth(value: Any) -> NDArray[np.bool_]:
-    """Whether each value counts as true: bool as it is, a number unless it is zero."""
+    """Whether each value counts as true: bool as it is, a number unless it is zero or NaN."""
     array = np.asarray(value)
-    result: NDArray[np.bool_] = array if array.dtype.kind == "b" else array != 0
+    if array.dtype.kind == "b":
+        return array
+    result: NDArray[np.bool_] = (array != 0) & (array == array)  # NaN differs from itself
     return result
 
 

@@ -69,8 +69,8 @@ class Expression:
 
     Attributes:
         text: as the user wrote it.
-        names: the columns that it reads, each once, in order; an element of a fixed-size array
-            branch is called ``x[1]``.
+        names: the columns that it reads, each once, in order; an element of an array branch, or
+            of a list whose length varies, is called ``x[1]``.
         where: what to name in an error.
     """
 
@@ -126,8 +126,7 @@ class Expression:
 
     def condition(self, lookup: Lookup, size: int) -> NDArray[np.bool_]:
         """The value as a selection: (size,) bool; NaN does not pass."""
-        value = self.evaluate(lookup, size)
-        return truth(value) & ~np.isnan(value) if value.dtype.kind == "f" else truth(value)
+        return truth(self.evaluate(lookup, size))
 
 
 def _evaluate(node: _Node, lookup: Lookup) -> Any:
@@ -315,10 +314,11 @@ class _Parser:
     def _element(self, name: str) -> _Node:
         while self._peek() == "[":
             self._next()
+            sign = self._next() if self._peek() == "-" else ""
             index = self._next()
             if not index.isdigit():
                 raise self._error(f"the index of '{name}' must be a whole number")
-            name += f"[{int(index)}]"
+            name += f"[{int(sign + index)}]"
             self._expect("]")
         return _Node("name", name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .dann import DANN_PHASES, unwatched
-from .registry import get, names, register
+from .registry import get, method_of, names, register
 
 __all__ = [
     "DANN_PHASES",
@@ -14,6 +14,7 @@ __all__ = [
     "Objective",
     "Phase",
     "get",
+    "method_of",
     "names",
     "register",
     "unwatched",

@@ -22,15 +22,13 @@ class Batch:
     Attributes:
         x: (K, F, D * B) scaled features, domain after domain.
         label: (K, D - 1, B) class index of the labelled domains' events. The target has none.
-        weight: (K, D, B) event weights, each divided by the mean |w| of its domain's training
-            split.
-        mass: (K, D) mean of these weights over the training split: 1 unless some are negative.
+        weight: (K, D, B) event weights, each divided by the mean of its domain's training split,
+            over which their mean is 1, whatever the signs are.
     """
 
     x: Tensor
     label: Tensor
     weight: Tensor
-    mass: Tensor
 
     @property
     def size(self) -> int:

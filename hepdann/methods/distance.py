@@ -51,7 +51,7 @@ def distance_phases(distance: Distance) -> tuple[Phase, ...]:
 
 def between_domains(distance: Distance, features: Tensor, batch: Batch) -> Tensor:
     """(K,) mean distance of the target to the labelled domains, of features (K, H, D * B)."""
-    weight = batch.weight / batch.mass.unsqueeze(-1)
     *labelled, target = features.chunk(batch.domains, dim=-1)
+    weight = batch.weight
     apart = [distance(x, target, weight[:, d], weight[:, -1]) for d, x in enumerate(labelled)]
     return torch.stack(apart).mean(0)

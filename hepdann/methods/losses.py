@@ -15,7 +15,7 @@ __all__ = ["domain_loss", "label_loss"]
 
 
 def label_loss(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:
-    """Cross entropy of the labelled events, ``Σ w ℓ / (B · mean|w|)``, mean over their domains.
+    """Cross entropy of the labelled events, ``Σ w ℓ / (B · mean w)``, mean over their domains.
 
     With one class it is a regression, and ℓ the squared error.
 

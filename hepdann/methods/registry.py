@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..registry import METHODS
 from .base import Method, Objective, Phase
 
-__all__ = ["as_method", "get", "names", "register"]
+__all__ = ["as_method", "get", "method_of", "names", "register"]
 
 _PARTS = ("extractor", "label_head", "domain_head")
 _Objective = TypeVar("_Objective", bound=Callable[..., Objective])
@@ -29,6 +29,12 @@ def get(name: str) -> Method:
     """
     method: Method = METHODS[name]
     return method
+
+
+def method_of(name: str) -> tuple[str, str]:
+    """The alignment ("" for none) and the method of ``alignment+method``."""
+    before, _, last = name.rpartition("+")
+    return before, last
 
 
 def as_method(name: str, thing: object, **options: Any) -> Method:

@@ -9,8 +9,8 @@ from ..config import PlotConfig
 from ..errors import RunError
 from ..evaluation import open_scores
 from ..evaluation.curves import run_roc
-from ..evaluation.scores import Domain, RunScores
 from ..stats import Roc
+from ..store.scores import Domain, RunScores
 from .curves import HasFolder, roc
 from .frame import save
 from .jobs import file_name

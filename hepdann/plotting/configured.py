@@ -16,8 +16,8 @@ from ..config.plots import (
     ScoresFigure,
 )
 from ..evaluation import Profile
-from ..evaluation.scores import Domain
 from ..stats import Roc
+from ..store.scores import Domain
 from .curves import roc
 from .jobs import Job, file_name
 from .judgement import confusion_of

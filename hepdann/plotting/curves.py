@@ -41,7 +41,7 @@ class HasFolder(Protocol):
 
 def _of_runs(runs: Sequence[HasFolder]) -> dict[str, Roc]:
     from ..evaluation.curves import run_roc
-    from ..evaluation.scores import open_scores
+    from ..store.scores import open_scores
 
     curves: dict[str, Roc] = {}
     for number, run in enumerate(runs, start=1):

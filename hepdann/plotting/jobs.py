@@ -15,9 +15,10 @@ from matplotlib.axes import Axes
 from ..errors import ConfigError
 from ..evaluation import DataMC
 from ..evaluation.curves import learning_curves, run_roc
-from ..evaluation.scores import RunScores
 from ..registry import FIGURES
 from ..stats import Roc
+from ..store.paths import RunPaths
+from ..store.scores import RunScores
 from .curves import roc
 from .frame import finish, new_axes
 from .losses import loss
@@ -205,7 +206,7 @@ def on_mc(run: Quantities) -> tuple[str, ...]:
 
 def loss_jobs(run: Quantities) -> Iterator[Job]:
     """The losses, if the run has a history."""
-    path = run.folder / "history.csv"
+    path = RunPaths(run.folder).history
     if path.exists():  # the domain error is that of MC and target
         yield Job("loss", "loss", lambda: learning_curves(path), loss, run.is_simulation)
 

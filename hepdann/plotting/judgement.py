@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import evaluation, stats
 from ..evaluation import Calibration, Importance, Profile
 from ..stats import Confusion, quantile_edges
+from ..store.paths import RunPaths
 from ..tensors import SPLITS
 from .jobs import Job, file_name, on_mc, signals
 from .matrices import confusion, correlation
@@ -192,7 +193,7 @@ def _even(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def importance_jobs(run: Quantities) -> Iterator[Job]:
     """What each feature carries, of a run that has its networks."""
-    if not (run.folder / "model.safetensors").exists():
+    if not RunPaths(run.folder).model.exists():
         return
     titles = {feature: run.tick_title(feature) for feature in run.scores.features}
     for method in on_mc(run):

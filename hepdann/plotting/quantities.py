@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from .. import evaluation, stats
 from ..config import Config, load_config
-from ..content import WithAdvice
 from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
-from ..evaluation.scores import RunScores, open_scores
+from ..inputs import read_json
 from ..registry import nearest
-from ..stored import read_json
+from ..store.content import WithAdvice
+from ..store.paths import RunPaths
+from ..store.scores import RunScores, open_scores
 from ..tensors import SPLITS
 from .scales import Scale, common_scale
 from .styles import class_colours, readable, wrapped
@@ -72,7 +73,7 @@ class Quantities:
             ConfigError: its ``config.yaml`` is damaged.
         """
         scores = open_scores(folder)
-        path = folder / "config.yaml"
+        path = RunPaths(folder).config
         # The paths of samples are not needed, and the shift may live in a script of the user's.
         config = load_config(path, expand=False, known_names=False) if path.exists() else Config()
         return cls(folder, scores, config, scale_mc)
@@ -140,7 +141,7 @@ class Quantities:
     def teacher(self) -> str | None:
         """The alignment that the run recommends or leans on; the first one if nothing is said."""
         try:
-            metrics = read_json(self.folder / "metrics.json", WithAdvice)
+            metrics = read_json(RunPaths(self.folder).metrics, WithAdvice)
             said = metrics["recommendation"]["teacher"]
         except RunError:
             said = None

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from ..config import Config, PlotConfig, load_config
 from ..evaluation.scan_curves import Place, ScanCurves, Sweep, below
+from ..store.paths import RunPaths
 from .curves import roc
 from .jobs import Job, distinct, file_name
 from .losses import loss
@@ -56,7 +57,7 @@ def plot_scan(
     """
     folder = Path(folder)
     scan = ScanCurves.open(folder)
-    path = folder / "config.yaml"
+    path = RunPaths(folder).config
     own = load_config(path, expand=False, known_names=False) if path.exists() else Config()
     look = own.plots if config is None else config
     jobs = distinct([*_against_t(scan), *_at_targets(scan)])
@@ -110,7 +111,7 @@ def _at_targets(scan: ScanCurves) -> Iterator[Job]:
         numbers = partial(_some, partial(scan.losses, place))
         titled = partial(loss, title=f"{_name(place)}, {_CHOSEN}")
         yield Job("loss", file_name("loss", suffix), numbers, titled, simulation)
-        signal, background = (readable(scan.classes[i]) for i in (1, 0))
+        signal, background = (readable(scan.class_titles[i]) for i in (1, 0))
         curves = partial(roc, signal=signal, background=background, title=_name(place))
         rocs = partial(_some, partial(scan.rocs, place))
         yield Job("roc", file_name("roc", suffix), rocs, curves, True)

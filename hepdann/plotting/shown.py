@@ -13,9 +13,9 @@ from ..config.plots import DataMCFigure, EfficiencyFigure, RocFigure, ScoresFigu
 from ..errors import ConfigError
 from ..evaluation import DataMC, Profile
 from ..evaluation.curves import run_roc
-from ..evaluation.scores import Domain
 from ..registry import nearest
 from ..stats import Roc, quantile_edges
+from ..store.scores import Domain
 from ..tensors import SPLITS
 from .quantities import Quantities, Stages
 

@@ -130,6 +130,4 @@ def _x_axis(ax: Axes, ticks: list[float], along: str, span: tuple[float, float])
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xlabel(
-        r"Strength $\lambda$ of the adversary" if along == "lambda" else "t (larger: smaller shift)"
-    )
+    ax.set_xlabel(r"$\lambda$" if along == "lambda" else "t (larger: smaller shift)")

@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 
 from .codecs import decompress
 
-__all__ = ["Baskets", "Locations", "Places", "list_baskets", "locate", "titles", "uproot_is_known"]
+__all__ = [
+    "LARGEST",
+    "Baskets",
+    "Locations",
+    "Places",
+    "list_baskets",
+    "locate",
+    "most_bytes",
+    "titles",
+    "uproot_is_known",
+]
 
 _KNOWN = ((5, 7), (5, 8))  # uproot versions of which the above has been tested, from and below
 _KEY = struct.Struct(">ihiIhh")  # TKey: nbytes, version, objlen, datime, keylen, cycle
@@ -29,7 +39,7 @@ _WIDE_KEY = 1000  # from keys of a version above this one on, positions have 8 b
 _WIDE, _NARROW = struct.Struct(">qq"), struct.Struct(">ii")  # of the key, of its directory
 _LONG = 255  # a length of a string that does not fit into one byte
 _HEAD = 1024  # bytes that a key does not reach beyond
-_SHRINKS, _LITTLE, _LARGEST = 1032, 1 << 26, 1 << 30  # what a basket may be unpacked to
+_SHRINKS, _LITTLE, LARGEST = 1032, 1 << 26, 1 << 30  # what a basket may be unpacked to
 _OBJECT = 20  # a branch takes as much memory as so many baskets
 
 
@@ -91,7 +101,7 @@ class Places:
         same = title == self.title or title not in self.others
         if (packed, own, kind) != (size, seek, "TBasket") or not same or not at < length <= size:
             raise ValueError(f"basket {number} is not where the tree says")
-        if not 0 <= unpacked <= _most_bytes(size):
+        if not 0 <= unpacked <= most_bytes(size):
             raise ValueError(f"basket {number} claims to unpack {size} bytes to {unpacked}")
         return length, unpacked
 
@@ -165,9 +175,9 @@ class Baskets(Places):
         return content[:length].view(self.stored).reshape(entries, *self.shape)
 
 
-def _most_bytes(packed: int) -> int:
+def most_bytes(packed: int, most: int = LARGEST) -> int:
     """What so many bytes of a file can be unpacked to: zlib's limit, and more of little."""
-    return min(_LARGEST, max(_LITTLE, _SHRINKS * packed))
+    return min(most, max(_LITTLE, _SHRINKS * packed))
 
 
 def _offsets(entries: int) -> int:
@@ -250,7 +260,7 @@ def locate(branch: Any, name: str, entries: int, others: frozenset[str]) -> Bask
         return None
     baskets = Baskets(**vars(places), stored=stored, shape=tuple(shape))
     for held, size in zip(np.diff(baskets.edges).tolist(), baskets.sizes.tolist(), strict=True):
-        if held * baskets.entry_bytes > _most_bytes(size):
+        if held * baskets.entry_bytes > most_bytes(size):
             raise ValueError(f"{size} bytes cannot hold {held} entries")
     return baskets
 

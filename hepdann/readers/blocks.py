@@ -9,15 +9,24 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import HepdannError, ReadError
 from .baskets import list_baskets, titles
 from .pages import check_page_lists, check_pages
 from .rootfile import open_root, reading
-from .scan import FileScan
+from .scan import Branch, FileScan
 
-__all__ = ["BlockReader", "RawBlock", "checked_baskets", "cluster_ranges", "read_blocks"]
+__all__ = [
+    "BlockReader",
+    "RawBlock",
+    "checked_baskets",
+    "cluster_ranges",
+    "misread",
+    "read_blocks",
+    "to_column",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +36,14 @@ class RawBlock:
     Attributes:
         start: the first entry.
         columns: by branch, (n,) or (n, *shape) in the branch's own type and in either byte order:
-            what copies or computes makes it native on the way.
+            what copies or computes makes it native on the way. Lists whose length varies are
+            arrays of awkward, which are cut and masked likewise.
         views: images of the entries, by view; empty where there are none.
         faults: what was left out of the images, by reason.
     """
 
     start: int
-    columns: dict[str, NDArray[Any]]
+    columns: dict[str, Any]
     views: dict[str, NDArray[Any]] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
 
@@ -79,14 +89,18 @@ def read_blocks(file: FileScan, branches: Sequence[str], size: int) -> Iterator[
         )
 
 
-_Parts = Iterator[tuple[int, dict[str, NDArray[Any]]]]
+_Parts = Iterator[tuple[int, dict[str, Any]]]
 
 
 def _ttree(tree: Any, file: FileScan, names: list[str], size: int) -> _Parts:
     # iterate keeps the baskets that reach over the end of a step, arrays() would read them twice
     chosen = {tree[name].cache_key for name in names}
+    lists = any(file.branches[name].element is not None for name in names)
     steps = tree.iterate(
-        filter_branch=lambda branch: branch.cache_key in chosen, step_size=size, library="np"
+        filter_branch=lambda branch: branch.cache_key in chosen,
+        step_size=size,
+        how=dict,
+        library="ak" if lists else "np",  # NumPy would have an object for each list
     )
     check = checked_baskets(tree, file, names)
     start = 0
@@ -101,7 +115,7 @@ def _ttree(tree: Any, file: FileScan, names: list[str], size: int) -> _Parts:
             raise _blame(tree, file, names, start, stop, error) from error
         if columns is None:
             return
-        yield start, columns
+        yield start, {name: to_column(file.branches[name], columns[name]) for name in names}
         start = stop
 
 
@@ -131,14 +145,12 @@ def checked_baskets(tree: Any, file: FileScan, names: Sequence[str]) -> Callable
 
 def _rntuple(ntuple: Any, file: FileScan, names: list[str], size: int) -> _Parts:
     """By cluster, small ones together: any other cut through the entries reads clusters twice."""
-    import awkward
-
     for start, stop in cluster_ranges(ntuple, file, size):
         try:
             check_pages(ntuple, names, start, stop)
             # each alone: to find them together takes uproot five seconds among 1,500 fields
             arrays = {n: ntuple[n].array(entry_start=start, entry_stop=stop) for n in names}
-            columns = {n: awkward.to_numpy(a, allow_missing=False) for n, a in arrays.items()}
+            columns = {n: to_column(file.branches[n], a) for n, a in arrays.items()}
         except HepdannError:
             raise
         except Exception as error:
@@ -194,7 +206,7 @@ def _alone(tree: Any, file: FileScan, name: str, start: int, stop: int) -> None:
 def _check(
     file: FileScan,
     branches: Sequence[str],
-    columns: dict[str, NDArray[Any]],
+    columns: dict[str, Any],
     start: int,
     length: int,
 ) -> None:
@@ -206,11 +218,30 @@ def _check(
             problem = "was not read"
         elif len(values) != length:
             problem = f"has {len(values)} entries where others have {length}"
-        elif values.dtype != expected.dtype or values.shape[1:] != expected.shape:
-            problem = f"was read as {values.dtype}{list(values.shape[1:]) or ''}"
-        else:
+        elif not (problem := misread(expected, values)):
             continue
         raise ReadError(
             f"{problem} in entries {start}-{start + length - 1}",
             where=f"{file.path}:{file.tree}/{name}",
         )
+
+
+def to_column(branch: Branch, values: Any) -> Any:
+    """What uproot read of a branch, as :class:`RawBlock` has it."""
+    if branch.element is not None or isinstance(values, np.ndarray):
+        return values
+    import awkward
+
+    return awkward.to_numpy(values, allow_missing=False)
+
+
+def misread(branch: Branch, values: Any) -> str:
+    """How what was read differs in type or shape from what the pre-scan saw; empty if not."""
+    expected = branch.dtype
+    if branch.element is not None:
+        import awkward
+
+        expected, values = branch.element, awkward.to_numpy(awkward.flatten(values))
+    if values.dtype == expected and values.shape[1:] == branch.shape:
+        return ""
+    return f"was read as {values.dtype}{list(values.shape[1:]) or ''}"

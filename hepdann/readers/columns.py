@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from .scan import Branch, FileScan, suggest
 
 __all__ = ["Columns", "compile_columns", "compile_text"]
 
+_ELEMENT = re.compile(r"(.+?)((?:\[-?\d+\])+)")
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -23,27 +26,67 @@ class Columns:
 
     Attributes:
         branches: by name.
-        refs: column name to branch and index: ``x[1]`` and ``x_1`` are both ``("x", (1,))``.
+        whole: column name to branch and index, where the branch has as many in every event:
+            ``x_1`` is ``("x", (1,))``.
     """
 
     branches: Mapping[str, Branch]
-    refs: Mapping[str, tuple[str, tuple[int, ...]]]
+    whole: Mapping[str, tuple[str, tuple[int, ...]]]
 
     @classmethod
     def of(cls, branches: Mapping[str, Branch]) -> Columns:
         """Name every column; a branch goes before an array element of the same name."""
-        refs: dict[str, tuple[str, tuple[int, ...]]] = {}
+        whole: dict[str, tuple[str, tuple[int, ...]]] = {}
         for branch in branches.values():
             for column, index in zip(branch.columns, np.ndindex(*branch.shape), strict=False):
-                refs[column] = (branch.name, index)
-                refs[branch.name + "".join(f"[{i}]" for i in index)] = (branch.name, index)
-        refs |= {branch.name: (branch.name, ()) for branch in branches.values() if branch.scalar}
-        return cls(branches, refs)
+                whole[column] = (branch.name, index)
+        whole |= {branch.name: (branch.name, ()) for branch in branches.values() if branch.scalar}
+        return cls(branches, whole)
+
+    def find(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """The branch and the index of a column; ``None`` if there is no such column.
+
+        Args:
+            name: of a scalar branch, or an element of an array (``x_1``, ``x[1]``, ``x[-1]``) or
+                of a list whose length varies (``x[1]``, ``x[-1]``).
+        """
+        if name in self.whole:
+            return self.whole[name]
+        match = _ELEMENT.fullmatch(name)
+        branch = self.branches.get(match[1]) if match else None
+        if match is None or branch is None:
+            return None
+        index = tuple(int(number) for number in match[2][1:-1].split("]["))
+        if branch.element is not None:
+            return (branch.name, index) if len(index) == 1 else None
+        inside = (-size <= i < size for i, size in zip(index, branch.shape, strict=False))
+        fits = branch.dtype is not None and len(index) == len(branch.shape) and all(inside)
+        return (branch.name, index) if fits else None
+
+    def absent(self, name: str, arrays: Mapping[str, Any]) -> NDArray[np.bool_] | None:
+        """Where a list is too short to have the element.
+
+        Args:
+            name: of a column.
+            arrays: of the branches that are read, as :class:`.RawBlock` has them.
+
+        Returns:
+            (n,) bool; ``None`` for a column that every event has.
+        """
+        found = self.find(name)
+        if found is None or self.branches[found[0]].element is None:
+            return None
+        import awkward
+
+        branch, (index,) = found
+        least = index + 1 if index >= 0 else -index
+        short: NDArray[np.bool_] = awkward.to_numpy(awkward.num(arrays[branch])) < least
+        return short
 
     def reads(self, expression: Expression | None) -> tuple[str, ...]:
         """The branches behind an expression."""
         names = () if expression is None else expression.names
-        return tuple(dict.fromkeys(self.refs[name][0] for name in names if name in self.refs))
+        return tuple(dict.fromkeys(found[0] for found in map(self.find, names) if found))
 
     def check(self, expression: Expression, where: FileScan) -> None:
         """Whether the expression can be computed from these branches.
@@ -53,13 +96,12 @@ class Columns:
                 types are mixed that do not mix.
         """
         for name in expression.names:
-            if name in self.refs or name in CONSTANTS:
+            if self.find(name) or name in CONSTANTS:
                 continue
             place = f"{where.path}:{where.tree}"
             base = self.branches.get(name.split("[", 1)[0])
             if base is None:
-                known = [column for column in self.refs if "[" not in column]
-                mend = suggest(name, known, what="branches")
+                mend = suggest(name, self.whole, what="branches")
                 raise ConfigError(
                     f"no branch '{name}', of {expression.where}", where=place, mend=mend
                 )
@@ -68,7 +110,9 @@ class Columns:
                     f"branch '{base.name}' ({base.typename}), of {expression.where}, cannot be "
                     f"used: {base.reason}",
                     where=place,
-                    mend=_one_number(name, base) if base.reason == "its length varies" else None,
+                    mend=f"write one element, {base.name}[0]; it is missing where an event has none"
+                    if base.element is not None
+                    else None,
                 )
             shape = "x".join(map(str, base.shape))
             raise ConfigError(
@@ -77,40 +121,42 @@ class Columns:
                 where=place,
                 mend=f"write {'one element, ' if shape else ''}{base.columns[0]}",
             )
-        empty = {
-            name: np.empty((0, *self.branches[name].shape), self.branches[name].dtype)
-            for name in self.reads(expression)
-        }
+        empty = {name: self.branches[name].no_values() for name in self.reads(expression)}
         expression.evaluate(self.lookup(empty), 0)
 
-    def lookup(self, arrays: Mapping[str, NDArray[Any]]) -> Callable[[str], NDArray[Any]]:
-        """What :meth:`.Expression.evaluate` asks for the values of a column."""
+    def lookup(self, arrays: Mapping[str, Any]) -> Callable[[str], NDArray[Any]]:
+        """What :meth:`.Expression.evaluate` asks for the values of a column.
+
+        An element of a list is NaN where the list is too short for it, and float64 unless the list
+        is of float32.
+
+        Args:
+            arrays: of the branches that are read, as :class:`.RawBlock` has them.
+        """
 
         def values(name: str) -> NDArray[Any]:
-            if name not in self.refs:
+            found = self.find(name)
+            if found is None:
                 return np.asarray(CONSTANTS[name])
-            branch, index = self.refs[name]
+            branch, index = found
             at: tuple[Any, ...] = (slice(None), *index)
-            column: NDArray[Any] = arrays[branch][at]
-            return column
+            absent = self.absent(name, arrays)
+            if absent is None:
+                column: NDArray[Any] = arrays[branch][at]
+                return column
+            import awkward
+
+            present = awkward.to_numpy(awkward.mask(arrays[branch], ~absent)[at])
+            real = np.float32 if present.dtype == np.float32 else np.float64
+            filled: NDArray[Any] = np.ma.filled(present.astype(real), np.nan)
+            return filled
 
         return values
 
 
-def _one_number(name: str, branch: Branch) -> str:
-    """How a column is made of a branch whose length varies, before it is converted."""
-    index = name[len(branch.name) + 1 : -1] or "0"
-    element, column = f"{branch.name}[{index}]", f"{branch.name}_{index}"
-    return (
-        "write one number an event into the file first, as with RDataFrame: "
-        f'Define("{column}", "{branch.name}.size() > {index} ? {element} : -999.f"), and convert '
-        f"{column} with --missing -999"
-    )
-
-
 def compile_text(text: str, columns: Columns, *, what: str) -> Expression:
     """Parse ``text``, unless it is itself the name of a column (``jet-pt``, ``parent/child``)."""
-    if text in columns.refs and "`" not in text:
+    if columns.find(text) and "`" not in text:
         parsed = parse(f"`{text}`", what=what)
         return Expression(text, parsed.names, f"{what} '{text}'", parsed.root)
     return parse(text, what=what)

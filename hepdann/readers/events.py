@@ -158,8 +158,10 @@ def _by_kind(
     """Features that are columns as they are, with these; and the numbers of all others."""
     copied, computed, lookup = {}, [], columns.lookup(arrays)
     for row, feature in enumerate(features):
-        if feature.expression.is_name and feature.settings.missing is None:
-            copied[row] = feature.expression.evaluate(lookup, size)
+        expression = feature.expression
+        lists = any(columns.absent(name, arrays) is not None for name in expression.names)
+        if expression.is_name and feature.settings.missing is None and not lists:
+            copied[row] = expression.evaluate(lookup, size)
         else:
             computed.append(row)
     return copied, computed
@@ -193,14 +195,19 @@ def _feature(
     arrays: Mapping[str, NDArray[Any]],
     size: int,
 ) -> tuple[NDArray[np.float32], int]:
-    """The values, with NaN for missing ones, and how many these are."""
+    """The values, with NaN for missing ones, and how many these are.
+
+    Missing is what carries the sentinel, and an element of a list that is too short to have it.
+    """
     sentinel = feature.settings.missing
     plain = columns.lookup(arrays)
     missing = np.zeros(size, dtype=np.bool_)
 
     def masked(name: str) -> NDArray[Any]:
         # the sentinel in an operand: -999 GeV must not take part in arithmetic
-        operand = plain(name)
+        operand, absent = plain(name), columns.absent(name, arrays)
+        if absent is not None:
+            missing[absent] = True
         if sentinel is None or operand.shape != (size,):
             return operand
         here = _is_sentinel(operand, sentinel)
@@ -211,17 +218,11 @@ def _feature(
         real[here] = np.nan
         return real
 
-    named = feature.expression.is_name
-    if named:
-        result = plain(feature.expression.names[0])
-    else:
-        result = feature.expression.evaluate(masked, size)
+    result = feature.expression.evaluate(masked, size)
     values = _float32(result)
-    if sentinel is None:
-        return values, 0
-    if not named:
-        missing &= np.isnan(values)
-    missing |= _is_sentinel(result, sentinel)
+    missing &= np.isnan(values)
+    if sentinel is not None:
+        missing |= _is_sentinel(result, sentinel)
     values[missing] = np.nan
     return values, int(np.count_nonzero(missing))
 
@@ -243,7 +244,7 @@ def _weight(
             f"{expression.where} is not finite in {np.count_nonzero(~np.isfinite(weight))} of the "
             f"entries {entries[0]}-{entries[1] - 1}",
             where=f"{file.path}:{file.tree}",
-            mend="cut these entries away, e.g. --cut 'isfinite(weight)'",
+            mend=f"cut these entries away, e.g. --cut 'isfinite({expression.text})'",
         )
     return weight
 

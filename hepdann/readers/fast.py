@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..inputs import file_stamp
 from .baskets import Baskets, list_baskets, locate, titles
-from .blocks import RawBlock
+from .blocks import RawBlock, misread
 from .rootfile import open_root, reading
 from .scan import FileScan
 from .scratch import Empty
@@ -130,7 +130,7 @@ class Source:
                 replaced since the pre-scan.
         """
         place, doing = f"{self._file.path}:{self._file.tree}", _cannot(start, stop)
-        columns: dict[str, NDArray[Any]] = {}
+        columns: dict[str, Any] = {}
         with reading(place, doing), open(self._file.path, "rb", buffering=0) as stream:  # noqa: PTH123
             if file_stamp(stream.fileno()) != self._file.stamp:
                 self._file.check_unchanged()
@@ -159,7 +159,7 @@ class Source:
         whole = empty((stop - start, *baskets.shape), baskets.stored.newbyteorder("="))
         return np.concatenate(parts, out=whole)
 
-    def _by_uproot(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+    def _by_uproot(self, start: int, stop: int) -> dict[str, Any]:
         place, columns = f"{self._file.path}:{self._file.tree}", {}
         with open_root(self._file.path) as directory:
             with reading(place, "the tree cannot be read"):
@@ -168,13 +168,13 @@ class Source:
             for name in self._rest:
                 with reading(f"{place}/{name}", _cannot(start, stop)):
                     list_baskets(tree[name], name, others).check(directory.file.source, start, stop)
-                    values = tree[name].array(entry_start=start, entry_stop=stop, library="np")
-                    expected = self._file.branches[name]
-                    if (values.dtype, values.shape) != (
-                        expected.dtype,
-                        (stop - start, *expected.shape),
-                    ):
-                        raise ValueError(f"it was read as {values.dtype}{values.shape}")
+                    branch = self._file.branches[name]
+                    library = "np" if branch.element is None else "ak"
+                    values = tree[name].array(entry_start=start, entry_stop=stop, library=library)
+                    if problem := misread(branch, values):
+                        raise ValueError(f"it {problem}")
+                    if len(values) != stop - start:
+                        raise ValueError(f"it has {len(values)} entries there")
                 columns[name] = values
         return columns
 
@@ -205,5 +205,6 @@ def _fits(baskets: Baskets, file: FileScan) -> bool:
 
 def _entry_bytes(file: FileScan, name: str) -> int:
     branch = file.branches[name]
-    assert branch.dtype is not None  # only such branches are read
-    return int(branch.dtype.itemsize * np.prod(branch.shape, dtype=np.int64))
+    dtype = branch.dtype if branch.element is None else branch.element
+    assert dtype is not None  # only such branches are read
+    return int(dtype.itemsize * branch.length * np.prod(branch.shape, dtype=np.int64))

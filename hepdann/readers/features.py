@@ -190,6 +190,8 @@ def explain_left_out(
         guess = looks_like(name, branch.dtype)
         if name in taken:
             reason = f"is {taken[name]}"
+        elif branch.element is not None:
+            reason = f"{branch.reason}: name an element to take it, {name}[0]"
         elif branch.dtype is None:
             reason = branch.reason
         elif name not in shared.branches:

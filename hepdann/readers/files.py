@@ -15,6 +15,7 @@ from ..inputs import regular_file
 __all__ = ["FileRef", "resolve"]
 
 _WILDCARD = re.compile(r"[*?\[]")
+_LONGEST_LIST = 1 << 26  # bytes; a million of long paths
 _MEND = "check the spelling, or quote the pattern"
 
 
@@ -144,7 +145,11 @@ def _open_list(path: str, tree: str | None, base: Path | None, missing: bool) ->
     if base is not None:
         raise ReadError("is a file list inside a file list", where=path, mend="name ROOT files")
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        with Path(path).open("rb") as file:
+            content = file.read(_LONGEST_LIST + 1)
+        if len(content) > _LONGEST_LIST:
+            raise ReadError("is too large for a file list", where=path, mend="name ROOT files")
+        lines = content.decode("utf-8").splitlines()
     except UnicodeDecodeError:
         raise ReadError("is not a text file", where=path, mend="one path a line") from None
     entries = [line.split("#", 1)[0].strip() for line in lines]

@@ -214,8 +214,9 @@ def check_types(
                 )
 
 
-def _kind(branch: Branch) -> tuple[bool, tuple[int, ...]]:
-    return branch.dtype is not None and branch.dtype.kind == "f", branch.shape
+def _kind(branch: Branch) -> tuple[bool, bool, tuple[int, ...]]:
+    dtype = branch.dtype if branch.element is None else branch.element
+    return dtype is not None and dtype.kind == "f", branch.element is not None, branch.shape
 
 
 def _same_type(file: FileScan, name: str, expected: Branch, reference: FileScan) -> None:
@@ -231,7 +232,7 @@ def _same_type(file: FileScan, name: str, expected: Branch, reference: FileScan)
         raise ReadError(
             f"branch '{name}' ({found.typename}) cannot be used: {found.reason}", where=where
         )
-    if (found.dtype, found.shape) != (expected.dtype, expected.shape):
+    if any(getattr(found, k) != getattr(expected, k) for k in ("dtype", "shape", "element")):
         raise ReadError(
             f"branch '{name}' is {found.typename} here and {expected.typename} in {reference.path}",
             where=where,

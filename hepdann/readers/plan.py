@@ -204,7 +204,7 @@ def _spectators(
     kept: list[Expression | None] = []
     absent: dict[str, str] = {}
     for name, expression in spectators:
-        lacks = [n for n in expression.names if n not in columns.refs]
+        lacks = [n for n in expression.names if columns.find(n) is None]
         if entry.domain == "data" and lacks:
             absent[name] = lacks[0]
             kept.append(None)

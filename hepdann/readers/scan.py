@@ -15,6 +15,7 @@ from ..inputs import file_stamp
 from ..registry import nearest
 from .baskets import Baskets, Locations
 from .files import FileRef, resolve
+from .pages import check_envelopes
 from .rootfile import open_root, reading
 
 __all__ = ["Branch", "FileScan", "scan", "suggest"]
@@ -29,6 +30,8 @@ _CPP_TYPES = {
 _MOST_ENTRIES = 1 << 48
 _SHRINKS = 1 << 16  # no codec makes more bytes of one
 _ARRAY = re.compile(r"std::array<(.+),\s*(\d+)>")
+_LIST = re.compile(r"(?:std::vector|ROOT::VecOps::RVec)<(.+)>")
+_VARIES = "its length varies"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Branch:
         dtype: numpy type of one number; ``None`` if the branch cannot become a column.
         shape: ``()`` for a scalar, ``(3,)`` for ``x[3]``.
         reason: why it cannot become a column; empty if it can.
+        element: numpy type of the numbers of a list whose length varies from event to event, of
+            which one element can become a column; ``None`` for everything else.
+        length: mean number of elements of such a list, rounded up.
     """
 
     name: str
@@ -48,6 +54,8 @@ class Branch:
     dtype: np.dtype[Any] | None
     shape: tuple[int, ...] = ()
     reason: str = ""
+    element: np.dtype[Any] | None = None
+    length: int = 1
 
     @property
     def scalar(self) -> bool:
@@ -62,6 +70,14 @@ class Branch:
         if not self.shape:
             return (self.name,)
         return tuple("_".join([self.name, *map(str, i)]) for i in np.ndindex(*self.shape))
+
+    def no_values(self) -> Any:
+        """What is read of the branch in no event: an array of NumPy, or of awkward for a list."""
+        if self.element is None:
+            return np.empty((0, *self.shape), self.dtype)
+        import awkward
+
+        return awkward.from_regular(np.empty((0, 0), self.element))
 
 
 @dataclass(frozen=True)
@@ -175,6 +191,8 @@ def _scan_file(
         for name in kinds:
             with reading(f"{path}:{name}", "the tree cannot be read"):
                 trees[name] = directory[name]
+                if kinds[name] == "RNTuple":
+                    check_envelopes(trees[name])
                 entries[name] = int(trees[name].num_entries)
         chosen = _choose(path, entries, tree, prefer)
         kind, opened = kinds[chosen], trees[chosen]
@@ -250,8 +268,12 @@ def _ttree_branch(name: str, branch: Any) -> Branch:
         dtype = np.dtype(interpretation.to_dtype.base)
         return Branch(name, typename, dtype, to_dims)
     if not isinstance(interpretation, uproot.AsDtype):
-        jagged = isinstance(interpretation, uproot.AsJagged)
-        return Branch(name, typename, None, (), "its length varies" if jagged else "not a number")
+        if not isinstance(interpretation, uproot.AsJagged):
+            return Branch(name, typename, None, (), "not a number")
+        content = interpretation.content
+        element = np.dtype(content.to_dtype) if isinstance(content, uproot.AsDtype) else None
+        numbers = branch.uncompressed_bytes // (element.itemsize if element is not None else 1)
+        return _list_branch(name, typename, element, 1 + numbers // max(branch.num_entries, 1))
     full = np.dtype(interpretation.to_dtype)
     base, shape = full.subdtype or (full, ())
     if base.kind not in "biuf":
@@ -259,6 +281,12 @@ def _ttree_branch(name: str, branch: Any) -> Branch:
     if prod(shape) == 0:
         return Branch(name, typename, None, (), "an array of length 0")
     return Branch(name, typename, base.newbyteorder("="), tuple(shape))
+
+
+def _list_branch(name: str, typename: str, element: np.dtype[Any] | None, length: int) -> Branch:
+    if element is None or element.kind not in "biuf":  # records, or arrays as elements
+        return Branch(name, typename, None, (), _VARIES)
+    return Branch(name, typename, None, (), _VARIES, element.newbyteorder("="), length)
 
 
 def _rntuple(ntuple: Any) -> list[Branch]:
@@ -270,12 +298,16 @@ def _rntuple(ntuple: Any) -> list[Branch]:
         while match := _ARRAY.fullmatch(inner):
             inner = match[1]
             shape.append(int(match[2]))
-        dtype = _CPP_TYPES.get(inner.removeprefix("std::"))
-        if dtype is None:
-            varies = inner.startswith(("std::vector", "ROOT::VecOps"))
-            found.append(
-                Branch(name, typename, None, (), "its length varies" if varies else "not a number")
-            )
+        dtype = _cpp_dtype(inner)
+        if dtype is not None:
+            found.append(Branch(name, typename, dtype, tuple(shape)))
+        elif match := _LIST.fullmatch(inner):
+            found.append(_list_branch(name, typename, None if shape else _cpp_dtype(match[1]), 1))
         else:
-            found.append(Branch(name, typename, np.dtype(dtype), tuple(shape)))
+            found.append(Branch(name, typename, None, (), "not a number"))
     return found
+
+
+def _cpp_dtype(typename: str) -> np.dtype[Any] | None:
+    name = _CPP_TYPES.get(typename.removeprefix("std::"))
+    return None if name is None else np.dtype(name)

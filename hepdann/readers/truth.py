@@ -85,7 +85,7 @@ class TruthFile:
         file = self._files[0]
         if label is not None:
             expression = compile_text(label, self._columns, what="label")
-            if set(expression.names) <= set(self._columns.refs):
+            if all(map(self._columns.find, expression.names)):
                 self._columns.check(expression, file)
                 return expression
         integers = [

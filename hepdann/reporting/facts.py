@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..content import Files
 from ..errors import HepdannError
 from ..evaluation import open_scores
-from ..evaluation.scores import Domain, RunScores
+from ..inputs import read_json, read_text
 from ..runs import Run
-from ..stored import read_json, read_text
+from ..store.content import Files
+from ..store.paths import RunPaths
+from ..store.scores import Domain, RunScores
 from ..tensors import SPLITS, open_tensors
 
 __all__ = ["Counts", "Facts", "facts_of"]
@@ -79,7 +80,7 @@ def facts_of(run: Run) -> Facts:
             for e in provenance.get("inputs", [])
         ),
         tuple(_cuts(provenance)),
-        read_text(run.folder / "config.yaml"),
+        read_text(RunPaths(run.folder).config),
     )
 
 
@@ -112,7 +113,7 @@ def _counts(scores: RunScores, domain: Domain, name: str) -> Counts:
 
 def _provenance(folder: Path) -> Mapping[str, Any]:
     try:
-        origin = read_json(folder / "origin.json", Files)
+        origin = read_json(RunPaths(folder).start_record, Files)
         return open_tensors(origin["tensors"]).provenance
     except HepdannError:
         return {}

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.curves import run_roc
-from ..evaluation.scores import Domain
 from ..plotting.jobs import on_mc
 from ..plotting.quantities import Quantities
 from ..plotting.styles import banded, method_look, method_title, plain
 from ..runs import Run
 from ..stats import Roc
+from ..store.scores import Domain
 
 __all__ = ["charts_of"]
 

@@ -1,12 +1,13 @@
 """A run: one training with its baselines, from a tensor file to a folder that holds everything."""
 
-from ..evaluation.absent import is_scan
-from .folder import Run, check_version, open_run
+from ..store.reading import check_version
+from ..store.scan_folder import Scan, open_scan
+from ..store.start_record import given_settings, has_begun
+from ..store.state import is_scan
+from .folder import Run, open_run
 from .learning_rates import StackRates, suggest_rates
-from .scan_folder import Scan, open_scan
 from .scan_start import resume_scan, scan
 from .start import resume, train
-from .start_record import given_settings, has_begun
 from .torchrun import first_process
 
 __all__ = [

@@ -24,13 +24,13 @@ from ..criteria import (
 )
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
+from ..inference import BASE, Mixture, Model, corrected
+from ..methods import method_of
+from ..outputs import write_run_file
 from ..stats import accuracy, prior_matched_threshold, separation
 from ..tensors import SPLITS, Target
-from ..training import write_whole
-from .aligned import corrected, method_of, reference
+from .aligned import reference
 from .domains import Domains
-from .mixture import Mixture
-from .model import BASE, Model
 from .teacher_labels import residuals_of
 
 __all__ = ["diagnose_first", "with_recommendation"]
@@ -52,7 +52,7 @@ def diagnose_first(
         The diagnosis; ``None`` with too few events for one, or if nobody wants to know.
     """
     if features is None:
-        write_whole(path, b"{}")
+        write_run_file(path, b"{}")
         return None
     try:
         # images have no alignment, and with many classes the estimate takes longer than a training
@@ -60,7 +60,7 @@ def diagnose_first(
         diagnosis = diagnose(domains.source, domains.target, features, alignable=aligned)
     except HepdannError:
         return None
-    write_whole(path, json.dumps(diagnosis.to_json(), indent=1, allow_nan=False).encode())
+    write_run_file(path, json.dumps(diagnosis.to_json(), indent=1, allow_nan=False).encode())
     return diagnosis
 
 
@@ -87,9 +87,12 @@ def with_recommendation(
     fallback = next(iter(model.methods), None)
     advice = recommend(residuals, agreements, shift=shift, fallback=fallback)
     if advice.method == GUARD:
-        mixture = Mixture(advice.parts, predictions.offsets(advice.parts), advice.weights)
+        # source-only stays as it is, and so does a map that is averaged with it alone
+        joined = set(advice.parts) & set(agreements)
+        moved = [name for name in advice.parts if joined and name != BASE]
+        mixture = Mixture(advice.parts, predictions.offsets(advice.parts, moved), advice.weights)
         model = replace(model, mixtures={**model.mixtures, GUARD: mixture})
-    write_whole(path, json.dumps(advice.to_dict(), indent=1).encode())
+    write_run_file(path, json.dumps(advice.to_dict(), indent=1).encode())
     return model, advice
 
 
@@ -122,25 +125,26 @@ class _AtExpectedShare:
             and not methods.get(method_of(name)[1]).taught
         }
 
-    def offsets(self, parts: Sequence[str]) -> tuple[tuple[float, ...], ...]:
-        """What is added to the log probabilities (C,) of each part."""
-        rest = (0.0,) * (len(self._model.classes) - 1)
-        return tuple((*rest, self._offset(name)) for name in parts)
+    def offsets(self, parts: Sequence[str], moved: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+        """What is added to the log probabilities (C,) of each part; nothing to those not moved."""
+        nothing = (0.0,) * len(self._model.classes)
+        return tuple(self._offset(name) if name in moved else nothing for name in parts)
 
     def _score(self, name: str) -> NDArray[np.float32]:
         if name not in self._scores:
             self._scores[name] = self._model.score(self._target.features, name).mean
         return self._scores[name]
 
-    def _offset(self, name: str) -> float:
+    def _offset(self, name: str) -> tuple[float, ...]:
+        rest = (0.0,) * (len(self._model.classes) - 1)
         if not 0.0 < self._share < 1.0:
-            return 0.0
+            return (*rest, 0.0)
         threshold = prior_matched_threshold(self._score(name), self._target.weight, self._share)
         at = float(np.clip(threshold, 1e-6, 1 - 1e-6))
-        return float(np.log((1.0 - at) / at))
+        return (*rest, float(np.log((1.0 - at) / at)))
 
     def _moved(self, name: str) -> NDArray[np.float32]:
-        return corrected(self._score(name), self.offsets([name])[0])
+        return corrected(self._score(name), self._offset(name))
 
 
 def _outside_test(events: Target) -> NDArray[np.intp]:
@@ -190,7 +194,7 @@ def advise_on_images(
     advice = recommend_adapted(candidates, shift=shift)
     if advice.method is None and "source-only" in model.parts:
         advice = Recommendation("source-only", "too few events to compare candidates")
-    write_whole(path, json.dumps(advice.to_dict(), indent=1).encode())
+    write_run_file(path, json.dumps(advice.to_dict(), indent=1).encode())
     return advice
 
 

@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import alignment
 from ..alignment import Alignment, Chain, FractionEstimate
 from ..config import TrainConfig
+from ..methods import method_of
 from ..tensors import Source, Target
 from .domains import Domains
 
 __all__ = [
     "Aligned",
-    "corrected",
     "fit_alignments",
-    "method_of",
     "reference",
     "wanted_maps",
 ]
@@ -38,12 +36,6 @@ class Aligned:
     maps: dict[str, Alignment]
     estimate: FractionEstimate | None
     correction: tuple[float, ...] | None
-
-
-def method_of(name: str) -> tuple[str, str]:
-    """The alignment ("" for none) and the method of ``alignment+method``."""
-    before, _, last = name.rpartition("+")
-    return before, last
 
 
 def wanted_maps(train: TrainConfig) -> tuple[str, ...]:
@@ -92,16 +84,6 @@ def _fit(
             head = first.maps if isinstance(first, Chain) else (first,)
             done[name] = Chain((*head, second))
     return done[name]
-
-
-def corrected(
-    scores: NDArray[np.floating], correction: Sequence[float] | None
-) -> NDArray[np.float32]:
-    """Class probabilities (…, C) brought to other class fractions."""
-    if correction is None:
-        return np.asarray(scores, dtype=np.float32)
-    moved = np.asarray(scores, np.float64) * np.exp(correction)
-    return np.asarray(moved / moved.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
 def reference(source: Source, correction: Sequence[float] | None) -> Source:

@@ -9,8 +9,8 @@ import numpy as np
 from .. import methods, shifts
 from ..config import ShiftConfig, TrainConfig
 from ..errors import ConfigError
+from ..methods import method_of
 from ..tensors import Source
-from .aligned import method_of
 
 __all__ = ["auxiliary_shifts", "auxiliary_sources", "with_auxiliaries"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,17 +12,15 @@ from numpy.typing import NDArray
 
 from ..config.names import t_text
 from ..display import figure, html_table, listed
-from ..errors import RunError
-from ..evaluation.absent import explain_absent
-from ..stored import check, read_json, read_rows
+from ..store.metrics import read_metrics
+from ..store.paths import RunPaths
+from ..store.reading import read_config, read_history
 
 if TYPE_CHECKING:
     from ..config import Config
-    from .model import Model
+    from ..inference import Model
 
-__all__ = ["FORMAT_VERSION", "Run", "check_version", "finished_run", "open_run"]
-
-FORMAT_VERSION = 1
+__all__ = ["Run", "finished_run", "open_run"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,14 +66,14 @@ class Run:
     @cached_property
     def history(self) -> dict[str, NDArray[Any]]:
         """Columns of ``history.csv``; empty fields are NaN."""
-        return read_history(self.folder / "history.csv")
+        return read_history(RunPaths(self.folder).history)
 
     @cached_property
     def model(self) -> Model:
         """The trained networks."""
-        from .model import Model
+        from ..inference import load_model
 
-        return Model.load(self.folder / "model.safetensors")
+        return load_model(RunPaths(self.folder).model)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -113,9 +110,10 @@ class Run:
         Raises:
             RunError: a feature is absent or holds no numbers, or no such domain or method.
         """
-        chosen, model = method or str(self.metrics["recommended"]), self.model
-        features = np.asarray(x, np.float32) if model.views else model.columns.table(x)
-        return model.score(features, chosen, domain).mean
+        from ..inference import Predictor
+
+        predictor = Predictor(self.model, method or str(self.metrics["recommended"]), domain)
+        return predictor.score(predictor.inputs(x))
 
 
 def open_run(folder: str | Path) -> Run:
@@ -125,91 +123,12 @@ def open_run(folder: str | Path) -> Run:
         RunError: no such folder, no run, a scan, not finished, damaged or of another version.
     """
     folder = Path(folder)
-    path = folder / "metrics.json"
-    if not path.exists():
-        raise explain_absent(folder)
-    return Run(folder, read_versioned(path, _metrics()))
+    return Run(folder, read_metrics(folder).to_json())
 
 
 def finished_run(folder: Path) -> Run | None:
     """The run of a folder, if it came to its end and all of it is there."""
-    names = ("model.safetensors", "history.csv", "scores.h5", "metrics.json")
-    if not all((folder / name).is_file() for name in names):
+    if not RunPaths(folder).is_whole:
         return None
     run = open_run(folder)
     return None if run.metrics.get("interrupted") else run
-
-
-def check_version(folder: str | Path) -> None:
-    """Refuse a run that another version made; of what is no run nothing is said.
-
-    Raises:
-        RunError: ``metrics.json`` is damaged or of another version.
-    """
-    path = Path(folder) / "metrics.json"
-    if path.exists():
-        read_versioned(path, dict[str, Any])
-
-
-def _metrics() -> Any:
-    """The type of ``metrics.json``; it is imported where it is needed."""
-    from ..content import Metrics
-
-    return Metrics
-
-
-def read_versioned(path: Path, kind: Any) -> dict[str, Any]:
-    """Read a JSON file of a run.
-
-    Args:
-        path: of the file.
-        kind: type of its content.
-
-    Raises:
-        RunError: it cannot be read, is damaged or of another version.
-    """
-    content = read_json(path, Any)
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
-        raise RunError(
-            f"run of format version {version}, this hepdann reads {FORMAT_VERSION}",
-            where=path,
-            mend="read it with the hepdann that wrote it, or train anew",
-        )
-    check(content, kind, path)
-    return dict(content)
-
-
-def read_history(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a history.
-
-    Raises:
-        RunError: missing or damaged.
-    """
-    return read_table(path, text=("method", "chosen"))
-
-
-def read_table(path: Path, text: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Columns of a CSV file of a run; an empty number is NaN.
-
-    Args:
-        path: of the file.
-        text: names of the columns that hold words.
-
-    Raises:
-        RunError: missing or damaged.
-    """
-    rows = read_rows(path, (), text)
-    return {
-        name: np.array([row[name] for row in rows])
-        if name in text
-        else np.array([float(row[name] or "nan") for row in rows])
-        for name in (rows[0] if rows else {})
-    }
-
-
-def read_config(folder: Path) -> Config:
-    """Every setting that a run or a scan was made with."""
-    from ..config import load_config
-
-    return load_config(folder / "config.yaml", expand=False, known_names=False)

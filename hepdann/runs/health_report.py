@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..content import Look
-from ..stored import read_json
-from ..training import FIGURES, Health, write_whole
+from ..inputs import read_json
+from ..outputs import write_run_file
+from ..records import Look
+from ..store.paths import RunPaths
+from ..training import FIGURES, Health
 
 __all__ = ["fault_lines", "last_verdicts", "scan_lines", "write_health"]
 
@@ -87,7 +89,7 @@ def write_failed(folder: Path, members: Sequence[int]) -> None:
     """
     shards: list[tuple[int, list[dict[str, Any]]]] = []
     for number, count in enumerate(members):
-        notes = folder / "checkpoint" / f"health-{number}.json"
+        notes = RunPaths(folder).health_notes(number)
         entries = read_json(notes, list[Look]) if notes.exists() else []
         shards.append((count, entries))
     verdicts = (v["name"] for _, entries in shards for e in entries for v in e["verdicts"])
@@ -102,4 +104,4 @@ def _write(folder: Path, shards: Sequence[tuple[int, list[dict[str, Any]]]]) -> 
         first += members
     looks.sort(key=lambda look: (look["epoch"], look["member"]))
     content = {"format_version": FORMAT_VERSION, "figures": FIGURES, "looks": looks}
-    write_whole(folder / "health.json", json.dumps(content, indent=1, allow_nan=False).encode())
+    write_run_file(RunPaths(folder).health, json.dumps(content, indent=1, allow_nan=False).encode())

@@ -13,21 +13,22 @@ from .._version import __version__
 from ..config import Config, TrainConfig
 from ..errors import Interrupted, RunError
 from ..evaluation import Diagnosis, summarise
-from ..outputs import mend_of
+from ..inference import BASE, InputColumns, Model, prior_corrected, save_model
+from ..outputs import mend_of, write_run_file
+from ..store.folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
+from ..store.paths import RunPaths
+from ..store.start_record import StartRecord
 from ..tensors import Tensors
-from ..training import Clock, Progress, StackTrainer, choose_engine, write_whole
+from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .auxiliary import with_auxiliaries
 from .domains import Domains
 from .folder import Run
-from .folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
 from .fused_hint import suggest_fused
 from .health_report import write_failed, write_health
 from .image_domains import view_shapes
-from .input_columns import InputColumns
 from .memory import describe_memory
-from .model import BASE, Model, joined, parts_of, prior_corrected
 from .monitor import require_tensorboard
 from .parallel_training import assign_shards, train_in_processes
 from .preparation import prepare_training
@@ -36,9 +37,9 @@ from .score_file import write_scores
 from .shard_training import Hooks, Trained, history_of, load_shard, train_shard
 from .stack_plan import trained_on
 from .stacks import Shard, Stacks
-from .start_record import StartRecord
 from .teacher_labels import label_by_teacher
 from .torchrun import broadcast
+from .trained_parts import joined, parts_of
 from .worker_pool import overload_warning
 from .worker_process import TrainingTask, write_aligned
 
@@ -107,7 +108,7 @@ class Job:
     def _run(self, domains: Domains) -> Run:
         wanted = self.config.train.diagnose
         names = self.tensors.features if wanted else None
-        diagnosis = diagnose_first(domains, names, self.folder / "diagnosis.json")
+        diagnosis = diagnose_first(domains, names, RunPaths(self.folder).diagnosis)
         if diagnosis is not None:
             self.report(f"diagnosis: {diagnosis.sentence}", None)
         shift = None if diagnosis is None else diagnosis.shift
@@ -125,18 +126,18 @@ class Job:
         history = history_of(trained)
         self.report("scoring", None)
         # without it there is no run: figures never stand beside networks that are not theirs
-        (self.folder / "metrics.json").unlink(missing_ok=True)
+        RunPaths(self.folder).metrics.unlink(missing_ok=True)
         model = self._model(trained, domains, aligned)
-        model, _ = with_recommendation(model, domains, shift, self.folder / "recommendation.json")
-        model.save(self.folder / "model.safetensors")
-        write_whole(self.folder / "history.csv", history)
+        model, _ = with_recommendation(model, domains, shift, RunPaths(self.folder).recommendation)
+        save_model(model, RunPaths(self.folder).model)
+        write_run_file(RunPaths(self.folder).history, history)
         write_health(self.folder, [t.health for t in trained])
         self._scores(model, domains)
         self._clock.lap("scoring")
         self.report("evaluating", None)
         metrics = self._metrics([t.trainer for t in trained], whole)
         content = json.dumps(metrics, indent=1, allow_nan=False)
-        write_whole(self.folder / "metrics.json", content.encode())
+        write_run_file(RunPaths(self.folder).metrics, content.encode())
         return Run(self.folder, metrics)
 
     def _describe(self, domains: Domains, asked: TrainConfig) -> None:
@@ -151,7 +152,7 @@ class Job:
     @property
     def _begun(self) -> bool:
         """Whether something of it was trained before."""
-        return any((self.folder / "checkpoint").glob("stack-*.safetensors"))
+        return RunPaths(self.folder).has_checkpoint
 
     def _resume_hint(self) -> str:
         return f"go on with: hepdann train --resume -o {self.folder}"
@@ -237,8 +238,14 @@ class Job:
         self.report(what, now)
 
     def _scores(self, model: Model, domains: Domains) -> None:
-        path = self.folder / "scores.h5"
-        write_scores(path, model, domains, tensors=self.tensors, sample_of=domains.process)
+        write_scores(
+            RunPaths(self.folder).scores,
+            model,
+            domains,
+            tensors=self.tensors,
+            data=self.data,
+            sample_of=domains.process,
+        )
 
     def _metrics(self, trainers: list[StackTrainer], whole: bool) -> dict[str, Any]:
         rates = list(self._rate.values())
@@ -262,7 +269,7 @@ class Job:
 
     def _note(self, line: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        path = self.folder / "log.txt"
+        path = RunPaths(self.folder).log
         try:
             with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
                 log.write(f"{stamp} {line}\n")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from .. import methods, shifts
 from ..config import Config
+from ..methods import method_of
 from ..tensors import Source, Target, Tensors
 from ..training import DomainEvents, RateRange, StackTrainer, find_learning_rate, resident
-from .aligned import method_of
 from .domains import prepare
 from .stack_plan import Places, plan_stacks, resolve, settings_of, shape_of
 

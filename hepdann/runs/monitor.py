@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import ConfigError, RunError
+from ..store.paths import RunPaths
 from ..training import FIGURES, Health, StackTrainer
 from .health_report import fault_lines
 
@@ -42,7 +43,7 @@ class Monitor:
         tell: Callable[[str], None],
         tensorboard: bool,
     ) -> None:
-        self.health = Health(trainer, folder / "checkpoint" / f"health-{number}.json")
+        self.health = Health(trainer, RunPaths(folder).health_notes(number))
         self._trainer, self._folder, self._tell = trainer, folder, tell
         self._tensorboard = tensorboard
         self._events: EventFiles | None = None

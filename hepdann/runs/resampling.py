@@ -66,14 +66,13 @@ class ResampledBlocks:
         return events.take(np.repeat(np.arange(len(events)), times))
 
     @cached_property
-    def _seen(self) -> tuple[NDArray[np.int64], float, float]:
-        counts, weight, size = np.zeros(len(self._blocks), np.int64), 0.0, 0.0
+    def _seen(self) -> tuple[NDArray[np.int64], float]:
+        counts, weight = np.zeros(len(self._blocks), np.int64), 0.0
         for block in np.flatnonzero(self._blocks.counts):
             weights = self.train(int(block)).weight.astype(np.float64)
             counts[block] = len(weights)
-            weight, size = weight + weights.sum(), size + np.abs(weights).sum()
-        total = max(1, int(counts.sum()))
-        return counts, weight / total, size / total or 1.0
+            weight += weights.sum()
+        return counts, weight / max(1, int(counts.sum()))
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -84,8 +83,3 @@ class ResampledBlocks:
     def weight(self) -> float:
         """Their mean weight."""
         return self._seen[1]
-
-    @property
-    def size(self) -> float:
-        """Their mean |weight|; 1 where all are 0."""
-        return self._seen[2]

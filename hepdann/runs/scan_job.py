@@ -15,10 +15,14 @@ from .. import shifts
 from .._version import __version__
 from ..config import Config, ScanConfig, ShiftConfig, dump_config
 from ..errors import Interrupted
-from ..evaluation.absent import SCAN_SUMMARY
 from ..evaluation.scan_judge import MEMBER_FIGURES
 from ..evaluation.scan_summary import summarise_scan
 from ..networks import NetworkShape
+from ..outputs import write_run_file
+from ..store.folder_lock import locked, removed_if_refused, with_resume_hint
+from ..store.paths import ScanPaths
+from ..store.reading import FORMAT_VERSION
+from ..store.scan_folder import Scan, to_csv
 from ..tensors import Tensors
 from ..training import (
     Progress,
@@ -27,15 +31,11 @@ from ..training import (
     load_checkpoint,
     resident,
     save_checkpoint,
-    write_whole,
 )
 from .auxiliary import auxiliary_shifts
 from .domains import Domains, prepare
-from .folder import FORMAT_VERSION
-from .folder_lock import locked, removed_if_refused, with_resume_hint
 from .job import Report
 from .registered import Registered
-from .scan_folder import Scan, to_csv
 from .scan_plan import Point, Unit, maps_of, plan_point, plan_source, points_of
 from .scan_point import PointRun, Result, SourceOnly
 from .scan_source import Snapshots
@@ -194,7 +194,7 @@ class ScanJob:
 
     @property
     def _work(self) -> Path:
-        return self.folder / "checkpoint" / "scan"
+        return ScanPaths(self.folder).work
 
     def _domains(self, point: Point) -> Domains:
         shift = None
@@ -228,13 +228,13 @@ class ScanJob:
 
     def _describe(self) -> None:
         self._work.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "config.yaml", dump_config(self.config).encode())
+        write_run_file(ScanPaths(self.folder).config, dump_config(self.config).encode())
         origin = {
             "format_version": FORMAT_VERSION,
             "tensors": str(self.tensors.path),
             "data": None if self.data is None else str(self.data.path),
         }
-        write_whole(self.folder / "origin.json", json.dumps(origin, indent=1).encode())
+        write_run_file(ScanPaths(self.folder).start_record, json.dumps(origin, indent=1).encode())
 
     @cached_property
     def _total(self) -> int:
@@ -319,14 +319,15 @@ class ScanJob:
             for result in results
             for row in result["rows"]
         }
-        write_whole(self.folder / "scan.csv", to_csv(COLUMNS, rows))
-        write_whole(self.folder / "history.csv", to_csv(HISTORY_COLUMNS, history))
+        write_run_file(ScanPaths(self.folder).table, to_csv(COLUMNS, rows))
+        write_run_file(ScanPaths(self.folder).history, to_csv(HISTORY_COLUMNS, history))
         rocs = {"format_version": FORMAT_VERSION, "rocs": list(_rocs(groups))}
-        write_whole(self.folder / "rocs.json", json.dumps(rocs, allow_nan=False).encode())
+        write_run_file(ScanPaths(self.folder).rocs, json.dumps(rocs, allow_nan=False).encode())
         summary = {
             "format_version": FORMAT_VERSION,
             "hepdann": __version__,
             "classes": list(self.tensors.classes),
+            "class_titles": self.tensors.class_looks("title"),
             "teachers": [r["teacher"] for r in results if "teacher" in r],
             **{
                 name: [r.get(name) for r in results if "teacher" in r]
@@ -338,7 +339,7 @@ class ScanJob:
             "interrupted": not whole,
         }
         content = json.dumps(summary, indent=1, allow_nan=False)
-        write_whole(self.folder / SCAN_SUMMARY, content.encode())
+        write_run_file(ScanPaths(self.folder).summary, content.encode())
         return Scan(self.folder, summary)
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from .. import methods
 from ..config import ScanConfig, TrainConfig
+from ..methods import method_of
 from ..training import Member
-from .aligned import method_of
 from .stack_plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
 __all__ = [

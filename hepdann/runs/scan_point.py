@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 
 from ..alignment import from_dict
 from ..config import ShiftConfig
-from ..content import Number, PointBaselines, PointMaps, PointResult
 from ..criteria import Residual
 from ..criteria import teacher as teacher_of
 from ..errors import HepdannError, RunError
 from ..evaluation import oracle_source
 from ..evaluation.scan_judge import Epochs, ScanJudge
+from ..inference import PRIOR, classify, corrected
+from ..inputs import read_json
 from ..networks import AdversarialNetwork
+from ..outputs import write_run_file
+from ..records import Number
 from ..stats import separation
-from ..stored import read_json
+from ..store.content import PointBaselines, PointMaps, PointResult
 from ..tensors import SPLITS, Source, Target
 from ..training import (
     DomainEvents,
@@ -35,17 +38,14 @@ from ..training import (
     resident,
     save_checkpoint,
     watched_rows,
-    write_whole,
 )
 from .advice import diagnose_first
-from .aligned import Aligned, corrected, fit_alignments, reference
+from .aligned import Aligned, fit_alignments, reference
 from .auxiliary import auxiliary_sources
 from .domains import Domains
 from .health_report import last_verdicts
-from .model import PRIOR
 from .resampling import resampled
 from .scan_plan import Point, Seeds, seeds_of
-from .scan_source import score
 from .stack_plan import ORACLE, Places, StackPlan
 from .teacher_labels import soft_labelled
 
@@ -203,7 +203,7 @@ class PointRun:
         return events.with_features(self._aligned.maps[name].apply(events.features))
 
     def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
-        return score(network, events.features, self.domains.scaling, domain)
+        return classify(network, events.features, self.domains.scaling, domain)
 
     def _score_aligned(self, network: AdversarialNetwork, name: str, events: Target) -> Scores:
         """Source-only's scores of events as an alignment left them, at the target's fractions."""
@@ -300,7 +300,7 @@ class PointRun:
             del epoch
             member_scores = [s for s in scores if s is not None]  # no member stops early in a scan
             self.judge.watch(epochs, member_scores, teacher[self.judge.watched])
-            write_whole(notes, json.dumps(epochs.to_dict()).encode())
+            write_run_file(notes, json.dumps(epochs.to_dict()).encode())
 
         def save(trained: StackTrainer) -> None:
             health.look()
@@ -386,7 +386,7 @@ class PointRun:
 
     def _write(self, path: Path, result: Result) -> Result:
         result |= {"fingerprint": self.fingerprint, "majority": self.judge.majority()}
-        write_whole(path, json.dumps(result, allow_nan=False).encode())
+        write_run_file(path, json.dumps(result, allow_nan=False).encode())
         return result
 
     def _read(self, path: Path, kind: Any) -> Result:

@@ -6,45 +6,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from safetensors.torch import save
 
-from ..content import HistoryRowOf
 from ..errors import RunError
+from ..inputs import check, read_tensors
 from ..networks import AdversarialNetwork, NetworkShape
-from ..stored import check, read_tensors
-from ..training import Scaling, StackTrainer, write_whole
+from ..outputs import write_run_file
+from ..records import HistoryRowOf
+from ..training import StackTrainer
 from ..training.trainer import HistoryRow
 
-__all__ = ["Snapshots", "score"]
-
-_ROWS = 32_768  # events scored at a time
-
-
-@torch.no_grad()
-def score(
-    network: AdversarialNetwork,
-    features: NDArray[np.float32],
-    scaling: Scaling,
-    domain: int | torch.Tensor,
-) -> NDArray[np.float32]:
-    """(K, N, C) class probabilities of events, as ``Model.score`` gives them.
-
-    Args:
-        network: with averaged weights and fixed statistics.
-        features: (N, F) unscaled.
-        scaling: of the features.
-        domain: whose statistics apply, 0 source or 1 target; or (K,) of these.
-    """
-    first = next(network.parameters())
-    out = []
-    for start in range(0, len(features), _ROWS):
-        scaled = np.ascontiguousarray(scaling.apply(features[start : start + _ROWS]).T)
-        x = torch.from_numpy(scaled).to(first.device, first.dtype).unsqueeze(0)
-        out.append(network.classify(x, domain).float().cpu().numpy())
-    return np.concatenate(out, axis=1)
+__all__ = ["Snapshots"]
 
 
 @dataclass(eq=False)
@@ -68,7 +40,7 @@ class Snapshots:
             state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
             rows = [row for row in trainer.history if row["epoch"] == trainer.epoch]
             metadata = {"fingerprint": self.fingerprint, "history": json.dumps(rows)}
-            write_whole(self._path(trainer.epoch), save(state, metadata=metadata))
+            write_run_file(self._path(trainer.epoch), save(state, metadata=metadata))
 
     def load(
         self, epoch: int, shape: NetworkShape, seeds: list[int]

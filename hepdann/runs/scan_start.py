@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..config import Config, ScanSettings, load_config, override
 from ..errors import ConfigError, RunError
-from ..evaluation.absent import SCAN_SUMMARY, is_scan
+from ..store.folder_lock import new_folder, numbered_folder, refuse_existing
+from ..store.paths import ScanPaths
+from ..store.reading import read_versioned
+from ..store.scan_folder import Scan, open_scan
+from ..store.state import is_scan
 from ..tensors import Tensors, open_tensors
-from .folder import read_versioned
-from .folder_lock import new_folder, numbered_folder, refuse_existing
 from .progress import shown, silent
-from .scan_folder import Scan, open_scan
 from .worker_process import refuse_in_worker
 
 if TYPE_CHECKING:
@@ -157,20 +158,20 @@ def resume_scan(
     Raises:
         RunError: no such scan, one of another version, or its tensors are no longer the same.
     """
-    from ..content import Files
+    from ..store.content import Files
 
     folder = Path(folder)
-    path = folder / "origin.json"
+    path = ScanPaths(folder).start_record
     if not path.exists():
         what = "no scan to resume" if folder.is_dir() else "no such folder"
         raise RunError(what, where=folder, mend="give the folder of a scan with -o")
     if not is_scan(folder):
         mend = f"go on with: hepdann train --resume -o {folder}"
         raise RunError("is a run, not a scan", where=folder, mend=mend)
-    if (folder / SCAN_SUMMARY).exists():
+    if ScanPaths(folder).summary.exists():
         open_scan(folder)
-    origin = read_versioned(path, Files)
-    config = load_config(folder / "config.yaml", expand=False)
+    origin = read_versioned(path, Files).to_json()
+    config = load_config(ScanPaths(folder).config, expand=False)
     if workers is not None:
         config = override(config, {"train.workers": workers})
     tensors, data = Path(origin["tensors"]), origin["data"] and Path(origin["data"])

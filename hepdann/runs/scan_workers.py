@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..store.paths import ScanPaths
 from ..training import Progress
 from .parallel_training import combined_progress
 from .registered import Registered
@@ -53,7 +54,7 @@ class ScanTask:
         from .scan_job import ScanJob
 
         torch.set_num_threads(1)
-        config = load_config(self.folder / "config.yaml", expand=False)
+        config = load_config(ScanPaths(self.folder).config, expand=False)
         files = [open_tensors(path) for path in self.files]
         data = files[1] if len(files) > 1 else None
         job = ScanJob(config, files[0], data, lambda: self.folder, _ignore_report, stop)

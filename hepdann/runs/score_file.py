@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation import write_truth
-from ..tensors import SPLITS, Hits, Source, Target, Tensors
-from ..training import write_whole
+from ..inference import Inputs, Model
+from ..store.score_writer import ScoreWriter, writing_scores
+from ..store.scores import MOVED
+from ..store.tensor_rows import TensorRows, moved_to, rows_of_events
+from ..tensors import SPLITS, Target, Tensors
 from .aligned import reference
 from .domains import Domains
-from .model import Model
 
 __all__ = ["write_scores"]
 
-FORMAT, FORMAT_VERSION = "hepdann-scores", 1
 _LATENT_ROWS = 5_000
 TRACKING = ("track_segment", "track_segments")  # spectators that hold an experiment's baseline
 
 
 def write_scores(
-    path: Path, model: Model, domains: Domains, *, tensors: Tensors, sample_of: Any
+    path: Path,
+    model: Model,
+    domains: Domains,
+    *,
+    tensors: Tensors,
+    data: Tensors | None,
+    sample_of: NDArray[np.integer],
 ) -> None:
     """Score source and target with every method.
 
@@ -36,54 +42,61 @@ def write_scores(
         model: the trained model.
         domains: the events; ``evaluation`` puts the truth, if known, where it alone reads it.
         tensors: the file that the source is from; its names and titles travel to the figures.
+        data: the file that the target is from, if it is another one.
         sample_of: (N,) process of each source event.
     """
-    image = io.BytesIO()  # HDF5 can crash when its own write meets a full disk; ours cannot
-    with h5py.File(image, "w") as file:
-        file.attrs.update(
-            format=FORMAT,
-            format_version=FORMAT_VERSION,
-            classes=json.dumps(model.classes),
-            methods=json.dumps(model.methods),
-            features=json.dumps(model.features),
-            target_kind=domains.kind,
-            units=json.dumps(tensors.units),
-            titles=json.dumps([str(entry.get("title") or "") for entry in tensors.feature_info]),
+    with writing_scores(
+        path,
+        classes=json.dumps(model.classes),
+        methods=json.dumps(model.methods),
+        features=json.dumps(model.features),
+        target_kind=domains.kind,
+        units=json.dumps(tensors.units),
+        titles=json.dumps([str(entry.get("title") or "") for entry in tensors.feature_info]),
+    ) as writer:
+        pseudo = domains.kind == "pseudo-data"
+        images = domains.images is not None
+        _events(
+            writer,
+            path.parent,
+            "mc",
+            domains.source,
+            tensors,
+            "mc",
+            features=images,
+            pseudo=False if pseudo else None,
         )
-        mc = _events(file, "mc", domains.source)
+        holder = tensors if pseudo or data is None else data
+        _events(
+            writer,
+            path.parent,
+            "target",
+            domains.target,
+            holder,
+            "mc" if pseudo else "data",
+            features=images or pseudo,  # no tensor file holds what a shift made
+            pseudo=True if pseudo else None,
+        )
+        mc, target = writer.file["mc"], writer.file["target"]
+        target.attrs["aligned"] = json.dumps(list(model.alignments))
         mc["label"] = domains.source.label
-        mc["label"].attrs.update(_classes(tensors, model.classes))
+        mc["label"].attrs["titles"] = json.dumps(tensors.class_looks("title"))
+        mc["label"].attrs["colors"] = json.dumps(tensors.class_looks("color"))
         mc["sample"] = np.asarray(sample_of, np.uint16)
         mc["sample"].attrs.update(_processes(tensors))
-        target = _events(file, "target", domains.target)
-        for name in model.alignments:
-            target[f"aligned/{name}"] = model.align(domains.target.features, name)
         if model.correction is not None:  # what aligned events are compared with
             mc["reference_weight"] = reference(domains.source, model.correction).weight
-        for group, events, domain in (
-            (mc, domains.source, "source"),
-            (target, domains.target, "target"),
+        for name, events, domain in (
+            ("mc", domains.source, "source"),
+            ("target", domains.target, "target"),
         ):
             for method in model.methods:
-                _score(group, model, events, domains.inputs(domain), method, domain)
+                _score(writer, name, model, events, domains.inputs(domain), method, domain)
         if domains.images is not None:
             _write_spectators(mc, domains.images.source_spectators)
             _write_spectators(target, domains.images.target_spectators)
         if domains.truth is not None:
-            write_truth(file, domains.truth)
-        file.attrs["complete"] = True
-    write_whole(path, image.getbuffer())
-
-
-def _classes(tensors: Tensors, classes: Sequence[str]) -> dict[str, str]:
-    """The titles and colours that the configuration gave to the classes."""
-    given = (tensors.provenance.get("settings", {}).get("convert") or {}).get("classes") or []
-    looks = {entry["name"]: entry for entry in given if isinstance(entry, dict)}
-    styles = [looks.get(name, {}) for name in classes]
-    return {
-        "titles": json.dumps([entry.get("title") or "" for entry in styles]),
-        "colors": json.dumps([entry.get("color") or "" for entry in styles]),
-    }
+            write_truth(writer.file, domains.truth)
 
 
 def _processes(tensors: Tensors) -> dict[str, Any]:
@@ -107,25 +120,46 @@ def _write_spectators(group: h5py.Group, columns: Mapping[str, NDArray[np.float3
         group["decision/tracking"] = np.where(np.isfinite(column), column, -1).astype(np.int32)
 
 
-def _events(file: h5py.File, name: str, events: Source | Target) -> h5py.Group:
-    group = file.create_group(name)
-    for field in ("features", "weight", "event_id", "split"):
-        group[field] = getattr(events, field)
-    return group
+def _events(
+    writer: ScoreWriter,
+    folder: Path,
+    name: str,
+    events: Target,
+    tensors: Tensors,
+    domain: str,
+    *,
+    features: bool,
+    pseudo: bool | None,
+) -> None:
+    """Weights, identities and splits of events, and the way back to their rows."""
+    rows = rows_of_events(tensors, domain, events.event_id, pseudo=pseudo)
+    back = None if rows is None else TensorRows(tensors, domain, rows)
+    writer.group(
+        name,
+        features=events.features if features else None,
+        weight=events.weight,
+        event_id=events.event_id,
+        split=events.split,
+        row=rows,
+        entry=None if back is None else back.entries(),
+    )
+    moved = moved_to(folder, tensors, domain)
+    if moved is not None:
+        writer.file[name].attrs[MOVED] = str(moved)
 
 
 def _score(
-    group: h5py.Group,
+    writer: ScoreWriter,
+    name: str,
     model: Model,
     events: Target,
-    inputs: NDArray[np.float32] | Hits,
+    inputs: Inputs,
     method: str,
     domain: str,
 ) -> None:
     scores = model.score(inputs, method, domain)
-    group[f"score/{method}"] = scores.mean
-    if model.adapts(method):  # the others' domain heads only watched, by other statistics
-        group[f"domain_score/{method}"] = scores.domain
-    group[f"members/{method}"] = scores.members
     test = np.flatnonzero(events.split == SPLITS.index("test"))[:_LATENT_ROWS]
-    group[f"latent/{method}"] = model.latent(inputs[test], method, domain)
+    # the others' domain heads only watched, by other statistics
+    domain_score = scores.domain if model.adapts(method) else None
+    latent = model.latent(inputs[test], method, domain)
+    writer.scores(name, method, scores.members, domain_score, latent)

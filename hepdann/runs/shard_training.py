@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation import PeekObserver
+from ..store.paths import RunPaths
 from ..training import (
     Clock,
     Health,
@@ -147,14 +148,14 @@ def load_shard(shard: Shard, stacks: Stacks, folder: Path, fingerprint: str) -> 
         RunError: the checkpoint is damaged, or that of another run.
     """
     trainer = stacks.trainer(shard)
-    health = Health(trainer, folder / "checkpoint" / f"health-{shard.number}.json")
+    health = Health(trainer, RunPaths(folder).health_notes(shard.number))
     load_checkpoint(trainer, _checkpoint(folder, shard), fingerprint)
     health.remember()
     return Trained(shard, trainer, stacks.peek(shard, folder), health, trainer.finished)
 
 
 def _checkpoint(folder: Path, shard: Shard) -> Path:
-    return folder / "checkpoint" / f"stack-{shard.number}.safetensors"
+    return RunPaths(folder).checkpoint(shard.number)
 
 
 def history_of(trained: Sequence[Trained]) -> bytes:

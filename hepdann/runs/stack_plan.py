@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from .. import alignment, methods, networks
 from ..config import TrainConfig
 from ..errors import ConfigError
-from ..methods import Method
+from ..methods import Method, method_of
 from ..networks import NetworkShape, Normalisation, ViewShape
 from ..training import LambdaSchedule, Member, RateSchedule, Settings, auto_batch_size
-from .aligned import method_of, wanted_maps
+from .aligned import wanted_maps
 
 __all__ = [
     "ORACLE",

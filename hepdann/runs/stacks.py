@@ -15,6 +15,7 @@ from ..config import TrainConfig
 from ..errors import ConfigError
 from ..evaluation import PeekObserver, oracle_source
 from ..networks import NetworkShape
+from ..store.paths import RunPaths
 from ..tensors import Source, Target
 from ..training import (
     DomainEvents,
@@ -193,7 +194,7 @@ class Stacks:
             shard: that trains.
             folder: of the run.
         """
-        domains, notes = self._domains, folder / "checkpoint" / f"peek-{shard.number}.json"
+        domains, notes = self._domains, RunPaths(folder).peek_notes(shard.number)
         if domains.truth is None:
             return None
         rows = watched_rows(domains.target, images=domains.images is not None)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 from .. import shifts
 from ..config import Config, TrainSettings, override
 from ..errors import ConfigError, RunError
+from ..store.folder_lock import new_folder, numbered_folder, refuse_existing
+from ..store.reading import check_version
+from ..store.start_record import StartRecord
 from ..tensors import Tensors, open_tensors
-from .folder import Run, check_version, finished_run
-from .folder_lock import new_folder, numbered_folder, refuse_existing
+from .folder import Run, finished_run
 from .progress import shown, silent
-from .start_record import StartRecord
 from .worker_process import refuse_in_worker
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from ..criteria import Residual, teacher
 from ..errors import HepdannError
+from ..inference import BASE, PRIOR, Model
 from ..stats import separation
 from ..tensors import SPLITS, Source, Target
 from .aligned import reference
 from .domains import Domains
-from .model import BASE, PRIOR, Model
 
 __all__ = ["label_by_teacher", "residuals_of", "soft_labelled"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted
+from ..store.paths import RunPaths
 from ..training import distributed, load_checkpoint
 from .folder import Run, open_run
 from .preparation import prepare_training
@@ -62,6 +63,6 @@ def _train_with_first(job: Job) -> Run:
 
 def _train_shard(shard: Shard, stacks: Stacks, folder: Path, fingerprint: str, job: Job) -> None:
     trainer = stacks.trainer(shard)
-    checkpoint = folder / "checkpoint" / f"stack-{shard.number}.safetensors"
+    checkpoint = RunPaths(folder).checkpoint(shard.number)
     load_checkpoint(trainer, checkpoint, fingerprint)
     trainer.run(stop=job.stop)

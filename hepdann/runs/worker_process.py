@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import outputs
 from ..errors import HepdannError, RunError
+from ..store.paths import RunPaths
 
 if TYPE_CHECKING:
     from ..training import Progress
@@ -43,7 +44,6 @@ __all__ = [
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 STOP = "stop"
-_ALIGNED = "checkpoint/alignments.json"
 Message = tuple[str, Any]  # the kind of a message of a worker, and its content
 
 
@@ -174,7 +174,7 @@ def write_aligned(folder: Path, aligned: Aligned, names: Iterable[str]) -> None:
         "maps": {name: aligned.maps[name].to_dict() for name in names},
         "correction": aligned.correction,
     }
-    path = folder / _ALIGNED
+    path = RunPaths(folder).alignments
     path.parent.mkdir(parents=True, exist_ok=True)
     outputs.write_whole(path, json.dumps(stored).encode())
 
@@ -202,12 +202,12 @@ def _prepared(task: TrainingTask) -> tuple[Stacks, str]:
 
     from .. import shifts
     from ..alignment import from_dict
-    from ..content import PointMaps
-    from ..stored import read_json
+    from ..inputs import read_json
+    from ..store.content import PointMaps
+    from ..store.start_record import StartRecord
     from ..tensors import open_tensors
     from .preparation import prepare_training
     from .stacks import Stacks
-    from .start_record import StartRecord
 
     torch.set_num_threads(1)
     origin = StartRecord.read(task.folder)
@@ -218,7 +218,7 @@ def _prepared(task: TrainingTask) -> tuple[Stacks, str]:
     shift = None if wanted is None else shifts.get(wanted.name, wanted.t, quantile=wanted.quantile)
     data = files[1] if len(files) > 1 else None
     domains, tensors, train = prepare_training(asked, files[0], data, shift)
-    stored = read_json(task.folder / _ALIGNED, PointMaps)
+    stored = read_json(RunPaths(task.folder).alignments, PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     cut, correction = origin.config.train.workers, stored["correction"]
     stacks = Stacks(train, domains, maps, len(tensors.classes), cut, correction)

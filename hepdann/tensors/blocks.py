@@ -42,7 +42,6 @@ class EventBlocks:
         rows: events in the domain, before any is left out.
         counts: (n,) training events of each block.
         weight: mean weight of the training events.
-        size: mean |weight| of the training events; 1 where all are 0.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class EventBlocks:
         with self._file.reading() as h5:
             self._places = {name: _place(h5[domain][name]) for name in names}
         self._train: list[NDArray[np.uint8]] = []  # which rows of a block are, a bit each
-        self.counts, self.weight, self.size = self._count()
+        self.counts, self.weight = self._count()
 
     def __len__(self) -> int:
         return -(-self.rows // BLOCK_ROWS)
@@ -159,18 +158,16 @@ class EventBlocks:
             raise SchemaError("was cut off while it was read", where=self._tensors.path)
         return np.frombuffer(content, dtype).reshape(-1, *shape)
 
-    def _count(self) -> tuple[NDArray[np.int64], float, float]:
-        counts = np.zeros(len(self), np.int64)
-        weight = size = 0.0
+    def _count(self) -> tuple[NDArray[np.int64], float]:
+        counts, weight = np.zeros(len(self), np.int64), 0.0
         for block in range(len(self)):
             rows = self._range(block)
             keep = (self._column("split", rows) == SPLITS.index("train")) & self._half(rows)
             weights = self._column("weight", rows)[keep].astype(np.float64)
             counts[block] = len(weights)
             self._train.append(np.packbits(keep))
-            weight, size = weight + weights.sum(), size + np.abs(weights).sum()
-        total = max(1, int(counts.sum()))
-        return counts, weight / total, size / total or 1.0
+            weight += weights.sum()
+        return counts, weight / max(1, int(counts.sum()))
 
 
 def column_at(tensors: Tensors, domain: str, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:

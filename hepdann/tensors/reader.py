@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +155,12 @@ class Tensors:
     def has_data(self) -> bool:
         """Whether there are detector events."""
         return "data" in self.samples
+
+    def class_looks(self, key: Literal["title", "color"]) -> list[str]:
+        """What the configuration of the conversion says of each class; empty where it does not."""
+        given = (self.provenance.get("settings", {}).get("convert") or {}).get("classes") or []
+        looks = {entry["name"]: entry for entry in given if isinstance(entry, dict)}
+        return [looks.get(name, {}).get(key) or "" for name in self.classes]
 
     def rows(self, domain: str) -> int:
         """Number of events of a domain; 0 if the file does not hold it."""

@@ -77,7 +77,7 @@ class ViewBlocks:
         change: ChangeImages | None = None,
     ) -> None:
         self._reader, self._events, self._change = tensors.view_reader(domain), events, change
-        self.counts, self.weight, self.size = events.counts, events.weight, events.size
+        self.counts, self.weight = events.counts, events.weight
         self._lock = threading.Lock()  # HDF5's handles are for one thread at a time
 
     @cached_property

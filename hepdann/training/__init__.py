@@ -2,7 +2,7 @@
 
 from . import distributed
 from .augment import Augment
-from .checkpoint import load_checkpoint, save_checkpoint, write_whole
+from .checkpoint import load_checkpoint, save_checkpoint
 from .domain_events import DomainEvents, resident, watched_rows
 from .engine import choose_engine
 from .finder import RateRange, find_learning_rate
@@ -42,5 +42,4 @@ __all__ = [
     "save_checkpoint",
     "threads",
     "watched_rows",
-    "write_whole",
 ]

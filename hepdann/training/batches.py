@@ -71,15 +71,13 @@ def epoch_batches(
                 coming = reader.submit(next, single, None)
                 yield batch
         return
-    masses = [[slot.events[which].mass for which in slot.chosen] for slot in slots]
-    mass = slots[0].events[0].weight.new_tensor(masses).T
     chunk = max(1, _CHUNK // (size * len(seeds)))
     for begin in range(first, steps, chunk):
         last = min(begin + chunk, steps)
         x, label, weight = _gather(slots, feeds, begin, last - begin, size)
         for step in range(begin, last):
             at = step - begin
-            yield step, Batch(x[at], label[at], weight[at], mass), last
+            yield step, Batch(x[at], label[at], weight[at]), last
 
 
 def _single(
@@ -88,8 +86,6 @@ def _single(
     """Steps one by one, each event a row in memory, as networks of images want them."""
     part = processes.share(size)
     size_of_part = part.stop - part.start
-    masses = [[slot.events[which].mass for which in slot.chosen] for slot in slots]
-    mass = slots[0].events[0].weight.new_tensor(masses).T
     sample, domains = slots[0].events[0], len(slots)
     members, width = len(slots[0].chosen), sample.x.shape[1]
     assert sample.label is not None
@@ -103,7 +99,7 @@ def _single(
                 if labelled is not None and d + 1 < domains:
                     label[k, d] = labelled
         last = min((step // _TOLD + 1) * _TOLD, steps.stop)
-        yield step, Batch(x.flatten(1, 2).transpose(1, 2), label, weight, mass), last
+        yield step, Batch(x.flatten(1, 2).transpose(1, 2), label, weight), last
 
 
 class _Feed:

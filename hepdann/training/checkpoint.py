@@ -16,30 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save
 from torch import Tensor
 
-from .. import outputs
-from ..content import HistoryRowOf
 from ..errors import RunError
-from ..stored import read_tensors
+from ..inputs import read_tensors
+from ..outputs import write_run_file
+from ..records import HistoryRowOf
 from .trainer import StackTrainer
 
-__all__ = ["load_checkpoint", "save_checkpoint", "write_whole"]
+__all__ = ["load_checkpoint", "save_checkpoint"]
 
 _FORMAT = "hepdann-checkpoint"
-
-
-def write_whole(path: str | Path, content: bytes | memoryview) -> None:
-    """Write a file so that a reader finds the old content or the new, never a part.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    try:
-        outputs.write_whole(path, content)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(
-            f"cannot be written: {reason}", where=path, mend=outputs.mend_of(error)
-        ) from error
 
 
 def save_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -> None:
@@ -72,7 +57,7 @@ def save_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     contiguous = {key: value.contiguous().cpu() for key, value in tensors.items()}
-    write_whole(path, save(contiguous, metadata=metadata))
+    write_run_file(path, save(contiguous, metadata=metadata))
 
 
 def load_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -> bool:

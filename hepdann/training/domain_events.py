@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import RunError
 from ..tensors import SPLITS, Source, Split, Target
 from .event_stream import Blocks, EventStream, Stream
 from .sampler import STATISTICS, epoch_order
 from .scaling import Scaling
 
-__all__ = ["DomainEvents", "resident", "validation_rows", "watched_rows"]
+__all__ = ["DomainEvents", "mean_weight", "resident", "validation_rows", "watched_rows"]
 
 FEW_IMAGES = 2_048  # of these two samples, where an event is an image
 _LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for an observer
@@ -27,8 +28,8 @@ class DomainEvents:
 
     Attributes:
         x: (n_train, F) scaled features of the training split.
-        weight: (n_train,) event weight over the mean |w| of the training split.
-        mass: mean of ``weight``: 1 unless some weights are negative.
+        weight: (n_train,) event weight over the mean of the training split, negative ones included:
+            the mean is 1.
         label: (n_train,) class index, or the value that a regression estimates; ``None`` for a
             target.
         x_validation: (F, n) scaled features of the validation split, a sample of it if large.
@@ -43,7 +44,6 @@ class DomainEvents:
 
     x: Tensor
     weight: Tensor
-    mass: float
     label: Tensor | None
     x_validation: Tensor
     weight_validation: Tensor
@@ -76,11 +76,13 @@ def resident(
         dtype: of features and weights.
         blocks: all events of the domain, if ``events`` are a sample of it: batches are drawn from
             them, and everything else sees the sample.
+
+    Raises:
+        RunError: the weights of the training split do not add up to more than 0.
     """
     stream = None if blocks is None else EventStream(blocks, scaling, device, dtype)
     train, held = events.part("train"), events.take(validation_rows(events))
-    norm = float(np.mean(np.abs(train.weight))) if blocks is None else blocks.size
-    norm = norm or 1.0
+    mean = mean_weight(events, float(np.mean(train.weight)) if blocks is None else blocks.weight)
 
     def put(array: NDArray[np.generic], kind: torch.dtype) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device, kind)
@@ -93,19 +95,36 @@ def resident(
     labelled = isinstance(train, Source)
     return DomainEvents(
         x=x,
-        weight=put(train.weight / norm, dtype),
-        mass=float(np.mean(train.weight, dtype=np.float64)) / norm
-        if stream is None
-        else stream.mass,
+        weight=put(train.weight / mean, dtype),
         label=put(train.label, kind_of(train)) if isinstance(train, Source) else None,
         x_validation=put(scaling.apply(held.features).T, dtype),
-        weight_validation=put(held.weight / norm, dtype),
+        weight_validation=put(held.weight / mean, dtype),
         label_validation=put(held.label, kind_of(held))
         if labelled and isinstance(held, Source)
         else None,
         x_watched=put(scaling.apply(events.features[watched_rows(events)]).T, dtype),
         x_statistics=x[torch.from_numpy(keep).to(device)].T.contiguous(),
         stream=stream,
+    )
+
+
+def mean_weight(events: Source | Target, mean: float) -> float:
+    """The mean weight of the training events, if there can be a weighted mean of anything.
+
+    Args:
+        events: of the domain.
+        mean: weight of its training events.
+
+    Raises:
+        RunError: it is not above 0.
+    """
+    if mean > 0:
+        return mean
+    raise RunError(
+        f"the event weights of the {'MC' if isinstance(events, Source) else 'target'}'s training "
+        "split do not add up to more than 0",
+        mend="a loss with such weights has no minimum: check weights and scales, or convert "
+        "without weights",
     )
 
 

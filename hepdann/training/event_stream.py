@@ -31,14 +31,12 @@ BatchRows = tuple[Tensor, Tensor | None, Tensor]
 
 
 class Counted(Protocol):
-    """How many training events each block has, their mean weight and their mean |weight|."""
+    """How many training events each block has, and their mean weight."""
 
     @property
     def counts(self) -> NDArray[np.int64]: ...
     @property
     def weight(self) -> float: ...
-    @property
-    def size(self) -> float: ...
 
 
 class Blocks(Counted, Protocol):
@@ -86,7 +84,7 @@ class Stream:
     """The training events of a domain, window after window.
 
     Attributes:
-        blocks: how many training events each block of the domain has, and their mean weights.
+        blocks: how many training events each block of the domain has, and their mean weight.
     """
 
     blocks: Counted
@@ -95,11 +93,6 @@ class Stream:
     def n_train(self) -> int:
         """Number of training events."""
         return int(self.blocks.counts.sum())
-
-    @property
-    def mass(self) -> float:
-        """Mean weight of the training events over their mean |weight|."""
-        return self.blocks.weight / self.blocks.size
 
     def draw(self, generator: np.random.Generator, events: int) -> Drawn | None:
         """Draw what is done to each of some events, (n, …); by default nothing is."""
@@ -204,7 +197,7 @@ class EventStream(Stream):
             if isinstance(events, Source):
                 label[rows], labelled = events.label, True
             at += len(events)
-        weight /= self.blocks.size
+        weight /= self.blocks.weight
         put = torch.from_numpy(x).to(self.device, self.dtype)
         labels = torch.from_numpy(label).to(self.device) if labelled else None
         return _Rows(put, labels, torch.from_numpy(weight).to(self.device, self.dtype))

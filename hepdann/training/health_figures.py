@@ -136,7 +136,7 @@ def _first(batch: Batch, most: int) -> Batch:
     """The first events of each domain."""
     size = min(most, batch.size)
     x = batch.x.view(*batch.x.shape[:2], -1, batch.size)[..., :size].flatten(-2)
-    return Batch(x, batch.label[..., :size], batch.weight[..., :size], batch.mass)
+    return Batch(x, batch.label[..., :size], batch.weight[..., :size])
 
 
 @torch.no_grad()

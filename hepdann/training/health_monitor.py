@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..content import Look
 from ..errors import RunError
+from ..inputs import read_json
 from ..methods import AdversaryWeight
-from ..stored import read_json
-from .checkpoint import write_whole
+from ..outputs import write_run_file
+from ..records import Look
 from .faults import MemberState, Verdict, find_faults
 from .health_figures import FIGURES, examine, head_weights
 from .probes import Probe, probe_of
@@ -162,7 +162,7 @@ class Health:
         self.entries += entries
         if self._notes is not None:
             self._notes.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._notes, json.dumps(self.entries, allow_nan=False).encode())
+            write_run_file(self._notes, json.dumps(self.entries, allow_nan=False).encode())
 
 
 def _plain(figures: Entry) -> Entry:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..tensors import SPLITS, Hits, Source, Target
 from .augment import Augment
-from .domain_events import DomainEvents, validation_rows, watched_rows
+from .domain_events import DomainEvents, mean_weight, validation_rows, watched_rows
 from .event_stream import BatchRows, Counted, Drawn, Picked, Stream, Window
 
 __all__ = ["HeldImages", "ImageBlocks", "ImageStream", "resident_images"]
@@ -55,11 +55,6 @@ class HeldImages:
     def weight(self) -> float:
         """Mean weight."""
         return float(np.mean(self.events[2], dtype=np.float64))
-
-    @property
-    def size(self) -> float:
-        """Mean |weight|; 1 where all are 0."""
-        return float(np.mean(np.abs(self.events[2]), dtype=np.float64)) or 1.0
 
     @property
     def nbytes(self) -> float:
@@ -139,7 +134,7 @@ class ImageStream(Stream):
             *(self.blocks.train(int(block)) for block in window.blocks), strict=True
         )
         known = [torch.from_numpy(label) for label in labels if label is not None]
-        weight = torch.from_numpy(np.concatenate(weights) / np.float32(self.blocks.size))
+        weight = torch.from_numpy(np.concatenate(weights) / np.float32(self.blocks.weight))
         label = torch.cat(known) if known else None
         held = hits[0] if len(hits) == 1 else Hits.join(hits)
         return _Images(held, label, weight, self.device, self.dtype, self.augment)
@@ -170,6 +165,7 @@ def resident_images(
     if blocks is None:
         own = None if label is None else label[train]
         blocks = HeldImages((images.take(train), own, events.weight[train]))
+    mean = mean_weight(events, blocks.weight)
     stream = ImageStream(blocks, device, dtype, augment=augment)
     spread = np.linspace(0, len(train) - 1, min(len(train), _PROBED)).round().astype(np.intp)
     probed, held = train[spread], validation_rows(events, images=True)
@@ -181,13 +177,12 @@ def resident_images(
         return None if label is None else torch.from_numpy(label[rows]).to(device, torch.int64)
 
     def weights(rows: NDArray[np.intp]) -> Tensor:
-        return torch.from_numpy(events.weight[rows] / blocks.size).to(device, dtype)
+        return torch.from_numpy(events.weight[rows] / mean).to(device, dtype)
 
     x = pixels(probed)
     return DomainEvents(
         x=x,
         weight=weights(probed),
-        mass=stream.mass,
         label=labels(probed),
         x_validation=pixels(held).T,
         weight_validation=weights(held),

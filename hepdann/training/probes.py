@@ -102,7 +102,6 @@ def _batch(
         torch.stack([torch.cat([x for x, _, _ in events], dim=-1) for events in own]),
         torch.stack([torch.stack([label for _, label, _ in events[:-1]]) for events in own]),
         torch.stack([torch.stack([w for _, _, w in events]) for events in own]),
-        torch.tensor([[domain.mass for domain in chosen] for chosen in domains]).to(own[0][0][0]),
     )
 
 

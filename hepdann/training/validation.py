@@ -21,14 +21,10 @@ __all__ = ["validate", "watched_scores"]
 _TINY = 1e-7
 
 
-def _loss(values: Tensor, weight: Tensor) -> float:
-    """``Σ w ℓ / (n · mean|w| over the training split)``, as the training's losses are."""
-    return float((values * weight).mean())
-
-
 def _mean(values: Tensor, weight: Tensor) -> float:
+    """``Σ w v / Σ w``; NaN where the weights do not add up to more than 0."""
     total = weight.sum()
-    return float((values * weight).sum() / total) if float(total) != 0 else float("nan")
+    return float((values * weight).sum() / total) if float(total) > 0 else float("nan")
 
 
 def validate(
@@ -57,15 +53,15 @@ def validate(
         weight = source.weight_validation
         loss, hit = _label_figures(p, source.label_validation)
         domain_loss = 0.5 * (
-            _loss(-torch.log((1 - d_source).clamp(min=_TINY)), weight)
-            + _loss(-torch.log(d_target.clamp(min=_TINY)), target.weight_validation)
+            _mean(-torch.log((1 - d_source).clamp(min=_TINY)), weight)
+            + _mean(-torch.log(d_target.clamp(min=_TINY)), target.weight_validation)
         )
         recognised = 0.5 * (
             float((d_source <= 0.5).to(p.dtype).mean()) + float((d_target > 0.5).to(p.dtype).mean())
         )
         rows.append(
             {
-                "validation_loss": _loss(loss, weight),
+                "validation_loss": _mean(loss, weight),
                 "validation_accuracy": _mean(hit, weight),
                 "validation_loss_domain": domain_loss,
                 "validation_domain_accuracy": recognised,

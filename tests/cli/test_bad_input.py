@@ -22,8 +22,8 @@ from safetensors.torch import save
 import hepdann as library
 from hepdann.config import Config
 from hepdann.errors import HepdannError
+from hepdann.inputs import read_tensors
 from hepdann.readers import convert
-from hepdann.stored import read_tensors
 from hepdann.tensors import seal
 
 TINY = (
@@ -224,7 +224,7 @@ BAD = {
     **{
         f"scores of another version, {name}": (
             f"{name} old_scores",
-            "old_scores/scores.h5: has format version 99, this hepdann reads 1; train again",
+            "old_scores/scores.h5: has format version 99, this hepdann reads up to 2; train again",
         )
         for name in ("evaluate", "plot")
     },
@@ -406,10 +406,11 @@ DAMAGES = {  # the file, what happens to it, the commands that meet it
             ("mc/weight", "short", np.ones(3, "f4")),
             ("target/weight", "not numbers", np.full(400, np.nan, "f4")),
             ("target/split", "of no split", np.full(400, 9, "u1")),
-            ("target/features", "flat", np.ones(400, "f4")),
-            ("mc/score/dann", "complex", np.ones((400, 2), "c8")),
-            ("mc/features", "elsewhere", h5py.ExternalLink("/dev/zero", "x")),
-            ("mc/features", "linked", h5py.SoftLink("/mc/features")),
+            ("target/latent/dann", "flat", np.ones(400, "f4")),
+            ("mc/members/dann", "complex", np.ones((1, 400, 1), "c8")),
+            ("mc/row", "elsewhere", h5py.ExternalLink("/dev/zero", "x")),
+            ("mc/row", "linked", h5py.SoftLink("/mc/row")),
+            ("mc/row", "backwards", np.arange(400)[::-1]),
         )
     },
 }  # fmt: skip

@@ -33,7 +33,7 @@ def refuse(typed):
     return line
 
 
-def write(path, moved=0.0, n=2000, data=True, features=("pt", "eta")):
+def write(path, moved=0.0, n=2000, data=True, features=("pt", "eta"), provenance=None):
     generator = np.random.default_rng(3)
     domains = ["mc", "data"] if data else ["mc"]
     with TensorWriter(
@@ -58,7 +58,7 @@ def write(path, moved=0.0, n=2000, data=True, features=("pt", "eta")):
                 label=np.arange(n, dtype=np.int32) % 2 if domain == "mc" else None,
             )
             writer.append(domain, block)
-        writer.finish({})
+        writer.finish(provenance or {})
     return path
 
 
@@ -87,6 +87,20 @@ def test_the_name_of_a_feature_is_text_and_no_markup(tmp_path):
     printed = invoke("diagnose", file, "--max-events", "500")
     assert "\n  W[/lv] " in printed
     assert "most in W[/lv]" in printed
+
+
+def test_figures_name_the_classes_as_the_configuration_does(tmp_path, monkeypatch):
+    classes = ["background", {"name": "signal", "title": "$b$ jets"}]
+    provenance = {"settings": {"convert": {"classes": classes}}}
+    file = write(tmp_path / "titled.h5", moved=0.5, provenance=provenance)
+    drawn = {}
+    monkeypatch.setattr(
+        "hepdann.plotting.plot_diagnosis",
+        lambda features, comparisons, folder, **look: drawn.update(comparisons) or [],
+    )
+    invoke("diagnose", file, "--max-events", "500", "--plots", tmp_path / "plots")
+    numbers, _ = drawn["eta"]
+    assert tuple(numbers.names) == ("background", "$b$ jets")
 
 
 def test_json(moved):

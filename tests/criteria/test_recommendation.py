@@ -38,10 +38,29 @@ def test_where_a_shift_was_found_source_only_does_not_close_it():
     residuals = left(source_only=0.51, quantile=0.5, error=0.05)
     assert recommend(residuals, {}, shift=None).method == "source-only"
     found = recommend(residuals, {}, shift=True)
-    assert (found.method, found.teacher) == ("quantile", "quantile")
+    assert (found.method, found.teacher) == (GUARD, "quantile")
     alone = recommend(left(source_only=0.51), {}, shift=True)
     assert alone.method == "source-only"
     assert "leaves the least" in alone.sentence
+
+
+def test_where_little_is_seen_source_only_joins_the_mean():
+    """What a small shift can win is little, and a map can lose as much."""
+    for raw, weight in ((0.51, 1.0), (0.545, 0.5), (0.57, None)):
+        advice = recommend(left(source_only=raw, quantile=0.5), {"dann": 0.99}, shift=True)
+        if weight is None:
+            assert (advice.method, advice.parts) == ("quantile", ())
+        else:
+            assert (advice.method, advice.parts) == (GUARD, ("quantile", "source-only"))
+            assert advice.weights == pytest.approx((1.0, weight))
+            assert "hardly distinguished" in advice.sentence
+
+
+def test_source_only_joins_networks_too_where_little_is_seen():
+    residuals = left(source_only=0.545, quantile=0.54)
+    advice = recommend(residuals, {"dann": 0.99}, shift=True)
+    assert advice.parts == ("quantile", "dann", "source-only")
+    assert not advice.large_residual
 
 
 def test_source_only_with_other_class_fractions_can_close_a_shift():

@@ -90,16 +90,16 @@ def test_without_truth_nothing_is_peeked():
     assert math.isnan(Epochs.from_dict(seen.to_dict()).accuracy[0][0])
 
 
-def group(strength, seen, accuracy):
-    place = {"method": "dann", "shift": "sine", "t": 3.0, "lambda": strength}
+def group(lambda_, seen, accuracy):
+    place = {"method": "dann", "shift": "sine", "t": 3.0, "lambda": lambda_}
     return place | {"ensemble": {"agreement": seen, "target_accuracy": accuracy}}
 
 
 @given(accuracies=st.permutations([0.6, 0.7, 0.8]))
-def test_the_chosen_strength_does_not_depend_on_target_labels(accuracies):
+def test_the_chosen_lambda_does_not_depend_on_target_labels(accuracies):
     groups = [
-        group(strength, seen, accuracy)
-        for strength, seen, accuracy in zip(
+        group(lambda_, seen, accuracy)
+        for lambda_, seen, accuracy in zip(
             (0.1, 1.0, 3.0), (0.8, 0.9, 0.7), accuracies, strict=True
         )
     ]

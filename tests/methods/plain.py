@@ -32,7 +32,6 @@ class Member:
         self.x = [x.T for x in batch.x[k].chunk(batch.domains, dim=-1)]
         self.label = batch.label[k]
         self.weight = batch.weight[k]
-        self.mass = batch.mass[k]
 
     def features(self):
         return [self.model.features(x) for x in self.x]
@@ -83,7 +82,7 @@ class Member:
 
     def mmd(self, features):
         x, y = features
-        w, v = (self.weight[d] / self.mass[d] for d in (0, 1))
+        w, v = self.weight[0], self.weight[1]
         events, sizes = torch.cat([x, y]).detach(), torch.cat([w, v]).abs()
         pairs = torch.cdist(events, events) ** 2 * torch.outer(sizes, sizes)
         b = pairs.sum() / sizes.sum() ** 2
@@ -105,7 +104,7 @@ class Member:
         centre = sum(f.detach().mean(0) for f in features) / 2
         matrices = []
         for d, f in enumerate(features):
-            w = self.weight[d] / self.mass[d]
+            w = self.weight[d]
             mean = sum(w[i] * (f[i] - centre) for i in range(self.n)) / self.n
             square = sum(w[i] * torch.outer(f[i] - centre, f[i] - centre) for i in range(self.n))
             matrices.append(square / self.n - torch.outer(mean, mean))

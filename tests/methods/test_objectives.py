@@ -38,14 +38,13 @@ def network_and_batch(method, classes=2, adversary="binary", members=2, seed=0):
     x = torch.randn(members, 3, domains, size, generator=generator, dtype=torch.float64)
     x = x * torch.arange(1, domains + 1).view(-1, 1)
     weight = torch.randn(members, domains, size, generator=generator, dtype=torch.float64) + 1
-    mass = torch.rand(members, domains, generator=generator, dtype=torch.float64) + 0.5
     label = torch.randint(classes, (members, domains - 1, size), generator=generator)
     network = AdversarialNetwork(shape, list(range(members))).double()
     with torch.no_grad():  # a fresh network is nearly the same for all events: spread it out
         for parameter in network.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             parameter += 0.3 * noise
-    return network, Batch(x.flatten(2), label, weight, mass)
+    return network, Batch(x.flatten(2), label, weight)
 
 
 def gradients(network, objective):
@@ -132,7 +131,7 @@ def test_events_of_weight_zero_have_no_part_without_normalisation(name):
     values = []
     for events in (batch.x, x.flatten(2)):
         adversary = AdversaryWeight(torch.ones(2, dtype=torch.float64), 1.0)
-        seen = Batch(events, batch.label, weight, batch.mass)
+        seen = Batch(events, batch.label, weight)
         values.append([p.objective(network, seen, adversary).value for p in method.phases])
     for one, other in zip(*values, strict=True):
         # certainty and CORAL's centre are means over the batch, whatever the weights are

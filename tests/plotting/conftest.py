@@ -49,24 +49,24 @@ def write_history(path, methods, epochs=20, members=5):
         rows = csv.DictWriter(file, COLUMNS)
         rows.writeheader()
         for method in methods:
-            strength = 0.0 if method in ("source-only", "oracle") else 1.0
+            lambda_ = 0.0 if method in ("source-only", "oracle") else 1.0
             for member in range(members):
-                floor = 0.24 + 0.01 * strength + 0.005 * rng.normal()
+                floor = 0.24 + 0.01 * lambda_ + 0.005 * rng.normal()
                 for epoch in range(1, epochs + 1):
                     p = epoch / epochs
                     falling = floor + 0.35 * np.exp(-epoch / 3) + 0.004 * rng.normal()
-                    seen = 0.97 - strength * 0.42 * p + 0.01 * rng.normal()
+                    seen = 0.97 - lambda_ * 0.42 * p + 0.01 * rng.normal()
                     rows.writerow(
                         dict.fromkeys(COLUMNS, "")
                         | {
                             "method": method,
                             "member": member,
                             "seed": member,
-                            "lambda": strength,
+                            "lambda": lambda_,
                             "epoch": epoch,
                             "step": 100 * epoch,
                             "learning_rate": 1e-3,
-                            "grl": strength * (2 / (1 + np.exp(-10 * p)) - 1),
+                            "grl": lambda_ * (2 / (1 + np.exp(-10 * p)) - 1),
                             "loss_label": falling,
                             "loss_domain": 0.6,
                             "domain_accuracy": seen,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from hepdann import plotting
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.evaluation.latent import Embedding, embed
-from hepdann.evaluation.scan_curves import Sweep, below
+from hepdann.evaluation.scan_curves import ScanCurves, Sweep, below
+from hepdann.plotting.scan import _at_targets
 
 
 def line(x, mean, std=0.01):
@@ -37,22 +40,36 @@ def test_a_line_and_a_band_a_method():
     assert "smaller shift" in lower.get_xlabel()
 
 
-def test_what_has_no_strength_is_a_level_across_the_strengths():
+def test_what_has_no_lambda_is_a_level_across_all_lambda():
     sweeps = {"quantile": line([np.nan], [0.89]), "dann": line([0.1, 0.3, 3], [0.8, 0.85, 0.88])}
     with plotting.style():
         ax = plotting.sweep(sweeps, "Target accuracy", "lambda")
     level, curve = ax.lines
+    assert ax.get_xlabel() == r"$\lambda$"
     assert ax.get_xscale() == "log"
     assert tuple(level.get_xdata()) == pytest.approx(ax.get_xlim())
     assert set(level.get_ydata()) == {0.89}
     assert list(curve.get_xdata()) == [0.1, 0.3, 3]
 
 
-def test_a_strength_of_zero_has_its_place():
+def test_a_lambda_of_zero_has_its_place():
     with plotting.style():
         ax = plotting.sweep({"dann": line([0, 0.1, 1], [0.8, 0.85, 0.88])}, "AUC", "lambda")
     assert ax.get_xscale() == "symlog"
     assert ax.get_xlim()[0] <= 0
+
+
+def test_curves_of_a_scan_name_the_classes_as_the_configuration_does():
+    group = {"shift": "sine", "t": 3.0, "method": "dann", "lambda": 1.0}
+    summary = {"classes": ["background", "signal"], "groups": [group], "choices": []}
+    titled = {**summary, "class_titles": ["", "$b$ jets"]}
+    for content, names in (
+        (summary, ("background", "signal")),
+        (titled, ("background", "$b$ jets")),
+    ):
+        jobs = _at_targets(ScanCurves(Path(), content))
+        (draw,) = [job.draw for job in jobs if job.kind == "roc"]
+        assert (draw.keywords["background"], draw.keywords["signal"]) == names
 
 
 def test_without_an_oracle_nothing_is_below_it():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hepdann.store.paths import RunPaths, ScanPaths
+
 ROOT = Path(__file__).parents[2]
 LIBRARY = sorted((ROOT / "hepdann").rglob("*.py"))
 CLI = sorted((ROOT / "cli").glob("*.py"))
@@ -18,6 +20,12 @@ BEHIND_THE_WALL = ("alignment", "criteria", "methods", "networks", "shifts", "tr
 WALLED_OFF = {
     "h5py", "hepdann.evaluation", "hepdann.plotting", "hepdann.readers", "hepdann.runs",
 }  # fmt: skip
+# From the ground up: a room imports from those before it.
+ORDER = (
+    "expressions", "stats", "detectors", "samples", "tensors", "readers", "shifts", "alignment",
+    "calibration", "domains", "networks", "methods", "training", "criteria", "store", "inference",
+    "evaluation", "runs", "deploy", "plotting", "reporting",
+)  # fmt: skip
 TALKERS = {"click", "hepdann_cli", "rich"}
 SHOWING = {"console.py", "live.py"}  # where a script asks for progress, and where commands show it
 
@@ -38,6 +46,8 @@ FORBIDDEN: dict[str, set[str]] = {
         "matplotlib", "mplhep", "hepdann.methods", "hepdann.networks", "hepdann.plotting",
         "hepdann.readers", "hepdann.training",
     },
+    # Whoever reads figures and scores of a run needs no network for it.
+    "store": {"matplotlib", "mplhep", "hepdann.networks", "hepdann.training"},
     # Numbers come from evaluation: what could compute a statistic is out of reach of a figure.
     "plotting": {
         "boost_histogram", "scipy", "sklearn", "torch", "uproot", "hepdann.alignment",
@@ -83,6 +93,18 @@ def test_rooms_import_in_one_direction(room):
     assert not found
 
 
+@pytest.mark.parametrize("room", ORDER)
+def test_a_room_imports_from_those_before_it(room):
+    later = {f"hepdann.{name}" for name in ORDER[ORDER.index(room) + 1 :]}
+    wrong = {
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in sorted((ROOT / "hepdann" / room).rglob("*.py"))
+        for name in imports(file)
+        if touches(name, later)
+    }
+    assert not wrong
+
+
 def test_statistics_know_arrays_and_errors_alone():
     """They stand on the ground floor: whoever trains, chooses or judges uses the same."""
     files = sorted((ROOT / "hepdann" / "stats").rglob("*.py"))
@@ -115,6 +137,27 @@ def test_truth_is_named_only_where_it_is_written_or_opened():
         if room in BEHIND_THE_WALL:
             strings = [n.value for n in ast.walk(tree(file)) if isinstance(n, ast.Constant)]
             assert not [s for s in strings if isinstance(s, str) and address.match(s)], file
+
+
+def test_the_store_alone_names_the_files_of_a_run():
+    """Whoever reads or writes one asks the store where it is."""
+    names = {
+        path.name
+        for paths in (RunPaths(Path()), ScanPaths(Path()))
+        for name in dir(paths)
+        if isinstance(path := getattr(paths, name), Path)
+    } - {"", "plots", "scan"}
+    assert {"metrics.json", "scores.h5", "scan.json", "origin.json"} <= names
+    for file in (*LIBRARY, *CLI):
+        if file.relative_to(ROOT).parts[:2] != ("hepdann", "store"):
+            parts = {  # of a path: what stands behind a slash
+                node.right.value
+                for node in ast.walk(tree(file))
+                if isinstance(node, ast.BinOp)
+                and isinstance(node.op, ast.Div)
+                and isinstance(node.right, ast.Constant)
+            }
+            assert not parts & names, file
 
 
 @pytest.mark.parametrize("file", LIBRARY, ids=lambda file: str(file.relative_to(ROOT)))

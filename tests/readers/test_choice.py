@@ -234,23 +234,3 @@ def test_scores_and_weights_are_warned_of(write, sample, run):
     spectators = ["nnbjet", "known"]
     assert not run(mc, data, weight="weight", spectators=spectators)[0].warnings
     assert not run(mc, data, weight="weight", features=["nnbjet"])[0].warnings
-
-
-@pytest.mark.parametrize("kind", ["TTree", "RNTuple"])
-@pytest.mark.parametrize("feature", ["jet_pt[0]", "jet_pt", "2 * jet_pt[1]"])
-def test_a_branch_of_varying_length_says_what_to_write_instead(tmp_path, run, kind, feature):
-    import awkward
-
-    path = tmp_path / "mc.root"
-    jets = awkward.Array([[1.0, 2.0], [], [3.0]])
-    with uproot.recreate(path) as file:
-        made = file.mktree if kind == "TTree" else file.mkrntuple
-        made("t", {"jet_pt": jets, "isb": np.array([0, 1, 0], "i4")})
-        if kind == "TTree":
-            file["t"].extend({"jet_pt": jets, "isb": np.array([0, 1, 0], "i4")})
-    index = 1 if "[1]" in feature else 0
-    with pytest.raises(ConfigError, match="its length varies; write one number") as caught:
-        run(path, label="isb", features=[feature])
-    assert f'Define("jet_pt_{index}", "jet_pt.size() > {index} ? jet_pt[{index}]' in str(
-        caught.value
-    )

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 import uproot
+import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hepdann.config import Config
 from hepdann.errors import HepdannError, ReadError, SchemaError
 from hepdann.readers import convert, read_blocks, scan
+from hepdann.readers.pages import check_cluster_size, check_envelopes
 from hepdann.readers.rootfile import reading
 
 CONFIG = Config(convert={"label": "isb", "features": ["pt", "eta"]})
@@ -127,6 +130,48 @@ def test_any_damage_ends_in_an_error_of_ours_or_in_a_whole_file(
             assert "\n" not in str(error)  # noqa: PT017
             assert str(path.name) in str(error) or "label" in str(error)  # noqa: PT017
             assert [entry.name for entry in Path(folder).iterdir()] == ["mc.root"]
+
+
+def claim_elements(path, elements):
+    """Make the first page of an RNTuple claim to hold so many elements."""
+    content = bytearray(path.read_bytes())
+    with uproot.open(path) as file:
+        ntuple = file["events"]
+        link = ntuple.footer.cluster_group_records[0].page_list_link
+        page = ntuple.page_link_list[0][0].pages[0]
+    start = link.locator.offset
+    stop = start + link.locator.num_bytes
+    at = content.find(page.locator.offset.to_bytes(8, "little"), start, stop) - 8
+    assert int.from_bytes(content[at : at + 4], "little") == page.num_elements
+    content[at : at + 4] = elements.to_bytes(4, "little")
+    digest = xxhash.xxh3_64_intdigest(bytes(content[start : stop - 8]))
+    content[stop - 8 : stop] = digest.to_bytes(8, "little")
+    path.write_bytes(content)
+
+
+def test_a_page_of_an_rntuple_that_claims_more_than_a_file_can_hold(write, sample):
+    path = write("mc.root", sample(), kind="RNTuple", compression="none")
+    claim_elements(path, 2**31 - 1)
+    claim = "a page in entries 0-199 claims to unpack 1600 bytes to 17179869176"
+    with pytest.raises(ReadError, match=rf"events/eta: .* cannot be read.*{claim}"):
+        run(path)
+
+
+@pytest.mark.parametrize("name", ["header", "footer"])
+def test_a_header_of_an_rntuple_that_claims_more_than_a_file_can_hold(name):
+    sizes = {f"f{what}{part}": 100 for what in ("NBytes", "Len") for part in ("Header", "Footer")}
+    check_envelopes(SimpleNamespace(member=sizes.get))
+    sizes[f"fLen{name.title()}"] = 1 << 32
+    with pytest.raises(ValueError, match=f"the {name} claims to unpack 100 bytes to 4294967296"):
+        check_envelopes(SimpleNamespace(member=sizes.get))
+
+
+def test_many_pages_of_an_rntuple_in_one_place_do_not_fill_the_memory():
+    page = SimpleNamespace(num_elements=1 << 22, has_checksum=False,
+                           locator=SimpleNamespace(offset=64, num_bytes=1 << 14))  # fmt: skip
+    check_cluster_size({0: [page] * 64}, [SimpleNamespace(nbits=32)], "entries 0-9")
+    with pytest.raises(ValueError, match="all pages in entries 0-9 claims to unpack 16384 bytes"):
+        check_cluster_size({0: [page] * 65}, [SimpleNamespace(nbits=32)], "entries 0-9")
 
 
 def test_a_field_that_rntuple_drops_in_silence_is_an_error(write, sample):

@@ -89,6 +89,17 @@ def test_a_chain_of_comparisons_is_meant_as_in_mathematics():
     assert value("0 <= n <= 5 > 4") == [False, True, True]
 
 
+def test_nan_counts_as_false():
+    assert value("log(-a) || flag") == value("flag")
+    assert value("log(-a) && flag") == [False] * 3
+    assert value("!log(-a)") == [True] * 3
+    assert value("log(-a) ? 1 : 2") == [2, 2, 2]
+
+
+def test_an_index_is_a_whole_number_and_may_count_from_the_end():
+    assert parse("x[-1] / y[ 0 ]").names == ("x[-1]", "y[0]")
+
+
 def test_narrow_and_unsigned_integers_do_not_wrap():
     assert value("n * 100") == [-300, 0, 500]
     assert value("n - 200") == [-203, -200, -195]

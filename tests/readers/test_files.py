@@ -76,12 +76,15 @@ def test_a_text_file_lists_files(folder, monkeypatch):
         ("root://host/a*.root", "wildcards in remote addresses"),
         ("empty.txt", "the file list is empty"),
         ("nested.txt", "a file list inside a file list"),
+        ("endless.txt", "is too large for a file list"),
         ("", "no files given"),
     ],
 )
 def test_what_is_not_there_is_told(folder, text, message):
     (folder / "empty.txt").write_text("# nothing\n")
     (folder / "nested.txt").write_text("empty.txt\n")
+    with (folder / "endless.txt").open("wb") as file:
+        file.truncate(1 << 40)  # holes, which take no place on the disk
     with pytest.raises(ReadError, match=message):
         resolve(text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import awkward
 import h5py
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepdann.config import Config
+from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert
 from hepdann.tensors import open_tensors
 
@@ -137,3 +139,99 @@ def test_memory_is_that_of_a_block(write, tmp_path):
     convert([str(path)], output=tmp_path / "t.h5", config=config, reader=reader)
     assert max(sizes) == 64
     assert sum(sizes) == 2 * ROWS  # once for the classes, once for the events
+
+
+LISTS = [[30.5, 20.25], [], [np.nan, -999.0, 7.0], [40.0]]
+
+
+@pytest.fixture(name="lists", scope="module", params=["TTree", "RNTuple"])
+def lists_fixture(request, tmp_path_factory):
+    """A file of two baskets (or clusters) with lists of floats, integers and bools."""
+    path = tmp_path_factory.mktemp("lists") / "mc.root"
+    pt = awkward.values_astype(awkward.Array(LISTS * 2), np.float32)
+    columns = {
+        "pt": pt,
+        "charge": awkward.values_astype(awkward.num(pt)[:, None] * (pt == pt), np.int32),
+        "tag": pt > 25,
+        "y": np.arange(8, dtype=np.int32) % 2,
+        "met": np.arange(8, dtype=np.float64),
+    }
+    with uproot.recreate(path) as file:
+        if request.param == "RNTuple":
+            tree = file.mkrntuple("t", {n: values[:3] for n, values in columns.items()})
+            tree.extend({n: values[3:] for n, values in columns.items()})
+        else:
+            types = {"pt": "var * float32", "charge": "var * int32", "tag": "var * bool"}
+            tree = file.mktree("t", types | {"y": np.int32, "met": np.float64})
+            for part in (slice(0, 3), slice(3, None)):
+                tree.extend({n: values[part] for n, values in columns.items()})
+    return path
+
+
+@pytest.mark.parametrize("reader", ["uproot", "auto"])
+def test_an_element_of_a_list_is_missing_where_the_list_is_too_short(lists, tmp_path, reader):
+    features = ["pt[0]", "pt[1]", "pt[-1]", "pt[0] / 2 + met", "charge[1]", "tag[0]", "met"]
+    config = Config(convert={"features": features, "label": "y", "block_size": 3})
+    summary = convert([str(lists)], [], output=tmp_path / "t.h5", config=config, reader=reader)
+    tensors, nan = open_tensors(tmp_path / "t.h5"), np.nan
+    expected = {
+        "pt[0]": [30.5, nan, nan, 40],
+        "pt[1]": [20.25, nan, -999, nan],
+        "pt[-1]": [20.25, nan, 7, 40],
+        "charge[1]": [2, nan, 3, nan],
+        "tag[0]": [1, nan, 0, 1],
+    }
+    for name, values in expected.items():
+        np.testing.assert_array_equal(tensors.column("mc", name), values * 2)
+    half = np.array(expected["pt[0]"] * 2) / 2 + np.arange(8)
+    np.testing.assert_array_equal(tensors.column("mc", "pt[0] / 2 + met"), half)
+    counts = {one.name: (one.missing, one.nonfinite) for one in summary.features}
+    assert counts["pt[0]"] == counts["pt[0] / 2 + met"] == (2, 2)  # too short, NaN in the file
+    assert counts["pt[1]"] == (4, 0)
+    assert counts["met"] == (0, 0)
+    unused = [one for one in summary.left_out if "varies" in one.reason]
+    assert not unused
+
+
+def test_a_list_that_is_not_named_is_listed_with_what_to_write(lists, tmp_path):
+    config = Config(convert={"label": "y"})
+    summary = convert([str(lists)], [], output=tmp_path / "t.h5", config=config)
+    reasons = {one.name: one.reason for one in summary.left_out}
+    assert reasons["tag"] == "its length varies: name an element to take it, tag[0]"
+
+
+@pytest.mark.parametrize("reader", ["uproot", "auto"])
+def test_elements_of_lists_stand_in_cuts_weights_labels_and_for_the_sentinel(
+    lists, tmp_path, reader
+):
+    def made(**settings):
+        settings = {"features": ["met"], "label": "y", "block_size": 3} | settings
+        output = tmp_path / "t.h5"
+        convert([str(lists)], [], output=output, config=Config(convert=settings), reader=reader)
+        return open_tensors(output)
+
+    assert made(cut="pt[0] > 35 || met == 0").column("mc", "met").tolist() == [0, 3, 7]
+    assert made(cut="tag[0] && met > 0").column("mc", "met").tolist() == [3, 4, 7]
+    labelled = made(label="charge[0] == 1", weight="pt[0]", cut="isfinite(pt[0])")
+    assert labelled.source().label.tolist() == [0, 1, 0, 1]
+    assert labelled.column("mc", "weight").tolist() == [30.5, 40, 30.5, 40]
+    sentinel = made(features=["pt[1]", "pt[1] + met"], missing=-999, spectators=["pt[-1]"])
+    assert np.isnan(sentinel.column("mc", "pt[1]")).tolist() == [False, True, True, True] * 2
+    assert np.isnan(sentinel.column("mc", "pt[1] + met")).tolist() == [False, True, True, True] * 2
+    with pytest.raises(ReadError, match=r"is not finite in 2 of .*--cut 'isfinite\(pt\[0\]\)'"):
+        made(weight="pt[0]")
+
+
+def test_a_list_alone_is_no_column_and_the_error_says_what_to_write(lists, tmp_path):
+    for feature in ("pt", "2 * pt", "pt[0][1]"):
+        config = Config(convert={"features": [feature], "label": "y"})
+        with pytest.raises(ConfigError, match=r"its length varies; write one element, pt\[0\]"):
+            convert([str(lists)], [], output=tmp_path / "t.h5", config=config)
+
+
+def test_an_index_may_count_from_the_end_of_an_array(write, tmp_path):
+    columns = {"x": np.arange(12, dtype=np.float32).reshape(4, 3), "y": np.arange(4) % 2}
+    path = write("mc.root", columns)
+    config = Config(convert={"features": ["x[-1]"], "label": "y"})
+    convert([str(path)], [], output=tmp_path / "t.h5", config=config)
+    assert open_tensors(tmp_path / "t.h5").column("mc", "x[-1]").tolist() == [2, 5, 8, 11]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -15,16 +17,11 @@ from safetensors.torch import save_file
 import hepdann
 from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
-from hepdann.errors import ConfigError
+from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation import open_scores
-from hepdann.runs.aligned import (
-    corrected,
-    fit_alignments,
-    method_of,
-    reference,
-    wanted_maps,
-)
-from hepdann.runs.model import Model
+from hepdann.inference import corrected, load_model
+from hepdann.methods import method_of
+from hepdann.runs.aligned import fit_alignments, reference, wanted_maps
 from hepdann.runs.resampling import resampled
 from hepdann.runs.stacks import Stacks
 from hepdann.tensors import Source, Target
@@ -78,7 +75,7 @@ def test_a_method_on_an_aligned_target_scores_the_aligned_target(run):
 
 def test_a_stored_model_scores_the_same_bits_and_one_of_an_earlier_day_opens(run, tmp_path):
     x = open_scores(run.folder).column("target", "features")[:50]
-    again = Model.load(run.folder / "model.safetensors")
+    again = load_model(run.folder / "model.safetensors")
     for method in again.methods:
         np.testing.assert_array_equal(again.score(x, method).mean, run.predict(x, method=method))
     with safe_open(run.folder / "model.safetensors", framework="pt") as file:
@@ -89,7 +86,7 @@ def test_a_stored_model_scores_the_same_bits_and_one_of_an_earlier_day_opens(run
     for entry in header["methods"].values():
         entry["strength"] = entry.pop("lambda")
     save_file(tensors, tmp_path / "old.safetensors", metadata={"hepdann": json.dumps(header)})
-    old = Model.load(tmp_path / "old.safetensors")
+    old = load_model(tmp_path / "old.safetensors")
     assert tuple(old.alignments) == ("quantile",)
     assert old.parts["dann"].lambda_ == again.parts["dann"].lambda_
     np.testing.assert_array_equal(
@@ -207,3 +204,48 @@ def test_scores_are_corrected_by_bayes():
     moved = corrected(p, np.log([0.9 / 0.5, 0.1 / 0.5]))
     np.testing.assert_allclose(moved[:, 1], [0.1, 0.08 / (0.08 + 0.18)], rtol=1e-6)
     np.testing.assert_array_equal(corrected(p, None), p.astype(np.float32))
+
+
+def test_scores_hold_no_feature_and_no_number_twice(run, toy):
+    tensors, scores = hepdann.open_tensors(toy / "tensors.h5"), open_scores(run.folder)
+    with h5py.File(run.folder / "scores.h5") as file:
+        assert not {"features", "aligned", "score"} & {*file["mc"], *file["target"]}
+        assert file["mc/members/quantile"] == file["mc/members/source-only"]
+        assert file["mc/members/dann"].shape == (2, 2000, 1)
+        assert file["mc/members/dann"].dtype == np.float32
+    np.testing.assert_array_equal(scores.column("mc", "features"), tensors.source().features)
+    np.testing.assert_array_equal(scores.column("target", "features"), tensors.target().features)
+    members = run.model.score(tensors.source().features, "dann", "source").members
+    np.testing.assert_array_equal(scores.members("mc", "dann"), members)
+    np.testing.assert_array_equal(scores.score("mc", "dann"), members.mean(axis=0))
+
+
+def test_rows_lead_back_to_the_tensor_file(run, toy):
+    rows, tensors = open_scores(run.folder).tensor_rows("target"), toy / "tensors.h5"
+    assert rows.tensors.path == tensors
+    assert rows.domain == "data"
+    np.testing.assert_array_equal(rows.rows, np.arange(2000))
+    assert rows.entries() is None  # this tensor file names no rows of the input
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tensors": "/gone/t.h5"}, "/gone/t.h5: the features of the run's events stand in it: "),
+        ({"content": ["0" * 16]}, "tensors.h5: does not hold the events of this run any more"),
+    ],
+)
+def test_without_its_tensor_file_a_run_has_scores_and_says_where_features_are(
+    run, tmp_path, changes, message
+):
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    start = json.loads((folder / "origin.json").read_text())
+    (folder / "origin.json").write_text(json.dumps(start | changes))
+    scores = open_scores(folder)
+    assert scores.score("target", "quantile").shape == (2000, 2)
+    for name in ("features", "aligned/quantile"):
+        with pytest.raises(RunError, match="put that file back; what needs scores") as caught:
+            scores.column("target", name)
+        assert message in str(caught.value)
+    assert hepdann.open_run(folder).predict(np.zeros((3, 6))).shape == (3, 2)

@@ -86,7 +86,7 @@ def test_a_method_that_asks_for_target_labels_finds_none(toy):
     method = methods.Method("curious", "", (methods.Phase(parts, curious),), True)
     trainer, _ = trainer_of(open_tensors(toy / "tensors.h5"), method)
     trainer.run()
-    assert seen[0] == (128, 64, {"x", "label", "weight", "mass"})
+    assert seen[0] == (128, 64, {"x", "label", "weight"})
 
 
 @pytest.mark.parametrize(

@@ -16,15 +16,16 @@ import hepdann
 from hepdann import alignment, methods, networks, samples, shifts
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import HepdannError, Interrupted, RunError
+from hepdann.inference import Part
 from hepdann.methods import DANN_PHASES, Method
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.readers import convert
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from hepdann.runs import parallel_training, resume, worker_pool
-from hepdann.runs.model import Part, joined
 from hepdann.runs.registered import Registered
 from hepdann.runs.stack_plan import StackPlan
 from hepdann.runs.stacks import cut
+from hepdann.runs.trained_parts import joined
 from hepdann.training import Member
 
 SAME = ("model.safetensors", "history.csv", "scores.h5", "health.json")

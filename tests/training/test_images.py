@@ -85,7 +85,7 @@ def test_images_in_small_blocks_are_seen_as_often(sides):
     held = HeldImages((hits.take(train), source.label[train], source.weight[train]))
     stream = ImageStream(Blocks(held.events), window=4 * 70 * int(held.nbytes / 4))
     events = resident_images(source, hits, device="cpu", blocks=stream.blocks)
-    assert (events.stream.n_train, events.mass) == (140, 1)
+    assert events.stream.n_train == 140
     slot = Slot(0, [replace(events, stream=stream)], (0,))
     steps = list(epoch_batches([slot, slot], [3], epoch=1, size=10, steps=14))
     seen = np.concatenate([b.x[0, :, :10].T.numpy() for _, b, _ in steps])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hepdann import methods
 from hepdann.errors import RunError
 from hepdann.networks import NetworkShape
+from hepdann.stats import log_loss
 from hepdann.tensors import Source
 from hepdann.training import (
     Member,
@@ -232,13 +233,13 @@ def test_a_batch_holds_source_auxiliaries_and_target_in_this_order(domains):
     where = (batch.x.view(2, 4, 3, 16).mean((1, 3)) / 100).round()
     assert where.tolist() == [[0, 1, 0], [0, 2, 0]]
     assert not torch.equal(batch.x[0, :, :16] + 100, batch.x[0, :, 16:32])
-    mass = sources[0].weight.mean().item()
-    assert batch.mass[0].tolist() == pytest.approx([mass, mass, 1])
-    assert mass == pytest.approx(0.8, abs=0.05)  # a tenth of the weights is negative
 
 
 def test_training_and_validation_losses_have_one_normalisation(domains, settings):
-    """On the same events, with weights of both signs, a network that stands still has one loss."""
+    """On the same events, with weights of both signs, a network that stands still has one loss.
+
+    It is the mean per event, as metrics have it: Σ w ℓ / Σ w.
+    """
     source, target, scaling, _, _ = domains()
     both = []
     for events in (source, target):
@@ -250,10 +251,27 @@ def test_training_and_validation_losses_have_one_normalisation(domains, settings
     options = settings(epochs=1, steps=1, batch_size=len(train), learning_rate=1e-15)
     trainer = StackTrainer(MEMBERS, NetworkShape(4, 2, normalisation="none"), *both, options)
     trainer.run()
+    (events,), _ = both
+    assert (events.weight < 0).any()
+    assert events.weight.mean().item() == pytest.approx(1)
+    with trainer.averaged() as network:
+        scores = network.predict(events.x_validation.unsqueeze(0), 0)[0].detach().numpy()
     for row in trainer.history:
+        score, weight = scores[row["member"]], 7 * events.weight_validation.numpy()
+        expected = log_loss(score, events.label_validation.numpy(), weight).value
         assert row["validation_loss"] == pytest.approx(row["loss_label"], rel=1e-6)
+        assert row["validation_loss"] == pytest.approx(expected, rel=1e-6)
         if row["method"] == "dann":
             assert row["validation_loss_domain"] == pytest.approx(row["loss_domain"], rel=1e-6)
+
+
+@pytest.mark.parametrize("sign", [-1, 0])
+def test_weights_that_do_not_add_up_to_more_than_0_are_refused(domains, sign):
+    source, target, scaling, _, _ = domains()
+    for events, name in ((source, "MC"), (target, "target")):
+        events = dataclasses.replace(events, weight=np.full(len(events), sign, np.float32))
+        with pytest.raises(RunError, match=f"weights of the {name}'s training split do not add"):
+            resident(events, scaling, device="cpu")
 
 
 def test_one_class_is_a_regression_of_the_label(domains, settings):

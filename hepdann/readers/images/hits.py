@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ..blocks import RawBlock, checked_baskets, cluster_ranges
+from ..blocks import RawBlock, checked_baskets, cluster_ranges, misread, to_column
 from ..pages import check_pages
 from ..rootfile import open_root, reading
 from ..scan import FileScan
@@ -47,7 +47,7 @@ def read_hits(
             stop = start + len(arrays)
             where = f"{file.path}:{file.tree}"
             with reading(where, f"hits of entries {start}-{stop - 1} cannot be read"):
-                columns = {name: _scalars(arrays, file, name) for name in branches}
+                columns = {name: _column(arrays, file, name) for name in branches}
                 hits = _hits(arrays, file, parts, channels, (start, stop))
             for at in range(0, len(hits), size):
                 yield _cut(start, columns, hits, at, at + size)
@@ -88,14 +88,11 @@ def _arrays(tree: Any, file: FileScan, names: list[str], size: int) -> Iterator[
         start = stop
 
 
-def _scalars(arrays: Any, file: FileScan, name: str) -> NDArray[Any]:
-    import awkward
-
-    values = awkward.to_numpy(arrays[name], allow_missing=False)
-    expected = file.branches[name]
-    if values.dtype != expected.dtype or values.shape[1:] != expected.shape:
-        raise ReadError(f"was read as {values.dtype}", where=f"{file.path}:{file.tree}/{name}")
-    return np.asarray(values)
+def _column(arrays: Any, file: FileScan, name: str) -> Any:
+    values = to_column(file.branches[name], arrays[name])
+    if problem := misread(file.branches[name], values):
+        raise ReadError(problem, where=f"{file.path}:{file.tree}/{name}")
+    return values
 
 
 def _hits(

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from safetensors.torch import save
 
 from hepdann.errors import RunError
-from hepdann.stored import read_json, read_rows, read_tensors
+from hepdann.inputs import read_json, read_rows, read_tensors
 
 
 class Kind(BaseModel):

@@ -1,4 +1,8 @@
-"""Reads ``scores.h5`` of a run: scores, features and weights of MC and target."""
+"""Reads ``scores.h5`` of a run: scores and weights of MC and target, and where the events are.
+
+Features stand in the tensor file and are read from there; those of pseudo-data, which no tensor
+file holds, and the figures of images stand here.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,33 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..alignment import from_dict
 from ..errors import RunError
 from ..inputs import regular_file
 from ..tensors import SPLITS, Target
 from ..tensors.opening import h5_open
-from .absent import explain_absent
-from .truth import TARGET_LABEL
+from .model_file import read_header
+from .paths import RunPaths
+from .state import explain_absent
+from .tensor_rows import TensorRows, tensor_rows
 
 __all__ = ["Domain", "RunScores", "open_scores"]
 
 FORMAT = "hepdann-scores"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of version 1 all features, and each score and its mean, stand in the file
+MOVED = "tensors"  # of a domain: where its tensor file lay, if the run did not begin with it there
+COMPLEMENT = "complement"  # of members: of two classes the first is 1 - the second
+_VERSIONS = (1, 2)
+_DENSEST, _SMALL = 64, 1 << 26  # times that data may shrink; bytes that may at any rate
+
+TARGET_LABEL = "truth/target/label"  # read by ``evaluation`` alone
 
 Domain = Literal["mc", "target"]
 
@@ -41,6 +55,7 @@ class RunScores:
         has_truth: whether the target's labels are known.
         decisions: names of the reconstructions that decide for a class and give no score.
         spectators: names of the columns that are kept of images, by which figures are split.
+        version: of the file's format.
     """
 
     path: Path
@@ -52,6 +67,7 @@ class RunScores:
     has_truth: bool
     decisions: tuple[str, ...] = ()
     spectators: tuple[str, ...] = ()
+    version: int = FORMAT_VERSION
 
     def column(self, domain: Domain, name: str) -> NDArray[Any]:
         """One dataset of a domain, such as "weight", "features" or "score/dann".
@@ -59,10 +75,52 @@ class RunScores:
         Raises:
             RunError: there is none of that name.
         """
-        found = self._read(f"{domain}/{name}")
-        if found is None:
+        values = self._read(f"{domain}/{name}")
+        kind, _, rest = name.partition("/")
+        if values is None and kind == "score" and rest in self.methods:
+            members = self.members(domain, rest)
+            values = None if members is None else members.mean(axis=0)
+        if values is None and kind == "features":
+            values = self.tensor_rows(domain).features()
+        if values is None and kind == "aligned" and domain == "target" and rest in self.aligned:
+            values = self._mapped(rest)
+        if values is None:
             raise RunError(f"no dataset {domain}/{name}", where=self.path)
-        return found
+        return values
+
+    def tensor_rows(self, domain: Domain) -> TensorRows:
+        """Where the events of a domain stand in the tensor file of the run.
+
+        Raises:
+            RunError: that file is gone, or holds something else by now.
+        """
+        if domain not in self._rows:
+            pseudo = None if self.target_kind == "data" else domain == "target"
+            where = "data" if pseudo is None and domain == "target" else "mc"
+            with self._opened() as file:
+                attrs = file[domain].attrs
+                paths = [str(attrs[MOVED])] if MOVED in attrs else []
+            self._rows[domain] = tensor_rows(
+                self.path.parent,
+                where,
+                self.column(domain, "event_id"),
+                pseudo=pseudo,
+                paths=paths,
+                rows=self._read(f"{domain}/row"),
+            )
+        return self._rows[domain]
+
+    @cached_property
+    def _rows(self) -> dict[str, TensorRows]:
+        return {}
+
+    def _mapped(self, alignment: str) -> NDArray[np.float32]:
+        """The target's features after an alignment of the run's model."""
+        header = read_header(RunPaths(self.path.parent).model)
+        if alignment not in header.alignments:
+            what = f"holds no alignment {alignment}"
+            raise RunError(what, where=self.path.parent, mend="train again")
+        return from_dict(header.alignments[alignment]).apply(self.column("target", "features"))
 
     def events(self, domain: Domain, aligned: str | None = None) -> Target:
         """Features, weights, ids and splits of a domain, without labels.
@@ -101,7 +159,13 @@ class RunScores:
 
     def members(self, domain: Domain, method: str) -> NDArray[np.floating] | None:
         """(K, N, C) class probabilities of each member; ``None`` if they were not kept."""
-        return self._read(f"{domain}/members/{method}")
+        name = f"{domain}/members/{method}"
+        with self._opened() as file:
+            two = name in file and bool(file[name].attrs.get(COMPLEMENT, False))
+        members = self._read(name)
+        if members is None or not two:
+            return members
+        return np.concatenate([1 - members, members], axis=-1)
 
     def domain_score(self, domain: Domain, method: str) -> NDArray[np.floating] | None:
         """(N,) output of the domain head, larger for target; ``None`` without a domain head."""
@@ -115,7 +179,10 @@ class RunScores:
     def aligned(self) -> tuple[str, ...]:
         """Names of the alignment maps whose features are stored, in the order of the methods."""
         with self._opened() as file:
-            names = tuple(file["target"].get("aligned", ()))
+            group = file["target"]
+            names = (
+                group.get("aligned", ()) if self.version == 1 else _names(group.attrs["aligned"])
+            )
         known = [name for name in self.methods if name in names]
         return (*known, *(name for name in names if name not in known))
 
@@ -184,9 +251,9 @@ def open_scores(path: str | Path) -> RunScores:
         RunError: no such file, not HDF5, another format or version, or not complete.
     """
     path = Path(path)
-    folder = path.parent if path.name == "scores.h5" else path
+    folder = path.parent if path.name == RunPaths(path.parent).scores.name else path
     if path.is_dir():
-        path = path / "scores.h5"
+        path = RunPaths(path).scores
     regular_file(path, RunError, mend="put the scores of the run there")
     if not path.exists():
         raise explain_absent(folder)
@@ -212,9 +279,9 @@ def _describe(path: Path, file: Any) -> RunScores:
     if str(attrs.get("format")) != FORMAT:
         raise RunError("is not the scores of a run", where=path)
     version = attrs.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in _VERSIONS:
         raise RunError(
-            f"has format version {version}, this hepdann reads {FORMAT_VERSION}",
+            f"has format version {version}, this hepdann reads up to {FORMAT_VERSION}",
             where=path,
             mend="train again",
         )
@@ -232,6 +299,7 @@ def _describe(path: Path, file: Any) -> RunScores:
         has_truth=TARGET_LABEL in file,
         decisions=tuple(file["mc"].get("decision", ())),
         spectators=tuple(file["mc"].get("spectators", ())),
+        version=int(version),
     )
 
 
@@ -242,6 +310,8 @@ _SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind
     "split": ("N", "iu"),
     "label": ("N", "iu"),
     "sample": ("N", "iu"),
+    "row": ("N", "iu"),
+    "entry": ("NE", "iu"),
     "features": ("NF", "f"),
     "aligned": ("NF", "f"),
     "score": ("NC", "f"),
@@ -270,7 +340,9 @@ def _check(scores: RunScores, file: Any) -> None:
     for domain in ("mc", "target"):
         group = file[domain]
         sizes = {"N": len(group["weight"]), "F": len(scores.features), "C": len(scores.classes)}
-        needed = ["event_id", "split", "features", *(f"score/{m}" for m in scores.methods)]
+        score = "score" if scores.version == 1 else "members"
+        needed = ["event_id", "split", *(f"{score}/{m}" for m in scores.methods)]
+        needed += ["features"] if scores.version == 1 else []
         for name in [*needed, *(["label"] if domain == "mc" else [])]:
             if name not in group:
                 raise ValueError(f"no dataset {domain}/{name}")
@@ -285,6 +357,8 @@ def _check(scores: RunScores, file: Any) -> None:
 
 def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) -> None:
     shape, name = dataset.shape, dataset.name
+    if dataset.attrs.get(COMPLEMENT, False):
+        shape = (*shape[:-1], shape[-1] + 1) if len(shape) == 3 and shape[-1] == 1 else ()
     fits = len(shape) == len(dims) and all(
         size == sizes.get(dim, size) for dim, size in zip(dims, shape, strict=True)
     )
@@ -292,8 +366,16 @@ def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) ->
         raise ValueError(f"{name} has shape {shape} and type {dataset.dtype}")
     if dims[0] == "n" and shape[0] > sizes["N"]:
         raise ValueError(f"{name} has more rows than there are events")
-    if dataset.is_virtual or dataset.external or dataset.id.get_storage_size() < dataset.nbytes:
+    if dataset.is_virtual or dataset.external or too_dense(dataset):
         raise ValueError(f"{name} is not in the file")
+
+
+def too_dense(dataset: Any) -> bool:
+    """Whether a dataset takes far more memory than bytes of the file."""
+    stored = dataset.id.get_storage_size()
+    if dataset.chunks is None:
+        return bool(stored < dataset.nbytes)
+    return bool(dataset.nbytes > max(_SMALL, _DENSEST * stored))
 
 
 def _refuse_links(group: Any, depth: int = 4) -> None:

@@ -9,24 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..config import Config, TrainConfig, dump_config, load_config, override
 from ..errors import ConfigError, RunError
-from ..evaluation.absent import is_scan
+from ..outputs import write_run_file
+from ..records import Stored
 from ..tensors import Tensors
-from ..training import write_whole
-from .folder import FORMAT_VERSION, read_versioned
+from .paths import RunPaths
+from .reading import FORMAT_VERSION, read_versioned
+from .state import is_scan
 
 __all__ = ["StartRecord", "given_settings", "has_begun"]
 
-_FILE = "origin.json"
 
-
-class _Stored(BaseModel):
+class StoredStart(Stored):
     """``origin.json``; the configurations are checked by their own models."""
-
-    model_config = ConfigDict(strict=True)
 
     tensors: Annotated[str, Field(min_length=1)]
     data: str | None
@@ -99,8 +97,8 @@ class StartRecord:
             "asked": self.asked.model_dump(mode="json", by_alias=True),
             "scale": self.scale,
         }
-        write_whole(folder / _FILE, json.dumps(content, indent=1).encode())
-        write_whole(folder / "config.yaml", dump_config(self.config).encode())
+        write_run_file(RunPaths(folder).start_record, json.dumps(content, indent=1).encode())
+        write_run_file(RunPaths(folder).config, dump_config(self.config).encode())
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -109,14 +107,14 @@ class StartRecord:
         Raises:
             RunError: no run, of another version, or damaged.
         """
-        path = folder / _FILE
+        path = RunPaths(folder).start_record
         if not path.exists():
             what = "no run to resume" if folder.is_dir() else "no such run folder"
             raise RunError(what, where=folder, mend="give the folder of a run with -o")
         if is_scan(folder):
             mend = f"go on with: hepdann scan --resume -o {folder}"
             raise RunError("is a scan, not a run", where=folder, mend=mend)
-        stored = read_versioned(path, _Stored)
+        stored = read_versioned(path, StoredStart).to_json()
         try:
             config = override(Config(), stored["config"])
             asked = override(Config(), {"train": stored["asked"]}).train
@@ -145,7 +143,7 @@ class StartRecord:
         Raises:
             RunError: names each setting that differs, with both values.
         """
-        path = folder / "config.yaml"
+        path = RunPaths(folder).config
         if path.exists():
             now = load_config(path, expand=False)
             _refuse(_differences(now.train, self.config.train), path, "put it back")
@@ -179,7 +177,7 @@ class StartRecord:
 
 def has_begun(folder: str | Path) -> bool:
     """Whether a folder holds a run that can be resumed."""
-    return (Path(folder) / _FILE).exists()
+    return RunPaths(Path(folder)).start_record.exists()
 
 
 def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from ..records import Count, Disease, Figures, Finite, Look, Number, Stored
 
 __all__ = [
     "Diagnosed",
     "Files",
     "HealthLooks",
-    "HistoryRowOf",
-    "Look",
     "Metrics",
-    "Number",
     "Place",
     "PointBaselines",
     "PointMaps",
@@ -27,31 +26,22 @@ __all__ = [
     "WithAdvice",
 ]
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Number = Finite | None
-Count = Annotated[int, Field(ge=0, lt=1 << 62)]
-Figures = dict[str, Number]
 
-
-class _Stored(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-
-class Shift(_Stored):
+class Shift(Stored):
     """A shift by name and t; of shifts one after the other, a t of each."""
 
     name: str
     t: Finite | list[Finite]
 
 
-class TargetOf(_Stored):
+class TargetOf(Stored):
     """What a run was adapted to."""
 
     kind: Literal["pseudo-data", "data"]
     shift: Shift | None
 
 
-class Spread(_Stored):
+class Spread(Stored):
     """Mean and standard deviation over networks."""
 
     mean: Number
@@ -64,7 +54,7 @@ class Peeked(Spread):
     peeked_max: Number
 
 
-class Members(_Stored):
+class Members(Stored):
     """The single networks of a method."""
 
     n: Count | None
@@ -74,28 +64,19 @@ class Members(_Stored):
     target_auc: Spread
 
 
-class Chosen(_Stored):
+class Chosen(Stored):
     """Which epochs the figures are those of."""
 
     criterion: str | None
     epoch: Count | None
-    epochs: list[Count] = []
+    epochs: list[Count] = Field(default=[])
 
 
-class Thresholds(_Stored):
+class Thresholds(Stored):
     """Accuracies at the two thresholds."""
 
     fixed: Figures
     prior_matched: Figures
-
-
-class Disease(_Stored):
-    """What is wrong with a network."""
-
-    name: str
-    severity: str
-    message: str
-    mend: str
 
 
 class Seen(Disease):
@@ -106,7 +87,7 @@ class Seen(Disease):
     lambda_: Finite = Field(alias="lambda")
 
 
-class Health(_Stored):
+class Health(Stored):
     """The health of a method's networks."""
 
     epoch: Count
@@ -115,7 +96,7 @@ class Health(_Stored):
     reading: str | None
 
 
-class Method(_Stored):
+class Method(Stored):
     """The block of a method."""
 
     chosen: Chosen
@@ -128,7 +109,7 @@ class Method(_Stored):
     health: Health | None = None
 
 
-class FeatureOf(_Stored):
+class FeatureOf(Stored):
     """How a feature differs between MC and target."""
 
     name: str
@@ -138,7 +119,7 @@ class FeatureOf(_Stored):
     differs: bool
 
 
-class Diagnosis(_Stored):
+class Diagnosis(Stored):
     """Whether MC and target differ, as ``metrics.json`` says it."""
 
     auc_inputs: Number
@@ -148,37 +129,37 @@ class Diagnosis(_Stored):
     features: list[FeatureOf]
 
 
-class Recommended(_Stored):
+class Recommended(Stored):
     """``recommendation.json``."""
 
     method: str | None
     sentence: str
     teacher: str | None = None
     large_residual: bool = False
-    candidates: dict[str, dict[str, Finite]] = {}
+    candidates: dict[str, dict[str, Finite]] = Field(default={})
 
 
-class Advice(_Stored):
+class Advice(Stored):
     """On which alignment a recommendation leans."""
 
     teacher: str | None
 
 
-class WithAdvice(_Stored):
+class WithAdvice(Stored):
     """``metrics.json``, as far as it says so."""
 
     recommendation: Advice
 
 
-class Throughput(_Stored):
+class Throughput(Stored):
     """How fast a training was."""
 
     members: Count = 0
     seconds: Finite = 0.0
-    time: dict[str, Finite] = {}
+    time: dict[str, Finite] = Field(default={})
 
 
-class Metrics(_Stored):
+class Metrics(Stored):
     """``metrics.json``."""
 
     format_version: Literal[1]
@@ -193,7 +174,7 @@ class Metrics(_Stored):
     hepdann: str = ""
 
 
-class Diagnosed(_Stored):
+class Diagnosed(Stored):
     """``diagnosis.json``; empty where there were too few events."""
 
     auc: Number = None
@@ -202,10 +183,10 @@ class Diagnosed(_Stored):
     shift: bool | None = None
     kind: str | None = None
     sentence: str | None = None
-    features: list[FeatureOf] = []
+    features: list[FeatureOf] = Field(default=[])
 
 
-class HealthFigures(_Stored):
+class HealthFigures(Stored):
     """What each figure is; these are what the reading is made of."""
 
     own_auc: str
@@ -213,56 +194,22 @@ class HealthFigures(_Stored):
     auc_error: str
 
 
-class Look(_Stored):
-    """A look at a network; it holds the figures too."""
-
-    method: str
-    member: Count
-    seed: int
-    epoch: Count
-    lambda_: Finite = Field(alias="lambda")
-    grl: Number
-    verdicts: list[Disease]
-    own_auc: Number
-    fresh_auc: Number
-    auc_error: Number
-
-
-class HealthLooks(_Stored):
+class HealthLooks(Stored):
     """``health.json``."""
 
     figures: HealthFigures
     looks: list[Look]
 
 
-class HistoryRowOf(_Stored):
-    """An epoch of a network, as a checkpoint keeps it."""
-
-    method: str
-    member: Count
-    seed: int
-    epoch: Count
-    step: Count
-    learning_rate: float
-    grl: float
-    loss_label: float
-    loss_domain: float | None
-    domain_accuracy: float | None
-    validation_loss: float
-    validation_accuracy: float
-    validation_loss_domain: float | None
-    validation_domain_accuracy: float | None
-    lambda_: float | None = Field(alias="lambda")
-
-
-class Files(_Stored):
+class Files(Stored):
     """``origin.json``, as far as it says where the tensors are."""
 
     tensors: Annotated[str, Field(min_length=1)]
     data: str | None
+    content: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
 
 
-class Place(_Stored):
+class Place(Stored):
     """What the seeds of a group of a scan share."""
 
     method: str
@@ -271,14 +218,14 @@ class Place(_Stored):
     t: Number
 
 
-class Gap(_Stored):
+class Gap(Stored):
     """Share of the gap to the oracle that is closed."""
 
     accuracy: Number
     auc: Number
 
 
-class LastEpoch(_Stored):
+class LastEpoch(Stored):
     """Figures of the networks of a group at the last epoch."""
 
     target_accuracy: Spread
@@ -286,7 +233,7 @@ class LastEpoch(_Stored):
     consistency: Spread
 
 
-class PeekedAt(_Stored):
+class PeekedAt(Stored):
     """The same where target labels chose the epoch."""
 
     target_accuracy: Spread
@@ -315,20 +262,21 @@ class ScanDisease(Disease):
     lambda_: Finite = Field(alias="lambda")
 
 
-class ScanSummary(_Stored):
+class ScanSummary(Stored):
     """``scan.json``."""
 
     format_version: Literal[1]
     classes: Annotated[list[str], Field(min_length=2)]
+    class_titles: list[str] = Field(default_factory=list)
     groups: list[Group]
     choices: list[Choice]
-    health: list[ScanDisease] = []
-    diagnosis: list[str | None] = []
-    fractions: list[str | None] = []
+    health: list[ScanDisease] = Field(default=[])
+    diagnosis: list[str | None] = Field(default=[])
+    fractions: list[str | None] = Field(default=[])
     interrupted: bool = False
 
 
-class Area(_Stored):
+class Area(Stored):
     """An area under a curve with its error."""
 
     value: Finite
@@ -336,7 +284,7 @@ class Area(_Stored):
     n_eff: Finite = 0.0
 
 
-class Curve(_Stored):
+class Curve(Stored):
     """A ROC curve."""
 
     signal_efficiency: list[Number]
@@ -353,7 +301,7 @@ class StoredRoc(Place):
     roc: Curve
 
 
-class StoredRocs(_Stored):
+class StoredRocs(Stored):
     """``rocs.json``."""
 
     format_version: Literal[1]
@@ -380,7 +328,7 @@ class Row(Place):
     peeked_target_auc: Number
 
 
-class Ensemble(_Stored):
+class Ensemble(Stored):
     """Figures of the mean score of a group."""
 
     target_accuracy: Number
@@ -393,10 +341,10 @@ class Judged(Place):
 
     ensemble: Ensemble
     roc: Curve | None
-    gap: Figures = {}
+    gap: Figures = Field(default={})
 
 
-class PointResult(_Stored):
+class PointResult(Stored):
     """What became of a stack at a target of a scan."""
 
     fingerprint: str
@@ -404,7 +352,7 @@ class PointResult(_Stored):
     rows: list[Row]
     groups: list[Judged]
     history: list[dict[str, str | Number]]
-    health: list[ScanDisease] = []
+    health: list[ScanDisease] = Field(default=[])
 
     @model_validator(mode="after")
     def _groups_have_rows(self) -> Self:
@@ -422,7 +370,7 @@ class PointBaselines(PointResult):
     fractions: str | None = None
 
 
-class PointMaps(_Stored):
+class PointMaps(Stored):
     """The alignments at a target, each for its own code to read."""
 
     maps: dict[str, dict[str, Any]]

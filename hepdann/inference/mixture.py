@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Mixture"]
+__all__ = ["Mixture", "corrected"]
 
 _TINY = float(np.finfo(np.float32).eps)
 
@@ -53,12 +52,12 @@ class Mixture:
         p = np.exp(total - total.max(axis=-1, keepdims=True))
         return np.asarray(p / p.sum(axis=-1, keepdims=True), dtype=np.float32)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything :meth:`from_dict` needs, JSON-serialisable."""
-        return {"parts": self.parts, "offsets": self.offsets, "weights": self.weights}
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """What :meth:`to_dict` described."""
-        offsets = tuple(tuple(o) for o in stored["offsets"])
-        return cls(tuple(stored["parts"]), offsets, tuple(stored.get("weights", ())))
+def corrected(
+    scores: NDArray[np.floating], correction: Sequence[float] | None
+) -> NDArray[np.float32]:
+    """Class probabilities (…, C) brought to other class fractions."""
+    if correction is None:
+        return np.asarray(scores, dtype=np.float32)
+    moved = np.asarray(scores, np.float64) * np.exp(correction)
+    return np.asarray(moved / moved.sum(axis=-1, keepdims=True), dtype=np.float32)

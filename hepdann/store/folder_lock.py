@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import HepdannError, Interrupted, RunError
-from ..evaluation.absent import LOCK
+from .paths import RunPaths
 
 __all__ = [
     "locked",
@@ -20,9 +20,6 @@ __all__ = [
     "removed_if_refused",
     "with_resume_hint",
 ]
-
-# what a run writes before it trains
-_START = {LOCK, "origin.json", "config.yaml", "diagnosis.json", "checkpoint"}
 
 
 def refuse_existing(folder: Path) -> None:
@@ -40,7 +37,7 @@ def refuse_existing(folder: Path) -> None:
 
 
 def _matters(path: Path) -> bool:
-    return path.name != LOCK and not path.match(".*.part")
+    return path.name != RunPaths(path.parent).log.name and not path.match(".*.part")
 
 
 def new_folder(folder: Path) -> Path:
@@ -83,6 +80,28 @@ def _made(folder: Path, *, exist_ok: bool) -> Path:
     return folder
 
 
+def _refuse_links(folder: Path) -> None:
+    """Refuse a folder that somebody passed on with links, or pipes, in the places of its files.
+
+    What is written would replace, or be added to, a file anywhere. The figures are left out: they
+    are not written by a training, and their folder is often a link to a web server.
+
+    Raises:
+        RunError: names the first one.
+    """
+    try:
+        entries = [path for path in folder.iterdir() if path.name != "plots"]
+        if not (folder / "checkpoint").is_symlink():
+            entries += (folder / "checkpoint").rglob("*")
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror or error}", where=folder) from error
+    for path in entries:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            what = "is a link" if path.is_symlink() else "is neither a file nor a folder"
+            mend = "put the file of the run in its place, or remove it"
+            raise RunError(f"{what}, and nothing is written through one", where=path, mend=mend)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes from training in the same folder; the lock ends with the process.
@@ -90,9 +109,11 @@ def locked(folder: Path) -> Iterator[None]:
     Where the file system has no locks, as on some farms, there is none.
 
     Raises:
-        RunError: another process trains there, or the folder cannot be written.
+        RunError: another process trains there, the folder cannot be written, or what is written
+            there would go elsewhere.
     """
-    path = folder / LOCK
+    path = RunPaths(folder).log
+    _refuse_links(folder)
     try:
         file = path.open("a", encoding="utf-8")
     except OSError as error:
@@ -131,13 +152,13 @@ def removed_if_refused(folder: Path) -> Iterator[None]:
 
     What was there before, and whatever else a user put there, stays; so does what can be resumed.
     """
-    before = (folder / "origin.json").exists()
+    before = RunPaths(folder).start_record.exists()
     try:
         yield
     except Interrupted:
         raise
     except HepdannError:
-        trained = any((folder / "checkpoint").rglob("*.safetensors"))
-        if not before and not trained and {path.name for path in folder.iterdir()} <= _START:
+        trained = any(RunPaths(folder).checkpoints.rglob("*.safetensors"))
+        if not before and not trained and set(folder.iterdir()) <= RunPaths(folder).before_training:
             shutil.rmtree(folder, ignore_errors=True)
         raise

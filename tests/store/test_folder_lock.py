@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 
 from hepdann.errors import Interrupted, RunError
-from hepdann.runs.folder_lock import locked, new_folder, numbered_folder, removed_if_refused
+from hepdann.store.folder_lock import locked, new_folder, numbered_folder, removed_if_refused
+from hepdann.store.state import is_training
 
 
 def test_runs_that_start_together_get_different_numbers(tmp_path):
@@ -33,6 +35,27 @@ def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
     (folder / "origin.json").touch()
     with pytest.raises(RunError, match="never overwritten"):
         new_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["log.txt", "history.csv", "checkpoint", "checkpoint/a/b.json"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_nothing_is_written_through_a_link_or_a_pipe_in_the_folder(tmp_path, name, kind):
+    folder, elsewhere = new_folder(tmp_path / "run"), tmp_path / "elsewhere"
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    elsewhere.write_text("of the user")
+    if kind == "link":
+        path.symlink_to(elsewhere)
+    else:
+        os.mkfifo(path)
+    with pytest.raises(RunError, match=f"{name}: is .* nothing is written"), locked(folder):
+        pass
+    assert elsewhere.read_text() == "of the user"
+
+
+def test_nobody_waits_for_a_pipe_in_the_place_of_the_lock(tmp_path):
+    os.mkfifo(tmp_path / "log.txt")
+    assert not is_training(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

@@ -6,23 +6,24 @@ import fcntl
 from pathlib import Path
 
 from ..errors import HepdannError, RunError
+from .paths import RunPaths, ScanPaths
 
-__all__ = ["LOCK", "SCAN_SUMMARY", "explain_absent", "is_scan", "is_training"]
-
-LOCK = "log.txt"  # the one file of a run that is there from the start to the end
-SCAN_SUMMARY = "scan.json"
+__all__ = ["explain_absent", "is_scan", "is_training"]
 
 
 def is_scan(folder: str | Path) -> bool:
     """Whether a folder holds a scan, finished or not."""
     folder = Path(folder)
-    return (folder / SCAN_SUMMARY).is_file() or (folder / "checkpoint" / "scan").is_dir()
+    return ScanPaths(folder).summary.is_file() or ScanPaths(folder).work.is_dir()
 
 
 def is_training(folder: str | Path) -> bool:
     """Whether a process trains in a folder; ``False`` where the file system has no locks."""
+    path = RunPaths(Path(folder)).log
+    if not path.is_file():  # to open a pipe would wait for ever
+        return False
     try:
-        with (Path(folder) / LOCK).open("rb") as file:
+        with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -38,13 +39,13 @@ def explain_absent(folder: str | Path) -> RunError:
         return RunError("no such run folder", where=folder, mend="see what is in runs/")
     scan = is_scan(folder)
     command, noun = ("scan", "scan") if scan else ("train", "training")
-    if (folder / SCAN_SUMMARY).is_file():
+    if ScanPaths(folder).summary.is_file():
         return RunError(
             "is a scan, not a run",
             where=folder,
             mend=f"its table: hepdann evaluate {folder}; its figures: hepdann plot {folder}",
         )
-    if not scan and not (folder / "origin.json").is_file():
+    if not scan and not RunPaths(folder).start_record.is_file():
         return RunError(
             "not a run folder: no metrics.json", where=folder, mend="runs are made by hepdann train"
         )
@@ -63,12 +64,12 @@ def _progress(folder: Path) -> str:
 
     from ..config import load_config
 
-    checkpoints = list((folder / "checkpoint").glob("stack-*.safetensors"))
+    checkpoints = list(RunPaths(folder).checkpoints.glob("stack-*.safetensors"))
     try:
         last = max(checkpoints, key=lambda path: path.stat().st_mtime)
         with safe_open(last, framework="numpy") as file:
             epoch = int((file.metadata() or {})["epoch"])
-        epochs = load_config(folder / "config.yaml", expand=False, known_names=False).train.epochs
+        epochs = load_config(RunPaths(folder).config, expand=False, known_names=False).train.epochs
     except (ValueError, KeyError, OSError, SafetensorError, HepdannError):
         return "before its first checkpoint"
     return f"epoch {epoch} of {epochs} at its last checkpoint"

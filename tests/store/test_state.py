@@ -9,9 +9,9 @@ from safetensors.numpy import save_file
 from hepdann.config import Config, dump_config
 from hepdann.errors import RunError
 from hepdann.evaluation import open_scores
-from hepdann.evaluation.absent import explain_absent
 from hepdann.runs import open_run, open_scan, resume_scan
-from hepdann.runs.folder_lock import locked
+from hepdann.store.folder_lock import locked
+from hepdann.store.state import explain_absent
 
 
 @pytest.fixture

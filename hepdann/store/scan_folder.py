@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ..display import figure, html_table, listed
 from ..errors import RunError
-from ..evaluation.absent import SCAN_SUMMARY, explain_absent, is_scan
-from .folder import read_config, read_table, read_versioned
+from .paths import ScanPaths
+from .reading import read_config, read_table, read_versioned
+from .state import explain_absent, is_scan
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -65,7 +66,7 @@ class Scan:
     @cached_property
     def table(self) -> dict[str, NDArray[Any]]:
         """Columns of ``scan.csv``, one row a member; empty fields are NaN, or the empty text."""
-        return read_table(self.folder / "scan.csv", text=("method", "shift"))
+        return read_table(ScanPaths(self.folder).table, text=("method", "shift"))
 
 
 def _target(group: Mapping[str, Any]) -> str:
@@ -87,16 +88,16 @@ def open_scan(folder: str | Path) -> Scan:
     Raises:
         RunError: no such folder, no scan, nothing of it trained, damaged or of another version.
     """
-    from ..content import ScanSummary
+    from .content import ScanSummary
 
     folder = Path(folder)
-    path = folder / SCAN_SUMMARY
+    path = ScanPaths(folder).summary
     if not path.exists():
         if is_scan(folder):
             raise explain_absent(folder)
         what = "not a scan: no scan.json" if folder.is_dir() else "no such folder"
         raise RunError(what, where=folder, mend="scans are made by hepdann scan")
-    return Scan(folder, read_versioned(path, ScanSummary))
+    return Scan(folder, read_versioned(path, ScanSummary).to_json())
 
 
 def to_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:

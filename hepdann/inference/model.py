@@ -1,0 +1,165 @@
+"""A trained model: every method's networks, the scaling and the maps that belong to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..alignment import Alignment
+from ..errors import RunError
+from ..methods import method_of
+from ..networks import ViewShape
+from ..training import Scaling
+from .input_columns import InputColumns
+from .mixture import Mixture
+from .passes import Inputs
+from .steps import Branch, Combination, Part, Scores, Step
+
+__all__ = ["BASE", "DOMAINS", "PRIOR", "Model", "prior_corrected"]
+
+DOMAINS = {"source": 0, "target": 1}
+BASE = "source-only"  # its networks score what an alignment maps
+PRIOR = f"{BASE}+prior"  # its scores on the target, corrected for the target's class fractions
+
+
+def prior_corrected(correction: tuple[float, ...] | None) -> dict[str, Mixture]:
+    """Source-only with its scores on the target brought to the target's class fractions.
+
+    Source: Saerens, Latinne and Decaestecker, Neural Computation 14 (2002) 21, equation 2.4.
+
+    Args:
+        correction: (C,) logarithm of the target's over the source's fraction of each class;
+            ``None`` where these do not differ, which gives nothing.
+    """
+    return {} if correction is None else {PRIOR: Mixture((BASE,), (correction,))}
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Everything that scoring new events needs.
+
+    Attributes:
+        features: names of the inputs, in order.
+        classes: class names by index.
+        scaling: of the features.
+        alignments: map target features onto the source's; each is a method, scored by the networks
+            of source-only.
+        parts: the trained networks of each method; ``alignment+method`` was trained on, and
+            scores, the target that this alignment maps.
+        mixtures: predictions that are made of those of other methods.
+        correction: (C,) logarithm of the target's estimated over the source's class fractions, by
+            which alignments correct their scores; ``None`` where the source's fractions hold.
+            What adapts was trained at the target's fractions, and needs none.
+        views: name, channels, height and width of the images that the networks see in place of the
+            features; empty if they see the features.
+        missing: the sentinel of each feature that has one.
+        indicators: columns that are 1 where a feature is missing, with that feature.
+    """
+
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+    scaling: Scaling
+    alignments: dict[str, Alignment]
+    parts: dict[str, Part]
+    mixtures: dict[str, Mixture] = field(default_factory=dict)
+    correction: tuple[float, ...] | None = None
+    views: tuple[ViewShape, ...] = ()
+    missing: dict[str, float] = field(default_factory=dict)
+    indicators: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> InputColumns:
+        """How events that were not converted become features."""
+        return InputColumns(self.features, self.missing, self.indicators)
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that a network sees of an event."""
+        if self.views:
+            return sum(channels * height * width for _, channels, height, width in self.views)
+        return len(self.features)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods that can score, baselines first and the oracle last."""
+        trained = list(self.parts)
+        aligned = list(self.alignments) if BASE in trained else []
+        middle = [name for name in trained if name not in (BASE, "oracle")]
+        last = ["oracle"] if "oracle" in trained else []
+        first = [name for name in (BASE, PRIOR) if name in trained or name in self.mixtures]
+        mixed = [name for name in self.mixtures if name != PRIOR]
+        return (*first, *aligned, *middle, *mixed, *last)
+
+    def adapts(self, method: str) -> bool:
+        """Whether the method scores the target by the target's own statistics."""
+        if method in self.mixtures:
+            return False  # it has no domain head of its own
+        return self._part(method).target_domain == 1
+
+    def align(self, features: NDArray[np.float32], method: str) -> NDArray[np.float32]:
+        """Target features (N, F) as the alignment of the method maps them, if it has one."""
+        alignment = self._alignment(method)
+        return features if alignment is None else alignment.apply(features)
+
+    def steps(self, method: str, domain: str = "target") -> Step:
+        """What happens to an event of a domain, from its features to the method's score.
+
+        Args:
+            method: one of :attr:`methods`.
+            domain: "target" for data, "source" for MC.
+
+        Raises:
+            RunError: no such method or domain.
+        """
+        if domain not in DOMAINS:
+            mend = '"source" scores MC, "target" scores data'
+            raise RunError(f"no domain {domain!r}", mend=mend)
+        if method not in self.methods:
+            raise RunError(f"no method {method!r}", mend=f"there are {', '.join(self.methods)}")
+        target = domain == "target"
+        if method in self.mixtures:
+            mixture = self.mixtures[method]
+            parts = tuple(self.steps(part, domain) for part in mixture.parts)
+            return Combination(mixture, parts, target)
+        part = self._part(method)
+        return Branch(
+            alignment=self._alignment(method) if target and not self.views else None,
+            scaling=None if self.views else self.scaling,
+            network=part.network,
+            statistics=part.target_domain if target else 0,
+            correction=self.correction if target and method in self.alignments else None,
+        )
+
+    def score(self, inputs: Inputs, method: str, domain: str = "target") -> Scores:
+        """Score events.
+
+        Args:
+            inputs: (N, F) in the order of ``features``, unscaled; NaN is missing. Of images their
+                pixels, view after view.
+            method: one of :attr:`methods`.
+            domain: "target" for data, "source" for MC.
+
+        Raises:
+            RunError: no such method or domain, or another number of features.
+        """
+        steps = self.steps(method, domain)
+        if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
+            views = [f"{name} {shape}" for name, *shape in self.views]
+            raise RunError(
+                f"features of shape {inputs.shape}, expected (N, {self.inputs})",
+                mend=f"give {', '.join(views or self.features)}",
+            )
+        return steps.score(inputs)
+
+    def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
+        """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
+        return self.steps(method, domain).latent(inputs)
+
+    def _alignment(self, method: str) -> Alignment | None:
+        name = method if method in self.alignments else method_of(method)[0]
+        return self.alignments[name] if name else None
+
+    def _part(self, method: str) -> Part:
+        return self.parts[BASE if method in self.alignments else method]

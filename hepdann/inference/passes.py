@@ -1,0 +1,128 @@
+"""Events through networks, block by block, so that memory stays bounded."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..networks import AdversarialNetwork
+from ..tensors import Hits
+from ..training import Scaling, threads
+
+__all__ = ["Inputs", "Statistics", "classify", "feature_layer", "predict"]
+
+Inputs = NDArray[np.float32] | Hits
+Statistics = int | torch.Tensor  # 0 source or 1 target; or (K,) of these
+_ROWS = 32_768  # events of a block, at most
+_BYTES = 64 << 20  # of its inputs
+
+
+def predict(
+    network: AdversarialNetwork, inputs: Inputs, scaling: Scaling | None, statistics: Statistics
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Class probabilities (K, N, C) and domain scores (K, N) of events; near 1 is target.
+
+    Args:
+        network: with averaged weights and fixed statistics.
+        inputs: (N, F) unscaled; NaN is missing. Of images their pixels, view after view.
+        scaling: of the features; ``None`` for pixels, which are not scaled.
+        statistics: the domain whose normalisation statistics apply.
+    """
+    scores = np.empty((network.members, len(inputs), network.shape.classes), np.float32)
+    domain = np.empty(scores.shape[:2], np.float32)
+
+    def one(block: AdversarialNetwork, x: torch.Tensor, rows: slice) -> None:
+        p, d = block.predict(x, statistics)
+        scores[:, rows], domain[:, rows] = _array(p), _array(d)
+
+    _in_blocks(network, inputs, scaling, one)
+    return scores, domain
+
+
+def classify(
+    network: AdversarialNetwork, inputs: Inputs, scaling: Scaling | None, statistics: Statistics
+) -> NDArray[np.float32]:
+    """Class probabilities (K, N, C) alone; the arguments are those of :func:`predict`."""
+    scores = np.empty((network.members, len(inputs), network.shape.classes), np.float32)
+
+    def one(block: AdversarialNetwork, x: torch.Tensor, rows: slice) -> None:
+        scores[:, rows] = _array(block.classify(x, statistics))
+
+    _in_blocks(network, inputs, scaling, one)
+    return scores
+
+
+def feature_layer(
+    network: AdversarialNetwork, inputs: Inputs, scaling: Scaling | None, statistics: Statistics
+) -> NDArray[np.float32]:
+    """Feature layer (N, H) of the first member; the arguments are those of :func:`predict`."""
+    layers: dict[int, NDArray[np.float32]] = {}
+
+    def one(block: AdversarialNetwork, x: torch.Tensor, rows: slice) -> None:
+        layers[rows.start] = _array(block.latent(x, statistics)[0].T)
+
+    _in_blocks(network, inputs, scaling, one)
+    return np.concatenate([layers[start] for start in sorted(layers)])
+
+
+def _array(values: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.float().cpu().numpy()
+    return array
+
+
+def _in_blocks(
+    network: AdversarialNetwork,
+    inputs: Inputs,
+    scaling: Scaling | None,
+    one: Callable[[AdversarialNetwork, torch.Tensor, slice], None],
+) -> None:
+    """Pass events block by block, at least one block, empty of no events.
+
+    Images go side by side, in as many threads as torch has, each with a network of its own: the
+    convolutions are too small to be shared between threads.
+    """
+    n = len(inputs)
+    size = max(1, min(_ROWS, _BYTES // (4 * inputs.shape[1])))
+    blocks = [slice(start, start + size) for start in range(0, max(n, 1), size)]
+    count = min(torch.get_num_threads(), len(blocks)) if network.shape.views else 1
+
+    def pass_(network_copy: AdversarialNetwork, rows: slice) -> None:
+        one(network_copy, _tensor(inputs[rows], scaling, network_copy), rows)
+
+    if count == 1:
+        for rows in blocks:
+            pass_(network, rows)
+        return
+    idle: SimpleQueue[AdversarialNetwork] = SimpleQueue()
+    for network_copy in (network, *(copy.deepcopy(network) for _ in range(count - 1))):
+        idle.put(network_copy)
+
+    def with_idle(rows: slice) -> None:
+        network_copy = idle.get()
+        try:
+            pass_(network_copy, rows)
+        finally:
+            idle.put(network_copy)
+
+    alone = partial(torch.set_num_threads, 1)
+    with threads(1), torch.random.fork_rng([]), ThreadPoolExecutor(count, "", alone) as pool:
+        list(pool.map(with_idle, blocks))
+
+
+@torch.no_grad()
+def _tensor(
+    block: NDArray[np.float32], scaling: Scaling | None, network: AdversarialNetwork
+) -> torch.Tensor:
+    """(1, F, n) on the network's device."""
+    first = next(network.parameters())
+    if scaling is None:  # an event stays one piece of memory
+        return torch.from_numpy(block).to(first.device, first.dtype).T.unsqueeze(0)
+    scaled = np.ascontiguousarray(scaling.apply(block).T)
+    return torch.from_numpy(scaled).to(first.device, first.dtype).unsqueeze(0)

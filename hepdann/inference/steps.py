@@ -1,0 +1,134 @@
+"""What happens to an event from its features to its score, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..alignment import Alignment
+from ..networks import AdversarialNetwork, NetworkShape
+from ..training import Scaling
+from .mixture import Mixture, corrected
+from .passes import Inputs, feature_layer, predict
+
+__all__ = ["Branch", "Combination", "Part", "Scores", "Step", "network_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a method says of events.
+
+    Attributes:
+        members: (K, N, C) class probabilities of each member.
+        domain: (N,) mean domain score; near 1 is target.
+    """
+
+    members: NDArray[np.float32]
+    domain: NDArray[np.float32]
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """(N, C) the method's prediction: the mean over its members."""
+        mean: NDArray[np.float32] = self.members.mean(axis=0)
+        return mean
+
+    @property
+    def spread(self) -> NDArray[np.float32]:
+        """(N, C) standard deviation over the members; NaN of a single one."""
+        if len(self.members) < 2:
+            return np.full(self.members.shape[1:], np.nan, np.float32)
+        spread: NDArray[np.float32] = self.members.std(axis=0, ddof=1)
+        return spread
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The members of one method.
+
+    Attributes:
+        network: with averaged weights and fixed statistics, on the CPU.
+        target_domain: whose statistics score the target, 0 source or 1 target.
+        lambda_: (K,) λ of each member.
+        seeds: (K,) seed of each member.
+    """
+
+    network: AdversarialNetwork
+    target_domain: int
+    lambda_: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+
+def network_of(
+    shape: NetworkShape, seeds: Sequence[int], state: dict[str, torch.Tensor]
+) -> AdversarialNetwork:
+    """Networks with these weights, fixed, one a seed."""
+    dtype = next(iter(state.values())).dtype
+    network = AdversarialNetwork(shape, seeds).to(dtype)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """One stack of networks with what stands before and behind it; the steps act in this order.
+
+    Attributes:
+        alignment: maps the features; ``None`` leaves them.
+        scaling: imputes and scales them; ``None`` of pixels.
+        network: gives each member's class probabilities and domain score.
+        statistics: of which domain the network's normalisation takes, 0 source or 1 target.
+        correction: (C,) added to the log probabilities, which are normalised again; or ``None``.
+    """
+
+    alignment: Alignment | None
+    scaling: Scaling | None
+    network: AdversarialNetwork
+    statistics: int
+    correction: tuple[float, ...] | None
+
+    def score(self, inputs: Inputs) -> Scores:
+        """Score events (N, F), NaN where a value is missing."""
+        scores, domain = predict(self.network, self._mapped(inputs), self.scaling, self.statistics)
+        return Scores(corrected(scores, self.correction), domain.mean(axis=0))
+
+    def latent(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Feature layer (N, H) of the first member."""
+        return feature_layer(self.network, self._mapped(inputs), self.scaling, self.statistics)
+
+    def _mapped(self, inputs: Inputs) -> Inputs:
+        if self.alignment is None:
+            return inputs
+        assert isinstance(inputs, np.ndarray)  # no alignment is fitted for images
+        return self.alignment.apply(inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """The weighted mean of the log probabilities of several methods.
+
+    Attributes:
+        mixture: weights and offsets of the parts.
+        parts: the steps of each.
+        target: whether the offsets apply: to events of the target, not to those of the source.
+    """
+
+    mixture: Mixture
+    parts: tuple[Step, ...]
+    target: bool
+
+    def score(self, inputs: Inputs) -> Scores:
+        """Score events (N, F), NaN where a value is missing; the domain scores are averaged."""
+        scores = [part.score(inputs) for part in self.parts]
+        members = self.mixture.combine([s.members for s in scores], target=self.target)
+        return Scores(members, np.mean([s.domain for s in scores], axis=0))
+
+    def latent(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Feature layer (N, H) of the first member of the first part."""
+        return self.parts[0].latent(inputs)
+
+
+Step = Branch | Combination

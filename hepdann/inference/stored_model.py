@@ -1,0 +1,150 @@
+"""A model as its file holds it, both directions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from .._version import __version__
+from ..alignment import from_dict
+from ..errors import ConfigError, RunError
+from ..networks import NetworkShape
+from ..store.model_file import (
+    ModelHeader,
+    StoredMethod,
+    StoredMixture,
+    StoredScaling,
+    read_model,
+    write_model,
+)
+from ..training import Scaling
+from .mixture import Mixture
+from .model import DOMAINS, Model
+from .steps import Part, network_of
+
+__all__ = ["load_model", "save_model"]
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write a model."""
+    header = ModelHeader(
+        hepdann=__version__,
+        features=list(model.features),
+        classes=list(model.classes),
+        scaling=StoredScaling(**model.scaling.to_dict()),
+        alignments={name: one.to_dict() for name, one in model.alignments.items()},
+        correction=None if model.correction is None else list(model.correction),
+        views=list(model.views),
+        missing=model.missing,
+        indicators=model.indicators,
+        methods={name: _stored(part) for name, part in model.parts.items()},
+        mixtures={
+            name: StoredMixture(
+                parts=list(mixture.parts),
+                offsets=[list(offset) for offset in mixture.offsets],
+                weights=list(mixture.weights),
+            )
+            for name, mixture in model.mixtures.items()
+        },
+    )
+    tensors = {
+        f"{name}.{key}": value
+        for name, part in model.parts.items()
+        for key, value in part.network.state_dict().items()
+    }
+    write_model(path, header, tensors)
+
+
+def load_model(path: Path) -> Model:
+    """Read what :func:`save_model` wrote.
+
+    It has scored an event with each method when it is given back: the widths of networks, scaling
+    and alignments fit each other.
+
+    Raises:
+        RunError: missing, damaged, or of another version.
+    """
+    header, tensors = read_model(path)
+    try:
+        model = _model(header, tensors)
+        _try(model)
+    except ConfigError:  # a network, or a map, that nobody has registered
+        raise
+    except Exception as error:
+        # the header is code's to interpret: what does not fit shows in any way
+        what = f"is damaged: {type(error).__name__}: {error}"
+        raise RunError(what[:300], where=path, mend="train anew") from error
+    return model
+
+
+def _stored(part: Part) -> StoredMethod:
+    return StoredMethod.model_validate(
+        {
+            "shape": asdict(part.network.shape),
+            "target_domain": part.target_domain,
+            "lambda": list(part.lambda_),
+            "seeds": list(part.seeds),
+        }
+    )
+
+
+def _model(header: ModelHeader, tensors: dict[str, Tensor]) -> Model:
+    return Model(
+        tuple(header.features),
+        tuple(header.classes),
+        Scaling.from_dict(header.scaling.model_dump()),
+        {name: from_dict(stored) for name, stored in header.alignments.items()},
+        {name: _part(name, stored, tensors) for name, stored in header.methods.items()},
+        {
+            name: Mixture(tuple(m.parts), tuple(tuple(o) for o in m.offsets), tuple(m.weights))
+            for name, m in header.mixtures.items()
+        },
+        None if header.correction is None else tuple(header.correction),
+        tuple(header.views),
+        header.missing,
+        header.indicators,
+    )
+
+
+def _part(name: str, stored: StoredMethod, tensors: dict[str, Tensor]) -> Part:
+    entries = stored.shape.items()
+    shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entries}
+    shape["views"] = tuple(tuple(view) for view in shape.get("views", ()))
+    start = f"{name}."
+    state = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    weights = sum(value.numel() for value in state.values())
+    if stored.least_weights > weights:  # before memory is taken for them
+        raise ValueError(f"{name} has {weights} weights, and its layers more")
+    return Part(
+        network_of(NetworkShape(**shape), stored.seeds, state),
+        stored.target_domain,
+        tuple(stored.lambda_),
+        tuple(stored.seeds),
+    )
+
+
+def _try(model: Model) -> None:
+    """Score an event with each method.
+
+    Raises:
+        ValueError: a score is no probability, or an alignment changes the number of features.
+        Exception: whatever comes of networks and maps that do not fit.
+    """
+    event = np.zeros((1, model.inputs), np.float32)
+    widths = {len(value) for value in vars(model.scaling).values()}
+    if not model.views and widths != {len(model.features)}:
+        raise ValueError(f"{len(model.features)} features, and a scaling of {sorted(widths)}")
+    for name, one in model.alignments.items():
+        if one.apply(event).shape != event.shape:
+            raise ValueError(f"{name} maps another number of features")
+    for method in model.methods:
+        for domain in DOMAINS:
+            scores = model.score(event, method, domain)
+            if scores.members.shape[1:] != (1, len(model.classes)):
+                raise ValueError(f"{method} scores other classes")
+            if not (np.isfinite(scores.members).all() and np.isfinite(scores.domain).all()):
+                raise ValueError(f"{method} gives a score that is no number")

@@ -1,0 +1,162 @@
+"""``model.safetensors``: the weights of networks, and in its header all else that scoring needs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, Field, model_validator
+
+from ..errors import RunError
+from ..inputs import check, read_tensors
+from ..outputs import write_run_file
+from ..records import Finite, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+__all__ = [
+    "ModelHeader",
+    "StoredMethod",
+    "StoredMixture",
+    "StoredScaling",
+    "read_model",
+    "write_model",
+]
+
+FORMAT, FORMAT_VERSION = "hepdann-model", 1
+_KEY = "hepdann"  # of the header, in the metadata of safetensors
+_MEND = "train anew"
+
+
+class StoredScaling(Stored):
+    """Of the features."""
+
+    impute: list[Finite]
+    mean: list[Finite]
+    std: list[Annotated[Finite, Field(gt=0)]]
+
+
+class StoredMethod(Stored):
+    """The networks of a method."""
+
+    shape: dict[str, Any]  # of hepdann.networks.NetworkShape
+    target_domain: Literal[0, 1]
+    lambda_: list[Finite] = Field(  # "strength" in models of older versions
+        validation_alias=AliasChoices("lambda", "strength"), serialization_alias="lambda"
+    )
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 63)]], Field(min_length=1)]
+
+    @property
+    def least_weights(self) -> int:
+        """Weights that the networks have at least: those between the hidden layers."""
+        parts = [self.shape.get(name, ()) for name in ("extractor", "label_head", "domain_head")]
+        if self.shape.get("network"):
+            parts = parts[1:]  # another one's
+        products = [a * b for widths in parts for a, b in itertools.pairwise(widths)]
+        return len(self.seeds) * int(sum(products) + sum(map(sum, parts)))
+
+
+class StoredMixture(Stored):
+    """A prediction that is made of others."""
+
+    parts: Annotated[list[str], Field(min_length=1)]
+    offsets: list[list[Finite]]
+    weights: list[Annotated[Finite, Field(gt=0)]] = Field(default=[])
+
+
+class ModelHeader(Stored):
+    """The header of ``model.safetensors``."""
+
+    format: Literal["hepdann-model"] = "hepdann-model"
+    format_version: Literal[1] = 1
+    hepdann: str = ""
+    features: list[str]
+    classes: Annotated[list[str], Field(min_length=1)]
+    scaling: StoredScaling
+    alignments: dict[str, dict[str, Any]] = Field(default={})
+    correction: list[Finite] | None = None
+    views: list[Annotated[tuple[str, int, int, int], Field(strict=False)]] = Field(default=[])
+    missing: dict[str, Finite] = Field(default={})  # older models know no sentinels
+    indicators: dict[str, str] = Field(default={})
+    methods: dict[str, StoredMethod]
+    mixtures: dict[str, StoredMixture] = Field(default={})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_map(cls, header: Any) -> Any:
+        """Models of older versions hold one alignment."""
+        if isinstance(header, dict) and "alignments" not in header and "quantile" in header:
+            return header | {"alignments": {"quantile": header["quantile"]}}
+        return header
+
+    @model_validator(mode="after")
+    def _parts_exist(self) -> Self:
+        """A mixture is made of what stands before it, so that none is made of itself."""
+        known = {*self.methods, *self.alignments}
+        for name, mixture in self.mixtures.items():
+            unknown = [part for part in mixture.parts if part not in known]
+            if unknown:
+                raise ValueError(f"mixtures.{name}: {unknown[0]!r} is no method before it")
+            if not len(mixture.parts) == len(mixture.offsets):
+                raise ValueError(f"mixtures.{name}: one row of offsets is needed for each part")
+            if mixture.weights and len(mixture.weights) != len(mixture.parts):
+                raise ValueError(f"mixtures.{name}: one weight is needed for each part")
+            known.add(name)
+        return self
+
+
+def write_model(path: Path, header: ModelHeader, tensors: Mapping[str, Tensor]) -> None:
+    """Write a model.
+
+    Args:
+        path: of the file.
+        header: all that is no weight.
+        tensors: weights of each method by ``<method>.<name of the parameter>``.
+    """
+    from safetensors.torch import save
+
+    text = json.dumps(header.model_dump(mode="json", by_alias=True))
+    contiguous = {key: value.contiguous() for key, value in tensors.items()}
+    write_run_file(path, save(contiguous, metadata={_KEY: text}))
+
+
+def read_header(path: Path) -> ModelHeader:
+    """All that is no weight; no tensor is read.
+
+    Raises:
+        RunError: as :func:`read_model`.
+    """
+    return _header(path, read_tensors(path, values=False)[0])
+
+
+def read_model(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
+    """Header and weights, all of them finite.
+
+    Raises:
+        RunError: missing, damaged, or of another version.
+    """
+    texts, tensors = read_tensors(path)
+    header = _header(path, texts)
+    broken = [key for key, value in tensors.items() if not value.isfinite().all()]
+    if broken:
+        what = f"is damaged: {broken[0]} holds numbers that are not finite"
+        raise RunError(what, where=path, mend=_MEND)
+    return header, tensors
+
+
+def _header(path: Path, texts: Mapping[str, str]) -> ModelHeader:
+    try:
+        header = json.loads(texts.get(_KEY, "{}"))
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"is damaged: {error}", where=path, mend=_MEND) from error
+    content = header if isinstance(header, dict) else {}
+    if (content.get("format"), content.get("format_version")) != (FORMAT, FORMAT_VERSION):
+        raise RunError(
+            "not a model of this version", where=path, mend="train anew with this version"
+        )
+    return check(header, ModelHeader, path)

@@ -1,0 +1,97 @@
+"""Reading what every file of a run has in common: versions, tables and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RunError
+from ..inputs import check, read_json, read_rows
+from ..records import Stored
+from .paths import Paths, RunPaths
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+__all__ = [
+    "FORMAT_VERSION",
+    "check_version",
+    "read_config",
+    "read_history",
+    "read_table",
+    "read_versioned",
+]
+
+FORMAT_VERSION = 1
+Kind = TypeVar("Kind", bound=Stored)
+
+
+def check_version(folder: str | Path) -> None:
+    """Refuse a run that another version made; of what is no run nothing is said.
+
+    Raises:
+        RunError: ``metrics.json`` is damaged or of another version.
+    """
+    path = RunPaths(Path(folder)).metrics
+    if path.exists():
+        read_versioned(path, Stored)
+
+
+def read_versioned(path: Path, kind: type[Kind]) -> Kind:
+    """Read a JSON file of a run.
+
+    Args:
+        path: of the file.
+        kind: type of its content.
+
+    Raises:
+        RunError: it cannot be read, is damaged or of another version.
+    """
+    content = read_json(path, Any)
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise RunError(
+            f"run of format version {version}, this hepdann reads {FORMAT_VERSION}",
+            where=path,
+            mend="read it with the hepdann that wrote it, or train anew",
+        )
+    return check(content, kind, path)
+
+
+def read_history(path: Path) -> dict[str, NDArray[Any]]:
+    """Read a history.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    return read_table(path, text=("method", "chosen"))
+
+
+def read_table(path: Path, text: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Columns of a CSV file of a run; an empty number is NaN.
+
+    Args:
+        path: of the file.
+        text: names of the columns that hold words.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    rows = read_rows(path, (), text)
+    return {
+        name: np.array([row[name] for row in rows])
+        if name in text
+        else np.array([float(row[name] or "nan") for row in rows])
+        for name in (rows[0] if rows else {})
+    }
+
+
+def read_config(folder: Path) -> Config:
+    """Every setting that a run or a scan was made with."""
+    from ..config import load_config
+
+    return load_config(Paths(folder).config, expand=False, known_names=False)
