@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..stats.two_sample import separation
 from ..tensors import Source, Target
 from .families import family, shift_families
 from .fit import FamilyFit, fit_family
+from .free import FreeMap, fit_free
 
 __all__ = ["CLOSED", "Calibration", "CalibrationReport", "Candidate", "calibrate"]
 
@@ -24,7 +25,6 @@ CLOSED = 0.53  # held-out AUC up to which MC and data are not distinguished
 _OPEN = 0.5  # part of what was distinguished before from which a shift is not closed
 _SIMPLER = 0.02  # a family this much worse than the best, with fewer parameters, is preferred
 _JUDGED = 3  # families that the classifier judges, those of the smallest distance
-_PROFILE = 25  # points of the distance against a parameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Calibration:
 
     def parameters(self) -> dict[str, Figure]:
         """Name to value and error; of a shift also its t."""
-        if self.fit is None:
+        if self.fit is None or isinstance(self.fit.family, FreeMap):
             return {}
         known: dict[str, Figure] = {}
         for name, value, error in zip(
@@ -118,7 +118,6 @@ class CalibrationReport:
         after: the same with the calibrated MC.
         verdict: ``closed``, ``partly closed`` or ``not closed``.
         held: the fractions were held, since a flexible map and fractions are not both identified.
-        profile: of a family with one parameter, its values and the distance at each.
     """
 
     calibration: Calibration
@@ -127,7 +126,6 @@ class CalibrationReport:
     after: Figure
     verdict: str
     held: bool
-    profile: tuple[Floats, Floats] | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it; ``None`` for what does not exist."""
@@ -182,7 +180,8 @@ def calibrate(
         mc: labelled events.
         target: the data.
         names: of the features.
-        families: as :func:`hepdann.calibration.family` reads them; all shifts by default.
+        families: ``free``, or as :func:`hepdann.calibration.family` reads them; by default all
+            shifts, and ``free``.
         hold_fractions: keep the class fractions of MC.
         seed: of all that is random.
         progress: told which family is being fitted.
@@ -191,29 +190,32 @@ def calibrate(
         HepdannError: too few events.
         ConfigError: an unknown family or feature.
     """
-    sides = [(s.part("train"), s.take(np.flatnonzero(s.split != 0))) for s in (mc, target)]
-    reference = sides[0][0].features
-    wanted = shift_families() if families is None else [f for f in families if f != "none"]
-    tried = [family(text, reference, names) for text in wanted]
+    fitted_on, seen = mc.part("train"), target.part("train")
+    held_out = mc.take(np.flatnonzero(mc.split != 0))
+    judge = target.take(np.flatnonzero(target.split != 0))
+    reference = fitted_on.features
+    wanted = (*shift_families(), "free") if families is None else families
+    tried = [family(text, reference, names) for text in wanted if text not in ("none", "free")]
+    total = np.array([mc.weight[mc.label == c].sum(dtype=float) for c in range(len(mc.classes))])
+    share = total / total.sum()
     fits: list[FamilyFit] = []
-    identity = fit_family(_Nothing(), sides[0][0], sides[1][0], held=hold_fractions, seed=seed)
+    identity = fit_family(_Nothing(), fitted_on, seen, held=hold_fractions, seed=seed)
     for one in tried:
         progress(one.name)
-        fits.append(fit_family(one, sides[0][0], sides[1][0], held=hold_fractions, seed=seed))
+        fits.append(fit_family(one, fitted_on, seen, held=hold_fractions, seed=seed))
+    if "free" in wanted:
+        progress("free")
+        fits.append(_free(fitted_on, seen, share, seed))
     fits.sort(key=lambda f: f.distance)
-    share = np.array(
-        [mc.weight[mc.label == c].sum(dtype=np.float64) for c in range(len(mc.classes))]
-    )
-    share = share / share.sum()
 
     def calibration(fit: FamilyFit) -> Calibration:
         shown = None if isinstance(fit.family, _Nothing) else fit
         return Calibration(shown, mc.classes, fit.fractions, fit.fraction_error, share, seed)
 
     def judged(one: Calibration) -> Figure:
-        return separation(one.calibrated(sides[0][1]), sides[1][1], seed=seed)
+        return separation(one.calibrated(held_out), judge, seed=seed)
 
-    before = separation(sides[0][1], sides[1][1], seed=seed)
+    before = separation(held_out, judge, seed=seed)
     options = [(f, judged(calibration(f))) for f in (identity, *fits[:_JUDGED])]
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
@@ -224,8 +226,16 @@ def calibrate(
         for f in (identity, *fits)
     )
     return CalibrationReport(
-        calibration(chosen), candidates, before, after, _verdict(before, after), hold_fractions
+        calibration(chosen), candidates, before, after, _verdict(before, after), chosen.held
     )
+
+
+def _free(mc: Source, target: Target, share: Floats, seed: int) -> FamilyFit:
+    """The free map; it would swallow the class fractions, which are held."""
+    fitted, distance = fit_free(mc, target, seed=seed)
+    theta = fitted.flat()
+    unknown = np.full((len(theta), len(theta)), np.nan)
+    return FamilyFit(fitted, theta, share, unknown, distance, held=True)
 
 
 def _verdict(before: Figure, after: Figure) -> str:
@@ -246,7 +256,7 @@ class _Nothing:
     def starts(self) -> Floats:
         return np.zeros((1, 0))
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
         return x
 
 

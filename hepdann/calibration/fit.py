@@ -46,7 +46,7 @@ class FamilyFit:
     @property
     def error(self) -> Floats:
         """(K,) standard errors of the parameters."""
-        return np.sqrt(np.diag(self.covariance))[: len(self.theta)]
+        return np.asarray(np.sqrt(np.diag(self.covariance))[: len(self.theta)])
 
     @property
     def fraction_error(self) -> Floats:
@@ -106,7 +106,7 @@ class Problem:
         fractions[self._free] = np.clip(inner, 0.0, 1.0)
         fractions /= max(1.0, fractions.sum())
         fractions[0] = 1.0 - fractions.sum()
-        return fractions
+        return np.asarray(fractions)
 
     def residual(self, classes: Floats, fractions: Floats) -> Floats:
         """Weighted differences (P * B,) of the distributions."""
@@ -240,8 +240,9 @@ def fit_family(
     """
     mc, target = finite(mc), finite(target)
     generator = np.random.default_rng([seed, 0xF1])
-    few = [s.take(np.sort(generator.permutation(len(s))[:_COARSE])) for s in (mc, target)]
-    coarse = problem_of(few[0], few[1], held=held, seed=seed, directions=directions // 2)
+    rows = [np.sort(generator.permutation(len(s))[:_COARSE]) for s in (mc, target)]
+    few = mc.take(rows[0]), target.take(rows[1])
+    coarse = problem_of(*few, held=held, seed=seed, directions=directions // 2)
     starts = family.starts()
     order = np.argsort([coarse.distance(family, start) for start in starts], kind="stable")
     problem = problem_of(mc, target, held=held, seed=seed, directions=directions)

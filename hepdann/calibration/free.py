@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tensors import Source, Target
-from .fit import Problem, finite, problem_of
+from .fit import finite
+from .marginals import Marginals
 
 __all__ = ["FreeMap", "fit_free"]
 
@@ -60,12 +61,30 @@ class FreeMap:
 
     name = "free"
 
+    def flat(self) -> Floats:
+        """All parameters, one after the other."""
+        return np.concatenate([self.theta.ravel(), self.smear, self.mixing.ravel()])
+
     @property
     def parameters(self) -> tuple[str, ...]:
         """As many as there are coefficients."""
-        return tuple(f"c{i}" for i in range(self.theta.size + self.smear.size + self.mixing.size))
+        return tuple(f"c{i}" for i in range(len(self.flat())))
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """None: it was fitted in its own way."""
+        return np.full(len(self.flat()), -np.inf), np.full(len(self.flat()), np.inf)
+
+    @property
+    def step(self) -> Floats:
+        """See :class:`hepdann.calibration.Family`."""
+        return np.full(len(self.flat()), 1e-3)
+
+    def starts(self) -> Floats:
+        """Where it is."""
+        return self.flat()[None]
+
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
         """Map (N, F) features; those with a missing value keep it, and mix as if it were 0."""
         unit = np.where(self.scale > 0, self.scale, 1.0)
         noise = np.random.default_rng([seed, 0xF4]).standard_normal(x.shape)
@@ -80,18 +99,13 @@ class FreeMap:
 class _Free:
     """The least-squares problem of a free map, at class fractions of the data that are held."""
 
-    def __init__(self, mc: Source, target: Target, scale: Floats, seed: int, directions: int):
+    def __init__(
+        self, mc: Source, target: Target, scale: Floats, seed: int, directions: int
+    ) -> None:
         unit = np.where(scale > 0, scale, 1.0)
-        scaled = [s.with_features((s.features / unit).astype(np.float32)) for s in (mc, target)]
-        self.problem: Problem = problem_of(
-            scaled[0],
-            scaled[1],
-            held=True,
-            seed=seed,
-            directions=directions,  # type: ignore[arg-type]
-        )
-        self.x = np.asarray(scaled[0].features, dtype=np.float64)
-        self.y = np.asarray(scaled[1].features, dtype=np.float64)
+        self.x, self.y = (np.asarray(s.features, dtype=np.float64) / unit for s in (mc, target))
+        weight = np.asarray(target.weight, dtype=np.float64)
+        self.data = Marginals(self.y, weight, directions=directions, seed=seed)
         self.basis = _basis(self.x)
         self.noise = np.random.default_rng([seed, 0xF4]).standard_normal(self.x.shape)
         weight = np.asarray(mc.weight, dtype=np.float64)
@@ -132,15 +146,15 @@ class _Free:
         return float(apart @ apart)
 
     def residual(self, point: Floats) -> Floats:
-        data = self.problem.data
+        data = self.data
         f = data.distribution(data.locate(self.mapped(point)[1]), self.weight)
-        return ((f - data.cdf) * data.root).ravel()
+        return np.asarray(((f - data.cdf) * data.root).ravel())
 
     def jacobian(self, point: Floats) -> Floats:
         """(P * B, parameters)."""
         _, _, mixing = self.split(point)
         h, y = self.mapped(point)
-        data = self.problem.data
+        data = self.data
         f, k = self.shape
         columns = np.concatenate(
             [self.basis.reshape(len(h), -1), self.noise, h], axis=1
@@ -154,7 +168,7 @@ class _Free:
         whole = np.concatenate(
             [per_theta.reshape(p, b, -1), per_smear, per_mixing.reshape(p, b, -1)], axis=2
         )
-        return (whole * data.root[..., None]).reshape(p * b, -1)
+        return np.asarray((whole * data.root[..., None]).reshape(p * b, -1))
 
     def refine(self, start: Floats, steps: int = 40) -> tuple[float, Floats]:
         """The nearest minimum, drawn toward the identity."""
@@ -167,14 +181,15 @@ class _Free:
             point[free] = inner
             return point
 
+        def residual(inner: Floats) -> Floats:
+            drawn = ridge * (inner - self.identity[free])
+            return np.concatenate([self.residual(whole(inner)), drawn])
+
+        def jacobian(inner: Floats) -> Floats:
+            return np.concatenate([self.jacobian(whole(inner))[:, free], np.diag(ridge)])
+
         fitted = least_squares(
-            lambda v: np.concatenate([self.residual(whole(v)), ridge * (v - self.identity[free])]),
-            start[free],
-            lambda v: np.concatenate([self.jacobian(whole(v))[:, free], np.diag(ridge)]),
-            method="trf",
-            max_nfev=steps,
-            xtol=1e-5,
-            ftol=1e-6,
+            residual, start[free], jacobian, max_nfev=steps, xtol=1e-5, ftol=1e-6
         )
         return 2 * float(fitted.cost), whole(fitted.x)
 
@@ -217,9 +232,9 @@ class _Free:
             return start
 
         found = []
-        for start in range(_COMBINATIONS):
+        for attempt in range(_COMBINATIONS):
             choice = {
-                j: (min(start, 1) if start < 2 else int(generator.integers(len(maps[j]))))
+                j: (min(attempt, 1) if attempt < 2 else int(generator.integers(len(maps[j]))))
                 for j in varying
             }
             for _ in range(3):
@@ -257,8 +272,8 @@ def fit_free(
     scale = np.abs(mc.features).max(axis=0).astype(np.float64)
     scale[np.ptp(mc.features, axis=0) == 0] = 0.0
     generator = np.random.default_rng([seed, 0xF3])
-    few = [s.take(np.sort(generator.permutation(len(s))[:_FEW])) for s in (mc, target)]
-    search = _Free(few[0], few[1], scale, seed, directions)
+    rows = [np.sort(generator.permutation(len(s))[:_FEW]) for s in (mc, target)]
+    search = _Free(mc.take(rows[0]), target.take(rows[1]), scale, seed, directions)
     refined = [search.refine(start) for start in search.combinations(generator)]
     whole = _Free(mc, target, scale, seed, directions)
     best = min(refined, key=lambda pair: pair[0])[1]
