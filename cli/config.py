@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_SCHEMAS = (  # without importing what knows them
+    "config", "metrics", "history", "recommendation", "diagnosis", "health", "origin", "model",
+    "scan", "rocs",
+)  # fmt: skip
+
 
 @click.group(no_args_is_help=False)
 def command() -> None:
@@ -58,11 +63,20 @@ def init(mc: str, data: str | None, output: Path | None, tree: str | None, force
 @command.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File; default the screen.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
-def schema(output: Path | None, force: bool) -> None:
+@click.option(
+    "--of",
+    type=click.Choice(_SCHEMAS),
+    default="config",
+    show_default=True,
+    help="Of a configuration, or of a file of a run or scan.",
+)
+def schema(output: Path | None, force: bool, of: str) -> None:
     """Print the JSON Schema, with which an editor completes and checks."""
     from hepdann.config import json_schema
+    from hepdann.store.schema import file_schema
 
-    _deliver(json.dumps(json_schema(), indent=2) + "\n", output, force=force)
+    content = json_schema() if of == "config" else file_schema(of)
+    _deliver(json.dumps(content, indent=2) + "\n", output, force=force)
 
 
 @command.command()

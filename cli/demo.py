@@ -84,6 +84,8 @@ def command(output: Path, events: int, seeds: int) -> None:
 
 
 def _say(output: Path, seconds: float) -> None:
+    from hepdann.store.paths import RunPaths
+
     plots = output / "run" / "plots"
     lines = [
         f"\nDone in {seconds:.0f} s. Look at",
@@ -91,7 +93,7 @@ def _say(output: Path, seconds: float) -> None:
         f"  {plots / 'scores_source-only.png'}, {plots / 'scores_dann.png'}: MC against data",
         f"  {plots / 'data_mc_multip.png'}: the worst modelled input, before and after alignment",
         f"  {plots / 'loss.png'}: is the domain classifier at one half?",
-        f"  {output / 'run' / 'metrics.json'}: every number of them",
+        f"  {RunPaths(output / 'run').metrics}: every number of them",
         "Then type",
         f"  hepdann evaluate {output / 'run'}",
         f"  hepdann train {output / 'tensors.h5'} --shift sine --t 3",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,8 +25,9 @@ from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
 from ..inference import BASE, Mixture, Model, corrected
 from ..methods import method_of
-from ..outputs import write_run_file
 from ..stats import accuracy, prior_matched_threshold, separation
+from ..store.content import Diagnosed, Recommended
+from ..store.reading import write_json
 from ..tensors import SPLITS, Target
 from .aligned import reference
 from .domains import Domains
@@ -52,7 +52,7 @@ def diagnose_first(
         The diagnosis; ``None`` with too few events for one, or if nobody wants to know.
     """
     if features is None:
-        write_run_file(path, b"{}")
+        write_json(path, Diagnosed, {})
         return None
     try:
         # images have no alignment, and with many classes the estimate takes longer than a training
@@ -60,7 +60,7 @@ def diagnose_first(
         diagnosis = diagnose(domains.source, domains.target, features, alignable=aligned)
     except HepdannError:
         return None
-    write_run_file(path, json.dumps(diagnosis.to_json(), indent=1, allow_nan=False).encode())
+    write_json(path, Diagnosed, diagnosis.to_json())
     return diagnosis
 
 
@@ -92,7 +92,7 @@ def with_recommendation(
         moved = [name for name in advice.parts if joined and name != BASE]
         mixture = Mixture(advice.parts, predictions.offsets(advice.parts, moved), advice.weights)
         model = replace(model, mixtures={**model.mixtures, GUARD: mixture})
-    write_run_file(path, json.dumps(advice.to_dict(), indent=1).encode())
+    write_json(path, Recommended, advice.to_dict())
     return model, advice
 
 
@@ -194,7 +194,7 @@ def advise_on_images(
     advice = recommend_adapted(candidates, shift=shift)
     if advice.method is None and "source-only" in model.parts:
         advice = Recommendation("source-only", "too few events to compare candidates")
-    write_run_file(path, json.dumps(advice.to_dict(), indent=1).encode())
+    write_json(path, Recommended, advice.to_dict())
     return advice
 
 

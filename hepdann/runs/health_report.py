@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..inputs import read_json
-from ..outputs import write_run_file
 from ..records import Look
+from ..store.content import HealthLooks
 from ..store.paths import RunPaths
+from ..store.reading import write_json
 from ..training import FIGURES, Health
 
 __all__ = ["fault_lines", "last_verdicts", "scan_lines", "write_health"]
@@ -104,4 +104,4 @@ def _write(folder: Path, shards: Sequence[tuple[int, list[dict[str, Any]]]]) -> 
         first += members
     looks.sort(key=lambda look: (look["epoch"], look["member"]))
     content = {"format_version": FORMAT_VERSION, "figures": FIGURES, "looks": looks}
-    write_run_file(RunPaths(folder).health, json.dumps(content, indent=1, allow_nan=False).encode())
+    write_json(RunPaths(folder).health, HealthLooks, content)

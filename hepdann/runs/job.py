@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,10 @@ from ..errors import Interrupted, RunError
 from ..evaluation import Diagnosis, summarise
 from ..inference import BASE, InputColumns, Model, prior_corrected, save_model
 from ..outputs import mend_of, write_run_file
+from ..store.content import Metrics
 from ..store.folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
 from ..store.paths import RunPaths
+from ..store.reading import write_json
 from ..store.start_record import StartRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
@@ -136,8 +137,7 @@ class Job:
         self._clock.lap("scoring")
         self.report("evaluating", None)
         metrics = self._metrics([t.trainer for t in trained], whole)
-        content = json.dumps(metrics, indent=1, allow_nan=False)
-        write_run_file(RunPaths(self.folder).metrics, content.encode())
+        write_json(RunPaths(self.folder).metrics, Metrics, metrics)
         return Run(self.folder, metrics)
 
     def _describe(self, domains: Domains, asked: TrainConfig) -> None:

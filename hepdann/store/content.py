@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from ..records import Count, Disease, Figures, Finite, Look, Number, Stored
 
@@ -25,6 +25,9 @@ __all__ = [
     "StoredRocs",
     "WithAdvice",
 ]
+
+
+Block = dict[str, JsonValue]  # figures by name, as the function that makes them says
 
 
 class Shift(Stored):
@@ -70,6 +73,7 @@ class Chosen(Stored):
     criterion: str | None
     epoch: Count | None
     epochs: list[Count] = Field(default=[])
+    member: Count | None = None
 
 
 class Thresholds(Stored):
@@ -94,6 +98,8 @@ class Health(Stored):
     verdicts: list[Seen]
     figures: dict[str, Figures]
     reading: str | None
+    networks: Count = 0
+    adversary: bool = False
 
 
 class Method(Stored):
@@ -117,12 +123,27 @@ class FeatureOf(Stored):
     wasserstein: Number
     mean_shift: Number
     differs: bool
+    p_value: Number = None
+    wasserstein_p_value: Number = None
+    missing_mc: Number = None
+    missing_target: Number = None
 
 
-class Diagnosis(Stored):
+class DiagnosisBlocks(Stored):
+    """What a diagnosis holds wherever it is written."""
+
+    kind: str | None = None
+    score: Block | None = None
+    labels: Block | None = None
+    fractions: Block | None = None
+    closures: Block | None = None
+
+
+class Diagnosis(DiagnosisBlocks):
     """Whether MC and target differ, as ``metrics.json`` says it."""
 
     auc_inputs: Number
+    auc_inputs_error: Number = None
     p_value: Number
     shift: bool | None
     sentence: str | None
@@ -137,6 +158,8 @@ class Recommended(Stored):
     teacher: str | None = None
     large_residual: bool = False
     candidates: dict[str, dict[str, Finite]] = Field(default={})
+    parts: list[str] = Field(default=[])
+    weights: list[Finite] = Field(default=[])
 
 
 class Advice(Stored):
@@ -156,6 +179,8 @@ class Throughput(Stored):
 
     members: Count = 0
     seconds: Finite = 0.0
+    events_per_s: Number = None
+    engines: list[str] = Field(default=[])
     time: dict[str, Finite] = Field(default={})
 
 
@@ -166,6 +191,7 @@ class Metrics(Stored):
     target: TargetOf
     majority: Figures
     methods: dict[str, Method]
+    criteria: Block = Field(default={})
     recommended: str | None
     recommendation: Recommended
     diagnosis: Diagnosis
@@ -174,14 +200,16 @@ class Metrics(Stored):
     hepdann: str = ""
 
 
-class Diagnosed(Stored):
+class Diagnosed(DiagnosisBlocks):
     """``diagnosis.json``; empty where there were too few events."""
 
     auc: Number = None
     auc_error: Number = None
     p_value: Number = None
+    p_value_all_features: Number = None
+    n_mc: Count = 0
+    n_target: Count = 0
     shift: bool | None = None
-    kind: str | None = None
     sentence: str | None = None
     features: list[FeatureOf] = Field(default=[])
 
@@ -197,6 +225,7 @@ class HealthFigures(Stored):
 class HealthLooks(Stored):
     """``health.json``."""
 
+    format_version: int = 1
     figures: HealthFigures
     looks: list[Look]
 

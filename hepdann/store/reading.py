@@ -1,8 +1,9 @@
-"""Reading what every file of a run has in common: versions, tables and settings."""
+"""What the files of a run have in common: versions, types, tables and settings."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..inputs import check, read_json, read_rows
+from ..outputs import write_run_file
 from ..records import Stored
 from .paths import Paths, RunPaths
 
@@ -24,6 +26,7 @@ __all__ = [
     "read_history",
     "read_table",
     "read_versioned",
+    "write_json",
 ]
 
 FORMAT_VERSION = 1
@@ -60,6 +63,22 @@ def read_versioned(path: Path, kind: type[Kind]) -> Kind:
             mend="read it with the hepdann that wrote it, or train anew",
         )
     return check(content, kind, path)
+
+
+def write_json(path: Path, kind: type[Stored], content: Mapping[str, Any]) -> None:
+    """Write a JSON file of a run.
+
+    Args:
+        path: of the file.
+        kind: type of its content, which it is checked against.
+        content: what is written.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    text = json.dumps(content, indent=1, allow_nan=False)
+    kind.model_validate_json(text)
+    write_run_file(path, text.encode())
 
 
 def read_history(path: Path) -> dict[str, NDArray[Any]]:

@@ -40,10 +40,10 @@ class ScoreWriter:
             name: "mc" or "target".
             columns: (N, …) by name; ``None`` leaves one out.
         """
-        group = self.file.create_group(name)
+        self.file.create_group(name)
         for key, values in columns.items():
             if values is not None:
-                group[key] = values
+                self._packed(f"{name}/{key}", values, shuffle=True)
 
     def scores(
         self,
@@ -84,18 +84,22 @@ class ScoreWriter:
             if dict(one.attrs) == dict(attrs) and np.array_equal(one[...], values):
                 self.file[group][name] = one
                 return
-        path = f"{group}/{name}"
+        one = self._packed(f"{group}/{name}", values, shuffle=shuffle)
+        one.attrs.update(attrs)
+        self._kinds[group].append(name)
+
+    def _packed(self, path: str, values: NDArray[Any], *, shuffle: bool) -> h5py.Dataset:
+        """Write a dataset, compressed unless its reader would take it for a bomb."""
         chunks = tuple(max(1, min(size, _CHUNK)) for size in values.shape)
-        chunks = (1, *chunks[1:]) if values.ndim == 3 else chunks
+        chunks = (1, *chunks[1:]) if values.ndim == 3 else chunks  # a member alone
         one = self.file.create_dataset(
             path, data=values, chunks=chunks, compression="gzip", shuffle=shuffle
         )
         self.file.flush()
-        if too_dense(one):  # its reader would take it for a bomb
+        if too_dense(one):
             del self.file[path]
             one = self.file.create_dataset(path, data=values)
-        one.attrs.update(attrs)
-        self._kinds[group].append(name)
+        return one
 
 
 @contextmanager

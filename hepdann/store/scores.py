@@ -179,10 +179,9 @@ class RunScores:
     def aligned(self) -> tuple[str, ...]:
         """Names of the alignment maps whose features are stored, in the order of the methods."""
         with self._opened() as file:
-            group = file["target"]
-            names = (
-                group.get("aligned", ()) if self.version == 1 else _names(group.attrs["aligned"])
-            )
+            target = file["target"]
+            stored = tuple(target.get("aligned", ()))
+            names = stored if self.version == 1 else _names(target.attrs["aligned"])
         known = [name for name in self.methods if name in names]
         return (*known, *(name for name in names if name not in known))
 
@@ -228,6 +227,8 @@ class RunScores:
         if most is not None:
             return bool(((values >= 0) & (values < most)).all())
         kind = path.split("/")[1]
+        if kind == "row":
+            return bool((values[:1] >= 0).all() and (np.diff(values) > 0).all())
         if values.dtype.kind != "f" or kind in ("features", "aligned", "spectators"):
             return True
         return bool(np.isfinite(values).all())

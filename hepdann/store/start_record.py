@@ -17,7 +17,7 @@ from ..outputs import write_run_file
 from ..records import Stored
 from ..tensors import Tensors
 from .paths import RunPaths
-from .reading import FORMAT_VERSION, read_versioned
+from .reading import FORMAT_VERSION, read_versioned, write_json
 from .state import is_scan
 
 __all__ = ["StartRecord", "given_settings", "has_begun"]
@@ -26,6 +26,7 @@ __all__ = ["StartRecord", "given_settings", "has_begun"]
 class StoredStart(Stored):
     """``origin.json``; the configurations are checked by their own models."""
 
+    format_version: int = FORMAT_VERSION
     tensors: Annotated[str, Field(min_length=1)]
     data: str | None
     content: Annotated[list[str], Field(min_length=1, max_length=2)]
@@ -97,7 +98,7 @@ class StartRecord:
             "asked": self.asked.model_dump(mode="json", by_alias=True),
             "scale": self.scale,
         }
-        write_run_file(RunPaths(folder).start_record, json.dumps(content, indent=1).encode())
+        write_json(RunPaths(folder).start_record, StoredStart, content)
         write_run_file(RunPaths(folder).config, dump_config(self.config).encode())
 
     @classmethod

@@ -21,9 +21,11 @@ from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation import open_scores
 from hepdann.inference import corrected, load_model
 from hepdann.methods import method_of
+from hepdann.records import Stored
 from hepdann.runs.aligned import fit_alignments, reference, wanted_maps
 from hepdann.runs.resampling import resampled
 from hepdann.runs.stacks import Stacks
+from hepdann.store.schema import STORED
 from hepdann.tensors import Source, Target
 from hepdann.training import Scaling
 
@@ -249,3 +251,21 @@ def test_without_its_tensor_file_a_run_has_scores_and_says_where_features_are(
             scores.column("target", name)
         assert message in str(caught.value)
     assert hepdann.open_run(folder).predict(np.zeros((3, 6))).shape == (3, 2)
+
+
+def test_every_key_of_the_json_files_has_a_type(run):
+    def untyped(stored):
+        if isinstance(stored, Stored):
+            yield from stored.model_extra or ()
+            yield from (
+                k for name in type(stored).model_fields for k in untyped(getattr(stored, name))
+            )
+        elif isinstance(stored, dict | list):
+            values = stored.values() if isinstance(stored, dict) else stored
+            yield from (key for value in values for key in untyped(value))
+
+    for name in ("metrics", "diagnosis", "recommendation", "origin"):
+        content = json.loads((run.folder / f"{name}.json").read_text())
+        typed = STORED[name].model_validate(content)
+        assert not set(untyped(typed)), name
+        assert typed.to_json() == content
