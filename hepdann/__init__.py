@@ -14,6 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import (
         alignment,
+        calibration,
         config,
         criteria,
         errors,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         tensors,
         training,
     )
-    from .api import diagnose
+    from .api import calibrate, diagnose
     from .readers.arguments import convert
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
@@ -46,6 +47,8 @@ __all__ = [
     "Tensors",
     "__version__",
     "alignment",
+    "calibrate",
+    "calibration",
     "config",
     "convert",
     "criteria",
@@ -79,6 +82,7 @@ _HOME = {
     "Run": "runs",
     "Scan": "runs",
     "Tensors": "tensors",
+    "calibrate": "api",
     "convert": "readers.arguments",
     "diagnose": "api",
     "open_run": "runs",

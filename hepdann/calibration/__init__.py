@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from .calibrate import Calibration, CalibrationReport, calibrate
 from .families import Detector, Family, ShiftFamily, family
 from .fit import FamilyFit, fit_family
+from .result import Calibration, CalibrationReport, Candidate, Profile
+from .search import calibrate
 
 __all__ = [
     "Calibration",
     "CalibrationReport",
+    "Candidate",
     "Detector",
     "Family",
     "FamilyFit",
+    "Profile",
     "ShiftFamily",
     "calibrate",
     "family",

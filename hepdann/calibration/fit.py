@@ -12,14 +12,26 @@ from ..tensors import Source, Target
 from .families import Family
 from .marginals import Marginals
 
-__all__ = ["FamilyFit", "Problem", "finite", "fit_family", "problem_of"]
+__all__ = [
+    "FEW",
+    "FamilyFit",
+    "Problem",
+    "drawn",
+    "explored",
+    "finite",
+    "fit_family",
+    "fit_from",
+    "problem_of",
+]
 
 Floats = NDArray[np.float64]
 
 _Events = TypeVar("_Events", bound=Target)
 
-_COARSE = 4_000  # events of each side on which starting points are compared
-_STARTS = 2  # minima of the grid that are followed
+FEW = 3_000  # events of each side on which starting points are compared
+MOST = 100_000  # events of each side that a fit uses
+_STARTS = 2  # starting points that are followed
+_APART = 0.08  # of the range of starting points, between two that are followed
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +68,8 @@ class FamilyFit:
             return np.zeros(c)
         rest = self.covariance[len(self.theta) :, len(self.theta) :]
         first = float(rest.sum())
-        return np.sqrt(np.maximum(np.concatenate([[first], np.diag(rest)]), 0.0))
+        variance = np.concatenate([[first], np.diag(rest)])
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 class Problem:
@@ -76,7 +89,7 @@ class Problem:
         self._ids = mc.event_id
         self.data, self.held, self._seed = data, held, seed
         share = np.array([self._weight[rows].sum() for rows in self._rows])
-        self.mc_fractions = share / share.sum()
+        self.mc_fractions = np.asarray(share / share.sum())
         self._free = [c for c in range(1, len(self._rows)) if share[c] > 0 and not held]
 
     def positions(self, family: Family | None, theta: Floats) -> Floats:
@@ -98,7 +111,7 @@ class Problem:
     def fractions(self, classes: Floats) -> Floats:
         """The class fractions (C,) at which the sum of the classes is nearest to the data."""
         if not self._free:
-            return self.mc_fractions
+            return np.asarray(self.mc_fractions)
         columns = self._fraction_columns(classes)
         start = self.residual(classes, np.eye(len(classes))[0])
         inner = np.linalg.lstsq(columns, -start, rcond=None)[0]
@@ -171,7 +184,7 @@ class Problem:
             jacobian,
             bounds=(low, high),
             x_scale=np.concatenate([np.maximum(family.step, 0.01), np.full(free, 0.1)]),
-            max_nfev=25,
+            max_nfev=15,
             xtol=1e-5,
         )
         return np.asarray(fitted.x[:k])
@@ -224,7 +237,7 @@ def fit_family(
 ) -> FamilyFit:
     """Fit the parameters of a family, and the class fractions of the data with them.
 
-    Starting points are compared on a few thousand events; the best of them are followed on all
+    Starting points are compared and followed on a few thousand events; the best is followed on all
     events by least squares (the trust-region method of scipy).
 
     Args:
@@ -239,31 +252,70 @@ def fit_family(
         HepdannError: too few events.
     """
     mc, target = finite(mc), finite(target)
-    generator = np.random.default_rng([seed, 0xF1])
-    rows = [np.sort(generator.permutation(len(s))[:_COARSE]) for s in (mc, target)]
-    few = mc.take(rows[0]), target.take(rows[1])
-    coarse = problem_of(*few, held=held, seed=seed, directions=directions // 2)
-    starts = family.starts()
-    order = np.argsort([coarse.distance(family, start) for start in starts], kind="stable")
+    few = problem_of(mc, target, held=held, seed=seed, directions=directions // 2, most=FEW)
+    _, start = explored(few, family)
     problem = problem_of(mc, target, held=held, seed=seed, directions=directions)
-    best = np.zeros(len(family.parameters))
-    reached = problem.distance(family, best)
-    for start in starts[order[:_STARTS]]:
+    return fit_from(problem, family, start)
+
+
+def explored(problem: Problem, family: Family) -> tuple[float, Floats]:
+    """The best of the minima that a family's starting points lead to.
+
+    Args:
+        problem: as a rule of a few thousand events.
+        family: the maps.
+
+    Returns:
+        The distance, and the (K,) parameters.
+    """
+    starts = family.starts()
+    at_start = np.array([problem.distance(family, start) for start in starts])
+    span = np.maximum(np.ptp(starts, axis=0), 1e-9)
+    best, reached = starts[int(np.argmin(at_start))], float(at_start.min())
+    followed: list[Floats] = []
+    for index in np.argsort(at_start, kind="stable"):
+        start = starts[index]
+        if any((np.abs(start - other) / span).max() < _APART for other in followed):
+            continue
+        followed.append(start)
         theta = problem.minimum(family, start)
         distance = problem.distance(family, theta)
         if distance < reached:
             best, reached = theta, distance
+        if len(followed) == _STARTS:
+            break
+    return reached, best
+
+
+def fit_from(problem: Problem, family: Family, start: Floats) -> FamilyFit:
+    """Follow a family to the nearest minimum; with fractions, covariance and distance there."""
+    best, reached = start, problem.distance(family, start)
+    theta = problem.minimum(family, start)
+    distance = problem.distance(family, theta)
+    if distance < reached:
+        best, reached = theta, distance
     fractions = problem.fractions(problem.classes(problem.positions(family, best)))
     covariance = problem.covariance(family, best, fractions)
-    return FamilyFit(family, best, fractions, covariance, reached, held)
+    return FamilyFit(family, best, fractions, covariance, reached, problem.held)
 
 
-def problem_of(mc: Source, target: Target, *, held: bool, seed: int, directions: int) -> Problem:
-    """The comparison of MC with data that have no missing values."""
+def problem_of(
+    mc: Source, target: Target, *, held: bool, seed: int, directions: int, most: int = MOST
+) -> Problem:
+    """The comparison of MC with data that have no missing values, on ``most`` events of each."""
+    generator = np.random.default_rng([seed, 0xF1])
+    mc, target = drawn(mc, most, generator), drawn(target, most, generator)
     weight = np.asarray(target.weight, dtype=np.float64)
     features = np.asarray(target.features, dtype=np.float64)
     data = Marginals(features, weight, directions=directions, seed=seed)
     return Problem(mc, data, held=held, seed=seed)
+
+
+def drawn(events: _Events, most: int, generator: np.random.Generator) -> _Events:
+    """At most so many events, in their order."""
+    if len(events) <= most:
+        return events
+    return events.take(np.sort(generator.permutation(len(events))[:most]))
 
 
 def finite(events: _Events) -> _Events:

@@ -12,6 +12,7 @@ from .label import experiment_label
 from .latent import latent
 from .losses import loss
 from .matrices import confusion, correlation
+from .mismodelling import distance_profile, plot_calibration
 from .profiles import calibration, efficiency, importance
 from .run import figure_names, plot_run
 from .scan import plot_scan
@@ -25,6 +26,7 @@ __all__ = [
     "confusion",
     "correlation",
     "data_mc",
+    "distance_profile",
     "efficiency",
     "event",
     "experiment_label",
@@ -33,6 +35,7 @@ __all__ = [
     "importance",
     "latent",
     "loss",
+    "plot_calibration",
     "plot_comparison",
     "plot_diagnosis",
     "plot_events",
