@@ -37,11 +37,11 @@ def distance_profile(profile: Profile, *, ax: Axes | None = None) -> Axes:
         (ax,) = new_axes()
     value, error = profile.best.value, profile.best.error
     ax.axvspan(value - error, value + error, color="#8d99ae", alpha=0.3, label="standard error")
-    ax.axvline(value, color="#8d99ae", label=f"{value:.4g} ± {error:.2g}")
+    ax.axvline(value, color="#8d99ae", label=f"{value:.4g} ± {error:.1g}")
     ax.plot(profile.values, profile.distance, color="#d1495b", marker="o", markersize=4)
     ax.set_xlabel(readable(profile.name))
     ax.set_ylabel("Squared distance of MC and data")
-    ax.legend()
+    ax.legend(loc="upper center")
     lay_out(ax)
     return ax
 
@@ -82,7 +82,9 @@ def plot_calibration(
         for stem, (name, pair) in zip(stems, comparisons.items(), strict=True):
             shown, unit = readable(titles.get(name) or name), readable(units.get(name, ""))
             for when, (numbers, folded) in zip(("before", "after"), pair, strict=True):
-                keep(data_mc(numbers, shown, unit=unit, folded=folded), f"{stem}_{when}")
+                title = f"{when} the calibration"
+                ax = data_mc(numbers, shown, unit=unit, folded=folded, title=title, tests=("chi2",))
+                keep(ax, f"{stem}_{when}")
         stems = distinct_names([file_name("profile", profile.name) for profile in profiles])
         for stem, profile in zip(stems, profiles, strict=True):
             keep(distance_profile(profile), stem)
