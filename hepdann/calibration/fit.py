@@ -201,6 +201,8 @@ class Problem:
         together.
         """
         jacobian = self.jacobian(family, theta, fractions)
+        if jacobian.shape[1] == 0:
+            return np.zeros((0, 0))
         operator = np.linalg.pinv(jacobian, rcond=1e-8) * self.data.root.ravel()
         operator = operator.reshape(-1, *self.data.cdf.shape)
         total = _spread(self.data.response(operator, self.data.positions), self.data.weight)

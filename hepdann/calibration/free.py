@@ -31,7 +31,7 @@ _KEPT = 5  # distinct maps of one feature
 _APART = 0.003  # mean square, in units of the variance, from which two maps are distinct
 _COMBINATIONS = 4  # starts of the search over combinations
 _SPIKE = 0.005  # share of the events from which a value is one that many share
-_RIDGE = 3e-4  # of all parameters, toward the identity
+_RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is
 
 
 def _basis(x: Floats) -> Floats:
@@ -117,7 +117,8 @@ class _Free:
         self.identity = np.concatenate([identity.ravel(), np.zeros(f), np.eye(f).ravel()])
         penalty = np.ones((f, k))
         penalty[:, 2:] *= np.repeat(np.arange(1, _ORDER + 1), 2)
-        self.ridge = _RIDGE**0.5 * np.concatenate([penalty.ravel(), np.ones(f), np.ones(f * f)])
+        strength = (_RIDGE / min(len(self.x), len(self.y))) ** 0.5
+        self.ridge = strength * np.concatenate([penalty.ravel(), np.ones(f), np.ones(f * f)])
         fixed = np.concatenate(
             [
                 np.repeat(scale == 0, k),

@@ -15,7 +15,7 @@ def test_derivatives_are_those_of_finite_differences(toys):
 
 
 def test_without_a_shift_the_map_is_near_the_identity(toys):
-    mc, data = toys(800)
+    mc, data = toys(3000)
     fitted, _ = fit_free(mc, data, directions=8)
     x = mc.features.astype(float)
     moved = fitted.apply(x, fitted.theta, 0)
