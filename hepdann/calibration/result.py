@@ -149,8 +149,14 @@ class CalibrationReport:
         left = f"AUC {self.after.value:.3f} ± {self.after.error:.3f}"
         name = self.calibration.name
         if name == "none":
-            shift = self.before.value > CLOSED
-            what = "no family of maps brings MC nearer to the data" if shift else "no shift to mend"
+            chosen = self.calibration
+            apart = np.abs(chosen.fractions - chosen.mc_fractions)
+            if np.any(apart > 3 * np.maximum(chosen.fraction_error, 1e-9)):
+                what = "other class fractions, and no map of the features"
+            elif self.before.value > CLOSED:
+                what = "no family of maps brings MC nearer to the data"
+            else:
+                what = "no shift to mend"
             return f"{what} ({left}): {self.verdict}"
         values = [
             f"{key} = {plus_minus(figure.value, figure.error)}"

@@ -45,6 +45,8 @@ def test_what_no_family_explains_is_not_closed(toys):
 
 def test_a_calibrated_sample_has_the_fractions_of_the_data(toys):
     mc, data = toys(3000, fraction=0.2)
-    calibrated = calibrate(mc, data, NAMES, families=["none"]).calibration.calibrated(mc)
+    report = calibrate(mc, data, NAMES, families=["none"])
+    assert report.sentence.startswith("other class fractions, and no map")
+    calibrated = report.calibration.calibrated(mc)
     share = calibrated.weight[mc.label == 1].sum() / calibrated.weight.sum()
     assert share == pytest.approx(0.2, abs=0.05)

@@ -10,13 +10,13 @@ from hepdann.tensors import Tensors
 
 @pytest.fixture(scope="module")
 def tensors(tmp_path_factory):
-    """An energy scale of 1.1 in data."""
+    """An energy scale of 1.2 in data."""
     path = tmp_path_factory.mktemp("calibrate") / "tensors.h5"
     generator = np.random.default_rng(5)
-    label = np.arange(1500) % 2
-    mc, data = (generator.normal(5.0 + label[:, None], 1.0, (1500, 2)) for _ in range(2))
+    label = np.arange(3000) % 2
+    mc, data = (generator.normal(5.0 + label[:, None], 1.0, (3000, 2)) for _ in range(2))
     Tensors.from_arrays(
-        mc, label, data=data * [1.1, 1.0], names=["pt", "mass"], classes=["qcd", "w"], output=path
+        mc, label, data=data * [1.2, 1.0], names=["pt", "mass"], classes=["qcd", "w"], output=path
     )
     return path
 
@@ -25,10 +25,10 @@ def test_a_scale_is_shown_and_written_with_its_error(typed, tensors, tmp_path):
     folder = tmp_path / "calibration"
     done = typed("calibrate", tensors, "--family", "scale(pt),none", "-o", folder)
     assert (done.code, done.stderr) == (0, "")
-    assert "scale(pt) = 0.1" in done.stdout
+    assert "scale(pt) = " in done.stdout
     assert "closed (AUC" in done.stdout
     content = json.loads((folder / "calibration.json").read_text())
-    assert content["parameters"]["scale(pt)"]["value"] == pytest.approx(0.1, abs=0.03)
+    assert content["parameters"]["scale(pt)"]["value"] == pytest.approx(0.2, abs=0.02)
     chi2 = content["features"]["pt"]
     assert chi2["before"]["chi2"] > 2 * chi2["after"]["chi2"]
     names = {file.name for file in folder.glob("*.png")}
