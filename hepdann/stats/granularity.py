@@ -51,7 +51,7 @@ def common_granularity(
         columns = (first[:, i], second[:, i])
         grids = [lattice(column) for column in columns]
         step, origin = max(grids)
-        blur = RESOLUTION * width(columns[0])
+        blur = RESOLUTION * max(width(columns[0]), _width_of_spike(columns[1]))
         for column, (own, _) in zip(columns, grids, strict=True):
             if own < step:
                 column += own * generator.uniform(-0.5, 0.5, len(column))
@@ -63,12 +63,21 @@ def common_granularity(
 
 def width(values: Floats) -> float:
     """Half the central 68 % range, which no tail inflates; σ where that is a spike."""
+    return _width_of_spike(values) or _half_range(values)
+
+
+def _width_of_spike(values: Floats) -> float:
+    """σ where most values are one value; 0 otherwise."""
+    sigma = float(values[np.isfinite(values)].std()) if np.isfinite(values).any() else 0.0
+    return sigma if _half_range(values) <= _SPIKE * sigma else 0.0
+
+
+def _half_range(values: Floats) -> float:
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
         return 0.0
     low, high = np.quantile(finite, [0.16, 0.84])
-    half, sigma = float(0.5 * (high - low)), float(finite.std())
-    return half if half > _SPIKE * sigma else sigma
+    return float(0.5 * (high - low))
 
 
 def lattice(values: Floats) -> tuple[float, float]:

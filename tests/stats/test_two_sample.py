@@ -88,6 +88,8 @@ def test_a_spike_is_wide_as_the_feature_that_it_is_part_of():
     )
     y += 2e-5
     assert not two_sample(target(x), target(y, start=3000), permutations=199).shift
+    x += 1e-3 * generator.standard_normal(x.shape)  # a spike in the target alone
+    assert not two_sample(target(x), target(y, start=3000), permutations=199).shift
 
 
 def test_a_shift_of_rounded_values_is_still_found():
