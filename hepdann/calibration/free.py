@@ -232,7 +232,7 @@ class _Free:
                 start[j * k : (j + 1) * k] = maps[j][index]
             return start
 
-        found = []
+        reached = []
         for attempt in range(_COMBINATIONS):
             choice = {
                 j: (min(attempt, 1) if attempt < 2 else int(generator.integers(len(maps[j]))))
@@ -245,10 +245,10 @@ class _Free:
                     choice[j] = int(np.argmin(costs))
                 if choice == before:
                     break
-            found.append((self.distance(point(choice)), point(choice)))
-        found.sort(key=lambda pair: pair[0])
+            reached.append((self.distance(point(choice)), point(choice)))
+        reached.sort(key=lambda pair: pair[0])
         distinct: list[Floats] = [self.identity]
-        for _, start in found:
+        for _, start in reached:
             if all(not np.array_equal(start, other) for other in distinct):
                 distinct.append(start)
         return distinct[:4]
@@ -290,11 +290,11 @@ def _spikes(fitted: FreeMap, mc: Source, target: Target) -> tuple[tuple[int, flo
     mapped = replace(fitted, smear=np.zeros_like(fitted.smear)).apply(x, fitted.theta, 0)
     pairs = []
     for j in range(x.shape[1]):
-        there = _heavy(target.features[:, j])
+        shares = _heavy(target.features[:, j])
         for before, share in _heavy(mc.features[:, j]).items():
             at = float(np.median(mapped[x[:, j] == before, j]))
-            after = min(there, key=lambda v: abs(v - at), default=math.nan)
-            if abs(there.get(after, 0.0) - share) < 0.5 * share:
+            after = min(shares, key=lambda v: abs(v - at), default=math.nan)
+            if abs(shares.get(after, 0.0) - share) < 0.5 * share:
                 pairs.append((j, before, after))
     return tuple(pairs)
 

@@ -53,7 +53,7 @@ def calibrate(
             shifts, and ``free``.
         hold_fractions: keep the class fractions of MC.
         seed: of all that is random.
-        progress: told which family is being fitted.
+        progress: called with the family that is being fitted.
 
     Raises:
         HepdannError: too few events.
