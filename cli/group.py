@@ -25,6 +25,7 @@ COMMANDS = {
     "convert": "Turn ROOT files into a tensor file.",
     "config": "Write or check a YAML configuration, or print its schema.",
     "diagnose": "Test whether MC and data differ.",
+    "calibrate": "Measure how MC must change to look like data, with errors.",
     "train": "Train a domain-adversarial network and its baselines.",
     "scan": "Train a grid of shifts, t, lambda, methods and seeds as stacks.",
     "evaluate": "Print the numbers of a run, with errors.",

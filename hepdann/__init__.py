@@ -14,6 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import (
         alignment,
+        calibration,
         config,
         criteria,
         deploy,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         tensors,
         training,
     )
-    from .api import diagnose
+    from .api import calibrate, diagnose
     from .deploy import export
     from .inference import predict
     from .readers.arguments import convert
@@ -49,6 +50,8 @@ __all__ = [
     "Tensors",
     "__version__",
     "alignment",
+    "calibrate",
+    "calibration",
     "config",
     "convert",
     "criteria",
@@ -86,6 +89,7 @@ _HOME = {
     "Run": "runs",
     "Scan": "runs",
     "Tensors": "tensors",
+    "calibrate": "api",
     "convert": "readers.arguments",
     "diagnose": "api",
     "export": "deploy",

@@ -1,14 +1,57 @@
-"""Calls of the public interface that need several rooms: ``hepdann.diagnose``."""
+"""Calls of the public interface that need several rooms: ``hepdann.diagnose``, ``calibrate``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from . import evaluation
+from . import calibration, evaluation
+from .calibration import CalibrationReport
 from .evaluation import Diagnosis
 from .tensors import Source, Target, Tensors, open_tensors
 
-__all__ = ["compared", "diagnose"]
+__all__ = ["calibrate", "compared", "diagnose"]
+
+
+def calibrate(
+    tensors: Tensors | str | Path,
+    *,
+    data: Tensors | str | Path | None = None,
+    families: Sequence[str] | None = None,
+    hold_fractions: bool = False,
+    seed: int = 0,
+) -> CalibrationReport:
+    """Measure how MC must change to look like data: which map, how large, how sure.
+
+    Maps of the MC are fitted to the unlabelled data on the training splits, together with the
+    class fractions of the data; a classifier on the other events says what is left.
+
+    Args:
+        tensors: the tensor file with the MC.
+        data: a second tensor file with the data; by default that of ``tensors``.
+        families: names of shifts, ``scale``, ``offset`` or ``smear``, of all features or as
+            ``scale(pt, mass)``, several joined with ``+``; ``free``; by default all shifts, and
+            ``free`` where none of them closes the difference.
+        hold_fractions: keep the class fractions of MC.
+        seed: of the random parts.
+
+    Returns:
+        The figures, ``sentence``, and ``calibration``, which maps features of MC.
+
+    Raises:
+        SchemaError: no MC, no data, or the files have other features.
+        ConfigError: an unknown family or feature.
+        HepdannError: too few events.
+    """
+    file, source, target = compared(tensors, data)
+    return calibration.calibrate(
+        source,
+        target,
+        file.features,
+        families=families,
+        hold_fractions=hold_fractions,
+        seed=seed,
+    )
 
 
 def diagnose(

@@ -17,12 +17,15 @@ from .figures.shift import feature_shifts, plot_diagnosis
 from .figures.stacks import data_mc, scores
 from .figures.sweeps import sweep
 from .jobs import register
+from .mismodelling import distance_profile, plot_calibration
 from .run import figure_names, plot_run
 from .scan import plot_scan
 
 __all__ = [
-    "calibration", "confusion", "correlation", "data_mc", "efficiency", "event", "experiment_label",
-    "feature_shifts", "figure_names", "importance", "latent", "loss", "plot_comparison",
+    "calibration", "confusion", "correlation", "data_mc", "distance_profile",
+    "efficiency", "event", "experiment_label",
+    "feature_shifts", "figure_names", "importance", "latent", "loss", "plot_calibration",
+    "plot_comparison",
     "plot_diagnosis", "plot_events", "plot_run", "plot_scan", "register", "roc", "save", "scores",
     "settle", "style", "sweep",
 ]  # fmt: skip

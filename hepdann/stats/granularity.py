@@ -8,6 +8,8 @@ AUC of .98. Before samples are compared, each feature is therefore
    dither of its own step, so that its lattice does not beat with the coarser one;
 2. blurred in both samples by a Gaussian of ``RESOLUTION`` times the feature's width, which melts
    what rounding leaves: spikes at a default value, hard bounds, lattices that are no multiples.
+   The width of a spike, and of one that was smeared a little, is that of all values: a millionth
+   of σ distinguishes no physics.
 
 The test then asks for differences that are wider than this resolution. Rounding and blurring are
 the same for both samples, so a test of samples that do not differ stays exact.
@@ -25,6 +27,7 @@ from .figure import Floats
 __all__ = ["RESOLUTION", "common_granularity", "lattice", "steps", "width", "without_sentinels"]
 
 RESOLUTION = 0.1
+_SPIKE = 2e-4  # of σ; where the central 68 % are narrower, they are one value
 _FLOAT32 = float(np.finfo(np.float32).eps)
 _SAMPLE = 4000  # values that are looked at to find a lattice
 _TEETH = 2000  # values that show the teeth of a comb
@@ -54,7 +57,7 @@ def common_granularity(
         columns = (first[:, i], second[:, i])
         grids = [lattice(column) for column in columns]
         step, origin = max(grids)
-        blur = RESOLUTION * width(columns[0])
+        blur = RESOLUTION * max(width(columns[0]), _width_of_spike(columns[1]))
         for column, (rounding, _) in zip(columns, grids, strict=True):
             if rounding < step:
                 column += rounding * generator.uniform(-0.5, 0.5, len(column))
@@ -65,12 +68,22 @@ def common_granularity(
 
 
 def width(values: Floats) -> float:
-    """Half the central 68 % range, which no tail inflates; σ where a spike makes that zero."""
+    """Half the central 68 % range, which no tail inflates; σ where that is a spike."""
+    return _width_of_spike(values) or _half_range(values)
+
+
+def _width_of_spike(values: Floats) -> float:
+    """σ where most values are one value; 0 otherwise."""
+    sigma = float(values[np.isfinite(values)].std()) if np.isfinite(values).any() else 0.0
+    return sigma if _half_range(values) <= _SPIKE * sigma else 0.0
+
+
+def _half_range(values: Floats) -> float:
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
         return 0.0
     low, high = np.quantile(finite, [0.16, 0.84])
-    return float(0.5 * (high - low)) or float(finite.std())
+    return float(0.5 * (high - low))
 
 
 def lattice(values: Floats) -> tuple[float, float]:

@@ -78,6 +78,20 @@ def test_a_harmless_smearing_of_rounded_values_is_no_shift():
     assert all(f.p_value > 0.01 for f in rank_features(mc, data, NAMES))
 
 
+def test_a_spike_is_wide_as_the_feature_that_it_is_part_of():
+    """Smearing proportional to the value leaves a spike near 0 a spike: no physics moved it."""
+    generator = np.random.default_rng(3)
+    x, y = (
+        np.where(generator.random((3000, 1)) < 0.9, -0.0003, generator.random((3000, 1)))
+        * (1 + 0.02 * generator.standard_normal((3000, 1)))
+        for _ in range(2)
+    )
+    y += 2e-5
+    assert not two_sample(target(x), target(y, start=3000), permutations=199).shift
+    x += 1e-3 * generator.standard_normal(x.shape)  # a spike in the target alone
+    assert not two_sample(target(x), target(y, start=3000), permutations=199).shift
+
+
 def test_a_shift_of_rounded_values_is_still_found():
     generator = np.random.default_rng(4)
     x, y = spiked(generator, 6000), spiked(generator, 6000)

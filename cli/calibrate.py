@@ -1,0 +1,172 @@
+"""``hepdann calibrate``: which mismodelling turns MC into data, how large, how sure."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import tables
+
+if TYPE_CHECKING:
+    from hepdann.calibration import CalibrationReport
+    from hepdann.tensors import Source, Target, Tensors
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("tensors", type=click.Path(path_type=Path), default="tensors.h5")
+@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--family",
+    "families",
+    multiple=True,
+    metavar="NAME",
+    help="A shift, scale, offset or smear, of all features or as scale(pt, mass), several joined "
+    "with +; free; none. Repeatable, takes commas.  [default: all shifts, and free]",
+)
+@click.option(
+    "--hold-fractions", is_flag=True, help="Keep the class fractions of MC: do not fit them."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write calibration.json and figures.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def command(
+    tensors: Path,
+    data: Path | None,
+    families: tuple[str, ...],
+    hold_fractions: bool,
+    output: Path | None,
+    as_json: bool,
+    seed: int,
+) -> None:
+    """Measure the mismodelling between MC and data in TENSORS (default: tensors.h5).
+
+    With DATA, the MC of TENSORS is compared with the data of that file.
+
+    Maps of the MC are fitted to the data, together with the class fractions of the data: each
+    shift f(t), scales and smearings of a detector, a free map. A classifier, on events that the
+    fit did not use, says what is left of the difference, and the simplest map is taken of those
+    that leave equally little. No label of the data is looked at.
+    """
+    from hepdann.api import compared
+    from hepdann.calibration import calibrate
+
+    file, source, target = compared(tensors, data)
+    report = calibrate(
+        source,
+        target,
+        file.features,
+        families=_separate(families) or None,
+        hold_fractions=hold_fractions,
+        seed=seed,
+    )
+    if output is not None:
+        _write(file, source, target, report, output)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2, allow_nan=False))
+        return
+    _show(report)
+    if output is not None:
+        click.echo(f"calibration.json and figures in {output}")
+
+
+def _separate(families: tuple[str, ...]) -> list[str]:
+    """Split at commas, but for those between brackets."""
+    parts = [part.strip() for text in families for part in re.split(r",(?![^(]*\))", text)]
+    return [part for part in parts if part]
+
+
+def _write(
+    file: Tensors, source: Source, target: Target, report: CalibrationReport, folder: Path
+) -> None:
+    """What was measured, and data against MC before and after in the events of no fit."""
+    import numpy as np
+
+    from hepdann.evaluation import compare_feature
+    from hepdann.outputs import write_whole
+    from hepdann.plotting import plot_calibration
+    from hepdann.plotting.axes.styles import readable
+
+    mc = source.take(np.flatnonzero(source.split != 0))
+    held_out = target.take(np.flatnonzero(target.split != 0))
+    calibrated = report.calibration.calibrated(mc)
+    looks = zip(file.class_looks("title"), file.classes, strict=True)
+    classes = [readable(title or name) for title, name in looks]
+    pairs = {
+        name: (
+            compare_feature(mc, held_out, index, classes),
+            compare_feature(calibrated, held_out, index, classes),
+        )
+        for index, name in enumerate(file.features)
+    }
+    titles = {
+        name: str(entry.get("title") or name)
+        for name, entry in zip(file.features, file.feature_info, strict=True)
+    }
+    units = dict(zip(file.features, file.units, strict=True))
+    plot_calibration(report.profiles, pairs, folder, titles=titles, units=units)
+    content = report.to_json()
+    content["features"] = {
+        name: {
+            when: {"chi2": numbers.chi2, "ndf": numbers.ndf, "p_value": _number(numbers.p_value)}
+            for when, (numbers, _) in zip(("before", "after"), pair, strict=True)
+        }
+        for name, pair in pairs.items()
+    }
+    text = json.dumps(content, indent=2, allow_nan=False)
+    write_whole(folder / "calibration.json", text.encode() + b"\n")
+
+
+def _number(value: float) -> float | None:
+    return value if value == value else None
+
+
+def _show(report: CalibrationReport) -> None:
+    console = tables.console()
+    table = tables.table()
+    table.add_column("family", no_wrap=True)
+    for column in ("parameters", "distance", "AUC that is left", "fitted"):
+        table.add_column(column, justify="left" if column == "fitted" else "right")
+    for one in report.candidates:
+        fitted = [
+            f"{name} = {tables.plus_minus(figure.value, figure.error)}"
+            for name, figure in one.values.items()
+            if not name.startswith("1/t")
+        ]
+        table.add_row(
+            one.name,
+            str(one.count),
+            f"{one.distance:.2g}",
+            "-" if one.auc is None else tables.plus_minus(one.auc.value, one.auc.error),
+            ", ".join(fitted),
+            style="bold" if one.name == report.calibration.name else "",
+        )
+    console.print(table)
+    chosen = report.calibration
+    shares = [
+        f"{name} {100 * share:.1f}"
+        + ("" if report.held else f" ± {100 * error:.1f}")
+        + f" % ({100 * mc:.1f} % in MC)"
+        for name, share, error, mc in zip(
+            chosen.classes,
+            chosen.fractions,
+            chosen.fraction_error,
+            chosen.mc_fractions,
+            strict=True,
+        )
+    ]
+    word = ", held: they and a flexible map cannot both be measured"
+    held = (word if chosen.name == "free" else ", held as asked") if report.held else ""
+    console.print(f"class fractions of the data: {', '.join(shares)}{held}")
+    console.print(report.sentence)

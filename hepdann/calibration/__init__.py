@@ -1,0 +1,22 @@
+"""Forward maps MC → data, fitted to unlabelled data: which mismodelling, how large, how sure."""
+
+from __future__ import annotations
+
+from .families import Detector, Family, ShiftFamily, family
+from .fit import FamilyFit, fit_family
+from .result import Calibration, CalibrationReport, Candidate, Profile
+from .search import calibrate
+
+__all__ = [
+    "Calibration",
+    "CalibrationReport",
+    "Candidate",
+    "Detector",
+    "Family",
+    "FamilyFit",
+    "Profile",
+    "ShiftFamily",
+    "calibrate",
+    "family",
+    "fit_family",
+]

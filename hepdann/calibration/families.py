@@ -1,0 +1,260 @@
+"""Families of forward maps: what a calibration may do to MC so that they look like data."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import shifts
+from ..errors import ConfigError
+
+__all__ = ["Chain", "Detector", "Family", "ShiftFamily", "family", "shift_families"]
+
+Floats = NDArray[np.float64]
+
+_DETECTOR = ("scale", "offset", "smear")
+_LARGEST = 1.25  # 1/t of the largest shift that is looked for
+_GRID = (0.0, *np.geomspace(0.05, _LARGEST, 20))
+_COARSE = _GRID[::3]  # of each part of a chain
+
+
+class Family(Protocol):
+    """Maps x → g(x; θ) of MC features, with θ = 0 the identity."""
+
+    @property
+    def name(self) -> str:
+        """As ``--family`` takes it."""
+        ...
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the K parameters."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """(K,) smallest and largest values."""
+        ...
+
+    @property
+    def step(self) -> Floats:
+        """(K,) steps of numerical derivatives."""
+        ...
+
+    def starts(self) -> Floats:
+        """(S, K) points from which the fit looks for the minimum; 0 is among them."""
+        ...
+
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+        """Map (N, F) features; the noise depends on the seed, and not on θ."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftFamily:
+    """A registered shift f(t), by u = 1/t: 0 is no shift.
+
+    Attributes:
+        name: of the shift.
+        reference: (N, F) features that fix its scales.
+    """
+
+    name: str
+    reference: NDArray[np.floating] = field(repr=False)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """1/t."""
+        return ("1/t",)
+
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """0 is no shift."""
+        return np.zeros(1), np.full(1, _LARGEST)
+
+    @property
+    def step(self) -> Floats:
+        """For numerical derivatives."""
+        return np.full(1, 0.003)
+
+    def starts(self) -> Floats:
+        """A grid in t."""
+        return np.array(_GRID)[:, None]
+
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+        """See :class:`Family`."""
+        if not theta[0] > 1e-9:
+            return x
+        fitted = shifts.get(self.name, 1.0 / float(theta[0])).fit(self.reference)
+        return fitted.apply(x, np.random.default_rng([seed, 0x5F])).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """Scale (1 + a) x, offset x + b σ or Gaussian smearing by s σ of some features.
+
+    Attributes:
+        kind: ``scale``, ``offset`` or ``smear``.
+        columns: the features that it acts on.
+        names: of these features.
+        sigma: (F,) standard deviation of all features in MC.
+        common: one parameter for all of them, in place of one for each.
+    """
+
+    kind: str
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
+    sigma: Floats = field(repr=False)
+    common: bool = False
+
+    @property
+    def name(self) -> str:
+        """As ``--family`` takes it."""
+        inside = ", ".join(self.names) + (", common" if self.common else "")
+        return f"{self.kind}({inside})"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """One for each feature, or one for all."""
+        if self.common:
+            return (f"{self.kind}({', '.join(self.names)})",)
+        return tuple(f"{self.kind}({name})" for name in self.names)
+
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Up to a half of the scale, two σ of an offset, one and a half of a smearing."""
+        low, high = {"scale": (-0.5, 1.0), "offset": (-2.0, 2.0), "smear": (0.0, 1.5)}[self.kind]
+        k = len(self.parameters)
+        return np.full(k, low), np.full(k, high)
+
+    @property
+    def step(self) -> Floats:
+        """For numerical derivatives."""
+        return np.full(len(self.parameters), 0.005 if self.kind != "smear" else 0.02)
+
+    def starts(self) -> Floats:
+        """The identity, and something beside it where the identity is a stationary point."""
+        k = len(self.parameters)
+        return np.stack([np.zeros(k), np.full(k, 0.15 if self.kind == "smear" else 0.0)])
+
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+        """See :class:`Family`."""
+        columns = list(self.columns)
+        value = np.broadcast_to(theta, len(columns)) if self.common else theta
+        moved = x.copy()
+        if self.kind == "scale":
+            moved[:, columns] *= 1 + value
+        elif self.kind == "offset":
+            moved[:, columns] += value * self.sigma[columns]
+        else:
+            generator = np.random.default_rng([seed, 0xD3])
+            noise = generator.standard_normal((len(x), len(self.sigma)))[:, columns]
+            moved[:, columns] += value * self.sigma[columns] * noise
+        return moved
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Families one after the other, the first one first."""
+
+    parts: tuple[Family, ...]
+
+    @property
+    def name(self) -> str:
+        """The parts, joined with ``+``."""
+        return "+".join(part.name for part in self.parts)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Those of all parts."""
+        return tuple(
+            f"{p} of {part.name}" if isinstance(part, ShiftFamily) else p
+            for part in self.parts
+            for p in part.parameters
+        )
+
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Those of all parts."""
+        low, high = zip(*(part.bounds for part in self.parts), strict=True)
+        return np.concatenate(low), np.concatenate(high)
+
+    @property
+    def step(self) -> Floats:
+        """Those of all parts."""
+        return np.concatenate([part.step for part in self.parts])
+
+    def starts(self) -> Floats:
+        """All combinations of a coarse grid of the parts."""
+        grids = [
+            np.array(_COARSE)[:, None] if isinstance(part, ShiftFamily) else part.starts()
+            for part in self.parts
+        ]
+        return np.array([np.concatenate(point) for point in itertools.product(*grids)])
+
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+        """See :class:`Family`."""
+        at = 0
+        for index, part in enumerate(self.parts):
+            k = len(part.parameters)
+            x = part.apply(x, theta[at : at + k], seed + index)
+            at += k
+        return x
+
+
+def shift_families() -> tuple[str, ...]:
+    """The registered shifts of features, without the identity."""
+    return tuple(
+        name
+        for name in shifts.names()
+        if name != "identity" and shifts.registry.lookup(name).map is not None
+    )
+
+
+def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> Family:
+    """The family that ``--family`` names.
+
+    Args:
+        text: a registered shift; ``scale``, ``offset`` or ``smear``, of all features or of those
+            in brackets, with ``common`` among them for one parameter for all
+            (``scale(pt_1, m_vis)+smear(pt_1)``); several joined with ``+``.
+        reference: (N, F) features of MC, which fix scales.
+        names: of the F features.
+
+    Raises:
+        ConfigError: no such family or feature.
+    """
+    parts = [_part(part, reference, names) for part in re.split(r"\+(?![^(]*\))", text)]
+    return parts[0] if len(parts) == 1 else Chain(tuple(parts))
+
+
+def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> Family:
+    matched = re.fullmatch(r"\s*([\w-]+)\s*(?:\(([^()]*)\))?\s*", text)
+    kind = matched[1] if matched else text
+    if matched and kind in _DETECTOR:
+        inside = [name.strip() for name in (matched[2] or "").split(",") if name.strip()]
+        common = "common" in inside and "common" not in names
+        chosen = [name for name in inside if not (common and name == "common")] or list(names)
+        unknown = [name for name in chosen if name not in names]
+        if unknown:
+            raise ConfigError(
+                f"{unknown[0]!r} is no feature of these tensors",
+                where="--family",
+                mend=f"there are {', '.join(names)}",
+            )
+        columns = tuple(list(names).index(name) for name in dict.fromkeys(chosen))
+        sigma = np.nan_to_num(np.nanstd(np.asarray(reference, dtype=np.float64), axis=0))
+        return Detector(kind, columns, tuple(names[c] for c in columns), sigma, common)
+    if matched and matched[2] is None and kind in shift_families():
+        return ShiftFamily(kind, reference)
+    raise ConfigError(
+        f"there is no family {text.strip()!r}",
+        where="--family",
+        mend=f"there are {', '.join((*shift_families(), *_DETECTOR))}, and these joined with +",
+    )

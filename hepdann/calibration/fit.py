@@ -1,0 +1,325 @@
+"""Fit a family of forward maps and the class fractions to the data, with their covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensors import Source, Target
+from .families import Family
+from .marginals import Marginals
+
+__all__ = [
+    "FEW",
+    "FamilyFit",
+    "Problem",
+    "drawn",
+    "explored",
+    "finite",
+    "fit_family",
+    "fit_from",
+    "problem_of",
+]
+
+Floats = NDArray[np.float64]
+
+_Events = TypeVar("_Events", bound=Target)
+
+FEW = 3_000  # events of each side on which starting points are compared
+MOST = 100_000  # events of each side that a fit uses
+_STARTS = 2  # starting points that are followed
+_APART = 0.08  # of the range of starting points, between two that are followed
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyFit:
+    """A family at its best parameters.
+
+    Attributes:
+        family: the maps.
+        theta: (K,) parameters.
+        fractions: (C,) class fractions of the data.
+        covariance: (K + C - 1, K + C - 1) of the parameters and of the fractions but the first,
+            or (K, K) where the fractions were held.
+        distance: mean squared difference of the cumulative distributions that is left.
+        held: whether the fractions are those of MC.
+    """
+
+    family: Family
+    theta: Floats
+    fractions: Floats
+    covariance: Floats
+    distance: float
+    held: bool
+
+    @property
+    def error(self) -> Floats:
+        """(K,) standard errors of the parameters."""
+        return np.asarray(np.sqrt(np.diag(self.covariance))[: len(self.theta)])
+
+    @property
+    def fraction_error(self) -> Floats:
+        """(C,) standard errors of the fractions; 0 where they were held."""
+        c = len(self.fractions)
+        if self.held:
+            return np.zeros(c)
+        rest = self.covariance[len(self.theta) :, len(self.theta) :]
+        first = float(rest.sum())
+        variance = np.concatenate([[first], np.diag(rest)])
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+
+class Problem:
+    """MC against the data, for any map of the MC.
+
+    Args:
+        mc: labelled events without missing values.
+        data: the distributions of the data.
+        held: keep the class fractions of MC.
+        seed: of the noise of maps.
+    """
+
+    def __init__(self, mc: Source, data: Marginals, *, held: bool, seed: int) -> None:
+        self._x = np.asarray(mc.features, dtype=np.float64)
+        self._weight = np.asarray(mc.weight, dtype=np.float64)
+        self._rows = [np.flatnonzero(mc.label == c) for c in range(len(mc.classes))]
+        self._ids = mc.event_id
+        self.data, self.held, self._seed = data, held, seed
+        share = np.array([self._weight[rows].sum() for rows in self._rows])
+        self.mc_fractions = np.asarray(share / share.sum())
+        self._free = [c for c in range(1, len(self._rows)) if share[c] > 0 and not held]
+
+    def positions(self, family: Family | None, theta: Floats) -> Floats:
+        """Positions (P, N) of the mapped MC."""
+        moved = self._x if family is None else family.apply(self._x, theta, self._seed)
+        return self.data.locate(moved)
+
+    def classes(self, positions: Floats) -> Floats:
+        """Cumulative distributions (C, P, B) of the classes; 0 of one without events."""
+        return np.stack(
+            [
+                self.data.distribution(positions[:, rows], self._weight[rows])
+                if self._weight[rows].sum() > 0
+                else np.zeros_like(self.data.cdf)
+                for rows in self._rows
+            ]
+        )
+
+    def fractions(self, classes: Floats) -> Floats:
+        """The class fractions (C,) at which the sum of the classes is nearest to the data."""
+        if not self._free:
+            return np.asarray(self.mc_fractions)
+        columns = self._fraction_columns(classes)
+        start = self.residual(classes, np.eye(len(classes))[0])
+        inner = np.linalg.lstsq(columns, -start, rcond=None)[0]
+        fractions = np.zeros(len(classes))
+        fractions[self._free] = np.clip(inner, 0.0, 1.0)
+        fractions /= max(1.0, fractions.sum())
+        fractions[0] = 1.0 - fractions.sum()
+        return np.asarray(fractions)
+
+    def residual(self, classes: Floats, fractions: Floats) -> Floats:
+        """Weighted differences (P * B,) of the distributions."""
+        apart = np.tensordot(fractions, classes, 1) - self.data.cdf
+        return np.asarray((apart * self.data.root).ravel())
+
+    def at(self, family: Family | None, theta: Floats) -> Floats:
+        """The residual of a map at its best fractions."""
+        classes = self.classes(self.positions(family, theta))
+        return self.residual(classes, self.fractions(classes))
+
+    def distance(self, family: Family | None, theta: Floats) -> float:
+        """Mean squared difference of the distributions at the best fractions."""
+        return float((self.at(family, theta) ** 2).sum())
+
+    def jacobian(self, family: Family, theta: Floats, fractions: Floats) -> Floats:
+        """Derivatives (P * B, K + C - 1) of the residual by parameters and free fractions."""
+        low, high = family.bounds
+        columns = []
+        for k, step in enumerate(family.step):
+            sides = []
+            for value in (min(theta[k] + step, high[k]), max(theta[k] - step, low[k])):
+                moved = theta.copy()
+                moved[k] = value
+                sides.append((value, self.classes(self.positions(family, moved))))
+            (up, upper), (down, lower) = sides
+            slope = np.tensordot(fractions, upper - lower, 1) / (up - down)
+            columns.append((slope * self.data.root).ravel())
+        inner = self.classes(self.positions(family, theta))
+        return np.column_stack([*columns, self._fraction_columns(inner)])
+
+    def minimum(self, family: Family, start: Floats) -> Floats:
+        """Parameters (K,) of the nearest minimum, by least squares with the free fractions."""
+        from scipy.optimize import least_squares
+
+        k, free = len(start), len(self._free)
+        low, high = (
+            np.concatenate([b, v])
+            for b, v in zip(family.bounds, (np.zeros(free), np.ones(free)), strict=True)
+        )
+        first = self.fractions(self.classes(self.positions(family, start)))
+        begin = np.concatenate([start, first[self._free]])
+
+        def split(point: Floats) -> tuple[Floats, Floats]:
+            fractions = self.mc_fractions.copy() if not free else np.zeros(len(self._rows))
+            fractions[self._free] = point[k:]
+            if free:
+                fractions[0] = 1.0 - point[k:].sum()
+            return point[:k], fractions
+
+        def residual(point: Floats) -> Floats:
+            theta, fractions = split(point)
+            return self.residual(self.classes(self.positions(family, theta)), fractions)
+
+        def jacobian(point: Floats) -> Floats:
+            return self.jacobian(family, *split(point))
+
+        margin = 1e-6 * (high - low)
+        fitted = least_squares(
+            residual,
+            np.clip(begin, low + margin, high - margin),
+            jacobian,
+            bounds=(low, high),
+            x_scale=np.concatenate([np.maximum(family.step, 0.01), np.full(free, 0.1)]),
+            max_nfev=15,
+            xtol=1e-5,
+        )
+        return np.asarray(fitted.x[:k])
+
+    def _fraction_columns(self, classes: Floats) -> Floats:
+        apart = [((classes[c] - classes[0]) * self.data.root).ravel() for c in self._free]
+        return np.stack(apart, axis=1) if apart else np.empty((self.data.cdf.size, 0))
+
+    def covariance(self, family: Family, theta: Floats, fractions: Floats) -> Floats:
+        """Covariance of parameters and free fractions: the sandwich of a minimum-distance fit.
+
+        The parameters respond linearly to the distributions, and these are means over independent
+        events, of data and of MC (White, Econometrica 50 (1982) 1). Rows of one MC event go
+        together.
+        """
+        jacobian = self.jacobian(family, theta, fractions)
+        if jacobian.shape[1] == 0:
+            return np.zeros((0, 0))
+        operator = np.linalg.pinv(jacobian, rcond=1e-8) * self.data.root.ravel()
+        operator = operator.reshape(-1, *self.data.cdf.shape)
+        total = _spread(self.data.response(operator, self.data.positions), self.data.weight)
+        positions = self.positions(family, theta)
+        response = self.data.response(operator, positions)
+        parts = np.zeros((len(operator), len(self._ids)))
+        for rows, fraction in zip(self._rows, fractions, strict=True):
+            weight = self._weight[rows]
+            if weight.sum() > 0:
+                parts[:, rows] = fraction * _parts(response[:, rows], weight)
+        event = np.unique(self._ids, return_inverse=True)[1]
+        summed = np.stack([np.bincount(event, row) for row in parts])
+        return np.asarray(total + summed @ summed.T)
+
+
+def _parts(response: Floats, weight: Floats) -> Floats:
+    share = weight / weight.sum()
+    return np.asarray((response - (response @ share)[:, None]) * share)
+
+
+def _spread(response: Floats, weight: Floats) -> Floats:
+    parts = _parts(response, weight)
+    return np.asarray(parts @ parts.T)
+
+
+def fit_family(
+    family: Family,
+    mc: Source,
+    target: Target,
+    *,
+    held: bool = False,
+    seed: int = 0,
+    directions: int = 24,
+) -> FamilyFit:
+    """Fit the parameters of a family, and the class fractions of the data with them.
+
+    Starting points are compared and followed on a few thousand events; the best is followed on all
+    events by least squares (the trust-region method of scipy).
+
+    Args:
+        family: the maps.
+        mc: labelled events; those with a missing feature are left out.
+        target: the data, likewise.
+        held: keep the class fractions of MC.
+        seed: of random directions, subsamples and the noise of maps.
+        directions: random directions beside the features.
+
+    Raises:
+        HepdannError: too few events.
+    """
+    mc, target = finite(mc), finite(target)
+    few = problem_of(mc, target, held=held, seed=seed, directions=directions // 2, most=FEW)
+    _, start = explored(few, family)
+    problem = problem_of(mc, target, held=held, seed=seed, directions=directions)
+    return fit_from(problem, family, start)
+
+
+def explored(problem: Problem, family: Family) -> tuple[float, Floats]:
+    """The best of the minima that a family's starting points lead to.
+
+    Args:
+        problem: as a rule of a few thousand events.
+        family: the maps.
+
+    Returns:
+        The distance, and the (K,) parameters.
+    """
+    starts = family.starts()
+    at_start = np.array([problem.distance(family, start) for start in starts])
+    span = np.maximum(np.ptp(starts, axis=0), 1e-9)
+    best, reached = starts[int(np.argmin(at_start))], float(at_start.min())
+    followed: list[Floats] = []
+    for index in np.argsort(at_start, kind="stable"):
+        start = starts[index]
+        if any((np.abs(start - other) / span).max() < _APART for other in followed):
+            continue
+        followed.append(start)
+        theta = problem.minimum(family, start)
+        distance = problem.distance(family, theta)
+        if distance < reached:
+            best, reached = theta, distance
+        if len(followed) == _STARTS:
+            break
+    return reached, best
+
+
+def fit_from(problem: Problem, family: Family, start: Floats) -> FamilyFit:
+    """Follow a family to the nearest minimum; with fractions, covariance and distance there."""
+    best, reached = start, problem.distance(family, start)
+    theta = problem.minimum(family, start)
+    distance = problem.distance(family, theta)
+    if distance < reached:
+        best, reached = theta, distance
+    fractions = problem.fractions(problem.classes(problem.positions(family, best)))
+    covariance = problem.covariance(family, best, fractions)
+    return FamilyFit(family, best, fractions, covariance, reached, problem.held)
+
+
+def problem_of(
+    mc: Source, target: Target, *, held: bool, seed: int, directions: int, most: int = MOST
+) -> Problem:
+    """The comparison of MC with data that have no missing values, on ``most`` events of each."""
+    generator = np.random.default_rng([seed, 0xF1])
+    mc, target = drawn(mc, most, generator), drawn(target, most, generator)
+    weight = np.asarray(target.weight, dtype=np.float64)
+    features = np.asarray(target.features, dtype=np.float64)
+    data = Marginals(features, weight, directions=directions, seed=seed)
+    return Problem(mc, data, held=held, seed=seed)
+
+
+def drawn(events: _Events, most: int, generator: np.random.Generator) -> _Events:
+    """At most so many events, in their order."""
+    if len(events) <= most:
+        return events
+    return events.take(np.sort(generator.permutation(len(events))[:most]))
+
+
+def finite(events: _Events) -> _Events:
+    """The events without a missing feature."""
+    return events.take(np.flatnonzero(np.isfinite(events.features).all(axis=1)))

@@ -1,0 +1,239 @@
+"""What a calibration measured: the map MC → data, its errors, and what certifies it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..stats.figure import Figure
+from ..tensors import Source
+from .fit import FamilyFit
+from .free import FreeMap
+
+__all__ = [
+    "CLOSED",
+    "Calibration",
+    "CalibrationReport",
+    "Candidate",
+    "Profile",
+    "parameters_of",
+    "plus_minus",
+    "verdict",
+]
+
+Floats = NDArray[np.float64]
+
+CLOSED = 0.53  # held-out AUC up to which MC and data are not distinguished
+_OPEN = 0.5  # part of what was distinguished before from which a shift is not closed
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A forward map MC → data.
+
+    Attributes:
+        fit: the family at its best parameters; ``None`` for the identity.
+        classes: names of the classes.
+        fractions: (C,) of the classes in the data.
+        fraction_error: (C,) their standard errors; 0 where they were held.
+        mc_fractions: (C,) of the classes in MC.
+        seed: of the noise.
+    """
+
+    fit: FamilyFit | None
+    classes: tuple[str, ...]
+    fractions: Floats
+    fraction_error: Floats
+    mc_fractions: Floats
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The family; ``none`` for the identity."""
+        return "none" if self.fit is None else self.fit.family.name
+
+    def apply(self, features: NDArray[np.floating], seed: int | None = None) -> NDArray[np.float32]:
+        """Map (N, F) features of MC; missing values stay.
+
+        Args:
+            features: in the order of the tensor file.
+            seed: of the noise of smearings; that of the fit by default.
+        """
+        x = np.asarray(features, dtype=np.float64)
+        if self.fit is not None:
+            x = self.fit.family.apply(x, self.fit.theta, self.seed if seed is None else seed)
+        return x.astype(np.float32)
+
+    def calibrated(self, mc: Source) -> Source:
+        """MC with mapped features, and with weights at the class fractions of the data."""
+        ratio = np.divide(
+            self.fractions,
+            self.mc_fractions,
+            np.ones_like(self.fractions),
+            where=self.mc_fractions > 0,
+        )
+        weight = np.asarray(mc.weight * ratio[mc.label], dtype=np.float32)
+        return replace(mc, features=self.apply(mc.features), weight=weight)
+
+    def parameters(self) -> dict[str, Figure]:
+        """Name to value and error; of a shift also its t. Empty for the identity and ``free``."""
+        return {} if self.fit is None else parameters_of(self.fit)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A family that was tried.
+
+    Attributes:
+        name: of the family; ``none`` is the identity.
+        count: its number of parameters.
+        distance: mean squared difference of the distributions that is left.
+        auc: held-out AUC of calibrated MC against data; ``None`` where it was not judged.
+        values: its parameters; empty where it was not judged.
+    """
+
+    name: str
+    count: int
+    distance: float
+    auc: Figure | None
+    values: dict[str, Figure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """The distance against one parameter, the class fractions fitted at each value.
+
+    Attributes:
+        name: of the parameter.
+        values: (n,) rising, the other parameters held at their best values.
+        distance: (n,).
+        best: the fitted value, and its standard error.
+    """
+
+    name: str
+    values: Floats
+    distance: Floats
+    best: Figure
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationReport:
+    """What was measured, and what certifies it.
+
+    Attributes:
+        calibration: the map that was chosen.
+        candidates: what was tried, the identity first, then by distance.
+        before: held-out AUC of MC against data.
+        after: the same with the calibrated MC.
+        verdict: ``closed``, ``partly closed`` or ``not closed``.
+        held: the fractions were held: as asked, or since a flexible map and fractions are not
+            both identified.
+        profiles: of the parameters of the map.
+    """
+
+    calibration: Calibration
+    candidates: tuple[Candidate, ...]
+    before: Figure
+    after: Figure
+    verdict: str
+    held: bool
+    profiles: tuple[Profile, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in plain words."""
+        left = f"AUC {self.after.value:.3f} ± {self.after.error:.3f}"
+        name = self.calibration.name
+        if name == "none":
+            chosen = self.calibration
+            apart = np.abs(chosen.fractions - chosen.mc_fractions)
+            if np.any(apart > 3 * np.maximum(chosen.fraction_error, 1e-9)):
+                what = "other class fractions, and no map of the features"
+            elif self.before.value > CLOSED:
+                what = "no family of maps brings MC nearer to the data"
+            else:
+                what = "no shift to mend"
+            return f"{what} ({left}): {self.verdict}"
+        values = [
+            f"{key} = {plus_minus(figure.value, figure.error)}"
+            for key, figure in self.calibration.parameters().items()
+            if not key.startswith("1/t")
+        ]
+        text = f"{name}: {', '.join(values)}" if values else name
+        return f"{text}; {self.verdict} ({left}, before {self.before.value:.3f})"
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it; ``None`` for what does not exist."""
+        chosen = self.calibration
+        return {
+            "family": chosen.name,
+            "parameters": {name: _figure(f) for name, f in chosen.parameters().items()},
+            "fractions": {
+                name: {"value": float(v), "error": float(e), "mc": float(m)}
+                for name, v, e, m in zip(
+                    chosen.classes,
+                    chosen.fractions,
+                    chosen.fraction_error,
+                    chosen.mc_fractions,
+                    strict=True,
+                )
+            },
+            "fractions_held": self.held,
+            "auc_before": _figure(self.before),
+            "auc_after": _figure(self.after),
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "candidates": [
+                {
+                    "family": c.name,
+                    "parameter_count": c.count,
+                    "parameters": {name: _figure(f) for name, f in c.values.items()},
+                    "distance": c.distance,
+                    "auc": None if c.auc is None else _figure(c.auc),
+                }
+                for c in self.candidates
+            ],
+            "profiles": {
+                p.name: {"values": p.values.tolist(), "distance": p.distance.tolist()}
+                for p in self.profiles
+            },
+        }
+
+
+def parameters_of(fit: FamilyFit) -> dict[str, Figure]:
+    """Name to value and error; of a shift its t beside 1/t; empty for a free map."""
+    if isinstance(fit.family, FreeMap):
+        return {}
+    known: dict[str, Figure] = {}
+    for name, value, error in zip(fit.family.parameters, fit.theta, fit.error, strict=True):
+        known[name] = Figure(float(value), float(error), math.nan)
+        if name.startswith("1/t"):
+            t = 1.0 / float(value) if value > 0 else math.inf
+            spread = float(error) * t**2 if value > 0 else math.nan
+            known[name[2:]] = Figure(t, spread, math.nan)
+    return known
+
+
+def verdict(before: Figure, after: Figure) -> str:
+    """Of held-out AUCs before and after a calibration: closed, partly closed or not closed."""
+    if after.value <= max(CLOSED, 0.5 + 2 * after.error):
+        return "closed"
+    mostly = after.value - 0.5 > _OPEN * max(before.value - 0.5, 0.0)
+    return "not closed" if mostly else "partly closed"
+
+
+def plus_minus(value: float, error: float) -> str:
+    """A value with its error, both to two digits of the error."""
+    if not (math.isfinite(value) and error > 0):
+        return f"{value:.4g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def _figure(figure: Figure) -> dict[str, float | None]:
+    values = {"value": figure.value, "error": figure.error}
+    return {key: v if math.isfinite(v) else None for key, v in values.items()}

@@ -1,0 +1,189 @@
+"""Measure the mismodelling: which family of maps turns MC into data, by how much, how sure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..stats.figure import Figure
+from ..stats.two_sample import separation
+from ..tensors import Source, Target
+from .families import Family, family, shift_families
+from .fit import FEW, FamilyFit, explored, finite, fit_from, problem_of
+from .free import FreeMap, fit_free
+from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
+
+__all__ = ["calibrate"]
+
+Floats = NDArray[np.float64]
+
+_SIMPLER = 0.02  # a family this much worse than the best, with fewer parameters, is preferred
+_JUDGED = 3  # families that the classifier judges, those of the smallest distance
+_HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
+_SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
+_DIRECTIONS = 24  # beside the features
+_PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
+
+
+def calibrate(
+    mc: Source,
+    target: Target,
+    names: Sequence[str],
+    *,
+    families: Sequence[str] | None = None,
+    hold_fractions: bool = False,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> CalibrationReport:
+    """Fit forward maps MC → data, with the class fractions of the data, and judge what is left.
+
+    Maps are fitted on the training splits. A classifier, trained and judged on the other events,
+    says how well calibrated MC and data are still distinguished. Of the families that leave an AUC
+    within .02 of the least, or within its error, that with the fewest parameters is chosen; the
+    identity has none. No label of the data takes part.
+
+    Args:
+        mc: labelled events.
+        target: the data.
+        names: of the features.
+        families: ``free``, or as :func:`hepdann.calibration.family` reads them; by default all
+            shifts, and ``free``.
+        hold_fractions: keep the class fractions of MC.
+        seed: of all that is random.
+        progress: called with the family that is being fitted.
+
+    Raises:
+        HepdannError: too few events.
+        ConfigError: an unknown family or feature.
+    """
+    mc_judge = mc.take(np.flatnonzero(mc.split != 0))
+    judge = target.take(np.flatnonzero(target.split != 0))
+    search = _Search(mc, target, names, held=hold_fractions, seed=seed)
+    wanted = (*shift_families(), "free") if families is None else tuple(dict.fromkeys(families))
+    identity = fit_from(search.whole, _Nothing(), np.zeros(0))
+    tried = search.explore([text for text in wanted if text not in ("none", "free")], progress)
+    fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
+
+    def calibration(fit: FamilyFit) -> Calibration:
+        shown = None if isinstance(fit.family, _Nothing) else fit
+        share = search.whole.mc_fractions
+        return Calibration(shown, mc.classes, fit.fractions, fit.fraction_error, share, seed)
+
+    def judged(fit: FamilyFit) -> Figure:
+        return separation(calibration(fit).calibrated(mc_judge), judge, seed=seed)
+
+    before = separation(mc_judge, judge, seed=seed)
+    options = [(fit, judged(fit)) for fit in (identity, *fits)]
+    if "free" in wanted and (
+        families is not None or min(figure.value for _, figure in options) > _SETTLED
+    ):
+        progress("free")
+        free = search.free()
+        fits.append(free)
+        options.append((free, judged(free)))
+    least = min(max(figure.value, 0.5) for _, figure in options)
+    near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
+    chosen, after = min(near, key=lambda o: (len(o[0].theta), o[0].distance))
+    candidates = [
+        Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
+        for f, figure in options
+    ]
+    for distance, one, _ in tried[_JUDGED:]:
+        candidates.append(Candidate(one.name, len(one.parameters), distance, None))
+    candidates[1:] = sorted(candidates[1:], key=lambda c: c.distance)
+    return CalibrationReport(
+        calibration(chosen),
+        tuple(candidates),
+        before,
+        after,
+        verdict(before, after),
+        chosen.held,
+        search.profiles(chosen),
+    )
+
+
+class _Search:
+    """The training splits of MC and data, and the fits of families to them."""
+
+    def __init__(
+        self, mc: Source, target: Target, names: Sequence[str], *, held: bool, seed: int
+    ) -> None:
+        self.mc, self.target = finite(mc.part("train")), finite(target.part("train"))
+        self.names, self.held, self.seed = names, held, seed
+        # A shift's scale is the largest |x| of some MC: of the training split or of all of them.
+        references = [mc.features, self.mc.features]
+        largest = [np.nanmax(np.abs(r), axis=0, initial=0.0) for r in references]
+        self.references = references[: 1 if np.array_equal(*largest) else 2]
+        both = self.mc, self.target
+        self.whole = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS)
+        self.few = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS // 2, most=FEW)
+
+    def explore(
+        self, texts: Sequence[str], progress: Callable[[str], None]
+    ) -> list[tuple[float, Family, Floats]]:
+        """Distance, family and parameters of each, the nearest first."""
+        options = []
+        for text in texts:
+            for reference in self.references:
+                one = family(text, reference, self.names)
+                at_start = min(self.few.distance(one, start) for start in one.starts())
+                options.append((at_start, text, one))
+        options.sort(key=lambda option: option[0])
+        best: dict[str, tuple[float, Family, Floats]] = {}
+        least = math.inf
+        for at_start, text, one in options:
+            if at_start > _HOPELESS * least and text in best:
+                continue
+            progress(text)
+            distance, theta = explored(self.few, one)
+            least = min(least, distance)
+            if text not in best or distance < best[text][0]:
+                best[text] = distance, one, theta
+        return sorted(best.values(), key=lambda entry: entry[0])
+
+    def polish(self, one: Family, start: Floats) -> FamilyFit:
+        """The fit to all events."""
+        return fit_from(self.whole, one, start)
+
+    def free(self) -> FamilyFit:
+        """The free map; it would swallow the class fractions, which are held."""
+        fitted, distance = fit_free(self.mc, self.target, seed=self.seed)
+        theta = fitted.flat()
+        unknown = np.full((len(theta), len(theta)), np.nan)
+        share = self.whole.mc_fractions
+        return FamilyFit(fitted, theta, share, unknown, distance, held=True)
+
+    def profiles(self, fit: FamilyFit) -> tuple[Profile, ...]:
+        """The distance along each parameter of a rigid family."""
+        if isinstance(fit.family, FreeMap):
+            return ()
+        low, high = fit.family.bounds
+        made = []
+        for k, name in enumerate(fit.family.parameters):
+            values = np.unique(
+                np.clip(fit.theta[k] + _PROFILE * max(fit.error[k], 1e-6), low[k], high[k])
+            )
+            points = np.repeat(fit.theta[None], len(values), axis=0)
+            points[:, k] = values
+            distance = np.array([self.whole.distance(fit.family, point) for point in points])
+            best = Figure(float(fit.theta[k]), float(fit.error[k]), math.nan)
+            made.append(Profile(name, values, distance, best))
+        return tuple(made)
+
+
+class _Nothing:
+    """The family of the identity alone: only the class fractions are fitted."""
+
+    name = "none"
+    parameters: tuple[str, ...] = ()
+    bounds = (np.zeros(0), np.zeros(0))
+    step = np.zeros(0)
+
+    def starts(self) -> Floats:
+        return np.zeros((1, 0))
+
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
+        return x

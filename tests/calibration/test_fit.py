@@ -1,0 +1,78 @@
+"""Parameters, class fractions and their errors, where the truth is known."""
+
+import numpy as np
+import pytest
+
+from hepdann import shifts
+from hepdann.calibration import family, fit_family
+from hepdann.calibration.marginals import Marginals
+from hepdann.errors import ConfigError, HepdannError
+
+NAMES = ("pt", "mass")
+
+
+def test_t_and_the_fraction_are_measured_together(toys):
+    mc, _ = toys(4000)
+    true = shifts.get("sine", 4.0).fit(mc.features)
+    mc, data = toys(4000, true.apply, fraction=0.2)
+    fit = fit_family(family("sine", mc.features, NAMES), mc, data)
+    assert abs(fit.theta[0] - 0.25) < 3 * fit.error[0] < 0.03
+    assert abs(fit.fractions[1] - 0.2) < 3 * fit.fraction_error[1] < 0.2
+    assert fit.fractions.sum() == pytest.approx(1.0)
+
+
+def test_a_scale_and_a_resolution_are_measured_from_data(toys):
+    def detector(x, generator):
+        x = x * [1.05, 1.0]
+        return x + generator.normal(size=x.shape) * [0.0, 0.5 * x[:, 1].std()]
+
+    mc, data = toys(4000, detector)
+    fit = fit_family(family("scale(pt)+smear(mass)", mc.features, NAMES), mc, data)
+    assert np.all(np.abs(fit.theta - [0.05, 0.5]) < 3 * fit.error)
+    assert np.all(fit.error < [0.02, 0.05])
+
+
+def test_a_held_fraction_is_that_of_mc_and_has_no_error(toys):
+    mc, data = toys(600, fraction=0.2)
+    fit = fit_family(family("offset", mc.features, NAMES), mc, data, held=True)
+    assert fit.fractions[1] == pytest.approx(mc.label.mean())
+    assert not fit.fraction_error.any()
+
+
+def test_errors_are_those_of_toys(toys):
+    """The spread of the fitted values over toys is what the covariance says."""
+    pulls = []
+    for seed in range(12):
+        mc, data = toys(400, lambda x, _: x * [1.1, 1.0], fraction=0.3, seed=seed)
+        fit = fit_family(family("scale(pt)", mc.features, NAMES), mc, data, seed=seed)
+        pulls.append(
+            [(fit.theta[0] - 0.1) / fit.error[0], (fit.fractions[1] - 0.3) / fit.fraction_error[1]]
+        )
+    assert np.all(np.abs(np.mean(pulls, axis=0)) < 0.9)
+    assert np.all((np.std(pulls, axis=0) > 0.5) & (np.std(pulls, axis=0) < 1.6))
+
+
+def test_derivatives_of_the_distributions_are_exact(toys):
+    mc, data = toys(400)
+    x, y = (s.features.astype(float) for s in (mc, data))
+    marginals = Marginals(y, np.ones(len(y)), directions=4)
+    weight = np.full(len(x), 1 / len(x))
+
+    def at(step):
+        moved = x + step * np.array([1.0, 0.0])
+        return marginals.distribution(marginals.locate(moved), weight)
+
+    exact = marginals.moved(x, weight, np.ones((len(x), 1)))[..., 0]
+    exact = exact * marginals.directions[0][:, None]
+    numerical = (at(1e-7) - at(-1e-7)) / 2e-7
+    np.testing.assert_allclose(exact, numerical, atol=1e-4)
+
+
+def test_few_events_and_unknown_names_are_refused(toys):
+    mc, data = toys(40)
+    with pytest.raises(HepdannError, match="too few"):
+        fit_family(family("sine", mc.features, NAMES), mc, data)
+    with pytest.raises(ConfigError, match="there is no family 'sinus'"):
+        family("sinus", mc.features, NAMES)
+    with pytest.raises(ConfigError, match="'eta' is no feature"):
+        family("scale(eta)", mc.features, NAMES)
