@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..stats.classification import prior_matched_threshold
 from ..stats.figure import Figure, as_weight, weighted_mean
 from ..store.scores import Domain, RunScores
-from ..tensors import SPLITS
+from ..tensors import Split
 
 __all__ = [
     "EFFICIENCIES", "PointRow", "Profile", "Threshold", "WorkingPoint", "efficiency_profile",
@@ -226,9 +226,14 @@ class _Part:
 
 
 def _part(
-    scores: RunScores, domain: Domain, method: str, split: str, signal: int, cut: Rows | None = None
+    scores: RunScores,
+    domain: Domain,
+    method: str,
+    split: Split,
+    signal: int,
+    cut: Rows | None = None,
 ) -> _Part:
-    rows = scores.column(domain, "split") == SPLITS.index(split)
+    rows = scores.rows(domain, split)
     if cut is not None:
         rows = rows & cut
     label = scores.column("mc", "label") if domain == "mc" else scores.truth()

@@ -5,19 +5,23 @@ for scores in predictor.stream(blocks_of_events):
 scores.mean, scores.spread, scores.domain
 """
 
+from .cross_fit import NO_FOLD, CrossFit
 from .input_columns import InputColumns
 from .mixture import Mixture, corrected
 from .model import BASE, PRIOR, Model, prior_corrected
 from .passes import Inputs, classify
-from .predictor import Predictor, open_predictor
-from .steps import Branch, Combination, Part, Scores, Step
+from .predictor import Predictor, known_events, open_predictor
+from .steps import Branch, Combination, FoldMean, Part, Scores, Step
 from .stored_model import load_model, save_model
 
 __all__ = [
     "BASE",
+    "NO_FOLD",
     "PRIOR",
     "Branch",
     "Combination",
+    "CrossFit",
+    "FoldMean",
     "InputColumns",
     "Inputs",
     "Mixture",
@@ -28,6 +32,7 @@ __all__ = [
     "Step",
     "classify",
     "corrected",
+    "known_events",
     "load_model",
     "open_predictor",
     "prior_corrected",
