@@ -119,9 +119,10 @@ class Job:
             aligned = [fitted or self._align(domains, diagnosis, maps)]
         whole, trained = all(t.whole for t in shards), [t for t in shards if t.begun]
         self._note("interrupted" if not whole else "trained")
-        compared = any(BASE in t.shard.methods for t in trained)  # a run has its baseline
-        if train.folds is not None:  # every event needs the fold that did not see it
-            compared = len(trained) == len(shards)
+        by_fold = [[t for t in trained if (t.shard.fold or 0) == n] for n in range(len(folds))]
+        # a run has its baseline, and each of its folds what the others have
+        compared = any(BASE in t.shard.methods for t in by_fold[0])
+        compared &= len({tuple(t.shard.plan.members for t in fold) for fold in by_fold}) == 1
         if not compared or not (whole or self.partial()):
             when = "interrupted" if trained else "interrupted before the first step"
             raise Interrupted(when, where=self.folder, mend=self._resume_hint())
@@ -132,13 +133,12 @@ class Job:
         self.report("scoring", None)
         # without it there is no run: figures never stand beside networks that are not theirs
         RunPaths(self.folder).metrics.unlink(missing_ok=True)
-        by_fold = [[t for t in trained if (t.shard.fold or 0) == n] for n in range(len(folds))]
         models = tuple(map(self._model, by_fold, folds, aligned))
         advice = RunPaths(self.folder).recommendation
         models, _ = with_recommendation(models, folds, aligned, shift, advice)
-        model = (
-            models[0] if train.folds is None else CrossFit(models, self.tensors.split_config.seed)
-        )
+        model: Model | CrossFit = models[0]
+        if train.folds is not None:
+            model = CrossFit(models, self.tensors.split_config.seed)
         save_model(model, RunPaths(self.folder).model)
         write_run_file(RunPaths(self.folder).history, history)
         write_health(self.folder, [t.health for t in trained])

@@ -15,6 +15,7 @@ from hepdann.domains import in_folds, prepare
 from hepdann.errors import ConfigError, Interrupted, RunError
 from hepdann.evaluation import diagnose, open_scores
 from hepdann.inference import NO_FOLD, open_predictor
+from hepdann.runs import resume
 from hepdann.runs.aligned import fold_estimate
 from hepdann.stats import auc
 from hepdann.store.model_file import read_model
@@ -200,8 +201,8 @@ def test_a_run_in_folds_ends_in_the_same_bits_after_an_interrupt(run, toy, tmp_p
         )  # fmt: skip
     assert not (folder / "metrics.json").exists()
     with pytest.raises(RunError, match=r"train\.folds is 3, the run began with 2"):
-        hepdann.resume(folder, given={"train.folds": 3})
-    hepdann.resume(folder)
+        resume(folder, given={"train.folds": 3})
+    resume(folder)
     for name in SAME:
         assert (folder / name).read_bytes() == (run.folder / name).read_bytes(), name
 
