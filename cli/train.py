@@ -67,6 +67,11 @@ class Inputs(NamedTuple):
     help="Factor of the reversed domain gradient.  [default: 1.0]",
 )
 @shared("seeds", "seed")
+@click.option(
+    "--folds", type=int, metavar="K",
+    help="Train K times, each without one part of the events, and score every event by networks "
+    "that did not see it.  [default: off]",
+)  # fmt: skip
 @click.option("--epochs", type=int, help="Epochs at most.  [default: 20]")
 @shared("batch-size")
 @click.option("--optimiser", help="adam, adamw or sgd.  [default: adam]")

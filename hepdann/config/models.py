@@ -229,6 +229,13 @@ class TrainConfig(Section):
     domain_weight: Number = Field(1.0, ge=0, description="w_d, weight of the domain loss")
     seeds: Integer = Field(5, ge=1, le=1000, description="members a method")
     seed: Integer = Field(0, ge=0, description="seed of the first member")
+    folds: Integer | None = Field(
+        None,
+        ge=2,
+        le=100,
+        description="cross-fitting: train as many times, each without one part of the events, "
+        "which is scored by the networks that did not see it; default none",
+    )
     epochs: Integer = Field(20, ge=1)
     batch_size: Width | Literal["auto"] = Field(
         "auto", description="events of each domain a step; auto: about 100 steps an epoch, 128-4096"

@@ -62,6 +62,7 @@ class TrainSettings(NetworkSettings, total=False):
 
     alignments: str | Sequence[str]
     lambda_: float
+    folds: int | None
     augment: Mapping[str, Any] | None
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import ConfigError, RunError
-from ..inference import Model
+from ..inference import CrossFit, Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
 from ..store.paths import RunPaths
@@ -98,16 +98,17 @@ def export(
     for package in ("onnx", "onnxruntime"):
         require(package)
     opened = run if isinstance(run, Run) else open_run(run)
-    model = opened.model
+    scorer = opened.model
+    model = scorer.models[0] if isinstance(scorer, CrossFit) else scorer
     chosen = method or str(opened.metrics["recommended"])
-    step = model.steps(chosen, domain)
+    step = scorer.steps(chosen, domain)
     tensors = tensors_of(opened)
     name = _name(output, target)
     for layout, events, note in _layouts(opened, model, tensors, domain):
         graph = Graph()
         features = add_features(graph, layout, add_table(graph, target, len(layout.inputs)))
         add_outputs(graph, target, Scorer(graph, features).add(step), model.classes, name)
-        expected = model.score(events.features, chosen, domain).mean
+        expected = scorer.score(events.features, chosen, domain).mean
         agreement, why = _check(graph, target, events, expected), note
         if agreement.largest <= tolerance:
             break

@@ -10,7 +10,7 @@ import numpy as np
 from ..alignment import Alignment
 from ..domains import Scaling
 from ..errors import RunError
-from ..inference import Branch, Combination, Step
+from ..inference import Branch, Combination, FoldMean, Step
 from .features import Features
 from .graph import Graph, Value
 from .maps import add_alignment
@@ -35,7 +35,9 @@ class Scorer:
         self._aligned: dict[int, Features] = {}
 
     def add(self, step: Step) -> Value:
-        """Class scores (N, C): the mean over the members."""
+        """Class scores (N, C): the mean over the members, and over the folds of a run in folds."""
+        if isinstance(step, FoldMean):
+            return self._mean([self.add(fold) for fold in step.folds])
         return self._mean(self._members(step))
 
     def _mean(self, members: Sequence[Value]) -> Value:
@@ -43,7 +45,7 @@ class Scorer:
             return members[0]
         return self.graph.mul(reduce(self.graph.add, members), 1 / len(members))
 
-    def _members(self, step: Step) -> list[Value]:
+    def _members(self, step: Branch | Combination) -> list[Value]:
         if isinstance(step, Combination):
             return self._combined(step)
         x = self._scaled(step)

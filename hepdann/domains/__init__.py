@@ -7,6 +7,7 @@ from .augment import Augment
 from .copies import auxiliary_sources
 from .event_stream import BatchRows, Blocks, StreamReader
 from .events import Domains
+from .folds import in_folds
 from .image_stream import resident_images
 from .images import Images, view_shapes
 from .memory import choose_memory, describe_memory
@@ -31,6 +32,7 @@ __all__ = [
     "choose_memory",
     "describe_memory",
     "epoch_order",
+    "in_folds",
     "prepare",
     "resampled",
     "resident",

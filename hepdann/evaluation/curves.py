@@ -14,7 +14,6 @@ from ..errors import RunError
 from ..inputs import read_rows
 from ..stats.ranking import Roc, roc
 from ..store.scores import RunScores
-from ..tensors import SPLITS
 
 __all__ = ["Band", "LearningCurves", "curves_of", "history_rows", "learning_curves", "run_roc"]
 
@@ -142,7 +141,7 @@ def run_roc(
     label = scores.column("mc", "label") if domain == "mc" else scores.truth()
     if label is None:
         return None
-    test = scores.column(domain, "split") == SPLITS.index("test")
+    test = scores.rows(domain, "test")
     if cut is not None:
         test &= cut
     if other is None:

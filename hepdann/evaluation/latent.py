@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..store.scores import Domain, RunScores
-from ..tensors import SPLITS
 
 __all__ = ["EMBEDDINGS", "Embedding", "embed"]
 
@@ -88,8 +87,7 @@ def _labels(scores: RunScores, domain: Domain, n: int) -> NDArray[np.intp]:
     label = scores.column("mc", "label") if domain == "mc" else scores.truth()
     if label is None:
         return np.full(n, UNKNOWN, dtype=np.intp)
-    test = np.flatnonzero(scores.column(domain, "split") == SPLITS.index("test"))
-    return np.asarray(label)[test[:n]].astype(np.intp)
+    return np.asarray(label)[scores.latent_rows(domain, n)].astype(np.intp)
 
 
 def _plane(

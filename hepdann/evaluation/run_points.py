@@ -15,7 +15,7 @@ from ..registry import nearest
 from ..stats.figure import Figure, as_weight
 from ..store.scores import Domain, RunScores
 from ..store.working_points import Efficiencies, StoredFigure, StoredPoint
-from ..tensors import SPLITS
+from ..tensors import Split
 from .working_points import (
     Profile,
     WorkingPoint,
@@ -59,9 +59,14 @@ class _Part:
 
 
 def _part(
-    scores: RunScores, domain: Domain, method: str, split: str, signal: int, cut: Rows | None = None
+    scores: RunScores,
+    domain: Domain,
+    method: str,
+    split: Split,
+    signal: int,
+    cut: Rows | None = None,
 ) -> _Part:
-    rows = scores.column(domain, "split") == SPLITS.index(split)
+    rows = scores.rows(domain, split)
     if cut is not None:
         rows = rows & cut
     label = scores.column("mc", "label") if domain == "mc" else scores.truth()

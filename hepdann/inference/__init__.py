@@ -7,20 +7,24 @@ scores.mean, scores.spread, scores.domain
 ``hepdann.predict`` reads files, and writes what the model says of them.
 """
 
+from .cross_fit import NO_FOLD, CrossFit
 from .input_columns import InputColumns
 from .mixture import Mixture, corrected
 from .model import BASE, PRIOR, Model, prior_corrected
 from .passes import Inputs, classify
 from .prediction import PredictedFile, Prediction, predict
-from .predictor import Predictor, open_predictor
-from .steps import Branch, Combination, Part, Scores, Step
+from .predictor import Predictor, known_events, open_predictor
+from .steps import Branch, Combination, FoldMean, Part, Scores, Step
 from .stored_model import load_model, save_model
 
 __all__ = [
     "BASE",
+    "NO_FOLD",
     "PRIOR",
     "Branch",
     "Combination",
+    "CrossFit",
+    "FoldMean",
     "InputColumns",
     "Inputs",
     "Mixture",
@@ -33,6 +37,7 @@ __all__ = [
     "Step",
     "classify",
     "corrected",
+    "known_events",
     "load_model",
     "open_predictor",
     "predict",

@@ -15,7 +15,7 @@ from ..networks import ViewShape
 from .input_columns import InputColumns
 from .mixture import Mixture
 from .passes import Inputs
-from .steps import Branch, Combination, Part, Scores, Step
+from .steps import Branch, Combination, Part, Scores
 
 __all__ = ["BASE", "DOMAINS", "PRIOR", "Model", "prior_corrected"]
 
@@ -103,7 +103,7 @@ class Model:
         alignment = self._alignment(method)
         return features if alignment is None else alignment.apply(features)
 
-    def steps(self, method: str, domain: str = "target") -> Step:
+    def steps(self, method: str, domain: str = "target") -> Branch | Combination:
         """What happens to an event of a domain, from its features to the method's score.
 
         Args:

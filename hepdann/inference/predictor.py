@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import RunError
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
+from ..store.scores import open_scores
+from .cross_fit import CrossFit
 from .input_columns import InputColumns
 from .model import Model
 from .passes import Inputs
 from .steps import Scores, Step
 from .stored_model import load_model
 
-__all__ = ["Predictor", "open_predictor"]
+__all__ = ["Predictor", "known_events", "open_predictor"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +32,13 @@ class Predictor:
         model: of the run.
         method: one of ``model.methods``.
         domain: what the events are: "target" for data, "source" for MC.
+        known: of a run in folds, the identities of all events of the training's files.
     """
 
-    model: Model
+    model: Model | CrossFit
     method: str
     domain: str = "target"
+    known: NDArray[np.uint64] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -64,13 +69,38 @@ class Predictor:
             return np.asarray(events, np.float32)
         return self.columns.table(events)
 
-    def scores(self, inputs: Inputs) -> Scores:
-        """Scores of every member, their spread and the domain score, of (N, F) inputs."""
-        return self.model.score(inputs, self.method, self.domain)
+    def folds(self, event_id: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        """(N,) the fold that did not see each event, :data:`NO_FOLD` where all folds score it.
 
-    def score(self, inputs: Inputs) -> NDArray[np.float32]:
-        """(N, C) class probabilities of (N, F) inputs, the mean over the members."""
-        return self.scores(inputs).mean
+        Args:
+            event_id: (N,) identities, as the tensor file has them.
+
+        Raises:
+            RunError: the run has no folds.
+        """
+        if not isinstance(self.model, CrossFit) or self.known is None:
+            raise RunError("the run has no folds", mend="train with --folds")
+        return self.model.folds_of(np.asarray(event_id, np.uint64), self.known)
+
+    def scores(self, inputs: Inputs, event_id: NDArray[np.uint64] | None = None) -> Scores:
+        """Scores of every member, their spread and the domain score, of (N, F) inputs.
+
+        Args:
+            inputs: as :meth:`inputs` gives them.
+            event_id: (N,) identities, by which a run in folds scores events that it was trained on
+                with the fold that did not see them; without them all folds score all events. A run
+                without folds makes no use of them.
+        """
+        if isinstance(self.model, Model):
+            return self.model.score(inputs, self.method, self.domain)
+        fold = None if event_id is None else self.folds(event_id)
+        return self.model.score(inputs, self.method, self.domain, fold)
+
+    def score(
+        self, inputs: Inputs, event_id: NDArray[np.uint64] | None = None
+    ) -> NDArray[np.float32]:
+        """(N, C) class probabilities, the mean over the members; arguments as :meth:`scores`."""
+        return self.scores(inputs, event_id).mean
 
     def domain_score(self, inputs: Inputs) -> NDArray[np.float32]:
         """(N,) output of the domain head for (N, F) inputs; near 1 is target."""
@@ -105,4 +135,16 @@ def open_predictor(
     chosen = method or str(read_metrics(Path(folder)).recommended)
     model = load_model(RunPaths(Path(folder)).model)
     model.steps(chosen, domain)  # which refuses names that there are none of
-    return Predictor(model, chosen, domain)
+    return Predictor(model, chosen, domain, known_events(Path(folder), model))
+
+
+def known_events(folder: Path, model: Model | CrossFit) -> NDArray[np.uint64] | None:
+    """The identities of all events of the training's files; ``None`` of a run without folds.
+
+    Raises:
+        RunError: no scores or not whole ones.
+    """
+    if isinstance(model, Model):
+        return None
+    scores = open_scores(folder)
+    return np.concatenate([scores.column("mc", "event_id"), scores.column("target", "event_id")])

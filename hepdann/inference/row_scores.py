@@ -19,7 +19,9 @@ from ..readers.rows import Inputs, RowReader, Rows
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
 from ..store.training_record import TrainingRecord
+from .cross_fit import NO_FOLD, CrossFit
 from .device import choose_device
+from .predictor import known_events
 from .steps import Scores
 from .stored_model import load_model
 
@@ -81,9 +83,12 @@ class RowScorer:
             known = ", ".join(self._model.methods)
             raise RunError(f"has no method '{self.method}'", where=folder, mend=f"it has {known}")
         device = choose_device(device, 1, where="--device")
+        self._known = known_events(folder, self._model)
+        models = self._model.models if isinstance(self._model, CrossFit) else (self._model,)
         if device != "cpu":
-            for part in self._model.parts.values():
-                part.network.to(device)
+            for model in models:
+                for part in model.parts.values():
+                    part.network.to(device)
         plain = [_PLAIN.sub("_", name) for name in self._model.classes]
         distinct = len(set(plain)) == len(plain)
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
@@ -119,6 +124,8 @@ class RowScorer:
             [*self.scores, "domain_score", "spread"], np.dtype(np.float32)
         )
         types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
+        if self._known is not None:
+            types["fold"] = np.dtype(np.uint8)
         types["event_id"] = np.dtype(np.uint64)
         for name, branch in reader.kept.items():
             column = kept_name(name)
@@ -157,15 +164,18 @@ class RowScorer:
             name: np.full(n, np.nan, np.float32)
             for name in (*self.scores, "domain_score", "spread")
         }
+        if self._known is not None:
+            columns["fold"] = np.full(n, NO_FOLD, np.uint8)
         selected = np.zeros(n, np.uint8)
         outside = np.zeros(len(self.features), np.int64)
         for inputs in rows.inputs:
             if len(inputs.rows):
                 selected[inputs.rows] = 1
-                self._put(columns, inputs)
+                ids = rows.event_id[inputs.rows] if identified else None
+                self._put(columns, inputs, ids)
                 outside += self._outside(inputs.features)
         trained = np.full(n, 0 if identified else -1, np.int8)
-        if identified:
+        if identified and self._known is None:  # a fold that saw an event never scores it
             at = np.flatnonzero(selected)
             trained[at] = _among(rows.event_id[at], self.record.events)
         columns |= {"selected": selected, "trained_on": trained, "event_id": rows.event_id}
@@ -173,17 +183,30 @@ class RowScorer:
         counts = int(selected.sum()), int(np.count_nonzero(trained == 1))
         return Scored(columns, *counts, outside)
 
-    def _put(self, columns: Mapping[str, NDArray[Any]], inputs: Inputs) -> None:
+    def _put(
+        self,
+        columns: Mapping[str, NDArray[Any]],
+        inputs: Inputs,
+        event_id: NDArray[np.uint64] | None,
+    ) -> None:
         events, at = inputs.features, inputs.rows
         if self._model.views:
             images = [inputs.views[name].reshape(len(at), -1) for name, *_ in self._model.views]
             events = np.concatenate(images, axis=1)
-        steps = self._model.steps(self.method, "source" if inputs.simulated else "target")
-        if self._model.adapts(self.method):
-            found = steps.score(events)
-            columns["domain_score"][at] = found.domain
+        domain = "source" if inputs.simulated else "target"
+        model = self._model
+        if isinstance(model, CrossFit):
+            assert self._known is not None
+            if event_id is not None:
+                columns["fold"][at] = model.folds_of(event_id, self._known)
+            found = model.score(events, self.method, domain, columns["fold"][at])
+        elif model.adapts(self.method):
+            found = model.steps(self.method, domain).score(events)
         else:  # its domain heads only watched
-            found = Scores(steps.members(events), np.empty(0, np.float32))
+            members = model.steps(self.method, domain).members(events)
+            found = Scores(members, np.empty(0, np.float32))
+        if model.adapts(self.method):
+            columns["domain_score"][at] = found.domain
         mean = found.mean
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]

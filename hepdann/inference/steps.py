@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..networks import AdversarialNetwork, NetworkShape
 from .mixture import Mixture, corrected
 from .passes import Inputs, classify, feature_layer, predict
 
-__all__ = ["Branch", "Combination", "Part", "Scores", "Step", "network_of"]
+__all__ = ["Branch", "Combination", "FoldMean", "Part", "Scores", "Step", "network_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,7 @@ class Combination:
     """
 
     mixture: Mixture
-    parts: tuple[Step, ...]
+    parts: tuple[Branch | Combination, ...]
     target: bool
 
     def score(self, inputs: Inputs) -> Scores:
@@ -141,4 +141,34 @@ class Combination:
         return self.parts[0].latent(inputs)
 
 
-Step = Branch | Combination
+@dataclass(frozen=True, eq=False)
+class FoldMean:
+    """The mean over the folds of a run, member by member.
+
+    Attributes:
+        folds: the steps of each fold.
+    """
+
+    folds: tuple[Branch | Combination, ...]
+
+    def score(self, inputs: Inputs) -> Scores:
+        """Score events (N, F) that no fold was trained on, NaN where a value is missing."""
+        return self.of(fold.score(inputs) for fold in self.folds)
+
+    def latent(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Feature layer (N, H) of the first fold, those of two folds have nothing in common."""
+        return self.folds[0].latent(inputs)
+
+    @staticmethod
+    def of(scores: Iterable[Scores]) -> Scores:
+        """The mean of what each fold says of the same events."""
+        first, *others = scores
+        if not others:
+            return first
+        return Scores(
+            np.mean([s.members for s in (first, *others)], axis=0),
+            np.mean([s.domain for s in (first, *others)], axis=0),
+        )
+
+
+Step = Branch | Combination | FoldMean

@@ -15,13 +15,16 @@ from ..domains import Scaling
 from ..errors import ConfigError, RunError
 from ..networks import NetworkShape
 from ..store.model_file import (
+    CrossFitHeader,
     ModelHeader,
     StoredMethod,
     StoredMixture,
     StoredScaling,
+    fold_prefix,
     read_model,
     write_model,
 )
+from .cross_fit import CrossFit
 from .mixture import Mixture
 from .model import DOMAINS, Model
 from .steps import Part, network_of
@@ -29,9 +32,24 @@ from .steps import Part, network_of
 __all__ = ["load_model", "save_model"]
 
 
-def save_model(model: Model, path: str | Path) -> None:
+def save_model(model: Model | CrossFit, path: str | Path) -> None:
     """Write a model."""
-    header = ModelHeader(
+    if isinstance(model, Model):
+        write_model(Path(path), _header(model), _tensors(model))
+        return
+    header = CrossFitHeader(
+        hepdann=__version__, salt=model.salt, folds=[_header(fold) for fold in model.models]
+    )
+    tensors = {
+        fold_prefix(number) + name: value
+        for number, fold in enumerate(model.models)
+        for name, value in _tensors(fold).items()
+    }
+    write_model(Path(path), header, tensors)
+
+
+def _header(model: Model) -> ModelHeader:
+    return ModelHeader(
         hepdann=__version__,
         features=list(model.features),
         classes=list(model.classes),
@@ -51,15 +69,17 @@ def save_model(model: Model, path: str | Path) -> None:
             for name, mixture in model.mixtures.items()
         },
     )
-    tensors = {
+
+
+def _tensors(model: Model) -> dict[str, Tensor]:
+    return {
         f"{name}.{key}": value
         for name, part in model.parts.items()
         for key, value in part.network.state_dict().items()
     }
-    write_model(Path(path), header, tensors)
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path) -> Model | CrossFit:
     """Read what :func:`save_model` wrote.
 
     It has scored an event with each method when it is given back: the widths of networks, scaling
@@ -71,15 +91,20 @@ def load_model(path: str | Path) -> Model:
     path = Path(path)
     header, tensors = read_model(path)
     try:
-        model = _model(header, tensors)
-        _try(model)
+        if isinstance(header, ModelHeader):
+            return _tried(_model(header, tensors))
+        models = []
+        for number, fold in enumerate(header.folds):
+            start = fold_prefix(number)
+            state = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+            models.append(_tried(_model(fold, state)))
+        return CrossFit(tuple(models), header.salt)
     except ConfigError:  # a network, or a map, that nobody has registered
         raise
     except Exception as error:
         # the header is code's to interpret: what does not fit shows in any way
         what = f"is damaged: {type(error).__name__}: {error}"
         raise RunError(what[:300], where=path, mend="train anew") from error
-    return model
 
 
 def _stored(part: Part) -> StoredMethod:
@@ -128,8 +153,8 @@ def _part(name: str, stored: StoredMethod, tensors: dict[str, Tensor]) -> Part:
     )
 
 
-def _try(model: Model) -> None:
-    """Score an event with each method.
+def _tried(model: Model) -> Model:
+    """The model, which has scored an event with each method.
 
     Raises:
         ValueError: a score is no probability, or an alignment changes the number of features.
@@ -149,3 +174,4 @@ def _try(model: Model) -> None:
                 raise ValueError(f"{method} scores other classes")
             if not (np.isfinite(scores.members).all() and np.isfinite(scores.domain).all()):
                 raise ValueError(f"{method} gives a score that is no number")
+    return model

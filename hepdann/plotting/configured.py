@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ from ..evaluation.curves import run_roc
 from ..evaluation.datamc import folded
 from ..stats import Roc, quantile_edges
 from ..store.scores import Domain
-from ..tensors import SPLITS
+from ..tensors import SPLITS, Split
 from .axes.styles import method_title, readable, sentence
 from .figures.matrices import confusion
 from .figures.panels import Scale, common_scale
@@ -371,9 +372,8 @@ def _even_edges(figure: EfficiencyFigure, values: Floats) -> Floats:
     return quantile_edges(values, np.linspace(0.001, 0.999, edges))
 
 
-def _rows(run: Quantities, domain: Domain, cut: str | None, split: str) -> Rows:
-    stored = run.scores.column(domain, "split")
-    rows = np.ones(len(stored), bool) if split == "all" else stored == SPLITS.index(split)
+def _rows(run: Quantities, domain: Domain, cut: str | None, split: Literal["all"] | Split) -> Rows:
+    rows = run.scores.rows(domain, *(SPLITS if split == "all" else (split,)))
     return rows if cut is None else rows & run.columns.passing(domain, cut)
 
 

@@ -179,13 +179,14 @@ def _draw_importance(
 
 def _importance(run: Quantities, method: str) -> dict[str, list[Importance]]:
     """Of the label head on MC test events; of trees that tell MC from target."""
-    from ..runs import open_run
+    from ..inference import open_predictor
 
-    model = open_run(run.folder).model
+    predictor = open_predictor(run.folder, method, "source")
     rows = np.flatnonzero(run.test["mc"])[:_ROWS]
+    event_id = run.scores.column("mc", "event_id")[rows]
     last = len(run.scores.classes) - 1
     classes = evaluation.permutation_importance(
-        lambda x: model.score(x, method, "source").mean[:, last],
+        lambda x: predictor.score(x, event_id)[:, last],
         run.scores.column("mc", "features")[rows],
         run.truth("mc")[rows] == last,
         run.scores.features,

@@ -13,7 +13,6 @@ from .. import evaluation, stats
 from ..evaluation import DataMC
 from ..evaluation.datamc import folded
 from ..store.scores import Domain
-from ..tensors import SPLITS
 from .figures.panels import Scale, common_scale
 from .names import RunNames
 
@@ -54,10 +53,9 @@ class Quantities(RunNames):
 
     @cached_property
     def test(self) -> dict[Domain, NDArray[np.bool_]]:
-        """(N,) which events of each domain are in the test split."""
-        test = SPLITS.index("test")
+        """(N,) which events of each domain are in the test split; with folds all."""
         domains: tuple[Domain, Domain] = ("mc", "target")
-        return {domain: self.scores.column(domain, "split") == test for domain in domains}
+        return {domain: self.scores.rows(domain, "test") for domain in domains}
 
     @cached_property
     def classes(self) -> tuple[NDArray[Any], tuple[str, ...]]:

@@ -65,36 +65,66 @@ def diagnose_first(
 
 
 def with_recommendation(
-    model: Model, domains: Domains, aligned: Aligned, shift: bool | None, path: Path
-) -> tuple[Model, Recommendation]:
-    """The model with what is recommended for it; no target label is read.
+    models: Sequence[Model],
+    folds: Sequence[Domains],
+    aligned: Sequence[Aligned],
+    shift: bool | None,
+    path: Path,
+) -> tuple[tuple[Model, ...], Recommendation]:
+    """The models with what is recommended for the run; no target label is read.
 
     Args:
-        model: as it was trained.
-        domains: source and target, whose events outside the test split are compared.
-        aligned: the alignments.
+        models: as they were trained, one a fold; one alone without folds.
+        folds: source and target of each, whose events outside the test split are compared.
+        aligned: the alignments of each.
         shift: whether the tests found a shift.
         path: of ``recommendation.json``, which is written.
 
     Returns:
-        The model and the recommendation.
+        The models and the recommendation.
     """
-    if domains.images is not None:
-        return model, advise_on_images(model, domains, shift, path)
-    residuals = residuals_of(domains, aligned)
+    if folds[0].images is not None:
+        return tuple(models), advise_on_images(models[0], folds[0], shift, path)
+    residuals = _mean_residuals(list(map(residuals_of, folds, aligned)))
     best = teacher(residuals, shift=shift)
-    predictions = _AtExpectedShare(model, domains)
-    agreements = {} if best is None else predictions.agreements(best)
-    fallback = next(iter(model.methods), None)
+    predictions = list(map(_AtExpectedShare, models, folds))
+    agreements: dict[str, float | None] = {}
+    if best is not None:
+        agreements = _means([one.agreements(best) for one in predictions])
+    fallback = next(iter(models[0].methods), None)
     advice = recommend(residuals, agreements, shift=shift, fallback=fallback)
     if advice.method == GUARD:
         # source-only stays as it is, and so does a map that is averaged with it alone
         joined = set(advice.parts) & set(agreements)
         moved = [name for name in advice.parts if joined and name != BASE]
-        mixture = Mixture(advice.parts, predictions.offsets(advice.parts, moved), advice.weights)
-        model = replace(model, mixtures={**model.mixtures, GUARD: mixture})
+        offsets = [one.offsets(advice.parts, moved) for one in predictions]
+        mixtures = [Mixture(advice.parts, each, advice.weights) for each in offsets]
+        models = [
+            replace(model, mixtures={**model.mixtures, GUARD: mixture})
+            for model, mixture in zip(models, mixtures, strict=True)
+        ]
     write_json(path, Recommended, advice.to_dict())
-    return model, advice
+    return tuple(models), advice
+
+
+def _mean_residuals(folds: Sequence[dict[str, Residual]]) -> dict[str, Residual]:
+    """The means over the folds; their errors are those of one fold, which share most events."""
+    if not all(folds):
+        return {}
+    values, errors = (
+        _means([{name: getattr(one, key) for name, one in fold.items()} for fold in folds])
+        for key in ("value", "error")
+    )
+    return {name: Residual(values[name] or 0.0, errors[name] or 0.0) for name in folds[0]}
+
+
+def _means(folds: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    """The mean of each figure over the folds; ``None`` where one has none."""
+    means: dict[str, float | None] = {}
+    for name in folds[0]:
+        values = [value for fold in folds if (value := fold[name]) is not None]
+        means[name] = float(np.mean(values)) if len(values) == len(folds) else None
+    return means
 
 
 class _AtExpectedShare:

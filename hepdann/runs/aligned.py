@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +12,15 @@ from .. import alignment
 from ..alignment import Alignment, Chain, FractionEstimate
 from ..config import TrainConfig
 from ..domains import Domains
+from ..errors import HepdannError
+from ..evaluation import diagnose
 from ..methods import method_of
-from ..tensors import Source, Target
+from ..tensors import SPLITS, Source, Target
 
 __all__ = [
     "Aligned",
     "fit_alignments",
+    "fold_estimate",
     "reference",
     "wanted_maps",
 ]
@@ -42,6 +46,30 @@ def wanted_maps(train: TrainConfig) -> tuple[str, ...]:
     """Names of the alignments of a run: those listed, and those that a method trains on."""
     needed = [method_of(name)[0] for name in train.methods]
     return tuple(dict.fromkeys([*train.alignments, *filter(None, needed)]))
+
+
+def fold_estimate(domains: Domains, estimate: FractionEstimate | None) -> FractionEstimate | None:
+    """The target's class fractions, estimated anew without the part that a fold does not see.
+
+    Args:
+        domains: of the fold.
+        estimate: of the whole run, which alone decides whether the fractions differ.
+
+    Returns:
+        The fold's estimate, where those of the run differ; ``None`` where they do not.
+    """
+    if estimate is None or not estimate.shift:
+        return None
+    test = SPLITS.index("test")
+    source = domains.source.take(domains.source.split != test)
+    target = domains.target.take(domains.target.split != test)
+    again = None
+    with suppress(HepdannError):  # too few events
+        again = diagnose(source, target, domains.tensors.features).fractions
+    if again is None:
+        fractions = alignment.source_fractions(source)
+        return replace(estimate, value=fractions, source=fractions)
+    return replace(again, shift=True)
 
 
 def fit_alignments(

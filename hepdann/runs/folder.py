@@ -18,7 +18,7 @@ from ..store.reading import read_config, read_history
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..inference import Model
+    from ..inference import CrossFit, Model
 
 __all__ = ["Run", "finished_run", "open_run"]
 
@@ -69,7 +69,7 @@ class Run:
         return read_history(RunPaths(self.folder).history)
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> Model | CrossFit:
         """The trained networks."""
         from ..inference import load_model
 
@@ -91,7 +91,11 @@ class Run:
         return summarise(self.folder)
 
     def predict(
-        self, x: Any, domain: str = "target", method: str | None = None
+        self,
+        x: Any,
+        domain: str = "target",
+        method: str | None = None,
+        event_id: NDArray[np.uint64] | None = None,
     ) -> NDArray[np.float32]:
         """Class probabilities of events.
 
@@ -103,6 +107,9 @@ class Run:
                 in the run's order. Of images their pixels (N, F), view after view.
             domain: "target" for data, "source" for MC.
             method: default the recommended one.
+            event_id: (N,) identities of the events. A run in folds scores those that it was
+                trained on with the fold that did not see them, and all others, or all without
+                identities, with the mean of all folds.
 
         Returns:
             (N, C) mean over the method's seeds.
@@ -110,10 +117,12 @@ class Run:
         Raises:
             RunError: a feature is absent or holds no numbers, or no such domain or method.
         """
-        from ..inference import Predictor
+        from ..inference import Predictor, known_events
 
-        predictor = Predictor(self.model, method or str(self.metrics["recommended"]), domain)
-        return predictor.score(predictor.inputs(x))
+        chosen = method or str(self.metrics["recommended"])
+        known = None if event_id is None else known_events(self.folder, self.model)
+        predictor = Predictor(self.model, chosen, domain, known)
+        return predictor.score(predictor.inputs(x), event_id)
 
 
 def open_run(folder: str | Path) -> Run:

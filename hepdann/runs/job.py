@@ -14,7 +14,7 @@ from ..config import Config, TrainConfig
 from ..domains import Domains, describe_memory, view_shapes
 from ..errors import Interrupted, RunError
 from ..evaluation import Diagnosis, summarise
-from ..inference import BASE, InputColumns, Model, prior_corrected, save_model
+from ..inference import BASE, CrossFit, InputColumns, Model, prior_corrected, save_model
 from ..outputs import mend_of, write_run_file
 from ..parallel import Executor, overload_warning, processes_for
 from ..store.content import Metrics
@@ -26,11 +26,11 @@ from ..store.training_record import TrainingRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
-from .aligned import Aligned, fit_alignments, wanted_maps
+from .aligned import Aligned, fit_alignments, fold_estimate, wanted_maps
 from .folder import Run
 from .health_report import write_failed, write_health
 from .monitor import require_tensorboard
-from .preparation import prepare_training, with_auxiliaries
+from .preparation import folds_of, prepare_training, with_auxiliaries
 from .progress import Report, SideBySide
 from .score_file import write_scores
 from .stacks.fused_hint import suggest_fused
@@ -111,14 +111,19 @@ class Job:
             self.report(f"diagnosis: {diagnosis.sentence}", None)
         shift = None if diagnosis is None else diagnosis.shift
         train, maps = self.config.train, wanted_maps(self.config.train)
-        aside = self._pays(domains) and fits_aside(train)
-        aligned = self._align(domains, diagnosis, trained_on(train) if aside else maps)
-        shards, fitted = self._train(domains, aligned, aside)
+        folds = folds_of(train, domains)
+        aside = train.folds is None and self._pays(domains) and fits_aside(train)
+        names = trained_on(train) if aside else maps
+        aligned = [self._align(events, diagnosis, names) for events in folds]
+        shards, fitted = self._train(folds, aligned, aside)
         if aside:
-            aligned = fitted or self._align(domains, diagnosis, maps)
+            aligned = [fitted or self._align(domains, diagnosis, maps)]
         whole, trained = all(t.whole for t in shards), [t for t in shards if t.begun]
         self._note("interrupted" if not whole else "trained")
-        compared = any(BASE in t.shard.methods for t in trained)  # a run has its baseline
+        by_fold = [[t for t in trained if (t.shard.fold or 0) == n] for n in range(len(folds))]
+        # a run has its baseline, and each of its folds what the others have
+        compared = any(BASE in t.shard.methods for t in by_fold[0])
+        compared &= len({tuple(t.shard.plan.members for t in fold) for fold in by_fold}) == 1
         if not compared or not (whole or self.partial()):
             when = "interrupted" if trained else "interrupted before the first step"
             raise Interrupted(when, where=self.folder, mend=self._resume_hint())
@@ -129,9 +134,12 @@ class Job:
         self.report("scoring", None)
         # without it there is no run: figures never stand beside networks that are not theirs
         RunPaths(self.folder).metrics.unlink(missing_ok=True)
-        model = self._model(trained, domains, aligned)
+        models = tuple(map(self._model, by_fold, folds, aligned))
         advice = RunPaths(self.folder).recommendation
-        model, _ = with_recommendation(model, domains, aligned, shift, advice)
+        models, _ = with_recommendation(models, folds, aligned, shift, advice)
+        model: Model | CrossFit = models[0]
+        if train.folds is not None:
+            model = CrossFit(models, self.tensors.split_config.seed)
         files = [file.path for file in self._files]
         TrainingRecord.of(files, pseudo=self.config.train.shift is not None).write(self.folder)
         save_model(model, RunPaths(self.folder).model)
@@ -166,6 +174,8 @@ class Job:
     ) -> Aligned:
         self.report("aligning", None)
         estimate = None if diagnosis is None else diagnosis.fractions
+        if self.config.train.folds is not None:
+            estimate = fold_estimate(domains, estimate)
         aligned = fit_alignments(domains, names, estimate=estimate, seed=self.config.train.seed)
         if estimate is not None:
             self._note(f"class fractions: {estimate.sentence(self.tensors.classes)}")
@@ -178,26 +188,31 @@ class Job:
         return events >= PAYS and train.device == "cpu" and domains.images is None
 
     def _train(
-        self, domains: Domains, aligned: Aligned, aside: bool
+        self, folds: Sequence[Domains], aligned: Sequence[Aligned], aside: bool
     ) -> tuple[list[Trained], Aligned | None]:
         """Train all shards; with ``aside`` all alignments are fitted meanwhile, if not stopped."""
         assert self.origin is not None
         train, fingerprint = self.config.train, self.origin.fingerprint
         cut = self.origin.config.train.shares  # a resume may have other processes, not other cuts
-        stacks = Stacks(train, domains, aligned.maps, cut, aligned.correction)
+        all_stacks = [
+            Stacks(
+                train, events, maps.maps, cut, maps.correction,
+                fold=None if train.folds is None else number,
+            )
+            for number, (events, maps) in enumerate(zip(folds, aligned, strict=True))
+        ]  # fmt: skip
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
         broadcast(folder=str(self.folder.resolve()), fingerprint=fingerprint)
-        hint = suggest_fused(stacks.shards, stacks.shape, stacks.settings)
+        hint = suggest_fused(all_stacks[0].shards, all_stacks[0].shape, all_stacks[0].settings)
         if hint is not None and not self._begun:
             self._tell(hint)
-        unlabelled = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
-        labelled = [shard for shard in stacks.shards if shard not in unlabelled]
-        tasks = len(labelled) + aside
-        workers = processes_for(train.workers, tasks, pays=self._pays(domains))
-        fitted = None
+        labelled = [[s for s in stacks.shards if not stacks.unlabelled(s)] for stacks in all_stacks]
+        tasks = sum(map(len, labelled)) + aside
+        workers = processes_for(train.workers, tasks, pays=self._pays(folds[0]))
+        fitted, done = None, list[Trained]()
 
-        def train_or_load(shard: Shard, trained: bool = False) -> Trained:
-            files = ShardFiles.of_run(self.folder, shard.number)
+        def train_or_load(stacks: Stacks, shard: Shard, trained: bool = False) -> Trained:
+            files = ShardFiles.of_run(self.folder, shard)
             observer = stacks.peek(files.scores)
             if trained:
                 return load_shard(shard, stacks, files, fingerprint, observer)
@@ -205,21 +220,33 @@ class Job:
 
         try:
             if workers > 1:
-                fitted = self._spread(labelled, workers, aligned, hooks, aside)
-            done = [train_or_load(shard, trained=workers > 1) for shard in labelled]
-            if unlabelled and all(one.whole for one in done):  # the teacher is
-                model = self._model(done, domains, aligned)
-                events, name = label_by_teacher(model, domains, aligned)
-                self._tell(f"self-training: {name} labels the target")
-                stacks.teach(events)
-                done += map(train_or_load, unlabelled)
+                every = [shard for shards in labelled for shard in shards]
+                fitted = self._spread(every, workers, aligned, hooks, aside)
+            for events, maps, stacks, shards in zip(
+                folds, aligned, all_stacks, labelled, strict=True
+            ):
+                now = [train_or_load(stacks, shard, trained=workers > 1) for shard in shards]
+                unlabelled = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
+                if unlabelled and all(one.whole for one in now):  # the teacher is
+                    model = self._model(now, events, maps)
+                    labels, name = label_by_teacher(model, events, maps)
+                    self._tell(f"{unlabelled[0].prefix}self-training: {name} labels the target")
+                    stacks.teach(labels)
+                    now += [train_or_load(stacks, shard) for shard in unlabelled]
+                done += now
         except RunError:
-            write_failed(self.folder, [len(shard.plan.members) for shard in stacks.shards])
+            every = [shard for stacks in all_stacks for shard in stacks.shards]
+            write_failed(self.folder, [len(shard.plan.members) for shard in every])
             raise
         return sorted(done, key=lambda one: one.shard.number), fitted
 
     def _spread(
-        self, shards: Sequence[Shard], workers: int, aligned: Aligned, hooks: Hooks, aside: bool
+        self,
+        shards: Sequence[Shard],
+        workers: int,
+        aligned: Sequence[Aligned],
+        hooks: Hooks,
+        aside: bool,
     ) -> Aligned | None:
         """Train shards in processes, which leave checkpoints and notes in the folder."""
         assert self.origin is not None
@@ -227,7 +254,9 @@ class Job:
         warning = overload_warning(workers) if train.workers != "auto" else None
         if warning is not None:
             self._tell(f"warning: {warning}")
-        write_aligned(self.folder, aligned, trained_on(train))
+        for number, maps in enumerate(aligned):
+            fold = None if train.folds is None else number
+            write_aligned(self.folder, maps, trained_on(train), fold)
         members = {shard.number: len(shard.plan.members) for shard in shards}
         names = dict.fromkeys(name for shard in shards for name in shard.methods)
         what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
@@ -243,9 +272,9 @@ class Job:
         place = Workplace.of(self.origin, train, self.folder, self._files)
         with Executor(workers, report, hooks.stop, self._resume_hint()) as executor:
             for shard in shards:
-                executor.submit(shard.number, ShardTask(place, shard.number))
+                executor.submit(shard.number, ShardTask(place, shard.number, shard.fold))
             if aside:
-                executor.submit("maps", FitTask(place, aligned.estimate))
+                executor.submit("maps", FitTask(place, aligned[0].estimate))
             for key, result in executor.completed():
                 if key == "maps":
                     fitted = result
@@ -277,7 +306,7 @@ class Job:
         self._rate[what] = now.events_per_second
         self.report(what, now)
 
-    def _scores(self, model: Model, domains: Domains) -> None:
+    def _scores(self, model: Model | CrossFit, domains: Domains) -> None:
         write_scores(
             RunPaths(self.folder).scores,
             model,

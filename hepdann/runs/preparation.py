@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import methods, shifts
 from ..config import ShiftConfig, TrainConfig
-from ..domains import Augment, Domains, choose_memory, prepare, view_shapes
+from ..domains import Augment, Domains, choose_memory, in_folds, prepare, view_shapes
 from ..errors import ConfigError
 from ..methods import method_of
 from ..networks import SMALL
@@ -17,7 +17,7 @@ from .stacks.plan import resolve
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
 
-__all__ = ["augment_of", "auxiliary_shifts", "prepare_training", "with_auxiliaries"]
+__all__ = ["augment_of", "auxiliary_shifts", "folds_of", "prepare_training", "with_auxiliaries"]
 
 _DEFAULT = ("sine-third", "sine-fifth", "sine")  # the first two that are not the target's own
 
@@ -46,6 +46,12 @@ def prepare_training(
     named = asked.shift
     if shift is None and named is not None:
         shift = shifts.get(named.name, named.t, quantile=named.quantile)
+    if asked.folds is not None and tensors.views:
+        raise ConfigError(
+            "trains on features, and these events are images",
+            where="train.folds",
+            mend="leave it out",
+        )
     memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if tensors.views:
         asked = image_settings(asked, tensors.views)
@@ -55,9 +61,20 @@ def prepare_training(
             where="train.augment",
             mend="leave it out",
         )
+    if asked.folds is not None and memory == "blocks":
+        raise ConfigError(
+            "needs all events in memory, and they are to be read in blocks",
+            where="train.folds",
+            mend="train on a machine with more memory (--memory resident), or without folds",
+        )
     domains = prepare(tensors, data, shift, asked.seed, memory)
-    train = resolve(asked, domains.n_train)
+    train = resolve(asked, min(fold.n_train for fold in folds_of(asked, domains)))
     return domains, train.model_copy(update={"memory": memory})
+
+
+def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:
+    """The events of each fold of a training; without folds those of the run alone."""
+    return (domains,) if train.folds is None else in_folds(domains, train.folds)
 
 
 def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ..domains import Domains
 from ..evaluation import truth_of, write_truth
-from ..inference import Inputs, Model
+from ..inference import CrossFit, Inputs, Model
 from ..store.score_writer import ScoreWriter, writing_scores
 from ..store.scores import MOVED
 from ..store.tensor_rows import TensorRows, moved_to, rows_of_events
-from ..tensors import SPLITS, Target, Tensors
+from ..tensors import SPLITS, Target, Tensors, fold_of
 from .aligned import reference
 
 __all__ = ["write_scores"]
@@ -28,14 +28,14 @@ TRACKING = ("track_segment", "track_segments")  # spectators that hold an experi
 
 def write_scores(
     path: Path,
-    model: Model,
+    model: Model | CrossFit,
     domains: Domains,
     *,
     tensors: Tensors,
     data: Tensors | None,
     sample_of: NDArray[np.integer],
 ) -> None:
-    """Score source and target with every method.
+    """Score source and target with every method; in folds by the fold that did not see the event.
 
     Args:
         path: of the file.
@@ -45,6 +45,11 @@ def write_scores(
         data: the file that the target is from, if it is another one.
         sample_of: (N,) process of each source event.
     """
+    models = (model,) if isinstance(model, Model) else model.models
+    parts: dict[str, NDArray[np.uint8] | None] = {"mc": None, "target": None}
+    if isinstance(model, CrossFit):
+        sides = {"mc": domains.source, "target": domains.target}
+        parts = {n: fold_of(e.event_id, len(models), model.salt) for n, e in sides.items()}
     with writing_scores(
         path,
         classes=json.dumps(model.classes),
@@ -54,6 +59,8 @@ def write_scores(
         units=json.dumps(tensors.units),
         titles=json.dumps([str(entry.get("title") or "") for entry in tensors.feature_info]),
     ) as writer:
+        if isinstance(model, CrossFit):
+            writer.file.attrs["folds"] = len(models)
         pseudo = domains.kind == "pseudo-data"
         images = domains.images is not None
         _events(
@@ -65,6 +72,7 @@ def write_scores(
             "mc",
             features=images,
             pseudo=False if pseudo else None,
+            fold=parts["mc"],
         )
         holder = tensors if pseudo or data is None else data
         _events(
@@ -76,22 +84,26 @@ def write_scores(
             "mc" if pseudo else "data",
             features=images or pseudo,  # no tensor file holds what a shift made
             pseudo=True if pseudo else None,
+            fold=parts["target"],
         )
         mc, target = writer.file["mc"], writer.file["target"]
-        target.attrs["aligned"] = json.dumps(list(model.alignments))
+        target.attrs["aligned"] = json.dumps(list(models[0].alignments))
         mc["label"] = domains.source.label
         mc["label"].attrs["titles"] = json.dumps(tensors.class_looks("title"))
         mc["label"].attrs["colors"] = json.dumps(tensors.class_looks("color"))
         mc["sample"] = np.asarray(sample_of, np.uint16)
         mc["sample"].attrs.update(_processes(tensors))
-        if model.correction is not None:  # what aligned events are compared with
-            mc["reference_weight"] = reference(domains.source, model.correction).weight
+        if models[0].correction is not None:  # what aligned events are compared with
+            weights = [reference(domains.source, one.correction).weight for one in models]
+            of_mc = 0 if parts["mc"] is None else parts["mc"]
+            mc["reference_weight"] = np.choose(of_mc, weights)
         for name, events, domain in (
             ("mc", domains.source, "source"),
             ("target", domains.target, "target"),
         ):
             for method in model.methods:
-                _score(writer, name, model, events, domains.inputs(domain), method, domain)
+                inputs, fold = domains.inputs(domain), parts[name]
+                _score(writer, name, model, events, inputs, method, domain, fold)
         if domains.images is not None:
             _write_spectators(mc, domains.images.source_spectators)
             _write_spectators(target, domains.images.target_spectators)
@@ -131,6 +143,7 @@ def _events(
     *,
     features: bool,
     pseudo: bool | None,
+    fold: NDArray[np.uint8] | None,
 ) -> None:
     """Weights, identities and splits of events, and the way back to their rows."""
     rows = rows_of_events(tensors, domain, events.event_id, pseudo=pseudo)
@@ -141,6 +154,7 @@ def _events(
         weight=events.weight,
         event_id=events.event_id,
         split=events.split,
+        fold=fold,
         row=rows,
         entry=None if back is None else back.entries(),
     )
@@ -152,14 +166,19 @@ def _events(
 def _score(
     writer: ScoreWriter,
     name: str,
-    model: Model,
+    model: Model | CrossFit,
     events: Target,
     inputs: Inputs,
     method: str,
     domain: str,
+    fold: NDArray[np.uint8] | None,
 ) -> None:
-    scores = model.score(inputs, method, domain)
-    test = np.flatnonzero(events.split == SPLITS.index("test"))[:_LATENT_ROWS]
+    if isinstance(model, Model):
+        scores = model.score(inputs, method, domain)
+    else:
+        scores = model.score(inputs, method, domain, fold)
+    held_out = events.split == SPLITS.index("test") if fold is None else fold == 0
+    test = np.flatnonzero(held_out)[:_LATENT_ROWS]
     # the others' domain heads only watched, by other statistics
     domain_score = scores.domain if model.adapts(method) else None
     latent = model.latent(inputs[test], method, domain)

@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "CrossFitHeader",
+    "Header",
     "ModelHeader",
     "StoredMethod",
     "StoredMixture",
     "StoredScaling",
+    "fold_prefix",
+    "read_header",
     "read_model",
     "write_model",
 ]
 
-FORMAT, FORMAT_VERSION = "hepdann-model", 1
+FORMAT = "hepdann-model"
 _KEY = "hepdann"  # of the header, in the metadata of safetensors
 _MEND = "train anew"
 
@@ -110,13 +114,50 @@ class ModelHeader(Stored):
         return self
 
 
-def write_model(path: Path, header: ModelHeader, tensors: Mapping[str, Tensor]) -> None:
+class CrossFitHeader(Stored):
+    """The header of ``model.safetensors`` of a run in folds.
+
+    Its version is another one, so that nobody takes one fold for the whole.
+    """
+
+    format: Literal["hepdann-model"] = "hepdann-model"
+    format_version: Literal[2] = 2
+    hepdann: str = ""
+    salt: Annotated[int, Field(ge=0, lt=1 << 64)]
+    folds: Annotated[list[ModelHeader], Field(min_length=2, max_length=254)]
+
+    @model_validator(mode="after")
+    def _folds_agree(self) -> Self:
+        """Folds differ in their numbers alone."""
+        first = _described(self.folds[0])
+        if any(_described(fold) != first for fold in self.folds[1:]):
+            raise ValueError("folds: they have other features, classes or methods")
+        return self
+
+
+def _described(header: ModelHeader) -> tuple[Any, ...]:
+    members = {name: len(method.seeds) for name, method in header.methods.items()}
+    mixtures = {name: mixture.parts for name, mixture in header.mixtures.items()}
+    names = (header.features, header.classes, header.views, sorted(header.alignments))
+    return (*names, header.missing, header.indicators, members, mixtures)
+
+
+Header = ModelHeader | CrossFitHeader
+
+
+def fold_prefix(fold: int) -> str:
+    """Begins the names of the tensors of a fold."""
+    return f"fold-{fold}/"
+
+
+def write_model(path: Path, header: Header, tensors: Mapping[str, Tensor]) -> None:
     """Write a model.
 
     Args:
         path: of the file.
         header: all that is no weight.
-        tensors: weights of each method by ``<method>.<name of the parameter>``.
+        tensors: weights of each method by ``<method>.<name of the parameter>``, those of folds
+            behind :func:`fold_prefix`.
     """
     from safetensors.torch import save
 
@@ -125,7 +166,7 @@ def write_model(path: Path, header: ModelHeader, tensors: Mapping[str, Tensor]) 
     write_run_file(path, save(contiguous, metadata={_KEY: text}))
 
 
-def read_header(path: Path) -> ModelHeader:
+def read_header(path: Path) -> Header:
     """All that is no weight; no tensor is read.
 
     Raises:
@@ -134,7 +175,7 @@ def read_header(path: Path) -> ModelHeader:
     return _header(path, read_tensors(path, values=False)[0])
 
 
-def read_model(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
+def read_model(path: Path) -> tuple[Header, dict[str, Tensor]]:
     """Header and weights, all of them finite.
 
     Raises:
@@ -149,14 +190,17 @@ def read_model(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
     return header, tensors
 
 
-def _header(path: Path, texts: Mapping[str, str]) -> ModelHeader:
+def _header(path: Path, texts: Mapping[str, str]) -> Header:
     try:
         header = json.loads(texts.get(_KEY, "{}"))
     except (ValueError, RecursionError) as error:
         raise RunError(f"is damaged: {error}", where=path, mend=_MEND) from error
     content = header if isinstance(header, dict) else {}
-    if (content.get("format"), content.get("format_version")) != (FORMAT, FORMAT_VERSION):
+    version = content.get("format_version")
+    if content.get("format") != FORMAT or version not in (1, 2):
         raise RunError(
             "not a model of this version", where=path, mend="train anew with this version"
         )
-    return check(header, ModelHeader, path)
+    if version == 1:
+        return check(header, ModelHeader, path)
+    return check(header, CrossFitHeader, path)

@@ -98,10 +98,9 @@ class RunPaths(Paths):
         """The figures of every network while it trained, and its faults."""
         return self.folder / "health.json"
 
-    @property
-    def alignments(self) -> Path:
-        """The alignments that the worker processes train on."""
-        return self.checkpoints / "alignments.json"
+    def alignments(self, fold: int | None = None) -> Path:
+        """The alignments that the worker processes of a run, or of a fold of it, train on."""
+        return self.checkpoints / f"alignments{'' if fold is None else f'-{fold}'}.json"
 
     def checkpoint(self, shard: int) -> Path:
         """The state of a stack, or of a share of it."""

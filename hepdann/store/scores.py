@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from ..alignment import from_dict
 from ..errors import RunError
 from ..inputs import regular_file
-from ..tensors import SPLITS, Target
+from ..tensors import SPLITS, Split, Target
 from ..tensors.hdf5 import h5_open
-from .model_file import read_header
+from .model_file import ModelHeader, read_header
 from .paths import RunPaths
 from .state import explain_absent
 from .tensor_rows import TensorRows, tensor_rows
@@ -56,6 +56,7 @@ class RunScores:
         decisions: names of the reconstructions that decide for a class and give no score.
         spectators: names of the columns that are kept of images, by which figures are split.
         version: of the file's format.
+        folds: parts that the run was trained without in turn; 0 of a run without folds.
     """
 
     path: Path
@@ -68,6 +69,26 @@ class RunScores:
     decisions: tuple[str, ...] = ()
     spectators: tuple[str, ...] = ()
     version: int = FORMAT_VERSION
+    folds: int = 0
+
+    def rows(self, domain: Domain, *splits: Split) -> NDArray[np.bool_]:
+        """(N,) which events of a domain are in one of the splits.
+
+        With folds these are all events, whatever the split: each was held out from what scores it.
+        """
+        split = self.column(domain, "split")
+        if self.folds:
+            return np.ones(len(split), np.bool_)
+        return np.isin(split, [SPLITS.index(name) for name in splits])
+
+    def latent_rows(self, domain: Domain, most: int) -> NDArray[np.intp]:
+        """The first events, at most so many, whose feature layer is kept.
+
+        They are test events; with folds those of the part that fold 0 did not see, since the
+        feature layers of two folds cannot be compared.
+        """
+        held_out = self.column(domain, "fold") == 0 if self.folds else self.rows(domain, "test")
+        return np.flatnonzero(held_out)[:most]
 
     def column(self, domain: Domain, name: str) -> NDArray[Any]:
         """One dataset of a domain, such as "weight", "features" or "score/dann".
@@ -115,12 +136,20 @@ class RunScores:
         return {}
 
     def _mapped(self, alignment: str) -> NDArray[np.float32]:
-        """The target's features after an alignment of the run's model."""
+        """The target's features after an alignment of the run's model, or of each fold's."""
         header = read_header(RunPaths(self.path.parent).model)
-        if alignment not in header.alignments:
-            what = f"holds no alignment {alignment}"
+        models = [header] if isinstance(header, ModelHeader) else header.folds
+        if len(models) != max(1, self.folds) or alignment not in models[0].alignments:
+            what = f"holds no alignment {alignment} of these scores"
             raise RunError(what, where=self.path.parent, mend="train again")
-        return from_dict(header.alignments[alignment]).apply(self.column("target", "features"))
+        features = self.column("target", "features")
+        if not self.folds:
+            return from_dict(models[0].alignments[alignment]).apply(features)
+        mapped, fold = np.empty_like(features), self.column("target", "fold")
+        for number, model in enumerate(models):
+            rows = fold == number
+            mapped[rows] = from_dict(model.alignments[alignment]).apply(features[rows])
+        return mapped
 
     def events(self, domain: Domain, aligned: str | None = None) -> Target:
         """Features, weights, ids and splits of a domain, without labels.
@@ -175,7 +204,7 @@ class RunScores:
         return self._read(f"{domain}/domain_score/{method}")
 
     def latent(self, domain: Domain, method: str) -> NDArray[np.float32] | None:
-        """(n, H) output of the feature extractor for the first n test events; or ``None``."""
+        """(n, H) output of the feature extractor for n of :meth:`latent_rows`; or ``None``."""
         return self._read(f"{domain}/latent/{method}")
 
     @property
@@ -226,6 +255,8 @@ class RunScores:
             "mc/sample": len(self.samples),
             "mc/split": len(SPLITS),
             "target/split": len(SPLITS),
+            "mc/fold": self.folds,
+            "target/fold": self.folds,
         }.get(path)
         if most is not None:
             return bool(((values >= 0) & (values < most)).all())
@@ -304,6 +335,7 @@ def _describe(path: Path, file: Any) -> RunScores:
         decisions=tuple(file["mc"].get("decision", ())),
         spectators=tuple(file["mc"].get("spectators", ())),
         version=int(version),
+        folds=int(attrs.get("folds", 0)),
     )
 
 
@@ -312,6 +344,7 @@ _SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind
     "reference_weight": ("N", "f"),
     "event_id": ("N", "iu"),
     "split": ("N", "iu"),
+    "fold": ("N", "iu"),
     "label": ("N", "iu"),
     "sample": ("N", "iu"),
     "row": ("N", "iu"),
@@ -347,6 +380,7 @@ def _check(scores: RunScores, file: Any) -> None:
         score = "score" if scores.version == 1 else "members"
         needed = ["event_id", "split", *(f"{score}/{m}" for m in scores.methods)]
         needed += ["features"] if scores.version == 1 else []
+        needed += ["fold"] if scores.folds else []
         for name in [*needed, *(["label"] if domain == "mc" else [])]:
             if name not in group:
                 raise ValueError(f"no dataset {domain}/{name}")

@@ -88,7 +88,8 @@ class StartRecord:
     def fingerprint(self) -> str:
         """Identity of everything that the numbers depend on."""
         train = self.config.train
-        same = {"augment"} if train.augment is None else set[str]()  # as before there was any
+        later = ("augment", "folds")  # settings: as before there were any, where they are not used
+        same = {name for name in later if getattr(train, name) is None}
         settings = train.model_dump(mode="json", exclude=_ELSEWHERE | same)
         grid = [self.config.scan.model_dump(mode="json")] if self.scan else []
         text = json.dumps([settings, *grid, self.content], sort_keys=True)

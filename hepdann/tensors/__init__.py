@@ -5,7 +5,7 @@ from __future__ import annotations
 from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_hits
 from .checksums import is_sealed, seal
 from .domains import SPLITS, Source, Split, Target
-from .hashing import event_ids, is_pseudo, mix64, split_of
+from .hashing import event_ids, fold_of, is_pseudo, mix64, split_of
 from .hdf5 import h5_format
 from .hits import VIEW_FIGURES, Hits, view_figures
 from .layout import Block, Transform, View
@@ -49,6 +49,7 @@ __all__ = [
     "column_at",
     "count_of",
     "event_ids",
+    "fold_of",
     "h5_format",
     "is_pseudo",
     "is_sealed",

@@ -18,7 +18,7 @@ from ..errors import ConfigError, SchemaError
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
 
-__all__ = ["event_ids", "is_pseudo", "mix64", "split_of"]
+__all__ = ["event_ids", "fold_of", "is_pseudo", "mix64", "split_of"]
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
@@ -130,6 +130,20 @@ def split_of(event_id: NDArray[np.uint64], config: SplitConfig) -> NDArray[np.ui
     for edge in edges:
         split += u >= np.uint64(min(round(edge * 2.0**64), _MASK))
     return split
+
+
+def fold_of(event_id: NDArray[np.uint64], folds: int, salt: int) -> NDArray[np.uint8]:
+    """The part of each event: ``u mod folds``, with u as in :func:`split_of`.
+
+    Args:
+        event_id: (N,) identities.
+        folds: number of parts, 255 at most.
+        salt: the seed of the split.
+
+    Returns:
+        (N,) uint8, from 0.
+    """
+    return (_uniform(event_id, salt) % np.uint64(folds)).astype(np.uint8)
 
 
 def is_pseudo(event_id: NDArray[np.uint64], salt: int) -> NDArray[np.bool_]:

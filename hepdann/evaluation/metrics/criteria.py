@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ...stats.classification import accuracy, losses
 from ...stats.figure import Figure
 from ...stats.ranking import auc
 from ...store.scores import Domain, RunScores
-from ...tensors import SPLITS
+from ...tensors import Split
 from .method import TestEvents, number
 
 __all__ = ["RunCriteria", "rank_correlations", "run_criteria", "teacher_of"]
@@ -93,9 +93,8 @@ class RunCriteria:
         members = self.scores.members("mc", name)
         if layers[0] is None or layers[1] is None or members is None:
             return None
-        test = SPLITS.index("test")
         at = [
-            np.flatnonzero(self.scores.column(d, "split") == test)[: len(layer)]
+            self.scores.latent_rows(d, len(layer))
             for d, layer in zip(self.rows, layers, strict=True)
             if layer is not None
         ]
@@ -186,7 +185,5 @@ def _rank(criterion: str, table: Table, truth: Mapping[str, float]) -> dict[str,
 
 
 def _rows(scores: RunScores, domain: Domain) -> NDArray[np.intp]:
-    split = scores.column(domain, "split")
-    validation, test = SPLITS.index("validation"), SPLITS.index("test")
-    wanted: Sequence[bool] = split == validation if domain == "mc" else split != test
-    return np.flatnonzero(wanted)[:_MOST]
+    splits: tuple[Split, ...] = ("validation",) if domain == "mc" else ("train", "validation")
+    return np.flatnonzero(scores.rows(domain, *splits))[:_MOST]

@@ -23,7 +23,7 @@ from ...stats.neighbours import consistency
 from ...stats.ranking import auc
 from ...stats.two_sample import separation
 from ...store.scores import Domain, RunScores
-from ...tensors import SPLITS, Target
+from ...tensors import Target
 
 __all__ = ["TestEvents", "decision_figures", "method_figures", "named", "number"]
 
@@ -44,7 +44,7 @@ def named(name: str, figure: Figure | None) -> dict[str, float | None]:
 
 
 class TestEvents:
-    """The test split of one domain of a run.
+    """The test split of one domain of a run; of a run in folds all events.
 
     Attributes:
         events: features, weights and ids.
@@ -58,7 +58,7 @@ class TestEvents:
         self._scores = scores
         self._domain: Domain = domain
         events = scores.events(domain)
-        self._rows = events.split == SPLITS.index("test")
+        self._rows = scores.rows(domain, "test")
         self.events = events.take(self._rows)
         self.weight = np.asarray(self.events.weight, dtype=np.float64)
         label = scores.column("mc", "label") if domain == "mc" else scores.truth()
@@ -81,6 +81,14 @@ class TestEvents:
         """(n,) output of the domain head; ``None`` without one."""
         score = self._scores.domain_score(self._domain, method)
         return None if score is None else score[self._rows]
+
+    def latent(self, method: str) -> Target | None:
+        """The events whose feature layer is kept, with it as features; ``None`` if none are."""
+        layer = self._scores.latent(self._domain, method)
+        if layer is None:
+            return None
+        at = self._scores.latent_rows(self._domain, len(layer))
+        return self.events.take((np.cumsum(self._rows) - 1)[at]).with_features(layer)
 
     def majority(self) -> float | None:
         """Accuracy of always giving the most frequent class."""
@@ -111,7 +119,7 @@ def method_figures(
         "target": _figures(target, target.score(method)) | named("consistency", agreement),
         "members": members,
         "threshold": _thresholds(scores, method, target),
-        "domain": _domain(scores, method, mc, target),
+        "domain": _domain(method, mc, target),
         "criteria": named("residual_auc", residual)
         | named("consistency", agreement)
         | named("validation_loss", _validation_loss(scores, method)),
@@ -178,7 +186,7 @@ def _thresholds(scores: RunScores, method: str, target: TestEvents) -> dict[str,
     values: dict[str, float | None] = {"fixed": None, "prior_matched": None}
     if len(scores.classes) == 2:
         prior = signal_fraction(scores.column("mc", "label"), scores.reference_weight())
-        outside = scores.column("target", "split") != SPLITS.index("test")
+        outside = scores.rows("target", "train", "validation")
         rows = outside if outside.any() else ~outside
         score = scores.score("target", method)[rows]
         weight = scores.column("target", "weight")[rows]
@@ -194,24 +202,16 @@ def _thresholds(scores: RunScores, method: str, target: TestEvents) -> dict[str,
     return out
 
 
-def _domain(
-    scores: RunScores, method: str, mc: TestEvents, target: TestEvents
-) -> dict[str, float | None]:
+def _domain(method: str, mc: TestEvents, target: TestEvents) -> dict[str, float | None]:
     """How well the domain head, and a fresh classifier on the latent features, tell domains."""
     heads = [head for part in (mc, target) if (head := part.domain_score(method)) is not None]
     figure = None
     if len(heads) == 2:
         is_target = np.repeat([0, 1], [len(head) for head in heads])
         figure = auc(np.concatenate(heads), is_target, np.concatenate([mc.weight, target.weight]))
-    latent = [
-        part.events.take(np.arange(len(x))).with_features(x)
-        for part, x in (
-            (mc, scores.latent("mc", method)),
-            (target, scores.latent("target", method)),
-        )
-        if x is not None
-    ]
-    separability = _separation(*latent) if len(latent) == 2 else None
+    latent = [part.latent(method) for part in (mc, target)]
+    known = [layer for layer in latent if layer is not None]
+    separability = _separation(*known) if len(known) == 2 else None
     return named("auc_features", separability) | named("auc_score", figure)
 
 
@@ -224,7 +224,7 @@ def _consistency(target: TestEvents, method: str) -> Figure | None:
 
 
 def _validation_loss(scores: RunScores, method: str) -> Figure:
-    rows = scores.column("mc", "split") == SPLITS.index("validation")
+    rows = scores.rows("mc", "validation")
     label, weight = scores.column("mc", "label")[rows], scores.column("mc", "weight")[rows]
     return log_loss(scores.score("mc", method)[rows], label, weight)
 

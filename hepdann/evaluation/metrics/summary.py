@@ -17,7 +17,6 @@ from ...stats.two_sample import separation
 from ...store.content import Diagnosed, Recommended
 from ...store.paths import RunPaths
 from ...store.scores import RunScores, open_scores
-from ...tensors import SPLITS, Target
 from ..curves import history_rows
 from ..diagnosis.diagnosis import diagnose
 from .criteria import rank_correlations, run_criteria, teacher_of
@@ -97,19 +96,16 @@ def residual_aucs(scores: RunScores) -> dict[str, Figure]:
     """
     maps: dict[str, str | None] = {RAW: None} if RAW in scores.methods else {}
     maps |= {name: name for name in scores.aligned if name in scores.methods}
-    plain, reference = (_outside_test(e) for e in (scores.events("mc"), scores.reference()))
+    mc, rest = (scores.rows(domain, "train", "validation") for domain in ("mc", "target"))
+    plain, reference = (e.take(mc) for e in (scores.events("mc"), scores.reference()))
     residuals: dict[str, Figure] = {}
     for method, aligned in maps.items():
         source = plain if aligned is None else reference
         try:
-            residuals[method] = separation(source, _outside_test(scores.events("target", aligned)))
+            residuals[method] = separation(source, scores.events("target", aligned).take(rest))
         except HepdannError:
             return {}
     return residuals
-
-
-def _outside_test(events: Target) -> Target:
-    return events.take(events.split != SPLITS.index("test"))
 
 
 def _residuals(advice: dict[str, Any]) -> dict[str, Figure]:

@@ -103,6 +103,12 @@ def _plain(value: Any) -> Any:
 
 
 def _check(config: Config, data: object, t: object) -> None:
+    if config.train.folds is not None:
+        raise ConfigError(
+            "a scan compares networks on the test split, and does not train in folds",
+            where="train.folds",
+            mend="leave it out; train with folds what the scan has chosen",
+        )
     if config.train.shift is not None:
         raise ConfigError(
             "a scan takes its shifts from scan.shifts",

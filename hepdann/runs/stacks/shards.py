@@ -46,11 +46,13 @@ class Shard:
         number: counted through the run; names the checkpoint.
         stack: the stack that it is of, by number.
         plan: its members.
+        fold: that it is of, if the run has folds.
     """
 
     number: int
     stack: int
     plan: StackPlan
+    fold: int | None = None
 
     @property
     def cost(self) -> int:
@@ -63,15 +65,21 @@ class Shard:
         return tuple(dict.fromkeys(m.label for m in self.plan.members))
 
     def __str__(self) -> str:
-        return f"{len(self.plan.members)} networks ({', '.join(self.methods)})"
+        return f"{self.prefix}{len(self.plan.members)} networks ({', '.join(self.methods)})"
+
+    @property
+    def prefix(self) -> str:
+        """Begins a line about it: says of which fold it is."""
+        return "" if self.fold is None else f"fold {self.fold}: "
 
 
-def cut(plans: Sequence[StackPlan], workers: int) -> list[Shard]:
+def cut(plans: Sequence[StackPlan], workers: int, fold: int | None = None) -> list[Shard]:
     """Cut stacks into shards for some processes, which are given equally much to do.
 
     Args:
         plans: the stacks.
         workers: processes; 1 leaves the stacks whole.
+        fold: that the stacks are of; those of every fold are cut alike.
 
     Returns:
         The shards in the order of the members. A process may be given shards of several stacks.
@@ -86,8 +94,12 @@ def cut(plans: Sequence[StackPlan], workers: int) -> list[Shard]:
         bounds = sorted({start, end} | {b for b in shares if start < b < end})
         for first, last in itertools.pairwise(bounds):
             members = plan.members[first - start : last - start]
-            shards.append(Shard(len(shards), stack, replace(plan, members=members)))
-    return shards
+            shards.append(Shard(len(shards), stack, replace(plan, members=members), fold))
+    before = fold or 0
+    return [
+        replace(s, number=s.number + before * len(shards), stack=s.stack + before * len(plans))
+        for s in shards
+    ]
 
 
 def _nearest(done: Sequence[int], wanted: float) -> int:
@@ -107,6 +119,7 @@ class Stacks:
             what adapts is then trained on MC of the target's fractions.
         plan: groups members into stacks, given the settings and the places of the sources, and
             whether source-only should not look at the target; by default the members of a run.
+        fold: that the events are those of, if the run has folds.
     """
 
     def __init__(
@@ -117,6 +130,7 @@ class Stacks:
         workers: int = 1,
         correction: Sequence[float] | None = None,
         plan: Plan = plan_stacks,
+        fold: int | None = None,
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
         self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
@@ -143,7 +157,7 @@ class Stacks:
         if adapted_source is not domains.source:
             self.sources.append(self._put(adapted_source, blocks))
         places = Places(oracle, len(copies), adapted_source is not domains.source)
-        self.shards = cut(plan(train, places, False), workers)
+        self.shards = cut(plan(train, places, False), workers, fold)
         self._untaught = len(self.sources)
 
     def _put_images(self, images: Images, workers: int) -> None:

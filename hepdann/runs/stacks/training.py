@@ -103,14 +103,15 @@ class ShardFiles:
     tensorboard: Path
 
     @classmethod
-    def of_run(cls, folder: Path, number: int) -> Self:
-        """Those of a shard of a run, by number."""
-        run = RunPaths(folder)
+    def of_run(cls, folder: Path, shard: Shard) -> Self:
+        """Those of a shard of a run."""
+        run, number = RunPaths(folder), shard.number
+        events = folder / "tensorboard"
         return cls(
             run.checkpoint(number),
             run.health_notes(number),
             run.peek_notes(number),
-            folder / "tensorboard",
+            events if shard.fold is None else events / f"fold-{shard.fold}",
         )
 
     @classmethod
@@ -203,7 +204,12 @@ def train_shard(
     """
     trainer = stacks.trainer(shard)
     events = files.tensorboard if stacks.train.tensorboard else None
-    monitor = Monitor(trainer, files.health, tell=hooks.tell, tensorboard=events)
+    monitor = Monitor(
+        trainer,
+        files.health,
+        tell=lambda line: hooks.tell(shard.prefix + line),
+        tensorboard=events,
+    )
     trainer.stack.clock = hooks.clock
 
     def save(trained: StackTrainer) -> None:
@@ -217,7 +223,7 @@ def train_shard(
     hooks.clock.lap("preparation")
     engine, why = choose_engine(trainer.stack, trainer.settings)
     names = ", ".join(shard.methods)
-    hooks.tell(f"{names}: engine {engine}{f', because {why}' if why else ''}")
+    hooks.tell(f"{shard.prefix}{names}: engine {engine}{f', because {why}' if why else ''}")
     done = Trained(shard, trainer, observer, monitor.health, whole=True)
     with monitor.monitored():
         whole = trainer.run(
@@ -255,7 +261,8 @@ def history_of(trained: Sequence[Trained]) -> bytes:
         trained: shards in the order of the run.
     """
     out = io.StringIO()
-    writer = csv.DictWriter(out, HISTORY, lineterminator="\n")
+    folds = any(done.shard.fold is not None for done in trained)
+    writer = csv.DictWriter(out, (*HISTORY, "fold") if folds else HISTORY, lineterminator="\n")
     writer.writeheader()
     first, rows = 0, list[tuple[tuple[int, int, int], dict[str, object]]]()
     for done in trained:
@@ -271,6 +278,8 @@ def history_of(trained: Sequence[Trained]) -> bytes:
                 "target_accuracy": "" if target_accuracy is None else target_accuracy,
                 "chosen": by if epoch == chosen[member] else "",
             }
+            if folds:
+                more["fold"] = str(done.shard.fold)
             rows.append(((done.shard.stack, epoch, first + member), row | more))
         first += len(trainer.members)
     writer.writerows(row for _, row in sorted(rows, key=lambda pair: pair[0]))

@@ -26,7 +26,7 @@ from ...store.start_record import StartRecord
 from ...tensors import Tensors, open_tensors
 from ...training import Clock, Progress
 from ..aligned import Aligned, fit_alignments, wanted_maps
-from ..preparation import prepare_training
+from ..preparation import folds_of, prepare_training
 from .plan import trained_on
 from .registered import Registered
 from .shards import Stacks
@@ -104,14 +104,16 @@ class ShardTask:
     Attributes:
         place: of the run.
         number: of the shard.
+        fold: that it is of, if the run has folds.
     """
 
     place: Workplace
     number: int
+    fold: int | None = None
 
     def __call__(self, link: Link) -> dict[str, float]:
         """Train it; the result is the seconds of each stage."""
-        stacks, fingerprint = _stacks_of(self.place)
+        stacks, fingerprint = _stacks_of(self.place, self.fold)
         clock = Clock(stacks.settings.device)
         link.saves()
 
@@ -120,9 +122,10 @@ class ShardTask:
             link.report(now)
 
         hooks = Hooks(link.report, progress, link.stop, clock)
-        files = ShardFiles.of_run(self.place.folder, self.number)
+        shard = next(one for one in stacks.shards if one.number == self.number)
+        files = ShardFiles.of_run(self.place.folder, shard)
         observer = stacks.peek(files.scores)
-        train_shard(stacks.shards[self.number], stacks, files, fingerprint, hooks, observer)
+        train_shard(shard, stacks, files, fingerprint, hooks, observer)
         return clock.seconds
 
 
@@ -161,13 +164,14 @@ def fits_aside(train: TrainConfig) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _stacks_of(place: Workplace) -> tuple[Stacks, str]:
+def _stacks_of(place: Workplace, fold: int | None) -> tuple[Stacks, str]:
     """What the shards of a run train on, made anew from its folder and the tensor files."""
     origin, domains, train = _prepared(place)
-    stored = read_json(RunPaths(place.folder).alignments, PointMaps)
+    stored = read_json(RunPaths(place.folder).alignments(fold), PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     cut, correction = origin.config.train.shares, stored["correction"]
-    return Stacks(train, domains, maps, cut, correction), origin.fingerprint
+    events = folds_of(train, domains)[fold or 0]
+    return Stacks(train, events, maps, cut, correction, fold=fold), origin.fingerprint
 
 
 @lru_cache(maxsize=1)
@@ -178,18 +182,21 @@ def _prepared(place: Workplace) -> tuple[StartRecord, Domains, TrainConfig]:
     return origin, domains, train
 
 
-def write_aligned(folder: Path, aligned: Aligned, names: Iterable[str]) -> None:
+def write_aligned(
+    folder: Path, aligned: Aligned, names: Iterable[str], fold: int | None = None
+) -> None:
     """Leave what was fitted for the workers of a run; what a process is sent must be small.
 
     Args:
         folder: of the run.
         aligned: the alignments of the run.
         names: of those whose images of the target are trained on.
+        fold: that they are of, if the run has folds.
     """
     stored = {
         "maps": {name: aligned.maps[name].to_dict() for name in names},
         "correction": aligned.correction,
     }
-    path = RunPaths(folder).alignments
+    path = RunPaths(folder).alignments(fold)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_run_file(path, json.dumps(stored).encode())
