@@ -406,3 +406,17 @@ def test_a_file_that_changes_while_it_is_read_is_refused(folder, make, write, tm
     with pytest.raises(ReadError, match="changed"):
         hepdann.predict(folder / "run", path, output=tmp_path / "out", block=100, progress=change)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_run_in_folds_scores_each_event_by_the_fold_that_did_not_see_it(folder, tmp_path):
+    run = hepdann.train(
+        folder / "tensors.h5", folds=2, seeds=1, epochs=1, batch_size=64, alignments=[],
+        diagnose=False, output=tmp_path / "run",
+    )  # fmt: skip
+    (file,) = hepdann.predict(run.folder, folder / "sig.root", output=tmp_path, method="dann").files
+    rows, known = arrays(file.output), by_identity(run.folder, "mc", "dann")
+    chosen = rows["selected"] == 1
+    assert set(rows["fold"][chosen]) == {0, 1}
+    assert not rows["trained_on"][chosen].any()
+    expected = np.array([known[i] for i in rows["event_id"][chosen].tolist()])
+    np.testing.assert_allclose(rows["score_signal"][chosen], expected[:, 1], atol=1e-6)
