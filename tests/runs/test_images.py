@@ -214,7 +214,7 @@ def test_two_processes_have_the_losses_of_one(tensors, run, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port",
          str(20_000 + os.getpid() % 20_000), together.__file__, tensors, tmp_path / "two"],
-        capture_output=True, text=True, timeout=120, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
