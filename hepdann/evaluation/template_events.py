@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..registry import nearest
 from ..store.scores import RunScores
-from ..tensors import SPLITS
 from .columns import Columns
 
 __all__ = ["NOMINAL", "TemplateEvents", "TemplateSample"]
@@ -70,7 +69,7 @@ class TemplateEvents:
         Raises:
             RunError: there are none that trained no network.
         """
-        rows = self._split("test")
+        rows = self.scores.rows("mc", "test")
         if self.include_training:
             return np.ones_like(rows)
         if not rows.any():
@@ -84,11 +83,8 @@ class TemplateEvents:
     @cached_property
     def choosing(self) -> Rows:
         """(N,) the MC events that choose bins: others than those that fill them, if there are."""
-        rows = self._split("validation")
+        rows = self.scores.rows("mc", "validation")
         return self.filled if self.include_training or not rows.any() else rows
-
-    def _split(self, name: str) -> Rows:
-        return np.asarray(self.scores.column("mc", "split") == SPLITS.index(name))
 
     @cached_property
     def group(self) -> NDArray[np.int64]:
