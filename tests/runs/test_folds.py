@@ -8,7 +8,6 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import hepdann
 from hepdann import shifts
@@ -224,9 +223,8 @@ def test_workers_train_all_folds_to_the_same_bits(run, toy, tmp_path):
 def test_figures_say_that_they_are_out_of_fold(run):
     assert run.metrics["folds"] == 2
     assert open_scores(run.folder).judged == "out of fold"
-    done = CliRunner().invoke(evaluate.command, [str(run.folder)])
-    assert "all events, out of fold" in done.output
-    assert run.plot("importance_dann") is not None
+    heading = evaluate._heading(run.folder, run.metrics)
+    assert heading.endswith("all events, out of fold")
 
 
 def test_what_folds_cannot_do_is_refused(toy, tmp_path):
