@@ -100,7 +100,8 @@ def _heading(run: Path, metrics: Mapping[str, Any]) -> str:
     if target["shift"]:
         name, t = target["shift"]["name"], target["shift"]["t"]
         kind += f", shift {name} t = {t_text(t)}"
-    return f"{run}: target is {kind}; test split"
+    events = "all events, out of fold" if metrics.get("folds") else "test split"
+    return f"{run}: target is {kind}; {events}"
 
 
 def _epochs(methods: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from ..readers.features import Feature as Converted
 from ..runs import Run
 from ..store.scores import open_scores
 from ..store.start_record import StartRecord, has_begun
-from ..tensors import SPLITS, Tensors, open_tensors
+from ..tensors import Tensors, open_tensors
 from .features import Feature, Plan, branches_of
 
 __all__ = ["Events", "converted_events", "ranges", "stored_events", "tensors_of"]
@@ -109,9 +109,9 @@ def converted_events(
 
 
 def ranges(run: Run, model: Model) -> dict[str, list[float | None]]:
-    """Smallest and largest value of each feature in the MC's training split."""
+    """Smallest and largest value of each feature in the MC's training split; with folds in all."""
     scores = open_scores(run.folder)
-    train = scores.column("mc", "split") == SPLITS.index("train")
+    train = scores.rows("mc", "train")
     x = scores.column("mc", "features")[train]
     return {
         name: [float(np.nanmin(x[:, k])), float(np.nanmax(x[:, k]))]

@@ -32,7 +32,7 @@ class Predictor:
         model: of the run.
         method: one of ``model.methods``.
         domain: what the events are: "target" for data, "source" for MC.
-        known: of a run in folds, the identities of all events of the training's files.
+        known: of a run in folds, the identities of all events of the training's files, increasing.
     """
 
     model: Model | CrossFit
@@ -139,7 +139,7 @@ def open_predictor(
 
 
 def known_events(folder: Path, model: Model | CrossFit) -> NDArray[np.uint64] | None:
-    """The identities of all events of the training's files; ``None`` of a run without folds.
+    """Identities of all events of the training's files, increasing; ``None`` without folds.
 
     Raises:
         RunError: no scores or not whole ones.
@@ -147,4 +147,5 @@ def known_events(folder: Path, model: Model | CrossFit) -> NDArray[np.uint64] | 
     if isinstance(model, Model):
         return None
     scores = open_scores(folder)
-    return np.concatenate([scores.column("mc", "event_id"), scores.column("target", "event_id")])
+    ids = [scores.column("mc", "event_id"), scores.column("target", "event_id")]
+    return np.unique(np.concatenate(ids))

@@ -255,7 +255,7 @@ def _rocs(run: Quantities, figure: RocFigure) -> Iterator[Job]:
 
     for domain in domains:
         stem = _stem(figure, len(domains), "roc", domain)
-        title = "MC, test split" if domain == "mc" else run.target_name
+        title = f"MC, {run.scores.judged}" if domain == "mc" else run.target_name
         yield Job("roc", stem, partial(numbers, domain), partial(draw, title), True)
 
 

@@ -137,7 +137,7 @@ class RunNames:
     @property
     def labelled(self) -> list[tuple[Domain, str]]:
         """The domains whose truth is known, each with the name that a figure gives it."""
-        domains: list[tuple[Domain, str]] = [("mc", "MC, test split")]
+        domains: list[tuple[Domain, str]] = [("mc", f"MC, {self.scores.judged}")]
         return domains + ([("target", self.target_name)] if self.scores.has_truth else [])
 
     def truth(self, domain: Domain) -> NDArray[np.int32]:

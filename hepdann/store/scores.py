@@ -81,6 +81,11 @@ class RunScores:
             return np.ones(len(split), np.bool_)
         return np.isin(split, [SPLITS.index(name) for name in splits])
 
+    @property
+    def judged(self) -> str:
+        """Which events the figures are those of, in words."""
+        return "out of fold" if self.folds else "test split"
+
     def latent_rows(self, domain: Domain, most: int) -> NDArray[np.intp]:
         """The first events, at most so many, whose feature layer is kept.
 

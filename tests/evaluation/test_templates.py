@@ -77,6 +77,17 @@ def test_events_that_trained_are_filled_only_if_asked_for(folder, tmp_path):
         fill_templates(trained, SETTINGS)
 
 
+def test_all_events_of_a_run_in_folds_are_filled(tmp_path):
+    folded = write_template_run(tmp_path / "folded")
+    with h5py.File(folded / "scores.h5", "r+") as file:
+        file.attrs["folds"] = 2
+        for domain in ("mc", "target"):
+            file[f"{domain}/fold"] = (file[f"{domain}/event_id"][...] % 2).astype(np.uint8)
+    found = fill_templates(folded, SETTINGS)
+    assert sum(s.events for s in found.samples) == 4000
+    assert all(s.scale == 1 for s in found.samples)
+
+
 def test_blind_bins_hold_no_data_whatever_touches_them(folder):
     open_ = fill_templates(folder, SETTINGS)
     blind = fill_templates(folder, replace(SETTINGS, blind=[(0.45, 0.51), (0.95, 2.0)]))

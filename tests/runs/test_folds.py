@@ -20,6 +20,7 @@ from hepdann.runs.aligned import fold_estimate
 from hepdann.stats import auc
 from hepdann.store.model_file import read_model
 from hepdann.tensors import Tensors, fold_of, open_tensors
+from hepdann_cli import evaluate
 
 ASKED = {
     "seeds": 1,
@@ -217,6 +218,13 @@ def test_workers_train_all_folds_to_the_same_bits(run, toy, tmp_path):
         for domain in ("mc", "target"):
             one, other = (open_scores(r.folder).score(domain, method) for r in (run, again))
             np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_figures_say_that_they_are_out_of_fold(run):
+    assert run.metrics["folds"] == 2
+    assert open_scores(run.folder).judged == "out of fold"
+    heading = evaluate._heading(run.folder, run.metrics)
+    assert heading.endswith("all events, out of fold")
 
 
 def test_what_folds_cannot_do_is_refused(toy, tmp_path):

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from hepdann.config.models import SplitConfig
 from hepdann.errors import ConfigError, SchemaError
-from hepdann.tensors import SPLITS, event_ids, is_pseudo, mix64, split_of
+from hepdann.tensors import SPLITS, event_ids, fold_of, is_pseudo, mix64, split_of
 
 GAMMA = 0x9E3779B97F4A7C15
 ids = hnp.arrays(np.uint64, st.integers(0, 300), elements=st.integers(0, 2**64 - 1))
@@ -47,6 +47,21 @@ def test_the_split_depends_neither_on_blocks_nor_on_order(x, size, random, seed)
     order = list(range(len(x)))
     random.shuffle(order)
     np.testing.assert_array_equal(split_of(x[order], config), whole[order])
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5, 8])
+def test_folds_are_equal_and_know_nothing_of_splits_and_halves(folds):
+    n = 200_000
+    x = np.arange(n, dtype=np.uint64)
+    fold = fold_of(x, folds, 7)
+    split, pseudo = split_of(x, SplitConfig(seed=7)), is_pseudo(x, 7)
+    sigma = np.sqrt(n / folds)
+    counts = np.bincount(fold, minlength=folds)
+    assert (np.abs(counts - n / folds) < 5 * sigma).all()
+    for chosen, share in ((split == 0, 0.7), (split == 1, 0.15), (pseudo, 0.5)):
+        inside = np.bincount(fold[chosen], minlength=folds)
+        assert (np.abs(inside - share * n / folds) < 5 * sigma).all()
+    np.testing.assert_array_equal(fold, mix64(x ^ np.uint64(7)) % folds)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**64 - 1])

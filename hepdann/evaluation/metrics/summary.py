@@ -79,6 +79,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "recommended": advice["method"],
         "recommendation": advice,
         "diagnosis": diagnosis,
+        **({"folds": scores.folds} if scores.folds else {}),
         "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,
     }
