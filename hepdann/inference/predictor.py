@@ -138,7 +138,7 @@ def open_predictor(
     return Predictor(model, chosen, domain, known_events(Path(folder), model))
 
 
-def known_events(folder: Path, model: Model | CrossFit) -> NDArray[np.uint64] | None:
+def known_events(folder: str | Path, model: Model | CrossFit) -> NDArray[np.uint64] | None:
     """Identities of all events of the training's files, increasing; ``None`` without folds.
 
     Raises:
