@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from ..config import PlotConfig
-from .axes.frame import lay_out, new_axes, save
+from .axes.frame import finish, new_axes, save, take_out_exponent
 from .axes.label import label_as
 from .axes.styles import readable, style
 from .figures.stacks import data_mc
@@ -36,12 +38,14 @@ def distance_profile(profile: Profile, *, ax: Axes | None = None) -> Axes:
         (ax,) = new_axes()
     value, error = profile.best.value, profile.best.error
     ax.axvspan(value - error, value + error, color="#8d99ae", alpha=0.3, label="standard error")
-    ax.axvline(value, color="#8d99ae", label=f"{value:.4g} ± {error:.1g}")
+    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 4
+    ax.axvline(value, color="#8d99ae", label=f"{value:.{digits}f} ± {error:.{digits}f}")
     ax.plot(profile.values, profile.distance, color="#d1495b", marker="o", markersize=4)
     ax.set_xlabel(readable(profile.name))
-    ax.set_ylabel("Squared distance of MC and data")
-    ax.legend(loc="upper center")
-    lay_out(ax)
+    largest = float(np.nanmax(profile.distance))
+    take_out_exponent(ax.yaxis, "Squared distance of MC and data", largest)
+    ax.legend()
+    finish(ax)
     return ax
 
 
