@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported here
+    from sys import UnraisableHookArgs
     from types import FrameType
     from typing import NoReturn
 
 __all__ = ["HEARD", "Left", "hear", "hear_no_more", "leaving", "say"]
 
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+_SOON = 0.01  # s until what Python dropped is raised again
 
 
 class Left(KeyboardInterrupt):
@@ -24,8 +27,14 @@ class Left(KeyboardInterrupt):
 
 
 def hear() -> None:
-    """End the program on one of the signals heard, with what is begun cleaned up."""
+    """End the program on one of the signals heard, with what is begun cleaned up.
+
+    In a weak reference's callback, or as an object is deleted, Python drops what is raised; it is
+    raised again from a timer.
+    """
     _raised.clear()
+    sys.unraisablehook = _dropped
+    signal.signal(signal.SIGALRM, _raise_again)
     for kind in HEARD:
         if signal.getsignal(kind) is not signal.SIG_IGN:  # as under nohup
             signal.signal(kind, _leave)
@@ -33,7 +42,7 @@ def hear() -> None:
 
 def hear_no_more() -> None:
     """Let the program end: all is done, and a signal now would only spoil its exit code."""
-    for kind in HEARD:
+    for kind in (*HEARD, signal.SIGALRM):
         signal.signal(kind, signal.SIG_IGN)  # Python on its way out would forget any other
 
 
@@ -54,6 +63,19 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning up short
     _raised.append(Left() if number == signal.SIGINT else SystemExit(143))
     raise _raised[-1]
+
+
+def _dropped(what: UnraisableHookArgs) -> None:
+    if _raised and what.exc_value is _raised[-1]:
+        signal.setitimer(signal.ITIMER_REAL, _SOON)
+    else:
+        sys.__unraisablehook__(what)
+
+
+def _raise_again(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    if _raised:
+        raise _raised[-1]
 
 
 def say(line: str) -> None:

@@ -221,3 +221,31 @@ def test_a_terminal_that_is_gone_keeps_no_training_from_its_checkpoint(tmp_path)
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
     assert done.returncode == 143
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_not_lost_where_python_drops_what_is_raised(number, code):
+    """In a weak reference's callback, of which matplotlib has many."""
+    script = f"""
+import os, time, weakref
+from hepdann_cli import main
+
+class Thing: pass
+
+def callback(reference):
+    os.kill(os.getpid(), {int(number)})
+    time.sleep(0)
+
+def run():
+    thing = Thing()
+    reference = weakref.ref(thing, callback)
+    del thing
+    time.sleep(60)
+
+main._run = run
+main.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          timeout=50, check=False)  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
