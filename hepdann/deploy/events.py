@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import FeatureConfig
 from ..errors import HepdannError
-from ..inference import Model
-from ..readers.columns import Columns
-from ..readers.events import feature_values
-from ..readers.features import Feature as Converted
+from ..readers.files import FileRef
+from ..readers.rows import RowReader, Rows
 from ..runs import Run
 from ..store.scores import open_scores
 from ..store.start_record import StartRecord, has_begun
+from ..store.training_record import TrainingRecord
 from ..tensors import Tensors, open_tensors
 from .features import Feature, Plan, branches_of
 
-__all__ = ["Events", "converted_events", "ranges", "stored_events", "tensors_of"]
+__all__ = ["Events", "converted_events", "stored_events", "tensors_of"]
 
 _INDEXED = re.compile(r"(?P<branch>.*?)(?P<index>(\[\d+\])+)")
 
@@ -76,78 +71,45 @@ def stored_events(run: Run, plan: Plan, domain: str, most: int) -> Events:
     return Events(np.stack(columns, axis=1), features)
 
 
-def converted_events(
-    tensors: Tensors, model: Model, plan: Plan, domain: str, most: int
-) -> Events | None:
+def converted_events(record: TrainingRecord, plan: Plan, domain: str, most: int) -> Events | None:
     """The first events of a file that was converted; ``None`` if none can be read.
 
     Args:
-        tensors: the tensor file.
-        model: of the run.
+        record: what the run was trained on.
         plan: of the inputs.
         domain: "target" takes files of data, if there are any.
-        most: events.
+        most: entries that are read.
     """
-    import uproot
-
+    conversion = record.conversion
+    if conversion is None:
+        return None
     names = list(dict.fromkeys(n for f in plan.features for n in _reads(f)))
-    for path, tree in _places(tensors.provenance, domain):
-        try:
-            with uproot.open(path) as file:
-                arrays = _tree(file, tree).arrays(
-                    list(dict.fromkeys(_branch(name)[0] for name in names)),
-                    entry_stop=most,
-                    library="np",
-                )
-            given = {name: _element(arrays, name) for name in names}
-            features = _features(plan, given)
-            table = [given.get(one.name, features.get(one.name)) for one in plan.inputs]
-            return Events(_table(table), model.columns.table(features))
-        except (OSError, ValueError, KeyError, TypeError, IndexError, HepdannError):
-            continue  # moved, or of a sample that lacks a branch
+    branches = list(dict.fromkeys(_branch(name)[0] for name in names))
+    for sample in sorted(conversion.samples, key=lambda s: (s.role == "data") != _is_data(domain)):
+        for file in sample.files:
+            ref = FileRef(file.path, file.tree)
+            try:
+                reader = RowReader(ref, conversion, keep=branches, block=most)
+                rows = next(reader.read(lambda block: block))
+            except (HepdannError, StopIteration):
+                continue  # moved, without events, or of a sample that lacks a branch
+            for chosen in rows.inputs:
+                if len(chosen.rows):
+                    given = {name: _element(rows, name)[chosen.rows] for name in names}
+                    return Events(_table(plan, given, chosen.features), chosen.features)
     return None
 
 
-def ranges(run: Run, model: Model) -> dict[str, list[float | None]]:
-    """Smallest and largest value of each feature in the MC's training split; with folds in all."""
-    scores = open_scores(run.folder)
-    train = scores.rows("mc", "train")
-    x = scores.column("mc", "features")[train]
-    return {
-        name: [float(np.nanmin(x[:, k])), float(np.nanmax(x[:, k]))]
-        if np.isfinite(x[:, k]).any()
-        else [None, None]
-        for k, name in enumerate(model.features)
-    }
-
-
 def _stored(domain: str) -> Any:
-    return "target" if domain == "target" else "mc"
+    return "target" if _is_data(domain) else "mc"
 
 
 def _some(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
 
 
-def _places(provenance: dict[str, Any], domain: str) -> Sequence[tuple[str, str | None]]:
-    """Path and tree of each file, those of the domain first."""
-    settings = provenance.get("settings") or {}
-    usual = (settings.get("convert") or {}).get("tree")
-    role = "data" if domain == "target" else "mc"
-    samples = sorted(settings.get("samples") or [], key=lambda s: s.get("role") != role)
-    listed = chain.from_iterable(
-        [(path, sample.get("tree") or usual) for path in sample.get("files") or []]
-        for sample in samples
-    )
-    known = {Path(str(entry.get("path"))).name for entry in provenance.get("inputs") or []}
-    return [(p, t) for p, t in dict.fromkeys(listed) if Path(p).name in known]
-
-
-def _tree(file: Any, name: str | None) -> Any:
-    if name:
-        return file[name]
-    trees = [file[key] for key in file.keys(cycle=False) if hasattr(file[key], "num_entries")]
-    return max(trees, key=lambda tree: int(tree.num_entries))
+def _is_data(domain: str) -> bool:
+    return domain == "target"
 
 
 def _branch(column: str) -> tuple[str, tuple[int, ...]]:
@@ -158,10 +120,10 @@ def _branch(column: str) -> tuple[str, tuple[int, ...]]:
     return match["branch"], tuple(int(i) for i in re.findall(r"\d+", match["index"]))
 
 
-def _element(arrays: dict[str, NDArray[Any]], column: str) -> NDArray[Any]:
+def _element(rows: Rows, column: str) -> NDArray[Any]:
     branch, index = _branch(column)
     place: Any = (slice(None), *index)
-    return np.asarray(arrays[branch][place])
+    return np.asarray(rows.kept[branch][place])
 
 
 def _reads(feature: Feature) -> tuple[str, ...]:
@@ -169,22 +131,14 @@ def _reads(feature: Feature) -> tuple[str, ...]:
     return (feature.name,) if feature.expression is None else branches_of(feature.expression)
 
 
-def _table(columns: Sequence[NDArray[Any] | None]) -> NDArray[np.float32]:
+def _table(
+    plan: Plan, given: dict[str, NDArray[Any]], features: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(N, R) inputs: branches as they are, and features that the graph does not compute."""
+    at = {name: number for number, name in enumerate(plan.names)}
     with np.errstate(over="ignore"):
-        known = [column.astype(np.float32) for column in columns if column is not None]
-        return np.stack(known, axis=1)
-
-
-def _features(plan: Plan, given: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-    """As the conversion makes them."""
-    columns = Columns({}, {name: (name, ()) for name in given})
-    size = len(next(iter(given.values())))
-    made = {}
-    for feature in plan.features:
-        if feature.expression is None:
-            made[feature.name] = given[feature.name].astype(np.float32)
-        else:
-            settings = FeatureConfig(name=feature.name, missing=feature.missing)
-            converted = Converted(feature.name, feature.expression, settings)
-            made[feature.name] = feature_values(converted, columns, given, size)[0]
-    return made
+        columns = [
+            given[one.name].astype(np.float32) if one.name in given else features[:, at[one.name]]
+            for one in plan.inputs
+        ]
+    return np.stack(columns, axis=1)

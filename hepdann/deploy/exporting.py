@@ -19,10 +19,12 @@ from ..inference import CrossFit, Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
 from ..store.paths import RunPaths
+from ..store.training_record import TrainingRecord
+from ..store.working_points import read_working_points
 from ..tensors import Tensors
 from .check import Agreement, compare, refuse_difference
 from .cpp import header
-from .events import Events, converted_events, ranges, stored_events, tensors_of
+from .events import Events, converted_events, stored_events, tensors_of
 from .features import Input, Plan, add_features, plan
 from .frameworks import (
     OPSETS,
@@ -103,8 +105,9 @@ def export(
     chosen = method or str(opened.metrics["recommended"])
     step = scorer.steps(chosen, domain)
     tensors = tensors_of(opened)
+    record = None if tensors is None else TrainingRecord.read(opened.folder, tensors.path)
     name = _name(output, target)
-    for layout, events, note in _layouts(opened, model, tensors, domain):
+    for layout, events, note in _layouts(opened, model, tensors, record, domain):
         graph = Graph()
         features = add_features(graph, layout, add_table(graph, target, len(layout.inputs)))
         add_outputs(graph, target, Scorer(graph, features).add(step), model.classes, name)
@@ -113,7 +116,7 @@ def export(
         if agreement.largest <= tolerance:
             break
     refuse_difference(agreement, tolerance)
-    metadata = _metadata(opened, model, layout, tensors, chosen, domain)
+    metadata = _metadata(opened, model, layout, tensors, record, chosen, domain)
     metadata["check"] = {"events": agreement.events, "largest_difference": agreement.largest}
     about = f"{chosen} of {opened.folder.name}, for {'data' if domain == 'target' else 'MC'}"
     files = _write(graph, output, target, (name, about), model, layout, metadata)
@@ -138,7 +141,7 @@ def _check_request(output: Path, framework: str) -> None:
 
 
 def _layouts(
-    run: Run, model: Model, tensors: Tensors | None, domain: str
+    run: Run, model: Model, tensors: Tensors | None, record: TrainingRecord | None, domain: str
 ) -> Iterator[tuple[Plan, Events, str]]:
     """Ways from inputs to features, the next one where the scores of one are too far off.
 
@@ -151,7 +154,7 @@ def _layouts(
             mend="score them with hepdann predict",
         )  # fmt: skip
     arguments = (model.features, model.missing, model.indicators)
-    if tensors is None:
+    if tensors is None or record is None:
         layout = plan(*arguments)
         note = "the tensor file of the run is gone: the inputs are the features"
         yield layout, stored_events(run, layout, domain, _EVENTS), note
@@ -161,7 +164,7 @@ def _layouts(
     note, outside = "", list[str]()
     layout = plan(*arguments, info)
     while layout.computed:
-        events = converted_events(tensors, model, layout, domain, _EVENTS)
+        events = converted_events(record, layout, domain, _EVENTS)
         why = "none of the files that were converted can be read for the check"
         if events is not None:
             yield layout, events, note
@@ -190,11 +193,12 @@ def _metadata(
     model: Model,
     layout: Plan,
     tensors: Tensors | None,
+    record: TrainingRecord | None,
     method: str,
     domain: str,
 ) -> dict[str, Any]:
     """What the file says about itself."""
-    known = ranges(run, model)
+    known = {} if record is None else record.ranges
     info = {} if tensors is None else dict(zip(tensors.features, tensors.feature_info, strict=True))
     units = {} if tensors is None else dict(zip(tensors.features, tensors.units, strict=True))
     weights = RunPaths(run.folder).model
@@ -210,11 +214,13 @@ def _metadata(
                 "name": name,
                 "unit": units.get(name, ""),
                 "expression": (info.get(name) or {}).get("expression"),
-                "range": known[name],
+                "range": list(known.get(name, (None, None))),
             }
             for name in model.features
         ],
-        "working_points": run.metrics.get("working_points"),
+        "working_points": [
+            point.model_dump(mode="json") for point in read_working_points(run.folder)
+        ],
         "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "tensors": None if tensors is None else tensors.content_id(),
     }

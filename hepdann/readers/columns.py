@@ -74,8 +74,7 @@ class Columns:
             (n,) bool; ``None`` for a column that every event has.
         """
         found = self.find(name)
-        known = None if found is None else self.branches.get(found[0])
-        if found is None or known is None or known.element is None:
+        if found is None or self.branches[found[0]].element is None:
             return None
         import awkward
 

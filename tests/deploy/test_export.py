@@ -25,9 +25,11 @@ from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.deploy.steps import Scorer
 from hepdann.domains import Scaling
 from hepdann.errors import ConfigError, RunError
+from hepdann.evaluation import open_scores, point_rows
 from hepdann.expressions import parse
 from hepdann.inference import Mixture, Model, Part
 from hepdann.networks import AdversarialNetwork, NetworkShape
+from hepdann.store.working_points import write_working_points
 from hepdann.tensors import Target
 
 # from the list in tmva/sofie/README.md of ROOT
@@ -241,6 +243,8 @@ def test_what_differs_is_refused_and_listed(run, tmp_path, monkeypatch):
 
 
 def test_the_model_describes_itself(run, tmp_path):
+    points = [row.stored() for row in point_rows(open_scores(run.folder), [0.6], methods=["dann"])]
+    write_working_points(run.folder, points)
     export(run, tmp_path / "model.onnx", method="dann")
     entries = {e.key: e.value for e in onnx.load(tmp_path / "model.onnx").metadata_props}
     said = json.loads(entries["hepdann"])
@@ -255,6 +259,9 @@ def test_the_model_describes_itself(run, tmp_path):
     assert mix["range"][0] < mix["range"][1]
     assert len(said["model_sha256"]) == 64
     assert said["check"]["largest_difference"] <= 1e-6
+    (point,) = said["working_points"]
+    assert point["efficiency"] == 0.6
+    assert point["threshold"]["value"] == points[0].threshold.value
 
 
 def test_athena_gets_scalars_and_salts_metadata(run, tmp_path):
