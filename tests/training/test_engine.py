@@ -10,10 +10,10 @@ from hepdann.errors import ConfigError
 from hepdann.networks import NetworkShape
 from hepdann.training import Member, StackTrainer
 from hepdann.training.batches import epoch_batches
-from hepdann.training.engine import StepValues, engine_for
-from hepdann.training.optimisers import StackOptimiser
 from hepdann.training.schedules import average_decay, lambda_schedule, rate_schedule
-from hepdann.training.stack import Stack
+from hepdann.training.step.engine import StepValues, engine_for
+from hepdann.training.step.optimisers import StackOptimiser
+from hepdann.training.step.stack import Stack
 
 SHAPE = NetworkShape(4, 2, (8,), (), (6,))
 

@@ -23,15 +23,15 @@ from hepdann.training import (
     Member,
     Settings,
     StackTrainer,
-    discriminant,
     load_checkpoint,
     save_checkpoint,
 )
-from hepdann.training.discriminant import discriminant_scores, weighted_auc
-from hepdann.training.faults import FAULTS
-from hepdann.training.health_figures import FIGURES, examine
-from hepdann.training.health_monitor import health_epochs
-from hepdann.training.probes import probe_of
+from hepdann.training.health import discriminant
+from hepdann.training.health.discriminant import discriminant_scores, weighted_auc
+from hepdann.training.health.faults import FAULTS
+from hepdann.training.health.figures import FIGURES, examine
+from hepdann.training.health.monitor import health_epochs
+from hepdann.training.health.probes import probe_of
 
 _path = Path(__file__).parents[2] / "benchmarks" / "health_plants.py"
 _spec = importlib.util.spec_from_file_location("health_plants", _path)

@@ -12,8 +12,8 @@ from hepdann.domains.image_stream import resident_images
 from hepdann.networks import Modules, NetworkShape, ViewsNetwork, register
 from hepdann.networks.views import TowerPlan, perceptron
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
-from hepdann.training.loss_scale import LossScale
-from hepdann.training.stack import Stack
+from hepdann.training.step.loss_scale import LossScale
+from hepdann.training.step.stack import Stack
 
 from .pictures import VIEWS, domain
 

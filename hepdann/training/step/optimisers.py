@@ -10,7 +10,7 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from ..errors import ConfigError
+from ...errors import ConfigError
 from .parameter_buffer import ParameterBuffer
 
 __all__ = ["OPTIMISERS", "StackOptimiser"]

@@ -83,7 +83,7 @@ def find_faults(figures: Mapping[str, Any], state: MemberState) -> list[Verdict]
     """The faults of a member.
 
     Args:
-        figures: of :func:`hepdann.training.health_figures.examine`.
+        figures: of :func:`hepdann.training.health.figures.examine`.
         state: what else is known of it.
 
     Returns:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ..methods import Phase
-from ..networks import AdversarialNetwork, NetworkShape
-from .batches import Slot
+from ...methods import Phase
+from ...networks import AdversarialNetwork, NetworkShape
+from ..batches import Slot
+from ..settings import Settings
+from ..timing import Clock
 from .loss_scale import LossScale
 from .optimisers import StackOptimiser
 from .parameter_buffer import ParameterBuffer
-from .settings import Settings
-from .timing import Clock
 
 __all__ = ["Stack"]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..methods import Batch
+from ...methods import Batch
 from .discriminant import discriminant_scores, weighted_auc
 
 if TYPE_CHECKING:
-    from ..domains.resident import DomainEvents
-    from .batches import Slot
+    from ...domains.resident import DomainEvents
+    from ..batches import Slot
 
 __all__ = ["Probe", "label_auc", "probe_of"]
 

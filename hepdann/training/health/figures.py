@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..methods import AdversaryWeight, Batch, Phase
-from ..networks import AdversarialNetwork
+from ...methods import AdversaryWeight, Batch, Phase
+from ...networks import AdversarialNetwork
 from .activations import Activations, preserved_state, record_activations
 from .discriminant import auc_error, discriminant_scores, weighted_auc
 from .gradients import gradients, own_figures, trains_head

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batches import epoch_batches
-from .engine import StepValues, engine_for
 from .settings import threads
+from .step.engine import StepValues, engine_for
 from .trainer import StackTrainer
 
 __all__ = ["RateRange", "find_learning_rate"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ..networks import StackedDropout
+from ...networks import StackedDropout
 
 __all__ = ["Activations", "preserved_state", "record_activations"]
 

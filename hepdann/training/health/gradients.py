@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..methods import AdversaryWeight, Batch, Phase
-from ..networks import AdversarialNetwork
+from ...methods import AdversaryWeight, Batch, Phase
+from ...networks import AdversarialNetwork
 from .activations import Activations, record_activations
 from .discriminant import weighted_auc
 
@@ -28,7 +28,7 @@ def own_figures(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
 
     Returns:
         (K,) own_auc, own_accuracy and own_loss; see
-        :data:`hepdann.training.health_figures.FIGURES`.
+        :data:`hepdann.training.health.figures.FIGURES`.
     """
     size, w_source, w_target = batch.size, batch.weight[:, 0], batch.weight[:, -1]
     z = logits[:, -1] if logits.shape[1] == 1 else _against_rest(logits)
@@ -58,7 +58,7 @@ def gradients(
 
     Returns:
         (K,) label_gradient, domain_gradient, angle, push and effect, as
-        :data:`hepdann.training.health_figures.FIGURES` says.
+        :data:`hepdann.training.health.figures.FIGURES` says.
     """
     off = AdversaryWeight(torch.zeros_like(adversary.lambda_), adversary.domain_weight)
     with_features, with_weights = _slopes(network, phases, batch, adversary)

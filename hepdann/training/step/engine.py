@@ -14,11 +14,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..errors import ConfigError
-from ..methods import DANN_PHASES, AdversaryWeight, Batch, Phase
-from ..networks import NetworkShape
+from ...errors import ConfigError
+from ...methods import DANN_PHASES, AdversaryWeight, Batch, Phase
+from ...networks import NetworkShape
+from ..settings import Settings
 from .optimisers import StackOptimiser
-from .settings import Settings
 from .stack import Stack
 
 __all__ = [
@@ -138,7 +138,7 @@ def engine_for(stack: Stack, settings: Settings) -> Engine:
     """The engine that a training uses, see :func:`choose_engine`."""
     name, _ = choose_engine(stack, settings)
     if name == "fused":
-        from .fused import FusedEngine
+        from ..fused import FusedEngine
 
         return FusedEngine(stack)
     return TorchEngine(stack)

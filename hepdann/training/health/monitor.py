@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import RunError
-from ..inputs import read_json
-from ..methods import AdversaryWeight
-from ..outputs import write_run_file
-from ..records import Look
+from ...errors import RunError
+from ...inputs import read_json
+from ...methods import AdversaryWeight
+from ...outputs import write_run_file
+from ...records import Look
 from .faults import MemberState, Verdict, find_faults
-from .health_figures import FIGURES, examine, head_weights
+from .figures import FIGURES, examine, head_weights
 from .probes import Probe, probe_of
 
 if TYPE_CHECKING:
-    from .trainer import Settings, StackTrainer
+    from ..trainer import Settings, StackTrainer
 
 __all__ = ["Health", "health_epochs"]
 
@@ -54,7 +54,7 @@ class Health:
     Attributes:
         members: number of networks.
         entries: one a look and member: ``method``, ``member``, ``seed``, ``lambda``, ``grl``,
-            ``epoch``, the keys of :data:`~hepdann.training.health_figures.FIGURES` (``None`` where
+            ``epoch``, the keys of :data:`~hepdann.training.health.figures.FIGURES` (``None`` where
             there is no such figure), ``dead_layers`` and ``verdicts``.
     """
 
