@@ -21,7 +21,7 @@ from ..alignment import from_dict
 from ..errors import RunError
 from ..inputs import regular_file
 from ..tensors import SPLITS, Split, Target
-from ..tensors.hdf5 import h5_open
+from ..tensors.hdf5.opening import h5_open
 from .model_file import ModelHeader, read_header
 from .paths import RunPaths
 from .state import explain_absent

@@ -19,10 +19,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SchemaError
-from ..outputs import mend_of
+from ...errors import SchemaError
+from ...outputs import mend_of
+from ..layout import Dataset
 from .chunks import add_filters, write_at
-from .layout import Dataset
 
 __all__ = ["ContiguousStore", "writing"]
 

@@ -22,8 +22,8 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from ..errors import SchemaError
-from .layout import Dataset
+from ...errors import SchemaError
+from ..layout import Dataset
 
 __all__ = ["ChunkSpool", "Compression", "add_filters", "check_codec", "pack", "write_at"]
 

@@ -14,8 +14,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from ..errors import SchemaError
-from ..inputs import Stamp, file_stamp, regular_file
+from ...errors import SchemaError
+from ...inputs import Stamp, file_stamp, regular_file
 
 __all__ = ["OpenFile", "check_datasets", "check_stamp", "h5_format", "h5_open", "refuse_elsewhere"]
 

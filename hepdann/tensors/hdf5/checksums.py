@@ -29,9 +29,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..errors import SchemaError
-from .hdf5 import h5_open
-from .layout import Dataset
+from ...errors import SchemaError
+from ..layout import Dataset
+from .opening import h5_open
 
 __all__ = [
     "CHECKSUMS",
