@@ -17,14 +17,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment import from_dict
-from ..errors import RunError
-from ..inputs import regular_file
-from ..tensors import SPLITS, Split, Target
-from ..tensors.hdf5.opening import h5_open
-from .model_file import ModelHeader, read_header
-from .paths import RunPaths
-from .state import explain_absent
+from ...alignment import from_dict
+from ...errors import RunError
+from ...inputs import regular_file
+from ...tensors import SPLITS, Split, Target
+from ...tensors.hdf5.opening import h5_open
+from ..model_file import ModelHeader, read_header
+from ..paths import RunPaths
+from ..state import explain_absent
 from .tensor_rows import TensorRows, tensor_rows
 
 __all__ = ["Domain", "RunScores", "open_scores"]

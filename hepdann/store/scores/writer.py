@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..outputs import write_run_file
-from .scores import COMPLEMENT, FORMAT, FORMAT_VERSION, too_dense
+from ...outputs import write_run_file
+from .reader import COMPLEMENT, FORMAT, FORMAT_VERSION, too_dense
 
 if TYPE_CHECKING:
     import h5py

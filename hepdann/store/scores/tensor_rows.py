@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import HepdannError, RunError
-from ..inputs import check, read_json
-from ..tensors import Tensors, is_pseudo, open_tensors
-from ..tensors.blocks import column_at
-from .content import Files
-from .paths import RunPaths
+from ...errors import HepdannError, RunError
+from ...inputs import check, read_json
+from ...tensors import Tensors, is_pseudo, open_tensors
+from ...tensors.blocks import column_at
+from ..content import Files
+from ..paths import RunPaths
 
 __all__ = ["TensorRows", "moved_to", "rows_of_events", "tensor_rows"]
 
