@@ -15,7 +15,7 @@ from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, sa
 from hepdann.training.step.loss_scale import LossScale
 from hepdann.training.step.stack import Stack
 
-from .pictures import VIEWS, domain
+from ..pictures import VIEWS, domain
 
 PIXELS = sum(c * h * w for _, c, h, w in VIEWS)
 SHAPE = NetworkShape(PIXELS, 3, domain_head=(7,), network="tiny-half", views=VIEWS, autocast="fp16")
