@@ -399,6 +399,8 @@ def _check(scores: RunScores, file: Any) -> None:
 
 
 def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) -> None:
+    if not hasattr(dataset, "shape"):
+        raise ValueError(f"{dataset.name} is no dataset")
     shape, name = dataset.shape, dataset.name
     if dataset.attrs.get(COMPLEMENT, False):
         shape = (*shape[:-1], shape[-1] + 1) if len(shape) == 3 and shape[-1] == 1 else ()
