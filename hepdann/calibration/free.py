@@ -1,43 +1,54 @@
 """The free family: a map of each feature that may fold, smearing, and a common linear mixing.
 
-y = A h, with h_j = g_j(x̂_j) + s_j ε and g(x̂) = θ · (1, x̂, sin 2πkx̂, cos 2πkx̂; k ≤ 2). Many maps of
-one feature have the same marginal, a fold and a monotone map among them. Several of them are found
+y = c + σ A h, with h_j = (x_j - c_j + r_j B(x_j) · θ_j) / σ_j + s_j ε. B are cubic B-splines over
+the range r of the MC, constant beyond it; no registered shift is a sum of these. Many maps of one
+feature have the same marginal, a fold and a monotone map among them. Several of them are found
 feature by feature, by sorting, matching and least squares in turns, and the combination is chosen
 by what the features do together. All parameters are then fitted together, with exact derivatives,
-and drawn toward the identity.
+and drawn toward the identity: on few events from several starting points, on all from the best.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..tensors import Source, Target
-from .fit import finite
+from .fit import drawn, finite
 from .marginals import Marginals
 
 __all__ = ["FreeMap", "fit_free"]
 
 Floats = NDArray[np.float64]
 
-_ORDER = 2  # largest k
-_FEW = 4_000  # events of each side in the search
+_SPLINES = 12  # of each feature
+_WAVES = 6  # of the random maps that the search begins with
+_FIRST, _FEW, _MOST = 2_000, 4_000, 30_000  # events of each side in search, refinement and fit
 _STARTS = 40  # of the map of one feature
 _TURNS = 30  # of sorting and matching
-_KEPT = 5  # distinct maps of one feature
+_KEPT = 4  # distinct maps of one feature
 _APART = 0.003  # mean square, in units of the variance, from which two maps are distinct
-_COMBINATIONS = 4  # starts of the search over combinations
+_COMBINATIONS = 10  # starts of the search over combinations
+_FOLLOWED = 9  # combinations that are followed at first
+_OUTSIDE = 0.002  # share of the MC beyond the range of the splines, on either side
 _SPIKE = 0.005  # share of the events from which a value is one that many share
 _RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is
+_SMOOTH = 0.5  # likewise of second differences of the splines' coefficients (Eilers and Marx, 1996)
 
 
-def _basis(x: Floats) -> Floats:
-    """(N, F, 2 + 2 k) functions of unit features (N, F)."""
-    waves = [wave(2 * np.pi * k * x) for k in range(1, _ORDER + 1) for wave in (np.sin, np.cos)]
-    return np.stack([np.ones_like(x), x, *waves], axis=-1)
+def _splines(u: Floats) -> Floats:
+    """(N, F, K) cubic B-splines of features (N, F) in units of their range, constant beyond it."""
+    from scipy.interpolate import BSpline
+
+    inner = np.linspace(0.0, 1.0, _SPLINES - 2)
+    knots = np.concatenate([[0.0] * 3, inner, [1.0] * 3])
+    flat = np.clip(u, 0.0, 1.0).ravel()
+    return np.asarray(BSpline.design_matrix(flat, knots, 3).toarray().reshape(*u.shape, _SPLINES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +56,21 @@ class FreeMap:
     """A fitted map.
 
     Attributes:
-        scale: (F,) of the features, in their units; 0 of a feature that never varies, and passes.
-        theta: (F, 2 + 2 k) coefficients, in units of the scale.
-        smear: (F,) standard deviations of the noise, in units of the scale.
-        mixing: (F, F) matrix A, on unit features.
+        centre: (F,) c, in the units of the features.
+        low: (F,) where the splines begin.
+        scale: (F,) their range r; 0 of a feature that never varies, and passes.
+        sigma: (F,) σ.
+        theta: (F, K) coefficients, in units of the range.
+        smear: (F,) standard deviations of the noise, in units of σ.
+        mixing: (F, F) matrix A.
         spikes: feature, value in MC and value in data of what many events share: a default for
             what does not exist, a hard edge. It stays one value.
     """
 
+    centre: Floats = field(repr=False)
+    low: Floats = field(repr=False)
     scale: Floats = field(repr=False)
+    sigma: Floats = field(repr=False)
     theta: Floats
     smear: Floats
     mixing: Floats
@@ -85,48 +102,67 @@ class FreeMap:
         return self.flat()[None]
 
     def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
-        """Map (N, F) features; those with a missing value keep it, and mix as if it were 0."""
-        unit = np.where(self.scale > 0, self.scale, 1.0)
+        """Map (N, F) features; a missing value stays, and mixes as if it were at the centre."""
         noise = np.random.default_rng([seed, 0xF4]).standard_normal(x.shape)
         known = np.isfinite(x)
-        h = np.einsum("nfk,fk->nf", _basis(np.where(known, x, 0.0) / unit), self.theta)
-        moved = (h + self.smear * noise) @ self.mixing.T * unit
+        value = np.where(known, x, self.centre)
+        unit = np.where(self.scale > 0, self.scale, 1.0)
+        moved = value + unit * np.einsum(
+            "nfk,fk->nf", _splines((value - self.low) / unit), self.theta
+        )
+        h = (moved - self.centre) / self.sigma + self.smear * noise
+        moved = self.centre + self.sigma * (h @ self.mixing.T)
         for j, before, after in self.spikes:
             moved[x[:, j] == before, j] = after
         return np.where(known & (self.scale > 0), moved, x)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "spikes"}
+        stored = {name: array.tolist() for name, array in arrays.items()}
+        return stored | {"spikes": [list(spike) for spike in self.spikes]}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The map that :meth:`to_dict` described."""
+        arrays = {
+            f.name: np.asarray(stored[f.name], np.float64)
+            for f in fields(cls)
+            if f.name != "spikes"
+        }
+        spikes = tuple((int(j), float(a), float(b)) for j, a, b in stored["spikes"])
+        return cls(**arrays, spikes=spikes)
 
 
 class _Free:
     """The least-squares problem of a free map, at class fractions of the data that are held."""
 
     def __init__(
-        self, mc: Source, target: Target, scale: Floats, seed: int, directions: int
+        self, mc: Source, target: Target, identity: FreeMap, seed: int, directions: int, pull: float
     ) -> None:
-        unit = np.where(scale > 0, scale, 1.0)
-        self.x, self.y = (np.asarray(s.features, dtype=np.float64) / unit for s in (mc, target))
+        self.map = identity
+        unit = np.where(identity.scale > 0, identity.scale, 1.0)
+        x, y = (np.asarray(s.features, dtype=np.float64) for s in (mc, target))
+        self.u = (x - identity.low) / unit
+        self.x, self.y = ((z - identity.centre) / identity.sigma for z in (x, y))
         weight = np.asarray(target.weight, dtype=np.float64)
         self.data = Marginals(self.y, weight, directions=directions, seed=seed)
-        self.basis = _basis(self.x)
+        basis = _splines(self.u) * (unit / identity.sigma)[:, None]
         self.noise = np.random.default_rng([seed, 0xF4]).standard_normal(self.x.shape)
         weight = np.asarray(mc.weight, dtype=np.float64)
         self.weight = weight / weight.sum()
+        self.basis = basis
         f, k = self.basis.shape[1:]
         self.shape = f, k
-        identity = np.zeros((f, k))
-        identity[:, 1] = 1.0
-        self.identity = np.concatenate([identity.ravel(), np.zeros(f), np.eye(f).ravel()])
-        penalty = np.ones((f, k))
-        penalty[:, 2:] *= np.repeat(np.arange(1, _ORDER + 1), 2)
-        strength = (_RIDGE / min(len(self.x), len(self.y))) ** 0.5
-        self.ridge = strength * np.concatenate([penalty.ravel(), np.ones(f), np.ones(f * f)])
-        fixed = np.concatenate(
-            [
-                np.repeat(scale == 0, k),
-                scale == 0,
-                np.repeat(scale == 0, f) | np.tile(scale == 0, f),
-            ]
-        )
-        self.free = np.flatnonzero(~fixed)
+        self.identity = identity.flat()
+        ridge = np.concatenate([np.full(f * k, 0.5), np.ones(f + f * f)])
+        second = np.kron(np.eye(f), np.diff(np.eye(k), 2, axis=0))
+        smooth = np.concatenate([second, np.zeros((len(second), f + f * f))], axis=1)
+        penalty = np.concatenate([np.diag(ridge), _SMOOTH * smooth])
+        fixed = identity.scale == 0
+        both = np.repeat(fixed, f) | np.tile(fixed, f)
+        self.free = np.flatnonzero(~np.concatenate([np.repeat(fixed, k), fixed, both]))
+        self.penalty = pull**0.5 * penalty[:, self.free]
 
     def split(self, point: Floats) -> tuple[Floats, Floats, Floats]:
         f, k = self.shape
@@ -139,7 +175,7 @@ class _Free:
     def mapped(self, point: Floats) -> tuple[Floats, Floats]:
         """(N, F) before and after the mixing."""
         theta, smear, mixing = self.split(point)
-        h = np.einsum("nfk,fk->nf", self.basis, theta) + smear * self.noise
+        h = self.x + np.einsum("nfk,fk->nf", self.basis, theta) + smear * self.noise
         return h, h @ mixing.T
 
     def distance(self, point: Floats) -> float:
@@ -150,6 +186,11 @@ class _Free:
         data = self.data
         f = data.distribution(data.locate(self.mapped(point)[1]), self.weight)
         return np.asarray(((f - data.cdf) * data.root).ravel())
+
+    def objective(self, point: Floats) -> tuple[float, Floats, Floats]:
+        """Distance with what draws toward the identity; residuals of the one and the other."""
+        r, pulled = self.residual(point), self.penalty @ (point - self.identity)[self.free]
+        return float(r @ r + pulled @ pulled), r, pulled
 
     def jacobian(self, point: Floats) -> Floats:
         """(P * B, parameters)."""
@@ -171,47 +212,50 @@ class _Free:
         )
         return np.asarray((whole * data.root[..., None]).reshape(p * b, -1))
 
-    def refine(self, start: Floats, steps: int = 40) -> tuple[float, Floats]:
-        """The nearest minimum, drawn toward the identity."""
-        from scipy.optimize import least_squares
-
-        free, ridge = self.free, self.ridge[self.free]
-
-        def whole(inner: Floats) -> Floats:
-            point = self.identity.copy()
-            point[free] = inner
-            return point
-
-        def residual(inner: Floats) -> Floats:
-            drawn = ridge * (inner - self.identity[free])
-            return np.concatenate([self.residual(whole(inner)), drawn])
-
-        def jacobian(inner: Floats) -> Floats:
-            return np.concatenate([self.jacobian(whole(inner))[:, free], np.diag(ridge)])
-
-        fitted = least_squares(
-            residual, start[free], jacobian, max_nfev=steps, xtol=1e-5, ftol=1e-6
-        )
-        return 2 * float(fitted.cost), whole(fitted.x)
+    def refine(self, start: Floats, steps: int) -> tuple[float, Floats]:
+        """The nearest minimum, drawn toward the identity (Levenberg and Marquardt)."""
+        free = self.free
+        point, damping = start.copy(), 1e-2
+        value, r, pulled = self.objective(point)
+        for _ in range(steps):
+            j = self.jacobian(point)[:, free]
+            hessian = j.T @ j + self.penalty.T @ self.penalty
+            gradient = j.T @ r + self.penalty.T @ pulled
+            before = value
+            for _ in range(8):
+                step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)
+                moved = point.copy()
+                moved[free] -= step
+                new = self.objective(moved)
+                if new[0] < value:
+                    point, (value, r, pulled), damping = moved, new, damping / 6
+                    break
+                damping *= 6
+            if before - value < 1e-3 * before:
+                break
+        return value, point
 
     def maps_of(self, j: int, generator: np.random.Generator) -> list[Floats]:
-        """Distinct maps (2 + 2 k,) of one feature, the best first."""
+        """Distinct coefficients (K,) of one feature: of the monotone map, then the best first."""
         n = min(len(self.x), len(self.y))
-        basis, y = self.basis[:n, j], np.sort(self.y[:n, j])
+        x, basis, y = self.x[:n, j], self.basis[:n, j], np.sort(self.y[:n, j])
         k = basis.shape[1]
-        identity = np.eye(k)[1]
-        penalty = np.concatenate([np.zeros(2), np.repeat(np.arange(1, _ORDER + 1.0) ** 2, 2)])
-        inverse = np.linalg.inv(basis.T @ basis + 2e-5 * n * np.diag(penalty) + 1e-9 * np.eye(k))
-        width = np.concatenate([[0.3, 0.4], np.repeat(0.4 / np.arange(1, _ORDER + 1), 2)])
+        second = np.diff(np.eye(k), 2, axis=0)
+        unit = float(np.mean(basis.sum(axis=1) ** 2))  # of the range, in σ
+        pull = 1e-5 * n * unit * (second.T @ second + 0.1 * np.eye(k))
+        solve = np.linalg.inv(basis.T @ basis + pull) @ basis.T
+        wave = np.cos(np.pi * np.outer(self.u[:n, j], np.arange(_WAVES))) * unit**0.5
+        width = 0.4 / np.maximum(1, np.arange(_WAVES))
         reached: list[tuple[float, Floats]] = []
         for start in range(_STARTS):
-            theta = identity + (generator.standard_normal(k) * width if start else 0.0)
+            moved = x + (wave @ (generator.standard_normal(_WAVES) * width) if start else 0.0)
             for _ in range(_TURNS):
                 matched = np.empty(n)
-                matched[np.argsort(basis @ theta, kind="stable")] = y
-                theta = inverse @ (basis.T @ matched)
-            reached.append((float(np.mean((np.sort(basis @ theta) - y) ** 2)), theta))
-        kept: list[Floats] = []
+                matched[np.argsort(moved, kind="stable")] = y
+                theta = solve @ (matched - x)
+                moved = x + basis @ theta
+            reached.append((float(np.mean((np.sort(moved) - y) ** 2)), theta))
+        kept = [reached[0][1]]
         for _, theta in sorted(reached, key=lambda r: r[0]):
             values = basis @ theta
             if len(kept) < _KEPT and all(
@@ -223,8 +267,8 @@ class _Free:
     def combinations(self, generator: np.random.Generator) -> list[Floats]:
         """Points from which the whole map is fitted: the identity, and the best combinations."""
         f, k = self.shape
-        varying = [j for j in range(f) if np.ptp(self.x[:, j]) > 0]
-        maps = {j: [np.eye(k)[1], *self.maps_of(j, generator)] for j in varying}
+        varying = [j for j in range(f) if self.map.scale[j] > 0]
+        maps = {j: [np.zeros(k), *self.maps_of(j, generator)] for j in varying}
 
         def point(choice: dict[int, int]) -> Floats:
             start = self.identity.copy()
@@ -232,7 +276,15 @@ class _Free:
                 start[j * k : (j + 1) * k] = maps[j][index]
             return start
 
-        reached = []
+        reached: dict[tuple[int, ...], float] = {}
+
+        def cost(choice: dict[int, int]) -> float:
+            key = tuple(choice.values())
+            if key not in reached:
+                reached[key] = self.distance(point(choice))
+            return reached[key]
+
+        ends = set()
         for attempt in range(_COMBINATIONS):
             choice = {
                 j: (min(attempt, 1) if attempt < 2 else int(generator.integers(len(maps[j]))))
@@ -241,17 +293,14 @@ class _Free:
             for _ in range(3):
                 before = dict(choice)
                 for j in varying:
-                    costs = [self.distance(point(choice | {j: q})) for q in range(len(maps[j]))]
+                    costs = [cost(choice | {j: q}) for q in range(len(maps[j]))]
                     choice[j] = int(np.argmin(costs))
                 if choice == before:
                     break
-            reached.append((self.distance(point(choice)), point(choice)))
-        reached.sort(key=lambda pair: pair[0])
-        distinct: list[Floats] = [self.identity]
-        for _, start in reached:
-            if all(not np.array_equal(start, other) for other in distinct):
-                distinct.append(start)
-        return distinct[:4]
+            ends.add(tuple(choice.values()))
+        best = sorted(ends, key=lambda key: reached[key])[:_FOLLOWED]
+        starts = [point(dict(zip(varying, key, strict=True))) for key in best]
+        return [self.identity, *(s for s in starts if not np.array_equal(s, self.identity))]
 
 
 def fit_free(
@@ -270,18 +319,37 @@ def fit_free(
         The map, and the mean squared difference of the distributions that is left.
     """
     mc, target = finite(mc), finite(target)
-    scale = np.abs(mc.features).max(axis=0).astype(np.float64)
-    scale[np.ptp(mc.features, axis=0) == 0] = 0.0
+    identity = _identity(mc)
     generator = np.random.default_rng([seed, 0xF3])
-    rows = [np.sort(generator.permutation(len(s))[:_FEW]) for s in (mc, target)]
-    search = _Free(mc.take(rows[0]), target.take(rows[1]), scale, seed, directions)
-    refined = [search.refine(start) for start in search.combinations(generator)]
-    whole = _Free(mc, target, scale, seed, directions)
-    best = min(refined, key=lambda pair: pair[0])[1]
-    _, point = whole.refine(best, steps=10)
+    pull = _RIDGE / min(len(mc), len(target), _MOST)
+
+    def problem(most: int, along: int) -> _Free:
+        few = drawn(mc, most, generator), drawn(target, most, generator)
+        return _Free(*few, identity, seed, along, pull)
+
+    first = problem(_FIRST, directions // 2)
+    points = first.combinations(generator)
+    search, whole = problem(_FEW, directions // 2), problem(_MOST, directions)
+    for level, steps, followed in ((first, 4, 4), (search, 8, 2), (search, 25, 1)):
+        refined = [level.refine(point, steps) for point in points]
+        points = [point for _, point in sorted(refined, key=lambda pair: pair[0])[:followed]]
+    _, point = whole.refine(points[0], 10)
     theta, smear, mixing = whole.split(point)
-    fitted = FreeMap(scale, theta, smear, mixing)
+    fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
     return replace(fitted, spikes=_spikes(fitted, mc, target)), whole.distance(point)
+
+
+def _identity(mc: Source) -> FreeMap:
+    """The map that changes nothing, with the units of the MC."""
+    x = np.asarray(mc.features, dtype=np.float64)
+    f = x.shape[1]
+    sigma = x.std(axis=0)
+    low, high = np.quantile(x, [_OUTSIDE, 1 - _OUTSIDE], axis=0)
+    low, high = np.where(high > low, [low, high], [x.min(axis=0), x.max(axis=0)])
+    return FreeMap(
+        x.mean(axis=0), low, high - low, np.where(sigma > 0, sigma, 1.0),
+        np.zeros((f, _SPLINES)), np.zeros(f), np.eye(f),
+    )  # fmt: skip
 
 
 def _spikes(fitted: FreeMap, mc: Source, target: Target) -> tuple[tuple[int, float, float], ...]:
