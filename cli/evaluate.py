@@ -106,6 +106,8 @@ def show(
         console.print(_members(methods))
         console.print(_thresholds(methods))
         console.print(_label_free(methods))
+        for name, block in metrics.get("nuisances", {}).items():
+            console.print(_nuisance(name, block))
     if health:
         title = "Health at the last look, mean over the networks (docs/health.md)"
         console.print(figures(metrics, _table(title, *columns())))
@@ -220,6 +222,25 @@ def _label_free(methods: Mapping[str, Any]) -> Table:
             _pm(criteria, "residual_auc", 3),
             _value(criteria.get("agreement")),
         )
+    return table
+
+
+def _nuisance(name: str, block: Mapping[str, Any]) -> Table:
+    """What the scores tell of a nuisance, with the cuts that keep half and 70 % of the signal."""
+    efficiencies = (0.5, 0.7)
+    cut_columns = [f"{what} {e:.0%}" for e in efficiencies for what in ("1/JSD at", "rejection at")]
+    ends = next(iter(block.values()))["slices"]
+    table = _table(
+        f"What the score tells of {name} on MC: KS distance between {ends[0]:.3g} and "
+        f"{ends[1]:.3g}; background before and after a cut",
+        "KS",
+        *cut_columns,
+    )
+    for method, one in block.items():
+        cuts = [c for e in efficiencies for c in one["cuts"] if c["efficiency"] == e]
+        cells = [c[key] for c in cuts for key in ("inverse_jsd", "rejection")]
+        said = ["-" if value is None else f"{value:.3g}" for value in cells]
+        table.add_row(method, _value(one["ks"]), *said)
     return table
 
 

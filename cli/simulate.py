@@ -102,7 +102,8 @@ def command(name: str, output: Path, events: int, seed: int, truth: bool, **spec
 
     NAME is bjets, b and light jets in the likeness of the ALEPH sample, or minerva, neutrino
     interactions in MINERvA as hits in three views. The data differ mildly from the MC; the options
-    of minerva say in what.
+    of minerva say in what. Smaller toys are pivot, where a nuisance z moves the signal, mixtures,
+    whose data are two samples of other signal fractions, and proportions, where these are known.
     """
     from hepdann import samples
 
@@ -114,13 +115,15 @@ def command(name: str, output: Path, events: int, seed: int, truth: bool, **spec
     unit = _UNITS.get(name, "events")
     with counting("simulate", f"simulating {name}", unit) as progress:
         paths = samples.write(name, output, events, seed, truth, progress=progress, **options)
-    tree = ""
+    tree, trees = "", {"bjets": "jets", "minerva": "minerva"}
     if paths[0].suffix == ".root":
-        tree = f", tree {'jets' if name == 'bjets' else name}"
+        tree = f", tree {trees.get(name, 'toy')}"
     for path in paths:
         click.echo(f"{path}  {events:,} {unit}{tree}, {path.stat().st_size / 1e6:.1f} MB")
     mc, data, *others = map(str, paths)
     extra = ["--truth", others[0]] if others else []
+    if name in samples.TOYS:
+        extra += ["--spectators", ",".join(samples.TOYS[name].spectators)]
     click.echo("next: " + shlex.join(["hepdann", "convert", mc, data, *extra]))
 
 

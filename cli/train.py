@@ -10,7 +10,7 @@ import click
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 from .interruption import Interruption
-from .options import shared, whole, with_workers
+from .options import COLUMNS, columns_of, shared, whole, with_workers
 from .timing import show as show_timing
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Inputs(NamedTuple):
     type=float,
     help="Factor of the reversed domain gradient.  [default: 1.0]",
 )
-@shared("seeds", "seed")
+@shared(*COLUMNS, "seeds", "seed")
 @click.option(
     "--folds", type=int, metavar="K",
     help="Train K times, each without one part of the events, and score every event by networks "
@@ -201,7 +201,10 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     copies = [_auxiliary(text) for text in flags.pop("auxiliaries")]
     batch_size, rates = flags.pop("batch_size"), flags.pop("learning_rate")
     flags["workers"] = whole(flags["workers"])
-    given: dict[str, Any] = {f"train.{key.rstrip('_')}": value for key, value in flags.items()}
+    columns = columns_of(flags)
+    given: dict[str, Any] = columns | {
+        f"train.{key.rstrip('_')}": value for key, value in flags.items()
+    }
     if batch_size is not None:
         given["train.batch_size"] = whole(batch_size)
     if rates is not None:

@@ -264,6 +264,11 @@ METHODS: Registry[Any] = Registry(
         "mmd": "methods.mmd:MMD",
         "coral": "methods.coral:CORAL",
         "self-training": "methods.self_training:SELF_TRAINING",
+        "pivot": "methods.pivot:PIVOT",
+        "pivot-alternating": "methods.pivot:PIVOT_ALTERNATING",
+        "dann-pivot": "methods.pivot:DANN_PIVOT",
+        "disco": "methods.disco:DISCO",
+        "planing": "methods.planing:PLANING",
     },
 )
 NETWORKS: Registry[Any] = Registry(
@@ -318,5 +323,6 @@ FIGURES: Registry[Any] = Registry(
         "importance": "plotting.performance:importance_jobs",
         "segments": "plotting.segments:segment_jobs",
         "latent": "plotting.performance:latent_jobs",
+        "nuisance": "plotting.decorrelation:nuisance_jobs",
     },
 )

@@ -42,6 +42,7 @@ __all__ = [
     "Config",
     "ConvertConfig",
     "FeatureConfig",
+    "MixtureConfig",
     "PlotConfig",
     "SampleConfig",
     "ScanConfig",
@@ -196,6 +197,15 @@ class ConvertConfig(Section):
         ]
 
 
+class MixtureConfig(Section):
+    """A sample within the target; an event is of the first whose condition it passes."""
+
+    cut: Text = Field(description="condition of columns of the target")
+    fraction: Number | None = Field(
+        None, ge=0, le=1, description="of the last class in it, if it is known (for llp)"
+    )
+
+
 class TrainConfig(Section):
     """One training: methods x seeds, side by side."""
 
@@ -227,6 +237,30 @@ class TrainConfig(Section):
         1.0, ge=0, alias="lambda", description="factor of the reversed domain gradient"
     )
     domain_weight: Number = Field(1.0, ge=0, description="w_d, weight of the domain loss")
+    nuisance: Texts | None = Field(
+        None,
+        min_length=1,
+        description="columns, or expressions of columns, of the MC that decorrelating methods "
+        "(pivot, disco, planing) make the score independent of; whole numbers of at most 20 values "
+        "are categories",
+    )
+    nuisance_classes: Texts | None = Field(
+        None, min_length=1, description="classes whose events count in that; default all"
+    )
+    nuisance_weight: Number = Field(
+        10.0, ge=0, description="factor on lambda in the term of the nuisance"
+    )
+    nuisance_head: list[Width] = Field(
+        [32, 32], description="hidden widths of the adversary of pivot"
+    )
+    adversary_steps: Integer = Field(
+        1, ge=1, description="of alternating methods: steps of the adversary for one of the network"
+    )
+    mixtures: list[MixtureConfig] | None = Field(
+        None,
+        min_length=2,
+        description="samples within the target that cwola and llp train on, by a condition each",
+    )
     seeds: Integer = Field(5, ge=1, le=1000, description="members a method")
     seed: Integer = Field(0, ge=0, description="seed of the first member")
     folds: Integer | None = Field(

@@ -91,9 +91,10 @@ class _Images:
             hits = self.augment.move(*hits, drawn)
         if out.device.type == "cpu" and self.dtype == torch.float32:
             out.numpy().reshape(-1)[hits[0]] = hits[1]
-            return out, label, weight
+            return out, label, weight, None
         place, value = (self._put(torch.from_numpy(part)) for part in hits)
-        return out.view(-1).scatter_(0, place, value.to(self.dtype)).view_as(out), label, weight
+        filled = out.view(-1).scatter_(0, place, value.to(self.dtype)).view_as(out)
+        return filled, label, weight, None
 
     def _put(self, tensor: Tensor) -> Tensor:
         """On the device, without waiting for it."""

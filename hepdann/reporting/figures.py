@@ -133,6 +133,14 @@ def caption(name: str, run: Run, titles: Mapping[str, str]) -> str:
             name, f"{target} less those of MC"
         )
         return f"Linear correlations of the features: {what}."
+    if name.startswith("nuisance_"):
+        what = {"shape": "The background before and after a cut that keeps half of the signal",
+                "score": "Mean score of the background against the nuisance"}.get(
+            name.rpartition("_")[2],
+            "1/JSD of the background before and after a cut, against its rejection: up and to the "
+            "right is better",
+        )  # fmt: skip
+        return f"{what}; MC test split."
     if name.startswith("importance_"):
         method = method_title(name.removeprefix("importance_"))
         return (

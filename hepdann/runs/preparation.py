@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import methods, shifts
 from ..config import ShiftConfig, TrainConfig
-from ..domains import Augment, Domains, choose_memory, in_folds, prepare, view_shapes
+from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare, view_shapes
 from ..errors import ConfigError
 from ..methods import method_of
 from ..networks import SMALL
@@ -67,9 +67,14 @@ def prepare_training(
             where="train.folds",
             mend="train on a machine with more memory (--memory resident), or without folds",
         )
-    domains = prepare(tensors, data, shift, asked.seed, memory)
+    domains = prepare(tensors, data, shift, asked.seed, memory, _wanted(asked))
     train = resolve(asked, min(fold.n_train for fold in folds_of(asked, domains)))
     return domains, train.model_copy(update={"memory": memory})
+
+
+def _wanted(train: TrainConfig) -> Wanted:
+    cuts = tuple(mixture.cut for mixture in train.mixtures or ())
+    return Wanted(tuple(train.nuisance or ()), tuple(train.nuisance_classes or ()), cuts)
 
 
 def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from ..errors import ConfigError
 from ..registry import nearest
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
+from .toys import TOYS, write_toy
 
 __all__ = [
     "INPUTS",
     "MISMODELLING",
+    "TOYS",
     "Mismodelling",
     "ToySample",
     "bjets",
@@ -21,9 +24,14 @@ __all__ = [
     "write",
     "write_bjets",
     "write_minerva",
+    "write_toy",
 ]
 
-_WRITERS: dict[str, Callable[..., list[Path]]] = {"bjets": write_bjets, "minerva": write_minerva}
+_WRITERS: dict[str, Callable[..., list[Path]]] = {
+    "bjets": write_bjets,
+    "minerva": write_minerva,
+    **{name: partial(write_toy, name) for name in TOYS},
+}
 
 
 def names() -> tuple[str, ...]:
@@ -43,7 +51,8 @@ def write(
 ) -> list[Path]:
     """Write the sample of that name as input files.
 
-    See :func:`write_bjets`, and :func:`.write_minerva`, which takes further options.
+    See :func:`write_bjets`, :func:`.write_toy`, and :func:`.write_minerva`, which takes further
+    options.
 
     Raises:
         ConfigError: there is no such sample, or its settings are impossible.

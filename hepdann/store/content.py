@@ -184,6 +184,23 @@ class Throughput(Stored):
     time: dict[str, Finite] = Field(default={})
 
 
+class NuisanceCut(Stored):
+    """A cut on the score, and what it does to the background's nuisance."""
+
+    efficiency: Finite
+    rejection: Number
+    jsd: Number
+    inverse_jsd: Number
+    floor: Number
+
+
+class NuisanceFigures(Stored):
+    """What the score of a method tells of a nuisance."""
+
+    ks: Number
+    cuts: list[NuisanceCut]
+
+
 class Metrics(Stored):
     """``metrics.json``."""
 
@@ -196,6 +213,7 @@ class Metrics(Stored):
     recommendation: Recommended
     diagnosis: Diagnosis
     throughput: Throughput | None = None
+    nuisances: dict[str, dict[str, NuisanceFigures]] = Field(default={})
     interrupted: bool = False
     hepdann: str = ""
 

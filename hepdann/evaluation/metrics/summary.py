@@ -19,6 +19,7 @@ from ...store.paths import RunPaths
 from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis.diagnosis import diagnose
+from ..nuisances import nuisance_figures
 from .criteria import rank_correlations, run_criteria, teacher_of
 from .health import method_health
 from .method import TestEvents, decision_figures, method_figures
@@ -26,7 +27,7 @@ from .method import TestEvents, decision_figures, method_figures
 __all__ = ["residual_aucs", "summarise"]
 
 FORMAT_VERSION = 1
-RAW = "source-only"
+RAW, ORACLE = "source-only", "oracle"
 
 
 def summarise(run_folder: str | Path) -> dict[str, Any]:
@@ -70,6 +71,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
     for name in scores.decisions:
         methods[name] = decision_figures(name, mc, target)
+    nuisances = nuisance_figures(scores, [n for n in scores.methods if n != ORACLE])
     return {
         "format_version": FORMAT_VERSION,
         "target": {"kind": scores.target_kind, "shift": _shift(RunPaths(folder).config)},
@@ -79,6 +81,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "recommended": advice["method"],
         "recommendation": advice,
         "diagnosis": diagnosis,
+        **({"nuisances": nuisances} if nuisances else {}),
         **({"folds": scores.folds} if scores.folds else {}),
         "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from ... import methods
 from ...alignment import Alignment
 from ...config import TrainConfig
 from ...domains import (
@@ -31,7 +32,15 @@ from ...networks import NetworkShape
 from ...tensors import Source, Target
 from ...training import StackTrainer, distributed
 from ..preparation import augment_of, auxiliary_shifts
-from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
+from .plan import (
+    Places,
+    StackPlan,
+    made_sources,
+    plan_stacks,
+    settings_of,
+    shape_of,
+    trained_on,
+)
 
 __all__ = ["Plan", "Shard", "Stacks", "cut", "shape_at"]
 
@@ -156,7 +165,12 @@ class Stacks:
         self.sources += map(self._put, copies)
         if adapted_source is not domains.source:
             self.sources.append(self._put(adapted_source, blocks))
-        places = Places(oracle, len(copies), adapted_source is not domains.source)
+        made = made_sources(train)
+        for name in made:
+            make = methods.get(name).source
+            assert make is not None
+            self.sources.append(resident(make(domains), domains.scaling, device=train.device))
+        places = Places(oracle, len(copies), adapted_source is not domains.source, made)
         self.shards = cut(plan(train, places, False), workers, fold)
         self._untaught = len(self.sources)
 
@@ -183,7 +197,8 @@ class Stacks:
 
     def _put(self, events: Source | Target, blocks: Blocks | None = None) -> DomainEvents:
         device = self.settings.device
-        return resident(events, self._domains.scaling, device=device, blocks=blocks)
+        scaling, nuisances = self._domains.scaling, self._domains.nuisances
+        return resident(events, scaling, device=device, blocks=blocks, nuisances=nuisances)
 
     def unlabelled(self, shard: Shard) -> bool:
         """Whether a shard waits for :meth:`teach`."""
@@ -220,7 +235,8 @@ def shape_at(train: TrainConfig, domains: Domains, plan: StackPlan) -> NetworkSh
     """The networks of a stack that trains on these events."""
     inputs, images = domains.inputs("source").shape[1], domains.images
     views = () if images is None else view_shapes(images.views)
-    return shape_of(train, inputs, len(domains.source.classes), plan, views)
+    nuisances = () if domains.nuisances is None else domains.nuisances.widths
+    return shape_of(train, inputs, len(domains.source.classes), plan, views, nuisances)
 
 
 _MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one
