@@ -86,6 +86,12 @@ def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
     asked = train.augment
     if asked is None or not (asked.rotate or asked.shift):
         return None
+    if any(view.pictures for view in views):
+        raise ConfigError(
+            "moves the hits of a detector, and these events are pictures",
+            where="train.augment",
+            mend="leave it out",
+        )
     return Augment(view_shapes(views), asked.rotate, asked.shift)
 
 
