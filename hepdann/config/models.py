@@ -278,7 +278,8 @@ class TrainConfig(Section):
     network: Text | None = Field(
         None,
         description=f"{', '.join(NETWORKS.own)}, "
-        "or a registered one; default the perceptron below, of images minerva-small",
+        "or a registered one; default the perceptron below, of images of hits minerva-small, of "
+        "pictures ganin-mnist",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
         "none",
