@@ -20,7 +20,7 @@ from pydantic import (
 
 from ..registry import ALIGNMENTS, METHODS, NETWORKS
 from . import checks
-from .images import AugmentConfig, ImagesConfig
+from .images import AugmentConfig, ImagesConfig, PicturesConfig
 from .plots import PlotConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import (
@@ -158,6 +158,7 @@ class ConvertConfig(Section):
     images: ImagesConfig | None = Field(
         None, description="default: files with images or hits are recognised"
     )
+    pictures: PicturesConfig = PicturesConfig()
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
     compress: Literal["none", "gzip", "zstd"] = Field(
         "none", description="rows in compressed chunks; zstd needs hdf5plugin"

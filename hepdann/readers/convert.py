@@ -26,6 +26,7 @@ from .images import image_units, read_tables
 from .inputs import gather
 from .like import Like
 from .like import like as take_over
+from .pictures import convert_pictures, picture_ref, pictures_of
 from .plan import SamplePlan
 from .rootfile import reading
 from .scan import FileScan
@@ -56,7 +57,7 @@ def convert(
     reader: Reader | BlockReader = "auto",
     threads: int | None = None,
 ) -> ConversionSummary:
-    """Convert ROOT files, or HDF5 files of images, to a tensor file, in bounded memory.
+    """Convert ROOT files, or files of images, to a tensor file, in bounded memory.
 
     Args:
         mc: files of MC, as :func:`.resolve` takes them; with them, the samples of ``config`` are
@@ -89,6 +90,16 @@ def convert(
             mend="name the good files without --skip-bad",
         )
     config = config or Config()
+    pictures = pictures_of(mc, data, config)
+    if pictures is not None:
+        return convert_pictures(
+            pictures,
+            output=output,
+            config=config,
+            truth=None if truth is None else picture_ref(truth),
+            like=None if like is None else open_tensors(like),
+            progress=progress,
+        )
     model = None
     if like is not None:
         model = take_over(open_tensors(like), mc, data, config)
