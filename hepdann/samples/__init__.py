@@ -10,6 +10,10 @@ from ..errors import ConfigError
 from ..registry import nearest
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
+from .mnist_m import write_mnist_m
+from .moons import write_moons
+from .numbers import write_numbers
+from .signs import write_signs
 
 __all__ = [
     "INPUTS",
@@ -21,9 +25,22 @@ __all__ = [
     "write",
     "write_bjets",
     "write_minerva",
+    "write_mnist_m",
+    "write_moons",
+    "write_numbers",
+    "write_signs",
 ]
 
-_WRITERS: dict[str, Callable[..., list[Path]]] = {"bjets": write_bjets, "minerva": write_minerva}
+_WRITERS: dict[str, Callable[..., list[Path]]] = {
+    "bjets": write_bjets,
+    "minerva": write_minerva,
+    "moons": write_moons,
+    "mnist-m": write_mnist_m,
+    "numbers": write_numbers,
+    "signs": write_signs,
+}
+_EVENTS: dict[str, int | None] = {"moons": 2_000, "mnist-m": None, "numbers": 20_000,
+                                  "signs": 20_000}  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
@@ -34,7 +51,7 @@ def names() -> tuple[str, ...]:
 def write(
     name: str,
     folder: str | Path,
-    events: int = 40_000,
+    events: int | None = None,
     seed: int = 0,
     truth: bool = False,
     *,
@@ -43,7 +60,8 @@ def write(
 ) -> list[Path]:
     """Write the sample of that name as input files.
 
-    See :func:`write_bjets`, and :func:`.write_minerva`, which takes further options.
+    See :func:`write_bjets`, :func:`.write_minerva`, :func:`.write_moons`, :func:`.write_mnist_m`,
+    :func:`.write_numbers` and :func:`.write_signs`, of which some take further options.
 
     Raises:
         ConfigError: there is no such sample, or its settings are impossible.
@@ -53,4 +71,5 @@ def write(
         near = nearest(name, names())
         mend = f"did you mean {near!r}?" if near else f"there is {', '.join(names())}"
         raise ConfigError(f"there is no sample {name!r}", where="simulate", mend=mend)
-    return _WRITERS[name](folder, events, seed, truth, progress=progress, **options)
+    count = _EVENTS.get(name, 40_000) if events is None else events
+    return _WRITERS[name](folder, count, seed, truth, progress=progress, **options)

@@ -153,11 +153,11 @@ def _npy_header(
     stream: IO[bytes], where: str
 ) -> tuple[tuple[int, ...] | None, bool, np.dtype[Any]]:
     """Shape, order and type of an array; ``None`` for the shape of a single value."""
-    version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+    version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0
     if version != (1, 0):
         read = np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream, max_header_size=_HEADER)  # type: ignore[no-untyped-call]
+    shape, fortran, dtype = read(stream, max_header_size=_HEADER)
     if dtype.hasobject:
         raise ReadError(
             "holds Python objects, which are not read",

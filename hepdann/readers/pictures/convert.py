@@ -26,7 +26,7 @@ from ...tensors import (
 )
 from ..files import FileRef
 from ..summary import ClassCount, ConversionSummary, FileCount
-from .files import open_pictures
+from .files import open_labels, open_pictures
 from .source import Pictures, brought
 
 __all__ = ["convert_pictures"]
@@ -135,24 +135,24 @@ def _truth(
 ) -> NDArray[np.int64] | None:
     if truth is None:
         return None
-    pictures = open_pictures(truth)
+    names, label = open_labels(truth)
     count = sum(p.count for s in samples if s.domain == "data" for p in s.parts)
-    if pictures.label is None or pictures.count != count:
-        what = "has no labels" if pictures.label is None else f"has {pictures.count:,} labels"
-        raise ReadError(f"{what}, and there are {count:,} pictures of data", where=truth.path,
-                        mend="its rows run along those of the data")  # fmt: skip
-    return _indices(pictures, classes)
+    if len(label) != count:
+        what = f"has {len(label):,} labels, and there are {count:,} pictures of data"
+        raise ReadError(what, where=truth.path, mend="its rows run along those of the data")
+    return _indices(names, label, classes, truth.path)
 
 
-def _indices(pictures: Pictures, classes: tuple[str, ...]) -> NDArray[np.int64]:
+def _indices(
+    names: tuple[str, ...], label: NDArray[np.int64], classes: tuple[str, ...], path: str
+) -> NDArray[np.int64]:
     """Labels as indices of the classes of the file."""
-    unknown = [name for name in pictures.classes if name not in classes]
+    unknown = [name for name in names if name not in classes]
     if unknown:
         raise ReadError(f"has pictures of class {', '.join(unknown[:5])}, which MC has not",
-                        where=pictures.path, mend="convert MC of all classes")  # fmt: skip
-    assert pictures.label is not None
-    table = np.array([classes.index(name) for name in pictures.classes], np.int64)
-    return table[pictures.label]
+                        where=path, mend="convert MC of all classes")  # fmt: skip
+    table = np.array([classes.index(name) for name in names], np.int64)
+    return table[label]
 
 
 class _Conversion:
@@ -236,7 +236,8 @@ class _Conversion:
             if sample.config.class_ is not None:
                 labels += self.classes.index(sample.config.class_)
             else:
-                labels = _indices(part, self.classes)
+                assert part.label is not None
+                labels = _indices(part.classes, part.label, self.classes, part.path)
         at, scale = 0, float(sample.config.scale)
         for images in _together(part, self.view):
             n = len(images)

@@ -19,7 +19,7 @@ from .arrays import Array, ArrayFile, array_file
 from .folders import folder_pictures
 from .source import BLOCK_BYTES, Pictures
 
-__all__ = ["is_pictures", "open_pictures"]
+__all__ = ["is_pictures", "open_labels", "open_pictures"]
 
 _PART = re.compile(r"(?:(train|test|val|valid|validation|extra)[/_](.+)|(.+)[/_]"
                    r"(train|test|val|valid|validation|extra))", re.IGNORECASE)  # fmt: skip
@@ -85,6 +85,26 @@ def open_pictures(ref: FileRef) -> Pictures:
         raise ReadError(f"holds no pictures: it has {names}", where=where,
                         mend="name the arrays image and label")  # fmt: skip
     return _joined(found, parts, ref.tree or "")
+
+
+def open_labels(ref: FileRef) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Names of the classes, and (N,) which of them each picture is of; pictures may be absent.
+
+    Raises:
+        ReadError: there are no labels, or they are damaged.
+    """
+    found = None if Path(ref.path).is_dir() else array_file(ref.path)
+    if found is not None and not _parts(found):
+        for name in _LABELS:
+            if name in found.arrays:
+                array = found.arrays[name]
+                values = _column(array, f"{ref.path}:{name}", array.shape[0]).astype(np.int64)
+                known, label = np.unique(values, return_inverse=True)
+                return tuple(str(int(value)) for value in known), label.astype(np.int64)
+    pictures = open_pictures(ref)
+    if pictures.label is None:
+        raise ReadError("has no labels", where=ref.path, mend="name an array label")
+    return pictures.classes, pictures.label
 
 
 def _parts(file: ArrayFile) -> list[_Part]:
