@@ -25,7 +25,7 @@ from ...tensors import (
     split_of,
 )
 from ..files import FileRef
-from ..summary import ClassCount, ConversionSummary, FileCount
+from ..pipeline.summary import ClassCount, ConversionSummary, FileCount
 from .files import open_labels, open_pictures
 from .source import Pictures, brought
 
