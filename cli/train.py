@@ -96,8 +96,8 @@ class Inputs(NamedTuple):
 )
 @click.option(
     "--network",
-    help=f"{', '.join(NETWORKS)}; minerva-… are of images.  "
-    "[default: of images minerva-small; of features the perceptron below]",
+    help=f"{', '.join(NETWORKS)}; minerva-… are of hit images, ganin-… of pictures.  "
+    "[default: minerva-small, ganin-mnist; of features the perceptron below]",
 )
 @click.option("--autocast", help="Of images: none, bf16 or fp16.  [default: none]")
 @click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")

@@ -277,6 +277,9 @@ NETWORKS: Registry[Any] = Registry(
     "train.network",
     "networks.registry:as_factory",
     {
+        "ganin-mnist": "networks.ganin:ganin_mnist",
+        "ganin-svhn": "networks.ganin:ganin_svhn",
+        "ganin-gtsrb": "networks.ganin:ganin_gtsrb",
         "minerva-small": "networks.minerva:minerva_small",
         "minerva-medium": "networks.minerva:minerva_medium",
         "minerva-2016": "networks.minerva:minerva_2016",

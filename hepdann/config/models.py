@@ -20,7 +20,7 @@ from pydantic import (
 
 from ..registry import ALIGNMENTS, METHODS, NETWORKS
 from . import checks
-from .images import AugmentConfig, ImagesConfig
+from .images import AugmentConfig, ImagesConfig, PicturesConfig
 from .plots import PlotConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import (
@@ -159,6 +159,7 @@ class ConvertConfig(Section):
     images: ImagesConfig | None = Field(
         None, description="default: files with images or hits are recognised"
     )
+    pictures: PicturesConfig = PicturesConfig()
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
     compress: Literal["none", "gzip", "zstd"] = Field(
         "none", description="rows in compressed chunks; zstd needs hdf5plugin"
@@ -312,7 +313,8 @@ class TrainConfig(Section):
     network: Text | None = Field(
         None,
         description=f"{', '.join(NETWORKS.own)}, "
-        "or a registered one; default the perceptron below, of images minerva-small",
+        "or a registered one; default the perceptron below, of images of hits minerva-small, of "
+        "pictures ganin-mnist",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
         "none",

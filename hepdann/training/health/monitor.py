@@ -16,9 +16,9 @@ from ...inputs import read_json
 from ...methods import AdversaryWeight
 from ...outputs import write_run_file
 from ...records import Look
-from ..step.gradients import trains_head
 from .faults import MemberState, Verdict, find_faults
 from .figures import FIGURES, examine, head_weights
+from .gradients import trains_head
 from .probes import Probe, probe_of
 
 if TYPE_CHECKING:
