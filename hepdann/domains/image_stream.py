@@ -87,7 +87,7 @@ class _Images:
         weight = self._put(self.weight[rows]).to(self.dtype)
         if isinstance(self.images, Pixels):  # bytes go to the device, where they become fractions
             picked = self._put(torch.from_numpy(self.images.values[rows.numpy()]))
-            return picked.to(self.dtype).mul_(1 / 255), label, weight
+            return picked.to(self.dtype).mul_(1 / 255), label, weight, None
         out = torch.zeros(len(rows), self.images.width, device=self.to, dtype=self.dtype)
         hits = self.images.flat(rows.numpy())
         if self.augment is not None and drawn is not None:

@@ -83,5 +83,5 @@ def write(
 
 
 def default_events(name: str) -> int | None:
-    """How many events a sample has that is not asked for a number; of mnist-m, those of its digits."""
+    """How many events a sample has by default; ``None`` where its input decides."""
     return _EVENTS.get(name, 40_000)

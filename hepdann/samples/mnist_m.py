@@ -36,13 +36,13 @@ def blend(
         (n, H, W, 3).
     """
     count, height, width = digits.shape
-    which = generator.integers(len(photographs), size=count)
+    which = np.asarray(generator.integers(len(photographs), size=count))
     at = generator.random((count, 2))
     out = np.empty((count, height, width, 3), np.uint8)
     for number, digit in enumerate(digits):
         photograph = photographs[which[number]]
         room = np.array(photograph.shape[:2]) - (height, width) + 1
-        row, column = (at[number] * room).astype(int)
+        row, column = np.asarray(at[number] * room, np.int64).tolist()
         patch = photograph[row : row + height, column : column + width].astype(np.int16)
         out[number] = np.abs(patch - digit[..., None])
     return out
@@ -94,7 +94,7 @@ def write_mnist_m(
             if domain == "data":
                 words = np.random.SeedSequence([seed, _STREAM, start])
                 images = blend(digits[rows], pool, np.random.default_rng(words))
-            block = {
+            block: PictureBlock = {
                 "image": images,
                 "label": labels[rows].astype(np.uint8),
                 "event_id": np.arange(rows.start, rows.stop, dtype=np.int64),
