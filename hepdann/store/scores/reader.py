@@ -363,6 +363,7 @@ _SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind
     "decision": ("N", "iu"),
     "spectators": ("N", "f"),
 }
+_GROUPS = {"aligned", "decision", "domain_score", "latent", "members", "score", "spectators"}
 
 
 def _check(scores: RunScores, file: Any) -> None:
@@ -391,8 +392,9 @@ def _check(scores: RunScores, file: Any) -> None:
                 raise ValueError(f"no dataset {domain}/{name}")
         for name in set(group) & set(_SHAPES):
             one = group[name]
-            parts = [one] if hasattr(one, "shape") else [one[key] for key in one]
-            for part in parts:
+            if name in _GROUPS and hasattr(one, "shape"):
+                raise ValueError(f"{domain}/{name} is no group")
+            for part in one.values() if name in _GROUPS else [one]:
                 _check_dataset(part, *_SHAPES[name], sizes)
     if scores.has_truth:
         _check_dataset(file[TARGET_LABEL], "N", "iu", {"N": len(file["target/weight"])})
@@ -409,8 +411,8 @@ def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) ->
     )
     if not fits or dataset.dtype.kind not in kind:
         raise ValueError(f"{name} has shape {shape} and type {dataset.dtype}")
-    if dims[0] == "n" and shape[0] > sizes["N"]:
-        raise ValueError(f"{name} has more rows than there are events")
+    if dims[0] == "n" and not 0 < shape[0] <= sizes["N"]:
+        raise ValueError(f"{name} has {shape[0]} rows, and there are {sizes['N']} events")
     if dataset.is_virtual or dataset.external or too_dense(dataset):
         raise ValueError(f"{name} is not in the file")
 
