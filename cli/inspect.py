@@ -203,7 +203,7 @@ def _show_provenance(provenance: Mapping[str, Any]) -> None:
 
 
 def _root(file: str) -> dict[str, Any]:
-    from hepdann.readers.scan import scan
+    from hepdann.readers.prescan import scan
 
     return {
         "files": [

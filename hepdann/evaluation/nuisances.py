@@ -16,7 +16,7 @@ from ..errors import HepdannError
 from ..stats import cut_at, nuisance_bins, rank_in_bins, slice_distance
 from ..stats.histograms import binning
 from ..store.paths import RunPaths
-from ..store.scores import RunScores
+from ..store.scores.reader import RunScores
 from .columns import Columns
 
 __all__ = ["EFFICIENCIES", "PER_BIN", "RAW", "Nuisance", "nuisance_figures", "nuisances_of"]
