@@ -108,6 +108,8 @@ def show(
         console.print(_label_free(methods))
         for name, block in metrics.get("nuisances", {}).items():
             console.print(_nuisance(name, block))
+        if metrics.get("mixtures"):
+            console.print(_mixtures(metrics["mixtures"]))
     if health:
         title = "Health at the last look, mean over the networks (docs/health.md)"
         console.print(figures(metrics, _table(title, *columns())))
@@ -241,6 +243,24 @@ def _nuisance(name: str, block: Mapping[str, Any]) -> Table:
         cells = [c[key] for c in cuts for key in ("inverse_jsd", "rejection")]
         said = ["-" if value is None else f"{value:.3g}" for value in cells]
         table.add_row(method, _value(one["ks"]), *said)
+    return table
+
+
+def _mixtures(block: Mapping[str, Any]) -> Table:
+    """What the scores make of the mixtures of the target."""
+    names = [
+        cut if fraction is None else f"{cut}: {fraction:g}"
+        for cut, fraction in zip(block["cuts"], block["fractions"], strict=True)
+    ]
+    table = _table(
+        "Mean score of the mixtures of the target; no label takes part",
+        *names, "AUC of the first two", "flipped",
+    )  # fmt: skip
+    for method, one in block["methods"].items():
+        flipped = "yes" if one["flipped"] else "no"
+        if one["members_flipped"]:
+            flipped += f", {one['members_flipped']} networks"
+        table.add_row(method, *map(_value, one["means"]), _value(one["auc"]), flipped)
     return table
 
 

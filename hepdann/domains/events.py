@@ -16,7 +16,7 @@ from .scaling import Scaling
 if TYPE_CHECKING:
     from ..shifts import FittedShift
     from .images import Images
-    from .nuisances import Nuisances
+    from .nuisances import Mixtures, Nuisances
 
 __all__ = ["Domains", "data_holder", "fit_domains"]
 
@@ -41,8 +41,7 @@ class Domains:
         blocks: all events of source and target, where those above are only a sample of them.
         images: of these events, which networks see in place of the features; ``None`` without any.
         nuisances: the source's nuisances as networks see them, if a method needs any.
-        mixture: (M,) number of the sample that each target event is of, -1 of none; if a method
-            trains on such samples.
+        mixtures: samples within the target, if a method trains on such.
     """
 
     source: Source
@@ -58,7 +57,7 @@ class Domains:
     blocks: tuple[EventBlocks, EventBlocks] | None = None
     images: Images | None = None
     nuisances: Nuisances | None = None
-    mixture: NDArray[np.int64] | None = None
+    mixtures: Mixtures | None = None
 
     @property
     def n_train(self) -> int:

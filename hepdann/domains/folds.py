@@ -43,7 +43,7 @@ def _fold(domains: Domains, number: int, folds: int) -> Domains:
         tensors, source, target, domains.shift, domains.holder, domains.rows, domains.process
     )
     nuisances = None if domains.nuisances is None else domains.nuisances.refitted(source)
-    return replace(fold, nuisances=nuisances, mixture=domains.mixture)
+    return replace(fold, nuisances=nuisances, mixtures=domains.mixtures)
 
 
 def _split(events: Target, held_out: NDArray[np.bool_]) -> NDArray[np.uint8]:

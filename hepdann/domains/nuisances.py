@@ -16,7 +16,7 @@ from ..tensors import Source, Tensors, is_pseudo
 if TYPE_CHECKING:
     from .events import Domains
 
-__all__ = ["NOTHING", "Nuisances", "Wanted", "with_columns"]
+__all__ = ["NOTHING", "Mixtures", "Nuisances", "Wanted", "with_columns"]
 
 _CATEGORIES = 20  # whole numbers of at most so many values are categories
 
@@ -29,14 +29,29 @@ class Wanted:
         nuisances: expressions of columns of the MC.
         classes: whose events count where a score is made independent of them; empty is all.
         mixtures: conditions on the target, one for each sample within it.
+        fractions: of the last class in each of these, where they are known.
     """
 
     nuisances: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     mixtures: tuple[str, ...] = ()
+    fractions: tuple[float | None, ...] = ()
 
 
 NOTHING = Wanted()
+
+
+@dataclass(frozen=True, eq=False)
+class Mixtures:
+    """Samples within the target.
+
+    Attributes:
+        number: (N,) of the first one whose condition an event passes, -1 of none.
+        fractions: of the last class in each, where they are known.
+    """
+
+    number: NDArray[np.intp]
+    fractions: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +185,7 @@ def with_columns(domains: Domains, tensors: Tensors, wanted: Wanted) -> Domains:
             mend="train on a machine with more memory (--memory resident), or without it",
         )
     pseudo = domains.shift is not None
-    source, mixture = domains.source, None
+    source, mixtures = domains.source, None
     if wanted.nuisances:
         columns = [
             _values(tensors, "mc", text, False if pseudo else None) for text in wanted.nuisances
@@ -185,8 +200,9 @@ def with_columns(domains: Domains, tensors: Tensors, wanted: Wanted) -> Domains:
             _values(holder, domain, text, True if pseudo else None, condition=True) > 0
             for text in wanted.mixtures
         ]
-        mixture = np.where(np.any(passed, axis=0), np.argmax(passed, axis=0), -1)
-    return replace(domains, source=source, nuisances=nuisances, mixture=mixture)
+        number = np.where(np.any(passed, axis=0), np.argmax(passed, axis=0), -1)
+        mixtures = Mixtures(number, wanted.fractions)
+    return replace(domains, source=source, nuisances=nuisances, mixtures=mixtures)
 
 
 def _values(

@@ -73,8 +73,13 @@ def prepare_training(
 
 
 def _wanted(train: TrainConfig) -> Wanted:
-    cuts = tuple(mixture.cut for mixture in train.mixtures or ())
-    return Wanted(tuple(train.nuisance or ()), tuple(train.nuisance_classes or ()), cuts)
+    mixtures = train.mixtures or ()
+    return Wanted(
+        tuple(train.nuisance or ()),
+        tuple(train.nuisance_classes or ()),
+        tuple(mixture.cut for mixture in mixtures),
+        tuple(mixture.fraction for mixture in mixtures),
+    )
 
 
 def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:

@@ -100,6 +100,16 @@ class Member:
                 total = total + covariance(a, b) / sizes.clamp(min=1e-12).sqrt()
         return total
 
+    def bag_loss(self, features):
+        score = torch.sigmoid(self.model.label_head(features[0])[:, 0])
+        total = 0.0
+        for inside in self.nuisance[1:-1]:
+            size = inside.sum().clamp(min=0.05 * inside.abs().sum())
+            mean = sum(w * s for w, s in zip(inside, score, strict=True)) / size
+            known = sum(w * f for w, f in zip(inside, self.nuisance[-1], strict=True)) / size
+            total = total + (known - mean) ** 2
+        return total
+
     def domain_loss(self, features, factor, emphasis=None):
         domains = len(features)
         total = 0.0
@@ -177,11 +187,13 @@ def objectives(name, member, lambda_, domain_weight, nuisance_weight):
             member.nuisance_loss(still, 0.0),
             member.label_loss(f[:1]) - factor * member.nuisance_loss(f, -1.0),
         ]
+    if name == "llp":
+        return [member.bag_loss(f)]
     if name == "disco":
         return [member.label_loss(f[:1]) + factor * member.distance_correlation(f)]
     if name in ("dann", "hybrid-dann", "cdan"):
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, lambda_)]
-    if name in ("source-only", "self-training", "planing"):
+    if name in ("source-only", "self-training", "planing", "cwola", "llp-unbiased"):
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, 0.0)]
     if name == "cdan-entropy":
         domain = member.domain_loss(f, lambda_, member.certainty(f))

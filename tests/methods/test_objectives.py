@@ -142,7 +142,7 @@ def test_events_of_weight_zero_have_no_part_without_normalisation(name):
     for events in (batch.x, x.flatten(2)):
         adversary = AdversaryWeight(torch.ones(2, dtype=torch.float64), 1.0)
         nuisance = batch.nuisance.clone()
-        nuisance[:, 0] = weight[:, :-1].flatten(1)
+        nuisance[:, 1 if name == "llp" else 0] = weight[:, :-1].flatten(1)
         seen = Batch(events, batch.label, weight, nuisance)
         values.append([p.objective(network, seen, adversary).value for p in method.phases])
     for one, other in zip(*values, strict=True):

@@ -10,10 +10,10 @@ import pytest
 import hepdann
 from hepdann.domains import Wanted, prepare
 from hepdann.errors import ConfigError, HepdannError, Interrupted, SchemaError
+from hepdann.evaluation import open_scores
 from hepdann.evaluation.nuisances import PER_BIN, nuisances_of
-from hepdann.methods.planing import planed
+from hepdann.methods.decorrelation.planing import planed
 from hepdann.runs import resume
-from hepdann.store.scores import open_scores
 
 FAST = {
     "seeds": 1, "epochs": 2, "batch_size": 256, "alignments": [], "diagnose": False,

@@ -19,6 +19,7 @@ from ...store.paths import RunPaths
 from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis.diagnosis import diagnose
+from ..mixtures import mixture_figures
 from ..nuisances import nuisance_figures
 from .criteria import rank_correlations, run_criteria, teacher_of
 from .health import method_health
@@ -72,6 +73,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     for name in scores.decisions:
         methods[name] = decision_figures(name, mc, target)
     nuisances = nuisance_figures(scores, [n for n in scores.methods if n != ORACLE])
+    mixtures = mixture_figures(scores, scores.methods)
     return {
         "format_version": FORMAT_VERSION,
         "target": {"kind": scores.target_kind, "shift": _shift(RunPaths(folder).config)},
@@ -82,6 +84,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "recommendation": advice,
         "diagnosis": diagnosis,
         **({"nuisances": nuisances} if nuisances else {}),
+        **({"mixtures": mixtures} if mixtures else {}),
         **({"folds": scores.folds} if scores.folds else {}),
         "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,

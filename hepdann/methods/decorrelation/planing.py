@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tensors import SPLITS
-from .base import Method
-from .dann import DANN_PHASES
+from ...tensors import SPLITS
+from ..base import Method
+from ..dann import DANN_PHASES
 
 if TYPE_CHECKING:
-    from ..domains import Domains
-    from ..tensors import Source
+    from ...domains import Domains
+    from ...tensors import Source
 
 __all__ = ["PLANING", "planed"]
 

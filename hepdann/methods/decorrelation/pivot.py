@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..networks import GAUSSIANS, AdversarialNetwork
-from .base import AdversaryWeight, Batch, Method, Objective, Phase
-from .losses import domain_loss, label_loss
+from ...networks import GAUSSIANS, AdversarialNetwork
+from ..base import AdversaryWeight, Batch, Method, Objective, Phase
+from ..losses import domain_loss, label_loss
 
 __all__ = ["DANN_PIVOT", "PIVOT", "PIVOT_ALTERNATING", "nuisance_loss"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..networks import AdversarialNetwork
-from .base import AdversaryWeight, Batch, Method, Objective, Phase
-from .losses import label_loss
+from ...networks import AdversarialNetwork
+from ..base import AdversaryWeight, Batch, Method, Objective, Phase
+from ..losses import label_loss
 
 __all__ = ["DISCO", "distance_correlation"]
 
