@@ -168,6 +168,11 @@ class CopiedExtractor(Copies):
             self.run(x, self._buffers_of(d, kept=True))
         self.template.train(self.training)
 
-    def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
-        """Feature layer by the statistics of a domain, 0 source or 1 target, or (K,) of these."""
-        return self.run(x, self._buffers_of(domain * (self.domains - 1), kept=False))
+    def prediction(self, domain: int | Tensor) -> Callable[[Tensor], Tensor]:
+        """What maps events to the feature layer by the statistics of a domain.
+
+        Args:
+            domain: 0 source or 1 target, or (K,) of these.
+        """
+        buffers = self._buffers_of(domain * (self.domains - 1), kept=False)
+        return lambda x: self.run(x, buffers)

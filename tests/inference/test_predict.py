@@ -167,7 +167,11 @@ def test_workers_and_parts_do_the_same_as_one(folder, scored, tmp_path):
     first = hepdann.predict(folder / "run", files, part=(1, 2), **options).files
     assert [file.path for file in first] == [str(files[0]), str(files[2])]
     assert [path.name for path in tmp_path.iterdir()] != []
+    reports = []
+    options["progress"] = lambda *counts: reports.append(counts)
     whole = hepdann.predict(folder / "run", files, workers=2, **options).files
+    rows = sum(file.rows for file in whole)
+    assert reports[-1] == (rows, rows)
     assert [file.before for file in whole] == [True, False, True]
     for file in whole:
         name = file.path.rpartition("/")[2].removesuffix(".root")
