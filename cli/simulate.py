@@ -97,21 +97,29 @@ _UNITS = {"bjets": "jets", "minerva": "events"}
     help="minerva, data: share of strips that are dead in the data alone.  [default: 0]",
     show_default=False,
 )
+@click.option(
+    "--signal", type=click.FloatRange(0, 1),
+    help="bump: share of the data that is signal.  [default: 0.01]",
+    show_default=False,
+)  # fmt: skip
 def command(name: str, output: Path, events: int, seed: int, truth: bool, **special: Any) -> None:
     """Write a toy sample as real input files.
 
     NAME is bjets, b and light jets in the likeness of the ALEPH sample, or minerva, neutrino
     interactions in MINERvA as hits in three views. The data differ mildly from the MC; the options
     of minerva say in what. Smaller toys are pivot, where a nuisance z moves the signal, mixtures,
-    whose data are two samples of other signal fractions, and proportions, where these are known.
+    whose data are two samples of other signal fractions, proportions, where these are known, and
+    bump, a resonance in data.
     """
     from hepdann import samples
 
     given = {key: value for key, value in special.items() if value is not None}
-    options = _minerva(given) if name == "minerva" else {}
-    if given and name != "minerva":
-        key = "format" if "form" in given else next(iter(given)).replace("_", "-")
-        raise click.UsageError(f"--{key} belongs to minerva, not to {name}")
+    for key in given:
+        owner = "bump" if key == "signal" else "minerva"
+        if name != owner:
+            said = "format" if key == "form" else key.replace("_", "-")
+            raise click.UsageError(f"--{said} belongs to {owner}, not to {name}")
+    options = _minerva(given) if name == "minerva" else given
     unit = _UNITS.get(name, "events")
     with counting("simulate", f"simulating {name}", unit) as progress:
         paths = samples.write(name, output, events, seed, truth, progress=progress, **options)
