@@ -15,6 +15,7 @@ __all__ = ["COLUMNS", "columns_of", "shared", "whole", "with_workers", "words"]
 
 COLUMNS = (
     "nuisance", "nuisance-classes", "nuisance-weight", "adversary-steps", "mixture", "fraction",
+    "check-mixtures",
 )  # fmt: skip
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -63,6 +64,11 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         type=float,
         metavar="F",
         help="Known signal fraction of a mixture, for llp; one for each --mixture.",
+    ),
+    "check-mixtures": click.option(
+        "--check-mixtures/--no-check-mixtures",
+        default=None,
+        help="Of cwola: refuse mixtures that a test does not distinguish.",
     ),
     "device": click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]"),
     "workers": click.option(

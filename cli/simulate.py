@@ -100,6 +100,11 @@ _TREES = {"bjets": "jets", "minerva": "minerva", "moons": "moons"}
     show_default=False,
 )
 @click.option(
+    "--signal", type=click.FloatRange(0, 1),
+    help="bump: share of the data that is signal.  [default: 0.01]",
+    show_default=False,
+)  # fmt: skip
+@click.option(
     "--digits",
     metavar="FILE[:PART]",
     help="mnist-m: pictures of digits, as MNIST's mnist.npz:train.",
@@ -118,8 +123,8 @@ def command(
     NAME is bjets, b and light jets in the likeness of the ALEPH sample; minerva, neutrino
     interactions in MINERvA as hits in three views, whose options say in what the data differ;
     moons, two half circles and the same turned; pivot, where a nuisance z moves the signal;
-    mixtures, whose data are two samples of other signal fractions, and proportions, where these are
-    known; mnist-m, digits of yours and the same blended with photographs; numbers or signs, drawn
+    mixtures, whose data are two samples of other signal fractions, proportions, where these are
+    known, and bump, a resonance in data; mnist-m, digits of yours and the same blended with photographs; numbers or signs, drawn
     pictures, which are MC alone.
     """
     from hepdann import samples
@@ -143,7 +148,7 @@ def command(
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """The options of a sample; those of another are refused."""
-    belongs = {"digits": "mnist-m", "photographs": "mnist-m", "rotation": "moons"}
+    belongs = {"digits": "mnist-m", "photographs": "mnist-m", "rotation": "moons", "signal": "bump"}
     for key in given:
         owner = belongs.get(key, "minerva")
         if owner != name:

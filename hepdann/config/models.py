@@ -257,6 +257,9 @@ class TrainConfig(Section):
     adversary_steps: Integer = Field(
         1, ge=1, description="of alternating methods: steps of the adversary for one of the network"
     )
+    check_mixtures: bool = Field(
+        True, description="cwola refuses mixtures that a two-sample test does not distinguish"
+    )
     mixtures: list[MixtureConfig] | None = Field(
         None,
         min_length=2,

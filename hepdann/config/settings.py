@@ -24,6 +24,7 @@ class NetworkSettings(TypedDict, total=False):
     nuisance_head: Sequence[int]
     adversary_steps: int
     mixtures: Sequence[Mapping[str, Any]] | None
+    check_mixtures: bool
     seeds: int
     seed: int
     epochs: int

@@ -30,12 +30,14 @@ class Wanted:
         classes: whose events count where a score is made independent of them; empty is all.
         mixtures: conditions on the target, one for each sample within it.
         fractions: of the last class in each of these, where they are known.
+        check: whether mixtures that cannot be distinguished are refused.
     """
 
     nuisances: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     mixtures: tuple[str, ...] = ()
     fractions: tuple[float | None, ...] = ()
+    check: bool = True
 
 
 NOTHING = Wanted()
@@ -48,10 +50,12 @@ class Mixtures:
     Attributes:
         number: (N,) of the first one whose condition an event passes, -1 of none.
         fractions: of the last class in each, where they are known.
+        check: whether they are refused where a test does not distinguish them.
     """
 
     number: NDArray[np.intp]
     fractions: tuple[float | None, ...]
+    check: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +205,7 @@ def with_columns(domains: Domains, tensors: Tensors, wanted: Wanted) -> Domains:
             for text in wanted.mixtures
         ]
         number = np.where(np.any(passed, axis=0), np.argmax(passed, axis=0), -1)
-        mixtures = Mixtures(number, wanted.fractions)
+        mixtures = Mixtures(number, wanted.fractions, wanted.check)
     return replace(domains, source=source, nuisances=nuisances, mixtures=mixtures)
 
 

@@ -61,6 +61,11 @@ class Nuisance:
         """(N,) events of the last class."""
         return np.asarray(self._label == len(self.scores.classes) - 1)
 
+    @cached_property
+    def _counts(self) -> NDArray[np.bool_]:
+        known = [self.scores.classes.index(name) for name in self.counted]
+        return np.isin(self._label, known) if known else np.ones(len(self._label), np.bool_)
+
     def score(self, method: str) -> Floats:
         """(N,) score of the signal; of :data:`PER_BIN` the rank of source-only's in each bin.
 
@@ -75,9 +80,7 @@ class Nuisance:
     def figures(self, method: str) -> dict[str, Any]:
         """Distance of the score between slices of the nuisance, and cuts that keep the signal."""
         score, rows = self.score(method), self._test
-        known = [self.scores.classes.index(name) for name in self.counted]
-        counts = rows & (np.isin(self._label, known) if known else True)
-        distance, places = slice_distance(score, self.values, self._weight, counts)
+        distance, places = slice_distance(score, self.values, self._weight, rows & self._counts)
         signal, background = rows & self.signal, rows & ~self.signal
         where = nuisance_bins(self.values[background])
         cuts = []
@@ -117,15 +120,13 @@ class Nuisance:
         return {"edges": edges, "before": before / before.sum(), "after": after / after.sum()}
 
     def profile(self, method: str) -> dict[str, Floats]:
-        """Mean score of the background and of the signal in bins of the nuisance."""
-        rows, score = self._test, self.score(method)
-        edges = binning(self.values[rows], bins=20)
-        out = {"edges": edges}
-        for name, some in (("background", ~self.signal), ("signal", self.signal)):
-            x, w, s = (v[rows & some] for v in (self.values, self._weight, score))
-            total, sums = (np.histogram(x, edges, weights=v)[0] for v in (w, w * s))
-            out[name] = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
-        return out
+        """Mean score of the events that count, in bins of equally many; edges."""
+        rows, score = self._test & self._counts, self.score(method)
+        edges = np.unique(np.quantile(self.values[rows], np.linspace(0, 1, 16)))
+        x, w, s = (v[rows] for v in (self.values, self._weight, score))
+        total, sums = (np.histogram(x, edges, weights=v)[0] for v in (w, w * s))
+        mean = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+        return {"edges": edges, "mean": mean}
 
 
 def nuisances_of(scores: RunScores) -> list[Nuisance]:

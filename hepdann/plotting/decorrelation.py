@@ -32,20 +32,20 @@ def nuisance_jobs(run: Quantities) -> Iterator[Job]:
         )  # fmt: skip
         yield Job(
             "nuisance", file_name("nuisance", one.name, "score"),
-            partial(_each, run, one, "profile"),
+            partial(_each, run, one, "profile", ranks=False),
             partial(mean_score, name=title, unit=unit), True,
         )  # fmt: skip
 
 
-def _methods(run: Quantities) -> list[str]:
+def _methods(run: Quantities, ranks: bool = True) -> list[str]:
     trained = run.config.train.methods
     known = [name for name in run.scores.methods if name == RAW or name in trained]
-    return [*known, *([PER_BIN] if RAW in known else [])]
+    return [*known, *([PER_BIN] if RAW in known and ranks else [])]
 
 
 def _cuts(run: Quantities, one: Nuisance) -> dict[str, Any]:
     return {method: one.figures(method)["cuts"] for method in _methods(run)}
 
 
-def _each(run: Quantities, one: Nuisance, what: str) -> dict[str, Any]:
-    return {method: getattr(one, what)(method) for method in _methods(run)}
+def _each(run: Quantities, one: Nuisance, what: str, ranks: bool = True) -> dict[str, Any]:
+    return {method: getattr(one, what)(method) for method in _methods(run, ranks)}

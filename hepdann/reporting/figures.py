@@ -135,7 +135,7 @@ def caption(name: str, run: Run, titles: Mapping[str, str]) -> str:
         return f"Linear correlations of the features: {what}."
     if name.startswith("nuisance_"):
         what = {"shape": "The background before and after a cut that keeps half of the signal",
-                "score": "Mean score of the background against the nuisance"}.get(
+                "score": "Mean score of the events that count against the nuisance"}.get(
             name.rpartition("_")[2],
             "1/JSD of the background before and after a cut, against its rejection: up and to the "
             "right is better",

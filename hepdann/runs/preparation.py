@@ -79,6 +79,7 @@ def _wanted(train: TrainConfig) -> Wanted:
         tuple(train.nuisance_classes or ()),
         tuple(mixture.cut for mixture in mixtures),
         tuple(mixture.fraction for mixture in mixtures),
+        train.check_mixtures,
     )
 
 

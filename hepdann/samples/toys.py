@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class Toy:
         spectators: columns that are no inputs.
     """
 
-    draw: Callable[[np.random.Generator, int, Domain], Columns]
+    draw: Callable[..., Columns]
     spectators: tuple[str, ...]
 
 
@@ -79,10 +80,27 @@ def _proportions(generator: np.random.Generator, n: int, domain: Domain) -> Colu
     return {"x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "bag": bag, "label": label}
 
 
+def _bump(generator: np.random.Generator, n: int, domain: Domain, signal: float = 0.01) -> Columns:
+    """A resonance of mass 3 and width 0.05 over a falling spectrum from 2 to 4, and three features.
+
+    The features of the signal are N(1.5, 0.5), of the background N(0, 1), and know nothing of the
+    mass. A share ``signal`` of the data is signal, and half of the MC.
+    """
+    share = signal if domain == "data" else 0.5
+    label = (generator.random(n) < share).astype(np.int64)
+    slope, width = 1.5, 2.0
+    falling = 2 - np.log1p(-generator.random(n) * (1 - np.exp(-slope * width))) / slope
+    mass = np.where(label == 1, generator.normal(3.0, 0.05, n), falling)
+    x = generator.standard_normal((n, 3))
+    x = np.where(label[:, None] == 1, 1.5 + 0.5 * x, x)
+    return {"m": mass, "x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "label": label}
+
+
 TOYS = {
     "pivot": Toy(_pivot, ("z",)),
     "mixtures": Toy(_mixtures, ("mixture",)),
     "proportions": Toy(_proportions, ("bag",)),
+    "bump": Toy(_bump, ("m",)),
 }
 
 
@@ -100,6 +118,7 @@ def write_toy(
     truth: bool = False,
     *,
     progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> list[Path]:
     """Write a toy as ROOT files ``mc``, ``data`` and, if wanted, ``truth``, with a tree ``toy``.
 
@@ -110,6 +129,7 @@ def write_toy(
         seed: the same seed writes the same values, and any prefix of a longer sample.
         truth: whether to write the labels of the data too.
         progress: called with the events written and to be written.
+        **options: of the toy: ``signal``, the share of the data of "bump".
 
     Raises:
         ConfigError: no events, or a negative seed.
@@ -117,6 +137,8 @@ def write_toy(
     """
     check_request(events, seed)
     toy = TOYS[name]
+    if options:
+        toy = replace(toy, draw=partial(toy.draw, **options))
 
     @contextmanager
     def new_file(kind: str, path: Path) -> Iterator[Callable[[Columns], object]]:

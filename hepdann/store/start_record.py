@@ -45,6 +45,7 @@ _LATER = (  # settings that came after the first runs were begun
     "nuisance_head",
     "adversary_steps",
     "mixtures",
+    "check_mixtures",
 )
 
 

@@ -49,14 +49,14 @@ def mixed(domains: Domains) -> Source:
             where="train.mixtures",
             mend="check its condition",
         )
-    test = two_sample(*sides)
-    if not test.shift:
+    if mixtures.check and not (test := two_sample(*sides)).shift:
         raise ConfigError(
             f"the two mixtures are not distinguished (AUC {test.auc:.3f} ± "
             f"{test.auc_error:.3f}, p = {test.p_value:.2g}): their fractions may be equal, and "
             "nothing can be learnt from them",
             where="train.mixtures",
-            mend="name conditions whose signal fractions differ, or convert more data",
+            mend="name conditions whose signal fractions differ, convert more data, or, as in a "
+            "search, train all the same (--no-check-mixtures)",
         )
     sums = np.array([side.weight.sum(dtype=np.float64) for side in sides])
     weight = events.weight * np.where(first, *(sums.mean() / sums))

@@ -67,7 +67,7 @@ def divergence(numbers: Mapping[str, Sequence[Mapping[str, Any]]], name: str) ->
 def mean_score(
     numbers: Mapping[str, Mapping[str, Any]], name: str, *, unit: str = "", title: str = ""
 ) -> Axes:
-    """Mean score of the background in bins of the nuisance, a line a method.
+    """Mean score of the events that count in bins of the nuisance, a line a method.
 
     Args:
         numbers: by method, of :meth:`hepdann.evaluation.nuisances.Nuisance.profile`.
@@ -82,11 +82,11 @@ def mean_score(
     looks = method_look(list(numbers))
     for method, profile in numbers.items():
         colour, dashes = looks[method]
-        edges, values = np.asarray(profile["edges"]), np.asarray(profile["background"])
+        edges, values = np.asarray(profile["edges"]), np.asarray(profile["mean"])
         ax.stairs(values, edges, color=colour, linestyle=dashes, linewidth=scaled(1.6),
                   baseline=None, label=method_title(method))  # fmt: skip
     ax.set_xlabel(f"{name} [{unit}]" if unit else name)
-    ax.set_ylabel("Mean score of the background")
+    ax.set_ylabel("Mean score")
     finish(ax, title)
     return ax
 
