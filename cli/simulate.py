@@ -124,8 +124,8 @@ def command(
     interactions in MINERvA as hits in three views, whose options say in what the data differ;
     moons, two half circles and the same turned; pivot, where a nuisance z moves the signal;
     mixtures, whose data are two samples of other signal fractions, proportions, where these are
-    known, and bump, a resonance in data; mnist-m, digits of yours and the same blended with photographs; numbers or signs, drawn
-    pictures, which are MC alone.
+    known, and bump, a resonance in data; mnist-m, digits of yours and the same blended with
+    photographs; numbers or signs, drawn pictures, which are MC alone.
     """
     from hepdann import samples
 

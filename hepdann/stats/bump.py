@@ -126,4 +126,5 @@ def _fit(terms: Floats, counts: Floats, size: Floats) -> tuple[Floats, Floats]:
         if np.abs(step).max() < _SMALL:
             break
     mean = size * np.exp(np.clip(terms @ beta, -50, 50))
-    return beta, np.linalg.pinv(terms.T @ (mean[:, None] * terms))
+    covariance = np.linalg.pinv(terms.T @ (mean[:, None] * terms))
+    return beta, np.asarray(covariance, dtype=np.float64)

@@ -95,6 +95,16 @@ def test_a_method_that_asks_for_target_labels_finds_none(toy):
     assert seen[0] == (128, 64, {"x", "label", "weight"})
 
 
+COLUMNS = {  # what some methods need besides the features
+    "nuisance": ["spheri"],
+    "mixtures": [
+        {"cut": "multip > 0.3", "fraction": 0.3},
+        {"cut": "multip <= 0.3", "fraction": 0.2},
+    ],
+    "check_mixtures": False,
+}
+
+
 @pytest.mark.parametrize(
     ("shift", "trained"), [(None, ["dann"]), ("sine", methods.names())], ids=["data", "sine"]
 )
@@ -116,6 +126,7 @@ def test_flipped_target_labels_change_no_model_and_no_choice(toy, tmp_path, shif
         "method": trained,
         "auxiliaries": [hepdann.shifts.sine_third(t=3)],
         "diagnose": shift is None,
+        **(COLUMNS if shift else {}),
         **FAST,
     }
     runs = [
