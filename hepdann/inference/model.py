@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
+from ..calibration import Calibration
 from ..domains import Scaling
 from ..errors import RunError
-from ..methods import method_of
+from ..methods import calibration_of, method_of
 from ..networks import ViewShape
 from .input_columns import InputColumns
 from .mixture import Mixture
@@ -56,6 +57,8 @@ class Model:
             features; empty if they see the features.
         missing: the sentinel of each feature that has one.
         indicators: columns that are 1 where a feature is missing, with that feature.
+        calibrations: maps of MC features onto the target's; the networks of a method that is
+            trained behind one see MC after it, and the target as it is.
     """
 
     features: tuple[str, ...]
@@ -68,6 +71,7 @@ class Model:
     views: tuple[ViewShape, ...] = ()
     missing: dict[str, float] = field(default_factory=dict)
     indicators: dict[str, str] = field(default_factory=dict)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
 
     @property
     def columns(self) -> InputColumns:
@@ -125,7 +129,7 @@ class Model:
             return Combination(mixture, parts, target)
         part = self._part(method)
         return Branch(
-            alignment=self._alignment(method) if target and not self.views else None,
+            mapped=self._alignment(method) if target else self._calibration(method),
             scaling=None if self.views else self.scaling,
             network=part.network,
             statistics=part.target_domain if target else 0,
@@ -160,6 +164,10 @@ class Model:
     def _alignment(self, method: str) -> Alignment | None:
         name = method if method in self.alignments else method_of(method)[0]
         return self.alignments[name] if name else None
+
+    def _calibration(self, method: str) -> Calibration | None:
+        name = calibration_of(method)
+        return self.calibrations[name] if name else None
 
     def _part(self, method: str) -> Part:
         return self.parts[BASE if method in self.alignments else method]

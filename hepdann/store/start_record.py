@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from ..config import Config, TrainConfig, dump_config, load_config, override
+from ..config import CalibrationConfig, Config, TrainConfig, dump_config, load_config, override
 from ..errors import ConfigError, RunError
 from ..outputs import write_run_file
 from ..records import Stored
@@ -90,6 +90,8 @@ class StartRecord:
         train = self.config.train
         later = ("augment", "folds")  # settings: as before there were any, where they are not used
         same = {name for name in later if getattr(train, name) is None}
+        if train.calibration == CalibrationConfig():
+            same.add("calibration")
         settings = train.model_dump(mode="json", exclude=_ELSEWHERE | same)
         grid = [self.config.scan.model_dump(mode="json")] if self.scan else []
         text = json.dumps([settings, *grid, self.content], sort_keys=True)

@@ -53,6 +53,7 @@ _METHODS: dict[str, tuple[int, int, Any]] = {
     "dann": (2, 0, 0), "dann-alternating": (6, 0, 1), "dann-joint": (2, 1, 1),
     "hybrid-dann": (6, 1, 0), "hybrid-alternating": (6, 2, 1),
     "cdan": (9, 1, 0), "cdan-entropy": (9, 0, 1), "mmd": (7, 1, 0), "coral": (7, 0, 1),
+    "calibrated": (4, 1, 0), "calibrated-known": (4, 2, 1),
     "self-training": (3, 1, 0), "guard": (5, 0, 3),
     "quantile": (0, 0, 2), "moments": (0, 1, 2), "gaussian-ot": (0, 2, 2), "sliced": (5, 1, 2),
     "affine": (1, 1, 2), "affine+quantile": (1, 0, 3),
@@ -68,6 +69,8 @@ _TITLES = {
     "gaussian-ot": "Gaussian transport",
     "sliced": "sliced transport",
     "affine": "affine map",
+    "calibrated": "calibrated MC",
+    "calibrated-known": "calibrated MC, family known",
     "oracle": "oracle",
 }
 

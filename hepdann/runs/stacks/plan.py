@@ -10,7 +10,7 @@ from ...config import TrainConfig
 from ...domains import auto_batch_size
 from ...errors import ConfigError
 from ...inference.device import choose_device
-from ...methods import Method, method_of
+from ...methods import Method, calibration_of, method_of
 from ...networks import NetworkShape, Normalisation, ViewShape
 from ...training import LambdaSchedule, Member, RateSchedule, Settings
 from ..aligned import wanted_maps
@@ -19,6 +19,7 @@ __all__ = [
     "ORACLE",
     "Places",
     "StackPlan",
+    "calibrated_on",
     "group",
     "member_of",
     "plan_stacks",
@@ -53,16 +54,21 @@ class Places:
     Attributes:
         oracle: whether the oracle's events are there, second.
         copies: of the MC for hybrid methods, the next.
-        resampled: whether the MC follows once more, with the class fractions of the target. The
-            target as a teacher labels it is the last, if a method learns from one.
+        resampled: whether the MC follows once more, with the class fractions of the target.
+        calibrations: of the MC, which follow in this order. The target as a teacher labels it is
+            the last, if a method learns from one.
     """
 
     oracle: bool = False
     copies: int = 0
     resampled: bool = False
+    calibrations: tuple[str, ...] = ()
 
-    def source(self, method: Method) -> int:
+    def source(self, method: Method, calibration: str = "") -> int:
         """The source of a method: adapting ones are given the target's class fractions."""
+        if calibration:
+            first = 1 + self.oracle + self.copies + self.resampled
+            return first + self.calibrations.index(calibration)
         at_target_fractions = self.resampled and method.target_domain == 1
         return 1 + self.oracle + self.copies if at_target_fractions else 0
 
@@ -70,7 +76,7 @@ class Places:
         """The further labelled domains of a method."""
         first = 1 + self.oracle
         if method.taught:
-            return (first + self.copies + self.resampled,)
+            return (first + self.copies + self.resampled + len(self.calibrations),)
         return tuple(range(first, first + self.copies)) if method.auxiliary else ()
 
 
@@ -92,6 +98,12 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
                 f"{last} learns from the best of the alignments, on the target as it is",
                 where="train.methods",
                 mend=f"write {last}, and name {before} among the alignments",
+            )
+        if calibration_of(name) and (methods.get(last).taught or methods.get(last).auxiliary):
+            raise ConfigError(
+                f"{last} trains on more than MC, and that is not calibrated",
+                where="train.methods",
+                mend=f"write {last}, or {calibration_of(name)}+dann",
             )
     for name in wanted_maps(train):
         alignment.get(name)
@@ -185,7 +197,9 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
         target = 1 + trained_on(train).index(before) if before else 0
         for k in range(train.seeds):
             member = member_of(last, train.lambda_, train.seed + k, places)
-            members.append(replace(member, target=target, name=name if before else ""))
+            source = places.source(member.method, calibration_of(name))
+            label = name if "+" in name else ""
+            members.append(replace(member, source=source, target=target, name=label))
     if places.oracle:
         members += [
             Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
@@ -199,6 +213,11 @@ def member_of(name: str, lambda_: float, seed: int, places: Places) -> Member:
     method = methods.get(name)
     source, auxiliaries = places.source(method), places.auxiliaries(method)
     return Member(method, lambda_, seed, source=source, auxiliaries=auxiliaries)
+
+
+def calibrated_on(train: TrainConfig) -> tuple[str, ...]:
+    """Calibrations whose MC is trained on: further sources of the stacks."""
+    return tuple(dict.fromkeys(filter(None, map(calibration_of, train.methods))))
 
 
 def trained_on(train: TrainConfig) -> tuple[str, ...]:

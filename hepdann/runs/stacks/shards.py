@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
 from ...alignment import Alignment
+from ...calibration import Calibration
 from ...config import TrainConfig
 from ...domains import (
+    CalibratedBlocks,
     DomainEvents,
     Domains,
     Images,
@@ -31,7 +34,7 @@ from ...networks import NetworkShape
 from ...tensors import Source, Target
 from ...training import StackTrainer, distributed
 from ..preparation import augment_of, auxiliary_shifts
-from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
+from .plan import Places, StackPlan, calibrated_on, plan_stacks, settings_of, shape_of, trained_on
 
 __all__ = ["Plan", "Shard", "Stacks", "cut", "shape_at"]
 
@@ -120,6 +123,7 @@ class Stacks:
         plan: groups members into stacks, given the settings and the places of the sources, and
             whether source-only should not look at the target; by default the members of a run.
         fold: that the events are those of, if the run has folds.
+        calibrations: maps of the MC by name, those at least that methods train on.
     """
 
     def __init__(
@@ -131,6 +135,7 @@ class Stacks:
         correction: Sequence[float] | None = None,
         plan: Plan = plan_stacks,
         fold: int | None = None,
+        calibrations: Mapping[str, Calibration] = MappingProxyType({}),
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
         self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
@@ -156,7 +161,11 @@ class Stacks:
         self.sources += map(self._put, copies)
         if adapted_source is not domains.source:
             self.sources.append(self._put(adapted_source, blocks))
-        places = Places(oracle, len(copies), adapted_source is not domains.source)
+        names = calibrated_on(train)
+        for one in (calibrations[name] for name in names):
+            stream = None if streams[0] is None else CalibratedBlocks(streams[0], one)
+            self.sources.append(self._put(one.calibrated(domains.source), stream))
+        places = Places(oracle, len(copies), adapted_source is not domains.source, names)
         self.shards = cut(plan(train, places, False), workers, fold)
         self._untaught = len(self.sources)
 
