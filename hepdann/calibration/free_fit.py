@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tensors import Source, Target
-from .fit import drawn, finite
+from .fit import drawn, finite, leading_variation
 from .free import FreeMap, ramp
 from .free_problem import FreeProblem
 
@@ -33,6 +33,7 @@ _COMBINATIONS = 8  # starts of the search over combinations
 _LEVELS = (4, 3), (8, 1)  # steps, and points that are followed after them
 _ROUNDS = 2  # of exchanges
 _SPIKE = 0.005  # share of the events from which a value is one that many share
+_SMOOTH = 0.6  # of the search, which takes the smoothest of maps that fit alike; then a quarter
 _RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is
 
 Maps = dict[int, list[Floats]]
@@ -40,7 +41,7 @@ Maps = dict[int, list[Floats]]
 
 def fit_free(
     mc: Source, target: Target, *, seed: int = 0, directions: int = 48
-) -> tuple[FreeMap, float]:
+) -> tuple[FreeMap, float, Floats]:
     """Fit a free map to the data at given class fractions of MC.
 
     Args:
@@ -51,21 +52,22 @@ def fit_free(
         directions: random directions beside the features.
 
     Returns:
-        The map, and the mean squared difference of the distributions that is left.
+        The map, the mean squared difference of the distributions that is left, and the change of
+        all parameters, one standard error of it, that changes the distributions most.
     """
     mc, target = finite(mc), finite(target)
     identity = FreeMap.identity(np.asarray(mc.features, dtype=np.float64))
     generator = np.random.default_rng([seed, 0xF3])
     pull = _RIDGE / min(len(mc), len(target), _MOST)
 
-    def problem(most: int, along: int) -> FreeProblem:
+    def problem(most: int, along: int, smooth: float) -> FreeProblem:
         few = drawn(mc, most, generator), drawn(target, most, generator)
-        return FreeProblem(*few, identity, seed, along, pull)
+        return FreeProblem(*few, identity, seed=seed, directions=along, pull=pull, smooth=smooth)
 
     first, search, whole = (
-        problem(_FIRST, directions // 2),
-        problem(_FEW, directions // 2),
-        problem(_MOST, directions),
+        problem(_FIRST, directions // 2, _SMOOTH),
+        problem(_FEW, directions // 2, _SMOOTH),
+        problem(_MOST, directions, _SMOOTH / 4),
     )
     maps = {j: [np.zeros(first.shape[1]), *_maps_of(first, j, generator)] for j in first.varying}
     points = _combinations(first, maps, generator)
@@ -76,7 +78,12 @@ def fit_free(
     _, point = whole.refine(search.refine(point, 15)[1], 10)
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
-    return replace(fitted, spikes=_spikes(fitted, mc, target)), whole.distance(point)
+    moves = np.zeros((first.data.cdf.size, len(point)))
+    moves[:, first.columns(first.varying)] = first.jacobian(point, first.varying)
+    share = len(first.x) / min(len(mc), len(target))  # of the events, on which it is computed
+    variation = leading_variation(share * first.covariance(point), moves)
+    spikes = _spikes(fitted, mc, target)
+    return replace(fitted, spikes=spikes), whole.distance(point), variation
 
 
 def _maps_of(problem: FreeProblem, j: int, generator: np.random.Generator) -> list[Floats]:
@@ -123,7 +130,7 @@ def _combinations(problem: FreeProblem, maps: Maps, generator: np.random.Generat
 
     def cost(choice: tuple[int, ...]) -> float:
         if choice not in known:
-            known[choice] = problem.distance(point(choice))
+            known[choice] = problem.objective(point(choice))[0]
         return known[choice]
 
     ends = {(0,) * len(varying), (1,) * len(varying)}  # the identity, and all monotone

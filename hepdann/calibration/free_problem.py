@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tensors import Source, Target
+from .fit import spread
 from .free import FreeMap, splines
 from .marginals import Marginals
 
@@ -16,14 +17,32 @@ __all__ = ["FreeProblem"]
 Floats = NDArray[np.float64]
 
 _SIZE = 0.1  # of coefficients, beside smearing and mixing: how strongly they are drawn to 0
-_SMOOTH = 0.15  # likewise their second differences (P-splines of Eilers and Marx, 1996)
 
 
 class FreeProblem:
-    """The least-squares problem of a free map, at class fractions of the data that are held."""
+    """The least-squares problem of a free map, at class fractions of the data that are held.
+
+    Args:
+        mc: labelled events without missing values.
+        target: the data, likewise.
+        identity: the map that changes nothing.
+        seed: of random directions and noise.
+        directions: random directions beside the features.
+        pull: how strongly the parameters are drawn toward the identity.
+        smooth: likewise second differences of coefficients to 0 (P-splines of Eilers and Marx,
+            1996).
+    """
 
     def __init__(
-        self, mc: Source, target: Target, identity: FreeMap, seed: int, directions: int, pull: float
+        self,
+        mc: Source,
+        target: Target,
+        identity: FreeMap,
+        *,
+        seed: int,
+        directions: int,
+        pull: float,
+        smooth: float,
     ) -> None:
         self.map = identity
         unit = np.where(identity.scale > 0, identity.scale, 1.0)
@@ -42,8 +61,8 @@ class FreeProblem:
         self.identity = identity.flat()
         ridge = np.concatenate([np.full(f * k, _SIZE), np.ones(f + f * f)])
         second = np.kron(np.eye(f), np.diff(np.eye(k), 2, axis=0))
-        smooth = np.concatenate([second, np.zeros((len(second), f + f * f))], axis=1)
-        penalty = np.concatenate([np.diag(ridge), _SMOOTH * smooth])
+        curved = np.concatenate([second, np.zeros((len(second), f + f * f))], axis=1)
+        penalty = np.concatenate([np.diag(ridge), smooth * curved])
         fixed = identity.scale == 0
         both = np.repeat(fixed, f) | np.tile(fixed, f)
         self.free = ~np.concatenate([np.repeat(fixed, k), fixed, both])
@@ -109,6 +128,21 @@ class FreeProblem:
             [per_theta.reshape(p, b, -1), per_smear, per_mixing.reshape(p, b, -1)], axis=2
         )
         return np.asarray((whole * data.root[..., None]).reshape(p * b, -1))
+
+    def covariance(self, point: Floats) -> Floats:
+        """Covariance of all parameters, 0 of those that are fixed: see :class:`.fit.Problem`."""
+        at = self.columns(self.varying)
+        inside = self.free[at]
+        at = at[inside]
+        j, pull = self.jacobian(point, self.varying)[:, inside], self.penalty[:, at]
+        operator = np.linalg.solve(j.T @ j + pull.T @ pull, j.T) * self.data.root.ravel()
+        operator = operator.reshape(-1, *self.data.cdf.shape)
+        data, weight = self.data, self.weight
+        inner = spread(data.response(operator, data.positions), data.weight)
+        inner += spread(data.response(operator, data.locate(self.mapped(point)[1])), weight)
+        whole = np.zeros((len(point), len(point)))
+        whole[np.ix_(at, at)] = inner
+        return whole
 
     def refine(
         self, start: Floats, steps: int, features: Sequence[int] | None = None

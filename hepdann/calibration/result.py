@@ -70,6 +70,18 @@ class Calibration:
             x = self.fit.family.apply(x, self.fit.theta, self.seed if seed is None else seed)
         return x.astype(np.float32)
 
+    def varied(self, errors: float) -> Self:
+        """The calibration, its parameters changed by so many standard errors.
+
+        Of several parameters together, in the way that changes the distributions most; the class
+        fractions stay.
+        """
+        if self.fit is None:
+            return self
+        low, high = self.fit.family.bounds
+        theta = np.clip(self.fit.theta + errors * self.fit.variation, low, high)
+        return replace(self, fit=replace(self.fit, theta=theta))
+
     def calibrated(self, mc: Source, seed: int | None = None) -> Source:
         """MC with mapped features, and with weights at the class fractions of the data."""
         ratio = np.divide(
@@ -94,6 +106,7 @@ class Calibration:
             "covariance": [] if fit is None else np.nan_to_num(fit.covariance).tolist(),
             "distance": 0.0 if fit is None else fit.distance,
             "held": True if fit is None else fit.held,
+            "variation": [] if fit is None else fit.variation.tolist(),
             "classes": list(self.classes),
             "fractions": self.fractions.tolist(),
             "fraction_error": self.fraction_error.tolist(),
@@ -123,6 +136,7 @@ class Calibration:
                 np.asarray(stored["covariance"], np.float64),
                 float(stored["distance"]),
                 bool(stored["held"]),
+                np.asarray(stored["variation"], np.float64),
             )
         return cls(fit, tuple(stored["classes"]), fractions, error, mc, int(stored["seed"]))
 

@@ -162,11 +162,11 @@ class _Search:
 
     def free(self) -> FamilyFit:
         """The free map; it would swallow the class fractions, which are held."""
-        fitted, distance = fit_free(self.mc, self.target, seed=self.seed)
+        fitted, distance, variation = fit_free(self.mc, self.target, seed=self.seed)
         theta = fitted.flat()
         unknown = np.full((len(theta), len(theta)), np.nan)
         share = self.whole.mc_fractions
-        return FamilyFit(fitted, theta, share, unknown, distance, held=True)
+        return FamilyFit(fitted, theta, share, unknown, distance, True, variation)
 
     def profiles(self, fit: FamilyFit) -> tuple[Profile, ...]:
         """The distance along each parameter of a rigid family."""

@@ -153,3 +153,45 @@ def test_a_closed_calibration_comes_before_maps_of_data_that_close_alike():
 def test_mc_behind_a_calibration_is_not_exported(run):
     with pytest.raises(RunError, match="MC passes a calibration"):
         export(run.folder, "model.onnx", method="calibrated-known", domain="source")
+
+
+def test_an_error_of_the_calibration_moves_the_scores_of_mc(run):
+    model, scores = load_model(RunPaths(run.folder).model), open_scores(run.folder)
+    varied = scores.varied("calibrated-known")
+    assert scores.varied("source-only") is None
+    features = scores.column("mc", "features")
+    for errors, kept in zip((1.0, -1.0), varied, strict=True):
+        again = model.score(features, "calibrated-known", "source", errors).mean
+        np.testing.assert_allclose(kept, again, atol=1e-6)
+        assert np.abs(kept - scores.score("mc", "calibrated-known")).max() > 1e-5
+    theta = [model.calibrations["calibrated-known"].varied(e).fit.theta[0] for e in (-1, 0, 1)]
+    error = model.calibrations["calibrated-known"].fit.error[0]
+    np.testing.assert_allclose(np.diff(theta), error, rtol=1e-6)
+
+
+def test_templates_move_with_the_calibration(run):
+    from hepdann.deploy.templates import pyhf_workspace
+    from hepdann.evaluation import TemplateSettings, fill_templates
+
+    filled = fill_templates(
+        run.folder, TemplateSettings(method="calibrated-known", bins=5, asimov=True)
+    )
+    assert set(filled.mc["all", "signal"]) == {"nominal", "calibration_up", "calibration_down"}
+    modifiers = pyhf_workspace(filled)["channels"][0]["samples"][0]["modifiers"]
+    assert "calibration" in {one["name"] for one in modifiers}
+    plain = fill_templates(run.folder, TemplateSettings(method="source-only", bins=5))
+    assert set(plain.mc["all", "signal"]) == {"nominal"}
+
+
+def test_predict_writes_both_sides(run, toy, tmp_path):
+    import uproot
+
+    for name, moves in (("mc", True), ("data", False)):
+        done = hepdann.predict(
+            run, toy / f"{name}.root", output=tmp_path / name, method="calibrated-known"
+        )
+        with uproot.open(done.outputs[0]) as file:
+            (tree,) = file.keys(filter_classname="TTree") or file.keys()
+            columns = file[tree].arrays(library="np")
+        up, down = (columns[f"score_signal_{side}"] for side in ("up", "down"))
+        assert np.array_equal(up, down) != moves
