@@ -282,6 +282,8 @@ def _notes(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
     if metrics["recommended"]:
         why = metrics["recommendation"]["sentence"]
         lines.append(f"* recommended without labels: {metrics['recommended']}; {why}")
+    for name, one in metrics.get("calibrations", {}).items():
+        lines.append(f"{name}: {one['sentence']}")
     if metrics["diagnosis"]["sentence"]:
         lines.append(f"diagnosis: {metrics['diagnosis']['sentence']}")
     return lines

@@ -10,7 +10,7 @@ import click
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 from .interruption import Interruption
-from .options import COLUMNS, columns_of, shared, whole, with_workers
+from .options import COLUMNS, columns_of, separate, shared, whole, with_workers
 from .timing import show as show_timing
 
 if TYPE_CHECKING:
@@ -59,6 +59,15 @@ class Inputs(NamedTuple):
     "--alignment", "alignments", multiple=True,
     help=f"{', '.join(ALIGNMENTS)}; a+b acts one after the other; repeatable.  "
     "[default: quantile, affine+quantile]",
+)  # fmt: skip
+@click.option(
+    "--family", "families", multiple=True, metavar="NAME",
+    help="Of the calibrated methods, as hepdann calibrate takes it; repeatable, takes commas.  "
+    "[default: all shifts but that of the target, and free]",
+)  # fmt: skip
+@click.option(
+    "--hold-fractions", is_flag=True, default=None,
+    help="Of the calibrated methods: keep the class fractions of MC.",
 )  # fmt: skip
 @click.option(
     "--lambda",
@@ -198,6 +207,7 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags by dotted key; ``None`` marks one that was not given."""
     shift, t = flags.pop("shift"), flags.pop("t")
     methods, alignments = list(flags.pop("methods")), list(flags.pop("alignments"))
+    families, held = separate(flags.pop("families")), flags.pop("hold_fractions")
     copies = [_auxiliary(text) for text in flags.pop("auxiliaries")]
     batch_size, rates = flags.pop("batch_size"), flags.pop("learning_rate")
     flags["workers"] = whole(flags["workers"])
@@ -213,6 +223,10 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
         given[f"train.{part}"] = _widths(given[f"train.{part}"])
     if methods:
         given["train.methods"] = methods
+    if families:
+        given["train.calibration.families"] = families
+    if held:
+        given["train.calibration.hold_fractions"] = True
     if copies:
         given["train.auxiliary_shifts"] = copies
     if alignments:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from .. import shifts
 from ..errors import ConfigError
 
-__all__ = ["Chain", "Detector", "Family", "ShiftFamily", "family", "shift_families"]
+__all__ = [
+    "Chain",
+    "Detector",
+    "Family",
+    "ShiftFamily",
+    "family",
+    "from_dict",
+    "same_families",
+    "shift_families",
+]
 
 Floats = NDArray[np.float64]
 
@@ -55,18 +64,30 @@ class Family(Protocol):
         """Map (N, F) features; the noise depends on the seed, and not on θ."""
         ...
 
+    def to_dict(self) -> dict[str, Any]:
+        """What :func:`from_dict` makes the family of."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class ShiftFamily:
     """A registered shift f(t), by u = 1/t: 0 is no shift.
 
     Attributes:
-        name: of the shift.
-        reference: (N, F) features that fix its scales.
+        fitted: the shift at t = 1, whose scales hold for every t.
     """
 
-    name: str
-    reference: NDArray[np.floating] = field(repr=False)
+    fitted: shifts.FittedShift = field(repr=False)
+
+    @classmethod
+    def of(cls, name: str, reference: NDArray[np.floating]) -> Self:
+        """The shift of that name, with the scales of (N, F) features."""
+        return cls(shifts.get(name, 1.0).fit(reference))
+
+    @property
+    def name(self) -> str:
+        """Of the shift."""
+        return self.fitted.name
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -91,8 +112,13 @@ class ShiftFamily:
         """See :class:`Family`."""
         if not theta[0] > 1e-9:
             return x
-        fitted = shifts.get(self.name, 1.0 / float(theta[0])).fit(self.reference)
-        return fitted.apply(x, np.random.default_rng([seed, 0x5F])).astype(np.float64)
+        steps = tuple(replace(step, t=1.0 / float(theta[0])) for step in self.fitted.steps)
+        generator = np.random.default_rng([seed, 0x5F])
+        return shifts.FittedShift(steps).apply(x, generator).astype(np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {"kind": "shift", **self.fitted.to_dict()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +184,16 @@ class Detector:
             moved[:, columns] += value * self.sigma[columns] * noise
         return moved
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {
+            "kind": self.kind,
+            "columns": list(self.columns),
+            "names": list(self.names),
+            "sigma": self.sigma.tolist(),
+            "common": self.common,
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Chain:
@@ -207,6 +243,10 @@ class Chain:
             at += k
         return x
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {"kind": "chain", "parts": [part.to_dict() for part in self.parts]}
+
 
 def shift_families() -> tuple[str, ...]:
     """The registered shifts of features, without the identity."""
@@ -215,6 +255,32 @@ def shift_families() -> tuple[str, ...]:
         for name in shifts.names()
         if name != "identity" and shifts.registry.lookup(name).map is not None
     )
+
+
+def same_families(name: str) -> tuple[str, ...]:
+    """The families that hold a shift of that name, or of one of those that ``+`` joins.
+
+    ``sine`` and ``sine-third`` are one wave at different t.
+    """
+    parts = set(name.split("+"))
+    waves = {"sine", "sine-third"}
+    return tuple(sorted(parts | waves if parts & waves else parts))
+
+
+def from_dict(stored: Mapping[str, Any]) -> Family:
+    """The family that its ``to_dict`` described.
+
+    Raises:
+        ConfigError: a shift of that name is not registered here.
+    """
+    kind = stored["kind"]
+    if kind == "chain":
+        return Chain(tuple(map(from_dict, stored["parts"])))
+    if kind == "shift":
+        return ShiftFamily(shifts.FittedShift.from_dict(stored))
+    sigma = np.asarray(stored["sigma"], np.float64)
+    columns = tuple(int(column) for column in stored["columns"])
+    return Detector(kind, columns, tuple(stored["names"]), sigma, bool(stored["common"]))
 
 
 def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> Family:
@@ -252,7 +318,7 @@ def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> F
         sigma = np.nan_to_num(np.nanstd(np.asarray(reference, dtype=np.float64), axis=0))
         return Detector(kind, columns, tuple(names[c] for c in columns), sigma, common)
     if matched and matched[2] is None and kind in shift_families():
-        return ShiftFamily(kind, reference)
+        return ShiftFamily.of(kind, reference)
     raise ConfigError(
         f"there is no family {text.strip()!r}",
         where="--family",

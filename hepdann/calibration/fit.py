@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +21,9 @@ __all__ = [
     "finite",
     "fit_family",
     "fit_from",
+    "leading_variation",
     "problem_of",
+    "spread",
 ]
 
 Floats = NDArray[np.float64]
@@ -46,6 +48,8 @@ class FamilyFit:
             or (K, K) where the fractions were held.
         distance: mean squared difference of the cumulative distributions that is left.
         held: whether the fractions are those of MC.
+        variation: (K,) the change of the parameters, one standard error of it, that changes the
+            distributions most.
     """
 
     family: Family
@@ -54,6 +58,7 @@ class FamilyFit:
     covariance: Floats
     distance: float
     held: bool
+    variation: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
 
     @property
     def error(self) -> Floats:
@@ -205,7 +210,7 @@ class Problem:
             return np.zeros((0, 0))
         operator = np.linalg.pinv(jacobian, rcond=1e-8) * self.data.root.ravel()
         operator = operator.reshape(-1, *self.data.cdf.shape)
-        total = _spread(self.data.response(operator, self.data.positions), self.data.weight)
+        total = spread(self.data.response(operator, self.data.positions), self.data.weight)
         positions = self.positions(family, theta)
         response = self.data.response(operator, positions)
         parts = np.zeros((len(operator), len(self._ids)))
@@ -223,7 +228,8 @@ def _parts(response: Floats, weight: Floats) -> Floats:
     return np.asarray((response - (response @ share)[:, None]) * share)
 
 
-def _spread(response: Floats, weight: Floats) -> Floats:
+def spread(response: Floats, weight: Floats) -> Floats:
+    """Covariance (K, K) of the weighted means of (K, n) responses of independent events."""
     parts = _parts(response, weight)
     return np.asarray(parts @ parts.T)
 
@@ -298,7 +304,27 @@ def fit_from(problem: Problem, family: Family, start: Floats) -> FamilyFit:
         best, reached = theta, distance
     fractions = problem.fractions(problem.classes(problem.positions(family, best)))
     covariance = problem.covariance(family, best, fractions)
-    return FamilyFit(family, best, fractions, covariance, reached, problem.held)
+    k = len(best)
+    moves = problem.jacobian(family, best, fractions)[:, :k]
+    variation = leading_variation(covariance[:k, :k], moves)
+    return FamilyFit(family, best, fractions, covariance, reached, problem.held, variation)
+
+
+def leading_variation(covariance: Floats, jacobian: Floats) -> Floats:
+    """The variation (K,) of one standard error that changes the distributions most.
+
+    Args:
+        covariance: (K, K) of the parameters.
+        jacobian: (n, K) derivatives of the distributions.
+    """
+    if not len(covariance):
+        return np.zeros(0)
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    moved = jacobian @ root
+    principal = np.linalg.eigh(moved.T @ moved)[1][:, -1]
+    variation = root @ principal
+    return np.asarray(variation * (1.0 if variation.sum() >= 0 else -1.0))
 
 
 def problem_of(

@@ -8,6 +8,7 @@ from functools import reduce
 import numpy as np
 
 from ..alignment import Alignment
+from ..calibration import Calibration
 from ..domains import Scaling
 from ..errors import RunError
 from ..inference import Branch, Combination, FoldMean, Step
@@ -60,8 +61,13 @@ class Scorer:
 
     def _scaled(self, step: Branch) -> Value:
         features = self.features
-        if step.alignment is not None:
-            features = self._map(step.alignment, features)
+        if isinstance(step.mapped, Calibration):
+            raise RunError(
+                "MC passes a calibration before this network, which is not exported",
+                mend="export for data (--domain target), and score MC with hepdann predict",
+            )
+        if step.mapped is not None:
+            features = self._map(step.mapped, features)
         if step.scaling is None:
             raise RunError("a network of images is not exported", mend="use hepdann predict")
         return self._scale(step.scaling, features)

@@ -9,7 +9,7 @@ from .. import methods, shifts
 from ..config import ShiftConfig, TrainConfig
 from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare, view_shapes
 from ..errors import ConfigError
-from ..methods import method_of
+from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
 from ..tensors import Tensors, View
 from .stacks.plan import resolve
@@ -126,7 +126,7 @@ def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
         )
     for name in train.methods:
         method = methods.get(name)
-        if method.auxiliary or method.taught:
+        if method.auxiliary or method.taught or calibration_of(name):
             raise ConfigError(
                 f"{name} needs maps or shifts of features, and these events are images",
                 where="train.methods",

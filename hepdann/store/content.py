@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue, model_validator
 from ..records import Count, Disease, Figures, Finite, Look, Number, Stored
 
 __all__ = [
+    "Calibrations",
     "Diagnosed",
     "Files",
     "HealthLooks",
@@ -162,6 +163,22 @@ class Recommended(Stored):
     weights: list[Finite] = Field(default=[])
 
 
+class StoredCalibration(Stored):
+    """A map of the MC that networks were trained behind, and what certifies it."""
+
+    family: str
+    verdict: Literal["closed", "partly closed", "not closed"]
+    sentence: str
+    map: dict[str, Any]  # of hepdann.calibration.Calibration
+
+
+class Calibrations(Stored):
+    """``calibrations.json``: by method, of each fold; of a run without folds once."""
+
+    format_version: Literal[1]
+    folds: Annotated[list[dict[str, StoredCalibration]], Field(min_length=1)]
+
+
 class Advice(Stored):
     """On which alignment a recommendation leans."""
 
@@ -212,6 +229,7 @@ class Metrics(Stored):
     recommended: str | None
     recommendation: Recommended
     diagnosis: Diagnosis
+    calibrations: dict[str, Block] = Field(default={})
     throughput: Throughput | None = None
     nuisances: dict[str, dict[str, NuisanceFigures]] = Field(default={})
     interrupted: bool = False

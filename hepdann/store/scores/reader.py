@@ -184,6 +184,13 @@ class RunScores:
         """(N, C) class probabilities, the mean over members."""
         return self.column(domain, f"score/{method}")
 
+    def varied(self, method: str) -> NDArray[np.floating] | None:
+        """(2, N, C) scores of MC whose calibration is changed by an error, up and down.
+
+        ``None`` of a method before which MC passes no calibration.
+        """
+        return self._read(f"mc/varied/{method}")
+
     def decision(self, domain: Domain, name: str) -> NDArray[np.float32]:
         """(N, C + 1), 1 in the column of the class decided for; the last where for none."""
         given, classes = self.column(domain, f"decision/{name}"), len(self.classes)
@@ -358,6 +365,7 @@ _SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind
     "aligned": ("NF", "f"),
     "score": ("NC", "f"),
     "members": ("KNC", "f"),
+    "varied": ("KNC", "f"),
     "domain_score": ("N", "f"),
     "latent": ("nH", "f"),
     "decision": ("N", "iu"),
@@ -411,6 +419,8 @@ def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) ->
     )
     if not fits or dataset.dtype.kind not in kind:
         raise ValueError(f"{name} has shape {shape} and type {dataset.dtype}")
+    if dims[0] == "K" and not shape[0]:
+        raise ValueError(f"{name} is of no network")
     if dims[0] == "n" and not 0 < shape[0] <= sizes["N"]:
         raise ValueError(f"{name} has {shape[0]} rows, and there are {sizes['N']} events")
     if dataset.is_virtual or dataset.external or too_dense(dataset):
