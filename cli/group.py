@@ -35,6 +35,7 @@ COMMANDS = {
     "histogram": "Write templates of a run for ROOT and pyhf.",
     "report": "Write runs as one HTML page that opens offline.",
     "export": "Write a run as ONNX or C++ for the experiment's framework.",
+    "benchmark": "Repeat an experiment of the DANN paper: moons, amazon, digits, signs.",
     "predict": "Write the scores of a run beside your own files.",
 }
 
