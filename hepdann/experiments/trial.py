@@ -75,13 +75,18 @@ class Trial:
         words = [_VERSION, settings, self.lambdas, self.shallow, self.scale, self.only]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
+    @property
+    def place(self) -> Path:
+        """The folder of these settings; others leave what they have in folders of their own."""
+        return self.folder / self.fingerprint[:12]
+
     def result(self) -> list[MemberResult] | None:
         """What it found before, if it was done with the same settings.
 
         Raises:
             RunError: the file of the result is damaged.
         """
-        path = self.folder / _RESULT
+        path = self.place / _RESULT
         if not path.exists():
             return None
         content = read_json(path, dict[str, Any], mend="remove the folder, and start again")
@@ -98,7 +103,7 @@ class Trial:
         if known is not None:
             return known
         torch.set_num_threads(1)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.place.mkdir(parents=True, exist_ok=True)
         if self.make is not None and not self.tensors.exists():
             self.make(self.tensors)
         domains, train = prepare_training(self.train, open_tensors(self.tensors), None)
@@ -115,7 +120,7 @@ class Trial:
         hooks = Hooks(lambda _: None, progress, link.stop)
         trained = []
         for shard in stacks.shards:
-            files = ShardFiles.of_run(self.folder, shard)
+            files = ShardFiles.of_run(self.place, shard)
             observer = stacks.peek(files.scores)
             done = train_shard(shard, stacks, files, self.fingerprint, hooks, observer)
             if not done.whole:
@@ -128,7 +133,7 @@ class Trial:
                 self._measure(domains, done, of_shard)
             members += of_shard
         content = {"fingerprint": self.fingerprint, "members": members}
-        write_whole(self.folder / _RESULT, json.dumps(content, indent=1).encode())
+        write_whole(self.place / _RESULT, json.dumps(content, indent=1).encode())
         if self.make is not None:
             self.tensors.unlink(missing_ok=True)
         return members
@@ -189,7 +194,7 @@ def _accuracies(done: Trained) -> list[MemberResult]:
         losses = [float(str(row["validation_loss"])) for row in epochs]
         rows.append({
             "method": "train on target" if member.name == ORACLE else member.label,
-            "lambda": float(trainer.lambda_[k]),
+            "lambda": member.lambda_ if member.method.adversarial else 0.0,
             "seed": member.seed,
             "epochs": len(epochs),
             "last": accuracies[-1],
