@@ -34,6 +34,7 @@ __all__ = ["MemberResult", "Trial"]
 
 _RESULT = "result.json"
 _VERSION = 1
+_MOST_FEATURES = 512  # that reverse validation sees
 
 MemberResult = dict[str, Any]
 """``method``, ``lambda``, ``seed``, ``last``, ``chosen``, ``peeked``, and figures of the trial."""
@@ -166,12 +167,23 @@ class Trial:
                 for events, rows in ((source, 0 * statistics), (target, statistics))
             ]
             scores = classify(network, target.features, domains.scaling, statistics)
+        wide = _narrower(len(domains.scaling.mean), self.train.seed)
         reverse = reverse_validation(
-            list(scores), target.features, held.features, held.label, seed=self.train.seed
-        )
+            list(scores), wide(target.features), wide(held.features), held.label,
+            seed=self.train.seed,
+        )  # fmt: skip
         for k, member in enumerate(members):
             member["distance"] = proxy_distance(layers[0][k], layers[1][k], self.train.seed)
             member["reverse_validation"] = reverse[k]
+
+
+def _narrower(features: int, seed: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """A random projection of very many features, whose distances it keeps; of few none."""
+    if features <= _MOST_FEATURES:
+        return lambda x: x
+    generator = np.random.default_rng(seed)
+    matrix = generator.standard_normal((features, _MOST_FEATURES)).astype(np.float32)
+    return lambda x: np.asarray(x @ matrix, np.float32)
 
 
 def _layers(
