@@ -35,8 +35,9 @@ __all__ = ["command", "show"]
 def command(run: Path, as_json: bool, health: bool, points: list[float] | None) -> None:
     """Print the numbers of RUN, computed anew from its scores.h5; of a scan, its table.
 
-    All figures are those of the test split: the mean score over a method's networks at the last
-    epoch, with binomial (accuracy) and DeLong (AUC) errors for weighted events.
+    All figures are those of the test split, or with folds of all events: the mean score over a
+    method's networks at the last epoch, with binomial (accuracy) and DeLong (AUC) errors for
+    weighted events.
     """
     from hepdann.evaluation import open_scores, point_rows, summarise
     from hepdann.runs import check_version, is_scan
@@ -58,7 +59,7 @@ def command(run: Path, as_json: bool, health: bool, points: list[float] | None) 
         return
     show(run, metrics, health=health)
     if rows:
-        workingpoints.show(rows)
+        workingpoints.show(rows, folds=bool(metrics.get("folds")))
 
 
 def _scan(folder: Path, as_json: bool) -> None:

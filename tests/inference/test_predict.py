@@ -323,7 +323,7 @@ def test_a_run_of_an_older_version_needs_its_tensor_file(folder, scored, tmp_pat
 def test_a_run_on_arrays_says_that_it_knows_no_files(folder, tmp_path):
     table = np.random.default_rng(0).normal(size=(400, 2))
     tensors = hepdann.Tensors.from_arrays(table, table[:, 0] > 0, data=table)
-    record = TrainingRecord.of([tensors], pseudo=False)
+    record = TrainingRecord.of([tensors], pseudo=False, folds=False)
     assert record.conversion is None
     run = tmp_path / "run"
     shutil.copytree(folder / "run", run)
