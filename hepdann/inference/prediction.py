@@ -28,7 +28,7 @@ from .row_scores import RowScorer, Scored
 
 __all__ = ["PredictedFile", "Prediction", "predict"]
 
-_VERSION = 1  # of what outputs hold: files of another one are made anew
+_VERSION = 2  # of what outputs hold: files of another one are made anew
 _UNNAMED = "events"  # tree of the rows of a file without trees
 
 
