@@ -28,6 +28,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _DETECTOR = ("scale", "offset", "smear")
+_NUMBER = r"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?"
 _LARGEST = 1.25  # 1/t of the largest shift that is looked for
 _GRID = (0.0, *np.geomspace(0.05, _LARGEST, 20))
 _COARSE = _GRID[::3]  # of each part of a chain
@@ -54,6 +55,11 @@ class Family(Protocol):
     @property
     def step(self) -> Floats:
         """(K,) steps of numerical derivatives."""
+        ...
+
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """(K,) means and standard deviations that are known beforehand; ∞ where nothing is."""
         ...
 
     def starts(self) -> Floats:
@@ -104,6 +110,11 @@ class ShiftFamily:
         """For numerical derivatives."""
         return np.full(1, 0.003)
 
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """None."""
+        return np.zeros(1), np.full(1, np.inf)
+
     def starts(self) -> Floats:
         """A grid in t."""
         return np.array(_GRID)[:, None]
@@ -131,6 +142,7 @@ class Detector:
         names: of these features.
         sigma: (F,) standard deviation of all features in MC.
         common: one parameter for all of them, in place of one for each.
+        known: mean and standard deviation of each parameter, known beforehand.
     """
 
     kind: str
@@ -138,6 +150,7 @@ class Detector:
     names: tuple[str, ...]
     sigma: Floats = field(repr=False)
     common: bool = False
+    known: tuple[float, float] | None = None
 
     @property
     def name(self) -> str:
@@ -163,6 +176,13 @@ class Detector:
     def step(self) -> Floats:
         """For numerical derivatives."""
         return np.full(len(self.parameters), 0.005 if self.kind != "smear" else 0.02)
+
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """The same for each parameter."""
+        mean, sigma = self.known or (0.0, np.inf)
+        k = len(self.parameters)
+        return np.full(k, mean), np.full(k, sigma)
 
     def starts(self) -> Floats:
         """The identity, and something beside it where the identity is a stationary point."""
@@ -192,6 +212,7 @@ class Detector:
             "names": list(self.names),
             "sigma": self.sigma.tolist(),
             "common": self.common,
+            "known": None if self.known is None else list(self.known),
         }
 
 
@@ -225,6 +246,12 @@ class Chain:
     def step(self) -> Floats:
         """Those of all parts."""
         return np.concatenate([part.step for part in self.parts])
+
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """Those of all parts."""
+        mean, sigma = zip(*(part.prior for part in self.parts), strict=True)
+        return np.concatenate(mean), np.concatenate(sigma)
 
     def starts(self) -> Floats:
         """All combinations of a coarse grid of the parts."""
@@ -280,7 +307,8 @@ def from_dict(stored: Mapping[str, Any]) -> Family:
         return ShiftFamily(shifts.FittedShift.from_dict(stored))
     sigma = np.asarray(stored["sigma"], np.float64)
     columns = tuple(int(column) for column in stored["columns"])
-    return Detector(kind, columns, tuple(stored["names"]), sigma, bool(stored["common"]))
+    known = stored["known"] and (float(stored["known"][0]), float(stored["known"][1]))
+    return Detector(kind, columns, tuple(stored["names"]), sigma, bool(stored["common"]), known)
 
 
 def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> Family:
@@ -288,7 +316,8 @@ def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> 
 
     Args:
         text: a registered shift; ``scale``, ``offset`` or ``smear``, of all features or of those
-            in brackets, with ``common`` among them for one parameter for all
+            in brackets, with ``common`` among them for one parameter for all, and
+            ``prior=1.00±0.02`` for what is known of each beforehand
             (``scale(pt_1, m_vis)+smear(pt_1)``); several joined with ``+``.
         reference: (N, F) features of MC, which fix scales.
         names: of the F features.
@@ -306,7 +335,12 @@ def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> F
     if matched and kind in _DETECTOR:
         inside = [name.strip() for name in (matched[2] or "").split(",") if name.strip()]
         common = "common" in inside and "common" not in names
-        chosen = [name for name in inside if not (common and name == "common")] or list(names)
+        known = [_known(name, kind) for name in inside if name.startswith("prior=")]
+        chosen = [
+            name
+            for name in inside
+            if not (common and name == "common") and not name.startswith("prior=")
+        ] or list(names)
         unknown = [name for name in chosen if name not in names]
         if unknown:
             raise ConfigError(
@@ -316,7 +350,8 @@ def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> F
             )
         columns = tuple(list(names).index(name) for name in dict.fromkeys(chosen))
         sigma = np.nan_to_num(np.nanstd(np.asarray(reference, dtype=np.float64), axis=0))
-        return Detector(kind, columns, tuple(names[c] for c in columns), sigma, common)
+        inner = tuple(names[c] for c in columns)
+        return Detector(kind, columns, inner, sigma, common, known[-1] if known else None)
     if matched and matched[2] is None and kind in shift_families():
         return ShiftFamily.of(kind, reference)
     raise ConfigError(
@@ -324,3 +359,13 @@ def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> F
         where="--family",
         mend=f"there are {', '.join((*shift_families(), *_DETECTOR))}, and these joined with +",
     )
+
+
+def _known(text: str, kind: str) -> tuple[float, float]:
+    """``prior=1.00±0.02`` as mean and standard deviation of a parameter; a scale is 1 + a."""
+    matched = re.fullmatch(rf"prior=\s*({_NUMBER})\s*(?:±|\+-|\+/-)\s*({_NUMBER})", text)
+    if matched is None or not float(matched[2]) > 0:
+        raise ConfigError(
+            f"{text!r} is no prior", where="--family", mend="write prior=1.00±0.02, or 1.00+-0.02"
+        )
+    return float(matched[1]) - (kind == "scale"), float(matched[2])

@@ -222,6 +222,27 @@ class Problem:
         summed = np.stack([np.bincount(event, row) for row in parts])
         return np.asarray(total + summed @ summed.T)
 
+    def informed(
+        self, family: Family, theta: Floats, fractions: Floats, covariance: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Parameters, fractions and covariance with what is known beforehand of the parameters.
+
+        Measurement and prior are combined as Gaussians, correlations included.
+        """
+        mean, sigma = family.prior
+        at = np.flatnonzero(np.isfinite(sigma))
+        gain = covariance[:, at] @ np.linalg.inv(
+            covariance[np.ix_(at, at)] + np.diag(sigma[at] ** 2)
+        )
+        change = gain @ (mean - theta)[at]
+        low, high = family.bounds
+        moved = np.clip(theta + change[: len(theta)], low, high)
+        shares = fractions.copy()
+        if self._free:
+            shares[self._free] = np.clip(shares[self._free] + change[len(theta) :], 0.0, 1.0)
+            shares[0] = 1.0 - shares[1:].sum()
+        return moved, shares, np.asarray(covariance - gain @ covariance[at])
+
 
 def _parts(response: Floats, weight: Floats) -> Floats:
     share = weight / weight.sum()
@@ -305,6 +326,9 @@ def fit_from(problem: Problem, family: Family, start: Floats) -> FamilyFit:
     fractions = problem.fractions(problem.classes(problem.positions(family, best)))
     covariance = problem.covariance(family, best, fractions)
     k = len(best)
+    if np.isfinite(family.prior[1]).any():
+        best, fractions, covariance = problem.informed(family, best, fractions, covariance)
+        reached = problem.distance(family, best)
     moves = problem.jacobian(family, best, fractions)[:, :k]
     variation = leading_variation(covariance[:k, :k], moves)
     return FamilyFit(family, best, fractions, covariance, reached, problem.held, variation)

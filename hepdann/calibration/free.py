@@ -88,6 +88,11 @@ class FreeMap:
         """See :class:`hepdann.calibration.Family`."""
         return np.full(len(self.flat()), 1e-3)
 
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """None: it was drawn toward the identity in its fit."""
+        return np.zeros(len(self.flat())), np.full(len(self.flat()), np.inf)
+
     def starts(self) -> Floats:
         """Where it is."""
         return self.flat()[None]

@@ -23,7 +23,7 @@ __all__ = ["fit_free"]
 
 Floats = NDArray[np.float64]
 
-_FIRST, _FEW, _MOST = 2_000, 4_000, 30_000  # events of each side in search, refinement and fit
+_FIRST, _FEW, _MOST = 3_000, 4_000, 30_000  # events of each side in search, refinement and fit
 _WAVES = 6  # of the random maps that the search of one feature begins with
 _STARTS = 40  # of the map of one feature
 _TURNS = 30  # of sorting and matching
@@ -74,7 +74,7 @@ def fit_free(
     for level, (steps, followed) in zip((first, search), _LEVELS, strict=True):
         refined = sorted((level.refine(point, steps) for point in points), key=lambda r: r[0])
         points = [point for _, point in refined[:followed]]
-    _, point = _exchanged(first, maps, points[0])
+    _, point = _exchanged(search, maps, points[0])
     _, point = whole.refine(search.refine(point, 15)[1], 10)
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)

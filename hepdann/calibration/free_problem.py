@@ -50,7 +50,7 @@ class FreeProblem:
         self.u = (x - identity.low) / unit
         self.x, self.y = ((z - identity.centre) / identity.sigma for z in (x, y))
         weight = np.asarray(target.weight, dtype=np.float64)
-        self.data = Marginals(self.y, weight, directions=directions, seed=seed)
+        self.data = Marginals(self.y, weight, directions=directions, seed=seed, pairs=True)
         basis = splines(self.u) * (unit / identity.sigma)[:, None]
         self.noise = np.random.default_rng([seed, 0xF4]).standard_normal(self.x.shape)
         weight = np.asarray(mc.weight, dtype=np.float64)

@@ -193,6 +193,7 @@ class _Nothing:
     parameters: tuple[str, ...] = ()
     bounds = (np.zeros(0), np.zeros(0))
     step = np.zeros(0)
+    prior = (np.zeros(0), np.zeros(0))
 
     def starts(self) -> Floats:
         return np.zeros((1, 0))

@@ -174,7 +174,7 @@ def test_templates_move_with_the_calibration(run):
     from hepdann.evaluation import TemplateSettings, fill_templates
 
     filled = fill_templates(
-        run.folder, TemplateSettings(method="calibrated-known", bins=5, asimov=True)
+        run.folder, TemplateSettings(method="calibrated-known", bins=100, asimov=True)
     )
     assert set(filled.mc["all", "signal"]) == {"nominal", "calibration_up", "calibration_down"}
     modifiers = pyhf_workspace(filled)["channels"][0]["samples"][0]["modifiers"]
