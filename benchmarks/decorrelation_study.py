@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    settings = {"seeds": 5, "epochs": 6} | {
+    settings = {"seeds": 5, "epochs": 2, "batch_size": 256} | {
         name: json.loads(value) for name, value in (text.split("=") for text in given.set)
     }
     rows: list[dict[str, Any]] = []

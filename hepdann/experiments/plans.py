@@ -123,7 +123,7 @@ def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
     folder = _data(data, "amazon")
     train = config.train.model_copy(update={"alignments": [], "oracle": False, "workers": 1})
     trials = []
-    paper = {}
+    paper: dict[tuple[str, str], float] = {}
     for source in DOMAINS:
         for target in DOMAINS:
             if source == target:
