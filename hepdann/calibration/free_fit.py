@@ -23,15 +23,16 @@ __all__ = ["fit_free"]
 
 Floats = NDArray[np.float64]
 
-_FIRST, _FEW, _MOST = 3_000, 4_000, 30_000  # events of each side in search, refinement and fit
+_FIRST, _FEW, _MOST = 2_500, 4_000, 30_000  # events of each side in search, refinement and fit
 _WAVES = 6  # of the random maps that the search of one feature begins with
-_STARTS = 40  # of the map of one feature
+_STARTS = 50  # of the map of one feature
 _TURNS = 30  # of sorting and matching
-_KEPT = 5  # distinct maps of one feature
+_KEPT = 7  # distinct maps of one feature
 _APART = 0.003  # mean square, in units of the variance, from which two maps are distinct
-_COMBINATIONS = 8  # starts of the search over combinations
+_COMBINATIONS = 6  # starts of the search over combinations
 _LEVELS = (4, 3), (8, 1)  # steps, and points that are followed after them
 _ROUNDS = 2  # of exchanges
+_TRIED = 3  # of the maps of a feature, in a round
 _SPIKE = 0.005  # share of the events from which a value is one that many share
 _SMOOTH = 0.6  # of the search, which takes the smoothest of maps that fit alike; then a quarter
 _RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is
@@ -87,7 +88,7 @@ def fit_free(
 
 
 def _maps_of(problem: FreeProblem, j: int, generator: np.random.Generator) -> list[Floats]:
-    """Distinct coefficients (K,) of one feature: of the monotone map, then the best first."""
+    """Distinct coefficients (K,) of one feature: of the monotone maps, then the best first."""
     n = min(len(problem.x), len(problem.y))
     x, basis, y = problem.x[:n, j], problem.basis[:n, j], np.sort(problem.y[:n, j])
     k = basis.shape[1]
@@ -99,15 +100,16 @@ def _maps_of(problem: FreeProblem, j: int, generator: np.random.Generator) -> li
     width = 1.0 / np.maximum(1, np.arange(_WAVES))
     reached: list[tuple[float, Floats]] = []
     for start in range(_STARTS):
-        size = start / _STARTS  # of the identity first: that leads to the monotone map
-        moved = x + size * (wave @ (generator.standard_normal(_WAVES) * width))
+        # the first two lead to the maps that only rise and only fall
+        size = (start // 2) / (_STARTS // 2)
+        moved = (-1) ** start * x + size * (wave @ (generator.standard_normal(_WAVES) * width))
         for _ in range(_TURNS):
             matched = np.empty(n)
             matched[np.argsort(moved, kind="stable")] = y
             theta = solve @ (matched - x)
             moved = x + basis @ theta
         reached.append((float(np.mean((np.sort(moved) - y) ** 2)), theta))
-    kept = [reached[0][1]]
+    kept = [reached[0][1], reached[1][1]]
     for _, theta in sorted(reached, key=lambda r: r[0]):
         values = basis @ theta
         if len(kept) < _KEPT and all(
@@ -133,7 +135,7 @@ def _combinations(problem: FreeProblem, maps: Maps, generator: np.random.Generat
             known[choice] = problem.objective(point(choice))[0]
         return known[choice]
 
-    ends = {(0,) * len(varying), (1,) * len(varying)}  # the identity, and all monotone
+    ends = {(0,) * len(varying), (1,) * len(varying)}  # the identity, and all that only rise
     for attempt in range(_COMBINATIONS):
         choice = tuple(
             min(attempt, 1) if attempt < 2 else int(generator.integers(len(maps[j])))
@@ -162,10 +164,13 @@ def _exchanged(problem: FreeProblem, maps: Maps, point: Floats) -> tuple[float, 
         for j in problem.varying:
             scale = point[f * k + f + j * f + j]
             line = ramp(problem.map, j)  # coefficients that give the feature itself
-            for other in maps[j] if abs(scale) > 0.2 else []:
+            others = []
+            for theta in maps[j] if abs(scale) > 0.2 else []:
                 moved = point.copy()
-                moved[j * k : (j + 1) * k] = (other + line) / scale - line
-                reached, moved = problem.refine(moved, 3, [j])
+                moved[j * k : (j + 1) * k] = (theta + line) / scale - line
+                others.append((problem.objective(moved)[0], moved))
+            for _, start in sorted(others, key=lambda pair: pair[0])[:_TRIED]:
+                reached, moved = problem.refine(start, 3, [j])
                 if reached < value:
                     value, point = reached, moved
         if value > 0.98 * before:
