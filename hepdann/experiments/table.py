@@ -98,7 +98,7 @@ class Table:
 
     def rows(self) -> list[tuple[str, ...]]:
         """Texts: experiment, method, seeds, and the columns of :data:`COLUMNS`."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for line in self.lines:
             gap = self.gap(line)
             rows.append((

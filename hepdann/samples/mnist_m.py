@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +37,11 @@ def blend(
         (n, H, W, 3).
     """
     count, height, width = digits.shape
-    which = generator.integers(len(photographs), size=count)
+    which = np.asarray(generator.integers(len(photographs), size=count))
     at = generator.random((count, 2))
     out = np.empty((count, height, width, 3), np.uint8)
     for number, digit in enumerate(digits):
-        photograph = photographs[which[number]]
+        photograph = photographs[int(which[number])]
         room = np.array(photograph.shape[:2]) - (height, width) + 1
         row, column = (at[number] * room).astype(int)
         patch = photograph[row : row + height, column : column + width].astype(np.int16)
@@ -55,7 +56,7 @@ def write_mnist_m(
     truth: bool,
     *,
     digits: NDArray[np.uint8],
-    labels: NDArray[np.integer],
+    labels: NDArray[Any],
     photographs: str | Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
@@ -94,7 +95,7 @@ def write_mnist_m(
             if domain == "data":
                 words = np.random.SeedSequence([seed, _STREAM, start])
                 images = blend(digits[rows], pool, np.random.default_rng(words))
-            block = {
+            block: PictureBlock = {
                 "image": images,
                 "label": labels[rows].astype(np.uint8),
                 "event_id": np.arange(rows.start, rows.stop, dtype=np.int64),

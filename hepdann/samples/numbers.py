@@ -86,7 +86,11 @@ def write_numbers(
             words = np.random.SeedSequence([seed, _STREAM, start])
             generator = np.random.default_rng(words)
             images = np.stack([draw_number(int(n % 10), generator) for n in number])
-            block = {"image": images, "label": (number % 10).astype(np.uint8), "event_id": number}
+            block: PictureBlock = {
+                "image": images,
+                "label": (number % 10).astype(np.uint8),
+                "event_id": number,
+            }
             yield block, len(number)
 
     return write_one(Path(folder) / "mc.h5", blocks, picture_file, progress, events)
