@@ -204,7 +204,19 @@ def _pictures(
             train = settings.model_copy(update={"methods": [method], "seed": seed})
             label = {"source-only": "source-only", "target": "oracle"}.get(word, method)
             key = f"{word}-{seed}"
-            trials.append((experiment, Trial(key, path, output / key, train, only=(label,))))
+            trials.append(
+                (
+                    experiment,
+                    Trial(
+                        key,
+                        path,
+                        output / key,
+                        train,
+                        only=(label,),
+                        subspace=word == "source-only",
+                    ),
+                )
+            )
             method_of = "train on target" if label == "oracle" else label
             titles[key, method_of] = title
     known = {(experiment, method): value for method, value in paper.items()}

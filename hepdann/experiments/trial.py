@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..alignment.subspace import subspace_scores
 from ..config import TrainConfig
 from ..criteria import reverse_validation
 from ..domains import Domains, Scaling
 from ..errors import Interrupted
-from ..evaluation import PeekObserver, proxy_distance
-from ..inference.passes import classify
+from ..evaluation import PeekObserver, proxy_distance, truth_of
+from ..inference.passes import classify, feature_layer
 from ..inputs import read_json
 from ..networks import AdversarialNetwork
 from ..outputs import write_whole
@@ -34,6 +35,7 @@ __all__ = ["MemberResult", "Trial"]
 
 _RESULT = "result.json"
 _VERSION = 1
+_MOST_ALIGNED = 4_000  # pictures of each domain whose subspaces are aligned
 _MOST_FEATURES = 512  # that reverse validation sees
 
 MemberResult = dict[str, Any]
@@ -55,6 +57,7 @@ class Trial:
             reverse validation.
         scale: factor on all features in place of their standardisation, which makes rare words
             large; ``None`` standardises.
+        subspace: whether to score subspace alignment of the feature layers of source-only too.
         only: methods that train, "oracle" among them; empty for all.
     """
 
@@ -67,6 +70,7 @@ class Trial:
     scale: float | None = None
     only: tuple[str, ...] = ()
     make: Callable[[Path], object] | None = None
+    subspace: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -133,6 +137,8 @@ class Trial:
             if self.shallow:
                 self._measure(domains, done, of_shard)
             members += of_shard
+            if self.subspace:
+                members += _subspace(domains, done)
         content = {"fingerprint": self.fingerprint, "members": members}
         write_whole(self.place / _RESULT, json.dumps(content, indent=1).encode())
         if self.make is not None:
@@ -175,6 +181,34 @@ class Trial:
         for k, member in enumerate(members):
             member["distance"] = proxy_distance(layers[0][k], layers[1][k], self.train.seed)
             member["reverse_validation"] = reverse[k]
+
+
+def _subspace(domains: Domains, done: Trained) -> list[MemberResult]:
+    """Subspace alignment of the feature layer of each source-only network."""
+    truth = truth_of(domains)
+    assert truth is not None
+    rows = {"source": domains.source.split == 0, "target": domains.target.split == 0}
+    chosen = {name: np.flatnonzero(part)[:_MOST_ALIGNED] for name, part in rows.items()}
+    test = np.flatnonzero(domains.target.split == 2)
+    events = domains.inputs("source"), domains.inputs("target")
+    found: list[MemberResult] = []
+    with done.trainer.chosen() as network:
+        layers = [
+            feature_layer(network, inputs[picked], None, 0)
+            for inputs, picked in (
+                (events[0], chosen["source"]), (events[1], chosen["target"]), (events[1], test)
+            )
+        ]  # fmt: skip
+    label = domains.source.label[chosen["source"]]
+    scores, dimension = subspace_scores(layers[0], label, layers[1], layers[2])
+    observer = PeekObserver(truth, domains.target, test)
+    observer.record(0, [scores])
+    right = observer.accuracy(0, 0)
+    found.append({
+        "method": "subspace alignment", "lambda": 0.0, "seed": done.trainer.members[0].seed,
+        "epochs": 0, "last": right, "chosen": right, "peeked": right, "dimension": dimension,
+    })  # fmt: skip
+    return found
 
 
 def _narrower(features: int, seed: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:

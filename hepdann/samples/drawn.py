@@ -77,5 +77,5 @@ def photographed(
     haze = generator.uniform(0, 40) * generator.random()
     pixels = pixels * field[..., None] * (gain * tint) + haze
     pixels = pixels + generator.normal(0, generator.uniform(0, noise), pixels.shape)
-    drawn: NDArray[np.uint8] = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    return drawn
+    seen: NDArray[np.uint8] = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def blend(
     at = generator.random((count, 2))
     out = np.empty((count, height, width, 3), np.uint8)
     for number, digit in enumerate(digits):
-        photograph = photographs[which[number]]
+        photograph = photographs[int(which[number])]
         room = np.array(photograph.shape[:2]) - (height, width) + 1
         row, column = np.asarray(at[number] * room, np.int64).tolist()
         patch = photograph[row : row + height, column : column + width].astype(np.int16)
@@ -55,7 +56,7 @@ def write_mnist_m(
     truth: bool,
     *,
     digits: NDArray[np.uint8],
-    labels: NDArray[np.integer],
+    labels: NDArray[Any],
     photographs: str | Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
