@@ -128,7 +128,7 @@ def tuned(path: str, output: str, threads: int) -> None:
 def decode(path: str, output: str, threads: int) -> None:  # noqa: ARG001
     import uproot
 
-    from hepdann.readers.baskets import locate, titles
+    from hepdann.readers.root.baskets import locate, titles
 
     with uproot.open(path) as file:
         tree = file["events"]
@@ -152,7 +152,7 @@ def hepdann(path: str, output: str, threads: int, **more: Any) -> None:
 
 
 def hashed(path: str, output: str, threads: int) -> None:
-    from hepdann.readers import plan
+    from hepdann.readers.planning import plan
 
     plan.event_id_branches = lambda _: ()  # as if the event number had another name
     hepdann(path, output, threads)
@@ -179,10 +179,10 @@ def clocks() -> Callable[[], float]:
     Before the stream and after it one thread works; in it the workers share the units, and the
     caller hashes and writes beside them.
     """
-    from hepdann.readers import work
+    from hepdann.readers.pipeline import range_task
 
     made = sys.modules["hepdann.readers.convert"]._Conversion
-    do, stream = work.Work._do, made._convert
+    do, stream = range_task.Work._do, made._convert
     workers: dict[int, float] = {}
     caller: list[float] = [time.thread_time()]
 
@@ -199,7 +199,7 @@ def clocks() -> Callable[[], float]:
         stream(*arguments)
         caller.append(time.thread_time())
 
-    work.Work._do, made._convert = timed, bounded
+    range_task.Work._do, made._convert = timed, bounded
 
     def free() -> float:
         caller.append(time.thread_time())

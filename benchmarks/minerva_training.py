@@ -178,7 +178,7 @@ def main() -> None:
 
 def stepping(trainer: StackTrainer) -> Iterator[None]:
     """The trainer's own steps, one each time."""
-    from hepdann.training.engine import engine_for
+    from hepdann.training.step.engine import engine_for
 
     trainer.network.train()
     engine = engine_for(trainer.stack, trainer.settings)

@@ -26,7 +26,7 @@ from ..errors import SchemaError
 from ..stats import reweighting
 from ..stats.ranking import auc_influence
 from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
-from ..tensors.domains import Source, Target
+from ..tensors.source_and_target import Source, Target
 from .base import common_width
 from .registry import get
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..tensors.domains import Target
+from ..tensors.source_and_target import Target
 from .base import common_width
 from .standard import check_total
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError
 from ..registry import ALIGNMENTS
-from ..tensors.domains import Target
+from ..tensors.source_and_target import Target
 from .base import Alignment, Mapper
 
 __all__ = ["Chain", "Kind", "as_mapper", "from_dict", "get", "names", "register"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from ..tensors.domains import Target
+from ..tensors.source_and_target import Target
 
 __all__ = ["Standard", "check_total", "covariance", "unit_weight"]
 

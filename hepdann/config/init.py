@@ -18,8 +18,8 @@ from .load import override
 from .models import Config, PlotConfig, TrainConfig
 
 if TYPE_CHECKING:
-    from ..readers.inputs import Input
-    from ..readers.plan import Plan
+    from ..readers.planning.input_samples import Input
+    from ..readers.planning.plan import Plan
     from .survey import Survey
 
 __all__ = ["init_config"]
@@ -58,8 +58,8 @@ def init_config(
         ConfigError: the files have no input in common.
     """
     from ..readers.images import has_images
-    from ..readers.inputs import gather
-    from ..readers.plan import make_plan
+    from ..readers.planning.input_samples import gather
+    from ..readers.planning.plan import make_plan
 
     mc = [mc] if isinstance(mc, str) else list(mc)
     data = [data] if isinstance(data, str) else list(data)
@@ -108,8 +108,8 @@ class _Inspection:
 
 
 def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
-    from ..readers.blocks import read_blocks
-    from ..readers.labels import find_label
+    from ..readers.pipeline.blocks import read_blocks
+    from ..readers.planning.labels import find_label
 
     try:
         return find_label(inputs, config.convert, read_blocks), ""
@@ -118,7 +118,7 @@ def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
 
 
 def _values(inputs: Sequence[Input], plan: Plan) -> tuple[dict[str, Survey], dict[str, Survey]]:
-    from ..readers.zero_config import looks_like, present_everywhere
+    from ..readers.planning.branch_roles import looks_like, present_everywhere
     from .survey import survey
 
     files = [file for entry in inputs for file in entry.files]
@@ -216,7 +216,7 @@ def _label_lines(inspection: _Inspection) -> list[str]:
 
 def _candidates(inspection: _Inspection, key: str, kind: str, example: str) -> list[str]:
     """Branches that may be what a key asks for, or an example, as comments."""
-    from ..readers.zero_config import looks_like
+    from ..readers.planning.branch_roles import looks_like
 
     names = [n for n in inspection.others if looks_like(n) == kind and n != inspection.plan.label]
     lines = [
@@ -250,7 +250,7 @@ def _spectator_lines(inspection: _Inspection) -> list[str]:
 
 
 def _event_id_lines(inspection: _Inspection) -> list[str]:
-    from ..readers.zero_config import event_id_branches, present_everywhere
+    from ..readers.planning.branch_roles import event_id_branches, present_everywhere
 
     ids = {event_id_branches(present_everywhere(entry.files)) for entry in inspection.inputs}
     if len(ids) == 1 and (names := ids.pop()):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ..readers.scan import FileScan
+    from ..readers.prescan import FileScan
 
 __all__ = ["Survey", "survey"]
 
@@ -77,7 +77,7 @@ def survey(
     Raises:
         ReadError: a branch cannot be read.
     """
-    from ..readers.blocks import read_blocks
+    from ..readers.pipeline.blocks import read_blocks
 
     files = list(files)
     share = max(1, rows // max(1, len(files)))

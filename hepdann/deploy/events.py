@@ -13,7 +13,7 @@ from ..errors import HepdannError
 from ..readers.files import FileRef
 from ..readers.rows import RowReader, Rows
 from ..runs import Run
-from ..store.scores import open_scores
+from ..store.scores.reader import open_scores
 from ..store.start_record import StartRecord, has_begun
 from ..store.training_record import TrainingRecord
 from ..tensors import Tensors, open_tensors

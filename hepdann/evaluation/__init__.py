@@ -36,7 +36,7 @@ from ..stats import (
     weighted_mean,
     without_sentinels,
 )  # fmt: skip
-from ..store.scores import RunScores, open_scores
+from ..store.scores.reader import RunScores, open_scores
 from .calibration import Calibration, calibration
 from .columns import Columns
 from .datamc import DataMC, compare_feature, data_mc, outside_bins

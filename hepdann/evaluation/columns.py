@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, HepdannError, RunError
 from ..expressions import parse
 from ..registry import nearest
-from ..store.scores import Domain, RunScores
-from ..store.tensor_rows import TensorRows
+from ..store.scores.reader import Domain, RunScores
+from ..store.scores.tensor_rows import TensorRows
 
 __all__ = ["Columns"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..inputs import read_rows
 from ..stats.ranking import Roc, roc
-from ..store.scores import RunScores
+from ..store.scores.reader import RunScores
 
 __all__ = ["Band", "LearningCurves", "curves_of", "history_rows", "learning_curves", "run_roc"]
 

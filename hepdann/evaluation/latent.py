@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..store.scores import Domain, RunScores
+from ..store.scores.reader import Domain, RunScores
 
 __all__ = ["EMBEDDINGS", "Embedding", "embed"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..registry import nearest
 from ..stats.figure import Figure, as_weight
-from ..store.scores import Domain, RunScores
+from ..store.scores.reader import Domain, RunScores
 from ..store.working_points import Efficiencies, StoredFigure, StoredPoint
 from ..tensors import Split
 from .working_points import (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..registry import nearest
-from ..store.scores import RunScores
+from ..store.scores.reader import RunScores
 from .columns import Columns
 
 __all__ = ["NOMINAL", "TemplateEvents", "TemplateSample"]

@@ -21,7 +21,7 @@ from ..stats.template_bins import equal_signal_edges, significance_edges
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
 from ..store.reading import read_config
-from ..store.scores import RunScores, open_scores
+from ..store.scores.reader import RunScores, open_scores
 from .columns import Columns
 from .template_events import NOMINAL, TemplateEvents, TemplateSample
 

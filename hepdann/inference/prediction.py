@@ -18,8 +18,8 @@ from ..errors import ConfigError, HepdannError, RunError
 from ..outputs import mend_of, replacing
 from ..parallel import Executor, Link, refuse_in_worker
 from ..readers import FileRef, resolve
+from ..readers.pipeline.ordered_threads import default_threads
 from ..readers.rows import RowReader
-from ..readers.stream import default_threads
 from ..tensors import open_tensors
 from .branch_copy import copy_with_branches
 from .output_names import output_files

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
-from ..store.scores import open_scores
+from ..store.scores.reader import open_scores
 from .cross_fit import CrossFit
 from .input_columns import InputColumns
 from .model import Model

@@ -10,7 +10,7 @@ from ..errors import RunError
 from ..evaluation import open_scores
 from ..evaluation.curves import run_roc
 from ..stats import Roc
-from ..store.scores import Domain, RunScores
+from ..store.scores.reader import Domain, RunScores
 from .axes.frame import save
 from .axes.label import label_as
 from .axes.styles import method_title, style

@@ -25,7 +25,7 @@ from ..evaluation import DataMC, Profile
 from ..evaluation.curves import run_roc
 from ..evaluation.datamc import folded
 from ..stats import Roc, quantile_edges
-from ..store.scores import Domain
+from ..store.scores.reader import Domain
 from ..tensors import SPLITS, Split
 from .axes.styles import method_title, readable, sentence
 from .figures.matrices import confusion

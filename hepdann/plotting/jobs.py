@@ -18,7 +18,7 @@ from ..evaluation.curves import learning_curves, run_roc
 from ..registry import FIGURES
 from ..stats import Roc
 from ..store.paths import RunPaths
-from ..store.scores import Domain, RunScores
+from ..store.scores.reader import Domain, RunScores
 from .axes.frame import finish, new_axes
 from .axes.styles import method_title, sentence
 from .figures.losses import loss

@@ -17,7 +17,7 @@ from ..inputs import read_json
 from ..registry import nearest
 from ..store.content import WithAdvice
 from ..store.paths import RunPaths
-from ..store.scores import Domain, RunScores, open_scores
+from ..store.scores.reader import Domain, RunScores, open_scores
 from .axes.styles import class_colours, readable, wrapped
 
 __all__ = ["RunNames", "require"]

@@ -15,7 +15,7 @@ from ..evaluation import Calibration, Importance, Profile
 from ..evaluation.latent import EMBEDDINGS, Embedding, embed
 from ..stats import Confusion, quantile_edges
 from ..store.paths import RunPaths
-from ..store.scores import Domain
+from ..store.scores.reader import Domain
 from .axes.styles import method_title, sentence
 from .figures.latent import latent
 from .figures.matrices import confusion, correlation

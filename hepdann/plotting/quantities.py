@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import evaluation, stats
 from ..evaluation import DataMC
 from ..evaluation.datamc import folded
-from ..store.scores import Domain
+from ..store.scores.reader import Domain
 from .figures.panels import Scale, common_scale
 from .names import RunNames
 

@@ -14,7 +14,7 @@ from ..evaluation import DataMC, Profile
 from ..evaluation.segments import SEGMENT_PLANES, plane_residual, residual_profile, segment_profile
 from ..stats import Confusion
 from ..stats.classification import predicted
-from ..store.scores import Domain
+from ..store.scores.reader import Domain
 from .axes.styles import method_title
 from .figures.matrices import Normalise, confusion
 from .figures.profiles import efficiency

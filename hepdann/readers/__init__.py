@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..expressions import Expression, parse
-from .blocks import BlockReader, RawBlock, read_blocks
-from .check import check_sample
 from .convert import convert
 from .files import FileRef, resolve
-from .scan import Branch, FileScan, scan
-from .summary import ClassCount, ConversionSummary, FeatureStats, FileCount
-from .zero_config import looks_like
+from .pipeline.blocks import BlockReader, RawBlock, read_blocks
+from .pipeline.summary import ClassCount, ConversionSummary, FeatureStats, FileCount
+from .planning.branch_roles import looks_like
+from .planning.config_check import check_sample
+from .prescan import Branch, FileScan, scan
 
 __all__ = [
     "BlockReader",

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from ..config import Config, load_config, override
 from ..tensors import Tensors, open_tensors
 from .convert import convert as convert_files
-from .summary import ConversionSummary
-from .units import Reader
+from .pipeline.entry_ranges import Reader
+from .pipeline.summary import ConversionSummary
 
 __all__ = ["Converted", "Files", "convert"]
 

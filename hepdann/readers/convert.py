@@ -17,24 +17,24 @@ from ..config import Config
 from ..errors import ConfigError, ReadError
 from ..provenance import describe_file, provenance
 from ..tensors import SPLITS, TensorWriter, open_tensors
-from .baskets import Locations
-from .blocks import BlockReader
-from .decision import Decision, decide
-from .doubts import doubts
-from .events import column_names
 from .images import image_units, read_tables
-from .inputs import gather
-from .like import Like
-from .like import like as take_over
-from .plan import SamplePlan
-from .rootfile import reading
-from .scan import FileScan
-from .skips import Skips
-from .stream import Stream, default_threads
-from .summary import Accumulator, ClassCount, ConversionSummary, FileCount
-from .truth import TruthFile
-from .units import Reader, UnitReader, choose_reader
-from .work import Counts, Done, ImageCounts, Work
+from .pipeline.blocks import BlockReader
+from .pipeline.entry_ranges import Reader, UnitReader, choose_reader
+from .pipeline.events import column_names
+from .pipeline.ordered_threads import Stream, default_threads
+from .pipeline.range_task import Counts, Done, ImageCounts, Work
+from .pipeline.summary import Accumulator, ClassCount, ConversionSummary, FileCount
+from .pipeline.truth_files import TruthFile
+from .planning.bad_files import Skips
+from .planning.decision import Decision, decide
+from .planning.earlier_file import Like
+from .planning.earlier_file import like as take_over
+from .planning.hints import doubts
+from .planning.input_samples import gather
+from .planning.plan import SamplePlan
+from .prescan import FileScan
+from .root.baskets import Locations
+from .root.opening import reading
 
 __all__ = ["convert"]
 

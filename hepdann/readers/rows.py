@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from ..config import Config, ConvertConfig, SampleConfig
 from ..errors import ConfigError, ReadError
 from ..tensors import event_ids
-from .conversion import Conversion, ConvertedSample
-from .decision import Decision, decide
-from .events import column_names, make_events
+from .conversion_record import Conversion, ConvertedSample
 from .files import FileRef
 from .images import image_units, read_tables
-from .inputs import Input
-from .like import Like
-from .scan import Branch, FileScan, scan, suggest
-from .skips import Skips
-from .stream import Stream
-from .units import Unit, choose_reader
-from .zero_config import looks_like
+from .pipeline.entry_ranges import Unit, choose_reader
+from .pipeline.events import column_names, make_events
+from .pipeline.ordered_threads import Stream
+from .planning.bad_files import Skips
+from .planning.branch_roles import looks_like
+from .planning.decision import Decision, decide
+from .planning.earlier_file import Like
+from .planning.input_samples import Input
+from .prescan import Branch, FileScan, scan, suggest
 
 __all__ = ["Inputs", "RowReader", "Rows"]
 

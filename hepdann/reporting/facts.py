@@ -15,7 +15,7 @@ from ..inputs import read_json, read_text
 from ..runs import Run
 from ..store.content import Files
 from ..store.paths import RunPaths
-from ..store.scores import Domain, RunScores
+from ..store.scores.reader import Domain, RunScores
 from ..tensors import SPLITS, open_tensors
 
 __all__ = ["Counts", "Facts", "facts_of"]

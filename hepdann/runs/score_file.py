@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ..domains import Domains
 from ..evaluation import truth_of, write_truth
 from ..inference import CrossFit, Inputs, Model
-from ..store.score_writer import ScoreWriter, writing_scores
-from ..store.scores import MOVED
-from ..store.tensor_rows import TensorRows, moved_to, rows_of_events
+from ..store.scores.reader import MOVED
+from ..store.scores.tensor_rows import TensorRows, moved_to, rows_of_events
+from ..store.scores.writer import ScoreWriter, writing_scores
 from ..tensors import SPLITS, Target, Tensors, fold_of
 from .aligned import reference
 

@@ -19,7 +19,7 @@ from pydantic import Field
 from ..errors import HepdannError, RunError, SchemaError
 from ..inputs import regular_file
 from ..outputs import write_run_file
-from ..readers.conversion import Conversion
+from ..readers.conversion_record import Conversion
 from ..records import Count, Finite, Stored
 from ..tensors import SPLITS, Tensors, open_tensors
 from .paths import RunPaths

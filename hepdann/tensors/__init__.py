@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_hits
-from .checksums import is_sealed, seal
-from .domains import SPLITS, Source, Split, Target
 from .hashing import event_ids, fold_of, is_pseudo, mix64, split_of
-from .hdf5 import h5_format
+from .hdf5.checksums import is_sealed, seal
+from .hdf5.opening import h5_format
 from .hits import VIEW_FIGURES, Hits, view_figures
 from .layout import Block, Transform, View
 from .reader import Tensors, open_tensors
+from .source_and_target import SPLITS, Source, Split, Target
 from .summary import (
     ChannelSummary,
     ColumnSummary,

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ..arrays import column_names, columns, numbers
 from ..errors import SchemaError
 from ..provenance import provenance
-from .domains import SPLITS
 from .hashing import event_ids, split_of
 from .layout import Block
+from .source_and_target import SPLITS
 from .writer import TensorWriter
 
 __all__ = ["TemporaryFile", "write_arrays"]

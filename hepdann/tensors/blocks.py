@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .domains import SPLITS, Source, Target
 from .hashing import is_pseudo, mix64
 from .hits import Hits
 from .reader import Tensors
+from .source_and_target import SPLITS, Source, Target
 from .views import ViewReader
 
 __all__ = ["BLOCK_ROWS", "ChangeImages", "EventBlocks", "ViewBlocks", "column_at", "read_hits"]

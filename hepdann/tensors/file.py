@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from ..inputs import Stamp
-from .checksums import TILE_ROWS, content_id, damaged_tiles
 from .hashing import is_pseudo
-from .hdf5 import OpenFile, check_stamp, h5_open
+from .hdf5.checksums import TILE_ROWS, content_id, damaged_tiles
+from .hdf5.opening import OpenFile, check_stamp, h5_open
 from .layout import DOMAINS, Layout
 from .views import Rows, ViewReader
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .domains import SPLITS
+from .source_and_target import SPLITS
 
 __all__ = [
     "CHUNK_ROWS",

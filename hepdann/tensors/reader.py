@@ -16,12 +16,12 @@ from ..display import html_table, listed
 from ..errors import SchemaError
 from ..inputs import Stamp, file_stamp, regular_file
 from .arrays import TemporaryFile, write_arrays
-from .checksums import check_seal
-from .chunks import check_codec
-from .domains import Source, Target
 from .file import TensorFile
-from .hdf5 import check_datasets, check_stamp, h5_open
+from .hdf5.checksums import check_seal
+from .hdf5.chunks import check_codec
+from .hdf5.opening import check_datasets, check_stamp, h5_open
 from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Dataset, Layout, differing
+from .source_and_target import Source, Target
 from .views import views_of
 
 __all__ = ["Tensors", "open_tensors"]

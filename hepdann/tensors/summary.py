@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .domains import SPLITS
 from .layout import View
 from .reader import Tensors
+from .source_and_target import SPLITS
 
 __all__ = [
     "ChannelSummary",

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .hdf5 import OpenFile
+from .hdf5.opening import OpenFile
 from .hits import Hits
 from .layout import Transform, View
 

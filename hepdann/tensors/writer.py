@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from ..outputs import replacing
-from .checksums import TILE_ROWS, TileHasher, seal, store_checksums
-from .chunks import ChunkSpool, Compression, check_codec
 from .hashing import split_of
+from .hdf5.allocation import ContiguousStore, writing
+from .hdf5.checksums import TILE_ROWS, TileHasher, seal, store_checksums
+from .hdf5.chunks import ChunkSpool, Compression, check_codec
 from .layout import FORMAT, FORMAT_VERSION, Block, Layout, View
-from .storage import ContiguousStore, writing
 
 if TYPE_CHECKING:
     from ..config.models import SplitConfig

@@ -2,13 +2,13 @@
 
 from . import distributed
 from .checkpoint import load_checkpoint, save_checkpoint
-from .dataset import EventDataset
-from .engine import choose_engine
-from .finder import RateRange, find_learning_rate
-from .health_figures import FIGURES
-from .health_monitor import Health
+from .event_dataset import EventDataset
+from .health.figures import FIGURES
+from .health.monitor import Health
+from .learning_rate_finder import RateRange, find_learning_rate
 from .schedules import LambdaSchedule, RateSchedule
 from .settings import Member, MethodProgress, Progress, Settings, threads
+from .step.engine import choose_engine
 from .timing import Clock
 from .trainer import StackTrainer
 

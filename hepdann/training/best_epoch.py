@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .parameter_buffer import ParameterBuffer
+from .step.parameter_buffer import ParameterBuffer
 
 __all__ = ["Best"]
 

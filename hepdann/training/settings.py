@@ -67,7 +67,7 @@ class Settings:
         patience: epochs without a better ``monitor`` after which a member stops; 0 is never.
         choose: the epoch whose weights are used: the ``last``, or the ``best`` by ``monitor``.
         monitor: a label-free figure of the history, see :data:`hepdann.training.history.MONITORS`.
-        engine: what executes a step, see :func:`hepdann.training.engine.engine_for`.
+        engine: what executes a step, see :func:`hepdann.training.step.engine.engine_for`.
         deterministic: torch refuses algorithms that are not, see :mod:`.determinism`.
         threads: torch's threads while training; one is best for small networks.
         processes: that train together.

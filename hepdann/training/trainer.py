@@ -19,12 +19,12 @@ from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot, epoch_batches
 from .best_epoch import Best
 from .determinism import deterministic
-from .engine import Engine, StepValues, engine_for
 from .history import MemberHistory, monitored
-from .parameter_buffer import ParameterBuffer
 from .schedules import average_decay, lambda_schedule, rate_schedule
 from .settings import Member, Progress, Settings, method_progress, threads
-from .stack import Stack
+from .step.engine import Engine, StepValues, engine_for
+from .step.parameter_buffer import ParameterBuffer
+from .step.stack import Stack
 from .validation import validate, watched_scores
 
 __all__ = ["Member", "Progress", "Settings", "StackTrainer"]

@@ -126,6 +126,14 @@ def test_everything_installed_by_the_makefile_is_pinned():
         assert re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", line)[0]).lower() in names, line
 
 
+@pytest.mark.parametrize(
+    "room", sorted({file.parent for file in SOURCES} - {ROOT / "cli"}), ids=lambda room: room.name
+)
+def test_a_room_has_few_modules_beside_its_rooms(room):
+    """Fifteen are what can be looked through; ``cli`` has one for each command."""
+    assert len({file for file in room.glob("*.py") if file.name != "__init__.py"}) <= 15
+
+
 @pytest.mark.parametrize("file", SOURCES, ids=name_of)
 def test_files_and_functions_are_short(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 450

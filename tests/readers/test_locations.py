@@ -10,7 +10,7 @@ import uproot
 
 from hepdann.config import Config
 from hepdann.readers import convert, scan
-from hepdann.readers.baskets import Locations
+from hepdann.readers.root.baskets import Locations
 from hepdann.tensors import open_tensors
 
 
@@ -67,5 +67,5 @@ def test_a_branch_that_uproot_stumbles_over_is_looked_up_when_it_is_needed(paths
     def broken(*_):
         raise KeyError("no such member")
 
-    monkeypatch.setattr("hepdann.readers.baskets.locate", broken)
+    monkeypatch.setattr("hepdann.readers.root.baskets.locate", broken)
     assert scan(paths[0], locations=Locations())[0].baskets is None

@@ -8,7 +8,7 @@ import pytest
 
 from hepdann.errors import SchemaError
 from hepdann.tensors import Source, Target, is_pseudo, open_tensors, seal
-from hepdann.tensors.checksums import TILE_ROWS
+from hepdann.tensors.hdf5.checksums import TILE_ROWS
 
 
 def test_what_was_written_is_read(tensor_file, make_block):

@@ -193,7 +193,7 @@ def test_what_no_sum_can_hold_is_refused_as_it_is_read(tensor_file, read, name, 
 
 @pytest.mark.parametrize("body", [b"1", b"[]", b"{}", b'{"size": 1}', b"[" * 50_000])
 def test_a_seal_of_nonsense_is_no_seal_that_fits(tensor_file, body):
-    from hepdann.tensors import checksums
+    from hepdann.tensors.hdf5 import checksums
 
     path = tensor_file()
     with h5py.File(path, "r+"):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hepdann.config.models import SplitConfig
 from hepdann.errors import SchemaError
 from hepdann.tensors import open_tensors, split_of
-from hepdann.tensors.checksums import TILE_ROWS, TileHasher
+from hepdann.tensors.hdf5.checksums import TILE_ROWS, TileHasher
 
 
 def names(folder: str | Path) -> list[str]:

@@ -61,7 +61,7 @@ def test_auto_leaves_a_gpu_to_others_where_workers_are_wanted(there):
 
 def test_double_precision_is_for_the_cpu_alone(root):
     """MPS has none: figures come to the CPU before they are made double."""
-    for file in (root / "hepdann" / "training").glob("*.py"):
+    for file in (root / "hepdann" / "training").rglob("*.py"):
         text = Path(file).read_text(encoding="utf-8")
         for found in re.finditer(r"(\S*)\.double\(\)", text):
             assert found[1].endswith(".cpu()"), f"{file.name}: {found[0]}"

@@ -12,7 +12,7 @@ from ...criteria import CRITERIA, Candidate, Evidence, tabulate
 from ...stats.classification import accuracy, losses
 from ...stats.figure import Figure
 from ...stats.ranking import auc
-from ...store.scores import Domain, RunScores
+from ...store.scores.reader import Domain, RunScores
 from ...tensors import Split
 from .method import TestEvents, number
 

@@ -22,7 +22,7 @@ from ...stats.figure import Figure, effective_events
 from ...stats.neighbours import consistency
 from ...stats.ranking import auc
 from ...stats.two_sample import separation
-from ...store.scores import Domain, RunScores
+from ...store.scores.reader import Domain, RunScores
 from ...tensors import Target
 
 __all__ = ["TestEvents", "decision_figures", "method_figures", "named", "number"]

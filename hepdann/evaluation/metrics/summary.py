@@ -16,7 +16,7 @@ from ...stats.figure import Figure
 from ...stats.two_sample import separation
 from ...store.content import Diagnosed, Recommended
 from ...store.paths import RunPaths
-from ...store.scores import RunScores, open_scores
+from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis.diagnosis import diagnose
 from .criteria import rank_correlations, run_criteria, teacher_of

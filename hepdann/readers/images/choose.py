@@ -9,9 +9,9 @@ import numpy as np
 
 from ...config import Config, ImagesConfig
 from ...errors import ConfigError, ReadError
-from ..inputs import Input
-from ..scan import FileScan
-from ..skips import Skips
+from ..planning.bad_files import Skips
+from ..planning.input_samples import Input
+from ..prescan import FileScan
 from .hits import read_hits
 from .names import CHANNELS, VIEWS
 from .plan import SIZES, ImagePlan, find_pixels, has_images, hit_branches

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...config import Config, ConvertConfig
-from ..blocks import BlockReader
-from ..inputs import Input, common
-from ..labels import class_names, find_label, label_values
-from ..like import Like
-from ..plan import Plan, make_plan
-from ..skips import Skips
-from ..zero_config import looks_like
+from ..pipeline.blocks import BlockReader
+from ..planning.bad_files import Skips
+from ..planning.branch_roles import looks_like
+from ..planning.earlier_file import Like
+from ..planning.input_samples import Input, common
+from ..planning.labels import class_names, find_label, label_values
+from ..planning.plan import Plan, make_plan
 from .hdf5 import IDENTITY
 from .names import detector_truth, is_identity, is_plane, is_segment
 from .plan import ImagePlan, hit_branches

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from ...errors import ReadError
 from ...inputs import file_stamp, regular_file
-from ...tensors.hdf5 import h5_open, refuse_elsewhere
+from ...tensors.hdf5.opening import h5_open, refuse_elsewhere
 from ...tensors.layout import FORMAT
-from ..blocks import RawBlock
-from ..rootfile import reading
-from ..scan import Branch, FileScan
+from ..pipeline.blocks import RawBlock
+from ..prescan import Branch, FileScan
+from ..root.opening import reading
 from .names import image_name
 
 __all__ = ["IDENTITY", "is_hdf5", "open_datasets", "read_hdf5", "scan_hdf5"]

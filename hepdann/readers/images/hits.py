@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ..blocks import RawBlock, checked_baskets, cluster_ranges, misread, to_column
-from ..pages import check_pages
-from ..rootfile import open_root, reading
-from ..scan import FileScan
+from ..pipeline.blocks import RawBlock, checked_baskets, cluster_ranges, misread, to_column
+from ..prescan import FileScan
+from ..root.opening import open_root, reading
+from ..root.pages import check_pages
 from .raster import Hits
 
 __all__ = ["read_hits"]

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ...config import Config
 from ...errors import ReadError
-from ..inputs import gather
-from ..skips import Skips
-from ..units import choose_reader
+from ..pipeline.entry_ranges import choose_reader
+from ..planning.bad_files import Skips
+from ..planning.input_samples import gather
 from .choose import plan_images
 from .reader import image_units
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...config import ImagesConfig, TransformConfig
 from ...errors import ConfigError, ReadError
 from ...tensors import Transform, View
-from ..scan import FileScan
+from ..prescan import FileScan
 from .names import CHANNELS, VIEWS, image_name
 
 __all__ = ["ImagePlan", "Pixels", "find_pixels", "has_images", "hit_branches"]

@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import BlockReader, RawBlock
-from ..scan import FileScan
-from ..scratch import Empty
-from ..units import Unit, UnitReader
+from ..pipeline.blocks import BlockReader, RawBlock
+from ..pipeline.buffers import Empty
+from ..pipeline.entry_ranges import Unit, UnitReader
+from ..prescan import FileScan
 from .hdf5 import read_hdf5
 from .hits import read_hits
 from .plan import ImagePlan, find_pixels, hit_branches

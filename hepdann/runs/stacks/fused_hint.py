@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...networks import NetworkShape
 from ...training import Settings
-from ...training.engine import fused_installed, unfusable
+from ...training.step.engine import fused_installed, unfusable
 from .shards import Shard
 
 __all__ = ["suggest_fused"]

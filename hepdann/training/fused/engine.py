@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ...methods import Batch
 from ...networks import StackedBatchNorm, StackedLinear
-from ..engine import StepValues
-from ..stack import Stack
+from ..step.engine import StepValues
+from ..step.stack import Stack
 from .layout import OUT, OUTPUTS, Buffers, Shape, State, Work
 from .loops import TILE, Real, series
 from .step import step
@@ -28,7 +28,7 @@ class FusedEngine:
     is computed by itself: its numbers do not depend on its neighbours, to the bit.
 
     Args:
-        stack: that is trained; :func:`~hepdann.training.engine.unfusable` has nothing
+        stack: that is trained; :func:`~hepdann.training.step.engine.unfusable` has nothing
             against it.
     """
 

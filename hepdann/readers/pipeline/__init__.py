@@ -1,0 +1,1 @@
+"""Ranges of entries to checked rows of the tensor file, on any number of threads."""

@@ -1,0 +1,1 @@
+"""What a conversion does, decided before an event is read."""

@@ -1,0 +1,186 @@
+"""Names of columns against the branches of a file: what an expression reads, and from where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ConfigError
+from ...expressions import Expression, parse
+from ...expressions.functions import CONSTANTS
+from ..prescan import Branch, FileScan, suggest
+
+__all__ = ["Columns", "compile_columns", "compile_text"]
+
+_ELEMENT = re.compile(r"(.+?)((?:\[-?\d+\])+)")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that the branches of one file offer.
+
+    Attributes:
+        branches: by name.
+        whole: column name to branch and index, where the branch has as many in every event:
+            ``x_1`` is ``("x", (1,))``.
+    """
+
+    branches: Mapping[str, Branch]
+    whole: Mapping[str, tuple[str, tuple[int, ...]]]
+
+    @classmethod
+    def of(cls, branches: Mapping[str, Branch]) -> Columns:
+        """Name every column; a branch goes before an array element of the same name."""
+        whole: dict[str, tuple[str, tuple[int, ...]]] = {}
+        for branch in branches.values():
+            for column, index in zip(branch.columns, np.ndindex(*branch.shape), strict=False):
+                whole[column] = (branch.name, index)
+        whole |= {branch.name: (branch.name, ()) for branch in branches.values() if branch.scalar}
+        return cls(branches, whole)
+
+    def find(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """The branch and the index of a column; ``None`` if there is no such column.
+
+        Args:
+            name: of a scalar branch, or an element of an array (``x_1``, ``x[1]``, ``x[-1]``) or
+                of a list whose length varies (``x[1]``, ``x[-1]``).
+        """
+        if name in self.whole:
+            return self.whole[name]
+        match = _ELEMENT.fullmatch(name)
+        branch = self.branches.get(match[1]) if match else None
+        if match is None or branch is None:
+            return None
+        index = tuple(int(number) for number in match[2][1:-1].split("]["))
+        if branch.element is not None:
+            return (branch.name, index) if len(index) == 1 else None
+        inside = (-size <= i < size for i, size in zip(index, branch.shape, strict=False))
+        fits = branch.dtype is not None and len(index) == len(branch.shape) and all(inside)
+        return (branch.name, index) if fits else None
+
+    def absent(self, name: str, arrays: Mapping[str, Any]) -> NDArray[np.bool_] | None:
+        """Where a list is too short to have the element.
+
+        Args:
+            name: of a column.
+            arrays: of the branches that are read, as :class:`.RawBlock` has them.
+
+        Returns:
+            (n,) bool; ``None`` for a column that every event has.
+        """
+        found = self.find(name)
+        if found is None or self.branches[found[0]].element is None:
+            return None
+        import awkward
+
+        branch, (index,) = found
+        least = index + 1 if index >= 0 else -index
+        short: NDArray[np.bool_] = awkward.to_numpy(awkward.num(arrays[branch])) < least
+        return short
+
+    def reads(self, expression: Expression | None) -> tuple[str, ...]:
+        """The branches behind an expression."""
+        names = () if expression is None else expression.names
+        return tuple(dict.fromkeys(found[0] for found in map(self.find, names) if found))
+
+    def check(self, expression: Expression, where: FileScan) -> None:
+        """Whether the expression can be computed from these branches.
+
+        Raises:
+            ConfigError: there is no such branch, it cannot become a column, or
+                types are mixed that do not mix.
+        """
+        for name in expression.names:
+            if self.find(name) or name in CONSTANTS:
+                continue
+            place = f"{where.path}:{where.tree}"
+            base = self.branches.get(name.split("[", 1)[0])
+            if base is None:
+                mend = suggest(name, self.whole, what="branches")
+                raise ConfigError(
+                    f"no branch '{name}', of {expression.where}", where=place, mend=mend
+                )
+            if base.dtype is None:
+                raise ConfigError(
+                    f"branch '{base.name}' ({base.typename}), of {expression.where}, cannot be "
+                    f"used: {base.reason}",
+                    where=place,
+                    mend=f"write one element, {base.name}[0]; it is missing where an event has none"
+                    if base.element is not None
+                    else None,
+                )
+            shape = "x".join(map(str, base.shape))
+            raise ConfigError(
+                f"'{name}', of {expression.where}, does not fit: '{base.name}' is "
+                + (f"an array of {shape}" if shape else "a single number"),
+                where=place,
+                mend=f"write {'one element, ' if shape else ''}{base.columns[0]}",
+            )
+        empty = {name: self.branches[name].no_values() for name in self.reads(expression)}
+        expression.evaluate(self.lookup(empty), 0)
+
+    def lookup(self, arrays: Mapping[str, Any]) -> Callable[[str], NDArray[Any]]:
+        """What :meth:`.Expression.evaluate` asks for the values of a column.
+
+        An element of a list is NaN where the list is too short for it, and float64 unless the list
+        is of float32.
+
+        Args:
+            arrays: of the branches that are read, as :class:`.RawBlock` has them.
+        """
+
+        def values(name: str) -> NDArray[Any]:
+            found = self.find(name)
+            if found is None:
+                return np.asarray(CONSTANTS[name])
+            branch, index = found
+            at: tuple[Any, ...] = (slice(None), *index)
+            absent = self.absent(name, arrays)
+            if absent is None:
+                column: NDArray[Any] = arrays[branch][at]
+                return column
+            import awkward
+
+            present = awkward.to_numpy(awkward.mask(arrays[branch], ~absent)[at])
+            real = np.float32 if present.dtype == np.float32 else np.float64
+            filled: NDArray[Any] = np.ma.filled(present.astype(real), np.nan)
+            return filled
+
+        return values
+
+
+def compile_text(text: str, columns: Columns, *, what: str) -> Expression:
+    """Parse ``text``, unless it is itself the name of a column (``jet-pt``, ``parent/child``)."""
+    if columns.find(text) and "`" not in text:
+        parsed = parse(f"`{text}`", what=what)
+        return Expression(text, parsed.names, f"{what} '{text}'", parsed.root)
+    return parse(text, what=what)
+
+
+def compile_columns(
+    name: str, text: str | None, columns: Columns, *, what: str
+) -> Iterable[tuple[str, Expression]]:
+    """The column called ``name``, or the columns of a fixed-size array branch.
+
+    Args:
+        name: name of the column.
+        text: its expression; ``None`` for the branch of that name.
+        columns: what the first file offers.
+        what: what the column is for, in errors.
+
+    Raises:
+        ConfigError: the expression does not parse.
+    """
+    source = name if text is None else text
+    branch = columns.branches.get(source)
+    if branch is None or branch.dtype is None or branch.scalar:
+        return [(name, compile_text(source, columns, what=what))]
+    return [
+        (name + column.removeprefix(branch.name), compile_text(column, columns, what=what))
+        for column in branch.columns
+    ]

@@ -1,0 +1,67 @@
+"""What a conversion does, decided before an event is read: tables or images, label and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...config import Config
+from ..images import ImagePlan, plan_events, plan_images
+from ..pipeline.blocks import BlockReader
+from .bad_files import Skips
+from .earlier_file import Like
+from .input_samples import Input
+from .labels import class_names, find_label
+from .plan import Plan, make_plan
+
+__all__ = ["Decision", "decide"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A conversion that can begin.
+
+    Attributes:
+        plan: columns and samples.
+        config: settings, with those that were found.
+        label: of MC, which the truth of data has too.
+        classes: names by label.
+        images: what images are made; ``None`` of tables.
+        may_be_empty: whether a class may be without events.
+    """
+
+    plan: Plan
+    config: Config
+    label: str | None
+    classes: tuple[str, ...]
+    images: ImagePlan | None = None
+    may_be_empty: bool = False
+
+
+def decide(
+    inputs: Sequence[Input], config: Config, model: Like | None, read: BlockReader, skips: Skips
+) -> Decision:
+    """Decide.
+
+    Args:
+        inputs: the samples.
+        config: the configuration.
+        model: the tensor file that new data are to fit, if any.
+        read: reads what has to be looked at.
+        skips: what to do with a file that does not fit the others.
+
+    Raises:
+        ConfigError: settings that do not fit the files.
+        ReadError: a file that does not fit the others.
+    """
+    images = plan_images(inputs, config, skips)
+    if images is not None:
+        found = plan_events(inputs, config, images, read, skips, model)
+        label = found.plan.label if model is None else model.label
+        return Decision(found.plan, found.config, label, found.classes, images, found.may_be_empty)
+    if model is not None:
+        plan = make_plan(inputs, config, model.label, skips)
+        return Decision(plan, config, model.label, model.classes)
+    label = find_label(inputs, config.convert, read, skips)
+    plan = make_plan(inputs, config, label, skips)
+    return Decision(plan, config, label, class_names(plan.samples, config.convert, read, skips))

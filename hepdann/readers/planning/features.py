@@ -1,0 +1,208 @@
+"""Which columns become inputs, and why the other branches do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...config import ConvertConfig, FeatureConfig
+from ...errors import ConfigError, ReadError
+from ...expressions import Expression
+from ..prescan import Branch
+from .branch_roles import looks_like, numeric_scalars
+from .columns import Columns, compile_columns, compile_text
+from .input_samples import Input, common
+
+__all__ = [
+    "Feature",
+    "LeftOut",
+    "check_columns",
+    "default_features",
+    "explain_left_out",
+    "given_features",
+    "taken_branches",
+]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input column and what a missing value in it looks like."""
+
+    name: str
+    expression: Expression
+    settings: FeatureConfig
+
+    def info(self) -> dict[str, Any]:
+        """What the tensor file tells about the column."""
+        settings = self.settings
+        return {
+            "title": settings.title,
+            "expression": self.expression.text,
+            "missing": settings.missing,
+            "impute": settings.impute,
+            "indicator_of": None,
+        }
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A branch that did not become a feature, and why."""
+
+    name: str
+    reason: str
+
+
+def taken_branches(
+    inputs: Sequence[Input],
+    convert: ConvertConfig,
+    label: str | None,
+    columns: Columns,
+    spectators: Iterable[Expression],
+) -> dict[str, str]:
+    """Branches that have another part to play, with that part."""
+    parts: dict[str, str] = {}
+    own = [entry.config.weight for entry in inputs]
+    weights = [convert.weight, convert.data_weight, *convert.weights.values(), *own]
+    for name in convert.event_id or ():
+        parts[name] = "an event id"
+    for expression in spectators:
+        if expression.is_name:  # pt / 2 as a spectator leaves pt an input
+            parts |= dict.fromkeys(columns.reads(expression), "a spectator")
+    for text in filter(None, weights):
+        expression = compile_text(text, columns, what="weight")
+        reads = columns.reads(expression)
+        is_weight = expression.scaled_name in reads  # weight, or 0.39 * weight
+        parts |= dict.fromkeys(reads, "the weight" if is_weight else "part of the weight")
+    if label is not None:
+        reads = columns.reads(compile_text(label, columns, what="label"))
+        parts |= dict.fromkeys(reads, "the label" if len(reads) == 1 else "part of the label")
+    return parts
+
+
+def default_features(
+    inputs: Sequence[Input], shared: Columns, taken: Mapping[str, str], convert: ConvertConfig
+) -> list[Feature]:
+    """The numeric scalars of every file, less what is or looks like something else."""
+    _check_partial(inputs, taken)
+    names = [
+        name
+        for name in numeric_scalars(shared.branches.values())
+        if name not in taken and looks_like(name, shared.branches[name].dtype) is None
+    ]
+    if not names:
+        files = [entry.files[0].path for entry in inputs]
+        raise ConfigError(
+            "the files have no numeric scalar branch in common that could be a feature",
+            where=", ".join(dict.fromkeys(files)),
+            mend="name the features (--features), or the tree (--tree)",
+        )
+    settings = [FeatureConfig(name=name, missing=convert.missing) for name in names]
+    return [Feature(s.name, compile_text(s.name, shared, what="feature"), s) for s in settings]
+
+
+def _check_partial(inputs: Sequence[Input], taken: Mapping[str, str]) -> None:
+    """A branch of both domains that some files lack is a mistake in the files, not a choice."""
+    files = [file for entry in inputs for file in entry.files]
+    domains = {
+        domain: {n for e in inputs if e.domain == domain for f in e.files for n in f.branches}
+        for domain in (entry.domain for entry in inputs)
+    }
+    for file in files:
+        for name, branch in file.branches.items():
+            if name in taken or looks_like(name, branch.dtype) or not branch.scalar:
+                continue
+            if not all(name in names for names in domains.values()):
+                continue
+            lacks = next((other for other in files if name not in other.branches), None)
+            if lacks is not None:
+                raise ReadError(
+                    f"branch '{name}' is missing here, {file.path} has it",
+                    where=f"{lacks.path}:{lacks.tree}",
+                    mend="remove the file, or name the features (--features)",
+                )
+
+
+def given_features(convert: ConvertConfig, columns: Columns) -> list[Feature]:
+    """The features that the user listed; an array branch gives one for each element."""
+    features = []
+    for settings in convert.feature_configs() or []:
+        pairs = compile_columns(settings.name, settings.expression, columns, what="feature")
+        features += [Feature(name, expression, settings) for name, expression in pairs]
+    return features
+
+
+def check_columns(
+    features: Sequence[Feature], spectators: Sequence[str], taken: Mapping[str, str]
+) -> None:
+    """Whether the columns have names of their own, and no input gives the answer away.
+
+    Raises:
+        ConfigError: a name comes twice, or a feature is the label, a weight or an event id.
+    """
+    columns = [feature.name for feature in features]
+    columns += [f"{f.name}_missing" for f in features if f.settings.indicator]
+    for kind, names in (("feature", columns), ("spectator", spectators)):
+        twice = sorted({name for name in names if list(names).count(name) > 1})
+        if twice:
+            raise ConfigError(f"{kind} '{twice[0]}' is named twice", mend="name it once")
+    for feature in features:
+        parts = {taken.get(name.split("[", 1)[0]) for name in feature.expression.names}
+        # a spectator may be an input too, and a weight may take part in one; the label may not
+        refused = {"the label"}
+        if feature.expression.is_name:
+            refused |= {"the weight", "an event id"}
+        for part in sorted(refused & parts - {None}):
+            raise ConfigError(
+                f"'{feature.name}' is {part}, or made of it, and cannot be a feature",
+                mend="take it out of the features",
+            )
+        if not feature.expression.names:
+            raise ConfigError("reads no branch", where=feature.expression.where)
+
+
+def explain_left_out(
+    inputs: Sequence[Input],
+    shared: Columns,
+    features: Sequence[Feature],
+    taken: Mapping[str, str],
+    *,
+    explicit: bool,
+) -> list[LeftOut]:
+    """The branches that are no features, each with the reason.
+
+    Args:
+        inputs: the samples.
+        shared: the columns that every file has.
+        features: the inputs.
+        taken: branches that have another part to play.
+        explicit: whether the user listed the features.
+    """
+    used = {branch for f in features for branch in shared.reads(f.expression)}
+    seen: dict[str, tuple[Branch, str]] = {}
+    for entry in inputs:
+        for name, branch in common([e for e in inputs if e.domain == entry.domain]).items():
+            seen.setdefault(name, (branch, entry.domain))
+    result = []
+    for name, (branch, domain) in seen.items():
+        if name in used:
+            continue
+        guess = looks_like(name, branch.dtype)
+        if name in taken:
+            reason = f"is {taken[name]}"
+        elif branch.element is not None:
+            reason = f"{branch.reason}: name an element to take it, {name}[0]"
+        elif branch.dtype is None:
+            reason = branch.reason
+        elif name not in shared.branches:
+            reason = f"only in {domain}"
+        elif explicit:
+            reason = "not named in the features"
+        elif branch.shape:
+            reason = f"an array of {'x'.join(map(str, branch.shape))}: name it to take it"
+        else:
+            reason = f"looks like {guess}" if guess else "not needed beside images"
+            if guess == "a weight":
+                reason += ", which is used if --weight names it"
+        result.append(LeftOut(name, reason))
+    return result

@@ -1,0 +1,325 @@
+"""The label: which branch it is, and which classes it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...config import ConvertConfig
+from ...errors import ConfigError, ReadError
+from ..pipeline.blocks import BlockReader
+from ..prescan import FileScan
+from .bad_files import Skips
+from .branch_roles import looks_like, present_everywhere
+from .input_samples import Input
+from .plan import SamplePlan
+
+__all__ = ["class_names", "find_label", "label_values", "to_labels"]
+
+_MOST = 20  # a branch with more values is taken for a counter, not for a label
+_MOST_CLASSES = 1000
+_MOST_LISTED = 10  # candidates in a line of error
+_TOGETHER = 100  # branches: more fill the memory, fewer are slow where uproot has to read
+
+
+def find_label(
+    inputs: Sequence[Input], convert: ConvertConfig, read: BlockReader, skips: Skips | None = None
+) -> str | None:
+    """The label branch or expression, ``None`` if every MC sample has a class of its own.
+
+    Without ``convert.label`` it is the one branch that only MC has and whose values are the whole
+    numbers 0, 1, … up to at most 20.
+
+    Raises:
+        ConfigError: no branch fits, or several do; lists the candidates, or says why the only one
+            does not fit.
+    """
+    labelled = [e for e in inputs if e.domain == "mc" and e.config.class_ is None]
+    if not labelled:
+        return None
+    if convert.label is not None:
+        return convert.label
+    files = [file for entry in labelled for file in entry.files]
+    data = [file for entry in inputs if entry.domain == "data" for file in entry.files]
+    taken = {convert.weight, *convert.weights.values(), *convert.spectators}
+    only_mc: list[str] = []
+    shared: list[str] = []
+    for branch in present_everywhere(files).values():
+        if branch.dtype is None or not branch.scalar or branch.name in taken:
+            continue
+        if looks_like(branch.name) in ("a weight", "an event id"):
+            continue
+        alone = not any(branch.name in file.branches for file in data)
+        # with MC alone, every counter stored as a float would be a candidate
+        if branch.dtype.kind == "f" and not (data and alone):
+            continue
+        (only_mc if alone else shared).append(branch.name)
+    skips = skips or Skips()
+    size = convert.block_size
+    values = _few_values(labelled, only_mc, size, read, skips)
+    fitting = _classes_of(values)
+    if len(fitting) == 1:
+        return next(iter(fitting))
+    where = files[0].path
+    if fitting:
+        raise ConfigError(
+            "several branches could be the label",
+            where=where,
+            mend=f"name it with --label; candidates: {_listed(fitting)}",
+        )
+    if data and len(only_mc) == 1:  # it was meant to be the label
+        raise _unfit(only_mc[0], files[0], values.get(only_mc[0]), size, read)
+    what = "holds whole numbers from 0 on, as a label does"
+    if data:
+        what = "of those in MC alone " + what if only_mc else "is in MC alone, as a label would be"
+    candidates = _classes_of(_few_values(labelled, shared, size, read, skips))
+    raise ConfigError(
+        f"no branch {what}",
+        where=where,
+        mend=f"name it with --label; candidates: {_listed(candidates)}"
+        if candidates
+        else "name it with --label BRANCH or --label 'EXPRESSION', or give each sample its class "
+        "in a configuration",
+    )
+
+
+def _listed(candidates: Mapping[str, int]) -> str:
+    listed = [f"{name} (0 to {count - 1})" for name, count in candidates.items()]
+    more = len(listed) - _MOST_LISTED
+    return ", ".join(listed[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _unfit(
+    name: str, file: FileScan, few: set[float] | None, size: int, read: BlockReader
+) -> ConfigError:
+    """Why the one branch that only MC has is no label.
+
+    Args:
+        name: of the branch.
+        file: one that holds it.
+        few: its values, if they are few small whole numbers.
+        size: entries a block.
+        read: reads the first block.
+    """
+    condition = f"write a condition, e.g. --label '{name} > 0'"
+    if few is not None and len(few) == 1:
+        problem = f"is {min(few):g} in every event"
+        mend = "add the MC of the other classes, or give each sample its class in a configuration"
+    elif few is not None:
+        problem = f"has the values {', '.join(f'{value:g}' for value in sorted(few))}, not 0, 1, …"
+        mend = f"write a condition, e.g. --label '{name} == {max(few):g}'"
+    else:
+        block = next(iter(read(file, [name], size)), None)
+        values = np.empty(0) if block is None else block.columns[name].astype(np.float64)
+        fraction = values[values != np.floor(values)]  # NaN is none either
+        if len(fraction):
+            problem, mend = f"holds {fraction[0]:g}, which is no whole number", condition
+        elif len(values) and values.min() < 0:
+            problem, mend = f"holds {values.min():g}, and labels are 0, 1, …", condition
+        else:
+            problem, mend = f"has values from {_MOST} on, too many for classes", condition
+    return ConfigError(
+        f"'{name}' is in MC alone, but cannot be the label: it {problem}",
+        where=file.path,
+        mend=f"{mend}, or name another branch with --label",
+    )
+
+
+def _few_values(
+    inputs: Sequence[Input], names: Sequence[str], size: int, read: BlockReader, skips: Skips
+) -> dict[str, set[float]]:
+    """The values of the branches that hold few small whole numbers alone."""
+    seen: dict[str, set[float]] = {name: set() for name in names}
+    for entry in inputs:
+        for file in skips.left(entry):
+            with skips.using(entry, file):
+                found = _small_values(file, list(seen), size, read)
+                seen = {name: seen[name] | values for name, values in found.items()}
+        skips.require(entry)
+    return seen
+
+
+def _classes_of(values: Mapping[str, set[float]]) -> dict[str, int]:
+    """Of the branches whose values are 0 … C-1, each of which occurs: C."""
+    return {
+        name: len(few)
+        for name, few in values.items()
+        if len(few) > 1 and few == set(range(len(few)))
+    }
+
+
+def _small_values(
+    file: FileScan, names: Sequence[str], size: int, read: BlockReader
+) -> dict[str, set[float]]:
+    """The values of those branches of a file that hold few small whole numbers alone.
+
+    Files have a thousand branches, most of which the first entries rule out.
+    """
+    found: dict[str, set[float]] = {name: set() for name in names}
+    for most in (1, None):
+        left, entries = list(found), 0
+        for first in range(0, len(left), _TOGETHER):
+            group = left[first : first + _TOGETHER]
+            for block in islice(read(file, group, size), most):
+                entries = len(block)
+                for name in group:
+                    if name in found and not _add_small(found[name], block.columns[name]):
+                        del found[name]
+        if entries == file.entries:  # it was one block
+            break
+    return found
+
+
+def _add_small(found: set[float], values: NDArray[Any]) -> bool:
+    """Add the values to those found; whether all are small whole numbers."""
+    if not len(values):
+        return True
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high < _MOST):
+        return False
+    if values.dtype.kind == "b":
+        found |= {low, high}
+    elif values.dtype.kind in "iu":
+        found |= {float(value) for value in np.flatnonzero(np.bincount(values.astype(np.intp)))}
+    else:
+        found |= {float(value) for value in np.unique(values)[: _MOST + 1]}
+    return len(found) <= _MOST and found <= set(range(_MOST))
+
+
+def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What ``numpy.unique`` gives, faster where the values lie close together."""
+    if not len(values):
+        return values
+    low, high = int(values.min()), int(values.max())
+    if high - low > _MOST_CLASSES:
+        return np.unique(values)
+    return np.flatnonzero(np.bincount(values - low)) + low
+
+
+def to_labels(
+    values: NDArray[Any], label: str, file: FileScan, entries: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Label values as int64.
+
+    Raises:
+        ReadError: a value is not a whole number; names file, label and entries.
+    """
+    if values.dtype.kind in "bi" or (values.dtype.kind == "u" and values.dtype.itemsize < 8):
+        return values.astype(np.int64)
+    real = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        bad = ~(np.abs(real) < 2**53) | (real != np.floor(real))
+    if bad.any():
+        raise ReadError(
+            f"label '{label}' is not an integer: {real[bad][0]:g} in entries "
+            f"{entries[0]}-{entries[1] - 1}",
+            where=f"{file.path}:{file.tree}",
+            mend="write a condition, e.g. --label 'x > 0.5'",
+        )
+    return real.astype(np.int64)
+
+
+def class_names(
+    samples: Sequence[SamplePlan],
+    convert: ConvertConfig,
+    read: BlockReader,
+    skips: Skips | None = None,
+) -> tuple[str, ...]:
+    """The classes by label value: those given, those of the samples, or those of the label branch.
+
+    Names default to background and signal for two label values, to class-0, class-1, … for more;
+    classes of samples keep their order, but one called background comes first, because the score
+    of a binary classifier is the probability of class 1.
+
+    Raises:
+        ConfigError: label values that are not 0 … C-1, or fewer than two classes.
+        ReadError: a label that is not an integer.
+    """
+    named = list(dict.fromkeys(s.class_ for s in samples if s.class_ is not None))
+    mc = [sample for sample in samples if sample.source.domain == "mc"]
+    if convert.class_names is not None:
+        names = tuple(convert.class_names)
+    elif all(sample.label is None for sample in mc):
+        names = tuple(sorted(named, key=lambda name: name.lower() not in ("background", "bkg")))
+    else:
+        names = _from_values(mc, convert, read, skips or Skips())
+    unknown = [name for name in named if name not in names]
+    if unknown:
+        raise ConfigError(
+            f"class '{unknown[0]}' of a sample is none of {', '.join(names)}",
+            where="convert.classes",
+            mend="list the class names in the order of the label's values",
+        )
+    if len(names) < 2:
+        raise ConfigError(
+            f"there is one class only, '{names[0]}'",
+            where="convert.classes",
+            mend="a classifier needs two: add samples, or another --label",
+        )
+    return names
+
+
+def _from_values(
+    samples: Sequence[SamplePlan], convert: ConvertConfig, read: BlockReader, skips: Skips
+) -> tuple[str, ...]:
+    seen: set[int] = set()
+    label = ""
+    for sample in samples:
+        if sample.label is None:
+            continue
+        label = sample.label.text
+        for file in skips.left(sample.source):
+            found: set[int] = set()
+            with skips.using(sample.source, file):
+                for values in label_values(sample, file, convert.block_size, read):
+                    found |= {int(value) for value in _distinct(values)}
+                    if len(seen | found) > _MOST_CLASSES:
+                        raise ConfigError(
+                            f"label '{label}' has more than {_MOST_CLASSES} values",
+                            mend="name another branch with --label, or write a condition",
+                        )
+                seen |= found
+        skips.require(sample.source)
+    if not seen:
+        cut = next((s.cut.text for s in samples if s.cut is not None), None)
+        raise ConfigError(
+            "no MC event passes the cut" if cut else "the MC files hold no events",
+            where=f"cut '{cut}'" if cut else samples[0].source.files[0].path,
+            mend="loosen the cut" if cut else "check the files",
+        )
+    count = len(seen)
+    if count < 2 or seen != set(range(count)):
+        shown = ", ".join(str(value) for value in sorted(seen)[:8])
+        more = ", …" if len(seen) > 8 else ""
+        raise ConfigError(
+            f"label '{label}' has the value{'s' * (len(seen) > 1)} {shown}{more}; it must be 0, 1, "
+            "… with events in every class",
+            mend="write a condition, e.g. --label 'x > 0', or loosen the cut",
+        )
+    return ("background", "signal") if count == 2 else tuple(f"class-{i}" for i in range(count))
+
+
+def label_values(
+    sample: SamplePlan, file: FileScan, size: int, read: BlockReader
+) -> Iterator[NDArray[np.int64]]:
+    """The labels of the events of one file that pass.
+
+    Raises:
+        ConfigError: the label reads no branch.
+        ReadError: a label is not an integer.
+    """
+    assert sample.label is not None
+    columns = sample.columns
+    branches = list(dict.fromkeys([*columns.reads(sample.label), *columns.reads(sample.cut)]))
+    if not branches:
+        raise ConfigError("reads no branch", where=sample.label.where)
+    for block in read(file, branches, size):
+        lookup = columns.lookup(block.columns)
+        values = sample.label.evaluate(lookup, len(block))
+        if sample.cut is not None:
+            values = values[sample.cut.condition(lookup, len(block))]
+        yield to_labels(values, sample.label.text, file, (block.start, block.start + len(block)))

@@ -1,0 +1,266 @@
+"""Everything that is decided before an event is converted, and checked against the pre-scan."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...config import Config
+from ...errors import ConfigError, ReadError
+from ...expressions import Expression
+from ..prescan import FileScan
+from .bad_files import Skips
+from .branch_roles import event_id_branches, looks_like, numeric_scalars, present_everywhere
+from .columns import Columns, compile_columns, compile_text
+from .features import (
+    Feature,
+    LeftOut,
+    check_columns,
+    default_features,
+    explain_left_out,
+    given_features,
+    taken_branches,
+)
+from .input_samples import Input, check_types, common
+
+__all__ = ["Feature", "LeftOut", "Plan", "SamplePlan", "make_plan"]
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """How the entries of one sample become events.
+
+    Attributes:
+        source: the sample and its files.
+        index: its number among the names of its domain.
+        columns: what its branches offer.
+        label: expression of the class index; ``None`` where every event has class ``class_``.
+        class_: name of the class of every event.
+        cut: the selection.
+        weight: expression of the weight; ``None`` for 1.
+        weights: further weights; ``None`` stands for the nominal weight.
+        spectators: expressions; ``None`` where data has no such branch.
+        id_branches: the branches that identify an event.
+        branches: all branches to read.
+    """
+
+    source: Input
+    index: int
+    columns: Columns
+    label: Expression | None
+    class_: str | None
+    cut: Expression | None
+    weight: Expression | None
+    weights: Mapping[str, Expression | None]
+    spectators: tuple[Expression | None, ...]
+    id_branches: tuple[str, ...]
+    branches: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole conversion, but for the classes that a label branch turns out to have.
+
+    Attributes:
+        features: the inputs, in order, without the indicator columns.
+        spectators: names of the spectators.
+        samples: MC first.
+        names: domain to sample names.
+        weights: names of further weights.
+        label: text of the label expression.
+        left_out: branches that are no features.
+        notes: what the user should know.
+    """
+
+    features: tuple[Feature, ...]
+    spectators: tuple[str, ...]
+    samples: tuple[SamplePlan, ...]
+    names: Mapping[str, tuple[str, ...]]
+    weights: tuple[str, ...]
+    label: str | None
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+
+def make_plan(
+    inputs: Sequence[Input],
+    config: Config,
+    label: str | None,
+    skips: Skips | None = None,
+    *,
+    hidden: Collection[str] = (),
+) -> Plan:
+    """Choose the columns and check them against every file.
+
+    Args:
+        inputs: the samples.
+        config: the configuration.
+        label: the label branch or expression, found or given; ``None`` if the samples have classes.
+        skips: what to do with a file that does not fit the first of its sample.
+        hidden: spectators that are not taken from data, even where they have them.
+
+    Raises:
+        ConfigError: an expression that does not fit the branches, or columns that clash.
+        ReadError: a branch that is missing in a file, or of another type there.
+    """
+    convert = config.convert
+    shared = Columns.of(common(inputs))
+    names: dict[str, list[str]] = {}
+    for entry in inputs:
+        known = names.setdefault(entry.domain, [])
+        if entry.config.name not in known:
+            known.append(entry.config.name)
+    offered = Columns.of(inputs[0].files[0].branches)
+    spectators = [
+        pair
+        for text in convert.spectators
+        for pair in compile_columns(text, None, offered, what="spectator")
+    ]
+    notes: dict[str, list[str]] = {}
+    taken = taken_branches(inputs, convert, label, offered, [e for _, e in spectators])
+    if convert.features is None:
+        features = default_features(inputs, shared, taken, convert)
+    else:
+        features = given_features(convert, offered)
+    check_columns(features, [name for name, _ in spectators], taken)
+    samples = []
+    for entry in inputs:
+        shown = [(n, e) for n, e in spectators if entry.domain == "mc" or n not in hidden]
+        sample = _sample_plan(entry, config, label, features, shown, names, notes)
+        kept = dict(zip((name for name, _ in shown), sample.spectators, strict=True))
+        samples.append(replace(sample, spectators=tuple(kept.get(n) for n, _ in spectators)))
+    check_types(inputs, [sample.branches for sample in samples], skips)
+    explicit = bool(convert.features)
+    rest = explain_left_out(inputs, shared, features, taken, explicit=explicit)
+    return Plan(
+        tuple(features),
+        tuple(name for name, _ in spectators),
+        tuple(samples),
+        {domain: tuple(known) for domain, known in names.items()},
+        tuple(convert.weights),
+        label,
+        tuple(rest),
+        tuple(f"{', '.join(dict.fromkeys(who))}: {text}" for text, who in notes.items()),
+    )
+
+
+def _sample_plan(
+    entry: Input,
+    config: Config,
+    label: str | None,
+    features: Sequence[Feature],
+    spectators: Sequence[tuple[str, Expression]],
+    names: Mapping[str, Sequence[str]],
+    notes: dict[str, list[str]],
+) -> SamplePlan:
+    convert, sample, first = config.convert, entry.config, entry.files[0]
+    columns = Columns.of(first.branches)
+
+    def compiled(text: str | None, what: str) -> Expression | None:
+        if text is None:
+            return None
+        expression = compile_text(text, columns, what=f"{what} of {entry.where}")
+        columns.check(expression, first)
+        return expression
+
+    for feature in features:
+        columns.check(feature.expression, first)
+    weight = sample.weight or (convert.data_weight if entry.detector else convert.weight)
+    labelled = entry.domain == "mc" and sample.class_ is None
+    variations = convert.weights if entry.domain == "mc" else {}
+    expressions = {
+        "cut": compiled(sample.cut, "cut"),
+        "weight": compiled(weight, "weight"),
+        "label": compiled(label, "label") if labelled else None,
+    }
+    weights = {
+        name: None if entry.detector else compiled(text, f"weight '{name}'")
+        for name, text in variations.items()
+    }
+    kept = _spectators(entry, columns, spectators, notes)
+    ids = _id_branches(entry, convert.event_id, notes)
+    used = [*expressions.values(), *weights.values(), *kept, *(f.expression for f in features)]
+    reads = [branch for expression in used for branch in columns.reads(expression)]
+    return SamplePlan(
+        source=entry,
+        index=list(names[entry.domain]).index(sample.name),
+        columns=columns,
+        class_=sample.class_,
+        weights=weights,
+        spectators=kept,
+        id_branches=ids,
+        branches=tuple(dict.fromkeys([*reads, *ids])),
+        **expressions,
+    )
+
+
+def _spectators(
+    entry: Input,
+    columns: Columns,
+    spectators: Sequence[tuple[str, Expression]],
+    notes: dict[str, list[str]],
+) -> tuple[Expression | None, ...]:
+    """Those of the sample; ``None`` where data have no such branch, which is noted."""
+    kept: list[Expression | None] = []
+    absent: dict[str, str] = {}
+    for name, expression in spectators:
+        lacks = [n for n in expression.names if columns.find(n) is None]
+        if entry.domain == "data" and lacks:
+            absent[name] = lacks[0]
+            kept.append(None)
+        else:
+            columns.check(expression, entry.files[0])
+            kept.append(expression)
+    if absent:
+        name, branch = next(iter(absent.items()))
+        text = f"spectator {name} is NaN, there is no branch '{branch}'"
+        if len(absent) > 1:
+            text = f"spectators {', '.join(absent)} are NaN, their branches are not there"
+        notes.setdefault(text, []).append(entry.config.name)
+    return tuple(kept)
+
+
+def _id_branches(
+    entry: Input, given: Sequence[str] | None, notes: dict[str, list[str]]
+) -> tuple[str, ...]:
+    """The branches that identify an event: those given, those named so, or all scalars."""
+    everywhere = present_everywhere(entry.files)
+    name = entry.config.name
+    if given:
+        for branch in given:
+            _check_id(entry.files[0], branch)
+        first = entry.files[0].branches
+        if not event_id_branches({b: first[b] for b in given}) and all(
+            looks_like(b) == "an event id" and b.lower().startswith(("run", "lumi")) for b in given
+        ):
+            raise ConfigError(
+                f"{' and '.join(given)} alone name no event",
+                where="convert.event_id",
+                mend="add the event number, or leave event_id out",
+            )
+        return tuple(given)
+    found = event_id_branches(everywhere)
+    if found:
+        notes.setdefault(f"events are identified by {', '.join(found)}", []).append(name)
+        return found
+    scalars = tuple(sorted(numeric_scalars(everywhere.values())))
+    if not scalars:
+        raise ReadError(
+            "no branch identifies an event, and there is no scalar branch to make an id of",
+            where=f"{entry.files[0].path}:{entry.files[0].tree}",
+        )
+    alone = [b for b in scalars if looks_like(b) == "an event id"]
+    text = f"{alone[0]} alone names no event, " if alone else ""
+    text += f"events are identified by all {len(scalars)} scalar branches"
+    notes.setdefault(text, []).append(name)
+    return scalars
+
+
+def _check_id(file: FileScan, branch: str) -> None:
+    found = file.branches.get(branch)
+    if found is None or not found.scalar:
+        raise ReadError(
+            f"no scalar branch '{branch}', of convert.event_id",
+            where=f"{file.path}:{file.tree}",
+            mend="name run, lumi and event branches, or leave event_id out",
+        )

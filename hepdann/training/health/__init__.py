@@ -1,0 +1,1 @@
+"""Faults of an adversarial training: the figures that show them, and what mends each."""

@@ -1,0 +1,173 @@
+"""What an adversary sends to the features: gradients with λ and without it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...methods import AdversaryWeight, Batch, Phase
+from ...networks import AdversarialNetwork
+from .activations import Activations, record_activations
+from .discriminant import weighted_auc
+
+__all__ = ["gradients", "own_figures", "trains_head"]
+
+_STEP = 0.01  # of the features' size
+
+
+def trains_head(phases: Sequence[Phase]) -> bool:
+    """Whether a method trains the domain head."""
+    return any("domain_head" in phase.parts for phase in phases)
+
+
+def own_figures(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """Figures of the domain logits (K, 1 or D, events) of a batch; of D, the last is the target's.
+
+    Returns:
+        (K,) own_auc, own_accuracy and own_loss; see
+        :data:`hepdann.training.health.figures.FIGURES`.
+    """
+    size, w_source, w_target = batch.size, batch.weight[:, 0], batch.weight[:, -1]
+    z = logits[:, -1] if logits.shape[1] == 1 else _against_rest(logits)
+    z_source, z_target = z[:, :size], z[:, -size:]
+    parts = ((-z_source, w_source), (z_target, w_target))
+    loss = [(nn.functional.softplus(-right) * w).sum(-1) / w.sum(-1) for right, w in parts]
+    hit = [((right > 0) * w).sum(-1) / w.sum(-1) for right, w in parts]
+    return {
+        "own_auc": weighted_auc(z_source, z_target, w_source, w_target),
+        "own_accuracy": 0.5 * (hit[0] + hit[1]),
+        "own_loss": 0.5 * (loss[0] + loss[1]) / math.log(2),
+    }
+
+
+def _against_rest(logits: Tensor) -> Tensor:
+    """Logit of the last class against all others, of (K, D, n)."""
+    return logits[:, -1] - torch.logsumexp(logits[:, :-1], dim=1)
+
+
+def gradients(
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
+) -> dict[str, Tensor]:
+    """Gradients at the features, and of the extractor's weights, with λ and without it.
+
+    What λ adds is the gradient with it less that without: so every method is looked at by what
+    it really sends, whatever it is made of.
+
+    Returns:
+        (K,) label_gradient, domain_gradient, angle, push and effect, as
+        :data:`hepdann.training.health.figures.FIGURES` says.
+    """
+    off = AdversaryWeight(torch.zeros_like(adversary.lambda_), adversary.domain_weight)
+    with_features, with_weights = _slopes(network, phases, batch, adversary)
+    features, weights = _slopes(network, phases, batch, off)
+    added = [a - b for a, b in zip(with_features, features, strict=True)]
+    added_weights = _norm([a - b for a, b in zip(with_weights, weights, strict=True)])
+    size = batch.size
+    push = _push(network, phases, batch, adversary, added)
+    on_source = [(a[..., :size], b[..., :size]) for a, b in zip(added, features, strict=True)]
+    dot = sum((a * b).cpu().double().sum((1, 2)) for a, b in on_source)
+    size_of = _norm([a for a, _ in on_source]) * _norm([b for _, b in on_source])
+    cosine = torch.where(size_of > 0, dot / size_of, math.nan).clamp(-1, 1)
+    return {
+        "label_gradient": _norm(features),
+        "domain_gradient": _norm(added),
+        "angle": torch.rad2deg(torch.acos(cosine)),
+        "push": push,
+        "effect": added_weights / _norm(weights),
+    }
+
+
+@torch.no_grad()
+def _push(
+    network: AdversarialNetwork,
+    phases: Sequence[Phase],
+    batch: Batch,
+    adversary: AdversaryWeight,
+    added: Sequence[Tensor],
+) -> Tensor:
+    """Own head's loss after the features took a step of 1 % down the added gradient, less before.
+
+    A reversed gradient raises it; one that is not reversed helps the head, and lowers it.
+    """
+    unknown = torch.full((network.members,), math.nan)
+    if not _head_acts(network, phases, batch, adversary) or len(added) != 1:
+        return unknown
+    losses = []
+    for step in (0.0, _STEP):
+        activations = Activations()
+
+        def move(
+            _module: nn.Module, _inputs: object, features: Tensor, step: float = step
+        ) -> Tensor:
+            scale = features.flatten(1).norm(dim=1) / added[0].flatten(1).norm(dim=1)
+            scale = torch.where(torch.isfinite(scale), scale, 0.0)
+            return features - step * scale.view(-1, 1, 1) * added[0]
+
+        handle = network.get_submodule("extractor").register_forward_hook(move)
+        try:
+            with record_activations(network, activations):
+                for phase in phases:
+                    phase.objective(network, batch, adversary)
+        finally:
+            handle.remove()
+        losses.append(own_figures(activations.domain[-1], batch)["own_loss"])
+    return losses[1] - losses[0]
+
+
+def _head_acts(
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
+) -> bool:
+    """Whether the domain head is trained and sees features that a gradient comes back to."""
+    if not trains_head(phases):
+        return False
+    for phase in phases:
+        activations = Activations()
+        with torch.enable_grad(), record_activations(network, activations):
+            phase.objective(network, batch, adversary)
+            values = [logits.sum() for logits in activations.domain]
+        if any(s is not None for value in values for s in _back(value, activations.extractor)):
+            return True
+    return False
+
+
+def _slopes(
+    network: AdversarialNetwork, phases: Sequence[Phase], batch: Batch, adversary: AdversaryWeight
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Gradient of what the phases minimise: at the features, and of the extractor's weights."""
+    weights = network.part("extractor")
+    at_features: list[Tensor] = []
+    at_weights = [torch.zeros_like(p) for p in weights]
+    for phase in phases:
+        activations = Activations()
+        with torch.enable_grad(), record_activations(network, activations):
+            value = phase.objective(network, batch, adversary).value.sum()
+        places = [*activations.extractor, *weights]
+        slopes = [
+            torch.zeros_like(p) if g is None else g
+            for p, g in zip(places, _back(value, places), strict=True)
+        ]
+        feature_slopes = slopes[: len(activations.extractor)]
+        if [g.shape for g in feature_slopes] == [g.shape for g in at_features]:
+            at_features = [a + b for a, b in zip(at_features, feature_slopes, strict=True)]
+        else:
+            at_features += feature_slopes
+        at_weights = [a + b for a, b in zip(at_weights, slopes[len(feature_slopes) :], strict=True)]
+    return at_features, at_weights
+
+
+def _back(value: Tensor, places: Sequence[Tensor]) -> list[Tensor | None]:
+    """Gradient of a value at some places; ``None`` where none comes to."""
+    live = [place for place in places if place.requires_grad]
+    if not value.requires_grad or not live:
+        return [None] * len(places)
+    slopes = iter(torch.autograd.grad(value, live, allow_unused=True))
+    return [next(slopes) if place.requires_grad else None for place in places]
+
+
+def _norm(parts: Sequence[Tensor]) -> Tensor:
+    """(K,) norm over all parts."""
+    squares = [part.cpu().double().flatten(1).square().sum(1) for part in parts]
+    return torch.stack(squares).sum(0).sqrt()
