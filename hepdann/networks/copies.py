@@ -71,6 +71,13 @@ class Copies(nn.Module):
         """The module that runs, with the values of one member after another."""
         return self._hidden[0]
 
+    def member(self, number: int) -> nn.Module:
+        """A copy of the module of one member, for prediction."""
+        module = copy.deepcopy(self.template).eval()
+        for name, values in zip(self._names, self.values, strict=True):
+            module.get_parameter(name).data = values[number].detach().clone()
+        return module
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self.template._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

@@ -371,7 +371,9 @@ _SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind
     "decision": ("N", "iu"),
     "spectators": ("N", "f"),
 }
-_GROUPS = {"aligned", "decision", "domain_score", "latent", "members", "score", "spectators"}
+_GROUPS = {
+    "aligned", "decision", "domain_score", "latent", "members", "score", "spectators", "varied",
+}  # fmt: skip
 
 
 def _check(scores: RunScores, file: Any) -> None:
