@@ -57,7 +57,7 @@ def aucs(name: str, methods: list[str], mixtures: list[dict[str, Any]], events: 
 def significance(share: float, seed: int, events: int) -> float:
     """Of the excess in one toy."""
     import hepdann
-    from hepdann.evaluation.search import search
+    from hepdann.evaluation.mixtures.search import search
 
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)

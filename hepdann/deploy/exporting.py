@@ -22,9 +22,16 @@ from ..store.paths import RunPaths
 from ..store.training_record import TrainingRecord
 from ..store.working_points import read_working_points
 from ..tensors import Tensors
-from .check import Agreement, compare, refuse_difference
+from .check import (
+    Agreement,
+    Events,
+    compare,
+    converted_events,
+    refuse_difference,
+    stored_events,
+    tensors_of,
+)
 from .cpp import header
-from .events import Events, converted_events, stored_events, tensors_of
 from .features import Input, Plan, add_features, plan
 from .frameworks import (
     OPSETS,

@@ -12,7 +12,6 @@ from pydantic import Field, JsonValue, model_validator
 from ..records import Count, Disease, Figures, Finite, Look, Number, Stored
 
 __all__ = [
-    "Calibrations",
     "Diagnosed",
     "Files",
     "HealthLooks",
@@ -161,22 +160,6 @@ class Recommended(Stored):
     candidates: dict[str, dict[str, Finite]] = Field(default={})
     parts: list[str] = Field(default=[])
     weights: list[Finite] = Field(default=[])
-
-
-class StoredCalibration(Stored):
-    """A map of the MC that networks were trained behind, and what certifies it."""
-
-    family: str
-    verdict: Literal["closed", "partly closed", "not closed"]
-    sentence: str
-    map: dict[str, Any]  # of hepdann.calibration.Calibration
-
-
-class Calibrations(Stored):
-    """``calibrations.json``: by method, of each fold; of a run without folds once."""
-
-    format_version: Literal[1]
-    folds: Annotated[list[dict[str, StoredCalibration]], Field(min_length=1)]
 
 
 class Advice(Stored):

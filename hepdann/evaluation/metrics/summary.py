@@ -14,13 +14,14 @@ from ...errors import HepdannError, RunError
 from ...inputs import read_json
 from ...stats.figure import Figure
 from ...stats.two_sample import separation
-from ...store.content import Calibrations, Diagnosed, Recommended
+from ...store.calibrations import Calibrations
+from ...store.content import Diagnosed, Recommended
 from ...store.paths import RunPaths
 from ...store.reading import read_versioned
 from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis.diagnosis import diagnose
-from ..mixtures import mixture_figures
+from ..mixtures.figures import mixture_figures
 from ..nuisances import nuisance_figures
 from .criteria import rank_correlations, run_criteria, teacher_of
 from .health import method_health

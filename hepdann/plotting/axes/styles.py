@@ -57,7 +57,7 @@ _METHODS: dict[str, tuple[int, int, Any]] = {
     "self-training": (3, 1, 0), "guard": (5, 0, 3),
     "quantile": (0, 0, 2), "moments": (0, 1, 2), "gaussian-ot": (0, 2, 2), "sliced": (5, 1, 2),
     "affine": (1, 1, 2), "affine+quantile": (1, 0, 3),
-    "pivot": (4, 1, 0), "pivot-alternating": (4, 2, 1), "dann-pivot": (2, 2, 0),
+    "pivot": (5, 2, 0), "pivot-alternating": (4, 3, 1), "dann-pivot": (2, 2, 0),
     "disco": (1, 2, 0), "planing": (3, 0, 0), "threshold per bin": (8, 2, 1),
     "cwola": (9, 2, 0), "llp": (3, 2, 0), "llp-unbiased": (7, 2, 1),
 }  # fmt: skip
