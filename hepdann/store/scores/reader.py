@@ -351,15 +351,11 @@ def _describe(path: Path, file: Any) -> RunScores:
     )
 
 
+_NUMBERS = ("event_id", "split", "fold", "label", "sample", "row", "decision")
 _SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind of number
     "weight": ("N", "f"),
     "reference_weight": ("N", "f"),
-    "event_id": ("N", "iu"),
-    "split": ("N", "iu"),
-    "fold": ("N", "iu"),
-    "label": ("N", "iu"),
-    "sample": ("N", "iu"),
-    "row": ("N", "iu"),
+    **dict.fromkeys(_NUMBERS, ("N", "iu")),
     "entry": ("NE", "iu"),
     "features": ("NF", "f"),
     "aligned": ("NF", "f"),
@@ -368,7 +364,6 @@ _SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind
     "varied": ("KNC", "f"),
     "domain_score": ("N", "f"),
     "latent": ("nH", "f"),
-    "decision": ("N", "iu"),
     "spectators": ("N", "f"),
 }
 _GROUPS = {
