@@ -1,4 +1,4 @@
-"""Trained networks as nodes of a graph: the logits of one member."""
+"""Trained networks as nodes of a graph: the scores of one member."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
-from ..networks import AdversarialNetwork
+from ..errors import RunError
+from ..networks import AdversarialNetwork, ViewsNetwork
 from ..networks.copies import CopiedExtractor, Copies
 from .graph import Graph, Value
-from .modules import Images, add_module
 
-__all__ = ["add_member"]
+__all__ = ["Images", "add_member", "add_module"]
+
+Images = tuple[Value, ...]  # (C, H, W) of each view of an event
+_SAME = (nn.Dropout, nn.Identity)  # in prediction
+_LAYERS: dict[type[nn.Module], str] = {
+    nn.ReLU: "Relu", nn.Sigmoid: "Sigmoid", nn.Tanh: "Tanh",
+}  # fmt: skip
 
 _EPSILON = 1e-5  # of normalisations
 Floats = NDArray[np.float64]
@@ -135,3 +142,69 @@ def _residual(graph: Graph, x: Value, y: Value, *, residual: bool) -> Value:
 def _array(value: Any) -> Floats:
     """A torch tensor as float64."""
     return np.asarray(value.detach().cpu().double().numpy())
+
+
+def add_module(graph: Graph, module: nn.Module, x: Value | Images) -> Value:
+    """What a module makes of the numbers or the images of an event, in prediction.
+
+    Raises:
+        RunError: a layer that is none of those known.
+    """
+    kind = type(module)  # a class that is derived from one of these may do something else
+    if kind is ViewsNetwork and isinstance(x, tuple):
+        return _views(graph, module, x)
+    if isinstance(x, Value):
+        if kind is nn.Sequential:
+            for layer in module.children():
+                x = add_module(graph, layer, x)
+            return x
+        if kind in _SAME:
+            return x
+        if kind in _LAYERS:
+            return graph.unary(_LAYERS[kind], x)
+        if kind is nn.Linear:
+            bias = None if module.bias is None else _values(module.bias)
+            return graph.gemm(x, _values(module.weight).T, bias)
+    raise RunError(
+        f"the network has a layer {kind.__name__}, which this export does not know",
+        mend="export a run with a perceptron or with towers as minerva-2016, or the module itself "
+        "with torch.onnx",
+    )
+
+
+def _views(graph: Graph, network: Any, images: Images) -> Value:
+    """A tower for each view, and the trunk."""
+    towers = zip(network.towers, images, strict=True)
+    return add_module(graph, network.trunk, graph.concat([_tower(graph, *one) for one in towers]))
+
+
+def _tower(graph: Graph, tower: Any, x: Value) -> Value:
+    for convolution in tower.convolutions:
+        x = _pooled(graph, _convolved(graph, convolution, x))
+        x = graph.unary("Relu", x)
+    x = graph.add_node("Flatten", [x], (x.width,), axis=1)
+    return graph.unary("Relu", add_module(graph, tower.linear, x))
+
+
+def _convolved(graph: Graph, layer: nn.Conv2d, x: Value) -> Value:
+    assert layer.bias is not None
+    rows, columns = layer.kernel_size
+    _, height, width = x.shape
+    operands = [x, *(graph.parameter(_values(values)) for values in (layer.weight, layer.bias))]
+    shape = (layer.out_channels, height - rows + 1, width - columns + 1)
+    return graph.add_node("Conv", operands, shape, kernel_shape=[rows, columns])
+
+
+def _pooled(graph: Graph, x: Value) -> Value:
+    """The larger of two strips; of an odd number the last one alone, as Caffe pools."""
+    channels, height, width = x.shape
+    odd = height % 2
+    return graph.add_node(
+        "MaxPool", [x], (channels, (height + odd) // 2, width),
+        kernel_shape=[2, 1], strides=[2, 1], pads=[0, 0, odd, 0],
+    )  # fmt: skip
+
+
+def _values(values: Any) -> NDArray[np.float32]:
+    """A parameter of a module."""
+    return np.asarray(values.detach().cpu().numpy(), np.float32)

@@ -15,8 +15,7 @@ from ..inference import Branch, Combination, FoldMean, Step
 from .features import Features
 from .graph import Graph, Value
 from .maps import add_alignment
-from .modules import Images
-from .networks import add_member
+from .networks import Images, add_member
 from .precise import affine, pair, pieces, rounded
 
 __all__ = ["Scorer"]

@@ -9,7 +9,7 @@ from torch import nn
 
 from hepdann.deploy.graph import Graph
 from hepdann.deploy.images import images_graph
-from hepdann.deploy.modules import add_module
+from hepdann.deploy.networks import add_module
 from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.domains import Scaling
 from hepdann.errors import ConfigError, RunError

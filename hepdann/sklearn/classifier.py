@@ -21,12 +21,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from . import alignment
-from .config.models import SplitConfig
-from .errors import HepdannError
-from .inference import BASE, Predictor
-from .runs import train
-from .tensors import Tensors, event_ids, split_of
+from .. import alignment
+from ..config.models import SplitConfig
+from ..errors import HepdannError
+from ..inference import BASE, Predictor
+from ..runs import train
+from ..tensors import Tensors, event_ids, split_of
 
 __all__ = ["DANNClassifier"]
 
