@@ -23,16 +23,16 @@ __all__ = ["fit_free"]
 
 Floats = NDArray[np.float64]
 
-_FIRST, _FEW, _MOST = 2_500, 4_000, 30_000  # events of each side in search, refinement and fit
+_FIRST, _FEW, _MOST = 3_000, 4_000, 30_000  # events of each side in search, refinement and fit
 _WAVES = 6  # of the random maps that the search of one feature begins with
 _STARTS = 50  # of the map of one feature
 _TURNS = 30  # of sorting and matching
 _KEPT = 7  # distinct maps of one feature
 _APART = 0.003  # mean square, in units of the variance, from which two maps are distinct
-_COMBINATIONS = 6  # starts of the search over combinations
+_COMBINATIONS = 8  # starts of the search over combinations
 _LEVELS = (4, 3), (8, 1)  # steps, and points that are followed after them
 _ROUNDS = 2  # of exchanges
-_TRIED = 3  # of the maps of a feature, in a round
+_TRIED = 7  # of the maps of a feature, in a round
 _SPIKE = 0.005  # share of the events from which a value is one that many share
 _SMOOTH = 0.6  # of the search, which takes the smoothest of maps that fit alike; then a quarter
 _RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is

@@ -21,6 +21,7 @@ from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis.diagnosis import diagnose
 from .criteria import rank_correlations, run_criteria, teacher_of
+from .gap import explained
 from .health import method_health
 from .method import TestEvents, decision_figures, method_figures
 
@@ -81,6 +82,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "recommendation": advice,
         "diagnosis": diagnosis,
         **_calibrations(folder),
+        "gap": explained(methods),
         **({"folds": scores.folds} if scores.folds else {}),
         "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,
