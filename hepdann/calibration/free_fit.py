@@ -34,7 +34,8 @@ _LEVELS = (4, 3), (8, 1)  # steps, and points that are followed after them
 _ROUNDS = 2  # of exchanges
 _TRIED = 7  # of the maps of a feature, in a round
 _SPIKE = 0.005  # share of the events from which a value is one that many share
-_SMOOTH = 0.6  # of the search, which takes the smoothest of maps that fit alike; then a quarter
+# of the search, which takes the smallest and smoothest of maps that fit alike; then a quarter
+_SMALL, _SMOOTH = 0.4, 0.6
 _RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is
 
 Maps = dict[int, list[Floats]]
@@ -61,14 +62,22 @@ def fit_free(
     generator = np.random.default_rng([seed, 0xF3])
     pull = _RIDGE / min(len(mc), len(target), _MOST)
 
-    def problem(most: int, along: int, smooth: float) -> FreeProblem:
+    def problem(most: int, along: int, strength: float) -> FreeProblem:
         few = drawn(mc, most, generator), drawn(target, most, generator)
-        return FreeProblem(*few, identity, seed=seed, directions=along, pull=pull, smooth=smooth)
+        return FreeProblem(
+            *few,
+            identity,
+            seed=seed,
+            directions=along,
+            pull=pull,
+            small=_SMALL * strength,
+            smooth=_SMOOTH * strength,
+        )
 
     first, search, whole = (
-        problem(_FIRST, directions // 2, _SMOOTH),
-        problem(_FEW, directions // 2, _SMOOTH),
-        problem(_MOST, directions, _SMOOTH / 4),
+        problem(_FIRST, directions // 2, 1.0),
+        problem(_FEW, directions // 2, 1.0),
+        problem(_MOST, directions, 0.25),
     )
     maps = {j: [np.zeros(first.shape[1]), *_maps_of(first, j, generator)] for j in first.varying}
     points = _combinations(first, maps, generator)
