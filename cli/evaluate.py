@@ -285,6 +285,8 @@ def _notes(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
         lines.append(f"* recommended without labels: {metrics['recommended']}; {why}")
     for name, one in metrics.get("calibrations", {}).items():
         lines.append(f"{name}: {one['sentence']}")
+    if not brief and metrics.get("gap"):
+        lines.append(f"gap: {metrics['gap']['sentence']}")
     if metrics["diagnosis"]["sentence"]:
         lines.append(f"diagnosis: {metrics['diagnosis']['sentence']}")
     return lines

@@ -9,6 +9,7 @@ the map of each feature is exchanged for the others that it might have.
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ __all__ = ["fit_free"]
 
 Floats = NDArray[np.float64]
 
-_FIRST, _FEW, _MOST = 2_500, 4_000, 30_000  # events of each side in search, refinement and fit
+_FIRST, _FEW, _MOST = 3_000, 4_000, 30_000  # events of each side in search, refinement and fit
 _WAVES = 6  # of the random maps that the search of one feature begins with
 _STARTS = 50  # of the map of one feature
 _TURNS = 30  # of sorting and matching
@@ -32,9 +33,10 @@ _APART = 0.003  # mean square, in units of the variance, from which two maps are
 _COMBINATIONS = 6  # starts of the search over combinations
 _LEVELS = (4, 3), (8, 1)  # steps, and points that are followed after them
 _ROUNDS = 2  # of exchanges
-_TRIED = 3  # of the maps of a feature, in a round
+_TRIED = 7  # of the maps of a feature, in a round
 _SPIKE = 0.005  # share of the events from which a value is one that many share
-_SMOOTH = 0.6  # of the search, which takes the smoothest of maps that fit alike; then a quarter
+_SMALL, _SMOOTH = 0.4, 0.6  # coefficients and their second differences: drawn to 0 so strongly
+_PULLS = 1.0, 0.25  # of this, in two searches side by side, the second as in the fit to all events
 _RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is
 
 Maps = dict[int, list[Floats]]
@@ -61,22 +63,32 @@ def fit_free(
     generator = np.random.default_rng([seed, 0xF3])
     pull = _RIDGE / min(len(mc), len(target), _MOST)
 
-    def problem(most: int, along: int, smooth: float) -> FreeProblem:
+    def problem(most: int, along: int, strength: float) -> FreeProblem:
         few = drawn(mc, most, generator), drawn(target, most, generator)
-        return FreeProblem(*few, identity, seed=seed, directions=along, pull=pull, smooth=smooth)
+        return FreeProblem(
+            *few,
+            identity,
+            seed=seed,
+            directions=along,
+            pull=pull,
+            small=_SMALL * strength,
+            smooth=_SMOOTH * strength,
+        )
 
-    first, search, whole = (
-        problem(_FIRST, directions // 2, _SMOOTH),
-        problem(_FEW, directions // 2, _SMOOTH),
-        problem(_MOST, directions, _SMOOTH / 4),
-    )
+    levels = [
+        (problem(_FIRST, directions // 2, s), problem(_FEW, directions // 2, s)) for s in _PULLS
+    ]
+    first, search = levels[-1]
+    whole = problem(_MOST, directions, _PULLS[-1])
     maps = {j: [np.zeros(first.shape[1]), *_maps_of(first, j, generator)] for j in first.varying}
-    points = _combinations(first, maps, generator)
-    for level, (steps, followed) in zip((first, search), _LEVELS, strict=True):
-        refined = sorted((level.refine(point, steps) for point in points), key=lambda r: r[0])
-        points = [point for _, point in refined[:followed]]
-    _, point = _exchanged(search, maps, points[0])
-    _, point = whole.refine(search.refine(point, 15)[1], 10)
+
+    def searched(number: int) -> tuple[float, Floats]:
+        draws = np.random.default_rng([seed, 0xF3, number])
+        return search.refine(_searched(*levels[number], maps, draws), 15)
+
+    with ThreadPoolExecutor(len(levels)) as pool:
+        ends = list(pool.map(searched, range(len(levels))))
+    _, point = whole.refine(min(ends, key=lambda end: end[0])[1], 10)
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
     moves = np.zeros((first.data.cdf.size, len(point)))
@@ -85,6 +97,17 @@ def fit_free(
     variation = leading_variation(share * first.covariance(point), moves)
     spikes = _spikes(fitted, mc, target)
     return replace(fitted, spikes=spikes), whole.distance(point), variation
+
+
+def _searched(
+    first: FreeProblem, search: FreeProblem, maps: Maps, generator: np.random.Generator
+) -> Floats:
+    """The best point that is found on few events."""
+    points = _combinations(first, maps, generator)
+    for level, (steps, followed) in zip((first, search), _LEVELS, strict=True):
+        refined = sorted((level.refine(point, steps) for point in points), key=lambda r: r[0])
+        points = [point for _, point in refined[:followed]]
+    return _exchanged(search, maps, points[0])[1]
 
 
 def _maps_of(problem: FreeProblem, j: int, generator: np.random.Generator) -> list[Floats]:

@@ -16,8 +16,6 @@ __all__ = ["FreeProblem"]
 
 Floats = NDArray[np.float64]
 
-_SIZE = 0.1  # of coefficients, beside smearing and mixing: how strongly they are drawn to 0
-
 
 class FreeProblem:
     """The least-squares problem of a free map, at class fractions of the data that are held.
@@ -29,6 +27,7 @@ class FreeProblem:
         seed: of random directions and noise.
         directions: random directions beside the features.
         pull: how strongly the parameters are drawn toward the identity.
+        small: of that, the coefficients, beside smearing and mixing.
         smooth: likewise second differences of coefficients to 0 (P-splines of Eilers and Marx,
             1996).
     """
@@ -42,6 +41,7 @@ class FreeProblem:
         seed: int,
         directions: int,
         pull: float,
+        small: float,
         smooth: float,
     ) -> None:
         self.map = identity
@@ -59,7 +59,7 @@ class FreeProblem:
         f, k = self.basis.shape[1:]
         self.shape = f, k
         self.identity = identity.flat()
-        ridge = np.concatenate([np.full(f * k, _SIZE), np.ones(f + f * f)])
+        ridge = np.concatenate([np.full(f * k, small), np.ones(f + f * f)])
         second = np.kron(np.eye(f), np.diff(np.eye(k), 2, axis=0))
         curved = np.concatenate([second, np.zeros((len(second), f + f * f))], axis=1)
         penalty = np.concatenate([np.diag(ridge), smooth * curved])

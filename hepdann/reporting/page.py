@@ -100,6 +100,7 @@ def _section(
         "recommended": metrics.get("recommended"),
         "recommendation": (metrics.get("recommendation") or {}).get("sentence"),
         "diagnosis": metrics.get("diagnosis") or {},
+        "gap": metrics.get("gap"),
         "warnings": _warnings(metrics),
         "interrupted": bool(metrics.get("interrupted")),
         "facts": facts_of(run),

@@ -213,6 +213,7 @@ class Metrics(Stored):
     recommendation: Recommended
     diagnosis: Diagnosis
     calibrations: dict[str, Block] = Field(default={})
+    gap: Block | None = None
     throughput: Throughput | None = None
     nuisances: dict[str, dict[str, NuisanceFigures]] = Field(default={})
     interrupted: bool = False

@@ -195,3 +195,19 @@ def test_predict_writes_both_sides(run, toy, tmp_path):
             columns = file[tree].arrays(library="np")
         up, down = (columns[f"score_signal_{side}"] for side in ("up", "down"))
         assert np.array_equal(up, down) != moves
+
+
+def test_the_gap_to_the_oracle_is_split_into_steps(run):
+    from hepdann.evaluation.metrics.gap import explained
+
+    gap = run.metrics["gap"]
+    whole = gap["oracle"]["accuracy"] - gap["source-only"]["accuracy"]
+    assert sum(step["accuracy"] for step in gap["steps"]) == pytest.approx(whole)
+    names = [step["name"] for step in gap["steps"]]
+    assert (names[0], names[-1]) == ("threshold", "not recovered")
+    assert not any(step["method"].startswith("calibrated-known") for step in gap["steps"])
+    assert explained({n: b for n, b in run.metrics["methods"].items() if n != "oracle"}) is None
+    from hepdann_cli import evaluate
+
+    shown = CliRunner().invoke(evaluate.command, [str(run.folder)])
+    assert gap["sentence"].split(":")[0] in " ".join(shown.output.split())

@@ -24,6 +24,7 @@ from ..diagnosis.diagnosis import diagnose
 from ..mixtures.figures import mixture_figures
 from ..nuisances import nuisance_figures
 from .criteria import rank_correlations, run_criteria, teacher_of
+from .gap import explained
 from .health import method_health
 from .method import TestEvents, decision_figures, method_figures
 
@@ -88,6 +89,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         **({"nuisances": nuisances} if nuisances else {}),
         **({"mixtures": mixtures} if mixtures else {}),
         **_calibrations(folder),
+        "gap": explained(methods),
         **({"folds": scores.folds} if scores.folds else {}),
         "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,
