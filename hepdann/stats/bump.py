@@ -114,7 +114,9 @@ def find_bump(
     )
 
 
-def _fit(terms: Floats, counts: Floats, size: Floats) -> tuple[Floats, Floats]:
+def _fit(
+    terms: Floats, counts: Floats, size: Floats
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Parameters of largest Poisson likelihood of ``size · exp(terms β)``, and their covariance."""
     beta = np.zeros(terms.shape[1])
     beta[0] = np.log(counts.sum() / size.sum())
@@ -126,4 +128,5 @@ def _fit(terms: Floats, counts: Floats, size: Floats) -> tuple[Floats, Floats]:
         if np.abs(step).max() < _SMALL:
             break
     mean = size * np.exp(np.clip(terms @ beta, -50, 50))
-    return beta, np.linalg.pinv(terms.T @ (mean[:, None] * terms))
+    covariance = np.linalg.pinv(terms.T @ (mean[:, None] * terms))
+    return beta, np.asarray(covariance, dtype=np.float64)
