@@ -69,13 +69,24 @@ class Nuisance:
     def score(self, method: str) -> Floats:
         """(N,) score of the signal; of :data:`PER_BIN` the rank of source-only's in each bin.
 
-        The ranks are those among background events outside the test split.
+        The ranks are those among background events outside the test split; of a run in folds, which
+        has none, each half of the events takes them from the other.
         """
         if method != PER_BIN:
             return np.asarray(self.scores.score("mc", method)[:, -1], dtype=np.float64)
         score, where = self.score(RAW), nuisance_bins(self.values)
-        rows = ~self.signal & (self.scores.rows("mc", "train", "validation"))
-        return rank_in_bins((score[rows], self._weight[rows]), where[rows], score, where)
+        half = np.zeros(len(score), np.intp)
+        if self.scores.folds:
+            half = np.arange(len(score)) % 2
+        rank = np.empty(len(score))
+        for part in np.unique(half):
+            judged = half == part
+            fitted = ~judged if self.scores.folds else self.scores.rows("mc", "train", "validation")
+            rows = ~self.signal & fitted
+            rank[judged] = rank_in_bins(
+                (score[rows], self._weight[rows]), where[rows], score[judged], where[judged]
+            )
+        return rank
 
     def figures(self, method: str) -> dict[str, Any]:
         """Distance of the score between slices of the nuisance, and cuts that keep the signal."""
@@ -122,7 +133,7 @@ class Nuisance:
     def profile(self, method: str) -> dict[str, Floats]:
         """Mean score of the events that count, in bins of equally many; edges."""
         rows, score = self._test & self._counts, self.score(method)
-        edges = np.unique(np.quantile(self.values[rows], np.linspace(0, 1, 16)))
+        edges = np.unique(np.quantile(self.values[rows], np.linspace(0.005, 0.995, 16)))
         x, w, s = (v[rows] for v in (self.values, self._weight, score))
         total, sums = (np.histogram(x, edges, weights=v)[0] for v in (w, w * s))
         mean = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)

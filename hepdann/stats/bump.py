@@ -114,7 +114,9 @@ def find_bump(
     )
 
 
-def _fit(terms: Floats, counts: Floats, size: Floats) -> tuple[Floats, Floats]:
+def _fit(
+    terms: Floats, counts: Floats, size: Floats
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Parameters of largest Poisson likelihood of ``size · exp(terms β)``, and their covariance."""
     beta = np.zeros(terms.shape[1])
     beta[0] = np.log(counts.sum() / size.sum())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hepdann
-from hepdann.domains import Wanted, prepare
+from hepdann.domains import Wanted, in_folds, prepare
 from hepdann.errors import ConfigError, HepdannError, Interrupted, SchemaError
 from hepdann.evaluation import open_scores
 from hepdann.evaluation.nuisances import PER_BIN, nuisances_of
@@ -138,3 +138,21 @@ def test_a_run_without_its_tensor_file_has_no_such_figures(run, tensors, tmp_pat
             nuisances_of(open_scores(run.folder))
     finally:
         moved.rename(tensors.path)
+
+
+def test_the_columns_follow_the_events_into_pseudo_data_and_folds(tensors):
+    """The source of pseudo-data is half of the MC, and so are its nuisances; mixtures the other."""
+    shift = hepdann.shifts.gaussian(t=8)
+    wanted = Wanted(("energy",), mixtures=("energy > 0", "energy <= 0"))
+    domains = prepare(tensors, None, shift, 0, wanted=wanted)
+    whole = dict(
+        zip(tensors.column("mc", "event_id").tolist(), tensors.column("mc", "energy"), strict=True)
+    )
+    source, target = domains.source, domains.target
+    assert [whole[i] for i in source.event_id.tolist()] == source.nuisances[:, 0].tolist()
+    side = np.array([whole[i] for i in target.event_id.tolist()])
+    assert np.array_equal(domains.mixtures.number, np.where(side > 0, 0, 1))
+    for fold in in_folds(domains, 2):
+        assert fold.source.nuisances is source.nuisances
+        assert fold.mixtures is domains.mixtures
+        assert fold.nuisances.mean != pytest.approx(domains.nuisances.mean, abs=1e-9)

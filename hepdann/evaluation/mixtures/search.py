@@ -15,7 +15,7 @@ from ...stats.bump import Bump, find_bump
 from ...store.scores.reader import open_scores
 from ..columns import Columns
 
-__all__ = ["SearchPoint", "search"]
+__all__ = ["SearchPoint", "passing", "search"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +78,13 @@ def search(
     sides = usable & ((values < region[0]) | (values >= region[1]))
     points = []
     for efficiency in efficiencies:
-        passes = usable & _passing(score, sides, fold, efficiency)
+        passes = usable & passing(score, sides, fold, efficiency)
         bump = find_bump(values[passes], region, window, bins=bins, order=order)
         points.append(SearchPoint(efficiency, int(passes.sum()), bump))
     return points
 
 
-def _passing(
+def passing(
     score: NDArray[np.float64],
     sides: NDArray[np.bool_],
     fold: NDArray[np.intp],
