@@ -62,12 +62,12 @@ def test_moons_are_trained_once_and_their_table_is_kept(tmp_path):
 
 
 def test_a_benchmark_that_is_stopped_goes_on_from_its_checkpoint(tmp_path):
-    settings = {"output": tmp_path, "seeds": 1, "epochs": 2, "workers": 1}
+    settings = {"output": tmp_path, "seeds": 1, "epochs": 3, "workers": 1}
     asked = []
 
     def stop():
         asked.append(1)
-        return len(asked) == 120  # within the second epoch
+        return len(asked) == 30  # within the second epoch
 
     with pytest.raises(Interrupted):
         benchmark("moons", stop=stop, **settings)
