@@ -122,7 +122,7 @@ def _moons(output: Path, data: Path | None, config: Config) -> Plan:
 def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
     folder = _data(data, "amazon")
     train = config.train.model_copy(update={"alignments": [], "oracle": False, "workers": 1})
-    trials = []
+    trials: list[tuple[str, Trial]] = []
     paper: dict[tuple[str, str], float] = {}
     for source in DOMAINS:
         for target in DOMAINS:
@@ -189,8 +189,8 @@ def _pictures(
         update={"normalisation": "domain", "optimiser": "adam", "learning_rate": 1e-3,
                 "schedule": "cosine", "ema": 0.995}
     )  # fmt: skip
-    trials = []
-    titles = {}
+    trials: list[tuple[str, Trial]] = []
+    titles: dict[tuple[str, str], str] = {}
     for seed in range(config.train.seed, config.train.seed + config.train.seeds):
         rows: list[tuple[str, TrainConfig, str, str]] = [
             ("source-only", base, "dann", "source-only"),

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PICTURES",
-    "Centring",
     "PicturesNetwork",
     "PicturesPlan",
     "ganin_gtsrb",
@@ -55,29 +54,10 @@ class PicturesPlan:
     dropout: float = 0.0
 
 
-class Centring(nn.BatchNorm2d):
-    """Subtract the mean of each channel; in training that of the batch, then the stored one.
-
-    It is a batch normalisation that divides by nothing, so that whoever runs it keeps the mean of
-    each domain apart and stores it with the network.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, affine=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        assert self.running_mean is not None
-        if self.training:
-            mean = x.detach().mean((0, 2, 3))
-            self.running_mean.copy_(mean)
-        else:
-            mean = self.running_mean
-        return x - mean.view(1, -1, 1, 1)
-
-
 class PicturesNetwork(ImagesNetwork):
     """Convolution, pooling and ReLU, some times; the last maps in one row are the feature layer.
+
+    The mean of each channel is subtracted, of each picture its own: so no domain has to be known.
 
     Args:
         views: name, channels, height and width of the one view.
@@ -105,7 +85,7 @@ class PicturesNetwork(ImagesNetwork):
                 mend="take minerva-small",
             )
         _, channels, height, width = views[0]
-        self.plan, self.centring = plan, Centring(channels)
+        self.plan = plan
         self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
         for out, kernel, (size, stride) in zip(
             plan.channels, plan.kernels, plan.pools, strict=True
@@ -124,8 +104,9 @@ class PicturesNetwork(ImagesNetwork):
         xavier(self)
 
     def see(self, images: Sequence[Tensor]) -> Tensor:
-        """Map the pictures (B, C, H, W) to the feature layer (B, H)."""
-        x = innermost(self.centring(images[0]))
+        """Map the pictures (B, C, H, W), less the mean of each channel, to the feature layer."""
+        x = images[0]
+        x = innermost(x - x.mean((2, 3), keepdim=True))
         layers = zip(self.convolutions, self.norms, self.plan.pools, strict=True)
         for convolution, norm, (size, stride) in layers:
             x = convolution(x)
