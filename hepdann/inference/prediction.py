@@ -120,9 +120,8 @@ def predict(
 ) -> Prediction:
     """Score the events of files, row by row.
 
-    Files are read as those were that the run is trained on. Each gives one output with as many rows
-    in the same order; it appears whole or not at all, and is left alone where it was made before of
-    the same model, options and input.
+    Files are read as those of the run were. Each gives one output with its rows in their order,
+    whole or not at all; it is left alone where it was made of the same model, options and input.
 
     Args:
         run: a run, or its folder.
@@ -132,8 +131,7 @@ def predict(
         method: that scores; default the recommended one.
         keep: branches of the input to pass through.
         into_copy: write copies of the inputs with the new branches in their trees.
-        sample: which sample of the run files are like that it was not converted from; default the
-            data.
+        sample: of the run, which files are like that it was not made of; default the data.
         tree: its name, where it is another one than that of the run.
         tensors: the tensor file of a run of an older version.
         block: entries read at a time.
@@ -146,23 +144,15 @@ def predict(
         What was read, selected and written.
 
     Raises:
-        RunError: no run, or one that does not hold how its files were converted; or a file cannot
-            be written.
+        RunError: no run, or not how its files were converted; or a file cannot be written.
         ReadError: an input cannot be read, or lacks a tree or branch.
         ConfigError: settings that do not fit.
     """
-    given = [files] if isinstance(files, str | PathLike) else list(files)
-    refs = resolve([fspath(name) for name in given])
     kind: Format = "tree" if into_copy else format
-    if into_copy and format != "tree":
+    if kind != format:
         raise ConfigError("a copy has the format of its input", where="--into-copy",
                           mend=f"leave --format {format} out")  # fmt: skip
-    outputs = output_files(refs, Path(output), kind, copies=into_copy)
-    refs = tuple(ref if tree is None else replace(ref, tree=ref.tree or tree) for ref in refs)
-    number, parts = part
-    if not 1 <= number <= parts:
-        raise ConfigError(f"there is no part {number} of {parts}", where="--part")
-    work = list(zip(refs, outputs, strict=True))[number - 1 :: parts]
+    work = _work(files, Path(output), kind, into_copy, tree, part)
     job = _Job(
         folder=Path(getattr(run, "folder", run)),
         method=method,
@@ -187,6 +177,25 @@ def predict(
         counter = _Counter(progress)
         done = [_file(job, scorer, counter, *one) for one in work]
     return Prediction(scorer.method, tuple(done))
+
+
+def _work(
+    files: str | PathLike[str] | Sequence[str | PathLike[str]],
+    output: Path,
+    kind: Format,
+    copies: bool,
+    tree: str | None,
+    part: tuple[int, int],
+) -> list[tuple[FileRef, Path]]:
+    """The files of a part of the work, each with its output."""
+    given = [files] if isinstance(files, str | PathLike) else list(files)
+    refs = resolve([fspath(name) for name in given])
+    outputs = output_files(refs, output, kind, copies=copies)
+    refs = tuple(ref if tree is None else replace(ref, tree=ref.tree or tree) for ref in refs)
+    number, parts = part
+    if not 1 <= number <= parts:
+        raise ConfigError(f"there is no part {number} of {parts}", where="--part")
+    return list(zip(refs, outputs, strict=True))[number - 1 :: parts]
 
 
 _Work = tuple[FileRef, Path]
