@@ -16,6 +16,8 @@ from .workingpoints import shares
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hepdann.evaluation import PointRow
+
 __all__ = ["command", "show"]
 
 
@@ -32,25 +34,26 @@ __all__ = ["command", "show"]
     callback=shares,
     help="Add the working points of these signal efficiencies, e.g. 0.6,0.7.",
 )
-def command(run: Path, as_json: bool, health: bool, points: list[float] | None) -> None:
-    """Print the numbers of RUN, computed anew from its scores.h5; of a scan, its table.
+@click.option("--recompute", is_flag=True, help="Compute all of it anew from scores.h5.")
+def command(
+    run: Path, as_json: bool, health: bool, points: list[float] | None, recompute: bool
+) -> None:
+    """Print the numbers of RUN, as its metrics.json has them; of a scan, its table.
 
     All figures are those of the test split: the mean score over a method's networks at the last
     epoch, with binomial (accuracy) and DeLong (AUC) errors for weighted events.
     """
-    from hepdann.evaluation import open_scores, point_rows, summarise
-    from hepdann.runs import check_version, is_scan
+    from hepdann.store.state import is_scan
 
     if is_scan(run):
-        if health or points:
+        if health or points or recompute:
             raise click.UsageError(
-                "--health and --working-points are for a run, and this is a scan"
+                "--health, --working-points and --recompute are for a run, and this is a scan"
             )
         _scan(run, as_json)
         return
-    check_version(run)
-    metrics = summarise(run)
-    rows = point_rows(open_scores(run), points) if points else []
+    metrics = _metrics(run, recompute)
+    rows = _points(run, points) if points else []
     if as_json:
         if points:
             metrics = metrics | {"working_points": workingpoints.to_json(rows)}
@@ -61,8 +64,26 @@ def command(run: Path, as_json: bool, health: bool, points: list[float] | None) 
         workingpoints.show(rows)
 
 
+def _metrics(run: Path, recompute: bool) -> dict[str, Any]:
+    if not recompute:
+        from hepdann.store.metrics import read_metrics
+
+        return read_metrics(run).to_json()
+    from hepdann.evaluation import summarise
+    from hepdann.store.reading import check_version
+
+    check_version(run)
+    return summarise(run)
+
+
+def _points(run: Path, efficiencies: list[float]) -> list[PointRow]:
+    from hepdann.evaluation import open_scores, point_rows
+
+    return point_rows(open_scores(run), efficiencies)
+
+
 def _scan(folder: Path, as_json: bool) -> None:
-    from hepdann.runs import open_scan
+    from hepdann.store.scan_folder import open_scan
 
     from .scan import show as show_scan
 

@@ -45,7 +45,7 @@ def _kind(file: str) -> str:
 
     path = Path(file)
     if path.is_dir():
-        from hepdann.runs import is_scan
+        from hepdann.store.state import is_scan
 
         return "scan" if is_scan(path) else "run"
     if not path.is_file():  # an address, a pattern or path:tree, which the ROOT reader resolves

@@ -81,8 +81,10 @@ def command(
         return
     from hepdann.config import Config, load_config, override
     from hepdann.plotting import plot_run, plot_scan
-    from hepdann.runs import check_version, is_scan, open_scan
     from hepdann.store.paths import RunPaths
+    from hepdann.store.reading import check_version
+    from hepdann.store.scan_folder import open_scan
+    from hepdann.store.state import is_scan
 
     if only == []:
         raise click.UsageError("--only names no figure")

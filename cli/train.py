@@ -260,6 +260,7 @@ def _train(
 ) -> Run:
     from hepdann import runs
     from hepdann.config import Config, load_config, override
+    from hepdann.store.start_record import given_settings, has_begun
 
     path, flags = settings
     given = _flags(flags)
@@ -268,11 +269,11 @@ def _train(
         "report": interruption.wrap(live.report), "stop": interruption,
         "partial": interruption.partial,
     }  # fmt: skip
-    if resume and output is not None and (runs.has_begun(output) or not inputs.named):
+    if resume and output is not None and (has_begun(output) or not inputs.named):
         where: dict[str, Any] = {}
         if inputs.named:
             where = {"tensors": inputs.tensors, "data": inputs.data}
-        said = runs.given_settings(config, given)
+        said = given_settings(config, given)
         return runs.resume(output, **where, given=said, **hooks)
     return runs.train(
         inputs.tensors, data=inputs.data, output=output,

@@ -6,10 +6,10 @@ The public names, and the rooms of the library, are imported when they are first
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._version import __version__
+from .lazy import getter
 
 if TYPE_CHECKING:
     from . import (
@@ -85,7 +85,7 @@ __all__ = [
     "training",
 ]
 
-_HOME = {
+_HOMES = {
     "Run": "runs",
     "Scan": "runs",
     "Tensors": "tensors",
@@ -102,13 +102,7 @@ _HOME = {
     "train": "runs",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
-    if name in __all__:
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = getter(__name__, dict.fromkeys(__all__, "") | _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -99,8 +99,8 @@ def load_model(path: str | Path) -> Model | CrossFit:
             state = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
             models.append(_tried(_model(fold, state)))
         return CrossFit(tuple(models), header.salt)
-    except ConfigError:  # a network, or a map, that nobody has registered
-        raise
+    except ConfigError as error:  # a network, or a map, that nobody has registered
+        raise RunError(error.message, where=path, mend=error.mend) from error
     except Exception as error:
         # the header is code's to interpret: what does not fit shows in any way
         what = f"is damaged: {type(error).__name__}: {error}"
@@ -169,7 +169,8 @@ def _tried(model: Model) -> Model:
             raise ValueError(f"{name} maps another number of features")
     for method in model.methods:
         for domain in DOMAINS:
-            scores = model.score(event, method, domain)
+            with np.errstate(all="ignore"):  # what is not finite is refused below
+                scores = model.score(event, method, domain)
             if scores.members.shape[1:] != (1, len(model.classes)):
                 raise ValueError(f"{method} scores other classes")
             if not (np.isfinite(scores.members).all() and np.isfinite(scores.domain).all()):

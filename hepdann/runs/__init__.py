@@ -1,24 +1,22 @@
 """A run: one training with its baselines, from a tensor file to a folder that holds everything."""
 
-from ..store.reading import check_version
-from ..store.scan_folder import Scan, open_scan
-from ..store.start_record import given_settings, has_begun
-from ..store.state import is_scan
-from .folder import Run, open_run
-from .learning_rates import StackRates, suggest_rates
-from .scans.start import resume_scan, scan
-from .start import resume, train
-from .torchrun import first_process
+from typing import TYPE_CHECKING
+
+from ..lazy import getter
+
+if TYPE_CHECKING:
+    from ..store.scan_folder import Scan, open_scan
+    from .folder import Run, open_run
+    from .learning_rates import StackRates, suggest_rates
+    from .scans.start import resume_scan, scan
+    from .start import resume, train
+    from .torchrun import first_process
 
 __all__ = [
     "Run",
     "Scan",
     "StackRates",
-    "check_version",
     "first_process",
-    "given_settings",
-    "has_begun",
-    "is_scan",
     "open_run",
     "open_scan",
     "resume",
@@ -27,3 +25,21 @@ __all__ = [
     "suggest_rates",
     "train",
 ]
+
+# A run is opened, and its numbers are read, without importing torch.
+__getattr__ = getter(
+    __name__,
+    {
+        "Run": "folder",
+        "Scan": ".store.scan_folder",
+        "StackRates": "learning_rates",
+        "first_process": "torchrun",
+        "open_run": "folder",
+        "open_scan": ".store.scan_folder",
+        "resume": "start",
+        "resume_scan": "scans.start",
+        "scan": "scans.start",
+        "suggest_rates": "learning_rates",
+        "train": "start",
+    },
+)

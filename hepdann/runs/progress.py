@@ -7,16 +7,18 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ..errors import RunError
 from ..outputs import mend_of
-from ..training import MethodProgress, Progress
+
+if TYPE_CHECKING:
+    from ..training import MethodProgress, Progress
 
 __all__ = ["Report", "RunLog", "SideBySide", "combined_progress", "shown", "silent"]
 
 Key = TypeVar("Key", bound=Hashable)
-Report = Callable[[str, Progress | None], None]
+Report: TypeAlias = "Callable[[str, Progress | None], None]"
 
 
 def silent(stage: str, progress: object) -> None:
@@ -120,7 +122,8 @@ def combined_progress(now: Mapping[Key, Progress], members: Mapping[Key, int]) -
     for one in now.values():
         for method in one.methods:
             methods.setdefault(method.name, []).append(method)
-    return Progress(
+    return replace(
+        first,
         epoch=min(one.epoch for one in now.values()),
         step=sum(one.step * members[number] for number, one in now.items()),
         total=first.total * sum(members.values()),

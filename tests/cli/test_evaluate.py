@@ -4,6 +4,9 @@ import contextlib
 import io
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -72,7 +75,9 @@ def write_run(folder, complete=True, classes=("background", "signal"), features=
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("cli") / "sine-t3-1")
+    folder = write_run(tmp_path_factory.mktemp("cli") / "sine-t3-1")
+    (folder / "metrics.json").write_text(json.dumps(summarise(folder)))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +103,34 @@ def test_it_says_which_epoch_and_what_peeked(printed):
     assert "recommended without labels: quantile" in printed
 
 
-def test_json_is_what_summarise_gives(run):
-    assert json.loads(invoke("evaluate", run, "--json")) == json.loads(json.dumps(summarise(run)))
+def test_json_is_that_of_the_run_and_is_computed_anew_if_asked(run, tmp_path):
+    figures = json.loads((run / "metrics.json").read_text())
+    assert json.loads(invoke("evaluate", run, "--json", "--recompute")) == figures
+    changed = shutil.copytree(run, tmp_path / "changed")
+    figures["methods"]["dann"]["mc"]["auc"] = 0.125
+    (changed / "metrics.json").write_text(json.dumps(figures))
+    assert json.loads(invoke("evaluate", changed, "--json")) == figures
+
+
+@pytest.mark.parametrize(
+    "line",
+    [("evaluate", "RUN"), ("inspect", "RUN"), ("compare", "RUN"), ("train", "--lambda", "-1"),
+     ("scan", "--shift", "sine", "--t", "0")],
+    ids=" ".join,
+)  # fmt: skip
+def test_numbers_are_read_and_wrong_values_refused_without_importing_torch(line, run):
+    (run / "config.yaml").write_text("train: {epochs: 7}\n")
+    words = [str(run) if word == "RUN" else word for word in line]
+    code = (
+        "import contextlib, io, sys\nfrom hepdann_cli.main import hepdann\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):\n"
+        f"    hepdann({words}, standalone_mode=False)\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "hepdann.config" in loaded
+    assert not loaded & {"torch", "sklearn", "awkward", "uproot", "matplotlib"}
 
 
 def test_nothing_in_the_run_is_changed(run):
@@ -111,7 +142,7 @@ def test_nothing_in_the_run_is_changed(run):
 def test_a_run_that_is_not_there_or_not_whole_is_refused(typed, tmp_path):
     cut = write_run(tmp_path / "cut", complete=False)
     assert "no such run folder" in refuse(typed, "evaluate", tmp_path / "none")
-    assert "not complete" in refuse(typed, "evaluate", cut)
+    assert "not complete" in refuse(typed, "evaluate", cut, "--recompute")
 
 
 def test_working_points_as_a_table_and_as_json(run):
@@ -135,7 +166,7 @@ def test_a_working_point_is_a_share(typed, run):
 def test_names_of_the_user_are_text_and_no_markup(tmp_path):
     name = "W[/lv]"
     run = write_run(tmp_path / "[bold]run", classes=("QCD", name), features=("x", name))
-    printed = invoke("evaluate", run, "--health", "--working-points", "0.6")
+    printed = invoke("evaluate", run, "--recompute", "--health", "--working-points", "0.6")
     assert "[bold]run: target is" in printed.replace("\n", "")
     metrics = summarise(run)
     metrics["diagnosis"]["sentence"] = f"MC and data differ, most in {name} [link=x] :dog:"

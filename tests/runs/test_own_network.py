@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 import hepdann
-from hepdann.errors import ConfigError
+from hepdann.errors import RunError
 from hepdann.registry import NETWORKS
 
 
@@ -34,5 +34,5 @@ def test_a_function_that_makes_a_network_is_enough(toy, tmp_path):
     assert np.array_equal(again.predict(x, method="dann"), run.predict(x, method="dann"))
     assert again.metrics["methods"]["dann"]["mc"]["auc"] > 0.6
     NETWORKS._registered.pop("gated")
-    with pytest.raises(ConfigError, match="unknown network 'gated'"):
+    with pytest.raises(RunError, match=r"model\.safetensors: unknown network 'gated'"):
         hepdann.open_run(run.folder).predict(x, method="dann")
