@@ -220,6 +220,7 @@ class RunTraining:
         members = {shard.number: len(shard.plan.members) for shard in shards}
         names = dict.fromkeys(name for shard in shards for name in shard.methods)
         what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
+        self.hooks.tell(f"{what}; --workers 1 keeps to one")
         combined = SideBySide(members)
 
         def report(number: Hashable, content: str | Progress) -> None:
