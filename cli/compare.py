@@ -70,11 +70,11 @@ def _show(rows: Sequence[Row]) -> None:
     from hepdann.reporting import COLUMNS
 
     console = tables.console(_WIDTH)
-    shown = [i for i, _ in enumerate(COLUMNS) if any(r.cells[i].value is not None for r in rows)]
+    columns = [i for i, _ in enumerate(COLUMNS) if any(r.cells[i].value is not None for r in rows)]
     table = tables.table()
     for title in ("run", "target", "method"):
         table.add_column(title, overflow="fold")
-    for i in shown:
+    for i in columns:
         table.add_column(COLUMNS[i].title, justify="right", no_wrap=True)
     last = ""
     for row in rows:
@@ -86,7 +86,7 @@ def _show(rows: Sequence[Row]) -> None:
         table.add_row(
             *names,
             method,
-            *(row.cells[i].text() for i in shown),
+            *(row.cells[i].text() for i in columns),
             style="bold" if row.recommended else "",
         )
     console.print(table)

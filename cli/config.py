@@ -104,20 +104,20 @@ def check(file: str) -> None:
         notes += [f"note: sample {sample.name}: {path}: {note}" for path, note in absent]
         if not absent and not any("://" in path for path in sample.files):
             files = [expand_path(path) for path in sample.files]
-            there = sample.model_copy(update={"files": files})
-            check_sample(there, config.convert, f"{file}: samples[{i}]")
+            expanded = sample.model_copy(update={"files": files})
+            check_sample(expanded, config.convert, f"{file}: samples[{i}]")
     click.echo("\n".join([f"{file}: valid", *notes]))
 
 
 def _plotted(config: Config) -> dict[str, str | None]:
     """The expressions of the figures, by key."""
-    found: dict[str, str | None] = {}
+    texts: dict[str, str | None] = {}
     for i, figure in enumerate(config.plots.figures or []):
         for key in ("variable", "cut", "weight"):
-            found[f"plots.figures[{i}].{key}"] = getattr(figure, key, None)
+            texts[f"plots.figures[{i}].{key}"] = getattr(figure, key, None)
         for j, text in enumerate(getattr(figure, "curves", ())):
-            found[f"plots.figures[{i}].curves[{j}]"] = text
-    return found
+            texts[f"plots.figures[{i}].curves[{j}]"] = text
+    return texts
 
 
 def _note(path: str) -> str | None:

@@ -217,8 +217,8 @@ def _files(summary: ConversionSummary) -> Any:
         counts[file.sample] = counts.get(file.sample, 0) + 1
     for file in summary.files:
         name = Path(file.path).name if unique else file.path
-        shown = f"{counts[file.sample]} files" if many else name
-        key = (file.domain, file.sample, shown, file.tree)
+        files = f"{counts[file.sample]} files" if many else name
+        key = (file.domain, file.sample, files, file.tree)
         read, passed = rows.get(key, (0, 0))
         rows[key] = (read + file.read, passed + file.passed)
     for texts, (read, passed) in rows.items():

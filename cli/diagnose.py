@@ -61,14 +61,14 @@ def command(
     from hepdann.evaluation import diagnose
 
     file, source, target = compared(tensors, data)
-    found = diagnose(
+    diagnosis = diagnose(
         source, target, file.features, seed=seed, max_events=max_events, alignable=not file.views
     )
-    made = [] if plots is None else _draw(file, source, target, found, plots)
+    made = [] if plots is None else _draw(file, source, target, diagnosis, plots)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
+        click.echo(json.dumps(diagnosis.to_json(), indent=2, allow_nan=False))
         return
-    _show(found)
+    _show(diagnosis)
     if file.views:
         click.echo("these features sum images up, of which networks see the pixels")
     if made:
@@ -76,30 +76,30 @@ def command(
 
 
 def _draw(
-    file: Tensors, source: Source, target: Target, found: Diagnosis, folder: Path
+    file: Tensors, source: Source, target: Target, diagnosis: Diagnosis, folder: Path
 ) -> list[Path]:
     """The overview, and the features that differ; the first three if none does."""
     from hepdann.evaluation import compare_feature
     from hepdann.plotting import plot_diagnosis
     from hepdann.plotting.axes.styles import readable
 
-    shown = [f.name for f in found.differing or found.features[:3]][:_FIGURES]
+    names = [f.name for f in diagnosis.differing or diagnosis.features[:3]][:_FIGURES]
     looks = zip(file.class_looks("title"), file.classes, strict=True)
     classes = [readable(title or name) for title, name in looks]
     comparisons = {
-        name: compare_feature(source, target, file.features.index(name), classes) for name in shown
+        name: compare_feature(source, target, file.features.index(name), classes) for name in names
     }
     titles = {
         name: str(entry.get("title") or name)
         for name, entry in zip(file.features, file.feature_info, strict=True)
     }
     units = dict(zip(file.features, file.units, strict=True))
-    return plot_diagnosis(found.features, comparisons, folder, titles=titles, units=units)
+    return plot_diagnosis(diagnosis.features, comparisons, folder, titles=titles, units=units)
 
 
-def _show(found: Diagnosis) -> None:
+def _show(diagnosis: Diagnosis) -> None:
     console = tables.console()
-    test = found.test
+    test = diagnosis.test
     console.print(
         f"all features together: AUC {test.auc:.4f} ± {test.auc_error:.4f}, "
         f"p = {test.p_value:.2g} ({test.n_mc} MC and {test.n_target} data events)"
@@ -108,7 +108,7 @@ def _show(found: Diagnosis) -> None:
     table.add_column("feature", no_wrap=True)
     for column in ("KS", "p", "Wasserstein / σ", "p", "mean shift / σ", "missing MC", "data"):
         table.add_column(column, justify="right")
-    for feature in found.features:
+    for feature in diagnosis.features:
         table.add_row(
             feature.name,
             _text(feature.ks, ".4f"),
@@ -118,12 +118,12 @@ def _show(found: Diagnosis) -> None:
             _text(feature.mean_shift, "+.3f"),
             _text(100 * feature.missing_mc, ".1f", " %"),
             _text(100 * feature.missing_target, ".1f", " %"),
-            style="bold" if feature in found.differing else "",
+            style="bold" if feature in diagnosis.differing else "",
         )
     console.print(table)
-    for closure in found.closures:
+    for closure in diagnosis.closures:
         console.print(f"after {closure.map}: AUC {closure.auc.value:.4f} ± {closure.auc.error:.4f}")
-    console.print(found.sentence)
+    console.print(diagnosis.sentence)
 
 
 def _text(value: float, form: str, unit: str = "") -> str:

@@ -31,13 +31,13 @@ def lines(metrics: Mapping[str, Any], *, brief: bool = False) -> list[str]:
     """
     blocks = {name: block.get("health") for name, block in metrics["methods"].items()}
     known = {name: health for name, health in blocks.items() if health}
-    found = [line for name, health in known.items() for line in _diseases(name, health)]
-    if known and not found:
+    lines = [line for name, health in known.items() for line in _diseases(name, health)]
+    if known and not lines:
         epochs = sorted({health["epoch"] for health in known.values()})
-        found.append(f"health: no fault of the training (last look after epoch {_listed(epochs)})")
+        lines.append(f"health: no fault of the training (last look after epoch {_listed(epochs)})")
     if not brief:
-        found += [f"adversary of {n}: {h['reading']}" for n, h in known.items() if h["reading"]]
-    return found
+        lines += [f"adversary of {n}: {h['reading']}" for n, h in known.items() if h["reading"]]
+    return lines
 
 
 def _diseases(method: str, health: Mapping[str, Any]) -> list[str]:

@@ -26,18 +26,18 @@ def _numbers(text: str) -> list[float]:
 
 
 def _window(text: str) -> tuple[float, float]:
-    found = _numbers(text)
-    if len(found) != 2 or not found[0] < found[1]:
+    numbers = _numbers(text)
+    if len(numbers) != 2 or not numbers[0] < numbers[1]:
         raise click.BadParameter("expected two numbers, the smaller one first, such as 0.8,1")
-    return found[0], found[1]
+    return numbers[0], numbers[1]
 
 
 def _bins(ctx: click.Context, param: click.Parameter, value: str) -> int | Sequence[float]:
     del ctx, param
-    found = _numbers(value)
-    if len(found) == 1 and found[0] == int(found[0]):
-        return int(found[0])
-    return found
+    numbers = _numbers(value)
+    if len(numbers) == 1 and numbers[0] == int(numbers[0]):
+        return int(numbers[0])
+    return numbers
 
 
 def _range(
@@ -56,16 +56,16 @@ def _windows(
 
 def _regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     del ctx, param
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for value in values:
         name, equals, cut = value.partition("=")
         name = name.strip()
         if not equals or not name or not cut.strip():
             raise click.BadParameter(f"{value!r} is not name=cut, such as SR='njets >= 2'")
-        if name in found:
+        if name in texts:
             raise click.BadParameter(f"region {name} is given twice")
-        found[name] = cut.strip()
-    return found
+        texts[name] = cut.strip()
+    return texts
 
 
 @click.command()

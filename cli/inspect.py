@@ -116,14 +116,16 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
     }
 
 
-def _show_tensors(found: dict[str, Any]) -> None:
-    domains = found["domains"]
+def _show_tensors(summary: dict[str, Any]) -> None:
+    domains = summary["domains"]
     events = ", ".join(f"{_count(d['total']['events'])} {name}" for name, d in domains.items())
-    width = [_plural(len(found[f"{role}s"]), role) for role in ("feature", "spectator")]
-    if found["views"]:
-        shapes = (f"{v['name']} {v['channels']}×{v['height']}×{v['width']}" for v in found["views"])
+    width = [_plural(len(summary[f"{role}s"]), role) for role in ("feature", "spectator")]
+    if summary["views"]:
+        shapes = (
+            f"{v['name']} {v['channels']}×{v['height']}×{v['width']}" for v in summary["views"]
+        )
         width.append(f"images {', '.join(shapes)}")
-    click.echo(f"{found['path']}: tensor file, {events} events, {', '.join(width)}")
+    click.echo(f"{summary['path']}: tensor file, {events} events, {', '.join(width)}")
     rows = [
         (name, kind, key, _count(count["events"]), _sum_weight(count))
         for name, domain in domains.items()
@@ -136,10 +138,10 @@ def _show_tensors(found: dict[str, Any]) -> None:
         for key, count in counts.items()
     ]
     _table(("domain", "", "", "events", "sum of weights"), rows, numbers=2)
-    if found["data_mc"] is not None:
-        ratio = tables.plus_minus(found["data_mc"]["value"], found["data_mc"]["error"])
+    if summary["data_mc"] is not None:
+        ratio = tables.plus_minus(summary["data_mc"]["value"], summary["data_mc"]["error"])
         click.echo(f"data/MC: {ratio} (sums of weights)")
-    units = {entry["name"]: entry["unit"] for entry in found["features"]}
+    units = {entry["name"]: entry["unit"] for entry in summary["features"]}
     rows = [
         (
             column["name"] if role == "feature" else f"{column['name']} (spectator)",
@@ -150,24 +152,24 @@ def _show_tensors(found: dict[str, Any]) -> None:
             _count(column["infinite"]),
         )
         for role in ("feature", "spectator")
-        for index in range(len(found[f"{role}s"]))
+        for index in range(len(summary[f"{role}s"]))
         for name, domain in domains.items()
         for column in [domain[f"{role}s"][index]]
     ]
     heads = ("column", "unit", "domain", "min", "max", "weighted mean", "missing", "infinite")
     if rows:
         _table(heads, rows, numbers=5)
-    if found["views"]:
+    if summary["views"]:
         _show_images(domains)
-    if found["weights"]:
-        click.echo(f"further weights: {', '.join(found['weights'])}")
-    if found["truth"]:
+    if summary["weights"]:
+        click.echo(f"further weights: {', '.join(summary['weights'])}")
+    if summary["truth"]:
         click.echo("truth: the true labels of the data are known, to evaluation alone")
-    split = found["split"]
+    split = summary["split"]
     shares = " / ".join(f"{100 * split[name]:g} %" for name in ("train", "validation", "test"))
     click.echo(f"split: {shares}, seed {split['seed']}")
-    _show_provenance(found["provenance"])
-    if found["verified"]:
+    _show_provenance(summary["provenance"])
+    if summary["verified"]:
         click.echo("checksums: all of it is as it was written")
 
 
@@ -229,14 +231,14 @@ def _root(file: str) -> dict[str, Any]:
     }
 
 
-def _show_root(found: dict[str, Any]) -> None:
-    for entry in found["files"]:
+def _show_root(summary: dict[str, Any]) -> None:
+    for entry in summary["files"]:
         trees = [f"{name}: {_count(events)} entries" for name, events in entry["trees"].items()]
         if entry["format"] == "HDF5":
             click.echo(f"{entry['path']}: HDF5 file, {_count(entry['entries'])} entries")
         else:
             click.echo(f"{entry['path']}: ROOT file, {', '.join(trees)}")
-    first = found["files"][0]
+    first = summary["files"][0]
     hdf5 = first["format"] == "HDF5"
     click.echo("\ndatasets" if hdf5 else f"\nbranches of {first['tree']} ({first['format']})")
     if len(first["trees"]) > 1:
@@ -266,12 +268,12 @@ def _scan(folder: str) -> dict[str, Any]:
     return {"path": folder, "config": config, "summary": scan.summary, "files": _files(folder)}
 
 
-def _show_scan(found: dict[str, Any]) -> None:
+def _show_scan(summary: dict[str, Any]) -> None:
     from hepdann.runs import open_scan
 
     from .scan import show
 
-    show(open_scan(found["path"]))
+    show(open_scan(summary["path"]))
 
 
 def _files(folder: str) -> list[str]:
@@ -279,15 +281,15 @@ def _files(folder: str) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in files)
 
 
-def _show_run(found: dict[str, Any]) -> None:
+def _show_run(summary: dict[str, Any]) -> None:
     from hepdann.config.names import t_text
 
-    metrics = found["metrics"]
+    metrics = summary["metrics"]
     target = metrics.get("target", {})
     shift = target.get("shift")
     what = f"{shift['name']} t={t_text(shift['t'])}" if shift else "no shift"
-    click.echo(f"{found['path']}: run, target {target.get('kind')} ({what})")
-    train = found["config"].get("train", {})
+    click.echo(f"{summary['path']}: run, target {target.get('kind')} ({what})")
+    train = summary["config"].get("train", {})
     keys = ("lambda", "seeds", "seed", "epochs", "batch_size", "learning_rate", "normalisation")
     said = [f"{key} {train[key]}" for key in keys if train.get(key) is not None]
     click.echo("settings: " + ", ".join(said))
@@ -308,11 +310,11 @@ def _show_run(found: dict[str, Any]) -> None:
         verdict = "differ" if diagnosis.get("shift") else "do not differ detectably"
         auc, p_value = _value(diagnosis.get("auc_inputs")), _value(diagnosis.get("p_value"))
         click.echo(f"diagnosis: MC and target {verdict} (AUC {auc}, p = {p_value})")
-    plots = [name for name in found["files"] if name.startswith("plots")]
+    plots = [name for name in summary["files"] if name.startswith("plots")]
     click.echo(
         f"plots: {_plural(len(plots), 'file')}"
         if plots
-        else f"no plots: hepdann plot {found['path']}"
+        else f"no plots: hepdann plot {summary['path']}"
     )
     click.echo(f"made by hepdann {metrics.get('hepdann', '?')}")
 

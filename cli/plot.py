@@ -92,8 +92,8 @@ def command(
     if scanned:
         open_scan(run)
     check_version(run)
-    own = RunPaths(run).config
-    path = config_path or (own if own.exists() else None)
+    run_config = RunPaths(run).config
+    path = config_path or (run_config if run_config.exists() else None)
     config = Config() if path is None else load_config(path, expand=False, known_names=False)
     changes = {f"plots.{key}": value for key, value in look.items()}
     plots = override(config, changes, known_names=False).plots

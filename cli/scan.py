@@ -90,7 +90,7 @@ def command(
     try:
         with interruption.listening(), Live() as live:
             if resume and output is not None:
-                found = resume_scan(
+                result = resume_scan(
                     output,
                     workers=whole(flags["workers"]),
                     report=interruption.wrap(live.report),
@@ -98,7 +98,7 @@ def command(
                 )
             else:
                 config = _config(config_path, flags)
-                found = scan(
+                result = scan(
                     tensors,
                     data=data,
                     output=output,
@@ -111,7 +111,7 @@ def command(
         return interruption.code
     except KeyboardInterrupt as error:
         return interruption.left(error)
-    _say(found)
+    _say(result)
     return interruption.code
 
 
@@ -161,8 +161,8 @@ def show(scan: Scan) -> None:
     console.print(f"{scan.folder}: mean of the networks of each method, last epoch, ± their spread")
     console.print(table)
     for name in ("diagnosis", "fractions"):
-        for told in filter(None, summary.get(name, ())):
-            console.print(f"{name}: {told}")
+        for sentence in filter(None, summary.get(name, ())):
+            console.print(f"{name}: {sentence}")
     if any(choice["criterion"] for choice in summary["choices"]):
         console.print("λ: chosen by agreement with the aligned teacher; no target label took part")
     console.print("peeked: the best epoch by the target's labels; never quote it")

@@ -28,12 +28,12 @@ def shares(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     if value is None:
         return None
     try:
-        found = [float(word) for word in value.split(",") if word.strip()]
+        numbers = [float(word) for word in value.split(",") if word.strip()]
     except ValueError:
-        found = []
-    if not found or not all(0 < share < 1 for share in found):
+        numbers = []
+    if not numbers or not all(0 < share < 1 for share in numbers):
         raise click.BadParameter("expected numbers between 0 and 1, such as 0.6,0.7")
-    return found
+    return numbers
 
 
 @click.command()

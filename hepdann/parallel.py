@@ -20,7 +20,7 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -212,6 +212,32 @@ class Executor:
                     worker.stop()
         if self._failure is not None:
             raise self._failure
+
+    def run(
+        self,
+        tasks: Mapping[Hashable, Task],
+        then: Callable[[Any, Any], Mapping[Hashable, Task]] = lambda *_: {},
+    ) -> dict[Hashable, Any]:
+        """Do tasks and what follows them.
+
+        Args:
+            tasks: to begin with, by key.
+            then: given the key and the result of each task, the tasks that follow it.
+
+        Returns:
+            The results of those that came to their end, by key.
+
+        Raises:
+            HepdannError: as :meth:`completed` does.
+        """
+        results = dict[Hashable, Any]()
+        for key, task in tasks.items():
+            self.submit(key, task)
+        for done, result in self.completed():
+            results[done] = result
+            for key, task in then(done, result).items():
+                self.submit(key, task)
+        return results
 
     def _in_this_process(self) -> Iterator[tuple[Any, Any]]:
         last: Hashable = None

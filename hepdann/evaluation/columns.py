@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +16,65 @@ from ..registry import nearest
 from ..store.scores.reader import Domain, RunScores
 from ..store.scores.tensor_rows import TensorRows
 
-__all__ = ["SIDES", "Columns"]
-
+__all__ = ["SIDES", "Columns", "ScoreNames"]
 
 SIDES = "up", "down"  # of a calibration that is changed by an error
+
+
+@dataclass(frozen=True)
+class ScoreNames:
+    """The names that a score has in expressions.
+
+    Attributes:
+        classes: of the run.
+        methods: of the run.
+        method: whose scores ``score`` and ``score.<class>`` are, if there are such.
+    """
+
+    classes: tuple[str, ...]
+    methods: tuple[str, ...]
+    method: str | None = None
+
+    def score(self, name: str) -> tuple[str, int] | None:
+        """Method and class of a score's name; ``None`` of another name."""
+        kind, _, rest = name.partition(".")
+        method, _, class_ = rest.rpartition(".")
+        if kind != "score":
+            return None
+        if not rest:
+            return None if self.method is None else (self.method, len(self.classes) - 1)
+        if rest in self.methods:
+            return (rest, 1) if len(self.classes) == 2 else None
+        if method in self.methods and class_ in self.classes:
+            return method, self.classes.index(class_)
+        if self.method is not None and rest in self.classes:
+            return self.method, self.classes.index(rest)
+        return None
+
+    def is_score(self, text: str) -> bool:
+        """Whether an expression is nothing but a score."""
+        root = parse(text, what="variable").root
+        return root.kind == "name" and self.score(str(root.value)) is not None
+
+    def canonical(self, text: str) -> Any:
+        """The tree of an expression with one name for each score: equal ones compare equal."""
+        return self._canonical(parse(text, what="variable").root)
+
+    def _canonical(self, node: Any) -> Any:
+        score = self.score(str(node.value)) if node.kind == "name" else None
+        if score is not None:
+            return replace(node, value=f"score.{score[0]}.{self.classes[score[1]]}")
+        return replace(node, operands=tuple(map(self._canonical, node.operands)))
+
+    def canonical_scores(self, methods: Sequence[str] | None, signal: str | None) -> list[Any]:
+        """What :meth:`canonical` gives for the scores of methods.
+
+        Args:
+            methods: by default all.
+            signal: class whose score; by default the last one.
+        """
+        class_ = self.classes[-1] if signal is None else signal
+        return [self.canonical(f"`score.{name}.{class_}`") for name in methods or self.methods]
 
 
 class Columns:
@@ -36,6 +91,9 @@ class Columns:
             these names are not known.
         calibration: "up" or "down" gives the scores of MC with its calibration changed by an
             error, where MC passes one.
+
+    Attributes:
+        names: of the scores.
     """
 
     def __init__(
@@ -44,6 +102,7 @@ class Columns:
         self._scores = scores
         self._method = method
         self._calibration = calibration
+        self.names = ScoreNames(scores.classes, scores.methods, method)
         self._read: dict[tuple[Domain, str, str | None], NDArray[Any]] = {}
 
     def values(self, domain: Domain, text: str, aligned: str | None = None) -> NDArray[Any]:
@@ -104,10 +163,10 @@ class Columns:
         if kind == "score" and rest:
             return self._score(domain, rest, where)
         if kind == "domain_score" and rest in scores.methods:
-            found = scores.domain_score(domain, rest)
-            if found is None:
+            values = scores.domain_score(domain, rest)
+            if values is None:
                 raise ConfigError(f"method {rest} has no domain head", where=where)
-            return found
+            return values
         return self._stored(domain, name, where)
 
     def _features(self, domain: Domain, table: str) -> NDArray[Any]:
@@ -118,7 +177,7 @@ class Columns:
 
     def _score(self, domain: Domain, rest: str, where: str | None) -> NDArray[Any]:
         classes, methods = self._scores.classes, self._scores.methods
-        known = self._score_of(f"score.{rest}")
+        known = self.names.score(f"score.{rest}")
         if known is None and rest in methods:
             raise ConfigError(
                 f"score.{rest} needs a class", where=where, mend=f"write score.{rest}.<class>"
@@ -139,49 +198,6 @@ class Columns:
                 return np.asarray(varied[SIDES.index(self._calibration)])
         return self._scores.score(domain, method)
 
-    def _score_of(self, name: str) -> tuple[str, int] | None:
-        """Method and class of a score's name; ``None`` of another name."""
-        classes, methods = self._scores.classes, self._scores.methods
-        kind, _, rest = name.partition(".")
-        method, _, class_ = rest.rpartition(".")
-        if kind != "score":
-            return None
-        if not rest:
-            return None if self._method is None else (self._method, len(classes) - 1)
-        if rest in methods:
-            return (rest, 1) if len(classes) == 2 else None
-        if method in methods and class_ in classes:
-            return method, classes.index(class_)
-        if self._method is not None and rest in classes:
-            return self._method, classes.index(rest)
-        return None
-
-    def is_score(self, text: str) -> bool:
-        """Whether an expression is nothing but a score."""
-        root = parse(text, what="variable").root
-        return root.kind == "name" and self._score_of(str(root.value)) is not None
-
-    def canonical(self, text: str) -> Any:
-        """The tree of an expression with one name for each score: equal ones compare equal."""
-        return self._canonical(parse(text, what="variable").root)
-
-    def _canonical(self, node: Any) -> Any:
-        score = self._score_of(str(node.value)) if node.kind == "name" else None
-        if score is not None:
-            return replace(node, value=_full_name(score[0], self._scores.classes[score[1]]))
-        return replace(node, operands=tuple(map(self._canonical, node.operands)))
-
-    def score_names(self, methods: Sequence[str] | None, signal: str | None) -> list[Any]:
-        """What :meth:`canonical` gives for the scores of methods.
-
-        Args:
-            methods: by default all.
-            signal: class whose score; by default the last one.
-        """
-        class_ = self._scores.classes[-1] if signal is None else signal
-        names = [_full_name(m, class_) for m in methods or self._scores.methods]
-        return [self.canonical(f"`{name}`") for name in names]
-
     @property
     def weights(self) -> tuple[str, ...]:
         """Names of MC's further weights.
@@ -189,8 +205,8 @@ class Columns:
         Raises:
             RunError: the tensor file that they stand in is gone, or has none.
         """
-        found = self._files.get("mc")
-        names = () if found is None else found.tensors.weights
+        rows = self._tensor_rows.get("mc")
+        names = () if rows is None else rows.tensors.weights
         if not names:
             why = self._missing or "the tensor file of the run holds none"
             mend = "name them under convert.weights, and convert and train again"
@@ -201,21 +217,21 @@ class Columns:
     def _stored(self, domain: Domain, name: str, where: str | None) -> NDArray[Any]:
         """A column of the tensor file, brought to the rows of the run."""
         weight = name.removeprefix("weights.") if name.startswith("weights.") else None
-        found = self._files.get(domain)
-        known = () if found is None else found.tensors.spectators
+        rows = self._tensor_rows.get(domain)
+        known = () if rows is None else rows.tensors.spectators
         if weight is None and name not in known:
             names = [*self._scores.features, *known, "weight"]
             near = nearest(name, names)
-            if found is None:
+            if rows is None:
                 mend = f"spectators stand in the tensor file: {self._missing}"
             else:
                 mend = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
             raise ConfigError(f"no column {name!r} in this run", where=where, mend=mend)
-        if found is None:
+        if rows is None:
             raise RunError(
                 f"{name!r} stands in the tensor file: {self._missing}", where=self._scores.path
             )
-        tensors, source = found.tensors, found.domain
+        tensors, source = rows.tensors, rows.domain
         if weight is not None and (source != "mc" or weight not in tensors.weights):
             raise ConfigError(
                 f"no weight {weight!r} in {domain}",
@@ -223,26 +239,22 @@ class Columns:
                 mend=f"of MC there are {', '.join(tensors.weights) or 'none'}",
             )
         column = tensors.column(source, name if weight is None else f"weights/{weight}")
-        return column[found.rows]
+        return column[rows.rows]
 
     @cached_property
     def _missing(self) -> str:
         """Why the tensor file is of no use."""
-        return self._found[1]
+        return self._opened_rows[1]
 
     @cached_property
-    def _files(self) -> dict[Domain, TensorRows]:
-        return self._found[0]
+    def _tensor_rows(self) -> dict[Domain, TensorRows]:
+        return self._opened_rows[0]
 
     @cached_property
-    def _found(self) -> tuple[dict[Domain, TensorRows], str]:
+    def _opened_rows(self) -> tuple[dict[Domain, TensorRows], str]:
         """The rows of the tensor file by domain, and why there are none."""
         domains: tuple[Domain, Domain] = ("mc", "target")
         try:
             return {domain: self._scores.tensor_rows(domain) for domain in domains}, ""
         except HepdannError as error:
             return {}, str(error)
-
-
-def _full_name(method: str, class_: str) -> str:
-    return f"score.{method}.{class_}"

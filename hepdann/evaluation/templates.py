@@ -200,13 +200,13 @@ def blind_windows(plots: PlotConfig, columns: Columns, quantity: str) -> list[Wi
         columns: of the run; it knows which score the quantity is, under all of its names.
         quantity: an expression.
     """
-    wanted = columns.canonical(quantity)
+    wanted = columns.names.canonical(quantity)
     found = []
     for figure in plots.figures or ():
         if isinstance(figure, DataMCFigure):
-            same = columns.canonical(figure.variable) == wanted
+            same = columns.names.canonical(figure.variable) == wanted
         else:
-            same = isinstance(figure, ScoresFigure) and wanted in columns.score_names(
+            same = isinstance(figure, ScoresFigure) and wanted in columns.names.canonical_scores(
                 figure.methods, figure.signal
             )
         if same and isinstance(figure, DataMCFigure | ScoresFigure) and figure.blind is not None:
@@ -263,7 +263,7 @@ def _edges(
     rows = events.choosing & inside
     limits = settings.range
     if limits is None:
-        is_score = events.columns.is_score(settings.of)
+        is_score = events.columns.names.is_score(settings.of)
         even = np.array([0.0, 1.0]) if is_score else binning(values[rows], bins=count)
         limits = float(even[0]), float(even[-1])
         if settings.binning == "even" and not is_score:

@@ -23,7 +23,7 @@ from ..errors import SchemaError
 from ..inputs import read_json
 from ..outputs import write_whole
 from ..stats.classification import accuracy
-from ..store.scores.reader import TARGET_LABEL
+from ..store.scores.file import TARGET_LABEL
 from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH
 

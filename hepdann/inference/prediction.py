@@ -149,18 +149,11 @@ def predict(
         ReadError: an input cannot be read, or lacks a tree or branch.
         ConfigError: settings that do not fit.
     """
-    given = [files] if isinstance(files, str | PathLike) else list(files)
-    refs = resolve([fspath(name) for name in given])
     kind: Format = "tree" if into_copy else format
-    if into_copy and format != "tree":
+    if kind != format:
         raise ConfigError("a copy has the format of its input", where="--into-copy",
                           mend=f"leave --format {format} out")  # fmt: skip
-    outputs = output_files(refs, Path(output), kind, copies=into_copy)
-    refs = tuple(ref if tree is None else replace(ref, tree=ref.tree or tree) for ref in refs)
-    number, parts = part
-    if not 1 <= number <= parts:
-        raise ConfigError(f"there is no part {number} of {parts}", where="--part")
-    work = list(zip(refs, outputs, strict=True))[number - 1 :: parts]
+    work = _work(files, Path(output), kind, into_copy, tree, part)
     job = _Job(
         folder=Path(getattr(run, "folder", run)),
         method=method,
@@ -190,6 +183,25 @@ def predict(
             executor.submit(place, _FileTask(job, ref, path))
         done: dict[int, PredictedFile] = dict(executor.completed())
     return Prediction(scorer.method, tuple(done[place] for place in sorted(done)))
+
+
+def _work(
+    files: str | PathLike[str] | Sequence[str | PathLike[str]],
+    output: Path,
+    kind: Format,
+    copies: bool,
+    tree: str | None,
+    part: tuple[int, int],
+) -> list[tuple[FileRef, Path]]:
+    """The files of a part of the work, each with its output."""
+    given = [files] if isinstance(files, str | PathLike) else list(files)
+    refs = resolve([fspath(name) for name in given])
+    outputs = output_files(refs, output, kind, copies=copies)
+    refs = tuple(ref if tree is None else replace(ref, tree=ref.tree or tree) for ref in refs)
+    number, parts = part
+    if not 1 <= number <= parts:
+        raise ConfigError(f"there is no part {number} of {parts}", where="--part")
+    return list(zip(refs, outputs, strict=True))[number - 1 :: parts]
 
 
 class _Sum:

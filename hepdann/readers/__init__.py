@@ -8,7 +8,7 @@ from .files import FileRef, resolve
 from .pipeline.blocks import BlockReader, RawBlock, read_blocks
 from .pipeline.summary import ClassCount, ConversionSummary, FeatureStats, FileCount
 from .planning.branch_roles import looks_like
-from .planning.config_check import check_sample
+from .planning.columns import check_sample
 from .prescan import Branch, FileScan, scan
 
 __all__ = [

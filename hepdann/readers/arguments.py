@@ -63,17 +63,14 @@ def convert(
     """Turn ROOT files (TTree or RNTuple), or files of images, into a tensor file.
 
     Args:
-        mc: a path, glob, ``path:tree``, ``root://`` address or ``.txt`` list of files, or several;
-            may be left out where ``config`` names samples.
-        data: likewise; may be left out.
+        mc: one or several paths, globs, ``path:tree``, ``root://`` addresses or ``.txt`` lists.
+        data: likewise; both may be left out where ``config`` names samples.
         output: the tensor file; an existing one is replaced only by a whole new one.
         config: settings, a YAML file or the name of a shipped one; the arguments override it.
         tree: to read; default the only one, or the largest.
-        features: inputs in order, branches or expressions; default the numeric scalar branches of
-            both that do not look like labels, weights or event ids.
+        features: branches or expressions in order; default the numeric ones that look like inputs.
         spectators: kept for plots and cuts, never an input.
-        label: label branch or expression, of MC; default the one branch in MC alone whose values
-            are small whole numbers.
+        label: of MC; default the one branch in MC alone whose values are small whole numbers.
         classes: names by label value.
         weight: weight branch or expression, of MC; default 1.
         data_weight: of data; default 1.

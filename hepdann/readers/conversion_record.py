@@ -114,9 +114,9 @@ class Conversion(BaseModel):
         Raises:
             ConfigError: no sample has that name.
         """
-        found = [s for s in self.samples if any(f.is_the_file(file) for f in s.files)]
-        if found:
-            return found
+        matching = [s for s in self.samples if any(f.is_the_file(file) for f in s.files)]
+        if matching:
+            return matching
         chosen = [s for s in self.samples if name in (s.name, None)]
         if not chosen:
             known = list(dict.fromkeys(sample.name for sample in self.samples))
@@ -169,12 +169,12 @@ def _identity(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _listed(sample: SampleConfig, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The files of a sample, by their names: older tensor files say no more."""
     patterns = [part.strip() for text in sample.files for part in text.split(",")]
-    found = [
+    matching = [
         path
         for path in inputs
         if any(path == p or fnmatchcase(path, p) or p.startswith(f"{path}:") for p in patterns)
     ]
-    return [{"path": path, "tree": sample.tree} for path in found]
+    return [{"path": path, "tree": sample.tree} for path in matching]
 
 
 def _unsaid(tensors: Tensors) -> SchemaError:

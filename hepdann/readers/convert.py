@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,15 +14,16 @@ import numpy as np
 from ..config import Config
 from ..errors import ConfigError, ReadError
 from ..provenance import describe_file, provenance
-from ..tensors import SPLITS, TensorWriter, open_tensors
+from ..tensors import TensorWriter, open_tensors
 from .images import image_units, read_tables
 from .pictures import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
 from .pipeline.entry_ranges import Reader, UnitReader, choose_reader
 from .pipeline.events import column_names
 from .pipeline.ordered_threads import Stream, default_threads
-from .pipeline.range_task import Counts, Done, ImageCounts, Work
-from .pipeline.summary import Accumulator, ClassCount, ConversionSummary, FileCount
+from .pipeline.range_task import Done, Work
+from .pipeline.summary import ConversionSummary, FileCount
+from .pipeline.tally import Tally
 from .pipeline.truth_files import TruthFile
 from .planning.bad_files import Skips
 from .planning.decision import Decision, decide
@@ -38,10 +37,6 @@ from .root.baskets import Locations
 from .root.opening import reading
 
 __all__ = ["convert"]
-
-_SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
-_HUGE = 1e30  # no measurement, but what a flipped bit in an exponent makes
-_ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
 
 def convert(
@@ -145,13 +140,8 @@ class _Conversion:
         self.truth = truth
         self.like, self.skips, self.progress = like, skips, progress
         self.columns = column_names(made.plan.features)
-        names = [feature.name for feature in made.plan.features]
-        domains = made.plan.names
-        indicators = [feature.settings.indicator for feature in made.plan.features]
-        self.stats = {domain: Accumulator(domain, names, indicators) for domain in domains}
         self.views = () if made.images is None else made.images.views
-        self.images = {domain: ImageCounts(self.views) for domain in domains if self.views}
-        self.counts = Counts.zero(len(made.classes))
+        self.tally = Tally(made)
         self.files: list[FileCount] = []
         self.inputs: dict[str, dict[str, Any]] = {}
         self.done, self.total = 0, sum(s.source.entries for s in made.plan.samples)
@@ -180,11 +170,10 @@ class _Conversion:
             threads=threads,
         ) as writer:
             self._convert(writer, cut, threads)
-            self._check()
+            self.tally.check(self.files)
             impute = self._impute()
             writer.finish(self._provenance(), impute=impute)
-        counts = self.counts
-        features = tuple(s for stats in self.stats.values() for s in stats.stats())
+        features = self.tally.features
         of_mc = [one for one in features if one.domain == "mc"]
         warnings: tuple[str, ...] = ()
         if self.like is None:
@@ -192,27 +181,19 @@ class _Conversion:
         return ConversionSummary(
             output=output,
             files=tuple(self.files),
-            classes=tuple(
-                ClassCount(
-                    name,
-                    i,
-                    int(counts.events[i]),
-                    float(counts.sum_weight[i]),
-                    math.sqrt(counts.sum_weight2[i]),
-                )
-                for i, name in enumerate(self.classes)
-                if "mc" in self.stats
-            ),
+            classes=self.tally.class_counts,
             features=features,
             impute=tuple(impute),
             columns=self.columns,
             spectators=plan.spectators,
             label=plan.label,
             left_out=plan.left_out,
-            notes=(*plan.notes, *self._suspicions(), *self._image_notes()),
+            notes=(*plan.notes, *self.tally.suspicions(), *self.tally.image_notes()),
             warnings=warnings,
             skipped=self.skips.files,
-            images={domain: counts.pixels.summary() for domain, counts in self.images.items()},
+            images={
+                domain: counts.pixels.summary() for domain, counts in self.tally.images.items()
+            },
         )
 
     def _convert(self, writer: TensorWriter, cut: UnitReader, threads: int) -> None:
@@ -236,7 +217,7 @@ class _Conversion:
         number: int,
     ) -> None:
         """All events of a file, or none where it is bad and may be skipped."""
-        mark, saved = writer.mark(), deepcopy((self.stats, self.counts, self.images))
+        mark, saved = writer.mark(), self.tally.saved()
         done = self.done + file.entries
         good = False
         with self.skips.using(sample.source, file):
@@ -263,73 +244,16 @@ class _Conversion:
             good = True
         if not good:
             writer.rollback(mark)
-            (self.stats, self.counts, self.images), self.done = saved, done
+            self.tally.restore(saved)
+            self.done = done
 
     def _add(self, writer: TensorWriter, result: Done) -> int:
         writer.put(result.rows)
-        self.stats[result.rows.domain].merge(result.statistics)
-        self.counts.add(result.counts)
-        if result.images is not None:
-            self.images[result.rows.domain].add(result.images)
+        self.tally.add(result)
         self.done += result.entries
         if self.progress is not None:
             self.progress(self.done, self.total)
         return result.rows.count
-
-    def _check(self) -> None:
-        """What only the whole stream can tell; nothing has been put in place yet."""
-        for domain, stats in self.stats.items():
-            files = [file for file in self.files if file.domain == domain]
-            what = {"mc": "MC", "data": "data"}[domain]
-            if not any(file.passed for file in files):
-                self._nothing_passed(domain, what, sum(file.read for file in files))
-            if stats.empty():
-                raise ConfigError(
-                    f"feature '{stats.empty()[0]}' has no finite value in {what}",
-                    where=next(file.path for file in files if file.passed),
-                    mend="leave it out of the features, or check its sentinel (missing)",
-                )
-        for index, name in enumerate(self.classes if "mc" in self.stats else ()):
-            if not self.counts.events[index]:
-                if self.made.may_be_empty:
-                    continue
-                raise ConfigError(
-                    f"class '{name}' (label {index}) has no events",
-                    mend="loosen the cut, or correct the classes",
-                )
-            if self.counts.sum_weight[index] <= 0:
-                raise ConfigError(
-                    f"the weights of class '{name}' add up to {self.counts.sum_weight[index]:g}",
-                    mend="a class needs a positive sum: check weight and scale (a template that "
-                    "is subtracted needs the one that it is subtracted from)",
-                )
-        self._check_splits()
-
-    def _check_splits(self) -> None:
-        split, splits = self.config.convert.split, self.counts.splits
-        expected = np.array([split.train, split.validation, split.test]) * splits.sum()
-        empty = np.flatnonzero((splits == 0) & (expected > _ENOUGH))
-        if len(empty):
-            ids = ", ".join(dict.fromkeys(n for s in self.plan.samples for n in s.id_branches))
-            raise ConfigError(
-                f"no event falls into the {SPLITS[int(empty[0])]} split: {ids} do "
-                "not tell events apart",
-                where="convert.event_id",
-                mend="name the branches that do (--event-id)",
-            )
-
-    def _nothing_passed(self, domain: str, what: str, read: int) -> None:
-        samples = [s for s in self.plan.samples if s.source.domain == domain]
-        if not read:
-            raise ConfigError(
-                f"the {what} files hold no events", where=samples[0].source.files[0].path
-            )
-        cuts = dict.fromkeys(s.cut.text for s in samples if s.cut is not None)
-        raise ConfigError(
-            f"none of {read} {what} events passes",
-            where="cut " + ", ".join(f"'{cut}'" for cut in cuts),
-            mend="loosen the cut",
-        )
 
     def _feature_info(self) -> list[dict[str, Any]]:
         info = []
@@ -342,7 +266,7 @@ class _Conversion:
 
     def _impute(self) -> list[float]:
         values = []
-        means = next(iter(self.stats.values())).means()  # of data alone none is needed
+        means = next(iter(self.tally.stats.values())).means()  # of data alone none is needed
         for feature, mean in zip(self.plan.features, means, strict=True):
             declared = feature.settings.impute
             values.append(mean if declared == "mean" else float(declared))
@@ -370,41 +294,9 @@ class _Conversion:
         inputs = [*self.inputs.values()]
         inputs += [self._describe(path) for path in truth if path not in self.inputs]
         skipped = [asdict(file) for file in self.skips.files]
-        notes = [*plan.notes, *self._image_notes()]
+        notes = [*plan.notes, *self.tally.image_notes()]
         return provenance(inputs, settings, notes=notes, skipped=skipped, **extra)
 
     def _describe(self, path: str, uuid: str = "") -> dict[str, Any]:
-        found = describe_file(path, sha256=self.config.convert.sha256)
-        return found | ({"uuid": uuid} if uuid else {})
-
-    def _image_notes(self) -> list[str]:
-        """What is wrong with images, in numbers; classes that the detector has and the MC not."""
-        notes = []
-        for domain, counts in self.images.items():
-            notes += [f"{domain}: {count:,} {reason}" for reason, count in counts.faults.items()]
-            if counts.pixels.empty:
-                notes.append(f"{domain}: {counts.pixels.empty:,} events have empty images")
-        counted = zip(self.classes, self.counts.events, strict=True)
-        absent = [name for name, events in counted if not events]
-        if self.made.may_be_empty and absent and "mc" in self.stats:
-            notes.append(f"no event is in {', '.join(absent)}")
-        return notes
-
-    def _suspicions(self) -> list[str]:
-        """A minimum of exactly -999 or 1e38 is rarely measured; a constant tells nothing apart."""
-        notes = {}
-        for stats in self.stats.values():
-            for one in stats.stats():
-                if one.minimum in _SENTINELS and one.name not in notes:
-                    notes[one.name] = (
-                        f"{one.name}: the minimum is {one.minimum:g}; if that marks a missing "
-                        f"value, say so (--missing={one.minimum:g})"
-                    )
-                elif max(abs(one.minimum), abs(one.maximum)) > _HUGE and one.name not in notes:
-                    notes[one.name] = (
-                        f"{one.name}: values reach from {one.minimum:g} to {one.maximum:g}; a "
-                        "damaged file that has no checksums reads like this"
-                    )
-                elif one.domain == "mc" and one.minimum == one.maximum:
-                    notes[one.name] = f"{one.name} is {one.minimum:g} in all of MC"
-        return list(notes.values())
+        description = describe_file(path, sha256=self.config.convert.sha256)
+        return description | ({"uuid": uuid} if uuid else {})

@@ -69,16 +69,16 @@ def resolve(
     ]
     if not refs:
         raise ReadError("no files given", where=where, mend="name at least one ROOT file")
-    seen: set[tuple[str, str | None]] = set()
+    known: set[tuple[str, str | None]] = set()
     for ref in refs:
         key = (ref.identity, ref.tree)
-        if key in seen:
+        if key in known:
             raise ReadError(
                 "the file is named twice, its events would count twice",
                 where=ref.path,
                 mend="remove one of the two (overlapping patterns?)",
             )
-        seen.add(key)
+        known.add(key)
     return tuple(refs)
 
 
@@ -132,9 +132,9 @@ def _local(path: str, base: Path | None, missing: bool) -> list[str]:
     for name in tries:
         # not Path.glob: the folders of an absolute pattern hold wildcards too
         matches = glob.glob(name, recursive=True)  # noqa: PTH207
-        found = sorted(match for match in matches if Path(match).is_file())
-        if found:
-            return found
+        existing = sorted(match for match in matches if Path(match).is_file())
+        if existing:
+            return existing
     raise ReadError("the pattern matches no file", where=path, mend=_MEND)
 
 

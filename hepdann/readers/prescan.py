@@ -125,9 +125,9 @@ def suggest(name: str, known: Collection[str], *, what: str) -> str:
     near = nearest(name, known)
     if near:
         return f"did you mean '{near}'?"
-    shown = list(known)[:8]
-    rest = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
-    return f"{what}: {', '.join(shown)}{rest}" if shown else f"there are no {what}"
+    first_few = list(known)[:8]
+    rest = f" and {len(known) - len(first_few)} more" if len(known) > len(first_few) else ""
+    return f"{what}: {', '.join(first_few)}{rest}" if first_few else f"there are no {what}"
 
 
 def scan(
@@ -157,10 +157,10 @@ def scan(
         refs.extend(resolve(entry) if isinstance(entry, str) else [entry])
     scans: list[FileScan] = []
     for ref in refs:
-        found = _scan_file(ref.path, ref.tree or tree, prefer, locations)
-        scans.append(found)
+        scanned = _scan_file(ref.path, ref.tree or tree, prefer, locations)
+        scans.append(scanned)
         if ref.tree is None:
-            tree = found.tree
+            tree = scanned.tree
     return scans
 
 
@@ -226,14 +226,14 @@ def _check_entries(path: str, name: str, tree: Any) -> None:
     leaves = [branch for branch in branches if not len(branch.branches)]
     held = {int(branch.num_entries) for branch in leaves}
     size = tree.file.source.num_bytes
-    told = f", its branches hold {max(held)}" if held else ""
+    size_note = f", its branches hold {max(held)}" if held else ""
     possible = 0 <= count <= _MOST_ENTRIES and (not held or count in held)
     if possible and count > size:  # very small entries, or a lie
-        told = f", the file has {size} bytes"
+        size_note = f", the file has {size} bytes"
         possible = count <= _SHRINKS * size and not any(map(_overfull, leaves))
     if not possible:
         raise ReadError(
-            f"the tree is damaged: it claims {count} entries{told}",
+            f"the tree is damaged: it claims {count} entries{size_note}",
             where=f"{path}:{name}",
             mend="copy or download the file again",
         )

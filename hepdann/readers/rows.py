@@ -203,7 +203,7 @@ class RowReader:
         for sample, decision in zip(self.samples, self._decisions, strict=True):
             (plan,) = decision.plan.samples
             identity = self._identity(sample) or plan.id_branches
-            own = event_ids(sample.name, [raw.columns[name] for name in identity])
+            identities = event_ids(sample.name, [raw.columns[name] for name in identity])
             split = decision.config.convert.split
             events = make_events(decision.plan, plan, self.file, raw, (), split)
             passed = np.ones(size, np.bool_) if events.passed is None else events.passed
@@ -213,8 +213,8 @@ class RowReader:
             if not chosen.all():  # an earlier sample took some of them
                 features = features[chosen]
                 views = {name: images[chosen] for name, images in views.items()}
-            ids = own if ids is None else ids
-            ids[rows] = own[rows]
+            ids = identities if ids is None else ids
+            ids[rows] = identities[rows]
             free[rows] = False
             inputs.append(Inputs(sample.role != "data", rows, features, views))
         assert ids is not None

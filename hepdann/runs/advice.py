@@ -27,6 +27,7 @@ from ..evaluation import Diagnosis, diagnose
 from ..inference import BASE, Mixture, Model, corrected
 from ..methods import method_of
 from ..stats import accuracy, prior_matched_threshold, separation
+from ..stats.trees import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Target
@@ -58,7 +59,8 @@ def diagnose_first(
     try:
         # images have no alignment, and with many classes the estimate takes longer than a training
         aligned = domains.images is None
-        diagnosis = diagnose(domains.source, domains.target, features, alignable=aligned)
+        with one_thread():
+            diagnosis = diagnose(domains.source, domains.target, features, alignable=aligned)
     except HepdannError:
         return None
     write_json(path, Diagnosed, diagnosis.to_json())

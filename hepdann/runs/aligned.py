@@ -15,6 +15,7 @@ from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import diagnose
 from ..methods import method_of
+from ..stats.trees import one_thread
 from ..tensors import SPLITS, Source, Target
 
 __all__ = [
@@ -92,8 +93,9 @@ def fit_alignments(
         source = alignment.reweighted(source, estimate.value)
         correction = tuple(float(v) for v in np.log(estimate.value / estimate.source))
     done: dict[str, Alignment] = {}
-    for name in names:
-        _fit(name, target, source, seed, done)
+    with one_thread():  # more would give other bits, as many as the process happens to have
+        for name in names:
+            _fit(name, target, source, seed, done)
     return Aligned({name: done[name] for name in names}, estimate, correction)
 
 

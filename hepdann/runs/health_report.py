@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..errors import RunError
 from ..inputs import read_json
 from ..records import Look
 from ..store.content import HealthLooks
 from ..store.paths import RunPaths
 from ..store.reading import write_json
 from ..training import FIGURES, Health
+from .stacks.shards import Shard
 
 __all__ = ["fault_lines", "last_verdicts", "scan_lines", "write_health"]
 
@@ -80,21 +83,26 @@ def write_health(folder: Path, stacks: Sequence[Health]) -> None:
     _write(folder, [(health.members, health.entries) for health in stacks])
 
 
-def write_failed(folder: Path, members: Sequence[int]) -> None:
-    """Write ``health.json`` from the notes of a training that a loss has ended.
+@contextmanager
+def failure_noted(folder: Path, shards: Sequence[Shard]) -> Iterator[None]:
+    """Write ``health.json`` where a training ends at a loss that is not finite.
 
     Args:
-        folder: of the run; nothing is written where no note says of such a loss.
-        members: number of them in each of the shards that left notes.
+        folder: of the run.
+        shards: that are trained.
     """
-    shards: list[tuple[int, list[dict[str, Any]]]] = []
-    for number, count in enumerate(members):
-        notes = RunPaths(folder).health_notes(number)
-        entries = read_json(notes, list[Look]) if notes.exists() else []
-        shards.append((count, entries))
-    verdicts = (v["name"] for _, entries in shards for e in entries for v in e["verdicts"])
-    if "not-finite" in verdicts:
-        _write(folder, shards)
+    try:
+        yield
+    except RunError:
+        looks: list[tuple[int, list[dict[str, Any]]]] = []
+        for number, shard in enumerate(shards):
+            notes = RunPaths(folder).health_notes(number)
+            entries = read_json(notes, list[Look]) if notes.exists() else []
+            looks.append((len(shard.plan.members), entries))
+        verdicts = (v["name"] for _, entries in looks for e in entries for v in e["verdicts"])
+        if "not-finite" in verdicts:
+            _write(folder, looks)
+        raise
 
 
 def _write(folder: Path, shards: Sequence[tuple[int, list[dict[str, Any]]]]) -> None:

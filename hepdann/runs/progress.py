@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from ..errors import RunError
+from ..outputs import mend_of
 
 if TYPE_CHECKING:
     from ..training import MethodProgress, Progress
 
-__all__ = ["Report", "SideBySide", "combined_progress", "shown", "silent"]
+__all__ = ["Report", "RunLog", "SideBySide", "combined_progress", "shown", "silent"]
 
 Key = TypeVar("Key", bound=Hashable)
 Report: TypeAlias = "Callable[[str, Progress | None], None]"
@@ -41,6 +46,38 @@ def shown(wanted: bool, report: Report) -> Iterator[Report]:
             report(stage, progress)
 
         yield both
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """``log.txt`` of a run, and whoever watches the run.
+
+    Attributes:
+        path: of the file.
+        report: given the lines that are not for the file alone.
+    """
+
+    path: Path
+    report: Report
+
+    def tell(self, line: str) -> None:
+        """Write a line and report it."""
+        self.note(line)
+        self.report(line, None)
+
+    def note(self, line: str) -> None:
+        """Write a line with the time.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        try:
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as log:
+                log.write(f"{stamp} {line}\n")
+        except OSError as error:
+            what = f"cannot be written: {error.strerror or error}"
+            raise RunError(what, where=self.path, mend=mend_of(error)) from error
 
 
 @dataclass(eq=False)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..domains import Domains
 from ..evaluation import truth_of, write_truth
 from ..inference import CrossFit, Inputs, Model, Scores
-from ..store.scores.reader import MOVED
+from ..store.scores.file import MOVED
 from ..store.scores.tensor_rows import TensorRows, moved_to, rows_of_events
 from ..store.scores.writer import ScoreWriter, writing_scores
 from ..tensors import SPLITS, Target, Tensors, fold_of
@@ -61,38 +61,10 @@ def write_scores(
     ) as writer:
         if isinstance(model, CrossFit):
             writer.file.attrs["folds"] = len(models)
-        pseudo = domains.kind == "pseudo-data"
-        images = domains.images is not None
-        _events(
-            writer,
-            path.parent,
-            "mc",
-            domains.source,
-            tensors,
-            "mc",
-            features=images,
-            pseudo=False if pseudo else None,
-            fold=parts["mc"],
-        )
-        holder = tensors if pseudo or data is None else data
-        _events(
-            writer,
-            path.parent,
-            "target",
-            domains.target,
-            holder,
-            "mc" if pseudo else "data",
-            features=images or pseudo,  # no tensor file holds what a shift made
-            pseudo=True if pseudo else None,
-            fold=parts["target"],
-        )
+        _write_events(writer, path.parent, domains, tensors, data, parts)
         mc, target = writer.file["mc"], writer.file["target"]
         target.attrs["aligned"] = json.dumps(list(models[0].alignments))
-        mc["label"] = domains.source.label
-        mc["label"].attrs["titles"] = json.dumps(tensors.class_looks("title"))
-        mc["label"].attrs["colors"] = json.dumps(tensors.class_looks("color"))
-        mc["sample"] = np.asarray(sample_of, np.uint16)
-        mc["sample"].attrs.update(_processes(tensors))
+        _write_truth_of_mc(mc, domains, tensors, sample_of)
         if models[0].correction is not None:  # what aligned events are compared with
             weights = [reference(domains.source, one.correction).weight for one in models]
             of_mc = 0 if parts["mc"] is None else parts["mc"]
@@ -110,6 +82,39 @@ def write_scores(
         truth = truth_of(domains)
         if truth is not None:
             write_truth(writer.file, truth)
+
+
+def _write_events(
+    writer: ScoreWriter,
+    folder: Path,
+    domains: Domains,
+    tensors: Tensors,
+    data: Tensors | None,
+    parts: Mapping[str, NDArray[np.uint8] | None],
+) -> None:
+    """Weights, identities and splits of both domains, and the features that stand nowhere else."""
+    pseudo, images = domains.kind == "pseudo-data", domains.images is not None
+    half = None if not pseudo else False  # of the MC that was split in two
+    _events(
+        writer, folder, "mc", domains.source, tensors, "mc",
+        features=images, pseudo=half, fold=parts["mc"],
+    )  # fmt: skip
+    holder = tensors if pseudo or data is None else data
+    _events(
+        writer, folder, "target", domains.target, holder, "mc" if pseudo else "data",
+        features=images or pseudo, pseudo=True if pseudo else None, fold=parts["target"],
+    )  # fmt: skip
+
+
+def _write_truth_of_mc(
+    group: h5py.Group, domains: Domains, tensors: Tensors, sample_of: NDArray[np.integer]
+) -> None:
+    """Class and process of each MC event, and how both are shown."""
+    group["label"] = domains.source.label
+    group["label"].attrs["titles"] = json.dumps(tensors.class_looks("title"))
+    group["label"].attrs["colors"] = json.dumps(tensors.class_looks("color"))
+    group["sample"] = np.asarray(sample_of, np.uint16)
+    group["sample"].attrs.update(_processes(tensors))
 
 
 def _processes(tensors: Tensors) -> dict[str, Any]:

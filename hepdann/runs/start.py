@@ -83,7 +83,7 @@ def train(
             where="train.shift",
             mend="leave one of them out",
         )
-    if config.train.shares > 1:
+    if config.train.workers != 1:
         refuse_in_worker()
     opened = open_tensors(tensors)
     if output is not None:

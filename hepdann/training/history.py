@@ -1,13 +1,26 @@
-"""The history of each member: when it stops early, and the figures that schedules need."""
+"""The history of each member: its rows, early stopping, and the figures that schedules need."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from ..errors import ConfigError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["MONITORS", "MemberHistory", "monitored"]
+from ..errors import ConfigError, RunError
+from .settings import Member
+
+__all__ = [
+    "MONITORS",
+    "HistoryRow",
+    "MemberHistory",
+    "history_row",
+    "monitored",
+    "refuse_non_finite",
+]
+
+HistoryRow = dict[str, object]
 
 # Label-free figures of the history by which an epoch may be chosen, and the sign that makes less
 # of it better. Those of the target are figures of the domain head; no target label enters any.
@@ -32,6 +45,48 @@ def monitored(row: Mapping[str, object], monitor: str) -> float:
             mend=f"known are {', '.join(MONITORS)}",
         )
     return MONITORS[monitor] * float(str(row[monitor]))
+
+
+def refuse_non_finite(members: Sequence[Member], figures: NDArray[np.float64], epoch: int) -> None:
+    """Refuse an epoch with a loss that is not finite.
+
+    Args:
+        members: of the stack.
+        figures: (3, K) of the epoch.
+        epoch: counted from 0.
+
+    Raises:
+        RunError: there is one; it names the first member.
+    """
+    for member, column in zip(members, figures.T, strict=True):
+        if not np.isfinite(column).all():
+            raise RunError(
+                f"the loss of {member.label} (seed {member.seed}) is not finite in epoch "
+                f"{epoch + 1}",
+                mend="lower --learning-rate or --lambda, and look at the features' range",
+            )
+
+
+def history_row(
+    place: Mapping[str, object],
+    figures: NDArray[np.float64],
+    validation: Mapping[str, float],
+    *,
+    nuisances: bool = False,
+) -> HistoryRow:
+    """One epoch of one member.
+
+    Args:
+        place: which it is, and where its schedules stand.
+        figures: loss of label and domain head, accuracy of the latter, and loss of the nuisances,
+            over the epoch.
+        validation: figures of the validation split.
+        nuisances: whether the member has an adversary that estimates nuisances.
+    """
+    label, domain, accuracy, nuisance = map(float, figures)
+    losses = {"loss_label": label, "loss_domain": domain, "domain_accuracy": accuracy}
+    estimated = {"loss_nuisance": nuisance} if nuisances else {}
+    return {**place, **losses, **estimated, **validation}
 
 
 class MemberHistory:

@@ -1,7 +1,8 @@
-"""What a training is told: its members, its settings; and what it tells of its progress."""
+"""The members and settings of a training, and the progress that it reports."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,17 @@ from ..methods import Method
 from .distributed import ALONE, Processes
 from .schedules import LambdaSchedule, RateSchedule
 
-__all__ = ["Member", "MethodProgress", "Progress", "Settings", "method_progress", "threads"]
+__all__ = [
+    "Member",
+    "MethodProgress",
+    "Progress",
+    "Settings",
+    "deterministic",
+    "method_progress",
+    "threads",
+]
+
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # without it cuBLAS may sum in another order
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class Settings:
         choose: the epoch whose weights are used: the ``last``, or the ``best`` by ``monitor``.
         monitor: a label-free figure of the history, see :data:`hepdann.training.history.MONITORS`.
         engine: what executes a step, see :func:`hepdann.training.step.engine.engine_for`.
-        deterministic: torch refuses algorithms that are not, see :mod:`.determinism`.
+        deterministic: torch refuses algorithms that are not, see :func:`deterministic`.
         threads: torch's threads while training; one is best for small networks.
         processes: that train together.
     """
@@ -104,6 +115,11 @@ class Settings:
     def events(self) -> int:
         """Source events that a network trains on, each as often as it does."""
         return self.epochs * self.steps * self.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps
 
     @property
     def criterion(self) -> str:
@@ -167,3 +183,27 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Have torch refuse algorithms that are not deterministic, and leave it as it was.
+
+    On the CPU, training is deterministic anyway: members draw from generators of their own, and
+    small networks train on one thread.
+
+    Args:
+        wanted: whether to; otherwise nothing happens.
+    """
+    if not wanted:
+        yield
+        return
+    before, workspace = torch.are_deterministic_algorithms_enabled(), os.environ.get(_WORKSPACE)
+    os.environ.setdefault(_WORKSPACE, ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        if workspace is None:
+            os.environ.pop(_WORKSPACE, None)

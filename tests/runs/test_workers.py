@@ -22,10 +22,11 @@ from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.readers import convert
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from hepdann.runs import resume
+from hepdann.runs.preparation import prepare_training
 from hepdann.runs.stacks.parts import joined
 from hepdann.runs.stacks.plan import StackPlan
 from hepdann.runs.stacks.registered import Registered
-from hepdann.runs.stacks.shards import cut
+from hepdann.runs.stacks.shards import cut, shares_of
 from hepdann.training import Member
 
 SAME = ("model.safetensors", "history.csv", "scores.h5", "health.json")
@@ -209,17 +210,29 @@ def test_auto_takes_the_free_cores_where_it_pays(monkeypatch):
     assert parallel.processes_for("auto", 5, pays=True) == 1
 
 
-def test_stacks_side_by_side_are_the_bits_of_one_process(tensors, tmp_path, monkeypatch):
-    """Auto leaves the stacks whole, and fits the alignments meanwhile: cores change nothing."""
-    given = {"seeds": 1, "epochs": 1, "batch_size": 64, "diagnose": False}
-    given |= {"method": ["dann", "mmd"], "alignments": ["moments+quantile"]}
+def test_any_number_of_processes_gives_the_same_bits(tensors, tmp_path, monkeypatch):
+    """Stacks, diagnosis and alignments side by side: cores change nothing."""
+    monkeypatch.setattr("hepdann.runs.stacks.shards.PAYS", 0)
+    given = {"seeds": 4, "epochs": 1, "batch_size": 64, "workers": "auto", "alignments": ["affine"]}
     given["shift"] = shifts.sine(t=3)
-    one = hepdann.train(tensors, output=tmp_path / "one", workers="auto", **given)
-    monkeypatch.setattr("hepdann.runs.job.PAYS", 0)
-    monkeypatch.setattr("hepdann.parallel._free_cores", lambda: 2)
-    two = hepdann.train(tensors, output=tmp_path / "two", workers="auto", **given)
-    assert "in 2 processes" not in (one.folder / "log.txt").read_text()
-    same(one, two)
+    runs, lines = [], []
+    for cores in (1, 2):
+        monkeypatch.setattr("hepdann.parallel._free_cores", lambda cores=cores: cores)
+        report = lambda line, _: lines.append(line)  # noqa: E731
+        runs.append(hepdann.train(tensors, output=tmp_path / str(cores), report=report, **given))
+        assert any("in 2 processes" in line for line in lines) == (cores == 2)
+    same(*runs)
+
+
+def test_shares_follow_from_the_settings_alone(tensors, monkeypatch):
+    """Long trainings are cut into stacks of about eight, whoever trains them."""
+    train = Config().train.model_copy(update={"workers": "auto"})
+    domains, train = prepare_training(train, hepdann.open_tensors(tensors), None, shifts.sine(t=3))
+    assert shares_of(train, train, domains) == 1
+    monkeypatch.setattr("hepdann.runs.stacks.shards.PAYS", 0)
+    assert shares_of(train, train, domains) == 2  # 15 networks
+    more = train.model_copy(update={"workers": 4})
+    assert shares_of(more, train, domains) == 4
 
 
 def test_workers_are_for_processors_alone(tensors, tmp_path, monkeypatch):

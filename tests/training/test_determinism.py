@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from hepdann.training.determinism import deterministic
+from hepdann.training.settings import deterministic
 
 
 @pytest.mark.parametrize("before", [None, ":16:8"])

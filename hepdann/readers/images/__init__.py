@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .choose import plan_images
 from .events import SEGMENTS, ImageEvents, plan_events
-from .look import first_events
+from .first_events import first_events
 from .plan import ImagePlan, has_images
 from .raster import Hits, rasterise
 from .reader import image_units, read_tables

@@ -73,8 +73,8 @@ def check_file(file: FileScan, plan: ImagePlan) -> None:
     if not has_images(file, plan.settings):
         raise ReadError("holds no images", where=where, mend="remove the file")
     if file.kind != "HDF5":
-        found = hit_branches(file, plan.settings) or {}
-        lacks = [c for c in channels if c not in found]
+        branches = hit_branches(file, plan.settings) or {}
+        lacks = [c for c in channels if c not in branches]
         if lacks:
             name = plan.settings.hits.model_dump()[lacks[0]]
             raise ReadError(f"branch '{name}' is missing here", where=where)
@@ -99,8 +99,8 @@ def check_file(file: FileScan, plan: ImagePlan) -> None:
 
 def _of_pixels(file: FileScan, settings: ImagesConfig) -> ImagePlan:
     pixels = find_pixels(file, settings)
-    there = [c for c in CHANNELS if all(c in channels for channels in pixels.values())]
-    channels = _channels(file, settings, there)
+    available = [c for c in CHANNELS if all(c in channels for channels in pixels.values())]
+    channels = _channels(file, settings, available)
     sizes = {}
     for view in VIEWS:
         if view not in pixels:
@@ -118,31 +118,31 @@ def _of_pixels(file: FileScan, settings: ImagesConfig) -> ImagePlan:
 
 
 def _of_hits(file: FileScan, settings: ImagesConfig) -> ImagePlan:
-    found = hit_branches(file, settings) or {}
-    channels = _channels(file, settings, [c for c in CHANNELS if c in found])
-    height, wide, narrow = settings.size or _size_of_hits(file, found)
+    branches = hit_branches(file, settings) or {}
+    channels = _channels(file, settings, [c for c in CHANNELS if c in branches])
+    height, wide, narrow = settings.size or _size_of_hits(file, branches)
     return ImagePlan.make(
         settings, channels, {"x": (height, wide), "u": (height, narrow), "v": (height, narrow)}
     )
 
 
-def _channels(file: FileScan, settings: ImagesConfig, there: Sequence[str]) -> list[str]:
-    wanted = list(settings.channels or there)
-    absent = [channel for channel in wanted if channel not in there]
+def _channels(file: FileScan, settings: ImagesConfig, available: Sequence[str]) -> list[str]:
+    wanted = list(settings.channels or available)
+    absent = [channel for channel in wanted if channel not in available]
     if absent or not wanted:
         raise ConfigError(
             f"{file.path} has no {absent[0] if absent else 'channel'} in every view",
             where="convert.images.channels",
-            mend=f"it has {' and '.join(there) or 'none'}",
+            mend=f"it has {' and '.join(available) or 'none'}",
         )
     return wanted
 
 
-def _size_of_hits(file: FileScan, found: dict[str, str]) -> tuple[int, int, int]:
+def _size_of_hits(file: FileScan, branches: dict[str, str]) -> tuple[int, int, int]:
     """The smaller of the two known sizes that takes the first hits of a file, or the larger."""
     small, large = SIZES
     largest = np.zeros(len(VIEWS), np.int64)
-    for _, hits in islice(read_hits(file, (), _SNIFFED, found, ()), 1):
+    for _, hits in islice(read_hits(file, (), _SNIFFED, branches, ()), 1):
         inside = (hits.view >= 0) & (hits.view < len(VIEWS))
         np.maximum.at(largest, hits.view[inside], hits.column[inside])
     fits = largest[0] < small[1] and largest[1:].max() < small[2]

@@ -73,14 +73,14 @@ def open_datasets(path: str) -> Iterator[dict[str, Any]]:
                 raise ReadError(
                     "is a tensor file already", where=path, mend=f"hepdann train {path} reads it"
                 )
-            found = _datasets(file)
+            datasets = _datasets(file)
         try:
-            for dataset in found.values():
+            for dataset in datasets.values():
                 refuse_elsewhere(dataset)
         except ValueError as error:
             mend = "write all of it into one file, with h5repack for example"
             raise ReadError(str(error), where=path, mend=mend) from error
-        yield found
+        yield datasets
 
 
 def _datasets(file: Any) -> dict[str, Any]:

@@ -25,11 +25,11 @@ def image_name(name: str) -> tuple[str, tuple[str, ...], bool] | None:
         View, the channels that it may have in order, and whether it has both in one; ``None`` of
         any other name.
     """
-    found = _IMAGE.fullmatch(name)
-    if found is None:
+    match = _IMAGE.fullmatch(name)
+    if match is None:
         return None
-    family = found[1].lower()
-    return found[2].lower(), _FAMILIES[family], family == "hitimes"
+    family = match[1].lower()
+    return match[2].lower(), _FAMILIES[family], family == "hitimes"
 
 
 def _plain(name: str) -> str:

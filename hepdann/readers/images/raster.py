@@ -58,10 +58,10 @@ def rasterise(
     used = 0
     images: dict[str, NDArray[np.float32]] = {}
     for number, view in enumerate(views):
-        here = finite & (hits.view == number)
-        here &= (hits.column >= 0) & (hits.column < view.width)
-        here &= (hits.strip >= 0) & (hits.strip < view.height)
-        rows = np.flatnonzero(here)
+        in_view = finite & (hits.view == number)
+        in_view &= (hits.column >= 0) & (hits.column < view.width)
+        in_view &= (hits.strip >= 0) & (hits.strip < view.height)
+        rows = np.flatnonzero(in_view)
         used += len(rows)
         pixel = (event[rows] * view.height + hits.strip[rows]) * view.width + hits.column[rows]
         area = len(hits) * view.height * view.width

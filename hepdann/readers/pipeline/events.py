@@ -212,12 +212,12 @@ def feature_values(
             missing[absent] = True
         if sentinel is None or operand.shape != (size,):
             return operand
-        here = _is_sentinel(operand, sentinel)
-        if not here.any():
+        is_missing = _is_sentinel(operand, sentinel)
+        if not is_missing.any():
             return operand
-        missing[here] = True
+        missing[is_missing] = True
         real = operand.astype(np.float64)
-        real[here] = np.nan
+        real[is_missing] = np.nan
         return real
 
     result = feature.expression.evaluate(masked, size)

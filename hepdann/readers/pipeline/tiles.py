@@ -123,11 +123,11 @@ def compiled() -> bool:
 
 
 def _load() -> Any:
-    found = find_spec("hepdann.readers.pipeline._tiles")
-    if found is None or found.origin is None:
+    spec = find_spec("hepdann.readers.pipeline._tiles")
+    if spec is None or spec.origin is None:
         return None
     try:
-        library = ctypes.CDLL(found.origin)
+        library = ctypes.CDLL(spec.origin)
     except OSError:  # of another machine
         return None
     # an array of another type, or with gaps, is an error before it is one in memory

@@ -104,10 +104,10 @@ class TruthFile:
         return compile_text(integers[0], self._columns, what="label")
 
     def _shared_ids(self, data: Sequence[FileScan]) -> tuple[str, ...]:
-        own = event_id_branches(self._files[0].branches)
+        id_branches = event_id_branches(self._files[0].branches)
         return tuple(
             name
-            for name in own
+            for name in id_branches
             if all(name in file.branches and file.branches[name].scalar for file in data)
         )
 

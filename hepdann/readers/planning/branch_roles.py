@@ -72,11 +72,15 @@ def event_id_branches(branches: Mapping[str, Branch]) -> tuple[str, ...]:
     Returns:
         Those that exist; empty without an event number, because a run alone names no event.
     """
-    found = []
+    id_branches = []
     for names in (_RUN, _LUMI, _EVENT):
         matches = [b.name for b in branches.values() if b.scalar and _plain(b.name) in names]
-        found.append(min(matches, key=lambda name: names.index(_plain(name)), default=None))
-    return tuple(name for name in found if name is not None) if found[-1] is not None else ()
+        id_branches.append(min(matches, key=lambda name: names.index(_plain(name)), default=None))
+    return (
+        tuple(name for name in id_branches if name is not None)
+        if id_branches[-1] is not None
+        else ()
+    )
 
 
 def present_everywhere(files: Sequence[FileScan]) -> dict[str, Branch]:

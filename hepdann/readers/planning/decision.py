@@ -56,9 +56,11 @@ def decide(
     """
     images = plan_images(inputs, config, skips)
     if images is not None:
-        found = plan_events(inputs, config, images, read, skips, model)
-        label = found.plan.label if model is None else model.label
-        return Decision(found.plan, found.config, label, found.classes, images, found.may_be_empty)
+        events = plan_events(inputs, config, images, read, skips, model)
+        label = events.plan.label if model is None else model.label
+        return Decision(
+            events.plan, events.config, label, events.classes, images, events.may_be_empty
+        )
     if model is not None:
         plan = make_plan(inputs, config, model.label, skips)
         return Decision(plan, config, model.label, model.classes)

@@ -179,12 +179,12 @@ def explain_left_out(
         explicit: whether the user listed the features.
     """
     used = {branch for f in features for branch in shared.reads(f.expression)}
-    seen: dict[str, tuple[Branch, str]] = {}
+    first_of: dict[str, tuple[Branch, str]] = {}
     for entry in inputs:
         for name, branch in common([e for e in inputs if e.domain == entry.domain]).items():
-            seen.setdefault(name, (branch, entry.domain))
+            first_of.setdefault(name, (branch, entry.domain))
     result = []
-    for name, (branch, domain) in seen.items():
+    for name, (branch, domain) in first_of.items():
         if name in used:
             continue
         guess = looks_like(name, branch.dtype)

@@ -125,8 +125,10 @@ def check_name(name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:  # bytes that the system's encoding does not know
-        shown = ascii(name)
-        raise ConfigError("the name is not UTF-8", where=shown, mend="rename the file") from error
+        printable = ascii(name)
+        raise ConfigError(
+            "the name is not UTF-8", where=printable, mend="rename the file"
+        ) from error
 
 
 def _from_detector(
@@ -168,11 +170,11 @@ def _check_names(inputs: Sequence[Input]) -> None:
 
 def _check_overlap(inputs: Sequence[Input]) -> None:
     """A file may serve several samples, under different cuts."""
-    seen: dict[tuple[str, str, str | None, str], Input] = {}
+    first_of: dict[tuple[str, str, str | None, str], Input] = {}
     for entry in inputs:
         for file in entry.files:
             identity = FileRef(file.path).identity
-            other = seen.setdefault((identity, file.tree, entry.cut, entry.domain), entry)
+            other = first_of.setdefault((identity, file.tree, entry.cut, entry.domain), entry)
             if other is not entry:
                 raise ConfigError(
                     f"'{other.config.name}' and '{entry.config.name}' take the same events of "
@@ -229,20 +231,21 @@ def _kind(branch: Branch) -> tuple[bool, bool, tuple[int, ...]]:
 
 def _same_type(file: FileScan, name: str, expected: Branch, reference: FileScan) -> None:
     where = f"{file.path}:{file.tree}"
-    found = file.branches.get(name)
-    if found is None:
+    branch = file.branches.get(name)
+    if branch is None:
         raise ReadError(
             f"branch '{name}' is missing here, {reference.path} has it",
             where=where,
             mend="remove the file, or choose branches that every file has (--features)",
         )
-    if found.dtype is None and expected.dtype is not None:
+    if branch.dtype is None and expected.dtype is not None:
         raise ReadError(
-            f"branch '{name}' ({found.typename}) cannot be used: {found.reason}", where=where
+            f"branch '{name}' ({branch.typename}) cannot be used: {branch.reason}", where=where
         )
-    if any(getattr(found, k) != getattr(expected, k) for k in ("dtype", "shape", "element")):
+    if any(getattr(branch, k) != getattr(expected, k) for k in ("dtype", "shape", "element")):
         raise ReadError(
-            f"branch '{name}' is {found.typename} here and {expected.typename} in {reference.path}",
+            f"branch '{name}' is {branch.typename} here "
+            f"and {expected.typename} in {reference.path}",
             where=where,
             mend="convert the files to one type, or leave the branch out",
         )

@@ -133,14 +133,14 @@ def _few_values(
     inputs: Sequence[Input], names: Sequence[str], size: int, read: BlockReader, skips: Skips
 ) -> dict[str, set[float]]:
     """The values of the branches that hold few small whole numbers alone."""
-    seen: dict[str, set[float]] = {name: set() for name in names}
+    values_of: dict[str, set[float]] = {name: set() for name in names}
     for entry in inputs:
         for file in skips.left(entry):
             with skips.using(entry, file):
-                found = _small_values(file, list(seen), size, read)
-                seen = {name: seen[name] | values for name, values in found.items()}
+                small = _small_values(file, list(values_of), size, read)
+                values_of = {name: values_of[name] | values for name, values in small.items()}
         skips.require(entry)
-    return seen
+    return values_of
 
 
 def _classes_of(values: Mapping[str, set[float]]) -> dict[str, int]:
@@ -159,22 +159,22 @@ def _small_values(
 
     Files have a thousand branches, most of which the first entries rule out.
     """
-    found: dict[str, set[float]] = {name: set() for name in names}
+    small: dict[str, set[float]] = {name: set() for name in names}
     for most in (1, None):
-        left, entries = list(found), 0
+        left, entries = list(small), 0
         for first in range(0, len(left), _TOGETHER):
             group = left[first : first + _TOGETHER]
             for block in islice(read(file, group, size), most):
                 entries = len(block)
                 for name in group:
-                    if name in found and not _add_small(found[name], block.columns[name]):
-                        del found[name]
+                    if name in small and not _add_small(small[name], block.columns[name]):
+                        del small[name]
         if entries == file.entries:  # it was one block
             break
-    return found
+    return small
 
 
-def _add_small(found: set[float], values: NDArray[Any]) -> bool:
+def _add_small(distinct: set[float], values: NDArray[Any]) -> bool:
     """Add the values to those found; whether all are small whole numbers."""
     if not len(values):
         return True
@@ -182,12 +182,12 @@ def _add_small(found: set[float], values: NDArray[Any]) -> bool:
     if not (low >= 0 and high < _MOST):
         return False
     if values.dtype.kind == "b":
-        found |= {low, high}
+        distinct |= {low, high}
     elif values.dtype.kind in "iu":
-        found |= {float(value) for value in np.flatnonzero(np.bincount(values.astype(np.intp)))}
+        distinct |= {float(value) for value in np.flatnonzero(np.bincount(values.astype(np.intp)))}
     else:
-        found |= {float(value) for value in np.unique(values)[: _MOST + 1]}
-    return len(found) <= _MOST and found <= set(range(_MOST))
+        distinct |= {float(value) for value in np.unique(values)[: _MOST + 1]}
+    return len(distinct) <= _MOST and distinct <= set(range(_MOST))
 
 
 def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -266,38 +266,38 @@ def class_names(
 def _from_values(
     samples: Sequence[SamplePlan], convert: ConvertConfig, read: BlockReader, skips: Skips
 ) -> tuple[str, ...]:
-    seen: set[int] = set()
+    labels: set[int] = set()
     label = ""
     for sample in samples:
         if sample.label is None:
             continue
         label = sample.label.text
         for file in skips.left(sample.source):
-            found: set[int] = set()
+            in_file: set[int] = set()
             with skips.using(sample.source, file):
                 for values in label_values(sample, file, convert.block_size, read):
-                    found |= {int(value) for value in _distinct(values)}
-                    if len(seen | found) > _MOST_CLASSES:
+                    in_file |= {int(value) for value in _distinct(values)}
+                    if len(labels | in_file) > _MOST_CLASSES:
                         raise ConfigError(
                             f"label '{label}' has more than {_MOST_CLASSES} values",
                             mend="name another branch with --label, or write a condition",
                         )
-                seen |= found
+                labels |= in_file
         skips.require(sample.source)
-    if not seen:
+    if not labels:
         cut = next((s.cut.text for s in samples if s.cut is not None), None)
         raise ConfigError(
             "no MC event passes the cut" if cut else "the MC files hold no events",
             where=f"cut '{cut}'" if cut else samples[0].source.files[0].path,
             mend="loosen the cut" if cut else "check the files",
         )
-    count = len(seen)
-    if count < 2 or seen != set(range(count)):
-        shown = ", ".join(str(value) for value in sorted(seen)[:8])
-        more = ", …" if len(seen) > 8 else ""
+    count = len(labels)
+    if count < 2 or labels != set(range(count)):
+        first = ", ".join(str(value) for value in sorted(labels)[:8])
+        more = ", …" if len(labels) > 8 else ""
         raise ConfigError(
-            f"label '{label}' has the value{'s' * (len(seen) > 1)} {shown}{more}; it must be 0, 1, "
-            "… with events in every class",
+            f"label '{label}' has the value{'s' * (len(labels) > 1)} {first}{more}; it must be 0, "
+            "1, … with events in every class",
             mend="write a condition, e.g. --label 'x > 0', or loosen the cut",
         )
     return ("background", "signal") if count == 2 else tuple(f"class-{i}" for i in range(count))

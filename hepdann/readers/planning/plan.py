@@ -125,9 +125,9 @@ def make_plan(
     check_columns(features, [name for name, _ in spectators], taken)
     samples = []
     for entry in inputs:
-        shown = [(n, e) for n, e in spectators if entry.domain == "mc" or n not in hidden]
-        sample = _sample_plan(entry, config, label, features, shown, names, notes)
-        kept = dict(zip((name for name, _ in shown), sample.spectators, strict=True))
+        visible = [(n, e) for n, e in spectators if entry.domain == "mc" or n not in hidden]
+        sample = _sample_plan(entry, config, label, features, visible, names, notes)
+        kept = dict(zip((name for name, _ in visible), sample.spectators, strict=True))
         samples.append(replace(sample, spectators=tuple(kept.get(n) for n, _ in spectators)))
     check_types(inputs, [sample.branches for sample in samples], skips)
     explicit = bool(convert.features)
@@ -239,10 +239,10 @@ def _id_branches(
                 mend="add the event number, or leave event_id out",
             )
         return tuple(given)
-    found = event_id_branches(everywhere)
-    if found:
-        notes.setdefault(f"events are identified by {', '.join(found)}", []).append(name)
-        return found
+    id_branches = event_id_branches(everywhere)
+    if id_branches:
+        notes.setdefault(f"events are identified by {', '.join(id_branches)}", []).append(name)
+        return id_branches
     scalars = tuple(sorted(numeric_scalars(everywhere.values())))
     if not scalars:
         raise ReadError(
@@ -257,8 +257,8 @@ def _id_branches(
 
 
 def _check_id(file: FileScan, branch: str) -> None:
-    found = file.branches.get(branch)
-    if found is None or not found.scalar:
+    entry = file.branches.get(branch)
+    if entry is None or not entry.scalar:
         raise ReadError(
             f"no scalar branch '{branch}', of convert.event_id",
             where=f"{file.path}:{file.tree}",

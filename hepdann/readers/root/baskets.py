@@ -290,8 +290,8 @@ class Locations:
         try:
             others = titles(tree)
             looked = ((name, locate(tree[name], name, tree.num_entries, others)) for name in names)
-            found = {name: baskets for name, baskets in looked if baskets is not None}
+            known = {name: baskets for name, baskets in looked if baskets is not None}
         except Exception:  # a branch that nobody may need; who does will be told
             return None
-        self._left -= sum(_OBJECT + len(baskets.seeks) for baskets in found.values())
-        return found
+        self._left -= sum(_OBJECT + len(baskets.seeks) for baskets in known.values())
+        return known

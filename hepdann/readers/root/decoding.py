@@ -181,7 +181,7 @@ class Source:
 
 def _locate(file: FileScan, branches: Sequence[str]) -> dict[str, Baskets]:
     """Look up what the pre-scan left out; by name, without those that uproot has to read."""
-    place, found = f"{file.path}:{file.tree}", {}
+    place, columns = f"{file.path}:{file.tree}", {}
     with open_root(file.path) as directory:
         with reading(place, "the tree cannot be read"):
             tree = directory[file.tree]
@@ -190,8 +190,8 @@ def _locate(file: FileScan, branches: Sequence[str]) -> dict[str, Baskets]:
             with reading(f"{place}/{name}", "its baskets cannot be listed"):
                 baskets = locate(tree[name], name, file.entries, others)
             if baskets is not None:
-                found[name] = baskets
-    return found
+                columns[name] = baskets
+    return columns
 
 
 def _cannot(start: int, stop: int) -> str:

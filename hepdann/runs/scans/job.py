@@ -2,49 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
 
-from ..._version import __version__
 from ...config import Config, TrainConfig
 from ...domains import Domains
 from ...errors import ConfigError, Interrupted
-from ...evaluation.scan.judge import MEMBER_FIGURES
-from ...evaluation.scan.summary import summarise_scan
-from ...outputs import write_run_file
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...store.folder_lock import locked, removed_if_refused, with_resume_hint
 from ...store.paths import ScanPaths
-from ...store.reading import FORMAT_VERSION
-from ...store.scan_folder import Scan, to_csv
+from ...store.scan_folder import Scan
 from ...store.start_record import StartRecord
 from ...tensors import Tensors
-from ...training import Progress, StackTrainer
+from ...training import Progress
 from ..monitor import require_tensorboard
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
 from ..stacks.plan import Places, calibrated_on, made_sources, settings_of
-from ..stacks.shards import Stacks, shape_at
-from ..stacks.training import HISTORY, Hooks, ShardFiles, train_shard
-from ..stacks.work import PAYS, Workplace
-from .grid import SOURCE_ONLY, Point, Unit, plan_point, plan_source, points_of, settings_at
-from .source import Snapshots, SourceOnly
-from .target import Result, TargetRun, read_result, result_path
+from ..stacks.shards import PAYS
+from ..stacks.training import Hooks
+from ..stacks.work import Workplace
+from .grid import Point, Unit, plan_point, points_of, settings_at
+from .source import SourceOnly, load_source_only, train_source_only
+from .summary_files import write_scan
+from .target import TargetRun
+from .target_files import Result, read_result, result_path
 
 __all__ = ["ScanJob"]
 
-COLUMNS = (
-    "method", "lambda", "shift", "t", "seed", "epoch", *MEMBER_FIGURES, "loss_label", "loss_domain",
-    "validation_loss", "validation_accuracy", "validation_domain_accuracy",
-)  # fmt: skip
 # Settings that hepdann may be left to choose; all targets have the same.
 _SETTLED = ("batch_size", "device", "memory", "network")
-HISTORY_COLUMNS = ("shift", "t", *(name for name in HISTORY if name != "target_accuracy"))
 
 
 @dataclass(frozen=True)
@@ -121,12 +111,15 @@ class ScanJob:
             with_resume_hint(self._resume_hint()),
             removed_if_refused(self.folder),
         ):
-            self._describe(asked)
+            ScanPaths(self.folder).work.mkdir(parents=True, exist_ok=True)
+            if self.origin is None:
+                self.origin = StartRecord.of(self._files, self.config, asked, scan=True)
+                self.origin.write(self.folder)
             return self._run(domains, train)
 
     def _run(self, domains: Domains, train: TrainConfig) -> Scan:
-        started = time.perf_counter()
-        if self._train_source_only(domains, train):
+        started, place = time.perf_counter(), (ScanPaths(self.folder).work, self._fingerprint)
+        if train_source_only(domains, train, *place, self._progress, self.stop):
             self._at = self._target_run(0, (domains, train))
             self._train_units()
         results, whole = self._results()
@@ -134,7 +127,16 @@ class ScanJob:
             raise Interrupted(
                 "interrupted before anything was whole", where=self.folder, mend=self._resume_hint()
             )
-        return self._finish(results, whole=whole, seconds=time.perf_counter() - started)
+        assert self._source is not None
+        return write_scan(
+            self.folder,
+            self.tensors,
+            results,
+            self._source.history,
+            members=self._total,
+            seconds=time.perf_counter() - started,
+            whole=whole,
+        )
 
     def _settings(self, point: Point) -> TrainConfig:
         return settings_at(self.config, point, images=bool(self.tensors.views))
@@ -148,8 +150,11 @@ class ScanJob:
         """What trains and judges everything at a target; source-only is trained."""
         point = self.points[number]
         prepared = prepared or self._prepared(point)
+        if self._source is None:
+            work = ScanPaths(self.folder).work
+            self._source = load_source_only(*prepared, work, self._fingerprint)
         return TargetRun(
-            point, *prepared, self.config.scan, self._source_only(*prepared), self.folder, number,
+            point, *prepared, self.config.scan, self._source, self.folder, number,
             self._fingerprint,
         )  # fmt: skip
 
@@ -173,23 +178,23 @@ class ScanJob:
             self.report(f"warning: {warning}", None)
         assert self.origin is not None
         place = Workplace.of(self.origin, settings, self.folder, self._files)
-        together = SideBySide(members)
+        combined = SideBySide(members)
         before = settings.seeds + sum(n for unit, n in members.items() if unit not in waiting)
 
         def task(unit: Unit) -> Task:
             return _UnitTask(place, unit) if workers else partial(self.train, unit)
 
         def report(unit: Unit, now: Progress) -> None:
-            combined, steps = together.at(unit, now), now.total
-            step = before * steps + combined.step
-            self._progress(replace(combined, step=step, total=steps))
+            all_now, steps = combined.at(unit, now), now.total
+            step = before * steps + all_now.step
+            self._progress(replace(all_now, step=step, total=steps))
 
         with Executor(workers, report, self.stop, self._resume_hint()) as executor:
             for number in dict.fromkeys(unit.target for unit in waiting):
                 first = Unit(number, None)
                 executor.submit(first, task(first), number)
             for unit, _ in executor.completed():
-                together.end(unit)
+                combined.end(unit)
                 for later in waiting if unit.stack is None else ():
                     if later.target == unit.target and later.stack is not None:
                         executor.submit(later, task(later), later.target)
@@ -254,12 +259,6 @@ class ScanJob:
         assert self.origin is not None
         return self.origin.fingerprint
 
-    def _describe(self, asked: TrainConfig) -> None:
-        ScanPaths(self.folder).work.mkdir(parents=True, exist_ok=True)
-        if self.origin is None:
-            self.origin = StartRecord.of(self._files, self.config, asked, scan=True)
-            self.origin.write(self.folder)
-
     @cached_property
     def _total(self) -> int:
         """Networks that train."""
@@ -269,77 +268,3 @@ class ScanJob:
     def _progress(self, now: Progress) -> None:
         """Show where the whole scan stands: its total is that of all networks, one by one."""
         self.report(f"{self._total} networks", replace(now, total=self._total * now.total))
-
-    def _train_source_only(self, domains: Domains, train: TrainConfig) -> bool:
-        """Train what is the same at every target; whether it came to its end."""
-        alone = train.model_copy(update={"methods": [SOURCE_ONLY], "oracle": False})
-        stacks = Stacks(alone, domains, {}, plan=plan_source)
-        (shard,) = stacks.shards
-        snapshots = Snapshots(ScanPaths(self.folder).work, self._fingerprint)
-
-        def keep(trained: StackTrainer) -> None:
-            if not trained.position:  # an epoch is whole
-                snapshots.save(trained)
-
-        def progress(now: Progress) -> None:
-            self._progress(replace(now, step=len(shard.plan.members) * now.step))
-
-        hooks = Hooks.quiet(progress, self.stop)
-        files = ShardFiles.of_scan(self.folder, "source-only")
-        return train_shard(shard, stacks, files, self._fingerprint, hooks, keep=keep).whole
-
-    def _source_only(self, domains: Domains, train: TrainConfig) -> SourceOnly:
-        """Source-only after each epoch, as the training left it."""
-        if self._source is None:
-            (plan,) = plan_source(train, Places(), domains.images is not None)
-            snapshots, shape = (
-                Snapshots(ScanPaths(self.folder).work, self._fingerprint),
-                shape_at(train, domains, plan),
-            )
-            seeds = [member.seed for member in plan.members]
-            loaded = [snapshots.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
-            history = [row for _, rows in loaded for row in rows]
-            self._source = SourceOnly([network for network, _ in loaded], history, seeds)
-        return self._source
-
-    def _finish(self, results: list[Result], *, whole: bool, seconds: float) -> Scan:
-        rows = [row for result in results for row in result["rows"]]
-        groups = [group for result in results for group in result["groups"]]
-        assert self._source is not None
-        first = [dict(row) | {"lambda": None} for row in self._source.history]
-        history = [*first, *(row for result in results for row in result["history"])]
-        majorities = {
-            (row["shift"], row["t"]): result["majority"]
-            for result in results
-            for row in result["rows"]
-        }
-        paths = ScanPaths(self.folder)
-        write_run_file(paths.table, to_csv(COLUMNS, rows))
-        write_run_file(paths.history, to_csv(HISTORY_COLUMNS, history))
-        rocs = {"format_version": FORMAT_VERSION, "rocs": list(_rocs(groups))}
-        write_run_file(paths.rocs, json.dumps(rocs, allow_nan=False).encode())
-        summary = {
-            "format_version": FORMAT_VERSION,
-            "hepdann": __version__,
-            "classes": list(self.tensors.classes),
-            "class_titles": self.tensors.class_looks("title"),
-            "teachers": [r["teacher"] for r in results if "teacher" in r],
-            **{
-                name: [r.get(name) for r in results if "teacher" in r]
-                for name in ("diagnosis", "fractions")
-            },
-            **summarise_scan(rows, groups, majorities),
-            "health": [one for result in results for one in result.get("health", [])],
-            "throughput": {"members": self._total, "seconds": seconds},
-            "interrupted": not whole,
-        }
-        content = json.dumps(summary, indent=1, allow_nan=False)
-        write_run_file(paths.summary, content.encode())
-        return Scan(self.folder, summary)
-
-
-def _rocs(groups: list[Result]) -> Iterator[dict[str, Any]]:
-    for group in groups:
-        if group["roc"] is not None:
-            place = {name: group[name] for name in ("method", "lambda", "shift", "t")}
-            yield place | {"roc": group["roc"]}

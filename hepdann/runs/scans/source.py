@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors.torch import save
 
+from ...config import TrainConfig
+from ...domains import Domains
 from ...errors import RunError
 from ...inputs import check, read_tensors
 from ...networks import AdversarialNetwork, NetworkShape
 from ...outputs import write_run_file
 from ...records import HistoryRowOf
-from ...training import StackTrainer
-from ...training.trainer import HistoryRow
+from ...training import Progress, StackTrainer
+from ...training.history import HistoryRow
+from ..stacks.plan import Places
+from ..stacks.shards import Stacks, shape_at
+from ..stacks.training import Hooks, ShardFiles, train_shard
+from .grid import SOURCE_ONLY, plan_source
 
-__all__ = ["Snapshots", "SourceOnly"]
+__all__ = ["SourceOnly", "load_source_only", "train_source_only"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +86,57 @@ class Snapshots:
         if sorted(row["member"] for row in history) != list(range(len(seeds))):
             raise RunError("is damaged: other members", where=path, mend="scan anew")
         return network.eval(), history
+
+
+def train_source_only(
+    domains: Domains,
+    train: TrainConfig,
+    folder: Path,
+    fingerprint: str,
+    report: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> bool:
+    """Train what is the same at every target of a scan.
+
+    Args:
+        domains: of any target.
+        train: resolved settings there.
+        folder: of what is kept epoch by epoch.
+        fingerprint: of everything that the training depends on.
+        report: given the progress, in steps of one network.
+        stop: asked before every step.
+
+    Returns:
+        Whether it came to its end.
+    """
+    alone = train.model_copy(update={"methods": [SOURCE_ONLY], "oracle": False})
+    stacks = Stacks(alone, domains, {}, plan=plan_source)
+    (shard,) = stacks.shards
+    snapshots = Snapshots(folder, fingerprint)
+
+    def keep(trained: StackTrainer) -> None:
+        if not trained.position:  # an epoch is whole
+            snapshots.save(trained)
+
+    def progress(now: Progress) -> None:
+        report(replace(now, step=len(shard.plan.members) * now.step))
+
+    files = ShardFiles.of_scan(folder.parent, "source-only")
+    hooks = Hooks.quiet(progress, stop)
+    return train_shard(shard, stacks, files, fingerprint, hooks, keep=keep).whole
+
+
+def load_source_only(
+    domains: Domains, train: TrainConfig, folder: Path, fingerprint: str
+) -> SourceOnly:
+    """Source-only after each epoch, as :func:`train_source_only` left it.
+
+    Raises:
+        RunError: missing or damaged, or of another scan.
+    """
+    (plan,) = plan_source(train, Places(), domains.images is not None)
+    snapshots, shape = Snapshots(folder, fingerprint), shape_at(train, domains, plan)
+    seeds = [member.seed for member in plan.members]
+    loaded = [snapshots.load(epoch, shape, seeds) for epoch in range(1, train.epochs + 1)]
+    history = [row for _, rows in loaded for row in rows]
+    return SourceOnly([network for network, _ in loaded], history, seeds)

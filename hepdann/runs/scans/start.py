@@ -173,7 +173,7 @@ def _job(
 ) -> Scan:
     from .job import ScanJob
 
-    if config.train.shares > 1:
+    if config.train.workers != 1:
         refuse_in_worker()
     second = None if data is None else open_tensors(data)
     return ScanJob(config, tensors, second, make_folder, report, stop, origin).run()

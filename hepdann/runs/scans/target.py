@@ -13,24 +13,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...alignment import from_dict
 from ...config import ScanConfig, TrainConfig
 from ...criteria import teacher as teacher_of
 from ...domains import Domains, watched_rows
 from ...errors import RunError
 from ...evaluation import truth_of
 from ...evaluation.scan.judge import Epochs, ScanJudge
-from ...inference import PRIOR, classify, corrected
+from ...inference import classify, corrected
 from ...inputs import read_json
 from ...networks import AdversarialNetwork
 from ...outputs import write_run_file
 from ...records import Number
-from ...store.content import PointBaselines, PointMaps, PointResult
-from ...store.paths import ScanPaths
+from ...store.content import PointMaps
 from ...tensors import SPLITS, Source, Target
 from ...training import StackTrainer
-from ..advice import diagnose_first
-from ..aligned import Aligned, fit_alignments, wanted_maps
 from ..health_report import last_verdicts
 from ..stacks.plan import ORACLE, trained_on
 from ..stacks.shards import Shard, Stacks
@@ -38,13 +34,21 @@ from ..stacks.training import Hooks, ShardFiles, train_shard
 from ..teacher_labels import residuals_of, soft_labelled
 from .grid import SOURCE_ONLY, Point, Seeds, Unit, plan_point, seeds_of
 from .source import SourceOnly
+from .target_files import (
+    AGAIN,
+    Result,
+    read_result,
+    read_target,
+    result_path,
+    target_path,
+    write_target,
+)
+from .target_maps import TargetMaps
 
-__all__ = ["Result", "TargetRun", "read_result", "result_path"]
+__all__ = ["TargetRun"]
 
 Scores = NDArray[np.float32]
-Result = dict[str, Any]
 TEST = SPLITS.index("test")
-_AGAIN = "remove it and resume"
 _WATCHED = ("loss_domain", "validation_domain_accuracy")
 _KEPT = ("loss_label", "validation_loss", "validation_accuracy", *_WATCHED)
 
@@ -73,8 +77,12 @@ class TargetRun:
     number: int
     fingerprint: str
 
-    def _path(self, what: str) -> Path:
-        return _path(self.folder, self.number, what)
+    @cached_property
+    def maps(self) -> TargetMaps:
+        """The alignments of the target."""
+        return TargetMaps(
+            self.point, self.domains, self.train, self.folder, self.number, self.fingerprint
+        )
 
     @cached_property
     def judge(self) -> ScanJudge:
@@ -86,78 +94,18 @@ class TargetRun:
     @cached_property
     def stacks(self) -> Stacks:
         """The stacks of this target, and what they train on."""
-        aligned, plan = self._aligned, partial(plan_point, self.scan)
+        aligned, plan = self.maps.fitted, partial(plan_point, self.scan)
         return Stacks(self.train, self.domains, aligned.maps, 1, aligned.correction, plan)
-
-    @cached_property
-    def _maps(self) -> tuple[str, ...]:
-        """Names of the alignments, also of those that only a method trains on."""
-        return wanted_maps(self.train)
-
-    @cached_property
-    def _aligned(self) -> Aligned:
-        path, train = self._path("maps"), self.train
-        if path.exists():
-            return self._stored_maps(path)
-        # pseudo-data are a random half of the MC, and have its class fractions
-        asked = (
-            self.domains.tensors.features if train.diagnose and self.point.shift is None else None
-        )
-        diagnosis = diagnose_first(self.domains, asked, self._path("diagnosis"))
-        estimate = None if diagnosis is None else diagnosis.fractions
-        fitted = fit_alignments(self.domains, self._maps, estimate=estimate, seed=train.seed)
-        stored = {name: one.to_dict() for name, one in fitted.maps.items()}
-        classes = self.domains.source.classes
-        sentences = {
-            "diagnosis": None if diagnosis is None else diagnosis.sentence,
-            "fractions": None if estimate is None else estimate.sentence(classes),
-        }
-        self._write(path, {"maps": stored, "correction": fitted.correction} | sentences)
-        return fitted
-
-    def _stored_maps(self, path: Path) -> Aligned:
-        known = _read(path, PointMaps, self.fingerprint)
-        event = self.domains.target.features[:1]
-        try:
-            maps = {name: from_dict(known["maps"][name]) for name in self._maps}
-            if any(one.apply(event).shape != event.shape for one in maps.values()):
-                raise ValueError("a map of another number of features")
-        except Exception as error:  # a map is its own code's to read
-            raise RunError(f"is damaged: {error}", where=path, mend=_AGAIN) from error
-        correction = known.get("correction")
-        return Aligned(maps, None, None if correction is None else tuple(correction))
 
     @cached_property
     def aligned(self) -> dict[str, Target]:
         """The target's test split as each alignment leaves it, the simplest first."""
-        test = self.judge.target
-        return {name: self._map(name, test) for name in self._baselines}
-
-    @property
-    def _baselines(self) -> tuple[str, ...]:
-        """Names of what source-only's networks score, the simplest first."""
-        corrected_too = () if self._aligned.correction is None else (PRIOR,)
-        return (SOURCE_ONLY, *corrected_too, *self._maps)
-
-    def _map(self, name: str, events: Target) -> Target:
-        if name in (SOURCE_ONLY, PRIOR):
-            return events
-        return events.with_features(self._aligned.maps[name].apply(events.features))
-
-    def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
-        images = self.domains.images
-        if images is None:
-            return classify(network, events.features, self.domains.scaling, domain)
-        of_source = isinstance(events, Source)
-        whole = self.domains.source if of_source else self.domains.target
-        hits = images.source if of_source else images.target
-        pixels = hits.take(np.flatnonzero(whole.split == TEST))  # no other events are scored
-        return classify(network, pixels, None, domain)
+        return {name: self.maps.apply(name, self.judge.target) for name in self.maps.baselines}
 
     def _score_aligned(self, network: AdversarialNetwork, name: str, events: Target) -> Scores:
         """Source-only's scores of events as an alignment left them, at the target's fractions."""
-        scores = self._score(network, events, 0)
-        return scores if name == SOURCE_ONLY else corrected(scores, self._aligned.correction)
+        scores = score_test_split(self.domains, network, events, 0)
+        return scores if name == SOURCE_ONLY else corrected(scores, self.maps.fitted.correction)
 
     def baselines(self) -> Result:
         """Source-only, and source-only on the aligned target: nothing is trained for them."""
@@ -165,15 +113,15 @@ class TargetRun:
         path = result_path(self.folder, unit)
         if path.exists():
             known = read_result(self.folder, unit, self.fingerprint)
-            if known["teacher"] not in self._baselines:
-                raise RunError("is damaged: no such teacher", where=path, mend=_AGAIN)
+            if known["teacher"] not in self.maps.baselines:
+                raise RunError("is damaged: no such teacher", where=path, mend=AGAIN)
             return known
         networks, judge = self.source_only.networks, self.judge
         last = networks[-1]
-        mc = self._score(last, judge.mc, 0)
+        mc = score_test_split(self.domains, last, judge.mc, 0)
         teacher = SOURCE_ONLY
-        if self._maps:
-            teacher = teacher_of(residuals_of(self.domains, self._aligned)) or SOURCE_ONLY
+        if self.maps.names:
+            teacher = teacher_of(residuals_of(self.domains, self.maps.fitted)) or SOURCE_ONLY
         rows: list[Result] = []
         groups: list[Result] = []
         for name, events in self.aligned.items():
@@ -188,7 +136,9 @@ class TargetRun:
             )
             rows += one
             groups.append(group)
-        known = _read(self._path("maps"), PointMaps, self.fingerprint)
+        known = read_target(
+            target_path(self.folder, self.number, "maps"), PointMaps, self.fingerprint
+        )
         sentences = {name: known.get(name) for name in ("diagnosis", "fractions")}
         result: Result = {"rows": rows, "groups": groups, "history": []}
         result |= {"teacher": teacher} | sentences
@@ -230,21 +180,23 @@ class TargetRun:
 
     def _teach(self, name: str, events: Target) -> Scores:
         """(n, C) prediction of an alignment, or of source-only, for target events."""
-        mapped = self._map(name, events)
+        mapped = self.maps.apply(name, events)
         mean: Scores = self._score_aligned(self.source_only.networks[-1], name, mapped).mean(0)
         return mean
 
     def _conclude(self, trainer: StackTrainer, epochs: Epochs, teacher: Scores | None) -> Result:
         statistics = torch.tensor([m.method.target_domain for m in trainer.members])
         with trainer.averaged() as network:
-            mc = self._score(network, self.judge.mc, 0)
+            mc = score_test_split(self.domains, network, self.judge.mc, 0)
             shape = len(trainer.members), len(self.judge.target), mc.shape[-1]
             target = np.empty(shape, np.float32)
             target_of = np.array([m.target for m in trainer.members])
             for number in np.unique(target_of):
                 events = self.aligned[(SOURCE_ONLY, *trained_on(self.train))[number]]
                 same_target = target_of == number
-                target[same_target] = self._score(network, events, statistics)[same_target]
+                target[same_target] = score_test_split(self.domains, network, events, statistics)[
+                    same_target
+                ]
         lambdas = [m.lambda_ if m.method.adversarial else None for m in trainer.members]
         history = [
             {**row, "lambda": lambdas[int(str(row["member"]))]} | self._place()
@@ -295,49 +247,8 @@ class TargetRun:
 
     def _write(self, path: Path, result: Result) -> Result:
         result |= {"fingerprint": self.fingerprint, "majority": self.judge.majority()}
-        write_run_file(path, json.dumps(result, allow_nan=False).encode())
+        write_target(path, result)
         return result
-
-
-def result_path(folder: Path, unit: Unit) -> Path:
-    """Of the result of a unit.
-
-    Args:
-        folder: of the scan.
-        unit: of it.
-    """
-    what = "baselines" if unit.stack is None else f"stack-{unit.stack}"
-    return _path(folder, unit.target, what)
-
-
-def _path(folder: Path, target: int, what: str) -> Path:
-    return ScanPaths(folder).work / f"target-{target}-{what}.json"
-
-
-def read_result(folder: Path, unit: Unit, fingerprint: str) -> Result:
-    """The result of a unit.
-
-    Args:
-        folder: of the scan.
-        unit: of it.
-        fingerprint: of everything that the numbers depend on.
-
-    Raises:
-        RunError: it is damaged, or that of another scan.
-    """
-    kind = PointBaselines if unit.stack is None else PointResult
-    return _read(result_path(folder, unit), kind, fingerprint)
-
-
-def _read(path: Path, kind: Any, fingerprint: str) -> Result:
-    result: Result = read_json(path, kind, mend=_AGAIN)
-    if result.get("fingerprint") != fingerprint:
-        raise RunError(
-            "the result belongs to other tensors or settings",
-            where=path,
-            mend="resume with those of the scan, or start a new one",
-        )
-    return result
 
 
 @dataclass(eq=False)
@@ -353,7 +264,7 @@ class _Observer:
         """What was noted so far."""
         if not self.notes.exists():
             return Epochs()
-        kept = read_json(self.notes, dict[str, list[list[Number]]], mend=_AGAIN)
+        kept = read_json(self.notes, dict[str, list[list[Number]]], mend=AGAIN)
         return Epochs.from_dict(kept)
 
     def record(self, epoch: int, scores: Sequence[Scores | None]) -> None:
@@ -363,3 +274,24 @@ class _Observer:
         teacher = None if self.teacher is None else self.teacher[self.judge.watched]
         self.judge.watch(self.epochs, known, teacher)
         write_run_file(self.notes, json.dumps(self.epochs.to_dict()).encode())
+
+
+def score_test_split(
+    domains: Domains, network: AdversarialNetwork, events: Target, domain: Any
+) -> Scores:
+    """(K, n, C) scores of a stack.
+
+    Args:
+        domains: of the target.
+        network: the stack.
+        events: of the test split of MC or target, which the features may be mapped of.
+        domain: whose statistics each member normalises with.
+    """
+    images = domains.images
+    if images is None:
+        return classify(network, events.features, domains.scaling, domain)
+    of_source = isinstance(events, Source)
+    whole = domains.source if of_source else domains.target
+    hits = images.source if of_source else images.target
+    pixels = hits.take(np.flatnonzero(whole.split == TEST))  # no other events are scored
+    return classify(network, pixels, None, domain)

@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
+from ...domains import Domains, view_shapes
+from ...inference import InputColumns, Model, prior_corrected
 from ...inference.steps import Part, network_of
 from ...training import StackTrainer
+from ..aligned import Aligned
+from ..calibrated import Calibrated
 
-__all__ = ["joined", "parts_of"]
+__all__ = ["joined", "model_of", "parts_of"]
+
+
+def model_of(
+    trainers: Sequence[StackTrainer],
+    domains: Domains,
+    aligned: Aligned,
+    calibrated: Mapping[str, Calibrated],
+) -> Model:
+    """The model of a run or of a fold of it.
+
+    Args:
+        trainers: of its stacks.
+        domains: what they were trained on.
+        aligned: the alignments of the target.
+        calibrated: the maps of the MC that methods trained behind.
+    """
+    columns = InputColumns.of(domains.tensors)
+    return Model(
+        domains.tensors.features,
+        domains.tensors.classes,
+        domains.scaling,
+        aligned.maps,
+        joined(map(parts_of, trainers)),
+        mixtures=prior_corrected(aligned.correction),
+        correction=aligned.correction,
+        views=() if domains.images is None else view_shapes(domains.images.views),
+        missing=columns.missing,
+        indicators=columns.indicators,
+        calibrations={name: one.calibration for name, one in calibrated.items()},
+    )
 
 
 def parts_of(trainer: StackTrainer) -> dict[str, Part]:

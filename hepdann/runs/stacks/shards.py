@@ -46,7 +46,20 @@ from .plan import (
     trained_on,
 )
 
-__all__ = ["Plan", "Shard", "Stacks", "cut", "shape_at"]
+__all__ = [
+    "PAYS",
+    "Plan",
+    "Shard",
+    "Stacks",
+    "cut",
+    "pays",
+    "planned_shards",
+    "shape_at",
+    "shares_of",
+]
+
+PAYS = 4_000_000  # events, each once for every network, from which processes repay their start
+_SHARE = 8  # networks side by side, of which more are hardly faster
 
 Plan = Callable[[TrainConfig, Places, bool], list[StackPlan]]
 
@@ -113,6 +126,41 @@ def cut(plans: Sequence[StackPlan], workers: int, fold: int | None = None) -> li
         replace(s, number=s.number + before * len(shards), stack=s.stack + before * len(plans))
         for s in shards
     ]
+
+
+def pays(train: TrainConfig, domains: Domains) -> bool:
+    """Whether a training lasts so long that processes repay their start."""
+    events = settings_of(train, domains.n_train).events * train.members
+    return events >= PAYS and train.device == "cpu" and domains.images is None
+
+
+def shares_of(began: TrainConfig, train: TrainConfig, domains: Domains) -> int:
+    """Shares that the members of a run are cut into.
+
+    They follow from the settings and the events, not from the machine: the bits are the same for
+    any number of processes up to theirs.
+
+    Args:
+        began: settings with which the run began; a resume may have other processes.
+        train: resolved settings.
+        domains: the events.
+    """
+    if train.folds is not None or not pays(train, domains):
+        return began.shares
+    return max(began.shares, round(train.members / _SHARE))
+
+
+def planned_shards(train: TrainConfig, domains: Domains, shares: int) -> list[Shard]:
+    """The shards of a run on features, whatever the class fractions of its target turn out to be.
+
+    Args:
+        train: resolved settings.
+        domains: the events.
+        shares: that the members are cut into.
+    """
+    oracle = train.oracle and truth_of(domains) is not None
+    places = Places(oracle, len(auxiliary_shifts(train)), made=made_sources(train))
+    return cut(plan_stacks(train, places), shares)
 
 
 def _nearest(done: Sequence[int], wanted: float) -> int:
@@ -215,6 +263,11 @@ class Stacks:
         """Whether a shard waits for :meth:`teach`."""
         taught = any(member.method.taught for member in shard.plan.members)
         return taught and len(self.sources) == self._untaught
+
+    @property
+    def labelled(self) -> list[Shard]:
+        """Shards that wait for no teacher."""
+        return [shard for shard in self.shards if not self.unlabelled(shard)]
 
     def teach(self, events: Source) -> None:
         """Add the target as a teacher labels it, which taught methods train on."""

@@ -1,4 +1,4 @@
-"""What worker processes of a run do: they train shards, from its folder and the tensor files."""
+"""What worker processes of a run do, from its folder and the tensor files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ... import methods
 from ...alignment import FractionEstimate, from_dict
 from ...config import Config, TrainConfig
 from ...domains import Domains
+from ...evaluation import Diagnosis
 from ...inputs import read_json
 from ...methods import method_of
 from ...outputs import write_run_file
@@ -25,17 +26,23 @@ from ...store.paths import RunPaths
 from ...store.start_record import StartRecord
 from ...tensors import Tensors, open_tensors
 from ...training import Clock, Progress
+from ..advice import diagnose_first
 from ..aligned import Aligned, fit_alignments, wanted_maps
 from ..calibrated import read_calibrations
 from ..preparation import folds_of, prepare_training
-from .plan import trained_on
+from .plan import calibrated_on, trained_on
 from .registered import Registered
 from .shards import Stacks
 from .training import Hooks, ShardFiles, train_shard
 
-__all__ = ["PAYS", "FitTask", "ShardTask", "Workplace", "fits_aside", "write_aligned"]
-
-PAYS = 40_000_000  # events, each once for every network, from which processes repay their start
+__all__ = [
+    "DiagnosisTask",
+    "FitTask",
+    "ShardTask",
+    "Workplace",
+    "can_overlap",
+    "write_aligned",
+]
 
 
 @dataclass(frozen=True)
@@ -105,16 +112,18 @@ class ShardTask:
     Attributes:
         place: of the run.
         number: of the shard.
+        shares: that the members of the run are cut into.
         fold: that it is of, if the run has folds.
     """
 
     place: Workplace
     number: int
+    shares: int
     fold: int | None = None
 
     def __call__(self, link: Link) -> dict[str, float]:
         """Train it; the result is the seconds of each stage."""
-        stacks, fingerprint = _stacks_of(self.place, self.fold)
+        stacks, fingerprint = _stacks_of(self.place, self.fold, self.shares)
         clock = Clock(stacks.settings.device)
         link.saves()
 
@@ -128,6 +137,24 @@ class ShardTask:
         observer = stacks.peek(files.scores)
         train_shard(shard, stacks, files, fingerprint, hooks, observer)
         return clock.seconds
+
+
+@dataclass(frozen=True)
+class DiagnosisTask:
+    """Asks whether there is a shift, which only what adapts to the class fractions waits for.
+
+    Attributes:
+        place: of the run.
+    """
+
+    place: Workplace
+
+    def __call__(self, link: Link) -> Diagnosis | None:
+        """Write ``diagnosis.json``; ``None`` with too few events for a diagnosis."""
+        del link  # a stop ends the process: nothing is kept of half a diagnosis
+        _, domains, _ = _prepared(self.place)
+        path = RunPaths(self.place.folder).diagnosis
+        return diagnose_first(domains, domains.tensors.features, path)
 
 
 @dataclass(frozen=True)
@@ -150,32 +177,34 @@ class FitTask:
         return fit_alignments(domains, names, estimate=self.estimate, seed=train.seed)
 
 
-def fits_aside(train: TrainConfig) -> bool:
-    """Whether the alignments of a run may be fitted in another process while it trains.
+def can_overlap(train: TrainConfig) -> bool:
+    """Whether a run may be diagnosed and aligned in other processes while it trains.
 
     Only where the user leaves it to hepdann, there is a core for it, no network learns from what
     the alignments teach, and each of them is one that a process sends back.
     """
     if train.workers != "auto" or processes_for("auto", 2, pays=True) < 2:
         return False
+    if calibrated_on(train):  # which the stacks wait for
+        return False
     names = set(wanted_maps(train)) - set(trained_on(train))
     parts = {part for name in names for part in name.split("+")}
     taught = any(methods.get(method_of(name)[1]).taught for name in train.methods)
-    return bool(parts) and parts <= set(ALIGNMENTS.own) and not taught
+    return parts <= set(ALIGNMENTS.own) and not taught
 
 
 @lru_cache(maxsize=1)
-def _stacks_of(place: Workplace, fold: int | None) -> tuple[Stacks, str]:
+def _stacks_of(place: Workplace, fold: int | None, shares: int) -> tuple[Stacks, str]:
     """What the shards of a run train on, made anew from its folder and the tensor files."""
     origin, domains, train = _prepared(place)
     stored = read_json(RunPaths(place.folder).alignments(fold), PointMaps)
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
-    cut, correction = origin.config.train.shares, stored["correction"]
+    correction = stored["correction"]
     events = folds_of(train, domains)[fold or 0]
     folds = read_calibrations(place.folder)
     mapped = folds[fold or 0] if folds else {}
     calibrations = {name: one.calibration for name, one in mapped.items()}
-    stacks = Stacks(train, events, maps, cut, correction, fold=fold, calibrations=calibrations)
+    stacks = Stacks(train, events, maps, shares, correction, fold=fold, calibrations=calibrations)
     return stacks, origin.fingerprint
 
 

@@ -86,8 +86,8 @@ def hits_of(
     mean = energy * _gains(geometry.planes).ravel()[where % (shape[1] * strips)]
     count = generators["light"].poisson(mean * light.photoelectrons)
     where, count = _with_noise(cells, where, count, shape, generators["noise"])
-    seen = count >= light.threshold
-    where, count = where[seen], count[seen]
+    detected = count >= light.threshold
+    where, count = where[detected], count[detected]
     charge = count + light.gain_spread * np.sqrt(count) * generators["light"].standard_normal(
         len(count)
     )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...outputs import write_run_file
-from .reader import COMPLEMENT, FORMAT, FORMAT_VERSION, too_dense
+from .file import COMPLEMENT, FORMAT, FORMAT_VERSION, too_dense
 
 if TYPE_CHECKING:
     import h5py

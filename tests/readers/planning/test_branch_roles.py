@@ -102,7 +102,7 @@ def test_a_run_alone_names_no_event(write, sample, run):
 
 def test_ids_that_tell_nothing_apart_are_refused(write, sample, run):
     columns = sample(rows=500, event=np.zeros(500, dtype=np.int64))
-    with pytest.raises(ConfigError, match="run, event do not tell events apart"):
+    with pytest.raises(ConfigError, match="run, event do not distinguish events"):
         run(write("a.root", columns), label="isb")
 
 

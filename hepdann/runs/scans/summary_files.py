@@ -1,0 +1,87 @@
+"""The files in which a scan is summed up: its table, history, ROC curves and summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..._version import __version__
+from ...evaluation.scan.judge import MEMBER_FIGURES
+from ...evaluation.scan.summary import summarise_scan
+from ...outputs import write_run_file
+from ...store.paths import ScanPaths
+from ...store.reading import FORMAT_VERSION
+from ...store.scan_folder import Scan, to_csv
+from ...tensors import Tensors
+from ..stacks.training import HISTORY
+from .target_files import Result
+
+__all__ = ["write_scan"]
+
+COLUMNS = (
+    "method", "lambda", "shift", "t", "seed", "epoch", *MEMBER_FIGURES, "loss_label", "loss_domain",
+    "validation_loss", "validation_accuracy", "validation_domain_accuracy",
+)  # fmt: skip
+HISTORY_COLUMNS = ("shift", "t", *(name for name in HISTORY if name != "target_accuracy"))
+
+
+def write_scan(
+    folder: Path,
+    tensors: Tensors,
+    results: Sequence[Result],
+    source_history: Sequence[Mapping[str, object]],
+    *,
+    members: int,
+    seconds: float,
+    whole: bool,
+) -> Scan:
+    """Sum up what is whole of a scan.
+
+    Args:
+        folder: of the scan.
+        tensors: hold the MC.
+        results: of the units of all targets, in the order of the table.
+        source_history: of source-only, which all targets share.
+        members: networks of the whole scan.
+        seconds: that it took.
+        whole: whether nothing is missing.
+    """
+    rows = [row for result in results for row in result["rows"]]
+    groups = [group for result in results for group in result["groups"]]
+    first = [dict(row) | {"lambda": None} for row in source_history]
+    history = [*first, *(row for result in results for row in result["history"])]
+    majorities = {
+        (row["shift"], row["t"]): result["majority"] for result in results for row in result["rows"]
+    }
+    paths = ScanPaths(folder)
+    write_run_file(paths.table, to_csv(COLUMNS, rows))
+    write_run_file(paths.history, to_csv(HISTORY_COLUMNS, history))
+    rocs = {"format_version": FORMAT_VERSION, "rocs": list(_rocs(groups))}
+    write_run_file(paths.rocs, json.dumps(rocs, allow_nan=False).encode())
+    summary = {
+        "format_version": FORMAT_VERSION,
+        "hepdann": __version__,
+        "classes": list(tensors.classes),
+        "class_titles": tensors.class_looks("title"),
+        "teachers": [r["teacher"] for r in results if "teacher" in r],
+        **{
+            name: [r.get(name) for r in results if "teacher" in r]
+            for name in ("diagnosis", "fractions")
+        },
+        **summarise_scan(rows, groups, majorities),
+        "health": [one for result in results for one in result.get("health", [])],
+        "throughput": {"members": members, "seconds": seconds},
+        "interrupted": not whole,
+    }
+    content = json.dumps(summary, indent=1, allow_nan=False)
+    write_run_file(paths.summary, content.encode())
+    return Scan(folder, summary)
+
+
+def _rocs(groups: Sequence[Result]) -> Iterator[dict[str, Any]]:
+    for group in groups:
+        if group["roc"] is not None:
+            place = {name: group[name] for name in ("method", "lambda", "shift", "t")}
+            yield place | {"roc": group["roc"]}

@@ -1,0 +1,261 @@
+"""The training of a run's stacks: in this process, or side by side in worker processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..alignment import FractionEstimate
+from ..config import TrainConfig
+from ..domains import Domains
+from ..evaluation import Diagnosis
+from ..parallel import Executor, Task, overload_warning, processes_for
+from ..store.paths import RunPaths
+from ..store.start_record import StartRecord
+from ..tensors import Tensors
+from ..training import Progress
+from .aligned import Aligned, fit_alignments, wanted_maps
+from .calibrated import Calibrated
+from .health_report import failure_noted
+from .progress import SideBySide
+from .stacks.fused_hint import suggest_fused
+from .stacks.parts import model_of
+from .stacks.plan import trained_on
+from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
+from .stacks.training import Hooks, ShardFiles, Trained, load_shard, train_shard
+from .stacks.work import (
+    DiagnosisTask,
+    FitTask,
+    ShardTask,
+    Workplace,
+    can_overlap,
+    write_aligned,
+)
+from .teacher_labels import label_by_teacher
+from .torchrun import broadcast
+
+__all__ = ["RunTraining"]
+
+_DIAGNOSIS, _MAPS, _CORRECTED = (
+    "diagnosis",
+    "maps",
+    "maps at other fractions",
+)  # keys of tasks; those of shards are their numbers
+_Tasks = Mapping[Hashable, Task]
+
+
+@dataclass(eq=False)
+class RunTraining:
+    """The training of all stacks of a run.
+
+    Attributes:
+        origin: what the run began with.
+        train: settings as they are now.
+        folder: of the run.
+        files: the tensor files, the MC's first.
+        hooks: what is told and asked on the way.
+        resume_hint: how to go on where it is stopped.
+    """
+
+    origin: StartRecord
+    train: TrainConfig
+    folder: Path
+    files: Sequence[Tensors]
+    hooks: Hooks
+    resume_hint: str
+    _done: bool = False  # whether worker processes have trained all that waits for no teacher
+
+    def overlaps(self, domains: Domains) -> bool:
+        """Whether diagnosis, alignments and stacks are done side by side in other processes."""
+        return self.train.folds is None and pays(self.train, domains) and can_overlap(self.train)
+
+    def diagnose_and_train(
+        self, domains: Domains, tell: Callable[[Diagnosis], None]
+    ) -> tuple[Diagnosis | None, Aligned | None]:
+        """Diagnose and align side by side, then train side by side, all of it in processes.
+
+        The alignments are fitted meanwhile as if the target had the class fractions of the MC, and
+        once more where the diagnosis finds others. All bits are those of one process.
+
+        Args:
+            domains: the events.
+            tell: called with the diagnosis as soon as it is there.
+
+        Returns:
+            The diagnosis and the alignments; ``None`` for what was stopped, or is not wanted.
+        """
+        place, train, names = self._place, self.train, trained_on(self.train)
+        shares = self._shares(domains)
+        shards = planned_shards(train, domains, shares)
+        fit = bool(set(wanted_maps(train)) - set(names))
+        estimate: FractionEstimate | None = None
+
+        def behind(diagnosis: Diagnosis | None) -> _Tasks:
+            nonlocal estimate
+            if diagnosis is not None:
+                tell(diagnosis)
+                estimate = diagnosis.fractions
+            needed = fit_alignments(domains, names, estimate=estimate, seed=train.seed)
+            write_aligned(self.folder, needed, names)
+            tasks: dict[Hashable, Task] = {
+                one.number: ShardTask(place, one.number, shares) for one in shards
+            }
+            if fit and needed.correction is not None:
+                tasks[_CORRECTED] = FitTask(place, estimate)
+            return tasks
+
+        first: dict[Hashable, Task] = {_DIAGNOSIS: DiagnosisTask(place)} if train.diagnose else {}
+        if fit:
+            first[_MAPS] = FitTask(place, None)
+        if not train.diagnose:
+            first |= behind(None)
+        workers = processes_for(train.workers, len(shards) + fit, pays=True)
+        results = self._in_processes(
+            workers, shards, first, lambda key, result: behind(result) if key == _DIAGNOSIS else {}
+        )
+        self._done = True
+        fitted: Aligned | None = results.get(_MAPS)
+        if estimate is not None and estimate.shift:
+            fitted = results.get(_CORRECTED)
+        elif fitted is not None:
+            fitted = replace(fitted, estimate=estimate)
+        return results.get(_DIAGNOSIS), fitted
+
+    def run(
+        self,
+        folds: Sequence[Domains],
+        aligned: Sequence[Aligned],
+        calibrated: Sequence[Mapping[str, Calibrated]],
+    ) -> list[Trained]:
+        """Train all shards, or load what worker processes have trained.
+
+        Args:
+            folds: the events of each fold; those of the run alone without folds.
+            aligned: the alignments of each.
+            calibrated: the maps of the MC of each that methods train behind.
+
+        Returns:
+            The shards in the order of the run.
+
+        Raises:
+            RunError: a loss is not finite; ``health.json`` says of which networks nothing is known.
+        """
+        all_stacks = [
+            Stacks(
+                self.train, events, maps.maps, self._shares(events), maps.correction,
+                fold=None if self.train.folds is None else number,
+                calibrations={name: one.calibration for name, one in maps_of_mc.items()},
+            )
+            for number, (events, maps, maps_of_mc) in enumerate(
+                zip(folds, aligned, calibrated, strict=True)
+            )
+        ]  # fmt: skip
+        broadcast(folder=str(self.folder.resolve()), fingerprint=self.origin.fingerprint)
+        first = all_stacks[0]
+        hint = suggest_fused(first.shards, first.shape, first.settings)
+        if hint is not None and not RunPaths(self.folder).has_checkpoint:
+            self.hooks.tell(hint)
+        every = [shard for stacks in all_stacks for shard in stacks.shards]
+        with failure_noted(self.folder, every):
+            self._spread(all_stacks, aligned, folds)
+            done: list[Trained] = []
+            for stacks, events, maps, of_mc in zip(
+                all_stacks, folds, aligned, calibrated, strict=True
+            ):
+                done += self._train_stacks(stacks, events, maps, of_mc)
+        return sorted(done, key=lambda one: one.shard.number)
+
+    def _spread(
+        self, all_stacks: Sequence[Stacks], aligned: Sequence[Aligned], folds: Sequence[Domains]
+    ) -> None:
+        """Train in worker processes what waits for no teacher, if there are workers."""
+        shards = [shard for stacks in all_stacks for shard in stacks.labelled]
+        workers = processes_for(self.train.workers, len(shards), pays=pays(self.train, folds[0]))
+        if self._done or workers < 2:
+            return
+        for number, maps in enumerate(aligned):
+            fold = None if self.train.folds is None else number
+            write_aligned(self.folder, maps, trained_on(self.train), fold)
+        place = self._place
+        tasks: dict[Hashable, Task] = {
+            one.number: ShardTask(place, one.number, self._shares(folds[0]), one.fold)
+            for one in shards
+        }
+        self._in_processes(workers, shards, tasks)
+        self._done = True
+
+    def _train_stacks(
+        self, stacks: Stacks, events: Domains, maps: Aligned, maps_of_mc: Mapping[str, Calibrated]
+    ) -> list[Trained]:
+        """Train or load the shards of a fold; those that learn from a teacher behind the others."""
+        waiting = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
+        done = [self._train_or_load(stacks, shard, load=self._done) for shard in stacks.labelled]
+        if waiting and all(one.whole for one in done):  # the teacher is
+            model = model_of([one.trainer for one in done], events, maps, maps_of_mc)
+            labels, name = label_by_teacher(model, events, maps)
+            self.hooks.tell(f"{waiting[0].prefix}self-training: {name} labels the target")
+            stacks.teach(labels)
+            done += [self._train_or_load(stacks, shard) for shard in waiting]
+        return done
+
+    def _train_or_load(self, stacks: Stacks, shard: Shard, load: bool = False) -> Trained:
+        files, fingerprint = ShardFiles.of_run(self.folder, shard), self.origin.fingerprint
+        observer = stacks.peek(files.scores)
+        if load:
+            return load_shard(shard, stacks, files, fingerprint, observer)
+        return train_shard(shard, stacks, files, fingerprint, self.hooks, observer)
+
+    def _in_processes(
+        self,
+        workers: int,
+        shards: Sequence[Shard],
+        tasks: _Tasks,
+        then: Callable[[Hashable, Any], _Tasks] = lambda *_: {},
+    ) -> dict[Hashable, Any]:
+        """Do tasks in worker processes, which leave checkpoints and notes in the folder.
+
+        Args:
+            workers: processes.
+            shards: that are trained, for the progress.
+            tasks: to begin with; the keys of those that train are the numbers of the shards.
+            then: given the key and the result of each task, says what follows it.
+
+        Returns:
+            The results of the tasks that came to their end.
+        """
+        warning = overload_warning(workers) if self.train.workers != "auto" else None
+        if warning is not None:
+            self.hooks.tell(f"warning: {warning}")
+        members = {shard.number: len(shard.plan.members) for shard in shards}
+        names = dict.fromkeys(name for shard in shards for name in shard.methods)
+        what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
+        self.hooks.tell(f"{what}; --workers 1 keeps to one")
+        combined = SideBySide(members)
+
+        def report(number: Hashable, content: str | Progress) -> None:
+            if isinstance(content, Progress):
+                self.hooks.progress(what, combined.at(number, content))
+            else:
+                self.hooks.tell(content)
+
+        self.hooks.clock.lap("preparation")
+        with (
+            failure_noted(self.folder, shards),
+            Executor(workers, report, self.hooks.stop, self.resume_hint) as executor,
+        ):
+            results = executor.run(tasks, then)
+        seconds = Counter[str]()
+        for number in members.keys() & results.keys():
+            seconds.update(results[number])
+        self.hooks.clock.share(seconds)
+        return results
+
+    @property
+    def _place(self) -> Workplace:
+        return Workplace.of(self.origin, self.train, self.folder, self.files)
+
+    def _shares(self, domains: Domains) -> int:
+        return shares_of(self.origin.config.train, self.train, domains)

@@ -1,0 +1,267 @@
+"""The datasets of ``scores.h5``, each checked when it is read: damage is an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import RunError
+from ...tensors import SPLITS
+from ...tensors.hdf5.opening import h5_open
+
+__all__ = [
+    "COMPLEMENT",
+    "FORMAT",
+    "FORMAT_VERSION",
+    "MOVED",
+    "TARGET_LABEL",
+    "ScoreFile",
+    "names_of",
+]
+
+FORMAT = "hepdann-scores"
+FORMAT_VERSION = 2  # of version 1 all features, and each score and its mean, stand in the file
+MOVED = "tensors"  # of a domain: where its tensor file lay, if the run did not begin with it there
+COMPLEMENT = "complement"  # of members: of two classes the first is 1 - the second
+TARGET_LABEL = "truth/target/label"  # read by ``evaluation`` alone
+_VERSIONS = (1, 2)
+_DENSEST, _SMALL = 64, 1 << 26  # times that data may shrink; bytes that may at any rate
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreFile:
+    """The description of ``scores.h5``, and its datasets.
+
+    Attributes:
+        path: the file.
+        classes: class names by index.
+        methods: names of the methods, in the order to show them.
+        features: names of the features.
+        target_kind: "pseudo-data" or "data".
+        samples: names that the MC's ``sample`` column indexes.
+        has_truth: whether the target's labels are known.
+        decisions: names of the reconstructions that decide for a class and give no score.
+        spectators: names of the columns that are kept of images, by which figures are split.
+        version: of the file's format.
+        folds: parts that the run was trained without in turn; 0 of a run without folds.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    methods: tuple[str, ...]
+    features: tuple[str, ...]
+    target_kind: str
+    samples: tuple[str, ...]
+    has_truth: bool
+    decisions: tuple[str, ...] = ()
+    spectators: tuple[str, ...] = ()
+    version: int = FORMAT_VERSION
+    folds: int = 0
+
+    @classmethod
+    def describe(cls, path: Path, file: Any) -> Self:
+        """Read the description, and check that each dataset has its shape and type.
+
+        Args:
+            path: of the file.
+            file: opened.
+
+        Raises:
+            RunError: no scores, of another version, or not complete.
+            ValueError: a dataset is missing or another.
+        """
+        attrs = file.attrs
+        if str(attrs.get("format")) != FORMAT:
+            raise RunError("is not the scores of a run", where=path)
+        version = attrs.get("format_version")
+        if version not in _VERSIONS:
+            raise RunError(
+                f"has format version {version}, this hepdann reads up to {FORMAT_VERSION}",
+                where=path,
+                mend="train again",
+            )
+        if not attrs.get("complete", False):
+            raise RunError("is not complete, its run was cut off", where=path, mend="train again")
+        _refuse_links(file)
+        sample = file["mc"].get("sample")
+        scores = cls(
+            path=path,
+            classes=names_of(attrs["classes"]),
+            methods=names_of(attrs["methods"]),
+            features=names_of(attrs["features"]),
+            target_kind=str(attrs["target_kind"]),
+            samples=() if sample is None else names_of(sample.attrs["names"]),
+            has_truth=TARGET_LABEL in file,
+            decisions=tuple(file["mc"].get("decision", ())),
+            spectators=tuple(file["mc"].get("spectators", ())),
+            version=int(version),
+            folds=int(attrs.get("folds", 0)),
+        )
+        _check(scores, file)
+        return scores
+
+    def look(self, name: str) -> dict[str, str]:
+        """What a configuration says of how features and processes are shown.
+
+        Args:
+            name: "units" or "titles" of the features, "sample_titles" or "sample_colors" of the
+                MC's processes, "class_titles" or "class_colors" of the classes.
+
+        Returns:
+            By the name of feature, process or class; those of which nothing was said are left out.
+        """
+        kind, _, attribute = name.rpartition("_")
+        places = {"sample": ("mc/sample", self.samples), "class": ("mc/label", self.classes)}
+        where, known = places.get(kind, ("/", self.features))
+        with self.opened() as file:
+            attrs = file[where].attrs if where in file else {}
+            said = names_of(attrs[attribute]) if attribute in attrs else ()
+        return {key: text for key, text in zip(known, said, strict=False) if text}
+
+    def read(self, path: str) -> NDArray[Any] | None:
+        """A dataset; ``None`` if it is not there.
+
+        Raises:
+            RunError: the file cannot be read, or holds impossible values.
+        """
+        with self.opened() as file:
+            values = np.asarray(file[path][...]) if path in file else None
+        if values is not None and not self._sound(path, values):
+            what = f"is damaged: {path} holds impossible values"
+            raise RunError(what, where=self.path, mend="train again")
+        return values
+
+    def _sound(self, path: str, values: NDArray[Any]) -> bool:
+        """Whether a column holds what it can hold; features alone may lack values."""
+        most = {
+            "mc/label": len(self.classes),
+            TARGET_LABEL: len(self.classes),
+            "mc/sample": len(self.samples),
+            "mc/split": len(SPLITS),
+            "target/split": len(SPLITS),
+            "mc/fold": self.folds,
+            "target/fold": self.folds,
+        }.get(path)
+        if most is not None:
+            return bool(((values >= 0) & (values < most)).all())
+        kind = path.split("/")[1]
+        if kind == "row":
+            return bool((values[:1] >= 0).all() and (np.diff(values) > 0).all())
+        if values.dtype.kind != "f" or kind in ("features", "aligned", "spectators"):
+            return True
+        return bool(np.isfinite(values).all())
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """The file, as a context that names it in errors."""
+        try:
+            with h5_open(self.path) as file:
+                yield file
+        except (OSError, KeyError, RuntimeError) as error:  # h5py's names for damage
+            raise RunError(f"cannot be read ({error})", where=self.path) from error
+
+
+_NUMBERS = ("event_id", "split", "fold", "label", "sample", "row", "decision")
+_SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind of number
+    "weight": ("N", "f"),
+    "reference_weight": ("N", "f"),
+    **dict.fromkeys(_NUMBERS, ("N", "iu")),
+    "entry": ("NE", "iu"),
+    "features": ("NF", "f"),
+    "aligned": ("NF", "f"),
+    "score": ("NC", "f"),
+    "members": ("KNC", "f"),
+    "varied": ("KNC", "f"),
+    "domain_score": ("N", "f"),
+    "latent": ("nH", "f"),
+    "spectators": ("N", "f"),
+}
+_GROUPS = {
+    "aligned", "decision", "domain_score", "latent", "members", "score", "spectators", "varied",
+}  # fmt: skip
+
+
+def _check(scores: ScoreFile, file: Any) -> None:
+    """Whether each dataset has the shape and type that everybody relies on.
+
+    Raises:
+        ValueError: one is missing or another; or something lies in another file, or takes more
+            memory than the file has bytes.
+    """
+    if scores.target_kind not in ("pseudo-data", "data"):
+        raise ValueError(f"target kind {scores.target_kind!r:.60}")
+    for names in (scores.classes, scores.methods, scores.features, scores.samples):
+        if len(set(names)) < len(names):
+            raise ValueError("a name comes twice")
+    if len(scores.classes) < 2 or not scores.methods:
+        raise ValueError("no classes, or no methods")
+    for domain in ("mc", "target"):
+        group = file[domain]
+        sizes = {"N": len(group["weight"]), "F": len(scores.features), "C": len(scores.classes)}
+        score = "score" if scores.version == 1 else "members"
+        needed = ["event_id", "split", *(f"{score}/{m}" for m in scores.methods)]
+        needed += ["features"] if scores.version == 1 else []
+        needed += ["fold"] if scores.folds else []
+        for name in [*needed, *(["label"] if domain == "mc" else [])]:
+            if name not in group:
+                raise ValueError(f"no dataset {domain}/{name}")
+        for name in set(group) & set(_SHAPES):
+            one = group[name]
+            if name in _GROUPS and hasattr(one, "shape"):
+                raise ValueError(f"{domain}/{name} is no group")
+            for part in one.values() if name in _GROUPS else [one]:
+                _check_dataset(part, *_SHAPES[name], sizes)
+    if scores.has_truth:
+        _check_dataset(file[TARGET_LABEL], "N", "iu", {"N": len(file["target/weight"])})
+
+
+def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) -> None:
+    if not hasattr(dataset, "shape"):
+        raise ValueError(f"{dataset.name} is no dataset")
+    shape, name = dataset.shape, dataset.name
+    if dataset.attrs.get(COMPLEMENT, False):
+        shape = (*shape[:-1], shape[-1] + 1) if len(shape) == 3 and shape[-1] == 1 else ()
+    fits = len(shape) == len(dims) and all(
+        size == sizes.get(dim, size) for dim, size in zip(dims, shape, strict=True)
+    )
+    if not fits or dataset.dtype.kind not in kind:
+        raise ValueError(f"{name} has shape {shape} and type {dataset.dtype}")
+    if dims[0] == "K" and not shape[0]:
+        raise ValueError(f"{name} is of no network")
+    if dims[0] == "n" and not 0 < shape[0] <= sizes["N"]:
+        raise ValueError(f"{name} has {shape[0]} rows, and there are {sizes['N']} events")
+    if dataset.is_virtual or dataset.external or too_dense(dataset):
+        raise ValueError(f"{name} is not in the file")
+
+
+def too_dense(dataset: Any) -> bool:
+    """Whether a dataset takes far more memory than bytes of the file."""
+    stored = dataset.id.get_storage_size()
+    if dataset.chunks is None:
+        return bool(stored < dataset.nbytes)
+    return bool(dataset.nbytes > max(_SMALL, _DENSEST * stored))
+
+
+def _refuse_links(group: Any, depth: int = 4) -> None:
+    """Refuse links, which may lead to another file or round in a circle, before one is followed."""
+    import h5py
+
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not depth:
+            raise ValueError(f"{name} is a link")
+        if group.get(name, getclass=True) is h5py.Group:
+            _refuse_links(group[name], depth - 1)
+
+
+def names_of(value: Any) -> tuple[str, ...]:
+    """Names from a JSON list or an array of strings."""
+    if isinstance(value, bytes):
+        value = value.decode()
+    return tuple(str(name) for name in (json.loads(value) if isinstance(value, str) else value))
