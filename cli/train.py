@@ -10,7 +10,7 @@ import click
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 from .interruption import Interruption
-from .options import separate, shared, whole, with_workers
+from .options import COLUMNS, columns_of, separate, shared, whole, with_workers
 from .timing import show as show_timing
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Inputs(NamedTuple):
     type=float,
     help="Factor of the reversed domain gradient.  [default: 1.0]",
 )
-@shared("seeds", "seed")
+@shared(*COLUMNS, "seeds", "seed")
 @click.option(
     "--folds", type=int, metavar="K",
     help="Train K times, each without one part of the events, and score every event by networks "
@@ -105,8 +105,8 @@ class Inputs(NamedTuple):
 )
 @click.option(
     "--network",
-    help=f"{', '.join(NETWORKS)}; minerva-… are of images.  "
-    "[default: of images minerva-small; of features the perceptron below]",
+    help=f"{', '.join(NETWORKS)}; minerva-… are of hit images, ganin-… of pictures.  "
+    "[default: minerva-small, ganin-mnist; of features the perceptron below]",
 )
 @click.option("--autocast", help="Of images: none, bf16 or fp16.  [default: none]")
 @click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")
@@ -211,7 +211,10 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     copies = [_auxiliary(text) for text in flags.pop("auxiliaries")]
     batch_size, rates = flags.pop("batch_size"), flags.pop("learning_rate")
     flags["workers"] = whole(flags["workers"])
-    given: dict[str, Any] = {f"train.{key.rstrip('_')}": value for key, value in flags.items()}
+    columns = columns_of(flags)
+    given: dict[str, Any] = columns | {
+        f"train.{key.rstrip('_')}": value for key, value in flags.items()
+    }
     if batch_size is not None:
         given["train.batch_size"] = whole(batch_size)
     if rates is not None:

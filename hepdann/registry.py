@@ -269,6 +269,14 @@ METHODS: Registry[Any] = Registry(
         "mmd": "methods.mmd:MMD",
         "coral": "methods.coral:CORAL",
         "self-training": "methods.self_training:SELF_TRAINING",
+        "pivot": "methods.decorrelation.pivot:PIVOT",
+        "pivot-alternating": "methods.decorrelation.pivot:PIVOT_ALTERNATING",
+        "dann-pivot": "methods.decorrelation.pivot:DANN_PIVOT",
+        "disco": "methods.decorrelation.disco:DISCO",
+        "planing": "methods.decorrelation.planing:PLANING",
+        "cwola": "methods.mixtures.cwola:CWOLA",
+        "llp": "methods.mixtures.llp:LLP",
+        "llp-unbiased": "methods.mixtures.llp:LLP_UNBIASED",
     },
 )
 NETWORKS: Registry[Any] = Registry(
@@ -277,6 +285,9 @@ NETWORKS: Registry[Any] = Registry(
     "train.network",
     "networks.registry:as_factory",
     {
+        "ganin-mnist": "networks.ganin:ganin_mnist",
+        "ganin-svhn": "networks.ganin:ganin_svhn",
+        "ganin-gtsrb": "networks.ganin:ganin_gtsrb",
         "minerva-small": "networks.minerva:minerva_small",
         "minerva-medium": "networks.minerva:minerva_medium",
         "minerva-2016": "networks.minerva:minerva_2016",
@@ -323,5 +334,6 @@ FIGURES: Registry[Any] = Registry(
         "importance": "plotting.performance:importance_jobs",
         "segments": "plotting.segments:segment_jobs",
         "latent": "plotting.performance:latent_jobs",
+        "nuisance": "plotting.decorrelation:nuisance_jobs",
     },
 )

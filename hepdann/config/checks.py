@@ -215,6 +215,11 @@ def check_roles(samples: list[SampleConfig]) -> None:
             )
 
 
+def has_images(convert: ConvertConfig) -> bool:
+    """Whether images are converted, of which the segment of a vertex or the file has the class."""
+    return convert.images is not None or "pictures" in convert.model_fields_set
+
+
 def check_classes(config: Config) -> None:
     """Every MC event gets a class, and every class is one of those listed."""
     convert, samples = config.convert, config.samples
@@ -229,7 +234,7 @@ def check_classes(config: Config) -> None:
             mend=proposal(sample.class_, names, "add it there"),
         )
     bare = [s.name for s in samples if s.role == "mc" and s.class_ is None]
-    if bare and convert.label is None and convert.images is None:  # images have a segment
+    if bare and convert.label is None and not has_images(convert):
         refuse(
             f"there is no label, and no class for sample {_list(bare)}",
             *("convert", "label"),

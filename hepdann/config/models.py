@@ -20,7 +20,7 @@ from pydantic import (
 
 from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS
 from . import checks
-from .images import AugmentConfig, ImagesConfig
+from .images import AugmentConfig, ImagesConfig, PicturesConfig
 from .plots import PlotConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import (
@@ -43,6 +43,7 @@ __all__ = [
     "Config",
     "ConvertConfig",
     "FeatureConfig",
+    "MixtureConfig",
     "PlotConfig",
     "SampleConfig",
     "ScanConfig",
@@ -159,6 +160,7 @@ class ConvertConfig(Section):
     images: ImagesConfig | None = Field(
         None, description="default: files with images or hits are recognised"
     )
+    pictures: PicturesConfig = PicturesConfig()
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
     compress: Literal["none", "gzip", "zstd"] = Field(
         "none", description="rows in compressed chunks; zstd needs hdf5plugin"
@@ -195,6 +197,15 @@ class ConvertConfig(Section):
             f if f.missing is not None else f.model_copy(update={"missing": self.missing})
             for f in long
         ]
+
+
+class MixtureConfig(Section):
+    """A sample within the target; an event is of the first whose condition it passes."""
+
+    cut: Text = Field(description="condition of columns of the target")
+    fraction: Number | None = Field(
+        None, ge=0, le=1, description="of the last class in it, if it is known (for llp)"
+    )
 
 
 class CalibrationConfig(Section):
@@ -241,6 +252,33 @@ class TrainConfig(Section):
         1.0, ge=0, alias="lambda", description="factor of the reversed domain gradient"
     )
     domain_weight: Number = Field(1.0, ge=0, description="w_d, weight of the domain loss")
+    nuisance: Texts | None = Field(
+        None,
+        min_length=1,
+        description="columns, or expressions of columns, of the MC that decorrelating methods "
+        "(pivot, disco, planing) make the score independent of; whole numbers of at most 20 values "
+        "are categories",
+    )
+    nuisance_classes: Texts | None = Field(
+        None, min_length=1, description="classes whose events count in that; default all"
+    )
+    nuisance_weight: Number = Field(
+        10.0, ge=0, description="factor on lambda in the term of the nuisance"
+    )
+    nuisance_head: list[Width] = Field(
+        [32, 32], description="hidden widths of the adversary of pivot"
+    )
+    adversary_steps: Integer = Field(
+        1, ge=1, description="of alternating methods: steps of the adversary for one of the network"
+    )
+    check_mixtures: bool = Field(
+        True, description="cwola refuses mixtures that a two-sample test does not distinguish"
+    )
+    mixtures: list[MixtureConfig] | None = Field(
+        None,
+        min_length=2,
+        description="samples within the target that cwola and llp train on, by a condition each",
+    )
     seeds: Integer = Field(5, ge=1, le=1000, description="members a method")
     seed: Integer = Field(0, ge=0, description="seed of the first member")
     folds: Integer | None = Field(
@@ -292,7 +330,8 @@ class TrainConfig(Section):
     network: Text | None = Field(
         None,
         description=f"{', '.join(NETWORKS.own)}, "
-        "or a registered one; default the perceptron below, of images minerva-small",
+        "or a registered one; default the perceptron below, of images of hits minerva-small, of "
+        "pictures ganin-mnist",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
         "none",

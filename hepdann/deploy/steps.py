@@ -15,6 +15,7 @@ from ..inference import Branch, Combination, FoldMean, Step
 from .features import Features
 from .graph import Graph, Value
 from .maps import add_alignment
+from .modules import Images
 from .networks import add_member
 from .precise import affine, pair, pieces, rounded
 
@@ -28,11 +29,11 @@ class Scorer:
 
     Args:
         graph: to which the nodes go.
-        features: (N, F) of the model.
+        events: their features (N, F), or the images of their views.
     """
 
-    def __init__(self, graph: Graph, features: Features) -> None:
-        self.graph, self.features = graph, features
+    def __init__(self, graph: Graph, events: Features | Images) -> None:
+        self.graph, self.events = graph, events
         self._aligned: dict[int, Features] = {}
 
     def add(self, step: Step) -> Value:
@@ -59,8 +60,10 @@ class Scorer:
         factors = np.exp(step.correction)
         return [self._normalised(self.graph.mul(member, factors)) for member in members]
 
-    def _scaled(self, step: Branch) -> Value:
-        features = self.features
+    def _scaled(self, step: Branch) -> Value | Images:
+        features = self.events
+        if isinstance(features, tuple):  # pixels are neither mapped nor scaled
+            return features
         if isinstance(step.mapped, Calibration):
             raise RunError(
                 "MC passes a calibration before this network, which is not exported",
@@ -68,8 +71,7 @@ class Scorer:
             )
         if step.mapped is not None:
             features = self._map(step.mapped, features)
-        if step.scaling is None:
-            raise RunError("a network of images is not exported", mend="use hepdann predict")
+        assert step.scaling is not None
         return self._scale(step.scaling, features)
 
     def _map(self, alignment: Alignment, features: Features) -> Features:

@@ -12,6 +12,7 @@ from .folds import in_folds
 from .image_stream import resident_images
 from .images import Images, view_shapes
 from .memory import choose_memory, describe_memory
+from .nuisances import Mixtures, Nuisances, Wanted
 from .reading import prepare
 from .resampling import ResampledBlocks, resampled
 from .resident import DomainEvents, resident, watched_rows
@@ -26,9 +27,12 @@ __all__ = [
     "DomainEvents",
     "Domains",
     "Images",
+    "Mixtures",
+    "Nuisances",
     "ResampledBlocks",
     "Scaling",
     "StreamReader",
+    "Wanted",
     "auto_batch_size",
     "auxiliary_sources",
     "choose_memory",

@@ -14,7 +14,7 @@ from ..calibration import Calibration, CalibrationReport, calibrate, same_famili
 from ..config import TrainConfig
 from ..domains import Domains
 from ..errors import ConfigError
-from ..store.content import Calibrations, StoredCalibration
+from ..store.calibrations import Calibrations, StoredCalibration
 from ..store.paths import RunPaths
 from ..store.reading import read_versioned, write_json
 from ..tensors import SPLITS

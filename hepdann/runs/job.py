@@ -144,7 +144,8 @@ class Job:
         if train.folds is not None:
             model = CrossFit(models, self.tensors.split_config.seed)
         files = [file.path for file in self._files]
-        TrainingRecord.of(files, pseudo=self.config.train.shift is not None).write(self.folder)
+        pseudo, folded = train.shift is not None, train.folds is not None
+        TrainingRecord.of(files, pseudo=pseudo, folds=folded).write(self.folder)
         save_model(model, RunPaths(self.folder).model)
         write_run_file(RunPaths(self.folder).history, history)
         write_health(self.folder, [t.health for t in trained])

@@ -12,7 +12,6 @@ from pydantic import Field, JsonValue, model_validator
 from ..records import Count, Disease, Figures, Finite, Look, Number, Stored
 
 __all__ = [
-    "Calibrations",
     "Diagnosed",
     "Files",
     "HealthLooks",
@@ -163,22 +162,6 @@ class Recommended(Stored):
     weights: list[Finite] = Field(default=[])
 
 
-class StoredCalibration(Stored):
-    """A map of the MC that networks were trained behind, and what certifies it."""
-
-    family: str
-    verdict: Literal["closed", "partly closed", "not closed"]
-    sentence: str
-    map: dict[str, Any]  # of hepdann.calibration.Calibration
-
-
-class Calibrations(Stored):
-    """``calibrations.json``: by method, of each fold; of a run without folds once."""
-
-    format_version: Literal[1]
-    folds: Annotated[list[dict[str, StoredCalibration]], Field(min_length=1)]
-
-
 class Advice(Stored):
     """On which alignment a recommendation leans."""
 
@@ -201,6 +184,23 @@ class Throughput(Stored):
     time: dict[str, Finite] = Field(default={})
 
 
+class NuisanceCut(Stored):
+    """A cut on the score, and what it does to the background's nuisance."""
+
+    efficiency: Finite
+    rejection: Number
+    jsd: Number
+    inverse_jsd: Number
+    floor: Number
+
+
+class NuisanceFigures(Stored):
+    """What the score of a method tells of a nuisance."""
+
+    ks: Number
+    cuts: list[NuisanceCut]
+
+
 class Metrics(Stored):
     """``metrics.json``."""
 
@@ -215,6 +215,7 @@ class Metrics(Stored):
     calibrations: dict[str, Block] = Field(default={})
     gap: Block | None = None
     throughput: Throughput | None = None
+    nuisances: dict[str, dict[str, NuisanceFigures]] = Field(default={})
     interrupted: bool = False
     hepdann: str = ""
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from ..config import CalibrationConfig, Config, TrainConfig, dump_config, load_config, override
+from ..config import Config, TrainConfig, dump_config, load_config, override
 from ..errors import ConfigError, RunError
 from ..outputs import write_run_file
 from ..records import Stored
@@ -36,6 +36,18 @@ class StoredStart(Stored):
 
 
 _ELSEWHERE = {"device", "tensorboard", "workers"}  # settings that a resume may change
+_LATER = (  # settings that came after the first runs were begun
+    "augment",
+    "calibration",
+    "folds",
+    "nuisance",
+    "nuisance_classes",
+    "nuisance_weight",
+    "nuisance_head",
+    "adversary_steps",
+    "mixtures",
+    "check_mixtures",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +100,8 @@ class StartRecord:
     def fingerprint(self) -> str:
         """Identity of everything that the numbers depend on."""
         train = self.config.train
-        later = ("augment", "folds")  # settings: as before there were any, where they are not used
-        same = {name for name in later if getattr(train, name) is None}
-        if train.calibration == CalibrationConfig():
-            same.add("calibration")
+        defaults = TrainConfig()  # as before there were such settings, where they are not used
+        same = {name for name in _LATER if getattr(train, name) == getattr(defaults, name)}
         settings = train.model_dump(mode="json", exclude=_ELSEWHERE | same)
         grid = [self.config.scan.model_dump(mode="json")] if self.scan else []
         text = json.dumps([settings, *grid, self.content], sort_keys=True)

@@ -14,12 +14,15 @@ from ...errors import HepdannError, RunError
 from ...inputs import read_json
 from ...stats.figure import Figure
 from ...stats.two_sample import separation
-from ...store.content import Calibrations, Diagnosed, Recommended
+from ...store.calibrations import Calibrations
+from ...store.content import Diagnosed, Recommended
 from ...store.paths import RunPaths
 from ...store.reading import read_versioned
 from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis.diagnosis import diagnose
+from ..mixtures.figures import mixture_figures
+from ..nuisances import nuisance_figures
 from .criteria import rank_correlations, run_criteria, teacher_of
 from .gap import explained
 from .health import method_health
@@ -28,7 +31,7 @@ from .method import TestEvents, decision_figures, method_figures
 __all__ = ["residual_aucs", "summarise"]
 
 FORMAT_VERSION = 1
-RAW = "source-only"
+RAW, ORACLE = "source-only", "oracle"
 
 
 def summarise(run_folder: str | Path) -> dict[str, Any]:
@@ -72,6 +75,8 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
     for name in scores.decisions:
         methods[name] = decision_figures(name, mc, target)
+    nuisances = nuisance_figures(scores, [n for n in scores.methods if n != ORACLE])
+    mixtures = mixture_figures(scores, scores.methods)
     return {
         "format_version": FORMAT_VERSION,
         "target": {"kind": scores.target_kind, "shift": _shift(RunPaths(folder).config)},
@@ -81,6 +86,8 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "recommended": advice["method"],
         "recommendation": advice,
         "diagnosis": diagnosis,
+        **({"nuisances": nuisances} if nuisances else {}),
+        **({"mixtures": mixtures} if mixtures else {}),
         **_calibrations(folder),
         "gap": explained(methods),
         **({"folds": scores.folds} if scores.folds else {}),

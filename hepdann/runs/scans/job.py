@@ -28,7 +28,7 @@ from ...training import Progress, StackTrainer
 from ..monitor import require_tensorboard
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
-from ..stacks.plan import Places, calibrated_on, settings_of
+from ..stacks.plan import Places, calibrated_on, made_sources, settings_of
 from ..stacks.shards import Stacks, shape_at
 from ..stacks.training import HISTORY, Hooks, ShardFiles, train_shard
 from ..stacks.work import PAYS, Workplace
@@ -244,7 +244,8 @@ class ScanJob:
         train, oracle = self._settings(self.points[0]), self.config.train.oracle
         holder = self.tensors if self.data is None else self.data
         known = bool(self.config.scan.shifts) or holder.has_truth
-        places = Places(oracle and known, len(auxiliary_shifts(train)))
+        copies, made = len(auxiliary_shifts(train)), made_sources(train)
+        places = Places(oracle and known, copies, made=made)
         plans = plan_point(self.config.scan, train, places, bool(self.tensors.views))
         return [(None, 0), *((k, len(plan.members)) for k, plan in enumerate(plans))]
 

@@ -172,7 +172,8 @@ def _stacks_of(place: Workplace, fold: int | None) -> tuple[Stacks, str]:
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     cut, correction = origin.config.train.shares, stored["correction"]
     events = folds_of(train, domains)[fold or 0]
-    mapped = (read_calibrations(place.folder) or [{}])[fold or 0]
+    folds = read_calibrations(place.folder)
+    mapped = folds[fold or 0] if folds else {}
     calibrations = {name: one.calibration for name, one in mapped.items()}
     stacks = Stacks(train, events, maps, cut, correction, fold=fold, calibrations=calibrations)
     return stacks, origin.fingerprint
