@@ -40,8 +40,9 @@ def command(
 ) -> None:
     """Print the numbers of RUN, as its metrics.json has them; of a scan, its table.
 
-    All figures are those of the test split: the mean score over a method's networks at the last
-    epoch, with binomial (accuracy) and DeLong (AUC) errors for weighted events.
+    All figures are those of the test split, or with folds of all events: the mean score over a
+    method's networks at the last epoch, with binomial (accuracy) and DeLong (AUC) errors for
+    weighted events.
     """
     from hepdann.store.state import is_scan
 
@@ -61,7 +62,7 @@ def command(
         return
     show(run, metrics, health=health)
     if rows:
-        workingpoints.show(rows)
+        workingpoints.show(rows, folds=bool(metrics.get("folds")))
 
 
 def _metrics(run: Path, recompute: bool) -> dict[str, Any]:
@@ -282,6 +283,8 @@ def _notes(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
     if metrics["recommended"]:
         why = metrics["recommendation"]["sentence"]
         lines.append(f"* recommended without labels: {metrics['recommended']}; {why}")
+    for name, one in metrics.get("calibrations", {}).items():
+        lines.append(f"{name}: {one['sentence']}")
     if metrics["diagnosis"]["sentence"]:
         lines.append(f"diagnosis: {metrics['diagnosis']['sentence']}")
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from hepdann.config import Config
 
-__all__ = ["COLUMNS", "columns_of", "shared", "whole", "with_workers", "words"]
+__all__ = ["COLUMNS", "columns_of", "separate", "shared", "whole", "with_workers", "words"]
 
 COLUMNS = (
     "nuisance", "nuisance-classes", "nuisance-weight", "adversary-steps", "mixture", "fraction",
@@ -139,3 +140,9 @@ def with_workers(config: Config) -> Config:
     if "workers" in config.train.model_fields_set:
         return config
     return override(config, {"train.workers": "auto"})
+
+
+def separate(texts: tuple[str, ...]) -> list[str]:
+    """Split at commas, but for those between brackets: ``scale(pt, mass),sine``."""
+    parts = [part.strip() for text in texts for part in re.split(r",(?![^(]*\))", text)]
+    return [part for part in parts if part]

@@ -21,6 +21,7 @@ from .errors import ConfigError
 
 __all__ = [
     "ALIGNMENTS",
+    "CALIBRATED",
     "CRITERIA",
     "FIGURES",
     "METHODS",
@@ -33,6 +34,8 @@ __all__ = [
 
 T = TypeVar("T")
 Thing = TypeVar("Thing")
+
+CALIBRATED = ("calibrated", "calibrated-known")  # methods whose MC a calibration maps
 
 _RESERVED = "+/,:"  # join names, or separate them on the command line and in files
 
@@ -254,6 +257,8 @@ METHODS: Registry[Any] = Registry(
     "methods.registry:as_method",
     {
         "source-only": "methods.dann:SOURCE_ONLY",
+        "calibrated": "methods.calibrated:CALIBRATED",
+        "calibrated-known": "methods.calibrated:CALIBRATED_KNOWN",
         "dann": "methods.dann:DANN",
         "dann-alternating": "methods.alternating:DANN_ALTERNATING",
         "dann-joint": "methods.joint:DANN_JOINT",
@@ -280,6 +285,9 @@ NETWORKS: Registry[Any] = Registry(
     "train.network",
     "networks.registry:as_factory",
     {
+        "ganin-mnist": "networks.ganin:ganin_mnist",
+        "ganin-svhn": "networks.ganin:ganin_svhn",
+        "ganin-gtsrb": "networks.ganin:ganin_gtsrb",
         "minerva-small": "networks.minerva:minerva_small",
         "minerva-medium": "networks.minerva:minerva_medium",
         "minerva-2016": "networks.minerva:minerva_2016",

@@ -18,9 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from ..registry import ALIGNMENTS, METHODS, NETWORKS
+from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS
 from . import checks
-from .images import AugmentConfig, ImagesConfig
+from .images import AugmentConfig, ImagesConfig, PicturesConfig
 from .plots import PlotConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import (
@@ -38,6 +38,7 @@ from .section import (
 from .shift import ScanConfig, ShiftConfig
 
 __all__ = [
+    "CalibrationConfig",
     "ClassConfig",
     "Config",
     "ConvertConfig",
@@ -159,6 +160,7 @@ class ConvertConfig(Section):
     images: ImagesConfig | None = Field(
         None, description="default: files with images or hits are recognised"
     )
+    pictures: PicturesConfig = PicturesConfig()
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
     compress: Literal["none", "gzip", "zstd"] = Field(
         "none", description="rows in compressed chunks; zstd needs hdf5plugin"
@@ -206,6 +208,18 @@ class MixtureConfig(Section):
     )
 
 
+class CalibrationConfig(Section):
+    """The maps MC → target whose MC the methods ``calibrated`` and ``calibrated+…`` train on."""
+
+    families: Texts | None = Field(
+        None,
+        min_length=1,
+        description="shifts, scale, offset or smear as hepdann calibrate --family takes them, free;"
+        " default all shifts, and free; of pseudo-data without the shift that made them",
+    )
+    hold_fractions: bool = Field(False, description="keep the class fractions of MC")
+
+
 class TrainConfig(Section):
     """One training: methods x seeds, side by side."""
 
@@ -213,7 +227,7 @@ class TrainConfig(Section):
         ["dann"],
         min_length=1,
         description="adversarial methods, also alignment+method (quantile+dann) on an aligned "
-        "target; baselines are always trained beside them",
+        "target, and calibrated+method on calibrated MC; baselines are always trained beside them",
         json_schema_extra={"examples": [list(METHODS.own)]},
     )
     alignments: Annotated[Texts, AfterValidator(check_maps)] = Field(
@@ -222,6 +236,7 @@ class TrainConfig(Section):
         "joined with + they act one after the other",
         json_schema_extra={"examples": [list(ALIGNMENTS.own)]},
     )
+    calibration: CalibrationConfig = CalibrationConfig()
     shift: ShiftConfig | None = Field(None, description="pseudo-data; default the data domain")
     auxiliary_shifts: list[ShiftConfig] | None = Field(
         None,
@@ -315,7 +330,8 @@ class TrainConfig(Section):
     network: Text | None = Field(
         None,
         description=f"{', '.join(NETWORKS.own)}, "
-        "or a registered one; default the perceptron below, of images minerva-small",
+        "or a registered one; default the perceptron below, of images of hits minerva-small, of "
+        "pictures ganin-mnist",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
         "none",
@@ -385,6 +401,9 @@ class TrainConfig(Section):
         for name in methods if names_matter(info) else ():
             *maps, method = name.split("+")
             checks.check_registered(method, METHODS)
+            if maps and maps[0] in CALIBRATED:
+                checks.check_calibrated(name)
+                continue
             for part in maps:
                 checks.check_registered(part, ALIGNMENTS)
         return methods

@@ -68,6 +68,7 @@ class TrainSettings(NetworkSettings, total=False):
     """Settings of ``hepdann.train`` beside its arguments."""
 
     alignments: str | Sequence[str]
+    calibration: Mapping[str, Any]
     lambda_: float
     folds: int | None
     augment: Mapping[str, Any] | None

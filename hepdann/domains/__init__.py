@@ -4,6 +4,7 @@ Tables or images, in memory or in blocks; as arrays, and as tensors that batches
 """
 
 from .augment import Augment
+from .calibrated import CalibratedBlocks
 from .copies import auxiliary_sources
 from .event_stream import BatchRows, Blocks, StreamReader
 from .events import Domains
@@ -22,6 +23,7 @@ __all__ = [
     "Augment",
     "BatchRows",
     "Blocks",
+    "CalibratedBlocks",
     "DomainEvents",
     "Domains",
     "Images",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..alignment import QuantileMap
 from ..errors import ConfigError, SchemaError
-from ..tensors import EventBlocks, Hits, Source, Target, Tensors
+from ..tensors import EventBlocks, EventImages, Source, Target, Tensors
 from .scaling import Scaling
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Domains:
             return self.blocks[0].n_train
         return len(self.source.part("train"))
 
-    def inputs(self, domain: str) -> NDArray[np.float32] | Hits:
+    def inputs(self, domain: str) -> NDArray[np.float32] | EventImages:
         """What networks see of the events of "source" or "target", row by row."""
         if self.images is not None:
             return self.images.source if domain == "source" else self.images.target

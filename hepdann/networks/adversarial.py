@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -199,7 +199,7 @@ class AdversarialNetwork(nn.Module):
     @torch.no_grad()
     def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Feature layer (K, H, n) of events (K or 1, F, n), by the statistics of ``domain``."""
-        return self.extractor.latent(x.expand(self.members, -1, -1), domain)
+        return self.extractor.prediction(domain)(x.expand(self.members, -1, -1))
 
     @torch.no_grad()
     def predict(self, x: Tensor, domain: int | Tensor) -> tuple[Tensor, Tensor]:
@@ -212,8 +212,7 @@ class AdversarialNetwork(nn.Module):
             domain: whose normalisation statistics apply, 0 source or 1 target; or (K,) of these.
         """
         scores, targets = [], []
-        for events in self._parts(x):
-            features = self.latent(events, domain)
+        for features in self._latent_parts(x, domain):
             logits = self.domain_head(self._seen_by_domain_head(features))
             target = logits[:, -1] if logits.shape[1] == 1 else logits[:, -1] - logits[:, 0]
             scores.append(self.scores(features))
@@ -223,14 +222,15 @@ class AdversarialNetwork(nn.Module):
     @torch.no_grad()
     def classify(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Class probabilities (K, n, C) of events, as :meth:`predict` gives them."""
-        return torch.cat([self.scores(self.latent(e, domain)) for e in self._parts(x)], dim=1)
+        return torch.cat([self.scores(part) for part in self._latent_parts(x, domain)], dim=1)
 
-    def _parts(self, x: Tensor) -> Sequence[Tensor]:
-        """Events (K or 1, F, n) in parts that are passed one after the other."""
-        if self.shape.network:
-            return [x]
+    def _latent_parts(self, x: Tensor, domain: int | Tensor) -> Iterator[Tensor]:
+        """The feature layer, of parts of the events that are passed one after the other."""
         widths = (*self.shape.extractor, *self.shape.label_head, *self.shape.domain_head)
-        return torch.split(x, in_cache(x, self.members * max(widths)), dim=-1)
+        size = x.shape[-1] if self.shape.network else in_cache(x, self.members * max(widths))
+        latent = self.extractor.prediction(domain)
+        for part in torch.split(x, max(size, 1), dim=-1):
+            yield latent(part.expand(self.members, -1, -1))
 
     @torch.no_grad()
     def scores(self, features: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from .. import methods, shifts
 from ..config import ShiftConfig, TrainConfig
 from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare, view_shapes
 from ..errors import ConfigError
-from ..methods import method_of
-from ..networks import SMALL
+from ..methods import calibration_of, method_of
+from ..networks import PICTURES, SMALL
 from ..tensors import Tensors, View
 from .stacks.plan import resolve
 
@@ -97,6 +97,12 @@ def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
     asked = train.augment
     if asked is None or not (asked.rotate or asked.shift):
         return None
+    if any(view.pictures for view in views):
+        raise ConfigError(
+            "moves the hits of a detector, and these events are pictures",
+            where="train.augment",
+            mend="leave it out",
+        )
     return Augment(view_shapes(views), asked.rotate, asked.shift)
 
 
@@ -108,6 +114,7 @@ def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
             that such views do not allow.
     """
     augment_of(train, views)
+    usual = PICTURES if views[0].pictures else SMALL
     mapped = [name for name in train.methods if "+" in name]
     wanted = train.alignments and train.alignments != TrainConfig().alignments
     if mapped or wanted:
@@ -119,13 +126,13 @@ def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
         )
     for name in train.methods:
         method = methods.get(name)
-        if method.auxiliary or method.taught:
+        if method.auxiliary or method.taught or calibration_of(name):
             raise ConfigError(
                 f"{name} needs maps or shifts of features, and these events are images",
                 where="train.methods",
                 mend="take dann",
             )
-    return train.model_copy(update={"network": train.network or SMALL, "alignments": []})
+    return train.model_copy(update={"network": train.network or usual, "alignments": []})
 
 
 def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:

@@ -212,6 +212,7 @@ class Metrics(Stored):
     recommended: str | None
     recommendation: Recommended
     diagnosis: Diagnosis
+    calibrations: dict[str, Block] = Field(default={})
     throughput: Throughput | None = None
     nuisances: dict[str, dict[str, NuisanceFigures]] = Field(default={})
     interrupted: bool = False

@@ -38,6 +38,7 @@ class StoredStart(Stored):
 _ELSEWHERE = {"device", "tensorboard", "workers"}  # settings that a resume may change
 _LATER = (  # settings that came after the first runs were begun
     "augment",
+    "calibration",
     "folds",
     "nuisance",
     "nuisance_classes",

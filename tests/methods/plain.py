@@ -172,6 +172,13 @@ class Member:
         return ((matrices[0] - matrices[1]) ** 2).sum() / (4 * size**2)
 
 
+# methods that differ from one another in what they train on
+PLAIN = {
+    "source-only", "calibrated", "calibrated-known", "self-training", "planing", "cwola",
+    "llp-unbiased",
+}  # fmt: skip
+
+
 def objectives(name, member, lambda_, domain_weight, nuisance_weight):
     """The value of each phase."""
     f = member.features()
@@ -193,7 +200,15 @@ def objectives(name, member, lambda_, domain_weight, nuisance_weight):
         return [member.label_loss(f[:1]) + factor * member.distance_correlation(f)]
     if name in ("dann", "hybrid-dann", "cdan"):
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, lambda_)]
-    if name in ("source-only", "self-training", "planing", "cwola", "llp-unbiased"):
+    if name in (
+        "source-only",
+        "calibrated",
+        "calibrated-known",
+        "self-training",
+        "planing",
+        "cwola",
+        "llp-unbiased",
+    ):
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, 0.0)]
     if name == "cdan-entropy":
         domain = member.domain_loss(f, lambda_, member.certainty(f))

@@ -14,12 +14,14 @@ from ...errors import HepdannError, RunError
 from ...inputs import read_json
 from ...stats.figure import Figure
 from ...stats.two_sample import separation
+from ...store.calibrations import Calibrations
 from ...store.content import Diagnosed, Recommended
 from ...store.paths import RunPaths
+from ...store.reading import read_versioned
 from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis.diagnosis import diagnose
-from ..mixtures import mixture_figures
+from ..mixtures.figures import mixture_figures
 from ..nuisances import nuisance_figures
 from .criteria import rank_correlations, run_criteria, teacher_of
 from .health import method_health
@@ -85,6 +87,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "diagnosis": diagnosis,
         **({"nuisances": nuisances} if nuisances else {}),
         **({"mixtures": mixtures} if mixtures else {}),
+        **_calibrations(folder),
         **({"folds": scores.folds} if scores.folds else {}),
         "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,
@@ -151,6 +154,20 @@ def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
     rest = ("p_value", "shift", "kind", "score", "labels", "fractions", "closures", "sentence")
     kept = {key: diagnosis.get(key) for key in rest}
     return {**renamed, **kept, "features": diagnosis.get("features", [])}
+
+
+def _calibrations(folder: Path) -> dict[str, Any]:
+    """What the maps of the MC are that methods were trained behind; with folds of the first."""
+    path = RunPaths(folder).calibration
+    if not path.exists():
+        return {}
+    stored = read_versioned(path, Calibrations)
+    return {
+        "calibrations": {
+            name: {"family": one.family, "verdict": one.verdict, "sentence": one.sentence}
+            for name, one in stored.folds[0].items()
+        }
+    }
 
 
 def _shift(path: Path) -> dict[str, Any] | None:

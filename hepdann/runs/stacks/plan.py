@@ -10,7 +10,7 @@ from ...config import TrainConfig
 from ...domains import auto_batch_size
 from ...errors import ConfigError
 from ...inference.device import choose_device
-from ...methods import Method, method_of
+from ...methods import Method, calibration_of, method_of
 from ...networks import NetworkShape, Normalisation, ViewShape
 from ...training import LambdaSchedule, Member, RateSchedule, Settings
 from ..aligned import wanted_maps
@@ -19,6 +19,7 @@ __all__ = [
     "ORACLE",
     "Places",
     "StackPlan",
+    "calibrated_on",
     "group",
     "made_sources",
     "member_of",
@@ -55,19 +56,24 @@ class Places:
         oracle: whether the oracle's events are there, second.
         copies: of the MC for hybrid methods, the next.
         resampled: whether the MC follows once more, with the class fractions of the target.
-        made: methods that make their source of the events, which follow. The target as a teacher
-            labels it is the last, if a method learns from one.
+        made: methods that make their source of the events, which follow.
+        calibrations: of the MC, which follow in this order. The target as a teacher labels it is
+            the last, if a method learns from one.
     """
 
     oracle: bool = False
     copies: int = 0
     resampled: bool = False
     made: tuple[str, ...] = ()
+    calibrations: tuple[str, ...] = ()
 
-    def source(self, method: Method) -> int:
+    def source(self, method: Method, calibration: str = "") -> int:
         """The source of a method: adapting ones are given the target's class fractions."""
         if method.source is not None:
             return 1 + self.oracle + self.copies + self.resampled + self.made.index(method.name)
+        if calibration:
+            first = 1 + self.oracle + self.copies + self.resampled + len(self.made)
+            return first + self.calibrations.index(calibration)
         at_target_fractions = self.resampled and method.target_domain == 1
         return 1 + self.oracle + self.copies if at_target_fractions else 0
 
@@ -75,7 +81,8 @@ class Places:
         """The further labelled domains of a method."""
         first = 1 + self.oracle
         if method.taught:
-            return (first + self.copies + self.resampled + len(self.made),)
+            further = len(self.made) + len(self.calibrations)
+            return (first + self.copies + self.resampled + further,)
         return tuple(range(first, first + self.copies)) if method.auxiliary else ()
 
 
@@ -99,6 +106,12 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
                 mend=f"write {last}, and name {before} among the alignments",
             )
         _refuse_without_columns(methods.get(last), train)
+        if calibration_of(name) and (methods.get(last).taught or methods.get(last).auxiliary):
+            raise ConfigError(
+                f"{last} trains on more than MC, and that is not calibrated",
+                where="train.methods",
+                mend=f"write {last}, or {calibration_of(name)}+dann",
+            )
     for name in wanted_maps(train):
         alignment.get(name)
     if train.network is not None:
@@ -229,7 +242,9 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
         target = 1 + trained_on(train).index(before) if before else 0
         for k in range(train.seeds):
             member = member_of(last, train.lambda_, train.seed + k, places)
-            members.append(replace(member, target=target, name=name if before else ""))
+            source = places.source(member.method, calibration_of(name))
+            label = name if "+" in name else ""
+            members.append(replace(member, source=source, target=target, name=label))
     if places.oracle:
         members += [
             Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
@@ -249,6 +264,11 @@ def made_sources(train: TrainConfig) -> tuple[str, ...]:
     """Methods of a run that train on events of their own making."""
     names = dict.fromkeys(method_of(name)[1] for name in train.methods)
     return tuple(name for name in names if methods.get(name).source is not None)
+
+
+def calibrated_on(train: TrainConfig) -> tuple[str, ...]:
+    """Calibrations whose MC is trained on: further sources of the stacks."""
+    return tuple(dict.fromkeys(filter(None, map(calibration_of, train.methods))))
 
 
 def trained_on(train: TrainConfig) -> tuple[str, ...]:

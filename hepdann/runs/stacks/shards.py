@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
 from ... import methods
 from ...alignment import Alignment
+from ...calibration import Calibration
 from ...config import TrainConfig
 from ...domains import (
+    CalibratedBlocks,
     DomainEvents,
     Domains,
     Images,
@@ -35,6 +38,7 @@ from ..preparation import augment_of, auxiliary_shifts
 from .plan import (
     Places,
     StackPlan,
+    calibrated_on,
     made_sources,
     plan_stacks,
     settings_of,
@@ -129,6 +133,7 @@ class Stacks:
         plan: groups members into stacks, given the settings and the places of the sources, and
             whether source-only should not look at the target; by default the members of a run.
         fold: that the events are those of, if the run has folds.
+        calibrations: maps of the MC by name, those at least that methods train on.
     """
 
     def __init__(
@@ -140,6 +145,7 @@ class Stacks:
         correction: Sequence[float] | None = None,
         plan: Plan = plan_stacks,
         fold: int | None = None,
+        calibrations: Mapping[str, Calibration] = MappingProxyType({}),
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
         self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
@@ -170,7 +176,12 @@ class Stacks:
             make = methods.get(name).source
             assert make is not None
             self.sources.append(resident(make(domains), domains.scaling, device=train.device))
-        places = Places(oracle, len(copies), adapted_source is not domains.source, made)
+        names = calibrated_on(train)
+        for one in (calibrations[name] for name in names):
+            stream = None if streams[0] is None else CalibratedBlocks(streams[0], one)
+            self.sources.append(self._put(one.calibrated(domains.source), stream))
+        again = adapted_source is not domains.source
+        places = Places(oracle, len(copies), again, made, names)
         self.shards = cut(plan(train, places, False), workers, fold)
         self._untaught = len(self.sources)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
-from ..registry import nearest
-from ..stats.bump import Bump, find_bump
-from ..store.scores.reader import open_scores
-from .columns import Columns
+from ...errors import ConfigError
+from ...registry import nearest
+from ...stats.bump import Bump, find_bump
+from ...store.scores.reader import open_scores
+from ..columns import Columns
 
 __all__ = ["SearchPoint", "passing", "search"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..config import load_config
-from ..errors import HepdannError
-from ..stats import auc, weighted_mean
-from ..store.paths import RunPaths
-from ..store.scores.reader import RunScores
-from .columns import Columns
+from ...config import load_config
+from ...errors import HepdannError
+from ...stats import auc, weighted_mean
+from ...store.paths import RunPaths
+from ...store.scores.reader import RunScores
+from ..columns import Columns
 
 __all__ = ["mixture_figures"]
 
