@@ -100,6 +100,11 @@ _TREES = {"bjets": "jets", "minerva": "minerva", "moons": "moons"}
     show_default=False,
 )
 @click.option(
+    "--signal", type=click.FloatRange(0, 1),
+    help="bump: share of the data that is signal.  [default: 0.01]",
+    show_default=False,
+)  # fmt: skip
+@click.option(
     "--digits",
     metavar="FILE[:PART]",
     help="mnist-m: pictures of digits, as MNIST's mnist.npz:train.",
@@ -117,7 +122,9 @@ def command(
 
     NAME is bjets, b and light jets in the likeness of the ALEPH sample; minerva, neutrino
     interactions in MINERvA as hits in three views, whose options say in what the data differ;
-    moons, two half circles and the same turned; mnist-m, digits of yours and the same blended with
+    moons, two half circles and the same turned; pivot, where a nuisance z moves the signal;
+    mixtures, whose data are two samples of other signal fractions, proportions, where these are
+    known, and bump, a resonance in data; mnist-m, digits of yours and the same blended with
     photographs; numbers or signs, drawn pictures, which are MC alone.
     """
     from hepdann import samples
@@ -125,20 +132,23 @@ def command(
     given = {key: value for key, value in special.items() if value is not None}
     options = _options(name, given)
     unit = _UNITS.get(name, "events")
+    events = samples.default_events(name) if events is None else events
     with counting("simulate", f"simulating {name}", unit) as progress:
         paths = samples.write(name, output, events, seed, truth, progress=progress, **options)
-    tree = f", tree {_TREES[name]}" if paths[0].suffix == ".root" else ""
+    tree = f", tree {_TREES.get(name, 'toy')}" if paths[0].suffix == ".root" else ""
     count = "" if events is None else f"{events:,} "
     for path in paths:
         click.echo(f"{path}  {count}{unit}{tree}, {path.stat().st_size / 1e6:.1f} MB")
     files = list(map(str, paths))
     extra = ["--truth", *files[2:]] if files[2:] else []
+    if name in samples.TOYS:
+        extra += ["--spectators", ",".join(samples.TOYS[name].spectators)]
     click.echo("next: " + shlex.join(["hepdann", "convert", *files[:2], *extra]))
 
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """The options of a sample; those of another are refused."""
-    belongs = {"digits": "mnist-m", "photographs": "mnist-m", "rotation": "moons"}
+    belongs = {"digits": "mnist-m", "photographs": "mnist-m", "rotation": "moons", "signal": "bump"}
     for key in given:
         owner = belongs.get(key, "minerva")
         if owner != name:

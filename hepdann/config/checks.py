@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic_core import PydanticCustomError
 
 from ..errors import ConfigError
-from ..registry import Registry, nearest
+from ..registry import CALIBRATED, METHODS, Registry, nearest
 
 if TYPE_CHECKING:
     from ..expressions import Expression
     from .models import Config, ConvertConfig, SampleConfig, SplitConfig
 
 __all__ = [
+    "check_calibrated",
     "check_classes",
     "check_features",
     "check_known",
@@ -86,6 +87,14 @@ def check_registered(name: str, registry: Registry[Any]) -> None:
     """The name is hepdann's own, or was registered, or an installed package has it."""
     if name not in registry:
         refuse(f"unknown {registry.kind} '{name}'", mend=registry.suggestion(name))
+
+
+def check_calibrated(name: str) -> None:
+    """A method follows a calibration, and nothing stands between them."""
+    first, *others = name.split("+")
+    if len(others) != 1 or others[0] in CALIBRATED:
+        refuse(f"'{name}' is no method on calibrated MC", mend=f"write {first}+dann")
+    check_registered(others[0], METHODS)
 
 
 def check_unique(names: Iterable[str], what: str, *path: str | int) -> None:

@@ -87,16 +87,17 @@ class _Images:
         weight = self._put(self.weight[rows]).to(self.dtype)
         if isinstance(self.images, Pixels):  # bytes go to the device, where they become fractions
             picked = self._put(torch.from_numpy(self.images.values[rows.numpy()]))
-            return picked.to(self.dtype).mul_(1 / 255), label, weight
+            return picked.to(self.dtype).mul_(1 / 255), label, weight, None
         out = torch.zeros(len(rows), self.images.width, device=self.to, dtype=self.dtype)
         hits = self.images.flat(rows.numpy())
         if self.augment is not None and drawn is not None:
             hits = self.augment.move(*hits, drawn)
         if out.device.type == "cpu" and self.dtype == torch.float32:
             out.numpy().reshape(-1)[hits[0]] = hits[1]
-            return out, label, weight
+            return out, label, weight, None
         place, value = (self._put(torch.from_numpy(part)) for part in hits)
-        return out.view(-1).scatter_(0, place, value.to(self.dtype)).view_as(out), label, weight
+        filled = out.view(-1).scatter_(0, place, value.to(self.dtype)).view_as(out)
+        return filled, label, weight, None
 
     def _put(self, tensor: Tensor) -> Tensor:
         """On the device, without waiting for it."""

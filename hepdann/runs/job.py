@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, fold_estimate, wanted_maps
+from .calibrated import Calibrated, fit_calibrations, read_calibrations, settle, write_calibrations
 from .folder import Run
 from .health_report import write_failed, write_health
 from .monitor import require_tensorboard
@@ -35,7 +36,7 @@ from .progress import Report, SideBySide
 from .score_file import write_scores
 from .stacks.fused_hint import suggest_fused
 from .stacks.parts import joined, parts_of
-from .stacks.plan import settings_of, trained_on
+from .stacks.plan import calibrated_on, settings_of, trained_on
 from .stacks.shards import Shard, Stacks
 from .stacks.training import Hooks, ShardFiles, Trained, history_of, load_shard, train_shard
 from .stacks.work import PAYS, FitTask, ShardTask, Workplace, fits_aside, write_aligned
@@ -88,6 +89,7 @@ class Job:
         domains, train = prepare_training(asked, self.tensors, self.data, self.shift)
         self.tensors = domains.tensors
         train = with_auxiliaries(train)
+        settle(train)
         self.config = self.config.model_copy(update={"train": train})
         if train.tensorboard:
             require_tensorboard()
@@ -115,7 +117,8 @@ class Job:
         aside = train.folds is None and self._pays(domains) and fits_aside(train)
         names = trained_on(train) if aside else maps
         aligned = [self._align(events, diagnosis, names) for events in folds]
-        shards, fitted = self._train(folds, aligned, aside)
+        calibrated = self._calibrate(folds)
+        shards, fitted = self._train(folds, aligned, calibrated, aside)
         if aside:
             aligned = [fitted or self._align(domains, diagnosis, maps)]
         whole, trained = all(t.whole for t in shards), [t for t in shards if t.begun]
@@ -134,14 +137,15 @@ class Job:
         self.report("scoring", None)
         # without it there is no run: figures never stand beside networks that are not theirs
         RunPaths(self.folder).metrics.unlink(missing_ok=True)
-        models = tuple(map(self._model, by_fold, folds, aligned))
+        models = tuple(map(self._model, by_fold, folds, aligned, calibrated))
         advice = RunPaths(self.folder).recommendation
-        models, _ = with_recommendation(models, folds, aligned, shift, advice)
+        models, _ = with_recommendation(models, folds, aligned, calibrated, shift, advice)
         model: Model | CrossFit = models[0]
         if train.folds is not None:
             model = CrossFit(models, self.tensors.split_config.seed)
         files = [file.path for file in self._files]
-        TrainingRecord.of(files, pseudo=self.config.train.shift is not None).write(self.folder)
+        pseudo, folded = train.shift is not None, train.folds is not None
+        TrainingRecord.of(files, pseudo=pseudo, folds=folded).write(self.folder)
         save_model(model, RunPaths(self.folder).model)
         write_run_file(RunPaths(self.folder).history, history)
         write_health(self.folder, [t.health for t in trained])
@@ -181,6 +185,19 @@ class Job:
             self._note(f"class fractions: {estimate.sentence(self.tensors.classes)}")
         return aligned
 
+    def _calibrate(self, folds: Sequence[Domains]) -> list[dict[str, Calibrated]]:
+        """The calibrations of each fold, as an interrupted training has left them or anew."""
+        train = self.config.train
+        if not calibrated_on(train):
+            return [{} for _ in folds]
+        done = read_calibrations(self.folder)
+        if done is None:
+            self.report("calibrating", None)
+            done = [fit_calibrations(events, train, self._tell) for events in folds]
+            write_calibrations(self.folder, done)
+        self._clock.lap("calibration")
+        return done
+
     def _pays(self, domains: Domains) -> bool:
         """Whether the training lasts so long that processes repay their start."""
         train = self.config.train
@@ -188,7 +205,11 @@ class Job:
         return events >= PAYS and train.device == "cpu" and domains.images is None
 
     def _train(
-        self, folds: Sequence[Domains], aligned: Sequence[Aligned], aside: bool
+        self,
+        folds: Sequence[Domains],
+        aligned: Sequence[Aligned],
+        calibrated: Sequence[Mapping[str, Calibrated]],
+        aside: bool,
     ) -> tuple[list[Trained], Aligned | None]:
         """Train all shards; with ``aside`` all alignments are fitted meanwhile, if not stopped."""
         assert self.origin is not None
@@ -198,8 +219,11 @@ class Job:
             Stacks(
                 train, events, maps.maps, cut, maps.correction,
                 fold=None if train.folds is None else number,
+                calibrations={name: one.calibration for name, one in maps_of_mc.items()},
             )
-            for number, (events, maps) in enumerate(zip(folds, aligned, strict=True))
+            for number, (events, maps, maps_of_mc) in enumerate(
+                zip(folds, aligned, calibrated, strict=True)
+            )
         ]  # fmt: skip
         hooks = Hooks(self._tell, self._progress, self.stop, self._clock)
         broadcast(folder=str(self.folder.resolve()), fingerprint=fingerprint)
@@ -222,13 +246,13 @@ class Job:
             if workers > 1:
                 every = [shard for shards in labelled for shard in shards]
                 fitted = self._spread(every, workers, aligned, hooks, aside)
-            for events, maps, stacks, shards in zip(
-                folds, aligned, all_stacks, labelled, strict=True
+            for events, maps, maps_of_mc, stacks, shards in zip(
+                folds, aligned, calibrated, all_stacks, labelled, strict=True
             ):
                 now = [train_or_load(stacks, shard, trained=workers > 1) for shard in shards]
                 unlabelled = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
                 if unlabelled and all(one.whole for one in now):  # the teacher is
-                    model = self._model(now, events, maps)
+                    model = self._model(now, events, maps, maps_of_mc)
                     labels, name = label_by_teacher(model, events, maps)
                     self._tell(f"{unlabelled[0].prefix}self-training: {name} labels the target")
                     stacks.teach(labels)
@@ -283,7 +307,13 @@ class Job:
         hooks.clock.share(seconds)
         return fitted
 
-    def _model(self, trained: list[Trained], domains: Domains, aligned: Aligned) -> Model:
+    def _model(
+        self,
+        trained: list[Trained],
+        domains: Domains,
+        aligned: Aligned,
+        calibrated: Mapping[str, Calibrated],
+    ) -> Model:
         columns = InputColumns.of(self.tensors)
         return Model(
             self.tensors.features,
@@ -296,6 +326,7 @@ class Job:
             views=() if domains.images is None else view_shapes(domains.images.views),
             missing=columns.missing,
             indicators=columns.indicators,
+            calibrations={name: one.calibration for name, one in calibrated.items()},
         )
 
     @property

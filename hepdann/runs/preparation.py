@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from .. import methods, shifts
 from ..config import ShiftConfig, TrainConfig
-from ..domains import Augment, Domains, choose_memory, in_folds, prepare, view_shapes
+from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare, view_shapes
 from ..errors import ConfigError
-from ..methods import method_of
+from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
 from ..tensors import Tensors, View
 from .stacks.plan import resolve
@@ -67,9 +67,20 @@ def prepare_training(
             where="train.folds",
             mend="train on a machine with more memory (--memory resident), or without folds",
         )
-    domains = prepare(tensors, data, shift, asked.seed, memory)
+    domains = prepare(tensors, data, shift, asked.seed, memory, _wanted(asked))
     train = resolve(asked, min(fold.n_train for fold in folds_of(asked, domains)))
     return domains, train.model_copy(update={"memory": memory})
+
+
+def _wanted(train: TrainConfig) -> Wanted:
+    mixtures = train.mixtures or ()
+    return Wanted(
+        tuple(train.nuisance or ()),
+        tuple(train.nuisance_classes or ()),
+        tuple(mixture.cut for mixture in mixtures),
+        tuple(mixture.fraction for mixture in mixtures),
+        train.check_mixtures,
+    )
 
 
 def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:
@@ -115,7 +126,7 @@ def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
         )
     for name in train.methods:
         method = methods.get(name)
-        if method.auxiliary or method.taught:
+        if method.auxiliary or method.taught or calibration_of(name):
             raise ConfigError(
                 f"{name} needs maps or shifts of features, and these events are images",
                 where="train.methods",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from .mnist_m import write_mnist_m
 from .moons import write_moons
 from .numbers import write_numbers
 from .signs import write_signs
+from .toys import TOYS, write_toy
 
 __all__ = [
     "INPUTS",
     "MISMODELLING",
+    "TOYS",
     "Mismodelling",
     "ToySample",
     "bjets",
+    "default_events",
     "names",
     "write",
     "write_bjets",
@@ -29,11 +33,13 @@ __all__ = [
     "write_moons",
     "write_numbers",
     "write_signs",
+    "write_toy",
 ]
 
 _WRITERS: dict[str, Callable[..., list[Path]]] = {
     "bjets": write_bjets,
     "minerva": write_minerva,
+    **{name: partial(write_toy, name) for name in TOYS},
     "moons": write_moons,
     "mnist-m": write_mnist_m,
     "numbers": write_numbers,
@@ -61,7 +67,8 @@ def write(
     """Write the sample of that name as input files.
 
     See :func:`write_bjets`, :func:`.write_minerva`, :func:`.write_moons`, :func:`.write_mnist_m`,
-    :func:`.write_numbers` and :func:`.write_signs`, of which some take further options.
+    :func:`.write_numbers`, :func:`.write_signs` and :func:`.write_toy`, of which some take further
+    options.
 
     Raises:
         ConfigError: there is no such sample, or its settings are impossible.
@@ -71,5 +78,10 @@ def write(
         near = nearest(name, names())
         mend = f"did you mean {near!r}?" if near else f"there is {', '.join(names())}"
         raise ConfigError(f"there is no sample {name!r}", where="simulate", mend=mend)
-    count = _EVENTS.get(name, 40_000) if events is None else events
+    count = default_events(name) if events is None else events
     return _WRITERS[name](folder, count, seed, truth, progress=progress, **options)
+
+
+def default_events(name: str) -> int | None:
+    """How many events a sample has by default; ``None`` where its input decides."""
+    return _EVENTS.get(name, 40_000)

@@ -43,7 +43,7 @@ def blend(
     for number, digit in enumerate(digits):
         photograph = photographs[int(which[number])]
         room = np.array(photograph.shape[:2]) - (height, width) + 1
-        row, column = (at[number] * room).astype(int)
+        row, column = np.asarray(at[number] * room, np.int64).tolist()
         patch = photograph[row : row + height, column : column + width].astype(np.int16)
         out[number] = np.abs(patch - digit[..., None])
     return out

@@ -29,7 +29,8 @@ from .validation import validate, watched_scores
 
 __all__ = ["Member", "Progress", "Settings", "StackTrainer"]
 
-_SUMMED = ("label_loss", "domain_loss", "domain_accuracy")  # rows of StackTrainer.sums
+# rows of StackTrainer.sums
+_SUMMED = ("label_loss", "domain_loss", "domain_accuracy", "nuisance_loss")
 _SAVE_EVERY = 120.0  # seconds of a long epoch, after which it is worth a checkpoint
 
 
@@ -67,7 +68,9 @@ class StackTrainer:
         )
         self.epoch = 0
         self.position = 0  # steps of this epoch that are done
-        self.sums = torch.zeros(3, len(self.members), device=device, dtype=dtype)  # of its figures
+        self.sums = torch.zeros(
+            len(_SUMMED), len(self.members), device=device, dtype=dtype
+        )  # of its figures
         self.best = Best(self.parts, len(self.members))
         self.history: list[HistoryRow] = []
         self.running = tuple(range(len(self.members)))  # members that have not stopped
@@ -226,11 +229,11 @@ class StackTrainer:
 
     def _progress(self, steps: int, seconds: float) -> Progress:
         means = (self.sums[:, list(self.running)] / self.position).cpu()
-        label, domain, accuracy = means.mean(1).tolist()
+        label, domain, accuracy, _ = means.mean(1).tolist()
         rate = steps * self.settings.batch_size * len(self.running) / max(seconds, 1e-9)
         at = self.epoch * self.settings.steps + self.position
         names = [self.members[k].label for k in self.running]
-        methods = method_progress(names, means, self._values(at).lambda_.cpu())
+        methods = method_progress(names, means[:3], self._values(at).lambda_.cpu())
         return Progress(self.epoch, at, self.total_steps, label, domain, accuracy, rate, methods)
 
     def _batches(self) -> Iterator[tuple[int, Batch, int]]:
@@ -254,6 +257,8 @@ class StackTrainer:
             rates=tuple(self._rates[k] * rate for k in self.running),
             lambda_=self._lambda * ramp,
             domain_weight=settings.domain_weight,
+            nuisance_weight=settings.nuisance_weight,
+            adversary_steps=settings.adversary_steps,
             clip=settings.clip,
             average_decay=average_decay(settings.ema, at) if settings.ema else 0.0,
         )
@@ -340,6 +345,7 @@ class StackTrainer:
             "loss_label": float(figures[0]),
             "loss_domain": float(figures[1]),
             "domain_accuracy": float(figures[2]),
+            **({"loss_nuisance": float(figures[3])} if member.method.nuisance_head else {}),
             **validation,
         }
 

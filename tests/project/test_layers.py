@@ -27,7 +27,7 @@ ORDER = (
     "evaluation", "runs", "experiments", "deploy", "plotting", "reporting",
 )  # fmt: skip
 TALKERS = {"click", "hepdann_cli", "rich"}
-SHOWING = {"console.py", "live.py"}  # where a script asks for progress, and where commands show it
+SHOWING = {"display.py", "live.py"}  # where a script asks for progress, and where commands show it
 
 FORBIDDEN: dict[str, set[str]] = {
     **dict.fromkeys(BEHIND_THE_WALL, WALLED_OFF),

@@ -8,6 +8,7 @@ from pathlib import Path
 from ...config import Config, ConvertConfig, SampleConfig, expand_path
 from ...errors import ConfigError, HepdannError
 from ..files import FileRef, resolve
+from ..planning.input_samples import wanted_samples
 from .files import is_pictures
 
 __all__ = ["picture_ref", "pictures_of"]
@@ -34,13 +35,9 @@ def pictures_of(
         ConfigError: settings that pictures do not have.
         ReadError: a file that is not there, or no picture while others are.
     """
-    samples = list(config.samples)
-    if mc or data:
-        samples = [SampleConfig(name="mc", files=list(mc), role="mc")] if mc else []
-        samples += [SampleConfig(name="data", files=list(data), role="data")] if data else []
+    samples = wanted_samples(mc, data, config)
     if not samples or config.convert.images is not None or not _begins(samples[0].files[0]):
         return None
-    samples.sort(key=lambda sample: sample.role == "data")
     defaults = ConvertConfig()
     for name in _OF_TABLES:
         if getattr(config.convert, name) != getattr(defaults, name):

@@ -13,7 +13,7 @@ from typing import Any
 from ..._version import __version__
 from ...config import Config, TrainConfig
 from ...domains import Domains
-from ...errors import Interrupted
+from ...errors import ConfigError, Interrupted
 from ...evaluation.scan.judge import MEMBER_FIGURES
 from ...evaluation.scan.summary import summarise_scan
 from ...outputs import write_run_file
@@ -28,7 +28,7 @@ from ...training import Progress, StackTrainer
 from ..monitor import require_tensorboard
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
-from ..stacks.plan import Places, settings_of
+from ..stacks.plan import Places, calibrated_on, made_sources, settings_of
 from ..stacks.shards import Stacks, shape_at
 from ..stacks.training import HISTORY, Hooks, ShardFiles, train_shard
 from ..stacks.work import PAYS, Workplace
@@ -103,6 +103,13 @@ class ScanJob:
         asked = self.config.train
         for point in self.points:
             auxiliary_shifts(self._settings(point))
+        calibrated = calibrated_on(asked)
+        if calibrated:
+            raise ConfigError(
+                f"{calibrated[0]} fits a map of the MC to each target, which a scan does not",
+                where="train.methods",
+                mend="leave it out, or train it with hepdann train",
+            )
         domains, train = self._prepared(self.points[0])
         settled = {name: getattr(train, name) for name in _SETTLED}
         self.config = self.config.model_copy(update={"train": asked.model_copy(update=settled)})
@@ -237,7 +244,8 @@ class ScanJob:
         train, oracle = self._settings(self.points[0]), self.config.train.oracle
         holder = self.tensors if self.data is None else self.data
         known = bool(self.config.scan.shifts) or holder.has_truth
-        places = Places(oracle and known, len(auxiliary_shifts(train)))
+        copies, made = len(auxiliary_shifts(train)), made_sources(train)
+        places = Places(oracle and known, copies, made=made)
         plans = plan_point(self.config.scan, train, places, bool(self.tensors.views))
         return [(None, 0), *((k, len(plan.members)) for k, plan in enumerate(plans))]
 

@@ -26,6 +26,7 @@ from ...store.start_record import StartRecord
 from ...tensors import Tensors, open_tensors
 from ...training import Clock, Progress
 from ..aligned import Aligned, fit_alignments, wanted_maps
+from ..calibrated import read_calibrations
 from ..preparation import folds_of, prepare_training
 from .plan import trained_on
 from .registered import Registered
@@ -171,7 +172,11 @@ def _stacks_of(place: Workplace, fold: int | None) -> tuple[Stacks, str]:
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     cut, correction = origin.config.train.shares, stored["correction"]
     events = folds_of(train, domains)[fold or 0]
-    return Stacks(train, events, maps, cut, correction, fold=fold), origin.fingerprint
+    folds = read_calibrations(place.folder)
+    mapped = folds[fold or 0] if folds else {}
+    calibrations = {name: one.calibration for name, one in mapped.items()}
+    stacks = Stacks(train, events, maps, cut, correction, fold=fold, calibrations=calibrations)
+    return stacks, origin.fingerprint
 
 
 @lru_cache(maxsize=1)
