@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from . import tables
+from .options import separate
 
 if TYPE_CHECKING:
     from hepdann.calibration import CalibrationReport
@@ -67,7 +67,7 @@ def command(
         source,
         target,
         file.features,
-        families=_separate(families) or None,
+        families=separate(families) or None,
         hold_fractions=hold_fractions,
         seed=seed,
     )
@@ -79,12 +79,6 @@ def command(
     _show(report)
     if output is not None:
         click.echo(f"calibration.json and figures in {output}")
-
-
-def _separate(families: tuple[str, ...]) -> list[str]:
-    """Split at commas, but for those between brackets."""
-    parts = [part.strip() for text in families for part in re.split(r",(?![^(]*\))", text)]
-    return [part for part in parts if part]
 
 
 def _write(

@@ -42,7 +42,7 @@ def command(
     output: Path | None,
     style: str | None,
 ) -> None:
-    """Put the methods of RUNS side by side: figures of the test split, with errors."""
+    """Put the methods of RUNS side by side: figures of held-out events, with errors."""
     from hepdann.outputs import write_whole
     from hepdann.reporting import methods_table, named_runs, to_csv, to_latex
 

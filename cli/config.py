@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _SCHEMAS = (  # without importing what knows them
-    "config", "metrics", "history", "recommendation", "diagnosis", "health",
+    "config", "metrics", "history", "recommendation", "diagnosis", "calibrations",
+    "health",
     "working_points", "origin", "conversion", "model", "scan", "rocs",
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "split_list"]
 
 _MANY_FILES = 20
+PICTURES = "the class of a picture"  # the label of pictures, which no shift acts on
 _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody looks at it
 
 
@@ -45,6 +46,10 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
 @click.option("--missing", type=float, help="Value that marks a missing entry, e.g. -999.")
 @click.option("--event-id", metavar="LIST",
               help="Branches that identify an event.  [default: those so named]")  # fmt: skip
+@click.option("--size", metavar="H[,W]",
+              help="Of pictures, in pixels.  [default: the largest of the files]")  # fmt: skip
+@click.option("--colour", type=click.Choice(["grey", "colour"]),
+              help="Of pictures.  [default: colour where any file has it]")  # fmt: skip
 @click.option("--truth", metavar="FILE",
               help="True labels of the data, row by row, for simulated studies.")  # fmt: skip
 @click.option("--like", metavar="TENSORS", type=click.Path(path_type=Path),
@@ -75,9 +80,11 @@ def command(
     threads: int | None,
     **flags: Any,
 ) -> int:
-    """Turn ROOT files (TTree or RNTuple), or HDF5 files of images, into a tensor file.
+    """Turn ROOT files (TTree or RNTuple), or files of images, into a tensor file.
 
-    Files of MINERvA's hit images, and trees with branches of hits, are recognised.
+    Files of MINERvA's hit images, and trees with branches of hits, are recognised; so are pictures
+    with classes: npz and HDF5 files with arrays image and label, MNIST's idx, SVHN's mat, and
+    folders of a folder a class.
 
     MC and DATA are a path, a quoted glob, a comma-separated list, path:tree, a root:// address or a
     .txt list of files. DATA may be left out; with --config both may.
@@ -92,6 +99,7 @@ def command(
         mc, data = None, mc
     for name in ("features", "spectators", "classes", "event_id"):
         flags[name] = split_list(flags[name])
+    flags["size"] = _size(flags["size"])
     with counting("convert", "converting", "entries") as progress:
         summary = convert(
             () if mc is None else mc,
@@ -117,6 +125,16 @@ def command(
         err=True,
     )
     return 3
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """``28`` or ``28,32`` as rows and columns."""
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words) or len(words) > 2:
+        raise click.UsageError(f"--size takes rows and columns, as 28 or 28,32, not {text!r}")
+    return int(words[0]), int(words[-1])
 
 
 def split_list(text: str | None) -> list[str] | None:
@@ -173,7 +191,8 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     pseudo = "energy-scale" if summary.images else "gaussian"
     shift = [] if data else ["--shift", pseudo, "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
-    console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
+    if data or summary.label != PICTURES:
+        console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
 
 
 def _table(title: str, *columns: tuple[str, bool]) -> Any:

@@ -40,8 +40,9 @@ def command(
 ) -> None:
     """Print the numbers of RUN, as its metrics.json has them; of a scan, its table.
 
-    All figures are those of the test split: the mean score over a method's networks at the last
-    epoch, with binomial (accuracy) and DeLong (AUC) errors for weighted events.
+    All figures are those of the test split, or with folds of all events: the mean score over a
+    method's networks at the last epoch, with binomial (accuracy) and DeLong (AUC) errors for
+    weighted events.
     """
     from hepdann.store.state import is_scan
 
@@ -61,7 +62,7 @@ def command(
         return
     show(run, metrics, health=health)
     if rows:
-        workingpoints.show(rows)
+        workingpoints.show(rows, folds=bool(metrics.get("folds")))
 
 
 def _metrics(run: Path, recompute: bool) -> dict[str, Any]:
@@ -106,6 +107,10 @@ def show(
         console.print(_members(methods))
         console.print(_thresholds(methods))
         console.print(_label_free(methods))
+        for name, block in metrics.get("nuisances", {}).items():
+            console.print(_nuisance(name, block))
+        if metrics.get("mixtures"):
+            console.print(_mixtures(metrics["mixtures"]))
     if health:
         title = "Health at the last look, mean over the networks (docs/health.md)"
         console.print(figures(metrics, _table(title, *columns())))
@@ -223,6 +228,43 @@ def _label_free(methods: Mapping[str, Any]) -> Table:
     return table
 
 
+def _nuisance(name: str, block: Mapping[str, Any]) -> Table:
+    """What the scores tell of a nuisance, with the cuts that keep half and 70 % of the signal."""
+    efficiencies = (0.5, 0.7)
+    cut_columns = [f"{what} {e:.0%}" for e in efficiencies for what in ("1/JSD at", "rejection at")]
+    ends = next(iter(block.values()))["slices"]
+    table = _table(
+        f"What the score tells of {name} on MC: KS distance between {ends[0]:.3g} and "
+        f"{ends[1]:.3g}; background before and after a cut",
+        "KS",
+        *cut_columns,
+    )
+    for method, one in block.items():
+        cuts = [c for e in efficiencies for c in one["cuts"] if c["efficiency"] == e]
+        cells = [c[key] for c in cuts for key in ("inverse_jsd", "rejection")]
+        said = ["-" if value is None else f"{value:.3g}" for value in cells]
+        table.add_row(method, _value(one["ks"]), *said)
+    return table
+
+
+def _mixtures(block: Mapping[str, Any]) -> Table:
+    """What the scores make of the mixtures of the target."""
+    names = [
+        cut if fraction is None else f"{cut}: {fraction:g}"
+        for cut, fraction in zip(block["cuts"], block["fractions"], strict=True)
+    ]
+    table = _table(
+        "Mean score of the mixtures of the target; no label takes part",
+        *names, "AUC of the first two", "flipped",
+    )  # fmt: skip
+    for method, one in block["methods"].items():
+        flipped = "yes" if one["flipped"] else "no"
+        if one["members_flipped"]:
+            flipped += f", {one['members_flipped']} networks"
+        table.add_row(method, *map(_value, one["means"]), _value(one["auc"]), flipped)
+    return table
+
+
 def _notes(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
     epochs = _epochs(metrics["methods"])
     lines = [f"epoch: every figure is that of {epochs}; none was chosen by a target label"]
@@ -241,6 +283,8 @@ def _notes(metrics: Mapping[str, Any], *, brief: bool) -> list[str]:
     if metrics["recommended"]:
         why = metrics["recommendation"]["sentence"]
         lines.append(f"* recommended without labels: {metrics['recommended']}; {why}")
+    for name, one in metrics.get("calibrations", {}).items():
+        lines.append(f"{name}: {one['sentence']}")
     if metrics["diagnosis"]["sentence"]:
         lines.append(f"diagnosis: {metrics['diagnosis']['sentence']}")
     return lines

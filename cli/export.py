@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_KINDS = {"branch": "branch", "feature": "feature, not computed here"}
+_KINDS = {"branch": "branch", "feature": "feature, not computed here", "image": "images of a view"}
 
 
 @click.command()
@@ -62,6 +62,7 @@ def _show(made: Exported) -> None:
         inputs.add_column(title, overflow="fold")
     for number, one in enumerate(made.inputs):
         missing = "NaN" if one.missing is None else f"{one.missing:g} or NaN"
+        missing = "" if one.kind == "image" else missing
         inputs.add_row(str(number), one.name, one.unit, missing, _KINDS[one.kind])
     console.print(inputs)
     if made.computed:

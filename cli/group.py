@@ -33,8 +33,10 @@ COMMANDS = {
     "compare": "Put several runs side by side in one table.",
     "workingpoints": "Set thresholds on the score by signal efficiency.",
     "histogram": "Write templates of a run for ROOT and pyhf.",
+    "search": "Search the data of a run for a bump, without labels.",
     "report": "Write runs as one HTML page that opens offline.",
     "export": "Write a run as ONNX or C++ for the experiment's framework.",
+    "benchmark": "Repeat an experiment of the DANN paper: moons, amazon, digits, signs.",
     "predict": "Write the scores of a run beside your own files.",
 }
 

@@ -303,6 +303,8 @@ def _show_run(summary: dict[str, Any]) -> None:
     _table(heads, rows, numbers=5)
     if metrics.get("recommended"):
         click.echo("* recommended")
+    for name, one in (metrics.get("calibrations") or {}).items():
+        click.echo(f"{name}: {one['sentence']}")
     diagnosis = metrics.get("diagnosis")
     if diagnosis:
         verdict = "differ" if diagnosis.get("shift") else "do not differ detectably"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,8 +12,12 @@ import click
 if TYPE_CHECKING:
     from hepdann.config import Config
 
-__all__ = ["shared", "whole", "with_workers", "words"]
+__all__ = ["COLUMNS", "columns_of", "separate", "shared", "whole", "with_workers", "words"]
 
+COLUMNS = (
+    "nuisance", "nuisance-classes", "nuisance-weight", "adversary-steps", "mixture", "fraction",
+    "check-mixtures",
+)  # fmt: skip
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
@@ -20,6 +25,51 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "seed": click.option("--seed", type=int, help="Seed of the first member.  [default: 0]"),
     "batch-size": click.option(
         "--batch-size", help="Events of each domain a step.  [default: auto]"
+    ),
+    "nuisance": click.option(
+        "--nuisance",
+        multiple=True,
+        metavar="COLUMN",
+        help="Spectator, feature or expression that the score of pivot, disco and planing is made "
+        "independent of; repeatable.",
+    ),
+    "nuisance-classes": click.option(
+        "--nuisance-class",
+        "nuisance_classes",
+        multiple=True,
+        metavar="CLASS",
+        help="Only for the events of this class; repeatable.  [default: all]",
+    ),
+    "nuisance-weight": click.option(
+        "--nuisance-weight",
+        type=float,
+        help="Factor on lambda in the term of the nuisance.  [default: 10]",
+    ),
+    "adversary-steps": click.option(
+        "--adversary-steps",
+        type=int,
+        metavar="K",
+        help="Of pivot-alternating: steps of the adversary for one of the network.  [default: 1]",
+    ),
+    "mixture": click.option(
+        "--mixture",
+        "mixtures",
+        multiple=True,
+        metavar="CUT",
+        help="Condition of a sample within the target, for cwola and llp; two or more.",
+    ),
+    "fraction": click.option(
+        "--fraction",
+        "fractions",
+        multiple=True,
+        type=float,
+        metavar="F",
+        help="Known signal fraction of a mixture, for llp; one for each --mixture.",
+    ),
+    "check-mixtures": click.option(
+        "--check-mixtures/--no-check-mixtures",
+        default=None,
+        help="Of cwola: refuse mixtures that a test does not distinguish.",
     ),
     "device": click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]"),
     "workers": click.option(
@@ -54,6 +104,24 @@ def shared(*names: str) -> Callable[[_Command], _Command]:
     return give
 
 
+def columns_of(flags: dict[str, Any]) -> dict[str, Any]:
+    """The columns that methods need, as the configuration has them; taken out of the flags."""
+    given: dict[str, Any] = {
+        f"train.{name}": list(values)
+        for name in ("nuisance", "nuisance_classes")
+        if (values := flags.pop(name))
+    }
+    cuts, fractions = flags.pop("mixtures"), flags.pop("fractions")
+    if fractions and len(fractions) != len(cuts):
+        raise click.UsageError(f"{len(cuts)} --mixture, but {len(fractions)} --fraction")
+    if cuts:
+        given["train.mixtures"] = [
+            {"cut": cut} | ({"fraction": fractions[k]} if fractions else {})
+            for k, cut in enumerate(cuts)
+        ]
+    return given
+
+
 def words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:
     """What a repeatable option that takes commas was given; empty parts are left out."""
     del ctx, param
@@ -72,3 +140,9 @@ def with_workers(config: Config) -> Config:
     if "workers" in config.train.model_fields_set:
         return config
     return override(config, {"train.workers": "auto"})
+
+
+def separate(texts: tuple[str, ...]) -> list[str]:
+    """Split at commas, but for those between brackets: ``scale(pt, mass),sine``."""
+    parts = [part.strip() for text in texts for part in re.split(r",(?![^(]*\))", text)]
+    return [part for part in parts if part]

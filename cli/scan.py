@@ -10,7 +10,7 @@ import click
 
 from . import tables
 from .interruption import Interruption
-from .options import shared, whole, with_workers
+from .options import COLUMNS, columns_of, shared, whole, with_workers
 
 if TYPE_CHECKING:
     from hepdann.config import Config
@@ -51,7 +51,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> l
     "--alignments", callback=_words, metavar="A,…",
     help="Maps of the target, as in train.  [default: quantile]",
 )  # fmt: skip
-@shared("seeds", "seed")
+@shared(*COLUMNS, "seeds", "seed")
 @click.option("--epochs", type=int, help="Epochs; the last one is used.  [default: 20]")
 @shared("batch-size")
 @click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.002]")
@@ -134,6 +134,7 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
     given = {f"scan.{key}": whole(flags.pop(name)) for name, key in grid.items()}
     flags["batch_size"] = whole(flags["batch_size"])
     flags["workers"] = whole(flags["workers"])
+    given |= columns_of(flags)
     given |= {f"train.{key}": value for key, value in flags.items()}
     config = load_config(path, expand=False) if path is not None else Config()
     return with_workers(override(config, {k: v for k, v in given.items() if v is not None}))

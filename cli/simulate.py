@@ -12,7 +12,9 @@ from .progress import counting
 
 __all__ = ["command"]
 
-_UNITS = {"bjets": "jets", "minerva": "events"}
+_UNITS = {"bjets": "jets", "moons": "points", "mnist-m": "pictures", "numbers": "pictures",
+          "signs": "pictures"}  # fmt: skip
+_TREES = {"bjets": "jets", "minerva": "minerva", "moons": "moons"}
 
 
 @click.command(context_settings={"show_default": True})
@@ -27,8 +29,8 @@ _UNITS = {"bjets": "jets", "minerva": "events"}
 @click.option(
     "--events",
     type=int,
-    default=40_000,
-    help="Events in each file; of bjets, jets, two an event number.",
+    help="Events in each file; of bjets, jets, two an event number.  [default: 40,000; of moons "
+    "2,000, of numbers and signs 20,000, of mnist-m all digits]",
 )
 @click.option("--seed", type=int, default=0, help="The same seed writes the same values.")
 @click.option(
@@ -97,31 +99,83 @@ _UNITS = {"bjets": "jets", "minerva": "events"}
     help="minerva, data: share of strips that are dead in the data alone.  [default: 0]",
     show_default=False,
 )
-def command(name: str, output: Path, events: int, seed: int, truth: bool, **special: Any) -> None:
+@click.option(
+    "--signal", type=click.FloatRange(0, 1),
+    help="bump: share of the data that is signal.  [default: 0.01]",
+    show_default=False,
+)  # fmt: skip
+@click.option(
+    "--digits",
+    metavar="FILE[:PART]",
+    help="mnist-m: pictures of digits, as MNIST's mnist.npz:train.",
+)
+@click.option(
+    "--photographs",
+    type=click.Path(path_type=Path),
+    help="mnist-m: folder of photographs, as that of BSDS500.",
+)
+@click.option("--rotation", type=float, help="moons, data: in degrees.  [default: 35]")
+def command(
+    name: str, output: Path, events: int | None, seed: int, truth: bool, **special: Any
+) -> None:
     """Write a toy sample as real input files.
 
-    NAME is bjets, b and light jets in the likeness of the ALEPH sample, or minerva, neutrino
-    interactions in MINERvA as hits in three views. The data differ mildly from the MC; the options
-    of minerva say in what.
+    NAME is bjets, b and light jets in the likeness of the ALEPH sample; minerva, neutrino
+    interactions in MINERvA as hits in three views, whose options say in what the data differ;
+    moons, two half circles and the same turned; pivot, where a nuisance z moves the signal;
+    mixtures, whose data are two samples of other signal fractions, proportions, where these are
+    known, and bump, a resonance in data; mnist-m, digits of yours and the same blended with
+    photographs; numbers or signs, drawn pictures, which are MC alone.
     """
     from hepdann import samples
 
     given = {key: value for key, value in special.items() if value is not None}
-    options = _minerva(given) if name == "minerva" else {}
-    if given and name != "minerva":
-        key = "format" if "form" in given else next(iter(given)).replace("_", "-")
-        raise click.UsageError(f"--{key} belongs to minerva, not to {name}")
+    options = _options(name, given)
     unit = _UNITS.get(name, "events")
+    events = samples.default_events(name) if events is None else events
     with counting("simulate", f"simulating {name}", unit) as progress:
         paths = samples.write(name, output, events, seed, truth, progress=progress, **options)
-    tree = ""
-    if paths[0].suffix == ".root":
-        tree = f", tree {'jets' if name == 'bjets' else name}"
+    tree = f", tree {_TREES.get(name, 'toy')}" if paths[0].suffix == ".root" else ""
+    count = "" if events is None else f"{events:,} "
     for path in paths:
-        click.echo(f"{path}  {events:,} {unit}{tree}, {path.stat().st_size / 1e6:.1f} MB")
-    mc, data, *others = map(str, paths)
-    extra = ["--truth", others[0]] if others else []
-    click.echo("next: " + shlex.join(["hepdann", "convert", mc, data, *extra]))
+        click.echo(f"{path}  {count}{unit}{tree}, {path.stat().st_size / 1e6:.1f} MB")
+    files = list(map(str, paths))
+    extra = ["--truth", *files[2:]] if files[2:] else []
+    if name in samples.TOYS:
+        extra += ["--spectators", ",".join(samples.TOYS[name].spectators)]
+    click.echo("next: " + shlex.join(["hepdann", "convert", *files[:2], *extra]))
+
+
+def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a sample; those of another are refused."""
+    belongs = {"digits": "mnist-m", "photographs": "mnist-m", "rotation": "moons", "signal": "bump"}
+    for key in given:
+        owner = belongs.get(key, "minerva")
+        if owner != name:
+            option = {"form": "format"}.get(key, key).replace("_", "-")
+            raise click.UsageError(f"--{option} belongs to {owner}, not to {name}")
+    if name == "mnist-m":
+        return _mnist_m(given)
+    return _minerva(given) if name == "minerva" else given
+
+
+def _mnist_m(given: dict[str, Any]) -> dict[str, Any]:
+    """The digits and photographs of :func:`hepdann.samples.write_mnist_m`."""
+    import numpy as np
+
+    from hepdann.errors import ConfigError
+    from hepdann.readers.pictures import open_pictures, picture_ref
+
+    absent = [key for key in ("digits", "photographs") if key not in given]
+    if absent:
+        raise click.UsageError(f"mnist-m needs --{absent[0]}; data/README.md says where they are")
+    pictures = open_pictures(picture_ref(given["digits"]))
+    if pictures.label is None or pictures.colour or pictures.size is None:
+        raise ConfigError("holds no grey digits of one size with labels", where=given["digits"],
+                          mend="name MNIST's file")  # fmt: skip
+    labels = np.array([int(name) for name in pictures.classes])[pictures.label]
+    images = np.concatenate([block[..., 0] for block in pictures.blocks()])
+    return {"digits": images, "labels": labels, "photographs": given["photographs"]}
 
 
 def _minerva(given: dict[str, Any]) -> dict[str, Any]:

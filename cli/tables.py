@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from hepdann.console import WIDTH, console, table
+from hepdann.display import WIDTH, console, table
 
 __all__ = ["WIDTH", "console", "plus_minus", "table"]
 

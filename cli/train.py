@@ -10,7 +10,7 @@ import click
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
 from .interruption import Interruption
-from .options import shared, whole, with_workers
+from .options import COLUMNS, columns_of, separate, shared, whole, with_workers
 from .timing import show as show_timing
 
 if TYPE_CHECKING:
@@ -61,12 +61,21 @@ class Inputs(NamedTuple):
     "[default: quantile, affine+quantile]",
 )  # fmt: skip
 @click.option(
+    "--family", "families", multiple=True, metavar="NAME",
+    help="Of the calibrated methods, as hepdann calibrate takes it; repeatable, takes commas.  "
+    "[default: all shifts but that of the target, and free]",
+)  # fmt: skip
+@click.option(
+    "--hold-fractions", is_flag=True, default=None,
+    help="Of the calibrated methods: keep the class fractions of MC.",
+)  # fmt: skip
+@click.option(
     "--lambda",
     "lambda_",
     type=float,
     help="Factor of the reversed domain gradient.  [default: 1.0]",
 )
-@shared("seeds", "seed")
+@shared(*COLUMNS, "seeds", "seed")
 @click.option(
     "--folds", type=int, metavar="K",
     help="Train K times, each without one part of the events, and score every event by networks "
@@ -96,8 +105,8 @@ class Inputs(NamedTuple):
 )
 @click.option(
     "--network",
-    help=f"{', '.join(NETWORKS)}; minerva-… are of images.  "
-    "[default: of images minerva-small; of features the perceptron below]",
+    help=f"{', '.join(NETWORKS)}; minerva-… are of hit images, ganin-… of pictures.  "
+    "[default: minerva-small, ganin-mnist; of features the perceptron below]",
 )
 @click.option("--autocast", help="Of images: none, bf16 or fp16.  [default: none]")
 @click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")
@@ -198,10 +207,14 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags by dotted key; ``None`` marks one that was not given."""
     shift, t = flags.pop("shift"), flags.pop("t")
     methods, alignments = list(flags.pop("methods")), list(flags.pop("alignments"))
+    families, held = separate(flags.pop("families")), flags.pop("hold_fractions")
     copies = [_auxiliary(text) for text in flags.pop("auxiliaries")]
     batch_size, rates = flags.pop("batch_size"), flags.pop("learning_rate")
     flags["workers"] = whole(flags["workers"])
-    given: dict[str, Any] = {f"train.{key.rstrip('_')}": value for key, value in flags.items()}
+    columns = columns_of(flags)
+    given: dict[str, Any] = columns | {
+        f"train.{key.rstrip('_')}": value for key, value in flags.items()
+    }
     if batch_size is not None:
         given["train.batch_size"] = whole(batch_size)
     if rates is not None:
@@ -210,6 +223,10 @@ def _flags(flags: dict[str, Any]) -> dict[str, Any]:
         given[f"train.{part}"] = _widths(given[f"train.{part}"])
     if methods:
         given["train.methods"] = methods
+    if families:
+        given["train.calibration.families"] = families
+    if held:
+        given["train.calibration.hold_fractions"] = True
     if copies:
         given["train.auxiliary_shifts"] = copies
     if alignments:

@@ -61,7 +61,8 @@ def command(
 ) -> None:
     """Set thresholds on the score of RUN by their signal efficiency in MC, and store them in RUN.
 
-    MC's validation split sets them, and its test split is counted. Without a label of the target,
+    MC's validation split sets them, and its test split is counted; of a run in folds both are all
+    events, each scored by the networks that did not see it. Without a label of the target,
     each comes with the threshold that as large a share of the target passes as is expected.
     """
     from hepdann.evaluation import open_scores, point_rows
@@ -69,14 +70,15 @@ def command(
     from hepdann.store.working_points import WorkingPoints, write_working_points
 
     chosen = methods or [str(read_metrics(run).recommended)]
-    rows = point_rows(open_scores(run), efficiency, methods=chosen, signal=signal)
+    scores = open_scores(run)
+    rows = point_rows(scores, efficiency, methods=chosen, signal=signal)
     points = [row.stored() for row in rows]
     path = write_working_points(run, points)
     if as_json:
         content = WorkingPoints(points=points).model_dump(mode="json")
         click.echo(json.dumps(content, indent=2, allow_nan=False))
         return
-    show(rows)
+    show(rows, folds=scores.folds > 0)
     click.echo(f"written: {path}")
 
 
@@ -107,12 +109,16 @@ def _pair(pair: tuple[Figure, Figure] | None) -> dict[str, Any] | None:
     return {"signal": _figure(pair[0]), "background": _figure(pair[1])}
 
 
-def show(rows: Sequence[PointRow]) -> None:
-    """Print a table, the scale factors where the truth of the target is known."""
+def show(rows: Sequence[PointRow], *, folds: bool) -> None:
+    """Print a table, the scale factors where the truth of the target is known.
+
+    Args:
+        rows: of the table.
+        folds: whether the run has any.
+    """
     console = tables.console(_WIDTH)
-    table = tables.table(
-        "Working points: thresholds set on the validation splits, test splits counted"
-    )
+    events = "thresholds set on the validation splits, test splits counted"
+    table = tables.table(f"Working points: {'all events, out of fold' if folds else events}")
     known = any(row.point.target is not None for row in rows)
     several = len({row.signal for row in rows}) > 1
     titles = ["method", *(["class"] if several else []), "point", "threshold", "MC signal",

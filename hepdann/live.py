@@ -11,8 +11,8 @@ from rich.live import Live as Display
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from .console import console as plain_console
-from .console import table as plain_table
+from .display import console as plain_console
+from .display import table as plain_table
 
 if TYPE_CHECKING:
     from .training import Progress as Step

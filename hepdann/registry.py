@@ -21,6 +21,7 @@ from .errors import ConfigError
 
 __all__ = [
     "ALIGNMENTS",
+    "CALIBRATED",
     "CRITERIA",
     "FIGURES",
     "METHODS",
@@ -33,6 +34,8 @@ __all__ = [
 
 T = TypeVar("T")
 Thing = TypeVar("Thing")
+
+CALIBRATED = ("calibrated", "calibrated-known")  # methods whose MC a calibration maps
 
 _RESERVED = "+/,:"  # join names, or separate them on the command line and in files
 
@@ -254,6 +257,8 @@ METHODS: Registry[Any] = Registry(
     "methods.registry:as_method",
     {
         "source-only": "methods.dann:SOURCE_ONLY",
+        "calibrated": "methods.calibrated:CALIBRATED",
+        "calibrated-known": "methods.calibrated:CALIBRATED_KNOWN",
         "dann": "methods.dann:DANN",
         "dann-alternating": "methods.alternating:DANN_ALTERNATING",
         "dann-joint": "methods.joint:DANN_JOINT",
@@ -264,6 +269,14 @@ METHODS: Registry[Any] = Registry(
         "mmd": "methods.mmd:MMD",
         "coral": "methods.coral:CORAL",
         "self-training": "methods.self_training:SELF_TRAINING",
+        "pivot": "methods.decorrelation.pivot:PIVOT",
+        "pivot-alternating": "methods.decorrelation.pivot:PIVOT_ALTERNATING",
+        "dann-pivot": "methods.decorrelation.pivot:DANN_PIVOT",
+        "disco": "methods.decorrelation.disco:DISCO",
+        "planing": "methods.decorrelation.planing:PLANING",
+        "cwola": "methods.mixtures.cwola:CWOLA",
+        "llp": "methods.mixtures.llp:LLP",
+        "llp-unbiased": "methods.mixtures.llp:LLP_UNBIASED",
     },
 )
 NETWORKS: Registry[Any] = Registry(
@@ -272,6 +285,9 @@ NETWORKS: Registry[Any] = Registry(
     "train.network",
     "networks.registry:as_factory",
     {
+        "ganin-mnist": "networks.ganin:ganin_mnist",
+        "ganin-svhn": "networks.ganin:ganin_svhn",
+        "ganin-gtsrb": "networks.ganin:ganin_gtsrb",
         "minerva-small": "networks.minerva:minerva_small",
         "minerva-medium": "networks.minerva:minerva_medium",
         "minerva-2016": "networks.minerva:minerva_2016",
@@ -318,5 +334,6 @@ FIGURES: Registry[Any] = Registry(
         "importance": "plotting.performance:importance_jobs",
         "segments": "plotting.segments:segment_jobs",
         "latent": "plotting.performance:latent_jobs",
+        "nuisance": "plotting.decorrelation:nuisance_jobs",
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,8 +129,9 @@ def test_help_knows_a_package_and_does_not_import_it():
     words = ["", "train", "plot"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+    printed = re.sub(r"-\s+", "-", done.stdout)  # names are broken at hyphens
     for kind in ("stretch", "centre", "method", "network", "means"):
-        assert f"plugin-{kind}" in done.stdout
+        assert f"plugin-{kind}" in printed
 
 
 @pytest.fixture(name="plugin")

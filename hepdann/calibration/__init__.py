@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from .families import Detector, Family, ShiftFamily, family
+from .families import (
+    Detector,
+    Family,
+    ShiftFamily,
+    family,
+    same_families,
+    shift_families,
+)
 from .fit import FamilyFit, fit_family
 from .result import Calibration, CalibrationReport, Candidate, Profile
 from .search import calibrate
@@ -19,4 +26,6 @@ __all__ = [
     "calibrate",
     "family",
     "fit_family",
+    "same_families",
+    "shift_families",
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,21 @@ from numpy.typing import NDArray
 from .. import shifts
 from ..errors import ConfigError
 
-__all__ = ["Chain", "Detector", "Family", "ShiftFamily", "family", "shift_families"]
+__all__ = [
+    "Chain",
+    "Detector",
+    "Family",
+    "ShiftFamily",
+    "family",
+    "from_dict",
+    "same_families",
+    "shift_families",
+]
 
 Floats = NDArray[np.float64]
 
 _DETECTOR = ("scale", "offset", "smear")
+_NUMBER = r"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?"
 _LARGEST = 1.25  # 1/t of the largest shift that is looked for
 _GRID = (0.0, *np.geomspace(0.05, _LARGEST, 20))
 _COARSE = _GRID[::3]  # of each part of a chain
@@ -47,6 +57,11 @@ class Family(Protocol):
         """(K,) steps of numerical derivatives."""
         ...
 
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """(K,) means and standard deviations that are known beforehand; ∞ where nothing is."""
+        ...
+
     def starts(self) -> Floats:
         """(S, K) points from which the fit looks for the minimum; 0 is among them."""
         ...
@@ -55,18 +70,30 @@ class Family(Protocol):
         """Map (N, F) features; the noise depends on the seed, and not on θ."""
         ...
 
+    def to_dict(self) -> dict[str, Any]:
+        """What :func:`from_dict` makes the family of."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class ShiftFamily:
     """A registered shift f(t), by u = 1/t: 0 is no shift.
 
     Attributes:
-        name: of the shift.
-        reference: (N, F) features that fix its scales.
+        fitted: the shift at t = 1, whose scales hold for every t.
     """
 
-    name: str
-    reference: NDArray[np.floating] = field(repr=False)
+    fitted: shifts.FittedShift = field(repr=False)
+
+    @classmethod
+    def of(cls, name: str, reference: NDArray[np.floating]) -> Self:
+        """The shift of that name, with the scales of (N, F) features."""
+        return cls(shifts.get(name, 1.0).fit(reference))
+
+    @property
+    def name(self) -> str:
+        """Of the shift."""
+        return self.fitted.name
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -83,6 +110,11 @@ class ShiftFamily:
         """For numerical derivatives."""
         return np.full(1, 0.003)
 
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """None."""
+        return np.zeros(1), np.full(1, np.inf)
+
     def starts(self) -> Floats:
         """A grid in t."""
         return np.array(_GRID)[:, None]
@@ -91,8 +123,13 @@ class ShiftFamily:
         """See :class:`Family`."""
         if not theta[0] > 1e-9:
             return x
-        fitted = shifts.get(self.name, 1.0 / float(theta[0])).fit(self.reference)
-        return fitted.apply(x, np.random.default_rng([seed, 0x5F])).astype(np.float64)
+        steps = tuple(replace(step, t=1.0 / float(theta[0])) for step in self.fitted.steps)
+        generator = np.random.default_rng([seed, 0x5F])
+        return shifts.FittedShift(steps).apply(x, generator).astype(np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {"kind": "shift", **self.fitted.to_dict()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +142,7 @@ class Detector:
         names: of these features.
         sigma: (F,) standard deviation of all features in MC.
         common: one parameter for all of them, in place of one for each.
+        known: mean and standard deviation of each parameter, known beforehand.
     """
 
     kind: str
@@ -112,6 +150,7 @@ class Detector:
     names: tuple[str, ...]
     sigma: Floats = field(repr=False)
     common: bool = False
+    known: tuple[float, float] | None = None
 
     @property
     def name(self) -> str:
@@ -138,6 +177,13 @@ class Detector:
         """For numerical derivatives."""
         return np.full(len(self.parameters), 0.005 if self.kind != "smear" else 0.02)
 
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """The same for each parameter."""
+        mean, sigma = self.known or (0.0, np.inf)
+        k = len(self.parameters)
+        return np.full(k, mean), np.full(k, sigma)
+
     def starts(self) -> Floats:
         """The identity, and something beside it where the identity is a stationary point."""
         k = len(self.parameters)
@@ -157,6 +203,17 @@ class Detector:
             noise = generator.standard_normal((len(x), len(self.sigma)))[:, columns]
             moved[:, columns] += value * self.sigma[columns] * noise
         return moved
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {
+            "kind": self.kind,
+            "columns": list(self.columns),
+            "names": list(self.names),
+            "sigma": self.sigma.tolist(),
+            "common": self.common,
+            "known": None if self.known is None else list(self.known),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +247,12 @@ class Chain:
         """Those of all parts."""
         return np.concatenate([part.step for part in self.parts])
 
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """Those of all parts."""
+        mean, sigma = zip(*(part.prior for part in self.parts), strict=True)
+        return np.concatenate(mean), np.concatenate(sigma)
+
     def starts(self) -> Floats:
         """All combinations of a coarse grid of the parts."""
         grids = [
@@ -207,6 +270,10 @@ class Chain:
             at += k
         return x
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {"kind": "chain", "parts": [part.to_dict() for part in self.parts]}
+
 
 def shift_families() -> tuple[str, ...]:
     """The registered shifts of features, without the identity."""
@@ -217,12 +284,40 @@ def shift_families() -> tuple[str, ...]:
     )
 
 
+def same_families(name: str) -> tuple[str, ...]:
+    """The families that hold a shift of that name, or of one of those that ``+`` joins.
+
+    ``sine`` and ``sine-third`` are one wave at different t.
+    """
+    parts = set(name.split("+"))
+    waves = {"sine", "sine-third"}
+    return tuple(sorted(parts | waves if parts & waves else parts))
+
+
+def from_dict(stored: Mapping[str, Any]) -> Family:
+    """The family that its ``to_dict`` described.
+
+    Raises:
+        ConfigError: a shift of that name is not registered here.
+    """
+    kind = stored["kind"]
+    if kind == "chain":
+        return Chain(tuple(map(from_dict, stored["parts"])))
+    if kind == "shift":
+        return ShiftFamily(shifts.FittedShift.from_dict(stored))
+    sigma = np.asarray(stored["sigma"], np.float64)
+    columns = tuple(int(column) for column in stored["columns"])
+    known = stored["known"] and (float(stored["known"][0]), float(stored["known"][1]))
+    return Detector(kind, columns, tuple(stored["names"]), sigma, bool(stored["common"]), known)
+
+
 def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> Family:
     """The family that ``--family`` names.
 
     Args:
         text: a registered shift; ``scale``, ``offset`` or ``smear``, of all features or of those
-            in brackets, with ``common`` among them for one parameter for all
+            in brackets, with ``common`` among them for one parameter for all, and
+            ``prior=1.00±0.02`` for what is known of each beforehand
             (``scale(pt_1, m_vis)+smear(pt_1)``); several joined with ``+``.
         reference: (N, F) features of MC, which fix scales.
         names: of the F features.
@@ -240,7 +335,12 @@ def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> F
     if matched and kind in _DETECTOR:
         inside = [name.strip() for name in (matched[2] or "").split(",") if name.strip()]
         common = "common" in inside and "common" not in names
-        chosen = [name for name in inside if not (common and name == "common")] or list(names)
+        known = [_known(name, kind) for name in inside if name.startswith("prior=")]
+        chosen = [
+            name
+            for name in inside
+            if not (common and name == "common") and not name.startswith("prior=")
+        ] or list(names)
         unknown = [name for name in chosen if name not in names]
         if unknown:
             raise ConfigError(
@@ -250,11 +350,22 @@ def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> F
             )
         columns = tuple(list(names).index(name) for name in dict.fromkeys(chosen))
         sigma = np.nan_to_num(np.nanstd(np.asarray(reference, dtype=np.float64), axis=0))
-        return Detector(kind, columns, tuple(names[c] for c in columns), sigma, common)
+        inner = tuple(names[c] for c in columns)
+        return Detector(kind, columns, inner, sigma, common, known[-1] if known else None)
     if matched and matched[2] is None and kind in shift_families():
-        return ShiftFamily(kind, reference)
+        return ShiftFamily.of(kind, reference)
     raise ConfigError(
         f"there is no family {text.strip()!r}",
         where="--family",
         mend=f"there are {', '.join((*shift_families(), *_DETECTOR))}, and these joined with +",
     )
+
+
+def _known(text: str, kind: str) -> tuple[float, float]:
+    """``prior=1.00±0.02`` as mean and standard deviation of a parameter; a scale is 1 + a."""
+    matched = re.fullmatch(rf"prior=\s*({_NUMBER})\s*(?:±|\+-|\+/-)\s*({_NUMBER})", text)
+    if matched is None or not float(matched[2]) > 0:
+        raise ConfigError(
+            f"{text!r} is no prior", where="--family", mend="write prior=1.00±0.02, or 1.00+-0.02"
+        )
+    return float(matched[1]) - (kind == "scale"), float(matched[2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +21,9 @@ __all__ = [
     "finite",
     "fit_family",
     "fit_from",
+    "leading_variation",
     "problem_of",
+    "spread",
 ]
 
 Floats = NDArray[np.float64]
@@ -46,6 +48,8 @@ class FamilyFit:
             or (K, K) where the fractions were held.
         distance: mean squared difference of the cumulative distributions that is left.
         held: whether the fractions are those of MC.
+        variation: (K,) the change of the parameters, one standard error of it, that changes the
+            distributions most.
     """
 
     family: Family
@@ -54,6 +58,7 @@ class FamilyFit:
     covariance: Floats
     distance: float
     held: bool
+    variation: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
 
     @property
     def error(self) -> Floats:
@@ -205,7 +210,7 @@ class Problem:
             return np.zeros((0, 0))
         operator = np.linalg.pinv(jacobian, rcond=1e-8) * self.data.root.ravel()
         operator = operator.reshape(-1, *self.data.cdf.shape)
-        total = _spread(self.data.response(operator, self.data.positions), self.data.weight)
+        total = spread(self.data.response(operator, self.data.positions), self.data.weight)
         positions = self.positions(family, theta)
         response = self.data.response(operator, positions)
         parts = np.zeros((len(operator), len(self._ids)))
@@ -217,13 +222,35 @@ class Problem:
         summed = np.stack([np.bincount(event, row) for row in parts])
         return np.asarray(total + summed @ summed.T)
 
+    def informed(
+        self, family: Family, theta: Floats, fractions: Floats, covariance: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Parameters, fractions and covariance with what is known beforehand of the parameters.
+
+        Measurement and prior are combined as Gaussians, correlations included.
+        """
+        mean, sigma = family.prior
+        at = np.flatnonzero(np.isfinite(sigma))
+        gain = covariance[:, at] @ np.linalg.inv(
+            covariance[np.ix_(at, at)] + np.diag(sigma[at] ** 2)
+        )
+        change = gain @ (mean - theta)[at]
+        low, high = family.bounds
+        moved = np.clip(theta + change[: len(theta)], low, high)
+        shares = fractions.copy()
+        if self._free:
+            shares[self._free] = np.clip(shares[self._free] + change[len(theta) :], 0.0, 1.0)
+            shares[0] = 1.0 - shares[1:].sum()
+        return moved, shares, np.asarray(covariance - gain @ covariance[at])
+
 
 def _parts(response: Floats, weight: Floats) -> Floats:
     share = weight / weight.sum()
     return np.asarray((response - (response @ share)[:, None]) * share)
 
 
-def _spread(response: Floats, weight: Floats) -> Floats:
+def spread(response: Floats, weight: Floats) -> Floats:
+    """Covariance (K, K) of the weighted means of (K, n) responses of independent events."""
     parts = _parts(response, weight)
     return np.asarray(parts @ parts.T)
 
@@ -298,7 +325,30 @@ def fit_from(problem: Problem, family: Family, start: Floats) -> FamilyFit:
         best, reached = theta, distance
     fractions = problem.fractions(problem.classes(problem.positions(family, best)))
     covariance = problem.covariance(family, best, fractions)
-    return FamilyFit(family, best, fractions, covariance, reached, problem.held)
+    k = len(best)
+    if np.isfinite(family.prior[1]).any():
+        best, fractions, covariance = problem.informed(family, best, fractions, covariance)
+        reached = problem.distance(family, best)
+    moves = problem.jacobian(family, best, fractions)[:, :k]
+    variation = leading_variation(covariance[:k, :k], moves)
+    return FamilyFit(family, best, fractions, covariance, reached, problem.held, variation)
+
+
+def leading_variation(covariance: Floats, jacobian: Floats) -> Floats:
+    """The variation (K,) of one standard error that changes the distributions most.
+
+    Args:
+        covariance: (K, K) of the parameters.
+        jacobian: (n, K) derivatives of the distributions.
+    """
+    if not len(covariance):
+        return np.zeros(0)
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    moved = jacobian @ root
+    principal = np.linalg.eigh(moved.T @ moved)[1][:, -1]
+    variation = root @ principal
+    return np.asarray(variation * (1.0 if variation.sum() >= 0 else -1.0))
 
 
 def problem_of(

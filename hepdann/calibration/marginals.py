@@ -8,6 +8,8 @@ parameters of a map, because each event is shared between two neighbouring knots
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +34,8 @@ class Marginals:
         directions: random directions beside the features themselves.
         knots: of each cumulative distribution.
         seed: of the directions.
+        pairs: half of the random directions are sums and differences of two features, which see
+            most of what these two do together.
 
     Attributes:
         directions: (F, P), in units of the data's standard deviations.
@@ -51,6 +55,7 @@ class Marginals:
         directions: int = 24,
         knots: int = 64,
         seed: int = 0,
+        pairs: bool = False,
     ) -> None:
         if len(features) < _LEAST or not weight.sum() > 0:
             raise HepdannError(
@@ -60,6 +65,13 @@ class Marginals:
         width = features.shape[1]
         generator = np.random.default_rng([seed, 0xCA])
         random = generator.standard_normal((directions if width > 1 else 0, width)) / width**0.5
+        if pairs and width > 1:
+            first = np.array(list(itertools.combinations(range(width), 2)))
+            chosen = generator.permutation(2 * len(first))[: directions // 2]
+            random[: len(chosen)] = 0.0
+            for row, number in enumerate(chosen):
+                i, j = first[number // 2]
+                random[row, [i, j]] = 0.5**0.5, (-1) ** number * 0.5**0.5
         unit = features.std(axis=0)
         unit[unit == 0] = 1.0
         self.directions = np.concatenate([np.eye(width), random]).T / unit[:, None]

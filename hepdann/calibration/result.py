@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..stats.figure import Figure
 from ..tensors import Source
+from .families import Family, from_dict
 from .fit import FamilyFit
 from .free import FreeMap
 
@@ -68,7 +70,19 @@ class Calibration:
             x = self.fit.family.apply(x, self.fit.theta, self.seed if seed is None else seed)
         return x.astype(np.float32)
 
-    def calibrated(self, mc: Source) -> Source:
+    def varied(self, errors: float) -> Self:
+        """The calibration, its parameters changed by so many standard errors.
+
+        Of several parameters together, in the way that changes the distributions most; the class
+        fractions stay.
+        """
+        if self.fit is None:
+            return self
+        low, high = self.fit.family.bounds
+        theta = np.clip(self.fit.theta + errors * self.fit.variation, low, high)
+        return replace(self, fit=replace(self.fit, theta=theta))
+
+    def calibrated(self, mc: Source, seed: int | None = None) -> Source:
         """MC with mapped features, and with weights at the class fractions of the data."""
         ratio = np.divide(
             self.fractions,
@@ -77,11 +91,54 @@ class Calibration:
             where=self.mc_fractions > 0,
         )
         weight = np.asarray(mc.weight * ratio[mc.label], dtype=np.float32)
-        return replace(mc, features=self.apply(mc.features), weight=weight)
+        return replace(mc, features=self.apply(mc.features, seed), weight=weight)
 
     def parameters(self) -> dict[str, Figure]:
         """Name to value and error; of a shift also its t. Empty for the identity and ``free``."""
         return {} if self.fit is None else parameters_of(self.fit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything :meth:`from_dict` needs, JSON-serialisable."""
+        fit = self.fit
+        return {
+            "family": None if fit is None else fit.family.to_dict(),
+            "theta": [] if fit is None else fit.theta.tolist(),
+            "covariance": [] if fit is None else np.nan_to_num(fit.covariance).tolist(),
+            "distance": 0.0 if fit is None else fit.distance,
+            "held": True if fit is None else fit.held,
+            "variation": [] if fit is None else fit.variation.tolist(),
+            "classes": list(self.classes),
+            "fractions": self.fractions.tolist(),
+            "fraction_error": self.fraction_error.tolist(),
+            "mc_fractions": self.mc_fractions.tolist(),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The calibration that :meth:`to_dict` described.
+
+        Raises:
+            ConfigError: a shift of that name is not registered here.
+        """
+        fractions, error, mc = (
+            np.asarray(stored[name], np.float64)
+            for name in ("fractions", "fraction_error", "mc_fractions")
+        )
+        fit = None
+        if stored["family"] is not None:
+            free = stored["family"]["kind"] == "free"
+            made: Family = (FreeMap.from_dict if free else from_dict)(stored["family"])
+            fit = FamilyFit(
+                made,
+                np.asarray(stored["theta"], np.float64),
+                fractions,
+                np.asarray(stored["covariance"], np.float64),
+                float(stored["distance"]),
+                bool(stored["held"]),
+                np.asarray(stored["variation"], np.float64),
+            )
+        return cls(fit, tuple(stored["classes"]), fractions, error, mc, int(stored["seed"]))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from ..stats.two_sample import separation
 from ..tensors import Source, Target
 from .families import Family, family, shift_families
 from .fit import FEW, FamilyFit, explored, finite, fit_from, problem_of
-from .free import FreeMap, fit_free
+from .free import FreeMap
+from .free_fit import fit_free
 from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
 
 __all__ = ["calibrate"]
@@ -35,6 +37,7 @@ def calibrate(
     *,
     families: Sequence[str] | None = None,
     hold_fractions: bool = False,
+    reference: NDArray[np.floating] | None = None,
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> CalibrationReport:
@@ -52,6 +55,8 @@ def calibrate(
         families: ``free``, or as :func:`hepdann.calibration.family` reads them; by default all
             shifts, and ``free``.
         hold_fractions: keep the class fractions of MC.
+        reference: (N, F) features of MC that fix the scales of shifts; by default those of ``mc``,
+            and those of its training split.
         seed: of all that is random.
         progress: called with the family that is being fitted.
 
@@ -61,7 +66,7 @@ def calibrate(
     """
     mc_judge = mc.take(np.flatnonzero(mc.split != 0))
     judge = target.take(np.flatnonzero(target.split != 0))
-    search = _Search(mc, target, names, held=hold_fractions, seed=seed)
+    search = _Search(mc, target, names, held=hold_fractions, reference=reference, seed=seed)
     wanted = (*shift_families(), "free") if families is None else tuple(dict.fromkeys(families))
     identity = fit_from(search.whole, _Nothing(), np.zeros(0))
     tried = search.explore([text for text in wanted if text not in ("none", "free")], progress)
@@ -109,14 +114,21 @@ class _Search:
     """The training splits of MC and data, and the fits of families to them."""
 
     def __init__(
-        self, mc: Source, target: Target, names: Sequence[str], *, held: bool, seed: int
+        self,
+        mc: Source,
+        target: Target,
+        names: Sequence[str],
+        *,
+        held: bool,
+        reference: NDArray[np.floating] | None,
+        seed: int,
     ) -> None:
         self.mc, self.target = finite(mc.part("train")), finite(target.part("train"))
         self.names, self.held, self.seed = names, held, seed
         # A shift's scale is the largest |x| of some MC: of the training split or of all of them.
-        references = [mc.features, self.mc.features]
+        references = [reference] if reference is not None else [mc.features, self.mc.features]
         largest = [np.nanmax(np.abs(r), axis=0, initial=0.0) for r in references]
-        self.references = references[: 1 if np.array_equal(*largest) else 2]
+        self.references = references[: 1 if np.array_equal(largest[0], largest[-1]) else 2]
         both = self.mc, self.target
         self.whole = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS)
         self.few = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS // 2, most=FEW)
@@ -150,11 +162,11 @@ class _Search:
 
     def free(self) -> FamilyFit:
         """The free map; it would swallow the class fractions, which are held."""
-        fitted, distance = fit_free(self.mc, self.target, seed=self.seed)
+        fitted, distance, variation = fit_free(self.mc, self.target, seed=self.seed)
         theta = fitted.flat()
         unknown = np.full((len(theta), len(theta)), np.nan)
         share = self.whole.mc_fractions
-        return FamilyFit(fitted, theta, share, unknown, distance, held=True)
+        return FamilyFit(fitted, theta, share, unknown, distance, True, variation)
 
     def profiles(self, fit: FamilyFit) -> tuple[Profile, ...]:
         """The distance along each parameter of a rigid family."""
@@ -181,9 +193,13 @@ class _Nothing:
     parameters: tuple[str, ...] = ()
     bounds = (np.zeros(0), np.zeros(0))
     step = np.zeros(0)
+    prior = (np.zeros(0), np.zeros(0))
 
     def starts(self) -> Floats:
         return np.zeros((1, 0))
 
     def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
         return x
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.name}

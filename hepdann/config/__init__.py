@@ -14,6 +14,7 @@ from .load import (
     shipped_configs,
 )
 from .models import (
+    CalibrationConfig,
     ClassConfig,
     Config,
     ConvertConfig,
@@ -29,6 +30,7 @@ from .settings import NetworkSettings, ScanSettings, TrainSettings
 
 __all__ = [
     "AugmentConfig",
+    "CalibrationConfig",
     "ClassConfig",
     "Config",
     "ConvertConfig",

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic_core import PydanticCustomError
 
 from ..errors import ConfigError
-from ..registry import Registry, nearest
+from ..registry import CALIBRATED, METHODS, Registry, nearest
 
 if TYPE_CHECKING:
     from ..expressions import Expression
     from .models import Config, ConvertConfig, SampleConfig, SplitConfig
 
 __all__ = [
+    "check_calibrated",
     "check_classes",
     "check_features",
     "check_known",
@@ -86,6 +87,14 @@ def check_registered(name: str, registry: Registry[Any]) -> None:
     """The name is hepdann's own, or was registered, or an installed package has it."""
     if name not in registry:
         refuse(f"unknown {registry.kind} '{name}'", mend=registry.suggestion(name))
+
+
+def check_calibrated(name: str) -> None:
+    """A method follows a calibration, and nothing stands between them."""
+    first, *others = name.split("+")
+    if len(others) != 1 or others[0] in CALIBRATED:
+        refuse(f"'{name}' is no method on calibrated MC", mend=f"write {first}+dann")
+    check_registered(others[0], METHODS)
 
 
 def check_unique(names: Iterable[str], what: str, *path: str | int) -> None:
@@ -206,6 +215,11 @@ def check_roles(samples: list[SampleConfig]) -> None:
             )
 
 
+def has_images(convert: ConvertConfig) -> bool:
+    """Whether images are converted, of which the segment of a vertex or the file has the class."""
+    return convert.images is not None or "pictures" in convert.model_fields_set
+
+
 def check_classes(config: Config) -> None:
     """Every MC event gets a class, and every class is one of those listed."""
     convert, samples = config.convert, config.samples
@@ -220,7 +234,7 @@ def check_classes(config: Config) -> None:
             mend=proposal(sample.class_, names, "add it there"),
         )
     bare = [s.name for s in samples if s.role == "mc" and s.class_ is None]
-    if bare and convert.label is None and convert.images is None:  # images have a segment
+    if bare and convert.label is None and not has_images(convert):
         refuse(
             f"there is no label, and no class for sample {_list(bare)}",
             *("convert", "label"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from . import checks
 from .section import Integer, Number, Section, Text, Width
 
-__all__ = ["AugmentConfig", "HitsConfig", "ImagesConfig", "TransformConfig"]
+__all__ = ["AugmentConfig", "HitsConfig", "ImagesConfig", "PicturesConfig", "TransformConfig"]
+
+Side = Annotated[Integer, Field(ge=1, le=1024)]
 
 
 class TransformConfig(Section):
@@ -60,6 +62,17 @@ class ImagesConfig(Section):
     def _once(cls, channels: list[str] | None) -> list[str] | None:
         checks.check_unique(channels or [], "channel")
         return channels
+
+
+class PicturesConfig(Section):
+    """Pictures that have classes, such as digits and road signs."""
+
+    size: tuple[Side, Side] | None = Field(
+        None, description="rows, columns; default the largest that the files have"
+    )
+    colour: Literal["grey", "colour"] | None = Field(
+        None, description="one channel or three; default colour where any file has it"
+    )
 
 
 class AugmentConfig(Section):

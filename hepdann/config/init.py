@@ -263,7 +263,11 @@ def _defaults(model: type[BaseModel]) -> list[str]:
     lines = []
     for name, field in model.model_fields.items():
         default: Any = field.get_default(call_default_factory=True)
-        if isinstance(default, list):
+        if isinstance(default, BaseModel):
+            given = default.model_dump(mode="json").items()
+            inner = (f"{k}: {'null' if v is None else str(v).lower()}" for k, v in given)
+            text = f"{{{', '.join(inner)}}}"
+        elif isinstance(default, list):
             text = f"[{', '.join(scalar(value) for value in default)}]"
         elif default is None or isinstance(default, bool):
             text = _EXAMPLES.get(name, "null") if default is None else str(default).lower()

@@ -18,9 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from ..registry import ALIGNMENTS, METHODS, NETWORKS
+from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS
 from . import checks
-from .images import AugmentConfig, ImagesConfig
+from .images import AugmentConfig, ImagesConfig, PicturesConfig
 from .plots import PlotConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import (
@@ -38,10 +38,12 @@ from .section import (
 from .shift import ScanConfig, ShiftConfig
 
 __all__ = [
+    "CalibrationConfig",
     "ClassConfig",
     "Config",
     "ConvertConfig",
     "FeatureConfig",
+    "MixtureConfig",
     "PlotConfig",
     "SampleConfig",
     "ScanConfig",
@@ -158,6 +160,7 @@ class ConvertConfig(Section):
     images: ImagesConfig | None = Field(
         None, description="default: files with images or hits are recognised"
     )
+    pictures: PicturesConfig = PicturesConfig()
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
     compress: Literal["none", "gzip", "zstd"] = Field(
         "none", description="rows in compressed chunks; zstd needs hdf5plugin"
@@ -196,6 +199,27 @@ class ConvertConfig(Section):
         ]
 
 
+class MixtureConfig(Section):
+    """A sample within the target; an event is of the first whose condition it passes."""
+
+    cut: Text = Field(description="condition of columns of the target")
+    fraction: Number | None = Field(
+        None, ge=0, le=1, description="of the last class in it, if it is known (for llp)"
+    )
+
+
+class CalibrationConfig(Section):
+    """The maps MC → target whose MC the methods ``calibrated`` and ``calibrated+…`` train on."""
+
+    families: Texts | None = Field(
+        None,
+        min_length=1,
+        description="shifts, scale, offset or smear as hepdann calibrate --family takes them, free;"
+        " default all shifts, and free; of pseudo-data without the shift that made them",
+    )
+    hold_fractions: bool = Field(False, description="keep the class fractions of MC")
+
+
 class TrainConfig(Section):
     """One training: methods x seeds, side by side."""
 
@@ -203,7 +227,7 @@ class TrainConfig(Section):
         ["dann"],
         min_length=1,
         description="adversarial methods, also alignment+method (quantile+dann) on an aligned "
-        "target; baselines are always trained beside them",
+        "target, and calibrated+method on calibrated MC; baselines are always trained beside them",
         json_schema_extra={"examples": [list(METHODS.own)]},
     )
     alignments: Annotated[Texts, AfterValidator(check_maps)] = Field(
@@ -212,6 +236,7 @@ class TrainConfig(Section):
         "joined with + they act one after the other",
         json_schema_extra={"examples": [list(ALIGNMENTS.own)]},
     )
+    calibration: CalibrationConfig = CalibrationConfig()
     shift: ShiftConfig | None = Field(None, description="pseudo-data; default the data domain")
     auxiliary_shifts: list[ShiftConfig] | None = Field(
         None,
@@ -227,6 +252,33 @@ class TrainConfig(Section):
         1.0, ge=0, alias="lambda", description="factor of the reversed domain gradient"
     )
     domain_weight: Number = Field(1.0, ge=0, description="w_d, weight of the domain loss")
+    nuisance: Texts | None = Field(
+        None,
+        min_length=1,
+        description="columns, or expressions of columns, of the MC that decorrelating methods "
+        "(pivot, disco, planing) make the score independent of; whole numbers of at most 20 values "
+        "are categories",
+    )
+    nuisance_classes: Texts | None = Field(
+        None, min_length=1, description="classes whose events count in that; default all"
+    )
+    nuisance_weight: Number = Field(
+        10.0, ge=0, description="factor on lambda in the term of the nuisance"
+    )
+    nuisance_head: list[Width] = Field(
+        [32, 32], description="hidden widths of the adversary of pivot"
+    )
+    adversary_steps: Integer = Field(
+        1, ge=1, description="of alternating methods: steps of the adversary for one of the network"
+    )
+    check_mixtures: bool = Field(
+        True, description="cwola refuses mixtures that a two-sample test does not distinguish"
+    )
+    mixtures: list[MixtureConfig] | None = Field(
+        None,
+        min_length=2,
+        description="samples within the target that cwola and llp train on, by a condition each",
+    )
     seeds: Integer = Field(5, ge=1, le=1000, description="members a method")
     seed: Integer = Field(0, ge=0, description="seed of the first member")
     folds: Integer | None = Field(
@@ -278,7 +330,8 @@ class TrainConfig(Section):
     network: Text | None = Field(
         None,
         description=f"{', '.join(NETWORKS.own)}, "
-        "or a registered one; default the perceptron below, of images minerva-small",
+        "or a registered one; default the perceptron below, of images of hits minerva-small, of "
+        "pictures ganin-mnist",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
         "none",
@@ -348,6 +401,9 @@ class TrainConfig(Section):
         for name in methods if names_matter(info) else ():
             *maps, method = name.split("+")
             checks.check_registered(method, METHODS)
+            if maps and maps[0] in CALIBRATED:
+                checks.check_calibrated(name)
+                continue
             for part in maps:
                 checks.check_registered(part, ALIGNMENTS)
         return methods

@@ -18,6 +18,13 @@ class NetworkSettings(TypedDict, total=False):
 
     adversary: Literal["binary", "per-domain"]
     domain_weight: float
+    nuisance: Sequence[str] | None
+    nuisance_classes: Sequence[str] | None
+    nuisance_weight: float
+    nuisance_head: Sequence[int]
+    adversary_steps: int
+    mixtures: Sequence[Mapping[str, Any]] | None
+    check_mixtures: bool
     seeds: int
     seed: int
     epochs: int
@@ -61,6 +68,7 @@ class TrainSettings(NetworkSettings, total=False):
     """Settings of ``hepdann.train`` beside its arguments."""
 
     alignments: str | Sequence[str]
+    calibration: Mapping[str, Any]
     lambda_: float
     folds: int | None
     augment: Mapping[str, Any] | None

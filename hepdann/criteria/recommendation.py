@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ..registry import CALIBRATED
+
 __all__ = ["GUARD", "Recommendation", "Residual", "is_closed", "recommend", "teacher"]
 
 RAW = "source-only"
@@ -81,7 +83,9 @@ def recommend(
     4. Where hardly anything is to be seen of the shift without a map, little is to be won by one,
        and as much can be lost: ``source-only`` as it is joins the mean. It counts 1 where its own
        residual is .53 or less, nothing from .56, and between in proportion.
-    5. Where the teacher's residual exceeds .65, or a map of single features leaves a part of the
+    5. A calibration maps MC and loses nothing of the data: where it closes the shift as far as the
+       teacher does, or leaves decisively less, it is the teacher.
+    6. Where the teacher's residual exceeds .65, or a map of single features leaves a part of the
        shift and no network agrees with it, a large shift remains, and the sentence says so.
 
     In small samples the limits of residuals are widened by the figure's own error.
@@ -187,7 +191,8 @@ def teacher(residuals: Mapping[str, Residual], *, shift: bool | None = None) -> 
     Of the maps that act on each feature by itself, the simplest whose residual AUC is within .02,
     or its own error, of the best. A map that acts on all features together can make the inputs
     alike and mix the classes: it takes their place only if it leaves less of what they leave above
-    .5 by a tenth, and by more than its error.
+    .5 by a tenth, and by more than its error. So does a calibration, which maps MC, but for this:
+    if it closes the shift, it takes their place where it leaves no more than they do.
 
     Args:
         residuals: map to residual, the simplest first; parts of a chain are joined with ``+``.
@@ -195,9 +200,20 @@ def teacher(residuals: Mapping[str, Residual], *, shift: bool | None = None) -> 
     """
     if shift and len(residuals) > 1:
         residuals = {n: r for n, r in residuals.items() if n != RAW}
+    forward = {n: r for n, r in residuals.items() if n in CALIBRATED}
     single = {n: r for n, r in residuals.items() if _is_single(n)}
-    joint = {n: r for n, r in residuals.items() if n not in single}
-    first, second = _simplest(single), _simplest(joint)
+    joint = {n: r for n, r in residuals.items() if n not in single and n not in forward}
+    best = _better(residuals, _simplest(single), _simplest(joint))
+    mapped = _simplest(forward)
+    if best is not None and mapped is not None and is_closed(residuals[mapped]):
+        error = residuals[mapped].error
+        if residuals[mapped].value <= max(residuals[best].value, 0.5) + max(_SIMPLER, error):
+            return mapped
+    return _better(residuals, best, mapped)
+
+
+def _better(residuals: Mapping[str, Residual], first: str | None, second: str | None) -> str | None:
+    """The second if it leaves decisively less than the first, and otherwise the first."""
     if first is None or second is None:
         return first or second
     left, less = (max(residuals[n].value - 0.5, 0.0) for n in (first, second))

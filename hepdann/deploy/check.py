@@ -1,17 +1,151 @@
-"""How far exported scores are from hepdann's."""
+"""Real events of a run, and how far the exported scores of them are from hepdann's."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RunError
+from ..errors import HepdannError, RunError
+from ..readers.files import FileRef
+from ..readers.rows import RowReader, Rows
+from ..runs import Run
+from ..store.scores.reader import open_scores
+from ..store.start_record import StartRecord, has_begun
+from ..store.training_record import TrainingRecord
+from ..tensors import Tensors, open_tensors
+from .features import Feature, Plan, branches_of
 
-__all__ = ["Agreement", "compare", "refuse_difference"]
+__all__ = [
+    "Agreement", "Events", "compare", "converted_events", "refuse_difference", "stored_events",
+    "tensors_of",
+]  # fmt: skip
 
 _WORST = 5
+_INDEXED = re.compile(r"(?P<branch>.*?)(?P<index>(\[\d+\])+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Events in both forms.
+
+    Attributes:
+        table: (N, R) float32, the inputs of the graph.
+        features: (N, F) float32 of the model, NaN where missing.
+    """
+
+    table: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
+def tensors_of(run: Run) -> Tensors | None:
+    """The tensor file that a run was trained on; ``None`` if it is gone or holds something else."""
+    if not has_begun(run.folder):
+        return None
+    record = StartRecord.read(run.folder)
+    try:
+        tensors = open_tensors(record.tensors)
+        return tensors if tensors.content_id() == record.content[0] else None
+    except (HepdannError, OSError):
+        return None
+
+
+def stored_events(run: Run, plan: Plan, domain: str, most: int) -> Events:
+    """Events from ``scores.h5``, whose features are columns of the inputs.
+
+    Args:
+        run: the run.
+        plan: without computed features.
+        domain: "target" or "source".
+        most: events, spread over the file.
+    """
+    features = _some(open_scores(run.folder).column(_stored(domain), "features"), most)
+    at = {name: number for number, name in enumerate(plan.names)}
+    reads = {feature.reads[0]: feature for feature in plan.features}
+    columns = []
+    for one in plan.inputs:
+        feature = reads[one.name]
+        column = features[:, at[feature.name]].copy()
+        if feature.missing is not None:  # as the ntuple marks it
+            column[np.isnan(column)] = feature.missing
+        columns.append(column)
+    return Events(np.stack(columns, axis=1), features)
+
+
+def converted_events(record: TrainingRecord, plan: Plan, domain: str, most: int) -> Events | None:
+    """The first events of a file that was converted; ``None`` if none can be read.
+
+    Args:
+        record: what the run was trained on.
+        plan: of the inputs.
+        domain: "target" takes files of data, if there are any.
+        most: entries that are read.
+    """
+    conversion = record.conversion
+    if conversion is None:
+        return None
+    names = list(dict.fromkeys(n for f in plan.features for n in _reads(f)))
+    branches = list(dict.fromkeys(_branch(name)[0] for name in names))
+    for sample in sorted(conversion.samples, key=lambda s: (s.role == "data") != _is_data(domain)):
+        for file in sample.files:
+            ref = FileRef(file.path, file.tree)
+            try:
+                reader = RowReader(ref, conversion, keep=branches, block=most)
+                rows = next(reader.read(lambda block: block))
+            except (HepdannError, StopIteration):
+                continue  # moved, without events, or of a sample that lacks a branch
+            for chosen in rows.inputs:
+                if len(chosen.rows):
+                    given = {name: _element(rows, name)[chosen.rows] for name in names}
+                    return Events(_table(plan, given, chosen.features), chosen.features)
+    return None
+
+
+def _stored(domain: str) -> Any:
+    return "target" if _is_data(domain) else "mc"
+
+
+def _some(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+    return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
+
+
+def _is_data(domain: str) -> bool:
+    return domain == "target"
+
+
+def _branch(column: str) -> tuple[str, tuple[int, ...]]:
+    """``x[1]`` is an element of the branch x."""
+    match = _INDEXED.fullmatch(column)
+    if match is None:
+        return column, ()
+    return match["branch"], tuple(int(i) for i in re.findall(r"\d+", match["index"]))
+
+
+def _element(rows: Rows, column: str) -> NDArray[Any]:
+    branch, index = _branch(column)
+    place: Any = (slice(None), *index)
+    return np.asarray(rows.kept[branch][place])
+
+
+def _reads(feature: Feature) -> tuple[str, ...]:
+    """The branches that a feature is made of, wherever it is computed."""
+    return (feature.name,) if feature.expression is None else branches_of(feature.expression)
+
+
+def _table(
+    plan: Plan, given: dict[str, NDArray[Any]], features: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(N, R) inputs: branches as they are, and features that the graph does not compute."""
+    at = {name: number for number, name in enumerate(plan.names)}
+    with np.errstate(over="ignore"):
+        columns = [
+            given[one.name].astype(np.float32) if one.name in given else features[:, at[one.name]]
+            for one in plan.inputs
+        ]
+    return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)

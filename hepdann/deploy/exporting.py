@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..errors import ConfigError, RunError
+from ..errors import ConfigError
 from ..inference import CrossFit, Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
@@ -22,9 +22,16 @@ from ..store.paths import RunPaths
 from ..store.training_record import TrainingRecord
 from ..store.working_points import read_working_points
 from ..tensors import Tensors
-from .check import Agreement, compare, refuse_difference
+from .check import (
+    Agreement,
+    Events,
+    compare,
+    converted_events,
+    refuse_difference,
+    stored_events,
+    tensors_of,
+)
 from .cpp import header
-from .events import Events, converted_events, stored_events, tensors_of
 from .features import Input, Plan, add_features, plan
 from .frameworks import (
     OPSETS,
@@ -35,6 +42,7 @@ from .frameworks import (
     preprocess,
 )
 from .graph import Graph
+from .images import images_agreement, images_graph
 from .onnx_file import evaluate, onnx_model, require
 from .steps import Scorer
 
@@ -107,14 +115,13 @@ def export(
     tensors = tensors_of(opened)
     record = None if tensors is None else TrainingRecord.read(opened.folder, tensors.path)
     name = _name(output, target)
-    for layout, events, note in _layouts(opened, model, tensors, record, domain):
-        graph = Graph()
-        features = add_features(graph, layout, add_table(graph, target, len(layout.inputs)))
-        add_outputs(graph, target, Scorer(graph, features).add(step), model.classes, name)
-        expected = scorer.score(events.features, chosen, domain).mean
-        agreement, why = _check(graph, target, events, expected), note
-        if agreement.largest <= tolerance:
-            break
+    if model.views:
+        graph, layout = images_graph(model, step, target)
+        agreement, why = images_agreement(graph, model, tensors, chosen, domain), ""
+    else:
+        graph, layout, agreement, why = _table_graph(
+            opened, target, (chosen, domain, name), tensors, record, tolerance
+        )
     refuse_difference(agreement, tolerance)
     metadata = _metadata(opened, model, layout, tensors, record, chosen, domain)
     metadata["check"] = {"events": agreement.events, "largest_difference": agreement.largest}
@@ -124,6 +131,39 @@ def export(
         files, target, chosen, domain, model.classes, layout.inputs, layout.computed, why,
         agreement,
     )  # fmt: skip
+
+
+def _table_graph(
+    run: Run,
+    framework: str,
+    names: tuple[str, str, str],
+    tensors: Tensors | None,
+    record: TrainingRecord | None,
+    tolerance: float,
+) -> tuple[Graph, Plan, Agreement, str]:
+    """The graph from branches to scores, how it begins, what its check gave, what to say of it.
+
+    Args:
+        run: the run.
+        framework: for which.
+        names: of method, domain and model.
+        tensors: the tensor file of the run, if it is there.
+        record: of the training, if it is there.
+        tolerance: of the check; the last way is taken whatever it gives.
+    """
+    (method, domain, name), scorer = names, run.model
+    model = scorer.models[0] if isinstance(scorer, CrossFit) else scorer
+    for layout, events, note in _layouts(run, model, tensors, record, domain):
+        graph = Graph()
+        features = add_features(graph, layout, add_table(graph, framework, len(layout.inputs)))
+        step = scorer.steps(method, domain)
+        add_outputs(graph, framework, Scorer(graph, features).add(step), model.classes, name)
+        expected = scorer.score(events.features, method, domain).mean
+        agreement = _check(graph, framework, events, expected)
+        made = graph, layout, agreement, note
+        if agreement.largest <= tolerance:
+            break
+    return made
 
 
 def _check_request(output: Path, framework: str) -> None:
@@ -148,11 +188,6 @@ def _layouts(
     Yields:
         How features follow from inputs, real events in both forms, and what to say about it.
     """
-    if model.views:
-        raise RunError(
-            "its events are images, whose networks are not exported yet", where=run.folder,
-            mend="score them with hepdann predict",
-        )  # fmt: skip
     arguments = (model.features, model.missing, model.indicators)
     if tensors is None or record is None:
         layout = plan(*arguments)

@@ -26,7 +26,7 @@ class Input:
 
     Attributes:
         name: of the branch, or of the feature.
-        kind: "branch", or "feature" where the graph does not compute it.
+        kind: "branch", "feature" where the graph does not compute it, or "image".
         unit: of a branch that is a feature, "" where unknown.
         missing: its sentinel, if all that read it have the same.
     """

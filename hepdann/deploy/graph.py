@@ -14,8 +14,8 @@ __all__ = ["OPERATORS", "Graph", "Node", "Value"]
 
 # ROOT's SOFIE reads all of these (tmva/sofie/README.md); they are all that the graph is made of.
 OPERATORS = frozenset({
-    "Abs", "Add", "Concat", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Gemm",
-    "Greater", "Less", "Log", "Mul", "Pow", "Relu", "Reshape", "Sigmoid", "Sin", "Cos",
+    "Abs", "Add", "Concat", "Conv", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Gemm",
+    "Greater", "Less", "Log", "MaxPool", "Mul", "Pow", "Relu", "Reshape", "Sigmoid", "Sin", "Cos",
     "Softmax", "Split", "Sqrt", "Sub", "Tanh", "Where",
 })  # fmt: skip
 
@@ -101,6 +101,16 @@ class Graph:
         key = ("constant", stored.shape, stored.tobytes())
         if key not in self._known:
             value = self._value(Value(f"c{len(self.constants)}", values.shape, constant=True))
+            self.constants[value.name] = stored
+            self._known[key] = value
+        return self._known[key]
+
+    def parameter(self, array: ArrayLike) -> Value:
+        """A constant of float32 in its own shape, as weights of convolutions are."""
+        stored = np.asarray(array, np.float32)
+        key = ("parameter", stored.shape, stored.tobytes())
+        if key not in self._known:
+            value = self._value(Value(f"c{len(self.constants)}", stored.shape, constant=True))
             self.constants[value.name] = stored
             self._known[key] = value
         return self._known[key]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RunError
 from ..networks import AdversarialNetwork
+from ..networks.copies import CopiedExtractor, Copies
 from .graph import Graph, Value
+from .modules import Images, add_module
 
 __all__ = ["add_member"]
 
@@ -27,7 +28,7 @@ _ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
 
 
 def add_member(
-    graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value
+    graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value | Images
 ) -> Value:
     """Class scores (N, C) of one member.
 
@@ -36,17 +37,16 @@ def add_member(
         network: of all members.
         member: its number.
         domain: whose normalisation statistics apply, 0 source or 1 target.
-        x: the scaled features (N, F).
+        x: the scaled features (N, F), or the images of the views.
 
     Raises:
-        RunError: the network is no perceptron.
+        RunError: the network has a layer that this export does not know.
     """
     if network.shape.network:
-        raise RunError(
-            f"the network {network.shape.network!r} has layers that this export does not know",
-            mend="export a run with a perceptron, or the module itself with torch.onnx",
-        )
-    logits = _perceptron(graph, network, member, domain, x)
+        logits = _modules(graph, network, member, x)
+    else:
+        assert isinstance(x, Value)
+        logits = _perceptron(graph, network, member, domain, x)
     classes = network.shape.classes
     if classes == 1:
         return logits
@@ -56,6 +56,17 @@ def add_member(
         if classes == 2
         else graph.add_node("Softmax", [logits], logits.shape, axis=1)
     )
+
+
+def _modules(graph: Graph, network: AdversarialNetwork, member: int, x: Value | Images) -> Value:
+    assert isinstance(network.extractor, CopiedExtractor)
+    y = add_module(graph, network.extractor.member(member), x)
+    if not isinstance(network.label_head, Copies):
+        state = {name: _array(value) for name, value in network.state_dict().items()}
+        return _head(graph, network, member, state, y)
+    logits = add_module(graph, network.label_head.member(member), y)
+    both = network.shape.classes == 2  # which share one logit
+    return graph.concat([graph.mul(logits, -1.0), logits]) if both else logits
 
 
 def _perceptron(

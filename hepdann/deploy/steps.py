@@ -8,12 +8,14 @@ from functools import reduce
 import numpy as np
 
 from ..alignment import Alignment
+from ..calibration import Calibration
 from ..domains import Scaling
 from ..errors import RunError
 from ..inference import Branch, Combination, FoldMean, Step
 from .features import Features
 from .graph import Graph, Value
 from .maps import add_alignment
+from .modules import Images
 from .networks import add_member
 from .precise import affine, pair, pieces, rounded
 
@@ -27,11 +29,11 @@ class Scorer:
 
     Args:
         graph: to which the nodes go.
-        features: (N, F) of the model.
+        events: their features (N, F), or the images of their views.
     """
 
-    def __init__(self, graph: Graph, features: Features) -> None:
-        self.graph, self.features = graph, features
+    def __init__(self, graph: Graph, events: Features | Images) -> None:
+        self.graph, self.events = graph, events
         self._aligned: dict[int, Features] = {}
 
     def add(self, step: Step) -> Value:
@@ -58,12 +60,18 @@ class Scorer:
         factors = np.exp(step.correction)
         return [self._normalised(self.graph.mul(member, factors)) for member in members]
 
-    def _scaled(self, step: Branch) -> Value:
-        features = self.features
-        if step.alignment is not None:
-            features = self._map(step.alignment, features)
-        if step.scaling is None:
-            raise RunError("a network of images is not exported", mend="use hepdann predict")
+    def _scaled(self, step: Branch) -> Value | Images:
+        features = self.events
+        if isinstance(features, tuple):  # pixels are neither mapped nor scaled
+            return features
+        if isinstance(step.mapped, Calibration):
+            raise RunError(
+                "MC passes a calibration before this network, which is not exported",
+                mend="export for data (--domain target), and score MC with hepdann predict",
+            )
+        if step.mapped is not None:
+            features = self._map(step.mapped, features)
+        assert step.scaling is not None
         return self._scale(step.scaling, features)
 
     def _map(self, alignment: Alignment, features: Features) -> Features:

@@ -4,6 +4,7 @@ Tables or images, in memory or in blocks; as arrays, and as tensors that batches
 """
 
 from .augment import Augment
+from .calibrated import CalibratedBlocks
 from .copies import auxiliary_sources
 from .event_stream import BatchRows, Blocks, StreamReader
 from .events import Domains
@@ -11,6 +12,7 @@ from .folds import in_folds
 from .image_stream import resident_images
 from .images import Images, view_shapes
 from .memory import choose_memory, describe_memory
+from .nuisances import Mixtures, Nuisances, Wanted
 from .reading import prepare
 from .resampling import ResampledBlocks, resampled
 from .resident import DomainEvents, resident, watched_rows
@@ -21,12 +23,16 @@ __all__ = [
     "Augment",
     "BatchRows",
     "Blocks",
+    "CalibratedBlocks",
     "DomainEvents",
     "Domains",
     "Images",
+    "Mixtures",
+    "Nuisances",
     "ResampledBlocks",
     "Scaling",
     "StreamReader",
+    "Wanted",
     "auto_batch_size",
     "auxiliary_sources",
     "choose_memory",

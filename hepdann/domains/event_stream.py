@@ -27,7 +27,7 @@ _WINDOW = 16 << 20  # bytes of events shuffled together; two such are held
 _BLOCKS, _ROWS, _DRAWN = 0xB10C, 0x20E5, 0xD2A3  # keep the two shuffles and what is drawn apart
 
 Drawn = NDArray[np.int16]
-BatchRows = tuple[Tensor, Tensor | None, Tensor]
+BatchRows = tuple[Tensor, Tensor | None, Tensor, Tensor | None]
 
 
 class Counted(Protocol):
@@ -60,7 +60,7 @@ class Picked(Protocol):
         ...
 
     def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
-        """Features (n, F), labels (n,) or ``None``, and weights (n,) of some rows.
+        """Features (n, F), labels (n,) or ``None``, weights (n,), and no nuisances of some rows.
 
         Args:
             rows: of the window.
@@ -159,7 +159,7 @@ class _Rows:
     def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
         del drawn
         label = None if self.label is None else self.label[rows].long()
-        return self.x[rows], label, self.weight[rows]
+        return self.x[rows], label, self.weight[rows], None
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,6 +263,6 @@ class StreamReader:
 
 
 def _joined(parts: Sequence[BatchRows]) -> BatchRows:
-    x, label, weight = zip(*parts, strict=True)
+    x, label, weight, _ = zip(*parts, strict=True)
     labels = [part for part in label if part is not None]
-    return torch.cat(x), torch.cat(labels) if labels else None, torch.cat(weight)
+    return torch.cat(x), torch.cat(labels) if labels else None, torch.cat(weight), None

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from ..alignment import QuantileMap
 from ..errors import ConfigError, SchemaError
-from ..tensors import EventBlocks, Hits, Source, Target, Tensors
+from ..tensors import EventBlocks, EventImages, Source, Target, Tensors
 from .scaling import Scaling
 
 if TYPE_CHECKING:
     from ..shifts import FittedShift
     from .images import Images
+    from .nuisances import Mixtures, Nuisances
 
 __all__ = ["Domains", "data_holder", "fit_domains"]
 
@@ -39,6 +40,8 @@ class Domains:
         process: (N,) index of the process that each source event came from.
         blocks: all events of source and target, where those above are only a sample of them.
         images: of these events, which networks see in place of the features; ``None`` without any.
+        nuisances: the source's nuisances as networks see them, if a method needs any.
+        mixtures: samples within the target, if a method trains on such.
     """
 
     source: Source
@@ -53,6 +56,8 @@ class Domains:
     process: NDArray[np.uint16]
     blocks: tuple[EventBlocks, EventBlocks] | None = None
     images: Images | None = None
+    nuisances: Nuisances | None = None
+    mixtures: Mixtures | None = None
 
     @property
     def n_train(self) -> int:
@@ -61,7 +66,7 @@ class Domains:
             return self.blocks[0].n_train
         return len(self.source.part("train"))
 
-    def inputs(self, domain: str) -> NDArray[np.float32] | Hits:
+    def inputs(self, domain: str) -> NDArray[np.float32] | EventImages:
         """What networks see of the events of "source" or "target", row by row."""
         if self.images is not None:
             return self.images.source if domain == "source" else self.images.target

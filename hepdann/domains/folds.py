@@ -39,9 +39,11 @@ def _fold(domains: Domains, number: int, folds: int) -> Domains:
     )
     assert isinstance(source, Source)
     tensors = replace(domains.tensors, impute=_impute(domains.tensors, source.part("train")))
-    return fit_domains(
+    fold = fit_domains(
         tensors, source, target, domains.shift, domains.holder, domains.rows, domains.process
     )
+    nuisances = None if domains.nuisances is None else domains.nuisances.refitted(source)
+    return replace(fold, nuisances=nuisances, mixtures=domains.mixtures)
 
 
 def _split(events: Target, held_out: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -1,26 +1,26 @@
-"""Training events that are images, of which only the hits are held."""
+"""Training events that are images, held as hits or as the bytes of pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..tensors import SPLITS, Hits, Source, Target
+from ..tensors import SPLITS, EventImages, Pixels, Source, Target
 from .augment import Augment
 from .event_stream import BatchRows, Counted, Drawn, Picked, Stream, Window
 from .resident import DomainEvents, mean_weight, validation_rows, watched_rows
 
 __all__ = ["HeldImages", "ImageBlocks", "ImageStream", "resident_images"]
 
-_WINDOW = 512 << 20  # bytes of hits shuffled together; two such are held
+_WINDOW = 512 << 20  # bytes of images shuffled together; two such are held
 _PROBED = 1_024  # events that health and batch normalisation look at
 
-Events = tuple[Hits, NDArray[np.int32] | None, NDArray[np.float32]]
+Events = tuple[EventImages, NDArray[np.int32] | None, NDArray[np.float32]]
 
 
 class ImageBlocks(Counted, Protocol):
@@ -28,11 +28,11 @@ class ImageBlocks(Counted, Protocol):
 
     @property
     def nbytes(self) -> float:
-        """Of the hits of an event, on the average."""
+        """Of the images of an event, on the average."""
         ...
 
     def train(self, block: int) -> Events:
-        """Hits, labels (``None`` of a target) and weights of a block's training events."""
+        """Images, labels (``None`` of a target) and weights of a block's training events."""
         ...
 
 
@@ -41,7 +41,7 @@ class HeldImages:
     """The training events of a domain, all in memory as one block.
 
     Attributes:
-        events: hits, labels and weights.
+        events: images, labels and weights.
     """
 
     events: Events
@@ -58,7 +58,7 @@ class HeldImages:
 
     @property
     def nbytes(self) -> float:
-        """Of the hits of an event, on the average."""
+        """Of the images of an event, on the average."""
         return self.events[0].nbytes / max(1, len(self.events[0]))
 
     def train(self, block: int) -> Events:
@@ -71,7 +71,7 @@ class HeldImages:
 class _Images:
     """The events of a window; those that are picked are filled in on the device."""
 
-    hits: Hits
+    images: EventImages
     label: Tensor | None
     weight: Tensor
     to: str
@@ -85,15 +85,19 @@ class _Images:
     def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
         label = None if self.label is None else self._put(self.label[rows].long())
         weight = self._put(self.weight[rows]).to(self.dtype)
-        out = torch.zeros(len(rows), self.hits.width, device=self.to, dtype=self.dtype)
-        hits = self.hits.flat(rows.numpy())
+        if isinstance(self.images, Pixels):  # bytes go to the device, where they become fractions
+            picked = self._put(torch.from_numpy(self.images.values[rows.numpy()]))
+            return picked.to(self.dtype).mul_(1 / 255), label, weight, None
+        out = torch.zeros(len(rows), self.images.width, device=self.to, dtype=self.dtype)
+        hits = self.images.flat(rows.numpy())
         if self.augment is not None and drawn is not None:
             hits = self.augment.move(*hits, drawn)
         if out.device.type == "cpu" and self.dtype == torch.float32:
             out.numpy().reshape(-1)[hits[0]] = hits[1]
-            return out, label, weight
+            return out, label, weight, None
         place, value = (self._put(torch.from_numpy(part)) for part in hits)
-        return out.view(-1).scatter_(0, place, value.to(self.dtype)).view_as(out), label, weight
+        filled = out.view(-1).scatter_(0, place, value.to(self.dtype)).view_as(out)
+        return filled, label, weight, None
 
     def _put(self, tensor: Tensor) -> Tensor:
         """On the device, without waiting for it."""
@@ -111,7 +115,7 @@ class ImageStream(Stream):
         blocks: of the domain.
         device: to fill images in on.
         dtype: of pixels and weights.
-        window: bytes of hits that are shuffled together, at least one block; the next such are
+        window: bytes of images that are shuffled together, at least one block; the next such are
             read while these are used.
         augment: what is done to each image, if anything.
     """
@@ -130,19 +134,20 @@ class ImageStream(Stream):
         return int(self.window / max(1.0, self.blocks.nbytes))
 
     def _load(self, window: Window) -> Picked:
-        hits, labels, weights = zip(
+        images, labels, weights = zip(
             *(self.blocks.train(int(block)) for block in window.blocks), strict=True
         )
         known = [torch.from_numpy(label) for label in labels if label is not None]
         weight = torch.from_numpy(np.concatenate(weights) / np.float32(self.blocks.weight))
         label = torch.cat(known) if known else None
-        held = hits[0] if len(hits) == 1 else Hits.join(hits)
+        kind: Any = type(images[0])
+        held = images[0] if len(images) == 1 else kind.join(images)
         return _Images(held, label, weight, self.device, self.dtype, self.augment)
 
 
 def resident_images(
     events: Source | Target,
-    images: Hits,
+    images: EventImages,
     *,
     device: str,
     dtype: torch.dtype = torch.float32,

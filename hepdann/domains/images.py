@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from ..tensors import (
     ChangeImages,
     EventBlocks,
-    Hits,
+    EventImages,
     Source,
     Target,
     Tensors,
     View,
     ViewBlocks,
     column_at,
-    read_hits,
-    view_figures,
+    image_figures,
+    read_images,
 )
 from .events import Domains, data_holder, fit_domains
 
@@ -47,8 +47,8 @@ class Images:
     """
 
     views: tuple[View, ...]
-    source: Hits
-    target: Hits
+    source: EventImages
+    target: EventImages
     source_spectators: dict[str, NDArray[np.float32]]
     target_spectators: dict[str, NDArray[np.float32]]
     blocks: tuple[ViewBlocks, ViewBlocks] | None = None
@@ -68,8 +68,8 @@ def prepare_images(
 ) -> Domains:
     """As :func:`hepdann.domains.prepare`, of events that are images.
 
-    The features of source and target are :data:`~hepdann.tensors.VIEW_FIGURES`, behind the file's
-    own if it has any.
+    The features of source and target are :func:`~hepdann.tensors.image_figures`, behind the
+    file's own if it has any.
 
     Args:
         tensors: holds the MC.
@@ -96,7 +96,7 @@ def prepare_images(
         p.events(memory) for p in parts
     )
     assert isinstance(source, Source)
-    described = _described(tensors, source)
+    described = _described(tensors, source, parts[0].figures)
     process = column_at(tensors, "mc", "sample", source_rows)
     blocks = None
     if memory == "blocks":
@@ -123,17 +123,17 @@ class _Part:
         change: ChangeImages | None = None,
     ) -> None:
         self._tensors, self._domain, self._change = tensors, domain, change
+        self.figures: tuple[str, ...] = ()  # names of what sums the images up, once they are read
         self.blocks = EventBlocks(tensors, domain, pseudo=pseudo, labelled=labelled)
 
-    def events(self, memory: str) -> tuple[Target, NDArray[np.int64], Hits]:
+    def events(self, memory: str) -> tuple[Target, NDArray[np.int64], EventImages]:
         """Events with their figures, their rows in the domain, and their images."""
         most = self.blocks.rows if memory == "resident" else SAMPLE
         events, rows = self.blocks.sample(2 * most if memory == "resident" else most)
-        hits = read_hits(self._tensors, self._domain, rows, self._change)
-        names, figures = view_figures(hits, self._tensors.views)
+        images = read_images(self._tensors, self._domain, rows, self._change)
+        self.figures, figures = image_figures(images, self._tensors.views)
         features = events.features.reshape(len(events), -1)
-        del names
-        return events.with_features(np.concatenate([features, figures], axis=1)), rows, hits
+        return events.with_features(np.concatenate([features, figures], axis=1)), rows, images
 
     def spectators(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Columns that are kept for figures, at some rows of the domain."""
@@ -145,9 +145,8 @@ class _Part:
         return ViewBlocks(self._tensors, self._domain, self.blocks, self._change)
 
 
-def _described(tensors: Tensors, source: Source) -> Tensors:
-    """The file's description with the figures of its views as features."""
-    names, _ = view_figures(Hits.of([np.zeros((1, _pixels(tensors)))]), tensors.views)
+def _described(tensors: Tensors, source: Source, names: tuple[str, ...]) -> Tensors:
+    """The file's description with the figures of its views, of these names, as features."""
     figures = source.part("train").features[:, len(tensors.features) :].astype(np.float64)
     known = np.isfinite(figures)
     mean = np.where(known, figures, 0.0).sum(0) / np.maximum(1, known.sum(0))
@@ -158,10 +157,6 @@ def _described(tensors: Tensors, source: Source) -> Tensors:
         feature_info=(*tensors.feature_info, *({} for _ in names)),
         impute=np.concatenate([tensors.impute, mean]),
     )
-
-
-def _pixels(tensors: Tensors) -> int:
-    return sum(int(np.prod(view.shape)) for view in tensors.views)
 
 
 def _changing(shift: FittedShift, tensors: Tensors, seed: int) -> ChangeImages:

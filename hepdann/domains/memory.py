@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..tensors import EventBlocks, Source, Target, Tensors, read_hits
+from ..tensors import EventBlocks, Source, Target, Tensors, read_images
 
 __all__ = ["Memory", "available_memory", "choose_memory", "describe_memory"]
 
@@ -16,8 +16,8 @@ Memory = Literal["resident", "blocks"]
 
 _COPIES = 6  # of the features that a training and its scoring hold at a time, at their peak
 _SHARE = 0.6  # of the memory that is there
-_HIT_COPIES = 4  # of the hits of images, likewise
-_PROBED = 1_024  # images whose hits are counted
+_IMAGE_COPIES = 4  # of images as they are held, likewise
+_PROBED = 1_024  # images whose bytes are counted
 
 
 def available_memory() -> int:
@@ -98,8 +98,8 @@ def _image_bytes(file: Tensors, domain: str, members: int) -> float:
     rows = file.rows(domain)
     if not rows:
         return 0.0
-    some = read_hits(file, domain, np.arange(min(rows, _PROBED)))
-    return rows * (_HIT_COPIES * some.nbytes / len(some) + 4 * len(file.classes) * members)
+    some = read_images(file, domain, np.arange(min(rows, _PROBED)))
+    return rows * (_IMAGE_COPIES * some.nbytes / len(some) + 4 * len(file.classes) * members)
 
 
 def describe_memory(source: Source, target: Target, blocks: tuple[EventBlocks, EventBlocks]) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..tensors import EventBlocks, Source, Tensors, column_at, is_pseudo
 from .events import Domains, data_holder, fit_domains
 from .images import prepare_images
+from .nuisances import NOTHING, Wanted, with_columns
 
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
@@ -28,6 +29,7 @@ def prepare(
     shift: Shift | Composition | None,
     seed: int,
     memory: str = "resident",
+    wanted: Wanted = NOTHING,
 ) -> Domains:
     """Take source and target out of the tensor files; of images, their figures and their hits.
 
@@ -37,14 +39,24 @@ def prepare(
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
         seed: of the shift's random part.
         memory: "resident", or "blocks", which never holds a domain.
+        wanted: columns that methods need besides the features.
 
     Raises:
-        SchemaError: no MC, no data where it is needed, or other features in the second file.
+        SchemaError: no MC, no data where it is needed, other features in the second file, or a
+            column that is not there.
     """
     if tensors.views:
-        return prepare_images(tensors, data, shift, seed, memory)
-    if memory == "blocks":
-        return _prepare_blocks(tensors, data, shift, seed)
+        domains = prepare_images(tensors, data, shift, seed, memory)
+    elif memory == "blocks":
+        domains = _prepare_blocks(tensors, data, shift, seed)
+    else:
+        domains = _prepare_resident(tensors, data, shift, seed)
+    return with_columns(domains, tensors, wanted)
+
+
+def _prepare_resident(
+    tensors: Tensors, data: Tensors | None, shift: Shift | Composition | None, seed: int
+) -> Domains:
     process = tensors.column("mc", "sample") if tensors.rows("mc") else np.empty(0, np.uint16)
     if shift is not None:
         everything = tensors.source()

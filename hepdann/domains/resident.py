@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import RunError
 from ..tensors import SPLITS, Source, Split, Target
 from .event_stream import Blocks, EventStream, Stream
+from .nuisances import Nuisances
 from .sampler import STATISTICS, epoch_order
 from .scaling import Scaling
 
@@ -40,6 +41,8 @@ class DomainEvents:
         x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
         stream: where batches come from, if not from the events above, which are a sample then.
         images: whether an event is a row of pixels.
+        nuisance: (n_train, 1 + M) of labelled events: the weight that each has where a score is
+            made independent of nuisances, and these; ``None`` unless a method needs them.
     """
 
     x: Tensor
@@ -52,6 +55,7 @@ class DomainEvents:
     x_watched: Tensor
     stream: Stream | None = None
     images: bool = False
+    nuisance: Tensor | None = None
 
     @property
     def n_train(self) -> int:
@@ -66,6 +70,7 @@ def resident(
     device: str,
     dtype: torch.dtype = torch.float32,
     blocks: Blocks | None = None,
+    nuisances: Nuisances | None = None,
 ) -> DomainEvents:
     """Scale the events of a domain and put them on the device.
 
@@ -76,6 +81,7 @@ def resident(
         dtype: of features and weights.
         blocks: all events of the domain, if ``events`` are a sample of it: batches are drawn from
             them, and everything else sees the sample.
+        nuisances: of the source, if a method needs any.
 
     Raises:
         RunError: the weights of the training split do not add up to more than 0.
@@ -92,7 +98,9 @@ def resident(
 
     keep = epoch_order(len(train), _LARGEST_SAMPLE, seed=0, epoch=0, stream=STATISTICS)
     x = put(scaling.apply(train.features), dtype)
-    labelled = isinstance(train, Source)
+    labelled, nuisance = isinstance(train, Source), None
+    if isinstance(train, Source) and train.nuisances is not None:
+        nuisance = put(train.nuisances if nuisances is None else nuisances.apply(train), dtype)
     return DomainEvents(
         x=x,
         weight=put(train.weight / mean, dtype),
@@ -105,6 +113,7 @@ def resident(
         x_watched=put(scaling.apply(events.features[watched_rows(events)]).T, dtype),
         x_statistics=x[torch.from_numpy(keep).to(device)].T.contiguous(),
         stream=stream,
+        nuisance=nuisance,
     )
 
 

@@ -46,6 +46,7 @@ from .diagnosis.score_effect import QuickClassifier, ScoreEffect, score_effect
 from .importance import Importance, domain_importance, permutation_importance
 from .metrics.summary import summarise
 from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
+from .proxy_distance import proxy_distance
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .templates import Templates, TemplateSettings, fill_templates
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, truth_of, write_truth
@@ -68,7 +69,7 @@ __all__ = [
     "efficiency_profile", "event_pictures", "fill", "fill_templates", "flat_thresholds",
     "garwood", "histogram", "kolmogorov", "label_shift", "log_loss", "majority", "open_scores",
     "open_truth", "oracle_source", "outside_bins", "permutation_importance", "point_rows",
-    "predicted", "prior_matched_threshold", "rank_features", "roc", "run_profile",
+    "predicted", "prior_matched_threshold", "proxy_distance", "rank_features", "roc", "run_profile",
     "run_thresholds", "run_working_points", "score_effect", "separation", "signal_fraction",
     "summarise", "tensor_pictures", "threshold_at", "truth_of", "two_sample", "wasserstein",
     "weighted_mean", "without_sentinels", "working_points", "write_truth",

@@ -16,7 +16,9 @@ from ..registry import nearest
 from ..store.scores.reader import Domain, RunScores
 from ..store.scores.tensor_rows import TensorRows
 
-__all__ = ["Columns", "ScoreNames"]
+__all__ = ["SIDES", "Columns", "ScoreNames"]
+
+SIDES = "up", "down"  # of a calibration that is changed by an error
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,19 @@ class Columns:
         scores: of the run.
         method: whose score ``score`` (of the last class) and ``score.<class>`` are; without one,
             these names are not known.
+        calibration: "up" or "down" gives the scores of MC with its calibration changed by an
+            error, where MC passes one.
 
     Attributes:
         names: of the scores.
     """
 
-    def __init__(self, scores: RunScores, method: str | None = None) -> None:
+    def __init__(
+        self, scores: RunScores, method: str | None = None, calibration: str | None = None
+    ) -> None:
         self._scores = scores
         self._method = method
+        self._calibration = calibration
         self.names = ScoreNames(scores.classes, scores.methods, method)
         self._read: dict[tuple[Domain, str, str | None], NDArray[Any]] = {}
 
@@ -146,7 +153,7 @@ class Columns:
     ) -> NDArray[Any]:
         scores = self._scores
         if name == "score" and self._method is not None:
-            return scores.score(domain, self._method)[:, -1]
+            return self._scored(domain, self._method)[:, -1]
         if name in scores.features:
             table = "features" if aligned is None else f"aligned/{aligned}"
             return self._features(domain, table)[:, scores.features.index(name)]
@@ -181,7 +188,15 @@ class Columns:
                 where=where,
                 mend=f"methods are {', '.join(methods)}; classes are {', '.join(classes)}",
             )
-        return self._scores.score(domain, known[0])[:, known[1]]
+        return self._scored(domain, known[0])[:, known[1]]
+
+    def _scored(self, domain: Domain, method: str) -> NDArray[Any]:
+        """(N, C) scores of a method; of MC behind a calibration those that are asked for."""
+        if domain == "mc" and self._calibration:
+            varied = self._scores.varied(method)
+            if varied is not None:
+                return np.asarray(varied[SIDES.index(self._calibration)])
+        return self._scores.score(domain, method)
 
     @property
     def weights(self) -> tuple[str, ...]:

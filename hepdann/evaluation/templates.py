@@ -22,7 +22,7 @@ from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
 from ..store.reading import read_config
 from ..store.scores.reader import RunScores, open_scores
-from .columns import Columns
+from .columns import SIDES, Columns
 from .template_events import NOMINAL, TemplateEvents, TemplateSample
 
 __all__ = ["TemplateSettings", "Templates", "blind_windows", "fill_templates"]
@@ -30,6 +30,7 @@ __all__ = ["TemplateSettings", "Templates", "blind_windows", "fill_templates"]
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 Window = tuple[float, float]
+_Filled = dict[tuple[str, str], dict[str, Histogram]]
 
 REGION = "all"  # where no region is given
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -138,20 +139,57 @@ def fill_templates(
     windows = [] if settings.asimov else [*settings.blind]
     if not settings.asimov:
         windows += blind_windows(plots, columns, settings.of)
-    mc: dict[tuple[str, str], dict[str, Histogram]] = {}
+    mc: _Filled = {}
     for variation in (NOMINAL, *(columns.weights if settings.variations else ())):
         column = "weight" if variation == NOMINAL else f"weights.{variation}"
         weight = events.weights(column)
         for region, rows in passing.items():
             kept = rows[events.filled]
             group, x = events.group[events.filled][kept], values[events.filled][kept]
-            for sample, one in zip(
-                samples, fill(x, weight[kept], edges, group, len(samples)), strict=True
-            ):
-                mc.setdefault((region, sample.name), {})[variation] = one
+            _put(mc, variation, region, samples, fill(x, weight[kept], edges, group, len(samples)))
+    for side in SIDES:
+        _fill_calibration(mc, side, Columns(scores, method, side), events, settings, regions, edges)
     blind = _touched(edges, windows)
     data = None if settings.asimov else _data(columns, settings.of, regions, edges, blind)
     return Templates(settings.of, edges, tuple(regions), samples, mc, data, blind)
+
+
+def _fill_calibration(
+    mc: _Filled,
+    side: str,
+    varied: Columns,
+    events: TemplateEvents,
+    settings: TemplateSettings,
+    regions: Mapping[str, str | None],
+    edges: Floats,
+) -> None:
+    """Fill MC with its calibration changed by an error, where a score or a cut depends on it."""
+    nominal = events.columns
+    values = varied.values("mc", settings.of)
+    passing = {name: _passing(varied, "mc", name, cut) for name, cut in regions.items()}
+    same = np.array_equal(values, nominal.values("mc", settings.of), equal_nan=True)
+    if same and all(
+        np.array_equal(rows, _passing(nominal, "mc", name, regions[name]))
+        for name, rows in passing.items()
+    ):
+        return
+    weight = events.weights()
+    for region, rows in passing.items():
+        kept = rows[events.filled]
+        group, x = events.group[events.filled][kept], values[events.filled][kept]
+        filled = fill(x, weight[kept], edges, group, len(events.samples))
+        _put(mc, f"calibration_{side}", region, events.samples, filled)
+
+
+def _put(
+    mc: _Filled,
+    variation: str,
+    region: str,
+    samples: Sequence[TemplateSample],
+    filled: Sequence[Histogram],
+) -> None:
+    for sample, one in zip(samples, filled, strict=True):
+        mc.setdefault((region, sample.name), {})[variation] = one
 
 
 def blind_windows(plots: PlotConfig, columns: Columns, quantity: str) -> list[Window]:

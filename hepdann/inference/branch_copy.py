@@ -44,10 +44,10 @@ def copy_with_branches(path: Path, file: FileScan, types: Mapping[str, np.dtype[
 
 
 class _BranchCopy(RowFile):
-    """Adds branches to the tree or, where uproot cannot, writes the tree once more beside it.
+    """Adds branches to the tree or, where uproot cannot, writes the tree anew.
 
-    uproot adds branches to trees of one basket a branch. A second tree of the same name takes the
-    place of the first one, which stays as an older cycle of it, as with ROOT's own updates.
+    uproot adds branches to trees of one basket a branch. The other tree goes out of the directory
+    of the file: of two cycles ROOT opens the first in the directory, where uproot leaves the older.
     """
 
     def __init__(self, path: Path, file: FileScan, types: Mapping[str, np.dtype[Any]]) -> None:
@@ -73,10 +73,19 @@ class _BranchCopy(RowFile):
             return
         assert self._layout is not None
         if self._new is None:
+            self._remove()
             self._new = self._layout.begin(self._file, self._name, self._types)
         stop = self._done + len(rows[IDENTITY])
         self._new.extend({**self._layout.read(self._old, self._done, stop), **rows})
         self._done = stop
+
+    def _remove(self) -> None:
+        """Take every cycle of the tree out of the directory."""
+        folder, _, name = self._name.rpartition("/")
+        directory = self._file[folder] if folder else self._file
+        for key in directory.keys(recursive=False):
+            if key.rpartition(";")[0] == name:
+                del directory[key]
 
     def _add(self) -> None:
         columns = {n: np.concatenate([rows[n] for rows in self._kept]) for n in self._types}

@@ -79,6 +79,10 @@ class CrossFit:
         """Whether the method scores the target by the target's own statistics."""
         return self.models[0].adapts(method)
 
+    def varies(self, method: str) -> bool:
+        """Whether MC passes a calibration before the method, which has an error."""
+        return self.models[0].varies(method)
+
     def steps(self, method: str, domain: str = "target") -> FoldMean:
         """What happens to an event that no fold was trained on: the mean over all folds.
 
@@ -97,6 +101,7 @@ class CrossFit:
         method: str,
         domain: str = "target",
         fold: NDArray[np.uint8] | None = None,
+        errors: float = 0.0,
     ) -> Scores:
         """Score events.
 
@@ -106,6 +111,7 @@ class CrossFit:
             domain: "target" for data, "source" for MC.
             fold: (N,) of each event the fold that did not see it, :data:`NO_FOLD` of one that no
                 fold was trained on; by default of all events.
+            errors: standard errors by which the calibration of MC is changed.
 
         Raises:
             RunError: no such method or domain, or another number of features.
@@ -113,11 +119,11 @@ class CrossFit:
         if fold is None:
             fold = np.full(len(inputs), NO_FOLD, np.uint8)
         by_fold = {
-            number: self._score(inputs[fold == number], method, domain, int(number))
+            number: self._score(inputs[fold == number], method, domain, int(number), errors)
             for number in np.unique(fold)
         }
         if not by_fold:
-            return self._score(inputs, method, domain, NO_FOLD)
+            return self._score(inputs, method, domain, NO_FOLD, errors)
         first = next(iter(by_fold.values())).members
         members = np.empty((len(first), len(inputs), first.shape[-1]), np.float32)
         domain_score = np.empty(len(inputs), np.float32)
@@ -126,9 +132,11 @@ class CrossFit:
             domain_score[fold == number] = scores.domain
         return Scores(members, domain_score)
 
-    def _score(self, inputs: Inputs, method: str, domain: str, number: int) -> Scores:
+    def _score(
+        self, inputs: Inputs, method: str, domain: str, number: int, errors: float
+    ) -> Scores:
         models = self.models if number == NO_FOLD else (self.models[number],)
-        return FoldMean.of(model.score(inputs, method, domain) for model in models)
+        return FoldMean.of(model.score(inputs, method, domain, errors) for model in models)
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
         """Feature layer (N, H) of the first fold; those of two folds cannot be compared."""

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
+from ..calibration import Calibration
 from ..domains import Scaling
 from ..errors import RunError
-from ..methods import method_of
+from ..methods import calibration_of, method_of
 from ..networks import ViewShape
 from .input_columns import InputColumns
 from .mixture import Mixture
@@ -56,6 +57,8 @@ class Model:
             features; empty if they see the features.
         missing: the sentinel of each feature that has one.
         indicators: columns that are 1 where a feature is missing, with that feature.
+        calibrations: maps of MC features onto the target's; the networks of a method that is
+            trained behind one see MC after it, and the target as it is.
     """
 
     features: tuple[str, ...]
@@ -68,6 +71,7 @@ class Model:
     views: tuple[ViewShape, ...] = ()
     missing: dict[str, float] = field(default_factory=dict)
     indicators: dict[str, str] = field(default_factory=dict)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
 
     @property
     def columns(self) -> InputColumns:
@@ -103,12 +107,19 @@ class Model:
         alignment = self._alignment(method)
         return features if alignment is None else alignment.apply(features)
 
-    def steps(self, method: str, domain: str = "target") -> Branch | Combination:
+    def varies(self, method: str) -> bool:
+        """Whether MC passes a calibration before the method, which has an error."""
+        return calibration_of(method) in self.calibrations
+
+    def steps(
+        self, method: str, domain: str = "target", errors: float = 0.0
+    ) -> Branch | Combination:
         """What happens to an event of a domain, from its features to the method's score.
 
         Args:
             method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
+            errors: standard errors by which the calibration of MC is changed.
 
         Raises:
             RunError: no such method or domain.
@@ -121,18 +132,20 @@ class Model:
         target = domain == "target"
         if method in self.mixtures:
             mixture = self.mixtures[method]
-            parts = tuple(self.steps(part, domain) for part in mixture.parts)
+            parts = tuple(self.steps(part, domain, errors) for part in mixture.parts)
             return Combination(mixture, parts, target)
         part = self._part(method)
         return Branch(
-            alignment=self._alignment(method) if target and not self.views else None,
+            mapped=self._alignment(method) if target else self._calibration(method, errors),
             scaling=None if self.views else self.scaling,
             network=part.network,
             statistics=part.target_domain if target else 0,
             correction=self.correction if target and method in self.alignments else None,
         )
 
-    def score(self, inputs: Inputs, method: str, domain: str = "target") -> Scores:
+    def score(
+        self, inputs: Inputs, method: str, domain: str = "target", errors: float = 0.0
+    ) -> Scores:
         """Score events.
 
         Args:
@@ -140,11 +153,12 @@ class Model:
                 pixels, view after view.
             method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
+            errors: standard errors by which the calibration of MC is changed.
 
         Raises:
             RunError: no such method or domain, or another number of features.
         """
-        steps = self.steps(method, domain)
+        steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
             views = [f"{name} {shape}" for name, *shape in self.views]
             raise RunError(
@@ -160,6 +174,12 @@ class Model:
     def _alignment(self, method: str) -> Alignment | None:
         name = method if method in self.alignments else method_of(method)[0]
         return self.alignments[name] if name else None
+
+    def _calibration(self, method: str, errors: float) -> Calibration | None:
+        name = calibration_of(method)
+        if not name:
+            return None
+        return self.calibrations[name].varied(errors) if errors else self.calibrations[name]
 
     def _part(self, method: str) -> Part:
         return self.parts[BASE if method in self.alignments else method]

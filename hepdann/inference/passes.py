@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from ..domains import Scaling
 from ..networks import AdversarialNetwork
-from ..tensors import Hits
+from ..tensors import EventImages
 from ..training import threads
 
 __all__ = ["Inputs", "Statistics", "classify", "feature_layer", "predict"]
 
-Inputs = NDArray[np.float32] | Hits
+Inputs = NDArray[np.float32] | EventImages
 Statistics = int | torch.Tensor  # 0 source or 1 target; or (K,) of these
-_ROWS = 32_768  # events of a block, at most
+_ROWS = 8_192  # events of a block, at most
 _BYTES = 64 << 20  # of its inputs
 
 

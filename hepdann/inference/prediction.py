@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import lru_cache, partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ import xxhash
 from .._version import __version__
 from ..errors import ConfigError, HepdannError, RunError
 from ..outputs import mend_of, replacing
+from ..parallel import Executor, Link, refuse_in_worker
 from ..readers import FileRef, resolve
 from ..readers.pipeline.ordered_threads import default_threads
 from ..readers.rows import RowReader
@@ -30,7 +28,7 @@ from .row_scores import RowScorer, Scored
 
 __all__ = ["PredictedFile", "Prediction", "predict"]
 
-_VERSION = 1  # of what outputs hold: files of another one are made anew
+_VERSION = 2  # of what outputs hold: files of another one are made anew
 _UNNAMED = "events"  # tree of the rows of a file without trees
 
 
@@ -165,18 +163,21 @@ def predict(
         device=device,
         threads=default_threads() if workers == 1 else 1,
     )
-    scorer = job.scorer()  # what is wrong with the run is said once
+    if workers > 1:
+        refuse_in_worker()
+    _scorer.cache_clear()  # the run may be another one than at the last call
+    scorer = _scorer(job)  # what is wrong with the run is said once
     if not work:
         return Prediction(scorer.method, ())
     for folder in {path.parent for _, path in work}:
         with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-    if min(workers, len(work)) > 1:
-        done = _in_processes(job, work, min(workers, len(work)), progress)
-    else:
-        counter = _Counter(progress)
-        done = [_file(job, scorer, counter, *one) for one in work]
-    return Prediction(scorer.method, tuple(done))
+    processes = min(workers, len(work))
+    report = _Sum(progress)
+    mend = "call again, with fewer --workers if memory ran out: outputs that are there are whole"
+    with Executor(processes if processes > 1 else 0, report, resume_hint=mend) as executor:
+        done = executor.run({n: _FileTask(job, *one) for n, one in enumerate(work)})
+    return Prediction(scorer.method, tuple(done[n] for n in range(len(work))))
 
 
 def _work(
@@ -198,85 +199,69 @@ def _work(
     return list(zip(refs, outputs, strict=True))[number - 1 :: parts]
 
 
-_Work = tuple[FileRef, Path]
-_Tell = Callable[[int, int], None]
+class _Sum:
+    """Entries done and entries of the files begun, of all files together."""
+
+    def __init__(self, tell: Callable[[int, int], None] | None) -> None:
+        self._tell = tell
+        self._by_file: dict[int, tuple[int, int]] = {}
+
+    def __call__(self, place: int, now: tuple[int, int]) -> None:
+        self._by_file[place] = now
+        if self._tell is not None:
+            done, total = map(sum, zip(*self._by_file.values(), strict=True))
+            self._tell(done, total)
 
 
-def _in_processes(
-    job: _Job, work: Sequence[_Work], workers: int, progress: _Tell | None
-) -> list[PredictedFile]:
-    done: list[PredictedFile] = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as pool:
-        try:
-            for file in pool.map(partial(_alone, job), work):
-                done.append(file)
-                if progress is not None:
-                    rows = sum(one.rows for one in done)
-                    progress(rows, rows * len(work) // len(done))
-        except BrokenProcessPool as error:
-            raise RunError(
-                "a worker process died; outputs that are there are whole",
-                where=job.folder,
-                mend="call again, with fewer --workers if memory ran out",
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-    return done
-
-
-@cache
+@lru_cache(1)
 def _scorer(job: _Job) -> RowScorer:
-    """That of a worker process, which scores many files."""
+    """That of a process, which scores many files."""
     return job.scorer()
 
 
-def _alone(job: _Job, work: _Work) -> PredictedFile:
-    return _file(job, _scorer(job), _Counter(None), *work)
+@dataclass(frozen=True)
+class _FileTask:
+    """Reads, scores and writes one file, unless its output is there.
 
+    Attributes:
+        job: how.
+        ref: the file.
+        output: that runs along it.
+    """
 
-class _Counter:
-    """Entries done, and those of the files begun so far."""
+    job: _Job
+    ref: FileRef
+    output: Path
 
-    def __init__(self, tell: _Tell | None) -> None:
-        self._tell, self._done, self._total = tell, 0, 0
-
-    def begin(self, entries: int) -> None:
-        self._total += entries
-
-    def add(self, entries: int) -> None:
-        self._done += entries
-        if self._tell is not None:
-            self._tell(self._done, self._total)
-
-
-def _file(
-    job: _Job, scorer: RowScorer, counter: _Counter, ref: FileRef, output: Path
-) -> PredictedFile:
-    """Read, score and write one file, unless its output is there."""
-    reader = RowReader(ref, scorer.conversion, sample=job.sample, keep=job.keep, block=job.block)
-    scorer.check(reader)
-    made_of = _made_of(job, scorer, reader)
-    seal = _existing(job.kind, output)
-    before = seal is not None and seal.get("made_of") == made_of
-    counter.begin(reader.file.entries)
-    if before:
-        assert seal is not None
-        counts = seal["counts"]
-        counter.add(reader.file.entries)
-    else:
-        with _writing(output), replacing(output) as temporary:
-            counts = _write(job, scorer, reader, temporary, made_of, counter)
-    return PredictedFile(
-        path=reader.file.path,
-        tree=reader.file.tree,
-        sample=reader.samples[0].name,
-        known=reader.known,
-        output=output,
-        rows=reader.file.entries,
-        before=before,
-        **counts,
-    )
+    def __call__(self, link: Link) -> PredictedFile:
+        """Do it; entries done and to do are reported."""
+        job, output, scorer = self.job, self.output, _scorer(self.job)
+        reader = RowReader(
+            self.ref, scorer.conversion, sample=job.sample, keep=job.keep, block=job.block
+        )
+        scorer.check(reader)
+        made_of = _made_of(job, scorer, reader)
+        seal = _existing(job.kind, output)
+        before = seal is not None and seal.get("made_of") == made_of
+        entries = reader.file.entries
+        if before:
+            assert seal is not None
+            counts = seal["counts"]
+            link.report((entries, entries))
+        else:
+            link.report((0, entries))
+            with _writing(output), replacing(output) as temporary:
+                counts = _write(job, scorer, reader, temporary, made_of, link)
+        return PredictedFile(
+            path=reader.file.path,
+            tree=reader.file.tree,
+            sample=reader.samples[0].name,
+            known=reader.known,
+            output=output,
+            rows=entries,
+            before=before,
+            **counts,
+        )
 
 
 def _write(
@@ -285,12 +270,12 @@ def _write(
     reader: RowReader,
     path: Path,
     made_of: Mapping[str, Any],
-    counter: _Counter,
+    link: Link,
 ) -> dict[str, Any]:
     """Write the output of a file, compare it with the input, and count."""
     file, digest = reader.file, xxhash.xxh64()
     tree = _UNNAMED if file.kind == "HDF5" else file.tree
-    selected = trained = 0
+    done = selected = trained = 0
     outside = np.zeros(len(scorer.features), np.int64)
     begun = (
         copy_with_branches(path, file, scorer.types(reader))
@@ -303,7 +288,8 @@ def _write(
             digest.update(scored.columns[IDENTITY].data)
             selected, trained = selected + scored.selected, trained + scored.trained
             outside += scored.outside
-            counter.add(len(scored.columns[IDENTITY]))
+            done += len(scored.columns[IDENTITY])
+            link.report((done, file.entries))
         beyond = zip(scorer.features, outside.tolist(), strict=True)
         counts = {
             "selected": selected,

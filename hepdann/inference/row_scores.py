@@ -123,6 +123,8 @@ class RowScorer:
         types: dict[str, np.dtype[Any]] = dict.fromkeys(
             [*self.scores, "domain_score", "spread"], np.dtype(np.float32)
         )
+        for name in self._varied:
+            types |= {f"{name}_up": np.dtype(np.float32), f"{name}_down": np.dtype(np.float32)}
         types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
         if self._known is not None:
             types["fold"] = np.dtype(np.uint8)
@@ -162,7 +164,7 @@ class RowScorer:
         n = len(rows.event_id)
         columns: dict[str, NDArray[Any]] = {
             name: np.full(n, np.nan, np.float32)
-            for name in (*self.scores, "domain_score", "spread")
+            for name in (*self.scores, "domain_score", "spread", *self._sides)
         }
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
@@ -210,8 +212,33 @@ class RowScorer:
         mean = found.mean
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]
+        for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
+            moved = mean if domain == "target" else self._scored(events, at, columns, errors).mean
+            for number, name in enumerate(self._varied):
+                columns[f"{name}_{side}"][at] = moved[:, number]
         best = mean.argmax(axis=1)[:, None]
         columns["spread"][at] = np.take_along_axis(found.spread, best, axis=1)[:, 0]
+
+    @property
+    def _varied(self) -> list[str]:
+        """Scores that an error of the calibration changes: of MC, and those of data beside them."""
+        return self.scores if self._model.varies(self.method) else []
+
+    @property
+    def _sides(self) -> list[str]:
+        return [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
+
+    def _scored(
+        self,
+        events: NDArray[np.float32],
+        at: NDArray[np.intp],
+        columns: Mapping[str, NDArray[Any]],
+        errors: float,
+    ) -> Scores:
+        model = self._model
+        if isinstance(model, CrossFit):
+            return model.score(events, self.method, "source", columns["fold"][at], errors)
+        return model.score(events, self.method, "source", errors)
 
     def _outside(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
         if features.shape[1] != len(self._low):  # images: features are made of them in training

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
+from ..calibration import Calibration
 from ..domains import Scaling
 from ..networks import AdversarialNetwork, NetworkShape
 from .mixture import Mixture, corrected
@@ -77,14 +78,14 @@ class Branch:
     """One stack of networks with what stands before and behind it; the steps act in this order.
 
     Attributes:
-        alignment: maps the features; ``None`` leaves them.
+        mapped: an alignment of the target or a calibration of MC; ``None`` leaves the features.
         scaling: imputes and scales them; ``None`` of pixels.
         network: gives each member's class probabilities and domain score.
         statistics: of which domain the network's normalisation takes, 0 source or 1 target.
         correction: (C,) added to the log probabilities, which are normalised again; or ``None``.
     """
 
-    alignment: Alignment | None
+    mapped: Alignment | Calibration | None
     scaling: Scaling | None
     network: AdversarialNetwork
     statistics: int
@@ -92,23 +93,23 @@ class Branch:
 
     def score(self, inputs: Inputs) -> Scores:
         """Score events (N, F), NaN where a value is missing."""
-        scores, domain = predict(self.network, self._mapped(inputs), self.scaling, self.statistics)
+        scores, domain = predict(self.network, self._inputs(inputs), self.scaling, self.statistics)
         return Scores(corrected(scores, self.correction), domain.mean(axis=0))
 
     def members(self, inputs: Inputs) -> NDArray[np.float32]:
         """Class probabilities (K, N, C) alone: a third of the work, where domain heads are wide."""
-        scores = classify(self.network, self._mapped(inputs), self.scaling, self.statistics)
+        scores = classify(self.network, self._inputs(inputs), self.scaling, self.statistics)
         return corrected(scores, self.correction)
 
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member."""
-        return feature_layer(self.network, self._mapped(inputs), self.scaling, self.statistics)
+        return feature_layer(self.network, self._inputs(inputs), self.scaling, self.statistics)
 
-    def _mapped(self, inputs: Inputs) -> Inputs:
-        if self.alignment is None:
+    def _inputs(self, inputs: Inputs) -> Inputs:
+        if self.mapped is None:
             return inputs
-        assert isinstance(inputs, np.ndarray)  # no alignment is fitted for images
-        return self.alignment.apply(inputs)
+        assert isinstance(inputs, np.ndarray)  # no map is fitted for images
+        return self.mapped.apply(inputs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .._version import __version__
 from ..alignment import from_dict
+from ..calibration import Calibration
 from ..domains import Scaling
 from ..errors import ConfigError, RunError
 from ..networks import NetworkShape
@@ -55,6 +56,7 @@ def _header(model: Model) -> ModelHeader:
         classes=list(model.classes),
         scaling=StoredScaling(**model.scaling.to_dict()),
         alignments={name: one.to_dict() for name, one in model.alignments.items()},
+        calibrations={name: one.to_dict() for name, one in model.calibrations.items()},
         correction=None if model.correction is None else list(model.correction),
         views=list(model.views),
         missing=model.missing,
@@ -133,6 +135,7 @@ def _model(header: ModelHeader, tensors: dict[str, Tensor]) -> Model:
         tuple(header.views),
         header.missing,
         header.indicators,
+        {name: Calibration.from_dict(one) for name, one in header.calibrations.items()},
     )
 
 
@@ -166,6 +169,9 @@ def _tried(model: Model) -> Model:
         raise ValueError(f"{len(model.features)} features, and a scaling of {sorted(widths)}")
     for name, one in model.alignments.items():
         if one.apply(event).shape != event.shape:
+            raise ValueError(f"{name} maps another number of features")
+    for name, calibration in model.calibrations.items():
+        if calibration.apply(event).shape != event.shape:
             raise ValueError(f"{name} maps another number of features")
     for method in model.methods:
         for domain in DOMAINS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .dann import DANN_PHASES, unwatched
-from .registry import get, method_of, names, register
+from .registry import calibration_of, get, method_of, names, register
 
 __all__ = [
     "DANN_PHASES",
@@ -13,6 +13,7 @@ __all__ = [
     "Method",
     "Objective",
     "Phase",
+    "calibration_of",
     "get",
     "method_of",
     "names",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
 from ..networks import AdversarialNetwork, Normalisation
+
+if TYPE_CHECKING:
+    from ..domains import Domains
+    from ..tensors import Source
 
 __all__ = ["AdversaryWeight", "Batch", "Method", "Objective", "Phase"]
 
@@ -24,11 +29,15 @@ class Batch:
         label: (K, D - 1, B) class index of the labelled domains' events. The target has none.
         weight: (K, D, B) event weights, each divided by the mean of its domain's training split,
             over which their mean is 1, whatever the signs are.
+        nuisance: (K, 1 + M, (D - 1) * B) of the labelled domains, domain after domain: the weight
+            that an event has where a score is made independent of the nuisances, and these, as
+            :class:`hepdann.domains.Nuisances` gives them; ``None`` unless the run has any.
     """
 
     x: Tensor
     label: Tensor
     weight: Tensor
+    nuisance: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -53,10 +62,12 @@ class AdversaryWeight:
     Attributes:
         lambda_: (K,) λ·λ_p of each member, the factor on the gradient that enters the features.
         domain_weight: w_d, the weight of the domain loss itself.
+        nuisance_weight: factor on λ·λ_p in the term of a nuisance.
     """
 
     lambda_: Tensor
     domain_weight: float
+    nuisance_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,8 @@ class Objective:
 
     Attributes:
         value: (K,) one value a member; members share no parameters, so their sum is minimised.
-        figures: (K,) figures for the history, detached: label_loss, domain_loss, domain_accuracy.
+        figures: (K,) figures for the history, detached: label_loss, domain_loss, domain_accuracy,
+            nuisance_loss.
     """
 
     value: Tensor
@@ -77,12 +89,14 @@ class Phase:
     """One update within a step: which parts of the network move, and down which slope.
 
     Attributes:
-        parts: of ``AdversarialNetwork.PARTS``; clipped apart, one optimiser for the phase.
+        parts: of ``AdversarialNetwork.parts``; clipped apart, one optimiser for the phase.
         objective: computes the objective of a batch.
+        rare: whether it is left out until the adversary has made its ``adversary_steps``.
     """
 
     parts: tuple[str, ...]
     objective: Callable[[AdversarialNetwork, Batch, AdversaryWeight], Objective]
+    rare: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,11 @@ class Method:
         taught: whether it also trains on the target with the labels that an aligned teacher gives
             its events, as a further labelled domain.
         conditioned: whether its domain head sees features times class probabilities.
+        decorrelates: whether it needs nuisances.
+        nuisance_head: whether its networks have an adversary that estimates these.
+        mixtures: what it needs to know of samples within the target: the "cut" of each, or also
+            its "fraction" of the last class.
+        source: makes the labelled events that it trains on, where these are not the MC.
     """
 
     name: str
@@ -114,3 +133,7 @@ class Method:
     auxiliary: bool = False
     taught: bool = False
     conditioned: bool = False
+    decorrelates: bool = False
+    nuisance_head: bool = False
+    mixtures: tuple[Literal["cut", "fraction"], ...] = ()
+    source: Callable[[Domains], Source] | None = None

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 from ..errors import ConfigError
-from ..registry import METHODS
+from ..registry import CALIBRATED, METHODS
 from .base import Method, Objective, Phase
 
-__all__ = ["as_method", "get", "method_of", "names", "register"]
+__all__ = ["as_method", "calibration_of", "get", "method_of", "names", "register"]
 
 _PARTS = ("extractor", "label_head", "domain_head")
 _Objective = TypeVar("_Objective", bound=Callable[..., Objective])
@@ -34,7 +34,13 @@ def get(name: str) -> Method:
 def method_of(name: str) -> tuple[str, str]:
     """The alignment ("" for none) and the method of ``alignment+method``."""
     before, _, last = name.rpartition("+")
-    return before, last
+    return "" if before in CALIBRATED else before, last
+
+
+def calibration_of(name: str) -> str:
+    """The calibration of the MC that ``calibrated`` and ``calibrated+method`` train on, or ""."""
+    first = name.partition("+")[0]
+    return first if first in CALIBRATED else ""
 
 
 def as_method(name: str, thing: object, **options: Any) -> Method:

@@ -1,6 +1,7 @@
 """Networks: gradient reversal, stacked layers and the network with a label and a domain head."""
 
-from .adversarial import AdversarialNetwork, NetworkShape
+from .adversarial import GAUSSIANS, AdversarialNetwork, NetworkShape
+from .ganin import PICTURES
 from .gradient_reversal import GradientReversal, reverse_gradient
 from .layers import Activation, StackedDropout, StackedLayerNorm
 from .minerva import SMALL
@@ -10,6 +11,8 @@ from .stacked import StackedLinear, member_generators
 from .views import Autocast, ViewShape, ViewsNetwork
 
 __all__ = [
+    "GAUSSIANS",
+    "PICTURES",
     "SMALL",
     "Activation",
     "AdversarialNetwork",

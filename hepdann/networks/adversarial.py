@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +19,9 @@ from .normalisation import Normalisation
 from .stacked import in_cache, member_generators
 from .views import Autocast, ViewShape
 
-__all__ = ["AdversarialNetwork", "NetworkShape"]
+__all__ = ["GAUSSIANS", "AdversarialNetwork", "NetworkShape"]
+
+GAUSSIANS = 5  # of the density of a continuous nuisance
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class NetworkShape:
             has them); "" is the multilayer perceptron.
         views: name, channels, height and width of the images that the F inputs are the pixels of,
             one after the other; none of scalar features.
+        nuisances: values of each nuisance that an adversary estimates from the output of the label
+            head, 0 of a continuous one; none without such an adversary.
+        nuisance_head: hidden widths of that adversary.
         autocast: of a network of images: "bf16" computes in bfloat16 where that is safe, "fp16"
             in float16 with scaled losses.
     """
@@ -67,6 +72,8 @@ class NetworkShape:
     network: str = ""
     views: tuple[ViewShape, ...] = ()
     autocast: Autocast = "none"
+    nuisances: tuple[int, ...] = ()
+    nuisance_head: tuple[int, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -77,14 +84,13 @@ class NetworkShape:
 class AdversarialNetwork(nn.Module):
     """The stack of K networks that every method trains (Ganin et al., JMLR 17 (2016) 59).
 
-    Its three parts are ``extractor``, ``label_head`` and ``domain_head``.
+    Its parts are ``extractor``, ``label_head``, ``domain_head``, and ``nuisance_head`` where it has
+    nuisances.
 
     Args:
         shape: widths, the same for all members.
         seeds: one a member; a member's initial weights depend on its own seed alone.
     """
-
-    PARTS = ("extractor", "label_head", "domain_head")
 
     def __init__(self, shape: NetworkShape, seeds: Sequence[int]) -> None:
         super().__init__()
@@ -112,6 +118,11 @@ class AdversarialNetwork(nn.Module):
         outputs = 1 if shape.domain_classes == 2 else shape.domain_classes
         custom = custom_head([m.domain_head for m in made], seeds, 2, inputs, outputs)
         self.domain_head = custom or head((inputs, *shape.domain_head, outputs))
+        self.parts: tuple[str, ...] = ("extractor", "label_head", "domain_head")
+        if shape.nuisances:
+            estimated = sum(values or 3 * GAUSSIANS for values in shape.nuisances)
+            self.nuisance_head = head((shape.outputs, *shape.nuisance_head, estimated))
+            self.parts += ("nuisance_head",)
         stepping = (StackedDropout, Copies)
         self._stepping = [m for m in self.modules() if isinstance(m, stepping)]
 
@@ -121,7 +132,7 @@ class AdversarialNetwork(nn.Module):
             module.set_step(step)
 
     def part(self, name: str) -> list[nn.Parameter]:
-        """Parameters of one of :attr:`PARTS`."""
+        """Parameters of one of :attr:`parts`."""
         return list(self.get_submodule(name).parameters())
 
     def features(self, x: Tensor, domains: int | None = None) -> Tensor:
@@ -155,6 +166,22 @@ class AdversarialNetwork(nn.Module):
         condition = self.scores(features.detach()).transpose(1, 2)
         return (features.unsqueeze(2) * condition.unsqueeze(1)).flatten(1, 2)
 
+    def nuisance_outputs(self, logits: Tensor, lambda_: Tensor) -> tuple[Tensor, ...]:
+        """What the adversary says of each nuisance of a batch, given the outputs of the label head.
+
+        Args:
+            logits: (K, outputs, batch) of the label head.
+            lambda_: (K, 1, 1), minus which the gradient that reaches them is multiplied by.
+
+        Returns:
+            (K, V, batch) logits of the V values of each that is categorical; of a continuous one
+            (K, 15, batch): logits of five Gaussians, their means and the logarithms of their
+            widths.
+        """
+        y: Tensor = self.nuisance_head(reverse_gradient(logits, lambda_))
+        widths = [values or 3 * GAUSSIANS for values in self.shape.nuisances]
+        return tuple(torch.split(y, widths, dim=1))
+
     def label_logits(self, features: Tensor) -> Tensor:
         """Label logits (K, outputs, batch); of a regression the values themselves."""
         y: Tensor = self.label_head(features)
@@ -172,7 +199,7 @@ class AdversarialNetwork(nn.Module):
     @torch.no_grad()
     def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Feature layer (K, H, n) of events (K or 1, F, n), by the statistics of ``domain``."""
-        return self.extractor.latent(x.expand(self.members, -1, -1), domain)
+        return self.extractor.prediction(domain)(x.expand(self.members, -1, -1))
 
     @torch.no_grad()
     def predict(self, x: Tensor, domain: int | Tensor) -> tuple[Tensor, Tensor]:
@@ -185,8 +212,7 @@ class AdversarialNetwork(nn.Module):
             domain: whose normalisation statistics apply, 0 source or 1 target; or (K,) of these.
         """
         scores, targets = [], []
-        for events in self._parts(x):
-            features = self.latent(events, domain)
+        for features in self._latent_parts(x, domain):
             logits = self.domain_head(self._seen_by_domain_head(features))
             target = logits[:, -1] if logits.shape[1] == 1 else logits[:, -1] - logits[:, 0]
             scores.append(self.scores(features))
@@ -196,14 +222,15 @@ class AdversarialNetwork(nn.Module):
     @torch.no_grad()
     def classify(self, x: Tensor, domain: int | Tensor) -> Tensor:
         """Class probabilities (K, n, C) of events, as :meth:`predict` gives them."""
-        return torch.cat([self.scores(self.latent(e, domain)) for e in self._parts(x)], dim=1)
+        return torch.cat([self.scores(part) for part in self._latent_parts(x, domain)], dim=1)
 
-    def _parts(self, x: Tensor) -> Sequence[Tensor]:
-        """Events (K or 1, F, n) in parts that are passed one after the other."""
-        if self.shape.network:
-            return [x]
+    def _latent_parts(self, x: Tensor, domain: int | Tensor) -> Iterator[Tensor]:
+        """The feature layer, of parts of the events that are passed one after the other."""
         widths = (*self.shape.extractor, *self.shape.label_head, *self.shape.domain_head)
-        return torch.split(x, in_cache(x, self.members * max(widths)), dim=-1)
+        size = x.shape[-1] if self.shape.network else in_cache(x, self.members * max(widths))
+        latent = self.extractor.prediction(domain)
+        for part in torch.split(x, max(size, 1), dim=-1):
+            yield latent(part.expand(self.members, -1, -1))
 
     @torch.no_grad()
     def scores(self, features: Tensor) -> Tensor:

@@ -71,6 +71,13 @@ class Copies(nn.Module):
         """The module that runs, with the values of one member after another."""
         return self._hidden[0]
 
+    def member(self, number: int) -> nn.Module:
+        """A copy of the module of one member, for prediction."""
+        module = copy.deepcopy(self.template).eval()
+        for name, values in zip(self._names, self.values, strict=True):
+            module.get_parameter(name).data = values[number].detach().clone()
+        return module
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self.template._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -168,6 +175,11 @@ class CopiedExtractor(Copies):
             self.run(x, self._buffers_of(d, kept=True))
         self.template.train(self.training)
 
-    def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
-        """Feature layer by the statistics of a domain, 0 source or 1 target, or (K,) of these."""
-        return self.run(x, self._buffers_of(domain * (self.domains - 1), kept=False))
+    def prediction(self, domain: int | Tensor) -> Callable[[Tensor], Tensor]:
+        """What maps events to the feature layer by the statistics of a domain.
+
+        Args:
+            domain: 0 source or 1 target, or (K,) of these.
+        """
+        buffers = self._buffers_of(domain * (self.domains - 1), kept=False)
+        return lambda x: self.run(x, buffers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -82,16 +83,23 @@ class Extractor(nn.Module):
             x = torch.cat([events[members] for events in domains], dim=-1)
             self._run(x, partial(_collect, sizes=sizes, members=members), members)
 
-    def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
-        """Feature layer by the statistics of a domain, 0 source or 1 target, or (K,) of these."""
+    def prediction(self, domain: int | Tensor) -> Callable[[Tensor], Tensor]:
+        """What maps events to the feature layer by the statistics of a domain.
+
+        Args:
+            domain: 0 source or 1 target, or (K,) of these.
+        """
+        layers: list[Callable[[Tensor], Tensor]] = []
         for index, (layer, act) in enumerate(zip(self.linear, self.activation, strict=True)):
             assert isinstance(layer, StackedLinear)
             norm = self.norm[index] if self.norm else None
             linear: Callable[[Tensor], Tensor] = layer
             if isinstance(norm, StackedBatchNorm):  # fixed, it is a part of the linear map
-                linear, norm = partial(layer.scaled, *norm.factors(domain)), None
-            x = hidden(x, linear, act, residual=self.residual, normalise=norm)
-        return x
+                linear, norm = layer.scaled(*norm.factors(domain)), None
+            layers.append(
+                partial(hidden, linear=linear, act=act, residual=self.residual, normalise=norm)
+            )
+        return lambda x: functools.reduce(lambda y, layer: layer(y), layers, x)
 
 
 def _collect(norm: StackedBatchNorm, y: Tensor, *, sizes: list[int], members: slice) -> Tensor:

@@ -8,14 +8,14 @@ batched matrix product serves every member. This layout does not leave the netwo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 __all__ = ["StackedLinear", "in_cache", "member_generators"]
 
-_IN_CACHE = 1 << 20  # elements of an activation that a processor keeps near itself
+_IN_CACHE = 1 << 18  # elements of an activation that a core keeps near itself (1 MiB)
 
 
 def in_cache(x: Tensor, elements: int) -> int:
@@ -74,6 +74,7 @@ class StackedLinear(nn.Module):
             weight, bias = weight[members], None if bias is None else bias[members]
         return torch.bmm(weight, x) if bias is None else torch.baddbmm(bias, weight, x)
 
-    def scaled(self, scale: Tensor, shift: Tensor, x: Tensor) -> Tensor:
+    def scaled(self, scale: Tensor, shift: Tensor) -> Callable[[Tensor], Tensor]:
         """The same without a bias, then scaled and shifted by (K, out, 1): one product."""
-        return torch.baddbmm(shift, self.weight * scale, x)
+        weight = self.weight * scale
+        return lambda x: torch.baddbmm(shift, weight, x)

@@ -21,6 +21,7 @@ __all__ = [
     "ViewsNetwork",
     "innermost",
     "perceptron",
+    "xavier",
 ]
 
 Autocast = Literal["none", "bf16", "fp16"]
@@ -147,7 +148,7 @@ class ViewsNetwork(ImagesNetwork):
             _Tower(plan, *view[1:]) for plan, view in zip(plans, views, strict=True)
         )
         self.trunk = trunk
-        _xavier(self)
+        xavier(self)
 
     def see(self, images: Sequence[Tensor]) -> Tensor:
         """Each tower sees its view, the trunk all that they saw."""
@@ -178,11 +179,11 @@ def perceptron(widths: Sequence[int], dropout: float = 0.0, *, last: bool = Fals
     for a, b in itertools.pairwise(widths):
         layers += [nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)]
     made = nn.Sequential(*(layers[:-2] if last else layers))
-    _xavier(made)
+    xavier(made)
     return made
 
 
-def _xavier(module: nn.Module) -> None:
+def xavier(module: nn.Module) -> None:
     """Weights uniform in ±√(3 / inputs), no bias: Caffe's filler of that name."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):

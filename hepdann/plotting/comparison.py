@@ -47,7 +47,8 @@ def plot_comparison(
                 curves = _curves(opened, method, domain)
                 if len(curves) > 1:
                     where = "MC" if domain == "mc" else "target"
-                    title = f"{method_title(method)}, {where}, test split"
+                    events = " and ".join(sorted({opened[name].judged for name in curves}))
+                    title = f"{method_title(method)}, {where}, {events}"
                     ax = roc(curves, reference=next(iter(curves)), title=title)
                     label_as(ax, look, simulation=domain == "mc")
                     made += save(ax, Path(output) / file_name("roc", domain, method), look.formats)

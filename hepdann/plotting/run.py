@@ -27,7 +27,9 @@ from .workers import shared, usable
 
 __all__ = ["DEFAULT_KINDS", "chosen", "draw_all", "figure_names", "plot_run"]
 
-DEFAULT_KINDS = ("loss", "roc", "scores", "data_mc", "calibration", "correlation", "segments")
+DEFAULT_KINDS = (
+    "loss", "roc", "scores", "data_mc", "calibration", "correlation", "segments", "nuisance",
+)  # fmt: skip
 _NUMBERS = ".json"
 
 

@@ -52,13 +52,15 @@ def convert(
     like: str | Path | None = None,
     skip_bad: bool = False,
     reader: Reader = "auto",
+    size: tuple[int, int] | None = None,
+    colour: Literal["grey", "colour"] | None = None,
     threads: int | None = None,
     compress: Literal["none", "gzip", "zstd"] | None = None,
     sha256: bool | None = None,
     split_seed: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Converted:
-    """Turn ROOT files (TTree or RNTuple), or HDF5 files of images, into a tensor file.
+    """Turn ROOT files (TTree or RNTuple), or files of images, into a tensor file.
 
     Args:
         mc: one or several paths, globs, ``path:tree``, ``root://`` addresses or ``.txt`` lists.
@@ -79,6 +81,8 @@ def convert(
         like: a tensor file; ``data`` alone are converted, into its columns.
         skip_bad: leave out bad files whole; ``summary.skipped`` lists them.
         reader: who decodes; the result is the same.
+        size: of pictures, rows and columns; default the largest that the files have.
+        colour: of pictures; default colour where any file has it.
         threads: that decode; default the processors, at most 8.
         compress: a smaller file, slower to train on; default none.
         sha256: keep the SHA-256 of every input.
@@ -99,18 +103,13 @@ def convert(
         tree=tree, features=features, spectators=spectators, label=label, classes=classes,
         weight=weight, data_weight=data_weight, cut=cut, missing=missing, event_id=event_id,
         split_seed=split_seed, compress=compress, sha256=sha256,
+        pictures_size=size, pictures_colour=colour,
     )  # fmt: skip
     summary = convert_files(
-        *sources,
-        output=Path(output),
-        config=settings,
-        truth=None if truth is None else fspath(truth),
+        *sources, output=Path(output), config=settings, skip_bad=skip_bad, progress=progress,
+        reader=reader, threads=threads, truth=None if truth is None else fspath(truth),
         like=None if like is None else Path(like),
-        skip_bad=skip_bad,
-        progress=progress,
-        reader=reader,
-        threads=threads,
-    )
+    )  # fmt: skip
     return Converted(**vars(open_tensors(output)), summary=summary)
 
 
@@ -123,6 +122,8 @@ def _settings(config: Config | str | Path | None, expand: bool, **given: Any) ->
     """The configuration, with the arguments that were given on top."""
     changes = {f"convert.{key}": _plain(key, value) for key, value in given.items()}
     changes["convert.split.seed"] = changes.pop("convert.split_seed")
+    for key in ("size", "colour"):
+        changes[f"convert.pictures.{key}"] = changes.pop(f"convert.pictures_{key}")
     if isinstance(config, str | PathLike):
         return load_config(config, changes=changes, expand=expand)
     return override(config or Config(), changes)

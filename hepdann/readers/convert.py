@@ -16,6 +16,7 @@ from ..errors import ConfigError, ReadError
 from ..provenance import describe_file, provenance
 from ..tensors import TensorWriter, open_tensors
 from .images import image_units, read_tables
+from .pictures import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
 from .pipeline.entry_ranges import Reader, UnitReader, choose_reader
 from .pipeline.events import column_names
@@ -51,7 +52,7 @@ def convert(
     reader: Reader | BlockReader = "auto",
     threads: int | None = None,
 ) -> ConversionSummary:
-    """Convert ROOT files, or HDF5 files of images, to a tensor file, in bounded memory.
+    """Convert ROOT files, or files of images, to a tensor file, in bounded memory.
 
     Args:
         mc: files of MC, as :func:`.resolve` takes them; with them, the samples of ``config`` are
@@ -84,6 +85,16 @@ def convert(
             mend="name the good files without --skip-bad",
         )
     config = config or Config()
+    pictures = pictures_of(mc, data, config)
+    if pictures is not None:
+        return convert_pictures(
+            pictures,
+            output=output,
+            config=config,
+            truth=None if truth is None else picture_ref(truth),
+            like=None if like is None else open_tensors(like),
+            progress=progress,
+        )
     model = None
     if like is not None:
         model = take_over(open_tensors(like), mc, data, config)

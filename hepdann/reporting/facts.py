@@ -94,6 +94,8 @@ def _settings(run: Run, scores: RunScores) -> Iterator[tuple[str, str]]:
     yield "networks a method", f"{train.seeds} (first seed {train.seed})"
     if train.folds is not None:
         yield "folds", f"{train.folds}; every event is scored by the one that did not see it"
+    for name, one in run.metrics.get("calibrations", {}).items():
+        yield name, str(one["sentence"])
     yield "epochs", f"{train.epochs}, batches of {train.batch_size} events of each domain"
     yield "λ", f"{train.lambda_:g}"
     if throughput.get("seconds"):

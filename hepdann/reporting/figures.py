@@ -121,18 +121,26 @@ def caption(name: str, run: Run, titles: Mapping[str, str]) -> str:
         )
     if name.startswith("roc_"):
         where = "MC" if name.startswith("roc_mc") else target
-        return f"Background rejection against signal efficiency on the test split of {where}."
+        return f"Background rejection against signal efficiency on held-out events of {where}."
     if name.startswith("scores_"):
         method = method_title(name.removeprefix("scores_"))
         return f"Score of each MC class and of the {target}: {method}."
     if name.startswith("calibration_"):
         where = "MC" if name.startswith("calibration_mc") else target
-        return f"Share of signal against score on the test split of {where}: calibrated or not."
+        return f"Share of signal against score on held-out events of {where}: calibrated or not."
     if name.startswith("correlation_"):
         what = {"correlation_mc": "MC", "correlation_target": target}.get(
             name, f"{target} less those of MC"
         )
         return f"Linear correlations of the features: {what}."
+    if name.startswith("nuisance_"):
+        what = {"shape": "The background before and after a cut that keeps half of the signal",
+                "score": "Mean score of the events that count against the nuisance"}.get(
+            name.rpartition("_")[2],
+            "1/JSD of the background before and after a cut, against its rejection: up and to the "
+            "right is better",
+        )  # fmt: skip
+        return f"{what}; MC test split."
     if name.startswith("importance_"):
         method = method_title(name.removeprefix("importance_"))
         return (

@@ -56,31 +56,52 @@ class Column:
     help: str
 
 
+_HALF = 0.5  # of the signal passes the cut that the columns on nuisances are of
+
 COLUMNS = (
     Column(
         "mc_accuracy",
         "MC accuracy",
         "MC accuracy",
-        "share of MC test events classified rightly, mean score over all networks",
+        "share of held-out MC events classified rightly, mean score over all networks",
     ),
-    Column("mc_auc", "MC AUC", "MC AUC", "area under the ROC curve on MC test events"),
+    Column("mc_auc", "MC AUC", "MC AUC", "area under the ROC curve on held-out MC events"),
     Column(
         "target_accuracy",
         "target accuracy",
         "target accuracy",
-        "the same share on the target's test events, where their truth is known",
+        "the same share on the target's held-out events, where their truth is known",
     ),
     Column(
         "target_auc",
         "target AUC",
         "target AUC",
-        "area under the ROC curve on the target's test events",
+        "area under the ROC curve on the target's held-out events",
     ),
     Column(
         "target_accuracy_prior_matched",
         "at matched threshold",
         "prior-matched",
         "target accuracy at the threshold that lets the expected share of the target pass",
+    ),
+    Column(
+        "nuisance_ks",
+        "KS over nuisance",
+        "KS over nuisance",
+        "largest distance of the score between slices of the nuisance, of several the largest",
+    ),
+    Column(
+        "inverse_jsd",
+        "1/JSD",
+        "1/JSD",
+        "of the background's nuisance before and after a cut that keeps half of the signal, of "
+        "several nuisances the smallest; larger is more independent",
+    ),
+    Column(
+        "rejection_at_half",
+        "rejection at 50 %",
+        "rejection at 50\\,\\%",
+        "one over the share of the background that passes that cut",
     ),
     Column(
         "member_target_accuracy",
@@ -150,10 +171,25 @@ def _row(run: str, metrics: Mapping[str, Any], method: str) -> Row:
             _cell(target, "accuracy"),
             _cell(target, "auc"),
             _cell(matched, "accuracy"),
+            *_nuisance_cells(metrics, method),
             Cell(single["mean"], single["std"]),
             Cell(single.get("peeked_max")),
         ),
     )
+
+
+def _nuisance_cells(metrics: Mapping[str, Any], method: str) -> tuple[Cell, ...]:
+    """The worst of the nuisances: KS, 1/JSD at half of the signal, and the rejection there."""
+    known = [block[method] for block in metrics.get("nuisances", {}).values() if method in block]
+    cuts = [cut for block in known for cut in block["cuts"] if cut["efficiency"] == _HALF]
+    figures = [
+        [block["ks"] for block in known],
+        [cut["inverse_jsd"] for cut in cuts],
+        [cut["rejection"] for cut in cuts],
+    ]
+    said = [[v for v in values if v is not None] for values in figures]
+    worst = [max(said[0], default=None), *(min(values, default=None) for values in said[1:])]
+    return tuple(map(Cell, worst))
 
 
 def _cell(block: Mapping[str, Any], name: str) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Target
 from .aligned import Aligned, reference
+from .calibrated import KNOWN, Calibrated
 from .teacher_labels import residuals_of
 
 __all__ = ["diagnose_first", "with_recommendation"]
@@ -70,6 +71,7 @@ def with_recommendation(
     models: Sequence[Model],
     folds: Sequence[Domains],
     aligned: Sequence[Aligned],
+    calibrated: Sequence[Mapping[str, Calibrated]],
     shift: bool | None,
     path: Path,
 ) -> tuple[tuple[Model, ...], Recommendation]:
@@ -79,6 +81,8 @@ def with_recommendation(
         models: as they were trained, one a fold; one alone without folds.
         folds: source and target of each, whose events outside the test split are compared.
         aligned: the alignments of each.
+        calibrated: the calibrations of each. One that is not closed is no candidate, and one that
+            knows the family of pseudo-data is none either.
         shift: whether the tests found a shift.
         path: of ``recommendation.json``, which is written.
 
@@ -87,7 +91,17 @@ def with_recommendation(
     """
     if folds[0].images is not None:
         return tuple(models), advise_on_images(models[0], folds[0], shift, path)
-    residuals = _mean_residuals(list(map(residuals_of, folds, aligned)))
+    residuals = _mean_residuals(list(map(residuals_of, folds, aligned, calibrated)))
+    refused = {
+        name: residuals.pop(name)
+        for name in calibrated[0]
+        if name in residuals
+        and (
+            name == KNOWN
+            or name not in models[0].parts
+            or any(fold[name].verdict == "not closed" for fold in calibrated)
+        )
+    }
     best = teacher(residuals, shift=shift)
     predictions = list(map(_AtExpectedShare, models, folds))
     agreements: dict[str, float | None] = {}
@@ -95,6 +109,8 @@ def with_recommendation(
         agreements = _means([one.agreements(best) for one in predictions])
     fallback = next(iter(models[0].methods), None)
     advice = recommend(residuals, agreements, shift=shift, fallback=fallback)
+    figures = {n: {"residual_auc": r.value, "error": r.error} for n, r in refused.items()}
+    advice = replace(advice, candidates=advice.candidates | figures)
     if advice.method == GUARD:
         # source-only stays as it is, and so does a map that is averaged with it alone
         joined = set(advice.parts) & set(agreements)

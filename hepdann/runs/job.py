@@ -26,6 +26,7 @@ from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, fold_estimate, wanted_maps
+from .calibrated import Calibrated, fit_calibrations, read_calibrations, settle, write_calibrations
 from .folder import Run
 from .health_report import write_health
 from .monitor import require_tensorboard
@@ -33,6 +34,7 @@ from .preparation import folds_of, prepare_training, with_auxiliaries
 from .progress import Report, RunLog
 from .score_file import write_scores
 from .stacks.parts import model_of
+from .stacks.plan import calibrated_on
 from .stacks.training import Hooks, Trained, history_of
 from .training import RunTraining
 
@@ -82,6 +84,7 @@ class Job:
         domains, train = prepare_training(asked, self.tensors, self.data, self.shift)
         self.tensors = domains.tensors
         train = with_auxiliaries(train)
+        settle(train)
         self.config = self.config.model_copy(update={"train": train})
         if train.tensorboard:
             require_tensorboard()
@@ -104,6 +107,7 @@ class Job:
             self.origin, train, self.folder, self._files,
             Hooks(self._log.tell, self._progress, self.stop, self._clock), self._resume_hint,
         )  # fmt: skip
+        calibrated = self._calibrate(folds)
         diagnosis, fitted = None, None
         if training.overlaps(domains):
             diagnosis, fitted = training.diagnose_and_train(domains, self._tell_diagnosis)
@@ -111,7 +115,7 @@ class Job:
             diagnosis = self._diagnose(domains)
         estimate = None if diagnosis is None else diagnosis.fractions
         aligned = [self._align(events, estimate) for events in folds] if not fitted else [fitted]
-        shards = training.run(folds, aligned)
+        shards = training.run(folds, aligned, calibrated)
         whole, trained = all(t.whole for t in shards), [t for t in shards if t.begun]
         self._log.note("interrupted" if not whole else "trained")
         by_fold = [[t for t in trained if (t.shard.fold or 0) == n] for n in range(len(folds))]
@@ -129,9 +133,10 @@ class Job:
         paths = RunPaths(self.folder)
         paths.metrics.unlink(missing_ok=True)
         trainers = [[one.trainer for one in fold] for fold in by_fold]
-        models = tuple(map(model_of, trainers, folds, aligned))
+        models = tuple(map(model_of, trainers, folds, aligned, calibrated))
         shift = None if diagnosis is None else diagnosis.shift
-        models, _ = with_recommendation(models, folds, aligned, shift, paths.recommendation)
+        advice = paths.recommendation
+        models, _ = with_recommendation(models, folds, aligned, calibrated, shift, advice)
         self._write(models, domains, trained)
         self.report("evaluating", None)
         metrics = self._metrics([t.trainer for t in trained], whole)
@@ -146,7 +151,9 @@ class Job:
         if self.config.train.folds is not None:
             model = CrossFit(models, self.tensors.split_config.seed)
         files = [file.path for file in self._files]
-        TrainingRecord.of(files, pseudo=self.config.train.shift is not None).write(self.folder)
+        train = self.config.train
+        pseudo, folded = train.shift is not None, train.folds is not None
+        TrainingRecord.of(files, pseudo=pseudo, folds=folded).write(self.folder)
         save_model(model, paths.model)
         write_run_file(paths.history, history_of(trained))
         write_health(self.folder, [t.health for t in trained])
@@ -190,6 +197,19 @@ class Job:
         self._log.note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
         if domains.blocks is not None:
             self._log.tell(describe_memory(domains.source, domains.target, domains.blocks))
+
+    def _calibrate(self, folds: Sequence[Domains]) -> list[dict[str, Calibrated]]:
+        """The calibrations of each fold, as an interrupted training has left them or anew."""
+        train = self.config.train
+        if not calibrated_on(train):
+            return [{} for _ in folds]
+        done = read_calibrations(self.folder)
+        if done is None:
+            self.report("calibrating", None)
+            done = [fit_calibrations(events, train, self._log.tell) for events in folds]
+            write_calibrations(self.folder, done)
+        self._clock.lap("calibration")
+        return done
 
     @property
     def _resume_hint(self) -> str:

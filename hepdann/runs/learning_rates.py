@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .. import methods
 from ..config import Config
-from ..methods import method_of
+from ..methods import calibration_of, method_of
 from ..tensors import Tensors
 from ..training import RateRange, find_learning_rate
 from .aligned import fit_alignments
@@ -43,9 +43,14 @@ def suggest_rates(
     Raises:
         HepdannError: the input does not allow the training.
     """
-    # what is taught trains as source-only does, and its teacher is not there yet
+    # what is taught trains as source-only does, and its teacher is not there yet; neither is a
+    # calibration, which a suggestion does not wait for
     asked = config.train
-    known = [name for name in asked.methods if not methods.get(method_of(name)[1]).taught]
+    known = [
+        name
+        for name in asked.methods
+        if not (methods.get(method_of(name)[1]).taught or calibration_of(name))
+    ]
     asked = asked.model_copy(update={"methods": known, "oracle": False})
     domains, train = prepare_training(asked, tensors, data)
     aligned = fit_alignments(domains, trained_on(train), estimate=None, seed=train.seed)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from .. import methods, shifts
 from ..config import ShiftConfig, TrainConfig
-from ..domains import Augment, Domains, choose_memory, in_folds, prepare, view_shapes
+from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare, view_shapes
 from ..errors import ConfigError
-from ..methods import method_of
-from ..networks import SMALL
+from ..methods import calibration_of, method_of
+from ..networks import PICTURES, SMALL
 from ..tensors import Tensors, View
 from .stacks.plan import resolve
 
@@ -67,9 +67,20 @@ def prepare_training(
             where="train.folds",
             mend="train on a machine with more memory (--memory resident), or without folds",
         )
-    domains = prepare(tensors, data, shift, asked.seed, memory)
+    domains = prepare(tensors, data, shift, asked.seed, memory, _wanted(asked))
     train = resolve(asked, min(fold.n_train for fold in folds_of(asked, domains)))
     return domains, train.model_copy(update={"memory": memory})
+
+
+def _wanted(train: TrainConfig) -> Wanted:
+    mixtures = train.mixtures or ()
+    return Wanted(
+        tuple(train.nuisance or ()),
+        tuple(train.nuisance_classes or ()),
+        tuple(mixture.cut for mixture in mixtures),
+        tuple(mixture.fraction for mixture in mixtures),
+        train.check_mixtures,
+    )
 
 
 def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:
@@ -86,6 +97,12 @@ def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
     asked = train.augment
     if asked is None or not (asked.rotate or asked.shift):
         return None
+    if any(view.pictures for view in views):
+        raise ConfigError(
+            "moves the hits of a detector, and these events are pictures",
+            where="train.augment",
+            mend="leave it out",
+        )
     return Augment(view_shapes(views), asked.rotate, asked.shift)
 
 
@@ -97,6 +114,7 @@ def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
             that such views do not allow.
     """
     augment_of(train, views)
+    usual = PICTURES if views[0].pictures else SMALL
     mapped = [name for name in train.methods if "+" in name]
     wanted = train.alignments and train.alignments != TrainConfig().alignments
     if mapped or wanted:
@@ -108,13 +126,13 @@ def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
         )
     for name in train.methods:
         method = methods.get(name)
-        if method.auxiliary or method.taught:
+        if method.auxiliary or method.taught or calibration_of(name):
             raise ConfigError(
                 f"{name} needs maps or shifts of features, and these events are images",
                 where="train.methods",
                 mend="take dann",
             )
-    return train.model_copy(update={"network": train.network or SMALL, "alignments": []})
+    return train.model_copy(update={"network": train.network or usual, "alignments": []})
 
 
 def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:

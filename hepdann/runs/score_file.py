@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..domains import Domains
 from ..evaluation import truth_of, write_truth
-from ..inference import CrossFit, Inputs, Model
+from ..inference import CrossFit, Inputs, Model, Scores
 from ..store.scores.file import MOVED
 from ..store.scores.tensor_rows import TensorRows, moved_to, rows_of_events
 from ..store.scores.writer import ScoreWriter, writing_scores
@@ -178,13 +178,17 @@ def _score(
     domain: str,
     fold: NDArray[np.uint8] | None,
 ) -> None:
-    if isinstance(model, Model):
-        scores = model.score(inputs, method, domain)
-    else:
-        scores = model.score(inputs, method, domain, fold)
+    def scored(errors: float = 0.0) -> Scores:
+        if isinstance(model, Model):
+            return model.score(inputs, method, domain, errors)
+        return model.score(inputs, method, domain, fold, errors)
+
+    scores = scored()
     held_out = events.split == SPLITS.index("test") if fold is None else fold == 0
     test = np.flatnonzero(held_out)[:_LATENT_ROWS]
     # the others' domain heads only watched, by other statistics
     domain_score = scores.domain if model.adapts(method) else None
     latent = model.latent(inputs[test], method, domain)
     writer.scores(name, method, scores.members, domain_score, latent)
+    if domain == "source" and model.varies(method):
+        writer.varied(method, np.stack([scored(1.0).mean, scored(-1.0).mean]))

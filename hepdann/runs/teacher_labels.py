@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +15,7 @@ from ..inference import BASE, PRIOR, Model
 from ..stats import separation
 from ..tensors import SPLITS, Source, Target
 from .aligned import Aligned, reference
+from .calibrated import Calibrated
 
 __all__ = ["label_by_teacher", "residuals_of", "soft_labelled"]
 
@@ -57,7 +61,9 @@ def soft_labelled(target: Target, score: NDArray[np.floating], classes: tuple[st
     )
 
 
-def residuals_of(domains: Domains, aligned: Aligned) -> dict[str, Residual]:
+def residuals_of(
+    domains: Domains, aligned: Aligned, calibrated: Mapping[str, Calibrated] = MappingProxyType({})
+) -> dict[str, Residual]:
     """Residual of source-only and of each map, the simplest first; empty with too few events.
 
     All events outside the test splits are compared, those too that a map was fitted on: a map of
@@ -67,17 +73,20 @@ def residuals_of(domains: Domains, aligned: Aligned) -> dict[str, Residual]:
     Args:
         domains: source and target.
         aligned: the alignments.
+        calibrated: maps of the source, each compared with the target as it is.
     """
     test = SPLITS.index("test")
     source = domains.source.take(np.flatnonzero(domains.source.split != test))
     target = domains.target.take(np.flatnonzero(domains.target.split != test))
     residuals = {}
     corrected_too = () if aligned.correction is None else (PRIOR,)
-    for name in (BASE, *corrected_too, *aligned.maps):
+    for name in (BASE, *corrected_too, *aligned.maps, *calibrated):
         mapped = target
         if name in aligned.maps:
             mapped = target.with_features(aligned.maps[name].apply(target.features))
         compared = source if name == BASE else reference(source, aligned.correction)
+        if name in calibrated:
+            compared = calibrated[name].calibration.calibrated(source)
         try:
             figure = separation(compared, mapped)
         except HepdannError:

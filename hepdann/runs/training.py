@@ -18,6 +18,7 @@ from ..store.start_record import StartRecord
 from ..tensors import Tensors
 from ..training import Progress
 from .aligned import Aligned, fit_alignments, wanted_maps
+from .calibrated import Calibrated
 from .health_report import failure_noted
 from .progress import SideBySide
 from .stacks.fused_hint import suggest_fused
@@ -112,8 +113,12 @@ class RunTraining:
         if not train.diagnose:
             first |= behind(None)
         workers = processes_for(train.workers, len(shards) + fit, pays=True)
-        results = self._in_processes(
-            workers, shards, first, lambda key, result: behind(result) if key == _DIAGNOSIS else {}
+        results = _in_processes(
+            self,
+            workers,
+            shards,
+            first,
+            lambda key, result: behind(result) if key == _DIAGNOSIS else {},
         )
         self._done = True
         fitted: Aligned | None = results.get(_MAPS)
@@ -123,12 +128,18 @@ class RunTraining:
             fitted = replace(fitted, estimate=estimate)
         return results.get(_DIAGNOSIS), fitted
 
-    def run(self, folds: Sequence[Domains], aligned: Sequence[Aligned]) -> list[Trained]:
+    def run(
+        self,
+        folds: Sequence[Domains],
+        aligned: Sequence[Aligned],
+        calibrated: Sequence[Mapping[str, Calibrated]],
+    ) -> list[Trained]:
         """Train all shards, or load what worker processes have trained.
 
         Args:
             folds: the events of each fold; those of the run alone without folds.
             aligned: the alignments of each.
+            calibrated: the calibrations of each, by name.
 
         Returns:
             The shards in the order of the run.
@@ -140,8 +151,11 @@ class RunTraining:
             Stacks(
                 self.train, events, maps.maps, self._shares(events), maps.correction,
                 fold=None if self.train.folds is None else number,
+                calibrations={name: one.calibration for name, one in of_mc.items()},
             )
-            for number, (events, maps) in enumerate(zip(folds, aligned, strict=True))
+            for number, (events, maps, of_mc) in enumerate(
+                zip(folds, aligned, calibrated, strict=True)
+            )
         ]  # fmt: skip
         broadcast(folder=str(self.folder.resolve()), fingerprint=self.origin.fingerprint)
         first = all_stacks[0]
@@ -153,8 +167,10 @@ class RunTraining:
             self._spread(all_stacks, aligned, folds)
             done = [
                 one
-                for stacks, events, maps in zip(all_stacks, folds, aligned, strict=True)
-                for one in self._train_stacks(stacks, events, maps)
+                for number, stacks in enumerate(all_stacks)
+                for one in self._train_stacks(
+                    stacks, folds[number], aligned[number], calibrated[number]
+                )
             ]
         return sorted(done, key=lambda one: one.shard.number)
 
@@ -174,15 +190,21 @@ class RunTraining:
             one.number: ShardTask(place, one.number, self._shares(folds[0]), one.fold)
             for one in shards
         }
-        self._in_processes(workers, shards, tasks)
+        _in_processes(self, workers, shards, tasks)
         self._done = True
 
-    def _train_stacks(self, stacks: Stacks, events: Domains, maps: Aligned) -> list[Trained]:
+    def _train_stacks(
+        self,
+        stacks: Stacks,
+        events: Domains,
+        maps: Aligned,
+        calibrated: Mapping[str, Calibrated],
+    ) -> list[Trained]:
         """Train or load the shards of a fold; those that learn from a teacher behind the others."""
         waiting = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
         done = [self._train_or_load(stacks, shard, load=self._done) for shard in stacks.labelled]
         if waiting and all(one.whole for one in done):  # the teacher is
-            model = model_of([one.trainer for one in done], events, maps)
+            model = model_of([one.trainer for one in done], events, maps, calibrated)
             labels, name = label_by_teacher(model, events, maps)
             self.hooks.tell(f"{waiting[0].prefix}self-training: {name} labels the target")
             stacks.teach(labels)
@@ -196,54 +218,56 @@ class RunTraining:
             return load_shard(shard, stacks, files, fingerprint, observer)
         return train_shard(shard, stacks, files, fingerprint, self.hooks, observer)
 
-    def _in_processes(
-        self,
-        workers: int,
-        shards: Sequence[Shard],
-        tasks: _Tasks,
-        then: Callable[[Hashable, Any], _Tasks] = lambda *_: {},
-    ) -> dict[Hashable, Any]:
-        """Do tasks in worker processes, which leave checkpoints and notes in the folder.
-
-        Args:
-            workers: processes.
-            shards: that are trained, for the progress.
-            tasks: to begin with; the keys of those that train are the numbers of the shards.
-            then: given the key and the result of each task, says what follows it.
-
-        Returns:
-            The results of the tasks that came to their end.
-        """
-        warning = overload_warning(workers) if self.train.workers != "auto" else None
-        if warning is not None:
-            self.hooks.tell(f"warning: {warning}")
-        members = {shard.number: len(shard.plan.members) for shard in shards}
-        names = dict.fromkeys(name for shard in shards for name in shard.methods)
-        what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
-        self.hooks.tell(f"{what}; --workers 1 keeps to one")
-        combined = SideBySide(members)
-
-        def report(number: Hashable, content: str | Progress) -> None:
-            if isinstance(content, Progress):
-                self.hooks.progress(what, combined.at(number, content))
-            else:
-                self.hooks.tell(content)
-
-        self.hooks.clock.lap("preparation")
-        with (
-            failure_noted(self.folder, shards),
-            Executor(workers, report, self.hooks.stop, self.resume_hint) as executor,
-        ):
-            results = executor.run(tasks, then)
-        seconds = Counter[str]()
-        for number in members.keys() & results.keys():
-            seconds.update(results[number])
-        self.hooks.clock.share(seconds)
-        return results
-
     @property
     def _place(self) -> Workplace:
         return Workplace.of(self.origin, self.train, self.folder, self.files)
 
     def _shares(self, domains: Domains) -> int:
         return shares_of(self.origin.config.train, self.train, domains)
+
+
+def _in_processes(
+    run: RunTraining,
+    workers: int,
+    shards: Sequence[Shard],
+    tasks: _Tasks,
+    then: Callable[[Hashable, Any], _Tasks] = lambda *_: {},
+) -> dict[Hashable, Any]:
+    """Do tasks in worker processes, which leave checkpoints and notes in the folder.
+
+    Args:
+        run: that the tasks are of.
+        workers: processes.
+        shards: that are trained, for the progress.
+        tasks: to begin with; the keys of those that train are the numbers of the shards.
+        then: given the key and the result of each task, says what follows it.
+
+    Returns:
+        The results of the tasks that came to their end.
+    """
+    warning = overload_warning(workers) if run.train.workers != "auto" else None
+    if warning is not None:
+        run.hooks.tell(f"warning: {warning}")
+    members = {shard.number: len(shard.plan.members) for shard in shards}
+    names = dict.fromkeys(name for shard in shards for name in shard.methods)
+    what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
+    run.hooks.tell(f"{what}; --workers 1 keeps to one")
+    combined = SideBySide(members)
+
+    def report(number: Hashable, content: str | Progress) -> None:
+        if isinstance(content, Progress):
+            run.hooks.progress(what, combined.at(number, content))
+        else:
+            run.hooks.tell(content)
+
+    run.hooks.clock.lap("preparation")
+    with (
+        failure_noted(run.folder, shards),
+        Executor(workers, report, run.hooks.stop, run.resume_hint) as executor,
+    ):
+        results = executor.run(tasks, then)
+    seconds = Counter[str]()
+    for number in members.keys() & results.keys():
+        seconds.update(results[number])
+    run.hooks.clock.share(seconds)
+    return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,42 @@ from ..errors import ConfigError
 from ..registry import nearest
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
+from .mnist_m import write_mnist_m
+from .moons import write_moons
+from .numbers import write_numbers
+from .signs import write_signs
+from .toys import TOYS, write_toy
 
 __all__ = [
     "INPUTS",
     "MISMODELLING",
+    "TOYS",
     "Mismodelling",
     "ToySample",
     "bjets",
+    "default_events",
     "names",
     "write",
     "write_bjets",
     "write_minerva",
+    "write_mnist_m",
+    "write_moons",
+    "write_numbers",
+    "write_signs",
+    "write_toy",
 ]
 
-_WRITERS: dict[str, Callable[..., list[Path]]] = {"bjets": write_bjets, "minerva": write_minerva}
+_WRITERS: dict[str, Callable[..., list[Path]]] = {
+    "bjets": write_bjets,
+    "minerva": write_minerva,
+    **{name: partial(write_toy, name) for name in TOYS},
+    "moons": write_moons,
+    "mnist-m": write_mnist_m,
+    "numbers": write_numbers,
+    "signs": write_signs,
+}
+_EVENTS: dict[str, int | None] = {"moons": 2_000, "mnist-m": None, "numbers": 20_000,
+                                  "signs": 20_000}  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
@@ -34,7 +57,7 @@ def names() -> tuple[str, ...]:
 def write(
     name: str,
     folder: str | Path,
-    events: int = 40_000,
+    events: int | None = None,
     seed: int = 0,
     truth: bool = False,
     *,
@@ -43,7 +66,9 @@ def write(
 ) -> list[Path]:
     """Write the sample of that name as input files.
 
-    See :func:`write_bjets`, and :func:`.write_minerva`, which takes further options.
+    See :func:`write_bjets`, :func:`.write_minerva`, :func:`.write_moons`, :func:`.write_mnist_m`,
+    :func:`.write_numbers`, :func:`.write_signs` and :func:`.write_toy`, of which some take further
+    options.
 
     Raises:
         ConfigError: there is no such sample, or its settings are impossible.
@@ -53,4 +78,10 @@ def write(
         near = nearest(name, names())
         mend = f"did you mean {near!r}?" if near else f"there is {', '.join(names())}"
         raise ConfigError(f"there is no sample {name!r}", where="simulate", mend=mend)
-    return _WRITERS[name](folder, events, seed, truth, progress=progress, **options)
+    count = default_events(name) if events is None else events
+    return _WRITERS[name](folder, count, seed, truth, progress=progress, **options)
+
+
+def default_events(name: str) -> int | None:
+    """How many events a sample has by default; ``None`` where its input decides."""
+    return _EVENTS.get(name, 40_000)

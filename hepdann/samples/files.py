@@ -15,7 +15,15 @@ from numpy.typing import DTypeLike
 from ..errors import ConfigError
 from ..outputs import replacing
 
-__all__ = ["DOMAINS", "Domain", "check_request", "new_tree", "sample_paths", "write_files"]
+__all__ = [
+    "DOMAINS",
+    "Domain",
+    "check_request",
+    "new_tree",
+    "sample_paths",
+    "write_files",
+    "write_one",
+]
 
 Domain = Literal["mc", "data"]
 DOMAINS: tuple[Domain, Domain] = ("mc", "data")
@@ -86,6 +94,21 @@ def write_files(
                     if progress is not None:
                         progress(done, total)
     return list(paths.values())
+
+
+def write_one(
+    path: Path,
+    blocks: Callable[[], Iterable[tuple[_Block, int]]],
+    new_file: Callable[[str, Path], AbstractContextManager[Callable[[_Block], object]]],
+    progress: Callable[[int, int], None] | None,
+    total: int,
+) -> list[Path]:
+    """Write a sample that is MC alone; the arguments are as in :func:`write_files`."""
+
+    def of_mc(domain: Domain) -> Iterable[tuple[_Block, int]]:
+        return blocks() if domain == "mc" else ()
+
+    return write_files({"mc": path}, of_mc, new_file, progress, total)
 
 
 @contextmanager

@@ -16,6 +16,14 @@ from .classification import (
     prior_matched_threshold,
     signal_fraction,
 )
+from .decorrelation import (
+    Cut,
+    cut_at,
+    jensen_shannon,
+    nuisance_bins,
+    rank_in_bins,
+    slice_distance,
+)
 from .distances import kolmogorov, wasserstein
 from .features import FeatureShift, correlation, rank_features
 from .figure import Figure, effective_events, weighted_mean
@@ -29,6 +37,7 @@ from .two_sample import Events, Sample, TwoSample, domain_classifier, separation
 
 __all__ = [
     "Confusion",
+    "Cut",
     "Events",
     "FeatureShift",
     "Figure",
@@ -43,6 +52,7 @@ __all__ = [
     "confusion",
     "consistency",
     "correlation",
+    "cut_at",
     "density_ratio",
     "disagreement",
     "domain_classifier",
@@ -50,20 +60,24 @@ __all__ = [
     "fill",
     "garwood",
     "histogram",
+    "jensen_shannon",
     "kolmogorov",
     "log_loss",
     "losses",
     "majority",
     "nearest",
     "neighbours_of",
+    "nuisance_bins",
     "predicted",
     "prior_matched_threshold",
     "quantile_edges",
     "rank_features",
+    "rank_in_bins",
     "reweighted",
     "roc",
     "separation",
     "signal_fraction",
+    "slice_distance",
     "two_sample",
     "wasserstein",
     "weighted_mean",

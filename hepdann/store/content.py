@@ -184,6 +184,23 @@ class Throughput(Stored):
     time: dict[str, Finite] = Field(default={})
 
 
+class NuisanceCut(Stored):
+    """A cut on the score, and what it does to the background's nuisance."""
+
+    efficiency: Finite
+    rejection: Number
+    jsd: Number
+    inverse_jsd: Number
+    floor: Number
+
+
+class NuisanceFigures(Stored):
+    """What the score of a method tells of a nuisance."""
+
+    ks: Number
+    cuts: list[NuisanceCut]
+
+
 class Metrics(Stored):
     """``metrics.json``."""
 
@@ -195,7 +212,9 @@ class Metrics(Stored):
     recommended: str | None
     recommendation: Recommended
     diagnosis: Diagnosis
+    calibrations: dict[str, Block] = Field(default={})
     throughput: Throughput | None = None
+    nuisances: dict[str, dict[str, NuisanceFigures]] = Field(default={})
     interrupted: bool = False
     hepdann: str = ""
 

@@ -83,6 +83,7 @@ class ModelHeader(Stored):
     classes: Annotated[list[str], Field(min_length=1)]
     scaling: StoredScaling
     alignments: dict[str, dict[str, Any]] = Field(default={})
+    calibrations: dict[str, dict[str, Any]] = Field(default={})  # of hepdann.calibration
     correction: list[Finite] | None = None
     views: list[Annotated[tuple[str, int, int, int], Field(strict=False)]] = Field(default=[])
     missing: dict[str, Finite] = Field(default={})  # older models know no sentinels
@@ -138,7 +139,8 @@ class CrossFitHeader(Stored):
 def _described(header: ModelHeader) -> tuple[Any, ...]:
     members = {name: len(method.seeds) for name, method in header.methods.items()}
     mixtures = {name: mixture.parts for name, mixture in header.mixtures.items()}
-    names = (header.features, header.classes, header.views, sorted(header.alignments))
+    maps = sorted(header.alignments), sorted(header.calibrations)
+    names = (header.features, header.classes, header.views, *maps)
     return (*names, header.missing, header.indicators, members, mixtures)
 
 

@@ -84,6 +84,11 @@ class RunPaths(Paths):
         return self.folder / "diagnosis.json"
 
     @property
+    def calibration(self) -> Path:
+        """The maps of the MC that networks were trained behind."""
+        return self.folder / "calibrations.json"
+
+    @property
     def recommendation(self) -> Path:
         """The method that is recommended, and why."""
         return self.folder / "recommendation.json"
@@ -122,7 +127,8 @@ class RunPaths(Paths):
     @property
     def before_training(self) -> set[Path]:
         """What a run writes before it trains."""
-        return {self.log, self.start_record, self.config, self.diagnosis, self.checkpoints}
+        records = {self.log, self.start_record, self.config, self.diagnosis, self.calibration}
+        return records | {self.checkpoints}
 
     @property
     def is_whole(self) -> bool:

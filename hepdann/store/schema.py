@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..records import HistoryRowOf, Stored
-from .content import Diagnosed, HealthLooks, Metrics, Recommended, ScanSummary, StoredRocs
+from .calibrations import Calibrations
+from .content import (
+    Diagnosed,
+    HealthLooks,
+    Metrics,
+    Recommended,
+    ScanSummary,
+    StoredRocs,
+)
 from .model_file import ModelHeader
 from .start_record import StoredStart
 from .training_record import StoredConversion
@@ -18,6 +26,7 @@ STORED: dict[str, type[Stored]] = {
     "history": HistoryRowOf,  # of a row, as a checkpoint keeps it
     "recommendation": Recommended,
     "diagnosis": Diagnosed,
+    "calibrations": Calibrations,
     "health": HealthLooks,
     "working_points": WorkingPoints,
     "origin": StoredStart,

@@ -36,6 +36,18 @@ class StoredStart(Stored):
 
 
 _ELSEWHERE = {"device", "tensorboard", "workers"}  # settings that a resume may change
+_LATER = (  # settings that came after the first runs were begun
+    "augment",
+    "calibration",
+    "folds",
+    "nuisance",
+    "nuisance_classes",
+    "nuisance_weight",
+    "nuisance_head",
+    "adversary_steps",
+    "mixtures",
+    "check_mixtures",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +100,8 @@ class StartRecord:
     def fingerprint(self) -> str:
         """Identity of everything that the numbers depend on."""
         train = self.config.train
-        later = ("augment", "folds")  # settings: as before there were any, where they are not used
-        same = {name for name in later if getattr(train, name) is None}
+        defaults = TrainConfig()  # as before there were such settings, where they are not used
+        same = {name for name in _LATER if getattr(train, name) == getattr(defaults, name)}
         settings = train.model_dump(mode="json", exclude=_ELSEWHERE | same)
         grid = [self.config.scan.model_dump(mode="json")] if self.scan else []
         text = json.dumps([settings, *grid, self.content], sort_keys=True)

@@ -55,12 +55,13 @@ class TrainingRecord:
     events: NDArray[np.uint64]
 
     @classmethod
-    def of(cls, files: Sequence[Tensors | Path], *, pseudo: bool) -> Self:
+    def of(cls, files: Sequence[Tensors | Path], *, pseudo: bool, folds: bool) -> Self:
         """Compose it of the tensor files of a run, in memory for the identities alone.
 
         Args:
             files: the one with the MC and, if that is another one, the one with the data.
             pseudo: whether pseudo-data were the target, made of the MC, and no data.
+            folds: whether the run has any, which train on the events of the test split too.
 
         Raises:
             SchemaError: a file cannot be read.
@@ -68,11 +69,12 @@ class TrainingRecord:
         first, *others = [open_tensors(f.path if isinstance(f, Tensors) else f) for f in files]
         holder = others[0] if others else first
         trained = [(first, "mc"), *([] if pseudo else [(holder, "data")])]
+        splits = [SPLITS.index(name) for name in (("train", "test") if folds else ("train",))]
         ids, low, high = [], np.full(len(first.features), np.inf), -np.inf
         for file, domain in trained:
             columns = (file.tiles(domain, name) for name in ("split", "event_id", "features"))
             for split, event_id, features in zip(*columns, strict=True):
-                train = split == SPLITS.index("train")
+                train = np.isin(split, splits)
                 ids.append(event_id[train])
                 values = features[train]
                 low = np.minimum(low, np.nanmin(values, 0, initial=np.inf))
@@ -126,7 +128,8 @@ class TrainingRecord:
         try:
             files = [open_tensors(path) for path in paths]
             origin.check_files(files)
-            return cls.of(files, pseudo=origin.config.train.shift is not None)
+            train = origin.config.train
+            return cls.of(files, pseudo=train.shift is not None, folds=train.folds is not None)
         except HepdannError as error:
             raise RunError(
                 "was trained by an older version and does not hold how its files were converted, "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_hits
+from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_images
 from .hashing import event_ids, fold_of, is_pseudo, mix64, split_of
 from .hdf5.checksums import is_sealed, seal
 from .hdf5.opening import h5_format
-from .hits import VIEW_FIGURES, Hits, view_figures
+from .hits import VIEW_FIGURES, Hits
 from .layout import Block, Transform, View
+from .pixels import EventImages, Pixels, image_figures
 from .reader import Tensors, open_tensors
 from .source_and_target import SPLITS, Source, Split, Target
 from .summary import (
@@ -34,7 +35,9 @@ __all__ = [
     "Count",
     "DomainSummary",
     "EventBlocks",
+    "EventImages",
     "Hits",
+    "Pixels",
     "PreparedRows",
     "Source",
     "Split",
@@ -51,14 +54,14 @@ __all__ = [
     "event_ids",
     "fold_of",
     "h5_format",
+    "image_figures",
     "is_pseudo",
     "is_sealed",
     "mix64",
     "open_tensors",
-    "read_hits",
+    "read_images",
     "seal",
     "split_of",
     "summarise",
-    "view_figures",
     "yield_ratio",
 ]

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .hashing import is_pseudo, mix64
 from .hits import Hits
+from .pixels import EventImages, Pixels
 from .reader import Tensors
 from .source_and_target import SPLITS, Source, Target
 from .views import ViewReader
 
-__all__ = ["BLOCK_ROWS", "ChangeImages", "EventBlocks", "ViewBlocks", "column_at", "read_hits"]
+__all__ = ["BLOCK_ROWS", "ChangeImages", "EventBlocks", "ViewBlocks", "column_at", "read_images"]
 
 BLOCK_ROWS = 8_192
 _AT_ONCE = 512  # images that are unpacked at a time
@@ -202,13 +203,13 @@ def _place(dataset: Any) -> _Place | None:
     return int(offset), dataset.dtype, dataset.shape[1:]
 
 
-def read_hits(
+def read_images(
     tensors: Tensors,
     domain: str,
     rows: NDArray[np.int64] | None = None,
     change: ChangeImages | None = None,
-) -> Hits:
-    """The hits of some events.
+) -> EventImages:
+    """The images of some events: hits, or pictures as bytes.
 
     Args:
         tensors: the file.
@@ -222,30 +223,34 @@ def read_hits(
     if rows is None:
         rows = np.arange(tensors.rows(domain))
     with tensors.view_reader(domain) as reader:
-        return _hits(reader, rows, change)
+        return _events(reader, rows, change)
 
 
-def _hits(reader: ViewReader, rows: NDArray[np.int64], change: ChangeImages | None) -> Hits:
+def _events(
+    reader: ViewReader, rows: NDArray[np.int64], change: ChangeImages | None
+) -> EventImages:
+    kind: Any = Pixels if reader.views[0].pictures else Hits
     parts = []
     for start in range(0, max(1, len(rows)), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
         if change is None:
-            parts.append(reader.hits(part))
+            parts.append(reader.events(part))
             continue
         views = reader.read(part)
         change(views, part)
-        parts.append(Hits.of(views.values()))
-    return Hits.join(parts)
+        parts.append(kind.of(views.values()))
+    joined: EventImages = kind.join(parts)
+    return joined
 
 
 class ViewBlocks:
-    """The images of :class:`EventBlocks` as hits; weights and counts are those of the events.
+    """The images of :class:`EventBlocks`; weights and counts are those of the events.
 
     Args:
         tensors: the file.
         domain: "mc" or "data".
         events: blocks of that domain.
-        change: as in :func:`read_hits`.
+        change: as in :func:`read_images`.
     """
 
     def __init__(
@@ -261,14 +266,16 @@ class ViewBlocks:
 
     @cached_property
     def nbytes(self) -> float:
-        """Of the hits of an event, on the average over the first ones."""
+        """Of the images of an event, on the average over the first ones."""
         rows = np.arange(min(_PROBED, len(self._reader)))
         with self._lock:
-            return _hits(self._reader, rows, None).nbytes / max(1, len(rows))
+            return _events(self._reader, rows, None).nbytes / max(1, len(rows))
 
-    def train(self, block: int) -> tuple[Hits, NDArray[np.int32] | None, NDArray[np.float32]]:
-        """Hits, labels (``None`` of a target) and weights of a block's training events."""
+    def train(
+        self, block: int
+    ) -> tuple[EventImages, NDArray[np.int32] | None, NDArray[np.float32]]:
+        """Images, labels (``None`` of a target) and weights of a block's training events."""
         with self._lock:
             events, rows = self._events.train(block), self._events.train_rows(block)
-            hits = _hits(self._reader, rows, self._change)
-        return hits, events.label if isinstance(events, Source) else None, events.weight
+            images = _events(self._reader, rows, self._change)
+        return images, events.label if isinstance(events, Source) else None, events.weight

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,12 +117,13 @@ class View:
     """The images of one view: (channels, height, width) an event.
 
     Attributes:
-        name: "x", "u" or "v".
-        channels: numbers a pixel, such as energy and time.
-        height: pixels across the planes (strips).
-        width: pixels along the beam (planes of the view).
+        name: "x", "u" or "v" of a detector; "image" of pictures.
+        channels: numbers a pixel, such as energy and time, or red, green and blue.
+        height: pixels across the planes (strips); rows of a picture.
+        width: pixels along the beam (planes of the view); columns of a picture.
         channel_names: what the channels are; empty if that is not known.
         transforms: what was done to the pixels of each; empty if nothing was.
+        dtype: as a pixel is stored: "<f4", or "|u1" of pictures, of which 255 is read as 1.
     """
 
     name: str
@@ -131,6 +132,12 @@ class View:
     width: int
     channel_names: tuple[str, ...] = ()
     transforms: tuple[Transform, ...] = ()
+    dtype: Literal["<f4", "|u1"] = "<f4"
+
+    @property
+    def pictures(self) -> bool:
+        """Whether a pixel is a byte."""
+        return self.dtype == "|u1"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -150,6 +157,8 @@ class View:
             raise SchemaError(f"view {self.name} has {self.channels} channels, but {names}")
         if len(self.transforms) not in (0, self.channels):
             raise SchemaError(f"view {self.name} needs one transform for each channel")
+        if self.dtype not in ("<f4", "|u1"):
+            raise SchemaError(f"pixels of view {self.name} are of type {self.dtype}")
 
 
 def _check_unique(kind: str, names: Sequence[str]) -> None:
@@ -177,7 +186,7 @@ class Block:
         label: (n,) int32 class index; ``None`` in data.
         weights: further weights by name, each (n,) float32.
         truth: (n,) int32 true class of pseudo-data or simulated "data"; ``None`` elsewhere.
-        views: images by name of the view, each (n, C, H, W) float32.
+        views: images by name of the view, each (n, C, H, W) float32, of pictures uint8.
     """
 
     features: NDArray[np.float32]
@@ -188,7 +197,7 @@ class Block:
     label: NDArray[np.int32] | None = None
     weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     truth: NDArray[np.int32] | None = None
-    views: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    views: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -246,6 +255,8 @@ class Layout:
                 raise SchemaError(f"names of {kind} hold no / and no leading dot: {parts}")
         for view in self.views:
             view.check()
+        if len({view.dtype for view in self.views}) > 1:
+            raise SchemaError("views of pictures and of hits do not go together")
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -268,7 +279,8 @@ class Layout:
         elif self.has_truth:
             columns.append(Dataset(TRUTH, "<i4"))
         for view in self.views:
-            columns.append(Dataset(f"{domain}/views/{view.name}", "<f4", view.shape, CHUNK_ROWS))
+            path = f"{domain}/views/{view.name}"
+            columns.append(Dataset(path, view.dtype, view.shape, CHUNK_ROWS))
         return tuple(columns)
 
     def arrays(
@@ -287,6 +299,10 @@ class Layout:
         given[f"{domain}/split"] = split
         given["mc/label"], given[TRUTH] = block.label, block.truth
         given |= {f"mc/weights/{name}": values for name, values in block.weights.items()}
+        for view in self.views:
+            values = block.views.get(view.name)
+            if values is not None and view.pictures and values.dtype != np.uint8:
+                raise ValueError(f"pictures of a block are of type {values.dtype}, not uint8")
         given |= {f"{domain}/views/{name}": values for name, values in block.views.items()}
         columns = self.datasets(domain)
         extra = {path for path, values in given.items() if values is not None}

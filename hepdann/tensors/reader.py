@@ -171,7 +171,8 @@ class Tensors(TensorFile):
                 where=other.path,
                 mend=f"make it with hepdann convert --like {self.path}",
             )
-        if [(v.name, v.shape) for v in other.views] != [(v.name, v.shape) for v in self.views]:
+        shapes = [[(v.name, v.shape, v.dtype) for v in file.views] for file in (self, other)]
+        if shapes[0] != shapes[1]:
             raise SchemaError(
                 f"images differ in shape from those of {self.path}",
                 where=other.path,

@@ -60,7 +60,10 @@ class Source(Target):
     Attributes:
         label: (N,) int32 class index.
         classes: the name of each class, by index.
+        nuisances: (N, M) float32 columns that a method needs besides the features; ``None``
+            unless some were asked for.
     """
 
     label: NDArray[np.int32]
     classes: tuple[str, ...]
+    nuisances: NDArray[np.float32] | None = None

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import deflate
 import numpy as np
@@ -22,6 +22,7 @@ from ..errors import SchemaError
 from .hdf5.opening import OpenFile
 from .hits import Hits
 from .layout import Transform, View
+from .pixels import EventImages, Pixels, fractions
 
 __all__ = ["Rows", "ViewReader", "views_of"]
 
@@ -74,16 +75,21 @@ class ViewReader:
             rows: a slice without step, or (n,) increasing row numbers of the domain.
 
         Returns:
-            By name of the view, in order, each (n, C, H, W) float32.
+            By name of the view, in order, each (n, C, H, W) float32; of pictures in [0, 1].
 
         Raises:
             SchemaError: the images are damaged, or were cut off meanwhile.
             IndexError: rows that do not exist, or are not in order.
         """
+        stored = self.stored(rows)
+        return {n: v if v.dtype == np.float32 else fractions(v) for n, v in stored.items()}
+
+    def stored(self, rows: Rows) -> dict[str, NDArray[Any]]:
+        """As :meth:`read`, of the type that the file has them in: float32 or uint8."""
         numbers = _numbers(rows, len(self))
         result, work = {}, []
         for name, images in self._images.items():
-            values = np.empty((len(numbers), *images.shape), np.float32)
+            values = np.empty((len(numbers), *images.shape), images.dtype)
             work += [(images, values, *part) for part in images.parts(numbers)]
             result[name] = values
         with self._file.reading():
@@ -94,19 +100,21 @@ class ViewReader:
                 list(self._pool.map(_fill, work))
         return result
 
-    def hits(self, rows: Rows) -> Hits:
-        """Hits at some rows: the pixels that are not 0; no image is ever filled.
+    def events(self, rows: Rows) -> EventImages:
+        """Some rows as they are held in memory: hits without ever filling an image, or pictures.
 
         Args:
             rows: as in :meth:`read`.
 
         Returns:
-            The hits of each event, over all views in order.
+            The hits of each event, or its pixels as bytes, over all views in order.
 
         Raises:
             SchemaError: the images are damaged, or were cut off meanwhile.
             IndexError: rows that do not exist, or are not in order.
         """
+        if self.views[0].pictures:
+            return Pixels.of(self.stored(rows).values())
         numbers = _numbers(rows, len(self))
         work = [
             (images, *part) for images in self._images.values() for part in images.parts(numbers)
@@ -131,7 +139,8 @@ class _Images:
         plist = dataset.id.get_create_plist()
         filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
         whole = dataset.chunks is not None and tuple(dataset.chunks[1:]) == self.shape
-        self._direct = whole and filters == [_GZIP] and dataset.dtype == np.dtype("<f4")
+        self.dtype = np.dtype(np.uint8 if dataset.dtype == np.uint8 else np.float32)
+        self._direct = whole and filters == [_GZIP] and dataset.dtype.str in ("<f4", "|u1")
 
     def parts(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, slice, NDArray[np.int64]]]:
         """The chunks that hold ``rows``: their number, where the rows go, which rows of theirs."""
@@ -141,7 +150,7 @@ class _Images:
             number = int(chunks[begin])
             yield number, slice(int(begin), int(end)), rows[begin:end] - number * self.each
 
-    def chunk(self, number: int) -> NDArray[np.float32]:
+    def chunk(self, number: int) -> NDArray[Any]:
         """The images of one chunk; behind the last row, if it goes on there, they mean nothing."""
         first = number * self.each
         where = f"{self._path}:{self._dataset.name.lstrip('/')}"
@@ -150,10 +159,10 @@ class _Images:
             if self._direct:
                 skipped, packed = self._dataset.id.read_direct_chunk((first, 0, 0, 0))
             if packed is None or skipped:  # by filters that only HDF5 knows, or by none
-                return np.asarray(self._dataset[first : first + self.each], np.float32)
-            size = self.each * int(np.prod(self.shape, dtype=np.int64)) * 4
+                return np.asarray(self._dataset[first : first + self.each], self.dtype)
+            size = self.each * int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
             unpacked = deflate.zlib_decompress(packed, size)
-            return np.frombuffer(unpacked, "<f4").reshape(self.each, *self.shape)
+            return np.frombuffer(unpacked, self.dtype).reshape(self.each, *self.shape)
         except (OSError, RuntimeError, ValueError, deflate.DeflateError) as error:
             raise SchemaError(
                 f"images {first}-{min(first + self.each, self.rows) - 1} are damaged ({error})",
@@ -162,7 +171,7 @@ class _Images:
             ) from error
 
 
-def _fill(piece: tuple[_Images, NDArray[np.float32], int, slice, NDArray[np.int64]]) -> None:
+def _fill(piece: tuple[_Images, NDArray[Any], int, slice, NDArray[np.int64]]) -> None:
     images, values, number, to, rows = piece
     np.take(images.chunk(number), rows, axis=0, out=values[to])
 
@@ -208,7 +217,8 @@ def views_of(file: Any, domain: str) -> tuple[View, ...]:
         depth, height, width = (int(size) for size in shape[1:])
         stored = json.loads(group[name].attrs.get("transforms", "[]"))
         transforms = tuple(_transform(entry) for entry in stored)
-        views.append(View(name, depth, height, width, channels, transforms))
+        kind: Literal["<f4", "|u1"] = "|u1" if group[name].dtype == np.uint8 else "<f4"
+        views.append(View(name, depth, height, width, channels, transforms, kind))
     return tuple(views)
 
 

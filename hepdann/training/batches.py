@@ -74,10 +74,11 @@ def epoch_batches(
     chunk = max(1, _CHUNK // (size * len(seeds)))
     for begin in range(first, steps, chunk):
         last = min(begin + chunk, steps)
-        x, label, weight = _gather(slots, feeds, begin, last - begin, size)
+        x, label, weight, nuisance = _gather(slots, feeds, begin, last - begin, size)
         for step in range(begin, last):
             at = step - begin
-            yield step, Batch(x[at], label[at], weight[at]), last
+            further = None if nuisance is None else nuisance[at]
+            yield step, Batch(x[at], label[at], weight[at], further), last
 
 
 def _single(
@@ -94,7 +95,8 @@ def _single(
         label = sample.label.new_empty(members, domains - 1, size_of_part)
         weight = sample.weight.new_empty(members, domains, size_of_part)
         for d, feed in enumerate(feeds):
-            for k, (features, labelled, weights) in enumerate(feed.take(step * size, size, part)):
+            for k, rows in enumerate(feed.take(step * size, size, part)):
+                features, labelled, weights, _ = rows
                 x[k, d], weight[k, d] = features, weights
                 if labelled is not None and d + 1 < domains:
                     label[k, d] = labelled
@@ -156,13 +158,21 @@ class _Feed:
             rows = torch.from_numpy(self._orders[k][begin : begin + count][share]).to(
                 domain.x.device
             )
-            label = None if domain.label is None else domain.label.index_select(0, rows)
-            yield domain.x.index_select(0, rows), label, domain.weight.index_select(0, rows)
+            label, further = (
+                None if column is None else column.index_select(0, rows)
+                for column in (domain.label, domain.nuisance)
+            )
+            yield (
+                domain.x.index_select(0, rows),
+                label,
+                domain.weight.index_select(0, rows),
+                further,
+            )
 
 
 def _gather(
     slots: Sequence[Slot], feeds: Sequence[_Feed], begin: int, steps: int, size: int
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """The events of some steps, laid out as the batches have them, so that a batch is a view.
 
     Args:
@@ -174,7 +184,7 @@ def _gather(
 
     Returns:
         Features (steps, K, F, D * size), labels (steps, K, D - 1, size), weights (steps, K, D,
-        size).
+        size), nuisances (steps, K, 1 + M, (D - 1) * size) if all labelled domains have them.
     """
     events, labels = slots[0].events[0], slots[0].events[0].label
     assert labels is not None
@@ -182,10 +192,22 @@ def _gather(
     x = events.x.new_empty(steps, members, events.x.shape[1], len(slots), size)
     label = labels.new_empty(steps, members, len(slots) - 1, size)
     weight = events.weight.new_empty(steps, members, len(slots), size)
+    columns = _nuisances(slots)
+    nuisance = x.new_empty(steps, members, columns, len(slots) - 1, size)
     for d, feed in enumerate(feeds):
-        for k, (features, labelled, weights) in enumerate(feed.take(begin * size, steps * size)):
+        for k, rows in enumerate(feed.take(begin * size, steps * size)):
+            features, labelled, weights, further = rows
             x[:, k, :, d] = features.view(steps, size, -1).transpose(1, 2)
             weight[:, k, d] = weights.view(steps, size)
             if labelled is not None and d + 1 < len(slots):
                 label[:, k, d] = labelled.view(steps, size)
-    return x.flatten(3), label, weight
+            if columns and further is not None and d + 1 < len(slots):
+                nuisance[:, k, :, d] = further.view(steps, size, -1).transpose(1, 2)
+    return x.flatten(3), label, weight, nuisance.flatten(3) if columns else None
+
+
+def _nuisances(slots: Sequence[Slot]) -> int:
+    """Columns, weight included, that the labelled domains of all members have; 0 of none."""
+    chosen = [slot.events[k].nuisance for slot in slots[:-1] for k in slot.chosen]
+    widths = {0 if nuisance is None else nuisance.shape[1] for nuisance in chosen}
+    return widths.pop() if len(widths) == 1 else 0

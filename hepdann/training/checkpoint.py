@@ -93,7 +93,9 @@ def _restore(trainer: StackTrainer, metadata: dict[str, str], tensors: dict[str,
             _fill(part.value, tensors[f"value.{name}"])
             _fill(part.average, tensors[f"average.{name}"])
             _fill(trainer.best.average[name], tensors[f"best.{name}"])
-        _fill(trainer.sums, tensors["sums"])
+        sums = tensors["sums"]
+        older = len(sums) == len(trainer.sums) - 1  # without the loss of nuisances
+        _fill(trainer.sums.zero_()[:-1] if older else trainer.sums, sums)
     for phase, optimiser in enumerate(trainer.stack.optimisers):
         optimiser.load_state(_below(f"optimiser.{phase}.", tensors))
     if trainer.stack.loss_scale is not None:

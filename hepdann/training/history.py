@@ -52,7 +52,7 @@ def refuse_non_finite(members: Sequence[Member], figures: NDArray[np.float64], e
 
     Args:
         members: of the stack.
-        figures: (3, K) of the epoch.
+        figures: (4, K) of the epoch.
         epoch: counted from 0.
 
     Raises:
@@ -68,17 +68,25 @@ def refuse_non_finite(members: Sequence[Member], figures: NDArray[np.float64], e
 
 
 def history_row(
-    place: Mapping[str, object], figures: NDArray[np.float64], validation: Mapping[str, float]
+    place: Mapping[str, object],
+    figures: NDArray[np.float64],
+    validation: Mapping[str, float],
+    *,
+    nuisance: bool,
 ) -> HistoryRow:
     """One epoch of one member.
 
     Args:
         place: which it is, and where its schedules stand.
-        figures: loss of label and domain head and accuracy of the latter, over the epoch.
+        figures: of the epoch: loss of label and domain head, accuracy of the latter, and loss of
+            the nuisance head.
         validation: figures of the validation split.
+        nuisance: whether it has a nuisance head.
     """
-    label, domain, accuracy = map(float, figures)
+    label, domain, accuracy, of_nuisance = map(float, figures)
     losses = {"loss_label": label, "loss_domain": domain, "domain_accuracy": accuracy}
+    if nuisance:
+        losses["loss_nuisance"] = of_nuisance
     return {**place, **losses, **validation}
 
 

@@ -77,6 +77,8 @@ class MemberSchedules:
             rates=tuple(self._rates[k] * rate for k in self.running),
             lambda_=self._lambda * ramp,
             domain_weight=settings.domain_weight,
+            nuisance_weight=settings.nuisance_weight,
+            adversary_steps=settings.adversary_steps,
             clip=settings.clip,
             average_decay=average_decay(settings.ema, at) if settings.ema else 0.0,
         )

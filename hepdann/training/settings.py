@@ -69,6 +69,8 @@ class Settings:
         schedule: of the learning rate, or the name of one.
         lambda_schedule: of λ, or the name of one.
         domain_weight: w_d, weight of the domain loss.
+        nuisance_weight: factor on λ in the term of a nuisance.
+        adversary_steps: of methods with rare phases: steps for one with such a phase.
         clip: largest gradient norm of each part of a member.
         ema: decay of the averaged weights; 0 is none.
         optimiser: ``adam``, ``adamw`` or ``sgd``.
@@ -91,6 +93,8 @@ class Settings:
     schedule: str | RateSchedule = "cosine"
     lambda_schedule: str | LambdaSchedule = "ganin"
     domain_weight: float = 1.0
+    nuisance_weight: float = 1.0
+    adversary_steps: int = 1
     clip: float = 10.0
     ema: float = 0.995
     optimiser: str = "adam"

@@ -13,13 +13,12 @@ from ..methods import Batch
 from .batches import Slot, epoch_batches
 from .history import history_row, monitored, refuse_non_finite
 from .settings import Member, Progress, Settings, deterministic, method_progress, threads
-from .stack_state import StackState, slots_of
+from .stack_state import SUMMED, StackState, slots_of
 from .step.engine import Engine, engine_for
 from .validation import validate, watched_scores
 
 __all__ = ["Member", "Progress", "Settings", "StackTrainer"]
 
-_SUMMED = ("label_loss", "domain_loss", "domain_accuracy")  # rows of StackTrainer.sums
 _SAVE_EVERY = 120.0  # seconds of a long epoch, after which it is worth a checkpoint
 
 
@@ -108,7 +107,7 @@ class StackTrainer(StackState):
             seen = engine.step(
                 batch, self.schedules.values(self.epoch * self.settings.steps + step)
             )
-            for row, figure in enumerate(_SUMMED):
+            for row, figure in enumerate(SUMMED):
                 if figure not in seen:
                     continue
                 if self._working is self.stack:
@@ -124,11 +123,11 @@ class StackTrainer(StackState):
 
     def _progress(self, steps: int, seconds: float) -> Progress:
         means = (self.sums[:, list(self.running)] / self.position).cpu()
-        label, domain, accuracy = means.mean(1).tolist()
+        label, domain, accuracy, _ = means.mean(1).tolist()
         rate = steps * self.settings.batch_size * len(self.running) / max(seconds, 1e-9)
         at = self.epoch * self.settings.steps + self.position
         names = [self.members[k].label for k in self.running]
-        methods = method_progress(names, means, self.schedules.values(at).lambda_.cpu())
+        methods = method_progress(names, means[:3], self.schedules.values(at).lambda_.cpu())
         return Progress(self.epoch, at, self.total_steps, label, domain, accuracy, rate, methods)
 
     def _batches(self) -> Iterator[tuple[int, Batch, int]]:
@@ -170,5 +169,6 @@ class StackTrainer(StackState):
         for k, row in zip(self.running, validation, strict=True):
             decisive[k] = monitored(row, self.settings.monitor)
             place = self.schedules.row(k, self.epoch, at)
-            self.history.append(history_row(place, figures[:, k], row))
+            nuisance = bool(self.members[k].method.nuisance_head)
+            self.history.append(history_row(place, figures[:, k], row, nuisance=nuisance))
         self.best.update(self.parts, self.epoch, decisive)

@@ -5,6 +5,7 @@ import pytest
 
 from hepdann import shifts
 from hepdann.calibration import family, fit_family
+from hepdann.calibration.families import from_dict
 from hepdann.calibration.marginals import Marginals
 from hepdann.errors import ConfigError, HepdannError
 
@@ -66,6 +67,22 @@ def test_derivatives_of_the_distributions_are_exact(toys):
     exact = exact * marginals.directions[0][:, None]
     numerical = (at(1e-7) - at(-1e-7)) / 2e-7
     np.testing.assert_allclose(exact, numerical, atol=1e-4)
+
+
+def test_a_prior_is_combined_with_what_is_measured(toys):
+    mc, data = toys(2000, lambda x, _: x * [1.06, 1.0])
+    plain = fit_family(family("scale(pt)", mc.features, NAMES), mc, data)
+    error = plain.error[0]
+    text = f"scale(pt, prior=1.00±{error:.6f})"
+    informed = fit_family(family(text, mc.features, NAMES), mc, data)
+    assert informed.theta[0] == pytest.approx(plain.theta[0] / 2, rel=0.01)
+    assert informed.error[0] == pytest.approx(error / 2**0.5, rel=0.01)
+    chain = family("scale(pt, prior=1.1+-0.02)+smear(mass)", mc.features, NAMES)
+    np.testing.assert_allclose(chain.prior, [[0.1, 0.0], [0.02, np.inf]])
+    again = from_dict(chain.to_dict())
+    np.testing.assert_allclose(again.prior, chain.prior)
+    with pytest.raises(ConfigError, match="is no prior"):
+        family("scale(pt, prior=1.1)", mc.features, NAMES)
 
 
 def test_few_events_and_unknown_names_are_refused(toys):

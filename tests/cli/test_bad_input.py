@@ -226,7 +226,7 @@ BAD = {
             f"{name} old_scores",
             "old_scores/scores.h5: has format version 99, this hepdann reads up to 2; train again",
         )
-        for name in ("evaluate", "plot")
+        for name in ("evaluate --recompute", "plot")
     },
     **{f"no run, {name}": (f"{name} none", "none: no such") for name in ("evaluate", "plot")},
     **{
@@ -238,7 +238,7 @@ BAD = {
     },
     **{
         f"damaged history, {name}": (f"{name} damaged", "damaged/history.csv: is damaged")
-        for name in ("evaluate", "plot --only loss")
+        for name in ("evaluate --recompute", "plot --only loss")
     },
     "an empty folder as a run": ("inspect empty", "empty: not a run folder: no metrics.json"),
     "nothing to resume": ("train --resume -o empty", "empty: no run to resume; give"),
@@ -332,7 +332,9 @@ def column(name, values):
         with h5py.File(path, "r+") as file:
             attributes = dict(file[name].attrs)
             del file[name]
-            if values is not None:
+            if values is GROUP:
+                file.create_group(name)
+            elif values is not None:
                 file[name] = values
             if isinstance(values, np.ndarray):
                 file[name].attrs.update(attributes)
@@ -349,18 +351,19 @@ def predicted(folder):
     return 0, "", ""
 
 
-GONE = object()
+GONE, GROUP = object(), object()
+ANEW = "evaluate --recompute"
 DAMAGES = {  # the file, what happens to it, the commands that meet it
     **{
         f"{name}, {what}": (name, replaced(how), lines)
         for name, lines in {
             "metrics.json": ("inspect", "evaluate", "report", "train --resume -o"),
-            "config.yaml": ("inspect", "evaluate"),
-            "scores.h5": ("evaluate",),
-            "history.csv": ("evaluate", "plot --only loss"),
-            "health.json": ("evaluate",),
-            "diagnosis.json": ("evaluate",),
-            "recommendation.json": ("evaluate",),
+            "config.yaml": ("inspect", ANEW),
+            "scores.h5": (ANEW,),
+            "history.csv": (ANEW, "plot --only loss"),
+            "health.json": (ANEW,),
+            "diagnosis.json": (ANEW,),
+            "recommendation.json": (ANEW,),
             "model.safetensors": ("predict",),
             "origin.json": ("train --resume -o",),
         }.items()
@@ -379,10 +382,10 @@ DAMAGES = {  # the file, what happens to it, the commands that meet it
             ("metrics.json", ("methods", "dann", "mc", "auc"), "0.9", ("inspect", "compare")),
             ("metrics.json", ("methods", "dann", "members", "n"), -1, ("compare",)),
             ("metrics.json", ("target", "shift"), {"name": 3}, ("inspect", "compare")),
-            ("diagnosis.json", ("auc",), "high", ("evaluate",)),
-            ("recommendation.json", ("method",), ["dann"], ("evaluate",)),
-            ("health.json", ("looks",), {"dann": 1}, ("evaluate",)),
-            ("health.json", ("figures",), {}, ("evaluate",)),
+            ("diagnosis.json", ("auc",), "high", (ANEW,)),
+            ("recommendation.json", ("method",), ["dann"], (ANEW,)),
+            ("health.json", ("looks",), {"dann": 1}, (ANEW,)),
+            ("health.json", ("figures",), {}, (ANEW,)),
             ("origin.json", ("tensors",), GONE, ("train --resume -o",)),
             ("origin.json", ("content",), [7], ("train --resume -o",)),
             ("origin.json", ("config", "train", "epochs"), "x", ("train --resume -o",)),
@@ -399,13 +402,17 @@ DAMAGES = {  # the file, what happens to it, the commands that meet it
         )
     },
     **{
-        f"{name}, {what}": ("scores.h5", column(name, values), ("evaluate",))
+        f"{name}, {what}": ("scores.h5", column(name, values), (ANEW,))
         for name, what, values in (
             ("mc/label", "gone", None),
             ("mc/label", "of no class", np.full(400, 7)),
             ("mc/weight", "short", np.ones(3, "f4")),
             ("target/weight", "not numbers", np.full(400, np.nan, "f4")),
             ("target/split", "of no split", np.full(400, 9, "u1")),
+            ("target/latent/dann", "a group", GROUP),
+            ("target/latent/dann", "empty", np.ones((0, 4), "f4")),
+            ("target/latent", "no group", np.ones((400, 4), "f4")),
+            ("mc/event_id", "a group", GROUP),
             ("target/latent/dann", "flat", np.ones(400, "f4")),
             ("mc/members/dann", "complex", np.ones((1, 400, 1), "c8")),
             ("mc/row", "elsewhere", h5py.ExternalLink("/dev/zero", "x")),

@@ -183,4 +183,4 @@ def test_no_command_prints_with_a_console_that_reads_markup():
         for path in folder.glob("*.py")
         if re.search(r"\b(Console|Table)\(", path.read_text(encoding="utf-8"))
     }
-    assert not makers, "hepdann.console makes them all"
+    assert not makers, "hepdann.display makes them all"

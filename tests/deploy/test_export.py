@@ -7,15 +7,16 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 import torch
 import uproot
+from torch import nn
 
 import hepdann
+from hepdann import networks
 from hepdann.alignment import AffineMap, GaussianTransport, SlicedTransport
 from hepdann.deploy import export, exporting
 from hepdann.deploy.features import add_features, plan
@@ -151,10 +152,18 @@ def test_maps_and_networks_of_ones_own_are_refused(run):
     model = replace(run.model, alignments={"centre": Centre()})
     with pytest.raises(RunError, match="alignment 'centre' is one of your own"):
         scored(model, "centre", x)
-    network = SimpleNamespace(shape=SimpleNamespace(network="gated"), members=1)
+    shape = NetworkShape(6, 2, network="gated", normalisation="none")
+    network = AdversarialNetwork(shape, [0]).eval()
     part = Part(network, 0, (1.0,), (0,))
-    with pytest.raises(RunError, match="network 'gated' has layers"):
+    with pytest.raises(RunError, match="has a layer GLU, which this export does not know"):
         scored(replace(run.model, parts={"dann": part}), "dann", x)
+
+
+def gated(shape):
+    return nn.Sequential(nn.Linear(shape.inputs, 8), nn.GLU())
+
+
+networks.register("gated", gated)
 
 
 SHAPES = [

@@ -167,7 +167,11 @@ def test_workers_and_parts_do_the_same_as_one(folder, scored, tmp_path):
     first = hepdann.predict(folder / "run", files, part=(1, 2), **options).files
     assert [file.path for file in first] == [str(files[0]), str(files[2])]
     assert [path.name for path in tmp_path.iterdir()] != []
+    reports = []
+    options["progress"] = lambda *counts: reports.append(counts)
     whole = hepdann.predict(folder / "run", files, workers=2, **options).files
+    rows = sum(file.rows for file in whole)
+    assert reports[-1] == (rows, rows)
     assert [file.before for file in whole] == [True, False, True]
     for file in whole:
         name = file.path.rpartition("/")[2].removesuffix(".root")
@@ -226,6 +230,8 @@ def test_a_copy_has_the_branches_in_its_tree(folder, make, write, tmp_path, part
     assert file.output == tmp_path / "out" / "x.root"
     with uproot.open(file.output) as root:
         assert "other" in root
+        trees = [key for key in root if key.startswith("folder/events")]
+        assert len(trees) == 1  # ROOT opens whichever cycle stands first in the directory
         rows = root["folder/events"].arrays()
     expected = arrays(friend.output, "folder/events")
     assert set(content) | set(expected) <= set(rows.fields)
@@ -319,7 +325,7 @@ def test_a_run_of_an_older_version_needs_its_tensor_file(folder, scored, tmp_pat
 def test_a_run_on_arrays_says_that_it_knows_no_files(folder, tmp_path):
     table = np.random.default_rng(0).normal(size=(400, 2))
     tensors = hepdann.Tensors.from_arrays(table, table[:, 0] > 0, data=table)
-    record = TrainingRecord.of([tensors], pseudo=False)
+    record = TrainingRecord.of([tensors], pseudo=False, folds=False)
     assert record.conversion is None
     run = tmp_path / "run"
     shutil.copytree(folder / "run", run)

@@ -13,6 +13,7 @@ from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.networks import Modules, ViewsNetwork
 from hepdann.networks.views import TowerPlan, perceptron
+from hepdann.tensors import open_tensors
 
 VIEWS = {"x": (21, 12), "u": (21, 6), "v": (21, 6)}
 
@@ -79,3 +80,13 @@ def test_images_are_scored_row_by_row(folder, tmp_path):
 def test_a_copy_of_images_is_refused(folder, tmp_path):
     with pytest.raises(ConfigError, match="no TTree, but HDF5"):
         hepdann.predict(folder / "run", folder / "mc.h5", output=tmp_path, into_copy=True)
+
+
+def test_a_run_of_images_is_exported(folder, tmp_path):
+    """With a check on events of the tensor file."""
+    made = hepdann.export(folder / "run", tmp_path / "model.onnx", method="source-only")
+    assert made.agreement.largest <= 1e-6
+    assert made.agreement.events == min(500, open_tensors(folder / "tensors.h5").rows("data"))
+    assert [(one.name, one.kind) for one in made.inputs] == [(v, "image") for v in VIEWS]
+    with pytest.raises(ConfigError, match="--for athena: its events are images"):
+        hepdann.export(folder / "run", tmp_path / "model.onnx", target="athena")

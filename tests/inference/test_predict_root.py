@@ -44,15 +44,23 @@ def test_the_friend_runs_along_event_by_event(scored):
     np.testing.assert_array_equal(found["scores.score_signal"], rows["score_signal"])
 
 
-def test_the_snippets_of_the_page_run(root, scored):
+@pytest.mark.parametrize("marked", [False, True])
+def test_the_snippets_of_the_page_run(root, scored, marked):
+    """With the mark too that several threads leave on the tree that they wrote."""
+    if marked:
+        file = ROOT.TFile("data.root", "UPDATE")
+        file.Get("jets").SetBit(ROOT.TTree.kEntriesReshuffled)
+        file.Get("jets").Write("", ROOT.TObject.kOverwrite)
+        file.Close()
     names: dict[str, object] = {}
     for code in blocks(root, "python"):
         exec(compile(code, "docs/predict.md", "exec"), names)
     assert names["histogram"].GetEntries() == scored.selected
     (macro,) = blocks(root, "cpp")
-    assert ROOT.gInterpreter.Declare(f"void friend_of_the_page() {{\n{macro}\n}}")
+    name = f"friend_of_the_page_{marked}"
+    assert ROOT.gInterpreter.Declare(f"void {name}() {{\n{macro}\n}}")
     ROOT.gROOT.SetBatch(True)
-    ROOT.friend_of_the_page()
+    getattr(ROOT, name)()
 
 
 @pytest.mark.parametrize("parts", [1, 7])

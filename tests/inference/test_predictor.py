@@ -88,9 +88,9 @@ def test_the_steps_of_an_aligned_method_give_its_score(folder):
     step, x = predictor.steps, events(1.0).features
     assert isinstance(step, Branch)
     assert step.correction == CORRECTION
-    assert step.alignment is not None
+    assert step.mapped is not None
     assert step.scaling is not None
-    mapped = step.alignment.apply(x)
+    mapped = step.mapped.apply(x)
     raw = open_predictor(folder, "source-only", "source").scores(mapped).members
     expected = corrected(raw, step.correction).mean(axis=0)
     np.testing.assert_array_equal(predictor.score(x), expected)

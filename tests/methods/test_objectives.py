@@ -32,6 +32,8 @@ def network_and_batch(method, classes=2, adversary="binary", members=2, seed=0):
         domains=domains,
         domain_classes=domains if adversary == "per-domain" else 2,
         conditioned=method.conditioned,
+        nuisances=(0, 3) if method.nuisance_head else (),
+        nuisance_head=(4,) if method.nuisance_head else (),
     )
     generator = torch.Generator().manual_seed(seed)
     size = 6
@@ -44,7 +46,10 @@ def network_and_batch(method, classes=2, adversary="binary", members=2, seed=0):
         for parameter in network.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             parameter += 0.3 * noise
-    return network, Batch(x.flatten(2), label, weight)
+    nuisance = torch.randn(members, 3, domains - 1, size, generator=generator, dtype=torch.float64)
+    nuisance[:, 0] += 1
+    nuisance[:, 2] = torch.randint(3, nuisance[:, 2].shape, generator=generator).double()
+    return network, Batch(x.flatten(2), label, weight, nuisance.flatten(2))
 
 
 def gradients(network, objective):
@@ -63,7 +68,7 @@ CASES += [(m, 2, "per-domain") for m in ALL if m.auxiliary]
 def test_value_and_gradients_are_those_of_loops_over_events(method, classes, adversary):
     network, batch = network_and_batch(method, classes, adversary)
     lambda_ = torch.tensor([0.7, 1.3], dtype=torch.float64) * method.adversarial
-    adversary = AdversaryWeight(lambda_, 0.6)
+    adversary = AdversaryWeight(lambda_, 0.6, 1.7)
     for number, phase in enumerate(method.phases):
         objective = phase.objective(network, batch, adversary)
         stacked = gradients(network, objective)
@@ -71,10 +76,15 @@ def test_value_and_gradients_are_those_of_loops_over_events(method, classes, adv
             model = plain.plain_network(network.shape)
             model.take_weights(network, k)
             member = plain.Member(model, batch, k)
-            value = plain.objectives(method.name, member, float(adversary.lambda_[k]), 0.6)[number]
+            value = plain.objectives(method.name, member, float(adversary.lambda_[k]), 0.6, 1.7)[
+                number
+            ]
             value.backward()
             assert torch.allclose(objective.value[k], value, rtol=1e-10, atol=1e-12)
-            own = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters()]
+            trained = [getattr(model, part) for part in network.parts[1:]]
+            values = [*model.linear.parameters(), *model.norm.parameters()]
+            values += [p for part in trained for p in part.parameters()]
+            own = [torch.zeros_like(p) if p.grad is None else p.grad for p in values]
             for mine, theirs in zip(stacked, own, strict=True):
                 assert torch.allclose(mine[k].reshape(theirs.shape), theirs, rtol=1e-8, atol=1e-11)
 
@@ -131,7 +141,9 @@ def test_events_of_weight_zero_have_no_part_without_normalisation(name):
     values = []
     for events in (batch.x, x.flatten(2)):
         adversary = AdversaryWeight(torch.ones(2, dtype=torch.float64), 1.0)
-        seen = Batch(events, batch.label, weight)
+        nuisance = batch.nuisance.clone()
+        nuisance[:, 1 if name == "llp" else 0] = weight[:, :-1].flatten(1)
+        seen = Batch(events, batch.label, weight, nuisance)
         values.append([p.objective(network, seen, adversary).value for p in method.phases])
     for one, other in zip(*values, strict=True):
         # certainty and CORAL's centre are means over the batch, whatever the weights are

@@ -35,6 +35,7 @@ OF_A_RUN = {
     "latent": None,
     "importance": None,  # both below
     "segments": None,  # of images: beside their own tests
+    "nuisance": None,  # of runs with one: beside those of runs
 }
 CONFIGURED = [
     DataMCFigure(variable="pt2rel", lower="pull", flow="show", tests=["chi2", "ks"], name="pull"),

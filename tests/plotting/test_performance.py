@@ -59,8 +59,8 @@ def test_importance_has_a_bar_a_feature_and_question():
 
 def test_default_and_on_demand(run_folder, tmp_path):
     kinds = figure_names(run_folder)
-    # this run has no model, and no images
-    assert set(kinds.values()) == set(FIGURES) - {"importance", "segments"}
+    # this run has no model, no images and no nuisance
+    assert set(kinds.values()) == set(FIGURES) - {"importance", "nuisance", "segments"}
     wanted = ["calibration", "correlation", "confusion_target_dann", "efficiency_multip"]
     made = plot_run(run_folder, PNG, wanted, output=tmp_path)
     stems = list(dict.fromkeys(file.stem for file in made))

@@ -24,10 +24,10 @@ WALLED_OFF = {
 ORDER = (
     "expressions", "stats", "detectors", "samples", "tensors", "readers", "shifts", "alignment",
     "calibration", "domains", "networks", "methods", "training", "criteria", "store", "inference",
-    "evaluation", "runs", "deploy", "plotting", "reporting",
+    "evaluation", "runs", "experiments", "deploy", "plotting", "reporting",
 )  # fmt: skip
 TALKERS = {"click", "hepdann_cli", "rich"}
-SHOWING = {"console.py", "live.py"}  # where a script asks for progress, and where commands show it
+SHOWING = {"display.py", "live.py"}  # where a script asks for progress, and where commands show it
 
 FORBIDDEN: dict[str, set[str]] = {
     **dict.fromkeys(BEHIND_THE_WALL, WALLED_OFF),

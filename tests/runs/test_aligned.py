@@ -187,6 +187,7 @@ def test_what_adapts_trains_on_mc_with_the_fractions_of_the_target():
     domains = SimpleNamespace(
         source=source, target=target, shift=None, rows=None,
         holder=SimpleNamespace(has_truth=False), blocks=None, images=None, n_train=3000,
+        nuisances=None,
         scaling=Scaling.fit(source, np.zeros(3)),
     )  # fmt: skip
     train = TrainConfig(methods=["dann", "hybrid-dann", "mmd"], seeds=1, batch_size=64,

@@ -19,6 +19,7 @@ from hepdann.runs import resume
 from hepdann.runs.aligned import fold_estimate
 from hepdann.stats import auc
 from hepdann.store.model_file import read_model
+from hepdann.store.training_record import TrainingRecord
 from hepdann.tensors import Tensors, fold_of, open_tensors
 from hepdann_cli import evaluate
 
@@ -225,6 +226,23 @@ def test_figures_say_that_they_are_out_of_fold(run):
     assert open_scores(run.folder).judged == "out of fold"
     heading = evaluate._heading(run.folder, run.metrics)
     assert heading.endswith("all events, out of fold")
+
+
+def test_working_points_say_that_they_are_out_of_fold(run, typed):
+    said = typed("evaluate", run.folder, "--working-points", "0.7").stdout
+    assert "Working points: all events, out of fold" in " ".join(said.split())
+    assert "test split" not in said
+
+
+def test_a_run_in_folds_knows_all_events_that_a_fold_was_trained_on(run, toy):
+    """Those of the test split too; the validation split trains none."""
+    tensors = open_tensors(toy / "tensors.h5")
+    trained = np.isin(tensors.column("mc", "split"), (0, 2))
+    record = TrainingRecord.read(run.folder)
+    assert set(record.events) == set(tensors.column("mc", "event_id")[trained])
+    name = tensors.features[0]
+    values = tensors.column("mc", name)[trained]
+    assert record.ranges[name] == (np.nanmin(values), np.nanmax(values))
 
 
 def test_what_folds_cannot_do_is_refused(toy, tmp_path):

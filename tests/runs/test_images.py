@@ -25,7 +25,7 @@ from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
 from hepdann.readers import convert
 from hepdann.runs import open_run, resume
-from hepdann.tensors import Block, TensorWriter, View, read_hits
+from hepdann.tensors import Block, TensorWriter, View, read_images
 from hepdann.training import threads
 from hepdann_cli.main import hepdann as command
 
@@ -94,7 +94,7 @@ def test_networks_see_pixels_and_everything_else_what_sums_them_up(run, tensors)
 
 def test_threads_score_side_by_side_to_the_same_bits(run, tensors, monkeypatch):
     monkeypatch.setattr("hepdann.inference.passes._BYTES", 40_000)  # 25 events at a time
-    hits, found = read_hits(hepdann.open_tensors(tensors), "data", np.arange(500)), []
+    hits, found = read_images(hepdann.open_tensors(tensors), "data", np.arange(500)), []
     before = torch.random.get_rng_state()
     for count in (1, 3):
         with threads(count):

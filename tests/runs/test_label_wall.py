@@ -79,7 +79,13 @@ def test_a_method_that_asks_for_target_labels_finds_none(toy):
     seen = []
 
     def curious(network, batch, adversary):
-        seen.append((batch.x.shape[-1], batch.label.shape[-1], set(vars(batch))))
+        seen.append(
+            (
+                batch.x.shape[-1],
+                batch.label.shape[-1],
+                {k for k, v in vars(batch).items() if v is not None},
+            )
+        )
         return methods.get("dann").phases[0].objective(network, batch, adversary)
 
     parts = ("extractor", "label_head", "domain_head")
@@ -87,6 +93,16 @@ def test_a_method_that_asks_for_target_labels_finds_none(toy):
     trainer, _ = trainer_of(open_tensors(toy / "tensors.h5"), method)
     trainer.run()
     assert seen[0] == (128, 64, {"x", "label", "weight"})
+
+
+COLUMNS = {  # what some methods need besides the features
+    "nuisance": ["spheri"],
+    "mixtures": [
+        {"cut": "multip > 0.3", "fraction": 0.3},
+        {"cut": "multip <= 0.3", "fraction": 0.2},
+    ],
+    "check_mixtures": False,
+}
 
 
 @pytest.mark.parametrize(
@@ -110,6 +126,7 @@ def test_flipped_target_labels_change_no_model_and_no_choice(toy, tmp_path, shif
         "method": trained,
         "auxiliaries": [hepdann.shifts.sine_third(t=3)],
         "diagnose": shift is None,
+        **(COLUMNS if shift else {}),
         **FAST,
     }
     runs = [

@@ -16,7 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepdann.errors import SchemaError
-from hepdann.tensors import EventBlocks, Hits, View, is_pseudo, open_tensors, summarise
+from hepdann.tensors import (
+    EventBlocks,
+    Hits,
+    Pixels,
+    View,
+    image_figures,
+    is_pseudo,
+    open_tensors,
+    read_images,
+    summarise,
+)
 
 VIEWS = (View("x", 2, 7, 5, ("energy", "time")), View("u", 2, 7, 3), View("v", 2, 7, 3))
 
@@ -266,7 +276,7 @@ def test_of_an_image_only_the_place_of_its_chunk_is_kept(tmp_path, make_block, w
 def test_hits_are_the_pixels_that_are_not_zero(image_file, rows, threads):
     path, blocks = image_file()
     with open_tensors(path).view_reader("mc", threads) as reader:
-        found = reader.hits(rows)
+        found = reader.events(rows)
     expected = Hits.of([view[rows] for view in blocks["mc"].views.values()])
     assert found.width == expected.width == sum(np.prod(view.shape) for view in VIEWS)
     for name in ("start", "place", "value"):
@@ -274,3 +284,80 @@ def test_hits_are_the_pixels_that_are_not_zero(image_file, rows, threads):
         assert getattr(found, name).dtype == getattr(expected, name).dtype
     dense = [view[rows].reshape(len(found), view[0].size) for view in blocks["mc"].views.values()]
     np.testing.assert_array_equal(found[:], np.concatenate(dense, axis=1))
+
+
+PICTURES = View("image", 3, 6, 5, ("red", "green", "blue"), dtype="|u1")
+
+
+@pytest.fixture
+def picture_file(tmp_path, make_block, make_writer):
+    images = np.random.default_rng(0).integers(0, 256, (150, 3, 6, 5), np.uint8)
+    bare = np.empty((150, 0), np.float32)
+    with make_writer(
+        tmp_path / "p.h5", mc=150, data=0, features=[], units=[], feature_info=[], views=[PICTURES]
+    ) as writer:
+        writer.append("mc", replace(make_block(150), features=bare, views={"image": images}))
+        writer.finish({"hepdann": "test"})
+    return tmp_path / "p.h5", images
+
+
+def test_pictures_take_a_byte_a_pixel_and_are_read_as_fractions(picture_file):
+    path, images = picture_file
+    with h5py.File(path) as file:
+        assert file["mc/views/image"].dtype == np.uint8
+        np.testing.assert_array_equal(file["mc/views/image"], images)
+    tensors = open_tensors(path)
+    assert tensors.views == (PICTURES,)
+    assert tensors.verify() == []
+    rows = np.array([3, 70, 149])
+    read = tensors.read_views("mc", rows)["image"]
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, images[rows] * np.float32(1 / 255))
+    assert read.max() <= 1
+    channel = summarise(tensors, "mc").images[1]
+    assert (channel.channel, channel.maximum) == ("green", 1.0)
+
+
+def test_pictures_are_held_as_bytes_and_summed_up_by_brightness_and_contrast(picture_file):
+    path, images = picture_file
+    tensors, rows = open_tensors(path), np.array([3, 70, 149])
+    held = read_images(tensors, "mc", rows)
+    assert isinstance(held, Pixels)
+    assert held.nbytes == 3 * 90
+    np.testing.assert_array_equal(held.values, images[rows].reshape(3, -1))
+    names, figures = image_figures(held, tensors.views)
+    assert names[:3] == ("brightness_red", "contrast_red", "brightness_green")
+    np.testing.assert_allclose(figures[:, 2], images[rows, 1].mean((1, 2)) / 255, rtol=1e-5)
+    np.testing.assert_allclose(figures[:, 1], images[rows, 0].std((1, 2)) / 255, rtol=1e-5)
+
+
+def test_a_change_of_pictures_is_rounded_to_bytes_again(picture_file):
+    path, images = picture_file
+
+    def brighter(views, rows):
+        views["image"] *= 1.5
+
+    held = read_images(open_tensors(path), "mc", np.arange(4), brighter)
+    wanted = np.clip(np.rint(images[:4].astype(float) * 1.5), 0, 255).reshape(4, -1)
+    assert np.abs(held.values - wanted).max() <= 1  # one where it ends in a half
+
+
+def test_pictures_of_another_type_are_refused_when_written(picture_file, make_block, make_writer):
+    path, images = picture_file
+    bare = np.empty((150, 0), np.float32)
+    block = replace(make_block(150), features=bare, views={"image": images / 255})
+    with (
+        pytest.raises(ValueError, match="of type float64, not uint8"),
+        make_writer(
+            path, mc=150, data=0, features=[], units=[], feature_info=[], views=[PICTURES]
+        ) as writer,
+    ):
+        writer.append("mc", block)
+
+
+def test_pictures_and_hits_do_not_go_together(tmp_path, make_writer):
+    with pytest.raises(SchemaError, match="do not go together"):
+        make_writer(
+            tmp_path / "t.h5", mc=1, data=0, features=[], units=[], feature_info=[],
+            views=[PICTURES, VIEWS[0]],
+        )  # fmt: skip

@@ -80,7 +80,7 @@ class PlainDANN(nn.Module):
             copy(mine, theirs)
         for mine, theirs in zip(self.norm, network.extractor.norm, strict=True):
             copy(mine, theirs)
-        for head in ("label_head", "domain_head"):
+        for head in network.parts[1:]:
             mine, theirs = (
                 [m for m in getattr(owner, head).modules() if hasattr(m, "weight")]
                 for owner in (self, network)

@@ -19,6 +19,9 @@ def trainer_of(domains, settings, method, lambdas=(1.0, 0.3, 0.0), only=None, **
     """A stack of one method whose hybrid members draw from different copies."""
     dtype = changes.pop("dtype", torch.float64)
     _, _, _, sources, targets = domains(dtype=dtype)
+    further = torch.randn(sources[0].n_train, 2, dtype=dtype, generator=torch.manual_seed(0))
+    sources = [dataclasses.replace(s, nuisance=torch.cat([s.weight[:, None], further], 1))
+               for s in sources]  # fmt: skip
     copies = [
         dataclasses.replace(sources[0], **{key: getattr(sources[0], key) * f + f for key in MOVED})
         for f in (0.8, 1.1, 1.4)
@@ -36,8 +39,10 @@ def trainer_of(domains, settings, method, lambdas=(1.0, 0.3, 0.0), only=None, **
         (7,),
         changes.pop("normalisation", method.normalisation),
         domains=4 if method.auxiliary else 2,
-        domain_classes=4 if method.auxiliary and changes.pop("per_domain", False) else 2,
+        domain_classes=4 if changes.pop("per_domain", False) else 2,
         conditioned=method.conditioned,
+        nuisances=(0, 0) if method.nuisance_head else (),
+        nuisance_head=(5,) if method.nuisance_head else (),
     )
     taken = members if only is None else [members[only]]
     return StackTrainer(
@@ -75,10 +80,14 @@ def test_lambda_zero_is_source_only_to_the_bit(domains, settings, name):
         assert not torch.equal(parameters(method, 1, part), parameters(plain, 1, part))
 
 
-@pytest.mark.parametrize("name", ["hybrid-dann", "hybrid-alternating"])
-@pytest.mark.parametrize("per_domain", [False, True])
-def test_a_hybrid_resumes_to_the_same_bits(domains, settings, tmp_path, name, per_domain):
-    given = {"dtype": torch.float32, "per_domain": per_domain}
+RESUMED = [(name, per_domain) for name in ("hybrid-dann", "hybrid-alternating")
+           for per_domain in (False, True)]  # fmt: skip
+RESUMED += [(name, False) for name in ("pivot", "pivot-alternating", "dann-pivot", "disco")]
+
+
+@pytest.mark.parametrize(("name", "per_domain"), RESUMED)
+def test_a_method_resumes_to_the_same_bits(domains, settings, tmp_path, name, per_domain):
+    given = {"dtype": torch.float32, "per_domain": per_domain, "adversary_steps": 3}
     whole = trainer_of(domains, settings, methods.get(name), **given)
     whole.run()
     first = trainer_of(domains, settings, methods.get(name), **given)
@@ -89,6 +98,8 @@ def test_a_hybrid_resumes_to_the_same_bits(domains, settings, tmp_path, name, pe
     second.run()
     assert all(torch.equal(parameters(whole, k), parameters(second, k)) for k in range(3))
     assert all(0 <= row["domain_accuracy"] <= 1 for row in whole.history)
+    watched = methods.get(name).nuisance_head
+    assert all(("loss_nuisance" in row) == watched for row in whole.history)
 
 
 def test_each_copy_has_normalisation_statistics_of_its_own(domains, settings):
@@ -100,3 +111,21 @@ def test_each_copy_has_normalisation_statistics_of_its_own(domains, settings):
         assert norm.mean.shape == (4, 3, 10)
         rows = [norm.mean[d] for d in range(4)]
         assert not any(torch.allclose(a, b) for a in rows for b in rows if a is not b)
+
+
+def test_the_classifier_waits_for_the_steps_of_its_adversary(domains, settings):
+    """Of 20 steps at K = 7 two move the classifier; the adversary moves in each."""
+    still = trainer_of(
+        domains, settings, methods.get("pivot-alternating"), ema=0, adversary_steps=100
+    )
+    before = {part: parameters(still, 0, part).clone() for part in still.network.parts}
+    still.run()
+    assert torch.equal(before["extractor"], parameters(still, 0, "extractor"))
+    assert not torch.equal(before["nuisance_head"], parameters(still, 0, "nuisance_head"))
+    moving = trainer_of(
+        domains, settings, methods.get("pivot-alternating"), ema=0, adversary_steps=7
+    )
+    moving.run()
+    assert not torch.equal(before["extractor"], parameters(moving, 0, "extractor"))
+    losses = [float(row["loss_label"]) for row in moving.history]
+    assert all(0.3 < loss < 3 for loss in losses)  # a mean over all steps, not over some

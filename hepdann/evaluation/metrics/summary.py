@@ -14,11 +14,15 @@ from ...errors import HepdannError, RunError
 from ...inputs import read_json
 from ...stats.figure import Figure
 from ...stats.two_sample import separation
+from ...store.calibrations import Calibrations
 from ...store.content import Diagnosed, Recommended
 from ...store.paths import RunPaths
+from ...store.reading import read_versioned
 from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis.diagnosis import diagnose
+from ..mixtures.figures import mixture_figures
+from ..nuisances import nuisance_figures
 from .criteria import rank_correlations, run_criteria, teacher_of
 from .health import method_health
 from .method import TestEvents, decision_figures, method_figures
@@ -26,7 +30,7 @@ from .method import TestEvents, decision_figures, method_figures
 __all__ = ["residual_aucs", "summarise"]
 
 FORMAT_VERSION = 1
-RAW = "source-only"
+RAW, ORACLE = "source-only", "oracle"
 
 
 def summarise(run_folder: str | Path) -> dict[str, Any]:
@@ -70,6 +74,8 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
     for name in scores.decisions:
         methods[name] = decision_figures(name, mc, target)
+    nuisances = nuisance_figures(scores, [n for n in scores.methods if n != ORACLE])
+    mixtures = mixture_figures(scores, scores.methods)
     return {
         "format_version": FORMAT_VERSION,
         "target": {"kind": scores.target_kind, "shift": _shift(RunPaths(folder).config)},
@@ -79,6 +85,9 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
         "recommended": advice["method"],
         "recommendation": advice,
         "diagnosis": diagnosis,
+        **({"nuisances": nuisances} if nuisances else {}),
+        **({"mixtures": mixtures} if mixtures else {}),
+        **_calibrations(folder),
         **({"folds": scores.folds} if scores.folds else {}),
         "throughput": _throughput(RunPaths(folder).metrics),
         "hepdann": __version__,
@@ -145,6 +154,20 @@ def _diagnosis(path: Path, scores: RunScores) -> dict[str, Any]:
     rest = ("p_value", "shift", "kind", "score", "labels", "fractions", "closures", "sentence")
     kept = {key: diagnosis.get(key) for key in rest}
     return {**renamed, **kept, "features": diagnosis.get("features", [])}
+
+
+def _calibrations(folder: Path) -> dict[str, Any]:
+    """What the maps of the MC are that methods were trained behind; with folds of the first."""
+    path = RunPaths(folder).calibration
+    if not path.exists():
+        return {}
+    stored = read_versioned(path, Calibrations)
+    return {
+        "calibrations": {
+            name: {"family": one.family, "verdict": one.verdict, "sentence": one.sentence}
+            for name, one in stored.folds[0].items()
+        }
+    }
 
 
 def _shift(path: Path) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ COLOURS = (
     "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
 
-_SHADES = (0.0, -0.5, 0.55)  # how much black or white is in the first, second and third ten
+_SHADES = (0.0, -0.5, 0.55, 0.3)  # how much black or white is in the first, second … ten
 
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
 
@@ -53,9 +53,13 @@ _METHODS: dict[str, tuple[int, int, Any]] = {
     "dann": (2, 0, 0), "dann-alternating": (6, 0, 1), "dann-joint": (2, 1, 1),
     "hybrid-dann": (6, 1, 0), "hybrid-alternating": (6, 2, 1),
     "cdan": (9, 1, 0), "cdan-entropy": (9, 0, 1), "mmd": (7, 1, 0), "coral": (7, 0, 1),
+    "calibrated": (4, 1, 0), "calibrated-known": (4, 2, 1),
     "self-training": (3, 1, 0), "guard": (5, 0, 3),
     "quantile": (0, 0, 2), "moments": (0, 1, 2), "gaussian-ot": (0, 2, 2), "sliced": (5, 1, 2),
     "affine": (1, 1, 2), "affine+quantile": (1, 0, 3),
+    "pivot": (5, 2, 0), "pivot-alternating": (4, 3, 1), "dann-pivot": (2, 2, 0),
+    "disco": (1, 2, 0), "planing": (3, 0, 0), "threshold per bin": (8, 2, 1),
+    "cwola": (9, 2, 0), "llp": (3, 2, 0), "llp-unbiased": (7, 2, 1),
 }  # fmt: skip
 
 _TITLES = {
@@ -68,7 +72,14 @@ _TITLES = {
     "gaussian-ot": "Gaussian transport",
     "sliced": "sliced transport",
     "affine": "affine map",
+    "calibrated": "calibrated MC",
+    "calibrated-known": "calibrated MC, family known",
     "oracle": "oracle",
+    "dann-pivot": "DANN, pivot",
+    "disco": "DisCo",
+    "cwola": "CWoLa",
+    "llp": "LLP",
+    "llp-unbiased": "LLP, unbiased",
 }
 
 _FONT_SIZES = {  # key: the range, in points, that reads well on the page

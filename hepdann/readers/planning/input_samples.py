@@ -13,7 +13,7 @@ from ..root.baskets import Locations
 from .bad_files import Skips
 from .branch_roles import present_everywhere
 
-__all__ = ["Input", "check_name", "check_types", "common", "gather"]
+__all__ = ["Input", "check_name", "check_types", "common", "gather", "wanted_samples"]
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,12 @@ def gather(
         ConfigError: no MC, or samples that contradict each other.
         ReadError: a file cannot be read, or none of a sample.
     """
-    for name in (*mc, *data):
-        check_name(name)
     skips = skips or Skips()
-    samples = list(config.samples)
-    if mc or data:
-        samples = [SampleConfig(name="mc", files=list(mc), role="mc")] if mc else []
-        samples += [SampleConfig(name="data", files=list(data), role="data")] if data else []
+    samples = wanted_samples(mc, data, config)
     if not data_only and not any(sample.role == "mc" for sample in samples):
         raise ConfigError(
             "no MC is given", mend="write `hepdann convert MC [DATA]`, or samples with --config"
         )
-    samples.sort(key=lambda sample: sample.role == "data")
     refs = [
         resolve(sample.files, where=f"sample '{sample.name}'", missing=skips.allowed)
         for sample in samples
@@ -104,6 +98,20 @@ def gather(
     _check_names(inputs)
     _check_overlap(inputs)
     return inputs
+
+
+def wanted_samples(mc: Sequence[str], data: Sequence[str], config: Config) -> list[SampleConfig]:
+    """The samples of a conversion, MC first: of the command line, or else of ``config``.
+
+    Raises:
+        ConfigError: a name that no file can have.
+    """
+    for name in (*mc, *data):
+        check_name(name)
+    if not mc and not data:
+        return sorted(config.samples, key=lambda sample: sample.role == "data")
+    samples = [SampleConfig(name="mc", files=list(mc), role="mc")] if mc else []
+    return samples + ([SampleConfig(name="data", files=list(data), role="data")] if data else [])
 
 
 def check_name(name: str) -> None:

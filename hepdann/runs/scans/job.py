@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...config import Config, TrainConfig
 from ...domains import Domains
-from ...errors import Interrupted
+from ...errors import ConfigError, Interrupted
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...store.folder_lock import locked, removed_if_refused, with_resume_hint
 from ...store.paths import ScanPaths
@@ -21,7 +21,7 @@ from ...training import Progress
 from ..monitor import require_tensorboard
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
-from ..stacks.plan import Places, settings_of
+from ..stacks.plan import Places, calibrated_on, made_sources, settings_of
 from ..stacks.shards import PAYS
 from ..stacks.training import Hooks
 from ..stacks.work import Workplace
@@ -29,7 +29,7 @@ from .grid import Point, Unit, plan_point, points_of, settings_at
 from .source import SourceOnly, load_source_only, train_source_only
 from .summary_files import write_scan
 from .target import TargetRun
-from .target_files import Result, read_result, result_path
+from .target_files import result_path, results_of
 
 __all__ = ["ScanJob"]
 
@@ -93,6 +93,13 @@ class ScanJob:
         asked = self.config.train
         for point in self.points:
             auxiliary_shifts(self._settings(point))
+        calibrated = calibrated_on(asked)
+        if calibrated:
+            raise ConfigError(
+                f"{calibrated[0]} fits a map of the MC to each target, which a scan does not",
+                where="train.methods",
+                mend="leave it out, or train it with hepdann train",
+            )
         domains, train = self._prepared(self.points[0])
         settled = {name: getattr(train, name) for name in _SETTLED}
         self.config = self.config.model_copy(update={"train": asked.model_copy(update=settled)})
@@ -115,7 +122,9 @@ class ScanJob:
         if train_source_only(domains, train, *place, self._progress, self.stop):
             self._at = self._target_run(0, (domains, train))
             self._train_units()
-        results, whole = self._results()
+        units = [Unit(n, stack) for n in range(len(self.points)) for stack, _ in self._stacks]
+        results = results_of(self.folder, units, self._fingerprint)
+        whole = len(results) == len(units)
         if not results:
             raise Interrupted(
                 "interrupted before anything was whole", where=self.folder, mend=self._resume_hint()
@@ -212,18 +221,6 @@ class ScanJob:
         hooks = Hooks.quiet(link.report, link.stop)
         return run.stack(run.stacks.shards[unit.stack], hooks)
 
-    def _results(self) -> tuple[list[Result], bool]:
-        """The results that are there, in the order of the table, and whether these are all."""
-        results, whole = list[Result](), True
-        for number in range(len(self.points)):
-            for stack, _ in self._stacks:
-                unit = Unit(number, stack)
-                if result_path(self.folder, unit).exists():
-                    results.append(read_result(self.folder, unit, self._fingerprint))
-                else:
-                    whole = False
-        return results, whole
-
     def _resume_hint(self) -> str:
         return f"go on with: hepdann scan --resume -o {self.folder}"
 
@@ -242,7 +239,8 @@ class ScanJob:
         train, oracle = self._settings(self.points[0]), self.config.train.oracle
         holder = self.tensors if self.data is None else self.data
         known = bool(self.config.scan.shifts) or holder.has_truth
-        places = Places(oracle and known, len(auxiliary_shifts(train)))
+        copies, made = len(auxiliary_shifts(train)), made_sources(train)
+        places = Places(oracle and known, copies, made=made)
         plans = plan_point(self.config.scan, train, places, bool(self.tensors.views))
         return [(None, 0), *((k, len(plan.members)) for k, plan in enumerate(plans))]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -11,17 +11,24 @@ from ...inference import InputColumns, Model, prior_corrected
 from ...inference.steps import Part, network_of
 from ...training import StackTrainer
 from ..aligned import Aligned
+from ..calibrated import Calibrated
 
 __all__ = ["joined", "model_of", "parts_of"]
 
 
-def model_of(trainers: Sequence[StackTrainer], domains: Domains, aligned: Aligned) -> Model:
+def model_of(
+    trainers: Sequence[StackTrainer],
+    domains: Domains,
+    aligned: Aligned,
+    calibrated: Mapping[str, Calibrated],
+) -> Model:
     """The model of a run or of a fold of it.
 
     Args:
         trainers: of its stacks.
         domains: what they were trained on.
         aligned: the alignments of the target.
+        calibrated: the calibrations of the MC, by name.
     """
     columns = InputColumns.of(domains.tensors)
     return Model(
@@ -35,6 +42,7 @@ def model_of(trainers: Sequence[StackTrainer], domains: Domains, aligned: Aligne
         views=() if domains.images is None else view_shapes(domains.images.views),
         missing=columns.missing,
         indicators=columns.indicators,
+        calibrations={name: one.calibration for name, one in calibrated.items()},
     )
 
 

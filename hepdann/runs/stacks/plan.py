@@ -10,7 +10,7 @@ from ...config import TrainConfig
 from ...domains import auto_batch_size
 from ...errors import ConfigError
 from ...inference.device import choose_device
-from ...methods import Method, method_of
+from ...methods import Method, calibration_of, method_of
 from ...networks import NetworkShape, Normalisation, ViewShape
 from ...training import LambdaSchedule, Member, RateSchedule, Settings
 from ..aligned import wanted_maps
@@ -19,7 +19,9 @@ __all__ = [
     "ORACLE",
     "Places",
     "StackPlan",
+    "calibrated_on",
     "group",
+    "made_sources",
     "member_of",
     "plan_stacks",
     "resolve",
@@ -53,16 +55,25 @@ class Places:
     Attributes:
         oracle: whether the oracle's events are there, second.
         copies: of the MC for hybrid methods, the next.
-        resampled: whether the MC follows once more, with the class fractions of the target. The
-            target as a teacher labels it is the last, if a method learns from one.
+        resampled: whether the MC follows once more, with the class fractions of the target.
+        made: methods that make their source of the events, which follow.
+        calibrations: of the MC, which follow in this order. The target as a teacher labels it is
+            the last, if a method learns from one.
     """
 
     oracle: bool = False
     copies: int = 0
     resampled: bool = False
+    made: tuple[str, ...] = ()
+    calibrations: tuple[str, ...] = ()
 
-    def source(self, method: Method) -> int:
+    def source(self, method: Method, calibration: str = "") -> int:
         """The source of a method: adapting ones are given the target's class fractions."""
+        if method.source is not None:
+            return 1 + self.oracle + self.copies + self.resampled + self.made.index(method.name)
+        if calibration:
+            first = 1 + self.oracle + self.copies + self.resampled + len(self.made)
+            return first + self.calibrations.index(calibration)
         at_target_fractions = self.resampled and method.target_domain == 1
         return 1 + self.oracle + self.copies if at_target_fractions else 0
 
@@ -70,7 +81,8 @@ class Places:
         """The further labelled domains of a method."""
         first = 1 + self.oracle
         if method.taught:
-            return (first + self.copies + self.resampled,)
+            further = len(self.made) + len(self.calibrations)
+            return (first + self.copies + self.resampled + further,)
         return tuple(range(first, first + self.copies)) if method.auxiliary else ()
 
 
@@ -93,6 +105,13 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
                 where="train.methods",
                 mend=f"write {last}, and name {before} among the alignments",
             )
+        _refuse_without_columns(methods.get(last), train)
+        if calibration_of(name) and (methods.get(last).taught or methods.get(last).auxiliary):
+            raise ConfigError(
+                f"{last} trains on more than MC, and that is not calibrated",
+                where="train.methods",
+                mend=f"write {last}, or {calibration_of(name)}+dann",
+            )
     for name in wanted_maps(train):
         alignment.get(name)
     if train.network is not None:
@@ -114,6 +133,29 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
     return train.model_copy(update={"batch_size": size, "device": device})
 
 
+def _refuse_without_columns(method: Method, train: TrainConfig) -> None:
+    """Raise an error of a method whose columns nobody has named."""
+    if method.decorrelates and not train.nuisance:
+        raise ConfigError(
+            f"{method.name} needs what the score is to be independent of",
+            where="train.nuisance",
+            mend="name columns of the MC, for example --nuisance m_vis",
+        )
+    wanted = {"cut": "by a condition each, for example --mixture 'm > 80' --mixture 'm <= 80'"}
+    wanted["fraction"] = "with known fractions, for example --fraction 0.4 --fraction 0.7"
+    lacking = [key for key in method.mixtures if not _all_say(train, key)]
+    if lacking:
+        raise ConfigError(
+            f"{method.name} trains on samples within the target",
+            where="train.mixtures",
+            mend=f"name two or more {wanted[lacking[0]]}",
+        )
+
+
+def _all_say(train: TrainConfig, key: str) -> bool:
+    return bool(train.mixtures) and all(getattr(m, key) is not None for m in train.mixtures or ())
+
+
 def settings_of(train: TrainConfig, n_train: int) -> Settings:
     """Settings of every stack; ``train`` is resolved."""
     assert isinstance(train.batch_size, int)
@@ -126,6 +168,8 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
         schedule=rate if isinstance(rate, str) else RateSchedule(**rate.model_dump()),
         lambda_schedule=ramp if isinstance(ramp, str) else LambdaSchedule(**ramp.model_dump()),
         domain_weight=train.domain_weight,
+        nuisance_weight=train.nuisance_weight,
+        adversary_steps=train.adversary_steps,
         clip=train.clip,
         ema=train.ema,
         optimiser=train.optimiser,
@@ -147,9 +191,20 @@ def shape_of(
     classes: int,
     plan: StackPlan,
     views: tuple[ViewShape, ...] = (),
+    nuisances: tuple[int, ...] = (),
 ) -> NetworkShape:
-    """The networks of a stack; ``views`` are the images that the inputs are the pixels of."""
+    """The networks of a stack.
+
+    Args:
+        train: resolved settings.
+        inputs: number of features.
+        classes: of the MC.
+        plan: of the stack.
+        views: the images that the inputs are the pixels of.
+        nuisances: values of each nuisance, 0 of a continuous one.
+    """
     first = plan.members[0]
+    estimated = nuisances if first.method.nuisance_head else ()
     domains = 2 + len(first.auxiliaries)
     return NetworkShape(
         inputs,
@@ -167,6 +222,8 @@ def shape_of(
         network=train.network or "",
         views=views,
         autocast=train.autocast,
+        nuisances=estimated,
+        nuisance_head=tuple(train.nuisance_head) if estimated else (),
     )
 
 
@@ -185,7 +242,9 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
         target = 1 + trained_on(train).index(before) if before else 0
         for k in range(train.seeds):
             member = member_of(last, train.lambda_, train.seed + k, places)
-            members.append(replace(member, target=target, name=name if before else ""))
+            source = places.source(member.method, calibration_of(name))
+            label = name if "+" in name else ""
+            members.append(replace(member, source=source, target=target, name=label))
     if places.oracle:
         members += [
             Member(methods.get("source-only"), 0.0, train.seed + k, source=1, name=ORACLE)
@@ -199,6 +258,17 @@ def member_of(name: str, lambda_: float, seed: int, places: Places) -> Member:
     method = methods.get(name)
     source, auxiliaries = places.source(method), places.auxiliaries(method)
     return Member(method, lambda_, seed, source=source, auxiliaries=auxiliaries)
+
+
+def made_sources(train: TrainConfig) -> tuple[str, ...]:
+    """Methods of a run that train on events of their own making."""
+    names = dict.fromkeys(method_of(name)[1] for name in train.methods)
+    return tuple(name for name in names if methods.get(name).source is not None)
+
+
+def calibrated_on(train: TrainConfig) -> tuple[str, ...]:
+    """Calibrations whose MC is trained on: further sources of the stacks."""
+    return tuple(dict.fromkeys(filter(None, map(calibration_of, train.methods))))
 
 
 def trained_on(train: TrainConfig) -> tuple[str, ...]:
@@ -228,7 +298,8 @@ def group(members: Sequence[Member], train: TrainConfig, lean: bool = False) -> 
         if normalisation == "shared" and not member.method.adversarial:
             normalisation = "domain"  # statistics shared with the target would show it to them
         method = member.method
-        key = (id(method.phases), normalisation, method.conditioned, len(member.auxiliaries))
+        kind = (method.conditioned, method.nuisance_head, len(member.auxiliaries))
+        key = (id(method.phases), normalisation, *kind)
         before = groups[key].members if key in groups else ()
         cost = 2 if lean and method.name != "source-only" else 1
         groups[key] = StackPlan((*before, member), normalisation, cost)

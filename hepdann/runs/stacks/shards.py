@@ -7,12 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
+from ... import methods
 from ...alignment import Alignment
+from ...calibration import Calibration
 from ...config import TrainConfig
 from ...domains import (
+    CalibratedBlocks,
     DomainEvents,
     Domains,
     Images,
@@ -31,7 +35,16 @@ from ...networks import NetworkShape
 from ...tensors import Source, Target
 from ...training import StackTrainer, distributed
 from ..preparation import augment_of, auxiliary_shifts
-from .plan import Places, StackPlan, plan_stacks, settings_of, shape_of, trained_on
+from .plan import (
+    Places,
+    StackPlan,
+    calibrated_on,
+    made_sources,
+    plan_stacks,
+    settings_of,
+    shape_of,
+    trained_on,
+)
 
 __all__ = [
     "PAYS",
@@ -146,7 +159,8 @@ def planned_shards(train: TrainConfig, domains: Domains, shares: int) -> list[Sh
         shares: that the members are cut into.
     """
     oracle = train.oracle and truth_of(domains) is not None
-    places = Places(oracle, len(auxiliary_shifts(train)))
+    copies = len(auxiliary_shifts(train))
+    places = Places(oracle, copies, False, made_sources(train), calibrated_on(train))
     return cut(plan_stacks(train, places), shares)
 
 
@@ -168,6 +182,7 @@ class Stacks:
         plan: groups members into stacks, given the settings and the places of the sources, and
             whether source-only should not look at the target; by default the members of a run.
         fold: that the events are those of, if the run has folds.
+        calibrations: maps of the MC by name, those at least that methods train on.
     """
 
     def __init__(
@@ -179,6 +194,7 @@ class Stacks:
         correction: Sequence[float] | None = None,
         plan: Plan = plan_stacks,
         fold: int | None = None,
+        calibrations: Mapping[str, Calibration] = MappingProxyType({}),
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
         self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
@@ -204,7 +220,17 @@ class Stacks:
         self.sources += map(self._put, copies)
         if adapted_source is not domains.source:
             self.sources.append(self._put(adapted_source, blocks))
-        places = Places(oracle, len(copies), adapted_source is not domains.source)
+        made = made_sources(train)
+        for name in made:
+            make = methods.get(name).source
+            assert make is not None
+            self.sources.append(resident(make(domains), domains.scaling, device=train.device))
+        names = calibrated_on(train)
+        for one in (calibrations[name] for name in names):
+            stream = None if streams[0] is None else CalibratedBlocks(streams[0], one)
+            self.sources.append(self._put(one.calibrated(domains.source), stream))
+        again = adapted_source is not domains.source
+        places = Places(oracle, len(copies), again, made, names)
         self.shards = cut(plan(train, places, False), workers, fold)
         self._untaught = len(self.sources)
 
@@ -231,7 +257,8 @@ class Stacks:
 
     def _put(self, events: Source | Target, blocks: Blocks | None = None) -> DomainEvents:
         device = self.settings.device
-        return resident(events, self._domains.scaling, device=device, blocks=blocks)
+        scaling, nuisances = self._domains.scaling, self._domains.nuisances
+        return resident(events, scaling, device=device, blocks=blocks, nuisances=nuisances)
 
     def unlabelled(self, shard: Shard) -> bool:
         """Whether a shard waits for :meth:`teach`."""
@@ -273,7 +300,8 @@ def shape_at(train: TrainConfig, domains: Domains, plan: StackPlan) -> NetworkSh
     """The networks of a stack that trains on these events."""
     inputs, images = domains.inputs("source").shape[1], domains.images
     views = () if images is None else view_shapes(images.views)
-    return shape_of(train, inputs, len(domains.source.classes), plan, views)
+    nuisances = () if domains.nuisances is None else domains.nuisances.widths
+    return shape_of(train, inputs, len(domains.source.classes), plan, views, nuisances)
 
 
 _MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one

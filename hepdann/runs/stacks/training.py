@@ -50,6 +50,7 @@ HISTORY = (
     "loss_label",
     "loss_domain",
     "domain_accuracy",
+    "loss_nuisance",
     "validation_loss",
     "validation_accuracy",
     "validation_loss_domain",

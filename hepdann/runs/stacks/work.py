@@ -28,6 +28,7 @@ from ...tensors import Tensors, open_tensors
 from ...training import Clock, Progress
 from ..advice import diagnose_first
 from ..aligned import Aligned, fit_alignments, wanted_maps
+from ..calibrated import read_calibrations
 from ..preparation import folds_of, prepare_training
 from .plan import trained_on
 from .registered import Registered
@@ -198,7 +199,11 @@ def _stacks_of(place: Workplace, fold: int | None, shares: int) -> tuple[Stacks,
     maps = {name: from_dict(one) for name, one in stored["maps"].items()}
     correction = stored["correction"]
     events = folds_of(train, domains)[fold or 0]
-    return Stacks(train, events, maps, shares, correction, fold=fold), origin.fingerprint
+    folds = read_calibrations(place.folder)
+    mapped = folds[fold or 0] if folds else {}
+    calibrations = {name: one.calibration for name, one in mapped.items()}
+    stacks = Stacks(train, events, maps, shares, correction, fold=fold, calibrations=calibrations)
+    return stacks, origin.fingerprint
 
 
 @lru_cache(maxsize=1)

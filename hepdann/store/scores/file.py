@@ -168,25 +168,24 @@ class ScoreFile:
             raise RunError(f"cannot be read ({error})", where=self.path) from error
 
 
+_NUMBERS = ("event_id", "split", "fold", "label", "sample", "row", "decision")
 _SHAPES = {  # of a dataset, or of each dataset of a group: dimensions, and kind of number
     "weight": ("N", "f"),
     "reference_weight": ("N", "f"),
-    "event_id": ("N", "iu"),
-    "split": ("N", "iu"),
-    "fold": ("N", "iu"),
-    "label": ("N", "iu"),
-    "sample": ("N", "iu"),
-    "row": ("N", "iu"),
+    **dict.fromkeys(_NUMBERS, ("N", "iu")),
     "entry": ("NE", "iu"),
     "features": ("NF", "f"),
     "aligned": ("NF", "f"),
     "score": ("NC", "f"),
     "members": ("KNC", "f"),
+    "varied": ("KNC", "f"),
     "domain_score": ("N", "f"),
     "latent": ("nH", "f"),
-    "decision": ("N", "iu"),
     "spectators": ("N", "f"),
 }
+_GROUPS = {
+    "aligned", "decision", "domain_score", "latent", "members", "score", "spectators", "varied",
+}  # fmt: skip
 
 
 def _check(scores: ScoreFile, file: Any) -> None:
@@ -215,14 +214,17 @@ def _check(scores: ScoreFile, file: Any) -> None:
                 raise ValueError(f"no dataset {domain}/{name}")
         for name in set(group) & set(_SHAPES):
             one = group[name]
-            parts = [one] if hasattr(one, "shape") else [one[key] for key in one]
-            for part in parts:
+            if name in _GROUPS and hasattr(one, "shape"):
+                raise ValueError(f"{domain}/{name} is no group")
+            for part in one.values() if name in _GROUPS else [one]:
                 _check_dataset(part, *_SHAPES[name], sizes)
     if scores.has_truth:
         _check_dataset(file[TARGET_LABEL], "N", "iu", {"N": len(file["target/weight"])})
 
 
 def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) -> None:
+    if not hasattr(dataset, "shape"):
+        raise ValueError(f"{dataset.name} is no dataset")
     shape, name = dataset.shape, dataset.name
     if dataset.attrs.get(COMPLEMENT, False):
         shape = (*shape[:-1], shape[-1] + 1) if len(shape) == 3 and shape[-1] == 1 else ()
@@ -231,8 +233,10 @@ def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) ->
     )
     if not fits or dataset.dtype.kind not in kind:
         raise ValueError(f"{name} has shape {shape} and type {dataset.dtype}")
-    if dims[0] == "n" and shape[0] > sizes["N"]:
-        raise ValueError(f"{name} has more rows than there are events")
+    if dims[0] == "K" and not shape[0]:
+        raise ValueError(f"{name} is of no network")
+    if dims[0] == "n" and not 0 < shape[0] <= sizes["N"]:
+        raise ValueError(f"{name} has {shape[0]} rows, and there are {sizes['N']} events")
     if dataset.is_virtual or dataset.external or too_dense(dataset):
         raise ValueError(f"{name} is not in the file")
 

@@ -103,7 +103,7 @@ def _shape(stack: Stack, batch: Batch) -> Shape:
     network, shape = stack.network, stack.network.shape
     chains = {
         name: [m for m in network.get_submodule(name).modules() if isinstance(m, StackedLinear)]
-        for name in network.PARTS
+        for name in network.parts
     }
     norm_layers: list[nn.Module | None] = []
     norm_layers += [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]

@@ -18,6 +18,7 @@ from ...outputs import write_run_file
 from ...records import Look
 from .faults import MemberState, Verdict, find_faults
 from .figures import FIGURES, examine, head_weights
+from .gradients import trains_head
 from .probes import Probe, probe_of
 
 if TYPE_CHECKING:
@@ -133,6 +134,9 @@ class Health:
         settings = trainer.settings
         grl = {row["member"]: row["grl"] for row in trainer.history}  # of each member's last epoch
         lambda_ = trainer.lambda_.new_tensor([grl.get(k, 0.0) for k in range(self.members)])
+        decorrelates = trainer.members[0].method.decorrelates
+        if decorrelates and not trains_head(trainer.phases):
+            lambda_ = torch.zeros_like(lambda_)  # acts on a nuisance, which no figure here is of
         adversary = AdversaryWeight(lambda_, settings.domain_weight)
         figures = examine(trainer.network, trainer.phases, probe, adversary, self._start)
         entries = []

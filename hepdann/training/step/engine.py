@@ -41,6 +41,8 @@ class StepValues:
         rates: (K,) learning rate of each member.
         lambda_: (K,) λ·λ_p of each member.
         domain_weight: w_d.
+        nuisance_weight: factor on λ in the term of a nuisance.
+        adversary_steps: steps for one with rare phases.
         clip: largest gradient norm of each member's part.
         average_decay: of the averaged weights.
     """
@@ -51,6 +53,8 @@ class StepValues:
     domain_weight: float
     clip: float
     average_decay: float
+    nuisance_weight: float = 1.0
+    adversary_steps: int = 1
 
 
 class Engine(Protocol):
@@ -64,8 +68,8 @@ class Engine(Protocol):
             at: values of the schedules at this step.
 
         Returns:
-            (K,) figures of the batch: label_loss, domain_loss, domain_accuracy, as far as the
-            method computes them. The next step may overwrite them.
+            (K,) figures of the batch: label_loss, domain_loss, domain_accuracy, nuisance_loss, as
+            far as the method computes them. The next step may overwrite them.
         """
         ...
 
@@ -91,9 +95,11 @@ class TorchEngine:
         """Train one step, phase after phase: objective, gradients, clipping, update, averages."""
         stack = self.stack
         stack.set_step(at.step)
-        adversary = AdversaryWeight(at.lambda_, at.domain_weight)
-        figures = dict[str, Tensor]()
+        adversary = AdversaryWeight(at.lambda_, at.domain_weight, at.nuisance_weight)
+        figures, turn = dict[str, Tensor](), (at.step + 1) % at.adversary_steps == 0
         for phase, optimiser in zip(stack.phases, stack.optimisers, strict=True):
+            if phase.rare and not turn:
+                continue
             figures |= self._phase(phase, optimiser, batch, adversary, at)
         for part in stack.parts.values():
             part.update_average(1 - at.average_decay)

@@ -48,7 +48,7 @@ class Stack:
     ) -> None:
         self.seeds, self.phases, self.settings = tuple(seeds), phases, settings
         self.network = AdversarialNetwork(shape, seeds).to(settings.device, settings.dtype)
-        self.parts = {name: ParameterBuffer(self.network.part(name)) for name in self.network.PARTS}
+        self.parts = {name: ParameterBuffer(self.network.part(name)) for name in self.network.parts}
         self.loss_scale: LossScale | None = None
         if shape.views and shape.autocast == "fp16":
             self.loss_scale = LossScale(len(seeds), self.parts["extractor"].value.detach())

@@ -1,0 +1,87 @@
+"""``hepdann benchmark``: the experiments of the DANN paper, repeated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import tables
+from .interruption import Interruption
+from .options import whole
+
+if TYPE_CHECKING:
+    from hepdann.experiments import Table
+
+__all__ = ["command"]
+
+_WIDTH = 170
+
+
+@click.command()
+@click.argument("name")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
+              help="Folder for all that is made; goes on where it was stopped.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path),
+              help="Folder with the data sets.  [default: what HEPDANN_DATA names]")  # fmt: skip
+@click.option("--seeds", type=int, default=3, show_default=True, help="Networks of each method.")
+@click.option("--epochs", type=int, help="Of each training.  [default: of the shipped config]")
+@click.option("--workers", default="auto", show_default=True,
+              help="Processes that train, or auto: as many as cores are free.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def command(
+    name: str,
+    output: Path,
+    data: Path | None,
+    seeds: int,
+    epochs: int | None,
+    workers: str,
+    as_json: bool,
+) -> int:
+    """Repeat an experiment of Ganin et al., JMLR 17 (2016) 59, with its networks and solver.
+
+    NAME is moons, amazon, digits or signs. Beside the accuracy after the last epoch stand that of
+    what a label-free figure chooses, and what a peek at the target's labels would have quoted.
+    """
+    from hepdann.errors import Interrupted
+    from hepdann.experiments import benchmark
+    from hepdann.live import Live
+
+    interruption = Interruption()
+    try:
+        with interruption.listening(), Live() as live:
+            table = benchmark(
+                name, output=output, data=data, seeds=seeds, epochs=epochs,
+                workers=whole(workers), report=interruption.wrap(live.report), stop=interruption,
+            )  # fmt: skip
+    except Interrupted as error:
+        click.echo(f"hepdann: {error}", err=True)
+        return interruption.code
+    except KeyboardInterrupt as error:
+        return interruption.left(error)
+    if as_json:
+        click.echo(json.dumps(table.to_dict(), indent=1))
+    else:
+        _show(table)
+        click.echo(f"table: {output / 'table.md'}")
+    return interruption.code
+
+
+def _show(table: Table) -> None:
+    from hepdann.experiments.table import COLUMNS
+
+    console = tables.console(_WIDTH)
+    shown = tables.table()
+    for title in ("experiment", "method"):
+        shown.add_column(title, overflow="fold")
+    for title in ("seeds", *COLUMNS.values()):
+        shown.add_column(title, justify="right")
+    last = ""
+    for row in table.rows():
+        shown.add_row("" if row[0] == last else row[0], *row[1:])
+        last = row[0]
+    console.print(shown)
+    for sentence in table.sentences:
+        console.print(sentence)

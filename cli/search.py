@@ -1,0 +1,95 @@
+"""``hepdann search``: a bump in data behind cuts on a score that saw no label."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from . import tables
+
+__all__ = ["command"]
+
+
+def _pair(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
+    del ctx, param
+    try:
+        low, high = map(float, value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not LOW,HIGH") from None
+    return low, high
+
+
+def _shares(ctx: click.Context, param: click.Parameter, value: str) -> list[float]:
+    del ctx, param
+    try:
+        shares = [float(word) for word in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list such as 0.1,0.01") from None
+    if not all(0 < share <= 1 for share in shares):
+        raise click.BadParameter("shares lie within 0 and 1")
+    return shares
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--variable", required=True, help="Column of the data, e.g. m_jj, or an expression.")
+@click.option("--region", required=True, callback=_pair, metavar="LOW,HIGH", help="Signal region.")
+@click.option("--window", required=True, callback=_pair, metavar="LOW,HIGH",
+              help="From the lower end of the sidebands to the upper.")  # fmt: skip
+@click.option("--method", default="cwola", show_default=True, help="Whose score is cut on.")
+@click.option("--efficiencies", default="1,0.1,0.01,0.001", show_default=True, callback=_shares,
+              metavar="E,…", help="Shares of the sidebands that the cuts keep.")  # fmt: skip
+@click.option("--bins", type=click.IntRange(min=4), default=30, show_default=True,
+              help="Of the spectrum outside the region.")  # fmt: skip
+@click.option("--order", type=click.IntRange(0, 6), default=2, show_default=True,
+              help="Of the polynomial in the exponent that is fitted.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    run: Path,
+    variable: str,
+    region: tuple[float, float],
+    window: tuple[float, float],
+    method: str,
+    efficiencies: list[float],
+    bins: int,
+    order: int,
+    as_json: bool,
+) -> None:
+    """Search the data of RUN for a bump, behind cuts on a score that saw no label.
+
+    Train with folds, so that no event is scored by a network that saw it. Each cut keeps a share
+    of the sidebands; a smooth curve is fitted to what is left of them, and the events of the region
+    are counted over it. Significances are local: every cut and every region that was tried is a
+    trial.
+    """
+    from hepdann.evaluation.mixtures.search import search
+    from hepdann.store.reading import check_version
+
+    check_version(run)
+    points = search(
+        run, variable, region, window, method=method, efficiencies=efficiencies, bins=bins,
+        order=order,
+    )  # fmt: skip
+    names = ("observed", "expected", "error", "significance", "chi2")
+    if as_json:
+        rows = [
+            {"efficiency": p.efficiency, "events": p.events}
+            | {name: getattr(p.bump, name) for name in names}
+            for p in points
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = tables.table(f"{run}: {variable} within {region[0]:g} to {region[1]:g}, {method}")
+    for column in ("sidebands kept", "events", "observed", "expected", "chi²/ndf", "significance"):
+        table.add_column(column, justify="right")
+    for point in points:
+        bump = point.bump
+        table.add_row(
+            f"{point.efficiency:g}", f"{point.events:,}", f"{bump.observed:,}",
+            f"{bump.expected:.1f} ± {bump.error:.1f}", f"{bump.chi2:.2f}",
+            f"{bump.significance:+.2f} σ",
+        )  # fmt: skip
+    tables.console().print(table)
+    click.echo(f"local significances, of {len(points)} cuts on one score")

@@ -1,0 +1,169 @@
+"""What the scores of a run tell of its nuisances, on the MC of the test split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import load_config
+from ..errors import HepdannError
+from ..stats import cut_at, nuisance_bins, rank_in_bins, slice_distance
+from ..stats.histograms import binning
+from ..store.paths import RunPaths
+from ..store.scores.reader import RunScores
+from .columns import Columns
+
+__all__ = ["EFFICIENCIES", "PER_BIN", "RAW", "Nuisance", "nuisance_figures", "nuisances_of"]
+
+EFFICIENCIES = (0.3, 0.5, 0.7, 0.9)  # of the signal
+PER_BIN = "threshold per bin"
+RAW = "source-only"
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Nuisance:
+    """A nuisance of a run, and what the scores tell of it. The signal is the last class.
+
+    Attributes:
+        name: as the run was given it.
+        scores: of the run.
+        values: (N,) of the MC.
+        counted: names of the classes whose events were to be made independent; empty is all.
+    """
+
+    name: str
+    scores: RunScores
+    values: Floats
+    counted: tuple[str, ...] = ()
+
+    @cached_property
+    def _label(self) -> NDArray[np.integer]:
+        return np.asarray(self.scores.column("mc", "label"))
+
+    @cached_property
+    def _weight(self) -> Floats:
+        return np.asarray(self.scores.column("mc", "weight"), dtype=np.float64)
+
+    @cached_property
+    def _test(self) -> NDArray[np.bool_]:
+        return self.scores.rows("mc", "test") & np.isfinite(self.values)
+
+    @cached_property
+    def signal(self) -> NDArray[np.bool_]:
+        """(N,) events of the last class."""
+        return np.asarray(self._label == len(self.scores.classes) - 1)
+
+    @cached_property
+    def _counts(self) -> NDArray[np.bool_]:
+        known = [self.scores.classes.index(name) for name in self.counted]
+        return np.isin(self._label, known) if known else np.ones(len(self._label), np.bool_)
+
+    def score(self, method: str) -> Floats:
+        """(N,) score of the signal; of :data:`PER_BIN` the rank of source-only's in each bin.
+
+        The ranks are those among background events outside the test split.
+        """
+        if method != PER_BIN:
+            return np.asarray(self.scores.score("mc", method)[:, -1], dtype=np.float64)
+        score, where = self.score(RAW), nuisance_bins(self.values)
+        rows = ~self.signal & (self.scores.rows("mc", "train", "validation"))
+        return rank_in_bins((score[rows], self._weight[rows]), where[rows], score, where)
+
+    def figures(self, method: str) -> dict[str, Any]:
+        """Distance of the score between slices of the nuisance, and cuts that keep the signal."""
+        score, rows = self.score(method), self._test
+        distance, places = slice_distance(score, self.values, self._weight, rows & self._counts)
+        signal, background = rows & self.signal, rows & ~self.signal
+        where = nuisance_bins(self.values[background])
+        cuts = []
+        for efficiency in EFFICIENCIES:
+            cut = cut_at(
+                efficiency,
+                (score[signal], self._weight[signal]),
+                (score[background], self._weight[background]),
+                where,
+            )
+            inverse = {
+                "rejection": 1 / cut.background_efficiency
+                if cut.background_efficiency > 0
+                else None,
+                "inverse_jsd": 1 / cut.jsd if cut.jsd > 0 else None,
+            }
+            cuts.append(asdict(cut) | inverse)
+        return {"ks": _number(distance), "slices": list(places), "cuts": [*map(_plain, cuts)]}
+
+    def shapes(self, method: str, efficiency: float = 0.5) -> dict[str, Floats]:
+        """Background against the nuisance before and after a cut, each of area 1; edges."""
+        background = self._test & ~self.signal
+        signal = self._test & self.signal
+        score, edges = self.score(method), binning(self.values[background], bins=25)
+        x, weight = self.values[background], self._weight[background]
+        cut = cut_at(
+            efficiency,
+            (score[signal], self._weight[signal]),
+            (score[background], weight),
+            nuisance_bins(x),
+        )
+        passes = score[background] > cut.threshold
+        before, after = (
+            np.histogram(x[some], edges, weights=weight[some])[0]
+            for some in (np.ones(len(x), np.bool_), passes)
+        )
+        return {"edges": edges, "before": before / before.sum(), "after": after / after.sum()}
+
+    def profile(self, method: str) -> dict[str, Floats]:
+        """Mean score of the events that count, in bins of equally many; edges."""
+        rows, score = self._test & self._counts, self.score(method)
+        edges = np.unique(np.quantile(self.values[rows], np.linspace(0, 1, 16)))
+        x, w, s = (v[rows] for v in (self.values, self._weight, score))
+        total, sums = (np.histogram(x, edges, weights=v)[0] for v in (w, w * s))
+        mean = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+        return {"edges": edges, "mean": mean}
+
+
+def nuisances_of(scores: RunScores) -> list[Nuisance]:
+    """The nuisances that a run was given, as its configuration names them.
+
+    Raises:
+        HepdannError: the tensor file that they stand in is gone.
+    """
+    path = RunPaths(scores.path.parent).config
+    if not path.exists():
+        return []
+    train = load_config(path, expand=False, known_names=False).train
+    columns = Columns(scores)
+    return [
+        Nuisance(name, scores, columns.values("mc", name), tuple(train.nuisance_classes or ()))
+        for name in train.nuisance or ()
+    ]
+
+
+def nuisance_figures(scores: RunScores, methods: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """By nuisance and method what :meth:`Nuisance.figures` says, and of :data:`PER_BIN`.
+
+    Args:
+        scores: of the run.
+        methods: whose scores; the oracle, which knows the target, is left out.
+    """
+    try:
+        nuisances = nuisances_of(scores)
+    except HepdannError:
+        return {}
+    names = [*methods, *([PER_BIN] if RAW in methods else [])]
+    return {one.name: {name: one.figures(name) for name in names} for one in nuisances}
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _plain(cut: Mapping[str, Any]) -> dict[str, float | None]:
+    return {key: None if value is None else _number(value) for key, value in cut.items()}

@@ -1,0 +1,162 @@
+"""``hepdann.experiments.benchmark``: the one call behind ``hepdann benchmark``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ..errors import ConfigError, Interrupted
+from ..outputs import write_whole
+from ..parallel import Executor, processes_for
+from ..runs.progress import Report, silent
+from .plans import Plan, plan
+from .table import Figure, Line, Table
+from .trial import MemberResult
+
+__all__ = ["benchmark", "table_of"]
+
+
+def benchmark(
+    name: str,
+    *,
+    output: str | Path,
+    data: str | Path | None = None,
+    seeds: int = 3,
+    epochs: int | None = None,
+    workers: int | Literal["auto"] = "auto",
+    report: Report = silent,
+    stop: Callable[[], bool] = lambda: False,
+) -> Table:
+    """Repeat an experiment of the DANN paper; what was done before is not done again.
+
+    Args:
+        name: "moons", "amazon", "digits" or "signs".
+        output: folder for all that is made; ``table.json`` and ``table.md`` are written into it
+            after each training.
+        data: folder with the data sets; default what HEPDANN_DATA names.
+        seeds: networks of each method.
+        epochs: of each training; default those of the shipped configuration.
+        workers: processes; "auto" takes as many as cores are free.
+        report: told of each training that ends, and of the progress.
+        stop: asked again and again; when true, checkpoints are written and it ends.
+
+    Returns:
+        The table.
+
+    Raises:
+        ConfigError: no such benchmark, fewer than one seed, or a data set that is not there.
+        Interrupted: it was stopped.
+        HepdannError: a training failed.
+    """
+    if seeds < 1:
+        raise ConfigError(f"takes at least one seed, not {seeds}", where="--seeds")
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    work = plan(name, folder, None if data is None else Path(data), seeds, epochs)
+    results: dict[str, list[MemberResult]] = {}
+    waiting = []
+    for _, trial in work.trials:
+        known = trial.result()
+        if known is None:
+            waiting.append(trial)
+        else:
+            results[trial.key] = known
+    count = processes_for(workers, len(waiting), pays=True)
+    hint = f"go on with: hepdann benchmark {name} -o {folder}"
+    with Executor(count if count > 1 else 0, lambda _, now: report(*now), stop, hint) as executor:
+        for trial in waiting:
+            executor.submit(trial.key, trial)
+        for key, members in executor.completed():
+            results[key] = members
+            _write(folder, table_of(work, results))
+            report(f"{key}: done, {len(results)} of {len(work.trials)}", None)
+        if executor.stopping:
+            raise Interrupted("interrupted", where=folder, mend=hint)
+    table = table_of(work, results)
+    _write(folder, table)
+    return table
+
+
+def _write(folder: Path, table: Table) -> None:
+    write_whole(folder / "table.json", json.dumps(table.to_dict(), indent=1).encode())
+    write_whole(folder / "table.md", table.markdown().encode())
+
+
+def table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
+    """The lines of what was trained so far, in the order of the plan."""
+    groups: dict[tuple[str, str], list[MemberResult]] = {}
+    for experiment, trial in work.trials:
+        for member in results.get(trial.key, []):
+            method = member["method"]
+            title = work.titles.get((trial.key, method), method)
+            groups.setdefault((experiment, title), []).append(member)
+    lines = tuple(
+        _line(experiment, title, members, work) for (experiment, title), members in groups.items()
+    )
+    return Table(work.name, lines, tuple(_sentences(work, lines)))
+
+
+def _line(experiment: str, title: str, members: Sequence[MemberResult], work: Plan) -> Line:
+    """One method: λ of the plan in the last epoch, the λ that is chosen, and the peeked one."""
+    by_lambda: dict[float, list[MemberResult]] = {}
+    for member in members:
+        by_lambda.setdefault(member["lambda"], []).append(member)
+    usual = by_lambda.get(work.lambda_) or next(iter(by_lambda.values()))
+    measured = all("reverse_validation" in member for member in members)
+    chosen, column = usual, "chosen"
+    if measured:  # λ is chosen, and of it the last epoch is taken
+        column = "last"
+        chosen = max(
+            by_lambda.values(), key=lambda ms: float(np.mean([m["reverse_validation"] for m in ms]))
+        )
+    seeds = sorted({member["seed"] for member in members})
+    peeked = [max(m["peeked"] for m in members if m["seed"] == seed) for seed in seeds]
+    more = {"epochs": float(usual[0]["epochs"])}
+    if measured:
+        more |= {
+            "distance": float(np.mean([m["distance"] for m in chosen])),
+            "chosen_lambda": float(chosen[0]["lambda"]),
+        }
+    return Line(
+        experiment,
+        title,
+        len(seeds),
+        Figure.of([m["last"] for m in usual]),
+        Figure.of([m[column] for m in chosen]),
+        Figure.of(peeked),
+        work.paper.get((experiment, title)),
+        more,
+    )
+
+
+def _sentences(work: Plan, lines: Sequence[Line]) -> list[str]:
+    """What the lines come to."""
+    of = {(line.experiment, line.method): line for line in lines}
+    pairs = [
+        (line, of[line.experiment, "dann"])
+        for line in lines
+        if line.method == "source-only" and (line.experiment, "dann") in of
+    ]
+    if not pairs:
+        return []
+    if work.name == "amazon":
+        right = sum(dann.chosen.mean >= plain.chosen.mean for plain, dann in pairs)
+        nearer = sum(d.more["distance"] < p.more["distance"] for p, d in pairs)
+        return [
+            (
+                f"DANN is right at least as often as source-only in {right} of {len(pairs)} pairs, "
+                "λ chosen by reverse validation"
+            ),
+            f"the proxy A-distance of its features is smaller in {nearer} of {len(pairs)}",
+        ]
+    plain, dann = pairs[0]
+    return [
+        (
+            f"error on the target: source-only {1 - plain.last.mean:.4f}, DANN "
+            f"{1 - dann.last.mean:.4f} (last epoch)"
+        )
+    ]

@@ -1,0 +1,250 @@
+"""One task of a benchmark: the networks that train on one tensor file, and how right they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..alignment.subspace import subspace_scores
+from ..config import TrainConfig
+from ..criteria import reverse_validation
+from ..domains import Domains, Scaling
+from ..errors import Interrupted
+from ..evaluation import PeekObserver, proxy_distance, truth_of
+from ..inference.passes import classify, feature_layer
+from ..inputs import read_json
+from ..networks import AdversarialNetwork
+from ..outputs import write_whole
+from ..parallel import Link
+from ..runs.preparation import prepare_training
+from ..runs.stacks.plan import ORACLE, Places, StackPlan, group, plan_stacks
+from ..runs.stacks.shards import Stacks
+from ..runs.stacks.training import Hooks, ShardFiles, Trained, train_shard
+from ..tensors import open_tensors
+from ..training import Member, Progress
+
+__all__ = ["MemberResult", "Trial"]
+
+_RESULT = "result.json"
+_VERSION = 1
+_MOST_ALIGNED = 4_000  # pictures of each domain whose subspaces are aligned
+_MOST_FEATURES = 512  # that reverse validation sees
+
+MemberResult = dict[str, Any]
+"""``method``, ``lambda``, ``seed``, ``last``, ``chosen``, ``peeked``, and figures of the trial."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Trains some networks; a worker process does it, and goes on where another was stopped.
+
+    Attributes:
+        key: names it within the benchmark.
+        tensors: the tensor file.
+        make: makes it where it is not there; what it makes is removed when the trial is done.
+        folder: for checkpoints and the result.
+        train: settings; the oracle is "train on target".
+        lambdas: of adversarial methods, each with all seeds.
+        shallow: whether to measure the proxy A-distance of the feature layers, and to choose λ by
+            reverse validation.
+        scale: factor on all features in place of their standardisation, which makes rare words
+            large; ``None`` standardises.
+        subspace: whether to score subspace alignment of the feature layers of source-only too.
+        only: methods that train, "oracle" among them; empty for all.
+    """
+
+    key: str
+    tensors: Path
+    folder: Path
+    train: TrainConfig
+    lambdas: tuple[float, ...] = (1.0,)
+    shallow: bool = False
+    scale: float | None = None
+    only: tuple[str, ...] = ()
+    make: Callable[[Path], object] | None = None
+    subspace: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that the result depends on."""
+        settings = self.train.model_dump(mode="json", by_alias=True)
+        settings.pop("workers")
+        words = [_VERSION, settings, self.lambdas, self.shallow, self.scale, self.only]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+    @property
+    def place(self) -> Path:
+        """The folder of these settings; others leave what they have in folders of their own."""
+        return self.folder / self.fingerprint[:12]
+
+    def result(self) -> list[MemberResult] | None:
+        """What it found before, if it was done with the same settings.
+
+        Raises:
+            RunError: the file of the result is damaged.
+        """
+        path = self.place / _RESULT
+        if not path.exists():
+            return None
+        content = read_json(path, dict[str, Any], mend="remove the folder, and start again")
+        members: list[MemberResult] = content.get("members", [])
+        return members if content.get("fingerprint") == self.fingerprint else None
+
+    def __call__(self, link: Link) -> list[MemberResult]:
+        """Train and measure; the result is written when all is done.
+
+        Raises:
+            Interrupted: it was asked to stop; checkpoints are left.
+        """
+        known = self.result()
+        if known is not None:
+            return known
+        torch.set_num_threads(1)
+        self.place.mkdir(parents=True, exist_ok=True)
+        if self.make is not None and not self.tensors.exists():
+            self.make(self.tensors)
+        domains, train = prepare_training(self.train, open_tensors(self.tensors), None)
+        if self.scale is not None:
+            flat = np.zeros_like(domains.scaling.mean)
+            scaling = Scaling(domains.scaling.impute, flat, flat + 1 / self.scale)
+            domains = replace(domains, scaling=scaling)
+        stacks = Stacks(train, domains, {}, plan=self._plan)
+        link.saves()
+
+        def progress(what: str, now: Progress) -> None:
+            link.report((f"{self.key}: {what}", now))
+
+        hooks = Hooks(lambda _: None, progress, link.stop)
+        trained = []
+        for shard in stacks.shards:
+            files = ShardFiles.of_run(self.place, shard)
+            observer = stacks.peek(files.scores)
+            done = train_shard(shard, stacks, files, self.fingerprint, hooks, observer)
+            if not done.whole:
+                raise Interrupted("interrupted", where=self.folder, mend="start it again")
+            trained.append(done)
+        members = []
+        for done in trained:
+            of_shard = _accuracies(done)
+            if self.shallow:
+                self._measure(domains, done, of_shard)
+            members += of_shard
+            if self.subspace:
+                members += _subspace(domains, done)
+        content = {"fingerprint": self.fingerprint, "members": members}
+        write_whole(self.place / _RESULT, json.dumps(content, indent=1).encode())
+        if self.make is not None:
+            self.tensors.unlink(missing_ok=True)
+        return members
+
+    def _plan(self, train: TrainConfig, places: Places, lean: bool) -> list[StackPlan]:
+        """The members of a run, the adversarial ones at each λ."""
+        plans = plan_stacks(train, places, lean)
+        members: list[Member] = [
+            replace(member, lambda_=value)
+            for plan in plans
+            for member in plan.members
+            if not self.only or member.label in self.only
+            for value in (self.lambdas if member.method.adversarial else (member.lambda_,))
+        ]
+        return group(members, train, lean)
+
+    def _measure(self, domains: Domains, done: Trained, members: list[MemberResult]) -> None:
+        """Add ``distance`` and ``reverse_validation`` to each member; no target label is seen.
+
+        The distance is that of the feature layer on the training splits. Reverse validation trains
+        on the target as the member labels it, and is right on so much of the validation split of
+        the source.
+        """
+        source, target = domains.source.part("train"), domains.target.part("train")
+        held = domains.source.part("validation")
+        with done.trainer.chosen() as network:
+            statistics = torch.tensor([m.method.target_domain for m in done.trainer.members])
+            layers = [
+                _layers(network, events.features, domains, rows)
+                for events, rows in ((source, 0 * statistics), (target, statistics))
+            ]
+            scores = classify(network, target.features, domains.scaling, statistics)
+        wide = _narrower(len(domains.scaling.mean), self.train.seed)
+        reverse = reverse_validation(
+            list(scores), wide(target.features), wide(held.features), held.label,
+            seed=self.train.seed,
+        )  # fmt: skip
+        for k, member in enumerate(members):
+            member["distance"] = proxy_distance(layers[0][k], layers[1][k], self.train.seed)
+            member["reverse_validation"] = reverse[k]
+
+
+def _subspace(domains: Domains, done: Trained) -> list[MemberResult]:
+    """Subspace alignment of the feature layer of each source-only network."""
+    truth = truth_of(domains)
+    assert truth is not None
+    rows = {"source": domains.source.split == 0, "target": domains.target.split == 0}
+    chosen = {name: np.flatnonzero(part)[:_MOST_ALIGNED] for name, part in rows.items()}
+    test = np.flatnonzero(domains.target.split == 2)
+    events = domains.inputs("source"), domains.inputs("target")
+    found: list[MemberResult] = []
+    with done.trainer.chosen() as network:
+        layers = [
+            feature_layer(network, inputs[picked], None, 0)
+            for inputs, picked in (
+                (events[0], chosen["source"]), (events[1], chosen["target"]), (events[1], test)
+            )
+        ]  # fmt: skip
+    label = domains.source.label[chosen["source"]]
+    scores, dimension = subspace_scores(layers[0], label, layers[1], layers[2])
+    observer = PeekObserver(truth, domains.target, test)
+    observer.record(0, [scores])
+    right = observer.accuracy(0, 0)
+    found.append({
+        "method": "subspace alignment", "lambda": 0.0, "seed": done.trainer.members[0].seed,
+        "epochs": 0, "last": right, "chosen": right, "peeked": right, "dimension": dimension,
+    })  # fmt: skip
+    return found
+
+
+def _narrower(features: int, seed: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """A random projection of very many features, whose distances it keeps; of few none."""
+    if features <= _MOST_FEATURES:
+        return lambda x: x
+    generator = np.random.default_rng(seed)
+    matrix = generator.standard_normal((features, _MOST_FEATURES)).astype(np.float32)
+    return lambda x: np.asarray(x @ matrix, np.float32)
+
+
+def _layers(
+    network: AdversarialNetwork, features: NDArray[np.float32], domains: Domains, rows: torch.Tensor
+) -> NDArray[np.float32]:
+    """Feature layers (K, N, H) of all members."""
+    x = torch.from_numpy(np.ascontiguousarray(domains.scaling.apply(features).T)).unsqueeze(0)
+    layer: NDArray[np.float32] = network.latent(x, rows).transpose(1, 2).contiguous().numpy()
+    return layer
+
+
+def _accuracies(done: Trained) -> list[MemberResult]:
+    """Target accuracies of the members: at the end, where the source decides, and peeked."""
+    trainer, observer = done.trainer, done.observer
+    assert isinstance(observer, PeekObserver)
+    rows: list[MemberResult] = []
+    for k, member in enumerate(trainer.members):
+        epochs = [row for row in trainer.history if int(str(row["member"])) == k]
+        accuracies = [observer.accuracy(int(str(row["epoch"])) - 1, k) or 0.0 for row in epochs]
+        losses = [float(str(row["validation_loss"])) for row in epochs]
+        rows.append({
+            "method": "train on target" if member.name == ORACLE else member.label,
+            "lambda": member.lambda_ if member.method.adversarial else 0.0,
+            "seed": member.seed,
+            "epochs": len(epochs),
+            "last": accuracies[-1],
+            "chosen": accuracies[int(np.argmin(losses))],
+            "peeked": max(accuracies),
+        })  # fmt: skip
+    return rows

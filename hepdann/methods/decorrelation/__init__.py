@@ -1,0 +1,1 @@
+"""Methods whose score does not know a nuisance of the MC."""

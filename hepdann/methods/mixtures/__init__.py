@@ -1,0 +1,1 @@
+"""Methods that learn from mixed samples within the target, without labels."""

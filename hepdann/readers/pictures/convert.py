@@ -1,0 +1,355 @@
+"""Pictures to a tensor file: brought to one size and colour, a byte a pixel, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from ...config import Config, SampleConfig
+from ...errors import ConfigError, ReadError
+from ...provenance import describe_file, provenance
+from ...tensors import (
+    SPLITS,
+    Block,
+    Tensors,
+    TensorWriter,
+    View,
+    ViewCounter,
+    event_ids,
+    split_of,
+)
+from ..files import FileRef
+from ..pipeline.summary import ClassCount, ConversionSummary, FileCount
+from .files import open_labels, open_pictures
+from .source import Pictures, brought
+
+__all__ = ["convert_pictures"]
+
+_SIZE = (32, 32)  # of pictures of several sizes
+_VIEW = "image"
+_IDENTITY = "pictures"  # a picture is the same event in MC and in data, so that splits agree
+_GREY, _COLOUR = ("grey",), ("red", "green", "blue")
+_GROUP = 512  # pictures that are read one by one and written together
+_ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """The pictures of one sample."""
+
+    config: SampleConfig
+    domain: str
+    parts: tuple[Pictures, ...]
+
+
+def convert_pictures(
+    samples: Sequence[tuple[SampleConfig, Sequence[FileRef]]],
+    *,
+    output: Path,
+    config: Config,
+    truth: FileRef | None = None,
+    like: Tensors | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ConversionSummary:
+    """Convert pictures to a tensor file, in bounded memory.
+
+    Args:
+        samples: each with its files or folders.
+        output: the tensor file.
+        config: ``convert.pictures`` names size and colour; default the largest size and colour if
+            any picture has it.
+        truth: pictures whose labels are those of the data, row by row.
+        like: a tensor file that new data are to fit.
+        progress: called with the pictures done and the pictures in all.
+
+    Returns:
+        What was read and how it was brought together.
+
+    Raises:
+        ConfigError: settings that do not fit the files.
+        ReadError: a file is damaged, or MC has no labels.
+    """
+    opened = [
+        _Sample(sample, "data" if sample.role == "data" else "mc", tuple(map(open_pictures, refs)))
+        for sample, refs in samples
+    ]
+    view = _view(opened, config, like)
+    classes = like.classes if like is not None else _classes(opened, config)
+    labels = _truth(truth, opened, classes)
+    conversion = _Conversion(opened, view, classes, config, labels, progress)
+    split = like.split_config if like is not None else config.convert.split
+    config = config.model_copy(
+        update={"convert": config.convert.model_copy(update={"split": split})}
+    )
+    conversion.config = config
+    return conversion.run(output, [truth] if truth is not None else [])
+
+
+def _view(samples: Sequence[_Sample], config: Config, like: Tensors | None) -> View:
+    if like is not None:
+        return like.views[0]
+    settings = config.convert.pictures
+    parts = [part for sample in samples for part in sample.parts]
+    sizes = [part.size for part in parts if part.size is not None]
+    size = settings.size or (
+        (max(h for h, _ in sizes), max(w for _, w in sizes)) if sizes else _SIZE
+    )
+    colour = any(part.colour for part in parts)
+    if settings.colour is not None:
+        colour = settings.colour == "colour"
+    names = _COLOUR if colour else _GREY
+    return View(_VIEW, len(names), *size, names, dtype="|u1")
+
+
+def _classes(samples: Sequence[_Sample], config: Config) -> tuple[str, ...]:
+    """Names of the classes of MC, numbers in their order; or as ``convert.classes`` names them."""
+    names: set[str] = set()
+    for sample in samples:
+        if sample.domain == "data":
+            continue
+        if sample.config.class_ is not None:
+            names.add(sample.config.class_)
+            continue
+        for part in sample.parts:
+            if part.label is None:
+                raise ReadError("has no labels", where=part.path,
+                                mend="name an array label, or give the sample a class")  # fmt: skip
+            names.update(part.classes)
+    found = tuple(sorted(names, key=lambda name: (not name.isdecimal(), name.zfill(20))))
+    named = config.convert.class_names
+    if named is not None and len(named) != len(found):
+        raise ConfigError(f"names {len(named)} classes, and there are {len(found)}: "
+                          f"{', '.join(found)}", where="convert.classes",
+                          mend="name each of them")  # fmt: skip
+    return found
+
+
+def _truth(
+    truth: FileRef | None, samples: Sequence[_Sample], classes: tuple[str, ...]
+) -> NDArray[np.int64] | None:
+    if truth is None:
+        return None
+    names, label = open_labels(truth)
+    count = sum(p.count for s in samples if s.domain == "data" for p in s.parts)
+    if len(label) != count:
+        what = f"has {len(label):,} labels, and there are {count:,} pictures of data"
+        raise ReadError(what, where=truth.path, mend="its rows run along those of the data")
+    return _indices(names, label, classes, truth.path)
+
+
+def _indices(
+    names: tuple[str, ...], label: NDArray[np.int64], classes: tuple[str, ...], path: str
+) -> NDArray[np.int64]:
+    """Labels as indices of the classes of the file."""
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        raise ReadError(f"has pictures of class {', '.join(unknown[:5])}, which MC has not",
+                        where=path, mend="convert MC of all classes")  # fmt: skip
+    table = np.array([classes.index(name) for name in names], np.int64)
+    return table[label]
+
+
+class _Conversion:
+    """The stream of one conversion, and what is counted on its way."""
+
+    def __init__(
+        self,
+        samples: Sequence[_Sample],
+        view: View,
+        classes: tuple[str, ...],
+        config: Config,
+        truth: NDArray[np.int64] | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.samples, self.view, self.classes = samples, view, classes
+        self.config, self.truth, self.progress = config, truth, progress
+        self.domains = [d for d in ("mc", "data") if any(s.domain == d for s in samples)]
+        self.pixels = {domain: ViewCounter([view]) for domain in self.domains}
+        self.splits = np.zeros(len(SPLITS), np.int64)
+        self.per_class = np.zeros((3, len(classes)))  # events, Σw, Σw²
+        self.files: list[FileCount] = []
+        self.done, self.total = 0, sum(p.count for s in samples for p in s.parts)
+
+    def run(self, output: Path, truths: Sequence[FileRef]) -> ConversionSummary:
+        names = {
+            domain: tuple(dict.fromkeys(s.config.name for s in self._of(domain)))
+            for domain in self.domains
+        }
+        capacity = {
+            domain: sum(p.count for s in self._of(domain) for p in s.parts)
+            for domain in self.domains
+        }
+        for domain, count in capacity.items():
+            if not count:
+                path = self._of(domain)[0].parts[0].path
+                raise ConfigError("holds no pictures", where=path)
+        named = self.config.convert.class_names or self.classes
+        with TensorWriter(
+            output, features=(), units=(), spectators=(), classes=named, samples=names,
+            capacity=capacity, split=self.config.convert.split, truth=self.truth is not None,
+            views=[self.view],
+        ) as writer:  # fmt: skip
+            for domain in self.domains:
+                row = 0
+                for sample in self._of(domain):
+                    for part in sample.parts:
+                        row = self._part(writer, sample, part, names[domain], row)
+            self._check()
+            writer.finish(self._provenance(truths))
+        return ConversionSummary(
+            output=output,
+            files=tuple(self.files),
+            classes=tuple(
+                ClassCount(name, i, int(self.per_class[0, i]), *self._sums(i))
+                for i, name in enumerate(named)
+                if "mc" in self.domains
+            ),
+            features=(), impute=(), columns=(), spectators=(),
+            label="the class of a picture", left_out=(), notes=tuple(self._notes()),
+            images={domain: counter.summary() for domain, counter in self.pixels.items()},
+        )  # fmt: skip
+
+    def _of(self, domain: str) -> list[_Sample]:
+        return [sample for sample in self.samples if sample.domain == domain]
+
+    def _sums(self, index: int) -> tuple[float, float]:
+        return float(self.per_class[1, index]), float(self.per_class[2, index] ** 0.5)
+
+    def _part(
+        self,
+        writer: TensorWriter,
+        sample: _Sample,
+        part: Pictures,
+        names: tuple[str, ...],
+        row: int,
+    ) -> int:
+        """Write the pictures of a file; returns the row behind them in the domain."""
+        labels = None
+        if sample.domain == "mc":
+            labels = np.zeros(part.count, np.int64)
+            if sample.config.class_ is not None:
+                labels += self.classes.index(sample.config.class_)
+            else:
+                assert part.label is not None
+                labels = _indices(part.classes, part.label, self.classes, part.path)
+        at, scale = 0, float(sample.config.scale)
+        for images in _together(part, self.view):
+            n = len(images)
+            rows = slice(at, at + n)
+            ids = event_ids(_IDENTITY, [c[rows] for c in part.identity] or [_hashes(images)])
+            split = split_of(ids, self.config.convert.split)
+            block = Block(
+                features=np.empty((n, 0), np.float32),
+                spectators=np.empty((n, 0), np.float32),
+                weight=np.full(n, scale, np.float32),
+                sample=np.full(n, names.index(sample.config.name), np.uint16),
+                event_id=ids,
+                label=None if labels is None else labels[rows].astype(np.int32),
+                truth=self._truth_of(sample, row + at, n),
+                views={_VIEW: images},
+            )
+            writer.put(writer.prepare(sample.domain, block, split))
+            self._count(sample.domain, block, split, scale)
+            at += n
+        if at != part.count:
+            raise ReadError(f"has {at:,} of {part.count:,} pictures", where=part.path)
+        self.files.append(
+            FileCount(sample.domain, sample.config.name, part.path, part.part, at, at,
+                      at * scale, at * scale**2)
+        )  # fmt: skip
+        return row + at
+
+    def _truth_of(self, sample: _Sample, row: int, n: int) -> NDArray[np.int32] | None:
+        if self.truth is None or sample.domain == "mc":
+            return None
+        return self.truth[row : row + n].astype(np.int32)
+
+    def _count(self, domain: str, block: Block, split: NDArray[np.uint8], scale: float) -> None:
+        self.pixels[domain].add({_VIEW: block.views[_VIEW] * np.float32(1 / 255)})
+        self.splits += np.bincount(split, minlength=len(SPLITS))
+        if block.label is not None:
+            counts = np.bincount(block.label, minlength=len(self.classes))
+            self.per_class += np.outer([1.0, scale, scale**2], counts)
+        self.done += len(block)
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+    def _check(self) -> None:
+        split = self.config.convert.split
+        expected = np.array([split.train, split.validation, split.test]) * self.splits.sum()
+        empty = np.flatnonzero((self.splits == 0) & (expected > _ENOUGH))
+        if len(empty):
+            raise ConfigError(
+                f"no picture falls into the {SPLITS[int(empty[0])]} split: too many are equal",
+                where="event_id",
+                mend="save an array event_id that tells them apart",
+            )
+
+    def _notes(self) -> list[str]:
+        """What was done to which pictures."""
+        height, width, names = self.view.height, self.view.width, self.view.channel_names
+        notes = [f"pictures of {height} × {width} pixels, {', '.join(names)}"]
+        for sample in self.samples:
+            for part in sample.parts:
+                done = []
+                if part.size != (self.view.height, self.view.width):
+                    was = "several sizes" if part.size is None else "{} × {}".format(*part.size)
+                    done.append(f"resized from {was}")
+                if part.colour != (self.view.channels == 3):
+                    done.append("colour made grey" if part.colour else "grey in three channels")
+                if done:
+                    notes.append(f"{sample.config.name}: {', '.join(done)}")
+        if any(part.identity for sample in self.samples for part in sample.parts):
+            notes.append("pictures are identified by event_id, or by class and track")
+        return list(dict.fromkeys(notes))
+
+    def _provenance(self, truths: Sequence[FileRef]) -> dict[str, Any]:
+        convert = self.config.convert
+        view = self.view
+        pictures = convert.pictures.model_copy(
+            update={
+                "size": (view.height, view.width),
+                "colour": "colour" if view.channels == 3 else "grey",
+            }
+        )
+        convert = convert.model_copy(update={"pictures": pictures})
+        settings = {
+            "samples": [s.config.model_dump(mode="json", by_alias=True) for s in self.samples],
+            "convert": convert.model_dump(mode="json", by_alias=True),
+            "features": {},
+            "label": "label",
+            "classes": list(self.classes),
+            "event_id": {},
+            "files": [[{"path": p.path, "tree": p.part} for p in s.parts] for s in self.samples],
+        }
+        paths = [p.path for s in self.samples for p in s.parts] + [ref.path for ref in truths]
+        inputs = [
+            {"path": path, "size": None, "modified": None, "sha256": None}
+            if Path(path).is_dir()
+            else describe_file(path, sha256=convert.sha256)
+            for path in dict.fromkeys(paths)
+        ]
+        return provenance(inputs, settings, notes=self._notes(), skipped=[])
+
+
+def _together(part: Pictures, view: View) -> Iterator[NDArray[np.uint8]]:
+    """The pictures of a file as the tensor file has them, those of a folder in groups."""
+    held: list[NDArray[np.uint8]] = []
+    for pictures in part.blocks():
+        held.append(brought(pictures, (view.height, view.width), view.channels))
+        if len(pictures) > 1 or len(held) == _GROUP:
+            yield np.concatenate(held)
+            held = []
+    if held:
+        yield np.concatenate(held)
+
+
+def _hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """(n,) xxh64 of the pixels of each picture."""
+    return np.array([xxhash.xxh64_intdigest(image.tobytes()) for image in images], np.uint64)

@@ -1,0 +1,166 @@
+"""The calibrations of a run: maps of the MC whose images networks are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..calibration import Calibration, CalibrationReport, calibrate, same_families, shift_families
+from ..config import TrainConfig
+from ..domains import Domains
+from ..errors import ConfigError
+from ..store.calibrations import Calibrations, StoredCalibration
+from ..store.paths import RunPaths
+from ..store.reading import read_versioned, write_json
+from ..tensors import SPLITS
+from .stacks.plan import calibrated_on
+
+__all__ = [
+    "KNOWN",
+    "Calibrated",
+    "families_of",
+    "fit_calibrations",
+    "read_calibrations",
+    "settle",
+    "write_calibrations",
+]
+
+KNOWN = "calibrated-known"
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """A calibration, and what certifies it.
+
+    Attributes:
+        calibration: the map.
+        verdict: ``closed``, ``partly closed`` or ``not closed``.
+        sentence: the same in words, with the parameters.
+    """
+
+    calibration: Calibration
+    verdict: str
+    sentence: str
+
+    @classmethod
+    def of(cls, report: CalibrationReport) -> Self:
+        """What was measured."""
+        return cls(report.calibration, report.verdict, report.sentence)
+
+
+def families_of(train: TrainConfig, name: str) -> list[str] | None:
+    """The families that a calibration is chosen from; ``None`` are all.
+
+    In a study the family that made the pseudo-data is not among those of ``calibrated``: the
+    shift of data is none that anybody registered. It is among those of ``calibrated-known``.
+
+    Args:
+        train: settings.
+        name: of the calibration.
+
+    Raises:
+        ConfigError: the family that made the pseudo-data is named for ``calibrated``; or data,
+            whose family nobody knows, are to be calibrated by it.
+    """
+    named, shift = train.calibration.families, train.shift
+    if shift is None:
+        if name == KNOWN:
+            raise ConfigError(
+                f"{KNOWN} is a row of studies, and nobody knows the family of data",
+                where="train.methods",
+                mend="write calibrated, which tries all families on data",
+            )
+        return named
+    if name == KNOWN:
+        return named
+    own = same_families(shift.name)
+    for text in named or ():
+        if set(text.split("+")) & set(own):
+            raise ConfigError(
+                f"{text} is the family that made the target: it would show the answer",
+                where="train.calibration.families",
+                mend=f"leave it out, or train {KNOWN}",
+            )
+    return named or [*(f for f in shift_families() if f not in own), "free"]
+
+
+def settle(train: TrainConfig) -> None:
+    """Refuse what no calibration can be fitted for, before anything is done."""
+    for name in calibrated_on(train):
+        families_of(train, name)
+
+
+def fit_calibrations(
+    domains: Domains, train: TrainConfig, tell: Callable[[str], None]
+) -> dict[str, Calibrated]:
+    """Fit the calibrations that networks train behind; no event of the test split takes part.
+
+    Args:
+        domains: source and target.
+        train: settings.
+        tell: given a line about each.
+    """
+    test = SPLITS.index("test")
+    source = domains.source.take(np.flatnonzero(domains.source.split != test))
+    target = domains.target.take(np.flatnonzero(domains.target.split != test))
+    done = {}
+    for name in calibrated_on(train):
+        report = calibrate(
+            source,
+            target,
+            domains.tensors.features,
+            families=families_of(train, name),
+            hold_fractions=train.calibration.hold_fractions,
+            reference=_all_mc(domains) if name == KNOWN else None,
+            seed=train.seed,
+        )
+        tell(f"{name}: {report.sentence}")
+        done[name] = Calibrated.of(report)
+    return done
+
+
+def _all_mc(domains: Domains) -> NDArray[np.float32] | None:
+    """Features of the MC that fixed the scales of pseudo-data, where they are in memory."""
+    if domains.blocks is not None:
+        return None
+    return domains.tensors.source().part("train").features
+
+
+def write_calibrations(folder: Path, folds: Sequence[Mapping[str, Calibrated]]) -> None:
+    """Write ``calibrations.json``, from which a resume and the workers take them."""
+    content = [
+        {
+            name: {
+                "family": one.calibration.name,
+                "verdict": one.verdict,
+                "sentence": one.sentence,
+                "map": one.calibration.to_dict(),
+            }
+            for name, one in fold.items()
+        }
+        for fold in folds
+    ]
+    path = RunPaths(folder).calibration
+    write_json(path, Calibrations, {"format_version": 1, "folds": content})
+
+
+def read_calibrations(folder: Path) -> list[dict[str, Calibrated]] | None:
+    """What :func:`write_calibrations` wrote, of each fold; ``None`` where there is nothing.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    path = RunPaths(folder).calibration
+    if not path.exists():
+        return None
+    stored = read_versioned(path, Calibrations)
+    return [{name: _calibrated(one) for name, one in fold.items()} for fold in stored.folds]
+
+
+def _calibrated(stored: StoredCalibration) -> Calibrated:
+    return Calibrated(Calibration.from_dict(stored.map), stored.verdict, stored.sentence)

@@ -1,0 +1,96 @@
+"""Numbers drawn with fonts, as the DANN paper's SynNumbers: one digit, and parts of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import check_request, write_one
+from .pictures import PictureBlock, picture_file
+
+__all__ = ["draw_number", "write_numbers"]
+
+_SIDE, _LARGE = 32, 96
+_BLOCK = 1_000
+_STREAM = 0x5EED
+
+
+def draw_number(digit: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """A picture (32, 32, 3) with a digit in its middle, and mostly others beside it."""
+    from PIL import Image, ImageDraw
+
+    from .drawn import background, font, fonts, photographed
+
+    file = fonts()[generator.integers(len(fonts()))]
+    face = font(file, int(generator.integers(60, 92)))
+    colour = generator.integers(0, 256, 3)
+    if generator.random() < 0.5:
+        picture = background(_LARGE, generator)
+    else:
+        picture = Image.new("RGB", (_LARGE, _LARGE), tuple(map(int, generator.integers(0, 256, 3))))
+    middle = np.asarray(picture, np.float32).mean((0, 1))
+    while np.abs(colour - middle).max() < 70:
+        colour = generator.integers(0, 256, 3)
+    layer = Image.new("L", picture.size)
+    pen = ImageDraw.Draw(layer)
+    width = face.getlength("0") * float(generator.uniform(0.95, 1.15))
+    for place in (-1, 0, 1):
+        if place and generator.random() < 0.35:
+            continue
+        text = str(digit) if place == 0 else str(generator.integers(10))
+        pen.text((_LARGE / 2 + place * width, _LARGE / 2), text, 255, face, anchor="mm")
+    turn, shear = generator.normal(0, 7), generator.normal(0, 0.12)
+    stretch = generator.uniform(0.9, 1.35)
+    moved = generator.normal(0, 4, 2)
+    layer = layer.rotate(float(turn), Image.Resampling.BILINEAR)
+    centre = _LARGE / 2
+    layer = layer.transform(
+        layer.size, Image.Transform.AFFINE,
+        (stretch, shear, centre * (1 - stretch - shear) + moved[0], 0, 1, moved[1]),
+        Image.Resampling.BILINEAR,
+    )  # fmt: skip
+    picture.paste(tuple(map(int, colour)), (0, 0), layer)
+    return photographed(picture, _SIDE, generator, blur=1.4, noise=14, light=(0.5, 1.3))
+
+
+def write_numbers(
+    folder: str | Path,
+    events: int,
+    seed: int,
+    truth: bool,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write numbers as MC: ``mc.h5`` with image, label and event_id, equally many of each digit.
+
+    Args:
+        folder: of the file.
+        events: pictures.
+        seed: of all that is drawn at random.
+        truth: not used; there are no data.
+        progress: called with the pictures done and the pictures in all.
+
+    Raises:
+        ConfigError: no events, or a negative seed.
+        OSError: the file cannot be written.
+    """
+    del truth
+    check_request(events, seed)
+
+    def blocks() -> Iterator[tuple[PictureBlock, int]]:
+        for start in range(0, events, _BLOCK):
+            number = np.arange(start, min(start + _BLOCK, events))
+            words = np.random.SeedSequence([seed, _STREAM, start])
+            generator = np.random.default_rng(words)
+            images = np.stack([draw_number(int(n % 10), generator) for n in number])
+            block: PictureBlock = {
+                "image": images,
+                "label": (number % 10).astype(np.uint8),
+                "event_id": number,
+            }
+            yield block, len(number)
+
+    return write_one(Path(folder) / "mc.h5", blocks, picture_file, progress, events)

@@ -1,0 +1,108 @@
+"""Pictures with classes as HDF5 files that ``hepdann convert`` reads; photographs of the user's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, ReadError
+
+__all__ = ["PictureBlock", "picture_file", "read_photographs"]
+
+PictureBlock = Mapping[str, NDArray[Any]]
+"""``image`` (n, H, W, C) uint8, ``label`` (n,) and ``event_id`` (n,)."""
+
+_ARRAYS = {
+    "mc": ("image", "label", "event_id"),
+    "data": ("image", "event_id"),
+    "truth": ("label", "event_id"),
+}
+_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm")
+_FORMATS = ("JPEG", "PNG", "PPM")
+_MOST = 500  # photographs that are held
+_MOST_PIXELS = 20_000_000
+_CHUNK = 64
+
+
+@contextmanager
+def picture_file(kind: str, path: Path) -> Iterator[Any]:
+    """Create a file of pictures; that of the data has no labels.
+
+    Args:
+        kind: "mc", "data" or "truth"; the last has labels alone.
+        path: file to create.
+
+    Yields:
+        What appends a :data:`PictureBlock` to it.
+    """
+    import h5py
+
+    names = _ARRAYS[kind]
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+
+        def append(block: PictureBlock) -> None:
+            for name in names:
+                values = np.asarray(block[name])
+                if name not in file:
+                    file.create_dataset(
+                        name,
+                        (0, *values.shape[1:]),
+                        values.dtype,
+                        maxshape=(None, *values.shape[1:]),
+                        chunks=(_CHUNK if name == "image" else 8192, *values.shape[1:]),
+                        compression="gzip",
+                        compression_opts=1,
+                    )
+                dataset, start = file[name], len(file[name])
+                dataset.resize(start + len(values), axis=0)
+                dataset[start:] = values
+
+        yield append
+
+
+def read_photographs(folder: str | Path, smallest: int) -> list[NDArray[np.uint8]]:
+    """The photographs of a folder and of those in it, in the order of their names.
+
+    Args:
+        folder: where they are; of very many some are taken, evenly.
+        smallest: rows and columns that each has at least.
+
+    Returns:
+        (H, W, 3) each.
+
+    Raises:
+        ConfigError: no such folder, or none of them in it.
+        ReadError: one is damaged, too large or too small.
+    """
+    from PIL import Image
+
+    place = Path(folder)
+    if not place.is_dir():
+        raise ConfigError("no such folder of photographs", where=place,
+                          mend="see data/README.md for where BSDS500 is")  # fmt: skip
+    files = sorted(f for f in place.rglob("*") if f.suffix.lower() in _ENDINGS and f.is_file())
+    if not files:
+        raise ConfigError("holds no photographs", where=place, mend="name a folder of jpg or png")
+    photographs = []
+    for file in files[:: -(-len(files) // _MOST)]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                image = Image.open(file, formats=_FORMATS)
+            with image:
+                if image.width * image.height > _MOST_PIXELS:
+                    raise ReadError(f"has {image.width} × {image.height} pixels", where=file)
+                pixels = np.asarray(image.convert("RGB"))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning) as error:
+            raise ReadError("is no photograph that can be read", where=file,
+                            mend="copy it again, or remove it") from error  # fmt: skip
+        if min(pixels.shape[:2]) <= smallest:
+            raise ReadError(f"is smaller than {smallest} pixels", where=file, mend="remove it")
+        photographs.append(pixels)
+    return photographs

@@ -1,0 +1,171 @@
+"""Small toys of a few columns: a nuisance, and data that are mixtures of signal and background.
+
+Each column is drawn from closed formulae, so that what the best classifier reaches is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
+
+__all__ = ["TOYS", "Toy", "draw", "write_toy"]
+
+Columns = dict[str, NDArray[np.generic]]
+_BLOCK = 50_000  # events
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A sample of MC with labels, and data.
+
+    Attributes:
+        draw: columns of n events of a domain, "label" among them.
+        spectators: columns that are no inputs.
+    """
+
+    draw: Callable[..., Columns]
+    spectators: tuple[str, ...]
+
+
+def _pivot(generator: np.random.Generator, n: int, domain: Domain) -> Columns:
+    """Two features, of which the signal's second is shifted by a nuisance z ~ N(0, 1).
+
+    Louppe, Kagan & Cranmer, arXiv:1611.01046, section 5.1: label 0 is N(0, [[1, -½], [-½, 1]]), and
+    label 1 is N((1, 1 + z), 1).
+    """
+    del domain
+    label = generator.integers(0, 2, n)
+    z = generator.standard_normal(n)
+    x = generator.standard_normal((n, 2))
+    background = np.stack([x[:, 0], -0.5 * x[:, 0] + np.sqrt(0.75) * x[:, 1]])
+    signal = np.stack([1 + x[:, 0], 1 + z + x[:, 1]])
+    first, second = np.where(label == 1, signal, background)
+    return {"x1": first, "x2": second, "z": z, "label": label}
+
+
+def _mixtures(generator: np.random.Generator, n: int, domain: Domain) -> Columns:
+    """One feature, N(10, 5) of the signal and N(0, 5) of the background; two mixed samples.
+
+    In data 80 % of mixture 1 and 20 % of mixture 0 are signal (Metodiev, Nachman & Thaler,
+    arXiv:1708.02949, section 4.1); in MC half of either. The best AUC is Φ(√2) = 0.9214.
+    """
+    mixture = generator.integers(0, 2, n)
+    fraction = np.where(mixture == 1, 0.8, 0.2) if domain == "data" else 0.5
+    label = (generator.random(n) < fraction).astype(np.int64)
+    return {"x": generator.normal(10.0 * label, 5.0), "mixture": mixture, "label": label}
+
+
+def _proportions(generator: np.random.Generator, n: int, domain: Domain) -> Columns:
+    """Three features with two modes each; two bags, whose signal fractions are 0.4 and 0.7.
+
+    In the likeness of the toy of Dery, Nachman, Rubbo & Schwartzman, arXiv:1702.00414, section 3:
+    each feature of an event is in either mode with probability ½, and no mean tells the classes.
+    In MC half of the events are signal. The best AUC is 0.978.
+    """
+    bag = generator.integers(0, 2, n)
+    fraction = np.where(bag == 1, 0.7, 0.4) if domain == "data" else 0.5
+    label = (generator.random(n) < fraction).astype(np.int64)
+    side = generator.integers(0, 2, (n, 3)) * 2 - 1
+    centre = np.where(label == 1, 1.97, 1.0)[:, None] * side
+    x = generator.normal(centre, np.where(label == 1, 0.7, 0.5)[:, None])
+    return {"x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "bag": bag, "label": label}
+
+
+def _bump(generator: np.random.Generator, n: int, domain: Domain, signal: float = 0.01) -> Columns:
+    """A resonance of mass 3 and width 0.05 over a falling spectrum from 2 to 4, and three features.
+
+    The features of the signal are N(1.5, 0.5), of the background N(0, 1), and know nothing of the
+    mass. A share ``signal`` of the data is signal, and half of the MC.
+    """
+    share = signal if domain == "data" else 0.5
+    label = (generator.random(n) < share).astype(np.int64)
+    slope, width = 1.5, 2.0
+    falling = 2 - np.log1p(-generator.random(n) * (1 - np.exp(-slope * width))) / slope
+    mass = np.where(label == 1, generator.normal(3.0, 0.05, n), falling)
+    x = generator.standard_normal((n, 3))
+    x = np.where(label[:, None] == 1, 1.5 + 0.5 * x, x)
+    return {"m": mass, "x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "label": label}
+
+
+TOYS = {
+    "pivot": Toy(_pivot, ("z",)),
+    "mixtures": Toy(_mixtures, ("mixture",)),
+    "proportions": Toy(_proportions, ("bag",)),
+    "bump": Toy(_bump, ("m",)),
+}
+
+
+def draw(name: str, events: int, seed: int = 0, domain: Domain = "mc") -> Columns:
+    """The columns of a domain of a toy, as its file has them."""
+    blocks = [block for block, _ in _blocks(TOYS[name], events, seed, domain)]
+    return {column: np.concatenate([b[column] for b in blocks]) for column in blocks[0]}
+
+
+def write_toy(
+    name: str,
+    folder: str | Path,
+    events: int = 40_000,
+    seed: int = 0,
+    truth: bool = False,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> list[Path]:
+    """Write a toy as ROOT files ``mc``, ``data`` and, if wanted, ``truth``, with a tree ``toy``.
+
+    Args:
+        name: of :data:`TOYS`.
+        folder: for the files.
+        events: in each file.
+        seed: the same seed writes the same values, and any prefix of a longer sample.
+        truth: whether to write the labels of the data too.
+        progress: called with the events written and to be written.
+        **options: of the toy: ``signal``, the share of the data of "bump".
+
+    Raises:
+        ConfigError: no events, or a negative seed.
+        OSError: the folder or a file cannot be written.
+    """
+    check_request(events, seed)
+    toy = TOYS[name]
+    if options:
+        toy = replace(toy, draw=partial(toy.draw, **options))
+
+    @contextmanager
+    def new_file(kind: str, path: Path) -> Iterator[Callable[[Columns], object]]:
+        example = _kept(draw(name, 1), kind)
+        types = {column: values.dtype for column, values in example.items()}
+        with new_tree(path, "toy", types) as tree:
+            yield lambda block: tree.extend(_kept(block, kind))
+
+    make: Callable[[str, Path], AbstractContextManager[Callable[[Columns], object]]] = new_file
+    paths = sample_paths(folder, "root", truth)
+    return write_files(paths, partial(_blocks, toy, events, seed), make, progress, 2 * events)
+
+
+def _kept(block: Columns, kind: str) -> Columns:
+    """Data have no label; features are float32, as detectors give no more."""
+    return {
+        name: values.astype(np.float32) if values.dtype.kind == "f" else values.astype(np.int32)
+        for name, values in block.items()
+        if name != "label" or kind != "data"
+    }
+
+
+def _blocks(toy: Toy, events: int, seed: int, domain: Domain) -> Iterator[tuple[Columns, int]]:
+    """Blocks of events with generators of their own: any prefix is the same."""
+    for number, start in enumerate(range(0, events, _BLOCK)):
+        key = (DOMAINS.index(domain), number)
+        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+        block = toy.draw(generator, _BLOCK, domain)
+        rows = min(_BLOCK, events - start)
+        yield {name: column[:rows] for name, column in block.items()}, rows

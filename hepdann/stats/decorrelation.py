@@ -1,0 +1,164 @@
+"""How much a score tells of a nuisance: what a cut does to it, and how the score moves with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .classification import prior_matched_threshold
+from .distances import kolmogorov
+from .figure import effective_events
+
+__all__ = ["Cut", "cut_at", "jensen_shannon", "nuisance_bins", "rank_in_bins", "slice_distance"]
+
+Floats = NDArray[np.float64]
+
+_QUANTILES = (0.16, 0.84)  # a standard deviation below and above the mean of a Gaussian
+_HALF_WIDTH = 0.05  # of a slice, in quantiles
+_CATEGORIES = 20
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A cut on the score, and what it does to the background's nuisance.
+
+    Attributes:
+        efficiency: of the signal.
+        threshold: of the score.
+        background_efficiency: share of the background that passes.
+        jsd: Jensen-Shannon divergence, in bits, of the background's nuisance before and after.
+        floor: expectation of ``jsd`` for a score that tells nothing, at these numbers of events.
+    """
+
+    efficiency: float
+    threshold: float
+    background_efficiency: float
+    jsd: float
+    floor: float
+
+
+def jensen_shannon(first: Floats, second: Floats) -> float:
+    """Jensen-Shannon divergence of two histograms in bits, 0 to 1.
+
+    Bins that negative weights leave below 0 count as empty. NaN where a histogram is empty.
+    """
+    p, q = (np.maximum(np.asarray(h, dtype=np.float64), 0) for h in (first, second))
+    if p.sum() <= 0 or q.sum() <= 0:
+        return float("nan")
+    p, q = p / p.sum(), q / q.sum()
+    mean = 0.5 * (p + q)
+
+    def to_mean(h: Floats) -> float:
+        known = h > 0
+        return float((h[known] * np.log2(h[known] / mean[known])).sum())
+
+    return 0.5 * (to_mean(p) + to_mean(q))
+
+
+def nuisance_bins(nuisance: Floats, bins: int = 20) -> NDArray[np.intp]:
+    """(n,) bin of each event: whole numbers of at most 20 values are bins of their own.
+
+    Args:
+        nuisance: of the events.
+        bins: of others, with equally many events each.
+    """
+    values = np.unique(nuisance)
+    if len(values) <= _CATEGORIES and bool((values == np.round(values)).all()):
+        return np.searchsorted(values, nuisance)
+    edges = np.unique(np.quantile(nuisance, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.searchsorted(edges, nuisance, side="right")
+
+
+def cut_at(
+    efficiency: float,
+    signal: tuple[Floats, Floats],
+    background: tuple[Floats, Floats],
+    where: NDArray[np.intp],
+) -> Cut:
+    """A cut that keeps a share of the signal.
+
+    Args:
+        efficiency: that share.
+        signal: score and weight of the signal.
+        background: likewise of the background.
+        where: bin of each background event in the nuisance.
+    """
+    threshold = prior_matched_threshold(*signal, efficiency)
+    score, weight = background
+    passes = score > threshold
+    bins = int(where.max()) + 1
+    before, after = (
+        np.bincount(where, weights=w, minlength=bins).astype(np.float64)
+        for w in (weight, np.where(passes, weight, 0))
+    )
+    kept = effective_events(weight[passes]) if passes.any() else 0.0
+    fewer = 1 / kept - 1 / effective_events(weight) if kept > 0 else float("nan")
+    return Cut(
+        efficiency,
+        threshold,
+        float(weight[passes].sum() / weight.sum()),
+        jensen_shannon(before, after),
+        (bins - 1) / (8 * np.log(2)) * fewer,
+    )
+
+
+def slice_distance(
+    score: Floats, nuisance: Floats, weight: Floats, within: NDArray[np.bool_] | None = None
+) -> tuple[float, tuple[float, float]]:
+    """Kolmogorov distance of the score between two slices of the nuisance, and their places.
+
+    The slices are the tenths of the events about the quantiles .16 and .84, which of a Gaussian lie
+    a standard deviation below and above its mean; of whole numbers the lowest and highest value
+    there.
+
+    Args:
+        score: (n,).
+        nuisance: (n,).
+        weight: (n,).
+        within: (n,) events that count; by default all.
+    """
+    if within is not None:
+        score, nuisance, weight = score[within], nuisance[within], weight[within]
+    slices, places = [], []
+    for middle in _QUANTILES:
+        low, high = np.quantile(nuisance, [middle - _HALF_WIDTH, middle + _HALF_WIDTH])
+        chosen = (nuisance >= low) & (nuisance <= high)
+        slices.append(chosen)
+        places.append(float(np.median(nuisance[chosen])))
+    if places[0] == places[1]:
+        values = np.unique(nuisance)
+        slices, places = (
+            [nuisance == v for v in values[[0, -1]]],
+            [float(values[0]), float(values[-1])],
+        )
+    a, b = slices
+    distance, _ = kolmogorov(score[a], score[b], weight[a], weight[b])
+    return distance, (places[0], places[1])
+
+
+def rank_in_bins(
+    fitted: Sequence[Floats], where_fitted: NDArray[np.intp], score: Floats, where: NDArray[np.intp]
+) -> Floats:
+    """(n,) share of the background in an event's own bin of the nuisance whose score is less.
+
+    A cut on it is a threshold in each bin that keeps the same share of the background in all.
+
+    Args:
+        fitted: score and weight of the background that the shares are taken of.
+        where_fitted: its bins.
+        score: of the events.
+        where: their bins.
+    """
+    rank = np.zeros(len(score))
+    for index in np.unique(where):
+        rows, events = where_fitted == index, where == index
+        if not rows.any():
+            continue
+        order = np.argsort(fitted[0][rows], kind="stable")
+        known, sums = fitted[0][rows][order], np.cumsum(fitted[1][rows][order])
+        below = np.searchsorted(known, score[events], side="left")
+        rank[events] = np.concatenate([[0.0], sums])[below] / sums[-1]
+    return rank

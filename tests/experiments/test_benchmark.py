@@ -1,0 +1,162 @@
+"""The benchmarks of the DANN paper, with tiny trainings on files that are written here."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from hepdann.errors import ConfigError, Interrupted, ReadError
+from hepdann.evaluation import proxy_distance
+from hepdann.experiments import Line, Table, benchmark
+from hepdann.experiments.table import Figure
+from hepdann.readers.reviews import convert_reviews, read_reviews
+from hepdann.tensors import open_tensors
+from hepdann_cli.main import hepdann as command
+
+DOMAINS = ("books", "dvd", "electronics", "kitchen")
+
+
+def write_reviews(folder, words=40):
+    generator = np.random.default_rng(0)
+    folder.mkdir()
+    for domain in DOMAINS:
+        for part, count in (("train", 60), ("test", 40)):
+            lines = []
+            for number in range(count):
+                good = number % 2
+                first = 20 * good if generator.random() < 0.9 else 0
+                chosen = np.unique(generator.integers(first, first + 20, 8))
+                lines.append(f"{2 * good - 1} " + " ".join(f"{word}:2" for word in chosen))
+            content = gzip.compress("\n".join(lines).encode())
+            (folder / f"{domain}_{part}.svmlight.gz").write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory):
+    return write_reviews(tmp_path_factory.mktemp("data") / "amazon")
+
+
+def test_moons_are_trained_once_and_their_table_is_kept(tmp_path):
+    settings = {"output": tmp_path, "seeds": 2, "epochs": 1, "workers": 1}
+    said = []
+    table = benchmark("moons", report=lambda what, step: said.append((what, step)), **settings)
+    assert [line.method for line in table.lines] == ["source-only", "dann", "train on target"]
+    assert all(line.seeds == 2 for line in table.lines)
+    assert table.lines[1].paper == 1.0
+    assert "moons: done, 1 of 1" in [what for what, _ in said]
+    said.clear()
+    again = benchmark("moons", report=lambda what, step: said.append(what), **settings)
+    assert said == []
+    assert again == table
+    kept = json.loads((tmp_path / "table.json").read_text())
+    assert kept["lines"][0]["last"]["mean"] == table.lines[0].last.mean
+    assert "| moons turned by 35° | dann | 2 |" in (tmp_path / "table.md").read_text()
+    other = benchmark("moons", **settings | {"epochs": 2})
+    assert other.lines[0].more["epochs"] == 2
+
+
+def test_a_benchmark_that_is_stopped_goes_on_from_its_checkpoint(tmp_path):
+    settings = {"output": tmp_path, "seeds": 1, "epochs": 2, "workers": 1}
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) == 120  # within the second epoch
+
+    with pytest.raises(Interrupted):
+        benchmark("moons", stop=stop, **settings)
+    assert list(tmp_path.glob("moons/*/checkpoint"))
+    assert not list(tmp_path.glob("moons/*/result.json"))
+    table = benchmark("moons", **settings)
+    whole = benchmark("moons", **settings | {"output": tmp_path / "whole"})
+    assert [line.last for line in table.lines] == [line.last for line in whole.lines]
+
+
+def test_reviews_are_split_as_the_paper_does(reviews, tmp_path):
+    convert_reviews(reviews, "books", "dvd", tmp_path / "t.h5", words=40)
+    tensors = open_tensors(tmp_path / "t.h5")
+    assert np.bincount(tensors.source().split).tolist() == [54, 6, 40]
+    assert np.bincount(tensors.target().split).tolist() == [54, 6, 40]
+    table, label = read_reviews(reviews / "books_train.svmlight.gz", 40)
+    np.testing.assert_allclose(np.linalg.norm(table, axis=1), 1, rtol=1e-6)
+    assert sorted(set(label)) == [0, 1]
+    assert len(np.unique(tensors.source().event_id)) == 100
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"1 99:1", "no svmlight file"), (b"5 0:1", "labels other than"), (b"\0\1", "no svmlight")],
+)
+def test_reviews_that_are_none_are_refused(tmp_path, content, message):
+    (tmp_path / "a.svmlight").write_bytes(content)
+    with pytest.raises(ReadError, match=message):
+        read_reviews(tmp_path / "a.svmlight", 40)
+
+
+def test_the_tables_of_reviews_have_the_distance_and_the_chosen_factor(
+    reviews, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("hepdann.experiments.plans.DOMAINS", ("books", "dvd"))
+    monkeypatch.setattr(convert_reviews, "__defaults__", (40,))
+    table = benchmark("amazon", output=tmp_path, data=reviews.parent, seeds=2, epochs=1, workers=1)
+    assert [line.experiment for line in table.lines] == 2 * ["books → dvd"] + 2 * ["dvd → books"]
+    assert table.lines[1].more["chosen_lambda"] in (0.3, 1.0)
+    assert all(0 <= line.more["distance"] <= 2 for line in table.lines)
+    assert "of 2 pairs" in table.sentences[0]
+    assert not list(tmp_path.glob("*.h5"))
+
+
+def test_a_data_set_that_is_not_there_is_named_with_its_address(tmp_path):
+    with pytest.raises(ConfigError, match=r"amazon is not there; get it from https://"):
+        benchmark("amazon", output=tmp_path / "out", data=tmp_path)
+    result = CliRunner().invoke(command, ["benchmark", "spam", "-o", str(tmp_path)])
+    assert "there is no benchmark 'spam'" in str(result.exception)
+
+
+def test_digits_train_each_method_of_each_seed_by_itself(tmp_path):
+    generator = np.random.default_rng(0)
+    data = tmp_path / "data" / "digits"
+    (data / "bsds500").mkdir(parents=True)
+    label = np.arange(900) % 3
+    digits = generator.integers(0, 40, (900, 28, 28)).astype(np.uint8)
+    digits[np.arange(900), 5 + 8 * label] = 255  # a line whose row is the class
+    np.savez(data / "mnist.npz", x_train=digits, y_train=label)
+    photograph = generator.integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    Image.fromarray(photograph).save(data / "bsds500" / "a.png")
+    result = CliRunner().invoke(command, [
+        "benchmark", "digits", "-o", str(tmp_path / "out"), "--data", str(tmp_path / "data"),
+        "--seeds", "1", "--epochs", "1", "--workers", "1", "--json",
+    ])  # fmt: skip
+    assert result.exit_code == 0, result.output
+    table = json.loads(result.stdout)
+    assert [line["method"] for line in table["lines"]] == [
+        "source-only", "subspace alignment", "dann", "dann, domain normalisation",
+        "train on target", "mmd", "coral",
+    ]  # fmt: skip
+    assert table["lines"][0]["paper"] == 0.5225
+    assert all(line["seeds"] == 1 for line in table["lines"])
+
+
+def test_the_gap_is_what_a_method_covers_of_it():
+    def line(method, value):
+        figure = Figure(value, None)
+        return Line("e", method, 1, figure, figure, figure, None, {})
+
+    table = Table("t", (line("source-only", 0.5), line("dann", 0.7), line("train on target", 0.9)))
+    assert table.gap(table.lines[1]) == pytest.approx(0.5)
+    assert table.gap(table.lines[0]) is None
+    assert table.rows()[1][-2] == "50.0 %"
+
+
+def test_the_proxy_distance_is_0_of_one_sample_and_2_of_two():
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(2, 400, 5))
+    assert proxy_distance(x, y) < 0.35
+    assert proxy_distance(x, y + 6) > 1.95
+    assert proxy_distance(x, y + 0.7) < proxy_distance(x, y + 1.5)

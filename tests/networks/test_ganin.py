@@ -1,0 +1,91 @@
+"""The networks of the DANN paper: sizes as published, and the mean of each domain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hepdann.errors import ConfigError
+from hepdann.networks import AdversarialNetwork, NetworkShape
+
+# weights and biases, layer by layer, of JMLR 17 (2016) 59, figure 4
+MNIST = (
+    (3 * 25 + 1) * 32 + (32 * 25 + 1) * 48,
+    769 * 100 + 101 * 100 + 101 * 10,
+    769 * 100 + 101,
+)
+SVHN = (
+    (3 * 25 + 1) * 64 + (64 * 25 + 1) * 64 + (64 * 25 + 1) * 128,
+    129 * 3072 + 3073 * 2048 + 2049 * 10,
+    129 * 1024 + 1025 * 1024 + 1025,
+)
+GTSRB = (
+    (3 * 25 + 1) * 96 + (96 * 9 + 1) * 144 + (144 * 25 + 1) * 256,
+    1025 * 512 + 513 * 43,
+    1025 * 1024 + 1025 * 1024 + 1025,
+)
+
+
+PARTS = ("extractor", "label_head", "domain_head")
+
+
+def shape_of(name, size, classes=10, normalisation="none", channels=3):
+    return NetworkShape(
+        channels * size * size, classes, normalisation=normalisation, network=name,
+        views=(("image", channels, size, size),),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "classes", "counts"),
+    [
+        ("ganin-mnist", 28, 10, MNIST),
+        ("ganin-svhn", 32, 10, SVHN),
+        ("ganin-gtsrb", 40, 43, GTSRB),
+    ],
+)
+def test_the_layers_have_the_published_sizes(name, size, classes, counts):
+    network = AdversarialNetwork(shape_of(name, size, classes), [0])
+    parts = [sum(p.numel() for p in network.part(part)) for part in PARTS]
+    assert tuple(parts) == counts
+
+
+def test_the_mean_of_each_domain_is_subtracted_from_its_own_pictures():
+    network = AdversarialNetwork(shape_of("ganin-mnist", 28), [0, 1])
+    pictures = torch.rand(2, 3 * 28 * 28, 16, generator=torch.Generator().manual_seed(0))
+    network.eval()
+    network.collect_statistics(pictures, pictures + 0.5)
+    source, target = network.latent(pictures, 0), network.latent(pictures + 0.5, 1)
+    torch.testing.assert_close(source, target, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(source, network.latent(pictures + 0.5, 0), atol=1e-2)
+    network.train()
+    together = network.features(torch.cat([pictures, pictures + 0.5], dim=-1))
+    torch.testing.assert_close(together[..., :16], together[..., 16:], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("normalisation", ["domain", "shared", "layer", "none"])
+@pytest.mark.parametrize(("size", "channels"), [(28, 1), (45, 3)])
+def test_pictures_of_any_size_and_colour_pass(normalisation, size, channels):
+    shape = shape_of("ganin-mnist", size, normalisation=normalisation, channels=channels)
+    network = AdversarialNetwork(shape, [3])
+    x = torch.rand(1, shape.inputs, 8)
+    logits = network.label_logits(network.features(x))
+    assert logits.shape == (1, 10, 8)
+    logits.sum().backward()
+    assert all(p.grad is not None for p in network.part("extractor"))
+
+
+def test_pictures_that_are_too_small_are_refused():
+    with pytest.raises(ConfigError, match="16 × 16 pixels are too small"):
+        AdversarialNetwork(shape_of("ganin-svhn", 16), [0])
+
+
+def test_features_and_several_views_are_refused():
+    with pytest.raises(ConfigError, match="network of pictures"):
+        AdversarialNetwork(replace(shape_of("ganin-mnist", 28), views=()), [0])
+    two = (("image", 1, 28, 28), ("other", 1, 28, 28))
+    shape = replace(shape_of("ganin-mnist", 28, channels=1), inputs=2 * 28 * 28, views=two)
+    with pytest.raises(ConfigError, match="events have 2 views"):
+        AdversarialNetwork(shape, [0])

@@ -1,0 +1,197 @@
+"""Training on calibrated MC: what the networks see, what is stored, and what is recommended."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import hepdann
+from hepdann.calibration import Calibration
+from hepdann.config import TrainConfig
+from hepdann.criteria import Residual, recommend, teacher
+from hepdann.deploy import export
+from hepdann.errors import ConfigError, HepdannError, Interrupted, RunError
+from hepdann.evaluation import open_scores
+from hepdann.inference import load_model
+from hepdann.runs.calibrated import families_of
+from hepdann.store.paths import RunPaths
+from hepdann.tensors import open_tensors
+
+FAST = {"epochs": 2, "seeds": 1, "diagnose": False, "alignments": []}
+METHODS = ["calibrated-known", "calibrated-known+dann"]
+
+
+@pytest.fixture(scope="module")
+def run(toy, tmp_path_factory):
+    """Pseudo-data of a cosine shift, the MC calibrated by that family."""
+    return hepdann.train(
+        toy / "tensors.h5",
+        method=METHODS,
+        shift=hepdann.shifts.cosine(t=3),
+        calibration={"families": ["cosine"]},
+        output=tmp_path_factory.mktemp("calibrated") / "run",
+        **FAST,
+    )
+
+
+def test_networks_see_mapped_mc_and_the_target_as_it_is(run, toy):
+    model = load_model(RunPaths(run.folder).model)
+    mc = open_tensors(toy / "tensors.h5").source()
+    mapped = model.calibrations["calibrated-known"].apply(mc.features)
+    assert not np.allclose(mapped, mc.features, equal_nan=True)
+    for method in METHODS:
+        steps = model.steps(method, "source")
+        plain = model.steps(method, "target")
+        assert plain.mapped is None
+        statistics = plain.statistics  # an adapting network has two
+        if statistics == steps.statistics:
+            expected = plain.score(mapped).mean
+            np.testing.assert_array_equal(model.score(mc.features, method, "source").mean, expected)
+
+
+def test_the_run_keeps_the_calibration_and_says_it(run):
+    stored = json.loads(RunPaths(run.folder).calibration.read_text())
+    (fold,) = stored["folds"]
+    assert fold["calibrated-known"]["family"] == "cosine"
+    sentence = fold["calibrated-known"]["sentence"]
+    assert run.metrics["calibrations"]["calibrated-known"]["sentence"] == sentence
+    known = Calibration.from_dict(fold["calibrated-known"]["map"])
+    assert known.parameters()["t"].value == pytest.approx(3.0, abs=0.3)
+    from hepdann_cli import evaluate, inspect
+
+    for command in (evaluate.command, inspect.command):
+        shown = CliRunner().invoke(command, [str(run.folder)])
+        assert shown.exit_code == 0
+        assert "calibrated-known: cosine" in shown.output
+
+
+def test_a_calibrated_network_recovers_what_a_fold_destroys(run):
+    reached = {name: block["target"]["auc"] for name, block in run.metrics["methods"].items()}
+    assert reached["calibrated-known"] > reached["source-only"] + 0.05
+
+
+def test_a_family_that_is_known_is_never_recommended(run):
+    assert not run.metrics["recommended"].startswith("calibrated-known")
+
+
+def test_scores_of_data_need_no_calibration(run):
+    scores = open_scores(run.folder)
+    features = scores.column("target", "features")
+    again = run.predict(features, method="calibrated-known")
+    np.testing.assert_allclose(again, scores.score("target", "calibrated-known"), atol=1e-6)
+
+
+def test_a_resumed_training_takes_the_calibration_that_it_began_with(toy, tmp_path, monkeypatch):
+    arguments = {"method": "calibrated", "calibration": {"families": ["offset"]}} | FAST
+    whole = hepdann.train(toy / "tensors.h5", output=tmp_path / "whole", **arguments)
+    steps = iter(range(10**6))
+    with pytest.raises(Interrupted):
+        hepdann.train(
+            toy / "tensors.h5",
+            output=tmp_path / "half",
+            stop=lambda: next(steps) > 2,
+            partial=lambda: False,
+            **arguments,
+        )
+    assert RunPaths(tmp_path / "half").calibration.is_file()
+    monkeypatch.setattr("hepdann.runs.job.fit_calibrations", None)
+    half = hepdann.runs.resume(tmp_path / "half")
+    np.testing.assert_array_equal(
+        open_scores(half.folder).score("target", "calibrated"),
+        open_scores(whole.folder).score("target", "calibrated"),
+    )
+
+
+def test_the_family_of_the_target_is_not_among_those_tried():
+    def asked(**settings):
+        return TrainConfig.model_validate({"methods": ["calibrated"]} | settings)
+
+    sine = {"shift": {"name": "sine+gaussian", "t": 3.0}}
+    tried = families_of(asked(**sine), "calibrated")
+    assert not {"sine", "sine-third", "gaussian"} & set(tried)
+    assert "free" in tried
+    assert families_of(asked(**sine), "calibrated-known") is None
+    assert families_of(asked(), "calibrated") is None
+    with pytest.raises(ConfigError, match="made the target"):
+        families_of(asked(**sine, calibration={"families": ["sine"]}), "calibrated")
+    with pytest.raises(ConfigError, match="nobody knows the family of data"):
+        families_of(asked(), "calibrated-known")
+
+
+@pytest.mark.parametrize(
+    "method", ["calibrated+hybrid-dann", "calibrated+quantile+dann", "calibrated+calibrated"]
+)
+def test_what_cannot_be_trained_on_calibrated_mc(toy, tmp_path, method):
+    with pytest.raises(HepdannError):
+        hepdann.train(
+            toy / "tensors.h5",
+            method=method,
+            shift=hepdann.shifts.sine(t=3),
+            output=tmp_path / "run",
+            **FAST,
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_scan_refuses_calibrations(toy, tmp_path):
+    with pytest.raises(ConfigError, match="which a scan does not"):
+        hepdann.scan(toy / "tensors.h5", methods=["calibrated"], output=tmp_path / "scan")
+
+
+def test_a_closed_calibration_comes_before_maps_of_data_that_close_alike():
+    left = {"source-only": Residual(0.9, 0.01), "quantile": Residual(0.51, 0.01)}
+    assert teacher(left | {"calibrated": Residual(0.52, 0.01)}, shift=True) == "calibrated"
+    assert teacher(left | {"calibrated": Residual(0.58, 0.01)}, shift=True) == "quantile"
+    assert teacher({"source-only": Residual(0.9, 0.01)}, shift=True) == "source-only"
+    advice = recommend(left | {"calibrated": Residual(0.52, 0.01)}, {}, shift=False)
+    assert advice.method == "source-only"
+
+
+def test_mc_behind_a_calibration_is_not_exported(run):
+    with pytest.raises(RunError, match="MC passes a calibration"):
+        export(run.folder, "model.onnx", method="calibrated-known", domain="source")
+
+
+def test_an_error_of_the_calibration_moves_the_scores_of_mc(run):
+    model, scores = load_model(RunPaths(run.folder).model), open_scores(run.folder)
+    varied = scores.varied("calibrated-known")
+    assert scores.varied("source-only") is None
+    features = scores.column("mc", "features")
+    for errors, kept in zip((1.0, -1.0), varied, strict=True):
+        again = model.score(features, "calibrated-known", "source", errors).mean
+        np.testing.assert_allclose(kept, again, atol=1e-6)
+        assert np.abs(kept - scores.score("mc", "calibrated-known")).max() > 1e-5
+    theta = [model.calibrations["calibrated-known"].varied(e).fit.theta[0] for e in (-1, 0, 1)]
+    error = model.calibrations["calibrated-known"].fit.error[0]
+    np.testing.assert_allclose(np.diff(theta), error, rtol=1e-6)
+
+
+def test_templates_move_with_the_calibration(run):
+    from hepdann.deploy.templates import pyhf_workspace
+    from hepdann.evaluation import TemplateSettings, fill_templates
+
+    filled = fill_templates(
+        run.folder, TemplateSettings(method="calibrated-known", bins=100, asimov=True)
+    )
+    assert set(filled.mc["all", "signal"]) == {"nominal", "calibration_up", "calibration_down"}
+    modifiers = pyhf_workspace(filled)["channels"][0]["samples"][0]["modifiers"]
+    assert "calibration" in {one["name"] for one in modifiers}
+    plain = fill_templates(run.folder, TemplateSettings(method="source-only", bins=5))
+    assert set(plain.mc["all", "signal"]) == {"nominal"}
+
+
+def test_predict_writes_both_sides(run, toy, tmp_path):
+    import uproot
+
+    for name, moves in (("mc", True), ("data", False)):
+        done = hepdann.predict(
+            run, toy / f"{name}.root", output=tmp_path / name, method="calibrated-known"
+        )
+        with uproot.open(done.outputs[0]) as file:
+            (tree,) = file.keys(filter_classname="TTree") or file.keys()
+            columns = file[tree].arrays(library="np")
+        up, down = (columns[f"score_signal_{side}"] for side in ("up", "down"))
+        assert np.array_equal(up, down) != moves

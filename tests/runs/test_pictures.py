@@ -1,0 +1,72 @@
+"""A run on pictures with classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hepdann
+from hepdann.errors import ConfigError
+from hepdann.evaluation import open_scores
+from hepdann.runs import resume
+from hepdann.tensors import read_images
+
+FAST = {"seeds": 1, "epochs": 2, "batch_size": 32, "diagnose": False, "progress": False}
+
+
+def pictures(n, seed, light):
+    """Three classes: a bright bar in one of three rows, on noise."""
+    generator = np.random.default_rng(seed)
+    label = generator.integers(0, 3, n)
+    images = generator.integers(0, 40, (n, 16, 16, 3)).astype(np.uint8)
+    images[np.arange(n), 3 + 4 * label] = light
+    return images, label
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, n, seed, light in (("mc", 500, 0, 250), ("data", 400, 1, 120)):
+        images, label = pictures(n, seed, light)
+        np.savez(folder / f"{name}.npz", image=images, label=label)
+    hepdann.convert(
+        folder / "mc.npz", folder / "data.npz", truth=folder / "data.npz", output=folder / "t.h5"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(files, tmp_path_factory):
+    return hepdann.train(files / "t.h5", output=tmp_path_factory.mktemp("runs") / "run", **FAST)
+
+
+def test_networks_see_pixels_and_everything_else_brightness_and_contrast(run, files):
+    assert run.methods == ("source-only", "dann", "oracle")
+    scores = open_scores(run.folder)
+    assert scores.features == tuple(
+        f"{figure}_{colour}"
+        for colour in ("red", "green", "blue")
+        for figure in ("brightness", "contrast")
+    )
+    held = read_images(hepdann.open_tensors(files / "t.h5"), "mc", np.arange(500))
+    again = run.predict(held[:], "source", "dann")
+    np.testing.assert_allclose(again, scores.score("mc", "dann"), atol=1e-5)
+    assert run.metrics["methods"]["oracle"]["target"]["accuracy"] > 0.5
+
+
+def test_pictures_read_in_blocks_train_the_same_networks(run, files, tmp_path):
+    blocks = hepdann.train(files / "t.h5", output=tmp_path / "run", memory="blocks", **FAST)
+    first, second = (open_scores(one.folder).score("mc", "dann") for one in (run, blocks))
+    np.testing.assert_allclose(first, second, atol=1e-5)
+    assert resume(tmp_path / "run").metrics == blocks.metrics
+
+
+def test_pictures_are_not_moved_like_hits(files, tmp_path):
+    with pytest.raises(ConfigError, match="these events are pictures"):
+        hepdann.train(files / "t.h5", output=tmp_path / "r", augment={"shift": 2}, **FAST)
+
+
+def test_a_shift_of_energies_has_no_meaning_for_pictures(files, tmp_path):
+    shift = hepdann.shifts.get("energy-scale", 2)
+    with pytest.raises(ConfigError, match="red and green and blue and no energies"):
+        hepdann.train(files / "t.h5", output=tmp_path / "r", shift=shift, **FAST)
