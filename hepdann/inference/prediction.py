@@ -179,10 +179,8 @@ def predict(
     report = _Sum(progress)
     mend = "call again, with fewer --workers if memory ran out: outputs that are there are whole"
     with Executor(processes if processes > 1 else 0, report, resume_hint=mend) as executor:
-        for place, (ref, path) in enumerate(work):
-            executor.submit(place, _FileTask(job, ref, path))
-        done: dict[int, PredictedFile] = dict(executor.completed())
-    return Prediction(scorer.method, tuple(done[place] for place in sorted(done)))
+        done = executor.run({n: _FileTask(job, *one) for n, one in enumerate(work)})
+    return Prediction(scorer.method, tuple(done[n] for n in range(len(work))))
 
 
 def _work(

@@ -106,16 +106,10 @@ def convert(
         pictures_size=size, pictures_colour=colour,
     )  # fmt: skip
     summary = convert_files(
-        *sources,
-        output=Path(output),
-        config=settings,
-        truth=None if truth is None else fspath(truth),
+        *sources, output=Path(output), config=settings, skip_bad=skip_bad, progress=progress,
+        reader=reader, threads=threads, truth=None if truth is None else fspath(truth),
         like=None if like is None else Path(like),
-        skip_bad=skip_bad,
-        progress=progress,
-        reader=reader,
-        threads=threads,
-    )
+    )  # fmt: skip
     return Converted(**vars(open_tensors(output)), summary=summary)
 
 

@@ -107,6 +107,7 @@ class Job:
             self.origin, train, self.folder, self._files,
             Hooks(self._log.tell, self._progress, self.stop, self._clock), self._resume_hint,
         )  # fmt: skip
+        calibrated = self._calibrate(folds)
         diagnosis, fitted = None, None
         if training.overlaps(domains):
             diagnosis, fitted = training.diagnose_and_train(domains, self._tell_diagnosis)

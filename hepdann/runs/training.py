@@ -113,8 +113,12 @@ class RunTraining:
         if not train.diagnose:
             first |= behind(None)
         workers = processes_for(train.workers, len(shards) + fit, pays=True)
-        results = self._in_processes(
-            workers, shards, first, lambda key, result: behind(result) if key == _DIAGNOSIS else {}
+        results = _in_processes(
+            self,
+            workers,
+            shards,
+            first,
+            lambda key, result: behind(result) if key == _DIAGNOSIS else {},
         )
         self._done = True
         fitted: Aligned | None = results.get(_MAPS)
@@ -184,7 +188,7 @@ class RunTraining:
             one.number: ShardTask(place, one.number, self._shares(folds[0]), one.fold)
             for one in shards
         }
-        self._in_processes(workers, shards, tasks)
+        _in_processes(self, workers, shards, tasks)
         self._done = True
 
     def _train_stacks(
@@ -208,54 +212,56 @@ class RunTraining:
             return load_shard(shard, stacks, files, fingerprint, observer)
         return train_shard(shard, stacks, files, fingerprint, self.hooks, observer)
 
-    def _in_processes(
-        self,
-        workers: int,
-        shards: Sequence[Shard],
-        tasks: _Tasks,
-        then: Callable[[Hashable, Any], _Tasks] = lambda *_: {},
-    ) -> dict[Hashable, Any]:
-        """Do tasks in worker processes, which leave checkpoints and notes in the folder.
-
-        Args:
-            workers: processes.
-            shards: that are trained, for the progress.
-            tasks: to begin with; the keys of those that train are the numbers of the shards.
-            then: given the key and the result of each task, says what follows it.
-
-        Returns:
-            The results of the tasks that came to their end.
-        """
-        warning = overload_warning(workers) if self.train.workers != "auto" else None
-        if warning is not None:
-            self.hooks.tell(f"warning: {warning}")
-        members = {shard.number: len(shard.plan.members) for shard in shards}
-        names = dict.fromkeys(name for shard in shards for name in shard.methods)
-        what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
-        self.hooks.tell(f"{what}; --workers 1 keeps to one")
-        combined = SideBySide(members)
-
-        def report(number: Hashable, content: str | Progress) -> None:
-            if isinstance(content, Progress):
-                self.hooks.progress(what, combined.at(number, content))
-            else:
-                self.hooks.tell(content)
-
-        self.hooks.clock.lap("preparation")
-        with (
-            failure_noted(self.folder, shards),
-            Executor(workers, report, self.hooks.stop, self.resume_hint) as executor,
-        ):
-            results = executor.run(tasks, then)
-        seconds = Counter[str]()
-        for number in members.keys() & results.keys():
-            seconds.update(results[number])
-        self.hooks.clock.share(seconds)
-        return results
-
     @property
     def _place(self) -> Workplace:
         return Workplace.of(self.origin, self.train, self.folder, self.files)
 
     def _shares(self, domains: Domains) -> int:
         return shares_of(self.origin.config.train, self.train, domains)
+
+
+def _in_processes(
+    run: RunTraining,
+    workers: int,
+    shards: Sequence[Shard],
+    tasks: _Tasks,
+    then: Callable[[Hashable, Any], _Tasks] = lambda *_: {},
+) -> dict[Hashable, Any]:
+    """Do tasks in worker processes, which leave checkpoints and notes in the folder.
+
+    Args:
+        run: that the tasks are of.
+        workers: processes.
+        shards: that are trained, for the progress.
+        tasks: to begin with; the keys of those that train are the numbers of the shards.
+        then: given the key and the result of each task, says what follows it.
+
+    Returns:
+        The results of the tasks that came to their end.
+    """
+    warning = overload_warning(workers) if run.train.workers != "auto" else None
+    if warning is not None:
+        run.hooks.tell(f"warning: {warning}")
+    members = {shard.number: len(shard.plan.members) for shard in shards}
+    names = dict.fromkeys(name for shard in shards for name in shard.methods)
+    what = f"{sum(members.values())} networks ({', '.join(names)}) in {workers} processes"
+    run.hooks.tell(f"{what}; --workers 1 keeps to one")
+    combined = SideBySide(members)
+
+    def report(number: Hashable, content: str | Progress) -> None:
+        if isinstance(content, Progress):
+            run.hooks.progress(what, combined.at(number, content))
+        else:
+            run.hooks.tell(content)
+
+    run.hooks.clock.lap("preparation")
+    with (
+        failure_noted(run.folder, shards),
+        Executor(workers, report, run.hooks.stop, run.resume_hint) as executor,
+    ):
+        results = executor.run(tasks, then)
+    seconds = Counter[str]()
+    for number in members.keys() & results.keys():
+        seconds.update(results[number])
+    run.hooks.clock.share(seconds)
+    return results

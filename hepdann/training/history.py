@@ -52,7 +52,7 @@ def refuse_non_finite(members: Sequence[Member], figures: NDArray[np.float64], e
 
     Args:
         members: of the stack.
-        figures: (3, K) of the epoch.
+        figures: (4, K) of the epoch.
         epoch: counted from 0.
 
     Raises:

@@ -122,7 +122,9 @@ class ScanJob:
         if train_source_only(domains, train, *place, self._progress, self.stop):
             self._at = self._target_run(0, (domains, train))
             self._train_units()
-        results, whole = self._results()
+        units = [Unit(n, stack) for n in range(len(self.points)) for stack, _ in self._stacks]
+        results = results_of(self.folder, units, self._fingerprint)
+        whole = len(results) == len(units)
         if not results:
             raise Interrupted(
                 "interrupted before anything was whole", where=self.folder, mend=self._resume_hint()
@@ -218,18 +220,6 @@ class ScanJob:
         link.saves()
         hooks = Hooks.quiet(link.report, link.stop)
         return run.stack(run.stacks.shards[unit.stack], hooks)
-
-    def _results(self) -> tuple[list[Result], bool]:
-        """The results that are there, in the order of the table, and whether these are all."""
-        results, whole = list[Result](), True
-        for number in range(len(self.points)):
-            for stack, _ in self._stacks:
-                unit = Unit(number, stack)
-                if result_path(self.folder, unit).exists():
-                    results.append(read_result(self.folder, unit, self._fingerprint))
-                else:
-                    whole = False
-        return results, whole
 
     def _resume_hint(self) -> str:
         return f"go on with: hepdann scan --resume -o {self.folder}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ __all__ = [
     "read_result",
     "read_target",
     "result_path",
+    "results_of",
     "target_path",
     "write_target",
 ]
@@ -89,3 +90,18 @@ def read_target(path: Path, kind: Any, fingerprint: str) -> Result:
 def write_target(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file of a target, whole or not at all."""
     write_run_file(path, json.dumps(content, allow_nan=False).encode())
+
+
+def results_of(folder: Path, units: Iterable[Unit], fingerprint: str) -> list[Result]:
+    """The results that are there.
+
+    Args:
+        folder: of the scan.
+        units: in the order of the table.
+        fingerprint: of everything that the numbers depend on.
+
+    Raises:
+        RunError: one is damaged, or that of another scan.
+    """
+    whole = [unit for unit in units if result_path(folder, unit).exists()]
+    return [read_result(folder, unit, fingerprint) for unit in whole]
