@@ -115,7 +115,6 @@ class Job:
             diagnosis = self._diagnose(domains)
         estimate = None if diagnosis is None else diagnosis.fractions
         aligned = [self._align(events, estimate) for events in folds] if not fitted else [fitted]
-        calibrated = self._calibrate(folds)
         shards = training.run(folds, aligned, calibrated)
         whole, trained = all(t.whole for t in shards), [t for t in shards if t.begun]
         self._log.note("interrupted" if not whole else "trained")
@@ -149,10 +148,10 @@ class Job:
     ) -> None:
         """Write all that the figures are computed from."""
         paths, model = RunPaths(self.folder), cast(Model | CrossFit, models[0])
-        train = self.config.train
-        if train.folds is not None:
+        if self.config.train.folds is not None:
             model = CrossFit(models, self.tensors.split_config.seed)
         files = [file.path for file in self._files]
+        train = self.config.train
         pseudo, folded = train.shift is not None, train.folds is not None
         TrainingRecord.of(files, pseudo=pseudo, folds=folded).write(self.folder)
         save_model(model, paths.model)
@@ -190,6 +189,15 @@ class Job:
             self._log.note(f"class fractions: {estimate.sentence(self.tensors.classes)}")
         return fit_alignments(domains, wanted_maps(train), estimate=estimate, seed=train.seed)
 
+    def _describe(self, domains: Domains, asked: TrainConfig) -> None:
+        if self.origin is None:
+            scale = None if domains.shift is None else domains.shift.to_dict()
+            self.origin = StartRecord.of(self._files, self.config, asked, scale)
+            self.origin.write(self.folder)
+        self._log.note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
+        if domains.blocks is not None:
+            self._log.tell(describe_memory(domains.source, domains.target, domains.blocks))
+
     def _calibrate(self, folds: Sequence[Domains]) -> list[dict[str, Calibrated]]:
         """The calibrations of each fold, as an interrupted training has left them or anew."""
         train = self.config.train
@@ -202,15 +210,6 @@ class Job:
             write_calibrations(self.folder, done)
         self._clock.lap("calibration")
         return done
-
-    def _describe(self, domains: Domains, asked: TrainConfig) -> None:
-        if self.origin is None:
-            scale = None if domains.shift is None else domains.shift.to_dict()
-            self.origin = StartRecord.of(self._files, self.config, asked, scale)
-            self.origin.write(self.folder)
-        self._log.note(f"hepdann {__version__}: {self.tensors.path}, target {domains.kind}")
-        if domains.blocks is not None:
-            self._log.tell(describe_memory(domains.source, domains.target, domains.blocks))
 
     @property
     def _resume_hint(self) -> str:

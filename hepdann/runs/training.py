@@ -139,7 +139,7 @@ class RunTraining:
         Args:
             folds: the events of each fold; those of the run alone without folds.
             aligned: the alignments of each.
-            calibrated: the maps of the MC of each that methods train behind.
+            calibrated: the calibrations of each, by name.
 
         Returns:
             The shards in the order of the run.
@@ -151,9 +151,9 @@ class RunTraining:
             Stacks(
                 self.train, events, maps.maps, self._shares(events), maps.correction,
                 fold=None if self.train.folds is None else number,
-                calibrations={name: one.calibration for name, one in maps_of_mc.items()},
+                calibrations={name: one.calibration for name, one in of_mc.items()},
             )
-            for number, (events, maps, maps_of_mc) in enumerate(
+            for number, (events, maps, of_mc) in enumerate(
                 zip(folds, aligned, calibrated, strict=True)
             )
         ]  # fmt: skip
@@ -165,11 +165,13 @@ class RunTraining:
         every = [shard for stacks in all_stacks for shard in stacks.shards]
         with failure_noted(self.folder, every):
             self._spread(all_stacks, aligned, folds)
-            done: list[Trained] = []
-            for stacks, events, maps, of_mc in zip(
-                all_stacks, folds, aligned, calibrated, strict=True
-            ):
-                done += self._train_stacks(stacks, events, maps, of_mc)
+            done = [
+                one
+                for number, stacks in enumerate(all_stacks)
+                for one in self._train_stacks(
+                    stacks, folds[number], aligned[number], calibrated[number]
+                )
+            ]
         return sorted(done, key=lambda one: one.shard.number)
 
     def _spread(
@@ -192,13 +194,17 @@ class RunTraining:
         self._done = True
 
     def _train_stacks(
-        self, stacks: Stacks, events: Domains, maps: Aligned, maps_of_mc: Mapping[str, Calibrated]
+        self,
+        stacks: Stacks,
+        events: Domains,
+        maps: Aligned,
+        calibrated: Mapping[str, Calibrated],
     ) -> list[Trained]:
         """Train or load the shards of a fold; those that learn from a teacher behind the others."""
         waiting = [shard for shard in stacks.shards if stacks.unlabelled(shard)]
         done = [self._train_or_load(stacks, shard, load=self._done) for shard in stacks.labelled]
         if waiting and all(one.whole for one in done):  # the teacher is
-            model = model_of([one.trainer for one in done], events, maps, maps_of_mc)
+            model = model_of([one.trainer for one in done], events, maps, calibrated)
             labels, name = label_by_teacher(model, events, maps)
             self.hooks.tell(f"{waiting[0].prefix}self-training: {name} labels the target")
             stacks.teach(labels)

@@ -72,21 +72,22 @@ def history_row(
     figures: NDArray[np.float64],
     validation: Mapping[str, float],
     *,
-    nuisances: bool = False,
+    nuisance: bool,
 ) -> HistoryRow:
     """One epoch of one member.
 
     Args:
         place: which it is, and where its schedules stand.
-        figures: loss of label and domain head, accuracy of the latter, and loss of the nuisances,
-            over the epoch.
+        figures: of the epoch: loss of label and domain head, accuracy of the latter, and loss of
+            the nuisance head.
         validation: figures of the validation split.
-        nuisances: whether the member has an adversary that estimates nuisances.
+        nuisance: whether it has a nuisance head.
     """
-    label, domain, accuracy, nuisance = map(float, figures)
+    label, domain, accuracy, of_nuisance = map(float, figures)
     losses = {"loss_label": label, "loss_domain": domain, "domain_accuracy": accuracy}
-    estimated = {"loss_nuisance": nuisance} if nuisances else {}
-    return {**place, **losses, **estimated, **validation}
+    if nuisance:
+        losses["loss_nuisance"] = of_nuisance
+    return {**place, **losses, **validation}
 
 
 class MemberHistory:

@@ -22,8 +22,7 @@ from .step.stack import Stack
 
 __all__ = ["SUMMED", "StackState", "slots_of"]
 
-# rows of StackState.sums
-SUMMED = ("label_loss", "domain_loss", "domain_accuracy", "nuisance_loss")
+SUMMED = ("label_loss", "domain_loss", "domain_accuracy", "nuisance_loss")  # rows of ``sums``
 
 
 class StackState:
@@ -52,9 +51,8 @@ class StackState:
         self.schedules = MemberSchedules(self.members, settings)
         self.epoch = 0
         self.position = 0  # steps of this epoch that are done
-        self.sums = torch.zeros(  # of its figures
-            len(SUMMED), len(self.members), device=device, dtype=dtype
-        )
+        rows = len(SUMMED), len(self.members)
+        self.sums = torch.zeros(rows, device=device, dtype=dtype)  # of its figures
         self.best = Best(self.parts, len(self.members))
         self.history: list[HistoryRow] = []
         self._working = self.stack  # the members that have not stopped

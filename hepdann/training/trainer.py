@@ -169,6 +169,6 @@ class StackTrainer(StackState):
         for k, row in zip(self.running, validation, strict=True):
             decisive[k] = monitored(row, self.settings.monitor)
             place = self.schedules.row(k, self.epoch, at)
-            estimated = self.members[k].method.nuisance_head
-            self.history.append(history_row(place, figures[:, k], row, nuisances=estimated))
+            nuisance = bool(self.members[k].method.nuisance_head)
+            self.history.append(history_row(place, figures[:, k], row, nuisance=nuisance))
         self.best.update(self.parts, self.epoch, decisive)

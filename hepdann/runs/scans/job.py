@@ -29,7 +29,7 @@ from .grid import Point, Unit, plan_point, points_of, settings_at
 from .source import SourceOnly, load_source_only, train_source_only
 from .summary_files import write_scan
 from .target import TargetRun
-from .target_files import Result, read_result, result_path
+from .target_files import result_path, results_of
 
 __all__ = ["ScanJob"]
 

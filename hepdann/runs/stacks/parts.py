@@ -28,7 +28,7 @@ def model_of(
         trainers: of its stacks.
         domains: what they were trained on.
         aligned: the alignments of the target.
-        calibrated: the maps of the MC that methods trained behind.
+        calibrated: the calibrations of the MC, by name.
     """
     columns = InputColumns.of(domains.tensors)
     return Model(

@@ -159,7 +159,8 @@ def planned_shards(train: TrainConfig, domains: Domains, shares: int) -> list[Sh
         shares: that the members are cut into.
     """
     oracle = train.oracle and truth_of(domains) is not None
-    places = Places(oracle, len(auxiliary_shifts(train)), made=made_sources(train))
+    copies = len(auxiliary_shifts(train))
+    places = Places(oracle, copies, False, made_sources(train), calibrated_on(train))
     return cut(plan_stacks(train, places), shares)
 
 

@@ -30,7 +30,7 @@ from ..advice import diagnose_first
 from ..aligned import Aligned, fit_alignments, wanted_maps
 from ..calibrated import read_calibrations
 from ..preparation import folds_of, prepare_training
-from .plan import calibrated_on, trained_on
+from .plan import trained_on
 from .registered import Registered
 from .shards import Stacks
 from .training import Hooks, ShardFiles, train_shard
@@ -184,8 +184,6 @@ def can_overlap(train: TrainConfig) -> bool:
     the alignments teach, and each of them is one that a process sends back.
     """
     if train.workers != "auto" or processes_for("auto", 2, pays=True) < 2:
-        return False
-    if calibrated_on(train):  # which the stacks wait for
         return False
     names = set(wanted_maps(train)) - set(trained_on(train))
     parts = {part for name in names for part in name.split("+")}
