@@ -118,9 +118,8 @@ def predict(
 ) -> Prediction:
     """Score the events of files, row by row.
 
-    Files are read as those were that the run is trained on. Each gives one output with as many rows
-    in the same order; it appears whole or not at all, and is left alone where it was made before of
-    the same model, options and input.
+    Files are read as those of the run were. Each gives one output with its rows in their order,
+    whole or not at all; it is left alone where it was made of the same model, options and input.
 
     Args:
         run: a run, or its folder.
@@ -130,8 +129,7 @@ def predict(
         method: that scores; default the recommended one.
         keep: branches of the input to pass through.
         into_copy: write copies of the inputs with the new branches in their trees.
-        sample: which sample of the run files are like that it was not converted from; default the
-            data.
+        sample: of the run, which files are like that it was not made of; default the data.
         tree: its name, where it is another one than that of the run.
         tensors: the tensor file of a run of an older version.
         block: entries read at a time.
@@ -144,8 +142,7 @@ def predict(
         What was read, selected and written.
 
     Raises:
-        RunError: no run, or one that does not hold how its files were converted; or a file cannot
-            be written.
+        RunError: no run, or not how its files were converted; or a file cannot be written.
         ReadError: an input cannot be read, or lacks a tree or branch.
         ConfigError: settings that do not fit.
     """

@@ -34,7 +34,7 @@ def test_it_is_laid_out_as_documented_and_is_json(metrics):
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert list(metrics) == [
         "format_version", "target", "majority", "methods", "criteria", "recommended",
-        "recommendation", "diagnosis", "throughput", "hepdann",
+        "recommendation", "diagnosis", "gap", "throughput", "hepdann",
     ]  # fmt: skip
     assert list(metrics["methods"]) == ["source-only", "quantile", "dann", "oracle"]
     for block in metrics["methods"].values():
