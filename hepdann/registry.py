@@ -293,6 +293,8 @@ NETWORKS: Registry[Any] = Registry(
         "minerva-2016": "networks.minerva:minerva_2016",
         "minerva-2018": "networks.minerva:minerva_2018",
         "minerva-reference": "networks.minerva:minerva_reference",
+        "shapes-cnn": "networks.shapes:shapes_cnn",
+        "shapes-fc": "networks.shapes:shapes_fc",
     },
 )
 CRITERIA: Registry[Any] = Registry(
