@@ -337,5 +337,6 @@ FIGURES: Registry[Any] = Registry(
         "segments": "plotting.segments:segment_jobs",
         "latent": "plotting.performance:latent_jobs",
         "nuisance": "plotting.decorrelation:nuisance_jobs",
+        "misclassified": "plotting.pictures:misclassified_jobs",
     },
 )
