@@ -61,7 +61,7 @@ shapes_cnn = pictures_factory(
     PicturesPlan(
         (16, 32, 64),
         (5, 3, 3),
-        ((2, 2), (2, 2), (2, 2)),
+        ((2, 2), (2, 2), (4, 4)),  # of 32 × 32 pixels the last is over the whole picture
         label_head=(64,),
         domain_head=_DOMAIN_HEAD,
     )

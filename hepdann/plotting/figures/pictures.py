@@ -14,8 +14,8 @@ from ..axes.styles import readable, scaled
 
 __all__ = ["Misclassified", "misclassified"]
 
-_SIZE = 12.0  # points of a title, of few pictures
-_FEW = 4  # columns with titles of that size
+_SIZE = 12.0  # points of a title
+_LETTERS = 84  # of that size that fit side by side
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,8 @@ def misclassified(
     ax.minorticks_off()
     columns = max(1, int(np.ceil(np.sqrt(len(numbers.images)))))
     rows = -(-len(numbers.images) // columns)
-    size = scaled(_SIZE * min(1.0, _FEW / columns))
+    longest = columns * (2 * max(map(len, names)) + len(" → , 100 %"))
+    size = scaled(_SIZE * min(1.0, _LETTERS / longest))
     shown = zip(numbers.images, numbers.true, numbers.given, numbers.score, strict=True)
     for place, (image, true, given, score) in enumerate(shown):
         row, column = divmod(place, columns)
