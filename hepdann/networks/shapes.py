@@ -59,7 +59,7 @@ def shapes_fc(shape: NetworkShape) -> Modules:
 
 shapes_cnn = pictures_factory(
     PicturesPlan(
-        (16, 32, 64),
+        (32, 32, 64),
         (5, 3, 3),
         ((2, 2), (2, 2), (4, 4)),  # of 32 × 32 pixels the last is over the whole picture
         label_head=(64,),
