@@ -293,6 +293,8 @@ NETWORKS: Registry[Any] = Registry(
         "minerva-2016": "networks.minerva:minerva_2016",
         "minerva-2018": "networks.minerva:minerva_2018",
         "minerva-reference": "networks.minerva:minerva_reference",
+        "shapes-cnn": "networks.shapes:shapes_cnn",
+        "shapes-fc": "networks.shapes:shapes_fc",
     },
 )
 CRITERIA: Registry[Any] = Registry(
@@ -335,5 +337,6 @@ FIGURES: Registry[Any] = Registry(
         "segments": "plotting.segments:segment_jobs",
         "latent": "plotting.performance:latent_jobs",
         "nuisance": "plotting.decorrelation:nuisance_jobs",
+        "misclassified": "plotting.pictures:misclassified_jobs",
     },
 )

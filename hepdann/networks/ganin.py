@@ -28,6 +28,7 @@ __all__ = [
     "ganin_gtsrb",
     "ganin_mnist",
     "ganin_svhn",
+    "pictures_factory",
 ]
 
 PICTURES = "ganin-mnist"
@@ -126,8 +127,8 @@ def _norm(normalisation: Normalisation, channels: int) -> nn.Module:
     return nn.GroupNorm(1, channels) if normalisation == "layer" else nn.BatchNorm2d(channels)
 
 
-def _factory(plan: PicturesPlan) -> Factory:
-    """The gradient is reversed behind the last convolution, where both heads begin."""
+def pictures_factory(plan: PicturesPlan) -> Factory:
+    """What makes networks of a plan; the gradient is reversed behind the last convolution."""
 
     def make(shape: NetworkShape) -> Modules:
         if not shape.views:
@@ -150,10 +151,10 @@ def _factory(plan: PicturesPlan) -> Factory:
     return make
 
 
-ganin_mnist = _factory(
+ganin_mnist = pictures_factory(
     PicturesPlan((32, 48), (5, 5), ((2, 2), (2, 2)), label_head=(100, 100), domain_head=(100,))
 )
-ganin_svhn = _factory(
+ganin_svhn = pictures_factory(
     PicturesPlan(
         (64, 64, 128),
         (5, 5, 5),
@@ -163,7 +164,7 @@ ganin_svhn = _factory(
         dropout=0.5,
     )
 )
-ganin_gtsrb = _factory(
+ganin_gtsrb = pictures_factory(
     PicturesPlan(
         (96, 144, 256),
         (5, 3, 5),

@@ -11,6 +11,7 @@ from .figures.events import event, plot_events
 from .figures.latent import latent
 from .figures.losses import loss
 from .figures.matrices import confusion, correlation
+from .figures.pictures import Misclassified, misclassified
 from .figures.profiles import calibration, efficiency, importance
 from .figures.roc import roc
 from .figures.shift import feature_shifts, plot_diagnosis
@@ -22,10 +23,11 @@ from .run import figure_names, plot_run
 from .scan import plot_scan
 
 __all__ = [
+    "Misclassified",
     "calibration", "confusion", "correlation", "data_mc", "distance_profile",
     "efficiency", "event", "experiment_label",
-    "feature_shifts", "figure_names", "importance", "latent", "loss", "plot_calibration",
-    "plot_comparison",
+    "feature_shifts", "figure_names", "importance", "latent", "loss", "misclassified",
+    "plot_calibration", "plot_comparison",
     "plot_diagnosis", "plot_events", "plot_run", "plot_scan", "register", "roc", "save", "scores",
     "settle", "style", "sweep",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from .minerva import write_minerva
 from .mnist_m import write_mnist_m
 from .moons import write_moons
 from .numbers import write_numbers
+from .shapes import write_shapes
 from .signs import write_signs
 from .toys import TOYS, write_toy
 
@@ -32,6 +33,7 @@ __all__ = [
     "write_mnist_m",
     "write_moons",
     "write_numbers",
+    "write_shapes",
     "write_signs",
     "write_toy",
 ]
@@ -43,10 +45,11 @@ _WRITERS: dict[str, Callable[..., list[Path]]] = {
     "moons": write_moons,
     "mnist-m": write_mnist_m,
     "numbers": write_numbers,
+    "shapes": write_shapes,
     "signs": write_signs,
 }
 _EVENTS: dict[str, int | None] = {"moons": 2_000, "mnist-m": None, "numbers": 20_000,
-                                  "signs": 20_000}  # fmt: skip
+                                  "shapes": 10_000, "signs": 20_000}  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
@@ -67,8 +70,8 @@ def write(
     """Write the sample of that name as input files.
 
     See :func:`write_bjets`, :func:`.write_minerva`, :func:`.write_moons`, :func:`.write_mnist_m`,
-    :func:`.write_numbers`, :func:`.write_signs` and :func:`.write_toy`, of which some take further
-    options.
+    :func:`.write_numbers`, :func:`.write_shapes`, :func:`.write_signs` and :func:`.write_toy`, of
+    which some take further options.
 
     Raises:
         ConfigError: there is no such sample, or its settings are impossible.

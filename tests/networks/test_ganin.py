@@ -52,6 +52,14 @@ def test_the_layers_have_the_published_sizes(name, size, classes, counts):
     assert tuple(parts) == counts
 
 
+def test_the_fully_connected_network_of_shapes_has_788995_parameters():
+    network = AdversarialNetwork(shape_of("shapes-fc", 32, 3, channels=1), [0])
+    extractor, label_head, _ = (sum(p.numel() for p in network.part(part)) for part in PARTS)
+    assert extractor + label_head == 788_995
+    convolutional = AdversarialNetwork(shape_of("shapes-cnn", 32, 3, channels=1), [0])
+    assert sum(p.numel() for p in convolutional.parameters()) < 788_995 / 10
+
+
 def test_the_mean_of_each_channel_of_a_picture_is_subtracted():
     network = AdversarialNetwork(shape_of("ganin-mnist", 28), [0, 1])
     pictures = torch.rand(2, 3 * 28 * 28, 16, generator=torch.Generator().manual_seed(0))
@@ -63,8 +71,9 @@ def test_the_mean_of_each_channel_of_a_picture_is_subtracted():
 
 @pytest.mark.parametrize("normalisation", ["domain", "shared", "layer", "none"])
 @pytest.mark.parametrize(("size", "channels"), [(28, 1), (45, 3)])
-def test_pictures_of_any_size_and_colour_pass(normalisation, size, channels):
-    shape = shape_of("ganin-mnist", size, normalisation=normalisation, channels=channels)
+@pytest.mark.parametrize("name", ["ganin-mnist", "shapes-fc"])
+def test_pictures_of_any_size_and_colour_pass(name, normalisation, size, channels):
+    shape = shape_of(name, size, normalisation=normalisation, channels=channels)
     network = AdversarialNetwork(shape, [3])
     x = torch.rand(1, shape.inputs, 8)
     logits = network.label_logits(network.features(x))
@@ -81,6 +90,8 @@ def test_pictures_that_are_too_small_are_refused():
 def test_features_and_several_views_are_refused():
     with pytest.raises(ConfigError, match="network of pictures"):
         AdversarialNetwork(replace(shape_of("ganin-mnist", 28), views=()), [0])
+    with pytest.raises(ConfigError, match="events have 0 views"):
+        AdversarialNetwork(replace(shape_of("shapes-fc", 28), views=()), [0])
     two = (("image", 1, 28, 28), ("other", 1, 28, 28))
     shape = replace(shape_of("ganin-mnist", 28, channels=1), inputs=2 * 28 * 28, views=two)
     with pytest.raises(ConfigError, match="events have 2 views"):

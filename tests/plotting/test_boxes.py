@@ -35,6 +35,7 @@ OF_A_RUN = {
     "latent": None,
     "importance": None,  # both below
     "segments": None,  # of images: beside their own tests
+    "misclassified": None,  # of pictures: beside the runs of these
     "nuisance": None,  # of runs with one: beside those of runs
 }
 CONFIGURED = [

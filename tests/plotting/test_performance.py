@@ -60,7 +60,8 @@ def test_importance_has_a_bar_a_feature_and_question():
 def test_default_and_on_demand(run_folder, tmp_path):
     kinds = figure_names(run_folder)
     # this run has no model, no images and no nuisance
-    assert set(kinds.values()) == set(FIGURES) - {"importance", "nuisance", "segments"}
+    absent = {"importance", "misclassified", "nuisance", "segments"}
+    assert set(kinds.values()) == set(FIGURES) - absent
     wanted = ["calibration", "correlation", "confusion_target_dann", "efficiency_multip"]
     made = plot_run(run_folder, PNG, wanted, output=tmp_path)
     stems = list(dict.fromkeys(file.stem for file in made))
@@ -130,3 +131,18 @@ def test_the_bars_of_many_methods_span_their_bin_however_narrow():
     for span in spans:
         assert np.abs(edges - span[0][0]).min() < 1e-9
         assert np.abs(edges - span[1][0]).min() < 1e-9
+
+
+def test_misclassified_pictures_are_titled_with_both_classes():
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8), np.uint8)
+    true, given = np.array([0, 1, 2, 0, 1]), np.array([1, 0, 1, 2, 2])
+    score = np.linspace(0.95, 0.55, 5)
+    numbers = plotting.Misclassified(images, true, given, score, wrong=9, events=200)
+    names = ["circle", "square", "triangle"]
+    ax = plotting.misclassified(numbers, names, title="dann, MC")
+    panels = ax.child_axes
+    for panel, image in zip(panels, images, strict=True):
+        np.testing.assert_array_equal(panel.images[0].get_array(), image)
+    assert panels[0].get_title().replace(r"$\to$", "to") == "circle to square, 95 %"
+    assert panels[4].get_title().replace(r"$\to$", "to") == "square to triangle, 55 %"
+    assert ax.get_xlabel().startswith("dann, MC: 9 of 200 wrong")

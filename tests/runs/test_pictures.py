@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 import hepdann
+from hepdann.config import PlotConfig
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
+from hepdann.plotting import plot_run
+from hepdann.plotting.names import RunNames
 from hepdann.runs import resume
 from hepdann.tensors import read_images
 
+PNG = PlotConfig(formats=["png"])
 FAST = {"seeds": 1, "epochs": 2, "batch_size": 32, "diagnose": False, "progress": False}
 
 
@@ -52,6 +58,25 @@ def test_networks_see_pixels_and_everything_else_brightness_and_contrast(run, fi
     again = run.predict(held[:], "source", "dann")
     np.testing.assert_allclose(again, scores.score("mc", "dann"), atol=1e-5)
     assert run.metrics["methods"]["oracle"]["target"]["accuracy"] > 0.5
+
+
+def test_what_is_wrong_is_drawn_surest_first(run, files, tmp_path, monkeypatch):
+    claimed = np.random.default_rng(2).integers(0, 3, 400)  # a network that is right all but always
+    monkeypatch.setattr(RunNames, "truth", lambda run, domain: claimed)
+    plot_run(run.folder, PNG, ["misclassified_target_source-only"], output=tmp_path)
+    scores, tensors = open_scores(run.folder), hepdann.open_tensors(files / "t.h5")
+    rows = np.flatnonzero(scores.rows("target", "test"))
+    score, true = scores.score("target", "source-only")[rows], claimed[rows]
+    wrong = score.argmax(axis=1) != true
+    assert wrong.any()
+    first = np.where(wrong, score.max(axis=1), 0).argmax()
+    shown = json.loads((tmp_path / "misclassified_target_source-only.json").read_text())
+    assert (shown["wrong"], shown["events"]) == (wrong.sum(), len(rows))
+    assert (shown["true"][0], shown["given"][0]) == (true[first], score[first].argmax())
+    assert shown["score"] == sorted(shown["score"], reverse=True)
+    row = int(rows[first])
+    pixels = tensors.read_views("data", slice(row, row + 1))["image"][0].transpose(1, 2, 0)
+    np.testing.assert_array_equal(shown["images"][0], np.rint(255 * pixels))
 
 
 def test_pictures_read_in_blocks_train_the_same_networks(run, files, tmp_path):

@@ -14,6 +14,7 @@ from hepdann import samples
 from hepdann.errors import ConfigError, ReadError
 from hepdann.samples.mnist_m import blend
 from hepdann.samples.moons import moons
+from hepdann.samples.shapes import SHAPES, draw_shape
 from hepdann.samples.signs import CLASSES
 from hepdann_cli.main import hepdann as command
 
@@ -124,3 +125,35 @@ def test_drawn_pictures_differ_and_come_equally_often_of_each_class(tmp_path, na
     np.testing.assert_array_equal(hdf5(again)["image"], drawn["image"])
     with pytest.raises(ConfigError, match="at least one event"):
         samples.write(name, tmp_path, 0)
+
+
+def test_shapes_are_whole_and_have_the_area_of_their_kind():
+    """Share of the circle around it that a shape fills: all, 2/pi, and 3 sqrt(3) / 4 pi."""
+    wanted = {"circle": 1.0, "square": 2 / np.pi, "triangle": 3 * np.sqrt(3) / (4 * np.pi)}
+    for name in SHAPES:
+        for seed in range(10):
+            picture = draw_shape(name, np.random.default_rng(seed))[..., 0].astype(float)
+            assert picture.shape == (32, 32)
+            radius = np.random.default_rng(seed).uniform(5, 13)
+            corners = np.sort(picture[[0, 0, -1, -1], [0, -1, 0, -1]])
+            contrast = np.abs(picture - np.median(corners))
+            inside = contrast > contrast.max() / 2
+            assert inside.sum() == pytest.approx(wanted[name] * np.pi * radius**2, rel=0.12)
+            assert not inside[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+
+
+def test_shapes_are_mc_and_others_of_the_same_kind_as_data(tmp_path):
+    paths = samples.write("shapes", tmp_path, 60, seed=2, truth=True)
+    mc, data, truth = map(hdf5, paths)
+    assert mc["image"].shape == data["image"].shape == (60, 32, 32, 1)
+    assert mc["image"].dtype == np.uint8
+    for label in (mc["label"], truth["label"]):
+        np.testing.assert_array_equal(np.bincount(label), [20, 20, 20])
+    assert set(data) == {"image", "event_id"}
+    assert not set(mc["event_id"]) & set(data["event_id"])
+    images = [*mc["image"], *data["image"]]
+    assert len({image.tobytes() for image in images}) == 120
+    assert all(np.ptp(image.astype(int)) > 60 for image in images)
+    again = hdf5(samples.write("shapes", tmp_path / "again", 60, seed=2)[0])
+    np.testing.assert_array_equal(again["image"], mc["image"])
+    assert samples.default_events("shapes") == 10_000

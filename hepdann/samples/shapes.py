@@ -1,0 +1,93 @@
+"""Circles, squares and triangles: a first exercise in telling pictures apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import Domain, check_request, sample_paths, write_files
+from .pictures import PictureBlock, picture_file
+
+__all__ = ["SHAPES", "draw_shape", "write_shapes"]
+
+SHAPES = ("circle", "square", "triangle")
+_CORNERS = {"square": 4, "triangle": 3}
+_SIDE, _FINER = 32, 8
+_RADII = (5.0, 13.0)  # pixels, of the circle around it
+_CONTRAST = 64  # least difference of the two greys
+_NOISE = 8.0  # largest standard deviation of a pixel
+_BLOCK = 1_000
+_STREAM = 0x5A9E
+
+
+def draw_shape(shape: str, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """A grey picture (32, 32, 1) of one shape, whole, of any size, place, angle and two greys."""
+    from PIL import Image, ImageDraw
+
+    radius = generator.uniform(*_RADII)
+    middle = generator.uniform(radius, _SIDE - radius, 2)
+    ground, grey = generator.integers(0, 256, 2)
+    while abs(int(ground) - int(grey)) < _CONTRAST:
+        ground, grey = generator.integers(0, 256, 2)
+    start = generator.uniform(0, 2 * np.pi)
+    picture = Image.new("L", (_SIDE * _FINER, _SIDE * _FINER), int(ground))
+    pen = ImageDraw.Draw(picture)
+    if shape == "circle":
+        low, high = (_FINER * (middle - radius)).tolist(), (_FINER * (middle + radius)).tolist()
+        pen.ellipse((*low, *high), int(grey))
+    else:
+        corners = _CORNERS[shape]
+        angles = start + 2 * np.pi * np.arange(corners) / corners
+        rim = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        pen.polygon([tuple(p) for p in (_FINER * (middle + radius * rim)).tolist()], int(grey))
+    pixels = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32)
+    noise = generator.normal(0, generator.uniform(0, _NOISE), pixels.shape)
+    drawn: NDArray[np.uint8] = np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+    return drawn[..., None]
+
+
+def write_shapes(
+    folder: str | Path,
+    events: int,
+    seed: int,
+    truth: bool,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write shapes as MC, and others drawn in the same way as data, equally many of each class.
+
+    The label is the place in :data:`SHAPES`. No event id is in both files.
+
+    Args:
+        folder: for ``mc.h5``, ``data.h5`` and, if wanted, ``truth.h5``.
+        events: pictures in each.
+        seed: of all that is drawn at random.
+        truth: whether to write the labels of the data too.
+        progress: called with the pictures done and the pictures in all.
+
+    Raises:
+        ConfigError: no events, a negative seed, or the folder holds the truth of other data.
+        OSError: a file cannot be written.
+    """
+    check_request(events, seed)
+
+    def blocks(domain: Domain) -> Iterator[tuple[PictureBlock, int]]:
+        first = 0 if domain == "mc" else events
+        for start in range(0, events, _BLOCK):
+            number = np.arange(start, min(start + _BLOCK, events))
+            words = np.random.SeedSequence([seed, _STREAM, domain == "data", start])
+            generator = np.random.default_rng(words)
+            label = number % len(SHAPES)
+            images = np.stack([draw_shape(SHAPES[n], generator) for n in label])
+            block: PictureBlock = {
+                "image": images,
+                "label": label.astype(np.uint8),
+                "event_id": first + number,
+            }
+            yield block, len(number)
+
+    paths = sample_paths(folder, "h5", truth)
+    return write_files(paths, blocks, picture_file, progress, 2 * events)
