@@ -95,8 +95,9 @@ def test_a_method_that_asks_for_target_labels_finds_none(toy):
     assert seen[0] == (128, 64, {"x", "label", "weight"})
 
 
-COLUMNS = {  # what some methods need besides the features
+COLUMNS = {  # what some methods need besides the features, and a calibration that is quickly fitted
     "nuisance": ["spheri"],
+    "calibration": {"families": ["offset"]},
     "mixtures": [
         {"cut": "multip > 0.3", "fraction": 0.3},
         {"cut": "multip <= 0.3", "fraction": 0.2},
