@@ -134,7 +134,10 @@ def whole(value: Any) -> Any:
 
 
 def with_workers(config: Config) -> Config:
-    """The settings of a command, which takes as many processes as pay unless the user says."""
+    """The settings of a file, by which a command takes as many processes as pay unless it says.
+
+    Before flags change them: after that every setting counts as given.
+    """
     from hepdann.config import override
 
     if "workers" in config.train.model_fields_set:

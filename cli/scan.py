@@ -137,7 +137,7 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
     given |= columns_of(flags)
     given |= {f"train.{key}": value for key, value in flags.items()}
     config = load_config(path, expand=False) if path is not None else Config()
-    return with_workers(override(config, {k: v for k, v in given.items() if v is not None}))
+    return override(with_workers(config), {k: v for k, v in given.items() if v is not None})
 
 
 def show(scan: Scan) -> None:

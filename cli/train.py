@@ -294,7 +294,7 @@ def _train(
         return runs.resume(output, **where, given=said, **hooks)
     return runs.train(
         inputs.tensors, data=inputs.data, output=output,
-        config=with_workers(override(config, given)), **hooks,
+        config=override(with_workers(config), given), **hooks,
     )  # fmt: skip
 
 

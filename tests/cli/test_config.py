@@ -11,9 +11,10 @@ import pytest
 import uproot
 from click.testing import CliRunner
 
-from hepdann.config import json_schema, load_config
+from hepdann.config import Config, json_schema, load_config, override
 from hepdann.errors import ConfigError
 from hepdann_cli.config import command
+from hepdann_cli.options import with_workers
 
 
 def run(*arguments, code=0):
@@ -137,3 +138,11 @@ def test_check_accepts_what_convert_accepts(mc, tmp_path):
         "convert: {label: isb, features: [pt], weight: 1 + isb, spectators: [isb]}\n"
     )
     assert run("check", path) == f"{path}: valid\n"
+
+
+def test_commands_take_the_free_cores_whatever_else_is_given():
+    given = {"train.epochs": 3, "train.workers": None}
+    assert override(with_workers(Config()), given).train.workers == "auto"
+    assert override(with_workers(Config()), {"train.workers": 1}).train.workers == 1
+    said = Config.model_validate({"train": {"workers": 1}})
+    assert override(with_workers(said), given).train.workers == 1
