@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .files import check_request, write_one
-from .pictures import PictureBlock, picture_file
+from .pictures import drawn_blocks, picture_file
 
 __all__ = ["draw_number", "write_numbers"]
 
 _SIDE, _LARGE = 32, 96
-_BLOCK = 1_000
 _STREAM = 0x5EED
 
 
@@ -80,17 +80,5 @@ def write_numbers(
     del truth
     check_request(events, seed)
 
-    def blocks() -> Iterator[tuple[PictureBlock, int]]:
-        for start in range(0, events, _BLOCK):
-            number = np.arange(start, min(start + _BLOCK, events))
-            words = np.random.SeedSequence([seed, _STREAM, start])
-            generator = np.random.default_rng(words)
-            images = np.stack([draw_number(int(n % 10), generator) for n in number])
-            block: PictureBlock = {
-                "image": images,
-                "label": (number % 10).astype(np.uint8),
-                "event_id": number,
-            }
-            yield block, len(number)
-
+    blocks = partial(drawn_blocks, events, range(10), draw_number, (seed, _STREAM))
     return write_one(Path(folder) / "mc.h5", blocks, picture_file, progress, events)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, ReadError
 
-__all__ = ["PictureBlock", "picture_file", "read_photographs"]
+__all__ = ["PictureBlock", "drawn_blocks", "picture_file", "read_photographs"]
 
 PictureBlock = Mapping[str, NDArray[Any]]
 """``image`` (n, H, W, C) uint8, ``label`` (n,) and ``event_id`` (n,)."""
@@ -28,6 +28,40 @@ _FORMATS = ("JPEG", "PNG", "PPM")
 _MOST = 500  # photographs that are held
 _MOST_PIXELS = 20_000_000
 _CHUNK = 64
+_BLOCK = 1_000  # pictures that are drawn together
+
+
+def drawn_blocks(
+    events: int,
+    labels: Sequence[int],
+    draw: Callable[[int, np.random.Generator], NDArray[np.uint8]],
+    words: Sequence[int],
+    first_id: int = 0,
+) -> Iterator[tuple[PictureBlock, int]]:
+    """Draw pictures, equally many of each label, in blocks.
+
+    Args:
+        events: pictures.
+        labels: of the classes.
+        draw: given a label, draws one picture (H, W, C).
+        words: of the seed of all that is drawn at random.
+        first_id: event id of the first picture.
+
+    Yields:
+        Each block, and its number of pictures.
+    """
+    classes = np.array(labels)
+    for start in range(0, events, _BLOCK):
+        number = np.arange(start, min(start + _BLOCK, events))
+        generator = np.random.default_rng(np.random.SeedSequence([*words, start]))
+        label = classes[number % len(classes)]
+        images = np.stack([draw(int(one), generator) for one in label])
+        block: PictureBlock = {
+            "image": images,
+            "label": label.astype(np.uint8),
+            "event_id": first_id + number,
+        }
+        yield block, len(number)
 
 
 @contextmanager

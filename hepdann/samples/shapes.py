@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import Domain, check_request, sample_paths, write_files
-from .pictures import PictureBlock, picture_file
+from .pictures import PictureBlock, drawn_blocks, picture_file
 
 __all__ = ["SHAPES", "draw_shape", "write_shapes"]
 
@@ -19,7 +19,6 @@ _SIDE, _FINER = 32, 8
 _RADII = (5.0, 13.0)  # pixels, of the circle around it
 _CONTRAST = 64  # least difference of the two greys
 _NOISE = 8.0  # largest standard deviation of a pixel
-_BLOCK = 1_000
 _STREAM = 0x5A9E
 
 
@@ -74,20 +73,13 @@ def write_shapes(
     """
     check_request(events, seed)
 
+    def draw(label: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+        return draw_shape(SHAPES[label], generator)
+
     def blocks(domain: Domain) -> Iterator[tuple[PictureBlock, int]]:
-        first = 0 if domain == "mc" else events
-        for start in range(0, events, _BLOCK):
-            number = np.arange(start, min(start + _BLOCK, events))
-            words = np.random.SeedSequence([seed, _STREAM, domain == "data", start])
-            generator = np.random.default_rng(words)
-            label = number % len(SHAPES)
-            images = np.stack([draw_shape(SHAPES[n], generator) for n in label])
-            block: PictureBlock = {
-                "image": images,
-                "label": label.astype(np.uint8),
-                "event_id": first + number,
-            }
-            yield block, len(number)
+        of_data = domain == "data"
+        words = (seed, _STREAM, of_data)
+        return drawn_blocks(events, range(len(SHAPES)), draw, words, events * of_data)
 
     paths = sample_paths(folder, "h5", truth)
     return write_files(paths, blocks, picture_file, progress, 2 * events)

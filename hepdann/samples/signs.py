@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import check_request, write_one
-from .pictures import PictureBlock, picture_file
+from .pictures import drawn_blocks, picture_file
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -23,7 +23,6 @@ __all__ = ["CLASSES", "draw_sign", "write_signs"]
 CLASSES = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 17)  # by their numbers in GTSRB
 _LIMITS = {0: "20", 1: "30", 2: "50", 3: "60", 4: "70", 5: "80", 7: "100", 8: "120"}
 _SIDE, _LARGE, _SIGN = 40, 120, 240
-_BLOCK = 1_000
 _STREAM = 0x5160
 _RED, _WHITE, _BLACK, _GREY = (190, 20, 30), (245, 245, 245), (25, 25, 28), (125, 125, 128)
 _YELLOW = (250, 190, 20)
@@ -146,14 +145,5 @@ def write_signs(
     """
     del truth
     check_request(events, seed)
-    classes = np.array(CLASSES)
-
-    def blocks() -> Iterator[tuple[PictureBlock, int]]:
-        for start in range(0, events, _BLOCK):
-            number = np.arange(start, min(start + _BLOCK, events))
-            generator = np.random.default_rng(np.random.SeedSequence([seed, _STREAM, start]))
-            label = classes[number % len(classes)]
-            images = np.stack([draw_sign(int(sign), generator) for sign in label])
-            yield {"image": images, "label": label.astype(np.uint8), "event_id": number}, len(label)
-
+    blocks = partial(drawn_blocks, events, CLASSES, draw_sign, (seed, _STREAM))
     return write_one(Path(folder) / "mc.h5", blocks, picture_file, progress, events)
