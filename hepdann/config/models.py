@@ -342,7 +342,7 @@ class TrainConfig(Section):
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
     label_head: list[Width] = Field([16], description="hidden widths of the label head")
     domain_head: list[Width] = Field([64, 64], description="hidden widths of the domain head")
-    activation: Literal["relu", "elu", "gelu", "tanh"] = Field(
+    activation: Literal["relu", "elu", "gelu", "tanh", "sigmoid"] = Field(
         "relu", description="behind every hidden layer"
     )
     dropout: Number = Field(

@@ -37,7 +37,7 @@ class NetworkShape:
         domain_head: hidden widths of the domain head.
         normalisation: in the extractor: batch normalisation that sees each "domain" by itself or
             both ("shared"), "layer" normalisation of each event, or "none".
-        activation: behind every hidden layer: "relu", "elu", "gelu" or "tanh".
+        activation: behind every hidden layer: "relu", "elu", "gelu", "tanh" or "sigmoid".
         dropout: probability that a hidden activation is dropped in training.
         residual: whether a hidden layer adds its input to its output, where the widths agree.
         domains: D, number of domains that batch normalisation keeps statistics of: source, labelled
