@@ -96,7 +96,7 @@ def fit_free(
     share = len(first.x) / min(len(mc), len(target))  # of the events, on which it is computed
     variation = leading_variation(share * first.covariance(point), moves)
     spikes = _spikes(fitted, mc, target)
-    return replace(fitted, spikes=spikes), whole.distance(point), variation
+    return replace(fitted, spikes=spikes), whole.at(point).distance, variation
 
 
 def _searched(
@@ -113,8 +113,9 @@ def _searched(
 def _maps_of(problem: FreeProblem, j: int, generator: np.random.Generator) -> list[Floats]:
     """Distinct coefficients (K,) of one feature: of the monotone maps, then the best first."""
     n = min(len(problem.x), len(problem.y))
-    x, basis, y = problem.x[:n, j], problem.basis[:n, j], np.sort(problem.y[:n, j])
-    k = basis.shape[1]
+    k = problem.shape[1]
+    basis = problem.basis[:n, j * k : (j + 1) * k]
+    x, y = problem.x[:n, j], np.sort(problem.y[:n, j])
     second = np.diff(np.eye(k), 2, axis=0)
     unit = float(np.mean(basis.sum(axis=1) ** 2))  # of the range, in σ
     pull = 1e-5 * n * unit * (second.T @ second + 0.1 * np.eye(k))
@@ -155,7 +156,7 @@ def _combinations(problem: FreeProblem, maps: Maps, generator: np.random.Generat
 
     def cost(choice: tuple[int, ...]) -> float:
         if choice not in known:
-            known[choice] = problem.objective(point(choice))[0]
+            known[choice] = problem.at(point(choice)).value
         return known[choice]
 
     ends = {(0,) * len(varying), (1,) * len(varying)}  # the identity, and all that only rise
@@ -181,7 +182,7 @@ def _exchanged(problem: FreeProblem, maps: Maps, point: Floats) -> tuple[float, 
     A map stands for the feature before the mixing, which has changed its scale meanwhile.
     """
     f, k = problem.shape
-    value = problem.objective(point)[0]
+    value = problem.at(point).value
     for _ in range(_ROUNDS):
         before = value
         for j in problem.varying:
@@ -191,7 +192,7 @@ def _exchanged(problem: FreeProblem, maps: Maps, point: Floats) -> tuple[float, 
             for theta in maps[j] if abs(scale) > 0.2 else []:
                 moved = point.copy()
                 moved[j * k : (j + 1) * k] = (theta + line) / scale - line
-                others.append((problem.objective(moved)[0], moved))
+                others.append((problem.at(moved).value, moved))
             for _, start in sorted(others, key=lambda pair: pair[0])[:_TRIED]:
                 reached, moved = problem.refine(start, 3, [j])
                 if reached < value:
