@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,10 @@ from .marginals import Marginals
 __all__ = ["FreeProblem"]
 
 Floats = NDArray[np.float64]
+
+# Coefficients, beside smearing and mixing, and their second differences: how strongly they are
+# drawn to 0 (P-splines of Eilers and Marx, 1996).
+_SMALL, _SMOOTH = 0.1, 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +61,6 @@ class FreeProblem:
         seed: of random directions and noise.
         directions: random directions beside the features.
         pull: how strongly the parameters are drawn toward the identity.
-        small: of that, the coefficients, beside smearing and mixing.
-        smooth: likewise second differences of coefficients to 0 (P-splines of Eilers and Marx,
-            1996).
     """
 
     def __init__(
@@ -69,8 +72,6 @@ class FreeProblem:
         seed: int,
         directions: int,
         pull: float,
-        small: float,
-        smooth: float,
     ) -> None:
         self.map = identity
         unit = np.where(identity.scale > 0, identity.scale, 1.0)
@@ -87,15 +88,27 @@ class FreeProblem:
         self.basis = basis.reshape(len(x), f * k)  # of all features, side by side
         self.shape = f, k
         self.identity = identity.flat()
-        ridge = np.concatenate([np.full(f * k, small), np.ones(f + f * f)])
-        second = np.kron(np.eye(f), np.diff(np.eye(k), 2, axis=0))
-        curved = np.concatenate([second, np.zeros((len(second), f + f * f))], axis=1)
-        penalty = np.concatenate([np.diag(ridge), smooth * curved])
         fixed = identity.scale == 0
         both = np.repeat(fixed, f) | np.tile(fixed, f)
         self.free = ~np.concatenate([np.repeat(fixed, k), fixed, both])
         self.varying = np.flatnonzero(~fixed).tolist()
-        self.penalty = pull**0.5 * penalty
+        self.pull = pull
+        self.penalty = self._penalty(1.0)
+
+    def tightened(self, times: float) -> Self:
+        """The same problem, its maps of single features drawn to 0 so much more strongly."""
+        other = copy.copy(self)
+        other.penalty = self._penalty(times)
+        return other
+
+    def _penalty(self, times: float) -> Floats:
+        """Rows whose squares draw toward the identity: all parameters, and curved maps."""
+        f, k = self.shape
+        ridge = np.concatenate([np.full(f * k, times * _SMALL), np.ones(f + f * f)])
+        second = np.kron(np.eye(f), np.diff(np.eye(k), 2, axis=0))
+        curved = np.concatenate([second, np.zeros((len(second), f + f * f))], axis=1)
+        both = np.concatenate([np.diag(ridge), times * _SMOOTH * curved])
+        return np.asarray(self.pull**0.5 * both)
 
     def split(self, point: Floats) -> tuple[Floats, Floats, Floats]:
         """Coefficients (F, K), smearing (F,) and mixing (F, F)."""

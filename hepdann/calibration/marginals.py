@@ -107,18 +107,33 @@ class Marginals:
 
     def locate(self, features: Floats) -> Floats:
         """Positions (P, n) of events between the knots, in units of knots."""
-        along = (self.directions / self._step).T @ features.T
-        along -= self._low
-        np.clip(along, 0.0, self._last, out=along)
+        return self._located(self.directions.T @ features.T, slice(None))
+
+    def _located(self, along: Floats, rows: slice) -> Floats:
+        along = along / self._step[rows, None]
+        along -= self._low[rows]
+        np.clip(along, 0.0, self._last[rows], out=along)
         cell = along.astype(np.intp)
-        cell += self._first
+        cell += self._first[rows]
         along *= self._slope.take(cell)
         along += self._start.take(cell)
         return along
 
+    def apart(self, row: int, along: Floats, weight: Floats) -> Floats:
+        """Distances (m,) of m samples from the data in one direction.
+
+        Args:
+            row: of the direction.
+            along: (m, n) events of each sample along it.
+            weight: (n,) of the events.
+        """
+        rows = slice(row, row + 1)
+        f = self.distribution(self._located(along, rows), weight)
+        return np.asarray((((f - self.cdf[row]) * self.root[row]) ** 2).sum(axis=1))
+
     def distribution(self, positions: Floats, weight: Floats) -> Floats:
         """Cumulative distribution (P, B) at the knots of events at these positions."""
-        return self.distributions(positions, weight, None, 1)[0]
+        return np.asarray(self.distributions(positions, weight, None, 1)[0])
 
     def distributions(
         self, positions: Floats, weight: Floats, label: NDArray[np.integer] | None, classes: int
@@ -131,20 +146,20 @@ class Marginals:
             label: (n,) class; ``None`` of a single one.
             classes: their number C.
         """
-        shape = (classes, *self._rise.shape)
+        shape = (classes, len(positions), self._count)
         below = positions.astype(np.intp)
         share = positions - below
         share *= weight
-        below += self._row
+        below += np.arange(shape[1])[:, None] * self._count
         if label is not None:
-            below += label * self._rise.size
-        flat, size = below.ravel(), classes * self._rise.size
+            below += label * (shape[1] * self._count)
+        flat, size = below.ravel(), classes * shape[1] * self._count
         mass = np.bincount(flat, np.broadcast_to(weight, below.shape).ravel(), size)
         # an event between two knots counts in part at the one, and wholly from the other on
         total = mass.reshape(shape).cumsum(axis=2)
         total -= np.bincount(flat, share.ravel(), size).reshape(shape)
         whole = total[..., -1:]
-        return np.divide(total, whole, np.zeros_like(total), where=whole > 0)
+        return np.asarray(np.divide(total, whole, np.zeros_like(total), where=whole > 0))
 
     def moved(self, positions: Floats, weight: Floats, columns: Floats) -> Floats:
         """Derivatives (P, B, K) of the distributions, where events move along each direction.

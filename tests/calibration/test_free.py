@@ -16,8 +16,6 @@ def test_derivatives_are_those_of_finite_differences(toys):
         seed=0,
         directions=4,
         pull=1e-3,
-        small=0.5,
-        smooth=0.5,
     )
     point = problem.identity + 0.01 * np.random.default_rng(0).normal(size=problem.identity.size)
     steps = 1e-7 * np.eye(len(point))
