@@ -167,7 +167,10 @@ def _show_tensors(summary: dict[str, Any]) -> None:
         click.echo("truth: the true labels of the data are known, to evaluation alone")
     split = summary["split"]
     shares = " / ".join(f"{100 * split[name]:g} %" for name in ("train", "validation", "test"))
-    click.echo(f"split: {shares}, seed {split['seed']}")
+    rule = f"{shares}, seed {split['seed']}"
+    if split["by"] is not None:
+        rule = f"{split['by']} (0: test, 1: validation, else train)"
+    click.echo(f"split: {rule}")
     _show_provenance(summary["provenance"])
     if summary["verified"]:
         click.echo("checksums: all of it is as it was written")

@@ -39,12 +39,14 @@ class Events:
         split: (n,) the split of each.
         statistics: of the features.
         passed: (entries,) which entries these are; ``None`` for all.
+        left_out: (2,) entries outside of the lumi mask, and duplicates.
     """
 
     block: Block
     split: NDArray[np.uint8]
     statistics: Accumulator
     passed: NDArray[np.bool_] | None
+    left_out: NDArray[np.int64]
 
 
 def column_names(features: Sequence[Feature]) -> tuple[str, ...]:
@@ -82,9 +84,9 @@ def make_events(
         ReadError: a weight that is not finite, a label that is no integer or has no class.
     """
     entries = (raw.start, raw.start + len(raw))
-    arrays, views, size, passed = dict(raw.columns), raw.views, len(raw), None
-    if sample.cut is not None:
-        passed = sample.cut.condition(sample.columns.lookup(arrays), size)
+    arrays, views, size = dict(raw.columns), raw.views, len(raw)
+    passed, left_out = sample.selection.passing(file, raw.start, arrays, size)
+    if passed is not None:
         size = int(np.count_nonzero(passed))
         if size < len(raw):
             arrays = {name: values[passed] for name, values in arrays.items()}
@@ -93,6 +95,9 @@ def make_events(
     lookup = sample.columns.lookup(arrays)
     ids = event_ids(sample.source.config.name, [arrays[name] for name in sample.id_branches])
     splits = split_of(ids, split)
+    if sample.split is not None:
+        value = sample.split.evaluate(lookup, size)
+        splits = np.select([value == 0, value == 1], [2, 1], 0).astype(np.uint8)
     features, statistics = _features(plan, sample, arrays, splits == 0, empty)
     spectators = np.full((size, len(plan.spectators)), np.nan, dtype=np.float32)
     for number, expression in enumerate(sample.spectators):
@@ -115,7 +120,7 @@ def make_events(
         truth=None if truth is None else _in_classes(truth, "true label", file, entries, classes),
         views=views,
     )
-    return Events(block, splits, statistics, passed)
+    return Events(block, splits, statistics, passed, left_out)
 
 
 def _features(

@@ -76,6 +76,7 @@ class Done:
         statistics: of their features.
         counts: of classes and splits.
         sums: of the weights, and of their squares.
+        left_out: (2,) entries outside of the lumi mask, and duplicates.
         images: of pixels; ``None`` where events have no images.
         scratch: the memory that the rows are in, to be given back with :meth:`Work.release`.
     """
@@ -85,6 +86,7 @@ class Done:
     statistics: Accumulator
     counts: Counts
     sums: NDArray[np.float64]
+    left_out: NDArray[np.int64]
     images: ImageCounts | None
     scratch: Scratch
 
@@ -171,7 +173,9 @@ class Work:
             images.pixels.add(block.views)
             images.faults = raw.faults
         sums = np.array([weight.sum(), np.square(weight).sum()])
-        return Done(len(raw), rows, events.statistics, counts, sums, images, scratch)
+        return Done(
+            len(raw), rows, events.statistics, counts, sums, events.left_out, images, scratch
+        )
 
 
 def _fail(error: ReadError) -> NoReturn:

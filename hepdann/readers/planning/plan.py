@@ -22,6 +22,7 @@ from .features import (
     taken_branches,
 )
 from .input_samples import Input, check_types, common
+from .selection import LumiMask, Selection
 
 __all__ = ["Feature", "LeftOut", "Plan", "SamplePlan", "make_plan"]
 
@@ -36,11 +37,12 @@ class SamplePlan:
         columns: what its branches offer.
         label: expression of the class index; ``None`` where every event has class ``class_``.
         class_: name of the class of every event.
-        cut: the selection.
+        selection: which entries become events.
         weight: expression of the weight; ``None`` for 1.
         weights: further weights; ``None`` stands for the nominal weight.
         spectators: expressions; ``None`` where data has no such branch.
         id_branches: the branches that identify an event.
+        split: expression of the split, see :class:`.SplitConfig`; ``None`` for the hash.
         branches: all branches to read.
     """
 
@@ -49,12 +51,18 @@ class SamplePlan:
     columns: Columns
     label: Expression | None
     class_: str | None
-    cut: Expression | None
+    selection: Selection
     weight: Expression | None
     weights: Mapping[str, Expression | None]
     spectators: tuple[Expression | None, ...]
     id_branches: tuple[str, ...]
+    split: Expression | None
     branches: tuple[str, ...]
+
+    @property
+    def cut(self) -> Expression | None:
+        """The cut."""
+        return self.selection.cut
 
 
 @dataclass(frozen=True)
@@ -169,9 +177,9 @@ def _sample_plan(
     labelled = entry.domain == "mc" and sample.class_ is None
     variations = convert.weights if entry.domain == "mc" else {}
     expressions = {
-        "cut": compiled(sample.cut, "cut"),
         "weight": compiled(weight, "weight"),
         "label": compiled(label, "label") if labelled else None,
+        "split": compiled(convert.split.by, "split"),
     }
     weights = {
         name: None if entry.detector else compiled(text, f"weight '{name}'")
@@ -179,6 +187,11 @@ def _sample_plan(
     }
     kept = _spectators(entry, columns, spectators, notes)
     ids = _id_branches(entry, convert.event_id, notes)
+    _check_split(expressions["split"], columns, ids)
+    mask = None
+    if convert.lumi_mask is not None and entry.detector:
+        mask = LumiMask.read(convert.lumi_mask, first.branches, f"{first.path}:{first.tree}")
+    selection = Selection(columns, compiled(sample.cut, "cut"), mask)
     used = [*expressions.values(), *weights.values(), *kept, *(f.expression for f in features)]
     reads = [branch for expression in used for branch in columns.reads(expression)]
     return SamplePlan(
@@ -189,9 +202,24 @@ def _sample_plan(
         weights=weights,
         spectators=kept,
         id_branches=ids,
-        branches=tuple(dict.fromkeys([*reads, *ids])),
+        selection=selection,
+        branches=tuple(dict.fromkeys([*reads, *selection.branches, *ids])),
         **expressions,
     )
+
+
+def _check_split(split: Expression | None, columns: Columns, ids: Sequence[str]) -> None:
+    """A split follows from the identity alone: jets of one event, and copies of it, share one."""
+    other = [name for name in columns.reads(split) if name not in ids]
+    if split is not None and (other or not split.names):
+        what = (
+            f"reads {other[0]}, which is no branch of the event id" if other else "reads no branch"
+        )
+        raise ConfigError(
+            f"{what} ({', '.join(ids)})",
+            where=split.where,
+            mend=f"add it (--event-id {','.join([*ids, *other])}), or split by the event number",
+        )
 
 
 def _spectators(
