@@ -245,19 +245,9 @@ class _Conversion:
                     self.inputs[file.path] = described.result()
             file.check_unchanged()
             domain, name = sample.source.domain, sample.source.config.name
-            counted = (int(n) for n in left_out)
-            self.files.append(
-                FileCount(
-                    domain,
-                    name,
-                    file.path,
-                    file.tree,
-                    file.entries,
-                    passed,
-                    *map(float, sums),
-                    *counted,
-                )
-            )
+            of = domain, name, file.path, file.tree, file.entries, passed
+            masked, again = (int(count) for count in left_out)
+            self.files.append(FileCount(*of, float(sums[0]), float(sums[1]), masked, again))
             good = True
         if not good:
             writer.rollback(mark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_images
+from .copying import merge, slice_rows
 from .hashing import event_ids, fold_of, is_pseudo, mix64, split_of
 from .hdf5.checksums import is_sealed, seal
 from .hdf5.opening import h5_format
@@ -57,10 +58,12 @@ __all__ = [
     "image_figures",
     "is_pseudo",
     "is_sealed",
+    "merge",
     "mix64",
     "open_tensors",
     "read_images",
     "seal",
+    "slice_rows",
     "split_of",
     "summarise",
     "yield_ratio",
