@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from . import checks
 from .section import Integer, Number, Section, Text, Texts
 
-__all__ = ["SampleConfig", "SplitConfig"]
+__all__ = ["ReweightConfig", "SampleConfig", "SplitConfig"]
 
 
 def _product(value: Any) -> Any:
@@ -83,3 +84,31 @@ class SplitConfig(Section):
     def _sum(self) -> Self:
         checks.check_split(self)
         return self
+
+
+def _rising(edges: list[float]) -> list[float]:
+    if any(low >= high for low, high in pairwise(edges)):
+        checks.refuse("edges must rise")
+    return edges
+
+
+Edges = Annotated[list[Number], Field(min_length=2, max_length=1001), AfterValidator(_rising)]
+
+
+class ReweightConfig(Section):
+    """A weight that gives MC the distribution of data, or a class that of another, in bins."""
+
+    name: Text = Field(description="of the reweighting; weights/<name>_off keeps the weight before")
+    variables: dict[Text, Edges] = Field(
+        min_length=1,
+        max_length=2,
+        description="one or two features or spectators, each with its bin edges; under- and "
+        "overflow and missing values are bins too",
+    )
+    classes: Texts | None = Field(None, description="that are reweighted; default all of MC")
+    to: Text = Field("data", description="data, or the class whose distribution they take")
+    clip: Annotated[
+        list[Annotated[Number, Field(ge=0)]],
+        Field(min_length=2, max_length=2),
+        AfterValidator(_rising),
+    ] = Field([0.1, 10.0], description="smallest and largest factor")

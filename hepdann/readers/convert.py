@@ -13,8 +13,10 @@ import numpy as np
 
 from ..config import Config, expand_path
 from ..errors import ConfigError, ReadError
+from ..outputs import drawing_folder
 from ..provenance import describe_file, provenance
-from ..tensors import TensorWriter, open_tensors
+from ..tensors import TensorWriter, open_tensors, reweight
+from ..tensors.hdf5.allocation import writing
 from .images import image_units, read_tables
 from .pictures import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
@@ -153,6 +155,16 @@ class _Conversion:
         self.done, self.total = 0, sum(s.source.entries for s in made.plan.samples)
 
     def run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
+        reweighting = self.config.convert.reweight
+        if not reweighting:
+            return self._run(output, cut, threads)
+        with writing(output), drawing_folder(output.absolute().parent) as folder:
+            summary = self._run(folder / output.name, cut, threads)
+            notes = reweight(summary.output, output, reweighting)
+        notes.append("the tables are of the weights before reweighting")
+        return replace(summary, output=output, notes=(*summary.notes, *notes))
+
+    def _run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
         plan, split = self.plan, self.config.convert.split
         capacity = {
             domain: sum(s.source.entries for s in plan.samples if s.source.domain == domain)

@@ -11,6 +11,7 @@ from .hits import VIEW_FIGURES, Hits
 from .layout import Block, Transform, View
 from .pixels import EventImages, Pixels, image_figures
 from .reader import Tensors, open_tensors
+from .reweighting import reweight
 from .source_and_target import SPLITS, Source, Split, Target
 from .summary import (
     ChannelSummary,
@@ -62,6 +63,7 @@ __all__ = [
     "mix64",
     "open_tensors",
     "read_images",
+    "reweight",
     "seal",
     "slice_rows",
     "split_of",

@@ -17,7 +17,7 @@ from .reader import Tensors, open_tensors
 from .source_and_target import SPLITS
 from .writer import PreparedRows, TensorWriter
 
-__all__ = ["merge", "slice_rows"]
+__all__ = ["Tile", "columns_of", "merge", "read_tiles", "slice_rows", "write_copy"]
 
 Tile = dict[str, NDArray[Any]]
 Change = Callable[[str, Tile], Tile]
@@ -135,7 +135,7 @@ def slice_rows(
     def keep(domain: str, tile: Tile) -> Tile:
         if expression is None:
             return tile
-        columns = _columns(file, domain, tile)
+        columns = columns_of(file, domain, tile)
         absent = [name for name in expression.names if name not in columns]
         if absent:
             raise ConfigError(
@@ -150,8 +150,14 @@ def slice_rows(
     return write_copy([file], output, domains=domains, change=keep, extra=extra, progress=progress)
 
 
-def _columns(file: Layout, domain: str, tile: Tile) -> dict[str, NDArray[Any]]:
-    """The columns of a tile by their names; true labels of data are none of them."""
+def columns_of(file: Layout, domain: str, tile: Tile) -> dict[str, NDArray[Any]]:
+    """The columns of a tile by their names; true labels of data are none of them.
+
+    Args:
+        file: its layout.
+        domain: "mc" or "data".
+        tile: its rows.
+    """
     scalars = ("weight", "event_id", "split", "sample", *(("label",) if domain == "mc" else ()))
     columns = {name: tile[f"{domain}/{name}"] for name in scalars}
     for table in ("spectators", "features"):
@@ -211,6 +217,8 @@ def write_copy(
     kept = {domain: sum(file.rows(domain) for file in files) for domain in samples}
     means = _Means(files[0])
     first, done, total = files[0], 0, sum(kept.values())
+    with first.read() as h5:
+        compress = h5.attrs.get("compress", "none")
     with TensorWriter(
         output,
         features=first.features,
@@ -224,6 +232,7 @@ def write_copy(
         truth="data" in samples and any(file.has_truth for file in files),
         feature_info=first.feature_info,
         views=first.views,
+        compress=compress,
     ) as writer:
         for domain in writer.layout.domains:
             rows = 0

@@ -135,3 +135,17 @@ def test_a_split_of_ones_own_follows_from_the_event_id(two, run):
         run(samples[:2], split={"by": "pt > 3"})
     with pytest.raises(ConfigError, match="no event falls into the validation split"):
         run(samples[:2], split={"by": "2 * (event % 2)"})
+
+
+def test_a_conversion_reweights_its_mc_and_tables_stay(two, run):
+    samples, _ = two()
+    _, plain = run(samples[:2])
+    before = plain.column("mc", "weight")
+    one = {"name": "pt", "variables": {"pt": [10.0, 30.0]}}
+    summary, tensors = run(samples[:2], reweight=[one], compress="gzip")
+    assert tensors.weights == ("pt_off",)
+    np.testing.assert_array_equal(tensors.column("mc", "weights/pt_off"), before)
+    assert tensors.column("mc", "weight").sum() == pytest.approx(before.sum(), rel=1e-6)
+    assert any("pt: weights of background, signal follow data in pt" in n for n in summary.notes)
+    assert summary.output == tensors.path
+    assert [path.name for path in tensors.path.parent.iterdir() if path.is_dir()] == []
