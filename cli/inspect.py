@@ -106,6 +106,7 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
         ],
         "spectators": list(tensors.spectators),
         "weights": list(tensors.weights),
+        "variations": list(tensors.variations),
         "views": [asdict(view) for view in tensors.views],
         "split": tensors.split_config.model_dump(),
         "truth": tensors.has_truth,
@@ -163,6 +164,8 @@ def _show_tensors(summary: dict[str, Any]) -> None:
         _show_images(domains)
     if summary["weights"]:
         click.echo(f"further weights: {', '.join(summary['weights'])}")
+    if summary["variations"]:
+        click.echo(f"variations of the features: {', '.join(summary['variations'])}")
     if summary["truth"]:
         click.echo("truth: the true labels of the data are known, to evaluation alone")
     split = summary["split"]

@@ -22,7 +22,7 @@ from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS
 from . import checks
 from .images import AugmentConfig, ImagesConfig, PicturesConfig
 from .plots import PlotConfig
-from .samples import ReweightConfig, SampleConfig, SplitConfig
+from .samples import ReweightConfig, SampleConfig, SplitConfig, VariationConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import (
     Integer,
@@ -110,6 +110,9 @@ class ConvertConfig(Section):
     weight: Text | None = Field(None, description="weight branch or expression; default none")
     data_weight: Text | None = Field(None, description="weight of data; default none (1)")
     weights: dict[str, Text] = Field({}, description="further weights and variations, MC only")
+    variations: dict[Text, VariationConfig] = Field(
+        {}, description="MC with shifted features, for systematics: <name>_up and <name>_down"
+    )
     reweight: list[ReweightConfig] = Field([], description="of MC, one after the other")
     cut: Text | None = Field(
         None, description="selection, of every sample that has no cut of its own"

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from . import checks
 from .section import Integer, Number, Section, Text, Texts
 
-__all__ = ["ReweightConfig", "SampleConfig", "SplitConfig"]
+__all__ = ["ReweightConfig", "SampleConfig", "SplitConfig", "VariationConfig"]
 
 
 def _product(value: Any) -> Any:
@@ -112,3 +112,20 @@ class ReweightConfig(Section):
         Field(min_length=2, max_length=2),
         AfterValidator(_rising),
     ] = Field([0.1, 10.0], description="smallest and largest factor")
+
+
+class VariationConfig(Section):
+    """A systematic variation of the features of MC: other branches, or another tree."""
+
+    tree: Text | None = Field(
+        None, description="tree of the same files with the shifted events, matched by event id"
+    )
+    features: dict[Text, Text] = Field(
+        {}, description="features by name, with the expression that takes the place of theirs"
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.tree is None and not self.features:
+            checks.refuse("changes nothing", mend="name a tree, or features by their expressions")
+        return self

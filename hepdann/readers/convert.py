@@ -181,6 +181,7 @@ class _Conversion:
             capacity=capacity,
             split=split,
             weights=plan.weights,
+            variations=plan.variations,
             truth=self.truth is not None,
             feature_info=info,
             views=self.views,

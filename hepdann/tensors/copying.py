@@ -88,14 +88,14 @@ def _difference(first: Tensors, file: Tensors) -> str | None:
         "split_config": "the rules of the split",
     }
     if "mc" in first.samples and "mc" in file.samples:
-        kinds |= {"classes": "classes", "weights": "weights"}
+        kinds |= {"classes": "classes", "weights": "weights", "variations": "variations"}
     if "data" in first.samples and "data" in file.samples:
         kinds["has_truth"] = "the true labels"
     for kind, title in kinds.items():
         one, other = getattr(first, kind), getattr(file, kind)
         if one == other:
             continue
-        if kind in ("features", "spectators", "classes", "weights"):
+        if kind in ("features", "spectators", "classes", "weights", "variations"):
             return f"{title} ({differing(one, other)})"
         if kind in ("units", "feature_info"):
             names = [n for n, a, b in zip(file.features, one, other, strict=True) if a != b]
@@ -232,6 +232,7 @@ def write_copy(
         truth="data" in samples and any(file.has_truth for file in files),
         feature_info=first.feature_info,
         views=first.views,
+        variations=mc.variations if "mc" in samples else (),
         compress=compress,
     ) as writer:
         for domain in writer.layout.domains:

@@ -15,7 +15,7 @@ __all__ = ["picture_ref", "pictures_of"]
 
 _OF_TABLES = (
     "tree", "features", "spectators", "label", "weight", "data_weight", "cut", "missing",
-    "event_id", "lumi_mask", "drop_duplicates", "reweight",
+    "event_id", "lumi_mask", "drop_duplicates", "reweight", "variations",
 )  # fmt: skip
 
 

@@ -22,12 +22,13 @@ from .buffers import Empty
 from .summary import Accumulator
 from .tiles import Tiles, compiled
 
-__all__ = ["Events", "column_names", "feature_values", "make_events"]
+__all__ = ["Events", "Shifted", "column_names", "feature_values", "make_events", "varied_features"]
 
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
 _TILE_VALUES = 1 << 18  # features are filled, counted and laid out in pieces that a cache holds
 _FLOATS = np.dtype("<f4"), np.dtype(">f4")
+Shifted = Callable[[NDArray[np.uint64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,7 @@ def make_events(
     split: SplitConfig,
     truth: NDArray[np.int64] | None = None,
     empty: Empty = np.empty,
+    shifted: Mapping[str, Shifted] | None = None,
 ) -> Events:
     """Turn the entries of a raw block into events; a pure function, for any thread.
 
@@ -79,6 +81,7 @@ def make_events(
         split: how events are split.
         truth: (n,) true class of each entry, of pseudo-data.
         empty: where the features go.
+        shifted: gives the features of variations that have a tree of their own, by event id.
 
     Raises:
         ReadError: a weight that is not finite, a label that is no integer or has no class.
@@ -119,8 +122,49 @@ def make_events(
         },
         truth=None if truth is None else _in_classes(truth, "true label", file, entries, classes),
         views=views,
+        variations=_varied(plan, sample, arrays, ids, features, shifted or {}),
     )
     return Events(block, splits, statistics, passed, left_out)
+
+
+def _varied(
+    plan: Plan,
+    sample: SamplePlan,
+    arrays: Mapping[str, NDArray[Any]],
+    ids: NDArray[np.uint64],
+    nominal: NDArray[np.float32],
+    shifted: Mapping[str, Shifted],
+) -> dict[str, NDArray[np.float32]]:
+    """The features of each variation; events of the detector have their own in all."""
+    varied = {}
+    for name in plan.variations if sample.source.domain == "mc" else ():
+        variation = sample.variations.get(name)
+        if name in shifted:
+            varied[name] = shifted[name](ids)
+        elif variation is None:
+            varied[name] = nominal
+        else:
+            varied[name] = varied_features(variation.features, sample.columns, arrays, len(ids))
+    return varied
+
+
+def varied_features(
+    features: Sequence[Feature], columns: Columns, arrays: Mapping[str, NDArray[Any]], size: int
+) -> NDArray[np.float32]:
+    """(n, columns) features as the tensor file has them, without statistics.
+
+    Args:
+        features: with their expressions.
+        columns: what the branches offer.
+        arrays: the branches that are read.
+        size: number of events.
+    """
+    values = []
+    for feature in features:
+        column, _ = feature_values(feature, columns, arrays, size)
+        column[~np.isfinite(column)] = np.nan
+        values += [column, np.isnan(column)][: 1 + feature.settings.indicator]
+    return np.stack(values, axis=1).astype(np.float32)
 
 
 def _features(

@@ -23,6 +23,7 @@ from .features import (
 )
 from .input_samples import Input, check_types, common
 from .selection import LumiMask, Selection
+from .variations import Variation, vary
 
 __all__ = ["Feature", "LeftOut", "Plan", "SamplePlan", "make_plan"]
 
@@ -40,6 +41,8 @@ class SamplePlan:
         selection: which entries become events.
         weight: expression of the weight; ``None`` for 1.
         weights: further weights; ``None`` stands for the nominal weight.
+        variations: the features as each systematic variation has them; none of detector events,
+            which are what they are.
         spectators: expressions; ``None`` where data has no such branch.
         id_branches: the branches that identify an event.
         split: expression of the split, see :class:`.SplitConfig`; ``None`` for the hash.
@@ -54,6 +57,7 @@ class SamplePlan:
     selection: Selection
     weight: Expression | None
     weights: Mapping[str, Expression | None]
+    variations: Mapping[str, Variation]
     spectators: tuple[Expression | None, ...]
     id_branches: tuple[str, ...]
     split: Expression | None
@@ -75,6 +79,7 @@ class Plan:
         samples: MC first.
         names: domain to sample names.
         weights: names of further weights.
+        variations: names of systematic variations.
         label: text of the label expression.
         left_out: branches that are no features.
         notes: what the user should know.
@@ -85,6 +90,7 @@ class Plan:
     samples: tuple[SamplePlan, ...]
     names: Mapping[str, tuple[str, ...]]
     weights: tuple[str, ...]
+    variations: tuple[str, ...]
     label: str | None
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
@@ -146,6 +152,7 @@ def make_plan(
         tuple(samples),
         {domain: tuple(known) for domain, known in names.items()},
         tuple(convert.weights),
+        tuple(convert.variations),
         label,
         tuple(rest),
         tuple(f"{', '.join(dict.fromkeys(who))}: {text}" for text, who in notes.items()),
@@ -185,6 +192,10 @@ def _sample_plan(
         name: None if entry.detector else compiled(text, f"weight '{name}'")
         for name, text in variations.items()
     }
+    varied = {}
+    if entry.domain == "mc" and not entry.detector:
+        for name, one in convert.variations.items():
+            varied[name] = vary(name, one, features, columns, first)
     kept = _spectators(entry, columns, spectators, notes)
     ids = _id_branches(entry, convert.event_id, notes)
     _check_split(expressions["split"], columns, ids)
@@ -193,6 +204,8 @@ def _sample_plan(
         mask = LumiMask.read(convert.lumi_mask, first.branches, f"{first.path}:{first.tree}")
     selection = Selection(columns, compiled(sample.cut, "cut"), mask)
     used = [*expressions.values(), *weights.values(), *kept, *(f.expression for f in features)]
+    for variation in varied.values():
+        used += [f.expression for f in variation.features if variation.tree is None]
     reads = [branch for expression in used for branch in columns.reads(expression)]
     return SamplePlan(
         source=entry,
@@ -200,6 +213,7 @@ def _sample_plan(
         columns=columns,
         class_=sample.class_,
         weights=weights,
+        variations=varied,
         spectators=kept,
         id_branches=ids,
         selection=selection,
