@@ -54,7 +54,7 @@ def _kind(file: str) -> str:
         magic = opened.read(8)
     if magic == _HDF5:
         return "tensors" if _is_tensors(file) else "root"
-    if magic[:4] == b"root" or path.suffix == ".txt":
+    if magic[:4] in (b"root", b"PAR1") or path.suffix == ".txt":
         return "root"
     raise ReadError("is neither a ROOT file nor a tensor file", where=file)
 
@@ -242,6 +242,8 @@ def _show_root(summary: dict[str, Any]) -> None:
         trees = [f"{name}: {_count(events)} entries" for name, events in entry["trees"].items()]
         if entry["format"] == "HDF5":
             click.echo(f"{entry['path']}: HDF5 file, {_count(entry['entries'])} entries")
+        elif entry["format"] in ("Parquet", "HDF5 table"):
+            click.echo(f"{entry['path']}: {entry['format']}, {', '.join(trees)}")
         else:
             click.echo(f"{entry['path']}: ROOT file, {', '.join(trees)}")
     first = summary["files"][0]
