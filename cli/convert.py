@@ -46,6 +46,10 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
 @click.option("--missing", type=float, help="Value that marks a missing entry, e.g. -999.")
 @click.option("--event-id", metavar="LIST",
               help="Branches that identify an event.  [default: those so named]")  # fmt: skip
+@click.option("--lumi-mask", metavar="JSON",
+              help="Certified luminosity blocks (golden JSON), for data alone.")  # fmt: skip
+@click.option("--drop-duplicates", is_flag=True, default=None,
+              help="Keep one row of each event, of all data and of each MC sample.")  # fmt: skip
 @click.option("--size", metavar="H[,W]",
               help="Of pictures, in pixels.  [default: the largest of the files]")  # fmt: skip
 @click.option("--colour", type=click.Choice(["grey", "colour"]),
@@ -66,6 +70,9 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
               help="Smaller file, slower to train on.  [default: none]")  # fmt: skip
 @click.option("--sha256", is_flag=True, default=None,
               help="Keep the SHA-256 of every input; all of each file is read for it.")  # fmt: skip
+@click.option("--split", metavar="EXPR",
+              help="Of event id branches, as 'event % 5': 0 is test, 1 validation, else train.  "
+              "[default: 70/15/15 by hash]")  # fmt: skip
 @click.option("--split-seed", type=click.IntRange(min=0),
               help="Another train/validation/test split.  [default: 0]")  # fmt: skip
 def command(
@@ -206,9 +213,15 @@ def _table(title: str, *columns: tuple[str, bool]) -> Any:
 
 
 def _files(summary: ConversionSummary) -> Any:
+    reasons = {"not certified": "outside_mask", "duplicates": "duplicates"}
+    for name in [
+        name for name in reasons if not any(getattr(f, reasons[name]) for f in summary.files)
+    ]:
+        del reasons[name]
     table = _table("Files", ("", False), ("sample", False), ("file", False), ("tree", False),
-                   ("read", True), ("passed", True), ("", True))  # fmt: skip
-    rows: dict[tuple[str, str, str, str], tuple[int, int]] = {}
+                   ("read", True), *((name, True) for name in reasons), ("passed", True),
+                   ("", True))  # fmt: skip
+    rows: dict[tuple[str, ...], list[int]] = {}
     many = len(summary.files) > _MANY_FILES
     names = {Path(file.path).name for file in summary.files}
     unique = len(names) == len({file.path for file in summary.files})
@@ -219,15 +232,14 @@ def _files(summary: ConversionSummary) -> Any:
         name = Path(file.path).name if unique else file.path
         files = f"{counts[file.sample]} files" if many else name
         key = (file.domain, file.sample, files, file.tree)
-        read, passed = rows.get(key, (0, 0))
-        rows[key] = (read + file.read, passed + file.passed)
-    for texts, (read, passed) in rows.items():
-        share = f"{100 * passed / read:.1f} %" if read else "-"
-        table.add_row(*texts, f"{read:,}", f"{passed:,}", share)
-    for domain in dict.fromkeys(file.domain for file in summary.files):
-        read, passed = summary.read(domain), summary.passed(domain)
-        table.add_row(domain, "total", "", "", f"{read:,}", f"{passed:,}",
-                      f"{100 * passed / read:.1f} %")  # fmt: skip
+        counted = [file.read, *(getattr(file, name) for name in reasons.values()), file.passed]
+        for row in (key, (file.domain, "total", "", "")):
+            rows[row] = [
+                a + b for a, b in zip(rows.get(row, [0] * len(counted)), counted, strict=True)
+            ]
+    for texts, counted in sorted(rows.items(), key=lambda row: row[0][1] == "total"):
+        share = f"{100 * counted[-1] / counted[0]:.1f} %" if counted[0] else "-"
+        table.add_row(*texts, *(f"{count:,}" for count in counted), share)
     return table
 
 

@@ -54,7 +54,7 @@ def _kind(file: str) -> str:
         magic = opened.read(8)
     if magic == _HDF5:
         return "tensors" if _is_tensors(file) else "root"
-    if magic[:4] == b"root" or path.suffix == ".txt":
+    if magic[:4] in (b"root", b"PAR1") or path.suffix == ".txt":
         return "root"
     raise ReadError("is neither a ROOT file nor a tensor file", where=file)
 
@@ -106,6 +106,7 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
         ],
         "spectators": list(tensors.spectators),
         "weights": list(tensors.weights),
+        "variations": list(tensors.variations),
         "views": [asdict(view) for view in tensors.views],
         "split": tensors.split_config.model_dump(),
         "truth": tensors.has_truth,
@@ -163,11 +164,16 @@ def _show_tensors(summary: dict[str, Any]) -> None:
         _show_images(domains)
     if summary["weights"]:
         click.echo(f"further weights: {', '.join(summary['weights'])}")
+    if summary["variations"]:
+        click.echo(f"variations of the features: {', '.join(summary['variations'])}")
     if summary["truth"]:
         click.echo("truth: the true labels of the data are known, to evaluation alone")
     split = summary["split"]
     shares = " / ".join(f"{100 * split[name]:g} %" for name in ("train", "validation", "test"))
-    click.echo(f"split: {shares}, seed {split['seed']}")
+    rule = f"{shares}, seed {split['seed']}"
+    if split["by"] is not None:
+        rule = f"{split['by']} (0: test, 1: validation, else train)"
+    click.echo(f"split: {rule}")
     _show_provenance(summary["provenance"])
     if summary["verified"]:
         click.echo("checksums: all of it is as it was written")
@@ -236,6 +242,8 @@ def _show_root(summary: dict[str, Any]) -> None:
         trees = [f"{name}: {_count(events)} entries" for name, events in entry["trees"].items()]
         if entry["format"] == "HDF5":
             click.echo(f"{entry['path']}: HDF5 file, {_count(entry['entries'])} entries")
+        elif entry["format"] in ("Parquet", "HDF5 table"):
+            click.echo(f"{entry['path']}: {entry['format']}, {', '.join(trees)}")
         else:
             click.echo(f"{entry['path']}: ROOT file, {', '.join(trees)}")
     first = summary["files"][0]

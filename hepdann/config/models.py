@@ -22,6 +22,7 @@ from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS
 from . import checks
 from .images import AugmentConfig, ImagesConfig, PicturesConfig
 from .plots import PlotConfig
+from .samples import ReweightConfig, SampleConfig, SplitConfig, VariationConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import (
     Integer,
@@ -53,32 +54,6 @@ __all__ = [
 ]
 
 
-class SampleConfig(Section):
-    """One process or file group."""
-
-    name: Text = Field(description="name of the process; samples of one name are one process")
-    files: Texts = Field(
-        description="paths, globs, path:tree, root:// addresses or .txt file lists; "
-        "${HEPDANN_DATA} and other environment variables expand; a relative path starts at the "
-        "current directory",
-        min_length=1,
-    )
-    role: Literal["mc", "data", "template"] = Field(
-        "mc", description="mc: simulation; data: detector events; template: data-driven background"
-    )
-    class_: Text | None = Field(
-        None, alias="class", description="class of every event; without it, the label decides"
-    )
-    tree: Text | None = Field(None, description="tree in these files; default convert.tree")
-    cut: Text | None = Field(None, description="selection of this sample, in place of convert.cut")
-    weight: Text | None = Field(None, description="branch or expression; default convert.weight")
-    scale: Number = Field(
-        1.0, description="factor on every weight (cross section x luminosity / sum of weights)"
-    )
-    title: str | None = Field(None, description="LaTeX title in legends; default the name")
-    color: Text | None = Field(None, description="colour in stacks, a name or #rrggbb")
-
-
 class FeatureConfig(Section):
     """One input column, or several where the branch is a fixed-size array."""
 
@@ -91,20 +66,6 @@ class FeatureConfig(Section):
     indicator: bool = Field(False, description="add a column <name>_missing of 0 and 1")
     unit: str = Field("", description="unit, for axis labels")
     title: str = Field("", description="LaTeX title, for axis labels; default the name")
-
-
-class SplitConfig(Section):
-    """Shares of the three splits; an event's split follows from its identity alone."""
-
-    train: Number = Field(0.70, gt=0, lt=1)
-    validation: Number = Field(0.15, gt=0, lt=1)
-    test: Number = Field(0.15, gt=0, lt=1)
-    seed: Integer = Field(0, ge=0, lt=2**64, description="salt of the hash that assigns the split")
-
-    @model_validator(mode="after")
-    def _sum(self) -> Self:
-        checks.check_split(self)
-        return self
 
 
 class ClassConfig(Section):
@@ -149,6 +110,10 @@ class ConvertConfig(Section):
     weight: Text | None = Field(None, description="weight branch or expression; default none")
     data_weight: Text | None = Field(None, description="weight of data; default none (1)")
     weights: dict[str, Text] = Field({}, description="further weights and variations, MC only")
+    variations: dict[Text, VariationConfig] = Field(
+        {}, description="MC with shifted features, for systematics: <name>_up and <name>_down"
+    )
+    reweight: list[ReweightConfig] = Field([], description="of MC, one after the other")
     cut: Text | None = Field(
         None, description="selection, of every sample that has no cut of its own"
     )
@@ -156,6 +121,12 @@ class ConvertConfig(Section):
         None, description="sentinel of every feature without its own, e.g. -999"
     )
     event_id: list[Text] | None = Field(None, description="branches that identify an event")
+    lumi_mask: Text | None = Field(
+        None, description="JSON file of certified luminosity blocks, for data: {run: [[1, 30], …]}"
+    )
+    drop_duplicates: bool = Field(
+        False, description="keep the first row of each event: of all data, and of each MC sample"
+    )
     split: SplitConfig = SplitConfig()
     images: ImagesConfig | None = Field(
         None, description="default: files with images or hits are recognised"

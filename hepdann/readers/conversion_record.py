@@ -96,7 +96,7 @@ class Conversion(BaseModel):
             samples=samples,
             features=list(feature_settings(tensors)),
             images=convert.images,
-            split=tensors.split_config,
+            split=tensors.split_config.model_copy(update={"by": None}),  # of no use to a score
             tree=convert.tree or max(trees, key=trees.count, default=None),
         )
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..config import Config
+from ..config import Config, expand_path
 from ..errors import ConfigError, ReadError
+from ..outputs import drawing_folder
 from ..provenance import describe_file, provenance
-from ..tensors import TensorWriter, open_tensors
+from ..tensors import TensorWriter, open_tensors, reweight
+from ..tensors.hdf5.allocation import writing
 from .images import image_units, read_tables
 from .pictures import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
@@ -26,12 +28,14 @@ from .pipeline.summary import ConversionSummary, FileCount
 from .pipeline.tally import Tally
 from .pipeline.truth_files import TruthFile
 from .planning.bad_files import Skips
+from .planning.counters import divide_by_counters
 from .planning.decision import Decision, decide
 from .planning.earlier_file import Like
 from .planning.earlier_file import like as take_over
 from .planning.hints import doubts
 from .planning.input_samples import gather
 from .planning.plan import SamplePlan
+from .planning.selection import mark_duplicates
 from .prescan import FileScan
 from .root.baskets import Locations
 from .root.opening import reading
@@ -104,10 +108,14 @@ def convert(
     skips = Skips(allowed=skip_bad)
     locations = Locations() if reader in ("auto", "fast") else None
     inputs = gather(mc, data, config, data_only=model is not None, skips=skips, locations=locations)
+    inputs, sums = divide_by_counters(inputs, skip_bad=skip_bad)
     target = os.path.realpath(output)
     if any(os.path.realpath(f.path) == target for e in inputs for f in e.files):
         raise ConfigError("is an input file", where=output, mend="choose another output (-o)")
     made = decide(inputs, config, model, read, skips)
+    made = replace(made, plan=replace(made.plan, notes=(*made.plan.notes, *sums)))
+    if config.convert.drop_duplicates:
+        mark_duplicates(made.plan.samples, config.convert, read, skips)
     truths = None
     if truth is not None:
         truths = TruthFile(truth, inputs, made.label, config.convert.block_size, read)
@@ -147,6 +155,16 @@ class _Conversion:
         self.done, self.total = 0, sum(s.source.entries for s in made.plan.samples)
 
     def run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
+        reweighting = self.config.convert.reweight
+        if not reweighting:
+            return self._run(output, cut, threads)
+        with writing(output), drawing_folder(output.absolute().parent) as folder:
+            summary = self._run(folder / output.name, cut, threads)
+            notes = reweight(summary.output, output, reweighting)
+        notes.append("the tables are of the weights before reweighting")
+        return replace(summary, output=output, notes=(*summary.notes, *notes))
+
+    def _run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
         plan, split = self.plan, self.config.convert.split
         capacity = {
             domain: sum(s.source.entries for s in plan.samples if s.source.domain == domain)
@@ -163,6 +181,7 @@ class _Conversion:
             capacity=capacity,
             split=split,
             weights=plan.weights,
+            variations=plan.variations,
             truth=self.truth is not None,
             feature_info=info,
             views=self.views,
@@ -221,13 +240,14 @@ class _Conversion:
         done = self.done + file.entries
         good = False
         with self.skips.using(sample.source, file):
-            passed, sums, described = 0, np.zeros(2), None
+            passed, sums, left_out, described = 0, np.zeros(2), np.zeros(2, np.int64), None
             if file.path not in self.inputs:
                 described = stream.submit(partial(self._describe, file.path, file.uuid))
             try:
                 for result in stream.take(number):
                     passed += self._add(writer, result)
                     sums += result.sums
+                    left_out += result.left_out
                     work.release(result)
             except ReadError as error:
                 if file.stamp is None or Path(file.path).exists():
@@ -238,9 +258,9 @@ class _Conversion:
                     self.inputs[file.path] = described.result()
             file.check_unchanged()
             domain, name = sample.source.domain, sample.source.config.name
-            self.files.append(
-                FileCount(domain, name, file.path, file.tree, file.entries, passed, *sums.tolist())
-            )
+            of = domain, name, file.path, file.tree, file.entries, passed
+            masked, again = (int(count) for count in left_out)
+            self.files.append(FileCount(*of, float(sums[0]), float(sums[1]), masked, again))
             good = True
         if not good:
             writer.rollback(mark)
@@ -293,6 +313,9 @@ class _Conversion:
         extra = {} if self.like is None else {"like": self.like.origin}
         inputs = [*self.inputs.values()]
         inputs += [self._describe(path) for path in truth if path not in self.inputs]
+        mask = self.config.convert.lumi_mask
+        if mask is not None:
+            inputs.append(describe_file(expand_path(mask), sha256=True))
         skipped = [asdict(file) for file in self.skips.files]
         notes = [*plan.notes, *self.tally.image_notes()]
         return provenance(inputs, settings, notes=notes, skipped=skipped, **extra)

@@ -76,8 +76,8 @@ class TensorFile(Layout):
 
         Args:
             domain: "mc" or "data".
-            name: "features", "spectators", "weight", "sample", "event_id", "split" or
-                "weights/<name>".
+            name: "features", "spectators", "weight", "sample", "event_id", "split",
+                "weights/<name>" or "variations/<name>".
 
         Yields:
             At least one array, empty if there are no events.
@@ -86,7 +86,8 @@ class TensorFile(Layout):
             SchemaError: no such domain or dataset.
         """
         self._need(domain)
-        if name not in (known := ("features", "spectators", *self._scalars(domain))):
+        shifted = [f"variations/{name}" for name in self.variations if domain == "mc"]
+        if name not in (known := ("features", "spectators", *self._scalars(domain), *shifted)):
             raise SchemaError(f"no dataset {name!r}", where=self.path, mend=f"there are {known}")
         yield from self._tiles(domain, name)
 

@@ -187,6 +187,8 @@ class Block:
         weights: further weights by name, each (n,) float32.
         truth: (n,) int32 true class of pseudo-data or simulated "data"; ``None`` elsewhere.
         views: images by name of the view, each (n, C, H, W) float32, of pictures uint8.
+        variations: of MC, features as systematic variations have them, by name (n, F) float32; NaN
+            alone in a row: the variation does not have this event.
     """
 
     features: NDArray[np.float32]
@@ -198,6 +200,7 @@ class Block:
     weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     truth: NDArray[np.int32] | None = None
     views: dict[str, NDArray[Any]] = field(default_factory=dict)
+    variations: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -215,6 +218,7 @@ class Layout:
         weights: names of further MC weights.
         has_truth: whether the data's true labels are stored apart, for ``evaluation``.
         views: the images of an event, in order, of the same shapes in all domains; or none.
+        variations: names of systematic variations of the features of MC.
 
     Raises:
         SchemaError: names that repeat, units or infos that do not match the features, an unknown
@@ -230,6 +234,7 @@ class Layout:
     weights: tuple[str, ...]
     has_truth: bool
     views: tuple[View, ...]
+    variations: tuple[str, ...]
 
     def __post_init__(self) -> None:
         for kind in ("units", "feature_info"):
@@ -245,11 +250,15 @@ class Layout:
             if len(names) > _MOST_SAMPLES:
                 raise SchemaError(f"{len(names)} samples, at most {_MOST_SAMPLES} are possible")
             _check_unique(f"{domain} samples", names)
-        for kind in ("features", "spectators", "classes", "weights"):
+        for kind in ("features", "spectators", "classes", "weights", "variations"):
             _check_unique(kind, getattr(self, kind))
         views = [view.name for view in self.views]
         _check_unique("views", views)
-        for kind, parts in (("weights", list(self.weights)), ("views", views)):
+        for kind, parts in (
+            ("weights", list(self.weights)),
+            ("variations", list(self.variations)),
+            ("views", views),
+        ):
             bad = [name for name in parts if "/" in name or name.startswith(".")]
             if bad or (kind == "views" and "" in parts):
                 raise SchemaError(f"names of {kind} hold no / and no leading dot: {parts}")
@@ -276,6 +285,8 @@ class Layout:
         if domain == "mc":
             columns.append(Dataset("mc/label", "<i4"))
             columns += [Dataset(f"mc/weights/{name}", "<f4") for name in self.weights]
+            shape = (len(self.features),)
+            columns += [Dataset(f"mc/variations/{name}", "<f4", shape) for name in self.variations]
         elif self.has_truth:
             columns.append(Dataset(TRUTH, "<i4"))
         for view in self.views:
@@ -299,6 +310,7 @@ class Layout:
         given[f"{domain}/split"] = split
         given["mc/label"], given[TRUTH] = block.label, block.truth
         given |= {f"mc/weights/{name}": values for name, values in block.weights.items()}
+        given |= {f"mc/variations/{name}": values for name, values in block.variations.items()}
         for view in self.views:
             values = block.views.get(view.name)
             if values is not None and view.pictures and values.dtype != np.uint8:

@@ -251,6 +251,7 @@ def _describe(path: Path, file: Any, stamp: Stamp | None) -> Tensors:
             weights=tuple(file["mc/weights"]) if "mc/weights" in file else (),
             has_truth=TRUTH in file,
             views=views_of(file, domains[0]),
+            variations=tuple(file["mc/variations"]) if "mc/variations" in file else (),
         )
     except SchemaError as error:
         raise ValueError(error.message) from error

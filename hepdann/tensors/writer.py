@@ -45,7 +45,7 @@ class TensorWriter:
     Args:
         path: the tensor file.
         features: as :class:`.Layout` has it; likewise ``units``, ``spectators``, ``classes``,
-            ``samples``, ``weights``, ``truth``, ``feature_info`` and ``views``.
+            ``samples``, ``weights``, ``truth``, ``feature_info``, ``views`` and ``variations``.
         capacity: domain to an upper bound of its rows; fewer may come.
         split: shares and salt of the splits.
         compress: "gzip" or "zstd" for chunks of shuffled rows; images are compressed anyway.
@@ -70,6 +70,7 @@ class TensorWriter:
         truth: bool = False,
         feature_info: Sequence[Mapping[str, Any]] = (),
         views: Sequence[View] = (),
+        variations: Sequence[str] = (),
         compress: Compression = "none",
         threads: int = 2,
     ) -> None:
@@ -85,10 +86,10 @@ class TensorWriter:
             weights=tuple(weights),
             has_truth=truth,
             views=tuple(views),
+            variations=tuple(variations),
         )
         if set(capacity) != set(self.layout.domains):
-            given = f"capacity is given for {sorted(capacity)}"
-            raise SchemaError(f"{given}, samples for {sorted(samples)}")
+            raise SchemaError(f"capacity is given for {sorted(capacity)}, not {sorted(samples)}")
         self._capacity, self._split = dict(capacity), split
         self._rows = dict.fromkeys(self.layout.domains, 0)
         self._columns = [
@@ -191,9 +192,8 @@ class TensorWriter:
         """
         if self._store is None or self._temporary is None or self._finished:
             raise RuntimeError("finish() is called once, inside `with`")
-        features = len(self.layout.features)
-        values = np.zeros(features) if impute is None else np.asarray(impute, np.float64)
-        if values.shape != (features,) or not np.isfinite(values).all():
+        values = np.zeros(len(self.layout.features)) if impute is None else np.asarray(impute, "f8")
+        if values.shape != (len(self.layout.features),) or not np.isfinite(values).all():
             raise SchemaError("impute needs one finite number for each feature", where=self.path)
         with writing(self.path):
             if self._rows == self._capacity:

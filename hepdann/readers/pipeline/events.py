@@ -22,12 +22,13 @@ from .buffers import Empty
 from .summary import Accumulator
 from .tiles import Tiles, compiled
 
-__all__ = ["Events", "column_names", "feature_values", "make_events"]
+__all__ = ["Events", "Shifted", "column_names", "feature_values", "make_events", "varied_features"]
 
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
 _TILE_VALUES = 1 << 18  # features are filled, counted and laid out in pieces that a cache holds
 _FLOATS = np.dtype("<f4"), np.dtype(">f4")
+Shifted = Callable[[NDArray[np.uint64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +40,14 @@ class Events:
         split: (n,) the split of each.
         statistics: of the features.
         passed: (entries,) which entries these are; ``None`` for all.
+        left_out: (2,) entries outside of the lumi mask, and duplicates.
     """
 
     block: Block
     split: NDArray[np.uint8]
     statistics: Accumulator
     passed: NDArray[np.bool_] | None
+    left_out: NDArray[np.int64]
 
 
 def column_names(features: Sequence[Feature]) -> tuple[str, ...]:
@@ -65,6 +68,7 @@ def make_events(
     split: SplitConfig,
     truth: NDArray[np.int64] | None = None,
     empty: Empty = np.empty,
+    shifted: Mapping[str, Shifted] | None = None,
 ) -> Events:
     """Turn the entries of a raw block into events; a pure function, for any thread.
 
@@ -77,14 +81,15 @@ def make_events(
         split: how events are split.
         truth: (n,) true class of each entry, of pseudo-data.
         empty: where the features go.
+        shifted: gives the features of variations that have a tree of their own, by event id.
 
     Raises:
         ReadError: a weight that is not finite, a label that is no integer or has no class.
     """
     entries = (raw.start, raw.start + len(raw))
-    arrays, views, size, passed = dict(raw.columns), raw.views, len(raw), None
-    if sample.cut is not None:
-        passed = sample.cut.condition(sample.columns.lookup(arrays), size)
+    arrays, views, size = dict(raw.columns), raw.views, len(raw)
+    passed, left_out = sample.selection.passing(file, raw.start, arrays, size)
+    if passed is not None:
         size = int(np.count_nonzero(passed))
         if size < len(raw):
             arrays = {name: values[passed] for name, values in arrays.items()}
@@ -93,6 +98,9 @@ def make_events(
     lookup = sample.columns.lookup(arrays)
     ids = event_ids(sample.source.config.name, [arrays[name] for name in sample.id_branches])
     splits = split_of(ids, split)
+    if sample.split is not None:
+        value = sample.split.evaluate(lookup, size)
+        splits = np.select([value == 0, value == 1], [2, 1], 0).astype(np.uint8)
     features, statistics = _features(plan, sample, arrays, splits == 0, empty)
     spectators = np.full((size, len(plan.spectators)), np.nan, dtype=np.float32)
     for number, expression in enumerate(sample.spectators):
@@ -114,8 +122,49 @@ def make_events(
         },
         truth=None if truth is None else _in_classes(truth, "true label", file, entries, classes),
         views=views,
+        variations=_varied(plan, sample, arrays, ids, features, shifted or {}),
     )
-    return Events(block, splits, statistics, passed)
+    return Events(block, splits, statistics, passed, left_out)
+
+
+def _varied(
+    plan: Plan,
+    sample: SamplePlan,
+    arrays: Mapping[str, NDArray[Any]],
+    ids: NDArray[np.uint64],
+    nominal: NDArray[np.float32],
+    shifted: Mapping[str, Shifted],
+) -> dict[str, NDArray[np.float32]]:
+    """The features of each variation; events of the detector have their own in all."""
+    varied = {}
+    for name in plan.variations if sample.source.domain == "mc" else ():
+        variation = sample.variations.get(name)
+        if name in shifted:
+            varied[name] = shifted[name](ids)
+        elif variation is None:
+            varied[name] = nominal
+        else:
+            varied[name] = varied_features(variation.features, sample.columns, arrays, len(ids))
+    return varied
+
+
+def varied_features(
+    features: Sequence[Feature], columns: Columns, arrays: Mapping[str, NDArray[Any]], size: int
+) -> NDArray[np.float32]:
+    """(n, columns) features as the tensor file has them, without statistics.
+
+    Args:
+        features: with their expressions.
+        columns: what the branches offer.
+        arrays: the branches that are read.
+        size: number of events.
+    """
+    values = []
+    for feature in features:
+        column, _ = feature_values(feature, columns, arrays, size)
+        column[~np.isfinite(column)] = np.nan
+        values += [column, np.isnan(column)][: 1 + feature.settings.indicator]
+    return np.stack(values, axis=1).astype(np.float32)
 
 
 def _features(

@@ -22,7 +22,11 @@ _AT_ONCE = 1 << 13  # values in a product with weights: fewer than BLAS starts t
 
 @dataclass(frozen=True)
 class FileCount:
-    """Entries of one file, read for one sample; the sums are over the events that passed."""
+    """Entries of one file, read for one sample; the sums are over the events that passed.
+
+    Of the others, ``outside_mask`` are not in the lumi mask; of those in it that pass the cut,
+    ``duplicates`` are events that came before.
+    """
 
     domain: str
     sample: str
@@ -32,6 +36,8 @@ class FileCount:
     passed: int
     sum_weight: float
     sum_weight2: float
+    outside_mask: int = 0
+    duplicates: int = 0
 
 
 @dataclass(frozen=True)

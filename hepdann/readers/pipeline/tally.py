@@ -120,12 +120,19 @@ class Tally:
 
     def _check_splits(self) -> None:
         split, splits = self._made.config.convert.split, self.counts.splits
-        expected = np.array([split.train, split.validation, split.test]) * splits.sum()
+        shares = [split.train, split.validation, split.test] if split.by is None else [1, 1, 1]
+        expected = np.array(shares) * splits.sum()
         empty = np.flatnonzero((splits == 0) & (expected > _ENOUGH))
         if len(empty):
             ids = ", ".join(
                 dict.fromkeys(n for s in self._made.plan.samples for n in s.id_branches)
             )
+            if split.by is not None:
+                raise ConfigError(
+                    f"no event falls into the {SPLITS[int(empty[0])]} split: of '{split.by}' 0 is "
+                    "test, 1 is validation, all else train",
+                    where="convert.split.by",
+                )
             raise ConfigError(
                 f"no event falls into the {SPLITS[int(empty[0])]} split: {ids} do "
                 "not distinguish events",
