@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..tensors import SPLITS, EventImages, Pixels, Source, Target
+from ..tensors import SPLITS, EventImages, Objects, Pixels, Source, Target
 from .augment import Augment
 from .event_stream import BatchRows, Counted, Drawn, Picked, Stream, Window
 from .resident import DomainEvents, mean_weight, validation_rows, watched_rows
@@ -88,6 +88,8 @@ class _Images:
         if isinstance(self.images, Pixels):  # bytes go to the device, where they become fractions
             picked = self._put(torch.from_numpy(self.images.values[rows.numpy()]))
             return picked.to(self.dtype).mul_(1 / 255), label, weight, None
+        if isinstance(self.images, Objects):
+            return self._put(torch.from_numpy(self.images[rows.numpy()])), label, weight, None
         out = torch.zeros(len(rows), self.images.width, device=self.to, dtype=self.dtype)
         hits = self.images.flat(rows.numpy())
         if self.augment is not None and drawn is not None:
