@@ -157,6 +157,8 @@ def command(
         click.echo(f"{path}  {count}{unit}{tree}, {path.stat().st_size / 1e6:.1f} MB")
     files = list(map(str, paths))
     extra = ["--truth", *files[2:]] if files[2:] else []
+    if name == "jets":
+        extra += ["--objects", "constituent"]
     if name in samples.TOYS:
         extra += ["--spectators", ",".join(samples.TOYS[name].spectators)]
     click.echo("next: " + shlex.join(["hepdann", "convert", *files[:2], *extra]))

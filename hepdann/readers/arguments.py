@@ -47,6 +47,7 @@ def convert(
     data_weight: str | None = None,
     cut: str | None = None,
     missing: float | None = None,
+    objects: Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None] | None = None,
     event_id: Sequence[str] | None = None,
     truth: str | Path | None = None,
     like: str | Path | None = None,
@@ -76,6 +77,9 @@ def convert(
         data_weight: of data; default 1.
         cut: selection, for example ``"pt > 20 && abs(eta) < 2.4"``.
         missing: value that marks a missing entry, for example -999.
+        objects: collections of objects by name, each with its features (lists, or expressions of
+            lists), or with all its settings as in ``convert.objects``; of names alone the lists
+            that begin with them.
         event_id: branches that identify an event; default those so named.
         truth: file with the true labels of the data, row by row, for simulated studies.
         like: a tensor file; ``data`` alone are converted, into its columns.
@@ -102,6 +106,7 @@ def convert(
         config, not sources[0],
         tree=tree, features=features, spectators=spectators, label=label, classes=classes,
         weight=weight, data_weight=data_weight, cut=cut, missing=missing, event_id=event_id,
+        objects=_objects(objects),
         split_seed=split_seed, compress=compress, sha256=sha256,
         pictures_size=size, pictures_colour=colour,
     )  # fmt: skip
@@ -127,6 +132,21 @@ def _settings(config: Config | str | Path | None, expand: bool, **given: Any) ->
     if isinstance(config, str | PathLike):
         return load_config(config, changes=changes, expand=expand)
     return override(config or Config(), changes)
+
+
+def _objects(
+    given: Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None] | None,
+) -> dict[str, Any] | None:
+    """Settings of each collection by name; features alone are a short form."""
+    if given is None or isinstance(given, Mapping):
+        named = dict(given or {})
+    else:
+        named = dict.fromkeys([given] if isinstance(given, str) else given)
+    settings = {
+        name: value if isinstance(value, Mapping) else {"features": value and list(value)}
+        for name, value in named.items()
+    }
+    return settings or None
 
 
 def _plain(key: str, value: Any) -> Any:

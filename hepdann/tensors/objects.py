@@ -6,9 +6,11 @@ and their features, object after object, with zeros behind the last one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -239,7 +241,8 @@ def object_figures(events: Objects) -> tuple[tuple[str, ...], NDArray[np.float32
     names: list[str] = []
     columns: list[NDArray[Any]] = []
     for part, one in zip(events.parts, events.collections, strict=True):
-        names += [f"n_{one.name}", *(f"mean_{one.name}_{feature}" for feature in one.features)]
+        short = [feature.removeprefix(f"{one.name}_") for feature in one.features]
+        names += [f"n_{one.name}", *(f"mean_{one.name}_{feature}" for feature in short)]
         columns.append(part.counts)
         event = np.repeat(np.arange(len(part)), part.counts)
         for column in part.values.T.astype(np.float64):
@@ -282,10 +285,14 @@ class ObjectCounter:
 
     Args:
         collections: what they are.
+
+    Attributes:
+        truncated: of each, events that had more objects than are kept.
     """
 
     def __init__(self, collections: Sequence[Collection]) -> None:
         self.collections = tuple(collections)
+        self.truncated = Counter[str]()
         self.events = 0
         # of each collection: objects, events without any; of each feature: low, high, sum, known
         self._counts = {one.name: np.zeros(2, np.int64) for one in collections}
@@ -294,8 +301,11 @@ class ObjectCounter:
             for one in collections
         }
 
-    def add(self, objects: Mapping[str, Jagged]) -> None:
-        """Count the objects of some events, by collection."""
+    def add(
+        self, objects: Mapping[str, Jagged], truncated: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """Count the objects of some events, by collection; and events that had more."""
+        self.truncated.update(truncated)
         self.events += len(next(iter(objects.values())))
         for name, part in objects.items():
             known = np.isfinite(part.values)
@@ -317,6 +327,7 @@ class ObjectCounter:
     def merge(self, other: ObjectCounter) -> None:
         """Add what another one has counted."""
         self.events += other.events
+        self.truncated.update(other.truncated)
         for name, columns in other._columns.items():
             self._counts[name] += other._counts[name]
             self._put(name, columns)

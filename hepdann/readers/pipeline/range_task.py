@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...config import Config
 from ...errors import ReadError
-from ...tensors import SPLITS, PreparedRows, TensorWriter, View, ViewCounter
+from ...tensors import SPLITS, ObjectCounter, PreparedRows, TensorWriter, View, ViewCounter
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
 from .buffers import Scratch
@@ -77,6 +77,7 @@ class Done:
         counts: of classes and splits.
         sums: of the weights, and of their squares.
         images: of pixels; ``None`` where events have no images.
+        objects: of objects; ``None`` where events have none.
         scratch: the memory that the rows are in, to be given back with :meth:`Work.release`.
     """
 
@@ -86,6 +87,7 @@ class Done:
     counts: Counts
     sums: NDArray[np.float64]
     images: ImageCounts | None
+    objects: ObjectCounter | None
     scratch: Scratch
 
 
@@ -170,8 +172,12 @@ class Work:
             images = ImageCounts(self._writer.layout.views)
             images.pixels.add(block.views)
             images.faults = raw.faults
+        objects = None
+        if self._writer.layout.objects:
+            objects = ObjectCounter(self._writer.layout.objects)
+            objects.add(block.objects, events.truncated)
         sums = np.array([weight.sum(), np.square(weight).sum()])
-        return Done(len(raw), rows, events.statistics, counts, sums, images, scratch)
+        return Done(len(raw), rows, events.statistics, counts, sums, images, objects, scratch)
 
 
 def _fail(error: ReadError) -> NoReturn:
