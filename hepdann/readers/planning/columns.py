@@ -249,7 +249,7 @@ def check_sample(sample: SampleConfig, convert: ConvertConfig, place: str) -> No
             columns.check(expression, file)
     lists = ObjectColumns(**vars(columns))
     for name, settings in convert.objects.items():
-        for text in filter(None, (*(settings.features or ()), settings.cut, settings.sort)):
+        for text in filter(None, (*settings.expressions.values(), settings.cut, settings.sort)):
             lists.check(compile_text(text, lists, what=f"convert.objects.{name}"), file)
 
 

@@ -126,21 +126,19 @@ def object_plans(entry: Input, convert: ConvertConfig) -> tuple[ObjectPlan, ...]
 def _plan(
     name: str, settings: ObjectsConfig, convert: ConvertConfig, columns: ObjectColumns
 ) -> ObjectPlan:
-    texts = settings.features or []
-
     def compiled(text: str | None, what: str) -> Expression | None:
         what = f"{what} of objects '{name}'"
         return None if text is None else compile_text(text, columns, what=what)
 
     features = []
-    for text in texts:
+    for feature, text in settings.expressions.items():
         expression = compile_text(text, columns, what=f"feature of objects '{name}'")
-        feature = FeatureConfig(name=text, missing=convert.missing)
-        features.append(Feature(text, expression, feature))
+        named = FeatureConfig(name=feature, missing=convert.missing)
+        features.append(Feature(feature, expression, named))
     cut, sort = compiled(settings.cut, "cut"), compiled(settings.sort, "sort")
     expressions = [*(feature.expression for feature in features), *filter(None, (cut, sort))]
     reads = dict.fromkeys(n for e in expressions for n in e.names if columns.is_list(n))
-    collection = Collection(name, tuple(texts), settings.max)
+    collection = Collection(name, tuple(settings.expressions), settings.max)
     return ObjectPlan(
         collection, tuple(features), cut, sort, settings.descending, columns, tuple(reads)
     )
