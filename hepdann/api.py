@@ -81,7 +81,7 @@ def diagnose(
     """
     file, source, target = compared(tensors, data)
     return evaluation.diagnose(
-        source, target, file.features, seed=seed, max_events=max_events, alignable=not file.views
+        source, target, file.features, seed=seed, max_events=max_events, alignable=file.tabular
     )
 
 
@@ -97,7 +97,7 @@ def compared(
     file = open_tensors(tensors)
     holder = file if data is None else open_tensors(data)
     file.check_features(holder)
-    if not file.views:
+    if file.tabular:
         return file, file.source(), holder.target()
     from .domains import choose_memory, prepare
 

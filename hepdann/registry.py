@@ -285,6 +285,7 @@ NETWORKS: Registry[Any] = Registry(
     "train.network",
     "networks.registry:as_factory",
     {
+        "deepsets": "networks.objects:deepsets",
         "ganin-mnist": "networks.ganin:ganin_mnist",
         "ganin-svhn": "networks.ganin:ganin_svhn",
         "ganin-gtsrb": "networks.ganin:ganin_gtsrb",
@@ -295,6 +296,7 @@ NETWORKS: Registry[Any] = Registry(
         "minerva-reference": "networks.minerva:minerva_reference",
         "shapes-cnn": "networks.shapes:shapes_cnn",
         "shapes-fc": "networks.shapes:shapes_fc",
+        "transformer": "networks.objects:transformer",
     },
 )
 CRITERIA: Registry[Any] = Registry(

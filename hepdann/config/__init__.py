@@ -26,6 +26,7 @@ from .models import (
     SplitConfig,
     TrainConfig,
 )
+from .objects import ObjectsConfig
 from .settings import NetworkSettings, ScanSettings, TrainSettings
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "HitsConfig",
     "ImagesConfig",
     "NetworkSettings",
+    "ObjectsConfig",
     "PlotConfig",
     "SampleConfig",
     "ScanConfig",

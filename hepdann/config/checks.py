@@ -150,7 +150,7 @@ def check_features(convert: ConvertConfig) -> None:
     features = convert.feature_configs()
     if features is None:
         return
-    if not features:
+    if not features and not convert.objects:
         refuse("the list is empty", "features", mend="name at least one input, or leave it out")
     columns = [f.name for f in features]
     columns += [f"{f.name}_missing" for f in features if f.indicator]

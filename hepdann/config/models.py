@@ -21,6 +21,7 @@ from pydantic import (
 from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS
 from . import checks
 from .images import AugmentConfig, ImagesConfig, PicturesConfig
+from .objects import ObjectsConfig
 from .plots import PlotConfig
 from .samples import ReweightConfig, SampleConfig, SplitConfig, VariationConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
@@ -132,6 +133,9 @@ class ConvertConfig(Section):
         None, description="default: files with images or hits are recognised"
     )
     pictures: PicturesConfig = PicturesConfig()
+    objects: dict[Text, ObjectsConfig] = Field(
+        {}, description="lists of jets, tracks, … by name, for networks of objects"
+    )
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
     compress: Literal["none", "gzip", "zstd"] = Field(
         "none", description="rows in compressed chunks; zstd needs hdf5plugin"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..networks import ViewShape
+from ..networks import ObjectShape, ViewShape
 from ..tensors import fold_of
 from .input_columns import InputColumns
 from .model import Model
@@ -45,6 +45,11 @@ class CrossFit:
     def views(self) -> tuple[ViewShape, ...]:
         """None: networks of folds see features."""
         return self.models[0].views
+
+    @property
+    def objects(self) -> tuple[ObjectShape, ...]:
+        """None, likewise."""
+        return self.models[0].objects
 
     @property
     def columns(self) -> InputColumns:

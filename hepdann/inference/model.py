@@ -12,7 +12,7 @@ from ..calibration import Calibration
 from ..domains import Scaling
 from ..errors import RunError
 from ..methods import calibration_of, method_of
-from ..networks import ViewShape
+from ..networks import ObjectShape, ViewShape
 from .input_columns import InputColumns
 from .mixture import Mixture
 from .passes import Inputs
@@ -57,6 +57,8 @@ class Model:
             features; empty if they see the features.
         missing: the sentinel of each feature that has one.
         indicators: columns that are 1 where a feature is missing, with that feature.
+        objects: name, objects of an event at most and features of each, of the collections that the
+            networks see beside the features of the event; ``scaling`` is that of these rows then.
         calibrations: maps of MC features onto the target's; the networks of a method that is
             trained behind one see MC after it, and the target as it is.
     """
@@ -72,6 +74,7 @@ class Model:
     missing: dict[str, float] = field(default_factory=dict)
     indicators: dict[str, str] = field(default_factory=dict)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
+    objects: tuple[ObjectShape, ...] = ()
 
     @property
     def columns(self) -> InputColumns:
@@ -83,7 +86,7 @@ class Model:
         """Numbers that a network sees of an event."""
         if self.views:
             return sum(channels * height * width for _, channels, height, width in self.views)
-        return len(self.features)
+        return len(self.scaling.mean) if self.objects else len(self.features)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -160,7 +163,7 @@ class Model:
         """
         steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
-            views = [f"{name} {shape}" for name, *shape in self.views]
+            views = [f"{name} {shape}" for name, *shape in (*self.views, *self.objects)]
             raise RunError(
                 f"features of shape {inputs.shape}, expected (N, {self.inputs})",
                 mend=f"give {', '.join(views or self.features)}",

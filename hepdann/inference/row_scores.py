@@ -19,6 +19,7 @@ from ..readers.rows import Inputs, RowReader, Rows
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
 from ..store.training_record import TrainingRecord
+from ..tensors import Collection, EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
 from .device import choose_device
 from .predictor import known_events
@@ -97,8 +98,9 @@ class RowScorer:
 
     @property
     def in_threads(self) -> bool:
-        """Whether several threads may score at a time; networks of images are shared by none."""
-        return not self._model.views
+        """Whether several threads may score at a time; only perceptrons may be shared."""
+        model = self._model.models[0] if isinstance(self._model, CrossFit) else self._model
+        return not any(part.network.shape.network for part in model.parts.values())
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -146,7 +148,10 @@ class RowScorer:
         Raises:
             RunError: they are not.
         """
-        if not self._model.views and reader.columns != self._model.features:
+        kept = reader.columns
+        if self._model.objects:  # the other features sum the objects up
+            kept = (*kept, *self._model.features[len(kept) :])
+        if not self._model.views and kept != self._model.features:
             raise RunError(
                 "its conversion and its model have other features", where=self._path.parent,
                 mend="train anew",
@@ -191,10 +196,18 @@ class RowScorer:
         inputs: Inputs,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events, at = inputs.features, inputs.rows
+        events: NDArray[np.float32] | EventImages = inputs.features
+        at = inputs.rows
         if self._model.views:
             images = [inputs.views[name].reshape(len(at), -1) for name, *_ in self._model.views]
             events = np.concatenate(images, axis=1)
+        elif self._model.objects:
+            parts = tuple(inputs.objects[name] for name, *_ in self._model.objects)
+            shapes = (
+                Collection(name, tuple(map(str, range(features))), most)
+                for name, most, features in self._model.objects
+            )
+            events = Objects(inputs.features, parts, tuple(shapes))
         domain = "source" if inputs.simulated else "target"
         model = self._model
         if isinstance(model, CrossFit):
@@ -230,7 +243,7 @@ class RowScorer:
 
     def _scored(
         self,
-        events: NDArray[np.float32],
+        events: NDArray[np.float32] | EventImages,
         at: NDArray[np.intp],
         columns: Mapping[str, NDArray[Any]],
         errors: float,

@@ -16,6 +16,7 @@ from .extractor import Extractor
 from .gradient_reversal import reverse_gradient
 from .layers import Activation, Head, StackedDropout, activation
 from .normalisation import Normalisation
+from .objects import ObjectShape
 from .stacked import in_cache, member_generators
 from .views import Autocast, ViewShape
 
@@ -50,6 +51,8 @@ class NetworkShape:
             has them); "" is the multilayer perceptron.
         views: name, channels, height and width of the images that the F inputs are the pixels of,
             one after the other; none of scalar features.
+        objects: name, objects of an event at most and features of each, of the collections that
+            stand in the F inputs behind the features of the event; none without objects.
         nuisances: values of each nuisance that an adversary estimates from the output of the label
             head, 0 of a continuous one; none without such an adversary.
         nuisance_head: hidden widths of that adversary.
@@ -74,6 +77,7 @@ class NetworkShape:
     autocast: Autocast = "none"
     nuisances: tuple[int, ...] = ()
     nuisance_head: tuple[int, ...] = ()
+    objects: tuple[ObjectShape, ...] = ()
 
     @property
     def outputs(self) -> int:

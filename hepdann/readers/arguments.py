@@ -40,6 +40,7 @@ def convert(
     classes: Sequence[str | Mapping[str, Any]] | None = None,
     weight: str | None = None, data_weight: str | None = None, cut: str | None = None,
     missing: float | None = None, event_id: Sequence[str] | None = None,
+    objects: Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None] | None = None,
     lumi_mask: str | Path | None = None, drop_duplicates: bool | None = None,
     truth: str | Path | None = None, like: str | Path | None = None, skip_bad: bool = False,
     reader: Reader = "auto", size: tuple[int, int] | None = None,
@@ -64,6 +65,9 @@ def convert(
         data_weight: of data; default 1.
         cut: selection, for example ``"pt > 20 && abs(eta) < 2.4"``.
         missing: value that marks a missing entry, for example -999.
+        objects: collections of objects by name, each with its features (lists, or expressions of
+            lists), or with all its settings as in ``convert.objects``; of names alone the lists
+            that begin with them.
         event_id: branches that identify an event; default those so named.
         lumi_mask: JSON file of the certified luminosity blocks, for data.
         drop_duplicates: keep the first row of each event, of all data and of each MC sample.
@@ -94,7 +98,7 @@ def convert(
         classes=classes, weight=weight, data_weight=data_weight, cut=cut, missing=missing,
         event_id=event_id, lumi_mask=mask, drop_duplicates=drop_duplicates, split_by=split,
         split_seed=split_seed, compress=compress, sha256=sha256, pictures_size=size,
-        pictures_colour=colour,
+        pictures_colour=colour, objects=_objects(objects),
     )  # fmt: skip
     truth, like = None if truth is None else fspath(truth), None if like is None else Path(like)
     summary = convert_files(
@@ -119,6 +123,21 @@ def _settings(config: Config | str | Path | None, expand: bool, **given: Any) ->
     if isinstance(config, str | PathLike):
         return load_config(config, changes=changes, expand=expand)
     return override(config or Config(), changes)
+
+
+def _objects(
+    given: Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None] | None,
+) -> dict[str, Any] | None:
+    """Settings of each collection by name; features alone are a short form."""
+    if given is None or isinstance(given, Mapping):
+        named = dict(given or {})
+    else:
+        named = dict.fromkeys([given] if isinstance(given, str) else given)
+    settings = {
+        name: value if isinstance(value, Mapping) else {"features": value and list(value)}
+        for name, value in named.items()
+    }
+    return settings or None
 
 
 def _plain(key: str, value: Any) -> Any:

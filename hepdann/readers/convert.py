@@ -185,6 +185,7 @@ class _Conversion:
             truth=self.truth is not None,
             feature_info=info,
             views=self.views,
+            objects=plan.objects,
             compress=self.config.convert.compress,
             threads=threads,
         ) as writer:
@@ -213,6 +214,7 @@ class _Conversion:
             images={
                 domain: counts.pixels.summary() for domain, counts in self.tally.images.items()
             },
+            objects={domain: one.summary() for domain, one in self.tally.objects.items()},
         )
 
     def _convert(self, writer: TensorWriter, cut: UnitReader, threads: int) -> None:

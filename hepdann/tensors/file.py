@@ -17,6 +17,7 @@ from .hashing import is_pseudo
 from .hdf5.checksums import TILE_ROWS, content_id, damaged_tiles
 from .hdf5.opening import OpenFile, check_stamp, h5_open
 from .layout import DOMAINS, Layout
+from .objects import ObjectReader
 from .views import Rows, ViewReader
 
 if TYPE_CHECKING:
@@ -147,6 +148,15 @@ class TensorFile(Layout):
         self._need(domain)
         return ViewReader(self.open(), domain, self.views, threads)
 
+    def object_reader(self, domain: str) -> ObjectReader:
+        """What reads objects, and the features beside them.
+
+        Raises:
+            SchemaError: no such domain.
+        """
+        self._need(domain)
+        return ObjectReader(self.open(), domain, self.objects)
+
     def verify(self) -> list[str]:
         """Compare every tile with its checksum.
 
@@ -154,6 +164,8 @@ class TensorFile(Layout):
             The damaged ones, such as ``mc/features rows 65536-131071``; empty if all is whole.
         """
         paths = [dataset.path for domain in self.domains for dataset in self.datasets(domain)]
+        pairs = [pair for domain in self.domains for pair in self.object_datasets(domain)]
+        paths += [dataset.path for pair in pairs for dataset in pair]
         with h5_open(self.path) as file:
             return list(damaged_tiles(file, paths))
 

@@ -19,7 +19,8 @@ from .hashing import split_of
 from .hdf5.allocation import ContiguousStore, writing
 from .hdf5.checksums import TILE_ROWS, TileHasher, seal, store_checksums
 from .hdf5.chunks import ChunkSpool, Compression, check_codec
-from .layout import FORMAT, FORMAT_VERSION, Block, Layout, View
+from .layout import FORMAT, FORMAT_VERSION, Block, Collection, Dataset, Layout, View
+from .objects import Jagged
 
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
@@ -34,6 +35,7 @@ class PreparedRows:
     domain: str
     count: int
     rows: dict[str, NDArray[Any]]
+    objects: dict[str, Jagged]
 
 
 class TensorWriter:
@@ -45,7 +47,8 @@ class TensorWriter:
     Args:
         path: the tensor file.
         features: as :class:`.Layout` has it; likewise ``units``, ``spectators``, ``classes``,
-            ``samples``, ``weights``, ``truth``, ``feature_info``, ``views`` and ``variations``.
+            ``samples``, ``weights``, ``truth``, ``feature_info``, ``views``, ``variations`` and
+            ``objects``.
         capacity: domain to an upper bound of its rows; fewer may come.
         split: shares and salt of the splits.
         compress: "gzip" or "zstd" for chunks of shuffled rows; images are compressed anyway.
@@ -71,6 +74,7 @@ class TensorWriter:
         feature_info: Sequence[Mapping[str, Any]] = (),
         views: Sequence[View] = (),
         variations: Sequence[str] = (),
+        objects: Sequence[Collection] = (),
         compress: Compression = "none",
         threads: int = 2,
     ) -> None:
@@ -87,15 +91,21 @@ class TensorWriter:
             has_truth=truth,
             views=tuple(views),
             variations=tuple(variations),
+            objects=tuple(objects),
         )
         if set(capacity) != set(self.layout.domains):
             raise SchemaError(f"capacity is given for {sorted(capacity)}, not {sorted(samples)}")
         self._capacity, self._split = dict(capacity), split
         self._rows = dict.fromkeys(self.layout.domains, 0)
+        self._rows |= {
+            values.path: 0
+            for domain in self.layout.domains
+            for _, values in self.layout.object_datasets(domain)
+        }
         self._columns = [
             column.compressed(compress)
             for domain in self.layout.domains
-            for column in self.layout.datasets(domain)
+            for column in self._datasets(domain)
         ]
         self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
         self._chunked = {column.path: column for column in self._columns if column.chunk}
@@ -111,6 +121,9 @@ class TensorWriter:
             self._store = stack.enter_context(self._new_store(self._temporary, self._capacity))
             folder, columns = self._temporary.parent, list(self._chunked.values())
             self._spool = stack.enter_context(ChunkSpool(folder, columns, self._threads))
+            for domain in self.layout.domains:
+                for offsets, _ in self.layout.object_datasets(domain):
+                    self._put(offsets.path, 0, np.zeros(1, offsets.dtype))
             self._cleanup = stack.pop_all()
         return self
 
@@ -141,7 +154,8 @@ class TensorWriter:
 
     def prepare(self, domain: str, block: Block, split: NDArray[np.uint8]) -> PreparedRows:
         """The first half of :meth:`append`, for any thread; ``split`` is of :func:`.split_of`."""
-        return PreparedRows(domain, len(block), self.layout.arrays(domain, block, split))
+        rows = self.layout.arrays(domain, block, split)
+        return PreparedRows(domain, len(block), rows, block.objects)
 
     def put(self, prepared: PreparedRows) -> None:
         """The second half of :meth:`append`: the rows go behind those that are there."""
@@ -155,12 +169,25 @@ class TensorWriter:
             raise SchemaError(what, where=self.path, mend=mend)
         with writing(self.path):
             for path, values in prepared.rows.items():
-                if path in self._chunked:
-                    self._spool.add(path, values)
-                else:
-                    self._store.write(path, start, values)
-                self._hashers[path].update(values)
+                self._put(path, start, values)
+            pairs = zip(self.layout.objects, self.layout.object_datasets(domain), strict=True)
+            for one, (offsets, objects) in pairs:
+                part = prepared.objects[one.name]
+                begin = self._rows[objects.path]
+                self._put(offsets.path, start + 1, part.start[1:] + begin)
+                self._put(objects.path, begin, np.ascontiguousarray(part.values, objects.dtype))
+                self._rows[objects.path] = begin + len(part.values)
         self._rows[domain] = stop
+
+    def _put(self, path: str, start: int, values: NDArray[Any]) -> None:
+        """Rows of a dataset, of its type, behind those that are there."""
+        assert self._store is not None
+        assert self._spool is not None
+        if path in self._chunked:
+            self._spool.add(path, values)
+        else:
+            self._store.write(path, start, values)
+        self._hashers[path].update(values)
 
     def mark(self) -> dict[str, int]:
         """The rows so far, to which :meth:`rollback` can return; the latest mark alone is good."""
@@ -196,7 +223,7 @@ class TensorWriter:
         if values.shape != (len(self.layout.features),) or not np.isfinite(values).all():
             raise SchemaError("impute needs one finite number for each feature", where=self.path)
         with writing(self.path):
-            if self._rows == self._capacity:
+            if self._capacity.items() <= self._rows.items():
                 self._complete(self._store, values, provenance)
             else:
                 with (
@@ -210,20 +237,29 @@ class TensorWriter:
         self._finished = True
 
     def _new_store(self, path: Path, rows: Mapping[str, int]) -> ContiguousStore:
-        sizes = {
-            column.path: rows[domain]
-            for domain in self.layout.domains
-            for column in self.layout.datasets(domain)
-        }
-        return ContiguousStore(path, self._columns, sizes)
+        return ContiguousStore(path, self._columns, self._sizes(rows))
+
+    def _datasets(self, domain: str) -> list[Dataset]:
+        pairs = self.layout.object_datasets(domain)
+        return [*self.layout.datasets(domain), *(column for pair in pairs for column in pair)]
+
+    def _sizes(self, rows: Mapping[str, int]) -> dict[str, int]:
+        """Rows of every dataset, given those of the domains and of the objects so far."""
+        sizes: dict[str, int] = {}
+        for domain in self.layout.domains:
+            sizes |= {column.path: rows[domain] for column in self.layout.datasets(domain)}
+            for offsets, values in self.layout.object_datasets(domain):
+                sizes |= {offsets.path: rows[domain] + 1, values.path: rows.get(values.path, 0)}
+        return sizes
 
     def _complete(
         self, store: ContiguousStore, impute: NDArray[np.float64], provenance: Mapping[str, Any]
     ) -> None:
         """Add to the rows what came in chunks, and what describes them all."""
         assert self._spool is not None
+        sizes = self._sizes(self._rows)
         for path, column in self._chunked.items():
-            store.write_chunks(column, self._spool.chunks(path))
+            store.write_chunks(column, sizes[path], self._spool.chunks(path))
         attrs = store.file.attrs
         attrs["format"] = FORMAT
         attrs["format_version"] = FORMAT_VERSION
@@ -256,6 +292,11 @@ def _describe(file: Any, layout: Layout, impute: NDArray[np.float64]) -> None:
             images = file[domain]["views"][view.name]
             images.attrs["channels"] = _texts(view.channel_names)
             images.attrs["transforms"] = json.dumps([asdict(one) for one in view.transforms])
+        if layout.objects:
+            file[domain]["objects"].attrs["names"] = _texts([one.name for one in layout.objects])
+        for one in layout.objects:
+            objects = file[domain]["objects"][one.name].attrs
+            objects["features"], objects["most"] = _texts(one.features), one.most
 
 
 def _texts(values: Sequence[str]) -> NDArray[Any]:

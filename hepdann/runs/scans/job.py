@@ -141,7 +141,7 @@ class ScanJob:
         )
 
     def _settings(self, point: Point) -> TrainConfig:
-        return settings_at(self.config, point, images=bool(self.tensors.views))
+        return settings_at(self.config, point, images=not self.tensors.tabular)
 
     def _prepared(self, point: Point) -> tuple[Domains, TrainConfig]:
         return prepare_training(self._settings(point), self.tensors, self.data)
@@ -172,7 +172,7 @@ class ScanJob:
         assert run is not None
         events = settings_of(run.train, run.domains.n_train).events
         work = events * sum(members[unit] for unit in waiting)
-        pays = work >= PAYS and settings.device == "cpu" and not self.tensors.views
+        pays = work >= PAYS and settings.device == "cpu" and self.tensors.tabular
         workers = processes_for(settings.workers, len(waiting), pays=pays)
         workers = workers if workers > 1 else 0  # done in this process
         warning = overload_warning(workers) if settings.workers != "auto" else None
@@ -241,7 +241,7 @@ class ScanJob:
         known = bool(self.config.scan.shifts) or holder.has_truth
         copies, made = len(auxiliary_shifts(train)), made_sources(train)
         places = Places(oracle and known, copies, made=made)
-        plans = plan_point(self.config.scan, train, places, bool(self.tensors.views))
+        plans = plan_point(self.config.scan, train, places, not self.tensors.tabular)
         return [(None, 0), *((k, len(plan.members)) for k, plan in enumerate(plans))]
 
     @property

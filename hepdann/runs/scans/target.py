@@ -294,4 +294,4 @@ def score_test_split(
     whole = domains.source if of_source else domains.target
     hits = images.source if of_source else images.target
     pixels = hits.take(np.flatnonzero(whole.split == TEST))  # no other events are scored
-    return classify(network, pixels, None, domain)
+    return classify(network, pixels, images.scaling, domain)

@@ -11,7 +11,7 @@ from ...domains import auto_batch_size
 from ...errors import ConfigError
 from ...inference.device import choose_device
 from ...methods import Method, calibration_of, method_of
-from ...networks import NetworkShape, Normalisation, ViewShape
+from ...networks import NetworkShape, Normalisation, ObjectShape, ViewShape
 from ...training import LambdaSchedule, Member, RateSchedule, Settings
 from ..aligned import wanted_maps
 
@@ -192,6 +192,7 @@ def shape_of(
     plan: StackPlan,
     views: tuple[ViewShape, ...] = (),
     nuisances: tuple[int, ...] = (),
+    objects: tuple[ObjectShape, ...] = (),
 ) -> NetworkShape:
     """The networks of a stack.
 
@@ -202,6 +203,7 @@ def shape_of(
         plan: of the stack.
         views: the images that the inputs are the pixels of.
         nuisances: values of each nuisance, 0 of a continuous one.
+        objects: the collections that stand in the inputs.
     """
     first = plan.members[0]
     estimated = nuisances if first.method.nuisance_head else ()
@@ -224,6 +226,7 @@ def shape_of(
         autocast=train.autocast,
         nuisances=estimated,
         nuisance_head=tuple(train.nuisance_head) if estimated else (),
+        objects=objects,
     )
 
 

@@ -22,6 +22,7 @@ from ...domains import (
     Images,
     ResampledBlocks,
     auxiliary_sources,
+    object_shapes,
     resampled,
     resident,
     resident_images,
@@ -246,7 +247,7 @@ class Stacks:
             self.settings, device=device, threads=torch.get_num_threads(), processes=processes
         )
         augment = augment_of(self.train, images.views)
-        put = partial(resident_images, device=device, augment=augment)
+        put = partial(resident_images, device=device, augment=augment, scaling=images.scaling)
         streams = images.blocks or (None, None)
         self.sources = [put(domains.source, images.source, blocks=streams[0])]
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
@@ -301,7 +302,8 @@ def shape_at(train: TrainConfig, domains: Domains, plan: StackPlan) -> NetworkSh
     inputs, images = domains.inputs("source").shape[1], domains.images
     views = () if images is None else view_shapes(images.views)
     nuisances = () if domains.nuisances is None else domains.nuisances.widths
-    return shape_of(train, inputs, len(domains.source.classes), plan, views, nuisances)
+    objects = object_shapes(domains.tensors.objects)
+    return shape_of(train, inputs, len(domains.source.classes), plan, views, nuisances, objects)
 
 
 _MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one
