@@ -12,10 +12,12 @@ from .progress import counting
 
 __all__ = ["command"]
 
-_UNITS = {"bjets": "jets", "jets": "jets", "moons": "points"} | dict.fromkeys(
+_UNITS = {"bjets": "jets", "jets": "jets", "moons": "points", "showers": "showers"} | dict.fromkeys(
     ("mnist-m", "numbers", "shapes", "signs"), "pictures"
 )
-_TREES = {"bjets": "jets", "jets": "jets", "minerva": "minerva", "moons": "moons"}
+_TREES = {"bjets": "jets", "jets": "jets"} | {
+    name: name for name in ("minerva", "moons", "showers")
+}
 
 
 @click.command(context_settings={"show_default": True})
@@ -31,7 +33,7 @@ _TREES = {"bjets": "jets", "jets": "jets", "minerva": "minerva", "moons": "moons
     "--events",
     type=int,
     help="Events in each file; of bjets, jets, two an event number.  [default: 40,000; of moons "
-    "2,000, of numbers and signs 20,000, of shapes 10,000, of mnist-m all digits]",
+    "2,000, of numbers and signs 20,000, of shapes 10,000, of showers 60,000, of mnist-m all]",
 )
 @click.option("--seed", type=int, default=0, help="The same seed writes the same values.")
 @click.option(
@@ -139,9 +141,8 @@ def command(
     views, whose options say in what the data differ; moons, two half circles and the same turned;
     pivot, where a nuisance z moves the signal; mixtures, whose data are two samples of other signal
     fractions, proportions, where these are known, and bump, a resonance in data; mnist-m, digits of
-    yours and the same blended with photographs; shapes, circles, squares and triangles; numbers or
-    signs, drawn pictures, which
-    are MC alone.
+    yours and the same blended with photographs; shapes, circles, squares and triangles; showers in
+    a calorimeter, numbers or signs, which are MC alone.
     """
     from hepdann import samples
 
@@ -161,6 +162,8 @@ def command(
         extra += ["--objects", "constituent"]
     if name in samples.TOYS:
         extra += ["--spectators", ",".join(samples.TOYS[name].spectators)]
+    if name == "showers":
+        extra = ["--config", name]
     click.echo("next: " + shlex.join(["hepdann", "convert", *files[:2], *extra]))
 
 

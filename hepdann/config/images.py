@@ -43,9 +43,9 @@ class HitsConfig(Section):
 class ImagesConfig(Section):
     """Images of the X, U and V views."""
 
-    size: tuple[Width, Width, Width] | None = Field(
-        None, description="strips, planes of X, planes of U and V; default as the files have them, "
-        "of hits 127, 50, 25 or 127, 94, 47"
+    size: tuple[Width, Width, Annotated[Integer, Field(ge=0)]] | None = Field(
+        None, description="strips, planes of X, planes of U and V (of hits 0: X alone); default "
+        "as the files have them, of hits 127, 50, 25 or 127, 94, 47"
     )  # fmt: skip
     channels: list[Literal["energy", "time"]] | None = Field(
         None, min_length=1, description="default those that all views have"

@@ -16,6 +16,7 @@ from .mnist_m import write_mnist_m
 from .moons import write_moons
 from .numbers import write_numbers
 from .shapes import write_shapes
+from .showers import write_showers
 from .signs import write_signs
 from .toys import TOYS, write_toy
 
@@ -38,6 +39,7 @@ __all__ = [
     "write_moons",
     "write_numbers",
     "write_shapes",
+    "write_showers",
     "write_signs",
     "write_toy",
 ]
@@ -51,10 +53,11 @@ _WRITERS: dict[str, Callable[..., list[Path]]] = {
     "mnist-m": write_mnist_m,
     "numbers": write_numbers,
     "shapes": write_shapes,
+    "showers": write_showers,
     "signs": write_signs,
 }
 _EVENTS: dict[str, int | None] = {"moons": 2_000, "mnist-m": None, "numbers": 20_000,
-                                  "shapes": 10_000, "signs": 20_000}  # fmt: skip
+                                  "shapes": 10_000, "showers": 60_000, "signs": 20_000}  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
@@ -75,7 +78,8 @@ def write(
     """Write the sample of that name as input files.
 
     See :func:`write_bjets`, :func:`.write_jets`, :func:`.write_minerva`, :func:`.write_moons`,
-    :func:`.write_mnist_m`, :func:`.write_numbers`, :func:`.write_shapes`, :func:`.write_signs` and
+    :func:`.write_mnist_m`, :func:`.write_numbers`, :func:`.write_shapes`, :func:`.write_showers`,
+    :func:`.write_signs` and
     :func:`.write_toy`, of which some take further options.
 
     Raises:
