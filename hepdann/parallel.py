@@ -8,6 +8,9 @@ of :mod:`concurrent.futures` are common to all workers: one that is killed while
 leaves the others waiting for ever, nobody learns which one it was, and the others are ended by a
 signal where they should write a checkpoint.
 
+On Linux the workers are copies of a server process that has imported torch once, with one thread
+and nothing running. Elsewhere, where libraries do not survive a fork, each imports it anew.
+
 Signals are for the process that started the workers: these ignore them, stop when they are asked
 to, and end at once when the other process is gone.
 """
@@ -18,15 +21,17 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
@@ -39,9 +44,12 @@ __all__ = [
     "overload_warning",
     "processes_for",
     "refuse_in_worker",
+    "start_method",
 ]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+_THREADS = [f"{n}_NUM_THREADS" for n in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")]
+_PRELOADED = ["hepdann.runs.stacks.work", "hepdann.plotting.run", "mplhep"]
 _STOP = "stop"
 _ASK = 0.2  # seconds between two questions whether to stop
 _GRACE = 5.0  # seconds that a process has to end in
@@ -133,7 +141,7 @@ class _Worker:
     """A worker process and its state; it is idle where ``key`` is ``None``."""
 
     number: int
-    process: SpawnProcess
+    process: BaseProcess
     connection: Connection
     key: Hashable | None = None
     group: Hashable | None = None
@@ -277,7 +285,7 @@ class Executor:
         return min(groups, key=lambda k: (groups[k] != worker.group, groups[k] in busy))
 
     def _started(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
+        context = start_method()
         with _signals_wait():
             parent_end, child_end = context.Pipe()
             process = context.Process(target=_work, args=(child_end,), daemon=True)
@@ -347,6 +355,23 @@ def _failure(word: str, content: Any) -> Exception:
     return RuntimeError(f"in a worker process:\n{content}")
 
 
+def start_method() -> ForkServerContext | SpawnContext:
+    """How processes start; never as a copy of this one, whose threads and locks are at work."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    before = dict(os.environ)
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        with _signals_wait():
+            forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return context
+
+
 @contextmanager
 def _signals_wait() -> Iterator[None]:
     """Hold signals back, so that a process that is started here never sees one."""
@@ -364,8 +389,7 @@ def _work(connection: Connection) -> None:
     for kind in _SIGNALS:
         signal.signal(kind, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM"):
-        os.environ[f"{name}_NUM_THREADS"] = "1"
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
     stop, inbox = threading.Event(), queue.SimpleQueue[Any]()
     threading.Thread(target=_listen, args=(connection, stop, inbox), daemon=True).start()
     send = partial(_send, connection)

@@ -31,6 +31,8 @@ if not _IS_WORKER:
     for name in ("HEPDANN_DATA", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "FORCE_COLOR"):
         os.environ.pop(name, None)
 
+os.fsync = lambda _: None  # no test cuts the power, and a run waits for the disk thirty times
+
 # A shell that starts us in the background has us ignore SIGINT, and so would every command here.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

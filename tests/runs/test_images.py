@@ -32,6 +32,8 @@ from hepdann_cli.main import hepdann as command
 from . import together
 from .together import FAST
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 PLOTTING = Path(__file__).parents[1] / "plotting"
 VIEWS = (View("x", 1, 21, 12), View("u", 1, 21, 6), View("v", 1, 21, 6))
 

@@ -17,6 +17,8 @@ from hepdann.networks import NetworkShape
 from hepdann.tensors import Target, open_tensors, seal
 from hepdann.training import Member, Settings, StackTrainer
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {"seeds": 1, "epochs": 1, "batch_size": 256, "alignments": ["quantile"]}
 
 
