@@ -6,6 +6,7 @@ from .gradient_reversal import GradientReversal, reverse_gradient
 from .layers import Activation, StackedDropout, StackedLayerNorm
 from .minerva import SMALL
 from .normalisation import Normalisation, StackedBatchNorm
+from .perceptron import Perceptrons
 from .registry import Factory, Modules, get, names, register
 from .stacked import StackedLinear, member_generators
 from .views import Autocast, ViewShape, ViewsNetwork
@@ -22,6 +23,7 @@ __all__ = [
     "Modules",
     "NetworkShape",
     "Normalisation",
+    "Perceptrons",
     "StackedBatchNorm",
     "StackedDropout",
     "StackedLayerNorm",
