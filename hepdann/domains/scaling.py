@@ -91,6 +91,11 @@ class Scaling:
         x /= self.std
         return x.astype(np.float32)
 
+    @property
+    def table(self) -> NDArray[np.float64]:
+        """(3, F) what stands in for missing values, mean and standard deviation."""
+        return np.stack([self.impute, self.mean, self.std])
+
     def to_dict(self) -> dict[str, list[float]]:
         """As JSON."""
         return {name: value.tolist() for name, value in vars(self).items()}

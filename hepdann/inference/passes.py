@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..domains import Scaling
-from ..networks import AdversarialNetwork
+from ..networks import AdversarialNetwork, Perceptrons
 from ..tensors import EventImages
 from ..training import threads
 
@@ -36,6 +36,9 @@ def predict(
         scaling: of the features, or of rows with objects; ``None`` for pixels.
         statistics: the domain whose normalisation statistics apply.
     """
+    compiled = Perceptrons.of(network, statistics, domain=True)
+    if compiled is not None and scaling is not None and isinstance(inputs, np.ndarray):
+        return compiled(inputs, scaling.table)
     scores = np.empty((network.members, len(inputs), network.shape.classes), np.float32)
     domain = np.empty(scores.shape[:2], np.float32)
 
@@ -51,6 +54,9 @@ def classify(
     network: AdversarialNetwork, inputs: Inputs, scaling: Scaling | None, statistics: Statistics
 ) -> NDArray[np.float32]:
     """Class probabilities (K, N, C) alone; the arguments are those of :func:`predict`."""
+    compiled = Perceptrons.of(network, statistics, domain=False)
+    if compiled is not None and scaling is not None and isinstance(inputs, np.ndarray):
+        return compiled(inputs, scaling.table)[0]
     scores = np.empty((network.members, len(inputs), network.shape.classes), np.float32)
 
     def one(block: AdversarialNetwork, x: torch.Tensor, rows: slice) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..compiled import function
 from ..errors import ConfigError, RunError
 from ..readers.rows import Inputs, RowReader, Rows
 from ..store.metrics import read_metrics
@@ -26,7 +27,7 @@ from .predictor import known_events
 from .steps import Scores
 from .stored_model import load_model
 
-__all__ = ["RowScorer", "Scored"]
+__all__ = ["Known", "RowScorer", "Scored"]
 
 _PLAIN = re.compile(r"\W+")
 
@@ -94,7 +95,8 @@ class RowScorer:
         distinct = len(set(plain)) == len(plain)
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
         ranges = [self.record.ranges.get(n, (-np.inf, np.inf)) for n in self._model.features]
-        self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T
+        self._trained = Known(self.record.events)
+        self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T.copy()
 
     @property
     def in_threads(self) -> bool:
@@ -180,11 +182,11 @@ class RowScorer:
                 selected[inputs.rows] = 1
                 ids = rows.event_id[inputs.rows] if identified else None
                 self._put(columns, inputs, ids)
-                outside += self._outside(inputs.features)
+                outside += _outside(inputs.features, self._low, self._high)
         trained = np.full(n, 0 if identified else -1, np.int8)
         if identified and self._known is None:  # a fold that saw an event never scores it
             at = np.flatnonzero(selected)
-            trained[at] = _among(rows.event_id[at], self.record.events)
+            trained[at] = self._trained.among(rows.event_id[at])
         columns |= {"selected": selected, "trained_on": trained, "event_id": rows.event_id}
         columns |= {kept_name(name): values for name, values in rows.kept.items()}
         counts = int(selected.sum()), int(np.count_nonzero(trained == 1))
@@ -229,8 +231,10 @@ class RowScorer:
             moved = mean if domain == "target" else self._scored(events, at, columns, errors).mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
-        best = mean.argmax(axis=1)[:, None]
-        columns["spread"][at] = np.take_along_axis(found.spread, best, axis=1)[:, 0]
+        members = found.members[:, :, -1:]  # of two classes the spreads are the same
+        if mean.shape[1] > 2:
+            members = np.take_along_axis(found.members, mean.argmax(axis=1)[None, :, None], axis=2)
+        columns["spread"][at] = Scores(members, found.domain).spread[:, 0]
 
     @property
     def _varied(self) -> list[str]:
@@ -253,11 +257,20 @@ class RowScorer:
             return model.score(events, self.method, "source", columns["fold"][at], errors)
         return model.score(events, self.method, "source", errors)
 
-    def _outside(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        if features.shape[1] != len(self._low):  # images: features are made of them in training
-            return np.zeros(len(self._low), np.int64)
-        beyond = (features < self._low) | (features > self._high)  # NaN is neither
+
+def _outside(
+    features: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """(F,) how many values of each feature are beyond its range."""
+    counts = np.zeros(len(low), np.int64)
+    if features.shape[1] != len(low):  # images: features are made of them in training
+        return counts
+    count = function("outside", np.float32, int, int, np.float32, np.float32, np.int64)
+    if count is None:
+        beyond = (features < low) | (features > high)  # NaN is neither
         return np.asarray(np.count_nonzero(beyond, axis=0), np.int64)
+    count(np.ascontiguousarray(features), *features.shape, low, high, counts)
+    return counts
 
 
 def kept_name(branch: str) -> str:
@@ -265,10 +278,22 @@ def kept_name(branch: str) -> str:
     return _PLAIN.sub("_", branch)
 
 
-def _among(ids: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which of the ids are in an increasing array."""
-    order = np.argsort(ids)  # neighbours are looked up in the same pages
-    place = np.minimum(np.searchsorted(known, ids[order]), len(known) - 1)
-    found = np.empty(len(ids), np.bool_)
-    found[order] = known[place] == ids[order]
-    return found
+class Known:
+    """Identities that are looked up: few of those that are not there need a search.
+
+    Args:
+        ids: increasing.
+    """
+
+    def __init__(self, ids: NDArray[np.uint64]) -> None:
+        self._ids, bits = ids, min(len(ids).bit_length() + 4, 26)
+        self._shift = np.uint64(64 - bits)
+        self._possible = np.zeros(1 << bits, np.bool_)  # by the first bits, which are well mixed
+        self._possible[ids >> self._shift] = True
+
+    def among(self, ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which of some identities are there."""
+        found: NDArray[np.bool_] = self._possible[ids >> self._shift]
+        at = np.flatnonzero(found)
+        found[at] = self._ids[np.searchsorted(self._ids, ids[at]) % len(self._ids)] == ids[at]
+        return found

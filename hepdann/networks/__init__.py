@@ -7,6 +7,7 @@ from .layers import Activation, StackedDropout, StackedLayerNorm
 from .minerva import SMALL
 from .normalisation import Normalisation, StackedBatchNorm
 from .objects import ObjectShape
+from .perceptron import Perceptrons
 from .registry import Factory, Modules, get, names, register
 from .stacked import StackedLinear, member_generators
 from .views import Autocast, ViewShape, ViewsNetwork
@@ -24,6 +25,7 @@ __all__ = [
     "NetworkShape",
     "Normalisation",
     "ObjectShape",
+    "Perceptrons",
     "StackedBatchNorm",
     "StackedDropout",
     "StackedLayerNorm",

@@ -207,9 +207,11 @@ class RowReader:
         for sample, decision in zip(self.samples, self._decisions, strict=True):
             (plan,) = decision.plan.samples
             identity = self._identity(sample) or plan.id_branches
-            identities = event_ids(sample.name, [raw.columns[name] for name in identity])
             split = decision.config.convert.split
             events = make_events(decision.plan, plan, self.file, raw, (), split)
+            identities = events.block.event_id
+            if events.passed is not None or tuple(identity) != tuple(plan.id_branches):
+                identities = event_ids(sample.name, [raw.columns[name] for name in identity])
             passed = np.ones(size, np.bool_) if events.passed is None else events.passed
             chosen = free[passed]
             rows = np.flatnonzero(passed & free)
