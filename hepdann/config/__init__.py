@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .images import AugmentConfig, HitsConfig, ImagesConfig, TransformConfig
 from .init import init_config
+from .inputs import AugmentConfig, HitsConfig, ImagesConfig, ObjectsConfig, TransformConfig
 from .load import (
     dump_config,
     expand_path,
@@ -26,7 +26,6 @@ from .models import (
     SplitConfig,
     TrainConfig,
 )
-from .objects import ObjectsConfig
 from .settings import NetworkSettings, ScanSettings, TrainSettings
 
 __all__ = [

@@ -20,8 +20,7 @@ from pydantic import (
 
 from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS
 from . import checks
-from .images import AugmentConfig, ImagesConfig, PicturesConfig
-from .objects import ObjectsConfig
+from .inputs import AugmentConfig, ImagesConfig, ObjectsConfig, PicturesConfig
 from .plots import PlotConfig
 from .samples import ReweightConfig, SampleConfig, SplitConfig, VariationConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting

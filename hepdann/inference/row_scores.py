@@ -23,6 +23,7 @@ from ..store.training_record import TrainingRecord
 from ..tensors import Collection, EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
 from .device import choose_device
+from .model import Model
 from .predictor import known_events
 from .steps import Scores
 from .stored_model import load_model
@@ -198,18 +199,7 @@ class RowScorer:
         inputs: Inputs,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events: NDArray[np.float32] | EventImages = inputs.features
-        at = inputs.rows
-        if self._model.views:
-            images = [inputs.views[name].reshape(len(at), -1) for name, *_ in self._model.views]
-            events = np.concatenate(images, axis=1)
-        elif self._model.objects:
-            parts = tuple(inputs.objects[name] for name, *_ in self._model.objects)
-            shapes = (
-                Collection(name, tuple(map(str, range(features))), most)
-                for name, most, features in self._model.objects
-            )
-            events = Objects(inputs.features, parts, tuple(shapes))
+        events, at = _events_of(self._model, inputs), inputs.rows
         domain = "source" if inputs.simulated else "target"
         model = self._model
         if isinstance(model, CrossFit):
@@ -256,6 +246,21 @@ class RowScorer:
         if isinstance(model, CrossFit):
             return model.score(events, self.method, "source", columns["fold"][at], errors)
         return model.score(events, self.method, "source", errors)
+
+
+def _events_of(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
+    """Events as the model takes them."""
+    if model.views:
+        images = [inputs.views[name].reshape(len(inputs.rows), -1) for name, *_ in model.views]
+        return np.concatenate(images, axis=1)
+    if not model.objects:
+        return inputs.features
+    parts = tuple(inputs.objects[name] for name, *_ in model.objects)
+    shapes = (
+        Collection(name, tuple(map(str, range(features))), most)
+        for name, most, features in model.objects
+    )
+    return Objects(inputs.features, parts, tuple(shapes))
 
 
 def _outside(

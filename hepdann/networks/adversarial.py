@@ -14,11 +14,11 @@ from .copies import CopiedExtractor, Copies
 from .custom import custom_head, custom_members, width_of
 from .extractor import Extractor
 from .gradient_reversal import reverse_gradient
+from .images.views import Autocast, ViewShape
 from .layers import Activation, Head, StackedDropout, activation
 from .normalisation import Normalisation
 from .objects import ObjectShape
 from .stacked import in_cache, member_generators
-from .views import Autocast, ViewShape
 
 __all__ = ["GAUSSIANS", "AdversarialNetwork", "NetworkShape"]
 

@@ -94,8 +94,7 @@ class TensorFile(Layout):
 
     def _tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
         with self.read() as file:
-            dataset = file[domain][name]
-            path = f"{domain}/{name}"
+            dataset, path = file[domain][name], f"{domain}/{name}"
             for start in range(0, max(len(dataset), 1), TILE_ROWS):
                 tile = dataset[start : start + TILE_ROWS]
                 self.check_indices(path, tile, where=f"{self.path}:{path}")
@@ -164,8 +163,8 @@ class TensorFile(Layout):
             The damaged ones, such as ``mc/features rows 65536-131071``; empty if all is whole.
         """
         paths = [dataset.path for domain in self.domains for dataset in self.datasets(domain)]
-        pairs = [pair for domain in self.domains for pair in self.object_datasets(domain)]
-        paths += [dataset.path for pair in pairs for dataset in pair]
+        for domain in self.domains:
+            paths += [part.path for pair in self.object_datasets(domain) for part in pair]
         with h5_open(self.path) as file:
             return list(damaged_tiles(file, paths))
 
@@ -228,11 +227,8 @@ class TensorFile(Layout):
     def _need(self, domain: str) -> None:
         if domain not in self.samples:
             kind = {"mc": "MC", "data": "detector"}.get(domain, domain)
-            raise SchemaError(
-                f"holds no {kind} events",
-                where=self.path,
-                mend="convert again with them" if domain in DOMAINS else "domains are mc and data",
-            )
+            mend = "convert again with them" if domain in DOMAINS else "domains are mc and data"
+            raise SchemaError(f"holds no {kind} events", where=self.path, mend=mend)
 
 
 def _selected(dataset: Any, keep: NDArray[np.bool_] | None) -> NDArray[Any]:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ConfigError
-from .normalisation import Normalisation
+from ...errors import ConfigError
+from ..normalisation import Normalisation
 from .views import Autocast, ImagesNetwork, ViewShape, innermost
 
 __all__ = ["PlanesNetwork", "PlanesPlan"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ConfigError
+from ...errors import ConfigError
 
 __all__ = [
     "Autocast",
