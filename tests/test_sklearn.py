@@ -14,6 +14,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from hepdann.sklearn import DANNClassifier
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 LEARNS = "check_classifiers_train"  # needs more than a glance at the events
 CANNOT_HOLD = {
     "check_sample_weight_equivalence_on_dense_data": "batches are drawn at random: an event of "

@@ -15,8 +15,6 @@ import yaml
 
 from ..errors import ConfigError
 
-__all__ = ["LARGEST", "Lines", "dump", "parse", "scalar"]
-
 Lines = dict[tuple[str | int, ...], int]
 """The line, counted from 1, on which the value of each path begins."""
 

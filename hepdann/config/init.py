@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ..readers.planning.plan import Plan
     from .survey import Survey
 
-__all__ = ["init_config"]
-
 _COLUMN, _WIDTH = 42, 110  # where comments begin, and end
 _EXAMPLES = {
     "shift": "{name: gaussian, t: 8}",

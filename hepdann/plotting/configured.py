@@ -38,8 +38,6 @@ from .names import require
 from .performance import confusion_of
 from .quantities import Quantities, Stages
 
-__all__ = ["configured_jobs"]
-
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 

@@ -13,8 +13,6 @@ from typing import Any, TypeVar
 from ..errors import RunError
 from ..parallel import start_method
 
-__all__ = ["MANY", "shared", "usable"]
-
 MANY = 16  # figures from which the start of a process, two seconds, is worth it
 
 Result = TypeVar("Result")

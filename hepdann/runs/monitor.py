@@ -14,8 +14,6 @@ from ..errors import ConfigError, RunError
 from ..training import FIGURES, Health, StackTrainer
 from .health_report import fault_lines
 
-__all__ = ["EventFiles", "Monitor", "require_tensorboard"]
-
 
 class Monitor:
     """Watches a stack, and changes nothing of its numbers.

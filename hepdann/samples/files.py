@@ -15,16 +15,6 @@ from numpy.typing import DTypeLike
 from ..errors import ConfigError
 from ..outputs import replacing
 
-__all__ = [
-    "DOMAINS",
-    "Domain",
-    "check_request",
-    "new_tree",
-    "sample_paths",
-    "write_files",
-    "write_one",
-]
-
 Domain = Literal["mc", "data"]
 DOMAINS: tuple[Domain, Domain] = ("mc", "data")
 _Block = TypeVar("_Block")

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from .files import check_request, write_one
 from .pictures import drawn_blocks, picture_file
 
-__all__ = ["draw_number", "write_numbers"]
-
 _SIDE, _LARGE = 32, 96
 _STREAM = 0x5EED
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, ReadError
 
-__all__ = ["PictureBlock", "drawn_blocks", "picture_file", "read_photographs"]
-
 PictureBlock = Mapping[str, NDArray[Any]]
 """``image`` (n, H, W, C) uint8, ``label`` (n,) and ``event_id`` (n,)."""
 

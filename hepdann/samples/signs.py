@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from .drawn import Picture
 
-__all__ = ["CLASSES", "draw_sign", "write_signs"]
-
 CLASSES = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 17)  # by their numbers in GTSRB
 _LIMITS = {0: "20", 1: "30", 2: "50", 3: "60", 4: "70", 5: "80", 7: "100", 8: "120"}
 _SIDE, _LARGE, _SIGN = 40, 120, 240

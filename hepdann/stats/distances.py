@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .figure import Floats, as_weight, effective_events
 
-__all__ = ["kolmogorov", "wasserstein"]
-
 _BLOCK = 50  # draws at a time: (block, N) arrays stay small
 
 

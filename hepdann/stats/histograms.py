@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from .figure import Figure, Floats, as_weight
 from .granularity import steps
 
-__all__ = ["Histogram", "binning", "fill", "garwood", "histogram"]
-
 ONE_SIGMA = 0.6826894921370859
 _MANY = 500_000  # events from which threads pay
 _THREADS = 8  # each has a copy of the bins; more are not faster

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from .figure import Floats
 
-__all__ = ["bin_edges", "binned", "boosted_trees", "one_thread", "quantile_edges"]
-
 
 def boosted_trees(
     seed: int, *, iterations: int, learning_rate: float, leaves: int = 8, smallest: int = 20

@@ -12,15 +12,6 @@ from pathlib import Path
 from ..errors import HepdannError, Interrupted, RunError
 from .paths import RunPaths
 
-__all__ = [
-    "locked",
-    "new_folder",
-    "numbered_folder",
-    "refuse_existing",
-    "removed_if_refused",
-    "with_resume_hint",
-]
-
 
 def refuse_existing(folder: Path) -> None:
     """Refuse a folder that holds anything but the remains of a start that was killed.

@@ -20,8 +20,6 @@ from .layout import Block
 from .source_and_target import SPLITS
 from .writer import TensorWriter
 
-__all__ = ["TemporaryFile", "write_arrays"]
-
 _ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
 

@@ -1,21 +1,10 @@
 from __future__ import annotations
 
 import pytest
-import sklearn.ensemble
 
 from hepdann import samples
 from hepdann.config import Config
 from hepdann.readers import convert
-
-
-@pytest.fixture(scope="module")
-def few_trees():
-    """Where nothing asks how well trees distinguish, five do for forty: a third of a run's time."""
-    trees = sklearn.ensemble.HistGradientBoostingClassifier
-    with pytest.MonkeyPatch.context() as patch:
-        few = lambda **given: trees(**given | {"max_iter": 5})  # noqa: E731
-        patch.setattr(sklearn.ensemble, "HistGradientBoostingClassifier", few)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,6 @@ from ...training import Settings
 from ...training.step.engine import fused_installed, unfusable
 from .shards import Shard
 
-__all__ = ["suggest_fused"]
-
 _LONG = 50_000_000  # events, each once for every network; less take torch about a minute
 _FEW = 7  # networks side by side, up to which calling torch costs as much as computing
 

@@ -19,8 +19,6 @@ from .geometry import VIEWS
 from .settings import Conditions, target
 from .tracking import Track, find_tracks
 
-__all__ = ["TREE", "rasterised", "write_minerva"]
-
 TREE = "minerva"
 _IDS = dict.fromkeys(("run", "subrun", "gate", "slice"), "i4")
 _TRUTH = (

@@ -16,16 +16,6 @@ from ...errors import RunError
 from ...tensors import SPLITS
 from ...tensors.hdf5.opening import h5_open
 
-__all__ = [
-    "COMPLEMENT",
-    "FORMAT",
-    "FORMAT_VERSION",
-    "MOVED",
-    "TARGET_LABEL",
-    "ScoreFile",
-    "names_of",
-]
-
 FORMAT = "hepdann-scores"
 FORMAT_VERSION = 2  # of version 1 all features, and each score and its mean, stand in the file
 MOVED = "tensors"  # of a domain: where its tensor file lay, if the run did not begin with it there
