@@ -22,6 +22,7 @@ from ..store.training_record import TrainingRecord
 from ..tensors import Collection, EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
 from .device import choose_device
+from .model import Model
 from .predictor import known_events
 from .steps import Scores
 from .stored_model import load_model
@@ -196,18 +197,7 @@ class RowScorer:
         inputs: Inputs,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events: NDArray[np.float32] | EventImages = inputs.features
-        at = inputs.rows
-        if self._model.views:
-            images = [inputs.views[name].reshape(len(at), -1) for name, *_ in self._model.views]
-            events = np.concatenate(images, axis=1)
-        elif self._model.objects:
-            parts = tuple(inputs.objects[name] for name, *_ in self._model.objects)
-            shapes = (
-                Collection(name, tuple(map(str, range(features))), most)
-                for name, most, features in self._model.objects
-            )
-            events = Objects(inputs.features, parts, tuple(shapes))
+        events, at = _seen(self._model, inputs), inputs.rows
         domain = "source" if inputs.simulated else "target"
         model = self._model
         if isinstance(model, CrossFit):
@@ -258,6 +248,21 @@ class RowScorer:
             return np.zeros(len(self._low), np.int64)
         beyond = (features < self._low) | (features > self._high)  # NaN is neither
         return np.asarray(np.count_nonzero(beyond, axis=0), np.int64)
+
+
+def _seen(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
+    """What the networks of a model see of some rows."""
+    if model.views:
+        images = [inputs.views[name].reshape(len(inputs.rows), -1) for name, *_ in model.views]
+        return np.concatenate(images, axis=1)
+    if not model.objects:
+        return inputs.features
+    parts = tuple(inputs.objects[name] for name, *_ in model.objects)
+    shapes = (
+        Collection(name, tuple(map(str, range(features))), most)
+        for name, most, features in model.objects
+    )
+    return Objects(inputs.features, parts, tuple(shapes))
 
 
 def kept_name(branch: str) -> str:

@@ -18,6 +18,7 @@ __all__ = ["Converted", "Files", "convert"]
 
 _SEVERAL = {"features", "spectators", "classes", "event_id"}
 
+ObjectSettings = Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None]
 Files = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
@@ -47,7 +48,7 @@ def convert(
     data_weight: str | None = None,
     cut: str | None = None,
     missing: float | None = None,
-    objects: Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None] | None = None,
+    objects: ObjectSettings | None = None,
     event_id: Sequence[str] | None = None,
     truth: str | Path | None = None,
     like: str | Path | None = None,
@@ -77,9 +78,7 @@ def convert(
         data_weight: of data; default 1.
         cut: selection, for example ``"pt > 20 && abs(eta) < 2.4"``.
         missing: value that marks a missing entry, for example -999.
-        objects: collections of objects by name, each with its features (lists, or expressions of
-            lists), or with all its settings as in ``convert.objects``; of names alone the lists
-            that begin with them.
+        objects: names, or features by name, or settings by name as in ``convert.objects``.
         event_id: branches that identify an event; default those so named.
         truth: file with the true labels of the data, row by row, for simulated studies.
         like: a tensor file; ``data`` alone are converted, into its columns.
@@ -91,7 +90,7 @@ def convert(
         compress: a smaller file, slower to train on; default none.
         sha256: keep the SHA-256 of every input.
         split_seed: another train/validation/test split; default 0.
-        progress: called with the entries done and the entries in all.
+        progress: called with the entries done and in all.
 
     Returns:
         The tensor file, with ``summary``.
@@ -101,19 +100,17 @@ def convert(
         ReadError: a file cannot be read, or does not fit the others.
         SchemaError: the output cannot be written, or ``like`` is no tensor file.
     """
-    sources = _files(mc), _files(data)
     settings = _settings(
-        config, not sources[0],
+        config, not _files(mc),
         tree=tree, features=features, spectators=spectators, label=label, classes=classes,
         weight=weight, data_weight=data_weight, cut=cut, missing=missing, event_id=event_id,
-        objects=_objects(objects),
         split_seed=split_seed, compress=compress, sha256=sha256,
-        pictures_size=size, pictures_colour=colour,
+        pictures_size=size, pictures_colour=colour, objects=_objects(objects),
     )  # fmt: skip
     summary = convert_files(
-        *sources, output=Path(output), config=settings, skip_bad=skip_bad, progress=progress,
-        reader=reader, threads=threads, truth=None if truth is None else fspath(truth),
-        like=None if like is None else Path(like),
+        _files(mc), _files(data), output=Path(output), config=settings, skip_bad=skip_bad,
+        progress=progress, reader=reader, threads=threads, like=None if like is None else Path(like),
+        truth=None if truth is None else fspath(truth),
     )  # fmt: skip
     return Converted(**vars(open_tensors(output)), summary=summary)
 
@@ -134,9 +131,7 @@ def _settings(config: Config | str | Path | None, expand: bool, **given: Any) ->
     return override(config or Config(), changes)
 
 
-def _objects(
-    given: Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None] | None,
-) -> dict[str, Any] | None:
+def _objects(given: ObjectSettings | None) -> dict[str, Any] | None:
     """Settings of each collection by name; features alone are a short form."""
     if given is None or isinstance(given, Mapping):
         named = dict(given or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -317,6 +317,24 @@ class Layout:
             )
             for one in self.objects
         )
+
+    def all_datasets(self, domain: str) -> tuple[Dataset, ...]:
+        """Those of :meth:`datasets` and of :meth:`object_datasets`."""
+        pairs = self.object_datasets(domain)
+        return (*self.datasets(domain), *(column for pair in pairs for column in pair))
+
+    def sizes(self, rows: Mapping[str, int]) -> dict[str, int]:
+        """Rows of every dataset by path.
+
+        Args:
+            rows: events by domain, and objects by the path of their values; none if not given.
+        """
+        sizes: dict[str, int] = {}
+        for domain in self.domains:
+            sizes |= {column.path: rows[domain] for column in self.datasets(domain)}
+            for offsets, values in self.object_datasets(domain):
+                sizes |= {offsets.path: rows[domain] + 1, values.path: rows.get(values.path, 0)}
+        return sizes
 
     def datasets(self, domain: str) -> tuple[Dataset, ...]:
         """The datasets that grow by one row an event of ``domain``."""
