@@ -109,8 +109,8 @@ def convert(
     )  # fmt: skip
     summary = convert_files(
         _files(mc), _files(data), output=Path(output), config=settings, skip_bad=skip_bad,
-        progress=progress, reader=reader, threads=threads, like=None if like is None else Path(like),
-        truth=None if truth is None else fspath(truth),
+        progress=progress, reader=reader, threads=threads,
+        truth=truth if truth is None else fspath(truth), like=like if like is None else Path(like),
     )  # fmt: skip
     return Converted(**vars(open_tensors(output)), summary=summary)
 
