@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from .normalisation import Normalisation
+from .views import InParts
 
 if TYPE_CHECKING:
     from .adversarial import NetworkShape
@@ -200,7 +201,7 @@ class _Transformer(nn.Module):
         return torch.cat([pooled.flatten(1), _SUMMED * objects.sum(values)], dim=1)
 
 
-class ObjectsNetwork(nn.Module):
+class ObjectsNetwork(InParts):
     """One part for each collection, and layers of what they say beside the features of the event.
 
     Args:
@@ -227,8 +228,7 @@ class ObjectsNetwork(nn.Module):
         joined = self.sizes[0] + sum(one.width + 1 for one in parts)
         self.trunk = _layers((joined, *shape.extractor), shape)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map rows (B, F) to the feature layer (B, H)."""
+    def _pass(self, x: Tensor) -> Tensor:
         flat, *rows = torch.split(x, self.sizes, dim=1)
         seen = [flat]
         for part, row, (_, most, _) in zip(self.parts, rows, self.objects, strict=True):

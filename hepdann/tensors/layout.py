@@ -40,6 +40,7 @@ CHUNK_ROWS = 64  # images that are compressed together
 TABLE_ROWS = 8_192  # rows of a compressed table: what training in blocks reads at a time
 
 _MOST_SAMPLES = 1 << 16  # sample is uint16
+_MOST_OBJECTS = 10_000  # of an event, for which a row has room
 
 
 @dataclass(frozen=True)
@@ -283,8 +284,8 @@ class Layout:
                 raise SchemaError(f"names of {kind} hold no / and no leading dot: {parts}")
         for one in self.objects:
             _check_unique(f"features of {one.name}", one.features)
-            if one.most < 1 or not one.features:
-                raise SchemaError(f"{one.name} has no objects, or these no features")
+            if not 1 <= one.most <= _MOST_OBJECTS or not one.features:
+                raise SchemaError(f"{one.name} has {one.most} objects of {one.features}")
         if self.objects and self.views:
             raise SchemaError("objects and images of an event do not go together")
         for view in self.views:
