@@ -93,6 +93,8 @@ def test_what_acts_on_features_alone_is_refused(run, tensors, tmp_path):
             hepdann.train(tensors, output=tmp_path / "run", **settings)
     with pytest.raises(RunError, match="networks of objects cannot be exported; score files"):
         export(run.folder, tmp_path / "model.onnx")
+    with pytest.raises(ConfigError, match="a calibration maps features"):
+        hepdann.calibrate(tensors)
     table = hepdann.Tensors.from_arrays(np.arange(200).reshape(100, 2), np.arange(100) % 2)
     with pytest.raises(ConfigError, match="is a network of objects"):
         hepdann.train(table, shift=shifts.sine(t=3), network="deepsets", output=tmp_path / "run")
