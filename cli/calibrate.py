@@ -62,7 +62,7 @@ def command(
     from hepdann.api import compared
     from hepdann.calibration import calibrate
 
-    file, source, target = compared(tensors, data)
+    file, source, target = compared(tensors, data, mapped=True)
     report = calibrate(
         source,
         target,

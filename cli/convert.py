@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "split_list"]
 
 _MANY_FILES = 20
-PICTURES = "the class of a picture"  # the label of pictures, which no shift acts on
+PICTURES = "the class of a picture"  # the label of pictures
 _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody looks at it
 
 
@@ -207,7 +207,7 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     pseudo = "energy-scale" if summary.images else "gaussian"
     shift = [] if data else ["--shift", pseudo, "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
-    if data or summary.label != PICTURES:
+    if data or not (summary.label == PICTURES or summary.objects):  # which no shift acts on
         console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
 
 

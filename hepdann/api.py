@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import calibration, evaluation
 from .calibration import CalibrationReport
+from .errors import ConfigError
 from .evaluation import Diagnosis
 from .tensors import Source, Target, Tensors, open_tensors
 
@@ -43,7 +44,7 @@ def calibrate(
         ConfigError: an unknown family or feature.
         HepdannError: too few events.
     """
-    file, source, target = compared(tensors, data)
+    file, source, target = compared(tensors, data, mapped=True)
     return calibration.calibrate(
         source,
         target,
@@ -86,15 +87,28 @@ def diagnose(
 
 
 def compared(
-    tensors: Tensors | str | Path, data: Tensors | str | Path | None
+    tensors: Tensors | str | Path, data: Tensors | str | Path | None, *, mapped: bool = False
 ) -> tuple[Tensors, Source, Target]:
-    """What is compared: the file as described, its MC, and the data; of images what sums them up.
+    """What is compared: the file as described, its MC, and the data.
+
+    Of images and objects it is what sums them up.
 
     Args:
         tensors: as in :func:`diagnose`.
         data: likewise.
+        mapped: whether features are to be mapped, which objects are not.
+
+    Raises:
+        ConfigError: the events have objects, and are to be mapped.
+        SchemaError: no MC, no data, or the files have other features.
     """
     file = open_tensors(tensors)
+    if mapped and file.objects:
+        raise ConfigError(
+            "a calibration maps features, and these events have objects",
+            where=file.path,
+            mend="convert without --objects, or adapt networks of objects with dann",
+        )
     holder = file if data is None else open_tensors(data)
     file.check_features(holder)
     if file.tabular:

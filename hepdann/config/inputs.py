@@ -119,7 +119,9 @@ class ObjectsConfig(Section):
         None, description="branch or expression that orders the objects; default as in the file"
     )
     descending: bool = Field(True, description="the largest first")
-    max: Width = Field(64, description="objects of an event that are kept, the first ones")
+    max: Width = Field(
+        64, le=10_000, description="objects of an event that are kept, the first ones"
+    )
 
     @field_validator("features")
     @classmethod

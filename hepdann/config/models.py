@@ -305,7 +305,7 @@ class TrainConfig(Section):
         None,
         description=f"{', '.join(NETWORKS.own)}, "
         "or a registered one; default the perceptron below, of images of hits minerva-small, of "
-        "pictures ganin-mnist",
+        "pictures ganin-mnist, of objects deepsets",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
         "none",

@@ -8,7 +8,7 @@ equally many objects.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from .normalisation import Normalisation
+from .views import InParts
 
 if TYPE_CHECKING:
     from .adversarial import NetworkShape
@@ -38,7 +39,8 @@ class Packed:
         values: (T, F) of all objects.
         event: (T,) which event each is of.
         counts: (B,) objects of each event.
-        buckets: events of about as many objects, as (events, most objects, those of all of them).
+        buckets: events of about as many objects each: (b, L) where an event has an object, and how
+            many objects they have together.
     """
 
     values: Tensor
@@ -60,9 +62,8 @@ class Packed:
         inside = torch.arange(most, device=rows.device) < sizes.unsqueeze(1)
         values = rows[order, 1:].view(len(rows), most, -1)[inside]
         buckets, place = [], 0
-        for stop in _bucket_ends(sizes):
-            longest = int(sizes[place])
-            buckets.append((inside[place:stop, :longest], longest))
+        for stop, longest, count in _buckets(sizes):
+            buckets.append((inside[place:stop, :longest], count))
             place = stop
         return cls(values, order.repeat_interleave(sizes), counts, tuple(buckets))
 
@@ -77,16 +78,21 @@ class Packed:
         return sum(inside.numel() for inside, _ in self.buckets) / max(1, len(self.values))
 
 
-def _bucket_ends(sizes: Tensor) -> list[int]:
-    """Where buckets of decreasing sizes end, so that padding stays below its limit; none of 0."""
-    counts = sizes[sizes > 0].tolist()
-    ends, begin, held = [], 0, 0
+def _buckets(sizes: Tensor) -> Iterator[tuple[int, int, int]]:
+    """Cut decreasing sizes where padding would exceed its limit; those of 0 are left out.
+
+    Yields:
+        The end of a bucket, its largest size and the sum of its sizes.
+    """
+    counts = [size for size in sizes.tolist() if size]
+    begin = held = 0
     for index, count in enumerate(counts):
+        if counts[begin] * (index + 1 - begin) > _PADDING * (held + count):
+            yield index, counts[begin], held
+            begin, held = index, 0
         held += count
-        if counts[begin] * (index + 1 - begin) > _PADDING * held:
-            ends.append(index)
-            begin, held = index, count
-    return [*ends, len(counts)] if counts else []
+    if held:
+        yield len(counts), counts[begin], held
 
 
 class _ObjectNorm(nn.BatchNorm1d):
@@ -155,11 +161,10 @@ class _Block(nn.Module):
 
     def _attend(self, qkv: Tensor, objects: Packed) -> Tensor:
         seen, place = [], 0
-        for inside, longest in objects.buckets:
-            count = int(inside.sum())
-            padded = qkv.new_zeros(len(inside), longest, qkv.shape[1])
+        for inside, count in objects.buckets:
+            padded = qkv.new_zeros(*inside.shape, qkv.shape[1])
             padded[inside] = qkv[place : place + count]
-            q, k, v = padded.view(len(inside), longest, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            q, k, v = padded.view(*inside.shape, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
             out = functional.scaled_dot_product_attention(q, k, v, inside[:, None, None])
             seen.append(out.transpose(1, 2).flatten(2)[inside])
             place += count
@@ -200,7 +205,7 @@ class _Transformer(nn.Module):
         return torch.cat([pooled.flatten(1), _SUMMED * objects.sum(values)], dim=1)
 
 
-class ObjectsNetwork(nn.Module):
+class ObjectsNetwork(InParts):
     """One part for each collection, and layers of what they say beside the features of the event.
 
     Args:
@@ -227,8 +232,7 @@ class ObjectsNetwork(nn.Module):
         joined = self.sizes[0] + sum(one.width + 1 for one in parts)
         self.trunk = _layers((joined, *shape.extractor), shape)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map rows (B, F) to the feature layer (B, H)."""
+    def _pass(self, x: Tensor) -> Tensor:
         flat, *rows = torch.split(x, self.sizes, dim=1)
         seen = [flat]
         for part, row, (_, most, _) in zip(self.parts, rows, self.objects, strict=True):

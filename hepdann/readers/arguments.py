@@ -18,6 +18,7 @@ __all__ = ["Converted", "Files", "convert"]
 
 _SEVERAL = {"features", "spectators", "classes", "event_id"}
 
+ObjectSettings = Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None]
 Files = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
@@ -40,7 +41,7 @@ def convert(
     classes: Sequence[str | Mapping[str, Any]] | None = None,
     weight: str | None = None, data_weight: str | None = None, cut: str | None = None,
     missing: float | None = None, event_id: Sequence[str] | None = None,
-    objects: Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None] | None = None,
+    objects: ObjectSettings | None = None,
     lumi_mask: str | Path | None = None, drop_duplicates: bool | None = None,
     truth: str | Path | None = None, like: str | Path | None = None, skip_bad: bool = False,
     reader: Reader = "auto", size: tuple[int, int] | None = None,
@@ -65,9 +66,7 @@ def convert(
         data_weight: of data; default 1.
         cut: selection, for example ``"pt > 20 && abs(eta) < 2.4"``.
         missing: value that marks a missing entry, for example -999.
-        objects: collections of objects by name, each with its features (lists, or expressions of
-            lists), or with all its settings as in ``convert.objects``; of names alone the lists
-            that begin with them.
+        objects: names, or features by name, or settings by name as in ``convert.objects``.
         event_id: branches that identify an event; default those so named.
         lumi_mask: JSON file of the certified luminosity blocks, for data.
         drop_duplicates: keep the first row of each event, of all data and of each MC sample.
@@ -82,7 +81,7 @@ def convert(
         sha256: keep the SHA-256 of every input.
         split: expression of the event id whose 0 is test, 1 validation, all else train.
         split_seed: another train/validation/test split; default 0.
-        progress: called with the entries done and the entries in all.
+        progress: called with the entries done and in all.
 
     Returns:
         The tensor file, with ``summary``.
@@ -125,9 +124,7 @@ def _settings(config: Config | str | Path | None, expand: bool, **given: Any) ->
     return override(config or Config(), changes)
 
 
-def _objects(
-    given: Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None] | None,
-) -> dict[str, Any] | None:
+def _objects(given: ObjectSettings | None) -> dict[str, Any] | None:
     """Settings of each collection by name; features alone are a short form."""
     if given is None or isinstance(given, Mapping):
         named = dict(given or {})

@@ -148,11 +148,7 @@ class TensorFile(Layout):
         return ViewReader(self.open(), domain, self.views, threads)
 
     def object_reader(self, domain: str) -> ObjectReader:
-        """What reads objects, and the features beside them.
-
-        Raises:
-            SchemaError: no such domain.
-        """
+        """What reads objects, and the features beside them; SchemaError: no such domain."""
         self._need(domain)
         return ObjectReader(self.open(), domain, self.objects)
 
@@ -162,9 +158,7 @@ class TensorFile(Layout):
         Returns:
             The damaged ones, such as ``mc/features rows 65536-131071``; empty if all is whole.
         """
-        paths = [dataset.path for domain in self.domains for dataset in self.datasets(domain)]
-        for domain in self.domains:
-            paths += [part.path for pair in self.object_datasets(domain) for part in pair]
+        paths = [dataset.path for domain in self.domains for dataset in self.all_datasets(domain)]
         with h5_open(self.path) as file:
             return list(damaged_tiles(file, paths))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,6 +40,7 @@ CHUNK_ROWS = 64  # images that are compressed together
 TABLE_ROWS = 8_192  # rows of a compressed table: what training in blocks reads at a time
 
 _MOST_SAMPLES = 1 << 16  # sample is uint16
+_MOST_OBJECTS = 10_000  # of an event, for which a row has room
 
 
 @dataclass(frozen=True)
@@ -289,8 +290,8 @@ class Layout:
                 raise SchemaError(f"names of {kind} hold no / and no leading dot: {parts}")
         for one in self.objects:
             _check_unique(f"features of {one.name}", one.features)
-            if one.most < 1 or not one.features:
-                raise SchemaError(f"{one.name} has no objects, or these no features")
+            if not 1 <= one.most <= _MOST_OBJECTS or not one.features:
+                raise SchemaError(f"{one.name} has {one.most} objects of {one.features}")
         if self.objects and self.views:
             raise SchemaError("objects and images of an event do not go together")
         for view in self.views:
@@ -323,6 +324,24 @@ class Layout:
             )
             for one in self.objects
         )
+
+    def all_datasets(self, domain: str) -> tuple[Dataset, ...]:
+        """Those of :meth:`datasets` and of :meth:`object_datasets`."""
+        pairs = self.object_datasets(domain)
+        return (*self.datasets(domain), *(column for pair in pairs for column in pair))
+
+    def sizes(self, rows: Mapping[str, int]) -> dict[str, int]:
+        """Rows of every dataset by path.
+
+        Args:
+            rows: events by domain, and objects by the path of their values; none if not given.
+        """
+        sizes: dict[str, int] = {}
+        for domain in self.domains:
+            sizes |= {column.path: rows[domain] for column in self.datasets(domain)}
+            for offsets, values in self.object_datasets(domain):
+                sizes |= {offsets.path: rows[domain] + 1, values.path: rows.get(values.path, 0)}
+        return sizes
 
     def datasets(self, domain: str) -> tuple[Dataset, ...]:
         """The datasets that grow by one row an event of ``domain``."""

@@ -19,7 +19,7 @@ from .hashing import split_of
 from .hdf5.allocation import ContiguousStore, writing
 from .hdf5.checksums import TILE_ROWS, TileHasher, seal, store_checksums
 from .hdf5.chunks import ChunkSpool, Compression, check_codec
-from .layout import FORMAT, FORMAT_VERSION, Block, Collection, Dataset, Layout, View
+from .layout import FORMAT, FORMAT_VERSION, Block, Collection, Layout, View
 from .objects import Jagged
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class PreparedRows:
     domain: str
     count: int
     rows: dict[str, NDArray[Any]]
-    objects: dict[str, Jagged]
+    objects: list[tuple[str, str, Jagged]]  # where offsets and values go
 
 
 class TensorWriter:
@@ -94,18 +94,13 @@ class TensorWriter:
             objects=tuple(objects),
         )
         if set(capacity) != set(self.layout.domains):
-            raise SchemaError(f"capacity is given for {sorted(capacity)}, not {sorted(samples)}")
+            raise SchemaError(f"capacity is given for {[*capacity]}, samples for {[*samples]}")
         self._capacity, self._split = dict(capacity), split
         self._rows = dict.fromkeys(self.layout.domains, 0)
-        self._rows |= {
-            values.path: 0
-            for domain in self.layout.domains
-            for _, values in self.layout.object_datasets(domain)
-        }
         self._columns = [
             column.compressed(compress)
             for domain in self.layout.domains
-            for column in self._datasets(domain)
+            for column in self.layout.all_datasets(domain)
         ]
         self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
         self._chunked = {column.path: column for column in self._columns if column.chunk}
@@ -119,11 +114,10 @@ class TensorWriter:
         with writing(self.path), ExitStack() as stack:
             self._temporary = stack.enter_context(replacing(self.path))
             self._store = stack.enter_context(self._new_store(self._temporary, self._capacity))
-            folder, columns = self._temporary.parent, list(self._chunked.values())
-            self._spool = stack.enter_context(ChunkSpool(folder, columns, self._threads))
-            for domain in self.layout.domains:
-                for offsets, _ in self.layout.object_datasets(domain):
-                    self._put(offsets.path, 0, np.zeros(1, offsets.dtype))
+            spool = ChunkSpool(self._temporary.parent, [*self._chunked.values()], self._threads)
+            self._spool = stack.enter_context(spool)
+            for offsets in (path for path in self._hashers if path.endswith("/offsets")):
+                self._put(offsets, 0, np.zeros(1, "<i8"))
             self._cleanup = stack.pop_all()
         return self
 
@@ -154,8 +148,10 @@ class TensorWriter:
 
     def prepare(self, domain: str, block: Block, split: NDArray[np.uint8]) -> PreparedRows:
         """The first half of :meth:`append`, for any thread; ``split`` is of :func:`.split_of`."""
-        rows = self.layout.arrays(domain, block, split)
-        return PreparedRows(domain, len(block), rows, block.objects)
+        rows, pairs = self.layout.arrays(domain, block, split), self.layout.object_datasets(domain)
+        parts = (block.objects[one.name] for one in self.layout.objects)
+        objects = [(o.path, v.path, part) for (o, v), part in zip(pairs, parts, strict=True)]
+        return PreparedRows(domain, len(block), rows, objects)
 
     def put(self, prepared: PreparedRows) -> None:
         """The second half of :meth:`append`: the rows go behind those that are there."""
@@ -165,27 +161,22 @@ class TensorWriter:
         stop = start + prepared.count
         if stop > self._capacity[domain]:
             what = f"more than the announced {self._capacity[domain]} {domain} events came"
-            mend = "did an input file grow meanwhile?"
-            raise SchemaError(what, where=self.path, mend=mend)
+            raise SchemaError(what, where=self.path, mend="did an input file grow meanwhile?")
         with writing(self.path):
             for path, values in prepared.rows.items():
                 self._put(path, start, values)
-            pairs = zip(self.layout.objects, self.layout.object_datasets(domain), strict=True)
-            for one, (offsets, objects) in pairs:
-                part = prepared.objects[one.name]
-                begin = self._rows[objects.path]
-                self._put(offsets.path, start + 1, part.start[1:] + begin)
-                self._put(objects.path, begin, np.ascontiguousarray(part.values, objects.dtype))
-                self._rows[objects.path] = begin + len(part.values)
+            for offsets, path, part in prepared.objects:
+                begin = self._rows.get(path, 0)
+                self._put(offsets, start + 1, part.start[1:] + begin)
+                self._put(path, begin, np.ascontiguousarray(part.values, "<f4"))
+                self._rows[path] = begin + len(part.values)
         self._rows[domain] = stop
 
     def _put(self, path: str, start: int, values: NDArray[Any]) -> None:
         """Rows of a dataset, of its type, behind those that are there."""
-        assert self._store is not None
-        assert self._spool is not None
-        if path in self._chunked:
+        if path in self._chunked and self._spool is not None:
             self._spool.add(path, values)
-        else:
+        elif self._store is not None:
             self._store.write(path, start, values)
         self._hashers[path].update(values)
 
@@ -219,9 +210,7 @@ class TensorWriter:
         """
         if self._store is None or self._temporary is None or self._finished:
             raise RuntimeError("finish() is called once, inside `with`")
-        values = np.zeros(len(self.layout.features)) if impute is None else np.asarray(impute, "f8")
-        if values.shape != (len(self.layout.features),) or not np.isfinite(values).all():
-            raise SchemaError("impute needs one finite number for each feature", where=self.path)
+        values = _imputed(impute, len(self.layout.features), self.path)
         with writing(self.path):
             if self._capacity.items() <= self._rows.items():
                 self._complete(self._store, values, provenance)
@@ -237,45 +226,38 @@ class TensorWriter:
         self._finished = True
 
     def _new_store(self, path: Path, rows: Mapping[str, int]) -> ContiguousStore:
-        return ContiguousStore(path, self._columns, self._sizes(rows))
-
-    def _datasets(self, domain: str) -> list[Dataset]:
-        pairs = self.layout.object_datasets(domain)
-        return [*self.layout.datasets(domain), *(column for pair in pairs for column in pair)]
-
-    def _sizes(self, rows: Mapping[str, int]) -> dict[str, int]:
-        """Rows of every dataset, given those of the domains and of the objects so far."""
-        sizes: dict[str, int] = {}
-        for domain in self.layout.domains:
-            sizes |= {column.path: rows[domain] for column in self.layout.datasets(domain)}
-            for offsets, values in self.layout.object_datasets(domain):
-                sizes |= {offsets.path: rows[domain] + 1, values.path: rows.get(values.path, 0)}
-        return sizes
+        return ContiguousStore(path, self._columns, self.layout.sizes(rows))
 
     def _complete(
         self, store: ContiguousStore, impute: NDArray[np.float64], provenance: Mapping[str, Any]
     ) -> None:
         """Add to the rows what came in chunks, and what describes them all."""
         assert self._spool is not None
-        sizes = self._sizes(self._rows)
+        sizes = self.layout.sizes(self._rows)
         for path, column in self._chunked.items():
             store.write_chunks(column, sizes[path], self._spool.chunks(path))
-        attrs = store.file.attrs
-        attrs["format"] = FORMAT
-        attrs["format_version"] = FORMAT_VERSION
-        attrs["provenance"] = json.dumps(dict(provenance))
-        attrs["split"] = self._split.model_dump_json()
-        if self._compress != "none":
-            attrs["compress"] = self._compress
-        _describe(store.file, self.layout, impute)
+        _describe(store.file, self.layout, impute, provenance, self._split, self._compress)
         digests = {path: hasher.digests() for path, hasher in self._hashers.items()}
         store_checksums(store.file, digests, self._columns)
-        attrs["complete"] = True
+        store.file.attrs["complete"] = True
         store.seal()
 
 
-def _describe(file: Any, layout: Layout, impute: NDArray[np.float64]) -> None:
-    """Write the names, units and meaning of the columns as attributes."""
+def _describe(
+    file: Any,
+    layout: Layout,
+    impute: NDArray[np.float64],
+    provenance: Mapping[str, Any],
+    split: SplitConfig,
+    compress: Compression,
+) -> None:
+    """Write where the file is from, and names, units and meaning of the columns, as attributes."""
+    file.attrs["format"] = FORMAT
+    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["provenance"] = json.dumps(dict(provenance))
+    file.attrs["split"] = split.model_dump_json()
+    if compress != "none":
+        file.attrs["compress"] = compress
     if "mc" in layout.domains:
         file["mc"].attrs["classes"] = _texts(layout.classes)
     for domain in layout.domains:
@@ -297,6 +279,14 @@ def _describe(file: Any, layout: Layout, impute: NDArray[np.float64]) -> None:
         for one in layout.objects:
             objects = file[domain]["objects"][one.name].attrs
             objects["features"], objects["most"] = _texts(one.features), one.most
+
+
+def _imputed(impute: Sequence[float] | None, features: int, path: Path) -> NDArray[np.float64]:
+    """What is imputed, checked; zeros by default."""
+    values = np.zeros(features) if impute is None else np.asarray(impute, np.float64)
+    if values.shape != (features,) or not np.isfinite(values).all():
+        raise SchemaError("impute needs one finite number for each feature", where=path)
+    return values
 
 
 def _texts(values: Sequence[str]) -> NDArray[Any]:

@@ -115,6 +115,12 @@ def test_damaged_objects_are_refused(written):
     with pytest.raises(SchemaError, match=r"the offsets of events 0-299 are damaged"):
         read_images(damaged, "mc")
     with h5py.File(tensors.path, "r+") as file:
+        file["mc/objects/taus"].attrs["most"] = 1 << 40
+    seal(tensors.path)
+    with pytest.raises(SchemaError, match="taus has 1099511627776 objects"):
+        open_tensors(tensors.path)
+    with h5py.File(tensors.path, "r+") as file:
+        file["mc/objects/taus"].attrs["most"] = 2
         del file["mc/objects/jets/offsets"]
     seal(tensors.path)
     with pytest.raises(SchemaError, match="objects/jets/offsets is missing"):

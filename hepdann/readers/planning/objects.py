@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...config import Config, ConvertConfig, FeatureConfig, ObjectsConfig
@@ -45,16 +45,18 @@ class ObjectPlan:
     @property
     def names(self) -> tuple[str, ...]:
         """The columns that are read, each once."""
-        return tuple(dict.fromkeys(name for one in self._expressions() for name in one.names))
+        return tuple(dict.fromkeys(name for one in self.expressions for name in one.names))
 
     @property
     def branches(self) -> tuple[str, ...]:
         """The branches that are read."""
-        return tuple(branch for one in self._expressions() for branch in self.columns.reads(one))
+        return tuple(branch for one in self.expressions for branch in self.columns.reads(one))
 
-    def _expressions(self) -> Iterator[Expression]:
-        yield from (feature.expression for feature in self.features)
-        yield from filter(None, (self.cut, self.sort))
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Everything that is computed of the lists."""
+        features = (feature.expression for feature in self.features)
+        return (*features, *filter(None, (self.cut, self.sort)))
 
 
 def with_objects(inputs: Sequence[Input], config: Config) -> Config:
@@ -107,10 +109,9 @@ def object_plans(entry: Input, convert: ConvertConfig) -> tuple[ObjectPlan, ...]
         ConfigError: an expression that does not fit the branches, or that reads no list.
     """
     columns = ObjectColumns(**vars(Columns.of(entry.files[0].branches)))
-    made = (_plan(name, one, convert, columns) for name, one in convert.objects.items())
-    plans = tuple(made)
+    plans = [_plan(name, one, convert, columns) for name, one in convert.objects.items()]
     for plan in plans:
-        for expression in plan._expressions():
+        for expression in plan.expressions:
             columns.check(expression, entry.files[0])
         for feature in plan.features:
             reads = columns.reads(feature.expression)
@@ -120,7 +121,7 @@ def object_plans(entry: Input, convert: ConvertConfig) -> tuple[ObjectPlan, ...]
                     where=feature.expression.where,
                     mend="name it among the features of the event (--features)",
                 )
-    return plans
+    return tuple(plans)
 
 
 def _plan(
