@@ -44,6 +44,11 @@ class Scaling:
         std = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
         return cls(np.asarray(impute, np.float64), mean, np.where(std > 0, std, 1.0))
 
+    def with_parameter(self) -> Scaling:
+        """The same with a last column that stays as it is."""
+        more = {"impute": 0.0, "mean": 0.0, "std": 1.0}
+        return Scaling(**{name: np.append(vars(self)[name], end) for name, end in more.items()})
+
     def apply(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Scale (N, F) features; the result has no missing values."""
         x = np.array(features, np.float64)

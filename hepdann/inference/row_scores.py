@@ -213,7 +213,9 @@ class RowScorer:
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = mean if domain == "target" else self._scored(events, at, columns, errors).mean
+            moved = mean
+            if model.varies(self.method, domain):
+                moved = self._scored(events, at, columns, domain, errors).mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
         best = mean.argmax(axis=1)[:, None]
@@ -233,12 +235,13 @@ class RowScorer:
         events: NDArray[np.float32],
         at: NDArray[np.intp],
         columns: Mapping[str, NDArray[Any]],
+        domain: str,
         errors: float,
     ) -> Scores:
         model = self._model
         if isinstance(model, CrossFit):
-            return model.score(events, self.method, "source", columns["fold"][at], errors)
-        return model.score(events, self.method, "source", errors)
+            return model.score(events, self.method, domain, columns["fold"][at], errors)
+        return model.score(events, self.method, domain, errors)
 
     def _outside(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
         if features.shape[1] != len(self._low):  # images: features are made of them in training

@@ -21,7 +21,7 @@ from hepdann.store.paths import RunPaths
 from hepdann.tensors import open_tensors
 
 FAST = {"epochs": 2, "seeds": 1, "diagnose": False, "alignments": []}
-METHODS = ["calibrated-known", "calibrated-known+dann"]
+METHODS = ["calibrated-known", "calibrated-known+dann", "parametrised"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_networks_see_mapped_mc_and_the_target_as_it_is(run, toy):
     mc = open_tensors(toy / "tensors.h5").source()
     mapped = model.calibrations["calibrated-known"].apply(mc.features)
     assert not np.allclose(mapped, mc.features, equal_nan=True)
-    for method in METHODS:
+    for method in METHODS[:2]:
         steps = model.steps(method, "source")
         plain = model.steps(method, "target")
         assert plain.mapped is None
@@ -74,7 +74,38 @@ def test_a_calibrated_network_recovers_what_a_fold_destroys(run):
 
 
 def test_a_family_that_is_known_is_never_recommended(run):
-    assert not run.metrics["recommended"].startswith("calibrated-known")
+    assert not run.metrics["recommended"].startswith(("calibrated-known", "parametrised"))
+
+
+def test_a_parametrised_network_knows_the_parameters_of_the_map(run):
+    """Of data it is told them: at t ± σ it scores otherwise, and MC passes the map at t ± σ."""
+    model, scores = load_model(RunPaths(run.folder).model), open_scores(run.folder)
+    features = scores.column("target", "features")
+    assert model.parts["parametrised"].network.shape.inputs == features.shape[1] + 1
+    up, down = scores.varied("parametrised", "target")
+    assert np.abs(up - down).max() > 1e-5
+    again = run.predict(features, method="parametrised")
+    np.testing.assert_allclose(again, scores.score("target", "parametrised"), atol=1e-6)
+    assert scores.varied("calibrated-known", "target") is None
+    assert scores.varied("parametrised") is not None
+    one, other = (model.calibrations[name] for name in ("parametrised", "calibrated-known"))
+    assert one.parameters() == other.parameters()
+    with pytest.raises(RunError, match="a parametrised network is not exported"):
+        export(run.folder, "model.onnx", method="parametrised")
+
+
+def test_each_event_of_a_parametrised_network_has_parameters_of_its_own(run, toy):
+    calibration = load_model(RunPaths(run.folder).model).calibrations["parametrised"]
+    mc = open_tensors(toy / "tensors.h5").source()
+    drawn = calibration.parametrised(mc).features
+    assert np.abs(drawn[:, -1]).max() == pytest.approx(1.0)
+    rows = np.flatnonzero(drawn[:, -1] == drawn[0, -1])
+    varied = calibration.varied(3.0 * float(drawn[0, -1]))
+    assert varied.fit.theta != calibration.fit.theta
+    known = np.isfinite(drawn[rows, :-1])
+    largest = np.abs(drawn[rows, :-1] - varied.apply(mc.features[rows]))[known].max()
+    apart = np.abs(drawn[rows, :-1] - mc.features[rows])[known].max()
+    assert largest < 0.2 * apart  # but for the noise of the map
 
 
 def test_scores_of_data_need_no_calibration(run):
