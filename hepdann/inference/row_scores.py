@@ -212,10 +212,9 @@ class RowScorer:
         mean = found.mean
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]
+        moves = model.varies(self.method, domain)
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = mean
-            if model.varies(self.method, domain):
-                moved = self._scored(events, at, columns, domain, errors).mean
+            moved = self._scored(events, at, columns, domain, errors).mean if moves else mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
         best = mean.argmax(axis=1)[:, None]
