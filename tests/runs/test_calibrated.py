@@ -15,7 +15,12 @@ from hepdann.criteria import Residual, recommend, teacher
 from hepdann.deploy import export
 from hepdann.errors import ConfigError, HepdannError, Interrupted, RunError
 from hepdann.evaluation import open_scores
+from hepdann.evaluation.curves import run_roc
 from hepdann.inference import load_model
+from hepdann.plotting.figures.panels import VARIED_NAME
+from hepdann.plotting.figures.roc import roc
+from hepdann.plotting.figures.stacks import scores
+from hepdann.plotting.quantities import Quantities
 from hepdann.runs.calibrated import families_of
 from hepdann.store.paths import RunPaths
 from hepdann.tensors import open_tensors
@@ -198,6 +203,19 @@ def test_an_error_of_the_calibration_moves_the_scores_of_mc(run):
     theta = [model.calibrations["calibrated-known"].varied(e).fit.theta[0] for e in (-1, 0, 1)]
     error = model.calibrations["calibrated-known"].fit.error[0]
     np.testing.assert_allclose(np.diff(theta), error, rtol=1e-6)
+
+
+def test_figures_show_the_error_of_the_calibration_beside_that_of_statistics(run):
+    shown = Quantities.open(run.folder).score("calibrated-known", 1, by="class", scale=True)
+    np.testing.assert_allclose(shown.varied.sum(axis=1), shown.mc.sumw.sum(), rtol=1e-6)
+    curve = run_roc(open_scores(run.folder), "mc", "calibrated-known")
+    for ax, moved in (
+        (scores(shown), shown.varied - shown.mc.sumw),
+        (roc({"calibrated-known": curve}), curve.varied - curve.background_efficiency),
+    ):
+        assert np.abs(moved).max() > 0
+        assert ax.get_legend_handles_labels()[1].count(VARIED_NAME) == 1
+    assert run_roc(open_scores(run.folder), "mc", "source-only").varied is None
 
 
 def test_templates_move_with_the_calibration(run):
