@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,16 @@ class Calibrated:
     def of(cls, report: CalibrationReport) -> Self:
         """What was measured."""
         return cls(report.calibration, report.verdict, report.sentence)
+
+    @classmethod
+    def read(cls, stored: StoredCalibration) -> Self:
+        """What :meth:`to_dict` described."""
+        return cls(Calibration.from_dict(stored.map), stored.verdict, stored.sentence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As :class:`hepdann.store.calibrations.StoredCalibration` has it."""
+        known = {"verdict": self.verdict, "sentence": self.sentence}
+        return {"family": self.calibration.name, "map": self.calibration.to_dict()} | known
 
 
 def families_of(train: TrainConfig, name: str) -> list[str] | None:
@@ -142,18 +152,7 @@ def _all_mc(domains: Domains) -> NDArray[np.float32] | None:
 
 def write_calibrations(folder: Path, folds: Sequence[Mapping[str, Calibrated]]) -> None:
     """Write ``calibrations.json``, from which a resume and the workers take them."""
-    content = [
-        {
-            name: {
-                "family": one.calibration.name,
-                "verdict": one.verdict,
-                "sentence": one.sentence,
-                "map": one.calibration.to_dict(),
-            }
-            for name, one in fold.items()
-        }
-        for fold in folds
-    ]
+    content = [{name: one.to_dict() for name, one in fold.items()} for fold in folds]
     path = RunPaths(folder).calibration
     write_json(path, Calibrations, {"format_version": 1, "folds": content})
 
@@ -168,8 +167,4 @@ def read_calibrations(folder: Path) -> list[dict[str, Calibrated]] | None:
     if not path.exists():
         return None
     stored = read_versioned(path, Calibrations)
-    return [{name: _calibrated(one) for name, one in fold.items()} for fold in stored.folds]
-
-
-def _calibrated(stored: StoredCalibration) -> Calibrated:
-    return Calibrated(Calibration.from_dict(stored.map), stored.verdict, stored.sentence)
+    return [{name: Calibrated.read(one) for name, one in fold.items()} for fold in stored.folds]

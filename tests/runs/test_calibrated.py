@@ -172,9 +172,28 @@ def test_what_cannot_be_trained_on_calibrated_mc(toy, tmp_path, method):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_scan_refuses_calibrations(toy, tmp_path):
-    with pytest.raises(ConfigError, match="which a scan does not"):
-        hepdann.scan(toy / "tensors.h5", methods=["calibrated"], output=tmp_path / "scan")
+def test_a_scan_fits_a_calibration_to_each_target(toy, tmp_path, run):
+    methods = ["calibrated-known", "calibrated-known+dann"]
+    grid = {"shift": "cosine", "t": [3.0], "lambda_": [1.0], "alignments": []}
+    done = hepdann.scan(
+        toy / "tensors.h5",
+        methods=methods,
+        calibration={"families": ["cosine"]},
+        output=tmp_path / "scan",
+        epochs=2,
+        seeds=1,
+        **grid,
+    )
+    (stored,) = (tmp_path / "scan").rglob("*maps.json")
+    kept = json.loads(RunPaths(run.folder).calibration.read_text())["folds"]
+    fitted = json.loads(stored.read_text())["calibrations"]["calibrated-known"]
+    assert fitted["map"]["theta"] == kept[0]["calibrated-known"]["map"]["theta"]
+    groups = {group["method"]: group["ensemble"] for group in done.summary["groups"]}
+    assert groups["calibrated-known"]["target_auc"] > groups["source-only"]["target_auc"] + 0.05
+    reached = run.metrics["methods"]["calibrated-known"]["mc"]["auc"]
+    assert groups["calibrated-known"]["mc_auc"] == pytest.approx(reached, abs=0.02)
+    with pytest.raises(ConfigError, match="a scan does not compare"):
+        hepdann.scan(toy / "tensors.h5", methods=["parametrised"], output=tmp_path / "other")
 
 
 def test_a_closed_calibration_comes_before_maps_of_data_that_close_alike():

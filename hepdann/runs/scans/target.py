@@ -21,6 +21,7 @@ from ...evaluation import truth_of
 from ...evaluation.scan.judge import Epochs, ScanJudge
 from ...inference import classify, corrected
 from ...inputs import read_json
+from ...methods import calibration_of
 from ...networks import AdversarialNetwork
 from ...outputs import write_run_file
 from ...records import Number
@@ -95,7 +96,10 @@ class TargetRun:
     def stacks(self) -> Stacks:
         """The stacks of this target, and what they train on."""
         aligned, plan = self.maps.fitted, partial(plan_point, self.scan)
-        return Stacks(self.train, self.domains, aligned.maps, 1, aligned.correction, plan)
+        maps, given = aligned.maps, self.maps.calibrations
+        return Stacks(
+            self.train, self.domains, maps, 1, aligned.correction, plan, calibrations=given
+        )
 
     @cached_property
     def aligned(self) -> dict[str, Target]:
@@ -188,6 +192,12 @@ class TargetRun:
         statistics = torch.tensor([m.method.target_domain for m in trainer.members])
         with trainer.averaged() as network:
             mc = score_test_split(self.domains, network, self.judge.mc, 0)
+            for name, one in self.maps.calibrations.items():  # MC as these networks know them
+                events = self.judge.mc.with_features(one.apply(self.judge.mc.features))
+                behind = [
+                    k for k, m in enumerate(trainer.members) if calibration_of(m.label) == name
+                ]
+                mc[behind] = score_test_split(self.domains, network, events, 0)[behind]
             shape = len(trainer.members), len(self.judge.target), mc.shape[-1]
             target = np.empty(shape, np.float32)
             target_of = np.array([m.target for m in trainer.members])
