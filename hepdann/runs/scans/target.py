@@ -192,8 +192,8 @@ class TargetRun:
         statistics = torch.tensor([m.method.target_domain for m in trainer.members])
         with trainer.averaged() as network:
             mc = score_test_split(self.domains, network, self.judge.mc, 0)
-            for name, one in self.maps.calibrations.items():  # MC as these networks know them
-                events = self.judge.mc.with_features(one.apply(self.judge.mc.features))
+            for name, mapped in self.maps.calibrations.items():  # MC as these networks know them
+                events = self.judge.mc.with_features(mapped.apply(self.judge.mc.features))
                 behind = [
                     k for k, m in enumerate(trainer.members) if calibration_of(m.label) == name
                 ]
