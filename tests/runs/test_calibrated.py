@@ -13,6 +13,7 @@ from hepdann.calibration import Calibration
 from hepdann.config import TrainConfig
 from hepdann.criteria import Residual, recommend, teacher
 from hepdann.deploy import export
+from hepdann.domains import CalibratedBlocks
 from hepdann.errors import ConfigError, HepdannError, Interrupted, RunError
 from hepdann.evaluation import open_scores
 from hepdann.evaluation.curves import run_roc
@@ -21,11 +22,19 @@ from hepdann.plotting.figures.panels import VARIED_NAME
 from hepdann.plotting.figures.roc import roc
 from hepdann.plotting.figures.stacks import scores
 from hepdann.plotting.quantities import Quantities
+from hepdann.runs.aligned import Aligned
 from hepdann.runs.calibrated import families_of
+from hepdann.runs.stacks.work import Workplace, _prepared, _stacks_of, write_aligned
 from hepdann.store.paths import RunPaths
+from hepdann.store.start_record import StartRecord
 from hepdann.tensors import open_tensors
 
 FAST = {"epochs": 2, "seeds": 1, "diagnose": False, "alignments": []}
+KNOWN = {
+    "method": "calibrated-known",
+    "shift": hepdann.shifts.cosine(t=3),
+    "calibration": {"families": ["cosine"]},
+}
 METHODS = ["calibrated-known", "calibrated-known+dann", "parametrised"]
 
 
@@ -139,6 +148,42 @@ def test_a_resumed_training_takes_the_calibration_that_it_began_with(toy, tmp_pa
         open_scores(half.folder).score("target", "calibrated"),
         open_scores(whole.folder).score("target", "calibrated"),
     )
+
+
+def test_a_fold_has_a_calibration_that_did_not_see_its_part(toy, tmp_path):
+    given = KNOWN | FAST | {"epochs": 1, "folds": 2}
+    run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)
+    folds = json.loads(RunPaths(run.folder).calibration.read_text())["folds"]
+    maps = [Calibration.from_dict(fold["calibrated-known"]["map"]) for fold in folds]
+    assert maps[0].fit.theta != maps[1].fit.theta
+    scores, model = open_scores(run.folder), load_model(RunPaths(run.folder).model)
+    features, fold = scores.column("mc", "features"), scores.column("mc", "fold")
+    for number, one in enumerate(maps):
+        rows = np.flatnonzero(fold == number)
+        plain = model.models[number].steps("calibrated-known", "target")
+        expected = plain.score(one.apply(features[rows])).mean
+        np.testing.assert_allclose(
+            scores.score("mc", "calibrated-known")[rows], expected, atol=1e-6
+        )
+
+
+def test_blocks_and_workers_train_on_calibrated_mc(toy, tmp_path):
+    """What a worker trains on follows from the run's folder: the map is read, not fitted anew."""
+    given = KNOWN | FAST | {"epochs": 1, "memory": "blocks"}
+    run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)
+    origin = StartRecord.read(run.folder)
+    files = [open_tensors(toy / "tensors.h5")]
+    place = Workplace.of(origin, origin.config.train, run.folder, files)
+    origin, domains, _ = _prepared(place)
+    one = load_model(RunPaths(run.folder).model).calibrations["calibrated-known"]
+    block = domains.blocks[0].train(0)
+    mapped = CalibratedBlocks(domains.blocks[0], one).train(0)
+    np.testing.assert_array_equal(mapped.features, one.apply(block.features, 0))
+    write_aligned(run.folder, Aligned({}, None, None), ())
+    stacks, _ = _stacks_of(place, None, 1)
+    x = domains.scaling.apply(one.calibrated(domains.source).part("train").features)
+    np.testing.assert_array_equal(stacks.sources[-1].x.numpy(), x)
+    assert stacks.sources[-1].stream is not None
 
 
 def test_the_family_of_the_target_is_not_among_those_tried():
