@@ -174,7 +174,7 @@ class Member:
 
 # methods that differ from one another in what they train on
 PLAIN = {
-    "source-only", "calibrated", "calibrated-known", "self-training", "planing", "cwola",
+    "source-only", "calibrated", "calibrated-known", "parametrised", "self-training", "planing", "cwola",
     "llp-unbiased",
 }  # fmt: skip
 
@@ -204,6 +204,7 @@ def objectives(name, member, lambda_, domain_weight, nuisance_weight):
         "source-only",
         "calibrated",
         "calibrated-known",
+        "parametrised",
         "self-training",
         "planing",
         "cwola",
