@@ -19,7 +19,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from regret import Change, Deal, correlated, foreign, shift, signal_only
 NETWORKS, TOY = 2, 2_500
 SIZES = (13_000, 10_000, 7_000)
 DOWN = (0.33, 0.17)  # signal of MC and of data
+_SOURCE_ONLY: dict[Any, Callable[[Table], Any]] = {}  # networks of the cases with one MC
 
 
 def turned(t: float, sign: int) -> Change:
@@ -88,22 +89,23 @@ def sides(
     return source, Target(**common(moved, data)), (mc, data, rest)
 
 
-def reached(events: tuple[Table, Any, Any], test: Table, truth: Any) -> tuple[float, float]:
-    """Accuracy and AUC of networks that are trained on features, labels and weights."""
-    from sklearn.metrics import roc_auc_score
+def trained(features: Table, label: Any, weight: Any) -> Callable[[Table], Any]:
+    """The mean score of networks that are trained on features, labels and weights."""
     from sklearn.neural_network import MLPClassifier
 
-    features, label, weight = events
     mean, width = features.mean(axis=0), features.std(axis=0) + 1e-9
-    score = np.mean(
-        [
-            MLPClassifier((32, 32), batch_size=256, learning_rate_init=2e-3, max_iter=20,
-                          random_state=k).fit((features - mean) / width, label, weight)
-            .predict_proba((test - mean) / width)[:, 1]
-            for k in range(NETWORKS)
-        ],
-        axis=0,
-    )  # fmt: skip
+    networks = [
+        MLPClassifier((32, 32), batch_size=256, learning_rate_init=2e-3, max_iter=20,
+                      random_state=k).fit((features - mean) / width, label, weight)
+        for k in range(NETWORKS)
+    ]  # fmt: skip
+    return lambda x: np.mean([n.predict_proba((x - mean) / width)[:, 1] for n in networks], axis=0)
+
+
+def reached(score: Any, truth: Any) -> tuple[float, float]:
+    """Accuracy and AUC."""
+    from sklearn.metrics import roc_auc_score
+
     return float(np.mean((score > 0.5) == truth)), float(roc_auc_score(truth, score))
 
 
@@ -117,23 +119,27 @@ def measured(case: str, x: Table, label: Any, seed: int) -> dict[str, Any]:
     def at(rows: Any, number: int) -> Table:
         return change(Deal(x[rows], label[rows], x[mc], np.random.default_rng([seed, number])))
 
-    test, ones = at(rest, 11), np.ones(len(mc))
+    test, truth = at(rest, 11), label[rest]
+    if (key := (seed, shares)) not in _SOURCE_ONLY:
+        _SOURCE_ONLY[key] = trained(x[mc], label[mc], np.ones(len(mc)))
+    oracle = trained(at(data, 12), label[data], np.ones(len(data)))
     row: dict[str, Any] = {
         "case": case,
         "seed": seed,
-        "source-only": reached((x[mc], label[mc], ones), test, label[rest]),
-        "oracle": reached((at(data, 12), label[data], np.ones(len(data))), test, label[rest]),
+        "source-only": reached(_SOURCE_ONLY[key](test), truth),
+        "oracle": reached(oracle(test), truth),
     }
     outside = known is None and "rotation" not in case
     asked = {"known": [known]} if known else {}
     for name, families in {**asked, "free": None if outside else ["free"]}.items():
         began = time.process_time()
         report = calibrate(source, target, FEATURES, families=families)
+        seconds = time.process_time() - began
         calibrated = report.calibration.calibrated(source)
-        events = calibrated.features.astype(np.float64), label[mc], calibrated.weight
+        score = trained(calibrated.features.astype(np.float64), label[mc], calibrated.weight)
         row[name] = {
-            "reached": reached(events, test, label[rest]),
-            "seconds": time.process_time() - began,
+            "reached": reached(score(test), truth),
+            "seconds": seconds,
             "sentence": report.sentence,
             "verdict": report.verdict,
             "left": report.after.value,

@@ -26,6 +26,7 @@ __all__ = [
     "FIGURES",
     "METHODS",
     "NETWORKS",
+    "PARAMETRISED",
     "SHIFTS",
     "Registry",
     "UnknownNameError",
@@ -35,7 +36,8 @@ __all__ = [
 T = TypeVar("T")
 Thing = TypeVar("Thing")
 
-CALIBRATED = ("calibrated", "calibrated-known")  # methods whose MC a calibration maps
+PARAMETRISED = "parametrised"  # the parameters of the map are an input of the network
+CALIBRATED = ("calibrated", "calibrated-known", PARAMETRISED)  # a calibration maps their MC
 
 _RESERVED = "+/,:"  # join names, or separate them on the command line and in files
 
@@ -259,6 +261,7 @@ METHODS: Registry[Any] = Registry(
         "source-only": "methods.dann:SOURCE_ONLY",
         "calibrated": "methods.calibrated:CALIBRATED",
         "calibrated-known": "methods.calibrated:CALIBRATED_KNOWN",
+        PARAMETRISED: "methods.calibrated:AWARE",
         "dann": "methods.dann:DANN",
         "dann-alternating": "methods.alternating:DANN_ALTERNATING",
         "dann-joint": "methods.joint:DANN_JOINT",

@@ -11,7 +11,7 @@ from .families import (
     shift_families,
 )
 from .fit import FamilyFit, fit_family
-from .result import Calibration, CalibrationReport, Candidate, Profile
+from .result import Calibration, CalibrationReport, Candidate, Profile, with_parameter
 from .search import calibrate
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "fit_family",
     "same_families",
     "shift_families",
+    "with_parameter",
 ]

@@ -82,9 +82,8 @@ def calibrate(
 
     before = separation(mc_judge, judge, seed=seed)
     options = [(fit, judged(fit)) for fit in (identity, *fits)]
-    if "free" in wanted and (
-        families is not None or min(figure.value for _, figure in options) > _SETTLED
-    ):
+    settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
+    if "free" in wanted and (families is not None or not settled):
         progress("free")
         free = search.free()
         fits.append(free)

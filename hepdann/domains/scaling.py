@@ -83,6 +83,11 @@ class Scaling:
         """(3, n) what is imputed, means and standard deviations of some columns."""
         return np.stack([self.impute, self.mean, self.std])[:, start:stop]
 
+    def with_parameter(self) -> Scaling:
+        """The same with a last column that stays as it is."""
+        more = {"impute": 0.0, "mean": 0.0, "std": 1.0}
+        return Scaling(**{name: np.append(vars(self)[name], end) for name, end in more.items()})
+
     def apply(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Scale (N, F) features; the result has no missing values."""
         x = np.array(features, np.float64)

@@ -84,9 +84,9 @@ class CrossFit:
         """Whether the method scores the target by the target's own statistics."""
         return self.models[0].adapts(method)
 
-    def varies(self, method: str) -> bool:
-        """Whether MC passes a calibration before the method, which has an error."""
-        return self.models[0].varies(method)
+    def varies(self, method: str, domain: str = "source") -> bool:
+        """Whether an error of a calibration changes the method's scores of a domain."""
+        return self.models[0].varies(method, domain)
 
     def steps(self, method: str, domain: str = "target") -> FoldMean:
         """What happens to an event that no fold was trained on: the mean over all folds.

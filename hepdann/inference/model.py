@@ -13,6 +13,7 @@ from ..domains import Scaling
 from ..errors import RunError
 from ..methods import calibration_of, method_of
 from ..networks import ObjectShape, ViewShape
+from ..registry import PARAMETRISED
 from .input_columns import InputColumns
 from .mixture import Mixture
 from .passes import Inputs
@@ -110,9 +111,13 @@ class Model:
         alignment = self._alignment(method)
         return features if alignment is None else alignment.apply(features)
 
-    def varies(self, method: str) -> bool:
-        """Whether MC passes a calibration before the method, which has an error."""
-        return calibration_of(method) in self.calibrations
+    def varies(self, method: str, domain: str = "source") -> bool:
+        """Whether an error of a calibration changes the method's scores of a domain.
+
+        MC passes the calibration; of data a parametrised network is told its parameters.
+        """
+        name = calibration_of(method)
+        return name in self.calibrations and (domain == "source" or name == PARAMETRISED)
 
     def steps(
         self, method: str, domain: str = "target", errors: float = 0.0
@@ -122,7 +127,8 @@ class Model:
         Args:
             method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
-            errors: standard errors by which the calibration of MC is changed.
+            errors: standard errors by which the calibration of MC is changed; where the network
+                is parametrised, of data its parameter.
 
         Raises:
             RunError: no such method or domain.
@@ -138,12 +144,15 @@ class Model:
             parts = tuple(self.steps(part, domain, errors) for part in mixture.parts)
             return Combination(mixture, parts, target)
         part = self._part(method)
+        aware = calibration_of(method) == PARAMETRISED
+        scaling = self.scaling.with_parameter() if aware else self.scaling
         return Branch(
             mapped=self._alignment(method) if target else self._calibration(method, errors),
-            scaling=None if self.views else self.scaling,
+            scaling=None if self.views else scaling,
             network=part.network,
             statistics=part.target_domain if target else 0,
             correction=self.correction if target and method in self.alignments else None,
+            parameter=errors * target if aware else None,
         )
 
     def score(

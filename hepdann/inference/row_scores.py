@@ -217,8 +217,9 @@ class RowScorer:
         mean = found.mean
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]
+        moves = model.varies(self.method, domain)
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = mean if domain == "target" else self._scored(events, at, columns, errors).mean
+            moved = self._scored(events, at, columns, domain, errors).mean if moves else mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
         members = found.members[:, :, -1:]  # of two classes the spreads are the same
@@ -240,12 +241,13 @@ class RowScorer:
         events: NDArray[np.float32] | EventImages,
         at: NDArray[np.intp],
         columns: Mapping[str, NDArray[Any]],
+        domain: str,
         errors: float,
     ) -> Scores:
         model = self._model
         if isinstance(model, CrossFit):
-            return model.score(events, self.method, "source", columns["fold"][at], errors)
-        return model.score(events, self.method, "source", errors)
+            return model.score(events, self.method, domain, columns["fold"][at], errors)
+        return model.score(events, self.method, domain, errors)
 
 
 def _events_of(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:

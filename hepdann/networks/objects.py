@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ConfigError
+from .images.views import InParts
 from .normalisation import Normalisation
-from .views import InParts
 
 if TYPE_CHECKING:
     from .adversarial import NetworkShape

@@ -245,7 +245,7 @@ def write_copy(
                     count = len(tile[f"{domain}/weight"])
                     sample = np.array(numbers, np.uint16)[tile[f"{domain}/sample"]]
                     values = tile | {f"{domain}/sample": sample}
-                    writer.put(PreparedRows(domain, count, values, objects={}))
+                    writer.put(PreparedRows(domain, count, values, objects=[]))
                     if domain == writer.layout.domains[0]:
                         means.add(tile[f"{domain}/features"], tile[f"{domain}/split"])
                     rows += count

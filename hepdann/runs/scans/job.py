@@ -12,12 +12,14 @@ from ...config import Config, TrainConfig
 from ...domains import Domains
 from ...errors import ConfigError, Interrupted
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
+from ...registry import PARAMETRISED
 from ...store.folder_lock import locked, removed_if_refused, with_resume_hint
 from ...store.paths import ScanPaths
 from ...store.scan_folder import Scan
 from ...store.start_record import StartRecord
 from ...tensors import Tensors
 from ...training import Progress
+from ..calibrated import settle
 from ..monitor import require_tensorboard
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
@@ -93,12 +95,12 @@ class ScanJob:
         asked = self.config.train
         for point in self.points:
             auxiliary_shifts(self._settings(point))
-        calibrated = calibrated_on(asked)
-        if calibrated:
+            settle(self._settings(point))
+        if PARAMETRISED in asked.methods:
             raise ConfigError(
-                f"{calibrated[0]} fits a map of the MC to each target, which a scan does not",
+                f"{PARAMETRISED} has inputs that a scan does not compare",
                 where="train.methods",
-                mend="leave it out, or train it with hepdann train",
+                mend="take calibrated, or train it with hepdann train",
             )
         domains, train = self._prepared(self.points[0])
         settled = {name: getattr(train, name) for name in _SETTLED}
@@ -240,7 +242,7 @@ class ScanJob:
         holder = self.tensors if self.data is None else self.data
         known = bool(self.config.scan.shifts) or holder.has_truth
         copies, made = len(auxiliary_shifts(train)), made_sources(train)
-        places = Places(oracle and known, copies, made=made)
+        places = Places(oracle and known, copies, made=made, calibrations=calibrated_on(train))
         plans = plan_point(self.config.scan, train, places, not self.tensors.tabular)
         return [(None, 0), *((k, len(plan.members)) for k, plan in enumerate(plans))]
 

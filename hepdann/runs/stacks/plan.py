@@ -12,6 +12,7 @@ from ...errors import ConfigError
 from ...inference.device import choose_device
 from ...methods import Method, calibration_of, method_of
 from ...networks import NetworkShape, Normalisation, ObjectShape, ViewShape
+from ...registry import PARAMETRISED
 from ...training import LambdaSchedule, Member, RateSchedule, Settings
 from ..aligned import wanted_maps
 
@@ -209,7 +210,7 @@ def shape_of(
     estimated = nuisances if first.method.nuisance_head else ()
     domains = 2 + len(first.auxiliaries)
     return NetworkShape(
-        inputs,
+        inputs + (first.method.name == PARAMETRISED),
         classes,
         tuple(train.extractor),
         tuple(train.label_head),
@@ -301,7 +302,8 @@ def group(members: Sequence[Member], train: TrainConfig, lean: bool = False) -> 
         if normalisation == "shared" and not member.method.adversarial:
             normalisation = "domain"  # statistics shared with the target would show it to them
         method = member.method
-        kind = (method.conditioned, method.nuisance_head, len(member.auxiliaries))
+        aware = method.name == PARAMETRISED
+        kind = (method.conditioned, method.nuisance_head, len(member.auxiliaries), aware)
         key = (id(method.phases), normalisation, *kind)
         before = groups[key].members if key in groups else ()
         cost = 2 if lean and method.name != "source-only" else 1
