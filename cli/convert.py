@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from . import tables
+from .options import shared, workers_on
 from .progress import counting
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
               help="uproot alone, or baskets decoded here; the result is the same.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1),
               help="Threads that decode.  [default: the processors, at most 8]")  # fmt: skip
+@shared("cluster")
+@click.option("--workers", type=click.IntRange(min=1),
+              help="Of the cluster.  [default: as many as there are]")  # fmt: skip
 @click.option("--compress", type=click.Choice(["none", "gzip", "zstd"]),
               help="Smaller file, slower to train on.  [default: none]")  # fmt: skip
 @click.option("--sha256", is_flag=True, default=None,
@@ -88,6 +92,8 @@ def command(
     skip_bad: bool,
     reader: Literal["auto", "fast", "uproot"],
     threads: int | None,
+    cluster: str | None,
+    workers: int | None,
     **flags: Any,
 ) -> int:
     """Turn ROOT files (TTree or RNTuple), or files of images, into a tensor file.
@@ -112,6 +118,9 @@ def command(
     flags["size"] = _size(flags["size"])
     pairs = [text.partition(":") for text in flags["objects"]]
     flags["objects"] = {name: split_list(listed) or None for name, _, listed in pairs}
+    if workers is not None and cluster is None:
+        raise click.UsageError("--workers are of a --cluster; of this machine --threads work")
+    workers_on(cluster, workers)
     with counting("convert", "converting", "entries") as progress:
         summary = convert(
             () if mc is None else mc,

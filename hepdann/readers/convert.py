@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cluster import current
 from ..config import Config, expand_path
 from ..errors import ConfigError, ReadError
 from ..outputs import drawing_folder
@@ -24,6 +26,7 @@ from .pipeline.entry_ranges import Reader, UnitReader, choose_reader
 from .pipeline.events import column_names
 from .pipeline.ordered_threads import Stream, default_threads
 from .pipeline.range_task import Done, Work
+from .pipeline.shards import ShardStream, new_file
 from .pipeline.summary import ConversionSummary, FileCount
 from .pipeline.tally import Tally
 from .pipeline.truth_files import TruthFile
@@ -82,11 +85,12 @@ def convert(
         SchemaError: the output cannot be written, or ``like`` is no tensor file.
     """
     _check_output(output)
-    if truth is not None and skip_bad:
+    if truth is not None and (skip_bad or current() is not None):
+        what = "rows run along those of the data files, so that none of these can be left out"
         raise ConfigError(
-            "rows run along those of the data files, so that none of these can be left out",
+            what if skip_bad else "rows run along those of the data files, in one process",
             where=f"--truth {truth}",
-            mend="name the good files without --skip-bad",
+            mend="name the good files without --skip-bad" if skip_bad else "leave --cluster out",
         )
     config = config or Config()
     pictures = pictures_of(mc, data, config)
@@ -119,7 +123,8 @@ def convert(
     truths = None
     if truth is not None:
         truths = TruthFile(truth, inputs, made.label, config.convert.block_size, read)
-    conversion = _Conversion(made, truths, skips, progress, model)
+    on_workers: Reader = "auto" if callable(reader) else reader
+    conversion = _Conversion(made, truths, skips, progress, model, on_workers)
     return conversion.run(output, image_units(cut, made.images), threads or default_threads())
 
 
@@ -143,7 +148,9 @@ class _Conversion:
         skips: Skips,
         progress: Callable[[int, int], None] | None,
         like: Like | None,
+        reader: Reader,
     ) -> None:
+        self.reader: Reader = reader
         self.made, self.plan, self.config, self.classes = made, made.plan, made.config, made.classes
         self.truth = truth
         self.like, self.skips, self.progress = like, skips, progress
@@ -165,30 +172,13 @@ class _Conversion:
         return replace(summary, output=output, notes=(*summary.notes, *notes))
 
     def _run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
-        plan, split = self.plan, self.config.convert.split
+        plan = self.plan
         capacity = {
             domain: sum(s.source.entries for s in plan.samples if s.source.domain == domain)
             for domain in plan.names
         }
-        info = self._feature_info()
-        with TensorWriter(
-            output,
-            features=self.columns,
-            units=[str(entry["unit"]) for entry in info],
-            spectators=plan.spectators,
-            classes=self.classes,
-            samples=plan.names,
-            capacity=capacity,
-            split=split,
-            weights=plan.weights,
-            variations=plan.variations,
-            truth=self.truth is not None,
-            feature_info=info,
-            views=self.views,
-            objects=plan.objects,
-            compress=self.config.convert.compress,
-            threads=threads,
-        ) as writer:
+        has_truth = self.truth is not None
+        with new_file(self.made, output, capacity, threads, truth=has_truth) as writer:
             self._convert(writer, cut, threads)
             self.tally.check(self.files)
             impute = self._impute()
@@ -222,7 +212,14 @@ class _Conversion:
         work = Work(self.plan, self.config, self.classes, self.truth, writer, cut)
         samples = self.plan.samples
         files = [(sample, file) for sample in samples for file in self.skips.left(sample.source)]
-        with Stream(work.jobs(files), threads) as stream:
+        with ExitStack() as stack:
+            stream: Stream[Done] | ShardStream
+            if (cluster := current()) is None:
+                stream = stack.enter_context(Stream(work.jobs(files), threads))
+            else:
+                folder = stack.enter_context(drawing_folder(writer.path.absolute().parent))
+                shards = ShardStream(self.made, files, self.reader, cluster, folder)
+                stream = stack.enter_context(shards)
             for number, (sample, file) in enumerate(files):
                 self._whole_file(writer, sample, file, work, stream, number)
         for sample in samples:
@@ -234,7 +231,7 @@ class _Conversion:
         sample: SamplePlan,
         file: FileScan,
         work: Work,
-        stream: Stream[Done],
+        stream: Stream[Done] | ShardStream,
         number: int,
     ) -> None:
         """All events of a file, or none where it is bad and may be skipped."""
@@ -276,15 +273,6 @@ class _Conversion:
         if self.progress is not None:
             self.progress(self.done, self.total)
         return result.rows.count
-
-    def _feature_info(self) -> list[dict[str, Any]]:
-        info = []
-        for feature in self.plan.features:
-            info.append({"unit": feature.settings.unit, **feature.info()})
-            if feature.settings.indicator:
-                title = feature.settings.title or feature.name
-                info.append({"unit": "", "title": f"{title} missing", "indicator_of": feature.name})
-        return info
 
     def _impute(self) -> list[float]:
         values = []
