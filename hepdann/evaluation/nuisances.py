@@ -13,17 +13,30 @@ from numpy.typing import NDArray
 
 from ..config import load_config
 from ..errors import HepdannError
-from ..stats import cut_at, nuisance_bins, rank_in_bins, slice_distance
+from ..stats import cut_at, nuisance_bins, quantile_in_bins, rank_in_bins, slice_distance
+from ..stats.classification import prior_matched_threshold
 from ..stats.histograms import binning
 from ..store.paths import RunPaths
 from ..store.scores.reader import RunScores
 from .columns import Columns
 
-__all__ = ["EFFICIENCIES", "PER_BIN", "RAW", "Nuisance", "nuisance_figures", "nuisances_of"]
+__all__ = [
+    "DDT",
+    "EFFICIENCIES",
+    "PER_BIN",
+    "RAW",
+    "Nuisance",
+    "nuisance_figures",
+    "nuisances_of",
+]
 
 EFFICIENCIES = (0.3, 0.5, 0.7, 0.9)  # of the signal
 PER_BIN = "threshold per bin"
+DDT = "DDT"
 RAW = "source-only"
+_TIMES = 5.0  # source-only's 1/JSD at an efficiency of 50 %, that DDT shall reach
+_STEPS = np.linspace(0, 1, 21)
+_LEAST = 1e-7  # of a probability, in a logit
 
 Floats = NDArray[np.float64]
 
@@ -67,14 +80,18 @@ class Nuisance:
         return np.isin(self._label, known) if known else np.ones(len(self._label), np.bool_)
 
     def score(self, method: str) -> Floats:
-        """(N,) score of the signal; of :data:`PER_BIN` the rank of source-only's in each bin.
+        """(N,) score of the signal.
 
-        The ranks are those among background events outside the test split; of a run in folds, which
-        has none, each half of the events takes them from the other.
+        Of :data:`PER_BIN` it is the rank of source-only's score in each bin, of :data:`DDT` the
+        logit of that score less a part of what it would be cut at there. Both are taken from events
+        outside the test split; of a run in folds, which has none, each half of the events takes
+        them from the other.
         """
-        if method != PER_BIN:
+        if method not in (PER_BIN, DDT):
             return np.asarray(self.scores.score("mc", method)[:, -1], dtype=np.float64)
         score, where = self.score(RAW), nuisance_bins(self.values)
+        if method == DDT:
+            score = np.log(np.clip(score, _LEAST, 1)) - np.log(np.clip(1 - score, _LEAST, 1))
         half = np.zeros(len(score), np.intp)
         if self.scores.folds:
             half = np.arange(len(score)) % 2
@@ -82,11 +99,41 @@ class Nuisance:
         for part in np.unique(half):
             judged = half == part
             fitted = ~judged if self.scores.folds else self.scores.rows("mc", "train", "validation")
+            if method == DDT:
+                rank[judged] = self._subtracted(score, where, fitted)[judged]
+                continue
             rows = ~self.signal & fitted
             rank[judged] = rank_in_bins(
                 (score[rows], self._weight[rows]), where[rows], score[judged], where[judged]
             )
         return rank
+
+    def _subtracted(
+        self, score: Floats, where: NDArray[np.intp], fitted: NDArray[np.bool_]
+    ) -> Floats:
+        """(N,) score less c times the threshold per bin, both from their constant threshold.
+
+        Dolen et al., arXiv:1603.00027, whose c is 1. Here it is the least of which the events that
+        it is taken from have five times source-only's 1/JSD, both as they would be of all events.
+        """
+        rows, signal = fitted & ~self.signal, fitted & self.signal
+        of_signal = score[signal], self._weight[signal]
+        background = score[rows], self._weight[rows]
+        rank = rank_in_bins(background, where[rows], score[signal], where[signal])
+        share = prior_matched_threshold(rank, self._weight[signal], 0.5)
+        flat = np.interp(
+            self.values, *quantile_in_bins(self.values[rows], where[rows], *background, share)
+        )
+        middle = prior_matched_threshold(*of_signal, 0.5)
+        first, fewer = math.nan, 1 - fitted.mean()
+        for part in _STEPS:
+            new = score - middle - part * (flat - middle)
+            cut = cut_at(0.5, (new[signal], of_signal[1]), (new[rows], background[1]), where[rows])
+            jsd = cut.jsd - fewer * cut.floor
+            first = jsd if part == 0 else first
+            if not jsd > first / _TIMES:
+                break
+        return np.asarray(new)
 
     def figures(self, method: str) -> dict[str, Any]:
         """Distance of the score between slices of the nuisance, and cuts that keep the signal."""
@@ -158,7 +205,7 @@ def nuisances_of(scores: RunScores) -> list[Nuisance]:
 
 
 def nuisance_figures(scores: RunScores, methods: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """By nuisance and method what :meth:`Nuisance.figures` says, and of :data:`PER_BIN`.
+    """By nuisance and method what :meth:`Nuisance.figures` says, and of what needs no training.
 
     Args:
         scores: of the run.
@@ -168,7 +215,7 @@ def nuisance_figures(scores: RunScores, methods: Sequence[str]) -> dict[str, Map
         nuisances = nuisances_of(scores)
     except HepdannError:
         return {}
-    names = [*methods, *([PER_BIN] if RAW in methods else [])]
+    names = [*methods, *([DDT, PER_BIN] if RAW in methods else [])]
     return {one.name: {name: one.figures(name) for name in names} for one in nuisances}
 
 

@@ -21,6 +21,7 @@ from .decorrelation import (
     cut_at,
     jensen_shannon,
     nuisance_bins,
+    quantile_in_bins,
     rank_in_bins,
     slice_distance,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "predicted",
     "prior_matched_threshold",
     "quantile_edges",
+    "quantile_in_bins",
     "rank_features",
     "rank_in_bins",
     "reweighted",

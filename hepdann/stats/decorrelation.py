@@ -12,7 +12,15 @@ from .classification import prior_matched_threshold
 from .distances import kolmogorov
 from .figure import effective_events
 
-__all__ = ["Cut", "cut_at", "jensen_shannon", "nuisance_bins", "rank_in_bins", "slice_distance"]
+__all__ = [
+    "Cut",
+    "cut_at",
+    "jensen_shannon",
+    "nuisance_bins",
+    "quantile_in_bins",
+    "rank_in_bins",
+    "slice_distance",
+]
 
 Floats = NDArray[np.float64]
 
@@ -162,3 +170,29 @@ def rank_in_bins(
         below = np.searchsorted(known, score[events], side="left")
         rank[events] = np.concatenate([[0.0], sums])[below] / sums[-1]
     return rank
+
+
+def quantile_in_bins(
+    nuisance: Floats, where: NDArray[np.intp], score: Floats, weight: Floats, share: float
+) -> tuple[Floats, Floats]:
+    """The score below which a share of the events of each bin of a nuisance lies.
+
+    Args:
+        nuisance: (n,).
+        where: (n,) bins of it.
+        score: (n,).
+        weight: (n,), of either sign.
+        share: below the score.
+
+    Returns:
+        The median nuisance of each bin, rising, and the score there.
+    """
+    places, scores = [], []
+    for index in np.unique(where):
+        rows = where == index
+        order = np.argsort(score[rows], kind="stable")
+        sums = np.maximum.accumulate(np.cumsum(weight[rows][order], dtype=np.float64))
+        if sums[-1] > 0:
+            places.append(float(np.median(nuisance[rows])))
+            scores.append(float(np.interp(share * sums[-1], sums, score[rows][order])))
+    return np.array(places), np.array(scores)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepdann.stats import cut_at, jensen_shannon, nuisance_bins, rank_in_bins, slice_distance
+from hepdann.stats import (
+    cut_at,
+    jensen_shannon,
+    nuisance_bins,
+    quantile_in_bins,
+    rank_in_bins,
+    slice_distance,
+)
 
 RNG = np.random.default_rng(5)
 N = 40_000
@@ -53,3 +60,12 @@ def test_a_rank_within_bins_is_flat_in_every_bin():
 
 def test_whole_numbers_are_bins_of_their_own():
     assert nuisance_bins(np.array([3.0, 1.0, 3.0, 7.0])).tolist() == [1, 0, 1, 2]
+
+
+def test_the_quantile_in_bins_follows_a_score_that_moves():
+    z = RNG.normal(size=N)
+    score, weight = 2 * z + RNG.normal(size=N), np.where(RNG.random(N) < 0.1, -1.0, 1.0)
+    places, scores = quantile_in_bins(z, nuisance_bins(z), score, weight, 0.8413)
+    inner = np.abs(places) < 1
+    assert np.all(np.diff(places) > 0)
+    np.testing.assert_allclose(scores[inner], 2 * places[inner] + 1, atol=0.15)
