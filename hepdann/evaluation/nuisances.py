@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from ..config import load_config
 from ..errors import HepdannError
-from ..stats import cut_at, nuisance_bins, quantile_in_bins, rank_in_bins, slice_distance
-from ..stats.classification import prior_matched_threshold
+from ..stats import best_thresholds, cut_at, nuisance_bins, rank_in_bins, slice_distance
 from ..stats.histograms import binning
 from ..store.paths import RunPaths
 from ..store.scores.reader import RunScores
 from .columns import Columns
 
 __all__ = [
-    "DDT",
+    "BEST",
     "EFFICIENCIES",
     "PER_BIN",
     "RAW",
@@ -32,10 +31,10 @@ __all__ = [
 
 EFFICIENCIES = (0.3, 0.5, 0.7, 0.9)  # of the signal
 PER_BIN = "threshold per bin"
-DDT = "DDT"
+BEST = "best threshold"
 RAW = "source-only"
-_TIMES = 5.0  # source-only's 1/JSD at an efficiency of 50 %, that DDT shall reach
-_STEPS = np.linspace(0, 1, 21)
+_TIMES = 5.0  # source-only's 1/JSD at an efficiency of 50 %, that BEST shall reach
+_STRENGTHS = (0.0, 0.5, *np.geomspace(1, 32, 21))
 _LEAST = 1e-7  # of a probability, in a logit
 
 Floats = NDArray[np.float64]
@@ -82,15 +81,17 @@ class Nuisance:
     def score(self, method: str) -> Floats:
         """(N,) score of the signal.
 
-        Of :data:`PER_BIN` it is the rank of source-only's score in each bin, of :data:`DDT` the
-        logit of that score less a part of what it would be cut at there. Both are taken from events
+        Of :data:`PER_BIN` it is the rank of source-only's score in each bin, of :data:`BEST` the
+        logit of that score less the threshold there. Both are taken from events
         outside the test split; of a run in folds, which has none, each half of the events takes
         them from the other.
         """
-        if method not in (PER_BIN, DDT):
+        if method not in (PER_BIN, BEST):
             return np.asarray(self.scores.score("mc", method)[:, -1], dtype=np.float64)
-        score, where = self.score(RAW), nuisance_bins(self.values)
-        if method == DDT:
+        score = self.score(RAW)
+        within = ~self.signal if method == BEST else None
+        where = nuisance_bins(self.values, within=within)
+        if method == BEST:
             score = np.log(np.clip(score, _LEAST, 1)) - np.log(np.clip(1 - score, _LEAST, 1))
         half = np.zeros(len(score), np.intp)
         if self.scores.folds:
@@ -99,7 +100,7 @@ class Nuisance:
         for part in np.unique(half):
             judged = half == part
             fitted = ~judged if self.scores.folds else self.scores.rows("mc", "train", "validation")
-            if method == DDT:
+            if method == BEST:
                 rank[judged] = self._subtracted(score, where, fitted)[judged]
                 continue
             rows = ~self.signal & fitted
@@ -109,28 +110,28 @@ class Nuisance:
         return rank
 
     def _subtracted(
-        self, score: Floats, where: NDArray[np.intp], fitted: NDArray[np.bool_]
+        self, logit: Floats, where: NDArray[np.intp], fitted: NDArray[np.bool_]
     ) -> Floats:
-        """(N,) score less c times the threshold per bin, both from their constant threshold.
+        """(N,) logit less the threshold at the nuisance, of which half of the signal has more.
 
-        Dolen et al., arXiv:1603.00027, whose c is 1. Here it is the least of which the events that
-        it is taken from have five times source-only's 1/JSD, both as they would be of all events.
+        Of :func:`hepdann.stats.best_thresholds` those of the least strength at which the events
+        that they are taken from have five times source-only's 1/JSD, as it would be of all events.
         """
-        rows, signal = fitted & ~self.signal, fitted & self.signal
-        of_signal = score[signal], self._weight[signal]
-        background = score[rows], self._weight[rows]
-        rank = rank_in_bins(background, where[rows], score[signal], where[signal])
-        share = prior_matched_threshold(rank, self._weight[signal], 0.5)
-        flat = np.interp(
-            self.values, *quantile_in_bins(self.values[rows], where[rows], *background, share)
+        signal, background = (
+            (logit[rows], self._weight[rows], where[rows])
+            for rows in (fitted & self.signal, fitted & ~self.signal)
         )
-        middle = prior_matched_threshold(*of_signal, 0.5)
-        first, fewer = math.nan, 1 - fitted.mean()
-        for part in _STEPS:
-            new = score - middle - part * (flat - middle)
-            cut = cut_at(0.5, (new[signal], of_signal[1]), (new[rows], background[1]), where[rows])
+        places = [float(np.median(self.values[where == b])) for b in range(int(where.max()) + 1)]
+        offsets, first, fewer = None, math.nan, 1 - fitted.mean()
+        for strength in _STRENGTHS:
+            offsets, common = best_thresholds(signal, background, strength, offsets)
+            new = logit - common - np.interp(self.values, places, offsets)
+            kept = [
+                (new[fitted & s], self._weight[fitted & s]) for s in (self.signal, ~self.signal)
+            ]
+            cut = cut_at(0.5, kept[0], kept[1], background[2])
             jsd = cut.jsd - fewer * cut.floor
-            first = jsd if part == 0 else first
+            first = jsd if strength == 0 else first
             if not jsd > first / _TIMES:
                 break
         return np.asarray(new)
@@ -215,7 +216,7 @@ def nuisance_figures(scores: RunScores, methods: Sequence[str]) -> dict[str, Map
         nuisances = nuisances_of(scores)
     except HepdannError:
         return {}
-    names = [*methods, *([DDT, PER_BIN] if RAW in methods else [])]
+    names = [*methods, *([BEST, PER_BIN] if RAW in methods else [])]
     return {one.name: {name: one.figures(name) for name in names} for one in nuisances}
 
 

@@ -18,10 +18,10 @@ from .classification import (
 )
 from .decorrelation import (
     Cut,
+    best_thresholds,
     cut_at,
     jensen_shannon,
     nuisance_bins,
-    quantile_in_bins,
     rank_in_bins,
     slice_distance,
 )
@@ -48,6 +48,7 @@ __all__ = [
     "TwoSample",
     "accuracy",
     "auc",
+    "best_thresholds",
     "binning",
     "common_granularity",
     "confusion",
@@ -72,7 +73,6 @@ __all__ = [
     "predicted",
     "prior_matched_threshold",
     "quantile_edges",
-    "quantile_in_bins",
     "rank_features",
     "rank_in_bins",
     "reweighted",

@@ -11,7 +11,7 @@ import hepdann
 from hepdann.domains import Wanted, in_folds, prepare
 from hepdann.errors import ConfigError, HepdannError, Interrupted, SchemaError
 from hepdann.evaluation import open_scores
-from hepdann.evaluation.nuisances import DDT, PER_BIN, nuisances_of
+from hepdann.evaluation.nuisances import BEST, PER_BIN, nuisances_of
 from hepdann.methods.decorrelation.planing import planed
 from hepdann.runs import resume
 
@@ -45,14 +45,14 @@ def run(tensors, tmp_path_factory):
 
 def test_every_method_is_judged_by_what_its_score_tells(run):
     figures = run.metrics["nuisances"]["energy"]
-    assert set(figures) == {"source-only", *METHODS, DDT, PER_BIN}
+    assert set(figures) == {"source-only", *METHODS, BEST, PER_BIN}
     for block in figures.values():
         assert 0 <= block["ks"] < 1.5  # negative weights may take it above 1
         assert [cut["efficiency"] for cut in block["cuts"]] == [0.3, 0.5, 0.7, 0.9]
         assert all(0 <= cut["jsd"] <= 1 and cut["rejection"] >= 1 for cut in block["cuts"])
-    for name in (DDT, PER_BIN):
+    for name in (BEST, PER_BIN):
         assert figures[name]["cuts"][1]["jsd"] < figures["source-only"]["cuts"][1]["jsd"] / 3
-    rejections = [figures[n]["cuts"][1]["rejection"] for n in ("source-only", DDT, PER_BIN)]
+    rejections = [figures[n]["cuts"][1]["rejection"] for n in ("source-only", BEST, PER_BIN)]
     assert rejections == sorted(rejections, reverse=True)
     rows = (run.folder / "history.csv").read_text().splitlines()
     names = rows[0].split(",")

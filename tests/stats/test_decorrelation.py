@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hepdann.stats import (
+    best_thresholds,
     cut_at,
     jensen_shannon,
     nuisance_bins,
-    quantile_in_bins,
     rank_in_bins,
     slice_distance,
 )
@@ -62,10 +62,25 @@ def test_whole_numbers_are_bins_of_their_own():
     assert nuisance_bins(np.array([3.0, 1.0, 3.0, 7.0])).tolist() == [1, 0, 1, 2]
 
 
-def test_the_quantile_in_bins_follows_a_score_that_moves():
-    z = RNG.normal(size=N)
-    score, weight = 2 * z + RNG.normal(size=N), np.where(RNG.random(N) < 0.1, -1.0, 1.0)
-    places, scores = quantile_in_bins(z, nuisance_bins(z), score, weight, 0.8413)
-    inner = np.abs(places) < 1
-    assert np.all(np.diff(places) > 0)
-    np.testing.assert_allclose(scores[inner], 2 * places[inner] + 1, atol=0.15)
+def test_best_thresholds_pay_less_rejection_for_a_divergence_than_one_in_each_bin():
+    n = 20_000
+    label, z = np.repeat([0, 1], n), np.concatenate([RNG.normal(0, 1, n), RNG.normal(1, 0.7, n)])
+    x = RNG.normal(1.5 * label)
+    gaussian = -((z - 1) ** 2) / 2 / 0.49 - np.log(0.7) + z**2 / 2
+    logit, where = 1.5 * x - 1.125 + gaussian, nuisance_bins(z)  # the ratio of the densities
+    sides = [(logit[label == k], np.ones(n), where[label == k]) for k in (1, 0)]
+
+    def cut(strength):
+        offsets, common = best_thresholds(*sides, strength)
+        new = logit - common - offsets[where]
+        assert (new[label == 1] > 0).mean() == pytest.approx(0.5, abs=0.02)
+        kept = ((new[label == k], np.ones(n)) for k in (1, 0))
+        return cut_at(0.5, *kept, nuisance_bins(z[label == 0]))
+
+    plain, some, much = (cut(strength) for strength in (0.0, 4.0, 12.0))
+    assert plain.jsd > 2 * some.jsd > 3 * much.jsd
+    assert plain.background_efficiency < some.background_efficiency < much.background_efficiency
+    rank = rank_in_bins(sides[1][:2], sides[1][2], logit, where)
+    flat = cut_at(0.5, *((rank[label == k], np.ones(n)) for k in (1, 0)),
+                  nuisance_bins(z[label == 0]))  # fmt: skip
+    assert some.background_efficiency < 0.8 * flat.background_efficiency
