@@ -73,12 +73,21 @@ def test_a_run_with_nuisances_resumes_to_the_same_bits(run, tensors, tmp_path):
         assert (again.folder / name).read_bytes() == (run.folder / name).read_bytes(), name
 
 
-def test_a_scan_trains_methods_with_nuisances(tensors, tmp_path):
+def test_a_scan_trains_methods_with_nuisances_and_judges_them(tensors, tmp_path, capsys):
     settings = FAST | {"epochs": 1, "nuisance": ["energy"]}
     scan = hepdann.scan(
         tensors, methods=["pivot", "planing"], lambda_=[1.0], output=tmp_path / "scan", **settings
     )
-    assert {"pivot", "planing"} <= {group["method"] for group in scan.summary["groups"]}
+    groups = {group["method"]: group for group in scan.summary["groups"]}
+    assert {"pivot", "planing", "source-only"} <= set(groups)
+    inverse = {name: group["ensemble"]["nuisance_inverse_jsd"] for name, group in groups.items()}
+    assert all(value > 1 for value in inverse.values())
+    assert all(group["ensemble"]["nuisance_rejection"] > 1 for group in groups.values())
+    assert "nuisance_rejection,nuisance_inverse_jsd" in (scan.folder / "scan.csv").read_text()
+    from hepdann_cli.scan import show
+
+    show(scan)
+    assert "1/JSD" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
