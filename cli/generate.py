@@ -30,11 +30,11 @@ def command() -> None:
 @click.option("--condition", "conditions", multiple=True, callback=words, metavar="COLUMN",
               help="Spectator or feature that is asked for; repeatable. Of showers the energy of "
               "the particle comes first. The class always is.")  # fmt: skip
-@click.option("--steps", type=int, help="Of the generator.  [default: 6000]")
+@click.option("--steps", type=int, help="Of the generator.  [default: 4000; of pictures 6000]")
 @click.option("--batch-size", type=int, help="Events a step.  [default: 128; of pictures 64]")
 @click.option("--critic-steps", type=int,
-              help="Before each step of the generator.  [default: 3; of pictures 1]")  # fmt: skip
-@click.option("--penalty", type=float, help="Factor on the gradient penalty.  [default: 10]")
+              help="Before each step of the generator.  [default: 5; of pictures 1]")  # fmt: skip
+@click.option("--penalty", type=float, help="Factor on the gradient penalty.  [default: 2]")
 @click.option("--learning-rate", type=float,
               help="[default: 0.001; of pictures 0.0004]")  # fmt: skip
 @click.option("--hidden", help="Widths, or of pictures numbers of maps, with commas.  "

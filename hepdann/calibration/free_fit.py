@@ -23,7 +23,7 @@ from .free import FreeMap
 from .free_problem import FreeProblem
 from .marginals import Marginals
 
-__all__ = ["fit_free"]
+__all__ = ["fit_free", "shared_values"]
 
 Floats = NDArray[np.float64]
 
@@ -109,7 +109,9 @@ def fit_free(
     moves[:, first.columns(first.varying)] = first.jacobian(point, first.varying)
     share = len(first.x) / min(len(mc), len(target))  # of the events, on which it is computed
     variation = leading_variation(share * first.covariance(point), moves)
-    spikes = _spikes(fitted, mc, target)
+    x = np.asarray(mc.features, dtype=np.float64)
+    mapped = replace(fitted, smear=np.zeros_like(fitted.smear)).apply(x, fitted.theta, 0)
+    spikes = shared_values(mapped, mc, target)
     return replace(fitted, spikes=spikes), whole.at(point).distance, variation
 
 
@@ -340,15 +342,19 @@ def _exchanged(problem: FreeProblem, maps: Maps, end: End) -> End:
     return value, point
 
 
-def _spikes(fitted: FreeMap, mc: Source, target: Target) -> tuple[tuple[int, float, float], ...]:
-    """Pairs of values that many events of MC, and as many of the data, share."""
-    x = np.asarray(mc.features, dtype=np.float64)
-    mapped = replace(fitted, smear=np.zeros_like(fitted.smear)).apply(x, fitted.theta, 0)
+def shared_values(
+    mapped: Floats, mc: Source, target: Target
+) -> tuple[tuple[int, float, float], ...]:
+    """Pairs of values that many events of MC, mapped to (N, F), and as many of the data share.
+
+    Returns:
+        Feature, value in MC, value in the data.
+    """
     pairs = []
-    for j in range(x.shape[1]):
+    for j in range(mapped.shape[1]):
         shares = _heavy(target.features[:, j])
         for before, share in _heavy(mc.features[:, j]).items():
-            at = float(np.median(mapped[x[:, j] == before, j]))
+            at = float(np.median(mapped[mc.features[:, j] == before, j]))
             after = min(shares, key=lambda v: abs(v - at), default=math.nan)
             if abs(shares.get(after, 0.0) - share) < 0.5 * share:
                 pairs.append((j, before, after))

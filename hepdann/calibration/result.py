@@ -15,6 +15,7 @@ from ..tensors import Source
 from .families import Family, from_dict
 from .fit import FamilyFit
 from .free import FreeMap
+from .refiner import RefinerMap
 
 __all__ = [
     "CLOSED",
@@ -145,8 +146,13 @@ class Calibration:
         )
         fit = None
         if stored["family"] is not None:
-            free = stored["family"]["kind"] == "free"
-            made: Family = (FreeMap.from_dict if free else from_dict)(stored["family"])
+            kind = stored["family"]["kind"]
+            made: Family
+            if kind in ("free", "refiner"):
+                flexible = FreeMap if kind == "free" else RefinerMap
+                made = flexible.from_dict(stored["family"])
+            else:
+                made = from_dict(stored["family"])
             fit = FamilyFit(
                 made,
                 np.asarray(stored["theta"], np.float64),
@@ -281,7 +287,7 @@ class CalibrationReport:
 
 def parameters_of(fit: FamilyFit) -> dict[str, Figure]:
     """Name to value and error; of a shift its t beside 1/t; empty for a free map."""
-    if isinstance(fit.family, FreeMap):
+    if isinstance(fit.family, FreeMap | RefinerMap):
         return {}
     known: dict[str, Figure] = {}
     for name, value, error in zip(fit.family.parameters, fit.theta, fit.error, strict=True):

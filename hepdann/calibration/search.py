@@ -16,6 +16,7 @@ from .families import Family, family, shift_families
 from .fit import FEW, FamilyFit, explored, finite, fit_from, problem_of
 from .free import FreeMap
 from .free_fit import fit_free
+from .refiner import RefinerMap, fit_refiner
 from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
 
 __all__ = ["calibrate"]
@@ -23,6 +24,7 @@ __all__ = ["calibrate"]
 Floats = NDArray[np.float64]
 
 _SIMPLER = 0.02  # a family this much worse than the best, with fewer parameters, is preferred
+_OTHERS = ("none", "free", "refiner")  # not fitted by their parameters
 _JUDGED = 3  # families that the classifier judges, those of the smallest distance
 _HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
@@ -52,8 +54,8 @@ def calibrate(
         mc: labelled events.
         target: the data.
         names: of the features.
-        families: ``free``, or as :func:`hepdann.calibration.family` reads them; by default all
-            shifts, and ``free``.
+        families: ``free``, ``refiner``, or as :func:`hepdann.calibration.family` reads them; by
+            default all shifts, and ``free``.
         hold_fractions: keep the class fractions of MC.
         reference: (N, F) features of MC that fix the scales of shifts; by default those of ``mc``,
             and those of its training split.
@@ -69,7 +71,7 @@ def calibrate(
     search = _Search(mc, target, names, held=hold_fractions, reference=reference, seed=seed)
     wanted = (*shift_families(), "free") if families is None else tuple(dict.fromkeys(families))
     identity = fit_from(search.whole, _Nothing(), np.zeros(0))
-    tried = search.explore([text for text in wanted if text not in ("none", "free")], progress)
+    tried = search.explore([text for text in wanted if text not in _OTHERS], progress)
     fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
 
     def calibration(fit: FamilyFit) -> Calibration:
@@ -88,6 +90,10 @@ def calibrate(
         free = search.free()
         fits.append(free)
         options.append((free, judged(free)))
+    if "refiner" in wanted:
+        progress("refiner")
+        fits.append(search.refiner())
+        options.append((fits[-1], judged(fits[-1])))
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
     chosen, after = min(near, key=lambda o: (len(o[0].theta), o[0].distance))
@@ -167,9 +173,18 @@ class _Search:
         share = self.whole.mc_fractions
         return FamilyFit(fitted, theta, share, unknown, distance, True, variation)
 
+    def refiner(self) -> FamilyFit:
+        """A residual network against a critic; the class fractions are held, as of a free map."""
+        made = fit_refiner(self.mc, self.target, seed=self.seed)
+        theta = made.flat()
+        distance = self.whole.distance(made, theta)
+        unknown = np.full((1, 1), np.nan)  # of thousands of weights nobody asks for a covariance
+        share = self.whole.mc_fractions
+        return FamilyFit(made, theta, share, unknown, distance, True, np.zeros(len(theta)))
+
     def profiles(self, fit: FamilyFit) -> tuple[Profile, ...]:
         """The distance along each parameter of a rigid family."""
-        if isinstance(fit.family, FreeMap):
+        if isinstance(fit.family, FreeMap | RefinerMap):
             return ()
         low, high = fit.family.bounds
         made = []

@@ -61,10 +61,10 @@ class GeneratorSettings(Stored):
 
     conditions: list[str] = Field(default=[])
     objective: Literal["wgan-gp", "gan"] = "wgan-gp"
-    steps: _Count = 6000
-    critic_steps: _Count = 3
+    steps: _Count = 4000
+    critic_steps: _Count = 5
     batch_size: _Count = 128
-    penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
     learning_rate: _Rate = 1e-3
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     average: Annotated[float, Field(ge=0, lt=1)] = 0.999
@@ -74,8 +74,8 @@ class GeneratorSettings(Stored):
 
 
 _OF_PICTURES = {
-    "objective": "gan", "critic_steps": 1, "batch_size": 64, "learning_rate": 4e-4, "momentum": 0.5,
-    "hidden": [64, 32], "latent": 64,
+    "objective": "gan", "steps": 6000, "critic_steps": 1, "batch_size": 64, "learning_rate": 4e-4,
+    "momentum": 0.5, "hidden": [64, 32], "latent": 64,
 }  # fmt: skip
 
 

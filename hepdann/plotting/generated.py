@@ -63,7 +63,8 @@ def plot_generated(
             keep(partial(gallery, shown, classes, energies=False, title=title), "gallery")
             return made
         first = np.argsort(events.columns[:, 0])[:: max(1, len(events) // 6)][:6]
-        title = f"depth to the right; {_energies(events.columns[first, 0])} GeV"
+        energies = _energies(events.columns[first, 0])
+        title = f"depth to the right, logarithmic colours; {energies} GeV"
         pair = [events.images[first, 0], drawn[first, 0]]
         names = ["simulation", "generator"]
         keep(partial(gallery, pair, names, energies=True, title=title), "gallery")

@@ -59,6 +59,7 @@ _METHODS: dict[str, tuple[int, int, Any]] = {
     "affine": (1, 1, 2), "affine+quantile": (1, 0, 3),
     "pivot": (5, 2, 0), "pivot-alternating": (4, 3, 1), "dann-pivot": (2, 2, 0),
     "disco": (1, 2, 0), "planing": (3, 0, 0), "threshold per bin": (8, 2, 1),
+    "best threshold": (0, 3, 0),
     "cwola": (9, 2, 0), "llp": (3, 2, 0), "llp-unbiased": (7, 2, 1),
 }  # fmt: skip
 

@@ -82,22 +82,23 @@ def gallery(
         The axes, in which each image has axes of its own.
     """
     (ax,) = new_axes(height=7.0 if len(images) > 4 else 4.5)
-    ax.set(xticks=[], yticks=[], frame_on=False)
-    ax.minorticks_off()
     columns, rows = max(map(len, images)), len(images)
+    ax.set(xticks=[], frame_on=False, xlim=(0, 1), ylim=(rows, 0))
+    ax.set_yticks(np.arange(rows) + 0.5, names, rotation=90 if max(map(len, names)) > 3 else 0,
+                  va="center", fontsize=scaled(14.0))  # fmt: skip
+    ax.tick_params(length=0, which="both")
+    ax.minorticks_off()
     largest = max(float(row.max()) for row in images)
     look: dict[str, Any] = {"vmin": 0.0, "vmax": 1.0, "cmap": "gray"}
     if energies:
         look = {"norm": LogNorm(largest * 1e-3, largest), "cmap": "viridis_r"}
-    for row, (name, shown) in enumerate(zip(names, images, strict=True)):
+    for row, shown in enumerate(images):
         for column, image in enumerate(shown):
-            box = (column / columns + 0.005, 1 - (row + 0.98) / rows, 0.98 / columns, 0.94 / rows)
+            box = ((column + 0.02) / columns, 1 - (row + 0.98) / rows, 0.96 / columns, 0.96 / rows)
             panel = ax.inset_axes(box)
             panel.imshow(image, interpolation="nearest", aspect="auto", **look)
             panel.set(xticks=[], yticks=[])
             panel.minorticks_off()
-            if column == 0 and name:
-                panel.set_ylabel(name, loc="center", fontsize=scaled(14.0))
     ax.set_xlabel(title, fontsize=scaled(15.0))
     finish(ax)
     return ax
