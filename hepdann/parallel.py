@@ -32,7 +32,6 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from .cluster import Cluster, current
@@ -105,8 +104,7 @@ def processes_for(asked: int | Literal["auto"], tasks: int, *, pays: bool) -> in
         tasks: number of them.
         pays: whether they last so long that starting processes pays.
     """
-    cluster = current()
-    if cluster is not None:
+    if (cluster := current()) is not None:
         return min(cluster.workers, tasks)
     if asked == "auto":
         asked = _free_cores() if pays else 1
@@ -122,10 +120,8 @@ def overload_warning(workers: int) -> str | None:
         return f"{workers} workers on {cores} cores slow each other down; take --workers {cores}"
     free = machine - os.getloadavg()[0]
     if workers > free + 0.5:
-        return (
-            f"{workers} workers, but other programs leave about {max(0.0, free):.0f} of {machine} "
-            "cores free: they will slow each other down"
-        )
+        left = f"about {max(0.0, free):.0f} of {machine} cores free"
+        return f"{workers} workers, but other programs leave {left}: they will slow each other down"
     return None
 
 
@@ -136,10 +132,8 @@ def refuse_in_worker() -> None:
         RunError: this is such a process.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RunError(
-            "a training with workers begins within one of its workers, which read the script again",
-            mend='put the call under: if __name__ == "__main__":',
-        )
+        what = "a training with workers begins within a worker, which read the script once more"
+        raise RunError(what, mend='put the call under: if __name__ == "__main__":')
 
 
 @dataclass(eq=False)
@@ -258,8 +252,8 @@ class Executor:
 
     def _on(self, cluster: Cluster) -> Iterator[tuple[Any, Any]]:
         def stop() -> bool:
-            self.stopping = self.stopping or self.stop()
-            if self.stopping:
+            if not self.stopping and self.stop():
+                self.stopping = True
                 self._waiting.clear()
             return self.stopping
 
@@ -353,12 +347,7 @@ class Executor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for worker in self._crowd:
             worker.connection.close()  # whoever is still at work ends now
         for worker in self._crowd:
