@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from .errors import HepdannError
 
-__all__ = ["column_names", "columns", "numbers"]
-
 
 def column_names(events: Any) -> list[Any] | None:
     """Names of the columns, ``None`` of an array without any."""

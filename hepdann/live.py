@@ -16,8 +16,6 @@ from .display import table as plain_table
 if TYPE_CHECKING:
     from .training import Progress as Step
 
-__all__ = ["Live"]
-
 _LINE_EVERY = 10.0  # seconds between plain lines
 
 

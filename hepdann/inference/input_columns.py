@@ -13,8 +13,6 @@ from ..arrays import column_names, columns, numbers
 from ..errors import RunError
 from ..tensors import Tensors
 
-__all__ = ["InputColumns"]
-
 
 @dataclass(frozen=True)
 class InputColumns:
