@@ -347,7 +347,7 @@ class Executor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *_: object) -> None:
         for worker in self._crowd:
             worker.connection.close()  # whoever is still at work ends now
         for worker in self._crowd:

@@ -14,8 +14,6 @@ from ..errors import ConfigError
 from ..readers import FileScan
 from .row_files import IDENTITY, SEAL, Columns, RowFile
 
-__all__ = ["copy_with_branches"]
-
 _GROUP = "counted by "  # begins a name that uproot needs and does not write
 _FRIEND = "leave --into-copy out: the tree that is then written can be added as a friend"
 

@@ -13,8 +13,6 @@ from ..errors import RunError
 from ..tensors import Tensors
 from ..tensors.arrays import column_names, columns, numbers
 
-__all__ = ["InputColumns"]
-
 
 @dataclass(frozen=True)
 class InputColumns:

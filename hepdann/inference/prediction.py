@@ -26,8 +26,6 @@ from .output_names import output_files
 from .row_files import IDENTITY, Format, read_seal, row_file, written_ids
 from .row_scores import RowScorer, Scored
 
-__all__ = ["PredictedFile", "Prediction", "predict"]
-
 _VERSION = 2  # of what outputs hold: files of another one are made anew
 _UNNAMED = "events"  # tree of the rows of a file without trees
 

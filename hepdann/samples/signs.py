@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import check_request, write_one
-from .pictures import drawn_blocks, picture_file
+from .pictures import write_drawn
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -120,28 +117,4 @@ def _text(
     large.paste((*colour, 255), place, layer)
 
 
-def write_signs(
-    folder: str | Path,
-    events: int,
-    seed: int,
-    truth: bool,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Path]:
-    """Write drawn signs as MC: ``mc.h5`` with image, class_id and event_id, equally many of each.
-
-    Args:
-        folder: of the file.
-        events: pictures.
-        seed: of all that is drawn at random.
-        truth: not used; there are no data.
-        progress: called with the pictures done and the pictures in all.
-
-    Raises:
-        ConfigError: no events, or a negative seed.
-        OSError: the file cannot be written.
-    """
-    del truth
-    check_request(events, seed)
-    blocks = partial(drawn_blocks, events, CLASSES, draw_sign, (seed, _STREAM))
-    return write_one(Path(folder) / "mc.h5", blocks, picture_file, progress, events)
+write_signs = partial(write_drawn, draw_sign, CLASSES, _STREAM)

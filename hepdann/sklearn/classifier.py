@@ -28,8 +28,6 @@ from ..inference import BASE, Predictor
 from ..runs import train
 from ..tensors import Tensors, event_ids, split_of
 
-__all__ = ["DANNClassifier"]
-
 _RECOMMENDED = "recommended"
 _TRIES = 100
 _SMALLEST = 128  # batch that hepdann.train takes by itself

@@ -17,8 +17,6 @@ from ..domains.sampler import epoch_order
 from ..methods import Batch
 from .distributed import ALONE, Processes
 
-__all__ = ["Slot", "epoch_batches"]
-
 _CHUNK = 1 << 18  # events of a domain gathered at a time, over all members
 _TOLD = 10  # steps with images between two words of progress
 

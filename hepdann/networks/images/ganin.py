@@ -21,16 +21,6 @@ from .views import Autocast, ImagesNetwork, ViewShape, innermost, perceptron, xa
 if TYPE_CHECKING:
     from ..adversarial import NetworkShape
 
-__all__ = [
-    "PICTURES",
-    "PicturesNetwork",
-    "PicturesPlan",
-    "ganin_gtsrb",
-    "ganin_mnist",
-    "ganin_svhn",
-    "pictures_factory",
-]
-
 PICTURES = "ganin-mnist"
 
 

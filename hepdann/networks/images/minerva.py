@@ -21,15 +21,6 @@ from .views import TowerPlan, ViewsNetwork, perceptron
 if TYPE_CHECKING:
     from ..adversarial import NetworkShape
 
-__all__ = [
-    "SMALL",
-    "minerva_2016",
-    "minerva_2018",
-    "minerva_medium",
-    "minerva_reference",
-    "minerva_small",
-]
-
 SMALL = "minerva-small"
 
 _CHANNELS = (12, 20, 28, 36)

@@ -15,8 +15,6 @@ from ...errors import ConfigError
 from ..normalisation import Normalisation
 from .views import Autocast, ImagesNetwork, ViewShape, innermost
 
-__all__ = ["PlanesNetwork", "PlanesPlan"]
-
 _SUMMED = 0.1  # brings sums over the strips of a plane to the size of its largest entry
 
 

@@ -15,8 +15,6 @@ from .views import Autocast, ImagesNetwork, ViewShape, perceptron
 if TYPE_CHECKING:
     from ..adversarial import NetworkShape
 
-__all__ = ["shapes_cnn", "shapes_fc"]
-
 _WIDTHS = (512, 512)
 _DOMAIN_HEAD = (100,)
 

@@ -24,8 +24,6 @@ from ...errors import ReadError
 from ...inputs import regular_file
 from ..images.hdf5 import is_hdf5, open_datasets
 
-__all__ = ["Array", "ArrayFile", "array_file"]
-
 _MOST = 1 << 36  # bytes of one array
 _MOST_ROWS = 1 << 28
 _MOST_IN_MEMORY = 1 << 32  # of a format that is read as a whole

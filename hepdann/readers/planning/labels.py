@@ -18,8 +18,6 @@ from .branch_roles import looks_like, present_everywhere
 from .input_samples import Input
 from .plan import SamplePlan
 
-__all__ = ["class_names", "find_label", "label_values", "to_labels"]
-
 _MOST = 20  # a branch with more values is taken for a counter, not for a label
 _MOST_CLASSES = 1000
 _MOST_LISTED = 10  # candidates in a line of error
