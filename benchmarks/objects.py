@@ -23,6 +23,7 @@ from torch import nn
 from hepdann import methods
 from hepdann.domains import Scaling, resident_images
 from hepdann.networks import NetworkShape
+from hepdann.networks.objects import Packed
 from hepdann.tensors import Collection, Jagged, Objects, Source, Target
 from hepdann.training import Member, Settings, StackTrainer
 
@@ -107,7 +108,8 @@ def training(steps: int, rounds: int) -> None:
     kind = methods.unwatched(methods.get("source-only"))
     shape = NetworkShape(objects.width, 2, network="transformer", normalisation="none",
                          objects=((TRACKS.name, MOST, FEATURES),))  # fmt: skip
-    few = steps - 1
+    few, rows = steps - 1, torch.from_numpy(objects[:BATCH])
+    print(f"attention has {Packed.of(rows, MOST).padded:.2f} places for each object of a batch")
 
     def ours() -> None:
         settings = Settings(epochs=1, batch_size=BATCH, steps=few)

@@ -136,6 +136,7 @@ def test_lists_of_numbers_are_found_by_the_name_of_the_objects(nano, tmp_path):
     tensors, _ = converted(nano, tmp_path, objects={"Jet": {}})
     assert set(tensors.objects[0].features) == {"Jet_pt", "Jet_eta", "Jet_phi", "Jet_nTracks"}
     assert "met" in tensors.features  # flat inputs stand beside them
+    assert Conversion.of(tensors).objects["Jet"].features == [*tensors.objects[0].features]
     with pytest.raises(ConfigError, match=r"no lists begin with 'Jets_'.*did you mean 'Jet'"):
         converted(nano, tmp_path, objects={"Jets": {}})
 

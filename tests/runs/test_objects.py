@@ -12,6 +12,7 @@ from hepdann.deploy import export
 from hepdann.domains import StreamReader, prepare, resident_images
 from hepdann.errors import ConfigError, RunError, SchemaError
 from hepdann.inference import predict
+from hepdann.inference.row_scores import RowScorer
 from hepdann.runs import open_run
 from hepdann.tensors import open_tensors, read_images
 
@@ -60,6 +61,8 @@ def test_deep_sets_train_with_every_method_of_the_run(run, tensors):
 
 
 def test_scores_run_along_the_rows_of_the_files(run, files, tensors, tmp_path):
+    # modules that run with the values of one member after another cannot be shared by threads
+    assert not RowScorer(run.folder, None, "cpu", None).in_threads
     (output,) = predict(run, files[1], output=tmp_path).outputs
     rows = uproot.open(output)["jets"].arrays(library="np")
     jets = uproot.open(files[1])["jets"].arrays(["jet_eta", "event"], library="np")
