@@ -150,7 +150,14 @@ def show(scan: Scan) -> None:
     console = tables.console()
     summary = scan.summary
     chosen = {(c["method"], c["shift"], c["t"]): c["lambda"] for c in summary["choices"]}
-    columns = ("λ", "target accuracy", "target AUC", "consistency", "gap closed", "peeked")
+    columns: tuple[str, ...] = (
+        "λ",
+        "target accuracy",
+        "target AUC",
+        "consistency",
+        "gap closed",
+        "peeked",
+    )
     table = tables.table()
     table.box, table.pad_edge = None, False
     nuisance = [g for g in summary["groups"] if g["ensemble"].get(_OF_NUISANCE[0]) is not None]
