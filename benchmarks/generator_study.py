@@ -3,7 +3,7 @@
     python benchmarks/generator_study.py                          # showers, one seed
     python benchmarks/generator_study.py --seeds 3 --set steps=9000
     python benchmarks/generator_study.py --digits DIR             # mnist.npz is there
-    python benchmarks/generator_study.py --refiner                # and the free map, on a smooth toy
+    python benchmarks/generator_study.py --refiner                # beside the free map
 
 Rates are events a second of processor time on one core, generator and toy in turns. Digits: a
 classifier that was trained on the real ones says how many drawn digits are of the class asked for.
