@@ -3,6 +3,7 @@
     python benchmarks/generator_study.py                          # showers, one seed
     python benchmarks/generator_study.py --seeds 3 --set steps=9000
     python benchmarks/generator_study.py --digits DIR             # mnist.npz is there
+    python benchmarks/generator_study.py --refiner                # beside the free map
 
 Rates are events a second of processor time on one core, generator and toy in turns. Digits: a
 classifier that was trained on the real ones says how many drawn digits are of the class asked for.
@@ -89,17 +90,41 @@ def digits(data: Path, settings: dict[str, Any]) -> None:
             print(f"{name}: {right:.1%} are what was asked for")
 
 
+def refiner(events: int) -> None:
+    """Calibrate three smooth features, one of them stretched, one bent, one scaled; print."""
+    import hepdann
+    from hepdann.calibration import calibrate
+
+    def draw(seed: int) -> Any:
+        generator = np.random.default_rng(seed)
+        x = generator.standard_normal((events, 3))
+        return np.stack([x[:, 0], x[:, 1] + 0.6 * x[:, 0], np.exp(0.5 * x[:, 2])], axis=1)
+
+    x, y = draw(0), draw(1)
+    y = np.stack([1.1 * y[:, 0] + 0.15, y[:, 1] + 0.2 * np.sin(2 * y[:, 1]), 1.1 * y[:, 2]], axis=1)
+    label = (x[:, 0] > 0).astype(int)
+    tensors = hepdann.Tensors.from_arrays(x, label, data=y)
+    report = calibrate(tensors.source(), tensors.target(), tensors.features,
+                       families=["refiner", "free"])  # fmt: skip
+    for one in report.candidates:
+        print(f"{one.name:8} {one.count:4} parameters, AUC that is left {one.auc}")
+    print(report.sentence)
+
+
 def main() -> None:
     """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--digits", type=Path, metavar="DIR", help="folder of mnist.npz")
+    parser.add_argument("--refiner", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     settings = {name: json.loads(v) for name, v in (text.split("=") for text in given.set)}
-    if given.digits is not None:
+    if given.refiner:
+        refiner(given.events)
+    elif given.digits is not None:
         digits(given.digits, settings)
     else:
         showers(given.events, given.seeds, settings)

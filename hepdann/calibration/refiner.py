@@ -22,8 +22,9 @@ __all__ = ["RefinerMap", "fit_refiner"]
 Floats = NDArray[np.float64]
 
 _OPTIONS = AdversaryOptions(
-    steps=6000, critic_steps=3, penalty=1.0, residual=64, noise=4, wasserstein=True, ema=0.99
-)
+    steps=3000, batch_size=2048, critic_steps=3, penalty=0.3, residual=32, noise=2,
+    wasserstein=True, ema=0.998,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,15 +84,12 @@ def calibrate(
 
     before = separation(mc_judge, judge, seed=seed)
     options = [(fit, judged(fit)) for fit in (identity, *fits)]
-    settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
-    if "free" in wanted and (families is not None or not settled):
-        progress("free")
-        fits.append(free := search.free())
-        options.append((free, judged(free)))
-    if "refiner" in wanted:
-        progress("refiner")
-        fits.append(refined := search.refiner())
-        options.append((refined, judged(refined)))
+    for name, fit in (("free", search.free), ("refiner", search.refiner)):
+        settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
+        if name in wanted and (families is not None or not settled):
+            progress(name)
+            fits.append(fit())
+            options.append((fits[-1], judged(fits[-1])))
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
     chosen, after = min(near, key=lambda o: (len(o[0].theta), o[0].distance))
