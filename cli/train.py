@@ -122,7 +122,7 @@ class Inputs(NamedTuple):
 @click.option(
     "--deterministic", is_flag=True, default=None, help="The same bits every time, also on a GPU."
 )
-@click.option("--engine", help="torch; fused: compiled loops on the CPU.  [default: torch]")
+@click.option("--engine", help="torch; fused: compiled code for the CPU.  [default: auto]")
 @click.option(
     "--diagnose/--no-diagnose", default=None, help="Ask first whether there is a shift at all."
 )

@@ -11,9 +11,13 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 from numpy.ctypeslib import ndpointer
+from numpy.typing import NDArray
 
-__all__ = ["function"]
+__all__ = ["aligned", "function"]
+
+_LINE = 64  # bytes of a line of the cache
 
 
 @cache
@@ -28,12 +32,20 @@ def function(name: str, *types: type) -> Callable[..., None] | None:
     library = _library()
     if library is None:
         return None
-    made: Callable[..., None] = getattr(library, f"hepdann_{name}")
+    made: Callable[..., None] = library[f"hepdann_{name}"]
     made.argtypes = [  # type: ignore[attr-defined]
         ctypes.c_int64 if kind is int else ndpointer(kind, flags="C_CONTIGUOUS") for kind in types
     ]
     made.restype = None  # type: ignore[attr-defined]
     return made
+
+
+def aligned(size: int, dtype: Any) -> NDArray[Any]:
+    """(size,) zeros that begin with a line of the cache."""
+    width = np.dtype(dtype).itemsize
+    memory = np.zeros(size + _LINE // width, dtype)
+    first = -memory.ctypes.data % _LINE // width
+    return memory[first : first + size]
 
 
 @cache

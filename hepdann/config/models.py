@@ -329,10 +329,11 @@ class TrainConfig(Section):
     deterministic: bool = Field(
         False, description="use algorithms alone that give the same bits every time, also on a GPU"
     )
-    engine: Literal["torch", "fused"] = Field(
-        "torch",
-        description="what executes a step; fused: compiled loops on the CPU, several times as fast "
-        "and the same within rounding, for dann and source-only with ReLU and adam; needs Numba",
+    engine: Literal["auto", "torch", "fused"] = Field(
+        "auto",
+        description="what executes a step; fused: compiled code for the CPU, several times as fast "
+        "and the same within rounding, for dann and source-only with ReLU and adam; auto: fused "
+        "where it can",
     )
     memory: Literal["auto", "resident", "blocks"] = Field(
         "auto",

@@ -56,7 +56,7 @@ class NetworkSettings(TypedDict, total=False):
     residual: bool
     device: Literal["auto", "cpu", "cuda", "mps"]
     deterministic: bool
-    engine: Literal["torch", "fused"]
+    engine: Literal["auto", "torch", "fused"]
     memory: Literal["auto", "resident", "blocks"]
     workers: int | Literal["auto"]
     tensorboard: bool

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..compiled import function
+from ..compiled import aligned, function
 from .adversarial import AdversarialNetwork
 from .extractor import Extractor
 from .normalisation import StackedBatchNorm
@@ -94,8 +94,7 @@ class Perceptrons:
         assert compute is not None
         scores = np.empty((members, len(x), self._classes), np.float32)
         targets = np.empty((members, len(x) if self._domains else 0), np.float32)
-        memory = np.empty(self._rows * _EVENTS + 16, np.float32)
-        rows = memory[-memory.ctypes.data // 4 % 16 :]  # begins with a line of the cache
+        rows = aligned(self._rows * _EVENTS, np.float32)
         compute(
             np.ascontiguousarray(x, np.float32), len(x), scaling.shape[1], scaling, self._weights,
             *self._weights.shape, self._layers, len(self._layers), rows, self._classes,
