@@ -95,11 +95,9 @@ class TargetRun:
     @cached_property
     def stacks(self) -> Stacks:
         """The stacks of this target, and what they train on."""
-        aligned, plan = self.maps.fitted, partial(plan_point, self.scan)
-        maps, given = aligned.maps, self.maps.calibrations
-        return Stacks(
-            self.train, self.domains, maps, 1, aligned.correction, plan, calibrations=given
-        )
+        maps, plan = self.maps, partial(plan_point, self.scan)
+        return Stacks(self.train, self.domains, maps.fitted.maps, 1, maps.fitted.correction, plan,
+                      calibrations=maps.calibrations)  # fmt: skip
 
     @cached_property
     def aligned(self) -> dict[str, Target]:
