@@ -272,10 +272,10 @@ def _mean_weight(sumw: Floats, sumw2: Floats) -> float:
 
 
 def _chi2(pull: Floats, *, normalised: bool) -> tuple[float, int, float]:
-    from scipy.stats import chi2 as distribution
+    from scipy.special import chdtrc
 
     value, ndf = float(np.sum(pull**2)), len(pull) - int(normalised)
-    return value, len(pull), float(distribution.sf(value, ndf)) if ndf > 0 else math.nan
+    return value, len(pull), float(chdtrc(ndf, value)) if ndf > 0 else math.nan
 
 
 def _kolmogorov(

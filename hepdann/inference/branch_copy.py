@@ -115,11 +115,7 @@ class _Layout:
 
     @classmethod
     def of(cls, tree: Any, file: FileScan) -> Self:
-        """The layout of a tree.
-
-        Raises:
-            ConfigError: a branch that cannot be written again as it is.
-        """
+        """The layout of a tree."""
         import uproot
 
         plain: dict[str, np.dtype[Any]] = {}

@@ -332,11 +332,7 @@ def _confusion(run: Quantities, figure: ConfusionFigure) -> Iterator[Job]:
 
 
 def _domains(run: Quantities, wanted: Domain | None) -> list[Domain]:
-    """The domains that a figure is drawn for.
-
-    Raises:
-        ConfigError: the target is wanted, and its truth is not known.
-    """
+    """The domains that a figure is drawn for."""
     if wanted == "target" and not run.scores.has_truth:
         raise ConfigError(
             "the truth of this run's target is not known", where="plots.figures: domain",

@@ -76,9 +76,6 @@ def _refuse_links(folder: Path) -> None:
 
     What is written would replace, or be added to, a file anywhere. The figures are left out: they
     are not written by a training, and their folder is often a link to a web server.
-
-    Raises:
-        RunError: names the first one.
     """
     try:
         entries = [path for path in folder.iterdir() if path.name != "plots"]

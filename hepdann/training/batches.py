@@ -103,15 +103,7 @@ def _single(
 
 
 class _Feed:
-    """What each member draws from a slot in an epoch, from memory or from a stream.
-
-    Args:
-        slot: the domain.
-        seeds: of the members.
-        epoch: counted from 0.
-        length: events of the epoch.
-        first: events of it that were seen already.
-    """
+    """What each member draws from a slot in an epoch, from memory or from a stream."""
 
     def __init__(
         self, slot: Slot, seeds: Sequence[int], epoch: int, length: int, first: int
@@ -136,13 +128,7 @@ class _Feed:
         ]  # fmt: skip
 
     def take(self, begin: int, count: int, share: slice = slice(None)) -> Iterator[BatchRows]:
-        """Events ``begin`` to ``begin + count`` of the epoch, which follow the last ones.
-
-        Args:
-            begin: the first.
-            count: of them.
-            share: the part of them that is wanted.
-        """
+        """Events ``begin`` to ``begin + count`` of the epoch, which follow the last ones."""
         read = {
             k: rows
             for members, reader in self._readers

@@ -217,11 +217,7 @@ def _mat(path: str) -> dict[str, Array]:
 
 
 def _refuse_cut_off(path: str) -> None:
-    """Whether the elements of a file end where it does: scipy takes the rest for nothing.
-
-    Raises:
-        EOFError: it is shorter.
-    """
+    """Whether the elements of a file end where it does: scipy takes the rest for nothing."""
     with Path(path).open("rb") as stream:
         order = {b"IM": "<", b"MI": ">"}[stream.read(128)[126:]]
         size, at = stream.seek(0, 2), 128

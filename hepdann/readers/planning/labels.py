@@ -94,15 +94,7 @@ def _listed(candidates: Mapping[str, int]) -> str:
 def _unfit(
     name: str, file: FileScan, few: set[float] | None, size: int, read: BlockReader
 ) -> ConfigError:
-    """Why the one branch that only MC has is no label.
-
-    Args:
-        name: of the branch.
-        file: one that holds it.
-        few: its values, if they are few small whole numbers.
-        size: entries a block.
-        read: reads the first block.
-    """
+    """Why the one branch that only MC has is no label."""
     condition = f"write a condition, e.g. --label '{name} > 0'"
     if few is not None and len(few) == 1:
         problem = f"is {min(few):g} in every event"

@@ -179,12 +179,7 @@ _GROUPS = {
 
 
 def _check(scores: ScoreFile, file: Any) -> None:
-    """Whether each dataset has the shape and type that everybody relies on.
-
-    Raises:
-        ValueError: one is missing or another; or something lies in another file, or takes more
-            memory than the file has bytes.
-    """
+    """Whether each dataset has the shape and type that everybody relies on."""
     if scores.target_kind not in ("pseudo-data", "data"):
         raise ValueError(f"target kind {scores.target_kind!r:.60}")
     for names in (scores.classes, scores.methods, scores.features, scores.samples):
