@@ -197,7 +197,7 @@ class RowScorer:
         inputs: Inputs,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events, at = _seen(self._model, inputs), inputs.rows
+        events, at = _network_inputs(self._model, inputs), inputs.rows
         domain = "source" if inputs.simulated else "target"
         model = self._model
         if isinstance(model, CrossFit):
@@ -250,7 +250,7 @@ class RowScorer:
         return np.asarray(np.count_nonzero(beyond, axis=0), np.int64)
 
 
-def _seen(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
+def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
     """What the networks of a model see of some rows."""
     if model.views:
         images = [inputs.views[name].reshape(len(inputs.rows), -1) for name, *_ in model.views]
