@@ -46,9 +46,9 @@ def seconds(action: Callable[[], object]) -> float:
 def compare(what: str, ours: Callable[[], object], peer: Callable[[], object], rounds: int) -> None:
     """Run both in turn and print the medians."""
     times = [(seconds(ours), seconds(peer)) for _ in range(rounds + 1)][1:]
-    mine, other = (median(column) for column in zip(*times, strict=True))
+    own_time, other = (median(column) for column in zip(*times, strict=True))
     ratio = median(b / a for a, b in times)
-    print(f"{what}: {mine:.3f} s, {other:.3f} s, ratio {ratio:.2f}", flush=True)
+    print(f"{what}: {own_time:.3f} s, {other:.3f} s, ratio {ratio:.2f}", flush=True)
 
 
 def padding(events: int, rounds: int) -> None:

@@ -199,7 +199,7 @@ class RowScorer:
         inputs: Inputs,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events, at = _events_of(self._model, inputs), inputs.rows
+        events, at = _network_inputs(self._model, inputs), inputs.rows
         domain = "source" if inputs.simulated else "target"
         model = self._model
         if isinstance(model, CrossFit):
@@ -250,8 +250,8 @@ class RowScorer:
         return model.score(events, self.method, domain, errors)
 
 
-def _events_of(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
-    """Events as the model takes them."""
+def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
+    """What the networks of a model see of some rows."""
     if model.views:
         images = [inputs.views[name].reshape(len(inputs.rows), -1) for name, *_ in model.views]
         return np.concatenate(images, axis=1)

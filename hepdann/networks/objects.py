@@ -160,15 +160,15 @@ class _Block(nn.Module):
         return y
 
     def _attend(self, qkv: Tensor, objects: Packed) -> Tensor:
-        seen, place = [], 0
+        attended, place = [], 0
         for inside, count in objects.buckets:
             padded = qkv.new_zeros(*inside.shape, qkv.shape[1])
             padded[inside] = qkv[place : place + count]
             q, k, v = padded.view(*inside.shape, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
             out = functional.scaled_dot_product_attention(q, k, v, inside[:, None, None])
-            seen.append(out.transpose(1, 2).flatten(2)[inside])
+            attended.append(out.transpose(1, 2).flatten(2)[inside])
             place += count
-        return torch.cat(seen) if seen else qkv[:, : qkv.shape[1] // 3]
+        return torch.cat(attended) if attended else qkv[:, : qkv.shape[1] // 3]
 
 
 class _Transformer(nn.Module):
@@ -234,11 +234,11 @@ class ObjectsNetwork(InParts):
 
     def _pass(self, x: Tensor) -> Tensor:
         flat, *rows = torch.split(x, self.sizes, dim=1)
-        seen = [flat]
+        parts = [flat]
         for part, row, (_, most, _) in zip(self.parts, rows, self.objects, strict=True):
             objects = Packed.of(row, most)
-            seen += [torch.log1p(objects.counts.to(x.dtype)).unsqueeze(1), part(objects)]
-        y: Tensor = self.trunk(torch.cat(seen, dim=1))
+            parts += [torch.log1p(objects.counts.to(x.dtype)).unsqueeze(1), part(objects)]
+        y: Tensor = self.trunk(torch.cat(parts, dim=1))
         return y
 
 

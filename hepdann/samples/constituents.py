@@ -174,8 +174,8 @@ def _blocks(
     for number, start in enumerate(range(0, events, _BLOCK)):
         key = (DOMAINS.index(domain), number)
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-        seen = response if domain == "data" else _PERFECT
-        jets, constituents = _draw(generator, seen, DOMAINS.index(domain) + 1, start)
+        detector = response if domain == "data" else _PERFECT
+        jets, constituents = _draw(generator, detector, DOMAINS.index(domain) + 1, start)
         rows = min(_BLOCK, events - start)
         kept = int(jets["n_constituent"][:rows].sum())
         cut = {name: values[:rows] for name, values in jets.items()}
@@ -201,15 +201,15 @@ def _draw(
     phi = np.remainder(axis[1][jet] + distance * np.sin(angle) + np.pi, 2 * np.pi) - np.pi
     displaced = generator.random(total) < np.take(DISPLACED, label)[jet]
     d0 = np.where(displaced, generator.laplace(0, _TAIL, total), generator.standard_normal(total))
-    seen = generator.random(total) >= response.missing
-    seen &= ~((phi >= 0) & (phi < 2 * np.pi * response.dead))
+    detected = generator.random(total) >= response.missing
+    detected &= ~((phi >= 0) & (phi < 2 * np.pi * response.dead))
     values = {
         "pt": np.exp(_LOG_PT[0] + _LOG_PT[1] * pt) * response.pt_scale,
         "eta": eta,
         "phi": phi,
     }
-    constituents = {n: v[seen].astype(np.float32) for n, v in (values | {"d0": d0}).items()}
-    jet, distance = jet[seen], distance[seen]
+    constituents = {n: v[detected].astype(np.float32) for n, v in (values | {"d0": d0}).items()}
+    jet, distance = jet[detected], distance[detected]
     count = np.bincount(jet, minlength=_BLOCK)
 
     def mean(of: NDArray[Any]) -> NDArray[Any]:

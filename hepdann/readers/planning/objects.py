@@ -65,17 +65,17 @@ def with_objects(inputs: Sequence[Input], config: Config) -> Config:
     Raises:
         ConfigError: no list of numbers in every file has such a name.
     """
-    found = {}
+    resolved = {}
     for name, settings in config.convert.objects.items():
         if settings.features is None:
-            features = _found(name, common(inputs), inputs[0].files[0])
+            features = _lists_of(name, common(inputs), inputs[0].files[0])
             settings = settings.model_copy(update={"features": features})
-        found[name] = settings
-    convert = config.convert.model_copy(update={"objects": found})
+        resolved[name] = settings
+    convert = config.convert.model_copy(update={"objects": resolved})
     return config.model_copy(update={"convert": convert})
 
 
-def _found(name: str, branches: Mapping[str, Branch], first: FileScan) -> list[str]:
+def _lists_of(name: str, branches: Mapping[str, Branch], first: FileScan) -> list[str]:
     """The lists of objects called ``name``: NanoAOD's Jet_pt, EDM4hep's and PHYSLITE's members."""
     begins = tuple(begin.format(name) for begin in _BEGINS)
     members = [one for one in branches.values() if one.name.startswith(begins)]
