@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ def calibrate(
     hold_fractions: bool = False,
     reference: NDArray[np.floating] | None = None,
     seed: int = 0,
+    made: Mapping[str, Family] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> CalibrationReport:
     """Fit forward maps MC → data, with the class fractions of the data, and judge what is left.
@@ -58,6 +59,7 @@ def calibrate(
         reference: (N, F) features of MC that fix the scales of shifts; by default those of ``mc``,
             and those of its training split.
         seed: of all that is random.
+        made: the families by name, where they are not those of features; then there is no ``free``.
         progress: called with the family that is being fitted.
 
     Raises:
@@ -66,8 +68,9 @@ def calibrate(
     """
     mc_judge = mc.take(np.flatnonzero(mc.split != 0))
     judge = target.take(np.flatnonzero(target.split != 0))
-    search = _Search(mc, target, names, held=hold_fractions, reference=reference, seed=seed)
-    wanted = (*shift_families(), "free") if families is None else tuple(dict.fromkeys(families))
+    search = _Search(mc, target, names, hold_fractions, reference, seed, made)
+    usual = (*shift_families(), "free") if made is None else tuple(made)
+    wanted = usual if families is None else tuple(dict.fromkeys(families))
     identity = fit_from(search.whole, _Nothing(), np.zeros(0))
     tried = search.explore([text for text in wanted if text not in ("none", "free")], progress)
     fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
@@ -117,17 +120,19 @@ class _Search:
         mc: Source,
         target: Target,
         names: Sequence[str],
-        *,
         held: bool,
         reference: NDArray[np.floating] | None,
         seed: int,
+        made: Mapping[str, Family] | None,
     ) -> None:
         self.mc, self.target = finite(mc.part("train")), finite(target.part("train"))
         self.names, self.held, self.seed = names, held, seed
+        self.made = made
         # A shift's scale is the largest |x| of some MC: of the training split or of all of them.
         references = [reference] if reference is not None else [mc.features, self.mc.features]
         largest = [np.nanmax(np.abs(r), axis=0, initial=0.0) for r in references]
-        self.references = references[: 1 if np.array_equal(largest[0], largest[-1]) else 2]
+        single = made is not None or np.array_equal(largest[0], largest[-1])
+        self.references = references[: 1 if single else 2]
         both = self.mc, self.target
         self.whole = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS)
         self.few = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS // 2, most=FEW)
@@ -139,7 +144,7 @@ class _Search:
         options = []
         for text in texts:
             for reference in self.references:
-                one = family(text, reference, self.names)
+                one = family(text, reference, self.names) if self.made is None else self.made[text]
                 at_start = min(self.few.distance(one, start) for start in one.starts())
                 options.append((at_start, text, one))
         options.sort(key=lambda option: option[0])
