@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..alignment import estimate_fractions
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
@@ -27,6 +29,7 @@ _JUDGED = 3  # families that the classifier judges, those of the smallest distan
 _HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
 _DIRECTIONS = 24  # beside the features
+_SIGMAS = 4.0  # from which an estimate of the fractions is tried with the free map
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
 
@@ -88,9 +91,13 @@ def calibrate(
     settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
     if "free" in wanted and (families is not None or not settled):
         progress("free")
-        free = search.free()
+        tries = [(free, judged(free)) for free in map(search.free, search.fractions())]
+        # it fits as well at wrong fractions, but then more is left of what features do together
+        free, figure = tries[-1]
+        if tries[0][1].value <= figure.value + figure.error:
+            free, figure = tries[0]
         fits.append(free)
-        options.append((free, judged(free)))
+        options.append((free, figure))
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
     chosen, after = min(near, key=lambda o: (len(o[0].theta), o[0].distance))
@@ -164,12 +171,24 @@ class _Search:
         """The fit to all events."""
         return fit_from(self.whole, one, start)
 
-    def free(self) -> FamilyFit:
-        """The free map; it would swallow the class fractions, which are held."""
-        fitted, distance, variation = fit_free(self.mc, self.target, seed=self.seed)
+    def fractions(self) -> list[Floats]:
+        """Those (C,) of MC, and those estimated of data that are aligned, if they differ."""
+        present = self.whole.mc_fractions
+        if self.held or np.count_nonzero(present > 0) < len(present) or len(present) < 2:
+            return [present]
+        estimate = estimate_fractions(self.mc, self.target, seed=self.seed)
+        differ = np.abs(estimate.value - estimate.source) > _SIGMAS * estimate.error
+        return [present, estimate.value] if differ.any() else [present]
+
+    def free(self, share: Floats) -> FamilyFit:
+        """The free map at class fractions of the data, which it would swallow: they are held."""
+        present = self.whole.mc_fractions
+        ratio = np.divide(share, present, np.ones_like(share), where=present > 0)
+        weight = (self.mc.weight * ratio[self.mc.label]).astype(np.float32)
+        mc = replace(self.mc, weight=weight)
+        fitted, distance, variation = fit_free(mc, self.target, seed=self.seed)
         theta = fitted.flat()
         unknown = np.full((len(theta), len(theta)), np.nan)
-        share = self.whole.mc_fractions
         return FamilyFit(fitted, theta, share, unknown, distance, True, variation)
 
     def profiles(self, fit: FamilyFit) -> tuple[Profile, ...]:
