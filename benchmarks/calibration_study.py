@@ -135,7 +135,7 @@ def measured(case: str, x: Table, label: Any, seed: int) -> dict[str, Any]:
         began = time.process_time()
         report = calibrate(source, target, FEATURES, families=families)
         seconds = time.process_time() - began
-        calibrated = report.calibration.calibrated(source)
+        calibrated = report.applied.calibrated(source)
         score = trained(calibrated.features.astype(np.float64), label[mc], calibrated.weight)
         row[name] = {
             "reached": reached(score(test), truth),

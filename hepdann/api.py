@@ -11,7 +11,7 @@ from .errors import ConfigError
 from .evaluation import Diagnosis
 from .tensors import Source, Target, Tensors, open_tensors
 
-__all__ = ["calibrate", "compared", "diagnose"]
+__all__ = ["calibrate", "calibration_of", "compared", "diagnose"]
 
 
 def calibrate(
@@ -32,7 +32,7 @@ def calibrate(
         data: a second tensor file with the data; by default that of ``tensors``.
         families: names of shifts, ``scale``, ``offset`` or ``smear``, of all features or as
             ``scale(pt, mass)``, several joined with ``+``; ``free``; by default all shifts, and
-            ``free`` where none of them closes the difference.
+            ``free`` where none of them closes the difference. Of images, shifts of images.
         hold_fractions: keep the class fractions of MC.
         seed: of the random parts.
 
@@ -44,15 +44,44 @@ def calibrate(
         ConfigError: an unknown family or feature.
         HepdannError: too few events.
     """
-    file, source, target = compared(tensors, data, mapped=True)
-    return calibration.calibrate(
+    return calibration_of(
+        *compared(tensors, data, mapped=True), families=families, hold_fractions=hold_fractions,
+        seed=seed,
+    )[1]  # fmt: skip
+
+
+def calibration_of(
+    file: Tensors,
+    source: Source,
+    target: Target,
+    *,
+    families: Sequence[str] | None,
+    hold_fractions: bool,
+    seed: int,
+) -> tuple[Source, CalibrationReport]:
+    """The MC that were compared, and what :func:`calibrate` gives; of images some of the MC.
+
+    Args:
+        file: as :func:`compared` gives it.
+        source: likewise.
+        target: likewise.
+        families: as in :func:`calibrate`.
+        hold_fractions: likewise.
+        seed: likewise.
+    """
+    made = None
+    if file.views:
+        source, made = calibration.image_families(open_tensors(file.path), families, seed)
+    report = calibration.calibrate(
         source,
         target,
         file.features,
         families=families,
         hold_fractions=hold_fractions,
         seed=seed,
+        made=made,
     )
+    return source, report
 
 
 def diagnose(

@@ -11,6 +11,7 @@ from .families import (
     shift_families,
 )
 from .fit import FamilyFit, fit_family
+from .images import image_families
 from .result import Calibration, CalibrationReport, Candidate, Profile, with_parameter
 from .search import calibrate
 
@@ -26,6 +27,7 @@ __all__ = [
     "calibrate",
     "family",
     "fit_family",
+    "image_families",
     "same_families",
     "shift_families",
     "with_parameter",

@@ -171,15 +171,15 @@ def _maps_of(
     starts: int = _STARTS,
 ) -> list[Floats]:
     """Distinct coefficients (K,) of feature j: of the monotone maps, then the best first."""
-    n = min(len(problem.x), len(data))
-    k = problem.shape[1]
-    basis = problem.basis[:n, j * k : (j + 1) * k]
-    x, y = problem.x[:n, j], np.sort(data[:n])
+    n, k = min(len(problem.x), len(data)), problem.shape[1]
+    ours, theirs = (_alike(w, n, generator) for w in (problem.weight, problem.data.weight))
+    basis = problem.basis[ours, j * k : (j + 1) * k]
+    x, y = problem.x[ours, j], np.sort(data[theirs])
     second = np.diff(np.eye(k), 2, axis=0)
     unit = float(np.mean(basis.sum(axis=1) ** 2))  # of the range, in σ
     pull = 1e-5 * n * unit * (second.T @ second + 0.1 * np.eye(k))
     solve = np.linalg.inv(basis.T @ basis + pull) @ basis.T
-    wave = np.cos(np.pi * np.outer(problem.u[:n, j], np.arange(_WAVES))) * unit**0.5
+    wave = np.cos(np.pi * np.outer(problem.u[ours, j], np.arange(_WAVES))) * unit**0.5
     width = 1.0 / np.maximum(1, np.arange(_WAVES))
     reached: list[tuple[float, Floats]] = []
     for start in range(starts):
@@ -205,6 +205,14 @@ def _maps_of(
         ):
             kept.append(theta)
     return kept
+
+
+def _alike(weight: Floats, n: int, generator: np.random.Generator) -> NDArray[np.intp]:
+    """Rows of n events that count alike: the first, or drawn by weight where weights differ."""
+    if np.ptp(weight) <= 1e-6 * np.abs(weight).max():
+        return np.arange(n)
+    share = np.maximum(weight, 0.0)
+    return generator.choice(len(weight), n, p=share / share.sum())
 
 
 def _tables(

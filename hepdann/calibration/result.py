@@ -225,6 +225,19 @@ class CalibrationReport:
     profiles: tuple[Profile, ...] = ()
 
     @property
+    def applied(self) -> Calibration:
+        """The map, as a training takes it.
+
+        Where no map is chosen and MC and data were not distinguished before, the class fractions
+        stay those of MC too: what they would mend is not seen, and a background that MC lack looks
+        like other fractions.
+        """
+        chosen = self.calibration
+        if chosen.fit is not None or verdict(self.before, self.before) != "closed":
+            return chosen
+        return replace(chosen, fractions=chosen.mc_fractions)
+
+    @property
     def sentence(self) -> str:
         """The verdict in plain words."""
         left = f"AUC {self.after.value:.3f} ± {self.after.error:.3f}"

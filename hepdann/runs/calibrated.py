@@ -53,7 +53,7 @@ class Calibrated:
     @classmethod
     def of(cls, report: CalibrationReport) -> Self:
         """What was measured."""
-        return cls(report.calibration, report.verdict, report.sentence)
+        return cls(report.applied, report.verdict, report.sentence)
 
     @classmethod
     def read(cls, stored: StoredCalibration) -> Self:

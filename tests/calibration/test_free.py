@@ -1,9 +1,11 @@
 """The free map: its derivatives, and the identity where nothing is to be mended."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from hepdann.calibration.free import FreeMap
-from hepdann.calibration.free_fit import fit_free
+from hepdann.calibration.free_fit import _maps_of, fit_free
 from hepdann.calibration.free_problem import FreeProblem
 
 
@@ -24,6 +26,19 @@ def test_derivatives_are_those_of_finite_differences(toys):
         exact = problem.jacobian(point, features)
         at = problem.columns(features)
         np.testing.assert_allclose(exact, np.stack(numerical, axis=1)[:, at], atol=1e-4)
+
+
+def test_maps_of_single_features_are_those_of_weighted_events(toys):
+    """Half of the MC weigh nothing: the map is that of the others."""
+    mc, _ = toys(2000)
+    few = mc.take(np.flatnonzero(mc.features[:, 0] > np.median(mc.features[:, 0])))
+    weight = (mc.features[:, 0] > np.median(mc.features[:, 0])).astype(np.float32)
+    identity = FreeMap.identity(mc.features.astype(float))
+    weighted = replace(mc, weight=weight)
+    problem = FreeProblem(weighted, few, identity, seed=0, directions=4, pull=1e-3)
+    rising = _maps_of(problem, 0, problem.y[:, 0], np.random.default_rng(0), 4)[0]
+    moved = problem.basis[:, : len(rising)] @ rising
+    assert np.abs(moved[weight > 0]).mean() < 0.05
 
 
 def test_without_a_shift_the_map_is_near_the_identity(toys):
