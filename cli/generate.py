@@ -66,6 +66,8 @@ def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int
         click.echo(f"hepdann: {error}; go on with: hepdann generate train --resume -o {output}",
                    err=True)  # fmt: skip
         return interruption.code
+    except KeyboardInterrupt as error:
+        return interruption.left(error)
     from hepdann.plotting import plot_generated
 
     judged = validate(generator, output)
