@@ -280,7 +280,7 @@ def test_an_error_of_uproot_is_not_cut_in_a_word():
     )
     with pytest.raises(ReadError) as caught, reading("root://host//a.root", "cannot be opened"):
         raise ImportError(long)
-    assert caught.value.mend == "pip install fsspec-xrootd"
+    assert caught.value.mend == 'pip install "hepdann[xrootd]"'
     assert str(caught.value).startswith(
         "root://host//a.root: cannot be opened: a package is not installed (ImportError: Install"
     )
