@@ -9,6 +9,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def write_arrays(
     ids: tuple[Any, Any],
     names: Sequence[str] | None,
     classes: Sequence[str] | None,
+    spectators: Sequence[str],
 ) -> None:
     """Write events to a tensor file, see :meth:`.Tensors.from_arrays`; the pairs are MC and data.
 
@@ -68,13 +70,18 @@ def write_arrays(
     tables = {"mc": (mc, label, "label")} | (
         {} if data is None else {"data": (data, truth, "truth")}
     )
-    further = [entry for entry in (label, truth, *weights, *ids) if isinstance(entry, str)]
+    further = [e for e in (label, truth, *weights, *ids, *spectators) if isinstance(e, str)]
     blocks: dict[str, Block] = {}
     for (domain, (events, labels, what)), weight, identity in zip(
         tables.items(), weights, ids, strict=False
     ):
         names, table = _features(domain, events, names, further)
-        blocks[domain] = _block(domain, events, table, labels, what, weight, identity)
+        block = _block(domain, events, table, labels, what, weight, identity)
+        kept = np.full((len(block), len(spectators)), np.nan, np.float32)
+        for number, name in enumerate(spectators):
+            if domain == "mc" or name in (column_names(events) or ()):
+                kept[:, number] = _column(events, name, f"a spectator of {domain}", len(block))
+        blocks[domain] = replace(block, spectators=kept)
     features = tuple(names or ())
     split = SplitConfig()
     _check(features, blocks, split)
@@ -82,7 +89,7 @@ def write_arrays(
         path,
         features=features,
         units=[""] * len(features),
-        spectators=(),
+        spectators=spectators,
         classes=_classes(blocks["mc"], classes),
         samples={domain: (domain,) for domain in blocks},
         capacity={domain: len(block) for domain, block in blocks.items()},

@@ -60,6 +60,7 @@ class Tensors(TensorFile):
         truth: Any = None,
         event_id: Any = None,
         data_event_id: Any = None,
+        spectators: Sequence[str] = (),
         output: str | Path | None = None,
     ) -> Tensors:
         """Write events that are in memory to a tensor file.
@@ -82,6 +83,7 @@ class Tensors(TensorFile):
             event_id: (N,) or (N, K) numbers that identify an MC event, and so decide its split;
                 default its features and weight.
             data_event_id: likewise of the data.
+            spectators: columns kept for figures and cuts, never an input; NaN where data have none.
             output: the tensor file; default a temporary one that is removed with the last object
                 that refers to it.
 
@@ -102,6 +104,7 @@ class Tensors(TensorFile):
             ids=(event_id, data_event_id),
             names=names,
             classes=classes,
+            spectators=tuple(spectators),
         )
         return replace(open_tensors(path), _temporary=temporary)
 
