@@ -172,7 +172,7 @@ def few_trees():
     with pytest.MonkeyPatch.context() as patch:
         few = lambda **given: trees(**given | {"max_iter": 5})  # noqa: E731
         patch.setattr(sklearn.ensemble, "HistGradientBoostingClassifier", few)
-        yield
+        yield trees
 
 
 @pytest.fixture(scope="session")

@@ -201,7 +201,8 @@ def test_files_of_the_collaboration_convert_and_train(tmp_path, schema):
     assert len(open_scores(run.folder).score("mc", "dann")[0]) == 11
 
 
-def test_diagnose_compares_the_figures_of_images(tensors):
+def test_diagnose_compares_the_figures_of_images(tensors, few_trees, monkeypatch):
+    monkeypatch.setattr("sklearn.ensemble.HistGradientBoostingClassifier", few_trees)  # all of them
     done = CliRunner().invoke(command, ["diagnose", str(tensors)], catch_exceptions=False)
     assert done.exit_code == 0
     assert "energy_x" in done.stdout
