@@ -97,11 +97,8 @@ class TensorWriter:
             raise SchemaError(f"capacity is given for {[*capacity]}, samples for {[*samples]}")
         self._capacity, self._split = dict(capacity), split
         self._rows = dict.fromkeys(self.layout.domains, 0)
-        self._columns = [
-            column.compressed(compress)
-            for domain in self.layout.domains
-            for column in self.layout.all_datasets(domain)
-        ]
+        stored = (one for d in self.layout.domains for one in self.layout.all_datasets(d))
+        self._columns = [column.compressed(compress) for column in stored]
         self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
         self._chunked = {column.path: column for column in self._columns if column.chunk}
         self._compress, self._threads, self._cleanup = compress, threads, ExitStack()
