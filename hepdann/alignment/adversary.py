@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.adam import adam
 
 __all__ = ["AdversaryOptions", "FittedStack", "fit_stack"]
 
@@ -158,19 +159,19 @@ class _Game:
         ]
         self.mean = [p.detach().clone() for p in (*self.map, *self.extra)]
         moving = [*self.map, *(self.extra if r else [])]
-        self.optimisers = [
-            torch.optim.Adam(group, lr=options.learning_rate, betas=(0.5, 0.99), fused=True)
-            for group in (self.critic, moving)
-        ]
+        self.moving = (self.critic, moving)
+        self.moments = [
+            ([torch.zeros_like(p) for p in group], [torch.zeros_like(p) for p in group],
+             [torch.zeros(()) for _ in group])
+            for group in self.moving
+        ]  # fmt: skip
 
     def step(
         self, target: Tensor, wt: Tensor, source: Tensor, ws: Tensor, noise: Tensor | None, at: int
     ) -> None:
         """One step of the critics, then where it is their turn one of the maps."""
-        for optimiser in self.optimisers:
-            late = max(0.0, 2 * at / self.options.steps - 1)
-            fall = 0.5 * (1 + math.cos(math.pi * late))
-            optimiser.param_groups[0]["lr"] = self.options.learning_rate * fall
+        late = max(0.0, 2 * at / self.options.steps - 1)
+        rate = self.options.learning_rate * 0.5 * (1 + math.cos(math.pi * late))
         mapped = self._apply(target, noise)
         both = torch.cat([mapped.detach(), source], dim=-1)
         weight = torch.cat([wt, ws], dim=-1)
@@ -183,12 +184,12 @@ class _Game:
             loss = value * sign * weight + penalty * far * weight.abs()
         else:
             loss = (functional.softplus(value * sign) + 0.5 * penalty * gradient) * weight
-        self._update(0, loss.sum() / wt.shape[1])
+        self._update(0, loss.sum() / wt.shape[1], rate)
         if (at + 1) % self.options.critic_steps:
             return
         value, _ = self._judge(mapped, gradient=False)
         loss = -value if wasserstein else functional.softplus(-value)
-        self._update(1, (loss * wt).sum() / wt.shape[1])
+        self._update(1, (loss * wt).sum() / wt.shape[1], rate)
         decay = min(self.options.ema, (1 + at) / (10 + at))
         with torch.no_grad():
             for mean, now in zip(self.mean, (*self.map, *self.extra), strict=True):
@@ -215,13 +216,15 @@ class _Game:
         back = torch.bmm(w2.transpose(1, 2), slope2 * w3.transpose(1, 2)) * slope1
         return value, torch.bmm(w1.transpose(1, 2), back).square().sum(1)
 
-    def _update(self, which: int, loss: Tensor) -> None:
-        optimiser = self.optimisers[which]
-        parameters = optimiser.param_groups[0]["params"]
-        gradients = torch.autograd.grad(loss, parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        optimiser.step()
+    def _update(self, which: int, loss: Tensor, rate: float) -> None:
+        """One step of Adam by the function behind torch's class, which imports a compiler."""
+        parameters, (first, second, steps) = self.moving[which], self.moments[which]
+        gradients = list(torch.autograd.grad(loss, parameters))
+        with torch.no_grad():
+            adam(
+                parameters, gradients, first, second, [], steps, fused=True, lr=rate, beta1=0.5,
+                beta2=0.99, eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False,
+            )  # fmt: skip
 
     def result(self) -> FittedStack:
         """The averaged maps."""
