@@ -91,13 +91,7 @@ def calibrate(
     settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
     if "free" in wanted and (families is not None or not settled):
         progress("free")
-        tries = [(free, judged(free)) for free in map(search.free, search.fractions())]
-        # it fits as well at wrong fractions, but then more is left of what features do together
-        free, figure = tries[-1]
-        if tries[0][1].value <= figure.value + figure.error:
-            free, figure = tries[0]
-        fits.append(free)
-        options.append((free, figure))
+        options.append(search.free(judged))
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
     chosen, after = min(near, key=lambda o: (len(o[0].theta), o[0].distance))
@@ -180,8 +174,15 @@ class _Search:
         differ = np.abs(estimate.value - estimate.source) > _SIGMAS * estimate.error
         return [present, estimate.value] if differ.any() else [present]
 
-    def free(self, share: Floats) -> FamilyFit:
-        """The free map at class fractions of the data, which it would swallow: they are held."""
+    def free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
+        """The free map, and what is left after it, at the better of :meth:`fractions`."""
+        tries = [(free, judged(free)) for free in map(self._free_at, self.fractions())]
+        # it fits as well at wrong fractions, but then more is left of what features do together
+        least = tries[-1][1]
+        return tries[0] if tries[0][1].value <= least.value + least.error else tries[-1]
+
+    def _free_at(self, share: Floats) -> FamilyFit:
+        """At class fractions of the data, which it would swallow: they are held."""
         present = self.whole.mc_fractions
         ratio = np.divide(share, present, np.ones_like(share), where=present > 0)
         weight = (self.mc.weight * ratio[self.mc.label]).astype(np.float32)

@@ -95,11 +95,8 @@ class TargetRun:
     @cached_property
     def stacks(self) -> Stacks:
         """The stacks of this target, and what they train on."""
-        aligned, plan = self.maps.fitted, partial(plan_point, self.scan)
-        maps, given = aligned.maps, self.maps.calibrations
-        return Stacks(
-            self.train, self.domains, maps, 1, aligned.correction, plan, calibrations=given
-        )
+        done, given, plan = self.maps.fitted, self.maps.calibrations, partial(plan_point, self.scan)
+        return Stacks(self.train, self.domains, done.maps, 1, done.correction, plan, None, given)
 
     @cached_property
     def aligned(self) -> dict[str, Target]:
