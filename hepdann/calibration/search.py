@@ -92,7 +92,7 @@ def calibrate(
     settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
     if "free" in wanted and (families is not None or not settled):
         progress("free")
-        options.append(search.judged_free(judged))
+        options.append(search.free(judged))
     if "refiner" in wanted:
         progress("refiner")
         options.append((refined := search.refiner(), judged(refined)))
@@ -178,15 +178,15 @@ class _Search:
         differ = np.abs(estimate.value - estimate.source) > _SIGMAS * estimate.error
         return [present, estimate.value] if differ.any() else [present]
 
-    def judged_free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
-        """The free map, and what is left, at the class fractions at which less is left."""
-        tries = [(free, judged(free)) for free in map(self.free, self.fractions())]
+    def free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
+        """The free map, and what is left after it, at the better of :meth:`fractions`."""
+        tries = [(free, judged(free)) for free in map(self._free_at, self.fractions())]
         # it fits as well at wrong fractions, but then more is left of what features do together
-        first, last = tries[0], tries[-1]
-        return first if first[1].value <= last[1].value + last[1].error else last
+        least = tries[-1][1]
+        return tries[0] if tries[0][1].value <= least.value + least.error else tries[-1]
 
-    def free(self, share: Floats) -> FamilyFit:
-        """The free map at class fractions of the data, which it would swallow: they are held."""
+    def _free_at(self, share: Floats) -> FamilyFit:
+        """At class fractions of the data, which it would swallow: they are held."""
         present = self.whole.mc_fractions
         ratio = np.divide(share, present, np.ones_like(share), where=present > 0)
         weight = (self.mc.weight * ratio[self.mc.label]).astype(np.float32)
