@@ -46,7 +46,7 @@ def command() -> None:
 @click.option("--seed", type=int, help="[default: 0]")
 @click.option("--resume", is_flag=True, help="Go on with the training of the folder.")
 def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int:
-    """Train a generator on the MC of TENSORS, images of one view, and judge it on its test split.
+    """Train a generator on the MC of TENSORS, images of one view, and judge it on the other splits.
 
     The folder holds generator.safetensors, validation.json and plots.
     """

@@ -37,11 +37,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.label)
 
-    def part(self, name: str) -> Self:
-        """The events of a split."""
-        rows = self.split == SPLITS.index(name)
-        return type(self)(*(values[rows] for values in (self.images, self.columns, self.label,
-                                                         self.split)))  # fmt: skip
+    def part(self, *names: str) -> Self:
+        """The events of some splits."""
+        rows = np.isin(self.split, [SPLITS.index(name) for name in names])
+        return type(self)(self.images[rows], self.columns[rows], self.label[rows], self.split[rows])
 
 
 def read_examples(tensors: Tensors | str | Path, conditions: Sequence[str]) -> Examples:

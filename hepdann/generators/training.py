@@ -36,6 +36,7 @@ from .model import Generator, GeneratorSettings, condition_of, networks_of, sett
 __all__ = ["GeneratorRecord", "Training", "open_generator", "read_record",
            "train_generator"]  # fmt: skip
 
+_CALIBRATED = 50_000  # training events that the response is calibrated with
 _EVERY = 250  # steps between checkpoints and rows of the history
 
 
@@ -139,6 +140,14 @@ class Training:
                 mean, step = means[name], 1 - decay if name in self._learned else 1.0
                 mean.copy_(torch.lerp(mean, value, step) if step < 1 else value)
         return figures | {"generator_loss": loss.detach()}
+
+    def calibrate(self) -> None:
+        """Bring the response of what draws to that of the training events; the last step."""
+        rows = slice(0, _CALIBRATED)
+        draws = torch.Generator().manual_seed(self.settings.seed)
+        asked = self.asked[rows]
+        noise = torch.randn(len(asked), self.generator.noise, generator=draws)
+        self.average.eval().calibrate(self.events[rows], asked, noise)
 
     def _batch(self, draws: torch.Generator, *, fixed: bool = False) -> tuple[Tensor, ...]:
         """Events, their conditions, and events that are drawn for these."""
@@ -302,6 +311,7 @@ def train_generator(
         rows = [[f"{value:.6g}" for value in row.values()] for row in training.history]
         text = "".join(",".join(row) + "\n" for row in [list(training.history[0]), *rows])
         write_run_file(paths.history, text.encode())
+        training.calibrate()
         generator = Generator.of(view.name, view.shape, view.pictures, file.classes,
                                  record.settings, training.average, events.columns,
                                  events.label)  # fmt: skip

@@ -139,7 +139,7 @@ def _shapes(cells: Floats, energy: Floats) -> dict[str, Floats]:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A generator against events of the test split.
+    """A generator against events that it was not trained on.
 
     Attributes:
         events: these.
@@ -177,7 +177,7 @@ class Judged:
 def validate(
     generator: Generator, folder: str | Path, tensors: Tensors | str | Path | None = None
 ) -> Judged:
-    """Draw what the test split of its tensor file asks for, compare, and write ``validation.json``.
+    """Draw what events that it was not trained on ask for, compare, write ``validation.json``.
 
     Args:
         generator: that was trained.
@@ -186,7 +186,9 @@ def validate(
     """
     settings, header = generator.header.settings, generator.header
     record = read_record(folder)
-    events = read_examples(tensors or record.tensors, settings.conditions).part("test")
+    events = read_examples(tensors or record.tensors, settings.conditions).part(
+        "validation", "test"
+    )
     started = time.process_time()
     drawn = generator.draw(events.columns, events.label, settings.seed)
     rate = len(events) / max(time.process_time() - started, 1e-9)

@@ -16,6 +16,7 @@ from ..errors import ConfigError
 
 __all__ = ["PictureCritic", "PictureGenerator", "ShowerCritic", "ShowerGenerator", "perceptron"]
 
+_KNOTS = 4  # bins of energy in which the response is calibrated
 _SOFT = 0.02  # GeV: from here on the critic sees the logarithm of the energy of a cell
 
 
@@ -84,9 +85,9 @@ class ShowerGenerator(_Showers):
     """Cells of a shower: E × response × softmax over the cells.
 
     The response has an output of its own, in units of the resolution of the training events, so
-    that the energy is right whatever the cells are. Response and cells have noise of their own
-    beside the common one, of a width that is learned: sampling fluctuations, which no few numbers
-    hold.
+    that the energy is right whatever the cells are; at the end it is calibrated. Response and cells
+    have noise of their own beside the common one, of a width that is learned: sampling
+    fluctuations, which no few numbers hold.
 
     Args:
         shape: (strips, layers).
@@ -100,6 +101,9 @@ class ShowerGenerator(_Showers):
     ) -> None:
         super().__init__(shape, conditions)
         self.latent, self.noise = latent, latent + self.cells + 1
+        self.tune: Tensor
+        places = torch.arange(float(_KNOTS))
+        self.register_buffer("tune", torch.stack([places, 0 * places, 0 * places + 1]))
         self.network = perceptron([latent + conditions, *hidden, 2 * (self.cells + 1)])
         last = self.network[-1]
         assert isinstance(last, nn.Linear)
@@ -116,9 +120,41 @@ class ShowerGenerator(_Showers):
         out = mean + width.clamp(max=2.0).exp() * each
         share = torch.softmax(self.share + out[:, :-1], dim=1)
         mean, spread = self.expected(condition)
-        total = condition[:, :1] * (mean + spread * out[:, -1:])
+        total = condition[:, :1] * (mean + spread * self._tuned(out[:, -1:], condition))
         cells: Tensor = (total * share).view(-1, 1, *self.shape)
         return cells
+
+    def _tuned(self, response: Tensor, condition: Tensor) -> Tensor:
+        """Move and stretch the response as :meth:`calibrate` found, between its energies."""
+        places, shift, scale = self.tune
+        energy = condition[:, :1].log().contiguous()
+        after = torch.searchsorted(places, energy).clamp(1, _KNOTS - 1)
+        part = (energy - places[after - 1]) / (places[after] - places[after - 1])
+        both = (torch.lerp(t[after - 1], t[after], part.clamp(0, 1)) for t in (shift, scale))
+        return next(both) + next(both) * response
+
+    @torch.no_grad()
+    def calibrate(self, events: Tensor, condition: Tensor, noise: Tensor) -> None:
+        """Give the response the median and width that it has in the events, bin by bin in energy.
+
+        Args:
+            events: (N, 1, strips, layers).
+            condition: (N, C) theirs.
+            noise: (N, noise) that events are drawn with for them.
+        """
+        energy = condition[:, 0].contiguous()
+        mean, spread = self.expected(condition)
+        edges = torch.quantile(energy, torch.linspace(0, 1, _KNOTS + 1))
+        where = torch.searchsorted(edges[1:-1].contiguous(), energy)
+        levels = torch.tensor([0.1587, 0.5, 0.8413])
+        rows = []
+        for cells in (events, self(noise, condition)):
+            response = (cells.sum((1, 2, 3)) / energy - mean[:, 0]) / spread[:, 0]
+            found = [torch.quantile(response[where == b], levels) for b in range(_KNOTS)]
+            rows.append(torch.stack(found, dim=1))
+        scale = (rows[0][2] - rows[0][0]) / (rows[1][2] - rows[1][0]).clamp(min=1e-3)
+        middle = [energy[where == b].log().mean() for b in range(_KNOTS)]
+        self.tune.copy_(torch.stack([torch.stack(middle), rows[0][1] - scale * rows[1][1], scale]))
 
     def read_out(self, events: Tensor) -> Tensor:
         """Without the cells that hold less than any in training: 0, their energy in the others."""
@@ -197,6 +233,9 @@ class PictureGenerator(nn.Module):
         """(B, noise) and (B, C) conditions to pictures (B, channels, height, width) in [0, 1]."""
         out: Tensor = self.network(torch.cat([noise, condition], dim=1))
         return out
+
+    def calibrate(self, events: Tensor, condition: Tensor, noise: Tensor) -> None:
+        """Nothing is to be calibrated."""
 
     def read_out(self, events: Tensor) -> Tensor:
         """The pictures as they are."""
