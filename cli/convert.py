@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "split_list"]
 
 _MANY_FILES = 20
-PICTURES = "the class of a picture"  # the label of pictures, which no shift acts on
+PICTURES = "the class of a picture"  # the label of pictures
 _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody looks at it
 
 
@@ -45,6 +45,9 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
 @click.option("--data-weight", help="Weight of data.  [default: 1]")
 @click.option("--cut", help="Selection, e.g. 'pt > 20 && abs(eta) < 2.4'.")
 @click.option("--missing", type=float, help="Value that marks a missing entry, e.g. -999.")
+@click.option("--objects", metavar="NAME[:LIST]", multiple=True,
+              help="Jets, tracks, … of an event: lists, or expressions of lists, comma-separated; "
+              "may be repeated.  [default LIST: those whose names begin with NAME]")  # fmt: skip
 @click.option("--event-id", metavar="LIST",
               help="Branches that identify an event.  [default: those so named]")  # fmt: skip
 @click.option("--lumi-mask", metavar="JSON",
@@ -113,6 +116,8 @@ def command(
     for name in ("features", "spectators", "classes", "event_id"):
         flags[name] = split_list(flags[name])
     flags["size"] = _size(flags["size"])
+    pairs = [text.partition(":") for text in flags["objects"]]
+    flags["objects"] = {name: split_list(listed) or None for name, _, listed in pairs}
     if workers is not None and cluster is None:
         raise click.UsageError("--workers are of a --cluster; of this machine --threads work")
     workers_on(cluster, workers)
@@ -175,6 +180,7 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
         (_classes, summary.classes),
         (_features, summary.features),
         (_images, summary.images),
+        (_objects, summary.objects),
         (_skipped, summary.skipped),
     ]
     for section, content in sections:
@@ -197,17 +203,20 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
         for domain, what in (("mc", "MC"), ("data", "data"))
         if any(file.domain == domain for file in summary.files)
     ]
-    if width or not summary.images:
+    if width or not (summary.images or summary.objects):
         counts.append(f"{width} feature{'s' * (width != 1)}")
     if summary.images:
         views = {image.view for images in summary.images.values() for image in images}
         counts.append(f"images of {len(views)} view{'s' * (len(views) != 1)}")
+    for one in next(iter(summary.objects.values()), ()):
+        if one.collection not in counts:
+            counts.append(one.collection)
     console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB")
     data = any(file.domain == "data" for file in summary.files)
     pseudo = "energy-scale" if summary.images else "gaussian"
     shift = [] if data else ["--shift", pseudo, "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
-    if data or summary.label != PICTURES:
+    if data or not (summary.label == PICTURES or summary.objects):  # which no shift acts on
         console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
 
 
@@ -322,5 +331,26 @@ def _images(summary: ConversionSummary) -> Any:
                 domain,
                 *("-" if value is None else f"{value:.4g}" for value in values),
                 f"{one.empty:,}",
+            )
+    return table
+
+
+def _objects(summary: ConversionSummary) -> Any:
+    table = _table("Objects", ("objects", False), ("feature", False), ("", False), ("min", True),
+                   ("mean", True), ("max", True), ("missing", True), ("objects/event", True),
+                   ("events without", True))  # fmt: skip
+    shown = set[str]()
+    for pair in zip(*summary.objects.values(), strict=True):
+        for number, (domain, one) in enumerate(zip(summary.objects, pair, strict=True)):
+            names = (one.collection, one.feature) if number == 0 else ("", "")
+            first = f"{one.collection} {domain}" not in shown
+            shown.add(f"{one.collection} {domain}")
+            table.add_row(
+                *names,
+                domain,
+                *("-" if v is None else f"{v:.4g}" for v in (one.minimum, one.mean, one.maximum)),
+                f"{one.missing:,}",
+                "" if one.objects is None or not first else f"{one.objects:.4g}",
+                f"{one.empty:,}" if first else "",
             )
     return table

@@ -37,6 +37,7 @@ COMMANDS = {
     "search": "Search the data of a run for a bump, without labels.",
     "report": "Write runs as one HTML page that opens offline.",
     "export": "Write a run as ONNX or C++ for the experiment's framework.",
+    "generate": "Train a generator of showers or pictures, and draw events with it.",
     "benchmark": "Repeat an experiment of the DANN paper: moons, amazon, digits, signs.",
     "predict": "Write the scores of a run beside your own files.",
 }

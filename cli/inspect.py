@@ -108,6 +108,7 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
         "weights": list(tensors.weights),
         "variations": list(tensors.variations),
         "views": [asdict(view) for view in tensors.views],
+        "objects": [asdict(one) for one in tensors.objects],
         "split": tensors.split_config.model_dump(),
         "truth": tensors.has_truth,
         "domains": {domain: asdict(summary) for domain, summary in domains.items()},
@@ -126,6 +127,7 @@ def _show_tensors(summary: dict[str, Any]) -> None:
             f"{v['name']} {v['channels']}×{v['height']}×{v['width']}" for v in summary["views"]
         )
         width.append(f"images {', '.join(shapes)}")
+    width += [f"{one['name']} (at most {one['most']} an event)" for one in summary["objects"]]
     click.echo(f"{summary['path']}: tensor file, {events} events, {', '.join(width)}")
     rows = [
         (name, kind, key, _count(count["events"]), _sum_weight(count))
@@ -162,6 +164,8 @@ def _show_tensors(summary: dict[str, Any]) -> None:
         _table(heads, rows, numbers=5)
     if summary["views"]:
         _show_images(domains)
+    if summary["objects"]:
+        _show_objects(domains)
     if summary["weights"]:
         click.echo(f"further weights: {', '.join(summary['weights'])}")
     if summary["variations"]:
@@ -196,6 +200,25 @@ def _show_images(domains: Mapping[str, Any]) -> None:
         for image in domain["images"]
     ]
     heads = ("image", "domain", "min", "max", "mean of hits", "hits/event", "empty", "non-finite")
+    _table(heads, rows, numbers=6)
+
+
+def _show_objects(domains: Mapping[str, Any]) -> None:
+    rows = [
+        (
+            one["collection"],
+            one["feature"],
+            name,
+            *(_value(one[key]) for key in ("minimum", "maximum", "mean")),
+            _count(one["missing"]),
+            _value(one["objects"]),
+            _count(one["empty"]),
+        )
+        for name, domain in domains.items()
+        for one in domain["objects"]
+    ]
+    heads = ("objects", "feature", "domain", "min", "max", "mean", "missing", "objects/event",
+             "events without")  # fmt: skip
     _table(heads, rows, numbers=6)
 
 

@@ -140,6 +140,9 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
     return override(with_workers(config), {k: v for k, v in given.items() if v is not None})
 
 
+_OF_NUISANCE = ("nuisance_rejection", "nuisance_inverse_jsd")
+
+
 def show(scan: Scan) -> None:
     """Print the table of a scan and what it means."""
     from hepdann.runs.health_report import scan_lines
@@ -147,9 +150,11 @@ def show(scan: Scan) -> None:
     console = tables.console()
     summary = scan.summary
     chosen = {(c["method"], c["shift"], c["t"]): c["lambda"] for c in summary["choices"]}
-    columns = ("λ", "target accuracy", "target AUC", "consistency", "gap closed", "peeked")
+    columns = ["λ", "target accuracy", "target AUC", "consistency", "gap closed", "peeked"]
     table = tables.table()
     table.box, table.pad_edge = None, False
+    nuisance = [g for g in summary["groups"] if g["ensemble"].get(_OF_NUISANCE[0]) is not None]
+    columns += ["rejection", "1/JSD"] if nuisance else []
     table.add_column("target")
     table.add_column("method")
     for column in columns:
@@ -157,7 +162,8 @@ def show(scan: Scan) -> None:
     for group in summary["groups"]:
         place = group["method"], group["shift"], group["t"]
         if group["lambda"] == chosen[place]:
-            table.add_row(*_row(group))
+            found = [group["ensemble"].get(name) for name in _OF_NUISANCE] if nuisance else []
+            table.add_row(*_row(group), *("-" if v is None else f"{v:.3g}" for v in found))
     console.print(f"{scan.folder}: mean of the networks of each method, last epoch, ± their spread")
     console.print(table)
     for name in ("diagnosis", "fractions"):
@@ -166,6 +172,10 @@ def show(scan: Scan) -> None:
     if any(choice["criterion"] for choice in summary["choices"]):
         console.print("λ: chosen by agreement with the aligned teacher; no target label took part")
     console.print("peeked: the best epoch by the target's labels; never quote it")
+    if nuisance:
+        console.print(
+            "rejection, 1/JSD of the nuisance: mean score, a cut that keeps half the signal"
+        )
     for line in scan_lines(summary.get("health", [])):
         click.echo(line)
     if summary.get("interrupted"):

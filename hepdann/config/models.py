@@ -20,7 +20,7 @@ from pydantic import (
 
 from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS
 from . import checks
-from .images import AugmentConfig, ImagesConfig, PicturesConfig
+from .inputs import AugmentConfig, ImagesConfig, ObjectsConfig, PicturesConfig
 from .plots import PlotConfig
 from .samples import ReweightConfig, SampleConfig, SplitConfig, VariationConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
@@ -132,6 +132,9 @@ class ConvertConfig(Section):
         None, description="default: files with images or hits are recognised"
     )
     pictures: PicturesConfig = PicturesConfig()
+    objects: dict[Text, ObjectsConfig] = Field(
+        {}, description="lists of jets, tracks, … by name, for networks of objects"
+    )
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
     compress: Literal["none", "gzip", "zstd"] = Field(
         "none", description="rows in compressed chunks; zstd needs hdf5plugin"
@@ -302,7 +305,7 @@ class TrainConfig(Section):
         None,
         description=f"{', '.join(NETWORKS.own)}, "
         "or a registered one; default the perceptron below, of images of hits minerva-small, of "
-        "pictures ganin-mnist",
+        "pictures ganin-mnist, of objects deepsets",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
         "none",
@@ -313,7 +316,7 @@ class TrainConfig(Section):
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
     label_head: list[Width] = Field([16], description="hidden widths of the label head")
     domain_head: list[Width] = Field([64, 64], description="hidden widths of the domain head")
-    activation: Literal["relu", "elu", "gelu", "tanh"] = Field(
+    activation: Literal["relu", "elu", "gelu", "tanh", "sigmoid"] = Field(
         "relu", description="behind every hidden layer"
     )
     dropout: Number = Field(
@@ -326,10 +329,11 @@ class TrainConfig(Section):
     deterministic: bool = Field(
         False, description="use algorithms alone that give the same bits every time, also on a GPU"
     )
-    engine: Literal["torch", "fused"] = Field(
-        "torch",
-        description="what executes a step; fused: compiled loops on the CPU, several times as fast "
-        "and the same within rounding, for dann and source-only with ReLU and adam; needs Numba",
+    engine: Literal["auto", "torch", "fused"] = Field(
+        "auto",
+        description="what executes a step; fused: compiled code for the CPU, several times as fast "
+        "and the same within rounding, for dann and source-only with ReLU and adam; auto: fused "
+        "where it can",
     )
     memory: Literal["auto", "resident", "blocks"] = Field(
         "auto",

@@ -18,6 +18,7 @@ __all__ = ["Converted", "Files", "convert"]
 
 _SEVERAL = {"features", "spectators", "classes", "event_id"}
 
+ObjectSettings = Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None]
 Files = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
@@ -40,6 +41,7 @@ def convert(
     classes: Sequence[str | Mapping[str, Any]] | None = None,
     weight: str | None = None, data_weight: str | None = None, cut: str | None = None,
     missing: float | None = None, event_id: Sequence[str] | None = None,
+    objects: ObjectSettings | None = None,
     lumi_mask: str | Path | None = None, drop_duplicates: bool | None = None,
     truth: str | Path | None = None, like: str | Path | None = None, skip_bad: bool = False,
     reader: Reader = "auto", size: tuple[int, int] | None = None,
@@ -64,6 +66,7 @@ def convert(
         data_weight: of data; default 1.
         cut: selection, for example ``"pt > 20 && abs(eta) < 2.4"``.
         missing: value that marks a missing entry, for example -999.
+        objects: names, or features by name, or settings by name as in ``convert.objects``.
         event_id: branches that identify an event; default those so named.
         lumi_mask: JSON file of the certified luminosity blocks, for data.
         drop_duplicates: keep the first row of each event, of all data and of each MC sample.
@@ -78,7 +81,7 @@ def convert(
         sha256: keep the SHA-256 of every input.
         split: expression of the event id whose 0 is test, 1 validation, all else train.
         split_seed: another train/validation/test split; default 0.
-        progress: called with the entries done and the entries in all.
+        progress: called with the entries done and in all.
 
     Returns:
         The tensor file, with ``summary``.
@@ -94,7 +97,7 @@ def convert(
         classes=classes, weight=weight, data_weight=data_weight, cut=cut, missing=missing,
         event_id=event_id, lumi_mask=mask, drop_duplicates=drop_duplicates, split_by=split,
         split_seed=split_seed, compress=compress, sha256=sha256, pictures_size=size,
-        pictures_colour=colour,
+        pictures_colour=colour, objects=_objects(objects),
     )  # fmt: skip
     truth, like = None if truth is None else fspath(truth), None if like is None else Path(like)
     summary = convert_files(
@@ -119,6 +122,19 @@ def _settings(config: Config | str | Path | None, expand: bool, **given: Any) ->
     if isinstance(config, str | PathLike):
         return load_config(config, changes=changes, expand=expand)
     return override(config or Config(), changes)
+
+
+def _objects(given: ObjectSettings | None) -> dict[str, Any] | None:
+    """Settings of each collection by name; features alone are a short form."""
+    if given is None or isinstance(given, Mapping):
+        named = dict(given or {})
+    else:
+        named = dict.fromkeys([given] if isinstance(given, str) else given)
+    settings = {
+        name: value if isinstance(value, Mapping) else {"features": value and list(value)}
+        for name, value in named.items()
+    }
+    return settings or None
 
 
 def _plain(key: str, value: Any) -> Any:

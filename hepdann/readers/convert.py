@@ -204,6 +204,7 @@ class _Conversion:
             images={
                 domain: counts.pixels.summary() for domain, counts in self.tally.images.items()
             },
+            objects={domain: one.summary() for domain, one in self.tally.objects.items()},
         )
 
     def _convert(self, writer: TensorWriter, cut: UnitReader, threads: int) -> None:

@@ -8,7 +8,8 @@ from .hashing import event_ids, fold_of, is_pseudo, mix64, split_of
 from .hdf5.checksums import is_sealed, seal
 from .hdf5.opening import h5_format
 from .hits import VIEW_FIGURES, Hits
-from .layout import Block, Transform, View
+from .layout import Block, Collection, Transform, View
+from .objects import Jagged, ObjectCounter, Objects, ObjectSummary
 from .pixels import EventImages, Pixels, image_figures
 from .reader import Tensors, open_tensors
 from .reweighting import reweight
@@ -33,12 +34,17 @@ __all__ = [
     "Block",
     "ChangeImages",
     "ChannelSummary",
+    "Collection",
     "ColumnSummary",
     "Count",
     "DomainSummary",
     "EventBlocks",
     "EventImages",
     "Hits",
+    "Jagged",
+    "ObjectCounter",
+    "ObjectSummary",
+    "Objects",
     "Pixels",
     "PreparedRows",
     "Source",

@@ -244,7 +244,8 @@ def write_copy(
                     tile = change(domain, tile)
                     count = len(tile[f"{domain}/weight"])
                     sample = np.array(numbers, np.uint16)[tile[f"{domain}/sample"]]
-                    writer.put(PreparedRows(domain, count, tile | {f"{domain}/sample": sample}))
+                    values = tile | {f"{domain}/sample": sample}
+                    writer.put(PreparedRows(domain, count, values, objects=[]))
                     if domain == writer.layout.domains[0]:
                         means.add(tile[f"{domain}/features"], tile[f"{domain}/split"])
                     rows += count

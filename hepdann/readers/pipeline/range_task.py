@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...config import Config
 from ...errors import ReadError
-from ...tensors import SPLITS, PreparedRows, TensorWriter, View, ViewCounter
+from ...tensors import SPLITS, ObjectCounter, PreparedRows, TensorWriter, View, ViewCounter
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
 from .buffers import Scratch
@@ -79,6 +79,7 @@ class Done:
         sums: of the weights, and of their squares.
         left_out: (2,) entries outside of the lumi mask, and duplicates.
         images: of pixels; ``None`` where events have no images.
+        objects: of objects; ``None`` where events have none.
         scratch: the memory that the rows are in, to be given back with :meth:`Work.release`.
     """
 
@@ -89,6 +90,7 @@ class Done:
     sums: NDArray[np.float64]
     left_out: NDArray[np.int64]
     images: ImageCounts | None
+    objects: ObjectCounter | None
     scratch: Scratch
 
 
@@ -185,10 +187,15 @@ class Work:
             images = ImageCounts(self._writer.layout.views)
             images.pixels.add(block.views)
             images.faults = raw.faults
+        objects = None
+        if self._writer.layout.objects:
+            objects = ObjectCounter(self._writer.layout.objects)
+            objects.add(block.objects, events.truncated)
         sums = np.array([weight.sum(), np.square(weight).sum()])
         return Done(
-            len(raw), rows, events.statistics, counts, sums, events.left_out, images, scratch
-        )
+            len(raw), rows, events.statistics, counts, sums, events.left_out, images, objects,
+            scratch,
+        )  # fmt: skip
 
 
 def _fail(error: ReadError) -> NoReturn:

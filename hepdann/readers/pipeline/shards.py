@@ -12,7 +12,7 @@ import numpy as np
 from ...cluster import Cluster
 from ...errors import ReadError
 from ...parallel import Executor, Link
-from ...tensors import PreparedRows, TensorWriter, open_tensors
+from ...tensors import Jagged, PreparedRows, TensorWriter, open_tensors
 from ..images import image_units
 from ..planning.columns import Columns
 from ..planning.decision import Decision
@@ -65,6 +65,7 @@ def new_file(
         truth=truth,
         feature_info=info,
         views=() if made.images is None else made.images.views,
+        objects=plan.objects,
         compress=made.config.convert.compress,
         threads=threads,
     )
@@ -96,7 +97,7 @@ class _ShardTask:
                 with Stream(work.jobs([(sample, file)]), 1) as stream:
                     for done in stream.take(0):
                         writer.put(done.rows)
-                        rows = replace(done.rows, rows={})
+                        rows = replace(done.rows, rows={}, objects=[])
                         counted.append(replace(done, rows=rows, scratch=Scratch()))
                         work.release(done)
                 file.check_unchanged()
@@ -168,7 +169,12 @@ class ShardStream:
             for done in result:
                 rows = slice(at, at := at + done.rows.count)
                 read = {path: np.asarray(h5[path][rows]) for path in paths}
-                yield replace(done, rows=PreparedRows(domain, done.rows.count, read))
+                objects = []
+                for starts, values in tensors.object_datasets(domain):
+                    start = np.asarray(h5[starts.path][rows.start : rows.stop + 1])
+                    part = np.asarray(h5[values.path][start[0] : start[-1]])
+                    objects.append((starts.path, values.path, Jagged(part, start - start[0])))
+                yield replace(done, rows=PreparedRows(domain, done.rows.count, read, objects))
         self._path(number).unlink()
 
 

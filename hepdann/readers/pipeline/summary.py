@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...tensors import ChannelSummary, Count, count_of
+from ...tensors import ChannelSummary, Count, ObjectSummary, count_of
 from ..planning.bad_files import SkippedFile
 from ..planning.plan import LeftOut
 from .tiles import Figures
@@ -91,6 +91,7 @@ class ConversionSummary:
         warnings: what the user has to decide: a line for each.
         skipped: bad files, of which no event was taken.
         images: domain to what its images hold; empty where events have none.
+        objects: domain to what its objects are; likewise.
     """
 
     output: Path
@@ -106,6 +107,7 @@ class ConversionSummary:
     warnings: tuple[str, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     images: Mapping[str, tuple[ChannelSummary, ...]] = field(default_factory=dict)
+    objects: Mapping[str, tuple[ObjectSummary, ...]] = field(default_factory=dict)
 
     def read(self, domain: str) -> int:
         """Entries read in a domain."""

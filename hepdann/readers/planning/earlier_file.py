@@ -68,8 +68,10 @@ def like(tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: Confi
         ids = settings["event_id"].get(sample.name) or next(iter(settings["event_id"].values()))
         convert = ConvertConfig(
             tree=config.convert.tree or old.tree,
-            features=list(feature_settings(tensors)) or None,  # none where events are images
+            # none where events are images, or objects alone
+            features=list(feature_settings(tensors)) or ([] if old.objects else None),
             images=old.images,
+            objects=old.objects,
             spectators=list(tensors.spectators),
             data_weight=old.data_weight,
             event_id=old.event_id or _named(ids),

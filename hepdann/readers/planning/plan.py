@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...config import Config
 from ...errors import ConfigError, ReadError
 from ...expressions import Expression
+from ...tensors import Collection
 from ..prescan import FileScan
 from .bad_files import Skips
 from .branch_roles import event_id_branches, looks_like, numeric_scalars, present_everywhere
@@ -22,6 +23,7 @@ from .features import (
     taken_branches,
 )
 from .input_samples import Input, check_types, common
+from .objects import ObjectPlan, object_plans
 from .selection import LumiMask, Selection
 from .variations import Variation, vary
 
@@ -46,6 +48,7 @@ class SamplePlan:
         spectators: expressions; ``None`` where data has no such branch.
         id_branches: the branches that identify an event.
         split: expression of the split, see :class:`.SplitConfig`; ``None`` for the hash.
+        objects: of each collection.
         branches: all branches to read.
     """
 
@@ -61,6 +64,7 @@ class SamplePlan:
     spectators: tuple[Expression | None, ...]
     id_branches: tuple[str, ...]
     split: Expression | None
+    objects: tuple[ObjectPlan, ...]
     branches: tuple[str, ...]
 
     @property
@@ -95,6 +99,11 @@ class Plan:
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
 
+    @property
+    def objects(self) -> tuple[Collection, ...]:
+        """The collections of objects, in order; the same of every sample."""
+        return tuple(plan.collection for plan in self.samples[0].objects)
+
 
 def make_plan(
     inputs: Sequence[Input],
@@ -102,7 +111,7 @@ def make_plan(
     label: str | None,
     skips: Skips | None = None,
     *,
-    hidden: Collection[str] = (),
+    hidden: Container[str] = (),
 ) -> Plan:
     """Choose the columns and check them against every file.
 
@@ -144,8 +153,12 @@ def make_plan(
         kept = dict(zip((name for name, _ in visible), sample.spectators, strict=True))
         samples.append(replace(sample, spectators=tuple(kept.get(n) for n, _ in spectators)))
     check_types(inputs, [sample.branches for sample in samples], skips)
-    explicit = bool(convert.features)
-    rest = explain_left_out(inputs, shared, features, taken, explicit=explicit)
+    of_objects: dict[str, str] = {}
+    for plan in samples[0].objects:
+        check_columns(plan.features, (), taken)
+        of_objects |= dict.fromkeys(plan.lists, f"of the objects {plan.collection.name}")
+    explicit = convert.features is not None
+    rest = explain_left_out(inputs, shared, features, of_objects | taken, explicit=explicit)
     return Plan(
         tuple(features),
         tuple(name for name, _ in spectators),
@@ -197,6 +210,7 @@ def _sample_plan(
         for name, one in convert.variations.items():
             varied[name] = vary(name, one, features, columns, first)
     kept = _spectators(entry, columns, spectators, notes)
+    objects = object_plans(entry, convert)
     ids = _id_branches(entry, convert.event_id, notes)
     _check_split(expressions["split"], columns, ids)
     mask = None
@@ -207,6 +221,7 @@ def _sample_plan(
     for variation in varied.values():
         used += [f.expression for f in variation.features if variation.tree is None]
     reads = [branch for expression in used for branch in columns.reads(expression)]
+    reads += [branch for plan in objects for branch in plan.branches]
     return SamplePlan(
         source=entry,
         index=list(names[entry.domain]).index(sample.name),
@@ -218,6 +233,7 @@ def _sample_plan(
         id_branches=ids,
         selection=selection,
         branches=tuple(dict.fromkeys([*reads, *selection.branches, *ids])),
+        objects=objects,
         **expressions,
     )
 

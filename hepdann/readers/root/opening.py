@@ -13,8 +13,6 @@ from typing import Any
 from ...errors import HepdannError, ReadError
 from ...inputs import regular_file
 
-__all__ = ["open_root", "reading"]
-
 _LARGE_FILE = 1_000_000  # from this version number on, the header's file size has 8 bytes
 _HEAD = 28
 _LONGEST = 120  # characters of an error of uproot
