@@ -7,7 +7,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 JOBS ?= 2
 # The build backend comes from constraints.txt too: no isolated environment, nothing unpinned.
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
+# Bytecode is written where a module is first imported: pip would compile all of torch, for 40 s.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile -c constraints.txt
+export PYTHONDONTWRITEBYTECODE :=
 HERE := --no-build-isolation -e
 
 .PHONY: demo test lint types pytest install clean
@@ -40,12 +42,12 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/installed: .venv/python pyproject.toml constraints.txt hepdann/readers/pipeline/tiles.c
+.venv/installed: .venv/python pyproject.toml constraints.txt $(shell find hepdann -name '*.[ch]')
 	$(PIP) setuptools
 	$(PIP) $(HERE) .
 	@touch $@
 
-.venv/tested: .venv/python pyproject.toml constraints.txt hepdann/readers/pipeline/tiles.c
+.venv/tested: .venv/python pyproject.toml constraints.txt $(shell find hepdann -name '*.[ch]')
 	$(PIP) setuptools
 	$(PIP) $(HERE) '.[test]'
 	@touch $@ .venv/installed

@@ -59,14 +59,13 @@ def command(
     fit did not use, says what is left of the difference, and the simplest map is taken of those
     that leave equally little. No label of the data is looked at.
     """
-    from hepdann.api import compared
-    from hepdann.calibration import calibrate
+    from hepdann.api import calibration_of, compared
 
-    file, source, target = compared(tensors, data)
-    report = calibrate(
+    file, source, target = compared(tensors, data, mapped=True)
+    source, report = calibration_of(
+        file,
         source,
         target,
-        file.features,
         families=separate(families) or None,
         hold_fractions=hold_fractions,
         seed=seed,

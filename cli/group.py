@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": "Write a toy sample as real ROOT files.",
     "inspect": "Show what is in a ROOT file, a tensor file, a run or a scan.",
     "convert": "Turn ROOT files into a tensor file.",
+    "tensors": "Join tensor files, take some of their events, or show one.",
     "config": "Write or check a YAML configuration, or print its schema.",
     "diagnose": "Test whether MC and data differ.",
     "calibrate": "Measure how MC must change to look like data, with errors.",

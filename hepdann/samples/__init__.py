@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..registry import nearest
+from .constituents import constituent_jets, log_likelihood_ratio, write_jets
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
 from .mnist_m import write_mnist_m
@@ -26,10 +27,13 @@ __all__ = [
     "Mismodelling",
     "ToySample",
     "bjets",
+    "constituent_jets",
     "default_events",
+    "log_likelihood_ratio",
     "names",
     "write",
     "write_bjets",
+    "write_jets",
     "write_minerva",
     "write_mnist_m",
     "write_moons",
@@ -42,6 +46,7 @@ __all__ = [
 
 _WRITERS: dict[str, Callable[..., list[Path]]] = {
     "bjets": write_bjets,
+    "jets": write_jets,
     "minerva": write_minerva,
     **{name: partial(write_toy, name) for name in TOYS},
     "moons": write_moons,
@@ -72,8 +77,9 @@ def write(
 ) -> list[Path]:
     """Write the sample of that name as input files.
 
-    See :func:`write_bjets`, :func:`.write_minerva`, :func:`.write_moons`, :func:`.write_mnist_m`,
-    :func:`.write_numbers`, :func:`.write_shapes`, :func:`.write_showers`, :func:`.write_signs` and
+    See :func:`write_bjets`, :func:`.write_jets`, :func:`.write_minerva`, :func:`.write_moons`,
+    :func:`.write_mnist_m`, :func:`.write_numbers`, :func:`.write_shapes`, :func:`.write_showers`,
+    :func:`.write_signs` and
     :func:`.write_toy`, of which some take further options.
 
     Raises:

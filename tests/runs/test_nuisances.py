@@ -18,6 +18,8 @@ from hepdann.evaluation.nuisances import BEST, PER_BIN, nuisances_of
 from hepdann.methods.decorrelation.planing import planed
 from hepdann.runs import resume
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {
     "seeds": 1, "epochs": 2, "batch_size": 256, "alignments": [], "diagnose": False,
     "oracle": False, "nuisance": ["energy", "isb_like"],

@@ -200,9 +200,9 @@ class ScanJudge:
         if self.mc.nuisances is None or signal.all() or not signal.any():
             return dict.fromkeys(names)
         score, weight = mc[:, -1].astype(np.float64), np.asarray(self.mc.weight, np.float64)
-        kept, cut_away = ((score[rows], weight[rows]) for rows in (signal, ~signal))
+        kept, refused = ((score[rows], weight[rows]) for rows in (signal, ~signal))
         cuts = [
-            cut_at(0.5, kept, cut_away, nuisance_bins(column.astype(np.float64)))
+            cut_at(0.5, kept, refused, nuisance_bins(column.astype(np.float64)))
             for column in self.mc.nuisances[~signal].T
         ]
         worst = max(cuts, key=lambda cut: cut.jsd)
