@@ -16,6 +16,7 @@ from hepdann.config import load_config
 from hepdann.errors import ConfigError, Interrupted, RunError
 from hepdann.generators import compare_showers, open_generator, train_generator, training
 from hepdann.networks.generators import ShowerCritic, ShowerGenerator
+from hepdann.plotting.axes.frame import new_axes
 from hepdann.samples import write
 from hepdann.samples.showers import LAYERS, STRIPS, draw_showers
 from hepdann_cli.main import hepdann as command
@@ -130,6 +131,8 @@ def test_the_command_trains_judges_and_draws(showers, tmp_path, monkeypatch):
 
     monkeypatch.setattr("hepdann.plotting.generated._SHAPES", {"depth": "Depth"})
     monkeypatch.setattr("hepdann.plotting.generated.save", save)
+    matrix = "hepdann.plotting.generated.correlation"  # of 256 numbers: its own test draws one
+    monkeypatch.setattr(matrix, lambda *_, **__: new_axes()[0])
 
     def run(*words):
         result = CliRunner().invoke(command, ["generate", *map(str, words)])
