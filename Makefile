@@ -42,12 +42,12 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/installed: .venv/python pyproject.toml constraints.txt hepdann/readers/pipeline/tiles.c
+.venv/installed: .venv/python pyproject.toml constraints.txt $(shell find hepdann -name '*.[ch]')
 	$(PIP) setuptools
 	$(PIP) $(HERE) .
 	@touch $@
 
-.venv/tested: .venv/python pyproject.toml constraints.txt hepdann/readers/pipeline/tiles.c
+.venv/tested: .venv/python pyproject.toml constraints.txt $(shell find hepdann -name '*.[ch]')
 	$(PIP) setuptools
 	$(PIP) $(HERE) '.[test]'
 	@touch $@ .venv/installed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,7 @@ def _frozen(part: str) -> Callable[[StackTrainer], None]:
             trainer.parts[part].gradient.zero_()
             return norm
 
+        trainer.settings = replace(trainer.settings, engine="torch")
         trainer.parts[part].clip = forget  # type: ignore[method-assign]
 
     return do

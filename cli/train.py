@@ -112,7 +112,7 @@ class Inputs(NamedTuple):
 @click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")
 @click.option("--label-head", metavar="W,W", help="Hidden widths; - is none.  [default: 16]")
 @click.option("--domain-head", metavar="W,W", help="Hidden widths; - is none.  [default: 64,64]")
-@click.option("--activation", help="relu, elu, gelu or tanh.  [default: relu]")
+@click.option("--activation", help="relu, elu, gelu, tanh or sigmoid.  [default: relu]")
 @click.option("--dropout", type=float, help="Share of activations dropped.  [default: 0]")
 @click.option("--residual/--no-residual", default=None, help="Layers of one width add their input.")
 @shared("device", "workers")
@@ -122,7 +122,7 @@ class Inputs(NamedTuple):
 @click.option(
     "--deterministic", is_flag=True, default=None, help="The same bits every time, also on a GPU."
 )
-@click.option("--engine", help="torch; fused: compiled loops on the CPU.  [default: torch]")
+@click.option("--engine", help="torch; fused: compiled code for the CPU.  [default: auto]")
 @click.option(
     "--diagnose/--no-diagnose", default=None, help="Ask first whether there is a shift at all."
 )

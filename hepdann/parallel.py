@@ -24,7 +24,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +34,7 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, Protocol, Self
 
+from .cluster import Cluster, current
 from .errors import HepdannError, RunError
 
 __all__ = [
@@ -99,26 +100,28 @@ def processes_for(asked: int | Literal["auto"], tasks: int, *, pays: bool) -> in
     """Processes for some tasks, at most one for each.
 
     Args:
-        asked: by the user; "auto" is as many as there are free cores.
+        asked: by the user; "auto" is as many as there are free cores. A cluster gives its own.
         tasks: number of them.
         pays: whether they last so long that starting processes pays.
     """
+    if (cluster := current()) is not None:
+        return min(cluster.workers, tasks)
     if asked == "auto":
         asked = _free_cores() if pays else 1
     return min(asked, tasks)
 
 
 def overload_warning(workers: int) -> str | None:
-    """A warning where there are fewer free cores than workers."""
+    """A warning where there are fewer free cores than workers, unless these are elsewhere."""
+    if current() is not None:
+        return None
     machine, cores = os.cpu_count() or 1, _cores()
     if workers > cores:
         return f"{workers} workers on {cores} cores slow each other down; take --workers {cores}"
     free = machine - os.getloadavg()[0]
     if workers > free + 0.5:
-        return (
-            f"{workers} workers, but other programs leave about {max(0.0, free):.0f} of {machine} "
-            "cores free: they will slow each other down"
-        )
+        left = f"about {max(0.0, free):.0f} of {machine} cores free"
+        return f"{workers} workers, but other programs leave {left}: they will slow each other down"
     return None
 
 
@@ -129,10 +132,8 @@ def refuse_in_worker() -> None:
         RunError: this is such a process.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RunError(
-            "a training with workers begins within one of its workers, which read the script again",
-            mend='put the call under: if __name__ == "__main__":',
-        )
+        what = "a training with workers begins within a worker, which read the script once more"
+        raise RunError(what, mend='put the call under: if __name__ == "__main__":')
 
 
 @dataclass(eq=False)
@@ -163,7 +164,7 @@ class Executor:
     """Does tasks in worker processes; use it as a context, at whose end no process is left.
 
     Attributes:
-        workers: processes at most; 0 does the tasks in this process, one after the other.
+        workers: processes at most, or those of a cluster; 0 does the tasks here, one by one.
         report: given the key of a task and what it reports.
         stop: asked again and again whether to stop them all.
         resume_hint: how to go on where a worker has died.
@@ -193,7 +194,7 @@ class Executor:
         """
         self._waiting[key] = (task, group)
 
-    def completed(self) -> Iterator[tuple[Any, Any]]:
+    def completed(self) -> Generator[tuple[Any, Any]]:
         """The key and the result of each task as it ends; meanwhile more may be submitted.
 
         Raises:
@@ -201,6 +202,9 @@ class Executor:
         """
         if not self.workers:
             yield from self._in_this_process()
+            return
+        if (cluster := current()) is not None:
+            yield from self._on(cluster)
             return
         while True:
             self._assign()
@@ -245,6 +249,19 @@ class Executor:
             for key, task in then(done, result).items():
                 self.submit(key, task)
         return results
+
+    def _on(self, cluster: Cluster) -> Iterator[tuple[Any, Any]]:
+        def stop() -> bool:
+            if not self.stopping and self.stop():
+                self.stopping = True
+                self._waiting.clear()
+            return self.stopping
+
+        done = cluster.completed(self._waiting, self.report, stop, self.resume_hint)
+        for key, (word, content) in done:
+            if word != "done":
+                raise _failure(word, content)
+            yield key, content
 
     def _in_this_process(self) -> Iterator[tuple[Any, Any]]:
         last: Hashable = None

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..compiled import function
 from ..tensors.source_and_target import Target
 from .base import common_width
 from .standard import check_total
@@ -79,10 +81,31 @@ class QuantileMap:
         """
         table = np.asarray(x)
         mapped = np.empty(table.shape, dtype=np.float32)
+        compute = function(
+            "interpolate", np.float32, int, int, np.float64, int, np.float64, np.float32
+        )
+        if compute is not None and table.dtype == np.float32:
+            knots, last = self._knots
+            rows = np.ascontiguousarray(table)
+            compute(rows, *rows.shape, knots, knots.shape[2], last, mapped)
+            for j in [j for j, xs in enumerate(self.target) if not len(xs)]:
+                mapped[:, j] = table[:, j]
+            return mapped
         for j, (xs, ys) in enumerate(zip(self.target, self.source, strict=True)):
             column = table[:, j].astype(np.float64)
             mapped[:, j] = np.interp(column, xs, ys) if len(xs) else column
         return mapped
+
+    @cached_property
+    def _knots(self) -> tuple[Floats, Floats]:
+        """(F, 3, size) where the pieces begin, their values and slopes; and (F,) the last knots."""
+        size = 1 << (max(map(len, self.target), default=1) - 1).bit_length()
+        knots = np.zeros((len(self.target), 3, size))
+        knots[:, 0] = np.inf
+        for table, xs, ys in zip(knots, self.target, self.source, strict=True):
+            table[0, : len(xs)], table[1, : len(xs)] = xs, ys
+            table[2, : len(xs[1:])] = np.diff(ys) / np.diff(xs)
+        return knots, np.array([xs[-1] if len(xs) else 0.0 for xs in self.target])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything :meth:`from_dict` needs, JSON-serialisable."""

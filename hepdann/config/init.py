@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from .._version import __version__
 from ..errors import ConfigError
 from .document import scalar
-from .images import ImagesConfig
+from .inputs import ImagesConfig
 from .load import override
 from .models import Config, PlotConfig, TrainConfig
 

@@ -51,12 +51,12 @@ class NetworkSettings(TypedDict, total=False):
     extractor: Sequence[int]
     label_head: Sequence[int]
     domain_head: Sequence[int]
-    activation: Literal["relu", "elu", "gelu", "tanh"]
+    activation: Literal["relu", "elu", "gelu", "tanh", "sigmoid"]
     dropout: float
     residual: bool
     device: Literal["auto", "cpu", "cuda", "mps"]
     deterministic: bool
-    engine: Literal["torch", "fused"]
+    engine: Literal["auto", "torch", "fused"]
     memory: Literal["auto", "resident", "blocks"]
     workers: int | Literal["auto"]
     tensorboard: bool

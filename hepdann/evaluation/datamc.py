@@ -50,6 +50,8 @@ class DataMC:
         ks: Kolmogorov-Smirnov distance of the values themselves, where it was asked for.
         ks_p_value: of that distance between equal samples.
         blind: (low, high) window in which there are no data here, in whole bins.
+        varied: (2, B) the sum of the stack with the calibration of MC changed by an error, up and
+            down; ``None`` where no calibration stands before the quantity.
     """
 
     names: tuple[str, ...]
@@ -72,6 +74,7 @@ class DataMC:
     ks: float = math.nan
     ks_p_value: float = math.nan
     blind: tuple[float, float] | None = None
+    varied: Floats | None = None
 
     @property
     def edges(self) -> Floats:

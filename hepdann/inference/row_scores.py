@@ -14,18 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..compiled import function
 from ..errors import ConfigError, RunError
 from ..readers.rows import Inputs, RowReader, Rows
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
 from ..store.training_record import TrainingRecord
+from ..tensors import Collection, EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
 from .device import choose_device
+from .model import Model
 from .predictor import known_events
 from .steps import Scores
 from .stored_model import load_model
 
-__all__ = ["RowScorer", "Scored"]
+__all__ = ["Known", "RowScorer", "Scored"]
 
 _PLAIN = re.compile(r"\W+")
 
@@ -93,12 +96,14 @@ class RowScorer:
         distinct = len(set(plain)) == len(plain)
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
         ranges = [self.record.ranges.get(n, (-np.inf, np.inf)) for n in self._model.features]
-        self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T
+        self._trained = Known(self.record.events)
+        self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T.copy()
 
     @property
     def in_threads(self) -> bool:
-        """Whether several threads may score at a time; networks of images are shared by none."""
-        return not self._model.views
+        """Whether several threads may score at a time; only perceptrons may be shared."""
+        model = self._model.models[0] if isinstance(self._model, CrossFit) else self._model
+        return not any(part.network.shape.network for part in model.parts.values())
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -146,7 +151,10 @@ class RowScorer:
         Raises:
             RunError: they are not.
         """
-        if not self._model.views and reader.columns != self._model.features:
+        kept = reader.columns
+        if self._model.objects:  # the other features sum the objects up
+            kept = (*kept, *self._model.features[len(kept) :])
+        if not self._model.views and kept != self._model.features:
             raise RunError(
                 "its conversion and its model have other features", where=self._path.parent,
                 mend="train anew",
@@ -175,11 +183,11 @@ class RowScorer:
                 selected[inputs.rows] = 1
                 ids = rows.event_id[inputs.rows] if identified else None
                 self._put(columns, inputs, ids)
-                outside += self._outside(inputs.features)
+                outside += _outside(inputs.features, self._low, self._high)
         trained = np.full(n, 0 if identified else -1, np.int8)
         if identified and self._known is None:  # a fold that saw an event never scores it
             at = np.flatnonzero(selected)
-            trained[at] = _among(rows.event_id[at], self.record.events)
+            trained[at] = self._trained.among(rows.event_id[at])
         columns |= {"selected": selected, "trained_on": trained, "event_id": rows.event_id}
         columns |= {kept_name(name): values for name, values in rows.kept.items()}
         counts = int(selected.sum()), int(np.count_nonzero(trained == 1))
@@ -191,10 +199,7 @@ class RowScorer:
         inputs: Inputs,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events, at = inputs.features, inputs.rows
-        if self._model.views:
-            images = [inputs.views[name].reshape(len(at), -1) for name, *_ in self._model.views]
-            events = np.concatenate(images, axis=1)
+        events, at = _network_inputs(self._model, inputs), inputs.rows
         domain = "source" if inputs.simulated else "target"
         model = self._model
         if isinstance(model, CrossFit):
@@ -212,12 +217,15 @@ class RowScorer:
         mean = found.mean
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]
+        moves = model.varies(self.method, domain)
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = mean if domain == "target" else self._scored(events, at, columns, errors).mean
+            moved = self._scored(events, at, columns, domain, errors).mean if moves else mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
-        best = mean.argmax(axis=1)[:, None]
-        columns["spread"][at] = np.take_along_axis(found.spread, best, axis=1)[:, 0]
+        members = found.members[:, :, -1:]  # of two classes the spreads are the same
+        if mean.shape[1] > 2:
+            members = np.take_along_axis(found.members, mean.argmax(axis=1)[None, :, None], axis=2)
+        columns["spread"][at] = Scores(members, found.domain).spread[:, 0]
 
     @property
     def _varied(self) -> list[str]:
@@ -230,21 +238,46 @@ class RowScorer:
 
     def _scored(
         self,
-        events: NDArray[np.float32],
+        events: NDArray[np.float32] | EventImages,
         at: NDArray[np.intp],
         columns: Mapping[str, NDArray[Any]],
+        domain: str,
         errors: float,
     ) -> Scores:
         model = self._model
         if isinstance(model, CrossFit):
-            return model.score(events, self.method, "source", columns["fold"][at], errors)
-        return model.score(events, self.method, "source", errors)
+            return model.score(events, self.method, domain, columns["fold"][at], errors)
+        return model.score(events, self.method, domain, errors)
 
-    def _outside(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        if features.shape[1] != len(self._low):  # images: features are made of them in training
-            return np.zeros(len(self._low), np.int64)
-        beyond = (features < self._low) | (features > self._high)  # NaN is neither
+
+def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
+    """What the networks of a model see of some rows."""
+    if model.views:
+        images = [inputs.views[name].reshape(len(inputs.rows), -1) for name, *_ in model.views]
+        return np.concatenate(images, axis=1)
+    if not model.objects:
+        return inputs.features
+    parts = tuple(inputs.objects[name] for name, *_ in model.objects)
+    shapes = (
+        Collection(name, tuple(map(str, range(features))), most)
+        for name, most, features in model.objects
+    )
+    return Objects(inputs.features, parts, tuple(shapes))
+
+
+def _outside(
+    features: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """(F,) how many values of each feature are beyond its range."""
+    counts = np.zeros(len(low), np.int64)
+    if features.shape[1] != len(low):  # images: features are made of them in training
+        return counts
+    count = function("outside", np.float32, int, int, np.float32, np.float32, np.int64)
+    if count is None:
+        beyond = (features < low) | (features > high)  # NaN is neither
         return np.asarray(np.count_nonzero(beyond, axis=0), np.int64)
+    count(np.ascontiguousarray(features), *features.shape, low, high, counts)
+    return counts
 
 
 def kept_name(branch: str) -> str:
@@ -252,10 +285,22 @@ def kept_name(branch: str) -> str:
     return _PLAIN.sub("_", branch)
 
 
-def _among(ids: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which of the ids are in an increasing array."""
-    order = np.argsort(ids)  # neighbours are looked up in the same pages
-    place = np.minimum(np.searchsorted(known, ids[order]), len(known) - 1)
-    found = np.empty(len(ids), np.bool_)
-    found[order] = known[place] == ids[order]
-    return found
+class Known:
+    """Identities that are looked up: few of those that are not there need a search.
+
+    Args:
+        ids: increasing.
+    """
+
+    def __init__(self, ids: NDArray[np.uint64]) -> None:
+        self._ids, bits = ids, min(len(ids).bit_length() + 4, 26)
+        self._shift = np.uint64(64 - bits)
+        self._possible = np.zeros(1 << bits, np.bool_)  # by the first bits, which are well mixed
+        self._possible[ids >> self._shift] = True
+
+    def among(self, ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which of some identities are there."""
+        found: NDArray[np.bool_] = self._possible[ids >> self._shift]
+        at = np.flatnonzero(found)
+        found[at] = self._ids[np.searchsorted(self._ids, ids[at]) % len(self._ids)] == ids[at]
+        return found

@@ -13,7 +13,6 @@ from ..config import TrainConfig
 from ..domains import Domains
 from ..evaluation import Diagnosis
 from ..parallel import Executor, Task, overload_warning, processes_for
-from ..store.paths import RunPaths
 from ..store.start_record import StartRecord
 from ..tensors import Tensors
 from ..training import Progress
@@ -21,7 +20,6 @@ from .aligned import Aligned, fit_alignments, wanted_maps
 from .calibrated import Calibrated
 from .health_report import failure_noted
 from .progress import SideBySide
-from .stacks.fused_hint import suggest_fused
 from .stacks.parts import model_of
 from .stacks.plan import trained_on
 from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
@@ -156,10 +154,6 @@ class RunTraining:
             )
         ]  # fmt: skip
         broadcast(folder=str(self.folder.resolve()), fingerprint=self.origin.fingerprint)
-        first = all_stacks[0]
-        hint = suggest_fused(first.shards, first.shape, first.settings)
-        if hint is not None and not RunPaths(self.folder).has_checkpoint:
-            self.hooks.tell(hint)
         every = [shard for stacks in all_stacks for shard in stacks.shards]
         with failure_noted(self.folder, every):
             self._spread(all_stacks, aligned, folds)

@@ -20,6 +20,7 @@ import uproot
 import hepdann
 from hepdann.errors import ConfigError, ReadError, RunError
 from hepdann.evaluation import open_scores
+from hepdann.inference import row_scores
 from hepdann.store.training_record import TrainingRecord
 from hepdann.tensors import open_tensors
 
@@ -245,7 +246,12 @@ def test_a_copy_has_the_branches_in_its_tree(folder, make, write, tmp_path, part
     assert again.before
 
 
-def test_values_beyond_those_of_training_are_counted(folder, make, write, tmp_path):
+@pytest.mark.parametrize("compiled", [True, False])
+def test_values_beyond_those_of_training_are_counted(
+    folder, make, write, tmp_path, monkeypatch, compiled
+):
+    if not compiled:
+        monkeypatch.setattr(row_scores, "function", lambda *_: None)
     content = make(60, 5)
     content["pt"][:4] = 1e6
     content["q"][:] = 1
@@ -426,3 +432,12 @@ def test_a_run_in_folds_scores_each_event_by_the_fold_that_did_not_see_it(folder
     assert not rows["trained_on"][chosen].any()
     expected = np.array([known[i] for i in rows["event_id"][chosen].tolist()])
     np.testing.assert_allclose(rows["score_signal"][chosen], expected[:, 1], atol=1e-6)
+
+
+def test_identities_are_looked_up():
+    ids = np.unique(np.random.default_rng(2).integers(0, 2**64, 1000, np.uint64))
+    ids[0], ids[-1] = 0, 2**64 - 1
+    known = row_scores.Known(ids[::2])
+    np.testing.assert_array_equal(known.among(ids), np.arange(len(ids)) % 2 == 0)
+    assert not known.among(ids[::2] ^ np.uint64(1)).any()
+    assert not row_scores.Known(ids[:0]).among(ids).any()

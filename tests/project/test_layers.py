@@ -25,7 +25,7 @@ WALLED_OFF = {
 ORDER = (
     "expressions", "stats", "detectors", "samples", "tensors", "readers", "shifts", "alignment",
     "calibration", "domains", "networks", "methods", "training", "criteria", "store", "inference",
-    "evaluation", "runs", "experiments", "deploy", "plotting", "reporting", "sklearn",
+    "evaluation", "generators", "runs", "experiments", "deploy", "plotting", "reporting", "sklearn",
 )  # fmt: skip
 TALKERS = {"click", "hepdann_cli", "rich"}
 SHOWING = {"display.py", "live.py"}  # where a script asks for progress, and where commands show it

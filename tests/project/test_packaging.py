@@ -54,7 +54,7 @@ def test_the_sdist_holds_the_project(dist):
     }  # fmt: skip
     for folder in ("hepdann", "cli", "tests", "benchmarks"):
         expected |= files_below(folder)
-    expected |= files_below("hepdann", "*.c")
+    expected |= files_below("hepdann", "*.c") | files_below("hepdann", "*.h")
     expected |= files_below("configs", "*.yaml") | files_below("docs", "*.md")
     assert not expected - names
     assert not [name for name in names if name.endswith((".pyc", ".h5"))]
@@ -67,11 +67,11 @@ def test_the_wheel_holds_the_packages_alone(unpacked):
         for path in unpacked.rglob("*")
         if path.is_file() and ".dist-info" not in str(path)
     }
-    compiled = "hepdann/readers/pipeline/_tiles."  # optional
+    compiled = "hepdann/_compiled."  # optional
     found -= {name for name in found if name.startswith(compiled)}
     expected = files_below("hepdann") | {"hepdann/py.typed"}
     # the report's page, the toy's settings, what is compiled
-    for pattern in ("*.css", "*.js", "*.html.j2", "*.yaml", "*.c"):
+    for pattern in ("*.css", "*.js", "*.html.j2", "*.yaml", "*.c", "*.h"):
         expected |= files_below("hepdann", pattern)
     expected |= {name.replace("cli/", "hepdann_cli/", 1) for name in files_below("cli")}
     shipped = files_below("configs", "*.yaml") | files_below("configs")

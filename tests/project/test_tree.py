@@ -59,8 +59,6 @@ def test_every_module_imports_without_a_warning():
         "for name in sys.argv[1:]: importlib.import_module(name)"
     )
     names = [name_of(file) for file in SOURCES]
-    if importlib.util.find_spec("numba") is None:  # an extra; with it they must import as well
-        names = [name for name in names if ".fused" not in name]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, *names], capture_output=True, text=True
     )

@@ -17,14 +17,14 @@ from torch.distributed import run as torchrun
 import hepdann
 from hepdann.config import PlotConfig, SplitConfig
 from hepdann.domains import prepare
-from hepdann.errors import ConfigError, Interrupted
+from hepdann.errors import ConfigError, HepdannError, Interrupted
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
 from hepdann.readers import convert
 from hepdann.runs import open_run, resume
-from hepdann.tensors import Block, TensorWriter, View, read_images
+from hepdann.tensors import Block, TensorWriter, View, open_tensors, read_images
 from hepdann.training import threads
 from hepdann_cli.main import hepdann as command
 
@@ -272,3 +272,16 @@ def test_a_scan_of_images_trains_the_networks_of_a_training(run, tensors, tmp_pa
         wanted = run.metrics["methods"][method]["target"]["accuracy"]
         assert groups[method]["ensemble"]["target_accuracy"] == pytest.approx(wanted, abs=2e-2)
     assert scan.summary["choices"][-1]["criterion"] is None  # nothing without labels compares them
+
+
+def test_the_energy_scale_of_images_is_measured_from_what_sums_them_up(tensors):
+    report = hepdann.calibrate(tensors, families=["energy-scale", "none"])
+    assert report.calibration.name == "energy-scale"
+    scale = report.calibration.parameters()["energy-scale"]
+    assert abs(scale.value - 0.5) < 3 * scale.error < 0.2
+    assert report.after.value < report.before.value - 0.05
+    mc = prepare(open_tensors(tensors), None, None, 0, "resident").source
+    with pytest.raises(HepdannError, match="not the events whose images"):
+        report.calibration.apply(mc.features + 1)
+    with pytest.raises(ConfigError, match="sine is no shift of images"):
+        hepdann.calibrate(tensors, families=["sine"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 
 import pytest
@@ -21,6 +19,8 @@ from hepdann.training import (
     load_checkpoint,
     save_checkpoint,
 )
+from hepdann.training.distributed import Processes
+from hepdann.training.step import engine
 
 DANN, SOURCE_ONLY = methods.get("dann"), methods.get("source-only")
 MEMBERS = [
@@ -30,8 +30,8 @@ MEMBERS = [
     Member(DANN, 0.0, 5),
 ]
 SHAPE = NetworkShape(4, 2, (10, 7), (6,), (7, 5), "domain")
-needs_numba = pytest.mark.skipif(
-    importlib.util.find_spec("numba") is None, reason="numba is not installed"
+needs_compiler = pytest.mark.skipif(
+    engine.function("step_f4") is None, reason="installed without a C compiler"
 )
 
 
@@ -49,7 +49,7 @@ def state(trainer, k=slice(None)):
     )
 
 
-@needs_numba
+@needs_compiler
 @pytest.mark.parametrize(  # each value beside each value of every other
     ("normalisation", "classes", "batch", "clip"),  # 301: in two blocks of which one is not full
     [
@@ -61,15 +61,15 @@ def test_50_steps_equal_those_of_torch(domains, settings, normalisation, classes
     shape = replace(SHAPE, normalisation=normalisation, classes=classes)
     options = settings(batch_size=batch, clip=clip)
     by = {
-        engine: trained(domains, replace(options, engine=engine), shape=shape)
-        for engine in ("torch", "fused")
+        name: trained(domains, replace(options, engine=name), shape=shape)
+        for name in ("torch", "fused")
     }
     assert (state(by["torch"]) - state(by["fused"])).abs().max() < 1e-9
     for ours, theirs in zip(by["fused"].history, by["torch"].history, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-9)
 
 
-@needs_numba
+@needs_compiler
 @pytest.mark.parametrize(
     ("classes", "batch", "clip", "epochs"),
     [(2, 64, 10.0, 10), (3, 301, 0.05, 10), (3, 301, 0.05, 5)],
@@ -86,20 +86,20 @@ def test_in_float32_it_is_as_near_to_float64_as_torch(
     options = settings(epochs=epochs, batch_size=batch, clip=clip)
     single = replace(options, dtype=torch.float32)
 
-    def apart(engine):
-        trainer = trained(domains, replace(single, engine=engine), shape=shape)
+    def apart(name):
+        trainer = trained(domains, replace(single, engine=name), shape=shape)
         return [
             float((state(trainer, slice(k, k + 1)) - state(exact, slice(k, k + 1))).abs().max())
             for k in range(len(MEMBERS))
         ]
 
-    exact = trained(domains, options, shape=shape)
+    exact = trained(domains, replace(options, engine="torch"), shape=shape)
     fused, plain = apart("fused"), apart("torch")
     assert sorted(fused)[-2] < 2e-6  # one of four may have met a kink, on another processor
     assert max(fused) < max(2e-6, 2 * max(plain))
 
 
-@needs_numba
+@needs_compiler
 @pytest.mark.parametrize("auxiliaries", [(), (0, 0)])
 def test_labelled_copies_are_domains_of_their_own(domains, settings, auxiliaries):
     members = [replace(m, auxiliaries=auxiliaries) for m in MEMBERS]
@@ -111,7 +111,7 @@ def test_labelled_copies_are_domains_of_their_own(domains, settings, auxiliaries
     assert (state(by[0]) - state(by[1])).abs().max() < 1e-9
 
 
-@needs_numba
+@needs_compiler
 def test_a_member_does_not_depend_on_its_neighbours_to_the_bit(domains, settings):
     options = settings(engine="fused")
     stacked = trained(domains, options)
@@ -120,7 +120,7 @@ def test_a_member_does_not_depend_on_its_neighbours_to_the_bit(domains, settings
         assert torch.equal(state(stacked, slice(k, k + 1)), state(alone))
 
 
-@needs_numba
+@needs_compiler
 def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(domains, settings, tmp_path):
     options = settings(engine="fused")
     _, _, _, sources, targets = domains()
@@ -137,7 +137,7 @@ def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(domains, setting
     assert whole.history == resumed.history
 
 
-@needs_numba
+@needs_compiler
 def test_engines_can_take_turns(domains, settings, tmp_path):
     """What one engine leaves is where the other goes on: moments, counts and averages."""
     _, _, _, sources, targets = domains()
@@ -147,10 +147,10 @@ def test_engines_can_take_turns(domains, settings, tmp_path):
     turns.run(stop=lambda: turns.epoch == 2)
     turns.settings = replace(turns.settings, engine="fused")
     turns.run()
-    assert (state(turns) - state(trained(domains, settings()))).abs().max() < 1e-9
+    assert (state(turns) - state(trained(domains, settings(engine="torch")))).abs().max() < 1e-9
 
 
-@needs_numba
+@needs_compiler
 def test_not_a_number_stays_one(domains, settings):
     _, _, _, sources, targets = domains()
     trainer = StackTrainer(MEMBERS, SHAPE, sources, targets, settings(engine="fused"))
@@ -159,7 +159,7 @@ def test_not_a_number_stays_one(domains, settings):
         trainer.run()
 
 
-@needs_numba
+@needs_compiler
 @pytest.mark.parametrize(
     ("changes", "method", "reason"),
     [
@@ -167,6 +167,8 @@ def test_not_a_number_stays_one(domains, settings):
         ({"dropout": 0.1, "residual": True}, "dann", "no dropout and no residual layers"),
         ({"normalisation": "layer"}, "dann", "no layer normalisation"),
         ({}, "dann-alternating", "no step but that of dann"),
+        ({"conditioned": True}, "cdan", "no condition of the domain head"),
+        ({"domain_classes": 3}, "dann", "no class for each domain"),
     ],
 )
 def test_what_it_cannot_do_trains_with_torch_and_says_why(
@@ -177,37 +179,47 @@ def test_what_it_cannot_do_trains_with_torch_and_says_why(
     options = settings(engine="fused", epochs=1)
     trainer = trained(domains, options, shape=shape, members=members)
     assert choose_engine(trainer.stack, options) == ("torch", f"the fused engine has {reason}")
-    plain = trained(domains, settings(epochs=1), shape=shape, members=members)
+    plain = trained(domains, settings(engine="torch", epochs=1), shape=shape, members=members)
     assert torch.equal(state(trainer), state(plain))
 
 
-@needs_numba
+@needs_compiler
 def test_another_optimiser_trains_with_torch(domains, settings):
     trainer = trained(domains, settings(engine="fused", epochs=1, optimiser="sgd"))
     assert "no optimiser but adam" in choose_engine(trainer.stack, trainer.settings)[1]
 
 
-def test_without_numba_it_is_refused_with_the_mend(domains, settings, monkeypatch):
-    for name in [n for n in sys.modules if n.startswith("hepdann.training.fused")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.raises(ConfigError, match="needs numba"):
+def test_without_a_compiler_it_is_refused_with_the_mend_and_auto_is_torch(
+    domains, settings, monkeypatch
+):
+    trainer = trained(domains, settings(epochs=1))
+    assert choose_engine(trainer.stack, settings(engine="torch")) == ("torch", "")
+    monkeypatch.setattr(engine, "function", lambda *_: None)
+    assert choose_engine(trainer.stack, settings()) == ("torch", "")
+    with pytest.raises(ConfigError, match="was not compiled"):
         trained(domains, settings(engine="fused"))
 
 
-def test_nothing_but_the_fused_engine_needs_numba(domains, settings):
-    assert choose_engine(trained(domains, settings(epochs=1)).stack, settings()) == ("torch", "")
+@needs_compiler
+def test_it_is_taken_wherever_it_can_run_the_stack(domains, settings):
+    trainer = trained(domains, settings(epochs=1))
+    assert choose_engine(trainer.stack, settings()) == ("fused", "")
+    assert choose_engine(trainer.stack, settings(optimiser="sgd")) == ("torch", "")
+    together = settings(processes=Processes(0, 2))
+    assert (
+        "no other processes" in choose_engine(trainer.stack, replace(together, engine="fused"))[1]
+    )
 
 
-@needs_numba
+@needs_compiler
 def test_health_sees_the_same_networks(domains, settings):
     looks = {}
-    for engine in ("torch", "fused"):
+    for name in ("torch", "fused"):
         _, _, _, sources, targets = domains()
-        trainer = StackTrainer(MEMBERS, SHAPE, sources, targets, settings(engine=engine))
+        trainer = StackTrainer(MEMBERS, SHAPE, sources, targets, settings(engine=name))
         health = Health(trainer)
         trainer.run(save=lambda _, health=health: health.look())
-        looks[engine] = health.entries
+        looks[name] = health.entries
     assert looks["torch"]
     for ours, theirs in zip(looks["fused"], looks["torch"], strict=True):
         for name, value in theirs.items():

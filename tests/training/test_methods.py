@@ -66,10 +66,16 @@ def test_a_member_is_trained_as_if_it_were_alone(domains, settings, method):
     assert not torch.allclose(before, parameters(alone, 0), atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["dann", "dann-joint", "cdan", "cdan-entropy", "mmd", "coral"])
-def test_lambda_zero_is_source_only_to_the_bit(domains, settings, name):
+BESIDE_TORCH = [
+    (name, "torch") for name in ("dann", "dann-joint", "cdan", "cdan-entropy", "mmd", "coral")
+]
+
+
+@pytest.mark.parametrize(("name", "engine"), [("dann", "auto"), *BESIDE_TORCH])
+def test_lambda_zero_is_source_only_to_the_bit(domains, settings, name, engine):
     """The extractor and the label head; what the domain head sees is the method's own affair."""
     given = {"lambdas": (0.0, 0.5, 0.0), "normalisation": "domain", "dtype": torch.float32}
+    given["engine"] = engine
     method = trainer_of(domains, settings, methods.get(name), **given)
     plain = trainer_of(domains, settings, methods.get("source-only"), **given)
     method.run()

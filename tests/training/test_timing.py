@@ -58,7 +58,9 @@ def test_what_is_left_in_a_devices_queue_is_shared_out(time, monkeypatch):
 def test_a_training_splits_its_time(domains, settings):
     _, _, _, sources, targets = domains()
     members = [Member(methods.get("dann"), 1.0, 0), Member(methods.get("source-only"), 0.0, 0)]
-    trainer = StackTrainer(members, NetworkShape(4, 2), sources, targets, settings(epochs=2))
+    trainer = StackTrainer(
+        members, NetworkShape(4, 2), sources, targets, settings(epochs=2, engine="torch")
+    )
     seen = []
     trainer.run(progress=seen.append, save=lambda _: None)
     seconds = trainer.stack.clock.seconds

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Self, TypeVar
 
-__all__ = ["Stream", "default_threads"]
+__all__ = ["Stream", "default_threads", "run_now"]
 
 Result = TypeVar("Result")
 Other = TypeVar("Other")
@@ -50,7 +50,7 @@ class Stream(Generic[Result]):
 
     def submit(self, function: Callable[[], Other]) -> Future[Other]:
         """Run something else in between."""
-        return _run(function) if self._pool is None else self._pool.submit(function)
+        return run_now(function) if self._pool is None else self._pool.submit(function)
 
     def take(self, group: int) -> Iterator[Result]:
         """The results of a group, in order; what is left of an earlier one is dropped.
@@ -78,7 +78,8 @@ class Stream(Generic[Result]):
             self._queue.append((group, self.submit(function)))
 
 
-def _run(function: Callable[[], Other]) -> Future[Other]:
+def run_now(function: Callable[[], Other]) -> Future[Other]:
+    """Run a function; its result or exception is asked for later."""
     future: Future[Other] = Future()
     try:
         future.set_result(function())

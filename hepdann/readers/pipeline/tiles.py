@@ -6,15 +6,13 @@ where hepdann was installed without a C compiler, NumPy does the same in several
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
-from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
+
+from ...compiled import function
 
 __all__ = ["Figures", "Tiles", "compiled"]
 
@@ -93,7 +91,9 @@ class Tiles:
         figures, valid = np.zeros((4, count)), np.zeros((2, count), np.int64)
         figures[0], figures[1] = np.inf, -np.inf
         sizes = count, out.shape[1], len(out)
-        _LIBRARY.hepdann_lay_out(
+        lay_out = _lay_out()
+        assert lay_out is not None
+        lay_out(
             addresses, swap, self._columns, self._indicators, *sizes, train, out, figures, valid
         )
         return Figures(figures[0], figures[1], figures[2:], valid)
@@ -119,23 +119,11 @@ def _count(tile: NDArray[np.float32], train: NDArray[np.float64]) -> Figures:
 
 def compiled() -> bool:
     """Whether ``tiles.c`` was compiled when hepdann was installed."""
-    return _LIBRARY is not None
+    return _lay_out() is not None
 
 
-def _load() -> Any:
-    spec = find_spec("hepdann.readers.pipeline._tiles")
-    if spec is None or spec.origin is None:
-        return None
-    try:
-        library = ctypes.CDLL(spec.origin)
-    except OSError:  # of another machine
-        return None
-    # an array of another type, or with gaps, is an error before it is one in memory
-    kinds = [np.uintp, np.uint8, np.int64, np.uint8, np.float64, np.float32, np.float64, np.int64]
-    arrays = [ndpointer(kind, flags="C_CONTIGUOUS") for kind in kinds]
-    library.hepdann_lay_out.argtypes = [*arrays[:4], *[ctypes.c_int64] * 3, *arrays[4:]]
-    library.hepdann_lay_out.restype = None
-    return library
-
-
-_LIBRARY = _load()
+def _lay_out() -> Callable[..., None] | None:
+    real, wide, byte = np.float32, np.float64, np.uint8
+    return function(
+        "lay_out", np.uintp, byte, np.int64, byte, int, int, int, wide, real, wide, np.int64
+    )

@@ -1,23 +1,26 @@
-"""The engine that runs a DANN's step in compiled loops, without autograd."""
+"""The engine that runs a DANN's step in compiled code, ``step.c``, without autograd."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ...compiled import aligned, function
 from ...methods import Batch
 from ...networks import StackedBatchNorm, StackedLinear
 from ..step.engine import StepValues
 from ..step.stack import Stack
-from .layout import OUT, OUTPUTS, Buffers, Shape, State, Work
-from .loops import TILE, Real, series
-from .step import step
 
-__all__ = ["FusedEngine"]
+__all__ = ["FusedEngine", "compiled_step"]
+
+_TILE = 256  # events of a block
+_OUTPUTS = 2  # column of the layers
+_DONE = 11  # of the sizes
 
 
 class FusedEngine:
@@ -34,61 +37,39 @@ class FusedEngine:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.shape: Shape | None = None
-        self.work: Work | None = None
         parts = list(stack.parts.values())
         moments = stack.optimisers[0].moments()
         self.counts = [entry["step"] for entry in moments]
-        self.state = State(
-            _tensors(stack),
-            _arrays([part.value for part in parts]),
-            _arrays([part.gradient for part in parts]),
-            _arrays([entry["exp_avg"] for entry in moments]),
-            _arrays([entry["exp_avg_sq"] for entry in moments]),
-            _arrays([part.average for part in parts]),
-        )
+        self._buffers = [  # of each part; torch moves none of them
+            *[part.value for part in parts], *[part.gradient for part in parts],
+            *[entry["exp_avg"] for entry in moments], *[entry["exp_avg_sq"] for entry in moments],
+            *[part.average for part in parts],
+        ]  # fmt: skip
+        self._tables: _Tables | None = None
 
     def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
         """Train one step."""
-        x, weight = batch.x.numpy(), batch.weight.numpy()
-        if self.shape is None or self.work is None:
-            self.shape = _shape(self.stack, batch)
-            self.work = _work(self.shape, batch)
+        tables = self._tables = self._tables or _Tables(self.stack, batch)
         torch._foreach_add_(self.counts, 1)
+        tables.sizes[_DONE] = int(self.counts[0])
+        x = batch.x.numpy()
         figures = np.empty((3, len(x)), x.dtype)
-        step(
-            self.shape,
-            self.work,
-            self.state,
-            x,
-            batch.label.numpy(),
-            weight,
-            at.lambda_.numpy(),
-            np.array(at.rates),
-            (at.domain_weight, at.clip, at.average_decay),
-            int(self.counts[0]),
-            figures,
-        )
+        compute = compiled_step(x.dtype)
+        assert compute is not None
+        compute(
+            tables.sizes, tables.layers, tables.blocks, tables.tensors,
+            np.array([buffer.data_ptr() for buffer in self._buffers], np.uintp),
+            np.ascontiguousarray(x), np.ascontiguousarray(batch.label.numpy(), np.int64),
+            np.ascontiguousarray(batch.weight.numpy()),
+            np.ascontiguousarray(at.lambda_.numpy().reshape(-1), x.dtype),
+            np.array(at.rates, np.float64), np.array([at.domain_weight, at.clip, at.average_decay]),
+            *tables.memory, figures,
+        )  # fmt: skip
         names = ("label_loss", "domain_loss", "domain_accuracy")
         return dict(zip(names, torch.from_numpy(figures), strict=True))
 
     def flush(self) -> None:
         """The stack holds everything already."""
-
-
-def _arrays(tensors: Sequence[Tensor]) -> Buffers:
-    a, b, c = (tensor.detach().numpy() for tensor in tensors)
-    return a, b, c
-
-
-def _tensors(stack: Stack) -> Real:
-    """Part, start and size of each parameter tensor."""
-    rows = [
-        (number, _start(stack, name, tensor), tensor[0].numel())
-        for number, name in enumerate(stack.parts)
-        for tensor in stack.network.part(name)
-    ]
-    return np.array(rows)
 
 
 def _start(stack: Stack, part: str, tensor: Tensor | None) -> int:
@@ -99,58 +80,64 @@ def _start(stack: Stack, part: str, tensor: Tensor | None) -> int:
     return (tensor.data_ptr() - value.data_ptr()) // value.element_size()
 
 
-def _shape(stack: Stack, batch: Batch) -> Shape:
-    network, shape = stack.network, stack.network.shape
-    chains = {
-        name: [m for m in network.get_submodule(name).modules() if isinstance(m, StackedLinear)]
-        for name in network.parts
-    }
-    norm_layers: list[nn.Module | None] = []
-    norm_layers += [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
-    norms = norm_layers or [None] * len(chains["extractor"])
-    layers, top, features = [], shape.inputs, 0  # top: first row of a block that is free
-    for number, (name, chain) in enumerate(chains.items()):
-        below = features  # where the input's rows begin
-        for index, layer in enumerate(chain):
-            norm = None if number else norms[index]
-            tensors = (
-                layer.weight,
-                layer.bias,
-                *(getattr(norm, n, None) for n in ("weight", "bias")),
-            )
-            _, outputs, inputs = layer.weight.shape
-            out = top if norm is None else top + outputs
-            starts = [_start(stack, name, tensor) for tensor in tensors]
-            layers.append((number, inputs, outputs, *starts, below, top, out))
-            below, top = out, out + outputs
-        features = below if number == 0 else features
-    ends = [*itertools.accumulate(len(chain) for chain in chains.values())]
-    per_domain = shape.normalisation == "domain"
-    blocks = [
-        (domain, first, min(TILE, batch.size - first), domain if per_domain else 0)
-        for domain in range(batch.domains)
-        for first in range(0, batch.size, TILE)
-    ]
-    return Shape(
-        np.array(layers),
-        np.array(blocks),
-        np.array(ends[:2]),
-        shape.normalisation != "none",
-        per_domain,
-    )
+def compiled_step(dtype: Any) -> Callable[..., None] | None:
+    """The step in a precision, or ``None`` where it was not compiled."""
+    table, real, wide = np.int64, np.dtype(dtype).type, np.float64
+    kinds = [table] * 4 + [np.uintp, real, table, real, real, wide, wide, *[real] * 4]
+    return function(f"step_f{np.dtype(dtype).itemsize}", *kinds)
 
 
-def _work(shape: Shape, batch: Batch) -> Work:
-    dtype: np.dtype[np.floating] = batch.x.numpy().dtype
-    last, widest = shape.layers[-1], int(shape.layers[:, OUTPUTS].max())
-    rows = int(last[OUT] + last[OUTPUTS])
-    blocks = len(shape.blocks) if shape.normalised else 1
-    free = np.zeros((7, TILE), dtype)
-    return Work(
-        np.zeros((blocks, rows, TILE), dtype),
-        np.zeros((blocks, rows, TILE), dtype),
-        np.zeros((len(shape.layers), batch.domains, widest), dtype),
-        free,
-        free[3].view(np.int32 if dtype == np.float32 else np.int64),
-        *series(dtype),
-    )
+class _Tables:
+    """What the compiled step is told of networks and batches, and the memory that it works in.
+
+    Columns and sizes are those of ``step.c``.
+
+    Args:
+        stack: that is trained.
+        batch: one of its steps; others have as many events.
+    """
+
+    def __init__(self, stack: Stack, batch: Batch) -> None:
+        network, shape = stack.network, stack.network.shape
+        chains = {
+            name: [m for m in network.get_submodule(name).modules() if isinstance(m, StackedLinear)]
+            for name in network.parts
+        }
+        norms = [m for m in network.extractor.modules() if isinstance(m, StackedBatchNorm)]
+        layers, top, features, own = [], shape.inputs, 0, 0  # top: the first row that is free
+        for number, (name, chain) in enumerate(chains.items()):
+            below = features  # where the input's rows begin
+            for index, layer in enumerate(chain):
+                norm = norms[index] if norms and not number else None
+                tensors = [layer.weight, layer.bias]
+                tensors += [getattr(norm, n, None) for n in ("weight", "bias")]
+                _, outputs, inputs = layer.weight.shape
+                out = top if norm is None else top + outputs
+                starts = [_start(stack, name, tensor) for tensor in tensors]
+                layers.append((number, inputs, outputs, *starts, below, top, out))
+                below, top = out, out + outputs
+            if number == 0:
+                features, own = below, top
+        ends = list(itertools.accumulate(len(chain) for chain in chains.values()))[:2]
+        self.layers = np.array(layers, np.int64)
+        per_domain = shape.normalisation == "domain"
+        blocks = [
+            (domain, first, min(_TILE, batch.size - first), domain if per_domain else 0)
+            for domain in range(batch.domains)
+            for first in range(0, batch.size, _TILE)
+        ]
+        self.blocks = np.array(blocks, np.int64)
+        tensors_of = [
+            (number, _start(stack, name, tensor), tensor[0].numel())
+            for number, name in enumerate(stack.parts)
+            for tensor in network.part(name)
+        ]
+        self.tensors = np.array(tensors_of, np.int64)
+        widest, together = int(self.layers[:, _OUTPUTS].max()), len(blocks) if norms else 1
+        self.sizes = np.array(
+            [len(batch.x), shape.inputs, batch.domains, batch.size, len(layers), len(blocks),
+             len(tensors_of), widest, own, bool(norms), per_domain, 0, *ends], np.int64,
+        )  # fmt: skip
+        rows, dtype = (together - 1) * own + top, batch.x.numpy().dtype
+        sizes = (rows * _TILE, rows * _TILE, len(layers) * batch.domains * widest)
+        self.memory = [aligned(size, dtype) for size in sizes]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Protocol
 
 from torch import Tensor
 
+from ...compiled import function
 from ...errors import ConfigError
 from ...methods import DANN_PHASES, AdversaryWeight, Batch, Phase
 from ...networks import NetworkShape
@@ -27,7 +27,6 @@ __all__ = [
     "TorchEngine",
     "choose_engine",
     "engine_for",
-    "fused_installed",
     "unfusable",
 ]
 
@@ -153,40 +152,39 @@ def engine_for(stack: Stack, settings: Settings) -> Engine:
 def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
     """Which engine trains a stack.
 
-    ``auto`` is ``torch``: what is computed shall not depend on what else is installed. ``fused``
-    is taken where it is asked for and can run the stack; it agrees with torch within rounding.
+    ``auto`` is ``fused`` wherever it can run the stack, and else ``torch``; the two agree within
+    rounding.
 
     Args:
         stack: that is trained.
         settings: of the training.
 
     Returns:
-        The name of the engine, and why it is torch where another was asked for.
+        The name of the engine, and why it is torch where the other was asked for.
 
     Raises:
-        ConfigError: no engine of that name, or it is not installed.
+        ConfigError: no engine of that name, or it was not compiled.
     """
-    if settings.engine == "fused":
-        if not fused_installed():
-            raise ConfigError(
-                "the fused engine needs numba",
-                where="train.engine",
-                mend='pip install "hepdann[fast]", or take the torch engine',
-            )
-        reason = unfusable(stack.network.shape, stack.phases, settings)
-        return ("torch", f"the fused engine has no {reason}") if reason else ("fused", "")
-    if settings.engine not in ("auto", "torch"):
+    if settings.engine not in ("auto", "torch", "fused"):
         raise ConfigError(
             f"unknown engine {settings.engine!r}",
             where="train.engine",
             mend="known are auto, torch, fused",
         )
-    return "torch", ""
-
-
-def fused_installed() -> bool:
-    """Whether what the fused engine needs is installed; it is not imported."""
-    return find_spec("numba") is not None
+    if settings.engine == "torch":
+        return "torch", ""
+    if not function("step_f4"):
+        if settings.engine == "auto":
+            return "torch", ""
+        raise ConfigError(
+            "the fused engine was not compiled when hepdann was installed",
+            where="train.engine",
+            mend="install a C compiler, then hepdann anew, or take the torch engine",
+        )
+    reason = unfusable(stack.network.shape, stack.phases, settings)
+    if not reason:
+        return "fused", ""
+    return "torch", f"the fused engine has no {reason}" if settings.engine == "fused" else ""
 
 
 def unfusable(shape: NetworkShape, phases: Sequence[Phase], settings: Settings) -> str:
@@ -208,9 +206,12 @@ def unfusable(shape: NetworkShape, phases: Sequence[Phase], settings: Settings) 
         "network of the user's own": bool(shape.network),
         "residual layers": shape.residual,
         "layer normalisation": shape.normalisation == "layer",
+        "condition of the domain head": shape.conditioned,
+        "class for each domain": shape.domain_classes > 2,
         "regression": shape.classes < 2,
         "other device than the CPU": settings.device != "cpu",
         "optimiser but adam without weight decay": not plain,
         "rate of the heads' own": settings.head_rate != 1,
+        "other processes to train with": settings.processes.count > 1,
     }
     return " and no ".join(reason for reason, found in reasons.items() if found)

@@ -23,7 +23,7 @@ BITS = st.one_of(
 @pytest.fixture
 def plain(monkeypatch):
     """As if there had been no compiler."""
-    monkeypatch.setattr(tiles, "_LIBRARY", None)
+    monkeypatch.setattr(tiles, "function", lambda *_: None)
 
 
 @st.composite
@@ -54,7 +54,7 @@ def test_compiled_and_numpy_agree(given_events):
     features, *_ = given_events
     out, figures = laid_out(*given_events)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "_LIBRARY", None)
+        patch.setattr(tiles, "function", lambda *_: None)
         expected_out, expected = laid_out(*given_events)
     assert out.tobytes() == expected_out.tobytes()
     for name in ("low", "high", "valid"):
@@ -91,8 +91,8 @@ def test_the_tensor_file_is_the_same_without_a_compiler(features, write, tmp_pat
     path = write("mc.root", columns, parts=3)
     config = Config(convert={"label": "label", "features": features})
     found = []
-    for library in (tiles._LIBRARY, None):
-        monkeypatch.setattr(tiles, "_LIBRARY", library)
+    for compiled in (tiles.function, lambda *_: None):
+        monkeypatch.setattr(tiles, "function", compiled)
         summary = convert([str(path)], output=tmp_path / "tensors.h5", config=config)
         with h5py.File(tmp_path / "tensors.h5") as file:
             found.append((file["mc/features"][...].tobytes(), summary.impute))
