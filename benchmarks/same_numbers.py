@@ -145,6 +145,8 @@ def entries(path: Path) -> dict[str, Any]:
             return flat(yaml.safe_load(path.read_text()))
         case ".png":
             return {"bytes": path.read_bytes()}
+        case ".npy":
+            return {"array": np.load(path)}
     lines = path.read_text().splitlines()
     if "\n".join(lines[:1]) in ("{", "["):
         return flat(json.loads(path.read_text()))
