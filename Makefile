@@ -7,7 +7,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 JOBS ?= 2
 # The build backend comes from constraints.txt too: no isolated environment, nothing unpinned.
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
+# Bytecode is written where a module is first imported: pip would compile all of torch, for 40 s.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile -c constraints.txt
+export PYTHONDONTWRITEBYTECODE :=
 HERE := --no-build-isolation -e
 
 .PHONY: demo test lint types pytest install clean

@@ -25,12 +25,13 @@ def read(data: str | Path) -> tuple[Table, Any]:
     return x, arrays["isb"]
 
 
-def rotated(x: Table, like: Table) -> Table:
-    """Pairs of features turned by 45 degrees in units of their widths in ``like``."""
+def rotated(x: Table, like: Table, sign: int = 1) -> Table:
+    """Pairs of features turned by ± 45 degrees in units of their widths in ``like``."""
     mean, width = like.mean(axis=0), like.std(axis=0)
     z = (x - mean) / width
     for a, b in ((FEATURES.index(a), FEATURES.index(b)) for a, b in PAIRS):
-        z[:, a], z[:, b] = (z[:, a] + z[:, b]) / 2**0.5, (z[:, b] - z[:, a]) / 2**0.5
+        one, other = z[:, a].copy(), sign * z[:, b]
+        z[:, a], z[:, b] = (one + other) / 2**0.5, sign * (other - one) / 2**0.5
     return np.asarray(z * width + mean)
 
 

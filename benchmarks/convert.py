@@ -1,6 +1,7 @@
 """Conversion against what one would write by hand, and against decompression alone.
 
-    python benchmarks/convert.py [--root PYTHON] [--events 3000000] [--rounds 5] [-o convert.json]
+    python benchmarks/convert.py [--root PYTHON] [--kind tree|rntuple] [--events 3000000]
+        [--rounds 5] [-o convert.json]
 
 Files of 32 float branches, a label and an event number are written by uproot and, with ``--root``
 (a Python that has ROOT, for example after ``pip install root``), by ROOT. Each round runs every
@@ -63,7 +64,7 @@ def columns(events: int) -> dict[str, np.ndarray]:
     return found
 
 
-def write(path: str, events: int, codec: str, writer: str) -> None:
+def write(path: str, events: int, codec: str, writer: str, kind: str) -> None:
     values = columns(events)
     if writer == "root":
         import ROOT
@@ -72,13 +73,16 @@ def write(path: str, events: int, codec: str, writer: str) -> None:
         codecs = ROOT.RCompressionSetting.EAlgorithm
         options.fCompressionAlgorithm = getattr(codecs, f"k{codec.upper()}")
         options.fCompressionLevel = LEVELS[codec]
+        if kind == "rntuple":
+            options.fOutputFormat = ROOT.RDF.ESnapshotOutputFormat.kRNTuple
         ROOT.RDF.FromNumpy(values).Snapshot("events", path, list(values), options)
         return
     import uproot
 
     compression = getattr(uproot, codec.upper())(LEVELS[codec])
     with uproot.recreate(path, compression=compression) as file:
-        tree = file.mktree("events", {name: column.dtype for name, column in values.items()})
+        make = file.mktree if kind == "tree" else file.mkrntuple
+        tree = make("events", {name: column.dtype for name, column in values.items()})
         for start in range(0, events, 100_000):
             tree.extend({n: column[start : start + 100_000] for n, column in values.items()})
 
@@ -129,11 +133,15 @@ def decode(path: str, output: str, threads: int) -> None:  # noqa: ARG001
     import uproot
 
     from hepdann.readers.root.baskets import locate, titles
+    from hepdann.readers.root.pages import locate_pages
 
     with uproot.open(path) as file:
         tree = file["events"]
-        others = titles(tree)
-        found = [locate(branch, branch.name, tree.num_entries, others) for branch in tree]
+        if hasattr(tree, "page_link_list"):
+            found = list(locate_pages(tree, tree.field_names).values())
+        else:
+            others = titles(tree)
+            found = [locate(branch, branch.name, tree.num_entries, others) for branch in tree]
 
     def read(one: Any) -> None:
         for number in range(len(one.seeks)):
@@ -245,10 +253,11 @@ def run(route: str, path: Path, threads: int, processors: list[int]) -> dict[str
 
 
 def make(folder: Path, writer: str, codec: str, options: argparse.Namespace, times: int) -> Path:
-    path = folder / f"{writer}_{codec}_{times * options.events}.root"
+    path = folder / f"{writer}_{options.kind}_{codec}_{times * options.events}.root"
     if not path.exists():
         python = options.root if writer == "root" else sys.executable
-        arguments = [str(path), codec, writer, "--events", str(times * options.events)]
+        arguments = [str(path), codec, writer, options.kind]
+        arguments += ["--events", str(times * options.events)]
         subprocess.run([python, "-W", "ignore", __file__, "--write", *arguments], check=True)
     return path
 
@@ -306,17 +315,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--root", metavar="PYTHON", help="a Python that can import ROOT")
+    parser.add_argument("--kind", choices=["tree", "rntuple"], default="tree")
     parser.add_argument("--codecs", nargs="+", default=list(LEVELS), choices=list(LEVELS))
     parser.add_argument("--routes", nargs="+", default=list(ROUTES), choices=list(ROUTES),
                         help="plain and hepdann among them")  # fmt: skip
     parser.add_argument("--folder", type=Path, help="where the files are kept, else a new one")
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--write", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--write", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.write:
-        path, codec, writer = options.write
-        write(path, options.events, codec, writer)
+        path, codec, writer, kind = options.write
+        write(path, options.events, codec, writer, kind)
         return 0
     if options.child:
         child(*options.child, options.threads)

@@ -2,6 +2,7 @@
 
     python benchmarks/regret.py --data DIR -o regret
     python benchmarks/regret.py --data DIR -o regret --case "sine 3" --events 2000 --splits 0 1 2
+    python benchmarks/regret.py --data DIR -o regret --method calibrated
 
 For each split seed and size, ALEPH's jets are dealt into MC and data that share none, the data are
 changed, and one ``hepdann.train`` runs, three networks a method. No label of the data takes part in
@@ -137,9 +138,12 @@ def write_deal(x: Table, label: Any, case: str, events: int, seed: int, path: Pa
     write_tensors(path, (x[mc], mc, label[mc]), (moved, data, label[data]), seed)
 
 
-def point(data: str, folder: Path, case: str, events: int, seed: int) -> dict[str, Any]:
+def point(
+    data: str, folder: Path, more: list[str], case: str, events: int, seed: int
+) -> dict[str, Any]:
     """Train one point, unless it is there, and compare."""
     import hepdann
+    from hepdann.config import TrainConfig
     from hepdann.evaluation import open_scores
     from hepdann.stats import accuracy
 
@@ -148,7 +152,8 @@ def point(data: str, folder: Path, case: str, events: int, seed: int) -> dict[st
     if not (run / "metrics.json").exists():
         x, label = read(data)
         write_deal(x, label, case, events, seed, tensors)
-        hepdann.train(tensors, output=run, seeds=NETWORKS)
+        wanted = [*TrainConfig().methods, *more]
+        hepdann.train(tensors, output=run, seeds=NETWORKS, method=wanted)
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     scores = open_scores(run)
     truth = scores.truth()
@@ -216,6 +221,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--events", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--case", nargs="+", default=list(CASES))
+    parser.add_argument("--method", nargs="+", default=[], help="beside the usual ones")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
     given = parser.parse_args()
     if given.data is None:
@@ -226,7 +232,9 @@ def main() -> None:
         (c, n, s) for c in given.case for n in sorted(given.events)[::-1] for s in given.splits
     ]
     with ProcessPoolExecutor(given.jobs) as pool:
-        futures = [pool.submit(point, given.data, given.output, *task) for task in tasks]
+        futures = [
+            pool.submit(point, given.data, given.output, given.method, *task) for task in tasks
+        ]
         rows = [future.result() for future in futures]
     (given.output / "regret.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     well = show(rows)

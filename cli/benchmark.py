@@ -15,8 +15,6 @@ from .options import whole
 if TYPE_CHECKING:
     from hepdann.experiments import Table
 
-__all__ = ["command"]
-
 _WIDTH = 170
 
 

@@ -27,7 +27,7 @@ __all__ = ["command"]
     multiple=True,
     metavar="NAME",
     help="A shift, scale, offset or smear, of all features or as scale(pt, mass), several joined "
-    "with +; free; none. Repeatable, takes commas.  [default: all shifts, and free]",
+    "with +; free; refiner; none. Repeatable, takes commas.  [default: all shifts, and free]",
 )
 @click.option(
     "--hold-fractions", is_flag=True, help="Keep the class fractions of MC: do not fit them."
@@ -59,14 +59,13 @@ def command(
     fit did not use, says what is left of the difference, and the simplest map is taken of those
     that leave equally little. No label of the data is looked at.
     """
-    from hepdann.api import compared
-    from hepdann.calibration import calibrate
+    from hepdann.api import calibration_of, compared
 
-    file, source, target = compared(tensors, data)
-    report = calibrate(
+    file, source, target = compared(tensors, data, mapped=True)
+    source, report = calibration_of(
+        file,
         source,
         target,
-        file.features,
         families=separate(families) or None,
         hold_fractions=hold_fractions,
         seed=seed,
@@ -161,6 +160,8 @@ def _show(report: CalibrationReport) -> None:
         )
     ]
     word = ", held: they and a flexible map cannot both be measured"
-    held = (word if chosen.name == "free" else ", held as asked") if report.held else ""
+    held = (
+        (word if chosen.name in ("free", "refiner") else ", held as asked") if report.held else ""
+    )
     console.print(f"class fractions of the data: {', '.join(shares)}{held}")
     console.print(report.sentence)

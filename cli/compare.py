@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from hepdann.reporting import Row
 
-__all__ = ["command"]
-
 _WIDTH = 180  # of a table that goes to a file or a pipe
 
 

@@ -11,8 +11,6 @@ import click
 if TYPE_CHECKING:
     from hepdann.config import Config
 
-__all__ = ["command"]
-
 _SCHEMAS = (  # without importing what knows them
     "config", "metrics", "history", "recommendation", "diagnosis", "calibrations",
     "health",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from . import tables
+from .options import shared, workers_on
 from .progress import counting
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "split_list"]
 
 _MANY_FILES = 20
-PICTURES = "the class of a picture"  # the label of pictures, which no shift acts on
+PICTURES = "the class of a picture"  # the label of pictures
 _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody looks at it
 
 
@@ -44,8 +45,15 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
 @click.option("--data-weight", help="Weight of data.  [default: 1]")
 @click.option("--cut", help="Selection, e.g. 'pt > 20 && abs(eta) < 2.4'.")
 @click.option("--missing", type=float, help="Value that marks a missing entry, e.g. -999.")
+@click.option("--objects", metavar="NAME[:LIST]", multiple=True,
+              help="Jets, tracks, … of an event: lists, or expressions of lists, comma-separated; "
+              "may be repeated.  [default LIST: those whose names begin with NAME]")  # fmt: skip
 @click.option("--event-id", metavar="LIST",
               help="Branches that identify an event.  [default: those so named]")  # fmt: skip
+@click.option("--lumi-mask", metavar="JSON",
+              help="Certified luminosity blocks (golden JSON), for data alone.")  # fmt: skip
+@click.option("--drop-duplicates", is_flag=True, default=None,
+              help="Keep one row of each event, of all data and of each MC sample.")  # fmt: skip
 @click.option("--size", metavar="H[,W]",
               help="Of pictures, in pixels.  [default: the largest of the files]")  # fmt: skip
 @click.option("--colour", type=click.Choice(["grey", "colour"]),
@@ -62,10 +70,16 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
               help="uproot alone, or baskets decoded here; the result is the same.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1),
               help="Threads that decode.  [default: the processors, at most 8]")  # fmt: skip
+@shared("cluster")
+@click.option("--workers", type=click.IntRange(min=1),
+              help="Of the cluster.  [default: as many as there are]")  # fmt: skip
 @click.option("--compress", type=click.Choice(["none", "gzip", "zstd"]),
               help="Smaller file, slower to train on.  [default: none]")  # fmt: skip
 @click.option("--sha256", is_flag=True, default=None,
               help="Keep the SHA-256 of every input; all of each file is read for it.")  # fmt: skip
+@click.option("--split", metavar="EXPR",
+              help="Of event id branches, as 'event % 5': 0 is test, 1 validation, else train.  "
+              "[default: 70/15/15 by hash]")  # fmt: skip
 @click.option("--split-seed", type=click.IntRange(min=0),
               help="Another train/validation/test split.  [default: 0]")  # fmt: skip
 def command(
@@ -78,6 +92,8 @@ def command(
     skip_bad: bool,
     reader: Literal["auto", "fast", "uproot"],
     threads: int | None,
+    cluster: str | None,
+    workers: int | None,
     **flags: Any,
 ) -> int:
     """Turn ROOT files (TTree or RNTuple), or files of images, into a tensor file.
@@ -100,6 +116,11 @@ def command(
     for name in ("features", "spectators", "classes", "event_id"):
         flags[name] = split_list(flags[name])
     flags["size"] = _size(flags["size"])
+    pairs = [text.partition(":") for text in flags["objects"]]
+    flags["objects"] = {name: split_list(listed) or None for name, _, listed in pairs}
+    if workers is not None and cluster is None:
+        raise click.UsageError("--workers are of a --cluster; of this machine --threads work")
+    workers_on(cluster, workers)
     with counting("convert", "converting", "entries") as progress:
         summary = convert(
             () if mc is None else mc,
@@ -159,6 +180,7 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
         (_classes, summary.classes),
         (_features, summary.features),
         (_images, summary.images),
+        (_objects, summary.objects),
         (_skipped, summary.skipped),
     ]
     for section, content in sections:
@@ -181,17 +203,20 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
         for domain, what in (("mc", "MC"), ("data", "data"))
         if any(file.domain == domain for file in summary.files)
     ]
-    if width or not summary.images:
+    if width or not (summary.images or summary.objects):
         counts.append(f"{width} feature{'s' * (width != 1)}")
     if summary.images:
         views = {image.view for images in summary.images.values() for image in images}
         counts.append(f"images of {len(views)} view{'s' * (len(views) != 1)}")
+    for one in next(iter(summary.objects.values()), ()):
+        if one.collection not in counts:
+            counts.append(one.collection)
     console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB")
     data = any(file.domain == "data" for file in summary.files)
     pseudo = "energy-scale" if summary.images else "gaussian"
     shift = [] if data else ["--shift", pseudo, "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
-    if data or summary.label != PICTURES:
+    if data or not (summary.label == PICTURES or summary.objects):  # which no shift acts on
         console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
 
 
@@ -206,9 +231,15 @@ def _table(title: str, *columns: tuple[str, bool]) -> Any:
 
 
 def _files(summary: ConversionSummary) -> Any:
+    reasons = {"not certified": "outside_mask", "duplicates": "duplicates"}
+    for name in [
+        name for name in reasons if not any(getattr(f, reasons[name]) for f in summary.files)
+    ]:
+        del reasons[name]
     table = _table("Files", ("", False), ("sample", False), ("file", False), ("tree", False),
-                   ("read", True), ("passed", True), ("", True))  # fmt: skip
-    rows: dict[tuple[str, str, str, str], tuple[int, int]] = {}
+                   ("read", True), *((name, True) for name in reasons), ("passed", True),
+                   ("", True))  # fmt: skip
+    rows: dict[tuple[str, ...], list[int]] = {}
     many = len(summary.files) > _MANY_FILES
     names = {Path(file.path).name for file in summary.files}
     unique = len(names) == len({file.path for file in summary.files})
@@ -219,15 +250,14 @@ def _files(summary: ConversionSummary) -> Any:
         name = Path(file.path).name if unique else file.path
         files = f"{counts[file.sample]} files" if many else name
         key = (file.domain, file.sample, files, file.tree)
-        read, passed = rows.get(key, (0, 0))
-        rows[key] = (read + file.read, passed + file.passed)
-    for texts, (read, passed) in rows.items():
-        share = f"{100 * passed / read:.1f} %" if read else "-"
-        table.add_row(*texts, f"{read:,}", f"{passed:,}", share)
-    for domain in dict.fromkeys(file.domain for file in summary.files):
-        read, passed = summary.read(domain), summary.passed(domain)
-        table.add_row(domain, "total", "", "", f"{read:,}", f"{passed:,}",
-                      f"{100 * passed / read:.1f} %")  # fmt: skip
+        counted = [file.read, *(getattr(file, name) for name in reasons.values()), file.passed]
+        for row in (key, (file.domain, "total", "", "")):
+            rows[row] = [
+                a + b for a, b in zip(rows.get(row, [0] * len(counted)), counted, strict=True)
+            ]
+    for texts, counted in sorted(rows.items(), key=lambda row: row[0][1] == "total"):
+        share = f"{100 * counted[-1] / counted[0]:.1f} %" if counted[0] else "-"
+        table.add_row(*texts, *(f"{count:,}" for count in counted), share)
     return table
 
 
@@ -301,5 +331,26 @@ def _images(summary: ConversionSummary) -> Any:
                 domain,
                 *("-" if value is None else f"{value:.4g}" for value in values),
                 f"{one.empty:,}",
+            )
+    return table
+
+
+def _objects(summary: ConversionSummary) -> Any:
+    table = _table("Objects", ("objects", False), ("feature", False), ("", False), ("min", True),
+                   ("mean", True), ("max", True), ("missing", True), ("objects/event", True),
+                   ("events without", True))  # fmt: skip
+    shown = set[str]()
+    for pair in zip(*summary.objects.values(), strict=True):
+        for number, (domain, one) in enumerate(zip(summary.objects, pair, strict=True)):
+            names = (one.collection, one.feature) if number == 0 else ("", "")
+            first = f"{one.collection} {domain}" not in shown
+            shown.add(f"{one.collection} {domain}")
+            table.add_row(
+                *names,
+                domain,
+                *("-" if v is None else f"{v:.4g}" for v in (one.minimum, one.mean, one.maximum)),
+                f"{one.missing:,}",
+                "" if one.objects is None or not first else f"{one.objects:.4g}",
+                f"{one.empty:,}" if first else "",
             )
     return table

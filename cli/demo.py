@@ -9,8 +9,6 @@ from pathlib import Path
 
 import click
 
-__all__ = ["command"]
-
 _FEATURES = "prob_b,spheri,pt2rel,multip,bqvjet,ptlrel"
 
 

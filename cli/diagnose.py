@@ -62,7 +62,7 @@ def command(
 
     file, source, target = compared(tensors, data)
     diagnosis = diagnose(
-        source, target, file.features, seed=seed, max_events=max_events, alignable=not file.views
+        source, target, file.features, seed=seed, max_events=max_events, alignable=file.tabular
     )
     made = [] if plots is None else _draw(file, source, target, diagnosis, plots)
     if as_json:

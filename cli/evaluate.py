@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from hepdann.evaluation import PointRow
 
-__all__ = ["command", "show"]
-
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))

@@ -12,8 +12,6 @@ import click
 
 from .progress import counting
 
-__all__ = ["Events", "draw_events", "event_options"]
-
 
 @dataclass(frozen=True)
 class Events:

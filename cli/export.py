@@ -12,8 +12,6 @@ from . import tables
 if TYPE_CHECKING:
     from hepdann.deploy import Exported
 
-__all__ = ["command"]
-
 _KINDS = {"branch": "branch", "feature": "feature, not computed here", "image": "images of a view"}
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": "Write a toy sample as real ROOT files.",
     "inspect": "Show what is in a ROOT file, a tensor file, a run or a scan.",
     "convert": "Turn ROOT files into a tensor file.",
+    "tensors": "Join tensor files, take some of their events, or show one.",
     "config": "Write or check a YAML configuration, or print its schema.",
     "diagnose": "Test whether MC and data differ.",
     "calibrate": "Measure how MC must change to look like data, with errors.",
@@ -36,6 +37,7 @@ COMMANDS = {
     "search": "Search the data of a run for a bump, without labels.",
     "report": "Write runs as one HTML page that opens offline.",
     "export": "Write a run as ONNX or C++ for the experiment's framework.",
+    "generate": "Train a generator of showers or pictures, and draw events with it.",
     "benchmark": "Repeat an experiment of the DANN paper: moons, amazon, digits, signs.",
     "predict": "Write the scores of a run beside your own files.",
 }

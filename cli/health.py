@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["columns", "figures", "lines"]
-
 _COLUMNS = (
     ("own AUC", "own_auc", 3),
     ("fresh AUC", "fresh_auc", 3),

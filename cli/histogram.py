@@ -108,7 +108,7 @@ def _regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     callback=_regions,
     help="A region by its cut; repeat it for more.  [default: all events]",
 )
-@click.option("--variations", is_flag=True, help="Fill the further weights of the tensor file too.")
+@click.option("--variations", is_flag=True, help="Fill further weights and shifted features too.")
 @click.option(
     "--signal",
     multiple=True,

@@ -54,7 +54,7 @@ def _kind(file: str) -> str:
         magic = opened.read(8)
     if magic == _HDF5:
         return "tensors" if _is_tensors(file) else "root"
-    if magic[:4] == b"root" or path.suffix == ".txt":
+    if magic[:4] in (b"root", b"PAR1") or path.suffix == ".txt":
         return "root"
     raise ReadError("is neither a ROOT file nor a tensor file", where=file)
 
@@ -106,7 +106,9 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
         ],
         "spectators": list(tensors.spectators),
         "weights": list(tensors.weights),
+        "variations": list(tensors.variations),
         "views": [asdict(view) for view in tensors.views],
+        "objects": [asdict(one) for one in tensors.objects],
         "split": tensors.split_config.model_dump(),
         "truth": tensors.has_truth,
         "domains": {domain: asdict(summary) for domain, summary in domains.items()},
@@ -125,6 +127,7 @@ def _show_tensors(summary: dict[str, Any]) -> None:
             f"{v['name']} {v['channels']}×{v['height']}×{v['width']}" for v in summary["views"]
         )
         width.append(f"images {', '.join(shapes)}")
+    width += [f"{one['name']} (at most {one['most']} an event)" for one in summary["objects"]]
     click.echo(f"{summary['path']}: tensor file, {events} events, {', '.join(width)}")
     rows = [
         (name, kind, key, _count(count["events"]), _sum_weight(count))
@@ -161,13 +164,20 @@ def _show_tensors(summary: dict[str, Any]) -> None:
         _table(heads, rows, numbers=5)
     if summary["views"]:
         _show_images(domains)
+    if summary["objects"]:
+        _show_objects(domains)
     if summary["weights"]:
         click.echo(f"further weights: {', '.join(summary['weights'])}")
+    if summary["variations"]:
+        click.echo(f"variations of the features: {', '.join(summary['variations'])}")
     if summary["truth"]:
         click.echo("truth: the true labels of the data are known, to evaluation alone")
     split = summary["split"]
     shares = " / ".join(f"{100 * split[name]:g} %" for name in ("train", "validation", "test"))
-    click.echo(f"split: {shares}, seed {split['seed']}")
+    rule = f"{shares}, seed {split['seed']}"
+    if split["by"] is not None:
+        rule = f"{split['by']} (0: test, 1: validation, else train)"
+    click.echo(f"split: {rule}")
     _show_provenance(summary["provenance"])
     if summary["verified"]:
         click.echo("checksums: all of it is as it was written")
@@ -190,6 +200,25 @@ def _show_images(domains: Mapping[str, Any]) -> None:
         for image in domain["images"]
     ]
     heads = ("image", "domain", "min", "max", "mean of hits", "hits/event", "empty", "non-finite")
+    _table(heads, rows, numbers=6)
+
+
+def _show_objects(domains: Mapping[str, Any]) -> None:
+    rows = [
+        (
+            one["collection"],
+            one["feature"],
+            name,
+            *(_value(one[key]) for key in ("minimum", "maximum", "mean")),
+            _count(one["missing"]),
+            _value(one["objects"]),
+            _count(one["empty"]),
+        )
+        for name, domain in domains.items()
+        for one in domain["objects"]
+    ]
+    heads = ("objects", "feature", "domain", "min", "max", "mean", "missing", "objects/event",
+             "events without")  # fmt: skip
     _table(heads, rows, numbers=6)
 
 
@@ -236,6 +265,8 @@ def _show_root(summary: dict[str, Any]) -> None:
         trees = [f"{name}: {_count(events)} entries" for name, events in entry["trees"].items()]
         if entry["format"] == "HDF5":
             click.echo(f"{entry['path']}: HDF5 file, {_count(entry['entries'])} entries")
+        elif entry["format"] in ("Parquet", "HDF5 table"):
+            click.echo(f"{entry['path']}: {entry['format']}, {', '.join(trees)}")
         else:
             click.echo(f"{entry['path']}: ROOT file, {', '.join(trees)}")
     first = summary["files"][0]

@@ -16,8 +16,6 @@ from .signals import HEARD, Left
 if TYPE_CHECKING:
     from hepdann.training import Progress
 
-__all__ = ["Interruption"]
-
 _SAYS = {
     signal.SIGINT: "stopping after this step; writing what was trained so far …",
     signal.SIGTERM: "stopping after this step; writing a checkpoint …",

@@ -8,8 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported here
     from typing import Any, NoReturn
 
-__all__ = ["main"]
-
 
 def main() -> NoReturn:
     """Run the command line; exit codes 0, 1 (a bug), 2 (the input is wrong), 3, 130 and 143."""

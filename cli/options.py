@@ -12,7 +12,16 @@ import click
 if TYPE_CHECKING:
     from hepdann.config import Config
 
-__all__ = ["COLUMNS", "columns_of", "separate", "shared", "whole", "with_workers", "words"]
+__all__ = [
+    "COLUMNS",
+    "columns_of",
+    "separate",
+    "shared",
+    "whole",
+    "with_workers",
+    "words",
+    "workers_on",
+]
 
 COLUMNS = (
     "nuisance", "nuisance-classes", "nuisance-weight", "adversary-steps", "mixture", "fraction",
@@ -77,6 +86,11 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="Processes that share the networks, or auto: as many as cores are free, where it "
         "pays.  [default: auto]",
     ),
+    "cluster": click.option(
+        "--cluster",
+        metavar="WHERE",
+        help="Where the workers are: local, htcondor, slurm, or the address of a Dask scheduler.",
+    ),
     "oracle": click.option(
         "--oracle/--no-oracle", default=None, help="Train the oracle where truth is known."
     ),
@@ -102,6 +116,28 @@ def shared(*names: str) -> Callable[[_Command], _Command]:
         return command
 
     return give
+
+
+def workers_on(cluster: str | None, workers: Any) -> Any:
+    """Give the tasks of this command to a cluster, until it ends; say where it can be watched.
+
+    Args:
+        cluster: as ``--cluster``; ``None`` for processes of this machine.
+        workers: as ``--workers``; what is no number stands for as many as there are.
+
+    Returns:
+        The number of workers; without a cluster ``workers``.
+    """
+    if cluster is None:
+        return whole(workers)
+    from hepdann.cluster import on_cluster
+
+    number = whole(workers)
+    resource = on_cluster(cluster, number if isinstance(number, int) else None)
+    found = click.get_current_context().with_resource(resource)
+    where = f"{found.workers} worker{'s' * (found.workers != 1)} on {cluster}"
+    click.echo(f"hepdann: {where}, dashboard: {found.dashboard}", err=True)
+    return found.workers
 
 
 def columns_of(flags: dict[str, Any]) -> dict[str, Any]:

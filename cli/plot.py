@@ -12,8 +12,6 @@ from hepdann.registry import FIGURES
 from .event_pictures import Events, draw_events, event_options
 from .progress import counting
 
-__all__ = ["command"]
-
 
 def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
     del ctx, param

@@ -10,6 +10,7 @@ import click
 
 from . import tables
 from .convert import split_list
+from .options import shared, workers_on
 from .progress import counting
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
               help="Entries read at a time.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True,
               help="Files at a time, each in a process.")  # fmt: skip
+@shared("cluster")
 @click.option("--part", metavar="K/N", default="1/1", callback=_part,
               help="Every N-th file, beginning with the K-th: one of N jobs.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
@@ -61,6 +63,7 @@ def command(
     output: Path,
     kind: Any,
     keep: str | None,
+    cluster: str | None,
     **options: Any,
 ) -> None:
     """Write what the networks of RUN say of every event of FILES, row by row.
@@ -71,6 +74,9 @@ def command(
     """
     from hepdann.inference import predict
 
+    if cluster is not None:
+        asked = options["workers"] if options["workers"] > 1 else None
+        options["workers"] = workers_on(cluster, asked)
     with counting("predict", "scoring", "entries") as progress:
         done = predict(
             run,

@@ -11,8 +11,6 @@ import click
 
 from . import tables
 
-__all__ = ["counting"]
-
 _LINE_EVERY = 10.0  # seconds
 
 

@@ -8,8 +8,6 @@ import click
 
 from .progress import counting
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))

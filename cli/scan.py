@@ -10,7 +10,7 @@ import click
 
 from . import tables
 from .interruption import Interruption
-from .options import COLUMNS, columns_of, shared, whole, with_workers
+from .options import COLUMNS, columns_of, shared, whole, with_workers, workers_on
 
 if TYPE_CHECKING:
     from hepdann.config import Config
@@ -58,7 +58,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> l
 @click.option("--normalisation", help="domain, shared, layer, none.  [default: the method's own]")
 @click.option("--stack", help="Networks that train side by side.  [default: auto]")
 @click.option("--memory", help="auto, resident or blocks (of a file larger than memory).")
-@shared("device", "workers", "oracle", "config", "output")
+@shared("device", "workers", "cluster", "oracle", "config", "output")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished scan of -o.")
 def command(
     tensors: Path,
@@ -86,13 +86,14 @@ def command(
         _only_resume(click.get_current_context())
     if flags["t"] is not None and flags["shifts"] is None and config_path is None and not resume:
         raise click.UsageError("--t belongs to a shift; name it: --shift sine")
+    flags["workers"] = workers_on(flags.pop("cluster"), flags["workers"])
     interruption = Interruption()
     try:
         with interruption.listening(), Live() as live:
             if resume and output is not None:
                 result = resume_scan(
                     output,
-                    workers=whole(flags["workers"]),
+                    workers=flags["workers"],
                     report=interruption.wrap(live.report),
                     stop=interruption,
                 )
@@ -117,7 +118,7 @@ def command(
 
 def _only_resume(context: click.Context) -> None:
     """Refuse what a resume would not heed: a scan goes on with what it began with."""
-    heeded = ("output", "resume", "workers")
+    heeded = ("output", "resume", "workers", "cluster")
     for param in context.command.params:
         name = str(param.name)
         given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
@@ -133,11 +134,13 @@ def _config(path: str | None, flags: dict[str, Any]) -> Config:
     grid = {name: name for name in ("shifts", "t", "alignments", "stack")} | {"lambda_": "lambda"}
     given = {f"scan.{key}": whole(flags.pop(name)) for name, key in grid.items()}
     flags["batch_size"] = whole(flags["batch_size"])
-    flags["workers"] = whole(flags["workers"])
     given |= columns_of(flags)
     given |= {f"train.{key}": value for key, value in flags.items()}
     config = load_config(path, expand=False) if path is not None else Config()
     return override(with_workers(config), {k: v for k, v in given.items() if v is not None})
+
+
+_OF_NUISANCE = ("nuisance_rejection", "nuisance_inverse_jsd")
 
 
 def show(scan: Scan) -> None:
@@ -147,9 +150,11 @@ def show(scan: Scan) -> None:
     console = tables.console()
     summary = scan.summary
     chosen = {(c["method"], c["shift"], c["t"]): c["lambda"] for c in summary["choices"]}
-    columns = ("λ", "target accuracy", "target AUC", "consistency", "gap closed", "peeked")
+    columns = ["λ", "target accuracy", "target AUC", "consistency", "gap closed", "peeked"]
     table = tables.table()
     table.box, table.pad_edge = None, False
+    nuisance = [g for g in summary["groups"] if g["ensemble"].get(_OF_NUISANCE[0]) is not None]
+    columns += ["rejection", "1/JSD"] if nuisance else []
     table.add_column("target")
     table.add_column("method")
     for column in columns:
@@ -157,7 +162,8 @@ def show(scan: Scan) -> None:
     for group in summary["groups"]:
         place = group["method"], group["shift"], group["t"]
         if group["lambda"] == chosen[place]:
-            table.add_row(*_row(group))
+            found = [group["ensemble"].get(name) for name in _OF_NUISANCE] if nuisance else []
+            table.add_row(*_row(group), *("-" if v is None else f"{v:.3g}" for v in found))
     console.print(f"{scan.folder}: mean of the networks of each method, last epoch, ± their spread")
     console.print(table)
     for name in ("diagnosis", "fractions"):
@@ -166,6 +172,10 @@ def show(scan: Scan) -> None:
     if any(choice["criterion"] for choice in summary["choices"]):
         console.print("λ: chosen by agreement with the aligned teacher; no target label took part")
     console.print("peeked: the best epoch by the target's labels; never quote it")
+    if nuisance:
+        console.print(
+            "rejection, 1/JSD of the nuisance: mean score, a cut that keeps half the signal"
+        )
     for line in scan_lines(summary.get("health", [])):
         click.echo(line)
     if summary.get("interrupted"):

@@ -9,8 +9,6 @@ import click
 
 from . import tables
 
-__all__ = ["command"]
-
 
 def _pair(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
     del ctx, param

@@ -12,8 +12,6 @@ if TYPE_CHECKING:  # typing itself is not imported here
     from types import FrameType
     from typing import NoReturn
 
-__all__ = ["HEARD", "Left", "hear", "hear_no_more", "leaving", "say"]
-
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _SOON = 0.01  # s until what Python dropped is raised again
 

@@ -12,9 +12,12 @@ from .progress import counting
 
 __all__ = ["command"]
 
-_UNITS = {"bjets": "jets", "moons": "points", "mnist-m": "pictures", "numbers": "pictures",
-          "shapes": "pictures", "signs": "pictures"}  # fmt: skip
-_TREES = {"bjets": "jets", "minerva": "minerva", "moons": "moons"}
+_UNITS = {"bjets": "jets", "jets": "jets", "moons": "points", "showers": "showers"} | dict.fromkeys(
+    ("mnist-m", "numbers", "shapes", "signs"), "pictures"
+)
+_TREES = {"bjets": "jets", "jets": "jets"} | {
+    name: name for name in ("minerva", "moons", "showers")
+}
 
 
 @click.command(context_settings={"show_default": True})
@@ -30,7 +33,7 @@ _TREES = {"bjets": "jets", "minerva": "minerva", "moons": "moons"}
     "--events",
     type=int,
     help="Events in each file; of bjets, jets, two an event number.  [default: 40,000; of moons "
-    "2,000, of numbers and signs 20,000, of shapes 10,000, of mnist-m all digits]",
+    "2,000, of numbers and signs 20,000, of shapes 10,000, of showers 60,000, of mnist-m all]",
 )
 @click.option("--seed", type=int, default=0, help="The same seed writes the same values.")
 @click.option(
@@ -96,7 +99,20 @@ _TREES = {"bjets": "jets", "minerva": "minerva", "moons": "moons"}
 @click.option(
     "--dead",
     type=float,
-    help="minerva, data: share of strips that are dead in the data alone.  [default: 0]",
+    help="minerva, data: share of strips that are dead in the data alone.  [default: 0]; jets, "
+    "data: share of the circle in φ that sees nothing.  [default: 0.05]",
+    show_default=False,
+)
+@click.option(
+    "--missing",
+    type=click.FloatRange(0, 1),
+    help="jets, data: share of the constituents that are lost.  [default: 0.1]",
+    show_default=False,
+)
+@click.option(
+    "--pt-scale",
+    type=click.FloatRange(0, min_open=True),
+    help="jets, data: factor on the p_T of constituents.  [default: 0.5]",
     show_default=False,
 )
 @click.option(
@@ -120,13 +136,13 @@ def command(
 ) -> None:
     """Write a toy sample as real input files.
 
-    NAME is bjets, b and light jets in the likeness of the ALEPH sample; minerva, neutrino
-    interactions in MINERvA as hits in three views, whose options say in what the data differ;
-    moons, two half circles and the same turned; pivot, where a nuisance z moves the signal;
-    mixtures, whose data are two samples of other signal fractions, proportions, where these are
-    known, and bump, a resonance in data; mnist-m, digits of yours and the same blended with
-    photographs; shapes, circles, squares and triangles; numbers or signs, drawn pictures, which
-    are MC alone.
+    NAME is bjets, b and light jets in the likeness of the ALEPH sample; jets, bags of constituents
+    whose likelihood ratio is known; minerva, neutrino interactions in MINERvA as hits in three
+    views, whose options say in what the data differ; moons, two half circles and the same turned;
+    pivot, where a nuisance z moves the signal; mixtures, whose data are two samples of other signal
+    fractions, proportions, where these are known, and bump, a resonance in data; mnist-m, digits of
+    yours and the same blended with photographs; shapes, circles, squares and triangles; showers in
+    a calorimeter, numbers or signs, which are MC alone.
     """
     from hepdann import samples
 
@@ -142,17 +158,22 @@ def command(
         click.echo(f"{path}  {count}{unit}{tree}, {path.stat().st_size / 1e6:.1f} MB")
     files = list(map(str, paths))
     extra = ["--truth", *files[2:]] if files[2:] else []
+    if name == "jets":
+        extra += ["--objects", "constituent"]
     if name in samples.TOYS:
         extra += ["--spectators", ",".join(samples.TOYS[name].spectators)]
+    if name == "showers":
+        extra = ["--config", name]
     click.echo("next: " + shlex.join(["hepdann", "convert", *files[:2], *extra]))
 
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """The options of a sample; those of another are refused."""
-    belongs = {"digits": "mnist-m", "photographs": "mnist-m", "rotation": "moons", "signal": "bump"}
+    belongs = {"digits": "mnist-m", "photographs": "mnist-m", "rotation": "moons", "signal": "bump",
+               "missing": "jets", "pt_scale": "jets"}  # fmt: skip
     for key in given:
         owner = belongs.get(key, "minerva")
-        if owner != name:
+        if owner != name and (key, name) != ("dead", "jets"):
             option = {"form": "format"}.get(key, key).replace("_", "-")
             raise click.UsageError(f"--{option} belongs to {owner}, not to {name}")
     if name == "mnist-m":

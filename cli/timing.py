@@ -7,8 +7,6 @@ from typing import Any
 
 from . import tables
 
-__all__ = ["show"]
-
 _MEANING = {
     "preparation": "reading, scaling, alignment, building the networks",
     "data": "putting batches together",

@@ -112,7 +112,7 @@ class Inputs(NamedTuple):
 @click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")
 @click.option("--label-head", metavar="W,W", help="Hidden widths; - is none.  [default: 16]")
 @click.option("--domain-head", metavar="W,W", help="Hidden widths; - is none.  [default: 64,64]")
-@click.option("--activation", help="relu, elu, gelu or tanh.  [default: relu]")
+@click.option("--activation", help="relu, elu, gelu, tanh or sigmoid.  [default: relu]")
 @click.option("--dropout", type=float, help="Share of activations dropped.  [default: 0]")
 @click.option("--residual/--no-residual", default=None, help="Layers of one width add their input.")
 @shared("device", "workers")

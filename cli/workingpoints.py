@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from hepdann.evaluation import PointRow
     from hepdann.stats import Figure
 
-__all__ = ["command", "shares", "show", "to_json"]
-
 _WIDTH = 165  # of a table that goes to a file or a pipe
 
 

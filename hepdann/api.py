@@ -7,10 +7,11 @@ from pathlib import Path
 
 from . import calibration, evaluation
 from .calibration import CalibrationReport
+from .errors import ConfigError
 from .evaluation import Diagnosis
 from .tensors import Source, Target, Tensors, open_tensors
 
-__all__ = ["calibrate", "compared", "diagnose"]
+__all__ = ["calibrate", "calibration_of", "compared", "diagnose"]
 
 
 def calibrate(
@@ -31,7 +32,7 @@ def calibrate(
         data: a second tensor file with the data; by default that of ``tensors``.
         families: names of shifts, ``scale``, ``offset`` or ``smear``, of all features or as
             ``scale(pt, mass)``, several joined with ``+``; ``free``; by default all shifts, and
-            ``free`` where none of them closes the difference.
+            ``free`` where none of them closes the difference. Of images, shifts of images.
         hold_fractions: keep the class fractions of MC.
         seed: of the random parts.
 
@@ -43,15 +44,44 @@ def calibrate(
         ConfigError: an unknown family or feature.
         HepdannError: too few events.
     """
-    file, source, target = compared(tensors, data)
-    return calibration.calibrate(
+    return calibration_of(
+        *compared(tensors, data, mapped=True), families=families, hold_fractions=hold_fractions,
+        seed=seed,
+    )[1]  # fmt: skip
+
+
+def calibration_of(
+    file: Tensors,
+    source: Source,
+    target: Target,
+    *,
+    families: Sequence[str] | None,
+    hold_fractions: bool,
+    seed: int,
+) -> tuple[Source, CalibrationReport]:
+    """The MC that were compared, and what :func:`calibrate` gives; of images some of the MC.
+
+    Args:
+        file: as :func:`compared` gives it.
+        source: likewise.
+        target: likewise.
+        families: as in :func:`calibrate`.
+        hold_fractions: likewise.
+        seed: likewise.
+    """
+    made = None
+    if file.views:
+        source, made = calibration.image_families(open_tensors(file.path), families, seed)
+    report = calibration.calibrate(
         source,
         target,
         file.features,
         families=families,
         hold_fractions=hold_fractions,
         seed=seed,
+        made=made,
     )
+    return source, report
 
 
 def diagnose(
@@ -81,23 +111,36 @@ def diagnose(
     """
     file, source, target = compared(tensors, data)
     return evaluation.diagnose(
-        source, target, file.features, seed=seed, max_events=max_events, alignable=not file.views
+        source, target, file.features, seed=seed, max_events=max_events, alignable=file.tabular
     )
 
 
 def compared(
-    tensors: Tensors | str | Path, data: Tensors | str | Path | None
+    tensors: Tensors | str | Path, data: Tensors | str | Path | None, *, mapped: bool = False
 ) -> tuple[Tensors, Source, Target]:
-    """What is compared: the file as described, its MC, and the data; of images what sums them up.
+    """What is compared: the file as described, its MC, and the data.
+
+    Of images and objects it is what sums them up.
 
     Args:
         tensors: as in :func:`diagnose`.
         data: likewise.
+        mapped: whether features are to be mapped, which objects are not.
+
+    Raises:
+        ConfigError: the events have objects, and are to be mapped.
+        SchemaError: no MC, no data, or the files have other features.
     """
     file = open_tensors(tensors)
+    if mapped and file.objects:
+        raise ConfigError(
+            "a calibration maps features, and these events have objects",
+            where=file.path,
+            mend="convert without --objects, or adapt networks of objects with dann",
+        )
     holder = file if data is None else open_tensors(data)
     file.check_features(holder)
-    if not file.views:
+    if file.tabular:
         return file, file.source(), holder.target()
     from .domains import choose_memory, prepare
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["WIDTH", "console", "figure", "html_table", "listed", "table"]
-
 WIDTH = 110  # of tables that go to a file or a pipe
 _MOST = 12  # names that are listed
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "HepdannError", "Interrupted", "ReadError", "RunError", "SchemaError"]
-
 
 class HepdannError(Exception):
     """Something in the user's input is wrong; the command line prints it in one line, exit code 2.

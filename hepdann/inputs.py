@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
     from torch import Tensor
 
-__all__ = [
-    "Stamp",
-    "check",
-    "file_stamp",
-    "read_json",
-    "read_rows",
-    "read_tensors",
-    "read_text",
-    "regular_file",
-]
-
 Stamp = tuple[int, ...]
 Kind = TypeVar("Kind")
 

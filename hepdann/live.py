@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
@@ -16,8 +15,6 @@ from .display import table as plain_table
 
 if TYPE_CHECKING:
     from .training import Progress as Step
-
-__all__ = ["Live"]
 
 _LINE_EVERY = 10.0  # seconds between plain lines
 
@@ -51,12 +48,7 @@ class Live:
             self._display.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._display.stop()
 
     def report(self, stage: str, step: Step | None) -> None:

@@ -18,16 +18,6 @@ from pathlib import Path
 
 from .errors import RunError
 
-__all__ = [
-    "LONGEST_NAME",
-    "drawing_folder",
-    "mend_of",
-    "name_fault",
-    "replacing",
-    "write_run_file",
-    "write_whole",
-]
-
 LONGEST_NAME = 100  # letters of a name that a user gives to a file
 _MOST_BYTES = 240  # of the same: file systems allow 255, the ending included
 _SHOWN = 60  # characters of the target's name in the temporary one: a name has at most 255 bytes

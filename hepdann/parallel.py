@@ -8,6 +8,9 @@ of :mod:`concurrent.futures` are common to all workers: one that is killed while
 leaves the others waiting for ever, nobody learns which one it was, and the others are ended by a
 signal where they should write a checkpoint.
 
+On Linux the workers are copies of a server process that has imported torch once, with one thread
+and nothing running. Elsewhere, where libraries do not survive a fork, each imports it anew.
+
 Signals are for the process that started the workers: these ignore them, stop when they are asked
 to, and end at once when the other process is gone.
 """
@@ -18,18 +21,20 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from types import TracebackType
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from typing import Any, Literal, Protocol, Self
 
+from .cluster import Cluster, current
 from .errors import HepdannError, RunError
 
 __all__ = [
@@ -39,9 +44,12 @@ __all__ = [
     "overload_warning",
     "processes_for",
     "refuse_in_worker",
+    "start_method",
 ]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+_THREADS = [f"{n}_NUM_THREADS" for n in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")]
+_PRELOADED = ["hepdann.runs.stacks.work", "hepdann.plotting.run", "mplhep"]
 _STOP = "stop"
 _ASK = 0.2  # seconds between two questions whether to stop
 _GRACE = 5.0  # seconds that a process has to end in
@@ -92,26 +100,28 @@ def processes_for(asked: int | Literal["auto"], tasks: int, *, pays: bool) -> in
     """Processes for some tasks, at most one for each.
 
     Args:
-        asked: by the user; "auto" is as many as there are free cores.
+        asked: by the user; "auto" is as many as there are free cores. A cluster gives its own.
         tasks: number of them.
         pays: whether they last so long that starting processes pays.
     """
+    if (cluster := current()) is not None:
+        return min(cluster.workers, tasks)
     if asked == "auto":
         asked = _free_cores() if pays else 1
     return min(asked, tasks)
 
 
 def overload_warning(workers: int) -> str | None:
-    """A warning where there are fewer free cores than workers."""
+    """A warning where there are fewer free cores than workers, unless these are elsewhere."""
+    if current() is not None:
+        return None
     machine, cores = os.cpu_count() or 1, _cores()
     if workers > cores:
         return f"{workers} workers on {cores} cores slow each other down; take --workers {cores}"
     free = machine - os.getloadavg()[0]
     if workers > free + 0.5:
-        return (
-            f"{workers} workers, but other programs leave about {max(0.0, free):.0f} of {machine} "
-            "cores free: they will slow each other down"
-        )
+        left = f"about {max(0.0, free):.0f} of {machine} cores free"
+        return f"{workers} workers, but other programs leave {left}: they will slow each other down"
     return None
 
 
@@ -122,10 +132,8 @@ def refuse_in_worker() -> None:
         RunError: this is such a process.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RunError(
-            "a training with workers begins within one of its workers, which read the script again",
-            mend='put the call under: if __name__ == "__main__":',
-        )
+        what = "a training with workers begins within a worker, which read the script once more"
+        raise RunError(what, mend='put the call under: if __name__ == "__main__":')
 
 
 @dataclass(eq=False)
@@ -133,7 +141,7 @@ class _Worker:
     """A worker process and its state; it is idle where ``key`` is ``None``."""
 
     number: int
-    process: SpawnProcess
+    process: BaseProcess
     connection: Connection
     key: Hashable | None = None
     group: Hashable | None = None
@@ -156,7 +164,7 @@ class Executor:
     """Does tasks in worker processes; use it as a context, at whose end no process is left.
 
     Attributes:
-        workers: processes at most; 0 does the tasks in this process, one after the other.
+        workers: processes at most, or those of a cluster; 0 does the tasks here, one by one.
         report: given the key of a task and what it reports.
         stop: asked again and again whether to stop them all.
         resume_hint: how to go on where a worker has died.
@@ -186,7 +194,7 @@ class Executor:
         """
         self._waiting[key] = (task, group)
 
-    def completed(self) -> Iterator[tuple[Any, Any]]:
+    def completed(self) -> Generator[tuple[Any, Any]]:
         """The key and the result of each task as it ends; meanwhile more may be submitted.
 
         Raises:
@@ -194,6 +202,9 @@ class Executor:
         """
         if not self.workers:
             yield from self._in_this_process()
+            return
+        if (cluster := current()) is not None:
+            yield from self._on(cluster)
             return
         while True:
             self._assign()
@@ -239,6 +250,19 @@ class Executor:
                 self.submit(key, task)
         return results
 
+    def _on(self, cluster: Cluster) -> Iterator[tuple[Any, Any]]:
+        def stop() -> bool:
+            if not self.stopping and self.stop():
+                self.stopping = True
+                self._waiting.clear()
+            return self.stopping
+
+        done = cluster.completed(self._waiting, self.report, stop, self.resume_hint)
+        for key, (word, content) in done:
+            if word != "done":
+                raise _failure(word, content)
+            yield key, content
+
     def _in_this_process(self) -> Iterator[tuple[Any, Any]]:
         last: Hashable = None
         while self._waiting:
@@ -277,7 +301,7 @@ class Executor:
         return min(groups, key=lambda k: (groups[k] != worker.group, groups[k] in busy))
 
     def _started(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
+        context = start_method()
         with _signals_wait():
             parent_end, child_end = context.Pipe()
             process = context.Process(target=_work, args=(child_end,), daemon=True)
@@ -323,12 +347,7 @@ class Executor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for worker in self._crowd:
             worker.connection.close()  # whoever is still at work ends now
         for worker in self._crowd:
@@ -345,6 +364,23 @@ def _failure(word: str, content: Any) -> Exception:
         refused: HepdannError = kind(message, where=where, mend=mend)
         return refused
     return RuntimeError(f"in a worker process:\n{content}")
+
+
+def start_method() -> ForkServerContext | SpawnContext:
+    """How processes start; never as a copy of this one, whose threads and locks are at work."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    before = dict(os.environ)
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        with _signals_wait():
+            forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return context
 
 
 @contextmanager
@@ -364,8 +400,7 @@ def _work(connection: Connection) -> None:
     for kind in _SIGNALS:
         signal.signal(kind, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM"):
-        os.environ[f"{name}_NUM_THREADS"] = "1"
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
     stop, inbox = threading.Event(), queue.SimpleQueue[Any]()
     threading.Thread(target=_listen, args=(connection, stop, inbox), daemon=True).start()
     send = partial(_send, connection)

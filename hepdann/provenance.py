@@ -12,8 +12,6 @@ from typing import Any
 
 from ._version import __version__
 
-__all__ = ["describe_file", "provenance"]
-
 _CHUNK = 1 << 20
 
 

@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Count", "Disease", "Figures", "Finite", "HistoryRowOf", "Look", "Number", "Stored"]
-
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Number = Finite | None
 Count = Annotated[int, Field(ge=0, lt=1 << 62)]

@@ -26,6 +26,7 @@ __all__ = [
     "FIGURES",
     "METHODS",
     "NETWORKS",
+    "PARAMETRISED",
     "SHIFTS",
     "Registry",
     "UnknownNameError",
@@ -35,7 +36,8 @@ __all__ = [
 T = TypeVar("T")
 Thing = TypeVar("Thing")
 
-CALIBRATED = ("calibrated", "calibrated-known")  # methods whose MC a calibration maps
+PARAMETRISED = "parametrised"  # the parameters of the map are an input of the network
+CALIBRATED = ("calibrated", "calibrated-known", PARAMETRISED)  # a calibration maps their MC
 
 _RESERVED = "+/,:"  # join names, or separate them on the command line and in files
 
@@ -259,6 +261,7 @@ METHODS: Registry[Any] = Registry(
         "source-only": "methods.dann:SOURCE_ONLY",
         "calibrated": "methods.calibrated:CALIBRATED",
         "calibrated-known": "methods.calibrated:CALIBRATED_KNOWN",
+        PARAMETRISED: "methods.calibrated:AWARE",
         "dann": "methods.dann:DANN",
         "dann-alternating": "methods.alternating:DANN_ALTERNATING",
         "dann-joint": "methods.joint:DANN_JOINT",
@@ -285,16 +288,18 @@ NETWORKS: Registry[Any] = Registry(
     "train.network",
     "networks.registry:as_factory",
     {
-        "ganin-mnist": "networks.ganin:ganin_mnist",
-        "ganin-svhn": "networks.ganin:ganin_svhn",
-        "ganin-gtsrb": "networks.ganin:ganin_gtsrb",
-        "minerva-small": "networks.minerva:minerva_small",
-        "minerva-medium": "networks.minerva:minerva_medium",
-        "minerva-2016": "networks.minerva:minerva_2016",
-        "minerva-2018": "networks.minerva:minerva_2018",
-        "minerva-reference": "networks.minerva:minerva_reference",
-        "shapes-cnn": "networks.shapes:shapes_cnn",
-        "shapes-fc": "networks.shapes:shapes_fc",
+        "deepsets": "networks.objects:deepsets",
+        "ganin-mnist": "networks.images.ganin:ganin_mnist",
+        "ganin-svhn": "networks.images.ganin:ganin_svhn",
+        "ganin-gtsrb": "networks.images.ganin:ganin_gtsrb",
+        "minerva-small": "networks.images.minerva:minerva_small",
+        "minerva-medium": "networks.images.minerva:minerva_medium",
+        "minerva-2016": "networks.images.minerva:minerva_2016",
+        "minerva-2018": "networks.images.minerva:minerva_2018",
+        "minerva-reference": "networks.images.minerva:minerva_reference",
+        "shapes-cnn": "networks.images.shapes:shapes_cnn",
+        "shapes-fc": "networks.images.shapes:shapes_fc",
+        "transformer": "networks.objects:transformer",
     },
 )
 CRITERIA: Registry[Any] = Registry(

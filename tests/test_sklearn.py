@@ -14,20 +14,26 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from hepdann.sklearn import DANNClassifier
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 LEARNS = "check_classifiers_train"  # needs more than a glance at the events
 CANNOT_HOLD = {
     "check_sample_weight_equivalence_on_dense_data": "batches are drawn at random: an event of "
     "weight 2 is not in the batches of two events",
-    "check_methods_sample_order_invariance": "float32 sums of a matrix product depend on the row",
+    "check_methods_sample_order_invariance": "float32 sums of a product may depend on the row",
 }
 
 
 @pytest.mark.filterwarnings("ignore:no X_target:UserWarning")
 @parametrize_with_checks(
-    [DANNClassifier(seeds=1, epochs=2)], expected_failed_checks=lambda _: CANNOT_HOLD
+    [DANNClassifier(seeds=1, epochs=2)],
+    expected_failed_checks=lambda _: CANNOT_HOLD,
+    xfail_strict=False,  # with some memory, rows are summed alike
 )
 def test_it_is_an_estimator(estimator, check):
-    check(estimator.set_params(epochs=20) if check.func.__name__ == LEARNS else estimator)
+    if check.func.__name__ == LEARNS:
+        estimator.set_params(epochs=6, settings={"learning_rate": 0.02})
+    check(estimator)
 
 
 @pytest.fixture(scope="module")

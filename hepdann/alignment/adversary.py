@@ -22,6 +22,7 @@ from torch.optim.adam import adam
 __all__ = ["AdversaryOptions", "FittedStack", "fit_stack"]
 
 _SLOPE = 0.2
+_SMALLEST = 1e-12
 _CHUNK = 200  # steps whose batches are drawn at a time
 
 
@@ -37,6 +38,9 @@ class AdversaryOptions:
         hidden: widths of the critic.
         ema: decay of the average of the map, which is the result.
         residual: hidden units of an additional non-linear part, 0 for none.
+        noise: random numbers of an event that this part is given too.
+        wasserstein: the critic of a WGAN, whose |∇D| is drawn to 1 with γ (arXiv:1704.00028).
+        critic_steps: for each step of the map.
     """
 
     steps: int = 1200
@@ -46,16 +50,19 @@ class AdversaryOptions:
     hidden: tuple[int, int] = (64, 64)
     ema: float = 0.995
     residual: int = 0
+    noise: int = 0
+    wasserstein: bool = False
+    critic_steps: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class FittedStack:
-    """The maps of a stack, z ↦ A z + b + V tanh(U z + c), between standardised features.
+    """The maps of a stack, z ↦ A z + b + V tanh(U (z, ε) + c), between standardised features.
 
     Attributes:
         matrix: (K, F, F), A.
         offset: (K, F), b.
-        inner: (K, R, F), U.
+        inner: (K, R, F + noise), U; ε ~ N(0, 1).
         bias: (K, R), c.
         outer: (K, F, R), V.
     """
@@ -100,7 +107,7 @@ def fit_stack(
     """
     if not target.shape[1]:
         k, r = len(seeds), options.residual
-        shapes = (k, 0, 0), (k, 0), (k, r, 0), (k, r), (k, 0, r)
+        shapes = (k, 0, 0), (k, 0), (k, r, options.noise), (k, r), (k, 0, r)
         return FittedStack(*(np.zeros(shape) for shape in shapes))
     with _one_thread():
         game = _Game(target.shape[1], seeds, options)
@@ -117,12 +124,15 @@ def fit_stack(
                 torch.from_numpy(np.stack([d.integers(0, len(x), size) for d in draws], axis=1))
                 for x, _ in sides
             ]
+            shape = (*size, options.noise)
+            noise = [d.standard_normal(shape, np.float32) for d in draws] if options.noise else []
             for step in range(count):
                 batches = [
                     (x[index[step]].transpose(1, 2), w.gather(1, index[step]))
                     for (x, w), index in zip(sides, rows, strict=True)
                 ]
-                game.step(*batches[0], *batches[1], first + step)
+                each = torch.from_numpy(np.stack([n[step].T for n in noise])) if noise else None
+                game.step(*batches[0], *batches[1], each, first + step)
         return game.result()
 
 
@@ -143,7 +153,7 @@ class _Game:
         self.map = [eye.requires_grad_(), torch.zeros(len(seeds), width, 1, requires_grad=True)]
         r = options.residual
         self.extra = [
-            _uniform(generators, (r, width), width).requires_grad_(),
+            _uniform(generators, (r, width + options.noise), width).requires_grad_(),
             torch.zeros(len(seeds), r, 1, requires_grad=True),
             torch.zeros(len(seeds), width, r, requires_grad=True),
         ]
@@ -156,31 +166,42 @@ class _Game:
             for group in self.moving
         ]  # fmt: skip
 
-    def step(self, target: Tensor, wt: Tensor, source: Tensor, ws: Tensor, at: int) -> None:
-        """One step of the critics, then one of the maps."""
+    def step(
+        self, target: Tensor, wt: Tensor, source: Tensor, ws: Tensor, noise: Tensor | None, at: int
+    ) -> None:
+        """One step of the critics, then where it is their turn one of the maps."""
         late = max(0.0, 2 * at / self.options.steps - 1)
         rate = self.options.learning_rate * 0.5 * (1 + math.cos(math.pi * late))
-        mapped = self._apply(target)
+        mapped = self._apply(target, noise)
         both = torch.cat([mapped.detach(), source], dim=-1)
         weight = torch.cat([wt, ws], dim=-1)
         sign = torch.ones_like(weight)
         sign[:, wt.shape[1] :] = -1.0
         value, gradient = self._judge(both)
-        loss = functional.softplus(value * sign) + 0.5 * self.options.penalty * gradient
-        self._update(0, (loss * weight).sum() / wt.shape[1], rate)
+        wasserstein, penalty = self.options.wasserstein, self.options.penalty
+        if wasserstein:
+            far = ((gradient + _SMALLEST).sqrt() - 1).clamp(min=0).square()
+            loss = value * sign * weight + penalty * far * weight.abs()
+        else:
+            loss = (functional.softplus(value * sign) + 0.5 * penalty * gradient) * weight
+        self._update(0, loss.sum() / wt.shape[1], rate)
+        if (at + 1) % self.options.critic_steps:
+            return
         value, _ = self._judge(mapped, gradient=False)
-        self._update(1, (functional.softplus(-value) * wt).sum() / wt.shape[1], rate)
+        loss = -value if wasserstein else functional.softplus(-value)
+        self._update(1, (loss * wt).sum() / wt.shape[1], rate)
         decay = min(self.options.ema, (1 + at) / (10 + at))
         with torch.no_grad():
             for mean, now in zip(self.mean, (*self.map, *self.extra), strict=True):
                 mean.lerp_(now, 1 - decay)
 
-    def _apply(self, z: Tensor) -> Tensor:
+    def _apply(self, z: Tensor, noise: Tensor | None) -> Tensor:
         matrix, offset = self.map
         y = torch.baddbmm(offset, matrix, z)
         if self.options.residual:
             inner, bias, outer = self.extra
-            y = y + torch.bmm(outer, torch.tanh(torch.baddbmm(bias, inner, z)))
+            given = z if noise is None else torch.cat([z, noise], dim=1)
+            y = y + torch.bmm(outer, torch.tanh(torch.baddbmm(bias, inner, given)))
         return y
 
     def _judge(self, x: Tensor, *, gradient: bool = True) -> tuple[Tensor, Tensor]:

@@ -17,8 +17,6 @@ from .standard import Standard, unit_weight
 if TYPE_CHECKING:
     from .adversary import AdversaryOptions
 
-__all__ = ["AffineMap"]
-
 Floats = NDArray[np.float64]
 
 

@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import SchemaError
 from ..tensors.source_and_target import Target
 
-__all__ = ["Alignment", "ArrayMap", "Mapper", "common_width"]
-
 
 class Alignment(Protocol):
     """A fitted map of target features onto the source's."""

@@ -30,8 +30,6 @@ from ..tensors.source_and_target import Source, Target
 from .base import common_width
 from .registry import get
 
-__all__ = ["FractionEstimate", "estimate_fractions", "reweighted", "source_fractions"]
-
 Floats = NDArray[np.float64]
 
 _BINS = 16  # of the functions of one feature

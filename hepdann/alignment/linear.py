@@ -12,8 +12,6 @@ from ..tensors.source_and_target import Target
 from .base import ArrayMap, common_width
 from .standard import Standard, covariance
 
-__all__ = ["GaussianTransport", "LinearMap", "Moments", "conjugate"]
-
 Floats = NDArray[np.float64]
 
 

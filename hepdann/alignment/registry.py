@@ -14,8 +14,6 @@ from ..registry import ALIGNMENTS
 from ..tensors.source_and_target import Target
 from .base import Alignment, Mapper
 
-__all__ = ["Chain", "Kind", "as_mapper", "from_dict", "get", "names", "register"]
-
 _Mapper = TypeVar("_Mapper", bound=Mapper)
 
 

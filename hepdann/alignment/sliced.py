@@ -13,8 +13,6 @@ from ..tensors.source_and_target import Target
 from .base import common_width
 from .standard import Standard
 
-__all__ = ["SlicedTransport"]
-
 Floats = NDArray[np.float64]
 
 

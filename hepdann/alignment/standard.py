@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from ..tensors.source_and_target import Target
 
-__all__ = ["Standard", "check_total", "covariance", "unit_weight"]
-
 Floats = NDArray[np.float64]
 
 

@@ -11,8 +11,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SubspaceAlignment", "subspace_scores"]
-
 _DIMENSIONS = (10, 20, 40, 80, 160)
 _TOLERANCE, _MOST_ROUNDS = 1e-3, 300
 _AS_GOOD = 0.002  # accuracy by which a larger subspace must be better

@@ -11,7 +11,8 @@ from .families import (
     shift_families,
 )
 from .fit import FamilyFit, fit_family
-from .result import Calibration, CalibrationReport, Candidate, Profile
+from .images import image_families
+from .result import Calibration, CalibrationReport, Candidate, Profile, with_parameter
 from .search import calibrate
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "calibrate",
     "family",
     "fit_family",
+    "image_families",
     "same_families",
     "shift_families",
+    "with_parameter",
 ]

@@ -14,17 +14,6 @@ from numpy.typing import NDArray
 from .. import shifts
 from ..errors import ConfigError
 
-__all__ = [
-    "Chain",
-    "Detector",
-    "Family",
-    "ShiftFamily",
-    "family",
-    "from_dict",
-    "same_families",
-    "shift_families",
-]
-
 Floats = NDArray[np.float64]
 
 _DETECTOR = ("scale", "offset", "smear")

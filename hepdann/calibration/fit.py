@@ -90,12 +90,12 @@ class Problem:
     def __init__(self, mc: Source, data: Marginals, *, held: bool, seed: int) -> None:
         self._x = np.asarray(mc.features, dtype=np.float64)
         self._weight = np.asarray(mc.weight, dtype=np.float64)
-        self._rows = [np.flatnonzero(mc.label == c) for c in range(len(mc.classes))]
+        self._label, self._classes = mc.label.astype(np.intp), len(mc.classes)
         self._ids = mc.event_id
         self.data, self.held, self._seed = data, held, seed
-        share = np.array([self._weight[rows].sum() for rows in self._rows])
+        share = np.bincount(self._label, self._weight, self._classes)
         self.mc_fractions = np.asarray(share / share.sum())
-        self._free = [c for c in range(1, len(self._rows)) if share[c] > 0 and not held]
+        self._free = [c for c in range(1, self._classes) if share[c] > 0 and not held]
 
     def positions(self, family: Family | None, theta: Floats) -> Floats:
         """Positions (P, N) of the mapped MC."""
@@ -104,14 +104,7 @@ class Problem:
 
     def classes(self, positions: Floats) -> Floats:
         """Cumulative distributions (C, P, B) of the classes; 0 of one without events."""
-        return np.stack(
-            [
-                self.data.distribution(positions[:, rows], self._weight[rows])
-                if self._weight[rows].sum() > 0
-                else np.zeros_like(self.data.cdf)
-                for rows in self._rows
-            ]
-        )
+        return self.data.distributions(positions, self._weight, self._label, self._classes)
 
     def fractions(self, classes: Floats) -> Floats:
         """The class fractions (C,) at which the sum of the classes is nearest to the data."""
@@ -169,7 +162,7 @@ class Problem:
         begin = np.concatenate([start, first[self._free]])
 
         def split(point: Floats) -> tuple[Floats, Floats]:
-            fractions = self.mc_fractions.copy() if not free else np.zeros(len(self._rows))
+            fractions = self.mc_fractions.copy() if not free else np.zeros(self._classes)
             fractions[self._free] = point[k:]
             if free:
                 fractions[0] = 1.0 - point[k:].sum()
@@ -214,7 +207,8 @@ class Problem:
         positions = self.positions(family, theta)
         response = self.data.response(operator, positions)
         parts = np.zeros((len(operator), len(self._ids)))
-        for rows, fraction in zip(self._rows, fractions, strict=True):
+        for number, fraction in enumerate(fractions):
+            rows = np.flatnonzero(self._label == number)
             weight = self._weight[rows]
             if weight.sum() > 0:
                 parts[:, rows] = fraction * _parts(response[:, rows], weight)

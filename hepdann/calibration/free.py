@@ -13,8 +13,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FreeMap", "ramp", "splines"]
-
 Floats = NDArray[np.float64]
 
 _SPLINES = 10  # of each feature

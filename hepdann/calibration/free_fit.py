@@ -8,7 +8,9 @@ the map of each feature is exchanged for the others that it might have.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,29 +19,40 @@ from numpy.typing import NDArray
 
 from ..tensors import Source, Target
 from .fit import drawn, finite, leading_variation
-from .free import FreeMap, ramp
+from .free import FreeMap
 from .free_problem import FreeProblem
+from .marginals import Marginals
 
-__all__ = ["fit_free"]
+__all__ = ["fit_free", "shared_values"]
 
 Floats = NDArray[np.float64]
 
 _FIRST, _FEW, _MOST = 3_000, 4_000, 30_000  # events of each side in search, refinement and fit
 _WAVES = 6  # of the random maps that the search of one feature begins with
-_STARTS = 50  # of the map of one feature
+_STARTS = 100  # of the map of one feature
 _TURNS = 30  # of sorting and matching
-_KEPT = 7  # distinct maps of one feature
+_STILL = 3e-4  # of the range, change of coefficients at which they stand still
+_KEPT = 12  # distinct maps of one feature, of those that fit and bend least
+_BENT = 3e-4  # weight of second differences of coefficients, beside mean square distances
 _APART = 0.003  # mean square, in units of the variance, from which two maps are distinct
-_COMBINATIONS = 6  # starts of the search over combinations
-_LEVELS = (4, 3), (8, 1)  # steps, and points that are followed after them
+_COMBINATIONS = 8  # of maps of all features, that are followed
+_TRIALS = 100  # random combinations that are improved
+_LEVELS = (2, 4), (3, 2), (8, 1)  # steps, and points that are followed after them
+_STEPS = 10  # of what is followed further
 _ROUNDS = 2  # of exchanges
+_OPEN = 2.0  # over the events: of what is minimised, from which a mixing is looked for
+_ANGLES = 8  # of a turn of two features, within half a turn
+_SETTLED = 0.75  # likewise, from which maps are looked for again
+_PAIRS = 45  # pairs of features that are turned, at random if there are more
+_DOUBTED = 3  # pairs of features of which two angles are tried
+_TURNED = 1_000  # events on which turns are compared
 _TRIED = 7  # of the maps of a feature, in a round
 _SPIKE = 0.005  # share of the events from which a value is one that many share
-_SMALL, _SMOOTH = 0.4, 0.6  # coefficients and their second differences: drawn to 0 so strongly
-_PULLS = 1.0, 0.25  # of this, in two searches side by side, the second as in the fit to all events
+_TIGHT = 4.0, 1.0  # two searches side by side, the first of smaller and smoother maps
 _RIDGE = 1.2  # over the events: of all parameters, toward the identity, as strong as noise is
 
 Maps = dict[int, list[Floats]]
+End = tuple[float, Floats]  # what is minimised, and the point
 
 
 def fit_free(
@@ -63,75 +76,127 @@ def fit_free(
     generator = np.random.default_rng([seed, 0xF3])
     pull = _RIDGE / min(len(mc), len(target), _MOST)
 
-    def problem(most: int, along: int, strength: float) -> FreeProblem:
+    def problem(most: int, along: int) -> FreeProblem:
         few = drawn(mc, most, generator), drawn(target, most, generator)
-        return FreeProblem(
-            *few,
-            identity,
-            seed=seed,
-            directions=along,
-            pull=pull,
-            small=_SMALL * strength,
-            smooth=_SMOOTH * strength,
-        )
+        return FreeProblem(*few, identity, seed=seed, directions=along, pull=pull)
 
-    levels = [
-        (problem(_FIRST, directions // 2, s), problem(_FEW, directions // 2, s)) for s in _PULLS
-    ]
-    first, search = levels[-1]
-    whole = problem(_MOST, directions, _PULLS[-1])
-    maps = {j: [np.zeros(first.shape[1]), *_maps_of(first, j, generator)] for j in first.varying}
-
-    def searched(number: int) -> tuple[float, Floats]:
-        draws = np.random.default_rng([seed, 0xF3, number])
-        return search.refine(_searched(*levels[number], maps, draws), 15)
-
+    first, search = problem(_FIRST, directions // 2), problem(_FEW, directions // 2)
+    noise = 1 / min(len(search.x), len(search.y))
+    levels = [(first.tightened(s), search.tightened(s)) for s in _TIGHT]
+    whole = problem(_MOST, directions)
     with ThreadPoolExecutor(len(levels)) as pool:
-        ends = list(pool.map(searched, range(len(levels))))
-    _, point = whole.refine(min(ends, key=lambda end: end[0])[1], 10)
+
+        def followed(mixing: Floats) -> list[End]:
+            starts = _starts(first, mixing, generator)[0]
+            return list(pool.map(lambda level: _followed(level[0], level[1], starts), levels))
+
+        def again(number: int) -> End:
+            draws = np.random.default_rng([seed, 0xF3, number])
+            return search.refine(_again(*levels[number], ends[number], draws)[1], _STEPS)
+
+        ends = followed(np.eye(len(identity.sigma)))
+        if min(ends, key=_value)[0] > _OPEN * noise:
+            mixing = _turned(problem(_TURNED, directions // 2), generator)
+            if mixing is not None:
+                ends = [min(p, key=_value) for p in zip(ends, followed(mixing), strict=True)]
+        best = min(pool.map(lambda end: search.refine(end[1], _STEPS), ends), key=_value)
+        if best[0] > _SETTLED * noise:
+            best = min([best, *pool.map(again, range(len(levels)))], key=_value)
+    _, point = whole.refine(best[1], _STEPS)
     theta, smear, mixing = whole.split(point)
     fitted = replace(identity, theta=theta, smear=smear, mixing=mixing)
     moves = np.zeros((first.data.cdf.size, len(point)))
     moves[:, first.columns(first.varying)] = first.jacobian(point, first.varying)
     share = len(first.x) / min(len(mc), len(target))  # of the events, on which it is computed
     variation = leading_variation(share * first.covariance(point), moves)
-    spikes = _spikes(fitted, mc, target)
-    return replace(fitted, spikes=spikes), whole.distance(point), variation
+    x = np.asarray(mc.features, dtype=np.float64)
+    mapped = replace(fitted, smear=np.zeros_like(fitted.smear)).apply(x, fitted.theta, 0)
+    spikes = shared_values(mapped, mc, target)
+    return replace(fitted, spikes=spikes), whole.at(point).distance, variation
 
 
-def _searched(
-    first: FreeProblem, search: FreeProblem, maps: Maps, generator: np.random.Generator
-) -> Floats:
-    """The best point that is found on few events."""
-    points = _combinations(first, maps, generator)
-    for level, (steps, followed) in zip((first, search), _LEVELS, strict=True):
+def _value(end: End) -> float:
+    return end[0]
+
+
+def _again(
+    first: FreeProblem, search: FreeProblem, end: End, generator: np.random.Generator
+) -> End:
+    """Look for maps of single features in the data before the mixing that was reached."""
+    noise = 1 / min(len(search.x), len(search.y))
+    for _ in range(_ROUNDS):
+        before = end[0]
+        points, maps = _starts(first, first.split(end[1])[2], generator, _STARTS // 2)
+        end = min([end, _followed(first, search, points)], key=_value)
+        end = search.refine(_exchanged(search, maps, end)[1], _STEPS)
+        if not _SETTLED * noise < end[0] < 0.98 * before:
+            break
+    return end
+
+
+def _followed(first: FreeProblem, search: FreeProblem, points: Sequence[Floats]) -> End:
+    """The best that points lead to, of which fewer are followed on more events."""
+    refined: list[End] = []
+    for level, (steps, followed) in zip((first, first, search), _LEVELS, strict=True):
         refined = sorted((level.refine(point, steps) for point in points), key=lambda r: r[0])
-        points = [point for _, point in refined[:followed]]
-    return _exchanged(search, maps, points[0])[1]
+        refined = refined[:followed]
+        points = [point for _, point in refined]
+    return refined[0]
 
 
-def _maps_of(problem: FreeProblem, j: int, generator: np.random.Generator) -> list[Floats]:
-    """Distinct coefficients (K,) of one feature: of the monotone maps, then the best first."""
-    n = min(len(problem.x), len(problem.y))
-    x, basis, y = problem.x[:n, j], problem.basis[:n, j], np.sort(problem.y[:n, j])
-    k = basis.shape[1]
+def _starts(
+    problem: FreeProblem, mixing: Floats, generator: np.random.Generator, starts: int = _STARTS
+) -> tuple[list[Floats], Maps]:
+    """Points with a mixing and the best combinations of maps of single features; and the maps."""
+    f, k = problem.shape
+    y = np.asarray(np.linalg.solve(mixing, problem.y.T).T, dtype=np.float64)
+    maps = {
+        j: [np.zeros(k), *_maps_of(problem, j, y[:, j], generator, starts)] for j in problem.varying
+    }
+    points = []
+    for choice in _combinations(problem, y, maps, generator):
+        point = problem.identity.copy()
+        point[f * k + f :] = mixing.ravel()
+        for j, index in zip(problem.varying, choice, strict=True):
+            point[j * k : (j + 1) * k] = maps[j][index]
+        points.append(point)
+    return points, maps
+
+
+def _maps_of(
+    problem: FreeProblem,
+    j: int,
+    data: Floats,
+    generator: np.random.Generator,
+    starts: int = _STARTS,
+) -> list[Floats]:
+    """Distinct coefficients (K,) of feature j: of the monotone maps, then the best first."""
+    n, k = min(len(problem.x), len(data)), problem.shape[1]
+    ours, theirs = (_alike(w, n, generator) for w in (problem.weight, problem.data.weight))
+    basis = problem.basis[ours, j * k : (j + 1) * k]
+    x, y = problem.x[ours, j], np.sort(data[theirs])
     second = np.diff(np.eye(k), 2, axis=0)
     unit = float(np.mean(basis.sum(axis=1) ** 2))  # of the range, in σ
     pull = 1e-5 * n * unit * (second.T @ second + 0.1 * np.eye(k))
     solve = np.linalg.inv(basis.T @ basis + pull) @ basis.T
-    wave = np.cos(np.pi * np.outer(problem.u[:n, j], np.arange(_WAVES))) * unit**0.5
+    wave = np.cos(np.pi * np.outer(problem.u[ours, j], np.arange(_WAVES))) * unit**0.5
     width = 1.0 / np.maximum(1, np.arange(_WAVES))
     reached: list[tuple[float, Floats]] = []
-    for start in range(_STARTS):
+    for start in range(starts):
         # the first two lead to the maps that only rise and only fall
-        size = (start // 2) / (_STARTS // 2)
+        size = (start // 2) / (starts // 2)
         moved = (-1) ** start * x + size * (wave @ (generator.standard_normal(_WAVES) * width))
+        before = np.zeros(k)
         for _ in range(_TURNS):
             matched = np.empty(n)
-            matched[np.argsort(moved, kind="stable")] = y
+            matched[np.argsort(moved)] = y
             theta = solve @ (matched - x)
             moved = x + basis @ theta
-        reached.append((float(np.mean((np.sort(moved) - y) ** 2)), theta))
+            if np.abs(theta - before).max() < _STILL:
+                break
+            before = theta
+        bent = unit * float(np.sum((second @ theta) ** 2))
+        reached.append((float(np.mean((np.sort(moved) - y) ** 2)) + _BENT * bent, theta))
     kept = [reached[0][1], reached[1][1]]
     for _, theta in sorted(reached, key=lambda r: r[0]):
         values = basis @ theta
@@ -142,75 +207,162 @@ def _maps_of(problem: FreeProblem, j: int, generator: np.random.Generator) -> li
     return kept
 
 
-def _combinations(problem: FreeProblem, maps: Maps, generator: np.random.Generator) -> list[Floats]:
-    """Points from which the whole map is fitted: the identity, and the best combinations."""
-    k, varying = problem.shape[1], problem.varying
-    known: dict[tuple[int, ...], float] = {}
-
-    def point(choice: tuple[int, ...]) -> Floats:
-        start = problem.identity.copy()
-        for j, index in zip(varying, choice, strict=True):
-            start[j * k : (j + 1) * k] = maps[j][index]
-        return start
-
-    def cost(choice: tuple[int, ...]) -> float:
-        if choice not in known:
-            known[choice] = problem.objective(point(choice))[0]
-        return known[choice]
-
-    ends = {(0,) * len(varying), (1,) * len(varying)}  # the identity, and all that only rise
-    for attempt in range(_COMBINATIONS):
-        choice = tuple(
-            min(attempt, 1) if attempt < 2 else int(generator.integers(len(maps[j])))
-            for j in varying
-        )
-        for _ in range(3):
-            before = choice
-            for at, j in enumerate(varying):
-                others = [(*choice[:at], q, *choice[at + 1 :]) for q in range(len(maps[j]))]
-                choice = min(others, key=cost)
-            if choice == before:
-                break
-        ends.add(choice)
-    return [point(choice) for choice in sorted(ends)]
+def _alike(weight: Floats, n: int, generator: np.random.Generator) -> NDArray[np.intp]:
+    """Rows of n events that count alike: the first, or drawn by weight where weights differ."""
+    if np.ptp(weight) <= 1e-6 * np.abs(weight).max():
+        return np.arange(n)
+    share = np.maximum(weight, 0.0)
+    return generator.choice(len(weight), n, p=share / share.sum())
 
 
-def _exchanged(problem: FreeProblem, maps: Maps, point: Floats) -> tuple[float, Floats]:
-    """The best point that is reached by giving a feature another of its maps, one at a time.
+def _tables(
+    problem: FreeProblem, y: Floats, maps: Maps
+) -> tuple[list[Floats], dict[tuple[int, int], Floats]]:
+    """What maps of single features, and of pairs of them, leave.
 
-    A map stands for the feature before the mixing, which has changed its scale meanwhile.
+    Args:
+        problem: of which the MC are mapped.
+        y: (N, M) data before the mixing.
+        maps: of each of these M features.
     """
-    f, k = problem.shape
-    value = problem.objective(point)[0]
-    for _ in range(_ROUNDS):
-        before = value
-        for j in problem.varying:
-            scale = point[f * k + f + j * f + j]
-            line = ramp(problem.map, j)  # coefficients that give the feature itself
-            others = []
-            for theta in maps[j] if abs(scale) > 0.2 else []:
-                moved = point.copy()
-                moved[j * k : (j + 1) * k] = (theta + line) / scale - line
-                others.append((problem.objective(moved)[0], moved))
-            for _, start in sorted(others, key=lambda pair: pair[0])[:_TRIED]:
-                reached, moved = problem.refine(start, 3, [j])
-                if reached < value:
-                    value, point = reached, moved
-        if value > 0.98 * before:
-            break
-        value, point = problem.refine(point, 4)
+    k, m = problem.shape[1], len(maps)
+    data = Marginals(
+        y, problem.data.weight[: len(y)], directions=min(2 * m * (m - 1), 20 * m), pairs=True
+    )
+    alone, mapped = [], []
+    for j, thetas in maps.items():
+        own, theta = slice(j * k, (j + 1) * k), np.stack(thetas)
+        mapped.append(problem.x[:, j] + theta @ problem.basis[:, own].T)
+        alone.append(np.sum((theta @ problem.penalty[:, own].T) ** 2, axis=1))
+    both: dict[tuple[int, int], Floats] = {}
+    for row, direction in enumerate(data.directions.T):
+        at = np.flatnonzero(direction).tolist()
+        if len(at) == 1:
+            alone[at[0]] += data.apart(row, direction[at] * mapped[at[0]], problem.weight)
+        elif len(at) == 2:
+            one, other = (direction[n] * mapped[n] for n in at)
+            along = (one[:, None] + other[None]).reshape(-1, len(problem.x))
+            apart = data.apart(row, along, problem.weight).reshape(len(one), len(other))
+            both[at[0], at[1]] = both.get((at[0], at[1]), 0.0) + apart
+    return alone, both
+
+
+def _combinations(
+    problem: FreeProblem, y: Floats, maps: Maps, generator: np.random.Generator
+) -> list[tuple[int, ...]]:
+    """The identity, all maps that only rise, and the combinations that fit pairs of features best.
+
+    Args:
+        problem: of which the MC are mapped.
+        y: (N, F) data before the mixing.
+        maps: of each feature.
+        generator: of the combinations that are improved one feature at a time.
+    """
+    alone, both = _tables(problem, y[:, list(maps)], maps)
+    ends: dict[tuple[int, ...], float] = {}
+
+    def cost(choice: Sequence[int]) -> float:
+        single = sum(table[q] for table, q in zip(alone, choice, strict=True))
+        return float(single + sum(t[choice[a], choice[b]] for (a, b), t in both.items()))
+
+    sizes = [len(thetas) for thetas in maps.values()]
+    for _ in range(_TRIALS):
+        choice = [int(generator.integers(size)) for size in sizes]
+        before: list[int] = []
+        while choice != before:
+            before = list(choice)
+            for n in range(len(choice)):
+                left = alone[n].copy()
+                for (a, b), table in both.items():
+                    if n == a:
+                        left += table[:, choice[b]]
+                    elif n == b:
+                        left += table[choice[a]]
+                choice[n] = int(np.argmin(left))
+        ends[tuple(choice)] = cost(choice)
+    for end in list(ends):
+        for n, size in enumerate(sizes):
+            others = [(*end[:n], q, *end[n + 1 :]) for q in range(size)]
+            ends.update((other, cost(other)) for other in others)
+    best = sorted(ends, key=lambda end: ends[end])[:_COMBINATIONS]
+    return list(dict.fromkeys([(0,) * len(sizes), (1,) * len(sizes), *best]))
+
+
+def _turned(problem: FreeProblem, generator: np.random.Generator) -> Floats | None:
+    """A mixing (F, F) that turns pairs of features, where maps of single ones then leave less.
+
+    Of a pair two angles may do, that give the one feature the other's place; what they do together
+    with the other features decides.
+    """
+    angles = np.pi * np.arange(_ANGLES) / _ANGLES
+    turns = []
+    pairs = list(itertools.combinations(problem.varying, 2))
+    for n in generator.permutation(len(pairs))[:_PAIRS]:
+        i, j = pairs[n]
+        left = []
+        for angle in angles:
+            z = np.asarray(problem.y[:, [i, j]] @ _turn(angle).T, dtype=np.float64)
+            maps = {
+                f: _maps_of(problem, f, c, generator, 16) for f, c in zip((i, j), z.T, strict=True)
+            }
+            (one, other), both = _tables(problem, z, maps)
+            left.append(float((one[:, None] + other + both[0, 1]).min()))
+        good = [
+            int(m) for m in np.argsort(left)[:2] if left[m] < 0.5 * left[0] - 2 / len(problem.y)
+        ]
+        if good:
+            turns.append((left[0] - left[good[0]], (i, j), angles[good]))
+    chosen: dict[tuple[int, int], Floats] = {}
+    for _, pair, two in sorted(turns, key=lambda turn: -turn[0]):
+        if not set(pair) & set(itertools.chain(*chosen)):
+            chosen[pair] = two if len(chosen) < _DOUBTED else two[:1]
+    if not chosen:
+        return None
+
+    def left_by(angles: Sequence[float]) -> End:
+        mixing = np.eye(problem.shape[0])
+        for pair, angle in zip(chosen, angles, strict=True):
+            mixing[np.ix_(pair, pair)] = _turn(angle).T
+        starts = _starts(problem, mixing, generator, 16)[0]
+        return min(problem.at(start).value for start in starts), mixing
+
+    options = [left_by(angles) for angles in itertools.product(*chosen.values())]
+    return min(options, key=_value)[1]
+
+
+def _turn(angle: float) -> Floats:
+    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+
+
+def _exchanged(problem: FreeProblem, maps: Maps, end: End) -> End:
+    """The best point that is reached by giving a feature another of its maps, one at a time."""
+    k, (value, point) = problem.shape[1], end
+    for j in problem.varying:
+        others = []
+        for theta in maps[j]:
+            moved = point.copy()
+            moved[j * k : (j + 1) * k] = theta
+            others.append((problem.at(moved).value, moved))
+        for _, start in sorted(others, key=lambda pair: pair[0])[:_TRIED]:
+            reached, moved = problem.refine(start, 3, [j])
+            if reached < value:
+                value, point = reached, moved
     return value, point
 
 
-def _spikes(fitted: FreeMap, mc: Source, target: Target) -> tuple[tuple[int, float, float], ...]:
-    """Pairs of values that many events of MC, and as many of the data, share."""
-    x = np.asarray(mc.features, dtype=np.float64)
-    mapped = replace(fitted, smear=np.zeros_like(fitted.smear)).apply(x, fitted.theta, 0)
+def shared_values(
+    mapped: Floats, mc: Source, target: Target
+) -> tuple[tuple[int, float, float], ...]:
+    """Pairs of values that many events of MC, mapped to (N, F), and as many of the data share.
+
+    Returns:
+        Feature, value in MC, value in the data.
+    """
     pairs = []
-    for j in range(x.shape[1]):
+    for j in range(mapped.shape[1]):
         shares = _heavy(target.features[:, j])
         for before, share in _heavy(mc.features[:, j]).items():
-            at = float(np.median(mapped[x[:, j] == before, j]))
+            at = float(np.median(mapped[mc.features[:, j] == before, j]))
             after = min(shares, key=lambda v: abs(v - at), default=math.nan)
             if abs(shares.get(after, 0.0) - share) < 0.5 * share:
                 pairs.append((j, before, after))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,37 @@ __all__ = ["FreeProblem"]
 
 Floats = NDArray[np.float64]
 
+# Coefficients, beside smearing and mixing, and their second differences: how strongly they are
+# drawn to 0 (P-splines of Eilers and Marx, 1996).
+_SMALL, _SMOOTH = 0.1, 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """The MC as a point maps it.
+
+    Attributes:
+        before: (N, F) the mixing.
+        positions: (P, N) in the distributions.
+        left: (P * B,) weighted differences of the distributions.
+        pulled: residuals that draw toward the identity.
+    """
+
+    before: Floats
+    positions: Floats
+    left: Floats
+    pulled: Floats
+
+    @property
+    def distance(self) -> float:
+        """Mean squared difference of the distributions."""
+        return float(self.left @ self.left)
+
+    @property
+    def value(self) -> float:
+        """The same with what draws toward the identity: what is minimised."""
+        return float(self.distance + self.pulled @ self.pulled)
+
 
 class FreeProblem:
     """The least-squares problem of a free map, at class fractions of the data that are held.
@@ -27,9 +61,6 @@ class FreeProblem:
         seed: of random directions and noise.
         directions: random directions beside the features.
         pull: how strongly the parameters are drawn toward the identity.
-        small: of that, the coefficients, beside smearing and mixing.
-        smooth: likewise second differences of coefficients to 0 (P-splines of Eilers and Marx,
-            1996).
     """
 
     def __init__(
@@ -41,8 +72,6 @@ class FreeProblem:
         seed: int,
         directions: int,
         pull: float,
-        small: float,
-        smooth: float,
     ) -> None:
         self.map = identity
         unit = np.where(identity.scale > 0, identity.scale, 1.0)
@@ -52,22 +81,34 @@ class FreeProblem:
         weight = np.asarray(target.weight, dtype=np.float64)
         self.data = Marginals(self.y, weight, directions=directions, seed=seed, pairs=True)
         basis = splines(self.u) * (unit / identity.sigma)[:, None]
+        f, k = basis.shape[1:]
         self.noise = np.random.default_rng([seed, 0xF4]).standard_normal(self.x.shape)
         weight = np.asarray(mc.weight, dtype=np.float64)
         self.weight = weight / weight.sum()
-        self.basis = basis
-        f, k = self.basis.shape[1:]
+        self.basis = basis.reshape(len(x), f * k)  # of all features, side by side
         self.shape = f, k
         self.identity = identity.flat()
-        ridge = np.concatenate([np.full(f * k, small), np.ones(f + f * f)])
-        second = np.kron(np.eye(f), np.diff(np.eye(k), 2, axis=0))
-        curved = np.concatenate([second, np.zeros((len(second), f + f * f))], axis=1)
-        penalty = np.concatenate([np.diag(ridge), smooth * curved])
         fixed = identity.scale == 0
         both = np.repeat(fixed, f) | np.tile(fixed, f)
         self.free = ~np.concatenate([np.repeat(fixed, k), fixed, both])
         self.varying = np.flatnonzero(~fixed).tolist()
-        self.penalty = pull**0.5 * penalty
+        self.pull = pull
+        self.penalty = self._penalty(1.0)
+
+    def tightened(self, times: float) -> Self:
+        """The same problem, its maps of single features drawn to 0 so much more strongly."""
+        other = copy.copy(self)
+        other.penalty = self._penalty(times)
+        return other
+
+    def _penalty(self, times: float) -> Floats:
+        """Rows whose squares draw toward the identity: all parameters, and curved maps."""
+        f, k = self.shape
+        ridge = np.concatenate([np.full(f * k, times * _SMALL), np.ones(f + f * f)])
+        second = np.kron(np.eye(f), np.diff(np.eye(k), 2, axis=0))
+        curved = np.concatenate([second, np.zeros((len(second), f + f * f))], axis=1)
+        both = np.concatenate([np.diag(ridge), times * _SMOOTH * curved])
+        return np.asarray(self.pull**0.5 * both)
 
     def split(self, point: Floats) -> tuple[Floats, Floats, Floats]:
         """Coefficients (F, K), smearing (F,) and mixing (F, F)."""
@@ -78,27 +119,18 @@ class FreeProblem:
             point[f * k + f :].reshape(f, f),
         )
 
-    def mapped(self, point: Floats) -> tuple[Floats, Floats]:
-        """(N, F) before and after the mixing."""
+    def at(self, point: Floats) -> Place:
+        """Where a point maps the MC, and what is left there."""
         theta, smear, mixing = self.split(point)
-        h = self.x + np.einsum("nfk,fk->nf", self.basis, theta) + smear * self.noise
-        return h, h @ mixing.T
-
-    def distance(self, point: Floats) -> float:
-        """Mean squared difference of the distributions."""
-        apart = self.residual(point)
-        return float(apart @ apart)
-
-    def residual(self, point: Floats) -> Floats:
-        """Weighted differences (P * B,) of the distributions."""
+        f, k = self.shape
+        blocks = np.zeros((f, k, f))
+        blocks[np.arange(f), :, np.arange(f)] = theta
+        h = self.x + self.basis @ blocks.reshape(f * k, f) + smear * self.noise
         data = self.data
-        f = data.distribution(data.locate(self.mapped(point)[1]), self.weight)
-        return np.asarray(((f - data.cdf) * data.root).ravel())
-
-    def objective(self, point: Floats) -> tuple[float, Floats, Floats]:
-        """Distance with what draws toward the identity; residuals of the one and the other."""
-        r, pulled = self.residual(point), self.penalty @ (point - self.identity)
-        return float(r @ r + pulled @ pulled), r, pulled
+        positions = data.locate(h @ mixing.T)
+        apart = data.distribution(positions, self.weight) - data.cdf
+        pulled = self.penalty @ (point - self.identity)
+        return Place(h, positions, (apart * data.root).ravel(), pulled)
 
     def columns(self, features: Sequence[int]) -> NDArray[np.intp]:
         """Places of the parameters of some features: coefficients, smearing, column of A."""
@@ -108,17 +140,18 @@ class FreeProblem:
         mixing = f * k + f + (np.arange(f)[:, None] * f + at).ravel()
         return np.concatenate([own, f * k + at, mixing])
 
-    def jacobian(self, point: Floats, features: Sequence[int]) -> Floats:
+    def jacobian(
+        self, point: Floats, features: Sequence[int], place: Place | None = None
+    ) -> Floats:
         """(P * B, parameters) derivatives by what :meth:`columns` gives, in this order."""
+        place = place or self.at(point)
         _, _, mixing = self.split(point)
-        h, y = self.mapped(point)
         data, at, k = self.data, list(features), self.shape[1]
-        n, m = len(h), len(at)
+        m = len(at)
         # what each parameter moves, by how much in the one event and the other
-        moves = np.concatenate(
-            [self.basis[:, at].reshape(n, -1), self.noise[:, at], h[:, at]], axis=1
-        )
-        sums = data.moved(y, self.weight, moves)
+        own = (np.asarray(at)[:, None] * k + np.arange(k)).ravel()
+        moves = np.concatenate([self.basis[:, own], self.noise[:, at], place.before[:, at]], axis=1)
+        sums = data.moved(place.positions, self.weight, moves)
         p, b = sums.shape[:2]
         through = (mixing.T @ data.directions)[at].T  # (P, m): of h_j along each direction
         per_theta = sums[..., : m * k].reshape(p, b, m, k) * through[:, None, :, None]
@@ -139,7 +172,7 @@ class FreeProblem:
         operator = operator.reshape(-1, *self.data.cdf.shape)
         data, weight = self.data, self.weight
         inner = spread(data.response(operator, data.positions), data.weight)
-        inner += spread(data.response(operator, data.locate(self.mapped(point)[1])), weight)
+        inner += spread(data.response(operator, self.at(point).positions), weight)
         whole = np.zeros((len(point), len(point)))
         whole[np.ix_(at, at)] = inner
         return whole
@@ -155,27 +188,27 @@ class FreeProblem:
             features: whose parameters are fitted; by default all that vary.
 
         Returns:
-            The objective, and all parameters.
+            What was minimised, and all parameters.
         """
         features = self.varying if features is None else features
         at = self.columns(features)
         inside = self.free[at]
         at, pull = at[inside], self.penalty[:, at[inside]]
         point, damping = start.copy(), 1e-2
-        value, r, pulled = self.objective(point)
+        place = self.at(point)
         for _ in range(steps):
-            j = self.jacobian(point, features)[:, inside]
-            hessian, gradient = j.T @ j + pull.T @ pull, j.T @ r + pull.T @ pulled
-            before = value
+            j = self.jacobian(point, features, place)[:, inside]
+            hessian, gradient = j.T @ j + pull.T @ pull, j.T @ place.left + pull.T @ place.pulled
+            before = place.value
             for _ in range(8):
                 step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)
                 moved = point.copy()
                 moved[at] -= step
-                new = self.objective(moved)
-                if new[0] < value:
-                    point, (value, r, pulled), damping = moved, new, damping / 6
+                there = self.at(moved)
+                if there.value < place.value:
+                    point, place, damping = moved, there, damping / 6
                     break
                 damping *= 6
-            if before - value < 1e-3 * before:
+            if before - place.value < 1e-3 * before:
                 break
-        return value, point
+        return place.value, point

@@ -15,6 +15,7 @@ from ..tensors import Source
 from .families import Family, from_dict
 from .fit import FamilyFit
 from .free import FreeMap
+from .refiner import RefinerMap
 
 __all__ = [
     "CLOSED",
@@ -25,10 +26,12 @@ __all__ = [
     "parameters_of",
     "plus_minus",
     "verdict",
+    "with_parameter",
 ]
 
 Floats = NDArray[np.float64]
 
+RANGE = 3.0  # standard errors on either side that a parametrised network knows
 CLOSED = 0.53  # held-out AUC up to which MC and data are not distinguished
 _OPEN = 0.5  # part of what was distinguished before from which a shift is not closed
 
@@ -93,6 +96,22 @@ class Calibration:
         weight = np.asarray(mc.weight * ratio[mc.label], dtype=np.float32)
         return replace(mc, features=self.apply(mc.features, seed), weight=weight)
 
+    def parametrised(self, mc: Source) -> Source:
+        """Calibrated MC, each event at parameters of its own, which are a further feature.
+
+        They lie on a line through the best ones, along what changes the distributions most, and
+        uniformly within :data:`RANGE` standard errors (Baldi et al., EPJC 76 (2016) 235).
+        """
+        generator = np.random.default_rng([self.seed, 0xBA])
+        values = np.linspace(-RANGE, RANGE, 41)
+        chosen = generator.integers(len(values), size=len(mc))
+        features = np.empty((len(mc), mc.features.shape[1] + 1), np.float32)
+        for number, value in enumerate(values):
+            rows = np.flatnonzero(chosen == number)
+            moved = self.varied(float(value)).apply(mc.features[rows], self.seed + number)
+            features[rows] = with_parameter(moved, float(value))
+        return replace(self.calibrated(mc), features=features)
+
     def parameters(self) -> dict[str, Figure]:
         """Name to value and error; of a shift also its t. Empty for the identity and ``free``."""
         return {} if self.fit is None else parameters_of(self.fit)
@@ -127,8 +146,13 @@ class Calibration:
         )
         fit = None
         if stored["family"] is not None:
-            free = stored["family"]["kind"] == "free"
-            made: Family = (FreeMap.from_dict if free else from_dict)(stored["family"])
+            kind = stored["family"]["kind"]
+            made: Family
+            if kind in ("free", "refiner"):
+                flexible = FreeMap if kind == "free" else RefinerMap
+                made = flexible.from_dict(stored["family"])
+            else:
+                made = from_dict(stored["family"])
             fit = FamilyFit(
                 made,
                 np.asarray(stored["theta"], np.float64),
@@ -201,6 +225,19 @@ class CalibrationReport:
     profiles: tuple[Profile, ...] = ()
 
     @property
+    def applied(self) -> Calibration:
+        """The map, as a training takes it.
+
+        Where no map is chosen and MC and data were not distinguished before, the class fractions
+        stay those of MC too: what they would mend is not seen, and a background that MC lack looks
+        like other fractions.
+        """
+        chosen = self.calibration
+        if chosen.fit is not None or verdict(self.before, self.before) != "closed":
+            return chosen
+        return replace(chosen, fractions=chosen.mc_fractions)
+
+    @property
     def sentence(self) -> str:
         """The verdict in plain words."""
         left = f"AUC {self.after.value:.3f} ± {self.after.error:.3f}"
@@ -263,7 +300,7 @@ class CalibrationReport:
 
 def parameters_of(fit: FamilyFit) -> dict[str, Figure]:
     """Name to value and error; of a shift its t beside 1/t; empty for a free map."""
-    if isinstance(fit.family, FreeMap):
+    if isinstance(fit.family, FreeMap | RefinerMap):
         return {}
     known: dict[str, Figure] = {}
     for name, value, error in zip(fit.family.parameters, fit.theta, fit.error, strict=True):
@@ -273,6 +310,12 @@ def parameters_of(fit: FamilyFit) -> dict[str, Figure]:
             spread = float(error) * t**2 if value > 0 else math.nan
             known[name[2:]] = Figure(t, spread, math.nan)
     return known
+
+
+def with_parameter(features: NDArray[np.float32], errors: float) -> NDArray[np.float32]:
+    """Features (N, F + 1): the last is how many standard errors the parameters are changed by."""
+    column = np.full((len(features), 1), errors / RANGE, np.float32)
+    return np.concatenate([features, column], axis=1)
 
 
 def verdict(before: Figure, after: Figure) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..alignment import estimate_fractions
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
@@ -16,6 +18,7 @@ from .families import Family, family, shift_families
 from .fit import FEW, FamilyFit, explored, finite, fit_from, problem_of
 from .free import FreeMap
 from .free_fit import fit_free
+from .refiner import RefinerMap, fit_refiner
 from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
 
 __all__ = ["calibrate"]
@@ -23,10 +26,12 @@ __all__ = ["calibrate"]
 Floats = NDArray[np.float64]
 
 _SIMPLER = 0.02  # a family this much worse than the best, with fewer parameters, is preferred
+_OTHERS = ("none", "free", "refiner")  # not fitted by their parameters
 _JUDGED = 3  # families that the classifier judges, those of the smallest distance
 _HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
 _DIRECTIONS = 24  # beside the features
+_SIGMAS = 4.0  # from which an estimate of the fractions is tried with the free map
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
 
@@ -39,6 +44,7 @@ def calibrate(
     hold_fractions: bool = False,
     reference: NDArray[np.floating] | None = None,
     seed: int = 0,
+    made: Mapping[str, Family] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> CalibrationReport:
     """Fit forward maps MC → data, with the class fractions of the data, and judge what is left.
@@ -52,12 +58,13 @@ def calibrate(
         mc: labelled events.
         target: the data.
         names: of the features.
-        families: ``free``, or as :func:`hepdann.calibration.family` reads them; by default all
-            shifts, and ``free``.
+        families: ``free``, ``refiner``, or as :func:`hepdann.calibration.family` reads them; by
+            default all shifts, and ``free``.
         hold_fractions: keep the class fractions of MC.
         reference: (N, F) features of MC that fix the scales of shifts; by default those of ``mc``,
             and those of its training split.
         seed: of all that is random.
+        made: the families by name, where they are not those of features; then there is no ``free``.
         progress: called with the family that is being fitted.
 
     Raises:
@@ -66,10 +73,10 @@ def calibrate(
     """
     mc_judge = mc.take(np.flatnonzero(mc.split != 0))
     judge = target.take(np.flatnonzero(target.split != 0))
-    search = _Search(mc, target, names, held=hold_fractions, reference=reference, seed=seed)
-    wanted = (*shift_families(), "free") if families is None else tuple(dict.fromkeys(families))
+    search = _Search(mc, target, names, hold_fractions, reference, seed, made)
+    wanted = tuple(dict.fromkeys(families or made or (*shift_families(), "free")))
     identity = fit_from(search.whole, _Nothing(), np.zeros(0))
-    tried = search.explore([text for text in wanted if text not in ("none", "free")], progress)
+    tried = search.explore([text for text in wanted if text not in _OTHERS], progress)
     fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
 
     def calibration(fit: FamilyFit) -> Calibration:
@@ -82,13 +89,13 @@ def calibrate(
 
     before = separation(mc_judge, judge, seed=seed)
     options = [(fit, judged(fit)) for fit in (identity, *fits)]
-    if "free" in wanted and (
-        families is not None or min(figure.value for _, figure in options) > _SETTLED
-    ):
+    settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
+    if "free" in wanted and (families is not None or not settled):
         progress("free")
-        free = search.free()
-        fits.append(free)
-        options.append((free, judged(free)))
+        options.append(search.judged_free(judged))
+    if "refiner" in wanted:
+        progress("refiner")
+        options.append((refined := search.refiner(), judged(refined)))
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
     chosen, after = min(near, key=lambda o: (len(o[0].theta), o[0].distance))
@@ -118,17 +125,19 @@ class _Search:
         mc: Source,
         target: Target,
         names: Sequence[str],
-        *,
         held: bool,
         reference: NDArray[np.floating] | None,
         seed: int,
+        made: Mapping[str, Family] | None,
     ) -> None:
         self.mc, self.target = finite(mc.part("train")), finite(target.part("train"))
         self.names, self.held, self.seed = names, held, seed
+        self.made = made
         # A shift's scale is the largest |x| of some MC: of the training split or of all of them.
         references = [reference] if reference is not None else [mc.features, self.mc.features]
         largest = [np.nanmax(np.abs(r), axis=0, initial=0.0) for r in references]
-        self.references = references[: 1 if np.array_equal(largest[0], largest[-1]) else 2]
+        single = made is not None or np.array_equal(largest[0], largest[-1])
+        self.references = references[: 1 if single else 2]
         both = self.mc, self.target
         self.whole = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS)
         self.few = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS // 2, most=FEW)
@@ -140,7 +149,7 @@ class _Search:
         options = []
         for text in texts:
             for reference in self.references:
-                one = family(text, reference, self.names)
+                one = family(text, reference, self.names) if self.made is None else self.made[text]
                 at_start = min(self.few.distance(one, start) for start in one.starts())
                 options.append((at_start, text, one))
         options.sort(key=lambda option: option[0])
@@ -160,17 +169,45 @@ class _Search:
         """The fit to all events."""
         return fit_from(self.whole, one, start)
 
-    def free(self) -> FamilyFit:
-        """The free map; it would swallow the class fractions, which are held."""
-        fitted, distance, variation = fit_free(self.mc, self.target, seed=self.seed)
+    def fractions(self) -> list[Floats]:
+        """Those (C,) of MC, and those estimated of data that are aligned, if they differ."""
+        present = self.whole.mc_fractions
+        if self.held or np.count_nonzero(present > 0) < len(present) or len(present) < 2:
+            return [present]
+        estimate = estimate_fractions(self.mc, self.target, seed=self.seed)
+        differ = np.abs(estimate.value - estimate.source) > _SIGMAS * estimate.error
+        return [present, estimate.value] if differ.any() else [present]
+
+    def judged_free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
+        """The free map, and what is left, at the class fractions at which less is left."""
+        tries = [(free, judged(free)) for free in map(self.free, self.fractions())]
+        # it fits as well at wrong fractions, but then more is left of what features do together
+        first, last = tries[0], tries[-1]
+        return first if first[1].value <= last[1].value + last[1].error else last
+
+    def free(self, share: Floats) -> FamilyFit:
+        """The free map at class fractions of the data, which it would swallow: they are held."""
+        present = self.whole.mc_fractions
+        ratio = np.divide(share, present, np.ones_like(share), where=present > 0)
+        weight = (self.mc.weight * ratio[self.mc.label]).astype(np.float32)
+        mc = replace(self.mc, weight=weight)
+        fitted, distance, variation = fit_free(mc, self.target, seed=self.seed)
         theta = fitted.flat()
         unknown = np.full((len(theta), len(theta)), np.nan)
-        share = self.whole.mc_fractions
         return FamilyFit(fitted, theta, share, unknown, distance, True, variation)
+
+    def refiner(self) -> FamilyFit:
+        """A residual network against a critic; the class fractions are held, as of a free map."""
+        made = fit_refiner(self.mc, self.target, seed=self.seed)
+        theta = made.flat()
+        distance = self.whole.distance(made, theta)
+        unknown = np.full((1, 1), np.nan)  # of thousands of weights nobody asks for a covariance
+        share = self.whole.mc_fractions
+        return FamilyFit(made, theta, share, unknown, distance, True, np.zeros(len(theta)))
 
     def profiles(self, fit: FamilyFit) -> tuple[Profile, ...]:
         """The distance along each parameter of a rigid family."""
-        if isinstance(fit.family, FreeMap):
+        if isinstance(fit.family, FreeMap | RefinerMap):
             return ()
         low, high = fit.family.bounds
         made = []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .images import AugmentConfig, HitsConfig, ImagesConfig, TransformConfig
 from .init import init_config
+from .inputs import AugmentConfig, HitsConfig, ImagesConfig, ObjectsConfig, TransformConfig
 from .load import (
     dump_config,
     expand_path,
@@ -38,6 +38,7 @@ __all__ = [
     "HitsConfig",
     "ImagesConfig",
     "NetworkSettings",
+    "ObjectsConfig",
     "PlotConfig",
     "SampleConfig",
     "ScanConfig",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic_core import PydanticCustomError
 
 from ..errors import ConfigError
-from ..registry import CALIBRATED, METHODS, Registry, nearest
+from ..registry import CALIBRATED, METHODS, PARAMETRISED, Registry, nearest
 
 if TYPE_CHECKING:
     from ..expressions import Expression
@@ -92,8 +92,8 @@ def check_registered(name: str, registry: Registry[Any]) -> None:
 def check_calibrated(name: str) -> None:
     """A method follows a calibration, and nothing stands between them."""
     first, *others = name.split("+")
-    if len(others) != 1 or others[0] in CALIBRATED:
-        refuse(f"'{name}' is no method on calibrated MC", mend=f"write {first}+dann")
+    if len(others) != 1 or others[0] in CALIBRATED or first == PARAMETRISED:
+        refuse(f"'{name}' is no method on calibrated MC", mend=f"write {CALIBRATED[0]}+dann")
     check_registered(others[0], METHODS)
 
 
@@ -150,7 +150,7 @@ def check_features(convert: ConvertConfig) -> None:
     features = convert.feature_configs()
     if features is None:
         return
-    if not features:
+    if not features and not convert.objects:
         refuse("the list is empty", "features", mend="name at least one input, or leave it out")
     columns = [f.name for f in features]
     columns += [f"{f.name}_missing" for f in features if f.indicator]

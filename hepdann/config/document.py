@@ -15,8 +15,6 @@ import yaml
 
 from ..errors import ConfigError
 
-__all__ = ["LARGEST", "Lines", "dump", "parse", "scalar"]
-
 Lines = dict[tuple[str | int, ...], int]
 """The line, counted from 1, on which the value of each path begins."""
 
@@ -95,11 +93,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 
 class _Walk:
-    """Notes the line of every value of a document, and refuses what is no plain one.
-
-    Args:
-        source: what to call the document in an error.
-    """
+    """Notes the line of every value of a document, and refuses what is no plain one."""
 
     def __init__(self, source: str) -> None:
         self.lines: Lines = {}
@@ -107,15 +101,7 @@ class _Walk:
         self._counts: dict[int, int | None] = {}  # values in a node; None while the walk is inside
 
     def __call__(self, node: yaml.Node, path: tuple[str | int, ...] = ()) -> int:
-        """Walk over a node.
-
-        Returns:
-            The number of values in it. What an alias repeats is counted, and not walked again.
-
-        Raises:
-            ConfigError: a key that repeats or is no text, a node that contains itself, too many
-                values or levels.
-        """
+        """The number of values in a node; what an alias repeats is counted, not walked again."""
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
         if id(node) in self._counts:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from .._version import __version__
 from ..errors import ConfigError
 from .document import scalar
-from .images import ImagesConfig
+from .inputs import ImagesConfig
 from .load import override
 from .models import Config, PlotConfig, TrainConfig
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ..readers.planning.input_samples import Input
     from ..readers.planning.plan import Plan
     from .survey import Survey
-
-__all__ = ["init_config"]
 
 _COLUMN, _WIDTH = 42, 110  # where comments begin, and end
 _EXAMPLES = {

@@ -18,16 +18,6 @@ from .checks import proposal
 from .models import Config
 from .report import config_error
 
-__all__ = [
-    "dump_config",
-    "expand_path",
-    "json_schema",
-    "load_config",
-    "override",
-    "parse_config",
-    "shipped_configs",
-]
-
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 

@@ -20,8 +20,9 @@ from pydantic import (
 
 from ..registry import ALIGNMENTS, CALIBRATED, METHODS, NETWORKS
 from . import checks
-from .images import AugmentConfig, ImagesConfig, PicturesConfig
+from .inputs import AugmentConfig, ImagesConfig, ObjectsConfig, PicturesConfig
 from .plots import PlotConfig
+from .samples import ReweightConfig, SampleConfig, SplitConfig, VariationConfig
 from .schedules import LambdaScheduleSetting, RateScheduleSetting
 from .section import (
     Integer,
@@ -53,32 +54,6 @@ __all__ = [
 ]
 
 
-class SampleConfig(Section):
-    """One process or file group."""
-
-    name: Text = Field(description="name of the process; samples of one name are one process")
-    files: Texts = Field(
-        description="paths, globs, path:tree, root:// addresses or .txt file lists; "
-        "${HEPDANN_DATA} and other environment variables expand; a relative path starts at the "
-        "current directory",
-        min_length=1,
-    )
-    role: Literal["mc", "data", "template"] = Field(
-        "mc", description="mc: simulation; data: detector events; template: data-driven background"
-    )
-    class_: Text | None = Field(
-        None, alias="class", description="class of every event; without it, the label decides"
-    )
-    tree: Text | None = Field(None, description="tree in these files; default convert.tree")
-    cut: Text | None = Field(None, description="selection of this sample, in place of convert.cut")
-    weight: Text | None = Field(None, description="branch or expression; default convert.weight")
-    scale: Number = Field(
-        1.0, description="factor on every weight (cross section x luminosity / sum of weights)"
-    )
-    title: str | None = Field(None, description="LaTeX title in legends; default the name")
-    color: Text | None = Field(None, description="colour in stacks, a name or #rrggbb")
-
-
 class FeatureConfig(Section):
     """One input column, or several where the branch is a fixed-size array."""
 
@@ -91,20 +66,6 @@ class FeatureConfig(Section):
     indicator: bool = Field(False, description="add a column <name>_missing of 0 and 1")
     unit: str = Field("", description="unit, for axis labels")
     title: str = Field("", description="LaTeX title, for axis labels; default the name")
-
-
-class SplitConfig(Section):
-    """Shares of the three splits; an event's split follows from its identity alone."""
-
-    train: Number = Field(0.70, gt=0, lt=1)
-    validation: Number = Field(0.15, gt=0, lt=1)
-    test: Number = Field(0.15, gt=0, lt=1)
-    seed: Integer = Field(0, ge=0, lt=2**64, description="salt of the hash that assigns the split")
-
-    @model_validator(mode="after")
-    def _sum(self) -> Self:
-        checks.check_split(self)
-        return self
 
 
 class ClassConfig(Section):
@@ -149,6 +110,10 @@ class ConvertConfig(Section):
     weight: Text | None = Field(None, description="weight branch or expression; default none")
     data_weight: Text | None = Field(None, description="weight of data; default none (1)")
     weights: dict[str, Text] = Field({}, description="further weights and variations, MC only")
+    variations: dict[Text, VariationConfig] = Field(
+        {}, description="MC with shifted features, for systematics: <name>_up and <name>_down"
+    )
+    reweight: list[ReweightConfig] = Field([], description="of MC, one after the other")
     cut: Text | None = Field(
         None, description="selection, of every sample that has no cut of its own"
     )
@@ -156,11 +121,20 @@ class ConvertConfig(Section):
         None, description="sentinel of every feature without its own, e.g. -999"
     )
     event_id: list[Text] | None = Field(None, description="branches that identify an event")
+    lumi_mask: Text | None = Field(
+        None, description="JSON file of certified luminosity blocks, for data: {run: [[1, 30], …]}"
+    )
+    drop_duplicates: bool = Field(
+        False, description="keep the first row of each event: of all data, and of each MC sample"
+    )
     split: SplitConfig = SplitConfig()
     images: ImagesConfig | None = Field(
         None, description="default: files with images or hits are recognised"
     )
     pictures: PicturesConfig = PicturesConfig()
+    objects: dict[Text, ObjectsConfig] = Field(
+        {}, description="lists of jets, tracks, … by name, for networks of objects"
+    )
     block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
     compress: Literal["none", "gzip", "zstd"] = Field(
         "none", description="rows in compressed chunks; zstd needs hdf5plugin"
@@ -331,7 +305,7 @@ class TrainConfig(Section):
         None,
         description=f"{', '.join(NETWORKS.own)}, "
         "or a registered one; default the perceptron below, of images of hits minerva-small, of "
-        "pictures ganin-mnist",
+        "pictures ganin-mnist, of objects deepsets",
     )
     autocast: Literal["none", "bf16", "fp16"] = Field(
         "none",
@@ -342,7 +316,7 @@ class TrainConfig(Section):
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")
     label_head: list[Width] = Field([16], description="hidden widths of the label head")
     domain_head: list[Width] = Field([64, 64], description="hidden widths of the domain head")
-    activation: Literal["relu", "elu", "gelu", "tanh"] = Field(
+    activation: Literal["relu", "elu", "gelu", "tanh", "sigmoid"] = Field(
         "relu", description="behind every hidden layer"
     )
     dropout: Number = Field(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["FIGURE_SIZES", "STYLES", "t_text"]
-
 STYLES = ("ATLAS", "CMS", "LHCb", "LHCb2", "ALICE", "DUNE", "ROOT")
 FIGURE_SIZES = ("half-slide", "slide", "column", "page")
 

@@ -20,18 +20,6 @@ from . import checks
 from .names import FIGURE_SIZES, STYLES
 from .section import Integer, Number, Section, Text, Texts
 
-__all__ = [
-    "ConfusionFigure",
-    "DataMCFigure",
-    "EfficiencyFigure",
-    "FigureConfig",
-    "PlotConfig",
-    "ReferencePoint",
-    "RocFigure",
-    "ScoresFigure",
-]
-
-
 _MOST_BINS = 10_000
 
 

@@ -16,8 +16,6 @@ from ..errors import ConfigError
 from .checks import proposal
 from .document import Lines
 
-__all__ = ["config_error"]
-
 _EXPECTED = {
     "int": "an integer",
     "float": "a number",

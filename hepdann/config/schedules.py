@@ -9,15 +9,6 @@ from pydantic import Discriminator, Field, Tag, model_serializer, model_validato
 from .checks import refuse
 from .section import Integer, Number, Section, long_form
 
-__all__ = [
-    "LambdaName",
-    "LambdaScheduleConfig",
-    "LambdaScheduleSetting",
-    "RateName",
-    "RateScheduleConfig",
-    "RateScheduleSetting",
-]
-
 RateName = Literal["cosine", "constant", "step", "inverse", "plateau"]
 LambdaName = Literal["ganin", "constant", "linear", "adaptive"]
 

@@ -18,21 +18,6 @@ from pydantic import (
 from ..registry import ALIGNMENTS, SHIFTS
 from . import checks
 
-__all__ = [
-    "Integer",
-    "Number",
-    "Quantiles",
-    "Rates",
-    "Section",
-    "Text",
-    "Texts",
-    "Width",
-    "check_maps",
-    "check_shifts",
-    "long_form",
-    "names_matter",
-]
-
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value

@@ -51,7 +51,7 @@ class NetworkSettings(TypedDict, total=False):
     extractor: Sequence[int]
     label_head: Sequence[int]
     domain_head: Sequence[int]
-    activation: Literal["relu", "elu", "gelu", "tanh"]
+    activation: Literal["relu", "elu", "gelu", "tanh", "sigmoid"]
     dropout: float
     residual: bool
     device: Literal["auto", "cpu", "cuda", "mps"]

@@ -21,8 +21,6 @@ from .section import (
     check_shifts,
 )
 
-__all__ = ["ScanConfig", "ShiftConfig"]
-
 
 class ShiftConfig(Section):
     """Which f_i(t) turns MC into pseudo-data."""

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from ..readers.prescan import FileScan
 
-__all__ = ["Survey", "survey"]
-
 _SENTINEL_SHARE = 1e-3
 _USUAL = {float(f"{sign}{'9' * n}") for sign in ("", "-") for n in range(2, 9)}
 _USUAL |= {-(10.0**n) for n in range(3, 10)}

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from .recommendation import Recommendation, Residual
 
-__all__ = ["Adapted", "recommend_adapted"]
-
 RAW = "source-only"
 _COST = 0.01  # of accuracy on MC that an adaptation may cost
 _LARGE = 0.65  # AUC in the feature layer from which a shift remains that the user must hear of

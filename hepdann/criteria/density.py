@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike
 
 from ..stats.figure import as_weight, mean_of
 
-__all__ = ["dev", "importance_weighted"]
-
 
 def importance_weighted(
     loss: ArrayLike, ratio: ArrayLike, weight: ArrayLike | None = None

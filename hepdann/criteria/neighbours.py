@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike
 
 from ..stats import neighbours
 
-__all__ = ["consistency"]
-
 
 def consistency(
     features: ArrayLike,

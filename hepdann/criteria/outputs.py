@@ -8,16 +8,6 @@ from numpy.typing import ArrayLike
 from ..stats.classification import as_scores, losses
 from ..stats.figure import Floats, as_weight, mean_of
 
-__all__ = [
-    "agreement",
-    "entropy",
-    "infomax",
-    "prior_match",
-    "signal_share",
-    "soft_neighbourhood",
-    "source_loss",
-]
-
 _TINY = float(np.finfo(np.float32).eps)  # scores are stored as float32
 
 

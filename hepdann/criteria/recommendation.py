@@ -8,8 +8,6 @@ from typing import Any
 
 from ..registry import CALIBRATED
 
-__all__ = ["GUARD", "Recommendation", "Residual", "is_closed", "recommend", "teacher"]
-
 RAW = "source-only"
 GUARD = "guard"  # name of the mean of the teacher and of what is averaged with it
 

@@ -11,8 +11,6 @@ from ..stats.classification import as_scores
 from ..stats.figure import Floats, as_weight, mean_of
 from ..stats.reweighting import standardiser
 
-__all__ = ["reverse_validation"]
-
 _HIDDEN = 256
 _RIDGE = 1e-3
 _MOST = 20_000

@@ -19,11 +19,6 @@ from ..store.training_record import TrainingRecord
 from ..tensors import Tensors, open_tensors
 from .features import Feature, Plan, branches_of
 
-__all__ = [
-    "Agreement", "Events", "compare", "converted_events", "refuse_difference", "stored_events",
-    "tensors_of",
-]  # fmt: skip
-
 _WORST = 5
 _INDEXED = re.compile(r"(?P<branch>.*?)(?P<index>(\[\d+\])+)")
 

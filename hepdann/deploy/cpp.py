@@ -12,8 +12,6 @@ import numpy as np
 from .._version import __version__
 from .graph import Graph, Node
 
-__all__ = ["header"]
-
 _ELEMENTWISE = {
     "Abs": "std::fabs({0})", "Exp": "std::exp({0})", "Log": "std::log({0})",
     "Sqrt": "std::sqrt({0})", "Sin": "std::sin({0})", "Cos": "std::cos({0})",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..errors import ConfigError
+from ..errors import ConfigError, RunError
 from ..inference import CrossFit, Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
@@ -115,6 +115,12 @@ def export(
     tensors = tensors_of(opened)
     record = None if tensors is None else TrainingRecord.read(opened.folder, tensors.path)
     name = _name(output, target)
+    if model.objects:
+        raise RunError(
+            "networks of objects cannot be exported",
+            where=opened.folder,
+            mend="score files with hepdann predict",
+        )
     if model.views:
         graph, layout = images_graph(model, step, target)
         agreement, why = images_agreement(graph, model, tensors, chosen, domain), ""

@@ -14,9 +14,6 @@ from ..expressions.functions import CONSTANTS
 from .formulas import Formula, exact, supported
 from .graph import Graph, Value
 
-__all__ = ["Feature", "Features", "Input", "Plan", "add_features", "branches_of", "plan"]
-
-
 _LARGEST = 1e30
 
 

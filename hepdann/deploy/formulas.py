@@ -14,8 +14,6 @@ from ..expressions.functions import CONSTANTS
 from .graph import Graph, Value
 from .precise import Pair, add_pairs, divide_pairs, multiply_pairs, negative, pair, root
 
-__all__ = ["Formula", "exact", "supported"]
-
 _UNARY = {
     "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos", "tanh": "Tanh",
     "abs": "Abs", "fabs": "Abs",

@@ -8,8 +8,6 @@ from typing import Any, Literal
 from .features import Plan
 from .graph import Graph, Value
 
-__all__ = ["OPSETS", "Framework", "add_outputs", "add_table", "gnn_config", "preprocess"]
-
 Framework = Literal["onnx", "athena", "cms", "cpp"]
 OPSETS = {"onnx": 15, "athena": 20, "cms": 15, "cpp": 15}
 _UNBOUNDED = 1e32  # as weaver writes it

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["OPERATORS", "Graph", "Node", "Value"]
-
 # ROOT's SOFIE reads all of these (tmva/sofie/README.md); they are all that the graph is made of.
 OPERATORS = frozenset({
     "Abs", "Add", "Concat", "Conv", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Gemm",

@@ -14,8 +14,6 @@ from .graph import Graph
 from .onnx_file import evaluate, onnx_model
 from .steps import Scorer
 
-__all__ = ["images_agreement", "images_graph"]
-
 _EVENTS = 500  # of the run, at most, in the check
 
 

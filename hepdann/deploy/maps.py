@@ -23,8 +23,6 @@ from .features import Features
 from .graph import Graph, Value
 from .precise import affine, difference, normal, pair, pieces, product, rounded, two_sum
 
-__all__ = ["add_alignment"]
-
 Floats = NDArray[np.float64]
 
 

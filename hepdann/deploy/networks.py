@@ -28,6 +28,7 @@ _ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
     "relu": lambda g, x: g.unary("Relu", x),
     "elu": lambda g, x: g.unary("Elu", x),
     "tanh": lambda g, x: g.unary("Tanh", x),
+    "sigmoid": lambda g, x: g.unary("Sigmoid", x),
     "gelu": lambda g, x: g.mul(
         g.mul(x, 0.5), g.add(g.unary("Erf", g.mul(x, np.sqrt(0.5))), 1.0)
     ),

@@ -15,8 +15,6 @@ from .graph import Graph, Value
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["evaluate", "onnx_model", "require"]
-
 BATCH = "batch_size"  # SOFIE puts the batch size in its place
 _ROWS = 512  # events that onnxruntime is given at a time
 _IR_VERSIONS = ((20, 9), (15, 8))  # of the file format, by the least opset that needs it

@@ -14,11 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .graph import Graph, Value
 
-__all__ = [
-    "Pair", "add_pairs", "affine", "difference", "divide_pairs", "multiply_pairs", "negative",
-    "normal", "pair", "pieces", "product", "root", "rounded", "two_sum",
-]  # fmt: skip
-
 Pair = tuple[Value, Value | None]  # a number and, if any, what rounding took from it
 
 _SPLITTER = 4097.0  # 2^12 + 1

@@ -68,6 +68,10 @@ class Scorer:
                 "MC passes a calibration before this network, which is not exported",
                 mend="export for data (--domain target), and score MC with hepdann predict",
             )
+        if step.parameter is not None:
+            raise RunError(
+                "a parametrised network is not exported", mend="export another, or use predict"
+            )
         if step.mapped is not None:
             features = self._map(step.mapped, features)
         assert step.scaling is not None

@@ -19,8 +19,6 @@ from ..stats.histograms import Histogram
 if TYPE_CHECKING:
     from ..evaluation import Templates
 
-__all__ = ["POI", "pyhf_workspace", "write_histograms", "write_workspace"]
-
 Floats = NDArray[np.float64]
 
 POI = "mu"

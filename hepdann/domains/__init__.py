@@ -1,6 +1,6 @@
 """What a training sees: source, target, pseudo-data, copies, class fractions; never a label of it.
 
-Tables or images, in memory or in blocks; as arrays, and as tensors that batches are drawn from.
+Tables, images or objects, in memory or in blocks; as arrays, and as tensors for batches.
 """
 
 from .augment import Augment
@@ -10,7 +10,7 @@ from .event_stream import BatchRows, Blocks, StreamReader
 from .events import Domains
 from .folds import in_folds
 from .image_stream import resident_images
-from .images import Images, view_shapes
+from .images import Images, object_shapes, view_shapes
 from .memory import choose_memory, describe_memory
 from .nuisances import Mixtures, Nuisances, Wanted
 from .reading import prepare
@@ -39,6 +39,7 @@ __all__ = [
     "describe_memory",
     "epoch_order",
     "in_folds",
+    "object_shapes",
     "prepare",
     "resampled",
     "resident",

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from .event_stream import Drawn
 
-__all__ = ["Augment"]
-
 # strips by which a view moves, (along x, across it): x, x/2 + √3/2 y, x/2 - √3/2 y
 _STEPS = {"x": (2, 0), "u": (1, 1), "v": (1, -1)}
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from ..calibration import Calibration
 from ..tensors import EventBlocks, Source
 
-__all__ = ["CalibratedBlocks"]
-
 
 class CalibratedBlocks:
     """Calibrated MC, block by block.

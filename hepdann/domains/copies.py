@@ -10,8 +10,6 @@ from .. import shifts
 from ..config import ShiftConfig
 from ..tensors import Source
 
-__all__ = ["auxiliary_sources"]
-
 _STREAM = 0xA0C5
 
 

@@ -39,7 +39,8 @@ class Domains:
         quantile: target to source, fitted on the training splits.
         process: (N,) index of the process that each source event came from.
         blocks: all events of source and target, where those above are only a sample of them.
-        images: of these events, which networks see in place of the features; ``None`` without any.
+        images: of these events, or their objects, which networks see in place of the features;
+            ``None`` without any.
         nuisances: the source's nuisances as networks see them, if a method needs any.
         mixtures: samples within the target, if a method trains on such.
     """

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from ..tensors import SPLITS, Source, Target, Tensors, fold_of
 from .events import Domains, fit_domains
 
-__all__ = ["in_folds"]
-
 
 def in_folds(domains: Domains, folds: int) -> tuple[Domains, ...]:
     """The events of each fold, the same ones in the same order.

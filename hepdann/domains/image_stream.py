@@ -1,4 +1,4 @@
-"""Training events that are images, held as hits or as the bytes of pictures."""
+"""Training events that are images, as hits or the bytes of pictures; or that have objects."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..tensors import SPLITS, EventImages, Pixels, Source, Target
+from ..tensors import SPLITS, EventImages, Objects, Pixels, Source, Target
 from .augment import Augment
 from .event_stream import BatchRows, Counted, Drawn, Picked, Stream, Window
 from .resident import DomainEvents, mean_weight, validation_rows, watched_rows
+from .scaling import Scaling
 
 __all__ = ["HeldImages", "ImageBlocks", "ImageStream", "resident_images"]
 
@@ -88,6 +89,8 @@ class _Images:
         if isinstance(self.images, Pixels):  # bytes go to the device, where they become fractions
             picked = self._put(torch.from_numpy(self.images.values[rows.numpy()]))
             return picked.to(self.dtype).mul_(1 / 255), label, weight, None
+        if isinstance(self.images, Objects):
+            return self._put(torch.from_numpy(self.images[rows.numpy()])), label, weight, None
         out = torch.zeros(len(rows), self.images.width, device=self.to, dtype=self.dtype)
         hits = self.images.flat(rows.numpy())
         if self.augment is not None and drawn is not None:
@@ -118,6 +121,7 @@ class ImageStream(Stream):
         window: bytes of images that are shuffled together, at least one block; the next such are
             read while these are used.
         augment: what is done to each image, if anything.
+        scaling: of objects; ``None`` of pixels.
     """
 
     blocks: ImageBlocks
@@ -125,6 +129,7 @@ class ImageStream(Stream):
     dtype: torch.dtype = torch.float32
     window: int = field(default_factory=lambda: _WINDOW)
     augment: Augment | None = None
+    scaling: Scaling | None = None
 
     def draw(self, generator: np.random.Generator, events: int) -> Drawn | None:
         """What augmentation does to each of some events."""
@@ -142,6 +147,8 @@ class ImageStream(Stream):
         label = torch.cat(known) if known else None
         kind: Any = type(images[0])
         held = images[0] if len(images) == 1 else kind.join(images)
+        if self.scaling is not None:
+            held = self.scaling.objects(held)
         return _Images(held, label, weight, self.device, self.dtype, self.augment)
 
 
@@ -153,8 +160,9 @@ def resident_images(
     dtype: torch.dtype = torch.float32,
     blocks: ImageBlocks | None = None,
     augment: Augment | None = None,
+    scaling: Scaling | None = None,
 ) -> DomainEvents:
-    """The images of a domain for a training; pixels are not scaled.
+    """The images or objects of a domain for a training; pixels are not scaled.
 
     Args:
         events: all splits; their features are not looked at.
@@ -164,14 +172,18 @@ def resident_images(
         blocks: all events of the domain, if these are a sample of it: batches are drawn from
             them, and everything else sees the sample.
         augment: what is done to the images of a batch; all others are as they are.
+        scaling: of objects.
     """
+    streamed = scaling if blocks is not None else None
+    if scaling is not None and isinstance(images, Objects):
+        images = scaling.objects(images)
     train = np.flatnonzero(events.split == SPLITS.index("train"))
     label = events.label if isinstance(events, Source) else None
     if blocks is None:
         own = None if label is None else label[train]
         blocks = HeldImages((images.take(train), own, events.weight[train]))
     mean = mean_weight(events, blocks.weight)
-    stream = ImageStream(blocks, device, dtype, augment=augment)
+    stream = ImageStream(blocks, device, dtype, augment=augment, scaling=streamed)
     spread = np.linspace(0, len(train) - 1, min(len(train), _PROBED)).round().astype(np.intp)
     probed, held = train[spread], validation_rows(events, images=True)
 

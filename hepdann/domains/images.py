@@ -1,4 +1,4 @@
-"""Images: networks see pixels, everything else a few numbers that sum them up."""
+"""Images and objects: networks see them, everything else a few numbers that sum them up."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
 from ..tensors import (
+    SPLITS,
     ChangeImages,
+    Collection,
     EventBlocks,
     EventImages,
+    Objects,
     Source,
     Target,
     Tensors,
@@ -23,11 +27,12 @@ from ..tensors import (
     read_images,
 )
 from .events import Domains, data_holder, fit_domains
+from .scaling import Scaling
 
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
 
-__all__ = ["Images", "prepare_images", "view_shapes"]
+__all__ = ["Images", "object_shapes", "prepare_images", "view_shapes"]
 
 
 SAMPLE = 100_000  # events of each domain that everything but the training's batches sees
@@ -35,15 +40,16 @@ SAMPLE = 100_000  # events of each domain that everything but the training's bat
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """The images of a run's events, row by row.
+    """The images of a run's events, or their objects, row by row.
 
     Attributes:
-        views: their shapes.
+        views: their shapes; empty of objects.
         source: of the source's events.
         target: of the target's.
         source_spectators: (N,) columns of the source's events that are kept for figures.
         target_spectators: likewise of the target's.
         blocks: all of source and target, where those above are only a sample of them.
+        scaling: of the rows of objects, fitted on the source's training split; ``None`` of pixels.
     """
 
     views: tuple[View, ...]
@@ -52,11 +58,17 @@ class Images:
     source_spectators: dict[str, NDArray[np.float32]]
     target_spectators: dict[str, NDArray[np.float32]]
     blocks: tuple[ViewBlocks, ViewBlocks] | None = None
+    scaling: Scaling | None = None
 
 
 def view_shapes(views: Sequence[View]) -> tuple[tuple[str, int, int, int], ...]:
     """As a network is told of them."""
     return tuple((view.name, *view.shape) for view in views)
+
+
+def object_shapes(collections: Sequence[Collection]) -> tuple[tuple[str, int, int], ...]:
+    """As a network is told of them."""
+    return tuple((one.name, one.most, len(one.features)) for one in collections)
 
 
 def prepare_images(
@@ -66,7 +78,7 @@ def prepare_images(
     seed: int,
     memory: str,
 ) -> Domains:
-    """As :func:`hepdann.domains.prepare`, of events that are images.
+    """As :func:`hepdann.domains.prepare`, of events that are images or have objects.
 
     The features of source and target are :func:`~hepdann.tensors.image_figures`, behind the
     file's own if it has any.
@@ -80,8 +92,14 @@ def prepare_images(
 
     Raises:
         SchemaError: no MC, no data where it is needed, or other images in the second file.
-        ConfigError: the shift does not act on images.
+        ConfigError: the shift does not act on images; none acts on objects.
     """
+    if shift is not None and tensors.objects:
+        raise ConfigError(
+            "acts on features, and these events have objects",
+            where="train.shift",
+            mend="train on data; hepdann simulate jets makes some whose truth is known",
+        )
     if shift is None:
         holder, change, fitted = data_holder(tensors, data), None, None
         parts = (_Part(tensors, "mc", None, labelled=True), _Part(holder, "data", None))
@@ -106,7 +124,11 @@ def prepare_images(
     if blocks is not None:
         streams = (parts[0].stream(), parts[1].stream())
     spectators = parts[0].spectators(source_rows), parts[1].spectators(target_rows)
-    images = Images(tensors.views, source_hits, target_hits, spectators[0], spectators[1], streams)
+    scaling = None
+    if isinstance(source_hits, Objects):
+        train = source.split == SPLITS.index("train")
+        scaling = domains.scaling.with_objects(source_hits.take(train), source.weight[train])
+    images = Images(tensors.views, source_hits, target_hits, *spectators, streams, scaling)
     return replace(domains, images=images)
 
 

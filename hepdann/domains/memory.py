@@ -84,7 +84,7 @@ def choose_memory(
     if wanted == "blocks":
         return "blocks"
     holder = tensors if data is None else data
-    if tensors.views:
+    if not tensors.tabular:
         need = sum(_image_bytes(f, d, members) for f, d in ((tensors, "mc"), (holder, "data")))
         return "blocks" if need > _SHARE * available_memory() else "resident"
     rows = tensors.rows("mc") + holder.rows("data")

@@ -182,7 +182,7 @@ def with_columns(domains: Domains, tensors: Tensors, wanted: Wanted) -> Domains:
         return domains
     what = "train.nuisance" if wanted.nuisances else "train.mixtures"
     if domains.blocks is not None or domains.images is not None:
-        kind = "images" if domains.images is not None else "read in blocks"
+        kind = "images or objects" if domains.images is not None else "read in blocks"
         raise ConfigError(
             f"needs features in memory, and these events are {kind}",
             where=what,

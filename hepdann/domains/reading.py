@@ -1,4 +1,4 @@
-"""One way from tensor files to what a training sees: tables or images, in memory or in blocks."""
+"""One way from tensor files to what a training sees, whatever its events are, in memory or not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prepare(
     memory: str = "resident",
     wanted: Wanted = NOTHING,
 ) -> Domains:
-    """Take source and target out of the tensor files; of images, their figures and their hits.
+    """Take source and target out of the tensor files; of images and objects what sums them up too.
 
     Args:
         tensors: holds the MC.
@@ -45,7 +45,7 @@ def prepare(
         SchemaError: no MC, no data where it is needed, other features in the second file, or a
             column that is not there.
     """
-    if tensors.views:
+    if not tensors.tabular:
         domains = prepare_images(tensors, data, shift, seed, memory)
     elif memory == "blocks":
         domains = _prepare_blocks(tensors, data, shift, seed)

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ..tensors import EventBlocks, Source
 
-__all__ = ["ResampledBlocks", "resampled"]
-
 _STREAM = 0xF7AC
 _COPIES = 4  # of an event, where its class keeps its fraction: so few are lost of one that loses
 _MANY = 1_000_000  # events from which one must do

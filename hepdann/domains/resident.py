@@ -40,7 +40,7 @@ class DomainEvents:
             domain equally many, a small one several times over.
         x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
         stream: where batches come from, if not from the events above, which are a sample then.
-        images: whether an event is a row of pixels.
+        images: whether an event is a row of pixels, or of objects.
         nuisance: (n_train, 1 + M) of labelled events: the weight that each has where a score is
             made independent of nuisances, and these; ``None`` unless a method needs them.
     """

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["auto_batch_size", "epoch_order"]
-
 SOURCE, TARGET, STATISTICS, AUXILIARY = 0, 1, 2, 3  # auxiliaries: 3, 4, …
 
 

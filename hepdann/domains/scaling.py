@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tensors import Source
+from ..tensors import Jagged, Objects, Source
 
 __all__ = ["Scaling"]
 
@@ -43,6 +44,49 @@ class Scaling:
         mean = np.average(x, axis=0, weights=weight)
         std = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
         return cls(np.asarray(impute, np.float64), mean, np.where(std > 0, std, 1.0))
+
+    def with_objects(self, objects: Objects, weight: NDArray[np.float32]) -> Self:
+        """The scaling of the rows of events with objects: of the features, and fitted of objects.
+
+        Args:
+            objects: of training events of the source; those of an event have its weight.
+            weight: (N,) of these events.
+        """
+        flat = objects.features.shape[1]
+        pieces = [self._columns(0, flat)]
+        for part, one in zip(objects.parts, objects.collections, strict=True):
+            weights = np.repeat(np.abs(weight.astype(np.float64)), part.counts)
+            values = part.values.astype(np.float64)
+            share = weights[:, None] * np.isfinite(values)
+            total = np.maximum(share.sum(axis=0), np.finfo(float).tiny)
+            values = np.nan_to_num(values)
+            mean = (share * values).sum(axis=0) / total
+            std = np.sqrt((share * np.square(values - mean)).sum(axis=0) / total)
+            of_objects = mean, mean, np.where(std > 0, std, 1.0)
+            tiled = [np.tile(column, one.most) for column in of_objects]
+            count = np.array([[0.0], [0.0], [1.0]])  # is a number, and stays one
+            pieces.append(np.concatenate([count, np.stack(tiled)], axis=1))
+        return type(self)(*np.concatenate(pieces, axis=1))
+
+    def objects(self, events: Objects) -> Objects:
+        """Scale events with objects, of whose rows this is the scaling."""
+        flat = events.features.shape[1]
+        starts = accumulate((one.width for one in events.collections), initial=flat)
+        cls, parts = type(self), []
+        for (start, _), part in zip(pairwise(starts), events.parts, strict=True):
+            one = cls(*self._columns(start + 1, start + 1 + part.values.shape[1]))
+            parts.append(Jagged(one.apply(part.values), part.start))
+        features = cls(*self._columns(0, flat)).apply(events.features)
+        return Objects(features, tuple(parts), events.collections)
+
+    def _columns(self, start: int, stop: int) -> NDArray[np.float64]:
+        """(3, n) what is imputed, means and standard deviations of some columns."""
+        return np.stack([self.impute, self.mean, self.std])[:, start:stop]
+
+    def with_parameter(self) -> Scaling:
+        """The same with a last column that stays as it is."""
+        more = {"impute": 0.0, "mean": 0.0, "std": 1.0}
+        return Scaling(**{name: np.append(vars(self)[name], end) for name, end in more.items()})
 
     def apply(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Scale (N, F) features; the result has no missing values."""

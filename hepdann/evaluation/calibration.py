@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..stats.figure import Figure, as_weight, weighted_mean
 
-__all__ = ["Calibration", "calibration"]
-
 Floats = NDArray[np.float64]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..expressions import parse
 from ..registry import nearest
 from ..store.scores.reader import Domain, RunScores
 from ..store.scores.tensor_rows import TensorRows
+from ..tensors import column_at
 
 __all__ = ["SIDES", "Columns", "ScoreNames"]
 
@@ -91,17 +92,22 @@ class Columns:
             these names are not known.
         calibration: "up" or "down" gives the scores of MC with its calibration changed by an
             error, where MC passes one.
+        variation: of the tensor file, which gives MC its features and scores.
 
     Attributes:
         names: of the scores.
     """
 
     def __init__(
-        self, scores: RunScores, method: str | None = None, calibration: str | None = None
+        self,
+        scores: RunScores,
+        method: str | None = None,
+        calibration: str | None = None,
+        variation: str | None = None,
     ) -> None:
         self._scores = scores
         self._method = method
-        self._calibration = calibration
+        self._calibration, self._variation = calibration, variation
         self.names = ScoreNames(scores.classes, scores.methods, method)
         self._read: dict[tuple[Domain, str, str | None], NDArray[Any]] = {}
 
@@ -122,20 +128,14 @@ class Columns:
         """
         expression = parse(text, what="variable")
         size = len(self.column(domain, "weight"))
-
-        def lookup(name: str) -> NDArray[Any]:
-            return self.column(domain, name, aligned, where=expression.where)
-
+        lookup = partial(self.column, domain, aligned=aligned, where=expression.where)
         return np.asarray(expression.evaluate(lookup, size), dtype=np.float64)
 
     def passing(self, domain: Domain, cut: str, aligned: str | None = None) -> NDArray[np.bool_]:
         """(N,) which events pass a condition; NaN does not. Raises as :meth:`values` does."""
         expression = parse(cut, what="cut")
         size = len(self.column(domain, "weight"))
-
-        def lookup(name: str) -> NDArray[Any]:
-            return self.column(domain, name, aligned, where=expression.where)
-
+        lookup = partial(self.column, domain, aligned=aligned, where=expression.where)
         return np.asarray(expression.condition(lookup, size))
 
     def column(
@@ -172,8 +172,22 @@ class Columns:
     def _features(self, domain: Domain, table: str) -> NDArray[Any]:
         key = (domain, f"/{table}", None)
         if key not in self._read:
-            self._read[key] = self._scores.column(domain, table)
+            varied = domain == "mc" and self._variation is not None
+            self._read[key] = self.varied if varied else self._scores.column(domain, table)
         return self._read[key]
+
+    @cached_property
+    def varied(self) -> NDArray[np.float32]:
+        """(N, F) features of MC in the variation; NaN alone where it does not have the event."""
+        rows = self._tensor_rows["mc"]
+        return column_at(rows.tensors, "mc", f"variations/{self._variation}", rows.rows)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(N,) whether the variation has each event of MC."""
+        if self._variation is None:
+            return np.ones(len(self.column("mc", "weight")), np.bool_)
+        return np.asarray(~np.isnan(self.varied).all(axis=1))
 
     def _score(self, domain: Domain, rest: str, where: str | None) -> NDArray[Any]:
         classes, methods = self._scores.classes, self._scores.methods
@@ -191,7 +205,12 @@ class Columns:
         return self._scored(domain, known[0])[:, known[1]]
 
     def _scored(self, domain: Domain, method: str) -> NDArray[Any]:
-        """(N, C) scores of a method; of MC behind a calibration those that are asked for."""
+        """(N, C) scores of a method; of MC those of the calibration or variation asked for."""
+        if domain == "mc" and self._variation is not None:
+            from ..inference import open_predictor  # brings torch
+
+            predictor = open_predictor(self._scores.path.parent, method, "source")
+            return predictor.score(self.varied, self._scores.column("mc", "event_id"))
         if domain == "mc" and self._calibration:
             varied = self._scores.varied(method)
             if varied is not None:
@@ -199,17 +218,17 @@ class Columns:
         return self._scores.score(domain, method)
 
     @property
-    def weights(self) -> tuple[str, ...]:
-        """Names of MC's further weights.
+    def variations(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of MC's further weights, and of the variations of its features.
 
         Raises:
             RunError: the tensor file that they stand in is gone, or has none.
         """
         rows = self._tensor_rows.get("mc")
-        names = () if rows is None else rows.tensors.weights
-        if not names:
+        names = ((), ()) if rows is None else (rows.tensors.weights, rows.tensors.variations)
+        if names == ((), ()):
             why = self._missing or "the tensor file of the run holds none"
-            mend = "name them under convert.weights, and convert and train again"
+            mend = "name them under convert.weights or variations, and convert and train again"
             what = f"no variations: {why}"
             raise RunError(what, where=self._scores.path.parent, mend=mend)
         return names

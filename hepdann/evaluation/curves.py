@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -149,7 +149,15 @@ def run_roc(
     else:
         column, test = other, test & np.isfinite(other)
     positive = (label[test] == signal).astype(np.intp)
+    weight = scores.column(domain, "weight")[test]
+    varied = None if other is not None else scores.varied(method, domain)
     try:
-        return roc(column[test], positive, scores.column(domain, "weight")[test])
+        curve = roc(column[test], positive, weight)
+        if varied is None:
+            return curve
+        sides = [roc(side[test, signal], positive, weight) for side in varied]
     except ValueError:
         return None
+    at = curve.signal_efficiency
+    moved = [np.interp(at, s.signal_efficiency, s.background_efficiency) for s in sides]
+    return replace(curve, varied=np.stack(moved))

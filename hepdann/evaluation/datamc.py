@@ -50,6 +50,8 @@ class DataMC:
         ks: Kolmogorov-Smirnov distance of the values themselves, where it was asked for.
         ks_p_value: of that distance between equal samples.
         blind: (low, high) window in which there are no data here, in whole bins.
+        varied: (2, B) the sum of the stack with the calibration of MC changed by an error, up and
+            down; ``None`` where no calibration stands before the quantity.
     """
 
     names: tuple[str, ...]
@@ -72,6 +74,7 @@ class DataMC:
     ks: float = math.nan
     ks_p_value: float = math.nan
     blind: tuple[float, float] | None = None
+    varied: Floats | None = None
 
     @property
     def edges(self) -> Floats:
@@ -269,10 +272,10 @@ def _mean_weight(sumw: Floats, sumw2: Floats) -> float:
 
 
 def _chi2(pull: Floats, *, normalised: bool) -> tuple[float, int, float]:
-    from scipy.stats import chi2 as distribution
+    from scipy.special import chdtrc
 
     value, ndf = float(np.sum(pull**2)), len(pull) - int(normalised)
-    return value, len(pull), float(distribution.sf(value, ndf)) if ndf > 0 else math.nan
+    return value, len(pull), float(chdtrc(ndf, value)) if ndf > 0 else math.nan
 
 
 def _kolmogorov(

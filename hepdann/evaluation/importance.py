@@ -13,8 +13,6 @@ from ..stats.ranking import auc
 from ..stats.two_sample import domain_classifier
 from ..tensors import Target
 
-__all__ = ["Importance", "domain_importance", "permutation_importance"]
-
 Floats = NDArray[np.float64]
 
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ..store.scores.reader import Domain, RunScores
 
-__all__ = ["EMBEDDINGS", "Embedding", "embed"]
-
 Kind = Literal["tsne", "pca"]
 EMBEDDINGS: tuple[Kind, Kind] = ("tsne", "pca")
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from ..samples.minerva import Geometry, geometry, settings
 from ..tensors import Tensors
 
-__all__ = ["ENERGY", "EventPicture", "event_pictures", "tensor_pictures"]
-
 ENERGY = "Energy [MeV]"
 _QUANTITIES = {"energy": ENERGY, "time": "Time [ns]"}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["proxy_distance"]
-
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 
 

@@ -26,11 +26,6 @@ from .working_points import (
     working_points,
 )
 
-__all__ = [
-    "EFFICIENCIES", "PointRow", "Threshold", "point_rows", "run_profile", "run_thresholds",
-    "run_working_points",
-]  # fmt: skip
-
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 Threshold = Literal["fixed", "flat", "target"]

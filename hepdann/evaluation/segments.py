@@ -11,8 +11,6 @@ from ..stats.classification import predicted
 from ..stats.figure import as_weight, weighted_mean
 from .working_points import Profile
 
-__all__ = ["SEGMENT_PLANES", "TARGETS", "plane_residual", "residual_profile", "segment_profile"]
-
 # first and last plane code of each segment: five passive targets, and the planes between them
 SEGMENT_PLANES = (
     (1, 8), (9, 9), (10, 17), (18, 18), (19, 26), (27, 27), (28, 43), (44, 44), (45, 48), (49, 49),

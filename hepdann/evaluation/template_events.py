@@ -15,8 +15,6 @@ from ..registry import nearest
 from ..store.scores.reader import RunScores
 from .columns import Columns
 
-__all__ = ["NOMINAL", "TemplateEvents", "TemplateSample"]
-
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 

@@ -140,7 +140,8 @@ def fill_templates(
     if not settings.asimov:
         windows += blind_windows(plots, columns, settings.of)
     mc: _Filled = {}
-    for variation in (NOMINAL, *(columns.weights if settings.variations else ())):
+    weights, shifted = columns.variations if settings.variations else ((), ())
+    for variation in (NOMINAL, *weights):
         column = "weight" if variation == NOMINAL else f"weights.{variation}"
         weight = events.weights(column)
         for region, rows in passing.items():
@@ -148,37 +149,45 @@ def fill_templates(
             group, x = events.group[events.filled][kept], values[events.filled][kept]
             _put(mc, variation, region, samples, fill(x, weight[kept], edges, group, len(samples)))
     for side in SIDES:
-        _fill_calibration(mc, side, Columns(scores, method, side), events, settings, regions, edges)
+        varied = Columns(scores, method, side)
+        _fill_varied(mc, f"calibration_{side}", varied, events, settings, regions, edges)
+    for name in shifted:
+        varied = Columns(scores, method, variation=name)
+        _fill_varied(mc, name, varied, events, settings, regions, edges)
     blind = _touched(edges, windows)
     data = None if settings.asimov else _data(columns, settings.of, regions, edges, blind)
     return Templates(settings.of, edges, tuple(regions), samples, mc, data, blind)
 
 
-def _fill_calibration(
+def _fill_varied(
     mc: _Filled,
-    side: str,
+    variation: str,
     varied: Columns,
     events: TemplateEvents,
     settings: TemplateSettings,
     regions: Mapping[str, str | None],
     edges: Floats,
 ) -> None:
-    """Fill MC with its calibration changed by an error, where a score or a cut depends on it."""
+    """Fill MC with other scores or features, where the quantity or a cut depends on them."""
     nominal = events.columns
     values = varied.values("mc", settings.of)
     passing = {name: _passing(varied, "mc", name, cut) for name, cut in regions.items()}
     same = np.array_equal(values, nominal.values("mc", settings.of), equal_nan=True)
-    if same and all(
-        np.array_equal(rows, _passing(nominal, "mc", name, regions[name]))
-        for name, rows in passing.items()
+    if (
+        same
+        and varied.present.all()
+        and all(
+            np.array_equal(rows, _passing(nominal, "mc", name, regions[name]))
+            for name, rows in passing.items()
+        )
     ):
         return
     weight = events.weights()
     for region, rows in passing.items():
-        kept = rows[events.filled]
+        kept = (rows & varied.present)[events.filled]
         group, x = events.group[events.filled][kept], values[events.filled][kept]
         filled = fill(x, weight[kept], edges, group, len(events.samples))
-        _put(mc, f"calibration_{side}", region, events.samples, filled)
+        _put(mc, variation, region, events.samples, filled)
 
 
 def _put(

@@ -31,16 +31,6 @@ if TYPE_CHECKING:
     from ..domains import Domains
     from ..tensors import Tensors
 
-__all__ = [
-    "PeekObserver",
-    "Truth",
-    "TruthFile",
-    "open_truth",
-    "oracle_source",
-    "truth_of",
-    "write_truth",
-]
-
 Digits = Annotated[str, Field(pattern=r"^\d{1,9}$")]
 _TILE = 1 << 20  # labels read at a time
 

@@ -12,11 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..stats.classification import prior_matched_threshold
 from ..stats.figure import NOTHING, Figure, as_weight, weighted_mean
 
-__all__ = [
-    "Profile", "TargetThreshold", "WorkingPoint", "efficiency_profile", "flat_thresholds",
-    "matched_threshold", "threshold_at", "working_points",
-]  # fmt: skip
-
 Floats = NDArray[np.float64]
 
 

@@ -17,8 +17,6 @@ from .plans import Plan, plan
 from .table import Figure, Line, Table
 from .trial import MemberResult
 
-__all__ = ["benchmark", "table_of"]
-
 
 def benchmark(
     name: str,

@@ -21,7 +21,7 @@ __all__ = ["NAMES", "Plan", "plan"]
 
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
 WORDS = 8.0  # length that reviews are scaled to
-MOONS = 2_000
+MOONS = 430  # of each domain: 300 to train on, as in the paper
 _ADDRESS = {
     "amazon": "https://github.com/GRAAL-Research/domain_adversarial_neural_network",
     "digits/mnist.npz": "https://github.com/rasbt/mnist-pngs",
@@ -114,7 +114,7 @@ def _moons(output: Path, data: Path | None, config: Config) -> Plan:
     experiment = f"moons turned by {ROTATION:g}°"
     trial = Trial(
         "moons", output / "moons.h5", output / "moons", train, (train.lambda_,), shallow=True,
-        make=_make_moons,
+        scale=1.0, make=_make_moons,
     )  # fmt: skip
     return Plan("moons", ((experiment, trial),), {(experiment, "dann"): 1.0}, train.lambda_)
 

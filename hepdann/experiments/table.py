@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["COLUMNS", "Figure", "Line", "Table"]
-
 COLUMNS = {
     "last": "last epoch",
     "chosen": "chosen without labels",

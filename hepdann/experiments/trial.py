@@ -56,7 +56,7 @@ class Trial:
         shallow: whether to measure the proxy A-distance of the feature layers, and to choose λ by
             reverse validation.
         scale: factor on all features in place of their standardisation, which makes rare words
-            large; ``None`` standardises.
+            large and a rotation none; ``None`` standardises.
         subspace: whether to score subspace alignment of the feature layers of source-only too.
         only: methods that train, "oracle" among them; empty for all.
     """

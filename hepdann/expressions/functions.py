@@ -178,6 +178,16 @@ def _segment(code: Any) -> NDArray[np.int64]:
     return np.searchsorted(_SEGMENTS, known, side="right").astype(np.int64) - 1
 
 
+def _delta_phi(one: Any, other: Any) -> NDArray[np.float64]:
+    """The difference of two angles, in [-π, π)."""
+    turned: NDArray[np.float64] = np.remainder(_real(one) - _real(other) + np.pi, 2 * np.pi)
+    return turned - np.pi
+
+
+def _delta_r(eta: Any, phi: Any, other_eta: Any, other_phi: Any) -> Any:
+    return np.hypot(_real(eta) - _real(other_eta), _delta_phi(phi, other_phi))
+
+
 FUNCTIONS: dict[str, Function] = {
     **{name: Function(_real_function(function), (1, 1)) for name, function in _UNARY.items()},
     "abs": Function(_whole(np.abs), (1, 1)),
@@ -190,4 +200,6 @@ FUNCTIONS: dict[str, Function] = {
     "max": Function(lambda *a: reduce(np.maximum, map(_wide, a)), (2, _MANY)),
     "where": Function(_where, (3, 3)),
     "segment": Function(_segment, (1, 1)),
+    "deltaphi": Function(_delta_phi, (2, 2)),
+    "deltar": Function(_delta_r, (4, 4)),
 }

@@ -24,8 +24,6 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from .functions import CONSTANTS, FUNCTIONS, OPERATORS, TypeMismatchError, truth
 
-__all__ = ["Expression", "parse"]
-
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<number>0[xX][0-9a-fA-F]+ | (?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[fFuUlL]?(?![\w.])

@@ -14,8 +14,6 @@ from ..errors import ConfigError
 from ..readers import FileScan
 from .row_files import IDENTITY, SEAL, Columns, RowFile
 
-__all__ = ["copy_with_branches"]
-
 _GROUP = "counted by "  # begins a name that uproot needs and does not write
 _FRIEND = "leave --into-copy out: the tree that is then written can be added as a friend"
 
@@ -117,11 +115,7 @@ class _Layout:
 
     @classmethod
     def of(cls, tree: Any, file: FileScan) -> Self:
-        """The layout of a tree.
-
-        Raises:
-            ConfigError: a branch that cannot be written again as it is.
-        """
+        """The layout of a tree."""
         import uproot
 
         plain: dict[str, np.dtype[Any]] = {}

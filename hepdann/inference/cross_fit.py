@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..networks import ViewShape
+from ..networks import ObjectShape, ViewShape
 from ..tensors import fold_of
 from .input_columns import InputColumns
 from .model import Model
@@ -47,6 +47,11 @@ class CrossFit:
         return self.models[0].views
 
     @property
+    def objects(self) -> tuple[ObjectShape, ...]:
+        """None, likewise."""
+        return self.models[0].objects
+
+    @property
     def columns(self) -> InputColumns:
         """How events that were not converted become features."""
         return self.models[0].columns
@@ -79,9 +84,9 @@ class CrossFit:
         """Whether the method scores the target by the target's own statistics."""
         return self.models[0].adapts(method)
 
-    def varies(self, method: str) -> bool:
-        """Whether MC passes a calibration before the method, which has an error."""
-        return self.models[0].varies(method)
+    def varies(self, method: str, domain: str = "source") -> bool:
+        """Whether an error of a calibration changes the method's scores of a domain."""
+        return self.models[0].varies(method, domain)
 
     def steps(self, method: str, domain: str = "target") -> FoldMean:
         """What happens to an event that no fold was trained on: the mean over all folds.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from ..errors import ConfigError
 
-__all__ = ["choose_device"]
-
 
 def choose_device(name: str, workers: int, *, where: str) -> str:
     """The device that is used: ``auto`` is a CUDA device that works, and never MPS.

@@ -9,11 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import column_names, columns, numbers
 from ..errors import RunError
 from ..tensors import Tensors
-
-__all__ = ["InputColumns"]
+from ..tensors.arrays import column_names, columns, numbers
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from ..calibration import Calibration
 from ..domains import Scaling
 from ..errors import RunError
 from ..methods import calibration_of, method_of
-from ..networks import ViewShape
+from ..networks import ObjectShape, ViewShape
+from ..registry import PARAMETRISED
 from .input_columns import InputColumns
 from .mixture import Mixture
 from .passes import Inputs
@@ -57,6 +58,8 @@ class Model:
             features; empty if they see the features.
         missing: the sentinel of each feature that has one.
         indicators: columns that are 1 where a feature is missing, with that feature.
+        objects: name, objects of an event at most and features of each, of the collections that the
+            networks see beside the features of the event; ``scaling`` is that of these rows then.
         calibrations: maps of MC features onto the target's; the networks of a method that is
             trained behind one see MC after it, and the target as it is.
     """
@@ -72,6 +75,7 @@ class Model:
     missing: dict[str, float] = field(default_factory=dict)
     indicators: dict[str, str] = field(default_factory=dict)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
+    objects: tuple[ObjectShape, ...] = ()
 
     @property
     def columns(self) -> InputColumns:
@@ -83,7 +87,7 @@ class Model:
         """Numbers that a network sees of an event."""
         if self.views:
             return sum(channels * height * width for _, channels, height, width in self.views)
-        return len(self.features)
+        return len(self.scaling.mean) if self.objects else len(self.features)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -107,9 +111,13 @@ class Model:
         alignment = self._alignment(method)
         return features if alignment is None else alignment.apply(features)
 
-    def varies(self, method: str) -> bool:
-        """Whether MC passes a calibration before the method, which has an error."""
-        return calibration_of(method) in self.calibrations
+    def varies(self, method: str, domain: str = "source") -> bool:
+        """Whether an error of a calibration changes the method's scores of a domain.
+
+        MC passes the calibration; of data a parametrised network is told its parameters.
+        """
+        name = calibration_of(method)
+        return name in self.calibrations and (domain == "source" or name == PARAMETRISED)
 
     def steps(
         self, method: str, domain: str = "target", errors: float = 0.0
@@ -119,7 +127,8 @@ class Model:
         Args:
             method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
-            errors: standard errors by which the calibration of MC is changed.
+            errors: standard errors by which the calibration of MC is changed; where the network
+                is parametrised, of data its parameter.
 
         Raises:
             RunError: no such method or domain.
@@ -135,12 +144,15 @@ class Model:
             parts = tuple(self.steps(part, domain, errors) for part in mixture.parts)
             return Combination(mixture, parts, target)
         part = self._part(method)
+        aware = calibration_of(method) == PARAMETRISED
+        scaling = self.scaling.with_parameter() if aware else self.scaling
         return Branch(
             mapped=self._alignment(method) if target else self._calibration(method, errors),
-            scaling=None if self.views else self.scaling,
+            scaling=None if self.views else scaling,
             network=part.network,
             statistics=part.target_domain if target else 0,
             correction=self.correction if target and method in self.alignments else None,
+            parameter=errors * target if aware else None,
         )
 
     def score(
@@ -160,7 +172,7 @@ class Model:
         """
         steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
-            views = [f"{name} {shape}" for name, *shape in self.views]
+            views = [f"{name} {shape}" for name, *shape in (*self.views, *self.objects)]
             raise RunError(
                 f"features of shape {inputs.shape}, expected (N, {self.inputs})",
                 mend=f"give {', '.join(views or self.features)}",

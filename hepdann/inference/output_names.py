@@ -13,8 +13,6 @@ from ..outputs import LONGEST_NAME, name_fault
 from ..readers import FileRef
 from .row_files import SUFFIXES, Format
 
-__all__ = ["output_files"]
-
 _UNUSUAL = re.compile(r"[^\w.+-]+")
 _COPY = ".root"
 

@@ -33,7 +33,7 @@ def predict(
     Args:
         network: with averaged weights and fixed statistics.
         inputs: (N, F) unscaled; NaN is missing. Of images their pixels, view after view.
-        scaling: of the features; ``None`` for pixels, which are not scaled.
+        scaling: of the features, or of rows with objects; ``None`` for pixels.
         statistics: the domain whose normalisation statistics apply.
     """
     compiled = Perceptrons.of(network, statistics, domain=True)
@@ -92,13 +92,14 @@ def _in_blocks(
 ) -> None:
     """Pass events block by block, at least one block, empty of no events.
 
-    Images go side by side, in as many threads as torch has, each with a network of its own: the
-    convolutions are too small to be shared between threads.
+    Images and objects go side by side, in as many threads as torch has, each with a network of its
+    own: the layers are too small to be shared between threads.
     """
     n = len(inputs)
     size = max(1, min(_ROWS, _BYTES // (4 * inputs.shape[1])))
     blocks = [slice(start, start + size) for start in range(0, max(n, 1), size)]
-    count = min(torch.get_num_threads(), len(blocks)) if network.shape.views else 1
+    alone = network.shape.views or network.shape.objects
+    count = min(torch.get_num_threads(), len(blocks)) if alone else 1
 
     def pass_(network_copy: AdversarialNetwork, rows: slice) -> None:
         one(network_copy, _tensor(inputs[rows], scaling, network_copy), rows)
@@ -118,8 +119,8 @@ def _in_blocks(
         finally:
             idle.put(network_copy)
 
-    alone = partial(torch.set_num_threads, 1)
-    with threads(1), torch.random.fork_rng([]), ThreadPoolExecutor(count, "", alone) as pool:
+    single = partial(torch.set_num_threads, 1)
+    with threads(1), torch.random.fork_rng([]), ThreadPoolExecutor(count, "", single) as pool:
         list(pool.map(with_idle, blocks))
 
 

@@ -26,8 +26,6 @@ from .output_names import output_files
 from .row_files import IDENTITY, Format, read_seal, row_file, written_ids
 from .row_scores import RowScorer, Scored
 
-__all__ = ["PredictedFile", "Prediction", "predict"]
-
 _VERSION = 2  # of what outputs hold: files of another one are made anew
 _UNNAMED = "events"  # tree of the rows of a file without trees
 
@@ -221,13 +219,7 @@ def _scorer(job: _Job) -> RowScorer:
 
 @dataclass(frozen=True)
 class _FileTask:
-    """Reads, scores and writes one file, unless its output is there.
-
-    Attributes:
-        job: how.
-        ref: the file.
-        output: that runs along it.
-    """
+    """Reads, scores and writes one file, unless its output is there."""
 
     job: _Job
     ref: FileRef
@@ -332,11 +324,7 @@ def _made_of(job: _Job, scorer: RowScorer, reader: RowReader) -> dict[str, Any]:
 
 
 def _existing(kind: Format, output: Path) -> dict[str, Any] | None:
-    """The seal of an output that is there; ``None`` if none is.
-
-    Raises:
-        ConfigError: something else is there.
-    """
+    """The seal of an output that is there; ``None`` if none is."""
     if not output.exists():
         return None
     seal = read_seal(kind, output)

@@ -60,12 +60,13 @@ class Predictor:
 
         Args:
             events: a DataFrame, mapping, structured array or awkward record array, whose columns
-                are taken by name, or an array (N, F). Of images their pixels, view after view.
+                are taken by name, or an array (N, F). Of images their pixels, view after view; of
+                events with objects their rows, as :class:`hepdann.tensors.Objects` gives them.
 
         Raises:
             RunError: a feature is absent or holds no numbers.
         """
-        if self.model.views:
+        if self.model.views or self.model.objects:
             return np.asarray(events, np.float32)
         return self.columns.table(events)
 

@@ -20,18 +20,6 @@ from ..errors import ConfigError, RunError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "IDENTITY",
-    "SEAL",
-    "SUFFIXES",
-    "Columns",
-    "Format",
-    "RowFile",
-    "read_seal",
-    "row_file",
-    "written_ids",
-]
-
 Format = Literal["tree", "rntuple", "parquet", "hdf5"]
 Columns = Mapping[str, NDArray[Any]]
 

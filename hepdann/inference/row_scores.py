@@ -20,8 +20,10 @@ from ..readers.rows import Inputs, RowReader, Rows
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
 from ..store.training_record import TrainingRecord
+from ..tensors import Collection, EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
 from .device import choose_device
+from .model import Model
 from .predictor import known_events
 from .steps import Scores
 from .stored_model import load_model
@@ -99,8 +101,9 @@ class RowScorer:
 
     @property
     def in_threads(self) -> bool:
-        """Whether several threads may score at a time; networks of images are shared by none."""
-        return not self._model.views
+        """Whether several threads may score at a time; only perceptrons may be shared."""
+        model = self._model.models[0] if isinstance(self._model, CrossFit) else self._model
+        return not any(part.network.shape.network for part in model.parts.values())
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -148,7 +151,10 @@ class RowScorer:
         Raises:
             RunError: they are not.
         """
-        if not self._model.views and reader.columns != self._model.features:
+        kept = reader.columns
+        if self._model.objects:  # the other features sum the objects up
+            kept = (*kept, *self._model.features[len(kept) :])
+        if not self._model.views and kept != self._model.features:
             raise RunError(
                 "its conversion and its model have other features", where=self._path.parent,
                 mend="train anew",
@@ -193,10 +199,7 @@ class RowScorer:
         inputs: Inputs,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events, at = inputs.features, inputs.rows
-        if self._model.views:
-            images = [inputs.views[name].reshape(len(at), -1) for name, *_ in self._model.views]
-            events = np.concatenate(images, axis=1)
+        events, at = _network_inputs(self._model, inputs), inputs.rows
         domain = "source" if inputs.simulated else "target"
         model = self._model
         if isinstance(model, CrossFit):
@@ -214,8 +217,9 @@ class RowScorer:
         mean = found.mean
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]
+        moves = model.varies(self.method, domain)
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = mean if domain == "target" else self._scored(events, at, columns, errors).mean
+            moved = self._scored(events, at, columns, domain, errors).mean if moves else mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
         members = found.members[:, :, -1:]  # of two classes the spreads are the same
@@ -234,15 +238,31 @@ class RowScorer:
 
     def _scored(
         self,
-        events: NDArray[np.float32],
+        events: NDArray[np.float32] | EventImages,
         at: NDArray[np.intp],
         columns: Mapping[str, NDArray[Any]],
+        domain: str,
         errors: float,
     ) -> Scores:
         model = self._model
         if isinstance(model, CrossFit):
-            return model.score(events, self.method, "source", columns["fold"][at], errors)
-        return model.score(events, self.method, "source", errors)
+            return model.score(events, self.method, domain, columns["fold"][at], errors)
+        return model.score(events, self.method, domain, errors)
+
+
+def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
+    """What the networks of a model see of some rows."""
+    if model.views:
+        images = [inputs.views[name].reshape(len(inputs.rows), -1) for name, *_ in model.views]
+        return np.concatenate(images, axis=1)
+    if not model.objects:
+        return inputs.features
+    parts = tuple(inputs.objects[name] for name, *_ in model.objects)
+    shapes = (
+        Collection(name, tuple(map(str, range(features))), most)
+        for name, most, features in model.objects
+    )
+    return Objects(inputs.features, parts, tuple(shapes))
 
 
 def _outside(

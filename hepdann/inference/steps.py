@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
-from ..calibration import Calibration
+from ..calibration import Calibration, with_parameter
 from ..domains import Scaling
 from ..networks import AdversarialNetwork, NetworkShape
 from .mixture import Mixture, corrected
@@ -83,6 +83,8 @@ class Branch:
         network: gives each member's class probabilities and domain score.
         statistics: of which domain the network's normalisation takes, 0 source or 1 target.
         correction: (C,) added to the log probabilities, which are normalised again; or ``None``.
+        parameter: of a parametrised network, by how many standard errors the parameters of the
+            calibration are changed; ``None`` of others.
     """
 
     mapped: Alignment | Calibration | None
@@ -90,6 +92,7 @@ class Branch:
     network: AdversarialNetwork
     statistics: int
     correction: tuple[float, ...] | None
+    parameter: float | None = None
 
     def score(self, inputs: Inputs) -> Scores:
         """Score events (N, F), NaN where a value is missing."""
@@ -106,10 +109,11 @@ class Branch:
         return feature_layer(self.network, self._inputs(inputs), self.scaling, self.statistics)
 
     def _inputs(self, inputs: Inputs) -> Inputs:
-        if self.mapped is None:
+        if self.mapped is None and self.parameter is None:
             return inputs
         assert isinstance(inputs, np.ndarray)  # no map is fitted for images
-        return self.mapped.apply(inputs)
+        mapped = inputs if self.mapped is None else self.mapped.apply(inputs)
+        return mapped if self.parameter is None else with_parameter(mapped, self.parameter)
 
 
 @dataclass(frozen=True, eq=False)

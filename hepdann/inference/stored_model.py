@@ -59,6 +59,7 @@ def _header(model: Model) -> ModelHeader:
         calibrations={name: one.to_dict() for name, one in model.calibrations.items()},
         correction=None if model.correction is None else list(model.correction),
         views=list(model.views),
+        objects=list(model.objects),
         missing=model.missing,
         indicators=model.indicators,
         methods={name: _stored(part) for name, part in model.parts.items()},
@@ -136,13 +137,15 @@ def _model(header: ModelHeader, tensors: dict[str, Tensor]) -> Model:
         header.missing,
         header.indicators,
         {name: Calibration.from_dict(one) for name, one in header.calibrations.items()},
+        tuple(header.objects),
     )
 
 
 def _part(name: str, stored: StoredMethod, tensors: dict[str, Tensor]) -> Part:
     entries = stored.shape.items()
     shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entries}
-    shape["views"] = tuple(tuple(view) for view in shape.get("views", ()))
+    for name_of in ("views", "objects"):
+        shape[name_of] = tuple(tuple(one) for one in shape.get(name_of, ()))
     start = f"{name}."
     state = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
     weights = sum(value.numel() for value in state.values())
@@ -165,8 +168,8 @@ def _tried(model: Model) -> Model:
     """
     event = np.zeros((1, model.inputs), np.float32)
     widths = {len(value) for value in vars(model.scaling).values()}
-    if not model.views and widths != {len(model.features)}:
-        raise ValueError(f"{len(model.features)} features, and a scaling of {sorted(widths)}")
+    if not model.views and widths != {model.inputs}:
+        raise ValueError(f"{model.inputs} features, and a scaling of {sorted(widths)}")
     for name, one in model.alignments.items():
         if one.apply(event).shape != event.shape:
             raise ValueError(f"{name} maps another number of features")

@@ -8,8 +8,6 @@ from ..networks import AdversarialNetwork
 from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .losses import domain_loss, label_loss
 
-__all__ = ["DANN_ALTERNATING"]
-
 
 def _label_objective(
     network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight

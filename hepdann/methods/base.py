@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ..domains import Domains
     from ..tensors import Source
 
-__all__ = ["AdversaryWeight", "Batch", "Method", "Objective", "Phase"]
-
 
 @dataclass(frozen=True)
 class Batch:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..registry import PARAMETRISED
 from .dann import SOURCE_ONLY
 
-__all__ = ["CALIBRATED", "CALIBRATED_KNOWN"]
+__all__ = ["AWARE", "CALIBRATED", "CALIBRATED_KNOWN"]
 
 CALIBRATED = replace(
     SOURCE_ONLY,
@@ -18,4 +19,10 @@ CALIBRATED_KNOWN = replace(
     CALIBRATED,
     name="calibrated-known",
     summary="the same in a study, the family that made the pseudo-data being among those fitted",
+)
+
+AWARE = replace(
+    CALIBRATED,
+    name=PARAMETRISED,
+    summary="the same with the map's parameters, drawn for each event, as an input (Baldi 2016)",
 )

@@ -10,8 +10,6 @@ from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .dann import DANN
 from .losses import domain_loss, label_loss
 
-__all__ = ["CDAN", "CDAN_ENTROPY"]
-
 
 def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """As ``dann``, with certain events weighing more in the domain loss."""

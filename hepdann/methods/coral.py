@@ -7,8 +7,6 @@ from torch import Tensor
 from .base import Method
 from .distance import distance_phases
 
-__all__ = ["CORAL", "covariance_distance"]
-
 
 def covariance_distance(x: Tensor, y: Tensor, weight_x: Tensor, weight_y: Tensor) -> Tensor:
     """``||C_x - C_y||² / (4 H²)`` of weighted covariances (Sun & Saenko, "Deep CORAL", eq. 1).

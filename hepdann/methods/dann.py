@@ -8,8 +8,6 @@ from ..networks import AdversarialNetwork
 from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .losses import domain_loss, label_loss
 
-__all__ = ["DANN", "DANN_PHASES", "SOURCE_ONLY", "unwatched"]
-
 
 def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """``L_y + w_d · ½ (L_d^source + L_d^target)``, the domain gradient reversed at the features."""

@@ -11,8 +11,6 @@ from ..networks import AdversarialNetwork
 from .base import AdversaryWeight, Batch, Objective, Phase
 from .losses import domain_loss, label_loss
 
-__all__ = ["Distance", "distance_phases"]
-
 Distance = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Of features x and y (K, H, n) with weights (K, n) of mean 1: one value a member, (K,)."""
 

@@ -11,8 +11,6 @@ from dataclasses import replace
 from .alternating import DANN_ALTERNATING
 from .dann import DANN
 
-__all__ = ["HYBRID_ALTERNATING", "HYBRID_DANN"]
-
 HYBRID_DANN = replace(
     DANN,
     name="hybrid-dann",

@@ -8,8 +8,6 @@ from ..networks import AdversarialNetwork
 from .base import AdversaryWeight, Batch, Method, Objective, Phase
 from .losses import domain_loss, label_loss
 
-__all__ = ["DANN_JOINT"]
-
 
 def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """``L_y + λ·λ_p·w_d·L_d``; only the labelled events' features feel the reversed gradient.

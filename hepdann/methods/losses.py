@@ -11,8 +11,6 @@ from torch.nn import functional
 from ..networks import AdversarialNetwork
 from .base import Batch
 
-__all__ = ["domain_loss", "label_loss"]
-
 
 def label_loss(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:
     """Cross entropy of the labelled events, ``Σ w ℓ / (B · mean w)``, mean over their domains.

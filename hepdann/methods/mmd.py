@@ -11,8 +11,6 @@ from torch import Tensor
 from .base import Method
 from .distance import distance_phases
 
-__all__ = ["MMD", "squared_mmd"]
-
 _BLOCK = 256  # events that are compared with each other; a larger batch is cut into blocks
 _SMALLEST = 1e-12  # bandwidth of features that are all equal
 _KERNELS = 5

@@ -10,8 +10,6 @@ from ..errors import ConfigError
 from ..registry import CALIBRATED, METHODS
 from .base import Method, Objective, Phase
 
-__all__ = ["as_method", "calibration_of", "get", "method_of", "names", "register"]
-
 _PARTS = ("extractor", "label_head", "domain_head")
 _Objective = TypeVar("_Objective", bound=Callable[..., Objective])
 

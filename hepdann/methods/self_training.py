@@ -5,8 +5,6 @@ from __future__ import annotations
 from .base import Method
 from .dann import DANN_PHASES
 
-__all__ = ["SELF_TRAINING"]
-
 SELF_TRAINING = Method(
     name="self-training",
     summary="MC's labels, and on the target the scores of an aligned teacher as soft labels",

@@ -1,15 +1,16 @@
 """Networks: gradient reversal, stacked layers and the network with a label and a domain head."""
 
 from .adversarial import GAUSSIANS, AdversarialNetwork, NetworkShape
-from .ganin import PICTURES
 from .gradient_reversal import GradientReversal, reverse_gradient
+from .images.ganin import PICTURES
+from .images.minerva import SMALL
+from .images.views import Autocast, ViewShape, ViewsNetwork
 from .layers import Activation, StackedDropout, StackedLayerNorm
-from .minerva import SMALL
 from .normalisation import Normalisation, StackedBatchNorm
+from .objects import ObjectShape
 from .perceptron import Perceptrons
 from .registry import Factory, Modules, get, names, register
 from .stacked import StackedLinear, member_generators
-from .views import Autocast, ViewShape, ViewsNetwork
 
 __all__ = [
     "GAUSSIANS",
@@ -23,6 +24,7 @@ __all__ = [
     "Modules",
     "NetworkShape",
     "Normalisation",
+    "ObjectShape",
     "Perceptrons",
     "StackedBatchNorm",
     "StackedDropout",

@@ -14,10 +14,11 @@ from .copies import CopiedExtractor, Copies
 from .custom import custom_head, custom_members, width_of
 from .extractor import Extractor
 from .gradient_reversal import reverse_gradient
+from .images.views import Autocast, ViewShape
 from .layers import Activation, Head, StackedDropout, activation
 from .normalisation import Normalisation
+from .objects import ObjectShape
 from .stacked import in_cache, member_generators
-from .views import Autocast, ViewShape
 
 __all__ = ["GAUSSIANS", "AdversarialNetwork", "NetworkShape"]
 
@@ -37,7 +38,7 @@ class NetworkShape:
         domain_head: hidden widths of the domain head.
         normalisation: in the extractor: batch normalisation that sees each "domain" by itself or
             both ("shared"), "layer" normalisation of each event, or "none".
-        activation: behind every hidden layer: "relu", "elu", "gelu" or "tanh".
+        activation: behind every hidden layer: "relu", "elu", "gelu", "tanh" or "sigmoid".
         dropout: probability that a hidden activation is dropped in training.
         residual: whether a hidden layer adds its input to its output, where the widths agree.
         domains: D, number of domains that batch normalisation keeps statistics of: source, labelled
@@ -50,6 +51,8 @@ class NetworkShape:
             has them); "" is the multilayer perceptron.
         views: name, channels, height and width of the images that the F inputs are the pixels of,
             one after the other; none of scalar features.
+        objects: name, objects of an event at most and features of each, of the collections that
+            stand in the F inputs behind the features of the event; none without objects.
         nuisances: values of each nuisance that an adversary estimates from the output of the label
             head, 0 of a continuous one; none without such an adversary.
         nuisance_head: hidden widths of that adversary.
@@ -74,6 +77,7 @@ class NetworkShape:
     autocast: Autocast = "none"
     nuisances: tuple[int, ...] = ()
     nuisance_head: tuple[int, ...] = ()
+    objects: tuple[ObjectShape, ...] = ()
 
     @property
     def outputs(self) -> int:

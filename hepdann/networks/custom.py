@@ -15,8 +15,6 @@ from .registry import Modules, get
 if TYPE_CHECKING:
     from .adversarial import NetworkShape
 
-__all__ = ["custom_head", "custom_members", "width_of"]
-
 _INITIAL = 0xC0
 
 

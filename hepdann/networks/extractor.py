@@ -18,8 +18,6 @@ from .stacked import StackedLinear, in_cache
 if TYPE_CHECKING:
     from .adversarial import NetworkShape
 
-__all__ = ["Extractor"]
-
 
 class Extractor(nn.Module):
     """Linear, normalisation (if any) and activation, layer by layer.

@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["GradientReversal", "reverse_gradient"]
-
 
 class _GradientReversal(torch.autograd.Function):
     @staticmethod

@@ -21,13 +21,14 @@ __all__ = [
     "hidden",
 ]
 
-Activation = Literal["relu", "elu", "gelu", "tanh"]
+Activation = Literal["relu", "elu", "gelu", "tanh", "sigmoid"]
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
     "elu": nn.ELU,
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
 }
 assert set(_ACTIVATIONS) == set(get_args(Activation))
 

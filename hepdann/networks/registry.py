@@ -14,8 +14,6 @@ from ..registry import NETWORKS
 if TYPE_CHECKING:
     from .adversarial import NetworkShape
 
-__all__ = ["Factory", "Modules", "as_factory", "get", "names", "register"]
-
 
 @dataclass(frozen=True)
 class Modules:

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["StackedLinear", "in_cache", "member_generators"]
-
 _IN_CACHE = 1 << 18  # elements of an activation that a core keeps near itself (1 MiB)
 
 

@@ -17,6 +17,7 @@ from .figures.roc import roc
 from .figures.shift import feature_shifts, plot_diagnosis
 from .figures.stacks import data_mc, scores
 from .figures.sweeps import sweep
+from .generated import plot_generated
 from .jobs import register
 from .mismodelling import distance_profile, plot_calibration
 from .run import figure_names, plot_run
@@ -28,6 +29,6 @@ __all__ = [
     "efficiency", "event", "experiment_label",
     "feature_shifts", "figure_names", "importance", "latent", "loss", "misclassified",
     "plot_calibration", "plot_comparison",
-    "plot_diagnosis", "plot_events", "plot_run", "plot_scan", "register", "roc", "save", "scores",
-    "settle", "style", "sweep",
+    "plot_diagnosis", "plot_events", "plot_generated", "plot_run", "plot_scan", "register", "roc",
+    "save", "scores", "settle", "style", "sweep",
 ]  # fmt: skip

@@ -17,8 +17,6 @@ from .axes.styles import method_title, style
 from .figures.roc import HasFolder, roc
 from .jobs import file_name
 
-__all__ = ["plot_comparison"]
-
 
 def plot_comparison(
     runs: Mapping[str, HasFolder], output: str | Path, look: PlotConfig | None = None

@@ -38,8 +38,6 @@ from .names import require
 from .performance import confusion_of
 from .quantities import Quantities, Stages
 
-__all__ = ["configured_jobs"]
-
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 
@@ -334,11 +332,7 @@ def _confusion(run: Quantities, figure: ConfusionFigure) -> Iterator[Job]:
 
 
 def _domains(run: Quantities, wanted: Domain | None) -> list[Domain]:
-    """The domains that a figure is drawn for.
-
-    Raises:
-        ConfigError: the target is wanted, and its truth is not known.
-    """
+    """The domains that a figure is drawn for."""
     if wanted == "target" and not run.scores.has_truth:
         raise ConfigError(
             "the truth of this run's target is not known", where="plots.figures: domain",

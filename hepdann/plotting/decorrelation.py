@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from ..evaluation.nuisances import PER_BIN, RAW, Nuisance, nuisances_of
+from ..evaluation.nuisances import BEST, PER_BIN, RAW, Nuisance, nuisances_of
 from .figures.decorrelation import divergence, mean_score, shape
 from .jobs import Job, file_name
 from .quantities import Quantities
@@ -40,7 +40,7 @@ def nuisance_jobs(run: Quantities) -> Iterator[Job]:
 def _methods(run: Quantities, ranks: bool = True) -> list[str]:
     trained = run.config.train.methods
     known = [name for name in run.scores.methods if name == RAW or name in trained]
-    return [*known, *([PER_BIN] if RAW in known and ranks else [])]
+    return [*known, *([BEST, PER_BIN] if RAW in known and ranks else [])]
 
 
 def _cuts(run: Quantities, one: Nuisance) -> dict[str, Any]:

@@ -26,11 +26,6 @@ from .figures.roc import roc
 from .figures.stacks import data_mc, scores
 from .quantities import Quantities, Stages
 
-__all__ = [
-    "Job", "OwnFigure", "as_figure", "data_mc_jobs", "distinct", "distinct_names", "file_name",
-    "jobs_of", "loss_jobs", "register", "roc_jobs", "score_jobs",
-]  # fmt: skip
-
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _LONGEST = 90  # letters of a name; there is room for the number of a namesake

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ..calibration import Profile
     from ..evaluation import DataMC
 
-__all__ = ["distance_profile", "plot_calibration"]
-
 
 def distance_profile(profile: Profile, *, ax: Axes | None = None) -> Axes:
     """The distance between MC and data against one parameter; the fitted value with its error.

@@ -20,8 +20,6 @@ from ..store.paths import RunPaths
 from ..store.scores.reader import Domain, RunScores, open_scores
 from .axes.styles import class_colours, readable, wrapped
 
-__all__ = ["RunNames", "require"]
-
 
 @dataclass(frozen=True, eq=False)
 class RunNames:

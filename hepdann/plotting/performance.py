@@ -23,11 +23,6 @@ from .figures.profiles import calibration, efficiency, importance
 from .jobs import Job, file_name
 from .quantities import Quantities
 
-__all__ = [
-    "calibration_jobs", "confusion_jobs", "confusion_of", "correlation_jobs", "efficiency_jobs",
-    "importance_jobs", "latent_jobs",
-]  # fmt: skip
-
 _WORKING_POINT = 0.7  # signal efficiency of the profiles
 _BINS = 8  # of a profile, with equally many events
 _ROWS = 4000  # events that are shuffled

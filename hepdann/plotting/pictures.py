@@ -14,8 +14,6 @@ from .figures.pictures import Misclassified, misclassified
 from .jobs import Job, file_name
 from .quantities import Quantities
 
-__all__ = ["misclassified_jobs"]
-
 _FIGURES = ("brightness_", "contrast_")  # what is kept of pictures in place of features
 _SHOWN = 16
 

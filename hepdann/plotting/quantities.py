@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -116,8 +116,17 @@ class Quantities(RunNames):
         target = self.scores.score("target", method)[self.test["target"], signal]
         index, names = self.classes if by == "class" else self.processes
         edges = np.linspace(0.0, 1.0, 26)
-        index = index[self.test["mc"]]
-        return self._compare(mc, target, edges, index, names, test=True, scale=scale)[0]
+        index, weight = index[self.test["mc"]], self._weights["mc"][self.test["mc"]]
+        numbers = self._compare(mc, target, edges, index, names, test=True, scale=scale)[0]
+        varied = self.scores.varied(method)
+        if varied is None:
+            return numbers
+        sides = [
+            stats.fill(np.clip(side[self.test["mc"], signal], 0, 1), weight, edges)[0]
+            for side in varied
+        ]
+        moved = [side.scaled(numbers.scale).sumw for side in sides]
+        return replace(numbers, varied=np.stack(moved))
 
     def scale(self, signal: int, *, by: Literal["class", "process"], scale: bool) -> Scale:
         """The y axes of the figures of all methods' scores of a class; as in :meth:`score`."""

@@ -25,8 +25,6 @@ from .jobs import Job, OwnFigure, distinct, jobs_of
 from .quantities import Quantities
 from .workers import shared, usable
 
-__all__ = ["DEFAULT_KINDS", "chosen", "draw_all", "figure_names", "plot_run"]
-
 DEFAULT_KINDS = (
     "loss", "roc", "scores", "data_mc", "calibration", "correlation", "segments", "nuisance",
 )  # fmt: skip

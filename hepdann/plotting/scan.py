@@ -19,8 +19,6 @@ from .figures.sweeps import sweep
 from .jobs import Job, distinct, file_name
 from .run import chosen, draw_all
 
-__all__ = ["SCAN_KINDS", "plot_scan"]
-
 SCAN_KINDS = ("accuracy", "auc", "consistency", "gap", "lambda", "loss", "roc")
 
 _FIGURES = {  # kind: figure of a network, label

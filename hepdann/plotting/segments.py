@@ -22,8 +22,6 @@ from .figures.stacks import data_mc
 from .jobs import Job, file_name
 from .quantities import Quantities
 
-__all__ = ["segment_jobs"]
-
 Floats = NDArray[np.floating]
 
 _PANELS: tuple[Normalise, ...] = ("purity", "efficiency", "log")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import RunError
-
-__all__ = ["MANY", "shared", "usable"]
+from ..parallel import start_method
 
 MANY = 16  # figures from which the start of a process, two seconds, is worth it
 
@@ -61,7 +58,7 @@ def shared(
         RunError: a process died.
     """
     pool = ProcessPoolExecutor(
-        workers, mp_context=_context(), initializer=_open, initargs=(opening, settings)
+        workers, mp_context=start_method(), initializer=_open, initargs=(opening, settings)
     )
     results: dict[int, Result] = {}
     try:
@@ -79,16 +76,6 @@ def shared(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return [results[index] for index in range(len(names))]
-
-
-def _context() -> BaseContext:
-    """Never a copy of this process: its threads and locks would be copied with it."""
-    methods = multiprocessing.get_all_start_methods()
-    if "forkserver" not in methods:
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hepdann.plotting.run", "mplhep"])
-    return context
 
 
 def _open(opening: Callable[..., Callable[[str], Any]], settings: tuple[Any, ...]) -> None:

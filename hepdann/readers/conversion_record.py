@@ -9,7 +9,14 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..config import ConvertConfig, FeatureConfig, ImagesConfig, SampleConfig, SplitConfig
+from ..config import (
+    ConvertConfig,
+    FeatureConfig,
+    ImagesConfig,
+    ObjectsConfig,
+    SampleConfig,
+    SplitConfig,
+)
 from ..errors import ConfigError, SchemaError
 from ..provenance import describe_file
 from ..tensors import Tensors
@@ -64,6 +71,7 @@ class Conversion(BaseModel):
         samples: those of the data first, then of MC, then templates.
         features: the inputs in order, with expressions, sentinels and indicators.
         images: what images were made; ``None`` of tables.
+        objects: how lists became objects, by name; none of tables.
         split: shares and salt of the splits.
         tree: that most files had.
     """
@@ -73,6 +81,7 @@ class Conversion(BaseModel):
     samples: list[ConvertedSample] = Field(min_length=1)
     features: list[FeatureConfig]
     images: ImagesConfig | None
+    objects: dict[str, ObjectsConfig] = {}
     split: SplitConfig
     tree: str | None
 
@@ -96,7 +105,8 @@ class Conversion(BaseModel):
             samples=samples,
             features=list(feature_settings(tensors)),
             images=convert.images,
-            split=tensors.split_config,
+            split=tensors.split_config.model_copy(update={"by": None}),  # of no use to a score
+            objects=convert.objects,
             tree=convert.tree or max(trees, key=trees.count, default=None),
         )
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..config import Config
+from ..cluster import current
+from ..config import Config, expand_path
 from ..errors import ConfigError, ReadError
+from ..outputs import drawing_folder
 from ..provenance import describe_file, provenance
-from ..tensors import TensorWriter, open_tensors
+from ..tensors import TensorWriter, open_tensors, reweight
+from ..tensors.hdf5.allocation import writing
 from .images import image_units, read_tables
 from .pictures import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
@@ -22,16 +26,19 @@ from .pipeline.entry_ranges import Reader, UnitReader, choose_reader
 from .pipeline.events import column_names
 from .pipeline.ordered_threads import Stream, default_threads
 from .pipeline.range_task import Done, Work
+from .pipeline.shards import ShardStream, new_file
 from .pipeline.summary import ConversionSummary, FileCount
 from .pipeline.tally import Tally
 from .pipeline.truth_files import TruthFile
 from .planning.bad_files import Skips
+from .planning.counters import divide_by_counters
 from .planning.decision import Decision, decide
 from .planning.earlier_file import Like
 from .planning.earlier_file import like as take_over
 from .planning.hints import doubts
 from .planning.input_samples import gather
 from .planning.plan import SamplePlan
+from .planning.selection import mark_duplicates
 from .prescan import FileScan
 from .root.baskets import Locations
 from .root.opening import reading
@@ -78,11 +85,12 @@ def convert(
         SchemaError: the output cannot be written, or ``like`` is no tensor file.
     """
     _check_output(output)
-    if truth is not None and skip_bad:
+    if truth is not None and (skip_bad or current() is not None):
+        what = "rows run along those of the data files, so that none of these can be left out"
         raise ConfigError(
-            "rows run along those of the data files, so that none of these can be left out",
+            what if skip_bad else "rows run along those of the data files, in one process",
             where=f"--truth {truth}",
-            mend="name the good files without --skip-bad",
+            mend="name the good files without --skip-bad" if skip_bad else "leave --cluster out",
         )
     config = config or Config()
     pictures = pictures_of(mc, data, config)
@@ -104,14 +112,19 @@ def convert(
     skips = Skips(allowed=skip_bad)
     locations = Locations() if reader in ("auto", "fast") else None
     inputs = gather(mc, data, config, data_only=model is not None, skips=skips, locations=locations)
+    inputs, sums = divide_by_counters(inputs, skip_bad=skip_bad)
     target = os.path.realpath(output)
     if any(os.path.realpath(f.path) == target for e in inputs for f in e.files):
         raise ConfigError("is an input file", where=output, mend="choose another output (-o)")
     made = decide(inputs, config, model, read, skips)
+    made = replace(made, plan=replace(made.plan, notes=(*made.plan.notes, *sums)))
+    if config.convert.drop_duplicates:
+        mark_duplicates(made.plan.samples, config.convert, read, skips)
     truths = None
     if truth is not None:
         truths = TruthFile(truth, inputs, made.label, config.convert.block_size, read)
-    conversion = _Conversion(made, truths, skips, progress, model)
+    on_workers: Reader = "auto" if callable(reader) else reader
+    conversion = _Conversion(made, truths, skips, progress, model, on_workers)
     return conversion.run(output, image_units(cut, made.images), threads or default_threads())
 
 
@@ -135,7 +148,9 @@ class _Conversion:
         skips: Skips,
         progress: Callable[[int, int], None] | None,
         like: Like | None,
+        reader: Reader,
     ) -> None:
+        self.reader: Reader = reader
         self.made, self.plan, self.config, self.classes = made, made.plan, made.config, made.classes
         self.truth = truth
         self.like, self.skips, self.progress = like, skips, progress
@@ -147,28 +162,23 @@ class _Conversion:
         self.done, self.total = 0, sum(s.source.entries for s in made.plan.samples)
 
     def run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
-        plan, split = self.plan, self.config.convert.split
+        reweighting = self.config.convert.reweight
+        if not reweighting:
+            return self._run(output, cut, threads)
+        with writing(output), drawing_folder(output.absolute().parent) as folder:
+            summary = self._run(folder / output.name, cut, threads)
+            notes = reweight(summary.output, output, reweighting)
+        notes.append("the tables are of the weights before reweighting")
+        return replace(summary, output=output, notes=(*summary.notes, *notes))
+
+    def _run(self, output: Path, cut: UnitReader, threads: int) -> ConversionSummary:
+        plan = self.plan
         capacity = {
             domain: sum(s.source.entries for s in plan.samples if s.source.domain == domain)
             for domain in plan.names
         }
-        info = self._feature_info()
-        with TensorWriter(
-            output,
-            features=self.columns,
-            units=[str(entry["unit"]) for entry in info],
-            spectators=plan.spectators,
-            classes=self.classes,
-            samples=plan.names,
-            capacity=capacity,
-            split=split,
-            weights=plan.weights,
-            truth=self.truth is not None,
-            feature_info=info,
-            views=self.views,
-            compress=self.config.convert.compress,
-            threads=threads,
-        ) as writer:
+        has_truth = self.truth is not None
+        with new_file(self.made, output, capacity, threads, truth=has_truth) as writer:
             self._convert(writer, cut, threads)
             self.tally.check(self.files)
             impute = self._impute()
@@ -194,6 +204,7 @@ class _Conversion:
             images={
                 domain: counts.pixels.summary() for domain, counts in self.tally.images.items()
             },
+            objects={domain: one.summary() for domain, one in self.tally.objects.items()},
         )
 
     def _convert(self, writer: TensorWriter, cut: UnitReader, threads: int) -> None:
@@ -201,7 +212,14 @@ class _Conversion:
         work = Work(self.plan, self.config, self.classes, self.truth, writer, cut)
         samples = self.plan.samples
         files = [(sample, file) for sample in samples for file in self.skips.left(sample.source)]
-        with Stream(work.jobs(files), threads) as stream:
+        with ExitStack() as stack:
+            stream: Stream[Done] | ShardStream
+            if (cluster := current()) is None:
+                stream = stack.enter_context(Stream(work.jobs(files), threads))
+            else:
+                folder = stack.enter_context(drawing_folder(writer.path.absolute().parent))
+                shards = ShardStream(self.made, files, self.reader, cluster, folder)
+                stream = stack.enter_context(shards)
             for number, (sample, file) in enumerate(files):
                 self._whole_file(writer, sample, file, work, stream, number)
         for sample in samples:
@@ -213,7 +231,7 @@ class _Conversion:
         sample: SamplePlan,
         file: FileScan,
         work: Work,
-        stream: Stream[Done],
+        stream: Stream[Done] | ShardStream,
         number: int,
     ) -> None:
         """All events of a file, or none where it is bad and may be skipped."""
@@ -221,13 +239,14 @@ class _Conversion:
         done = self.done + file.entries
         good = False
         with self.skips.using(sample.source, file):
-            passed, sums, described = 0, np.zeros(2), None
+            passed, sums, left_out, described = 0, np.zeros(2), np.zeros(2, np.int64), None
             if file.path not in self.inputs:
                 described = stream.submit(partial(self._describe, file.path, file.uuid))
             try:
                 for result in stream.take(number):
                     passed += self._add(writer, result)
                     sums += result.sums
+                    left_out += result.left_out
                     work.release(result)
             except ReadError as error:
                 if file.stamp is None or Path(file.path).exists():
@@ -238,9 +257,9 @@ class _Conversion:
                     self.inputs[file.path] = described.result()
             file.check_unchanged()
             domain, name = sample.source.domain, sample.source.config.name
-            self.files.append(
-                FileCount(domain, name, file.path, file.tree, file.entries, passed, *sums.tolist())
-            )
+            of = domain, name, file.path, file.tree, file.entries, passed
+            masked, again = (int(count) for count in left_out)
+            self.files.append(FileCount(*of, float(sums[0]), float(sums[1]), masked, again))
             good = True
         if not good:
             writer.rollback(mark)
@@ -254,15 +273,6 @@ class _Conversion:
         if self.progress is not None:
             self.progress(self.done, self.total)
         return result.rows.count
-
-    def _feature_info(self) -> list[dict[str, Any]]:
-        info = []
-        for feature in self.plan.features:
-            info.append({"unit": feature.settings.unit, **feature.info()})
-            if feature.settings.indicator:
-                title = feature.settings.title or feature.name
-                info.append({"unit": "", "title": f"{title} missing", "indicator_of": feature.name})
-        return info
 
     def _impute(self) -> list[float]:
         values = []
@@ -293,6 +303,9 @@ class _Conversion:
         extra = {} if self.like is None else {"like": self.like.origin}
         inputs = [*self.inputs.values()]
         inputs += [self._describe(path) for path in truth if path not in self.inputs]
+        mask = self.config.convert.lumi_mask
+        if mask is not None:
+            inputs.append(describe_file(expand_path(mask), sha256=True))
         skipped = [asdict(file) for file in self.skips.files]
         notes = [*plan.notes, *self.tally.image_notes()]
         return provenance(inputs, settings, notes=notes, skipped=skipped, **extra)

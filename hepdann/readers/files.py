@@ -12,8 +12,6 @@ from ..config import expand_path
 from ..errors import ReadError
 from ..inputs import regular_file
 
-__all__ = ["FileRef", "resolve"]
-
 _WILDCARD = re.compile(r"[*?\[]")
 _LONGEST_LIST = 1 << 26  # bytes; a million of long paths
 _MEND = "check the spelling, or quote the pattern"

@@ -18,7 +18,7 @@ from .root.baskets import Baskets, Locations
 from .root.opening import open_root, reading
 from .root.pages import check_envelopes
 
-__all__ = ["Branch", "FileScan", "scan", "suggest"]
+__all__ = ["Branch", "FileScan", "choose_tree", "scan", "suggest"]
 
 _CPP_TYPES = {
     "bool": "bool",
@@ -87,7 +87,7 @@ class FileScan:
     Attributes:
         path: the file.
         tree: the tree that was chosen.
-        kind: TTree or RNTuple; HDF5 for a whole file of datasets.
+        kind: TTree or RNTuple; HDF5 for a whole file of datasets; a table of another format.
         entries: number of its entries.
         branches: by name, in the order of the file.
         trees: entries of every tree in the file, by name.
@@ -98,7 +98,7 @@ class FileScan:
 
     path: str
     tree: str
-    kind: Literal["TTree", "RNTuple", "HDF5"]
+    kind: Literal["TTree", "RNTuple", "HDF5", "HDF5 table", "Parquet"]
     entries: int
     branches: Mapping[str, Branch]
     trees: Mapping[str, int]
@@ -168,7 +168,11 @@ def _scan_file(
     path: str, tree: str | None, prefer: str | None, locations: Locations | None
 ) -> FileScan:
     from .images.hdf5 import is_hdf5, scan_hdf5
+    from .tables import scan_table
 
+    table = scan_table(path, tree, prefer)
+    if table is not None:
+        return table
     if is_hdf5(path):
         return scan_hdf5(path, tree)
     stamp = file_stamp(path)
@@ -194,7 +198,7 @@ def _scan_file(
                 if kinds[name] == "RNTuple":
                     check_envelopes(trees[name])
                 entries[name] = int(trees[name].num_entries)
-        chosen = _choose(path, entries, tree, prefer)
+        chosen = choose_tree(path, entries, tree, prefer)
         kind, opened = kinds[chosen], trees[chosen]
         with reading(f"{path}:{chosen}", "the branches cannot be listed"):
             _check_entries(path, chosen, opened)
@@ -206,7 +210,18 @@ def _scan_file(
     return FileScan(path, chosen, kind, entries[chosen], branches, entries, stamp, uuid, baskets)
 
 
-def _choose(path: str, entries: dict[str, int], tree: str | None, prefer: str | None) -> str:
+def choose_tree(path: str, entries: dict[str, int], tree: str | None, prefer: str | None) -> str:
+    """The tree that is named, the preferred one if it is there, or the largest.
+
+    Args:
+        path: the file, for errors.
+        entries: of each of its trees.
+        tree: as :func:`scan` has it.
+        prefer: likewise.
+
+    Raises:
+        ReadError: no such tree.
+    """
     if tree is not None:
         name = tree.split(";", 1)[0].strip("/")
         if name not in entries:

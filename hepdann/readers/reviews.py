@@ -13,8 +13,6 @@ from ..inputs import regular_file
 from ..provenance import describe_file, provenance
 from ..tensors import Block, TensorWriter, event_ids
 
-__all__ = ["convert_reviews", "read_reviews"]
-
 _LARGEST = 1 << 28  # bytes of a file, packed
 _VALIDATION = 0.1  # share of the labelled reviews, as the paper holds out
 _MOST_TESTED = 500  # reviews of the source that are tested

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..config import Config, ConvertConfig, SampleConfig
 from ..errors import ConfigError, ReadError
-from ..tensors import event_ids
+from ..tensors import Jagged, event_ids
 from .conversion_record import Conversion, ConvertedSample
 from .files import FileRef
 from .images import image_units, read_tables
@@ -40,12 +40,14 @@ class Inputs:
         rows: (m,) which entries of the block, increasing.
         features: (m, columns) as in the tensor file, NaN where missing.
         views: by name (m, C, H, W) images; empty of tables.
+        objects: by name of the collection; empty of tables.
     """
 
     simulated: bool
     rows: NDArray[np.intp]
     features: NDArray[np.float32]
     views: dict[str, NDArray[np.float32]]
+    objects: dict[str, Jagged]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +111,10 @@ class RowReader:
 
     def _decide(self, conversion: Conversion, sample: ConvertedSample) -> Decision:
         convert = ConvertConfig(
-            features=conversion.features or None,  # none where events are images
+            # none where events are images, or objects alone
+            features=conversion.features or ([] if conversion.objects else None),
             images=conversion.images,
+            objects=conversion.objects,
             event_id=self._named(sample),
             split=conversion.split,
             block_size=self._block,
@@ -211,14 +215,17 @@ class RowReader:
             passed = np.ones(size, np.bool_) if events.passed is None else events.passed
             chosen = free[passed]
             rows = np.flatnonzero(passed & free)
-            features, views = events.block.features, events.block.views
+            features, views, objects = (
+                getattr(events.block, name) for name in ("features", "views", "objects")
+            )
             if not chosen.all():  # an earlier sample took some of them
                 features = features[chosen]
                 views = {name: images[chosen] for name, images in views.items()}
+                objects = {name: part.take(chosen) for name, part in objects.items()}
             ids = identities if ids is None else ids
             ids[rows] = identities[rows]
             free[rows] = False
-            inputs.append(Inputs(sample.role != "data", rows, features, views))
+            inputs.append(Inputs(sample.role != "data", rows, features, views, objects))
         assert ids is not None
         kept = {name: _native(raw.columns[name]) for name in self._keep}
         return Rows(raw.start, ids, tuple(inputs), kept)

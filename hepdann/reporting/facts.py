@@ -18,8 +18,6 @@ from ..store.paths import RunPaths
 from ..store.scores.reader import Domain, RunScores
 from ..tensors import SPLITS, open_tensors
 
-__all__ = ["Counts", "Facts", "facts_of"]
-
 
 @dataclass(frozen=True)
 class Counts:

@@ -20,8 +20,6 @@ from ..plotting.quantities import Quantities
 from ..plotting.run import DEFAULT_KINDS, figure_names, plot_run
 from ..runs import Run
 
-__all__ = ["PageFigure", "figures_of"]
-
 _PATH = re.compile(rb' d="[^"]+"')
 _DECIMALS = re.compile(rb"(\.\d{2})\d+")
 _FEATURES = 12  # of more, the page shows the first; the run folder has them all

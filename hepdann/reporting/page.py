@@ -27,8 +27,6 @@ from .figures import figures_of
 from .series import charts_of
 from .tables import COLUMNS, Row, methods_table, named_runs, target_name
 
-__all__ = ["report"]
-
 _MOST_CLASSES = 4  # of more, working points would fill the page
 
 

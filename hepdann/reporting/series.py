@@ -14,8 +14,6 @@ from ..plotting.quantities import Quantities
 from ..runs import Run
 from ..stats import Roc
 
-__all__ = ["charts_of"]
-
 _LEAST = 0.02  # below this signal efficiency a rejection is all fluctuation
 _DIGITS = 5
 

@@ -14,8 +14,6 @@ from typing import Any
 from ..config.names import t_text
 from ..runs import Run, open_run
 
-__all__ = ["COLUMNS", "Cell", "Column", "Row", "methods_table", "named_runs", "to_csv", "to_latex"]
-
 
 @dataclass(frozen=True)
 class Cell:

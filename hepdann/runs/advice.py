@@ -32,7 +32,7 @@ from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Target
 from .aligned import Aligned, reference
-from .calibrated import KNOWN, Calibrated
+from .calibrated import KNOWING, Calibrated
 from .teacher_labels import residuals_of
 
 __all__ = ["diagnose_first", "with_recommendation"]
@@ -97,7 +97,7 @@ def with_recommendation(
         for name in calibrated[0]
         if name in residuals
         and (
-            name == KNOWN
+            (name in KNOWING and folds[0].kind != "data")
             or name not in models[0].parts
             or any(fold[name].verdict == "not closed" for fold in calibrated)
         )

@@ -18,14 +18,6 @@ from ..methods import method_of
 from ..stats.trees import one_thread
 from ..tensors import SPLITS, Source, Target
 
-__all__ = [
-    "Aligned",
-    "fit_alignments",
-    "fold_estimate",
-    "reference",
-    "wanted_maps",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Aligned:

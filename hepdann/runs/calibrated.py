@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from ..calibration import Calibration, CalibrationReport, calibrate, same_famili
 from ..config import TrainConfig
 from ..domains import Domains
 from ..errors import ConfigError
+from ..registry import PARAMETRISED
 from ..store.calibrations import Calibrations, StoredCalibration
 from ..store.paths import RunPaths
 from ..store.reading import read_versioned, write_json
@@ -21,6 +22,7 @@ from ..tensors import SPLITS
 from .stacks.plan import calibrated_on
 
 __all__ = [
+    "KNOWING",
     "KNOWN",
     "Calibrated",
     "families_of",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 KNOWN = "calibrated-known"
+KNOWING = (KNOWN, PARAMETRISED)  # in a study the family that made the target
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +53,25 @@ class Calibrated:
     @classmethod
     def of(cls, report: CalibrationReport) -> Self:
         """What was measured."""
-        return cls(report.calibration, report.verdict, report.sentence)
+        return cls(report.applied, report.verdict, report.sentence)
+
+    @classmethod
+    def read(cls, stored: StoredCalibration) -> Self:
+        """What :meth:`to_dict` described."""
+        return cls(Calibration.from_dict(stored.map), stored.verdict, stored.sentence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As :class:`hepdann.store.calibrations.StoredCalibration` has it."""
+        known = {"verdict": self.verdict, "sentence": self.sentence}
+        return {"family": self.calibration.name, "map": self.calibration.to_dict()} | known
 
 
 def families_of(train: TrainConfig, name: str) -> list[str] | None:
     """The families that a calibration is chosen from; ``None`` are all.
 
     In a study the family that made the pseudo-data is not among those of ``calibrated``: the
-    shift of data is none that anybody registered. It is among those of ``calibrated-known``.
+    shift of data is none that anybody registered. It is among those of ``calibrated-known``, and of
+    ``parametrised``, which a study trains to see what knowing the family is worth.
 
     Args:
         train: settings.
@@ -76,7 +90,7 @@ def families_of(train: TrainConfig, name: str) -> list[str] | None:
                 mend="write calibrated, which tries all families on data",
             )
         return named
-    if name == KNOWN:
+    if name in KNOWING:
         return named
     own = same_families(shift.name)
     for text in named or ():
@@ -108,19 +122,24 @@ def fit_calibrations(
     test = SPLITS.index("test")
     source = domains.source.take(np.flatnonzero(domains.source.split != test))
     target = domains.target.take(np.flatnonzero(domains.target.split != test))
-    done = {}
+    done: dict[str, Calibrated] = {}
+    fitted: dict[object, CalibrationReport] = {}  # methods may share one
     for name in calibrated_on(train):
-        report = calibrate(
-            source,
-            target,
-            domains.tensors.features,
-            families=families_of(train, name),
-            hold_fractions=train.calibration.hold_fractions,
-            reference=_all_mc(domains) if name == KNOWN else None,
-            seed=train.seed,
-        )
-        tell(f"{name}: {report.sentence}")
-        done[name] = Calibrated.of(report)
+        families = families_of(train, name)
+        knows = train.shift is not None and name in KNOWING
+        key = knows, families and tuple(families)
+        if key not in fitted:
+            fitted[key] = calibrate(
+                source,
+                target,
+                domains.tensors.features,
+                families=families,
+                hold_fractions=train.calibration.hold_fractions,
+                reference=_all_mc(domains) if knows else None,
+                seed=train.seed,
+            )
+        tell(f"{name}: {fitted[key].sentence}")
+        done[name] = Calibrated.of(fitted[key])
     return done
 
 
@@ -133,18 +152,7 @@ def _all_mc(domains: Domains) -> NDArray[np.float32] | None:
 
 def write_calibrations(folder: Path, folds: Sequence[Mapping[str, Calibrated]]) -> None:
     """Write ``calibrations.json``, from which a resume and the workers take them."""
-    content = [
-        {
-            name: {
-                "family": one.calibration.name,
-                "verdict": one.verdict,
-                "sentence": one.sentence,
-                "map": one.calibration.to_dict(),
-            }
-            for name, one in fold.items()
-        }
-        for fold in folds
-    ]
+    content = [{name: one.to_dict() for name, one in fold.items()} for fold in folds]
     path = RunPaths(folder).calibration
     write_json(path, Calibrations, {"format_version": 1, "folds": content})
 
@@ -159,8 +167,4 @@ def read_calibrations(folder: Path) -> list[dict[str, Calibrated]] | None:
     if not path.exists():
         return None
     stored = read_versioned(path, Calibrations)
-    return [{name: _calibrated(one) for name, one in fold.items()} for fold in stored.folds]
-
-
-def _calibrated(stored: StoredCalibration) -> Calibrated:
-    return Calibrated(Calibration.from_dict(stored.map), stored.verdict, stored.sentence)
+    return [{name: Calibrated.read(one) for name, one in fold.items()} for fold in stored.folds]

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..inference import CrossFit, Model
 
-__all__ = ["Run", "finished_run", "open_run"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:

@@ -16,8 +16,6 @@ from ..store.reading import write_json
 from ..training import FIGURES, Health
 from .stacks.shards import Shard
 
-__all__ = ["fault_lines", "last_verdicts", "scan_lines", "write_health"]
-
 FORMAT_VERSION = 1
 
 

@@ -41,8 +41,6 @@ from .training import RunTraining
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
 
-__all__ = ["Job"]
-
 
 @dataclass(eq=False)
 class Job:

@@ -14,8 +14,6 @@ from .preparation import prepare_training
 from .stacks.plan import trained_on
 from .stacks.shards import Stacks
 
-__all__ = ["StackRates", "suggest_rates"]
-
 
 @dataclass(frozen=True, eq=False)
 class StackRates:

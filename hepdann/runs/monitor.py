@@ -7,14 +7,11 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from ..errors import ConfigError, RunError
 from ..training import FIGURES, Health, StackTrainer
 from .health_report import fault_lines
-
-__all__ = ["EventFiles", "Monitor", "require_tensorboard"]
 
 
 class Monitor:
@@ -128,12 +125,7 @@ class EventFiles:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for writer in self._writers:
             writer.close()
 

@@ -11,6 +11,7 @@ from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare
 from ..errors import ConfigError
 from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
+from ..registry import PARAMETRISED
 from ..tensors import Tensors, View
 from .stacks.plan import resolve
 
@@ -46,18 +47,18 @@ def prepare_training(
     named = asked.shift
     if shift is None and named is not None:
         shift = shifts.get(named.name, named.t, quantile=named.quantile)
-    if asked.folds is not None and tensors.views:
+    if asked.folds is not None and not tensors.tabular:
         raise ConfigError(
-            "trains on features, and these events are images",
+            f"trains on features, and these events are {_kind(tensors)}",
             where="train.folds",
             mend="leave it out",
         )
     memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
-    if tensors.views:
-        asked = image_settings(asked, tensors.views)
-    elif asked.augment is not None:
+    if not tensors.tabular:
+        asked = image_settings(asked, tensors)
+    if asked.augment is not None and not tensors.views:
         raise ConfigError(
-            "moves the hits of images, and these events are features",
+            f"moves the hits of images, and these events are {_kind(tensors)}",
             where="train.augment",
             mend="leave it out",
         )
@@ -67,9 +68,22 @@ def prepare_training(
             where="train.folds",
             mend="train on a machine with more memory (--memory resident), or without folds",
         )
+    if PARAMETRISED in asked.methods and memory == "blocks":
+        raise ConfigError(
+            f"{PARAMETRISED} needs all events in memory, and they are to be read in blocks",
+            where="train.methods",
+            mend="train on a machine with more memory (--memory resident), or take calibrated",
+        )
     domains = prepare(tensors, data, shift, asked.seed, memory, _wanted(asked))
     train = resolve(asked, min(fold.n_train for fold in folds_of(asked, domains)))
     return domains, train.model_copy(update={"memory": memory})
+
+
+def _kind(tensors: Tensors) -> str:
+    """What networks see of the events of a file."""
+    if tensors.tabular:
+        return "features"
+    return "images" if tensors.views else "objects"
 
 
 def _wanted(train: TrainConfig) -> Wanted:
@@ -106,29 +120,32 @@ def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
     return Augment(view_shapes(views), asked.rotate, asked.shift)
 
 
-def image_settings(train: TrainConfig, views: Sequence[View]) -> TrainConfig:
-    """Settings of a training on images, where the user left them open.
+def image_settings(train: TrainConfig, tensors: Tensors) -> TrainConfig:
+    """Settings of a training on images or objects, where the user left them open.
 
     Raises:
         ConfigError: a method or an alignment that acts on features one by one, or augmentation
             that such views do not allow.
     """
-    augment_of(train, views)
-    usual = PICTURES if views[0].pictures else SMALL
+    views, kind = tensors.views, _kind(tensors)
+    usual = "deepsets"
+    if views:
+        augment_of(train, views)
+        usual = PICTURES if views[0].pictures else SMALL
     mapped = [name for name in train.methods if "+" in name]
     wanted = train.alignments and train.alignments != TrainConfig().alignments
     if mapped or wanted:
         name = mapped[0] if mapped else train.alignments[0]
         raise ConfigError(
-            f"{name} maps features, and these events are images",
+            f"{name} maps features, and these events are {kind}",
             where="train.methods" if mapped else "train.alignments",
-            mend="leave it out: dann adapts images",
+            mend=f"leave it out: dann adapts {kind}",
         )
     for name in train.methods:
         method = methods.get(name)
         if method.auxiliary or method.taught or calibration_of(name):
             raise ConfigError(
-                f"{name} needs maps or shifts of features, and these events are images",
+                f"{name} needs maps or shifts of features, and these events are {kind}",
                 where="train.methods",
                 mend="take dann",
             )

@@ -15,8 +15,6 @@ from ..outputs import mend_of
 if TYPE_CHECKING:
     from ..training import MethodProgress, Progress
 
-__all__ = ["Report", "RunLog", "SideBySide", "combined_progress", "shown", "silent"]
-
 Key = TypeVar("Key", bound=Hashable)
 Report: TypeAlias = "Callable[[str, Progress | None], None]"
 

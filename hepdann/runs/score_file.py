@@ -190,5 +190,5 @@ def _score(
     domain_score = scores.domain if model.adapts(method) else None
     latent = model.latent(inputs[test], method, domain)
     writer.scores(name, method, scores.members, domain_score, latent)
-    if domain == "source" and model.varies(method):
-        writer.varied(method, np.stack([scored(1.0).mean, scored(-1.0).mean]))
+    if model.varies(method, domain):
+        writer.varied(name, method, np.stack([scored(1.0).mean, scored(-1.0).mean]))

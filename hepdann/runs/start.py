@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ..networks import Factory
     from ..shifts import Composition, Shift
 
-__all__ = ["resume", "train"]
-
 
 def train(
     tensors: Tensors | str | Path,

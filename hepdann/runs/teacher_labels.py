@@ -17,8 +17,6 @@ from ..tensors import SPLITS, Source, Target
 from .aligned import Aligned, reference
 from .calibrated import Calibrated
 
-__all__ = ["label_by_teacher", "residuals_of", "soft_labelled"]
-
 
 def label_by_teacher(model: Model, domains: Domains, aligned: Aligned) -> tuple[Source, str]:
     """The target with the teacher's labels; no label of its own is read.

@@ -15,8 +15,6 @@ from .stacks.shards import Shard, Stacks
 if TYPE_CHECKING:
     from .job import Job
 
-__all__ = ["broadcast", "first_process", "run_job"]
-
 
 def first_process() -> bool:
     """Whether this process writes the run and reports; always true without torchrun."""

@@ -35,8 +35,6 @@ from .stacks.work import (
 from .teacher_labels import label_by_teacher
 from .torchrun import broadcast
 
-__all__ = ["RunTraining"]
-
 _DIAGNOSIS, _MAPS, _CORRECTED = (
     "diagnosis",
     "maps",

@@ -9,12 +9,14 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..registry import nearest
+from .constituents import constituent_jets, log_likelihood_ratio, write_jets
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
 from .mnist_m import write_mnist_m
 from .moons import write_moons
 from .numbers import write_numbers
 from .shapes import write_shapes
+from .showers import write_showers
 from .signs import write_signs
 from .toys import TOYS, write_toy
 
@@ -25,31 +27,37 @@ __all__ = [
     "Mismodelling",
     "ToySample",
     "bjets",
+    "constituent_jets",
     "default_events",
+    "log_likelihood_ratio",
     "names",
     "write",
     "write_bjets",
+    "write_jets",
     "write_minerva",
     "write_mnist_m",
     "write_moons",
     "write_numbers",
     "write_shapes",
+    "write_showers",
     "write_signs",
     "write_toy",
 ]
 
 _WRITERS: dict[str, Callable[..., list[Path]]] = {
     "bjets": write_bjets,
+    "jets": write_jets,
     "minerva": write_minerva,
     **{name: partial(write_toy, name) for name in TOYS},
     "moons": write_moons,
     "mnist-m": write_mnist_m,
     "numbers": write_numbers,
     "shapes": write_shapes,
+    "showers": write_showers,
     "signs": write_signs,
 }
 _EVENTS: dict[str, int | None] = {"moons": 2_000, "mnist-m": None, "numbers": 20_000,
-                                  "shapes": 10_000, "signs": 20_000}  # fmt: skip
+                                  "shapes": 10_000, "showers": 60_000, "signs": 20_000}  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
@@ -69,9 +77,10 @@ def write(
 ) -> list[Path]:
     """Write the sample of that name as input files.
 
-    See :func:`write_bjets`, :func:`.write_minerva`, :func:`.write_moons`, :func:`.write_mnist_m`,
-    :func:`.write_numbers`, :func:`.write_shapes`, :func:`.write_signs` and :func:`.write_toy`, of
-    which some take further options.
+    See :func:`write_bjets`, :func:`.write_jets`, :func:`.write_minerva`, :func:`.write_moons`,
+    :func:`.write_mnist_m`, :func:`.write_numbers`, :func:`.write_shapes`, :func:`.write_showers`,
+    :func:`.write_signs` and
+    :func:`.write_toy`, of which some take further options.
 
     Raises:
         ConfigError: there is no such sample, or its settings are impossible.

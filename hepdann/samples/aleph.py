@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["COLUMNS", "KINDS", "SCORES", "SPIKES", "UNITS", "Kind"]
-
 
 @dataclass(frozen=True)
 class Kind:

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageFont
 
-__all__ = ["Picture", "background", "font", "fonts", "photographed"]
-
 Picture = Image.Image
 
 

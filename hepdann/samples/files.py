@@ -15,16 +15,6 @@ from numpy.typing import DTypeLike
 from ..errors import ConfigError
 from ..outputs import replacing
 
-__all__ = [
-    "DOMAINS",
-    "Domain",
-    "check_request",
-    "new_tree",
-    "sample_paths",
-    "write_files",
-    "write_one",
-]
-
 Domain = Literal["mc", "data"]
 DOMAINS: tuple[Domain, Domain] = ("mc", "data")
 _Block = TypeVar("_Block")
@@ -117,15 +107,6 @@ def _appear_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
 
     Folders are made as needed, and removed again. Whatever interrupts the block, what stood at the
     paths before still stands there.
-
-    Args:
-        paths: the files to be written, by kind.
-
-    Yields:
-        The temporary paths by kind.
-
-    Raises:
-        OSError: a folder or file cannot be written; it carries a name even if the disk is full.
     """
     folders = {path.parent for path in paths.values()}
     made = [

@@ -20,15 +20,6 @@ from scipy.special import ndtr, ndtri
 from .aleph import COLUMNS, KINDS, SCORES, SPIKES, UNITS, Kind
 from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
 
-__all__ = [
-    "INPUTS",
-    "MISMODELLING",
-    "Mismodelling",
-    "ToySample",
-    "bjets",
-    "write_bjets",
-]
-
 INPUTS = ("prob_b", "spheri", "pt2rel", "multip", "bqvjet", "ptlrel")
 TREE = "jets"
 B_FRACTION = 0.226  # of ALEPH's simulated jets

@@ -13,8 +13,6 @@ from ..errors import ConfigError
 from .files import Domain, check_request, sample_paths, write_files
 from .pictures import PictureBlock, picture_file, read_photographs
 
-__all__ = ["blend", "write_mnist_m"]
-
 _BLOCK = 2_000
 _STREAM = 0x313157
 

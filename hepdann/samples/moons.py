@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
 
-__all__ = ["ROTATION", "moons", "write_moons"]
-
 ROTATION = 35.0  # degrees, of the target in Ganin et al., JMLR 17 (2016) 59, section 5.1.1
 _NOISE = 0.05
 _Columns = dict[str, NDArray[Any]]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import check_request, write_one
-from .pictures import drawn_blocks, picture_file
-
-__all__ = ["draw_number", "write_numbers"]
+from .pictures import write_drawn
 
 _SIDE, _LARGE = 32, 96
 _STREAM = 0x5EED
@@ -56,29 +51,4 @@ def draw_number(digit: int, generator: np.random.Generator) -> NDArray[np.uint8]
     return photographed(picture, _SIDE, generator, blur=1.4, noise=14, light=(0.5, 1.3))
 
 
-def write_numbers(
-    folder: str | Path,
-    events: int,
-    seed: int,
-    truth: bool,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Path]:
-    """Write numbers as MC: ``mc.h5`` with image, label and event_id, equally many of each digit.
-
-    Args:
-        folder: of the file.
-        events: pictures.
-        seed: of all that is drawn at random.
-        truth: not used; there are no data.
-        progress: called with the pictures done and the pictures in all.
-
-    Raises:
-        ConfigError: no events, or a negative seed.
-        OSError: the file cannot be written.
-    """
-    del truth
-    check_request(events, seed)
-
-    blocks = partial(drawn_blocks, events, range(10), draw_number, (seed, _STREAM))
-    return write_one(Path(folder) / "mc.h5", blocks, picture_file, progress, events)
+write_numbers = partial(write_drawn, draw_number, range(10), _STREAM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, ReadError
-
-__all__ = ["PictureBlock", "drawn_blocks", "picture_file", "read_photographs"]
+from .files import check_request, write_one
 
 PictureBlock = Mapping[str, NDArray[Any]]
 """``image`` (n, H, W, C) uint8, ``label`` (n,) and ``event_id`` (n,)."""
@@ -98,6 +98,39 @@ def picture_file(kind: str, path: Path) -> Iterator[Any]:
                 dataset[start:] = values
 
         yield append
+
+
+def write_drawn(
+    draw: Callable[[int, np.random.Generator], NDArray[np.uint8]],
+    labels: Sequence[int],
+    stream: int,
+    folder: str | Path,
+    events: int,
+    seed: int,
+    truth: bool = False,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write drawn pictures as MC: ``mc.h5`` with image, label and event_id, equally many of each.
+
+    Args:
+        draw: given a label, draws one picture (H, W, C).
+        labels: of the classes.
+        stream: number of the sample among those of one seed.
+        folder: of the file.
+        events: pictures.
+        seed: of all that is drawn at random.
+        truth: not used; there are no data.
+        progress: called with the pictures done and the pictures in all.
+
+    Raises:
+        ConfigError: no events, or a negative seed.
+        OSError: the file cannot be written.
+    """
+    del truth
+    check_request(events, seed)
+    blocks = partial(drawn_blocks, events, labels, draw, (seed, stream))
+    return write_one(Path(folder) / "mc.h5", blocks, picture_file, progress, events)
 
 
 def read_photographs(folder: str | Path, smallest: int) -> list[NDArray[np.uint8]]:

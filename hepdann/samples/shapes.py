@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from .files import Domain, check_request, sample_paths, write_files
 from .pictures import PictureBlock, drawn_blocks, picture_file
 
-__all__ = ["SHAPES", "draw_shape", "write_shapes"]
-
 SHAPES = ("circle", "square", "triangle")
 _CORNERS = {"square": 4, "triangle": 3}
 _SIDE, _FINER = 32, 8

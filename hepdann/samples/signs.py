@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import check_request, write_one
-from .pictures import drawn_blocks, picture_file
+from .pictures import write_drawn
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
     from .drawn import Picture
-
-__all__ = ["CLASSES", "draw_sign", "write_signs"]
 
 CLASSES = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 17)  # by their numbers in GTSRB
 _LIMITS = {0: "20", 1: "30", 2: "50", 3: "60", 4: "70", 5: "80", 7: "100", 8: "120"}
@@ -122,28 +117,4 @@ def _text(
     large.paste((*colour, 255), place, layer)
 
 
-def write_signs(
-    folder: str | Path,
-    events: int,
-    seed: int,
-    truth: bool,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Path]:
-    """Write drawn signs as MC: ``mc.h5`` with image, class_id and event_id, equally many of each.
-
-    Args:
-        folder: of the file.
-        events: pictures.
-        seed: of all that is drawn at random.
-        truth: not used; there are no data.
-        progress: called with the pictures done and the pictures in all.
-
-    Raises:
-        ConfigError: no events, or a negative seed.
-        OSError: the file cannot be written.
-    """
-    del truth
-    check_request(events, seed)
-    blocks = partial(drawn_blocks, events, CLASSES, draw_sign, (seed, _STREAM))
-    return write_one(Path(folder) / "mc.h5", blocks, picture_file, progress, events)
+write_signs = partial(write_drawn, draw_sign, CLASSES, _STREAM)

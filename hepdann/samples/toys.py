@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
 
-__all__ = ["TOYS", "Toy", "draw", "write_toy"]
-
 Columns = dict[str, NDArray[np.generic]]
 _BLOCK = 50_000  # events
 

@@ -16,8 +16,6 @@ from .images import shift_images
 from .maps import Array
 from .registry import lookup, names
 
-__all__ = ["Composition", "FittedShift", "Shift", "Step"]
-
 _TILE = 65_536  # rows shifted at a time: float64 temporaries stay small
 
 

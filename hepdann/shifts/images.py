@@ -13,8 +13,6 @@ from ..tensors import Transform, View
 from .pixels import Draws, PixelHits
 from .registry import Entry
 
-__all__ = ["shift_images"]
-
 _BITS = np.uint64(20)  # strips and planes of a view are counted below 2^20
 
 

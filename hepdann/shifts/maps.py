@@ -9,18 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Array",
-    "cosine",
-    "detector",
-    "gaussian",
-    "identity",
-    "sine",
-    "sine_cubed",
-    "sine_fifth",
-    "sine_third",
-]
-
 Array = NDArray[np.float64]
 
 

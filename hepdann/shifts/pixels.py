@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from ..tensors import mix64
 
-__all__ = ["Draws", "PixelHits", "dead_channels", "energy_scale", "energy_smear"]
-
 Reals = NDArray[np.float64]
 Keys = NDArray[np.uint64]
 

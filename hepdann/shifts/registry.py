@@ -10,8 +10,6 @@ from ..errors import ConfigError
 from ..registry import SHIFTS
 from . import maps, pixels
 
-__all__ = ["Entry", "as_entry", "lookup", "names", "register"]
-
 # (x, t, generator), and (x, t, generator, sigma) for raw maps: see `register`.
 Map = Callable[..., maps.Array]
 PixelMap = Callable[[pixels.PixelHits, float, pixels.Draws], pixels.Reals]

@@ -28,8 +28,6 @@ from ..inference import BASE, Predictor
 from ..runs import train
 from ..tensors import Tensors, event_ids, split_of
 
-__all__ = ["DANNClassifier"]
-
 _RECOMMENDED = "recommended"
 _TRIES = 100
 _SMALLEST = 128  # batch that hepdann.train takes by itself
@@ -204,13 +202,7 @@ class DANNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def _identities(
     domain: str, events: int, label: NDArray[np.intp] | None = None
 ) -> NDArray[np.int64]:
-    """(N, 2) ids of events by their rows, such that few events too reach every split.
-
-    Args:
-        domain: "mc" or "data".
-        events: their number N.
-        label: (N,) classes, all of which are trained on.
-    """
+    """(N, 2) ids of events by their rows, such that few events too reach every split."""
     ids = np.zeros((events, 2), np.int64)
     ids[:, 1] = np.arange(events)
     classes = np.zeros(events, np.intp) if label is None else label

@@ -18,6 +18,7 @@ from .classification import (
 )
 from .decorrelation import (
     Cut,
+    best_thresholds,
     cut_at,
     jensen_shannon,
     nuisance_bins,
@@ -47,6 +48,7 @@ __all__ = [
     "TwoSample",
     "accuracy",
     "auc",
+    "best_thresholds",
     "binning",
     "common_granularity",
     "confusion",

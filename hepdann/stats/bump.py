@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ..errors import HepdannError
 
-__all__ = ["Bump", "counting_significance", "find_bump"]
-
 Floats = NDArray[np.float64]
 
 _STEPS = 100  # of Newton's method

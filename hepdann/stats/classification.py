@@ -14,19 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .figure import NOTHING, Figure, Floats, as_weight, weighted_mean
 
-__all__ = [
-    "Confusion",
-    "accuracy",
-    "as_scores",
-    "confusion",
-    "log_loss",
-    "losses",
-    "majority",
-    "predicted",
-    "prior_matched_threshold",
-    "signal_fraction",
-]
-
 
 def as_scores(score: ArrayLike) -> Floats:
     """(N, C) class probabilities, of which two classes may be given as (N,)."""

@@ -12,13 +12,25 @@ from .classification import prior_matched_threshold
 from .distances import kolmogorov
 from .figure import effective_events
 
-__all__ = ["Cut", "cut_at", "jensen_shannon", "nuisance_bins", "rank_in_bins", "slice_distance"]
+__all__ = [
+    "Cut",
+    "best_thresholds",
+    "cut_at",
+    "jensen_shannon",
+    "nuisance_bins",
+    "rank_in_bins",
+    "slice_distance",
+]
 
 Floats = NDArray[np.float64]
 
 _QUANTILES = (0.16, 0.84)  # a standard deviation below and above the mean of a Gaussian
 _HALF_WIDTH = 0.05  # of a slice, in quantiles
 _CATEGORIES = 20
+_LARGEST = 16.0  # logit that is distinguished
+_SOFT = 0.3  # a cut is as wide, so that few events move no threshold by a jump
+_FLOOR = 0.02  # least ratio of thresholds
+_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -58,17 +70,21 @@ def jensen_shannon(first: Floats, second: Floats) -> float:
     return 0.5 * (to_mean(p) + to_mean(q))
 
 
-def nuisance_bins(nuisance: Floats, bins: int = 20) -> NDArray[np.intp]:
+def nuisance_bins(
+    nuisance: Floats, bins: int = 20, within: NDArray[np.bool_] | None = None
+) -> NDArray[np.intp]:
     """(n,) bin of each event: whole numbers of at most 20 values are bins of their own.
 
     Args:
         nuisance: of the events.
         bins: of others, with equally many events each.
+        within: (n,) the events that are counted; by default all.
     """
     values = np.unique(nuisance)
     if len(values) <= _CATEGORIES and bool((values == np.round(values)).all()):
         return np.searchsorted(values, nuisance)
-    edges = np.unique(np.quantile(nuisance, np.linspace(0, 1, bins + 1)[1:-1]))
+    counted = nuisance if within is None else nuisance[within]
+    edges = np.unique(np.quantile(counted, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(edges, nuisance, side="right")
 
 
@@ -162,3 +178,56 @@ def rank_in_bins(
         below = np.searchsorted(known, score[events], side="left")
         rank[events] = np.concatenate([[0.0], sums])[below] / sums[-1]
     return rank
+
+
+def best_thresholds(
+    signal: tuple[Floats, Floats, NDArray[np.intp]],
+    background: tuple[Floats, Floats, NDArray[np.intp]],
+    strength: float,
+    start: Floats | None = None,
+) -> tuple[Floats, float]:
+    """Thresholds in bins of a nuisance: the least background at a divergence and half the signal.
+
+    At the least of ``ln B + strength * JSD`` for a given signal, the ratio of signal and background
+    at the threshold of a bin is proportional to ``1 + strength * B dJSD/db``, b being what passes
+    there of the background, and B all that passes.
+
+    Args:
+        signal: logit, weight and bin of its events.
+        background: likewise.
+        strength: of the divergence (in nats); 0 gives one threshold for all bins.
+        start: a solution near by.
+
+    Returns:
+        (bins,) thresholds from the common one, and this, which half of the signal passes.
+    """
+    bins = int(max(where.max() for _, _, where in (signal, background))) + 1
+    edges = np.linspace(-_LARGEST, _LARGEST, 16 * int(_LARGEST) + 1)
+    soft = 1 / (1 + np.exp((edges[:, None] - (edges[1:] + edges[:-1]) / 2) / _SOFT))
+    pass_signal, passing = (
+        np.histogram2d(where, np.clip(score, -_LARGEST, _LARGEST), (np.arange(bins + 1), edges),
+                       weights=weight)[0] @ soft.T
+        for score, weight, where in (signal, background)
+    )  # fmt: skip
+    half, before = pass_signal[:, 0].sum() / 2, _shares(passing[:, 0])
+    offsets = np.zeros(bins) if start is None else start
+    common = 0.0
+    for _ in range(_ROUNDS):
+        kept = np.sum(
+            [np.interp(edges + off, edges, row)
+             for off, row in zip(offsets, pass_signal, strict=True)], axis=0
+        )  # fmt: skip
+        common = float(np.interp(-half, -np.maximum.accumulate(kept[::-1])[::-1], edges))
+        after = _shares(
+            np.array([np.interp(common + off, edges, row)
+                      for off, row in zip(offsets, passing, strict=True)])
+        )  # fmt: skip
+        slope = 0.5 * np.log(2 * after / (before + after))
+        wanted = np.log(np.maximum(1 + strength * (slope - (after * slope).sum()), _FLOOR))
+        offsets = offsets + 0.3 / max(1.0, strength / 3) * (wanted - offsets)
+    return offsets, common
+
+
+def _shares(content: Floats) -> Floats:
+    positive = np.maximum(content / content.sum(), 1e-4)
+    return np.asarray(positive / positive.sum())

@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .figure import Floats, as_weight, effective_events
 
-__all__ = ["kolmogorov", "wasserstein"]
-
 _BLOCK = 50  # draws at a time: (block, N) arrays stay small
 
 
@@ -108,7 +106,7 @@ def _distance(x: list[Floats], w: list[Floats]) -> float:
 def _p_value(
     distance: float, x: list[Floats], w: list[Floats], draws: int, generator: np.random.Generator
 ) -> float:
-    from scipy.stats import gamma
+    from scipy.special import gammaincc
 
     order, gaps, share = _ordered(x, w)
     if not gaps.any():
@@ -128,4 +126,4 @@ def _p_value(
     mean, variance = float(distances.mean()), float(distances.var(ddof=1))
     if not variance > 0:
         return 1.0
-    return float(gamma.sf(distance, mean**2 / variance, scale=variance / mean))
+    return float(gammaincc(mean**2 / variance, distance * mean / variance))

@@ -13,8 +13,6 @@ from .figure import Floats, as_weight
 from .granularity import common_granularity
 from .two_sample import SIGNIFICANT, Events
 
-__all__ = ["FeatureShift", "correlation", "rank_features", "smallest_p_value"]
-
 
 @dataclass(frozen=True)
 class FeatureShift:

@@ -8,17 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "Figure",
-    "Floats",
-    "as_weight",
-    "effective_events",
-    "linearised",
-    "mean_of",
-    "residual_factor",
-    "weighted_mean",
-]
-
 Floats = NDArray[np.float64]
 
 

@@ -24,8 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .figure import Floats
 
-__all__ = ["RESOLUTION", "common_granularity", "lattice", "steps", "width", "without_sentinels"]
-
 RESOLUTION = 0.1
 _SPIKE = 2e-4  # of σ; where the central 68 % are narrower, they are one value
 _FLOAT32 = float(np.finfo(np.float32).eps)

@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from .figure import Figure, Floats, as_weight
 from .granularity import steps
 
-__all__ = ["Histogram", "binning", "fill", "garwood", "histogram"]
-
 ONE_SIGMA = 0.6826894921370859
 _MANY = 500_000  # events from which threads pay
 _THREADS = 8  # each has a copy of the bins; more are not faster
@@ -181,10 +179,9 @@ def garwood(counts: ArrayLike) -> tuple[Floats, Floats]:
     Returns:
         How far the interval reaches below and above each count.
     """
-    from scipy.stats import chi2
+    from scipy.special import gammainccinv, gammaincinv  # scipy.stats takes .6 s to import
 
     n = np.asarray(counts, dtype=np.float64)
     half = 0.5 * (1.0 - ONE_SIGMA)
-    low = np.where(n > 0, 0.5 * chi2.ppf(half, 2.0 * np.maximum(n, 1.0)), 0.0)
-    high = 0.5 * chi2.ppf(1.0 - half, 2.0 * (n + 1.0))
-    return n - low, high - n
+    low = np.where(n > 0, gammaincinv(np.maximum(n, 1.0), half), 0.0)
+    return n - low, gammainccinv(n + 1.0, half) - n

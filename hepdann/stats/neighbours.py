@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from .classification import as_scores
 from .figure import Figure, Floats, as_weight, weighted_mean
 
-__all__ = ["consistency", "disagreement", "nearest", "neighbours_of"]
-
 _TREE_FEATURES = 15  # beyond that a tree looks at nearly every point, and brute force is faster
 _BLOCK = 65_536  # points that are looked up at a time: (block, k) arrays stay small
 

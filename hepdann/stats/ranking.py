@@ -116,6 +116,8 @@ class Roc:
         background_error: (P,) standard error of the background efficiency at fixed signal
             efficiency.
         auc: area below the curve, from all events.
+        varied: (2, P) background efficiencies at the same signal efficiencies with the calibration
+            of MC changed by an error, up and down; ``None`` where there is no calibration.
     """
 
     signal_efficiency: Floats
@@ -124,6 +126,7 @@ class Roc:
     error: Floats
     background_error: Floats
     auc: Figure
+    varied: Floats | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The curve as lists and numbers, for JSON (the first threshold becomes ``None``)."""

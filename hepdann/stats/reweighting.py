@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from .figure import Floats, as_weight, mean_of
 from .trees import one_thread
 
-__all__ = ["class_sums", "density_ratio", "reweighted", "standardiser"]
-
 _MOST = 20_000  # events of each domain that the domain classifier sees
 _LARGEST = 50.0  # density ratios above this are beyond what a classifier can know
 

@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .histograms import fill
 
-__all__ = ["equal_signal_edges", "significance", "significance_edges"]
-
 Floats = NDArray[np.float64]
 
 _CANDIDATES = 100  # fine bins whose edges are tried

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .figure import Floats
-
-__all__ = ["bin_edges", "binned", "boosted_trees", "one_thread", "quantile_edges"]
 
 
 def boosted_trees(
@@ -67,6 +67,13 @@ def binned(
 
 def one_thread() -> Any:
     """A context without threads, which cost more than they bring at this size."""
-    from threadpoolctl import threadpool_limits
+    return _thread_pools("sklearn.ensemble" in sys.modules).limit(limits=1)
 
-    return threadpool_limits(1)
+
+@functools.cache
+def _thread_pools(trees_are_loaded: bool) -> Any:
+    """Those of the libraries in memory; the search for them takes as long as a small tree."""
+    del trees_are_loaded  # but with them comes a library of threads, for which to search anew
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

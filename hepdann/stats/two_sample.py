@@ -16,18 +16,6 @@ from .granularity import common_granularity
 from .ranking import influence_of_ranks
 from .trees import bin_edges, binned, boosted_trees, one_thread
 
-__all__ = [
-    "SIGNIFICANT",
-    "DomainClassifier",
-    "Events",
-    "Sample",
-    "TwoSample",
-    "combined",
-    "domain_classifier",
-    "separation",
-    "two_sample",
-]
-
 SIGNIFICANT = 0.01
 _BINS = 128
 _FEWEST = 25  # events of each sample in each half

@@ -8,8 +8,6 @@ from pydantic import Field
 
 from ..records import Stored
 
-__all__ = ["Calibrations", "StoredCalibration"]
-
 
 class StoredCalibration(Stored):
     """A map of the MC that networks were trained behind, and what certifies it."""

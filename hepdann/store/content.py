@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from ..records import Count, Disease, Figures, Finite, Look, Number, Stored
+from .calibrations import StoredCalibration
 
 __all__ = [
     "Diagnosed",
@@ -435,5 +436,6 @@ class PointMaps(Stored):
 
     maps: dict[str, dict[str, Any]]
     correction: list[Finite] | None = None
+    calibrations: dict[str, StoredCalibration] = Field(default={})
     diagnosis: str | None = None
     fractions: str | None = None

@@ -12,15 +12,6 @@ from pathlib import Path
 from ..errors import HepdannError, Interrupted, RunError
 from .paths import RunPaths
 
-__all__ = [
-    "locked",
-    "new_folder",
-    "numbered_folder",
-    "refuse_existing",
-    "removed_if_refused",
-    "with_resume_hint",
-]
-
 
 def refuse_existing(folder: Path) -> None:
     """Refuse a folder that holds anything but the remains of a start that was killed.
@@ -85,9 +76,6 @@ def _refuse_links(folder: Path) -> None:
 
     What is written would replace, or be added to, a file anywhere. The figures are left out: they
     are not written by a training, and their folder is often a link to a web server.
-
-    Raises:
-        RunError: names the first one.
     """
     try:
         entries = [path for path in folder.iterdir() if path.name != "plots"]

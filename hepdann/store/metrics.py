@@ -9,8 +9,6 @@ from .paths import RunPaths
 from .reading import read_versioned
 from .state import explain_absent
 
-__all__ = ["read_metrics"]
-
 
 def read_metrics(folder: Path) -> Metrics:
     """The figures of a run.

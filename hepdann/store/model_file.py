@@ -86,6 +86,7 @@ class ModelHeader(Stored):
     calibrations: dict[str, dict[str, Any]] = Field(default={})  # of hepdann.calibration
     correction: list[Finite] | None = None
     views: list[Annotated[tuple[str, int, int, int], Field(strict=False)]] = Field(default=[])
+    objects: list[Annotated[tuple[str, int, int], Field(strict=False)]] = Field(default=[])
     missing: dict[str, Finite] = Field(default={})  # older models know no sentinels
     indicators: dict[str, str] = Field(default={})
     methods: dict[str, StoredMethod]
@@ -140,7 +141,7 @@ def _described(header: ModelHeader) -> tuple[Any, ...]:
     members = {name: len(method.seeds) for name, method in header.methods.items()}
     mixtures = {name: mixture.parts for name, mixture in header.mixtures.items()}
     maps = sorted(header.alignments), sorted(header.calibrations)
-    names = (header.features, header.classes, header.views, *maps)
+    names = (header.features, header.classes, header.views, header.objects, *maps)
     return (*names, header.missing, header.indicators, members, mixtures)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["RunPaths", "ScanPaths"]
+__all__ = ["GeneratorPaths", "RunPaths", "ScanPaths"]
 
 
 @dataclass(frozen=True)
@@ -159,3 +159,28 @@ class ScanPaths(Paths):
     def work(self) -> Path:
         """The folder of what a scan needs that goes on."""
         return self.checkpoints / "scan"
+
+
+@dataclass(frozen=True)
+class GeneratorPaths(Paths):
+    """The files of a generator."""
+
+    @property
+    def record(self) -> Path:
+        """The settings and the tensor file that the training began with."""
+        return self.folder / "generator.json"
+
+    @property
+    def model(self) -> Path:
+        """The generator, and all that drawing needs."""
+        return self.folder / "generator.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """Where its training stands."""
+        return self.checkpoints / "generator.safetensors"
+
+    @property
+    def validation(self) -> Path:
+        """What it draws against events that it did not see."""
+        return self.folder / "validation.json"

@@ -19,16 +19,6 @@ from .paths import Paths, RunPaths
 if TYPE_CHECKING:
     from ..config import Config
 
-__all__ = [
-    "FORMAT_VERSION",
-    "check_version",
-    "read_config",
-    "read_history",
-    "read_table",
-    "read_versioned",
-    "write_json",
-]
-
 FORMAT_VERSION = 1
 Kind = TypeVar("Kind", bound=Stored)
 

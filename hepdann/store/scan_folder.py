@@ -21,8 +21,6 @@ from .state import explain_absent, is_scan
 if TYPE_CHECKING:
     from ..config import Config
 
-__all__ = ["Scan", "open_scan", "to_csv"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scan:

@@ -19,8 +19,6 @@ from .start_record import StoredStart
 from .training_record import StoredConversion
 from .working_points import WorkingPoints
 
-__all__ = ["STORED", "file_schema"]
-
 STORED: dict[str, type[Stored]] = {
     "metrics": Metrics,
     "history": HistoryRowOf,  # of a row, as a checkpoint keeps it

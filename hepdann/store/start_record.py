@@ -20,8 +20,6 @@ from .paths import RunPaths
 from .reading import FORMAT_VERSION, read_versioned, write_json
 from .state import is_scan
 
-__all__ = ["StartRecord", "given_settings", "has_begun"]
-
 
 class StoredStart(Stored):
     """``origin.json``; the configurations are checked by their own models."""

@@ -8,8 +8,6 @@ from pathlib import Path
 from ..errors import HepdannError, RunError
 from .paths import RunPaths, ScanPaths
 
-__all__ = ["explain_absent", "is_scan", "is_training"]
-
 
 def is_scan(folder: str | Path) -> bool:
     """Whether a folder holds a scan, finished or not."""

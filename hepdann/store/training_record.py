@@ -26,8 +26,6 @@ from .paths import RunPaths
 from .reading import FORMAT_VERSION, read_versioned, write_json
 from .start_record import StartRecord
 
-__all__ = ["StoredConversion", "TrainingRecord"]
-
 _ANEW = "train anew"
 
 

@@ -11,15 +11,6 @@ from ..records import Finite, Number, Stored
 from .paths import RunPaths
 from .reading import read_versioned, write_json
 
-__all__ = [
-    "Efficiencies",
-    "StoredFigure",
-    "StoredPoint",
-    "WorkingPoints",
-    "read_working_points",
-    "write_working_points",
-]
-
 
 class StoredFigure(Stored):
     """A number with its error; ``None`` where it does not exist."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_images
+from .copying import merge, slice_rows
 from .hashing import event_ids, fold_of, is_pseudo, mix64, split_of
 from .hdf5.checksums import is_sealed, seal
 from .hdf5.opening import h5_format
 from .hits import VIEW_FIGURES, Hits
-from .layout import Block, Transform, View
+from .layout import Block, Collection, Transform, View
+from .objects import Jagged, ObjectCounter, Objects, ObjectSummary
 from .pixels import EventImages, Pixels, image_figures
 from .reader import Tensors, open_tensors
+from .reweighting import reweight
 from .source_and_target import SPLITS, Source, Split, Target
 from .summary import (
     ChannelSummary,
@@ -31,12 +34,17 @@ __all__ = [
     "Block",
     "ChangeImages",
     "ChannelSummary",
+    "Collection",
     "ColumnSummary",
     "Count",
     "DomainSummary",
     "EventBlocks",
     "EventImages",
     "Hits",
+    "Jagged",
+    "ObjectCounter",
+    "ObjectSummary",
+    "Objects",
     "Pixels",
     "PreparedRows",
     "Source",
@@ -57,10 +65,13 @@ __all__ = [
     "image_figures",
     "is_pseudo",
     "is_sealed",
+    "merge",
     "mix64",
     "open_tensors",
     "read_images",
+    "reweight",
     "seal",
+    "slice_rows",
     "split_of",
     "summarise",
     "yield_ratio",

@@ -1,26 +1,27 @@
-"""Events in memory to a tensor file."""
+"""Events in memory: DataFrames, mappings, structured and awkward arrays; and a tensor file of them.
+
+They are known by what they offer, so that neither pandas nor awkward is imported.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import column_names, columns, numbers
-from ..errors import SchemaError
+from ..errors import HepdannError, SchemaError
 from ..provenance import provenance
 from .hashing import event_ids, split_of
 from .layout import Block
 from .source_and_target import SPLITS
 from .writer import TensorWriter
-
-__all__ = ["TemporaryFile", "write_arrays"]
 
 _ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
@@ -57,6 +58,7 @@ def write_arrays(
     ids: tuple[Any, Any],
     names: Sequence[str] | None,
     classes: Sequence[str] | None,
+    spectators: Sequence[str],
 ) -> None:
     """Write events to a tensor file, see :meth:`.Tensors.from_arrays`; the pairs are MC and data.
 
@@ -68,13 +70,18 @@ def write_arrays(
     tables = {"mc": (mc, label, "label")} | (
         {} if data is None else {"data": (data, truth, "truth")}
     )
-    further = [entry for entry in (label, truth, *weights, *ids) if isinstance(entry, str)]
+    further = [e for e in (label, truth, *weights, *ids, *spectators) if isinstance(e, str)]
     blocks: dict[str, Block] = {}
     for (domain, (events, labels, what)), weight, identity in zip(
         tables.items(), weights, ids, strict=False
     ):
         names, table = _features(domain, events, names, further)
-        blocks[domain] = _block(domain, events, table, labels, what, weight, identity)
+        block = _block(domain, events, table, labels, what, weight, identity)
+        kept = np.full((len(block), len(spectators)), np.nan, np.float32)
+        for number, name in enumerate(spectators):
+            if domain == "mc" or name in (column_names(events) or ()):
+                kept[:, number] = _column(events, name, f"a spectator of {domain}", len(block))
+        blocks[domain] = replace(block, spectators=kept)
     features = tuple(names or ())
     split = SplitConfig()
     _check(features, blocks, split)
@@ -82,7 +89,7 @@ def write_arrays(
         path,
         features=features,
         units=[""] * len(features),
-        spectators=(),
+        spectators=spectators,
         classes=_classes(blocks["mc"], classes),
         samples={domain: (domain,) for domain in blocks},
         capacity={domain: len(block) for domain, block in blocks.items()},
@@ -226,3 +233,67 @@ def _means(mc: Block, config: Any) -> list[float]:
         chosen = known & train if (known & train).any() else known
         means.append(float(np.float32(column[chosen].mean())))
     return means
+
+
+def column_names(events: Any) -> list[Any] | None:
+    """Names of the columns, ``None`` of an array without any."""
+    if isinstance(events, Mapping):
+        return list(events)
+    if (dtype := getattr(events, "dtype", None)) is not None and getattr(dtype, "names", None):
+        return list(dtype.names)
+    for attribute in ("columns", "fields"):  # of a DataFrame, of an awkward array
+        # asked of the type: a column may have this name
+        if hasattr(type(events), attribute) and len(names := getattr(events, attribute)):
+            return list(names)
+    return None
+
+
+def columns(
+    events: Any, names: Iterable[Any], error: type[HepdannError]
+) -> dict[Any, NDArray[np.float32]]:
+    """Some columns as numbers, see :func:`numbers`.
+
+    Args:
+        events: has these columns.
+        names: of the columns.
+        error: what to raise.
+
+    Returns:
+        By name, in order, each (N,).
+
+    Raises:
+        HepdannError: of type ``error``; a column does not hold one number an event.
+    """
+    found = {name: numbers(events[name], f"column {name!r}", error) for name in names}
+    first = next(iter(found), None)
+    for name, column in found.items():
+        if column.ndim != 1 or column.shape != found[first].shape:
+            raise error(
+                f"column {name!r} has shape {column.shape}, and {first!r} has {found[first].shape}",
+                mend="give every feature as a column of one number an event",
+            )
+    return found
+
+
+def numbers(values: Any, what: str, error: type[HepdannError]) -> NDArray[np.float32]:
+    """A float32 copy; a masked entry is NaN, and what float32 cannot hold infinite.
+
+    Args:
+        values: of any shape.
+        what: begins the message of an error.
+        error: what to raise.
+
+    Raises:
+        HepdannError: of type ``error``; they are not numbers.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            if hasattr(type(values), "fields"):
+                values = values.to_numpy(allow_missing=True)
+            if isinstance(values, np.ma.MaskedArray):
+                values = np.ma.filled(values.astype(np.float32), np.nan)
+            return np.array(values, np.float32)
+    except (TypeError, ValueError) as failure:
+        raise error(
+            f"{what} cannot be read as numbers: {failure}", mend="give one number a feature"
+        ) from failure

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from .hashing import is_pseudo, mix64
 from .hits import Hits
+from .objects import ObjectReader
 from .pixels import EventImages, Pixels
 from .reader import Tensors
 from .source_and_target import SPLITS, Source, Target
@@ -209,7 +210,7 @@ def read_images(
     rows: NDArray[np.int64] | None = None,
     change: ChangeImages | None = None,
 ) -> EventImages:
-    """The images of some events: hits, or pictures as bytes.
+    """The images of some events, hits or pictures as bytes; or their objects.
 
     Args:
         tensors: the file.
@@ -218,17 +219,23 @@ def read_images(
         change: made to images in place, given their rows: a shift.
 
     Raises:
-        SchemaError: no such domain, no images, or damaged ones.
+        SchemaError: no such domain, neither images nor objects, or damaged ones.
     """
     if rows is None:
         rows = np.arange(tensors.rows(domain))
-    with tensors.view_reader(domain) as reader:
+    with _reader(tensors, domain) as reader:
         return _events(reader, rows, change)
 
 
+def _reader(tensors: Tensors, domain: str) -> ViewReader | ObjectReader:
+    return tensors.object_reader(domain) if tensors.objects else tensors.view_reader(domain)
+
+
 def _events(
-    reader: ViewReader, rows: NDArray[np.int64], change: ChangeImages | None
+    reader: ViewReader | ObjectReader, rows: NDArray[np.int64], change: ChangeImages | None
 ) -> EventImages:
+    if isinstance(reader, ObjectReader):
+        return reader.events(rows)
     kind: Any = Pixels if reader.views[0].pictures else Hits
     parts = []
     for start in range(0, max(1, len(rows)), _AT_ONCE):
@@ -244,7 +251,7 @@ def _events(
 
 
 class ViewBlocks:
-    """The images of :class:`EventBlocks`; weights and counts are those of the events.
+    """The images or objects of :class:`EventBlocks`; weights and counts are those of the events.
 
     Args:
         tensors: the file.
@@ -260,7 +267,7 @@ class ViewBlocks:
         events: EventBlocks,
         change: ChangeImages | None = None,
     ) -> None:
-        self._reader, self._events, self._change = tensors.view_reader(domain), events, change
+        self._reader, self._events, self._change = _reader(tensors, domain), events, change
         self.counts, self.weight = events.counts, events.weight
         self._lock = threading.Lock()  # HDF5's handles are for one thread at a time
 

@@ -17,6 +17,7 @@ from .hashing import is_pseudo
 from .hdf5.checksums import TILE_ROWS, content_id, damaged_tiles
 from .hdf5.opening import OpenFile, check_stamp, h5_open
 from .layout import DOMAINS, Layout
+from .objects import ObjectReader
 from .views import Rows, ViewReader
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class TensorFile(Layout):
 
         Args:
             domain: "mc" or "data".
-            name: "features", "spectators", "weight", "sample", "event_id", "split" or
-                "weights/<name>".
+            name: "features", "spectators", "weight", "sample", "event_id", "split",
+                "weights/<name>" or "variations/<name>".
 
         Yields:
             At least one array, empty if there are no events.
@@ -86,14 +87,14 @@ class TensorFile(Layout):
             SchemaError: no such domain or dataset.
         """
         self._need(domain)
-        if name not in (known := ("features", "spectators", *self._scalars(domain))):
+        shifted = [f"variations/{name}" for name in self.variations if domain == "mc"]
+        if name not in (known := ("features", "spectators", *self._scalars(domain), *shifted)):
             raise SchemaError(f"no dataset {name!r}", where=self.path, mend=f"there are {known}")
         yield from self._tiles(domain, name)
 
     def _tiles(self, domain: str, name: str) -> Iterator[NDArray[Any]]:
         with self.read() as file:
-            dataset = file[domain][name]
-            path = f"{domain}/{name}"
+            dataset, path = file[domain][name], f"{domain}/{name}"
             for start in range(0, max(len(dataset), 1), TILE_ROWS):
                 tile = dataset[start : start + TILE_ROWS]
                 self.check_indices(path, tile, where=f"{self.path}:{path}")
@@ -146,13 +147,18 @@ class TensorFile(Layout):
         self._need(domain)
         return ViewReader(self.open(), domain, self.views, threads)
 
+    def object_reader(self, domain: str) -> ObjectReader:
+        """What reads objects, and the features beside them; SchemaError: no such domain."""
+        self._need(domain)
+        return ObjectReader(self.open(), domain, self.objects)
+
     def verify(self) -> list[str]:
         """Compare every tile with its checksum.
 
         Returns:
             The damaged ones, such as ``mc/features rows 65536-131071``; empty if all is whole.
         """
-        paths = [dataset.path for domain in self.domains for dataset in self.datasets(domain)]
+        paths = [dataset.path for domain in self.domains for dataset in self.all_datasets(domain)]
         with h5_open(self.path) as file:
             return list(damaged_tiles(file, paths))
 
@@ -215,11 +221,8 @@ class TensorFile(Layout):
     def _need(self, domain: str) -> None:
         if domain not in self.samples:
             kind = {"mc": "MC", "data": "detector"}.get(domain, domain)
-            raise SchemaError(
-                f"holds no {kind} events",
-                where=self.path,
-                mend="convert again with them" if domain in DOMAINS else "domains are mc and data",
-            )
+            mend = "convert again with them" if domain in DOMAINS else "domains are mc and data"
+            raise SchemaError(f"holds no {kind} events", where=self.path, mend=mend)
 
 
 def _selected(dataset: Any, keep: NDArray[np.bool_] | None) -> NDArray[Any]:

@@ -18,8 +18,6 @@ from ..errors import ConfigError, SchemaError
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
 
-__all__ = ["event_ids", "fold_of", "is_pseudo", "mix64", "split_of"]
-
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from .layout import View
 
-__all__ = ["VIEW_FIGURES", "Hits", "view_figures"]
-
 VIEW_FIGURES = {
     "energy": "sum of the pixels",
     "hits": "number of hits",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from .source_and_target import SPLITS
+
+if TYPE_CHECKING:
+    from .objects import Jagged
 
 __all__ = [
     "CHUNK_ROWS",
@@ -21,6 +24,7 @@ __all__ = [
     "TABLE_ROWS",
     "TRUTH",
     "Block",
+    "Collection",
     "Dataset",
     "Layout",
     "Transform",
@@ -36,14 +40,15 @@ CHUNK_ROWS = 64  # images that are compressed together
 TABLE_ROWS = 8_192  # rows of a compressed table: what training in blocks reads at a time
 
 _MOST_SAMPLES = 1 << 16  # sample is uint16
+_MOST_OBJECTS = 10_000  # of an event, for which a row has room
 
 
 @dataclass(frozen=True)
 class Dataset:
     """One dataset: its path in the file, its little-endian type and the shape of one row.
 
-    ``chunk`` is how many rows are compressed together, 0 if the dataset is contiguous; ``codec``
-    and ``shuffle`` say how.
+    ``chunk`` is how many rows are stored together, 0 if the dataset is contiguous; ``codec`` and
+    ``shuffle`` say how they are compressed.
     """
 
     path: str
@@ -63,7 +68,7 @@ class Dataset:
         if codec == "none" or not self.row_bytes:
             return self
         if self.chunk:
-            return replace(self, codec=codec)
+            return replace(self, codec=codec, shuffle=self.codec == "none")
         return replace(self, chunk=TABLE_ROWS, codec=codec, shuffle=True)
 
 
@@ -161,6 +166,26 @@ class View:
             raise SchemaError(f"pixels of view {self.name} are of type {self.dtype}")
 
 
+@dataclass(frozen=True)
+class Collection:
+    """Objects of one kind, of which an event has any number.
+
+    Attributes:
+        name: of the collection.
+        features: names of the numbers that each object has.
+        most: objects of an event that are kept, the first ones.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    most: int
+
+    @property
+    def width(self) -> int:
+        """Numbers of an event's row: how many objects there are, and their features."""
+        return 1 + self.most * len(self.features)
+
+
 def _check_unique(kind: str, names: Sequence[str]) -> None:
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
@@ -187,6 +212,9 @@ class Block:
         weights: further weights by name, each (n,) float32.
         truth: (n,) int32 true class of pseudo-data or simulated "data"; ``None`` elsewhere.
         views: images by name of the view, each (n, C, H, W) float32, of pictures uint8.
+        variations: of MC, features as systematic variations have them, by name (n, F) float32; NaN
+            alone in a row: the variation does not have this event.
+        objects: by name of the collection.
     """
 
     features: NDArray[np.float32]
@@ -198,6 +226,8 @@ class Block:
     weights: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     truth: NDArray[np.int32] | None = None
     views: dict[str, NDArray[Any]] = field(default_factory=dict)
+    variations: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    objects: dict[str, Jagged] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -215,10 +245,12 @@ class Layout:
         weights: names of further MC weights.
         has_truth: whether the data's true labels are stored apart, for ``evaluation``.
         views: the images of an event, in order, of the same shapes in all domains; or none.
+        variations: names of systematic variations of the features of MC.
+        objects: the collections of objects of an event, in order; or none.
 
     Raises:
         SchemaError: names that repeat, units or infos that do not match the features, an unknown
-            domain, truth without data, or impossible views.
+            domain, truth without data, or impossible views or collections.
     """
 
     features: tuple[str, ...]
@@ -230,6 +262,8 @@ class Layout:
     weights: tuple[str, ...]
     has_truth: bool
     views: tuple[View, ...]
+    variations: tuple[str, ...]
+    objects: tuple[Collection, ...]
 
     def __post_init__(self) -> None:
         for kind in ("units", "feature_info"):
@@ -245,14 +279,21 @@ class Layout:
             if len(names) > _MOST_SAMPLES:
                 raise SchemaError(f"{len(names)} samples, at most {_MOST_SAMPLES} are possible")
             _check_unique(f"{domain} samples", names)
-        for kind in ("features", "spectators", "classes", "weights"):
+        for kind in ("features", "spectators", "classes", "weights", "variations"):
             _check_unique(kind, getattr(self, kind))
-        views = [view.name for view in self.views]
-        _check_unique("views", views)
-        for kind, parts in (("weights", list(self.weights)), ("views", views)):
+        groups = {kind: [one.name for one in getattr(self, kind)] for kind in ("views", "objects")}
+        groups |= {kind: list(getattr(self, kind)) for kind in ("weights", "variations")}
+        for kind, parts in groups.items():
+            _check_unique(kind, parts)
             bad = [name for name in parts if "/" in name or name.startswith(".")]
-            if bad or (kind == "views" and "" in parts):
+            if bad or (kind in ("views", "objects") and "" in parts):
                 raise SchemaError(f"names of {kind} hold no / and no leading dot: {parts}")
+        for one in self.objects:
+            _check_unique(f"features of {one.name}", one.features)
+            if not 1 <= one.most <= _MOST_OBJECTS or not one.features:
+                raise SchemaError(f"{one.name} has {one.most} objects of {one.features}")
+        if self.objects and self.views:
+            raise SchemaError("objects and images of an event do not go together")
         for view in self.views:
             view.check()
         if len({view.dtype for view in self.views}) > 1:
@@ -262,6 +303,45 @@ class Layout:
     def domains(self) -> tuple[str, ...]:
         """The domains that the file holds, MC first."""
         return tuple(self.samples)
+
+    @property
+    def tabular(self) -> bool:
+        """Whether networks see the features: there are neither images nor objects."""
+        return not (self.views or self.objects)
+
+    def object_datasets(self, domain: str) -> tuple[tuple[Dataset, Dataset], ...]:
+        """Of each collection where the objects of an event begin, (N + 1,), and their features."""
+        return tuple(
+            (
+                Dataset(f"{domain}/objects/{one.name}/offsets", "<i8"),
+                Dataset(
+                    f"{domain}/objects/{one.name}/values",
+                    "<f4",
+                    (len(one.features),),
+                    TABLE_ROWS,
+                    "none",
+                ),
+            )
+            for one in self.objects
+        )
+
+    def all_datasets(self, domain: str) -> tuple[Dataset, ...]:
+        """Those of :meth:`datasets` and of :meth:`object_datasets`."""
+        pairs = self.object_datasets(domain)
+        return (*self.datasets(domain), *(column for pair in pairs for column in pair))
+
+    def sizes(self, rows: Mapping[str, int]) -> dict[str, int]:
+        """Rows of every dataset by path.
+
+        Args:
+            rows: events by domain, and objects by the path of their values; none if not given.
+        """
+        sizes: dict[str, int] = {}
+        for domain in self.domains:
+            sizes |= {column.path: rows[domain] for column in self.datasets(domain)}
+            for offsets, values in self.object_datasets(domain):
+                sizes |= {offsets.path: rows[domain] + 1, values.path: rows.get(values.path, 0)}
+        return sizes
 
     def datasets(self, domain: str) -> tuple[Dataset, ...]:
         """The datasets that grow by one row an event of ``domain``."""
@@ -276,6 +356,8 @@ class Layout:
         if domain == "mc":
             columns.append(Dataset("mc/label", "<i4"))
             columns += [Dataset(f"mc/weights/{name}", "<f4") for name in self.weights]
+            shape = (len(self.features),)
+            columns += [Dataset(f"mc/variations/{name}", "<f4", shape) for name in self.variations]
         elif self.has_truth:
             columns.append(Dataset(TRUTH, "<i4"))
         for view in self.views:
@@ -289,7 +371,8 @@ class Layout:
         """The block's arrays by dataset path, C-ordered, of the stored type and shape.
 
         Raises:
-            ValueError: an array is missing, not of the block's length or width, or not foreseen.
+            ValueError: an array is missing, not of the block's length or width, or not foreseen;
+                likewise objects.
             SchemaError: a label or a sample index is out of range.
         """
         given: dict[str, NDArray[Any] | None] = {
@@ -299,6 +382,7 @@ class Layout:
         given[f"{domain}/split"] = split
         given["mc/label"], given[TRUTH] = block.label, block.truth
         given |= {f"mc/weights/{name}": values for name, values in block.weights.items()}
+        given |= {f"mc/variations/{name}": values for name, values in block.variations.items()}
         for view in self.views:
             values = block.views.get(view.name)
             if values is not None and view.pictures and values.dtype != np.uint8:
@@ -319,6 +403,10 @@ class Layout:
             rows[column.path] = np.ascontiguousarray(values, dtype=column.dtype)
         for path, stored in rows.items():
             self.check_indices(path, stored)
+        shapes = {n: (len(part), part.values.shape[1]) for n, part in block.objects.items()}
+        expected = {one.name: (len(block), len(one.features)) for one in self.objects}
+        if shapes != expected:
+            raise ValueError(f"objects of a block are {shapes}, expected {expected}")
         return rows
 
     def check_indices(self, path: str, values: NDArray[Any], *, where: object = None) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .hits import Hits, view_figures
 from .layout import View
+from .objects import Objects, object_figures
 
 __all__ = ["EventImages", "Pixels", "fractions", "image_figures"]
 
@@ -84,7 +85,7 @@ class Pixels:
         return fractions(self.values[rows])
 
 
-EventImages = Hits | Pixels
+EventImages = Hits | Pixels | Objects
 
 
 def _as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -97,10 +98,11 @@ def _as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
 def image_figures(
     images: EventImages, views: Sequence[View]
 ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """A few numbers that sum the images of an event up.
+    """A few numbers that sum the images, or the objects, of an event up.
 
-    Of hits they are :data:`.VIEW_FIGURES`, see :func:`.view_figures`; of pictures the mean
-    (brightness) and the standard deviation (contrast) of the pixels of each channel.
+    Of objects they are those of :func:`.object_figures`; of hits :data:`.VIEW_FIGURES`, see
+    :func:`.view_figures`; of pictures the mean (brightness) and the standard deviation (contrast)
+    of the pixels of each channel.
 
     Args:
         images: of N events, the views one after the other.
@@ -109,6 +111,8 @@ def image_figures(
     Returns:
         Names such as ``energy_x`` or ``brightness_red``, and (N, F) values.
     """
+    if isinstance(images, Objects):
+        return object_figures(images)
     if isinstance(images, Hits):
         return view_figures(images, views)
     names = [

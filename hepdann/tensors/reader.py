@@ -21,6 +21,7 @@ from .hdf5.checksums import check_seal
 from .hdf5.chunks import check_codec
 from .hdf5.opening import check_datasets, check_stamp, h5_open
 from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Dataset, Layout, differing
+from .objects import collections_of
 from .source_and_target import Source, Target
 from .views import views_of
 
@@ -59,6 +60,7 @@ class Tensors(TensorFile):
         truth: Any = None,
         event_id: Any = None,
         data_event_id: Any = None,
+        spectators: Sequence[str] = (),
         output: str | Path | None = None,
     ) -> Tensors:
         """Write events that are in memory to a tensor file.
@@ -81,6 +83,7 @@ class Tensors(TensorFile):
             event_id: (N,) or (N, K) numbers that identify an MC event, and so decide its split;
                 default its features and weight.
             data_event_id: likewise of the data.
+            spectators: columns kept for figures and cuts, never an input; NaN where data have none.
             output: the tensor file; default a temporary one that is removed with the last object
                 that refers to it.
 
@@ -101,6 +104,7 @@ class Tensors(TensorFile):
             ids=(event_id, data_event_id),
             names=names,
             classes=classes,
+            spectators=tuple(spectators),
         )
         return replace(open_tensors(path), _temporary=temporary)
 
@@ -116,8 +120,10 @@ class Tensors(TensorFile):
 
     def _contents(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         views = tuple(f"{view.name} {'×'.join(map(str, view.shape))}" for view in self.views)
+        objects = tuple(f"{one.name}: {', '.join(one.features)}" for one in self.objects)
         counted = f"{len(self.features)} features"
-        return ("classes", self.classes), (counted, self.features), ("images", views)
+        pairs = ("classes", self.classes), (counted, self.features)
+        return (*pairs, ("images", views), ("objects", objects))
 
     @property
     def has_data(self) -> bool:
@@ -159,7 +165,7 @@ class Tensors(TensorFile):
         return Target(**self.read_columns("mc", _TARGET_FIELDS, pseudo=True))
 
     def check_features(self, other: Tensors) -> None:
-        """Whether another file has the same features in the same order, and the same images.
+        """Whether another file has the same features in the same order, images and objects.
 
         Raises:
             SchemaError: it has not; names the features that differ.
@@ -177,6 +183,12 @@ class Tensors(TensorFile):
                 f"images differ in shape from those of {self.path}",
                 where=other.path,
                 mend="convert both with the same settings (convert.images)",
+            )
+        if self.objects != other.objects:
+            raise SchemaError(
+                f"objects differ from those of {self.path}",
+                where=other.path,
+                mend=f"make it with hepdann convert --like {self.path}",
             )
 
 
@@ -251,6 +263,8 @@ def _describe(path: Path, file: Any, stamp: Stamp | None) -> Tensors:
             weights=tuple(file["mc/weights"]) if "mc/weights" in file else (),
             has_truth=TRUTH in file,
             views=views_of(file, domains[0]),
+            variations=tuple(file["mc/variations"]) if "mc/variations" in file else (),
+            objects=collections_of(file, domains[0]),
         )
     except SchemaError as error:
         raise ValueError(error.message) from error
@@ -308,6 +322,11 @@ def _check_datasets(file: Any, layout: Layout, rows: Mapping[str, int]) -> None:
                     f"the {kind} of {domain} are not those of {layout.domains[0]}: "
                     f"{differing(expected, names)}"
                 )
+        if collections_of(file, domain) != layout.objects:
+            raise ValueError(f"the objects of {domain} are not those of {layout.domains[0]}")
+        for offsets, values in layout.object_datasets(domain):
+            _check_dataset(file, offsets, rows[domain] + 1)
+            _check_dataset(file, values, len(file.get(values.path, ())))
         transforms = {view.name: view.transforms for view in layout.views}
         for view in views_of(file, domain):  # another program may say nothing of transforms
             first = transforms.get(view.name)

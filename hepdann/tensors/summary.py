@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .hdf5.checksums import TILE_ROWS
 from .layout import View
+from .objects import ObjectCounter, ObjectSummary
 from .reader import Tensors
 from .source_and_target import SPLITS
 
@@ -214,6 +216,7 @@ class DomainSummary:
         features: one summary each, in order.
         spectators: likewise.
         images: one summary a channel of each view; empty if the events have no images.
+        objects: one summary a feature of each collection; empty if the events have no objects.
     """
 
     total: Count
@@ -223,6 +226,7 @@ class DomainSummary:
     features: tuple[ColumnSummary, ...]
     spectators: tuple[ColumnSummary, ...]
     images: tuple[ChannelSummary, ...] = ()
+    objects: tuple[ObjectSummary, ...] = ()
 
 
 def summarise(tensors: Tensors, domain: str) -> DomainSummary:
@@ -245,7 +249,20 @@ def summarise(tensors: Tensors, domain: str) -> DomainSummary:
         features=_ranges(tensors, domain, "features", tensors.features),
         spectators=_ranges(tensors, domain, "spectators", tensors.spectators),
         images=summarise_views(tensors, domain),
+        objects=_summarise_objects(tensors, domain),
     )
+
+
+def _summarise_objects(tensors: Tensors, domain: str) -> tuple[ObjectSummary, ...]:
+    """Summarise the objects of a domain in one pass and constant memory."""
+    if not tensors.objects:
+        return ()
+    counter, rows = ObjectCounter(tensors.objects), np.arange(tensors.rows(domain))
+    with tensors.object_reader(domain) as reader:
+        for start in range(0, len(rows), TILE_ROWS):
+            parts = reader.events(rows[start : start + TILE_ROWS]).parts
+            counter.add({one.name: p for one, p in zip(tensors.objects, parts, strict=True)})
+    return counter.summary()
 
 
 def _count(tensors: Tensors, domain: str, name: str, keys: Sequence[str]) -> dict[str, Count]:

@@ -24,8 +24,6 @@ from .hits import Hits
 from .layout import Transform, View
 from .pixels import EventImages, Pixels, fractions
 
-__all__ = ["Rows", "ViewReader", "views_of"]
-
 Rows = slice | NDArray[np.integer[Any]]
 _GZIP = 1  # HDF5's number of the filter
 

@@ -19,7 +19,8 @@ from .hashing import split_of
 from .hdf5.allocation import ContiguousStore, writing
 from .hdf5.checksums import TILE_ROWS, TileHasher, seal, store_checksums
 from .hdf5.chunks import ChunkSpool, Compression, check_codec
-from .layout import FORMAT, FORMAT_VERSION, Block, Layout, View
+from .layout import FORMAT, FORMAT_VERSION, Block, Collection, Layout, View
+from .objects import Jagged
 
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
@@ -34,6 +35,7 @@ class PreparedRows:
     domain: str
     count: int
     rows: dict[str, NDArray[Any]]
+    objects: list[tuple[str, str, Jagged]]  # where offsets and values go
 
 
 class TensorWriter:
@@ -45,7 +47,8 @@ class TensorWriter:
     Args:
         path: the tensor file.
         features: as :class:`.Layout` has it; likewise ``units``, ``spectators``, ``classes``,
-            ``samples``, ``weights``, ``truth``, ``feature_info`` and ``views``.
+            ``samples``, ``weights``, ``truth``, ``feature_info``, ``views``, ``variations`` and
+            ``objects``.
         capacity: domain to an upper bound of its rows; fewer may come.
         split: shares and salt of the splits.
         compress: "gzip" or "zstd" for chunks of shuffled rows; images are compressed anyway.
@@ -70,6 +73,8 @@ class TensorWriter:
         truth: bool = False,
         feature_info: Sequence[Mapping[str, Any]] = (),
         views: Sequence[View] = (),
+        variations: Sequence[str] = (),
+        objects: Sequence[Collection] = (),
         compress: Compression = "none",
         threads: int = 2,
     ) -> None:
@@ -85,17 +90,15 @@ class TensorWriter:
             weights=tuple(weights),
             has_truth=truth,
             views=tuple(views),
+            variations=tuple(variations),
+            objects=tuple(objects),
         )
         if set(capacity) != set(self.layout.domains):
-            given = f"capacity is given for {sorted(capacity)}"
-            raise SchemaError(f"{given}, samples for {sorted(samples)}")
+            raise SchemaError(f"capacity is given for {[*capacity]}, samples for {[*samples]}")
         self._capacity, self._split = dict(capacity), split
         self._rows = dict.fromkeys(self.layout.domains, 0)
-        self._columns = [
-            column.compressed(compress)
-            for domain in self.layout.domains
-            for column in self.layout.datasets(domain)
-        ]
+        stored = (one for d in self.layout.domains for one in self.layout.all_datasets(d))
+        self._columns = [column.compressed(compress) for column in stored]
         self._hashers = {c.path: TileHasher(c.chunk or TILE_ROWS) for c in self._columns}
         self._chunked = {column.path: column for column in self._columns if column.chunk}
         self._compress, self._threads, self._cleanup = compress, threads, ExitStack()
@@ -108,8 +111,10 @@ class TensorWriter:
         with writing(self.path), ExitStack() as stack:
             self._temporary = stack.enter_context(replacing(self.path))
             self._store = stack.enter_context(self._new_store(self._temporary, self._capacity))
-            folder, columns = self._temporary.parent, list(self._chunked.values())
-            self._spool = stack.enter_context(ChunkSpool(folder, columns, self._threads))
+            spool = ChunkSpool(self._temporary.parent, [*self._chunked.values()], self._threads)
+            self._spool = stack.enter_context(spool)
+            for offsets in (path for path in self._hashers if path.endswith("/offsets")):
+                self._put(offsets, 0, np.zeros(1, "<i8"))
             self._cleanup = stack.pop_all()
         return self
 
@@ -140,7 +145,10 @@ class TensorWriter:
 
     def prepare(self, domain: str, block: Block, split: NDArray[np.uint8]) -> PreparedRows:
         """The first half of :meth:`append`, for any thread; ``split`` is of :func:`.split_of`."""
-        return PreparedRows(domain, len(block), self.layout.arrays(domain, block, split))
+        rows, pairs = self.layout.arrays(domain, block, split), self.layout.object_datasets(domain)
+        parts = (block.objects[one.name] for one in self.layout.objects)
+        objects = [(o.path, v.path, part) for (o, v), part in zip(pairs, parts, strict=True)]
+        return PreparedRows(domain, len(block), rows, objects)
 
     def put(self, prepared: PreparedRows) -> None:
         """The second half of :meth:`append`: the rows go behind those that are there."""
@@ -150,16 +158,24 @@ class TensorWriter:
         stop = start + prepared.count
         if stop > self._capacity[domain]:
             what = f"more than the announced {self._capacity[domain]} {domain} events came"
-            mend = "did an input file grow meanwhile?"
-            raise SchemaError(what, where=self.path, mend=mend)
+            raise SchemaError(what, where=self.path, mend="did an input file grow meanwhile?")
         with writing(self.path):
             for path, values in prepared.rows.items():
-                if path in self._chunked:
-                    self._spool.add(path, values)
-                else:
-                    self._store.write(path, start, values)
-                self._hashers[path].update(values)
+                self._put(path, start, values)
+            for offsets, path, part in prepared.objects:
+                begin = self._rows.get(path, 0)
+                self._put(offsets, start + 1, part.start[1:] + begin)
+                self._put(path, begin, np.ascontiguousarray(part.values, "<f4"))
+                self._rows[path] = begin + len(part.values)
         self._rows[domain] = stop
+
+    def _put(self, path: str, start: int, values: NDArray[Any]) -> None:
+        """Rows of a dataset, of its type, behind those that are there."""
+        if path in self._chunked and self._spool is not None:
+            self._spool.add(path, values)
+        elif self._store is not None:
+            self._store.write(path, start, values)
+        self._hashers[path].update(values)
 
     def mark(self) -> dict[str, int]:
         """The rows so far, to which :meth:`rollback` can return; the latest mark alone is good."""
@@ -191,12 +207,9 @@ class TensorWriter:
         """
         if self._store is None or self._temporary is None or self._finished:
             raise RuntimeError("finish() is called once, inside `with`")
-        features = len(self.layout.features)
-        values = np.zeros(features) if impute is None else np.asarray(impute, np.float64)
-        if values.shape != (features,) or not np.isfinite(values).all():
-            raise SchemaError("impute needs one finite number for each feature", where=self.path)
+        values = _imputed(impute, len(self.layout.features), self.path)
         with writing(self.path):
-            if self._rows == self._capacity:
+            if self._capacity.items() <= self._rows.items():
                 self._complete(self._store, values, provenance)
             else:
                 with (
@@ -210,36 +223,38 @@ class TensorWriter:
         self._finished = True
 
     def _new_store(self, path: Path, rows: Mapping[str, int]) -> ContiguousStore:
-        sizes = {
-            column.path: rows[domain]
-            for domain in self.layout.domains
-            for column in self.layout.datasets(domain)
-        }
-        return ContiguousStore(path, self._columns, sizes)
+        return ContiguousStore(path, self._columns, self.layout.sizes(rows))
 
     def _complete(
         self, store: ContiguousStore, impute: NDArray[np.float64], provenance: Mapping[str, Any]
     ) -> None:
         """Add to the rows what came in chunks, and what describes them all."""
         assert self._spool is not None
+        sizes = self.layout.sizes(self._rows)
         for path, column in self._chunked.items():
-            store.write_chunks(column, self._spool.chunks(path))
-        attrs = store.file.attrs
-        attrs["format"] = FORMAT
-        attrs["format_version"] = FORMAT_VERSION
-        attrs["provenance"] = json.dumps(dict(provenance))
-        attrs["split"] = self._split.model_dump_json()
-        if self._compress != "none":
-            attrs["compress"] = self._compress
-        _describe(store.file, self.layout, impute)
+            store.write_chunks(column, sizes[path], self._spool.chunks(path))
+        _describe(store.file, self.layout, impute, provenance, self._split, self._compress)
         digests = {path: hasher.digests() for path, hasher in self._hashers.items()}
         store_checksums(store.file, digests, self._columns)
-        attrs["complete"] = True
+        store.file.attrs["complete"] = True
         store.seal()
 
 
-def _describe(file: Any, layout: Layout, impute: NDArray[np.float64]) -> None:
-    """Write the names, units and meaning of the columns as attributes."""
+def _describe(
+    file: Any,
+    layout: Layout,
+    impute: NDArray[np.float64],
+    provenance: Mapping[str, Any],
+    split: SplitConfig,
+    compress: Compression,
+) -> None:
+    """Write where the file is from, and names, units and meaning of the columns, as attributes."""
+    file.attrs["format"] = FORMAT
+    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["provenance"] = json.dumps(dict(provenance))
+    file.attrs["split"] = split.model_dump_json()
+    if compress != "none":
+        file.attrs["compress"] = compress
     if "mc" in layout.domains:
         file["mc"].attrs["classes"] = _texts(layout.classes)
     for domain in layout.domains:
@@ -256,6 +271,19 @@ def _describe(file: Any, layout: Layout, impute: NDArray[np.float64]) -> None:
             images = file[domain]["views"][view.name]
             images.attrs["channels"] = _texts(view.channel_names)
             images.attrs["transforms"] = json.dumps([asdict(one) for one in view.transforms])
+        if layout.objects:
+            file[domain]["objects"].attrs["names"] = _texts([one.name for one in layout.objects])
+        for one in layout.objects:
+            objects = file[domain]["objects"][one.name].attrs
+            objects["features"], objects["most"] = _texts(one.features), one.most
+
+
+def _imputed(impute: Sequence[float] | None, features: int, path: Path) -> NDArray[np.float64]:
+    """What is imputed, checked; zeros by default."""
+    values = np.zeros(features) if impute is None else np.asarray(impute, np.float64)
+    if values.shape != (features,) or not np.isfinite(values).all():
+        raise SchemaError("impute needs one finite number for each feature", where=path)
+    return values
 
 
 def _texts(values: Sequence[str]) -> NDArray[Any]:

@@ -17,8 +17,6 @@ from ..domains.sampler import epoch_order
 from ..methods import Batch
 from .distributed import ALONE, Processes
 
-__all__ = ["Slot", "epoch_batches"]
-
 _CHUNK = 1 << 18  # events of a domain gathered at a time, over all members
 _TOLD = 10  # steps with images between two words of progress
 
@@ -105,15 +103,7 @@ def _single(
 
 
 class _Feed:
-    """What each member draws from a slot in an epoch, from memory or from a stream.
-
-    Args:
-        slot: the domain.
-        seeds: of the members.
-        epoch: counted from 0.
-        length: events of the epoch.
-        first: events of it that were seen already.
-    """
+    """What each member draws from a slot in an epoch, from memory or from a stream."""
 
     def __init__(
         self, slot: Slot, seeds: Sequence[int], epoch: int, length: int, first: int
@@ -138,13 +128,7 @@ class _Feed:
         ]  # fmt: skip
 
     def take(self, begin: int, count: int, share: slice = slice(None)) -> Iterator[BatchRows]:
-        """Events ``begin`` to ``begin + count`` of the epoch, which follow the last ones.
-
-        Args:
-            begin: the first.
-            count: of them.
-            share: the part of them that is wanted.
-        """
+        """Events ``begin`` to ``begin + count`` of the epoch, which follow the last ones."""
         read = {
             k: rows
             for members, reader in self._readers

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from .step.parameter_buffer import ParameterBuffer
 
-__all__ = ["Best"]
-
 
 class Best:
     """The averaged weights that each member had at its best epoch so far.

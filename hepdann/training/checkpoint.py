@@ -22,8 +22,6 @@ from ..outputs import write_run_file
 from ..records import HistoryRowOf
 from .trainer import StackTrainer
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
-
 _FORMAT = "hepdann-checkpoint"
 
 

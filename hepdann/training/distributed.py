@@ -20,8 +20,6 @@ from torch import Tensor
 
 from ..errors import ConfigError
 
-__all__ = ["ALONE", "Processes", "broadcast", "join", "wanted"]
-
 _PATIENCE = timedelta(days=7)  # one process diagnoses, scores and evaluates while the others wait
 
 

@@ -8,8 +8,6 @@ from torch.utils.data import Dataset
 
 from ..tensors import Source, Split, Target
 
-__all__ = ["EventDataset"]
-
 
 class EventDataset(Dataset[tuple[Tensor, ...]]):
     """Events of a domain for ``torch.utils.data.DataLoader``.

@@ -11,15 +11,6 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, RunError
 from .settings import Member
 
-__all__ = [
-    "MONITORS",
-    "HistoryRow",
-    "MemberHistory",
-    "history_row",
-    "monitored",
-    "refuse_non_finite",
-]
-
 HistoryRow = dict[str, object]
 
 # Label-free figures of the history by which an epoch may be chosen, and the sign that makes less

@@ -12,8 +12,6 @@ from .settings import threads
 from .step.engine import StepValues, engine_for
 from .trainer import StackTrainer
 
-__all__ = ["RateRange", "find_learning_rate"]
-
 _SMOOTH = 0.9  # weight of what came before in the smoothed loss
 _DIVERGED = 2.0  # times the loss at the start
 

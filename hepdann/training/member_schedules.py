@@ -11,8 +11,6 @@ from .schedules import average_decay, lambda_schedule, rate_schedule
 from .settings import Member, Settings
 from .step.engine import StepValues
 
-__all__ = ["MemberSchedules"]
-
 
 class MemberSchedules:
     """What each step takes of the schedules, and which members still train.

@@ -13,14 +13,6 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError
 
-__all__ = [
-    "LambdaSchedule",
-    "RateSchedule",
-    "average_decay",
-    "lambda_schedule",
-    "rate_schedule",
-]
-
 _RATES = ("cosine", "constant", "step", "inverse", "plateau")
 _LAMBDAS = ("ganin", "constant", "linear", "adaptive")
 

@@ -14,16 +14,6 @@ from ..methods import Method
 from .distributed import ALONE, Processes
 from .schedules import LambdaSchedule, RateSchedule
 
-__all__ = [
-    "Member",
-    "MethodProgress",
-    "Progress",
-    "Settings",
-    "deterministic",
-    "method_progress",
-    "threads",
-]
-
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # without it cuBLAS may sum in another order
 
 

@@ -20,8 +20,6 @@ from .settings import Member, Settings
 from .step.parameter_buffer import ParameterBuffer
 from .step.stack import Stack
 
-__all__ = ["SUMMED", "StackState", "slots_of"]
-
 SUMMED = ("label_loss", "domain_loss", "domain_accuracy", "nuisance_loss")  # rows of ``sums``
 
 

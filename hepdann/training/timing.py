@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-__all__ = ["Clock"]
-
 _EVERY = 50  # steps between two that wait for the device
 _QUEUED = "queued"
 

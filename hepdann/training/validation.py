@@ -16,8 +16,6 @@ from ..networks import AdversarialNetwork
 if TYPE_CHECKING:
     from .trainer import Member
 
-__all__ = ["validate", "watched_scores"]
-
 _TINY = 1e-7
 
 

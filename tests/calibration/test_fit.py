@@ -63,7 +63,7 @@ def test_derivatives_of_the_distributions_are_exact(toys):
         moved = x + step * np.array([1.0, 0.0])
         return marginals.distribution(marginals.locate(moved), weight)
 
-    exact = marginals.moved(x, weight, np.ones((len(x), 1)))[..., 0]
+    exact = marginals.moved(marginals.locate(x), weight, np.ones((len(x), 1)))[..., 0]
     exact = exact * marginals.directions[0][:, None]
     numerical = (at(1e-7) - at(-1e-7)) / 2e-7
     np.testing.assert_allclose(exact, numerical, atol=1e-4)

@@ -31,6 +31,8 @@ def test_without_a_shift_nothing_is_changed(toys):
     report = calibrate(mc, data, NAMES, families=["sine", "offset"])
     assert (report.calibration.name, report.verdict) == ("none", "closed")
     np.testing.assert_array_equal(report.calibration.apply(mc.features), mc.features)
+    trained = report.applied.calibrated(mc)
+    np.testing.assert_array_equal(trained.weight, mc.weight)
 
 
 def test_what_no_family_explains_is_not_closed(toys):

@@ -17,6 +17,12 @@ def signals_fixture():
         signal.signal(kind, handler)
 
 
+@pytest.fixture(autouse=True)
+def busy_fixture(monkeypatch):
+    """On a busy machine too, nothing takes ten seconds, after which a line would say so."""
+    monkeypatch.setattr("hepdann_cli.progress._LINE_EVERY", float("inf"))
+
+
 @pytest.fixture(name="run")
 def run_fixture(typed):
     """``main`` in this process, for the many cases: exit code, stdout, stderr."""

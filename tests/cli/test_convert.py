@@ -164,3 +164,28 @@ def test_a_whole_new_file_replaces_the_earlier_one(run, tmp_path):
     (tmp_path / "tensors.h5").write_bytes(b"an earlier result")
     assert run("convert", "mc.root", "data.root")[0] == 0
     assert open_tensors(tmp_path / "tensors.h5").rows("mc") == 300
+
+
+def test_objects_are_found_shown_and_inspected(run, tmp_path):
+    from hepdann import samples
+
+    mc, data = samples.write("jets", tmp_path / "toy", 200)
+    code, out, err = run(
+        "convert", mc, data, "-o", "t.h5", "--features", "", "--objects", "constituent",
+        "--objects", "hard:log(constituent_pt),deltaR(constituent_eta, constituent_phi, 0, 0)",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    one, hard = open_tensors(tmp_path / "t.h5").objects
+    assert one.features == tuple(f"constituent_{name}" for name in ("pt", "eta", "phi", "d0"))
+    assert hard.features[0] == "log(constituent_pt)"
+    assert "events without" in out
+    assert "not a feature, is of the objects" in out
+    assert out.splitlines()[-2].startswith(
+        "t.h5: 200 MC events, 200 data events, constituent, hard"
+    )
+    code, out, _ = run("inspect", "t.h5", "--verify")
+    assert code == 0
+    assert "constituent (at most 64 an event), hard" in out
+    code, _, err = run("convert", mc, data, "--objects", "jets")
+    assert code == 2
+    assert "no lists begin with 'jets_'" in err

@@ -30,10 +30,10 @@ def start(folder):
     raise AssertionError("nothing was written")
 
 
-def test_simulate_writes_the_files_and_says_what_to_type_next(tmp_path):
+def test_simulate_writes_the_files_and_says_what_to_type_next(tmp_path, typed):
     folder = tmp_path / "a toy"
-    done = hepdann("simulate", "bjets", "-o", folder, "--events", 200, "--seed", 4, "--truth")
-    assert done.returncode == 0
+    done = typed("simulate", "bjets", "-o", folder, "--events", 200, "--seed", 4, "--truth")
+    assert done.code == 0
     assert done.stderr == ""
     *files, last = done.stdout.splitlines()
     assert [line.split("  ")[0] for line in files] == [
@@ -54,10 +54,9 @@ def test_simulate_writes_the_files_and_says_what_to_type_next(tmp_path):
         (["bjets", "-o", "/dev/null"], "/dev/null: Not a directory"),
     ],
 )
-def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path, monkeypatch, args, message):
-    monkeypatch.chdir(tmp_path)
-    done = hepdann("simulate", *args)
-    assert done.returncode == 2
+def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path, typed, args, message):
+    done = typed("simulate", *args)
+    assert done.code == 2
     assert done.stderr.startswith("hepdann: error: ")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

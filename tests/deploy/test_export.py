@@ -171,7 +171,7 @@ SHAPES = [
     {"activation": "gelu", "normalisation": "none", "residual": True},
     {"activation": "tanh", "normalisation": "shared", "residual": True},
     {"activation": "relu", "normalisation": "domain", "domains": 3, "label_head": ()},
-    {"classes": 3},
+    {"activation": "sigmoid", "classes": 3},
 ]
 
 

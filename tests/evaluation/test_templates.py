@@ -212,3 +212,35 @@ def test_variations_need_the_tensor_file_that_holds_them(tmp_path):
     assert fill_templates(folder, replace(SETTINGS, variations=False)).samples
     with pytest.raises(RunError, match=r"no variations: .*run\.h5"):
         fill_templates(folder, SETTINGS)
+
+
+def test_variations_of_features_move_features_and_scores_alike(tmp_path, monkeypatch):
+    folder = write_template_run(tmp_path / "run", n=1000)
+    with h5py.File(tmp_path / "run.h5", "r+") as file:
+        x = file["mc/features"][...] + np.float32(0.25)
+        x[::7] = np.nan  # events that the variation does not have
+        file["mc/variations/jes_up"] = x
+
+    class Predictor:
+        def score(self, features, event_id):
+            assert len(event_id) == len(features)
+            p = 1 / (1 + np.exp(-2 * (features[:, 0] - 0.75)))
+            return np.stack([1 - p, p], axis=1)
+
+    monkeypatch.setattr("hepdann.inference.open_predictor", lambda *_: Predictor())
+    of_x = TemplateSettings(of="x", method="dann", bins=[-0.5, 0.5, 1.5], variations=True)
+    of_score = TemplateSettings(of="score", method="dann", bins=2, variations=True)
+    by_x, by_score = fill_templates(folder, of_x), fill_templates(folder, of_score)
+    scores, mc = columns_of(folder)
+    for sample, (process, class_) in zip(by_x.samples, [(0, 0), (0, 1), (1, 0)], strict=True):
+        group = (mc["sample"] == process) & (mc["label"] == class_)
+        test = group & (mc["split"] == 2)
+        scale = mc["weight"][group].sum() / mc["weight"][test].sum()
+        kept = test & (x[:, 0] >= 0.5) & (x[:, 0] < 1.5)
+        found = by_x.mc["all", sample.name]["jes_up"]
+        assert found.sumw[1] == pytest.approx(scale * mc["weight"][kept].sum(), rel=1e-5)
+        kept = test & (x[:, 0] > 0.75)
+        found = by_score.mc["all", sample.name]
+        assert found["jes_up"].sumw[1] == pytest.approx(scale * mc["weight"][kept].sum(), rel=1e-5)
+        assert len(found) == len(WEIGHTS) + 2
+    assert scores.features == ("x",)

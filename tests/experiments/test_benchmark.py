@@ -43,7 +43,7 @@ def reviews(tmp_path_factory):
 
 
 def test_moons_are_trained_once_and_their_table_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("hepdann.experiments.plans.MOONS", 600)
+    monkeypatch.setattr("hepdann.experiments.plans.MOONS", 60)
     settings = {"output": tmp_path, "seeds": 2, "epochs": 1, "workers": 1}
     said = []
     table = benchmark("moons", report=lambda what, step: said.append((what, step)), **settings)
@@ -63,13 +63,13 @@ def test_moons_are_trained_once_and_their_table_is_kept(tmp_path, monkeypatch):
 
 
 def test_a_benchmark_that_is_stopped_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr("hepdann.experiments.plans.MOONS", 600)  # 6 steps an epoch
+    monkeypatch.setattr("hepdann.experiments.plans.MOONS", 60)  # 42 steps an epoch
     settings = {"output": tmp_path, "seeds": 1, "epochs": 3, "workers": 1}
     asked = []
 
     def stop():
         asked.append(1)
-        return len(asked) == 10  # within the second epoch
+        return len(asked) == 60  # within the second epoch
 
     with pytest.raises(Interrupted):
         benchmark("moons", stop=stop, **settings)

@@ -174,8 +174,8 @@ class Member:
 
 # methods that differ from one another in what they train on
 PLAIN = {
-    "source-only", "calibrated", "calibrated-known", "self-training", "planing", "cwola",
-    "llp-unbiased",
+    "source-only", "calibrated", "calibrated-known", "parametrised", "self-training", "planing",
+    "cwola", "llp-unbiased",
 }  # fmt: skip
 
 
@@ -200,15 +200,7 @@ def objectives(name, member, lambda_, domain_weight, nuisance_weight):
         return [member.label_loss(f[:1]) + factor * member.distance_correlation(f)]
     if name in ("dann", "hybrid-dann", "cdan"):
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, lambda_)]
-    if name in (
-        "source-only",
-        "calibrated",
-        "calibrated-known",
-        "self-training",
-        "planing",
-        "cwola",
-        "llp-unbiased",
-    ):
+    if name in PLAIN:
         return [member.label_loss(f) + domain_weight * member.domain_loss(f, 0.0)]
     if name == "cdan-entropy":
         domain = member.domain_loss(f, lambda_, member.certainty(f))

@@ -20,7 +20,7 @@ reference = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(reference)
 
 
-@pytest.mark.parametrize("activation", ["relu", "elu", "gelu", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", "elu", "gelu", "tanh", "sigmoid"])
 @pytest.mark.parametrize("normalisation", ["none", "layer", "domain"])
 @pytest.mark.parametrize("residual", [False, True])
 def test_outputs_and_gradients_are_those_of_a_plain_torch_module(

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from hepdann.errors import ConfigError
 from hepdann.networks import AdversarialNetwork, NetworkShape, get
-from hepdann.networks.planes import PlanesNetwork, PlanesPlan
-from hepdann.networks.views import TowerPlan, ViewsNetwork, perceptron
+from hepdann.networks.images.planes import PlanesNetwork, PlanesPlan
+from hepdann.networks.images.views import TowerPlan, ViewsNetwork, perceptron
 
 
 def views(channels=1, width=50):

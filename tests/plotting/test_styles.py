@@ -111,6 +111,7 @@ def test_combined_methods_are_titled_part_by_part():
         ("5 $", "5 $"),
         ("a_b", "a_b"),
         ("_x", " _x"),
+        ("log(x) + " * 20, ("log(x) + " * 20)[:47] + "…"),  # leaves room for the figure
     ],
 )
 def test_what_is_not_mathematics_is_drawn_as_it_is(text, expected):

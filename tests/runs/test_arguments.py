@@ -15,6 +15,8 @@ from hepdann.config import NetworkSettings, ScanConfig, ScanSettings, TrainConfi
 from hepdann.errors import ConfigError
 from hepdann.runs import resume
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {
     "seeds": 1, "epochs": 1, "batch_size": 128, "alignments": [], "diagnose": False,
     "oracle": False,

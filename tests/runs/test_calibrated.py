@@ -13,15 +13,29 @@ from hepdann.calibration import Calibration
 from hepdann.config import TrainConfig
 from hepdann.criteria import Residual, recommend, teacher
 from hepdann.deploy import export
+from hepdann.domains import CalibratedBlocks
 from hepdann.errors import ConfigError, HepdannError, Interrupted, RunError
 from hepdann.evaluation import open_scores
+from hepdann.evaluation.curves import run_roc
 from hepdann.inference import load_model
+from hepdann.plotting.figures.panels import VARIED_NAME
+from hepdann.plotting.figures.roc import roc
+from hepdann.plotting.figures.stacks import scores
+from hepdann.plotting.quantities import Quantities
+from hepdann.runs.aligned import Aligned
 from hepdann.runs.calibrated import families_of
+from hepdann.runs.stacks.work import Workplace, _prepared, _stacks_of, write_aligned
 from hepdann.store.paths import RunPaths
+from hepdann.store.start_record import StartRecord
 from hepdann.tensors import open_tensors
 
 FAST = {"epochs": 2, "seeds": 1, "diagnose": False, "alignments": []}
-METHODS = ["calibrated-known", "calibrated-known+dann"]
+KNOWN = {
+    "method": "calibrated-known",
+    "shift": hepdann.shifts.cosine(t=3),
+    "calibration": {"families": ["cosine"]},
+}
+METHODS = ["calibrated-known", "calibrated-known+dann", "parametrised"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +56,7 @@ def test_networks_see_mapped_mc_and_the_target_as_it_is(run, toy):
     mc = open_tensors(toy / "tensors.h5").source()
     mapped = model.calibrations["calibrated-known"].apply(mc.features)
     assert not np.allclose(mapped, mc.features, equal_nan=True)
-    for method in METHODS:
+    for method in METHODS[:2]:
         steps = model.steps(method, "source")
         plain = model.steps(method, "target")
         assert plain.mapped is None
@@ -74,7 +88,38 @@ def test_a_calibrated_network_recovers_what_a_fold_destroys(run):
 
 
 def test_a_family_that_is_known_is_never_recommended(run):
-    assert not run.metrics["recommended"].startswith("calibrated-known")
+    assert not run.metrics["recommended"].startswith(("calibrated-known", "parametrised"))
+
+
+def test_a_parametrised_network_knows_the_parameters_of_the_map(run):
+    """Of data it is told them: at t ± σ it scores otherwise, and MC passes the map at t ± σ."""
+    model, scores = load_model(RunPaths(run.folder).model), open_scores(run.folder)
+    features = scores.column("target", "features")
+    assert model.parts["parametrised"].network.shape.inputs == features.shape[1] + 1
+    up, down = scores.varied("parametrised", "target")
+    assert np.abs(up - down).max() > 1e-5
+    again = run.predict(features, method="parametrised")
+    np.testing.assert_allclose(again, scores.score("target", "parametrised"), atol=1e-6)
+    assert scores.varied("calibrated-known", "target") is None
+    assert scores.varied("parametrised") is not None
+    one, other = (model.calibrations[name] for name in ("parametrised", "calibrated-known"))
+    assert one.parameters() == other.parameters()
+    with pytest.raises(RunError, match="a parametrised network is not exported"):
+        export(run.folder, "model.onnx", method="parametrised")
+
+
+def test_each_event_of_a_parametrised_network_has_parameters_of_its_own(run, toy):
+    calibration = load_model(RunPaths(run.folder).model).calibrations["parametrised"]
+    mc = open_tensors(toy / "tensors.h5").source()
+    drawn = calibration.parametrised(mc).features
+    assert np.abs(drawn[:, -1]).max() == pytest.approx(1.0)
+    rows = np.flatnonzero(drawn[:, -1] == drawn[0, -1])
+    varied = calibration.varied(3.0 * float(drawn[0, -1]))
+    assert varied.fit.theta != calibration.fit.theta
+    known = np.isfinite(drawn[rows, :-1])
+    largest = np.abs(drawn[rows, :-1] - varied.apply(mc.features[rows]))[known].max()
+    apart = np.abs(drawn[rows, :-1] - mc.features[rows])[known].max()
+    assert largest < 0.2 * apart  # but for the noise of the map
 
 
 def test_scores_of_data_need_no_calibration(run):
@@ -103,6 +148,42 @@ def test_a_resumed_training_takes_the_calibration_that_it_began_with(toy, tmp_pa
         open_scores(half.folder).score("target", "calibrated"),
         open_scores(whole.folder).score("target", "calibrated"),
     )
+
+
+def test_a_fold_has_a_calibration_that_did_not_see_its_part(toy, tmp_path):
+    given = KNOWN | FAST | {"epochs": 1, "folds": 2}
+    run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)
+    folds = json.loads(RunPaths(run.folder).calibration.read_text())["folds"]
+    maps = [Calibration.from_dict(fold["calibrated-known"]["map"]) for fold in folds]
+    assert maps[0].fit.theta != maps[1].fit.theta
+    scores, model = open_scores(run.folder), load_model(RunPaths(run.folder).model)
+    features, fold = scores.column("mc", "features"), scores.column("mc", "fold")
+    for number, one in enumerate(maps):
+        rows = np.flatnonzero(fold == number)
+        plain = model.models[number].steps("calibrated-known", "target")
+        expected = plain.score(one.apply(features[rows])).mean
+        np.testing.assert_allclose(
+            scores.score("mc", "calibrated-known")[rows], expected, atol=1e-6
+        )
+
+
+def test_blocks_and_workers_train_on_calibrated_mc(toy, tmp_path):
+    """What a worker trains on follows from the run's folder: the map is read, not fitted anew."""
+    given = KNOWN | FAST | {"epochs": 1, "memory": "blocks"}
+    run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)
+    origin = StartRecord.read(run.folder)
+    files = [open_tensors(toy / "tensors.h5")]
+    place = Workplace.of(origin, origin.config.train, run.folder, files)
+    origin, domains, _ = _prepared(place)
+    one = load_model(RunPaths(run.folder).model).calibrations["calibrated-known"]
+    block = domains.blocks[0].train(0)
+    mapped = CalibratedBlocks(domains.blocks[0], one).train(0)
+    np.testing.assert_array_equal(mapped.features, one.apply(block.features, 0))
+    write_aligned(run.folder, Aligned({}, None, None), ())
+    stacks, _ = _stacks_of(place, None, 1)
+    x = domains.scaling.apply(one.calibrated(domains.source).part("train").features)
+    np.testing.assert_array_equal(stacks.sources[-1].x.numpy(), x)
+    assert stacks.sources[-1].stream is not None
 
 
 def test_the_family_of_the_target_is_not_among_those_tried():
@@ -136,9 +217,28 @@ def test_what_cannot_be_trained_on_calibrated_mc(toy, tmp_path, method):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_scan_refuses_calibrations(toy, tmp_path):
-    with pytest.raises(ConfigError, match="which a scan does not"):
-        hepdann.scan(toy / "tensors.h5", methods=["calibrated"], output=tmp_path / "scan")
+def test_a_scan_fits_a_calibration_to_each_target(toy, tmp_path, run):
+    methods = ["calibrated-known", "calibrated-known+dann"]
+    grid = {"shift": "cosine", "t": [3.0], "lambda_": [1.0], "alignments": []}
+    done = hepdann.scan(
+        toy / "tensors.h5",
+        methods=methods,
+        calibration={"families": ["cosine"]},
+        output=tmp_path / "scan",
+        epochs=2,
+        seeds=1,
+        **grid,
+    )
+    (stored,) = (tmp_path / "scan").rglob("*maps.json")
+    kept = json.loads(RunPaths(run.folder).calibration.read_text())["folds"]
+    fitted = json.loads(stored.read_text())["calibrations"]["calibrated-known"]
+    assert fitted["map"]["theta"] == kept[0]["calibrated-known"]["map"]["theta"]
+    groups = {group["method"]: group["ensemble"] for group in done.summary["groups"]}
+    assert groups["calibrated-known"]["target_auc"] > groups["source-only"]["target_auc"] + 0.05
+    reached = run.metrics["methods"]["calibrated-known"]["mc"]["auc"]
+    assert groups["calibrated-known"]["mc_auc"] == pytest.approx(reached, abs=0.02)
+    with pytest.raises(ConfigError, match="a scan does not compare"):
+        hepdann.scan(toy / "tensors.h5", methods=["parametrised"], output=tmp_path / "other")
 
 
 def test_a_closed_calibration_comes_before_maps_of_data_that_close_alike():
@@ -167,6 +267,19 @@ def test_an_error_of_the_calibration_moves_the_scores_of_mc(run):
     theta = [model.calibrations["calibrated-known"].varied(e).fit.theta[0] for e in (-1, 0, 1)]
     error = model.calibrations["calibrated-known"].fit.error[0]
     np.testing.assert_allclose(np.diff(theta), error, rtol=1e-6)
+
+
+def test_figures_show_the_error_of_the_calibration_beside_that_of_statistics(run):
+    shown = Quantities.open(run.folder).score("calibrated-known", 1, by="class", scale=True)
+    np.testing.assert_allclose(shown.varied.sum(axis=1), shown.mc.sumw.sum(), rtol=1e-6)
+    curve = run_roc(open_scores(run.folder), "mc", "calibrated-known")
+    for ax, moved in (
+        (scores(shown), shown.varied - shown.mc.sumw),
+        (roc({"calibrated-known": curve}), curve.varied - curve.background_efficiency),
+    ):
+        assert np.abs(moved).max() > 0
+        assert ax.get_legend_handles_labels()[1].count(VARIED_NAME) == 1
+    assert run_roc(open_scores(run.folder), "mc", "source-only").varied is None
 
 
 def test_templates_move_with_the_calibration(run):

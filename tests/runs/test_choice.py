@@ -10,6 +10,8 @@ from hepdann.config import load_config
 from hepdann.errors import ConfigError
 from hepdann.runs.stacks.plan import resolve
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 
 @pytest.fixture(scope="module")
 def run(toy, tmp_path_factory):

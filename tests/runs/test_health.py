@@ -10,6 +10,8 @@ import hepdann
 from hepdann.errors import RunError
 from hepdann.evaluation import summarise
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {"seeds": 2, "epochs": 2, "batch_size": 128, "oracle": False, "alignments": ["quantile"],
         "diagnose": False}  # fmt: skip
 

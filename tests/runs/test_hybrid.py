@@ -12,6 +12,8 @@ from hepdann.errors import ConfigError
 from hepdann.runs.preparation import auxiliary_shifts
 from hepdann.tensors import open_tensors
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {"seeds": 2, "epochs": 1, "batch_size": 256, "alignments": ["quantile"], "diagnose": False}
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import runpy
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -14,23 +12,26 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from torch.distributed import run as torchrun
 
 import hepdann
 from hepdann.config import PlotConfig, SplitConfig
 from hepdann.domains import prepare
-from hepdann.errors import ConfigError, Interrupted
+from hepdann.errors import ConfigError, HepdannError, Interrupted
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import wanted_jobs
 from hepdann.readers import convert
 from hepdann.runs import open_run, resume
-from hepdann.tensors import Block, TensorWriter, View, read_images
+from hepdann.tensors import Block, TensorWriter, View, open_tensors, read_images
 from hepdann.training import threads
 from hepdann_cli.main import hepdann as command
 
 from . import together
 from .together import FAST
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 PLOTTING = Path(__file__).parents[1] / "plotting"
 VIEWS = (View("x", 1, 21, 12), View("u", 1, 21, 6), View("v", 1, 21, 6))
@@ -200,7 +201,8 @@ def test_files_of_the_collaboration_convert_and_train(tmp_path, schema):
     assert len(open_scores(run.folder).score("mc", "dann")[0]) == 11
 
 
-def test_diagnose_compares_the_figures_of_images(tensors):
+def test_diagnose_compares_the_figures_of_images(tensors, few_trees, monkeypatch):
+    monkeypatch.setattr("sklearn.ensemble.HistGradientBoostingClassifier", few_trees)  # all of them
     done = CliRunner().invoke(command, ["diagnose", str(tensors)], catch_exceptions=False)
     assert done.exit_code == 0
     assert "energy_x" in done.stdout
@@ -209,16 +211,14 @@ def test_diagnose_compares_the_figures_of_images(tensors):
     assert "align before" not in done.stdout
 
 
-def test_two_processes_have_the_losses_of_one(tensors, run, tmp_path):
+def test_two_processes_have_the_losses_of_one(tensors, run, tmp_path, capfd):
     """torchrun: each has half of every batch of 40, and the gradients' mean is that of all."""
-    done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port",
-         str(20_000 + os.getpid() % 20_000), together.__file__, tensors, tmp_path / "two"],
-        capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=False,
+    port = str(20_000 + os.getpid() % 20_000)
+    torchrun.main(
+        ["--nproc-per-node", "2", "--master-port", port, together.__file__, str(tensors),
+         str(tmp_path / "two")]
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == [str(tmp_path / "two")]  # the second is silent
+    assert capfd.readouterr().out.split() == [str(tmp_path / "two")]  # the second is silent
     two = open_run(tmp_path / "two")
     assert two.methods == ("source-only", "dann", "tracking")
     names = [name for name in run.history if name.startswith(("loss", "validation", "domain"))]
@@ -272,3 +272,16 @@ def test_a_scan_of_images_trains_the_networks_of_a_training(run, tensors, tmp_pa
         wanted = run.metrics["methods"][method]["target"]["accuracy"]
         assert groups[method]["ensemble"]["target_accuracy"] == pytest.approx(wanted, abs=2e-2)
     assert scan.summary["choices"][-1]["criterion"] is None  # nothing without labels compares them
+
+
+def test_the_energy_scale_of_images_is_measured_from_what_sums_them_up(tensors):
+    report = hepdann.calibrate(tensors, families=["energy-scale", "none"])
+    assert report.calibration.name == "energy-scale"
+    scale = report.calibration.parameters()["energy-scale"]
+    assert abs(scale.value - 0.5) < 3 * scale.error < 0.2
+    assert report.after.value < report.before.value - 0.05
+    mc = prepare(open_tensors(tensors), None, None, 0, "resident").source
+    with pytest.raises(HepdannError, match="not the events whose images"):
+        report.calibration.apply(mc.features + 1)
+    with pytest.raises(ConfigError, match="sine is no shift of images"):
+        hepdann.calibrate(tensors, families=["sine"])

@@ -11,11 +11,15 @@ import pytest
 import torch
 
 import hepdann
-from hepdann import methods
+from hepdann import methods, samples
+from hepdann.config import Config
 from hepdann.domains import prepare, resident
 from hepdann.networks import NetworkShape
+from hepdann.readers import convert
 from hepdann.tensors import Target, open_tensors, seal
 from hepdann.training import Member, Settings, StackTrainer
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 FAST = {"seeds": 1, "epochs": 1, "batch_size": 256, "alignments": ["quantile"]}
 
@@ -106,13 +110,25 @@ COLUMNS = {  # what some methods need besides the features, and a calibration th
 }
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Half as many events, for the many methods."""
+    folder = tmp_path_factory.mktemp("few")
+    samples.write_bjets(folder, 1000, 4, True)
+    config = {"convert": {"weight": "weight", "features": list(samples.INPUTS)}}
+    mc, data, truth = (str(folder / f"{name}.root") for name in ("mc", "data", "truth"))
+    tensors = folder / "tensors.h5"
+    convert([mc], [data], output=tensors, config=Config.model_validate(config), truth=truth)
+    return tensors
+
+
 @pytest.mark.parametrize(
     ("shift", "trained"), [(None, ["dann"]), ("sine", methods.names())], ids=["data", "sine"]
 )
-def test_flipped_target_labels_change_no_model_and_no_choice(toy, tmp_path, shift, trained):
+def test_flipped_target_labels_change_no_model_and_no_choice(few, tmp_path, shift, trained):
     flipped = tmp_path / "flipped.h5"
-    shutil.copy(toy / "tensors.h5", flipped)
-    tensors = open_tensors(toy / "tensors.h5")
+    shutil.copy(few, flipped)
+    tensors = open_tensors(few)
     with h5py.File(flipped, "r+") as file:
         if shift is None:
             file["truth/data/label"][...] = 1 - file["truth/data/label"][...]

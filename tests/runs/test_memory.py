@@ -19,6 +19,8 @@ from hepdann.runs import resume
 from hepdann.runs.stacks.shards import Stacks
 from hepdann.tensors import BLOCK_ROWS, EventBlocks, Source, column_at, open_tensors
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {
     "seeds": 1,
     "epochs": 2,

@@ -12,6 +12,8 @@ from hepdann.errors import ConfigError, HepdannError, Interrupted
 from hepdann.methods.mixtures.llp import unmixed
 from hepdann.runs import resume
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {
     "seeds": 2, "epochs": 3, "batch_size": 256, "alignments": [], "diagnose": False,
     "oracle": False,

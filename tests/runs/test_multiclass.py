@@ -14,6 +14,8 @@ from hepdann.config import Config
 from hepdann.errors import RunError
 from hepdann.readers import convert
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 
 @pytest.fixture(scope="module")
 def tensors(tmp_path_factory):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import warnings
 
 import numpy as np
 import pytest
 
 import hepdann
 from hepdann.domains import Wanted, in_folds, prepare
-from hepdann.errors import ConfigError, HepdannError, Interrupted, SchemaError
+from hepdann.errors import ConfigError, HepdannError, SchemaError
 from hepdann.evaluation import open_scores
-from hepdann.evaluation.nuisances import PER_BIN, nuisances_of
+from hepdann.evaluation.nuisances import BEST, PER_BIN, nuisances_of
 from hepdann.methods.decorrelation.planing import planed
 from hepdann.runs import resume
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 FAST = {
     "seeds": 1, "epochs": 2, "batch_size": 256, "alignments": [], "diagnose": False,
@@ -45,12 +50,15 @@ def run(tensors, tmp_path_factory):
 
 def test_every_method_is_judged_by_what_its_score_tells(run):
     figures = run.metrics["nuisances"]["energy"]
-    assert set(figures) == {"source-only", *METHODS, PER_BIN}
+    assert set(figures) == {"source-only", *METHODS, BEST, PER_BIN}
     for block in figures.values():
         assert 0 <= block["ks"] < 1.5  # negative weights may take it above 1
         assert [cut["efficiency"] for cut in block["cuts"]] == [0.3, 0.5, 0.7, 0.9]
         assert all(0 <= cut["jsd"] <= 1 and cut["rejection"] >= 1 for cut in block["cuts"])
-    assert figures[PER_BIN]["cuts"][2]["jsd"] < figures["source-only"]["cuts"][2]["jsd"]
+    for name in (BEST, PER_BIN):
+        assert figures[name]["cuts"][1]["jsd"] < figures["source-only"]["cuts"][1]["jsd"] / 3
+    rejections = [figures[n]["cuts"][1]["rejection"] for n in ("source-only", BEST, PER_BIN)]
+    assert rejections == sorted(rejections, reverse=True)
     rows = (run.folder / "history.csv").read_text().splitlines()
     names = rows[0].split(",")
     losses = {r.split(",")[0]: r.split(",")[names.index("loss_nuisance")] for r in rows[1:]}
@@ -58,24 +66,45 @@ def test_every_method_is_judged_by_what_its_score_tells(run):
     assert float(losses["pivot"]) > 1
 
 
-def test_a_run_with_nuisances_resumes_to_the_same_bits(run, tensors, tmp_path):
+def test_a_run_with_nuisances_that_was_killed_resumes_to_the_same_bits(run, tensors, tmp_path):
     left = iter(range(30))
-    with pytest.raises(Interrupted):
-        hepdann.train(
-            tensors, method=METHODS, output=tmp_path / "run", partial=lambda: False,
-            stop=lambda: next(left, None) is None, **FAST,
-        )  # fmt: skip
+
+    def killed():
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+    with warnings.catch_warnings():  # torch may have threads, none of which the child needs
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        try:
+            hepdann.train(tensors, method=METHODS, output=tmp_path / "run", stop=killed, **FAST)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert list((tmp_path / "run" / "checkpoint").glob("stack-*.safetensors"))
     again = resume(tmp_path / "run")
     for name in ("model.safetensors", "history.csv", "scores.h5"):
         assert (again.folder / name).read_bytes() == (run.folder / name).read_bytes(), name
 
 
-def test_a_scan_trains_methods_with_nuisances(tensors, tmp_path):
+def test_a_scan_trains_methods_with_nuisances_and_judges_them(tensors, tmp_path, capsys):
     settings = FAST | {"epochs": 1, "nuisance": ["energy"]}
     scan = hepdann.scan(
         tensors, methods=["pivot", "planing"], lambda_=[1.0], output=tmp_path / "scan", **settings
     )
-    assert {"pivot", "planing"} <= {group["method"] for group in scan.summary["groups"]}
+    groups = {group["method"]: group for group in scan.summary["groups"]}
+    assert {"pivot", "planing", "source-only"} <= set(groups)
+    inverse = {name: group["ensemble"]["nuisance_inverse_jsd"] for name, group in groups.items()}
+    assert all(value > 1 for value in inverse.values())
+    assert all(group["ensemble"]["nuisance_rejection"] > 1 for group in groups.values())
+    assert "nuisance_rejection,nuisance_inverse_jsd" in (scan.folder / "scan.csv").read_text()
+    from hepdann_cli.scan import show
+
+    show(scan)
+    assert "1/JSD" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

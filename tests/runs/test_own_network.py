@@ -10,6 +10,8 @@ import hepdann
 from hepdann.errors import RunError
 from hepdann.registry import NETWORKS
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 
 def gated(shape):
     return nn.Sequential(nn.Linear(shape.inputs, 12), nn.GLU(), nn.BatchNorm1d(6))

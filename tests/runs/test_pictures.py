@@ -16,6 +16,8 @@ from hepdann.plotting.names import RunNames
 from hepdann.runs import resume
 from hepdann.tensors import read_images
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 PNG = PlotConfig(formats=["png"])
 FAST = {"seeds": 1, "epochs": 2, "batch_size": 32, "diagnose": False, "progress": False}
 

@@ -16,6 +16,8 @@ from hepdann.evaluation import open_scores
 from hepdann.runs import resume
 from hepdann.tensors import seal
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {"seeds": 1, "epochs": 2, "batch_size": 64, "alignments": ["quantile"], "diagnose": False}
 SAME = ("model.safetensors", "history.csv", "scores.h5")
 

@@ -15,13 +15,15 @@ from hepdann.evaluation import open_scores
 from hepdann.runs import Run
 from hepdann.tensors import open_tensors, seal
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 ASKED = {"seeds": 2, "epochs": 2, "batch_size": 128, "alignments": ["quantile"]}
 FAST = ASKED | {"diagnose": False}
 SAME = ("model.safetensors", "history.csv", "scores.h5")
 
 
-@pytest.fixture(scope="session")
-def run(toy, tmp_path_factory):
+@pytest.fixture(scope="module")
+def run(toy, few_trees, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "sine"
     return hepdann.train(toy / "tensors.h5", shift=hepdann.shifts.sine(t=3), output=folder, **ASKED)
 

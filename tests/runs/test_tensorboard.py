@@ -10,6 +10,8 @@ import pytest
 import hepdann
 from hepdann.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 FAST = {
     "seeds": 1,
     "epochs": 3,

@@ -36,6 +36,7 @@ FAST = {
     "batch_size": 64,
     "alignments": ["quantile"],
     "normalisation": "none",
+    "diagnose": False,
 }
 
 

@@ -7,7 +7,7 @@ import sys
 import hepdann
 from hepdann import networks
 from hepdann.networks import Modules, ViewsNetwork
-from hepdann.networks.views import TowerPlan, perceptron
+from hepdann.networks.images.views import TowerPlan, perceptron
 from hepdann.runs import first_process
 
 FAST = {

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepdann.stats import cut_at, jensen_shannon, nuisance_bins, rank_in_bins, slice_distance
+from hepdann.stats import (
+    best_thresholds,
+    cut_at,
+    jensen_shannon,
+    nuisance_bins,
+    rank_in_bins,
+    slice_distance,
+)
 
 RNG = np.random.default_rng(5)
 N = 40_000
@@ -53,3 +60,27 @@ def test_a_rank_within_bins_is_flat_in_every_bin():
 
 def test_whole_numbers_are_bins_of_their_own():
     assert nuisance_bins(np.array([3.0, 1.0, 3.0, 7.0])).tolist() == [1, 0, 1, 2]
+
+
+def test_best_thresholds_pay_less_rejection_for_a_divergence_than_one_in_each_bin():
+    n = 20_000
+    label, z = np.repeat([0, 1], n), np.concatenate([RNG.normal(0, 1, n), RNG.normal(1, 0.7, n)])
+    x = RNG.normal(1.5 * label)
+    gaussian = -((z - 1) ** 2) / 2 / 0.49 - np.log(0.7) + z**2 / 2
+    logit, where = 1.5 * x - 1.125 + gaussian, nuisance_bins(z)  # the ratio of the densities
+    sides = [(logit[label == k], np.ones(n), where[label == k]) for k in (1, 0)]
+
+    def cut(strength):
+        offsets, common = best_thresholds(*sides, strength)
+        new = logit - common - offsets[where]
+        assert (new[label == 1] > 0).mean() == pytest.approx(0.5, abs=0.02)
+        kept = ((new[label == k], np.ones(n)) for k in (1, 0))
+        return cut_at(0.5, *kept, nuisance_bins(z[label == 0]))
+
+    plain, some, much = (cut(strength) for strength in (0.0, 4.0, 12.0))
+    assert plain.jsd > 2 * some.jsd > 3 * much.jsd
+    assert plain.background_efficiency < some.background_efficiency < much.background_efficiency
+    rank = rank_in_bins(sides[1][:2], sides[1][2], logit, where)
+    flat = cut_at(0.5, *((rank[label == k], np.ones(n)) for k in (1, 0)),
+                  nuisance_bins(z[label == 0]))  # fmt: skip
+    assert some.background_efficiency < 0.8 * flat.background_efficiency

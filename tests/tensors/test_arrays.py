@@ -140,3 +140,15 @@ def test_diagnose_takes_tensors_texts_and_paths(tmp_path):
     assert hepdann.diagnose(tensors.path, data=new.path).test.auc > 0.95
     with pytest.raises(SchemaError, match="holds no detector events"):
         hepdann.diagnose(Tensors.from_arrays(X, Y))
+
+
+def test_spectators_are_kept_and_are_no_inputs():
+    random = np.random.default_rng(1)
+    mc = {"x": random.normal(size=300), "y": np.arange(300) % 2, "mass": random.normal(size=300)}
+    data = {"x": random.normal(size=200)}
+    tensors = Tensors.from_arrays(mc, "y", data=data, spectators=["mass"])
+    assert (tensors.features, tensors.spectators) == (("x",), ("mass",))
+    np.testing.assert_array_equal(tensors.column("mc", "mass"), mc["mass"].astype("f4"))
+    assert np.isnan(tensors.column("data", "mass")).all()
+    with pytest.raises(SchemaError, match="a spectator of mc: there is no column 'met'"):
+        Tensors.from_arrays(mc, "y", spectators=["met"])

@@ -22,8 +22,6 @@ from .label_shift import LabelShift, label_shift
 from .score_effect import QuickClassifier, ScoreEffect, score_effect
 from .verdict import mixture, verdict
 
-__all__ = ["Closure", "Diagnosis", "diagnose"]
-
 Floats = NDArray[np.float64]
 _MAPS: tuple[type[Moments] | type[QuantileMap], ...] = (
     Moments,

@@ -15,8 +15,6 @@ from ...stats.two_sample import SIGNIFICANT, combined, two_sample
 from ...tensors import Source, Target
 from .score_effect import QuickClassifier
 
-__all__ = ["LabelShift", "label_shift"]
-
 Floats = NDArray[np.float64]
 _REPLICAS = 100
 

@@ -12,8 +12,6 @@ from ...stats.figure import weighted_mean
 from ...stats.trees import boosted_trees, one_thread
 from ...tensors import Source, Target
 
-__all__ = ["QuickClassifier", "ScoreEffect", "score_effect"]
-
 Floats = NDArray[np.float64]
 _MOST = 20_000  # events that the classifier learns from
 

@@ -16,8 +16,6 @@ from ...store.scores.reader import Domain, RunScores
 from ...tensors import Split
 from .method import TestEvents, number
 
-__all__ = ["RunCriteria", "rank_correlations", "run_criteria", "teacher_of"]
-
 RAW, ORACLE = "source-only", "oracle"  # the oracle knows the target's labels: it is no candidate
 _MOST = 20_000  # events of each domain that the criteria use
 

@@ -85,7 +85,7 @@ def _steps(methods: Mapping[str, Any]) -> Iterator[_Step]:
     if PRIOR in methods:
         yield "class fractions", PRIOR, _at_best(methods[PRIOR]), methods[PRIOR]["target"]["auc"]
     single = {n for n in methods if set(n.split("+")) <= _PER_FEATURE}
-    known = {n for n in methods if n.split("+")[0] == CALIBRATED[1]}
+    known = {n for n in methods if n.split("+")[0] in CALIBRATED[1:]}
     others = set(methods) - single - known - {RAW, PRIOR, ORACLE}
     for name, group in (("map of each feature", single), ("correlations", others)):
         best = max(sorted(group), key=lambda n: _at_best(methods[n]) or 0.0, default=None)

@@ -14,8 +14,6 @@ from ...inputs import read_json
 from ...store.content import HealthLooks
 from ...store.paths import RunPaths
 
-__all__ = ["method_health"]
-
 RAW = "source-only"
 _INVARIANT = 0.02  # above one half
 _FOOLED = 0.05  # of the own head's AUC below the fresh classifier's

@@ -25,8 +25,6 @@ from ...stats.two_sample import separation
 from ...store.scores.reader import Domain, RunScores
 from ...tensors import Target
 
-__all__ = ["TestEvents", "decision_figures", "method_figures", "named", "number"]
-
 _NEIGHBOURHOOD = 20_000  # test events that the consistency uses
 _NEIGHBOURS = 8
 

@@ -28,8 +28,6 @@ from .gap import explained
 from .health import method_health
 from .method import TestEvents, decision_figures, method_figures
 
-__all__ = ["residual_aucs", "summarise"]
-
 FORMAT_VERSION = 1
 RAW, ORACLE = "source-only", "oracle"
 

@@ -14,8 +14,6 @@ from ...store.paths import RunPaths
 from ...store.scores.reader import RunScores
 from ..columns import Columns
 
-__all__ = ["mixture_figures"]
-
 
 def mixture_figures(scores: RunScores, methods: Sequence[str]) -> dict[str, Any]:
     """Cuts and fractions of the mixtures of a run, and by method what its scores make of them.

@@ -15,8 +15,6 @@ from ...stats.bump import Bump, find_bump
 from ...store.scores.reader import open_scores
 from ..columns import Columns
 
-__all__ = ["SearchPoint", "passing", "search"]
-
 
 @dataclass(frozen=True, eq=False)
 class SearchPoint:

@@ -18,8 +18,6 @@ from ...store.content import ScanSummary, StoredRocs
 from ...store.paths import ScanPaths
 from ..curves import LearningCurves, curves_of, history_rows
 
-__all__ = ["ScanCurves", "Sweep"]
-
 FORMAT_VERSION = 1
 ORACLE = "oracle"
 _ANEW = "scan anew"

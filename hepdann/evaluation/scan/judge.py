@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...criteria import agreement
+from ...stats import cut_at, nuisance_bins
 from ...stats.classification import accuracy, log_loss, majority, predicted
 from ...stats.figure import Figure, weighted_mean
 from ...stats.neighbours import disagreement, neighbours_of
@@ -31,7 +32,8 @@ Floats = NDArray[np.floating[Any]]
 MEMBER_FIGURES = (
     "mc_accuracy", "mc_auc", "mc_loss", "target_accuracy", "target_auc", "target_loss",
     "consistency", "agreement", "chosen_epoch", "chosen_target_accuracy", "chosen_target_auc",
-    "peeked_epoch", "peeked_target_accuracy", "peeked_target_auc",
+    "peeked_epoch", "peeked_target_accuracy", "peeked_target_auc", "nuisance_rejection",
+    "nuisance_inverse_jsd",
 )  # fmt: skip
 
 _NEIGHBOURHOOD = 20_000  # test events that the consistency uses
@@ -172,7 +174,8 @@ class ScanJudge:
             teacher: (m, C) likewise, if there is one.
 
         Returns:
-            The first eight of :data:`MEMBER_FIGURES`; ``None`` for one that cannot exist.
+            The first eight and last two of :data:`MEMBER_FIGURES`; ``None`` for one that cannot
+            exist.
         """
         out: dict[str, float | None] = {}
         for domain, score, label, weight in (
@@ -188,7 +191,23 @@ class ScanJudge:
             near = weighted_mean(1.0 - disagreement(target[:n], self._near), self._weight[:n])
         out |= named("consistency", near)
         agreed = None if teacher is None else agreement(target, teacher, self._weight)
-        return out | {"agreement": agreed}
+        return out | {"agreement": agreed} | self._cut(mc)
+
+    def _cut(self, mc: Floats) -> dict[str, float | None]:
+        """Rejection and 1/JSD (of the nuisance that moves most) at 50 % signal efficiency."""
+        names = MEMBER_FIGURES[-2:]
+        signal = self.mc.label == len(self.mc.classes) - 1
+        if self.mc.nuisances is None or signal.all() or not signal.any():
+            return dict.fromkeys(names)
+        score, weight = mc[:, -1].astype(np.float64), np.asarray(self.mc.weight, np.float64)
+        kept, refused = ((score[rows], weight[rows]) for rows in (signal, ~signal))
+        cuts = [
+            cut_at(0.5, kept, refused, nuisance_bins(column.astype(np.float64)))
+            for column in self.mc.nuisances[~signal].T
+        ]
+        worst = max(cuts, key=lambda cut: cut.jsd)
+        values = worst.background_efficiency, worst.jsd
+        return {n: number(1 / v) if v > 0 else None for n, v in zip(names, values, strict=True)}
 
     def roc(self, target: Floats) -> dict[str, Any] | None:
         """The ROC curve of a prediction on the target; ``None`` where it cannot exist."""

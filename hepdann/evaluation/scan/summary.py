@@ -10,8 +10,6 @@ import numpy as np
 
 from ..metrics.method import number
 
-__all__ = ["choose", "gap_closed", "group_of", "summarise_scan"]
-
 CRITERION = "teacher-agreement"
 _SIGNIFICANT = 2.0  # standard errors; a smaller gap cannot be closed, nor left open
 

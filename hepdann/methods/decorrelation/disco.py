@@ -12,8 +12,6 @@ from ...networks import AdversarialNetwork
 from ..base import AdversaryWeight, Batch, Method, Objective, Phase
 from ..losses import label_loss
 
-__all__ = ["DISCO", "distance_correlation"]
-
 _BLOCK = 1024  # events that are compared with each other; a larger batch is cut into blocks
 _LEAST = 0.05  # share of Σ|w| that Σw is taken to be at least
 _SMALLEST = 1e-12

@@ -16,8 +16,6 @@ from ...networks import GAUSSIANS, AdversarialNetwork
 from ..base import AdversaryWeight, Batch, Method, Objective, Phase
 from ..losses import domain_loss, label_loss
 
-__all__ = ["DANN_PIVOT", "PIVOT", "PIVOT_ALTERNATING", "nuisance_loss"]
-
 _NARROWEST = 5.0  # |logarithm of the width| of a Gaussian, in standard deviations of the nuisance
 
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ...domains import Domains
     from ...tensors import Source
 
-__all__ = ["PLANING", "planed"]
-
 _BINS = 20  # of a continuous nuisance, with equally many events of all classes together
 _LARGEST = 20.0  # factor on the weight of an event
 

@@ -19,8 +19,6 @@ from ..dann import DANN_PHASES
 if TYPE_CHECKING:
     from ...domains import Domains
 
-__all__ = ["CWOLA", "mixed", "refuse_classes"]
-
 
 def mixed(domains: Domains) -> Source:
     """The target's events of the first two mixtures: class 1 those of the first, 0 of the second.

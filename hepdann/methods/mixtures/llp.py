@@ -24,8 +24,6 @@ from .cwola import refuse_classes
 if TYPE_CHECKING:
     from ...domains import Domains
 
-__all__ = ["LLP", "LLP_UNBIASED", "bagged", "unmixed"]
-
 _LEAST = 0.05  # share of Σ|w| that the Σw of a bag is taken to be at least
 
 

@@ -23,11 +23,6 @@ from ...outputs import write_whole
 from .legend import settle
 from .styles import PAGE, scaled
 
-__all__ = [
-    "OWN", "figure_of", "finish", "finished_later", "lay_out", "new_axes", "save",
-    "take_out_exponent", "waiting",
-]  # fmt: skip
-
 OWN = "hepdann"  # label of the figures made here; only their layout is touched
 _LEAST = 0.6  # of its size that a label keeps, however long
 _MARGIN = 0.08  # of half a slide, inches

@@ -16,8 +16,6 @@ from .frame import figure_of, finish, lay_out, waiting
 from .legend import UPRIGHT, settle
 from .styles import readable, scaled
 
-__all__ = ["experiment_label", "label_as"]
-
 _SIZES = (1.3, 1.0, 0.95, 0.8)  # experiment, text, luminosity, supplement
 
 # Where mplhep puts the experiment's name: 0 above the axes, 1 and 4 inside, at the top left.

@@ -21,8 +21,6 @@ from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-__all__ = ["GUIDE", "UPRIGHT", "ceiling", "data_points", "settle"]
-
 # Artists with this group id (reference lines, zero lines) may pass behind a legend.
 GUIDE = "guide"
 

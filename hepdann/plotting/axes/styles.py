@@ -59,6 +59,7 @@ _METHODS: dict[str, tuple[int, int, Any]] = {
     "affine": (1, 1, 2), "affine+quantile": (1, 0, 3),
     "pivot": (5, 2, 0), "pivot-alternating": (4, 3, 1), "dann-pivot": (2, 2, 0),
     "disco": (1, 2, 0), "planing": (3, 0, 0), "threshold per bin": (8, 2, 1),
+    "best threshold": (0, 3, 0),
     "cwola": (9, 2, 0), "llp": (3, 2, 0), "llp-unbiased": (7, 2, 1),
 }  # fmt: skip
 
@@ -251,13 +252,19 @@ def banded(methods: Sequence[str]) -> tuple[str, ...]:
     return first, ("dann" if "dann" in others else (networks or others)[0])
 
 
+_LONGEST = 48  # letters of a plain text in a figure
+
+
 @cache
 def readable(text: str) -> str:
-    """The text as matplotlib can draw it: dollars that are not proper mathematics are dollars."""
+    """The text as matplotlib can draw it: dollars that are not proper mathematics are dollars.
+
+    A plain text that would leave no room for the figure, as an expression may, is cut.
+    """
     if text.startswith("_"):  # which leaves an entry out of a legend
         text = f" {text}"
     if text.count("$") < 2:
-        return text
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
     from matplotlib.mathtext import MathTextParser
 
     try:

@@ -12,8 +12,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from ..axes.frame import finish, new_axes
 from ..axes.styles import method_look, method_title, scaled
 
-__all__ = ["divergence", "mean_score", "shape"]
-
 _MARKERS = "os^vDP*X"
 
 

@@ -23,8 +23,6 @@ from ..axes.styles import readable, style
 if TYPE_CHECKING:
     from ...evaluation import EventPicture
 
-__all__ = ["event", "plot_events"]
-
 _SIZE = (14.0, 5.2)  # inches: three views on a slide's width
 _COLOURS = "turbo"  # on white, as the experiment's own event display
 _LIMITS = (0.2, 50.0)  # MeV: from a photo-electron to the end of a stopping proton

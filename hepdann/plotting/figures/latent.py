@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from ...evaluation.latent import Embedding
 from ..axes.styles import PAGE, class_colours, method_title, scaled
 
-__all__ = ["latent"]
-
 _HEIGHT = 8.4
 _SIZE = 9.0  # of a marker, points squared
 _HEADROOM = 0.16  # of the height of a panel, for its title

@@ -17,8 +17,6 @@ from ..axes.styles import banded, method_look, method_title, scaled
 if TYPE_CHECKING:
     from ...evaluation.curves import Band, LearningCurves
 
-__all__ = ["loss"]
-
 
 def _draw(
     ax: Axes, x: NDArray[np.intp], band: Band, colour: str, dashes: Any, *, spread: bool

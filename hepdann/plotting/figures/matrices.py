@@ -16,8 +16,6 @@ from ..axes.styles import readable, scaled
 if TYPE_CHECKING:
     from ...stats import Confusion
 
-__all__ = ["confusion", "correlation"]
-
 Normalise = Literal["efficiency", "purity", "log"]
 Floats = NDArray[np.float64]
 

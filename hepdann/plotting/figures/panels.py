@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from ...stats import Histogram
 
 __all__ = [
-    "BAND", "BEFORE", "OUTSIDE", "Lower", "Scale", "common_scale", "draw_points", "draw_pulls",
-    "draw_ratio", "highest", "ratio_limits", "share", "short_name", "wants_log", "x_axis", "y_axis",
+    "BAND", "BEFORE", "OUTSIDE", "VARIED", "VARIED_NAME", "Lower", "Scale", "common_scale",
+    "draw_points", "draw_pulls", "draw_ratio", "draw_varied", "highest", "ratio_limits", "share",
+    "short_name", "wants_log", "x_axis", "y_axis",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -133,6 +134,8 @@ BAND: dict[str, Any] = {
     "hatch": "/////",
     "linewidth": 0.0,
 }
+VARIED: dict[str, Any] = {"facecolor": "#d1495b", "edgecolor": "none", "alpha": 0.55}
+VARIED_NAME = r"calibration $\pm 1\,\sigma$"
 BEFORE: dict[str, Any] = {"color": "#5b6270", "markerfacecolor": "white"}
 
 _RATIOS = (0.1, 0.2, 0.5, 1.0)  # half-heights of a ratio panel
@@ -171,6 +174,18 @@ def draw_points(
     ax.errorbar(centre[filled], y[filled], yerr=error[:, filled], label=label, **marks | look)
 
 
+def draw_varied(ax: Axes, numbers: DataMC, label: str | None, *, ratio: bool = False) -> None:
+    """Between the MC with the calibration changed by an error up and down, itself included."""
+    if numbers.varied is None:
+        return
+    mc = numbers.mc.sumw
+    three = np.stack([mc, *numbers.varied])
+    if ratio:
+        three = np.divide(three, mc, np.ones_like(three), where=mc > 0)
+    low, high = three.min(axis=0), three.max(axis=0)
+    ax.stairs(high, numbers.edges, baseline=low, fill=True, label=label, zorder=2.5, **VARIED)
+
+
 def draw_ratio(
     ax: Axes,
     numbers: DataMC,
@@ -189,6 +204,7 @@ def draw_ratio(
     """
     low, high = ratio_limits(numbers) if limits is None else limits
     band = np.nan_to_num(numbers.ratio_band)
+    draw_varied(ax, numbers, None, ratio=True)
     ax.stairs(1 + band, numbers.edges, baseline=1 - band, fill=True, **BAND)
     ax.axhline(1.0, color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
     if before is not None:

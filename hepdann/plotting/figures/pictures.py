@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from ..axes.frame import finish, new_axes
 from ..axes.styles import readable, scaled
 
-__all__ = ["Misclassified", "misclassified"]
-
 _SIZE = 12.0  # points of a title
 _LETTERS = 84  # of that size that fit side by side
 

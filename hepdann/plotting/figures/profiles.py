@@ -17,8 +17,6 @@ from ..axes.styles import method_look, method_title, readable, scaled
 if TYPE_CHECKING:
     from ...evaluation import Calibration, Importance, Profile
 
-__all__ = ["calibration", "efficiency", "importance"]
-
 Floats = NDArray[np.float64]
 
 _MARKERS = "os^vDP*X"

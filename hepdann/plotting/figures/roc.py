@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..axes.frame import finish, new_axes
 from ..axes.legend import GUIDE, ceiling
 from ..axes.styles import banded, method_look, method_title, scaled, sentence
+from .panels import VARIED, VARIED_NAME
 
 if TYPE_CHECKING:
     from ...stats import Figure, Roc
@@ -109,6 +110,8 @@ def _ratio(
         xs, ys, lows, highs = _best(_curve(roc, kind))
         centre, below, above = (np.interp(x, xs, v, left=np.nan) / y for v in (ys, lows, highs))
         ax.plot(x, centre, color=colour, linestyle=dashes)
+        if kind == "rejection":
+            _vary(ax, roc, kind, (x, y))
         if method in banded(list(curves)):
             ax.fill_between(x, below, above, color=colour, alpha=0.25, linewidth=0)
         significant = centre[measured & np.isfinite(centre)]
@@ -118,6 +121,25 @@ def _ratio(
     ax.set_ylim(max(min(extremes) - room, 0.0), max(extremes) + room)
     ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     ax.set_ylabel(f"Ratio to\n{method_title(reference)}", loc="center")
+
+
+def _vary(ax: Axes, roc: Roc, kind: Kind, over: tuple[Floats, Floats] | None = None) -> None:
+    """The band of a calibration's error; over a reference's (x, y) in a panel of ratios."""
+    if roc.varied is None:
+        return
+    three = np.stack([roc.background_efficiency, *roc.varied])
+    low, high, signal = three.min(axis=0), three.max(axis=0), roc.signal_efficiency
+    label = None if VARIED_NAME in ax.get_legend_handles_labels()[1] else VARIED_NAME
+    look = VARIED | {"zorder": 1.5, "label": label}
+    if kind == "rates":
+        ax.fill_betweenx(signal, low, high, **look)
+        return
+    known = low > 0
+    x, ends = signal[known], [1 / high[known], 1 / low[known]]
+    if over is not None:
+        ends = [end / np.interp(x, *over) for end in ends]
+        look["label"] = None
+    ax.fill_between(x, *ends, **look)
 
 
 def _mark(
@@ -209,6 +231,8 @@ def roc(
         if method in bands:
             ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
         _mark(ax, (x, y), working_points, kind, colour)
+    for curve in curves.values():
+        _vary(ax, curve, kind)
     for number, (name, place) in enumerate((points or {}).items()):
         at = (place[0], 1 / place[1]) if kind == "rejection" else place[::-1]
         ax.plot(

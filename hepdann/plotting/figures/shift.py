@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ...evaluation import DataMC
     from ...stats import FeatureShift
 
-__all__ = ["feature_shifts", "plot_diagnosis"]
-
 _MOST = 25  # features in the overview
 _DIFFERS, _AGREES = "#d1495b", "#8d99ae"
 

@@ -17,12 +17,14 @@ from ..axes.styles import class_colours, scaled
 from .panels import (
     BAND,
     BEFORE,
+    VARIED_NAME,
     Lower,
     Scale,
     common_scale,
     draw_points,
     draw_pulls,
     draw_ratio,
+    draw_varied,
     highest,
     share,
     short_name,
@@ -92,6 +94,7 @@ def _draw_stack(ax: Axes, numbers: DataMC, titles: Sequence[str], given: Mapping
             label=titles[i],
         )
     mc, error = numbers.mc.sumw, numbers.mc.error
+    draw_varied(ax, numbers, VARIED_NAME)
     ax.stairs(
         mc + error, numbers.edges, baseline=mc - error, fill=True, label="MC stat. error", **BAND
     )
@@ -274,6 +277,7 @@ def scores(
         both = _overlap([colour_of[name] for name in numbers.names])
         ax.fill([], [], facecolor=both, label="MC, both overlaid")
     mc, error = numbers.mc.sumw, numbers.mc.error
+    draw_varied(ax, numbers, VARIED_NAME)
     ax.stairs(mc, numbers.edges, color="black", linewidth=scaled(1.3), label="MC total")
     ax.stairs(mc + error, numbers.edges, baseline=mc - error, fill=True, **BAND)
     draw_points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)

@@ -16,8 +16,6 @@ from ..axes.styles import banded, method_look, method_title, scaled
 if TYPE_CHECKING:
     from ...evaluation.scan.curves import Sweep
 
-__all__ = ["sweep"]
-
 _ZOOM = (-0.04, 0.012)  # of the panel that shows how far below the oracle a method stays
 _MARKERS = "osD^vPX*"
 

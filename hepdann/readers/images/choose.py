@@ -121,9 +121,8 @@ def _of_hits(file: FileScan, settings: ImagesConfig) -> ImagePlan:
     branches = hit_branches(file, settings) or {}
     channels = _channels(file, settings, [c for c in CHANNELS if c in branches])
     height, wide, narrow = settings.size or _size_of_hits(file, branches)
-    return ImagePlan.make(
-        settings, channels, {"x": (height, wide), "u": (height, narrow), "v": (height, narrow)}
-    )
+    sizes = dict(zip(VIEWS, ((height, wide), (height, narrow), (height, narrow)), strict=True))
+    return ImagePlan.make(settings, channels, {n: size for n, size in sizes.items() if size[1]})
 
 
 def _channels(file: FileScan, settings: ImagesConfig, available: Sequence[str]) -> list[str]:

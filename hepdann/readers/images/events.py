@@ -17,8 +17,6 @@ from .hdf5 import IDENTITY
 from .names import detector_truth, is_identity, is_plane, is_segment
 from .plan import ImagePlan, hit_branches
 
-__all__ = ["SEGMENTS", "ImageEvents", "plan_events"]
-
 SEGMENTS = tuple(f"segment {number}" for number in range(11))
 _PLANES = (67, 68, 173, 174)  # plane codes of the two sizes, without and with "no plane"
 

@@ -15,8 +15,6 @@ from ..planning.input_samples import gather
 from .choose import plan_images
 from .reader import image_units
 
-__all__ = ["first_events"]
-
 Arrays = dict[str, NDArray[Any]]
 
 

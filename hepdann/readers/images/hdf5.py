@@ -24,8 +24,6 @@ from ..prescan import Branch, FileScan
 from ..root.opening import reading
 from .names import image_name
 
-__all__ = ["IDENTITY", "is_hdf5", "open_datasets", "read_hdf5", "scan_hdf5"]
-
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # run | subrun | gate | slice: the last 4, 4 and 2 decimal digits, and what is left
 IDENTITY = {

@@ -15,8 +15,6 @@ from ..root.opening import open_root, reading
 from ..root.pages import check_pages
 from .raster import Hits
 
-__all__ = ["read_hits"]
-
 
 def read_hits(
     file: FileScan,

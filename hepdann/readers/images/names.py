@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["CHANNELS", "VIEWS", "detector_truth", "image_name", "is_identity", "is_segment"]
-
 VIEWS = ("x", "u", "v")
 CHANNELS = ("energy", "time")
 

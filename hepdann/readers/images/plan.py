@@ -51,7 +51,7 @@ class ImagePlan:
             if name in sizes
         )
         height = max(size[0] for size in sizes.values())
-        widths = [sizes[name][1] if name in sizes else 1 for name in VIEWS]
+        widths = [sizes[name][1] if name in sizes else 0 for name in VIEWS]
         size = (height, widths[0], max(widths[1:]))
         filled = settings.model_copy(update={"channels": list(channels), "size": size})
         return cls(views, filled)

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ...tensors import View
 
-__all__ = ["Hits", "rasterise"]
-
 
 @dataclass(frozen=True, eq=False)
 class Hits:

@@ -12,6 +12,7 @@ from ..pipeline.blocks import BlockReader, RawBlock
 from ..pipeline.buffers import Empty
 from ..pipeline.entry_ranges import Unit, UnitReader
 from ..prescan import FileScan
+from ..tables import TABLE_READERS
 from .hdf5 import read_hdf5
 from .hits import read_hits
 from .plan import ImagePlan, find_pixels, hit_branches
@@ -19,14 +20,15 @@ from .raster import Hits, rasterise
 
 __all__ = ["IMAGES", "image_units", "read_tables"]
 
+_OTHERS: dict[str, BlockReader] = {"HDF5": read_hdf5, **TABLE_READERS}
 IMAGES = 256  # entries whose images are made at a time: 13 MB a channel of the smaller size
 
 
 def read_tables(read: BlockReader) -> BlockReader:
-    """Let a reader of trees read HDF5 files too."""
+    """Let a reader of trees read HDF5 and parquet files too."""
 
     def either(file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
-        yield from (read_hdf5 if file.kind == "HDF5" else read)(file, branches, size)
+        yield from _OTHERS.get(file.kind, read)(file, branches, size)
 
     return either
 
@@ -39,10 +41,10 @@ def image_units(cut: UnitReader, plan: ImagePlan | None) -> UnitReader:
 
     def units(file: FileScan, branches: Sequence[str], size: int) -> Iterator[Unit]:
         if plan is None:
-            if file.kind != "HDF5":
+            if file.kind not in _OTHERS:
                 yield from cut(file, branches, size)
                 return
-            for block in read_hdf5(file, branches, size):
+            for block in _OTHERS[file.kind](file, branches, size):
                 yield _unit(block, partial(_same, block))
             return
         size = min(size, IMAGES)

@@ -24,8 +24,6 @@ from ...errors import ReadError
 from ...inputs import regular_file
 from ..images.hdf5 import is_hdf5, open_datasets
 
-__all__ = ["Array", "ArrayFile", "array_file"]
-
 _MOST = 1 << 36  # bytes of one array
 _MOST_ROWS = 1 << 28
 _MOST_IN_MEMORY = 1 << 32  # of a format that is read as a whole
@@ -219,11 +217,7 @@ def _mat(path: str) -> dict[str, Array]:
 
 
 def _refuse_cut_off(path: str) -> None:
-    """Whether the elements of a file end where it does: scipy takes the rest for nothing.
-
-    Raises:
-        EOFError: it is shorter.
-    """
+    """Whether the elements of a file end where it does: scipy takes the rest for nothing."""
     with Path(path).open("rb") as stream:
         order = {b"IM": "<", b"MI": ">"}[stream.read(128)[126:]]
         size, at = stream.seek(0, 2), 128

@@ -29,8 +29,6 @@ from ..pipeline.summary import ClassCount, ConversionSummary, FileCount
 from .files import open_labels, open_pictures
 from .source import Pictures, brought
 
-__all__ = ["convert_pictures"]
-
 _SIZE = (32, 32)  # of pictures of several sizes
 _VIEW = "image"
 _IDENTITY = "pictures"  # a picture is the same event in MC and in data, so that splits agree

@@ -19,8 +19,6 @@ from .arrays import Array, ArrayFile, array_file
 from .folders import folder_pictures
 from .source import BLOCK_BYTES, Pictures
 
-__all__ = ["is_pictures", "open_labels", "open_pictures"]
-
 _PART = re.compile(r"(?:(train|test|val|valid|validation|extra)[/_](.+)|(.+)[/_]"
                    r"(train|test|val|valid|validation|extra))", re.IGNORECASE)  # fmt: skip
 _IMAGES = ("image", "images", "x", "img", "imgs", "pixels", "data")

@@ -20,8 +20,6 @@ from .source import Pictures
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["folder_pictures"]
-
 _ENDINGS = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp", ".webp")
 _FORMATS = ("PNG", "JPEG", "PPM", "BMP", "WEBP")  # what Pillow may take a file for
 _MOST_FILES = 10_000_000

@@ -14,7 +14,8 @@ from .files import is_pictures
 __all__ = ["picture_ref", "pictures_of"]
 
 _OF_TABLES = (
-    "tree", "features", "spectators", "label", "weight", "data_weight", "cut", "missing", "event_id"
+    "tree", "features", "spectators", "label", "weight", "data_weight", "cut", "missing",
+    "event_id", "lumi_mask", "drop_duplicates", "reweight", "variations",
 )  # fmt: skip
 
 

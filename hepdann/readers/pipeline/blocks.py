@@ -18,16 +18,6 @@ from ..root.baskets import list_baskets, titles
 from ..root.opening import open_root, reading
 from ..root.pages import check_page_lists, check_pages
 
-__all__ = [
-    "BlockReader",
-    "RawBlock",
-    "checked_baskets",
-    "cluster_ranges",
-    "misread",
-    "read_blocks",
-    "to_column",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class RawBlock:

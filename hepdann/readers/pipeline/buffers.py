@@ -9,8 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Empty", "Scratch"]
-
 _ALIGNMENT = 64
 
 

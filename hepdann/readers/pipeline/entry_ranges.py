@@ -41,9 +41,9 @@ def choose_reader(reader: Reader | BlockReader) -> tuple[BlockReader, UnitReader
     """Who reads: block by block, for what is looked at first, and unit by unit.
 
     Args:
-        reader: "uproot" reads with uproot alone; "fast" decodes the baskets of local TTrees itself
-            and refuses files that it cannot; "auto" leaves those to uproot. Or any reader of
-            blocks.
+        reader: "uproot" reads with uproot alone; "fast" decodes the baskets of local TTrees and
+            the pages of RNTuples itself and refuses files that it cannot; "auto" leaves those to
+            uproot. Or any reader of blocks.
     """
     if reader == "uproot":
         reader = read_blocks
@@ -60,10 +60,10 @@ def choose_reader(reader: Reader | BlockReader) -> tuple[BlockReader, UnitReader
 
 def _fast(file: FileScan, branches: Sequence[str], size: int, *, must: bool) -> Iterator[Unit]:
     """By :class:`.Source` where it can, by uproot elsewhere."""
-    possible = file.kind == "TTree" and "://" not in file.path and uproot_is_known()
+    possible = file.kind in ("TTree", "RNTuple") and "://" not in file.path and uproot_is_known()
     if must and not possible:
         raise ConfigError(
-            "--reader fast reads TTrees in local files, with a version of uproot that it knows",
+            "--reader fast reads trees in local files, with a version of uproot that it knows",
             where=f"{file.path}:{file.tree}",
             mend="use --reader auto",
         )

@@ -19,15 +19,18 @@ from ..planning.plan import Feature, Plan, SamplePlan
 from ..prescan import FileScan
 from .blocks import RawBlock
 from .buffers import Empty
+from .feature_values import feature_values, float32
+from .objects import make_objects
 from .summary import Accumulator
 from .tiles import Tiles, compiled
 
-__all__ = ["Events", "column_names", "feature_values", "make_events"]
+__all__ = ["Events", "Shifted", "column_names", "feature_values", "make_events", "varied_features"]
 
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
 _TILE_VALUES = 1 << 18  # features are filled, counted and laid out in pieces that a cache holds
 _FLOATS = np.dtype("<f4"), np.dtype(">f4")
+Shifted = Callable[[NDArray[np.uint64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +42,16 @@ class Events:
         split: (n,) the split of each.
         statistics: of the features.
         passed: (entries,) which entries these are; ``None`` for all.
+        left_out: (2,) entries outside of the lumi mask, and duplicates.
+        truncated: of each collection, events with more objects than are kept.
     """
 
     block: Block
     split: NDArray[np.uint8]
     statistics: Accumulator
     passed: NDArray[np.bool_] | None
+    left_out: NDArray[np.int64]
+    truncated: dict[str, int]
 
 
 def column_names(features: Sequence[Feature]) -> tuple[str, ...]:
@@ -65,6 +72,7 @@ def make_events(
     split: SplitConfig,
     truth: NDArray[np.int64] | None = None,
     empty: Empty = np.empty,
+    shifted: Mapping[str, Shifted] | None = None,
 ) -> Events:
     """Turn the entries of a raw block into events; a pure function, for any thread.
 
@@ -77,14 +85,16 @@ def make_events(
         split: how events are split.
         truth: (n,) true class of each entry, of pseudo-data.
         empty: where the features go.
+        shifted: gives the features of variations that have a tree of their own, by event id.
 
     Raises:
-        ReadError: a weight that is not finite, a label that is no integer or has no class.
+        ReadError: a weight that is not finite, a label that is no integer or has no class, or
+            lists of objects that do not run along.
     """
     entries = (raw.start, raw.start + len(raw))
-    arrays, views, size, passed = dict(raw.columns), raw.views, len(raw), None
-    if sample.cut is not None:
-        passed = sample.cut.condition(sample.columns.lookup(arrays), size)
+    arrays, views, size = dict(raw.columns), raw.views, len(raw)
+    passed, left_out = sample.selection.passing(file, raw.start, arrays, size)
+    if passed is not None:
         size = int(np.count_nonzero(passed))
         if size < len(raw):
             arrays = {name: values[passed] for name, values in arrays.items()}
@@ -93,14 +103,19 @@ def make_events(
     lookup = sample.columns.lookup(arrays)
     ids = event_ids(sample.source.config.name, [arrays[name] for name in sample.id_branches])
     splits = split_of(ids, split)
+    if sample.split is not None:
+        value = sample.split.evaluate(lookup, size)
+        splits = np.select([value == 0, value == 1], [2, 1], 0).astype(np.uint8)
     features, statistics = _features(plan, sample, arrays, splits == 0, empty)
     spectators = np.full((size, len(plan.spectators)), np.nan, dtype=np.float32)
     for number, expression in enumerate(sample.spectators):
         if expression is not None:
-            spectators[:, number] = _float32(expression.evaluate(lookup, size))
+            spectators[:, number] = float32(expression.evaluate(lookup, size))
     weight = _weight(sample.weight, sample, lookup, size, file, entries)
     if plan.features:
         statistics.weigh(features, weight)
+    where = f"{file.path}:{file.tree}, entries {entries[0]}-{entries[1] - 1}"
+    made = {one.collection.name: make_objects(one, arrays, size, where) for one in sample.objects}
     block = Block(
         features=features,
         spectators=spectators,
@@ -114,8 +129,51 @@ def make_events(
         },
         truth=None if truth is None else _in_classes(truth, "true label", file, entries, classes),
         views=views,
+        objects={name: objects for name, (objects, _) in made.items()},
+        variations=_varied(plan, sample, arrays, ids, features, shifted or {}),
     )
-    return Events(block, splits, statistics, passed)
+    truncated = {name: count for name, (_, count) in made.items()}
+    return Events(block, splits, statistics, passed, left_out, truncated)
+
+
+def _varied(
+    plan: Plan,
+    sample: SamplePlan,
+    arrays: Mapping[str, NDArray[Any]],
+    ids: NDArray[np.uint64],
+    nominal: NDArray[np.float32],
+    shifted: Mapping[str, Shifted],
+) -> dict[str, NDArray[np.float32]]:
+    """The features of each variation; events of the detector have their own in all."""
+    varied = {}
+    for name in plan.variations if sample.source.domain == "mc" else ():
+        variation = sample.variations.get(name)
+        if name in shifted:
+            varied[name] = shifted[name](ids)
+        elif variation is None:
+            varied[name] = nominal
+        else:
+            varied[name] = varied_features(variation.features, sample.columns, arrays, len(ids))
+    return varied
+
+
+def varied_features(
+    features: Sequence[Feature], columns: Columns, arrays: Mapping[str, NDArray[Any]], size: int
+) -> NDArray[np.float32]:
+    """(n, columns) features as the tensor file has them, without statistics.
+
+    Args:
+        features: with their expressions.
+        columns: what the branches offer.
+        arrays: the branches that are read.
+        size: number of events.
+    """
+    values = []
+    for feature in features:
+        column, _ = feature_values(feature, columns, arrays, size)
+        column[~np.isfinite(column)] = np.nan
+        values += [column, np.isnan(column)][: 1 + feature.settings.indicator]
+    return np.stack(values, axis=1).astype(np.float32)
 
 
 def _features(
@@ -142,7 +200,7 @@ def _features(
     for start in range(0, size, step):
         stop = min(start + step, size)
         missing = np.zeros(len(names), np.int64)
-        rows = {row: _as_float32(values[start:stop]) for row, values in copied.items()}
+        rows = {row: _asfloat32(values[start:stop]) for row, values in copied.items()}
         part = {name: values[start:stop] for name, values in arrays.items()} if computed else {}
         for row in computed:
             rows[row], missing[row] = feature_values(
@@ -169,64 +227,11 @@ def _by_kind(
     return copied, computed
 
 
-def _as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
+def _asfloat32(values: NDArray[Any]) -> NDArray[np.float32]:
     """Contiguous float32 in either byte order; what is that already is not copied."""
     if values.dtype in _FLOATS and values.flags.c_contiguous:
         return values
-    return _float32(values)
-
-
-def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.array(values, dtype=np.float32)
-
-
-def _is_sentinel(values: NDArray[Any], sentinel: float) -> NDArray[np.bool_]:
-    """Where a value is the sentinel, as the branch's own type holds it (-999.9 is no float32)."""
-    if np.isnan(sentinel):
-        return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
-    with np.errstate(over="ignore"):
-        typed = values.dtype.type(sentinel) if values.dtype.kind == "f" else sentinel
-    result: NDArray[np.bool_] = values == typed
-    return result
-
-
-def feature_values(
-    feature: Feature,
-    columns: Columns,
-    arrays: Mapping[str, NDArray[Any]],
-    size: int,
-) -> tuple[NDArray[np.float32], int]:
-    """The values, with NaN for missing ones, and how many these are.
-
-    Missing is what carries the sentinel, and an element of a list that is too short to have it.
-    """
-    sentinel = feature.settings.missing
-    plain = columns.lookup(arrays)
-    missing = np.zeros(size, dtype=np.bool_)
-
-    def masked(name: str) -> NDArray[Any]:
-        # the sentinel in an operand: -999 GeV must not take part in arithmetic
-        operand, absent = plain(name), columns.absent(name, arrays)
-        if absent is not None:
-            missing[absent] = True
-        if sentinel is None or operand.shape != (size,):
-            return operand
-        is_missing = _is_sentinel(operand, sentinel)
-        if not is_missing.any():
-            return operand
-        missing[is_missing] = True
-        real = operand.astype(np.float64)
-        real[is_missing] = np.nan
-        return real
-
-    result = feature.expression.evaluate(masked, size)
-    values = _float32(result)
-    missing &= np.isnan(values)
-    if sentinel is not None:
-        missing |= _is_sentinel(result, sentinel)
-    values[missing] = np.nan
-    return values, int(np.count_nonzero(missing))
+    return float32(values)
 
 
 def _weight(
@@ -240,7 +245,7 @@ def _weight(
     scale = sample.source.config.scale
     if expression is None:
         return np.full(size, scale, dtype=np.float32)
-    weight = _float32(expression.evaluate(lookup, size).astype(np.float64) * scale)
+    weight = float32(expression.evaluate(lookup, size).astype(np.float64) * scale)
     if not np.isfinite(weight).all():
         raise ReadError(
             f"{expression.where} is not finite in {np.count_nonzero(~np.isfinite(weight))} of the "

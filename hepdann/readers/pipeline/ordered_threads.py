@@ -6,10 +6,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-__all__ = ["Stream", "default_threads"]
+__all__ = ["Stream", "default_threads", "run_now"]
 
 Result = TypeVar("Result")
 Other = TypeVar("Other")
@@ -42,12 +41,7 @@ class Stream(Generic[Result]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Wait for the jobs that are running, forget the others, and let go of open files."""
         if isinstance(self._jobs, Generator):
             self._jobs.close()
@@ -56,7 +50,7 @@ class Stream(Generic[Result]):
 
     def submit(self, function: Callable[[], Other]) -> Future[Other]:
         """Run something else in between."""
-        return _run(function) if self._pool is None else self._pool.submit(function)
+        return run_now(function) if self._pool is None else self._pool.submit(function)
 
     def take(self, group: int) -> Iterator[Result]:
         """The results of a group, in order; what is left of an earlier one is dropped.
@@ -84,7 +78,8 @@ class Stream(Generic[Result]):
             self._queue.append((group, self.submit(function)))
 
 
-def _run(function: Callable[[], Other]) -> Future[Other]:
+def run_now(function: Callable[[], Other]) -> Future[Other]:
+    """Run a function; its result or exception is asked for later."""
     future: Future[Other] = Future()
     try:
         future.set_result(function())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ...config import Config
 from ...errors import ReadError
-from ...tensors import SPLITS, PreparedRows, TensorWriter, View, ViewCounter
+from ...tensors import SPLITS, ObjectCounter, PreparedRows, TensorWriter, View, ViewCounter
 from ..planning.plan import Plan, SamplePlan
 from ..prescan import FileScan
 from .buffers import Scratch
 from .entry_ranges import Unit, UnitReader
-from .events import make_events
+from .events import Shifted, make_events
+from .shifted_tree import ShiftedTree
 from .summary import Accumulator
 from .truth_files import TruthFile, TruthRows
 
@@ -76,7 +77,9 @@ class Done:
         statistics: of their features.
         counts: of classes and splits.
         sums: of the weights, and of their squares.
+        left_out: (2,) entries outside of the lumi mask, and duplicates.
         images: of pixels; ``None`` where events have no images.
+        objects: of objects; ``None`` where events have none.
         scratch: the memory that the rows are in, to be given back with :meth:`Work.release`.
     """
 
@@ -85,7 +88,9 @@ class Done:
     statistics: Accumulator
     counts: Counts
     sums: NDArray[np.float64]
+    left_out: NDArray[np.int64]
     images: ImageCounts | None
+    objects: ObjectCounter | None
     scratch: Scratch
 
 
@@ -120,14 +125,18 @@ class Work:
         """The work in order, numbered by file; a file is opened when its first unit is drawn."""
         for number, (sample, file) in enumerate(files):
             truth = self._truth if sample.source.domain == "data" else None
+            size = self._convert.block_size
+            shifted = {
+                name: ShiftedTree(sample, file, variation, self._read, size).features
+                for name, variation in sample.variations.items()
+                if variation.tree is not None
+            }
             branches = [*sample.branches, *(truth.ids if truth is not None else ())]
             try:
-                for unit in self._read(
-                    file, list(dict.fromkeys(branches)), self._convert.block_size
-                ):
+                for unit in self._read(file, list(dict.fromkeys(branches)), size):
                     # the truth runs along the data in order, and this is the one place with order
                     rows = None if truth is None else truth.take(unit.stop - unit.start)
-                    yield number, partial(self._do, sample, file, unit, rows)
+                    yield number, partial(self._do, sample, file, unit, rows, shifted)
             except ReadError as error:
                 yield number, partial(_fail, error)  # told when it is the turn of this file
 
@@ -136,7 +145,14 @@ class Work:
         done.scratch.clear()
         self._spare.append(done.scratch)
 
-    def _do(self, sample: SamplePlan, file: FileScan, unit: Unit, truth: TruthRows | None) -> Done:
+    def _do(
+        self,
+        sample: SamplePlan,
+        file: FileScan,
+        unit: Unit,
+        truth: TruthRows | None,
+        shifted: Mapping[str, Shifted],
+    ) -> Done:
         try:
             scratch = self._spare.pop()
         except IndexError:
@@ -153,6 +169,7 @@ class Work:
             self._convert.split,
             None if truth is None else truth.labels,
             scratch,
+            shifted,
         )
         block, counts = events.block, Counts.zero(len(self._classes))
         weight = block.weight.astype(np.float64)
@@ -170,8 +187,15 @@ class Work:
             images = ImageCounts(self._writer.layout.views)
             images.pixels.add(block.views)
             images.faults = raw.faults
+        objects = None
+        if self._writer.layout.objects:
+            objects = ObjectCounter(self._writer.layout.objects)
+            objects.add(block.objects, events.truncated)
         sums = np.array([weight.sum(), np.square(weight).sum()])
-        return Done(len(raw), rows, events.statistics, counts, sums, images, scratch)
+        return Done(
+            len(raw), rows, events.statistics, counts, sums, events.left_out, images, objects,
+            scratch,
+        )  # fmt: skip
 
 
 def _fail(error: ReadError) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...tensors import ChannelSummary, Count, count_of
+from ...tensors import ChannelSummary, Count, ObjectSummary, count_of
 from ..planning.bad_files import SkippedFile
 from ..planning.plan import LeftOut
 from .tiles import Figures
@@ -22,7 +22,11 @@ _AT_ONCE = 1 << 13  # values in a product with weights: fewer than BLAS starts t
 
 @dataclass(frozen=True)
 class FileCount:
-    """Entries of one file, read for one sample; the sums are over the events that passed."""
+    """Entries of one file, read for one sample; the sums are over the events that passed.
+
+    Of the others, ``outside_mask`` are not in the lumi mask; of those in it that pass the cut,
+    ``duplicates`` are events that came before.
+    """
 
     domain: str
     sample: str
@@ -32,6 +36,8 @@ class FileCount:
     passed: int
     sum_weight: float
     sum_weight2: float
+    outside_mask: int = 0
+    duplicates: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class ConversionSummary:
         warnings: what the user has to decide: a line for each.
         skipped: bad files, of which no event was taken.
         images: domain to what its images hold; empty where events have none.
+        objects: domain to what its objects are; likewise.
     """
 
     output: Path
@@ -100,6 +107,7 @@ class ConversionSummary:
     warnings: tuple[str, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     images: Mapping[str, tuple[ChannelSummary, ...]] = field(default_factory=dict)
+    objects: Mapping[str, tuple[ObjectSummary, ...]] = field(default_factory=dict)
 
     def read(self, domain: str) -> int:
         """Entries read in a domain."""

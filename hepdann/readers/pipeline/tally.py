@@ -9,7 +9,7 @@ from copy import deepcopy
 import numpy as np
 
 from ...errors import ConfigError
-from ...tensors import SPLITS
+from ...tensors import SPLITS, ObjectCounter
 from ..planning.decision import Decision
 from .range_task import Counts, Done, ImageCounts
 from .summary import Accumulator, ClassCount, FeatureStats, FileCount
@@ -20,7 +20,7 @@ _SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
 _HUGE = 1e30  # no measurement, but what a flipped bit in an exponent makes
 _ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
-_Saved = tuple[dict[str, Accumulator], Counts, dict[str, ImageCounts]]
+_Saved = tuple[dict[str, Accumulator], Counts, dict[str, ImageCounts], dict[str, ObjectCounter]]
 
 
 class Tally:
@@ -33,6 +33,7 @@ class Tally:
         stats: of the features, by domain.
         counts: of the events of each class.
         images: of the images, by domain; empty without images.
+        objects: of the objects, by domain; empty without objects.
     """
 
     def __init__(self, made: Decision) -> None:
@@ -44,6 +45,8 @@ class Tally:
         self.stats = {domain: Accumulator(domain, names, indicators) for domain in domains}
         self.counts = Counts.zero(len(made.classes))
         self.images = {domain: ImageCounts(views) for domain in domains if views}
+        objects = made.plan.objects
+        self.objects = {domain: ObjectCounter(objects) for domain in domains if objects}
 
     def add(self, result: Done) -> None:
         """Add a range of entries."""
@@ -51,14 +54,16 @@ class Tally:
         self.counts.add(result.counts)
         if result.images is not None:
             self.images[result.rows.domain].add(result.images)
+        if result.objects is not None:
+            self.objects[result.rows.domain].merge(result.objects)
 
     def saved(self) -> _Saved:
         """The counts as they are now, for :meth:`restore`."""
-        return deepcopy((self.stats, self.counts, self.images))
+        return deepcopy((self.stats, self.counts, self.images, self.objects))
 
     def restore(self, saved: _Saved) -> None:
         """Forget what was added since."""
-        self.stats, self.counts, self.images = saved
+        self.stats, self.counts, self.images, self.objects = saved
 
     @property
     def features(self) -> tuple[FeatureStats, ...]:
@@ -88,8 +93,8 @@ class Tally:
             files: that were read.
 
         Raises:
-            ConfigError: no events, no finite value of a feature, an empty class or split, or a
-                class of negative weight.
+            ConfigError: no events, no finite value of a feature, no object of a collection, an
+                empty class or split, or a class of negative weight.
         """
         for domain, stats in self.stats.items():
             of_domain = [file for file in files if file.domain == domain]
@@ -101,6 +106,13 @@ class Tally:
                     f"feature '{stats.empty()[0]}' has no finite value in {what}",
                     where=next(file.path for file in of_domain if file.passed),
                     mend="leave it out of the features, or check its sentinel (missing)",
+                )
+            without = self.objects[domain].without() if self.objects else []
+            if without:
+                raise ConfigError(
+                    f"no object of '{without[0]}' is in {what}",
+                    where=f"convert.objects.{without[0]}",
+                    mend="loosen the cut, or leave it out",
                 )
         for index, name in enumerate(self._made.classes if "mc" in self.stats else ()):
             if not self.counts.events[index]:
@@ -120,12 +132,19 @@ class Tally:
 
     def _check_splits(self) -> None:
         split, splits = self._made.config.convert.split, self.counts.splits
-        expected = np.array([split.train, split.validation, split.test]) * splits.sum()
+        shares = [split.train, split.validation, split.test] if split.by is None else [1, 1, 1]
+        expected = np.array(shares) * splits.sum()
         empty = np.flatnonzero((splits == 0) & (expected > _ENOUGH))
         if len(empty):
             ids = ", ".join(
                 dict.fromkeys(n for s in self._made.plan.samples for n in s.id_branches)
             )
+            if split.by is not None:
+                raise ConfigError(
+                    f"no event falls into the {SPLITS[int(empty[0])]} split: of '{split.by}' 0 is "
+                    "test, 1 is validation, all else train",
+                    where="convert.split.by",
+                )
             raise ConfigError(
                 f"no event falls into the {SPLITS[int(empty[0])]} split: {ids} do "
                 "not distinguish events",
@@ -147,8 +166,18 @@ class Tally:
         )
 
     def image_notes(self) -> list[str]:
-        """What is wrong with images, in numbers; classes that the detector has and the MC not."""
-        notes = []
+        """What is wrong with images, in numbers; classes that the detector has and the MC not.
+
+        Of objects, how many events have more than are kept.
+        """
+        most = {one.name: one.most for one in self._made.plan.objects}
+        notes = [
+            f"{domain}: {count:,} events ({100 * count / counter.events:.2g} %) have more than "
+            f"{most[name]} {name}, of which the first are kept"
+            for domain, counter in self.objects.items()
+            for name, count in counter.truncated.items()
+            if count
+        ]
         for domain, counts in self.images.items():
             notes += [f"{domain}: {count:,} {reason}" for reason, count in counts.faults.items()]
             if counts.pixels.empty:

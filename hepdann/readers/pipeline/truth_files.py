@@ -19,8 +19,6 @@ from ..planning.labels import to_labels
 from ..prescan import FileScan, scan
 from .blocks import BlockReader
 
-__all__ = ["TruthFile", "TruthRows"]
-
 
 class TruthFile:
     """Hands out the labels of the data entries in their order.

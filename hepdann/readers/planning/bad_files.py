@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from ..prescan import FileScan
     from .input_samples import Input
 
-__all__ = ["SkippedFile", "Skips"]
-
 
 @dataclass(frozen=True)
 class SkippedFile:

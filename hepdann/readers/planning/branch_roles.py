@@ -16,6 +16,7 @@ from ..prescan import Branch, FileScan
 __all__ = [
     "event_id_branches",
     "looks_like",
+    "lumi_branches",
     "numeric_scalars",
     "present_everywhere",
     "words_of",
@@ -66,16 +67,24 @@ def looks_like(name: str, dtype: np.dtype[Any] | None = None) -> str | None:
     return None
 
 
+def lumi_branches(branches: Mapping[str, Branch]) -> tuple[str, str] | None:
+    """The branches of the run and the luminosity block; ``None`` if one of them is not there."""
+    run, lumi = (_named(branches, names) for names in (_RUN, _LUMI))
+    return None if run is None or lumi is None else (run, lumi)
+
+
+def _named(branches: Mapping[str, Branch], names: Sequence[str]) -> str | None:
+    matches = [b.name for b in branches.values() if b.scalar and _plain(b.name) in names]
+    return min(matches, key=lambda name: names.index(_plain(name)), default=None)
+
+
 def event_id_branches(branches: Mapping[str, Branch]) -> tuple[str, ...]:
     """The branches that name an event: run, luminosity block and event number, in this order.
 
     Returns:
         Those that exist; empty without an event number, because a run alone names no event.
     """
-    id_branches = []
-    for names in (_RUN, _LUMI, _EVENT):
-        matches = [b.name for b in branches.values() if b.scalar and _plain(b.name) in names]
-        id_branches.append(min(matches, key=lambda name: names.index(_plain(name)), default=None))
+    id_branches = [_named(branches, names) for names in (_RUN, _LUMI, _EVENT)]
     return (
         tuple(name for name in id_branches if name is not None)
         if id_branches[-1] is not None

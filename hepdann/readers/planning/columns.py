@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from ...expressions.functions import CONSTANTS
 from ..files import resolve
 from ..prescan import Branch, FileScan, scan, suggest
 
-__all__ = ["Columns", "check_sample", "compile_columns", "compile_text"]
+__all__ = ["Columns", "ObjectColumns", "check_sample", "compile_columns", "compile_text"]
 
 _ELEMENT = re.compile(r"(.+?)((?:\[-?\d+\])+)")
 
@@ -34,6 +34,7 @@ class Columns:
 
     branches: Mapping[str, Branch]
     whole: Mapping[str, tuple[str, tuple[int, ...]]]
+    mend: ClassVar[str | None] = None  # of a branch that is no number
 
     @classmethod
     def of(cls, branches: Mapping[str, Branch]) -> Columns:
@@ -64,6 +65,11 @@ class Columns:
         inside = (-size <= i < size for i, size in zip(index, branch.shape, strict=False))
         fits = branch.dtype is not None and len(index) == len(branch.shape) and all(inside)
         return (branch.name, index) if fits else None
+
+    @property
+    def offered(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.whole)
 
     def absent(self, name: str, arrays: Mapping[str, Any]) -> NDArray[np.bool_] | None:
         """Where a list is too short to have the element.
@@ -103,7 +109,7 @@ class Columns:
             place = f"{where.path}:{where.tree}"
             base = self.branches.get(name.split("[", 1)[0])
             if base is None:
-                mend = suggest(name, self.whole, what="branches")
+                mend = suggest(name, self.offered, what="branches")
                 raise ConfigError(
                     f"no branch '{name}', of {expression.where}", where=place, mend=mend
                 )
@@ -114,7 +120,7 @@ class Columns:
                     where=place,
                     mend=f"write one element, {base.name}[0]; it is missing where an event has none"
                     if base.element is not None
-                    else None,
+                    else self.mend,
                 )
             shape = "x".join(map(str, base.shape))
             raise ConfigError(
@@ -152,6 +158,39 @@ class Columns:
             real = np.float32 if present.dtype == np.float32 else np.float64
             filled: NDArray[Any] = np.ma.filled(present.astype(real), np.nan)
             return filled
+
+        return values
+
+
+class ObjectColumns(Columns):
+    """The columns of objects: lists, with a number for each, and what there is one of an event."""
+
+    mend = "write the branch as a list with one number for each object"
+
+    def is_list(self, name: str) -> bool:
+        """Whether a name is that of a list of numbers."""
+        return name in self.branches and self.branches[name].element is not None
+
+    @property
+    def offered(self) -> list[str]:
+        """Names of the lists, and of what there is one of an event."""
+        return [*filter(self.is_list, self.branches), *self.whole]
+
+    def find(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """As :meth:`Columns.find`, and whole lists."""
+        return (name, ()) if self.is_list(name) else super().find(name)
+
+    def lookup(self, arrays: Mapping[str, Any]) -> Callable[[str], NDArray[Any]]:
+        """As :meth:`Columns.lookup`; a list gives its numbers, event after event."""
+        of_events = super().lookup(arrays)
+
+        def values(name: str) -> NDArray[Any]:
+            if not self.is_list(name):
+                return of_events(name)
+            import awkward
+
+            flat: NDArray[Any] = awkward.to_numpy(awkward.flatten(arrays[name]))
+            return flat
 
         return values
 
@@ -208,6 +247,10 @@ def check_sample(sample: SampleConfig, convert: ConvertConfig, place: str) -> No
     for key, text in _expressions(sample, convert, place):
         for _, expression in compile_columns(text, None, columns, what=key):
             columns.check(expression, file)
+    lists = ObjectColumns(**vars(columns))
+    for name, settings in convert.objects.items():
+        for text in filter(None, (*settings.expressions.values(), settings.cut, settings.sort)):
+            lists.check(compile_text(text, lists, what=f"convert.objects.{name}"), file)
 
 
 def _expressions(

@@ -12,6 +12,7 @@ from .bad_files import Skips
 from .earlier_file import Like
 from .input_samples import Input
 from .labels import class_names, find_label
+from .objects import with_objects
 from .plan import Plan, make_plan
 
 __all__ = ["Decision", "decide"]
@@ -54,7 +55,8 @@ def decide(
         ConfigError: settings that do not fit the files.
         ReadError: a file that does not fit the others.
     """
-    images = plan_images(inputs, config, skips)
+    config = with_objects(inputs, config)
+    images = None if config.convert.objects else plan_images(inputs, config, skips)
     if images is not None:
         events = plan_events(inputs, config, images, read, skips, model)
         label = events.plan.label if model is None else model.label

@@ -14,7 +14,7 @@ from .input_samples import check_name
 
 __all__ = ["Like", "feature_settings", "like"]
 
-_FREE = {"tree", "block_size"}  # where and how to read, not what
+_FREE = {"tree", "block_size", "lumi_mask"}  # where and how to read, and new luminosity
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def like(tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: Confi
         tensors: what ``hepdann convert`` made.
         mc: must be empty.
         data: files of detector data.
-        config: may name the tree and the block size, and nothing else.
+        config: may name the tree, the block size and a lumi mask, and nothing else.
 
     Raises:
         ConfigError: a setting that the file decides, MC, or no data.
@@ -68,11 +68,15 @@ def like(tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: Confi
         ids = settings["event_id"].get(sample.name) or next(iter(settings["event_id"].values()))
         convert = ConvertConfig(
             tree=config.convert.tree or old.tree,
-            features=list(feature_settings(tensors)) or None,  # none where events are images
+            # none where events are images, or objects alone
+            features=list(feature_settings(tensors)) or ([] if old.objects else None),
             images=old.images,
+            objects=old.objects,
             spectators=list(tensors.spectators),
             data_weight=old.data_weight,
             event_id=old.event_id or _named(ids),
+            lumi_mask=config.convert.lumi_mask or old.lumi_mask,
+            drop_duplicates=old.drop_duplicates,
             split=tensors.split_config,
             block_size=config.convert.block_size,
         )

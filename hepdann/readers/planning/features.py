@@ -90,7 +90,7 @@ def default_features(
         for name in numeric_scalars(shared.branches.values())
         if name not in taken and looks_like(name, shared.branches[name].dtype) is None
     ]
-    if not names:
+    if not names and not convert.objects:
         files = [entry.files[0].path for entry in inputs]
         raise ConfigError(
             "the files have no numeric scalar branch in common that could be a feature",
@@ -191,7 +191,7 @@ def explain_left_out(
         if name in taken:
             reason = f"is {taken[name]}"
         elif branch.element is not None:
-            reason = f"{branch.reason}: name an element to take it, {name}[0]"
+            reason = f"{branch.reason}: name an element to take it, {name}[0], or --objects"
         elif branch.dtype is None:
             reason = branch.reason
         elif name not in shared.branches:

@@ -15,8 +15,6 @@ from ..pipeline.summary import FeatureStats
 from .branch_roles import words_of
 from .plan import Plan
 
-__all__ = ["doubts"]
-
 _SCORE_WORDS = re.compile(
     r"(d|g|p|r|c)?nn\w*|bdt\w*|mva\w*|xgb\w*|score\w*|disc|discr|discriminant|discriminator|prob"
     r"|proba|probability|logit\w*|classifier|tagger"

@@ -13,8 +13,6 @@ from ..root.baskets import Locations
 from .bad_files import Skips
 from .branch_roles import present_everywhere
 
-__all__ = ["Input", "check_name", "check_types", "common", "gather", "wanted_samples"]
-
 
 @dataclass(frozen=True)
 class Input:

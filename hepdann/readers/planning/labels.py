@@ -18,8 +18,6 @@ from .branch_roles import looks_like, present_everywhere
 from .input_samples import Input
 from .plan import SamplePlan
 
-__all__ = ["class_names", "find_label", "label_values", "to_labels"]
-
 _MOST = 20  # a branch with more values is taken for a counter, not for a label
 _MOST_CLASSES = 1000
 _MOST_LISTED = 10  # candidates in a line of error
@@ -96,15 +94,7 @@ def _listed(candidates: Mapping[str, int]) -> str:
 def _unfit(
     name: str, file: FileScan, few: set[float] | None, size: int, read: BlockReader
 ) -> ConfigError:
-    """Why the one branch that only MC has is no label.
-
-    Args:
-        name: of the branch.
-        file: one that holds it.
-        few: its values, if they are few small whole numbers.
-        size: entries a block.
-        read: reads the first block.
-    """
+    """Why the one branch that only MC has is no label."""
     condition = f"write a condition, e.g. --label '{name} > 0'"
     if few is not None and len(few) == 1:
         problem = f"is {min(few):g} in every event"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...config import Config
 from ...errors import ConfigError, ReadError
 from ...expressions import Expression
+from ...tensors import Collection
 from ..prescan import FileScan
 from .bad_files import Skips
 from .branch_roles import event_id_branches, looks_like, numeric_scalars, present_everywhere
@@ -22,6 +23,9 @@ from .features import (
     taken_branches,
 )
 from .input_samples import Input, check_types, common
+from .objects import ObjectPlan, object_plans
+from .selection import LumiMask, Selection
+from .variations import Variation, vary
 
 __all__ = ["Feature", "LeftOut", "Plan", "SamplePlan", "make_plan"]
 
@@ -36,11 +40,15 @@ class SamplePlan:
         columns: what its branches offer.
         label: expression of the class index; ``None`` where every event has class ``class_``.
         class_: name of the class of every event.
-        cut: the selection.
+        selection: which entries become events.
         weight: expression of the weight; ``None`` for 1.
         weights: further weights; ``None`` stands for the nominal weight.
+        variations: the features as each systematic variation has them; none of detector events,
+            which are what they are.
         spectators: expressions; ``None`` where data has no such branch.
         id_branches: the branches that identify an event.
+        split: expression of the split, see :class:`.SplitConfig`; ``None`` for the hash.
+        objects: of each collection.
         branches: all branches to read.
     """
 
@@ -49,12 +57,20 @@ class SamplePlan:
     columns: Columns
     label: Expression | None
     class_: str | None
-    cut: Expression | None
+    selection: Selection
     weight: Expression | None
     weights: Mapping[str, Expression | None]
+    variations: Mapping[str, Variation]
     spectators: tuple[Expression | None, ...]
     id_branches: tuple[str, ...]
+    split: Expression | None
+    objects: tuple[ObjectPlan, ...]
     branches: tuple[str, ...]
+
+    @property
+    def cut(self) -> Expression | None:
+        """The cut."""
+        return self.selection.cut
 
 
 @dataclass(frozen=True)
@@ -67,6 +83,7 @@ class Plan:
         samples: MC first.
         names: domain to sample names.
         weights: names of further weights.
+        variations: names of systematic variations.
         label: text of the label expression.
         left_out: branches that are no features.
         notes: what the user should know.
@@ -77,9 +94,15 @@ class Plan:
     samples: tuple[SamplePlan, ...]
     names: Mapping[str, tuple[str, ...]]
     weights: tuple[str, ...]
+    variations: tuple[str, ...]
     label: str | None
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+
+    @property
+    def objects(self) -> tuple[Collection, ...]:
+        """The collections of objects, in order; the same of every sample."""
+        return tuple(plan.collection for plan in self.samples[0].objects)
 
 
 def make_plan(
@@ -88,7 +111,7 @@ def make_plan(
     label: str | None,
     skips: Skips | None = None,
     *,
-    hidden: Collection[str] = (),
+    hidden: Container[str] = (),
 ) -> Plan:
     """Choose the columns and check them against every file.
 
@@ -130,14 +153,19 @@ def make_plan(
         kept = dict(zip((name for name, _ in visible), sample.spectators, strict=True))
         samples.append(replace(sample, spectators=tuple(kept.get(n) for n, _ in spectators)))
     check_types(inputs, [sample.branches for sample in samples], skips)
-    explicit = bool(convert.features)
-    rest = explain_left_out(inputs, shared, features, taken, explicit=explicit)
+    of_objects: dict[str, str] = {}
+    for plan in samples[0].objects:
+        check_columns(plan.features, (), taken)
+        of_objects |= dict.fromkeys(plan.lists, f"of the objects {plan.collection.name}")
+    explicit = convert.features is not None
+    rest = explain_left_out(inputs, shared, features, of_objects | taken, explicit=explicit)
     return Plan(
         tuple(features),
         tuple(name for name, _ in spectators),
         tuple(samples),
         {domain: tuple(known) for domain, known in names.items()},
         tuple(convert.weights),
+        tuple(convert.variations),
         label,
         tuple(rest),
         tuple(f"{', '.join(dict.fromkeys(who))}: {text}" for text, who in notes.items()),
@@ -169,29 +197,59 @@ def _sample_plan(
     labelled = entry.domain == "mc" and sample.class_ is None
     variations = convert.weights if entry.domain == "mc" else {}
     expressions = {
-        "cut": compiled(sample.cut, "cut"),
         "weight": compiled(weight, "weight"),
         "label": compiled(label, "label") if labelled else None,
+        "split": compiled(convert.split.by, "split"),
     }
     weights = {
         name: None if entry.detector else compiled(text, f"weight '{name}'")
         for name, text in variations.items()
     }
+    varied = {}
+    if entry.domain == "mc" and not entry.detector:
+        for name, one in convert.variations.items():
+            varied[name] = vary(name, one, features, columns, first)
     kept = _spectators(entry, columns, spectators, notes)
+    objects = object_plans(entry, convert)
     ids = _id_branches(entry, convert.event_id, notes)
+    _check_split(expressions["split"], columns, ids)
+    mask = None
+    if convert.lumi_mask is not None and entry.detector:
+        mask = LumiMask.read(convert.lumi_mask, first.branches, f"{first.path}:{first.tree}")
+    selection = Selection(columns, compiled(sample.cut, "cut"), mask)
     used = [*expressions.values(), *weights.values(), *kept, *(f.expression for f in features)]
+    for variation in varied.values():
+        used += [f.expression for f in variation.features if variation.tree is None]
     reads = [branch for expression in used for branch in columns.reads(expression)]
+    reads += [branch for plan in objects for branch in plan.branches]
     return SamplePlan(
         source=entry,
         index=list(names[entry.domain]).index(sample.name),
         columns=columns,
         class_=sample.class_,
         weights=weights,
+        variations=varied,
         spectators=kept,
         id_branches=ids,
-        branches=tuple(dict.fromkeys([*reads, *ids])),
+        selection=selection,
+        branches=tuple(dict.fromkeys([*reads, *selection.branches, *ids])),
+        objects=objects,
         **expressions,
     )
+
+
+def _check_split(split: Expression | None, columns: Columns, ids: Sequence[str]) -> None:
+    """A split follows from the identity alone: jets of one event, and copies of it, share one."""
+    other = [name for name in columns.reads(split) if name not in ids]
+    if split is not None and (other or not split.names):
+        what = (
+            f"reads {other[0]}, which is no branch of the event id" if other else "reads no branch"
+        )
+        raise ConfigError(
+            f"{what} ({', '.join(ids)})",
+            where=split.where,
+            mend=f"add it (--event-id {','.join([*ids, *other])}), or split by the event number",
+        )
 
 
 def _spectators(

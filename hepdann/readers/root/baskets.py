@@ -19,18 +19,6 @@ from numpy.typing import NDArray
 
 from .codecs import decompress
 
-__all__ = [
-    "LARGEST",
-    "Baskets",
-    "Locations",
-    "Places",
-    "list_baskets",
-    "locate",
-    "most_bytes",
-    "titles",
-    "uproot_is_known",
-]
-
 _KNOWN = ((5, 7), (5, 8))  # uproot versions of which the above has been tested, from and below
 _KEY = struct.Struct(">ihiIhh")  # TKey: nbytes, version, objlen, datime, keylen, cycle
 _BASKET = struct.Struct(">Hiiii")  # TBasket: version, buffer size, entry size, entries, last byte

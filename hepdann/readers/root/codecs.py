@@ -16,8 +16,6 @@ import xxhash
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-__all__ = ["decompress"]
-
 _HEADER = 9
 _CHECKSUM = 8
 

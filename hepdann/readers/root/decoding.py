@@ -1,4 +1,4 @@
-"""Ranges of entries of a TTree, decoded from its baskets by any number of threads at once.
+"""Ranges of entries of a tree, decoded from its baskets or pages by any number of threads at once.
 
 A file is cut into ranges that end where many branches start a new basket, so that few baskets are
 needed twice. What :meth:`Source.read` gives for a range, in any thread and in any order, is what
@@ -15,7 +15,7 @@ of these steps. The caller's thread hashes the rows and writes them by position.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...inputs import file_stamp
-from ..pipeline.blocks import RawBlock, misread
+from ..pipeline.blocks import RawBlock, misread, to_column
 from ..pipeline.buffers import Empty
 from ..prescan import FileScan
 from .baskets import Baskets, list_baskets, locate, titles
 from .opening import open_root, reading
+from .pages import Pages, check_pages, locate_pages
 
 __all__ = ["Source"]
 
@@ -52,13 +53,13 @@ class _Shared:
 
 
 class Source:
-    """The baskets of one file and the ranges that they are read in.
+    """The baskets or pages of one file and the ranges that they are read in.
 
     The file is opened for each range: nothing stays open that would have to be closed when a
     conversion ends early, and thousands of files do not use up the descriptors.
 
     Args:
-        file: a TTree in a local file.
+        file: a TTree or RNTuple in a local file.
         branches: names of branches that can become columns.
         size: largest number of entries a range.
 
@@ -144,7 +145,7 @@ class Source:
         return RawBlock(start, {name: columns[name] for name in self._names})
 
     def _column(
-        self, descriptor: int, baskets: Baskets, start: int, stop: int, empty: Empty
+        self, descriptor: int, baskets: Baskets | Pages, start: int, stop: int, empty: Empty
     ) -> NDArray[Any]:
         """One branch: a part of a basket as it is, or parts of several in one array."""
         parts = []
@@ -164,13 +165,18 @@ class Source:
         with open_root(self._file.path) as directory:
             with reading(place, "the tree cannot be read"):
                 tree = directory[self._file.tree]
-            others = titles(tree)
+            ntuple = self._file.kind == "RNTuple"
+            others = frozenset[str]() if ntuple else titles(tree)
             for name in self._rest:
                 with reading(f"{place}/{name}", _cannot(start, stop)):
-                    list_baskets(tree[name], name, others).check(directory.file.source, start, stop)
-                    branch = self._file.branches[name]
-                    library = "np" if branch.element is None else "ak"
+                    branch, source = self._file.branches[name], directory.file.source
+                    if ntuple:
+                        check_pages(tree, [name], start, stop)
+                    else:
+                        list_baskets(tree[name], name, others).check(source, start, stop)
+                    library = "np" if branch.element is None and not ntuple else "ak"
                     values = tree[name].array(entry_start=start, entry_stop=stop, library=library)
+                    values = to_column(branch, values)
                     if problem := misread(branch, values):
                         raise ValueError(f"it {problem}")
                     if len(values) != stop - start:
@@ -179,12 +185,15 @@ class Source:
         return columns
 
 
-def _locate(file: FileScan, branches: Sequence[str]) -> dict[str, Baskets]:
+def _locate(file: FileScan, branches: Sequence[str]) -> Mapping[str, Baskets | Pages]:
     """Look up what the pre-scan left out; by name, without those that uproot has to read."""
     place, columns = f"{file.path}:{file.tree}", {}
     with open_root(file.path) as directory:
         with reading(place, "the tree cannot be read"):
             tree = directory[file.tree]
+        if file.kind == "RNTuple":
+            with reading(place, "its pages cannot be listed"):
+                return locate_pages(tree, branches)
         others = titles(tree)
         for name in branches:
             with reading(f"{place}/{name}", "its baskets cannot be listed"):
@@ -198,7 +207,7 @@ def _cannot(start: int, stop: int) -> str:
     return f"entries {start}-{stop - 1} cannot be read"
 
 
-def _fits(baskets: Baskets, file: FileScan) -> bool:
+def _fits(baskets: Baskets | Pages, file: FileScan) -> bool:
     branch = file.branches[baskets.name]
     return branch.dtype == baskets.stored.newbyteorder("=") and branch.shape == baskets.shape
 

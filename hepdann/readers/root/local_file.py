@@ -12,8 +12,6 @@ import os
 from uproot.source.file import FileResource, MultithreadedFileSource
 from uproot.source.futures import ResourceTrivialExecutor
 
-__all__ = ["PositionalSource"]
-
 
 class _PositionalResource(FileResource):  # type: ignore[misc]
     """One open file; any thread may read from it."""

@@ -13,8 +13,6 @@ from typing import Any
 from ...errors import HepdannError, ReadError
 from ...inputs import regular_file
 
-__all__ = ["open_root", "reading"]
-
 _LARGE_FILE = 1_000_000  # from this version number on, the header's file size has 8 bytes
 _HEAD = 28
 _LONGEST = 120  # characters of an error of uproot
@@ -43,10 +41,12 @@ def reading(where: str, doing: str) -> Iterator[None]:
             mend="the file is damaged, or convert.block_size is too large for this machine",
         ) from error
     except ImportError as error:  # uproot reads some addresses and compressions with other packages
+        schemes = {"root": "xrootd", "xroot": "xrootd", "http": "http", "https": "http"}
+        extra = schemes.get(where.partition("://")[0])
         raise ReadError(
             f"{doing}: a package is not installed ({_first_line(error)})",
             where=where,
-            mend="pip install fsspec-xrootd" if where.startswith("root://") else "install it",
+            mend=f'pip install "hepdann[{extra}]"' if extra else "install it",
         ) from error
     except OSError as error:
         if error.errno == errno.EMFILE:

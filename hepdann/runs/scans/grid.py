@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ... import methods
 from ...config import Config, ScanConfig, ShiftConfig, TrainConfig
-from ...methods import method_of
+from ...methods import calibration_of, method_of
 from ...training import Member
 from ..stacks.plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
@@ -136,8 +136,10 @@ def plan_point(
         target = 1 + trained_on(train).index(before) if before else 0
         for lambda_ in scan.lambda_ if methods.get(last).adversarial else [0.0]:
             group_members = [member_of(last, lambda_, k, places) for k in seeds]
+            calibration, label = calibration_of(name), name if "+" in name else ""
             members += [
-                replace(m, target=target, name=name if before else "") for m in group_members
+                replace(m, target=target, source=places.source(m.method, calibration), name=label)
+                for m in group_members
             ]
     size = _size(train, scan)
     return [part for plan in group(members, train, lean) for part in _split(plan, size)]

@@ -12,12 +12,14 @@ from ...config import Config, TrainConfig
 from ...domains import Domains
 from ...errors import ConfigError, Interrupted
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
+from ...registry import PARAMETRISED
 from ...store.folder_lock import locked, removed_if_refused, with_resume_hint
 from ...store.paths import ScanPaths
 from ...store.scan_folder import Scan
 from ...store.start_record import StartRecord
 from ...tensors import Tensors
 from ...training import Progress
+from ..calibrated import settle
 from ..monitor import require_tensorboard
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
@@ -93,12 +95,12 @@ class ScanJob:
         asked = self.config.train
         for point in self.points:
             auxiliary_shifts(self._settings(point))
-        calibrated = calibrated_on(asked)
-        if calibrated:
+            settle(self._settings(point))
+        if PARAMETRISED in asked.methods:
             raise ConfigError(
-                f"{calibrated[0]} fits a map of the MC to each target, which a scan does not",
+                f"{PARAMETRISED} has inputs that a scan does not compare",
                 where="train.methods",
-                mend="leave it out, or train it with hepdann train",
+                mend="take calibrated, or train it with hepdann train",
             )
         domains, train = self._prepared(self.points[0])
         settled = {name: getattr(train, name) for name in _SETTLED}
@@ -141,7 +143,7 @@ class ScanJob:
         )
 
     def _settings(self, point: Point) -> TrainConfig:
-        return settings_at(self.config, point, images=bool(self.tensors.views))
+        return settings_at(self.config, point, images=not self.tensors.tabular)
 
     def _prepared(self, point: Point) -> tuple[Domains, TrainConfig]:
         return prepare_training(self._settings(point), self.tensors, self.data)
@@ -172,7 +174,7 @@ class ScanJob:
         assert run is not None
         events = settings_of(run.train, run.domains.n_train).events
         work = events * sum(members[unit] for unit in waiting)
-        pays = work >= PAYS and settings.device == "cpu" and not self.tensors.views
+        pays = work >= PAYS and settings.device == "cpu" and self.tensors.tabular
         workers = processes_for(settings.workers, len(waiting), pays=pays)
         workers = workers if workers > 1 else 0  # done in this process
         warning = overload_warning(workers) if settings.workers != "auto" else None
@@ -240,8 +242,8 @@ class ScanJob:
         holder = self.tensors if self.data is None else self.data
         known = bool(self.config.scan.shifts) or holder.has_truth
         copies, made = len(auxiliary_shifts(train)), made_sources(train)
-        places = Places(oracle and known, copies, made=made)
-        plans = plan_point(self.config.scan, train, places, bool(self.tensors.views))
+        places = Places(oracle and known, copies, made=made, calibrations=calibrated_on(train))
+        plans = plan_point(self.config.scan, train, places, not self.tensors.tabular)
         return [(None, 0), *((k, len(plan.members)) for k, plan in enumerate(plans))]
 
     @property

@@ -23,8 +23,6 @@ from ..stacks.shards import Stacks, shape_at
 from ..stacks.training import Hooks, ShardFiles, train_shard
 from .grid import SOURCE_ONLY, plan_source
 
-__all__ = ["SourceOnly", "load_source_only", "train_source_only"]
-
 
 @dataclass(frozen=True)
 class SourceOnly:

@@ -17,8 +17,6 @@ from ...store.start_record import StartRecord
 from ...tensors import Tensors, open_tensors
 from ..progress import Report, shown, silent
 
-__all__ = ["resume_scan", "scan"]
-
 _GRID = ("stack",)
 
 

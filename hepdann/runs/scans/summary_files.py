@@ -18,8 +18,6 @@ from ...tensors import Tensors
 from ..stacks.training import HISTORY
 from .target_files import Result
 
-__all__ = ["write_scan"]
-
 COLUMNS = (
     "method", "lambda", "shift", "t", "seed", "epoch", *MEMBER_FIGURES, "loss_label", "loss_domain",
     "validation_loss", "validation_accuracy", "validation_domain_accuracy",

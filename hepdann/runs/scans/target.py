@@ -21,6 +21,7 @@ from ...evaluation import truth_of
 from ...evaluation.scan.judge import Epochs, ScanJudge
 from ...inference import classify, corrected
 from ...inputs import read_json
+from ...methods import calibration_of
 from ...networks import AdversarialNetwork
 from ...outputs import write_run_file
 from ...records import Number
@@ -94,8 +95,9 @@ class TargetRun:
     @cached_property
     def stacks(self) -> Stacks:
         """The stacks of this target, and what they train on."""
-        aligned, plan = self.maps.fitted, partial(plan_point, self.scan)
-        return Stacks(self.train, self.domains, aligned.maps, 1, aligned.correction, plan)
+        maps, plan = self.maps, partial(plan_point, self.scan)
+        return Stacks(self.train, self.domains, maps.fitted.maps, 1, maps.fitted.correction, plan,
+                      calibrations=maps.calibrations)  # fmt: skip
 
     @cached_property
     def aligned(self) -> dict[str, Target]:
@@ -188,6 +190,10 @@ class TargetRun:
         statistics = torch.tensor([m.method.target_domain for m in trainer.members])
         with trainer.averaged() as network:
             mc = score_test_split(self.domains, network, self.judge.mc, 0)
+            for name, one_map in self.maps.calibrations.items():  # MC as these networks know them
+                known = self.judge.mc.with_features(one_map.apply(self.judge.mc.features))
+                at = [k for k, m in enumerate(trainer.members) if calibration_of(m.label) == name]
+                mc[at] = score_test_split(self.domains, network, known, 0)[at]
             shape = len(trainer.members), len(self.judge.target), mc.shape[-1]
             target = np.empty(shape, np.float32)
             target_of = np.array([m.target for m in trainer.members])
@@ -206,8 +212,8 @@ class TargetRun:
         groups: list[Result] = []
         for seeds in seeds_of(trainer.members):
             numbers = [m.seed for m in trainer.members]
-            known = None if seeds.method == ORACLE else teacher
-            one, group = self._judge(seeds, mc, target, epochs, history, numbers, known)
+            taught = None if seeds.method == ORACLE else teacher
+            one, group = self._judge(seeds, mc, target, epochs, history, numbers, taught)
             if seeds.method == ORACLE:
                 source = self._teach(SOURCE_ONLY, self.judge.target)
                 group["gap"] = self.judge.gap(source, target[list(seeds.members)].mean(0))
@@ -294,4 +300,4 @@ def score_test_split(
     whole = domains.source if of_source else domains.target
     hits = images.source if of_source else images.target
     pixels = hits.take(np.flatnonzero(whole.split == TEST))  # no other events are scored
-    return classify(network, pixels, None, domain)
+    return classify(network, pixels, images.scaling, domain)

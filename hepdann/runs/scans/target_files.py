@@ -14,17 +14,6 @@ from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
 from .grid import Unit
 
-__all__ = [
-    "AGAIN",
-    "Result",
-    "read_result",
-    "read_target",
-    "result_path",
-    "results_of",
-    "target_path",
-    "write_target",
-]
-
 Result = dict[str, Any]
 AGAIN = "remove it and resume"
 

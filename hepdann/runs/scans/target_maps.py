@@ -7,14 +7,17 @@ from functools import cached_property
 from pathlib import Path
 
 from ...alignment import from_dict
+from ...calibration import Calibration
 from ...config import TrainConfig
 from ...domains import Domains
 from ...errors import RunError
 from ...inference import PRIOR
+from ...store.calibrations import StoredCalibration
 from ...store.content import PointMaps
 from ...tensors import Target
 from ..advice import diagnose_first
 from ..aligned import Aligned, fit_alignments, wanted_maps
+from ..calibrated import Calibrated, fit_calibrations
 from .grid import SOURCE_ONLY, Point
 from .target_files import AGAIN, read_target, target_path, write_target
 
@@ -68,6 +71,8 @@ class TargetMaps:
             "fractions": None if estimate is None else estimate.sentence(classes),
         }
         content = {"maps": stored, "correction": fitted.correction} | sentences
+        calibrated = fit_calibrations(self.domains, train, lambda _: None)
+        content["calibrations"] = {name: one.to_dict() for name, one in calibrated.items()}
         write_target(path, content | {"fingerprint": self.fingerprint})
         return fitted
 
@@ -82,6 +87,17 @@ class TargetMaps:
             raise RunError(f"is damaged: {error}", where=path, mend=AGAIN) from error
         correction = known.get("correction")
         return Aligned(maps, None, None if correction is None else tuple(correction))
+
+    @cached_property
+    def calibrations(self) -> dict[str, Calibration]:
+        """The calibrations of the MC that methods train on."""
+        path = target_path(self.folder, self.number, "maps")
+        known = read_target(path, PointMaps, self.fingerprint)["calibrations"]
+        try:
+            stored = {n: StoredCalibration.model_validate(one) for n, one in known.items()}
+            return {n: Calibrated.read(one).calibration for n, one in stored.items()}
+        except Exception as error:
+            raise RunError(f"is damaged: {error}", where=path, mend=AGAIN) from error
 
     @property
     def baselines(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from ...domains import Domains, view_shapes
+from ...domains import Domains, object_shapes, view_shapes
 from ...inference import InputColumns, Model, prior_corrected
 from ...inference.steps import Part, network_of
 from ...training import StackTrainer
@@ -30,16 +30,17 @@ def model_of(
         aligned: the alignments of the target.
         calibrated: the calibrations of the MC, by name.
     """
-    columns = InputColumns.of(domains.tensors)
+    columns, images = InputColumns.of(domains.tensors), domains.images
     return Model(
         domains.tensors.features,
         domains.tensors.classes,
-        domains.scaling,
+        domains.scaling if images is None else images.scaling or domains.scaling,
         aligned.maps,
         joined(map(parts_of, trainers)),
         mixtures=prior_corrected(aligned.correction),
         correction=aligned.correction,
-        views=() if domains.images is None else view_shapes(domains.images.views),
+        views=() if images is None else view_shapes(images.views),
+        objects=object_shapes(domains.tensors.objects),
         missing=columns.missing,
         indicators=columns.indicators,
         calibrations={name: one.calibration for name, one in calibrated.items()},

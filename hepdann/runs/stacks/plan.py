@@ -11,7 +11,8 @@ from ...domains import auto_batch_size
 from ...errors import ConfigError
 from ...inference.device import choose_device
 from ...methods import Method, calibration_of, method_of
-from ...networks import NetworkShape, Normalisation, ViewShape
+from ...networks import NetworkShape, Normalisation, ObjectShape, ViewShape
+from ...registry import PARAMETRISED
 from ...training import LambdaSchedule, Member, RateSchedule, Settings
 from ..aligned import wanted_maps
 
@@ -192,6 +193,7 @@ def shape_of(
     plan: StackPlan,
     views: tuple[ViewShape, ...] = (),
     nuisances: tuple[int, ...] = (),
+    objects: tuple[ObjectShape, ...] = (),
 ) -> NetworkShape:
     """The networks of a stack.
 
@@ -202,12 +204,13 @@ def shape_of(
         plan: of the stack.
         views: the images that the inputs are the pixels of.
         nuisances: values of each nuisance, 0 of a continuous one.
+        objects: the collections that stand in the inputs.
     """
     first = plan.members[0]
     estimated = nuisances if first.method.nuisance_head else ()
     domains = 2 + len(first.auxiliaries)
     return NetworkShape(
-        inputs,
+        inputs + (first.method.name == PARAMETRISED),
         classes,
         tuple(train.extractor),
         tuple(train.label_head),
@@ -224,6 +227,7 @@ def shape_of(
         autocast=train.autocast,
         nuisances=estimated,
         nuisance_head=tuple(train.nuisance_head) if estimated else (),
+        objects=objects,
     )
 
 
@@ -298,7 +302,8 @@ def group(members: Sequence[Member], train: TrainConfig, lean: bool = False) -> 
         if normalisation == "shared" and not member.method.adversarial:
             normalisation = "domain"  # statistics shared with the target would show it to them
         method = member.method
-        kind = (method.conditioned, method.nuisance_head, len(member.auxiliaries))
+        aware = method.name == PARAMETRISED
+        kind = (method.conditioned, method.nuisance_head, len(member.auxiliaries), aware)
         key = (id(method.phases), normalisation, *kind)
         before = groups[key].members if key in groups else ()
         cost = 2 if lean and method.name != "source-only" else 1

@@ -10,8 +10,6 @@ from ...config import TrainConfig
 from ...methods import Method
 from ...registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
-__all__ = ["Registered"]
-
 
 @dataclass(frozen=True)
 class Registered:

@@ -13,7 +13,7 @@ import torch
 
 from ... import methods
 from ...alignment import Alignment
-from ...calibration import Calibration
+from ...calibration import Calibration, with_parameter
 from ...config import TrainConfig
 from ...domains import (
     CalibratedBlocks,
@@ -22,6 +22,7 @@ from ...domains import (
     Images,
     ResampledBlocks,
     auxiliary_sources,
+    object_shapes,
     resampled,
     resident,
     resident_images,
@@ -32,6 +33,7 @@ from ...domains.event_stream import Blocks
 from ...errors import ConfigError
 from ...evaluation import PeekObserver, oracle_source, truth_of
 from ...networks import NetworkShape
+from ...registry import PARAMETRISED
 from ...tensors import Source, Target
 from ...training import StackTrainer, distributed
 from ..preparation import augment_of, auxiliary_shifts
@@ -198,6 +200,7 @@ class Stacks:
     ) -> None:
         self.train, self.settings = train, settings_of(train, domains.n_train)
         self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
+        self._calibrations = calibrations
         if domains.images is not None:
             self._put_images(domains.images, workers)
             return
@@ -246,7 +249,7 @@ class Stacks:
             self.settings, device=device, threads=torch.get_num_threads(), processes=processes
         )
         augment = augment_of(self.train, images.views)
-        put = partial(resident_images, device=device, augment=augment)
+        put = partial(resident_images, device=device, augment=augment, scaling=images.scaling)
         streams = images.blocks or (None, None)
         self.sources = [put(domains.source, images.source, blocks=streams[0])]
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
@@ -281,7 +284,22 @@ class Stacks:
     def trainer(self, shard: Shard) -> StackTrainer:
         """The networks of a shard, before their first step."""
         members, shape = shard.plan.members, self.shape(shard)
-        return StackTrainer(members, shape, self.sources, self.targets, self.settings)
+        sources, targets = self.sources, self.targets
+        if members[0].method.name == PARAMETRISED:
+            members = tuple(replace(member, source=0) for member in members)
+            sources, targets = self._parametrised()
+        return StackTrainer(members, shape, sources, targets, self.settings)
+
+    def _parametrised(self) -> tuple[list[DomainEvents], list[DomainEvents]]:
+        """The events of a network that knows the parameters of the calibration; of data, 0."""
+        events, scaling = self._domains, self._domains.scaling.with_parameter()
+        features = with_parameter(events.target.features, 0.0)
+        both = (
+            self._calibrations[PARAMETRISED].parametrised(events.source),
+            replace(events.target, features=features),
+        )
+        source, target = (resident(e, scaling, device=self.settings.device) for e in both)
+        return [source], [target]
 
     def peek(self, notes: Path) -> PeekObserver | None:
         """What watches the target accuracy of a shard, where the truth is known.
@@ -301,7 +319,8 @@ def shape_at(train: TrainConfig, domains: Domains, plan: StackPlan) -> NetworkSh
     inputs, images = domains.inputs("source").shape[1], domains.images
     views = () if images is None else view_shapes(images.views)
     nuisances = () if domains.nuisances is None else domains.nuisances.widths
-    return shape_of(train, inputs, len(domains.source.classes), plan, views, nuisances)
+    objects = object_shapes(domains.tensors.objects)
+    return shape_of(train, inputs, len(domains.source.classes), plan, views, nuisances, objects)
 
 
 _MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events, one by one

@@ -27,17 +27,6 @@ from ...training import (
 from ..monitor import Monitor
 from .shards import Shard, Stacks
 
-__all__ = [
-    "HISTORY",
-    "Hooks",
-    "Observer",
-    "ShardFiles",
-    "Trained",
-    "history_of",
-    "load_shard",
-    "train_shard",
-]
-
 HISTORY = (
     "method",
     "member",

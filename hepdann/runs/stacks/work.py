@@ -35,15 +35,6 @@ from .registered import Registered
 from .shards import Stacks
 from .training import Hooks, ShardFiles, train_shard
 
-__all__ = [
-    "DiagnosisTask",
-    "FitTask",
-    "ShardTask",
-    "Workplace",
-    "can_overlap",
-    "write_aligned",
-]
-
 
 @dataclass(frozen=True)
 class Workplace:

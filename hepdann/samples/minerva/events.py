@@ -19,8 +19,6 @@ from .settings import Conditions, nominal, settings, target
 from .transport import deposits_of, started
 from .vertices import Vertices, draw_vertices
 
-__all__ = ["BLOCK", "Events", "blocks", "simulate"]
-
 Columns = dict[str, NDArray[Any]]
 
 BLOCK = 500  # events drawn from one set of generators

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from .settings import Settings, settings
 
-__all__ = ["VIEWS", "Geometry", "Sections", "geometry", "in_hexagon", "segment_of"]
-
 VIEWS = ("x", "u", "v")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

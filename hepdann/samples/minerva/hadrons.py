@@ -28,8 +28,6 @@ from .particles import (
 )
 from .settings import settings
 
-__all__ = ["decayed", "draw_hadrons", "interacted"]
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

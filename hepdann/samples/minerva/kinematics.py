@@ -14,8 +14,6 @@ from .geometry import Geometry, in_hexagon
 from .settings import Conditions, settings
 from .vertices import Vertices
 
-__all__ = ["MUON", "NUCLEON", "PROCESSES", "Kinematics", "draw_kinematics", "muon_cosine"]
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

@@ -18,8 +18,6 @@ from .particles import Table
 from .settings import Conditions, settings
 from .transport import Deposits
 
-__all__ = ["Hits", "dead_strips", "hits_of"]
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

@@ -15,11 +15,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "CHARGED_PION", "MASSES", "MUON_KIND", "NEUTRAL_PION", "NEUTRON", "PHOTON", "PROTON",
-    "Particles", "Table", "energy_after", "isotropic", "range_of", "transverse", "turned",
-]  # fmt: skip
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

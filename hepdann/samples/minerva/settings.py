@@ -11,8 +11,6 @@ import yaml
 
 from ...errors import ConfigError
 
-__all__ = ["Conditions", "Settings", "nominal", "settings", "target"]
-
 
 class Settings(dict[Any, Any]):
     """A mapping of ``detector.yaml``, which also says what each value is; keys are attributes."""

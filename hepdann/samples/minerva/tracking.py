@@ -19,8 +19,6 @@ from .geometry import Geometry, segment_of
 from .particles import Table
 from .settings import settings
 
-__all__ = ["Track", "find_tracks"]
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

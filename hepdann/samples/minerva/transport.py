@@ -28,8 +28,6 @@ from .particles import (
 from .settings import settings
 from .vertices import Vertices
 
-__all__ = ["Deposits", "Tracks", "deposits_of", "started"]
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

@@ -12,8 +12,6 @@ from .geometry import Geometry, fiducial_grid, section_at
 from .particles import Table
 from .settings import settings
 
-__all__ = ["Vertices", "draw_vertices", "layer_masses"]
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

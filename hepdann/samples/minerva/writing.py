@@ -19,8 +19,6 @@ from .geometry import VIEWS
 from .settings import Conditions, target
 from .tracking import Track, find_tracks
 
-__all__ = ["TREE", "rasterised", "write_minerva"]
-
 TREE = "minerva"
 _IDS = dict.fromkeys(("run", "subrun", "gate", "slice"), "i4")
 _TRUTH = (
@@ -181,14 +179,7 @@ def rasterised(events: Events, view: int) -> NDArray[np.float32]:
 
 
 class _Images:
-    """Writes events to an open HDF5 file, block by block.
-
-    Args:
-        file: new.
-        kind: ``mc``; ``data``, which has no truth; or ``truth``, which has no images.
-        schema: ``flat`` or ``grouped``.
-        events: how many will come.
-    """
+    """Writes events to an open HDF5 file, block by block."""
 
     def __init__(self, file: Any, kind: str, schema: Schema, events: int) -> None:
         self._file, self._kind, self._events = file, kind, events

@@ -16,16 +16,6 @@ from ...errors import RunError
 from ...tensors import SPLITS
 from ...tensors.hdf5.opening import h5_open
 
-__all__ = [
-    "COMPLEMENT",
-    "FORMAT",
-    "FORMAT_VERSION",
-    "MOVED",
-    "TARGET_LABEL",
-    "ScoreFile",
-    "names_of",
-]
-
 FORMAT = "hepdann-scores"
 FORMAT_VERSION = 2  # of version 1 all features, and each score and its mean, stand in the file
 MOVED = "tensors"  # of a domain: where its tensor file lay, if the run did not begin with it there
@@ -189,12 +179,7 @@ _GROUPS = {
 
 
 def _check(scores: ScoreFile, file: Any) -> None:
-    """Whether each dataset has the shape and type that everybody relies on.
-
-    Raises:
-        ValueError: one is missing or another; or something lies in another file, or takes more
-            memory than the file has bytes.
-    """
+    """Whether each dataset has the shape and type that everybody relies on."""
     if scores.target_kind not in ("pseudo-data", "data"):
         raise ValueError(f"target kind {scores.target_kind!r:.60}")
     for names in (scores.classes, scores.methods, scores.features, scores.samples):

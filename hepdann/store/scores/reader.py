@@ -147,12 +147,13 @@ class RunScores(ScoreFile):
         """(N, C) class probabilities, the mean over members."""
         return self.column(domain, f"score/{method}")
 
-    def varied(self, method: str) -> NDArray[np.floating] | None:
-        """(2, N, C) scores of MC whose calibration is changed by an error, up and down.
+    def varied(self, method: str, domain: Domain = "mc") -> NDArray[np.floating] | None:
+        """(2, N, C) scores with the calibration changed by an error, up and down.
 
-        ``None`` of a method before which MC passes no calibration.
+        ``None`` of a method before which MC passes no calibration, and of the target but for a
+        parametrised network.
         """
-        return self.read(f"mc/varied/{method}")
+        return self.read(f"{domain}/varied/{method}")
 
     def decision(self, domain: Domain, name: str) -> NDArray[np.float32]:
         """(N, C + 1), 1 in the column of the class decided for; the last where for none."""

@@ -17,8 +17,6 @@ from ...tensors.blocks import column_at
 from ..content import Files
 from ..paths import RunPaths
 
-__all__ = ["TensorRows", "moved_to", "rows_of_events", "tensor_rows"]
-
 _MEND = "put that file back; what needs scores alone works without it"
 
 

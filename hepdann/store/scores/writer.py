@@ -72,14 +72,15 @@ class ScoreWriter:
         if domain_score is not None:
             self._once(f"{domain}/domain_score", method, domain_score, {}, shuffle=True)
 
-    def varied(self, method: str, scores: NDArray[np.float32]) -> None:
-        """Write the scores of MC whose calibration is changed by an error up, and one down.
+    def varied(self, domain: str, method: str, scores: NDArray[np.float32]) -> None:
+        """Write the scores of a domain with the calibration changed by an error up, and one down.
 
         Args:
+            domain: "mc" or "target".
             method: its name.
             scores: (2, N, C) class probabilities.
         """
-        self._packed(f"mc/varied/{method}", scores, shuffle=True)
+        self._packed(f"{domain}/varied/{method}", scores, shuffle=True)
 
     def _once(
         self,

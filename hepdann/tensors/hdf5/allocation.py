@@ -215,18 +215,19 @@ class ContiguousStore:
             position = self._offsets[path] + start * self._columns[path].row_bytes
             self._write_bytes(values.reshape(-1).view(np.uint8).data, position)
 
-    def write_chunks(self, column: Dataset, chunks: Iterable[bytes]) -> None:
+    def write_chunks(self, column: Dataset, rows: int, chunks: Iterable[bytes]) -> None:
         """Make a chunked dataset, of rows that are compressed already.
 
         Args:
             column: the dataset.
+            rows: how many it has.
             chunks: all of them, in order, as :meth:`.ChunkSpool.chunks` gives them.
 
         Raises:
             OSError: the disk is full.
         """
         self._image.descriptor = self._descriptor
-        rows, properties = self._rows[column.path], _properties()
+        properties = _properties()
         each = max(1, min(column.chunk, rows))  # HDF5 wants no chunk larger than its dataset
         properties.set_chunk((each, *column.shape))
         add_filters(properties, column)

@@ -33,18 +33,6 @@ from ...errors import SchemaError
 from ..layout import Dataset
 from .opening import h5_open
 
-__all__ = [
-    "CHECKSUMS",
-    "TILE_ROWS",
-    "TileHasher",
-    "check_seal",
-    "content_id",
-    "damaged_tiles",
-    "is_sealed",
-    "seal",
-    "store_checksums",
-]
-
 CHECKSUMS = "checksums"
 TILE_ROWS = 65_536
 _MAGIC = b"hepdann-seal-01\n"

@@ -1,4 +1,4 @@
-"""Compressed chunks of rows: packed outside of HDF5, as its filters undo it.
+"""Chunks of rows: packed outside of HDF5, as its filters undo it.
 
 gzip needs nothing beyond HDF5 to be read; zstd needs the package hdf5plugin. A chunk holds the
 images of 64 events as they are: most pixels are zero, and their runs are longest so. One of a table
@@ -57,6 +57,8 @@ def add_filters(properties: Any, column: Dataset) -> None:
 
     if column.shuffle:
         properties.set_shuffle()
+    if column.codec == "none":
+        return
     if column.codec == "zstd":
         properties.set_filter(_ZSTD, h5py.h5z.FLAG_MANDATORY, (_LEVEL,))
     else:
@@ -71,6 +73,8 @@ def pack(rows: NDArray[Any], column: Dataset) -> bytes:
         column: says how.
     """
     content = rows.reshape(-1).view(np.uint8)
+    if column.codec == "none":
+        return content.tobytes()
     if column.shuffle:
         content = np.ascontiguousarray(content.reshape(-1, rows.itemsize).T).reshape(-1)
     if column.codec == "zstd":

@@ -17,8 +17,6 @@ from typing import Any
 from ...errors import SchemaError
 from ...inputs import Stamp, file_stamp, regular_file
 
-__all__ = ["OpenFile", "check_datasets", "check_stamp", "h5_format", "h5_open", "refuse_elsewhere"]
-
 _GZIP, _SHUFFLE, _CHECKSUM = 1, 2, 3  # HDF5's numbers of filters
 _PACKED = {_GZIP: 1_032, _SHUFFLE: 1, _CHECKSUM: 1}  # how often the largest shrinks into the least
 _PACKED_MOST = 1 << 15  # of any other: zstd, for example

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from ...networks import StackedDropout
 
-__all__ = ["Activations", "preserved_state", "record_activations"]
-
 _ACTIVATIONS = (nn.ReLU, nn.ELU, nn.GELU, nn.Tanh)
 _DROPOUTS = (StackedDropout, nn.Dropout)
 

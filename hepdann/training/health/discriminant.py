@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["auc_error", "discriminant_scores", "weighted_auc"]
-
 _UNITS = 256  # enough to match boosted trees on the same events
 _WIDE = 4_096  # columns; beyond them equations between events are fewer than between columns
 _RIDGE = 1e-4

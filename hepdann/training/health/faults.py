@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["FAULTS", "Fault", "MemberState", "Severity", "Verdict", "find_faults"]
-
 Severity = Literal["warning", "error"]
 
 _DEAD = 1e-6  # domain over label gradient, per unit of λ·λ_p; healthy from 0.03

@@ -20,8 +20,6 @@ from .discriminant import auc_error, discriminant_scores, weighted_auc
 from .gradients import gradients, own_figures, trains_head
 from .probes import Probe, label_auc
 
-__all__ = ["FIGURES", "examine", "head_weights"]
-
 _GRADIENT_EVENTS = 256
 
 FIGURES = {

@@ -13,8 +13,6 @@ from ...networks import AdversarialNetwork
 from .activations import Activations, record_activations
 from .discriminant import weighted_auc
 
-__all__ = ["gradients", "own_figures", "trains_head"]
-
 _STEP = 0.01  # of the features' size
 
 

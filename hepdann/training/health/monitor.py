@@ -24,8 +24,6 @@ from .probes import Probe, probe_of
 if TYPE_CHECKING:
     from ..trainer import Settings, StackTrainer
 
-__all__ = ["Health", "health_epochs"]
-
 _COST = 4_000  # training events of a member that a look costs about as much time as
 _SHARE = 0.03  # of the training's time that the looks may cost
 _FEWEST, _MOST = 2, 8

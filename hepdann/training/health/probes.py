@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ...domains.resident import DomainEvents
     from ..batches import Slot
 
-__all__ = ["Probe", "label_auc", "probe_of"]
-
 _EVENTS = 1_024  # of each domain, to fit on and to look at
 _IMAGES = 256  # where an event is an image
 _FEWEST = 16

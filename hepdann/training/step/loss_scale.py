@@ -9,8 +9,6 @@ from torch import Tensor
 
 from .parameter_buffer import ParameterBuffer
 
-__all__ = ["LossScale"]
-
 _START, _GROW_AFTER = 2.0**16, 2_000  # as torch.amp.GradScaler has them
 
 

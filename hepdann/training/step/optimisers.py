@@ -13,8 +13,6 @@ from torch.optim.sgd import sgd
 from ...errors import ConfigError
 from .parameter_buffer import ParameterBuffer
 
-__all__ = ["OPTIMISERS", "StackOptimiser"]
-
 OPTIMISERS = ("adam", "adamw", "sgd")
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ParameterBuffer"]
-
 
 class ParameterBuffer:
     """All parameters of a part in one 1-D buffer, of which the layers hold contiguous views.

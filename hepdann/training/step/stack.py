@@ -17,8 +17,6 @@ from .loss_scale import LossScale
 from .optimisers import StackOptimiser
 from .parameter_buffer import ParameterBuffer
 
-__all__ = ["Stack"]
-
 
 class Stack:
     """K networks side by side and all that moves them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import tempfile
 from contextlib import contextmanager
@@ -19,8 +20,12 @@ from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert, read_blocks, scan
 from hepdann.readers.pipeline.entry_ranges import choose_reader
 from hepdann.readers.root.baskets import locate, titles
+from hepdann.readers.root.decoding import Source
+from hepdann.readers.root.pages import locate_pages
+from hepdann.tensors import open_tensors
 
-LAYOUTS = sorted((Path(__file__).parent / "data").glob("root_*.root"))
+DATA = Path(__file__).parent / "data"
+LAYOUTS = sorted(DATA.glob("root_*.root"))
 CODECS = {
     "none": None, "zlib": uproot.ZLIB(4), "lz4": uproot.LZ4(4), "zstd": uproot.ZSTD(3),
     "lzma": uproot.LZMA(1),
@@ -253,12 +258,57 @@ def test_baskets_longer_than_a_range_are_cut_evenly_and_passed_on_as_they_are(wr
             assert not values.flags.owndata
 
 
-def test_what_the_decoder_does_not_take_is_left_to_uproot_or_refused(write, tmp_path):
-    path = write("mc.root", some_columns(50), kind="RNTuple")
+@pytest.mark.parametrize("size", [20, 1000])
+def test_pages_of_an_rntuple_are_decoded_as_uproot_reads_them(write, monkeypatch, size):
+    ours = write("mc.root", some_columns(200), kind="RNTuple", parts=4)
+    for path in (ours, DATA / "ntuple.root"):  # the second one with split and zigzag bytes
+        (file,) = scan(str(path))
+        names = [b.name for b in file.branches.values() if b.scalar]
+        with uproot.open(path) as opened:
+            expected = {n: np.asarray(opened["events"][n].array()) for n in names}
+        with monkeypatch.context() as patch:
+            patch.setattr("hepdann.readers.root.decoding.Source._by_uproot", None)
+            source = Source(file, names, size)
+            blocks = [source.read(*ends, np.empty) for ends in source.ranges]
+        for name in names:
+            found = np.concatenate([block.columns[name] for block in blocks])
+            same(found, expected[name])
+
+
+def test_a_damaged_page_is_named_with_its_field_and_entries(tmp_path):
+    content = bytearray((DATA / "ntuple.root").read_bytes())
+    with uproot.open(DATA / "ntuple.root") as file:
+        pages = locate_pages(file["events"], ["f8"])["f8"]
+    content[int(pages.seeks[0]) + 30] ^= 1
+    path = tmp_path / "bad.root"
+    path.write_bytes(content)
     (file,) = scan(str(path))
-    same(columns_of("auto", file, 20)["f8"], some_columns(50)["f8"])
-    with pytest.raises(ConfigError, match="--reader fast reads TTrees in local files"):
-        columns_of("fast", file, 20)
+    message = "events/f8: entries 0-149 cannot be read .*the checksum of the page of entries 0-149"
+    with pytest.raises(ReadError, match=message):
+        columns_of("fast", file, 1000, ["f4", "f8"])
+    with pytest.raises(ReadError, match="a checksum in entries 0-149 is wrong"):
+        columns_of("uproot", file, 1000, ["f8"])
+
+
+def test_fields_of_an_rntuple_are_cut_computed_and_missed_as_branches_are(write, tmp_path):
+    columns, made = some_columns(90), []
+    settings = {"label": "label", "features": ["f8", "log(abs(f8) + f4)"], "cut": "f4 > 0"}
+    for kind in ("TTree", "RNTuple"):
+        path = str(write(f"{kind}.root", columns, kind=kind, parts=2))
+        output = tmp_path / f"{kind}.h5"
+        convert([path], output=output, config=Config(convert=settings), reader="fast")
+        made.append(open_tensors(output).source())
+        with pytest.raises(ConfigError, match="no branch 'f9'"):
+            convert([path], output=output, config=Config(convert=settings | {"cut": "f9 > 0"}))
+    np.testing.assert_array_equal(made[0].features, made[1].features)
+    np.testing.assert_array_equal(made[0].event_id, made[1].event_id)
+
+
+def test_a_remote_file_is_left_to_uproot_or_refused(write):
+    (file,) = scan(str(write("mc.root", some_columns(50), kind="RNTuple")))
+    remote = dataclasses.replace(file, path=f"file://{file.path}")
+    with pytest.raises(ConfigError, match="--reader fast reads trees in local files"):
+        columns_of("fast", remote, 20)
 
 
 @pytest.mark.parametrize("codec", ["zlib", "lz4", "lzma"])

@@ -197,7 +197,7 @@ def test_a_list_that_is_not_named_is_listed_with_what_to_write(lists, tmp_path):
     config = Config(convert={"label": "y"})
     summary = convert([str(lists)], [], output=tmp_path / "t.h5", config=config)
     reasons = {one.name: one.reason for one in summary.left_out}
-    assert reasons["tag"] == "its length varies: name an element to take it, tag[0]"
+    assert reasons["tag"].startswith("its length varies: name an element to take it, tag[0], or")
 
 
 @pytest.mark.parametrize("reader", ["uproot", "auto"])

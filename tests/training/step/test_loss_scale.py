@@ -10,7 +10,7 @@ import torch
 from hepdann import methods
 from hepdann.domains.image_stream import resident_images
 from hepdann.networks import Modules, NetworkShape, ViewsNetwork, register
-from hepdann.networks.views import TowerPlan, perceptron
+from hepdann.networks.images.views import TowerPlan, perceptron
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
 from hepdann.training.step.loss_scale import LossScale
 from hepdann.training.step.stack import Stack

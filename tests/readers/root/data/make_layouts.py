@@ -6,6 +6,7 @@ clusters end in between, and the last baskets can be inside the tree's own recor
 
 from array import array
 
+import numpy as np
 import ROOT
 
 ENTRIES = 700
@@ -51,7 +52,22 @@ def fill(path: str, codec: str, *, embedded: bool = False) -> None:
     file.Close()
 
 
+def fill_ntuple(path: str) -> None:
+    """Every encoding of whole numbers and reals: split bytes, zigzag, bits; with checksums."""
+    random = np.random.default_rng(4)
+    columns = {"f4": random.normal(size=150).astype("f4"), "f8": random.normal(size=150)}
+    for kind in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"):
+        low, high = np.iinfo(kind).min, np.iinfo(kind).max
+        columns[kind] = random.integers(low, high, 150, dtype=kind, endpoint=True)
+    columns["b"] = random.random(150) < 0.3
+    options = ROOT.RDF.RSnapshotOptions()
+    options.fCompressionAlgorithm = ROOT.RCompressionSetting.EAlgorithm.kZSTD
+    options.fOutputFormat = ROOT.RDF.ESnapshotOutputFormat.kRNTuple
+    ROOT.RDF.FromNumpy(columns).Snapshot("events", path, list(columns), options)
+
+
 if __name__ == "__main__":
+    fill_ntuple("ntuple.root")
     for name, codec in CODECS.items():
         fill(f"root_{name}.root", codec)
     fill("root_embedded.root", "kZLIB", embedded=True)

@@ -13,22 +13,13 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ..errors import ConfigError
+from ...errors import ConfigError
+from ..registry import Factory, Modules
 from .planes import PlanesNetwork, PlanesPlan
-from .registry import Factory, Modules
 from .views import TowerPlan, ViewsNetwork, perceptron
 
 if TYPE_CHECKING:
-    from .adversarial import NetworkShape
-
-__all__ = [
-    "SMALL",
-    "minerva_2016",
-    "minerva_2018",
-    "minerva_medium",
-    "minerva_reference",
-    "minerva_small",
-]
+    from ..adversarial import NetworkShape
 
 SMALL = "minerva-small"
 

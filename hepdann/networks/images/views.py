@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ConfigError
+from ...errors import ConfigError
 
 __all__ = [
     "Autocast",
     "ImagesNetwork",
+    "InParts",
     "TowerPlan",
     "ViewShape",
     "ViewsNetwork",
@@ -87,7 +88,24 @@ class _Tower(nn.Module):
         return x if self.plan.dropout_first else self.dropout(x)
 
 
-class ImagesNetwork(nn.Module):
+class InParts(nn.Module):
+    """A network that passes some rows at a time where no gradient is wanted."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows (B, F) to the feature layer (B, H)."""
+        if torch.is_grad_enabled() or len(x) <= _ROWS or self._learns():
+            return self._pass(x)
+        return torch.cat([self._pass(part) for part in torch.split(x, _ROWS)])
+
+    def _learns(self) -> bool:
+        """Whether some of it is in training, as normalisation is while it collects statistics."""
+        return any(module.training for module in self.modules())
+
+    def _pass(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class ImagesNetwork(InParts):
     """What is common to networks of images: an event is one row of pixels, view after view.
 
     The images are kept with the channels innermost, for which convolutions on a CPU are faster.
@@ -101,16 +119,6 @@ class ImagesNetwork(nn.Module):
     def __init__(self, views: Sequence[ViewShape], autocast: Autocast = "none") -> None:
         super().__init__()
         self.views, self.autocast = tuple(views), autocast
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map rows (B, F) to the feature layer (B, H)."""
-        if torch.is_grad_enabled() or len(x) <= _ROWS or self._learns():
-            return self._pass(x)
-        return torch.cat([self._pass(part) for part in torch.split(x, _ROWS)])
-
-    def _learns(self) -> bool:
-        """Whether some of it is in training, as normalisation is while it collects statistics."""
-        return any(module.training for module in self.modules())
 
     def _pass(self, x: Tensor) -> Tensor:
         sizes = [channels * height * width for _, channels, height, width in self.views]

@@ -13,23 +13,13 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ConfigError
-from .normalisation import Normalisation
-from .registry import Factory, Modules
+from ...errors import ConfigError
+from ..normalisation import Normalisation
+from ..registry import Factory, Modules
 from .views import Autocast, ImagesNetwork, ViewShape, innermost, perceptron, xavier
 
 if TYPE_CHECKING:
-    from .adversarial import NetworkShape
-
-__all__ = [
-    "PICTURES",
-    "PicturesNetwork",
-    "PicturesPlan",
-    "ganin_gtsrb",
-    "ganin_mnist",
-    "ganin_svhn",
-    "pictures_factory",
-]
+    from ..adversarial import NetworkShape
 
 PICTURES = "ganin-mnist"
 

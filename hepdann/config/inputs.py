@@ -1,15 +1,22 @@
-"""How images are made, ``convert.images``, and trained on, ``train.augment``."""
+"""How images and lists of objects are made of the files, ``convert``, and trained on, ``train``."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from . import checks
-from .section import Integer, Number, Section, Text, Width
+from .section import Integer, Number, Section, Text, Width, long_form
 
-__all__ = ["AugmentConfig", "HitsConfig", "ImagesConfig", "PicturesConfig", "TransformConfig"]
+__all__ = [
+    "AugmentConfig",
+    "HitsConfig",
+    "ImagesConfig",
+    "ObjectsConfig",
+    "PicturesConfig",
+    "TransformConfig",
+]
 
 Side = Annotated[Integer, Field(ge=1, le=1024)]
 
@@ -43,9 +50,9 @@ class HitsConfig(Section):
 class ImagesConfig(Section):
     """Images of the X, U and V views."""
 
-    size: tuple[Width, Width, Width] | None = Field(
-        None, description="strips, planes of X, planes of U and V; default as the files have them, "
-        "of hits 127, 50, 25 or 127, 94, 47"
+    size: tuple[Width, Width, Annotated[Integer, Field(ge=0)]] | None = Field(
+        None, description="strips, planes of X, planes of U and V (of hits 0: X alone); default "
+        "as the files have them, of hits 127, 50, 25 or 127, 94, 47"
     )  # fmt: skip
     channels: list[Literal["energy", "time"]] | None = Field(
         None, min_length=1, description="default those that all views have"
@@ -82,3 +89,51 @@ class AugmentConfig(Section):
     shift: Integer = Field(
         0, ge=0, le=1000, description="strips that an event is moved at most, across the beam"
     )
+
+
+class ObjectFeatureConfig(Section):
+    """A number of each object."""
+
+    name: Text = Field(description="in tables and figures")
+    expression: Text = Field(description="expression of lists, e.g. log(jet_pt)")
+
+
+ObjectFeature = Annotated[
+    Annotated[Text, Tag("str")] | Annotated[ObjectFeatureConfig, Tag("ObjectFeatureConfig")],
+    Discriminator(long_form("ObjectFeatureConfig")),
+]
+
+
+class ObjectsConfig(Section):
+    """Objects of one kind, of which an event has any number: jets, tracks, constituents."""
+
+    features: list[ObjectFeature] | None = Field(
+        None,
+        min_length=1,
+        description="branches of lists, or expressions of such and of what is one number an event, "
+        "by name or as they are; default the lists of numbers whose names begin with that of the "
+        "objects, Jet_pt of Jet",
+    )
+    cut: Text | None = Field(None, description="selection of objects, e.g. jet_pt > 20")
+    sort: Text | None = Field(
+        None, description="branch or expression that orders the objects; default as in the file"
+    )
+    descending: bool = Field(True, description="the largest first")
+    max: Width = Field(
+        64, le=10_000, description="objects of an event that are kept, the first ones"
+    )
+
+    @field_validator("features")
+    @classmethod
+    def _once(cls, features: list[ObjectFeature] | None) -> list[ObjectFeature] | None:
+        names = (one if isinstance(one, str) else one.name for one in features or [])
+        checks.check_unique(names, "feature")
+        return features
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """Feature to expression, in order; empty if not listed."""
+        pairs = (
+            (f, f) if isinstance(f, str) else (f.name, f.expression) for f in self.features or []
+        )
+        return dict(pairs)

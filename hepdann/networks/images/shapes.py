@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..errors import ConfigError
+from ...errors import ConfigError
+from ..registry import Modules
 from .ganin import PicturesPlan, pictures_factory
-from .registry import Modules
 from .views import Autocast, ImagesNetwork, ViewShape, perceptron
 
 if TYPE_CHECKING:
-    from .adversarial import NetworkShape
-
-__all__ = ["shapes_cnn", "shapes_fc"]
+    from ..adversarial import NetworkShape
 
 _WIDTHS = (512, 512)
 _DOMAIN_HEAD = (100,)

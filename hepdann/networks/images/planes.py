@@ -11,11 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ConfigError
-from .normalisation import Normalisation
+from ...errors import ConfigError
+from ..normalisation import Normalisation
 from .views import Autocast, ImagesNetwork, ViewShape, innermost
-
-__all__ = ["PlanesNetwork", "PlanesPlan"]
 
 _SUMMED = 0.1  # brings sums over the strips of a plane to the size of its largest entry
 

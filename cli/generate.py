@@ -1,0 +1,104 @@
+"""``hepdann generate``: train a generator, and draw events with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .interruption import Interruption
+from .options import words
+from .progress import counting
+
+__all__ = ["command"]
+
+
+@click.group()
+def command() -> None:
+    """Train a network that draws events like those of a tensor file, and draw with it.
+
+    Showers in a calorimeter are drawn by a conditional WGAN with gradient penalty, pictures by a
+    DCGAN.
+    """
+
+
+@command.command()
+@click.argument("tensors", type=click.Path(path_type=Path), required=False)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
+              help="Folder of the generator, must not exist.")  # fmt: skip
+@click.option("--condition", "conditions", multiple=True, callback=words, metavar="COLUMN",
+              help="Spectator or feature that is asked for; repeatable. Of showers the energy of "
+              "the particle comes first. The class always is.")  # fmt: skip
+@click.option("--steps", type=int, help="Of the generator.  [default: 4000; of pictures 6000]")
+@click.option("--batch-size", type=int, help="Events a step.  [default: 128; of pictures 64]")
+@click.option("--critic-steps", type=int,
+              help="Before each step of the generator.  [default: 5; of pictures 1]")  # fmt: skip
+@click.option("--penalty", type=float, help="Factor on the gradient penalty.  [default: 2]")
+@click.option("--learning-rate", type=float,
+              help="[default: 0.001; of pictures 0.0004]")  # fmt: skip
+@click.option("--hidden", help="Widths, or of pictures numbers of maps, with commas.  "
+              "[default: 128,128,128; of pictures 64,32]")  # fmt: skip
+@click.option("--latent", type=int,
+              help="Random numbers of an event.  [default: 16; of pictures 64]")  # fmt: skip
+@click.option("--objective", type=click.Choice(["wgan-gp", "gan"]), show_default=False,
+              help="[default: wgan-gp; of pictures gan]")  # fmt: skip
+@click.option("--seed", type=int, help="[default: 0]")
+@click.option("--resume", is_flag=True, help="Go on with the training of the folder.")
+def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int:
+    """Train a generator on the MC of TENSORS, images of one view, and judge it on its test split.
+
+    The folder holds generator.safetensors, validation.json and plots.
+    """
+    from hepdann.errors import Interrupted
+    from hepdann.generators import train_generator, validate
+
+    options = {key: value for key, value in given.items() if value not in (None, [])}
+    if "hidden" in options:
+        options["hidden"] = [int(w) if w.isdigit() else w for w in options["hidden"].split(",")]
+    interruption = Interruption()
+    try:
+        with interruption.listening(), counting("generate", "training", "steps") as progress:
+            generator = train_generator(
+                tensors, output, options, resume=resume, progress=progress, stop=interruption
+            )
+    except Interrupted as error:
+        click.echo(f"hepdann: {error}; go on with: hepdann generate train --resume -o {output}",
+                   err=True)  # fmt: skip
+        return interruption.code
+    except KeyboardInterrupt as error:
+        return interruption.left(error)
+    from hepdann.plotting import plot_generated
+
+    judged = validate(generator, output)
+    plot_generated(judged, output)
+    for line in judged.lines:
+        click.echo(line)
+    click.echo(f"next: hepdann generate sample {output} --events 100000 -o drawn.h5")
+    return 0
+
+
+@command.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
+              help="Tensor file, or of showers FILE.root.")  # fmt: skip
+@click.option("--events", type=click.IntRange(min=1), default=10_000, show_default=True)
+@click.option("--at", "fixed", multiple=True, metavar="NAME=VALUE",
+              help="Fix a condition: energy=50, class=photon; repeatable.  [default: as in the "
+              "training events]")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def sample(run: Path, output: Path, events: int, fixed: tuple[str, ...], seed: int) -> None:
+    """Draw events with the generator of RUN and write them."""
+    from hepdann.generators import open_generator, write_generated
+    from hepdann.store.paths import GeneratorPaths
+
+    wrong = [text for text in fixed if "=" not in text]
+    if wrong:
+        raise click.UsageError(f"--at {wrong[0]!r} is not NAME=VALUE")
+    generator = open_generator(run)
+    given = {name.strip(): value.strip() for name, _, value in (t.partition("=") for t in fixed)}
+    columns, label = generator.conditions(events, seed, given)
+    with counting("generate", "drawing", "events") as progress:
+        write_generated(generator, output, columns, label, seed=seed,
+                        source=GeneratorPaths(run).model, progress=progress)  # fmt: skip
+    click.echo(f"{output}  {events:,} events, {output.stat().st_size / 1e6:.1f} MB")

@@ -1,0 +1,130 @@
+"""Families of maps of images, by the numbers that sum an event up: energy scale and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import shifts
+from ..errors import ConfigError, HepdannError
+from ..shifts.images import shift_images
+from ..tensors import EventBlocks, Source, Tensors, image_figures, read_images
+
+__all__ = ["ImageFamily", "image_families"]
+
+Floats = NDArray[np.float64]
+
+_MOST = 3_000  # events of MC whose images are shifted
+_GRID = np.array([0.0, 0.03, 0.1, 0.2, 0.35, 0.5])  # of 1/t
+_SCALE = np.array([-0.3, -0.1, 0.0, 0.1, 0.5])  # of 1/t of a scale
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFamily:
+    """A shift of images, as it changes what sums some events up.
+
+    Attributes:
+        name: of the shift.
+        values: (G,) of its parameter 1/t, rising.
+        figures: (G, N, F) of the events at each; between them they are interpolated.
+    """
+
+    name: str
+    values: Floats
+    figures: NDArray[np.float32] = field(repr=False)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """1/t: the relative scale or smearing, the share of dead channels."""
+        return (self.name,)
+
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Those of the grid."""
+        return self.values[:1], self.values[-1:]
+
+    @property
+    def step(self) -> Floats:
+        """For numerical derivatives."""
+        return np.full(1, 0.01)
+
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """None."""
+        return np.zeros(1), np.full(1, np.inf)
+
+    def starts(self) -> Floats:
+        """The grid."""
+        return self.values[:, None]
+
+    @cached_property
+    def _rows(self) -> dict[bytes, int]:
+        plain = self.figures[int(np.searchsorted(self.values, 0.0))]
+        return {row.tobytes(): number for number, row in enumerate(plain)}
+
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
+        """Figures of events that are among those shifted, as they are at a value.
+
+        Raises:
+            HepdannError: an event is not among them.
+        """
+        try:
+            rows = [self._rows[row.tobytes()] for row in np.asarray(x, np.float32)]
+        except KeyError as error:
+            raise HepdannError("these are not the events whose images were shifted") from error
+        above = int(np.clip(np.searchsorted(self.values, theta[0]), 1, len(self.values) - 1))
+        low, high = self.values[above - 1 : above + 1]
+        share = (theta[0] - low) / (high - low)
+        first, second = self.figures[above - 1][rows], self.figures[above][rows]
+        return np.asarray((1 - share) * first + share * second, dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """It maps the events that it was made of, and no others."""
+        return {"kind": "images", "name": self.name}
+
+
+def image_families(
+    file: Tensors, names: Sequence[str] | None, seed: int
+) -> tuple[Source, dict[str, ImageFamily]]:
+    """Some MC events, described by their figures, and the shifts of their images.
+
+    Args:
+        file: holds the MC.
+        names: of shifts of images; ``None`` for all that are registered.
+        seed: of the random part of shifts.
+
+    Raises:
+        ConfigError: a shift of that name is not registered, or not of images.
+    """
+    known = [n for n in shifts.names() if shifts.registry.lookup(n).pixels is not None]
+    for name in names or ():
+        if name not in (*known, "none"):
+            raise ConfigError(
+                f"{name} is no shift of images",
+                where="--family",
+                mend=f"there are {', '.join(known)}",
+            )
+    events, rows = EventBlocks(file, "mc", labelled=True).sample(_MOST)
+    assert isinstance(events, Source)
+    event_id = file.column("mc", "event_id")
+    own = events.features.reshape(len(events), -1)
+
+    def figures(name: str, value: float) -> NDArray[np.float32]:
+        def change(images: dict[str, NDArray[np.float32]], part: NDArray[np.int64]) -> None:
+            step = (name, shifts.registry.lookup(name), 1.0 / value)
+            shift_images([step], file.views, images, event_id[part], seed)
+
+        images = read_images(file, "mc", rows, change if value else None)
+        return np.concatenate([own, image_figures(images, file.views)[1]], axis=1)
+
+    plain, made = figures("", 0.0), {}
+    for name in known if names is None else [n for n in names if n != "none"]:
+        values = _SCALE if name == "energy-scale" else _GRID
+        shifted = [figures(name, value) if value else plain for value in values]
+        made[name] = ImageFamily(name, values, np.stack(shifted))
+    return events.with_features(plain), made

@@ -1,0 +1,202 @@
+"""Tasks on dask.distributed: on this machine, at an address, or on a batch farm.
+
+Within :func:`on_cluster` every :class:`.Executor` with workers gives its tasks to the cluster. The
+task of a worker that is lost is given to another one; results that have come are not asked again.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from .errors import HepdannError, RunError
+
+__all__ = ["Cluster", "current", "on_cluster"]
+
+_FARMS = {"htcondor": ("HTCondorCluster", "condor_submit"), "slurm": ("SLURMCluster", "sbatch")}
+_ASK = 0.2  # seconds between two questions whether to stop
+_LOOK = 2.0  # the same of a task on a worker, for which each is a message
+_CURRENT: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
+
+
+def current() -> Cluster | None:
+    """The cluster that tasks are given to, if there is one."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def on_cluster(address: str, workers: int | None = None) -> Iterator[Cluster]:
+    """Give all tasks of executors to a cluster; its workers see the same files by the same names.
+
+    Args:
+        address: of a scheduler (``tcp://host:8786``); or ``local`` for processes on this machine,
+            ``htcondor`` or ``slurm`` for jobs, as dask-jobqueue's own configuration describes them.
+        workers: processes or jobs; by default the cores of this machine, or those of the scheduler.
+
+    Raises:
+        RunError: the packages are not installed, the scheduler does not answer, or the number of
+            jobs is not given.
+    """
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        mend = 'pip install "hepdann[cluster]"'
+        raise RunError("dask.distributed is not installed", where="--cluster", mend=mend) from error
+    own: Any = None
+    try:
+        if address == "local":
+            count = workers or len(os.sched_getaffinity(0))
+            own = distributed.LocalCluster(
+                n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+            )
+        elif address in _FARMS:
+            kind, submit = _FARMS[address]
+            if workers is None:
+                raise RunError("how many jobs?", where=f"--cluster {address}", mend="--workers 40")
+            if shutil.which(submit) is None:
+                mend = "start it where jobs are submitted, or name the address of a scheduler"
+                what = f"there is no {submit} on this machine"
+                raise RunError(what, where=f"--cluster {address}", mend=mend)
+            import dask_jobqueue
+
+            count, wanted = workers, {"cores": 1, "memory": "2 GB"}
+            if address == "htcondor":
+                wanted["disk"] = "2 GB"
+            known = dask.config.get(f"jobqueue.{address}", {})
+            missing = {k: v for k, v in wanted.items() if known.get(k) is None}
+            own = getattr(dask_jobqueue, kind)(**missing)
+            own.scale(jobs=workers)
+        client = distributed.Client(own or address, set_as_default=False)
+        if own is None:
+            count = workers or len(client.scheduler_info()["workers"])
+    except (OSError, ImportError, ValueError, RuntimeError) as error:
+        if own is not None:
+            own.close()
+        raise RunError(f"cannot be used ({error})", where=f"--cluster {address}") from error
+    token = _CURRENT.set(Cluster(client, max(count, 1)))
+    try:
+        cluster = current()
+        assert cluster is not None
+        yield cluster
+    finally:
+        _CURRENT.reset(token)
+        for one in (client, own):
+            if one is not None:
+                with suppress(TimeoutError, OSError):
+                    one.close()
+
+
+@dataclass(eq=False)
+class Cluster:
+    """A scheduler and its workers.
+
+    Attributes:
+        client: of distributed.
+        workers: how many are, or will be, at work.
+    """
+
+    client: Any
+    workers: int
+
+    @property
+    def dashboard(self) -> str:
+        """Address of the page that shows what the workers do."""
+        return str(self.client.dashboard_link)
+
+    def completed(
+        self,
+        waiting: dict[Hashable, tuple[Any, Any]],
+        report: Callable[[Any, Any], None],
+        stop: Callable[[], bool],
+        resume_hint: str,
+    ) -> Iterator[tuple[Any, tuple[str, Any]]]:
+        """Do tasks; the key, the kind and the content of each result as it comes.
+
+        Args:
+            waiting: tasks by key; they are taken out, and more may be put in meanwhile.
+            report: given the key of a task and what it reports.
+            stop: asked whether to stop them all.
+            resume_hint: how to go on where the workers of a task have died.
+
+        Raises:
+            RunError: several workers died of one task.
+        """
+        from distributed import Event
+        from distributed.protocol.pickle import loads
+        from distributed.scheduler import KilledWorker
+
+        name = f"hepdann-{uuid4().hex}"
+        news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        running: dict[str, tuple[Hashable, Any]] = {}
+        halt, stopping = Event(name, client=self.client), False
+        self.client.subscribe_topic(name, lambda event: news.put(("report", event[1])))
+        try:
+            while running or waiting:
+                while waiting:
+                    key = next(iter(waiting))
+                    task, _ = waiting.pop(key)
+                    future = self.client.submit(
+                        _do, task, name, str(Path.cwd()),
+                        key=f"{name}-{uuid4().hex}", pure=False,
+                    )  # fmt: skip
+                    running[future.key] = key, future
+                    future.add_done_callback(lambda done: news.put(("done", done.key)))
+                if not stopping and stop():
+                    stopping = True
+                    halt.set()
+                try:
+                    word, content = news.get(timeout=_ASK)
+                except queue.Empty:
+                    continue
+                if word == "report":
+                    task_name, said = loads(content)
+                    if task_name in running:
+                        report(running[task_name][0], said)
+                    continue
+                key, future = running.pop(content)
+                try:
+                    result = future.result()
+                except KilledWorker as error:
+                    what = "was lost with several workers, as when memory runs out"
+                    raise RunError(f"a task {what}", mend=resume_hint) from error
+                yield key, result
+        finally:
+            self.client.unsubscribe_topic(name)
+            self.client.cancel([future for _, future in running.values()])
+
+
+def _do(task: Any, name: str, folder: str) -> tuple[str, Any]:
+    """Do a task on a worker, in the folder of the client."""
+    from distributed import Event, get_worker
+    from distributed.protocol.pickle import dumps
+
+    from .parallel import Link
+
+    worker = get_worker()
+    own = worker.get_current_task()
+    asked = [time.monotonic(), False]
+
+    def stop() -> bool:
+        if time.monotonic() - float(asked[0]) > _LOOK:
+            asked[:] = [time.monotonic(), Event(name).is_set()]
+        return bool(asked[1])
+
+    link = Link(lambda said: worker.log_event(name, dumps((own, said))), stop)
+    try:
+        os.chdir(folder)
+        return "done", task(link)
+    except HepdannError as error:
+        return "refused", (type(error), error.message, error.where, error.mend)
+    except Exception:
+        return "broken", traceback.format_exc()

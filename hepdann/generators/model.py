@@ -1,0 +1,236 @@
+"""A generator: its settings, the networks that they make, its file, and what it draws."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from safetensors.torch import save
+from torch import Tensor
+
+from ..errors import ConfigError, RunError
+from ..inputs import check, read_tensors
+from ..networks.generators import PictureCritic, PictureGenerator, ShowerCritic, ShowerGenerator
+from ..outputs import write_run_file
+from ..records import Stored
+
+__all__ = [
+    "AnyCritic",
+    "AnyGenerator",
+    "Generator",
+    "GeneratorSettings",
+    "condition_of",
+    "networks_of",
+    "settings_of",
+]
+
+Floats = NDArray[np.float32]
+AnyGenerator = ShowerGenerator | PictureGenerator
+AnyCritic = ShowerCritic | PictureCritic
+
+_KEY = "hepdann"
+_AT_ONCE = 4096  # events that are drawn together
+_KEPT = 20_000  # training conditions that are kept, to draw from
+_Count = Annotated[int, Field(ge=1, le=1 << 24)]
+_Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class GeneratorSettings(Stored):
+    """How a generator is trained; every value stands in the folder of its run.
+
+    Attributes:
+        conditions: columns that are asked for; of showers the energy first. The class always is.
+        objective: ``wgan-gp``, or ``gan``: the non-saturating loss of DCGAN.
+        steps: of the generator.
+        critic_steps: of the critic before each of them.
+        batch_size: events a step.
+        penalty: factor on the gradient penalty.
+        learning_rate: of Adam, falling to a twentieth as a cosine.
+        momentum: Adam's first β; the second is 0.9, or 0.999 of ``gan``.
+        average: of the weights of the generator that draws, a step.
+        hidden: widths of both networks; of pictures maps, the smallest picture first.
+        latent: random numbers that an event is made of.
+        seed: of all that is drawn at random.
+    """
+
+    conditions: list[str] = Field(default=[])
+    objective: Literal["wgan-gp", "gan"] = "wgan-gp"
+    steps: _Count = 4000
+    critic_steps: _Count = 5
+    batch_size: _Count = 128
+    penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    learning_rate: _Rate = 1e-3
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    hidden: Annotated[list[_Count], Field(min_length=1)] = Field(default=[128, 128, 128])
+    latent: _Count = 16
+    seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+
+
+_OF_PICTURES = {
+    "objective": "gan", "steps": 6000, "critic_steps": 1, "batch_size": 64, "learning_rate": 4e-4,
+    "momentum": 0.5, "hidden": [64, 32], "latent": 64,
+}  # fmt: skip
+
+
+def settings_of(given: Mapping[str, Any], *, pictures: bool) -> GeneratorSettings:
+    """Settings that are given, and the defaults of showers or pictures.
+
+    Raises:
+        ConfigError: a setting that there is not, or an impossible value.
+    """
+    unknown = set(given) - set(GeneratorSettings.model_fields)
+    if unknown:
+        raise ConfigError(f"there is no setting {min(unknown)!r}", where="generate",
+                          mend=f"there is {', '.join(GeneratorSettings.model_fields)}")  # fmt: skip
+    try:
+        return GeneratorSettings.model_validate((_OF_PICTURES if pictures else {}) | dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ConfigError(first["msg"], where=f"generate.{name}") from error
+
+
+class _Header(Stored):
+    format: Literal["hepdann-generator"] = "hepdann-generator"
+    format_version: Literal[1] = 1
+    view: str
+    shape: Annotated[list[_Count], Field(min_length=3, max_length=3)]
+    pictures: bool
+    classes: Annotated[list[str], Field(min_length=1)]
+    settings: GeneratorSettings
+
+
+def networks_of(shape: Sequence[int], pictures: bool, classes: int, settings: GeneratorSettings
+                ) -> tuple[AnyGenerator, AnyCritic]:  # fmt: skip
+    """Generator and critic, untrained."""
+    asked = len(settings.conditions) + (classes if classes > 1 else 0)
+    hidden, latent = settings.hidden, settings.latent
+    if pictures:
+        return (
+            PictureGenerator(shape, asked, hidden, latent),
+            PictureCritic(shape, asked, hidden),
+        )
+    return ShowerGenerator(shape[1:], asked, hidden, latent), ShowerCritic(shape[1:], asked, hidden)
+
+
+class Generator:
+    """Draws events.
+
+    Args:
+        header: what it draws.
+        network: trained.
+        columns: (N, K) conditions of training events, to draw from.
+        label: (N,) their classes.
+    """
+
+    def __init__(
+        self, header: _Header, network: AnyGenerator,
+        columns: Floats, label: NDArray[np.integer],
+    ) -> None:  # fmt: skip
+        self.header, self.network = header, network.eval()
+        self.columns, self.label = columns, label
+
+    @classmethod
+    def of(
+        cls, view: str, shape: Sequence[int], pictures: bool, classes: Sequence[str],
+        settings: GeneratorSettings, network: AnyGenerator,
+        columns: Floats, label: NDArray[np.integer],
+    ) -> Self:  # fmt: skip
+        """A generator that was trained."""
+        header = _Header(view=view, shape=list(shape), pictures=pictures, classes=list(classes),
+                         settings=settings)  # fmt: skip
+        return cls(header, network, columns[:_KEPT], label[:_KEPT])
+
+    def conditions(
+        self, events: int, seed: int, fixed: Mapping[str, str] | None = None
+    ) -> tuple[Floats, NDArray[np.int32]]:
+        """Conditions (n, K) and classes (n,) like those of training events, but what is fixed.
+
+        Args:
+            events: n.
+            seed: of the draw.
+            fixed: values by name; the name of a class for ``class``.
+
+        Raises:
+            ConfigError: no such condition, value or class.
+        """
+        names = self.header.settings.conditions
+        rows = np.random.default_rng([seed, 0x6E]).integers(0, len(self.label), events)
+        columns, label = self.columns[rows].copy(), self.label[rows].astype(np.int32)
+        for name, text in (fixed or {}).items():
+            known = self.header.classes if name == "class" else names
+            if (text if name == "class" else name) not in known:
+                raise ConfigError(f"there is no {name} {text!r}" if name == "class" else
+                                  f"{name!r} is no condition of this generator", where="--at",
+                                  mend=f"there is {', '.join(known)}")  # fmt: skip
+            if name == "class":
+                label[:] = known.index(text)
+                continue
+            try:
+                columns[:, names.index(name)] = float(text)
+            except ValueError:
+                raise ConfigError(f"{name} = {text!r} is no number", where="--at") from None
+        if not self.header.pictures and not (columns[:, 0] > 0).all():
+            raise ConfigError("an energy is positive", where="--at")
+        return columns, label
+
+    @torch.no_grad()
+    def draw(self, columns: Floats, label: NDArray[np.integer], seed: int = 0) -> Floats:
+        """Events (n, C, H, W) for (n, K) conditions and (n,) classes."""
+        asked = condition_of(columns, label, len(self.header.classes))
+        noise = torch.Generator().manual_seed(seed)
+        parts = []
+        for rows in torch.split(asked, _AT_ONCE):
+            drawn = self.network(torch.randn(len(rows), self.network.noise, generator=noise), rows)
+            parts.append(self.network.read_out(drawn))
+        return np.asarray(torch.cat(parts).numpy()) if parts else np.zeros((0, *self.header.shape),
+                                                                           np.float32)  # fmt: skip
+
+    def write(self, path: Path) -> None:
+        """Write it to one safetensors file."""
+        tensors = {f"network.{k}": v.contiguous() for k, v in self.network.state_dict().items()}
+        tensors["columns"] = torch.from_numpy(np.ascontiguousarray(self.columns))
+        tensors["label"] = torch.from_numpy(self.label.astype(np.int32))
+        text = json.dumps(self.header.model_dump(mode="json"))
+        write_run_file(path, save(tensors, metadata={_KEY: text}))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """What :meth:`write` wrote.
+
+        Raises:
+            RunError: missing, damaged, or another file.
+        """
+        texts, tensors = read_tensors(path)
+        try:
+            content: Any = json.loads(texts.get(_KEY, "{}"))
+            header = check(content, _Header, path)
+            shape, pictures, classes = header.shape, header.pictures, len(header.classes)
+            with torch.device("meta"):  # takes no memory, whatever the header claims
+                network = networks_of(shape, pictures, classes, header.settings)[0]
+            columns, label = tensors.pop("columns").numpy(), tensors.pop("label").numpy()
+            weights = {k.removeprefix("network."): v for k, v in tensors.items()}
+            network.load_state_dict(weights, assign=True)
+            if columns.shape != (len(label), len(header.settings.conditions)) or not len(label):
+                raise ValueError("conditions do not fit")
+            if not all(v.isfinite().all() for v in tensors.values()):
+                raise ValueError("a weight is not finite")
+            if label.min() < 0 or label.max() >= classes:
+                raise ValueError("a class that there is not")
+        except (KeyError, ValueError, RuntimeError, RecursionError, ConfigError) as error:
+            what = str(error).splitlines()[0]
+            raise RunError(f"is damaged: {what}", where=path, mend="train anew") from error
+        return cls(header, network, columns, label)
+
+
+def condition_of(columns: Floats, label: NDArray[np.integer], classes: int) -> Tensor:
+    """(n, C) what the networks are given: the columns, and of several classes 0 and 1 for each."""
+    ones = np.eye(classes, dtype=np.float32)[label] if classes > 1 else columns[:, :0]
+    return torch.from_numpy(np.concatenate([columns, ones], axis=1, dtype=np.float32))

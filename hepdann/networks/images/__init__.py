@@ -1,0 +1,1 @@
+"""Networks of images: towers of the views of MINERvA, published networks of pictures."""

@@ -1,0 +1,192 @@
+"""A conversion on a cluster: each task writes the rows of one file, which are joined in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ...cluster import Cluster
+from ...errors import ReadError
+from ...parallel import Executor, Link
+from ...tensors import Jagged, PreparedRows, TensorWriter, open_tensors
+from ..images import image_units
+from ..planning.columns import Columns
+from ..planning.decision import Decision
+from ..planning.plan import Plan, SamplePlan
+from ..prescan import FileScan
+from .buffers import Scratch
+from .entry_ranges import Reader, choose_reader
+from .events import column_names
+from .ordered_threads import Stream, run_now
+from .range_task import Done, Work
+
+__all__ = ["ShardStream", "feature_info", "new_file"]
+
+
+def feature_info(plan: Plan) -> list[dict[str, Any]]:
+    """What the tensor file tells of each column."""
+    info = []
+    for feature in plan.features:
+        info.append({"unit": feature.settings.unit, **feature.info()})
+        if feature.settings.indicator:
+            title = feature.settings.title or feature.name
+            info.append({"unit": "", "title": f"{title} missing", "indicator_of": feature.name})
+    return info
+
+
+def new_file(
+    made: Decision, output: Path, capacity: Mapping[str, int], threads: int, *, truth: bool
+) -> TensorWriter:
+    """The writer of a conversion's tensor file, or of a part of it.
+
+    Args:
+        made: the conversion.
+        output: the file.
+        capacity: domain to an upper bound of its rows.
+        threads: that compress.
+        truth: whether true labels of data are stored.
+    """
+    plan, info = made.plan, feature_info(made.plan)
+    return TensorWriter(
+        output,
+        features=column_names(plan.features),
+        units=[str(entry["unit"]) for entry in info],
+        spectators=plan.spectators,
+        classes=made.classes,
+        samples=plan.names,
+        capacity=capacity,
+        split=made.config.convert.split,
+        weights=plan.weights,
+        variations=plan.variations,
+        truth=truth,
+        feature_info=info,
+        views=() if made.images is None else made.images.views,
+        objects=plan.objects,
+        compress=made.config.convert.compress,
+        threads=threads,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _ShardTask:
+    """Converts one file of one sample into a tensor file of its own.
+
+    Attributes:
+        made: the conversion, of that sample and file alone.
+        reader: that reads it.
+        output: the tensor file.
+    """
+
+    made: Decision
+    reader: Reader
+    output: Path
+
+    def __call__(self, _: Link) -> list[Done] | ReadError:
+        """What is counted of each range of entries, without its rows; or why the file is bad."""
+        made, (sample,) = self.made, self.made.plan.samples
+        (file,) = sample.source.files
+        capacity = dict.fromkeys(made.plan.names, 0) | {sample.source.domain: file.entries}
+        units, counted = image_units(choose_reader(self.reader)[1], made.images), []
+        try:
+            with new_file(made, self.output, capacity, 1, truth=False) as writer:
+                work = Work(made.plan, made.config, made.classes, None, writer, units)
+                with Stream(work.jobs([(sample, file)]), 1) as stream:
+                    for done in stream.take(0):
+                        writer.put(done.rows)
+                        rows = replace(done.rows, rows={}, objects=[])
+                        counted.append(replace(done, rows=rows, scratch=Scratch()))
+                        work.release(done)
+                file.check_unchanged()
+                writer.finish({})
+        except ReadError as error:
+            return error
+        return counted
+
+
+class ShardStream:
+    """Has the files of a conversion converted on a cluster, and gives their rows in order.
+
+    In place of :class:`.Stream`; the rows are the same, whatever worker made them, and when.
+
+    Args:
+        made: the conversion.
+        files: with their samples, in order.
+        reader: that reads them.
+        cluster: the workers, which see the files and ``folder`` by the same names.
+        folder: for the parts, which are removed as they are joined.
+    """
+
+    def __init__(
+        self,
+        made: Decision,
+        files: Sequence[tuple[SamplePlan, FileScan]],
+        reader: Reader,
+        cluster: Cluster,
+        folder: Path,
+    ) -> None:
+        self._folder = folder
+        hint = "call again, with fewer --workers if memory ran out"
+        executor = Executor(cluster.workers, resume_hint=hint)
+        for number, (sample, file) in enumerate(files):
+            executor.submit(
+                number, _ShardTask(_part(made, sample, file), reader, self._path(number))
+            )
+        self._completed = executor.completed()
+        self._results: dict[int, list[Done] | ReadError] = {}
+        self.submit = run_now
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Forget the tasks that are not done."""
+        self._completed.close()
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number}.h5"
+
+    def take(self, number: int) -> Iterator[Done]:
+        """The results of a file, in order, when they are there.
+
+        Raises:
+            HepdannError: the file is bad, or a task failed.
+        """
+        while number not in self._results:
+            done, result = next(self._completed)
+            self._results[done] = result
+        result = self._results.pop(number)
+        if isinstance(result, ReadError):
+            raise result
+        tensors = open_tensors(self._path(number))
+        domain = result[0].rows.domain if result else tensors.domains[0]
+        paths = [column.path for column in tensors.datasets(domain)]
+        with tensors.read() as h5:
+            at = 0
+            for done in result:
+                rows = slice(at, at := at + done.rows.count)
+                read = {path: np.asarray(h5[path][rows]) for path in paths}
+                objects = []
+                for starts, values in tensors.object_datasets(domain):
+                    start = np.asarray(h5[starts.path][rows.start : rows.stop + 1])
+                    part = np.asarray(h5[values.path][start[0] : start[-1]])
+                    objects.append((starts.path, values.path, Jagged(part, start - start[0])))
+                yield replace(done, rows=PreparedRows(domain, done.rows.count, read, objects))
+        self._path(number).unlink()
+
+
+def _part(made: Decision, sample: SamplePlan, file: FileScan) -> Decision:
+    """The conversion of one file, with what is known of the branches that are read alone."""
+    needed = {name: file.branches[name] for name in sample.branches}
+    columns = Columns.of(needed)
+    alone = replace(file, branches=needed, baskets=None)
+    part = replace(
+        sample,
+        source=replace(sample.source, files=(alone,)),
+        columns=columns,
+        selection=replace(sample.selection, columns=columns),
+    )
+    return replace(made, plan=replace(made.plan, samples=(part,)))

@@ -1,0 +1,284 @@
+"""Tensor files from tensor files: joined, cut or changed, a tile of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, SchemaError
+from ..expressions import parse
+from .hdf5.checksums import TILE_ROWS
+from .layout import DOMAINS, Layout, differing
+from .reader import Tensors, open_tensors
+from .source_and_target import SPLITS
+from .writer import PreparedRows, TensorWriter
+
+__all__ = ["Tile", "columns_of", "merge", "read_tiles", "slice_rows", "write_copy"]
+
+Tile = dict[str, NDArray[Any]]
+Change = Callable[[str, Tile], Tile]
+Progress = Callable[[int, int], None]
+_IMAGES = 512  # rows of a tile that has images
+
+
+def merge(
+    paths: Sequence[str | Path], output: str | Path, progress: Progress | None = None
+) -> Tensors:
+    """Join tensor files: the rows of the first, then those of the next.
+
+    Samples of one name become one. Means that stand for missing values are computed anew over the
+    training split, as one conversion of all would have them.
+
+    Args:
+        paths: files of the same features, classes, settings of the split, …
+        output: the new file; an existing one is replaced by a whole new one.
+        progress: called with the rows done and the rows in all.
+
+    Raises:
+        SchemaError: the files differ, which is named; one comes twice; one cannot be read.
+    """
+    files = [open_tensors(path) for path in paths]
+    seen: dict[str, Path] = {}
+    for file in files:
+        first = seen.setdefault(file.content_id(), file.path)
+        if first is not file.path:
+            what = f"holds the same as {first}, and its events would count twice"
+            raise SchemaError(what, where=file.path, mend="name each file once")
+    domains = [domain for domain in DOMAINS if any(domain in file.samples for file in files)]
+    samples = {
+        domain: list(dict.fromkeys(n for f in files for n in f.samples.get(domain, ())))
+        for domain in domains
+    }
+    for file in files:
+        like = next(f for f in files if set(f.samples) & set(file.samples))
+        difference = _difference(like, file)
+        if difference is not None:
+            raise SchemaError(
+                f"{difference} differ from those of {like.path}",
+                where=file.path,
+                mend="convert both with the same settings",
+            )
+    settings = [dict(file.provenance.get("settings", {})) for file in files]
+    together = dict(settings[0])
+    if all("samples" in one for one in settings):
+        for key in ("samples", "files"):
+            together[key] = [entry for one in settings for entry in one.get(key, ())]
+        together["event_id"] = {n: i for one in settings for n, i in one["event_id"].items()}
+    inputs = {i["path"]: i for file in files for i in file.provenance.get("inputs", ())}
+    extra = {
+        "settings": together,
+        "inputs": [*inputs.values()],
+        "merged": [{"path": str(f.path), "content": f.content_id()} for f in files],
+    }
+    return write_copy(files, output, samples=samples, extra=extra, progress=progress)
+
+
+def _difference(first: Tensors, file: Tensors) -> str | None:
+    """What keeps two files from being joined, with names; ``None`` if nothing does."""
+    kinds = {
+        "features": "features",
+        "units": "units",
+        "feature_info": "the settings of features",
+        "spectators": "spectators",
+        "views": "images",
+        "split_config": "the rules of the split",
+    }
+    if "mc" in first.samples and "mc" in file.samples:
+        kinds |= {"classes": "classes", "weights": "weights", "variations": "variations"}
+    if "data" in first.samples and "data" in file.samples:
+        kinds["has_truth"] = "the true labels"
+    for kind, title in kinds.items():
+        one, other = getattr(first, kind), getattr(file, kind)
+        if one == other:
+            continue
+        if kind in ("features", "spectators", "classes", "weights", "variations"):
+            return f"{title} ({differing(one, other)})"
+        if kind in ("units", "feature_info"):
+            names = [n for n, a, b in zip(file.features, one, other, strict=True) if a != b]
+            return f"{title} ({', '.join(names)})"
+        return title
+    return None
+
+
+def slice_rows(
+    path: str | Path,
+    output: str | Path,
+    *,
+    cut: str | None = None,
+    domain: str | None = None,
+    progress: Progress | None = None,
+) -> Tensors:
+    """Write the events of a tensor file that pass a cut; ids, splits and imputed values stay.
+
+    Args:
+        path: the tensor file.
+        output: the new file.
+        cut: of features, spectators, ``weight``, ``event_id``, ``split``, ``sample`` (a number),
+            and of MC ``label``; events of MC and of data must pass it.
+        domain: "mc" or "data", to keep it alone.
+        progress: as in :func:`merge`.
+
+    Raises:
+        SchemaError: no such domain, or nothing passes.
+        ConfigError: the cut names what is not there.
+    """
+    file = open_tensors(path)
+    domains = file.domains if domain is None else (domain,)
+    if domain is not None and domain not in file.domains:
+        raise SchemaError(f"holds no {domain}", where=file.path)
+    expression = None if cut is None else parse(cut, what="cut")
+
+    def keep(domain: str, tile: Tile) -> Tile:
+        if expression is None:
+            return tile
+        columns = columns_of(file, domain, tile)
+        absent = [name for name in expression.names if name not in columns]
+        if absent:
+            raise ConfigError(
+                f"no column '{absent[0]}' in {domain}",
+                where=expression.where,
+                mend=f"there are {', '.join(columns)}",
+            )
+        rows = expression.condition(columns.__getitem__, len(tile[f"{domain}/weight"]))
+        return {name: values[rows] for name, values in tile.items()}
+
+    extra = {**file.provenance, "sliced": {"path": str(file.path), "cut": cut, "domain": domain}}
+    return write_copy([file], output, domains=domains, change=keep, extra=extra, progress=progress)
+
+
+def columns_of(file: Layout, domain: str, tile: Tile) -> dict[str, NDArray[Any]]:
+    """The columns of a tile by their names; true labels of data are none of them.
+
+    Args:
+        file: its layout.
+        domain: "mc" or "data".
+        tile: its rows.
+    """
+    scalars = ("weight", "event_id", "split", "sample", *(("label",) if domain == "mc" else ()))
+    columns = {name: tile[f"{domain}/{name}"] for name in scalars}
+    for table in ("spectators", "features"):
+        names = getattr(file, table)
+        columns |= dict(zip(names, tile[f"{domain}/{table}"].T, strict=True))
+    return columns
+
+
+def read_tiles(file: Tensors, domain: str) -> Iterator[Tile]:
+    """The rows of a domain in pieces, every dataset by its path.
+
+    Raises:
+        SchemaError: the file holds datasets that are unknown here, or rows that are damaged.
+    """
+    paths = [column.path for column in file.datasets(domain)]
+    with file.read() as h5:
+        held: list[str] = []
+        h5[domain].visititems(
+            lambda name, item: held.append(name) if hasattr(item, "shape") else None
+        )
+        unknown = {f"{domain}/{name}" for name in held} - set(paths)
+        if unknown:
+            raise SchemaError(f"cannot copy {min(unknown)}", where=file.path)
+        step = _IMAGES if file.views else TILE_ROWS
+        for start in range(0, file.rows(domain), step):
+            yield {path: h5[path][start : start + step] for path in paths}
+
+
+def write_copy(
+    files: Sequence[Tensors],
+    output: str | Path,
+    *,
+    extra: Mapping[str, Any],
+    domains: Sequence[str] | None = None,
+    samples: Mapping[str, Sequence[str]] | None = None,
+    weights: Sequence[str] | None = None,
+    change: Change = lambda _, tile: tile,
+    progress: Progress | None = None,
+) -> Tensors:
+    """Write the rows of files one after the other.
+
+    Args:
+        files: of one layout, but for their samples and domains.
+        output: the new file.
+        extra: its provenance.
+        domains: to keep; default all.
+        samples: names of each domain; default those of the first file.
+        weights: names of further weights of MC; default those of the first file that has MC.
+        change: given the domain and a tile, the rows to write.
+        progress: as in :func:`merge`.
+
+    Raises:
+        SchemaError: rows cannot be read or written, or a domain has none left.
+    """
+    samples = samples or {d: files[0].samples[d] for d in domains or files[0].domains}
+    mc = next((file for file in files if "mc" in file.samples), files[0])
+    kept = {domain: sum(file.rows(domain) for file in files) for domain in samples}
+    means = _Means(files[0])
+    first, done, total = files[0], 0, sum(kept.values())
+    with first.read() as h5:
+        compress = h5.attrs.get("compress", "none")
+    with TensorWriter(
+        output,
+        features=first.features,
+        units=first.units,
+        spectators=first.spectators,
+        classes=mc.classes if "mc" in samples else (),
+        samples=samples,
+        capacity=kept,
+        split=first.split_config,
+        weights=(mc.weights if weights is None else weights) if "mc" in samples else (),
+        truth="data" in samples and any(file.has_truth for file in files),
+        feature_info=first.feature_info,
+        views=first.views,
+        variations=mc.variations if "mc" in samples else (),
+        compress=compress,
+    ) as writer:
+        for domain in writer.layout.domains:
+            rows = 0
+            for file in files:
+                numbers = [samples[domain].index(name) for name in file.samples.get(domain, ())]
+                for tile in read_tiles(file, domain) if domain in file.samples else ():
+                    done += len(tile[f"{domain}/weight"])
+                    tile = change(domain, tile)
+                    count = len(tile[f"{domain}/weight"])
+                    sample = np.array(numbers, np.uint16)[tile[f"{domain}/sample"]]
+                    values = tile | {f"{domain}/sample": sample}
+                    writer.put(PreparedRows(domain, count, values, objects=[]))
+                    if domain == writer.layout.domains[0]:
+                        means.add(tile[f"{domain}/features"], tile[f"{domain}/split"])
+                    rows += count
+                    if progress is not None:
+                        progress(done, total)
+            if not rows:
+                raise SchemaError(
+                    f"no event of {domain} is left", where=output, mend="loosen the cut"
+                )
+        writer.finish(extra, impute=means.values() if len(files) > 1 else first.impute.tolist())
+    return open_tensors(output)
+
+
+class _Means:
+    """Means of the features over the training split, or over all events where it has no value."""
+
+    def __init__(self, file: Tensors) -> None:
+        self._file = file
+        self._sums = np.zeros((2, 2, len(file.features)), np.longdouble)  # Σ x, n; of all, of train
+
+    def add(self, features: NDArray[np.float32], split: NDArray[np.uint8]) -> None:
+        finite = np.isfinite(features)
+        x = np.where(finite, features, 0).astype(np.float64)
+        train = split == SPLITS.index("train")
+        for number, rows in enumerate((slice(None), train)):
+            self._sums[0, number] += x[rows].sum(axis=0)
+            self._sums[1, number] += finite[rows].sum(axis=0)
+
+    def values(self) -> list[float]:
+        (all_x, train_x), (all_n, train_n) = self._sums
+        use = train_n > 0
+        mean = np.where(use, train_x, all_x) / np.maximum(np.where(use, train_n, all_n), 1)
+        fixed = [info.get("impute", "mean") != "mean" or bool(info.get("indicator_of"))
+                 for info in self._file.feature_info]  # fmt: skip
+        rounded = mean.astype(np.float32).astype(np.float64)
+        return [float(value) for value in np.where(fixed, self._file.impute, rounded)]

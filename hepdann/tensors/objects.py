@@ -1,0 +1,358 @@
+"""Objects that an event has any number of: stored one after the other, padded when they are read.
+
+A network sees an event as one row: its features, then of each collection how many objects there are
+and their features, object after object, with zeros behind the last one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SchemaError
+from .hdf5.opening import OpenFile
+from .layout import Collection
+
+__all__ = [
+    "Jagged",
+    "ObjectCounter",
+    "ObjectReader",
+    "ObjectSummary",
+    "Objects",
+    "collections_of",
+    "object_figures",
+]
+
+_AT_ONCE = 16_384  # events that are read at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Jagged:
+    """The objects of N events, one collection of them.
+
+    Attributes:
+        values: (objects, F) float32, event after event.
+        start: (N + 1,) where the objects of each event begin; the last is their number.
+    """
+
+    values: NDArray[np.float32]
+    start: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: NDArray[np.float32], counts: NDArray[Any]) -> Self:
+        """From the number of objects of each event."""
+        start = np.zeros(len(counts) + 1, np.int64)
+        np.cumsum(counts, out=start[1:])
+        return cls(values, start)
+
+    @classmethod
+    def join(cls, parts: Sequence[Jagged]) -> Self:
+        """The events of several, at least one, one after the other."""
+        counts = np.concatenate([part.counts for part in parts])
+        return cls.of(np.concatenate([part.values for part in parts]), counts)
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(N,) objects of each event."""
+        return np.diff(self.start)
+
+    def take(self, rows: slice | NDArray[Any]) -> Self:
+        """Some events: a slice, a mask or indices."""
+        index = np.asarray(rows if isinstance(rows, np.ndarray) else np.arange(len(self))[rows])
+        index = np.flatnonzero(index) if index.dtype == bool else index
+        counts = self.start[index + 1] - self.start[index]
+        taken = type(self).of(self.values[:0], counts)
+        picked = np.arange(taken.start[-1])
+        picked += np.repeat(self.start[index] - taken.start[:-1], counts)
+        return type(self)(self.values[picked], taken.start)
+
+    def pad(self, out: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Write the objects into ``out``, (N, most, F) and all zero.
+
+        Returns:
+            (N,) how many of each event there was room for: the first ones.
+        """
+        most, counts = out.shape[1], self.counts
+        event = np.repeat(np.arange(len(self)), counts)
+        slot = np.arange(len(event)) - np.repeat(self.start[:-1] - self.start[0], counts)
+        values = self.values
+        if len(counts) and counts.max() > most:
+            inside = slot < most
+            event, slot, values = event[inside], slot[inside], values[inside]
+        out[event, slot] = values
+        return np.minimum(counts, most)
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """N events with features and objects; indexing gives the rows that a network sees.
+
+    It takes the place of :class:`.Hits` where events have objects.
+
+    Attributes:
+        features: (N, F) float32.
+        parts: the objects of each collection.
+        collections: what they are.
+    """
+
+    features: NDArray[np.float32]
+    parts: tuple[Jagged, ...]
+    collections: tuple[Collection, ...]
+
+    @classmethod
+    def join(cls, parts: Sequence[Objects]) -> Self:
+        """The rows of several tables, at least one, one after the other."""
+        columns = zip(*(part.parts for part in parts), strict=True)
+        joined = tuple(Jagged.join(column) for column in columns)
+        features = np.concatenate([part.features for part in parts])
+        return cls(features, joined, parts[0].collections)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row."""
+        return int(self.features.shape[1]) + sum(one.width for one in self.collections)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, width)."""
+        return len(self), self.width
+
+    @property
+    def ndim(self) -> int:
+        """2, as of any table of events."""
+        return 2
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return self.features.nbytes + sum(p.values.nbytes + p.start.nbytes for p in self.parts)
+
+    def take(self, rows: slice | NDArray[Any]) -> Self:
+        """Some rows: a slice, a mask or indices."""
+        parts = tuple(part.take(rows) for part in self.parts)
+        return type(self)(self.features[rows], parts, self.collections)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[np.float32]:
+        """Some rows (n, width), padded with zeros."""
+        taken = self.take(rows)
+        out = np.zeros(taken.shape, np.float32)
+        at = taken.features.shape[1]
+        out[:, :at] = taken.features
+        for part, one in zip(taken.parts, self.collections, strict=True):
+            room = out[:, at + 1 : at + one.width].reshape(len(out), one.most, len(one.features))
+            out[:, at] = part.pad(room)  # reshape gave a view
+            at += one.width
+        return out
+
+
+class ObjectReader:
+    """The objects of one domain with the features of their events, in a file that stays open.
+
+    Args:
+        file: the tensor file; closed with the reader.
+        domain: "mc" or "data".
+        collections: what the file holds.
+    """
+
+    def __init__(self, file: OpenFile, domain: str, collections: tuple[Collection, ...]) -> None:
+        self._file, self._group, self.collections = file, file.h5[domain], collections
+        self._where = f"{file.path}:{domain}/objects"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._group["features"])
+
+    def events(self, rows: NDArray[np.int64]) -> Objects:
+        """Some events.
+
+        Args:
+            rows: increasing row numbers of the domain.
+
+        Raises:
+            SchemaError: the objects are damaged, or were cut off meanwhile.
+        """
+        edges = [*range(0, len(rows), _AT_ONCE), len(rows)]
+        spans = [rows[a:b] for a, b in pairwise(edges)] or [rows]
+        with self._file.reading():
+            return Objects.join([self._span(span) for span in spans])
+
+    def _span(self, rows: NDArray[np.int64]) -> Objects:
+        first, last = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+        parts = []
+        for one in self.collections:
+            group = self._group["objects"][one.name]
+            start = np.asarray(group["offsets"][first : last + 1], np.int64)
+            if start[0] < 0 or (np.diff(start) < 0).any() or start[-1] > len(group["values"]):
+                raise SchemaError(
+                    f"the offsets of events {first}-{last - 1} are damaged",
+                    where=f"{self._where}/{one.name}",
+                    mend="copy the file again from a good disk, or convert again",
+                )
+            values = np.asarray(group["values"][int(start[0]) : int(start[-1])], np.float32)
+            parts.append(Jagged(values, start - start[0]).take(rows - first))
+        features = np.asarray(self._group["features"][first:last], np.float32)[rows - first]
+        return Objects(features, tuple(parts), self.collections)
+
+
+def collections_of(file: Any, domain: str) -> tuple[Collection, ...]:
+    """What an open HDF5 file holds of objects in one domain."""
+    group = file[domain].get("objects")
+    if group is None:
+        return ()
+    return tuple(
+        Collection(
+            str(name),
+            tuple(str(feature) for feature in group[name].attrs["features"]),
+            int(group[name].attrs["most"]),
+        )
+        for name in group.attrs["names"]
+    )
+
+
+def object_figures(events: Objects) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """A few numbers that sum the objects of an event up.
+
+    Returns:
+        Names such as ``n_jets`` and ``mean_jets_pt``, and (N, F) values: of each collection how
+        many objects there are, and the mean of each of their features, NaN of none.
+    """
+    names: list[str] = []
+    columns: list[NDArray[Any]] = []
+    for part, one in zip(events.parts, events.collections, strict=True):
+        short = [feature.removeprefix(f"{one.name}_") for feature in one.features]
+        names += [f"n_{one.name}", *(f"mean_{one.name}_{feature}" for feature in short)]
+        columns.append(part.counts)
+        event = np.repeat(np.arange(len(part)), part.counts)
+        for column in part.values.T.astype(np.float64):
+            known = np.isfinite(column)
+            sums, counts = (
+                np.bincount(event[known], weights, minlength=len(part))
+                for weights in (column[known], None)
+            )
+            columns.append(np.divide(sums, counts, np.full(len(part), np.nan), where=counts > 0))
+    return tuple(names), np.stack(columns, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ObjectSummary:
+    """One feature of the objects of a collection, in one domain.
+
+    Attributes:
+        collection: its name.
+        feature: of the objects.
+        minimum: smallest finite value; ``None`` if there is none. Likewise the others.
+        maximum: largest finite value.
+        mean: of the finite values.
+        missing: objects where it is NaN.
+        objects: of the collection an event.
+        empty: events without any.
+    """
+
+    collection: str
+    feature: str
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    missing: int
+    objects: float | None
+    empty: int
+
+
+class ObjectCounter:
+    """Counts what is in objects, fed block by block.
+
+    Args:
+        collections: what they are.
+
+    Attributes:
+        truncated: of each, events that had more objects than are kept.
+    """
+
+    def __init__(self, collections: Sequence[Collection]) -> None:
+        self.collections = tuple(collections)
+        self.truncated = Counter[str]()
+        self.events = 0
+        # of each collection: objects, events without any; of each feature: low, high, sum, known
+        self._counts = {one.name: np.zeros(2, np.int64) for one in collections}
+        self._columns = {
+            one.name: np.array([[np.inf], [-np.inf], [0.0], [0.0]]) + np.zeros(len(one.features))
+            for one in collections
+        }
+
+    def add(
+        self, objects: Mapping[str, Jagged], truncated: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """Count the objects of some events, by collection; and events that had more."""
+        self.truncated.update(truncated)
+        self.events += len(next(iter(objects.values())))
+        for name, part in objects.items():
+            known = np.isfinite(part.values)
+            values = part.values.astype(np.float64)
+            self._counts[name] += np.array([len(part.values), np.count_nonzero(part.counts == 0)])
+            self._put(name, np.stack([
+                values.min(axis=0, where=known, initial=np.inf),
+                values.max(axis=0, where=known, initial=-np.inf),
+                np.where(known, values, 0).sum(axis=0),
+                known.sum(axis=0),
+            ]))  # fmt: skip
+
+    def _put(self, name: str, more: NDArray[np.float64]) -> None:
+        columns = self._columns[name]
+        np.minimum(columns[0], more[0], out=columns[0])
+        np.maximum(columns[1], more[1], out=columns[1])
+        columns[2:] += more[2:]
+
+    def merge(self, other: ObjectCounter) -> None:
+        """Add what another one has counted."""
+        self.events += other.events
+        self.truncated.update(other.truncated)
+        for name, columns in other._columns.items():
+            self._counts[name] += other._counts[name]
+            self._put(name, columns)
+
+    def without(self) -> list[str]:
+        """Collections of which no object was counted."""
+        return [name for name, (objects, _) in self._counts.items() if not objects]
+
+    def summary(self) -> tuple[ObjectSummary, ...]:
+        """One summary a feature of each collection."""
+        summaries = []
+        for one in self.collections:
+            objects, empty = self._counts[one.name].tolist()
+            for feature, column in zip(one.features, self._columns[one.name].T, strict=True):
+                low, high, total, known = column.tolist()
+                summaries.append(
+                    ObjectSummary(
+                        one.name,
+                        feature,
+                        low if known else None,
+                        high if known else None,
+                        total / known if known else None,
+                        objects - int(known),
+                        objects / self.events if self.events else None,
+                        empty,
+                    )
+                )
+        return tuple(summaries)

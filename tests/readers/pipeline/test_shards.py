@@ -1,0 +1,77 @@
+"""A conversion on real worker processes, of which one is killed, equals the serial one."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+
+import h5py
+import numpy as np
+import pytest
+
+from hepdann.errors import ConfigError, ReadError, RunError
+from hepdann.readers.arguments import convert
+
+pytest.importorskip("distributed", reason='an extra: pip install "hepdann[cluster]"')
+
+
+def test_a_conversion_outlives_a_worker_and_is_the_serial_one_to_the_bit(tmp_path, write_root):
+    from hepdann.cluster import on_cluster
+
+    random = np.random.default_rng(0)
+    mc = []
+    for i in range(6):
+        columns = {"x": random.normal(size=900), "y": np.arange(900) % 2}
+        columns["event"] = np.arange(900) + i
+        mc.append(str(write_root(tmp_path / f"mc{i}.root", columns, parts=3)))
+    data = {"x": random.normal(size=500), "event": np.arange(500)}
+    settings = {"data": str(write_root(tmp_path / "data.root", data)), "label": "y",
+                "drop_duplicates": True, "cut": "x > -1"}  # fmt: skip
+    serial = convert(mc, output=tmp_path / "serial.h5", **settings)
+    with on_cluster("local", 2) as cluster:
+        killed: list[int] = []
+
+        def kill(*_: int) -> None:
+            if not killed:
+                killed.extend(cluster.client.run(os.getpid).values())
+                os.kill(killed[0], signal.SIGKILL)
+
+        made = convert(mc, output=tmp_path / "cluster.h5", progress=kill, **settings)
+        with pytest.raises(ConfigError, match="leave --cluster out"):
+            convert(mc, output=tmp_path / "t.h5", truth=mc[0], **settings)
+    assert len(killed) == 2
+    assert made.summary.files == serial.summary.files
+    assert made.summary.features == serial.summary.features
+    with h5py.File(serial.path) as one, h5py.File(made.path) as two:
+        names: list[str] = []
+        one.visititems(lambda name, item: names.append(name) if hasattr(item, "shape") else None)
+        for name in names:
+            assert one[name][...].tobytes() == two[name][...].tobytes(), name
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_what_is_wrong_on_a_worker_is_an_error_of_the_file_here():
+    error = pickle.loads(pickle.dumps(ReadError("is bad", where="a.root", mend="copy it")))
+    assert (str(error), error.where) == ("a.root: is bad; copy it", "a.root")
+
+
+def test_a_cluster_that_cannot_be_used_is_refused_in_a_line(monkeypatch):
+    import dask
+
+    from hepdann.cluster import on_cluster
+
+    with pytest.raises(RunError, match="--cluster slurm: how many jobs"), on_cluster("slurm"):
+        pass
+    monkeypatch.setenv("PATH", "")
+    with (
+        pytest.raises(RunError, match="there is no sbatch on this machine"),
+        on_cluster("slurm", 2),
+    ):
+        pass
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "0.1s"}),
+        pytest.raises(RunError, match=r"--cluster tcp://127\.0\.0\.1:9: cannot be used"),
+        on_cluster("tcp://127.0.0.1:9"),
+    ):
+        pass
