@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from hepdann.calibration import CalibrationReport
     from hepdann.tensors import Source, Target, Tensors
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("tensors", type=click.Path(path_type=Path), default="tensors.h5")

@@ -17,8 +17,6 @@ from .progress import counting
 if TYPE_CHECKING:
     from hepdann.readers import ConversionSummary
 
-__all__ = ["command", "split_list"]
-
 _MANY_FILES = 20
 PICTURES = "the class of a picture"  # the label of pictures
 _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody looks at it

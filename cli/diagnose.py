@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from hepdann.evaluation import Diagnosis
     from hepdann.tensors import Source, Target, Tensors
 
-__all__ = ["command"]
-
 _FIGURES = 8  # features that are drawn at most
 
 

@@ -11,8 +11,6 @@ from .interruption import Interruption
 from .options import words
 from .progress import counting
 
-__all__ = ["command"]
-
 
 @click.group()
 def command() -> None:

@@ -15,8 +15,6 @@ from click.shell_completion import CompletionItem
 from hepdann._version import __version__
 from hepdann.errors import HepdannError
 
-__all__ = ["COMMANDS", "hepdann", "run"]
-
 # Listed here with their one-line help, so that `hepdann --help` imports no command.
 COMMANDS = {
     "demo": "The whole main job in a minute or two, on a simulated sample.",

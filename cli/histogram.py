@@ -15,8 +15,6 @@ from .options import words
 if TYPE_CHECKING:
     from hepdann.evaluation import Templates
 
-__all__ = ["command"]
-
 
 def _numbers(text: str) -> list[float]:
     try:

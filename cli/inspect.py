@@ -11,8 +11,6 @@ import click
 
 from . import tables
 
-__all__ = ["command"]
-
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _SHOWN = 5
 

@@ -12,17 +12,6 @@ import click
 if TYPE_CHECKING:
     from hepdann.config import Config
 
-__all__ = [
-    "COLUMNS",
-    "columns_of",
-    "separate",
-    "shared",
-    "whole",
-    "with_workers",
-    "words",
-    "workers_on",
-]
-
 COLUMNS = (
     "nuisance", "nuisance-classes", "nuisance-weight", "adversary-steps", "mixture", "fraction",
     "check-mixtures",

@@ -16,8 +16,6 @@ from .progress import counting
 if TYPE_CHECKING:
     from hepdann.inference import Prediction
 
-__all__ = ["command"]
-
 _PART = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 

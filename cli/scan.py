@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from hepdann.config import Config
     from hepdann.runs import Scan
 
-__all__ = ["command", "show"]
-
 
 def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
     del ctx, param

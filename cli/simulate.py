@@ -10,8 +10,6 @@ import click
 
 from .progress import counting
 
-__all__ = ["command"]
-
 _UNITS = {"bjets": "jets", "jets": "jets", "moons": "points", "showers": "showers"} | dict.fromkeys(
     ("mnist-m", "numbers", "shapes", "signs"), "pictures"
 )

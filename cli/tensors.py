@@ -9,8 +9,6 @@ import click
 from .inspect import command as inspect_command
 from .progress import counting
 
-__all__ = ["command"]
-
 _FILE = click.Path(path_type=Path)
 _OUTPUT = click.option("-o", "--output", type=_FILE, required=True, help="Tensor file to write.")
 

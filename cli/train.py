@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from hepdann.live import Live
     from hepdann.runs import Run
 
-__all__ = ["command"]
-
 
 class Inputs(NamedTuple):
     """The tensor files of the command line, and whether they were named on it."""

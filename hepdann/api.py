@@ -11,8 +11,6 @@ from .errors import ConfigError
 from .evaluation import Diagnosis
 from .tensors import Source, Target, Tensors, open_tensors
 
-__all__ = ["calibrate", "calibration_of", "compared", "diagnose"]
-
 
 def calibrate(
     tensors: Tensors | str | Path,

@@ -21,8 +21,6 @@ from uuid import uuid4
 
 from .errors import HepdannError, RunError
 
-__all__ = ["Cluster", "current", "on_cluster"]
-
 _FARMS = {"htcondor": ("HTCondorCluster", "condor_submit"), "slurm": ("SLURMCluster", "sbatch")}
 _ASK = 0.2  # seconds between two questions whether to stop
 _LOOK = 2.0  # the same of a task on a worker, for which each is a message

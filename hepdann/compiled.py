@@ -15,8 +15,6 @@ import numpy as np
 from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
-__all__ = ["aligned", "function"]
-
 _LINE = 64  # bytes of a line of the cache
 
 

@@ -37,16 +37,6 @@ from typing import Any, Literal, Protocol, Self
 from .cluster import Cluster, current
 from .errors import HepdannError, RunError
 
-__all__ = [
-    "Executor",
-    "Link",
-    "Task",
-    "overload_warning",
-    "processes_for",
-    "refuse_in_worker",
-    "start_method",
-]
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _THREADS = [f"{n}_NUM_THREADS" for n in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")]
 _PRELOADED = ["hepdann.runs.stacks.work", "hepdann.plotting.run", "mplhep"]

@@ -19,20 +19,6 @@ from typing import Any, TypeVar
 
 from .errors import ConfigError
 
-__all__ = [
-    "ALIGNMENTS",
-    "CALIBRATED",
-    "CRITERIA",
-    "FIGURES",
-    "METHODS",
-    "NETWORKS",
-    "PARAMETRISED",
-    "SHIFTS",
-    "Registry",
-    "UnknownNameError",
-    "nearest",
-]
-
 T = TypeVar("T")
 Thing = TypeVar("Thing")
 

@@ -19,8 +19,6 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.adam import adam
 
-__all__ = ["AdversaryOptions", "FittedStack", "fit_stack"]
-
 _SLOPE = 0.2
 _SMALLEST = 1e-12
 _CHUNK = 200  # steps whose batches are drawn at a time

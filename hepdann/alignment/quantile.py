@@ -19,8 +19,6 @@ from ..tensors.source_and_target import Target
 from .base import common_width
 from .standard import check_total
 
-__all__ = ["QuantileMap"]
-
 Floats = NDArray[np.float64]
 
 

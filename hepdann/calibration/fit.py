@@ -12,20 +12,6 @@ from ..tensors import Source, Target
 from .families import Family
 from .marginals import Marginals
 
-__all__ = [
-    "FEW",
-    "FamilyFit",
-    "Problem",
-    "drawn",
-    "explored",
-    "finite",
-    "fit_family",
-    "fit_from",
-    "leading_variation",
-    "problem_of",
-    "spread",
-]
-
 Floats = NDArray[np.float64]
 
 _Events = TypeVar("_Events", bound=Target)

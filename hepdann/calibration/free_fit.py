@@ -23,8 +23,6 @@ from .free import FreeMap
 from .free_problem import FreeProblem
 from .marginals import Marginals
 
-__all__ = ["fit_free", "shared_values"]
-
 Floats = NDArray[np.float64]
 
 _FIRST, _FEW, _MOST = 3_000, 4_000, 30_000  # events of each side in search, refinement and fit

@@ -15,8 +15,6 @@ from .fit import spread
 from .free import FreeMap, splines
 from .marginals import Marginals
 
-__all__ = ["FreeProblem"]
-
 Floats = NDArray[np.float64]
 
 # Coefficients, beside smearing and mixing, and their second differences: how strongly they are

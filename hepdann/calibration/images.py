@@ -15,8 +15,6 @@ from ..errors import ConfigError, HepdannError
 from ..shifts.images import shift_images
 from ..tensors import EventBlocks, Source, Tensors, image_figures, read_images
 
-__all__ = ["ImageFamily", "image_families"]
-
 Floats = NDArray[np.float64]
 
 _MOST = 3_000  # events of MC whose images are shifted

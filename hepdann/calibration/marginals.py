@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from ..errors import HepdannError
 
-__all__ = ["Marginals"]
-
 Floats = NDArray[np.float64]
 
 _OUTSIDE = 0.002  # share of the data beyond the outer knots, on either side

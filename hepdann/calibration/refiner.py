@@ -17,8 +17,6 @@ from ..alignment.adversary import AdversaryOptions, fit_stack
 from ..tensors import Source, Target
 from .free_fit import shared_values
 
-__all__ = ["RefinerMap", "fit_refiner"]
-
 Floats = NDArray[np.float64]
 
 _OPTIONS = AdversaryOptions(

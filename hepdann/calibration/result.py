@@ -17,18 +17,6 @@ from .fit import FamilyFit
 from .free import FreeMap
 from .refiner import RefinerMap
 
-__all__ = [
-    "CLOSED",
-    "Calibration",
-    "CalibrationReport",
-    "Candidate",
-    "Profile",
-    "parameters_of",
-    "plus_minus",
-    "verdict",
-    "with_parameter",
-]
-
 Floats = NDArray[np.float64]
 
 RANGE = 3.0  # standard errors on either side that a parametrised network knows

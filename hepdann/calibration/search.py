@@ -21,8 +21,6 @@ from .free_fit import fit_free
 from .refiner import RefinerMap, fit_refiner
 from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
 
-__all__ = ["calibrate"]
-
 Floats = NDArray[np.float64]
 
 _SIMPLER = 0.02  # a family this much worse than the best, with fewer parameters, is preferred

@@ -20,20 +20,6 @@ if TYPE_CHECKING:
     from ..expressions import Expression
     from .models import Config, ConvertConfig, SampleConfig, SplitConfig
 
-__all__ = [
-    "check_calibrated",
-    "check_classes",
-    "check_features",
-    "check_known",
-    "check_registered",
-    "check_roles",
-    "check_split",
-    "check_unique",
-    "proposal",
-    "refuse",
-    "with_label",
-]
-
 
 def refuse(message: str, *path: str | int, mend: str | None = None) -> NoReturn:
     """Raise what :mod:`hepdann.config.report` turns into a :class:`ConfigError`."""

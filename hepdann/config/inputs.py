@@ -9,15 +9,6 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from . import checks
 from .section import Integer, Number, Section, Text, Width, long_form
 
-__all__ = [
-    "AugmentConfig",
-    "HitsConfig",
-    "ImagesConfig",
-    "ObjectsConfig",
-    "PicturesConfig",
-    "TransformConfig",
-]
-
 Side = Annotated[Integer, Field(ge=1, le=1024)]
 
 

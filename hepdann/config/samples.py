@@ -10,8 +10,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from . import checks
 from .section import Integer, Number, Section, Text, Texts
 
-__all__ = ["ReweightConfig", "SampleConfig", "SplitConfig", "VariationConfig"]
-
 
 def _product(value: Any) -> Any:
     """A factor, which may be written as arithmetic: ``831.76 * 59830``."""

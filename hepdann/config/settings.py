@@ -10,8 +10,6 @@ from typing import Any, Literal, TypedDict
 
 from .schedules import LambdaName, LambdaScheduleConfig, RateName, RateScheduleConfig
 
-__all__ = ["NetworkSettings", "ScanSettings", "TrainSettings"]
-
 
 class NetworkSettings(TypedDict, total=False):
     """What a training and a scan have in common; ``hepdann config schema`` describes each."""

@@ -46,8 +46,6 @@ from .images import images_agreement, images_graph
 from .onnx_file import evaluate, onnx_model, require
 from .steps import Scorer
 
-__all__ = ["Exported", "export"]
-
 _ENDINGS = {"cpp": (".hpp", ".h", ".hh", ".hxx")}
 _EVENTS = 20_000  # of the run, at most, in the check
 _ONE_BY_ONE = 2_000  # likewise where a model takes one event at a time

@@ -14,8 +14,6 @@ from ..networks import AdversarialNetwork, ViewsNetwork
 from ..networks.copies import CopiedExtractor, Copies
 from .graph import Graph, Value
 
-__all__ = ["Images", "add_member", "add_module"]
-
 Images = tuple[Value, ...]  # (C, H, W) of each view of an event
 _SAME = (nn.Dropout, nn.Identity)  # in prediction
 _LAYERS: dict[type[nn.Module], str] = {

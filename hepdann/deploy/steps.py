@@ -18,8 +18,6 @@ from .maps import add_alignment
 from .networks import Images, add_member
 from .precise import affine, pair, pieces, rounded
 
-__all__ = ["Scorer"]
-
 _TINY = float(np.finfo(np.float32).eps)  # as in a mixture
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .images import Images
     from .nuisances import Mixtures, Nuisances
 
-__all__ = ["Domains", "data_holder", "fit_domains"]
-
 
 @dataclass(frozen=True, eq=False)
 class Domains:

@@ -16,8 +16,6 @@ from .event_stream import BatchRows, Counted, Drawn, Picked, Stream, Window
 from .resident import DomainEvents, mean_weight, validation_rows, watched_rows
 from .scaling import Scaling
 
-__all__ = ["HeldImages", "ImageBlocks", "ImageStream", "resident_images"]
-
 _WINDOW = 512 << 20  # bytes of images shuffled together; two such are held
 _PROBED = 1_024  # events that health and batch normalisation look at
 

@@ -32,8 +32,6 @@ from .scaling import Scaling
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
 
-__all__ = ["Images", "object_shapes", "prepare_images", "view_shapes"]
-
 
 SAMPLE = 100_000  # events of each domain that everything but the training's batches sees
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from ..tensors import EventBlocks, Source, Target, Tensors, read_images
 
-__all__ = ["Memory", "available_memory", "choose_memory", "describe_memory"]
-
 Memory = Literal["resident", "blocks"]
 
 _COPIES = 6  # of the features that a training and its scoring hold at a time, at their peak

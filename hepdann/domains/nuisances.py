@@ -16,8 +16,6 @@ from ..tensors import Source, Tensors, is_pseudo
 if TYPE_CHECKING:
     from .events import Domains
 
-__all__ = ["NOTHING", "Mixtures", "Nuisances", "Wanted", "with_columns"]
-
 _CATEGORIES = 20  # whole numbers of at most so many values are categories
 
 

@@ -16,8 +16,6 @@ from .nuisances import NOTHING, Wanted, with_columns
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift
 
-__all__ = ["prepare"]
-
 SAMPLE = 300_000  # events of each domain that everything but the training's batches sees
 _SHIFT_STREAM = 0x5417
 _BLOCK_STREAM = 0x5417B

@@ -16,8 +16,6 @@ from .nuisances import Nuisances
 from .sampler import STATISTICS, epoch_order
 from .scaling import Scaling
 
-__all__ = ["DomainEvents", "mean_weight", "resident", "validation_rows", "watched_rows"]
-
 FEW_IMAGES = 2_048  # of these two samples, where an event is an image
 _LARGEST_SAMPLE = 8_192  # events for normalisation statistics and for an observer
 _LARGEST_VALIDATION = 4_096  # events for the figures of an epoch

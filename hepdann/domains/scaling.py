@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from ..tensors import Jagged, Objects, Source
 
-__all__ = ["Scaling"]
-
 
 @dataclass(frozen=True, eq=False)
 class Scaling:

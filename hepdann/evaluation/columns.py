@@ -17,8 +17,6 @@ from ..store.scores.reader import Domain, RunScores
 from ..store.scores.tensor_rows import TensorRows
 from ..tensors import column_at
 
-__all__ = ["SIDES", "Columns", "ScoreNames"]
-
 SIDES = "up", "down"  # of a calibration that is changed by an error
 
 

@@ -15,8 +15,6 @@ from ..inputs import read_rows
 from ..stats.ranking import Roc, roc
 from ..store.scores.reader import RunScores
 
-__all__ = ["Band", "LearningCurves", "curves_of", "history_rows", "learning_curves", "run_roc"]
-
 Floats = NDArray[np.float64]
 
 

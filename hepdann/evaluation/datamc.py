@@ -16,8 +16,6 @@ from ..stats.figure import Figure, as_weight
 from ..stats.histograms import Histogram, binning, fill, garwood
 from ..tensors import Source, Target
 
-__all__ = ["DataMC", "compare_feature", "data_mc", "outside_bins"]
-
 Floats = NDArray[np.float64]
 _ENOUGH = 5.0  # expected events, from which a bin's content is near enough to normal (Cochran 1954)
 

@@ -19,16 +19,6 @@ from ..store.paths import RunPaths
 from ..store.scores.reader import RunScores
 from .columns import Columns
 
-__all__ = [
-    "BEST",
-    "EFFICIENCIES",
-    "PER_BIN",
-    "RAW",
-    "Nuisance",
-    "nuisance_figures",
-    "nuisances_of",
-]
-
 EFFICIENCIES = (0.3, 0.5, 0.7, 0.9)  # of the signal
 PER_BIN = "threshold per bin"
 BEST = "best threshold"

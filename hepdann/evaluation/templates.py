@@ -25,8 +25,6 @@ from ..store.scores.reader import RunScores, open_scores
 from .columns import SIDES, Columns
 from .template_events import NOMINAL, TemplateEvents, TemplateSample
 
-__all__ = ["TemplateSettings", "Templates", "blind_windows", "fill_templates"]
-
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 Window = tuple[float, float]

@@ -17,8 +17,6 @@ from ..samples.moons import ROTATION, moons
 from ..tensors import Tensors
 from .trial import Trial
 
-__all__ = ["NAMES", "Plan", "plan"]
-
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
 WORDS = 8.0  # length that reviews are scaled to
 MOONS = 430  # of each domain: 300 to train on, as in the paper

@@ -31,8 +31,6 @@ from ..runs.stacks.training import Hooks, ShardFiles, Trained, train_shard
 from ..tensors import open_tensors
 from ..training import Member, Progress
 
-__all__ = ["MemberResult", "Trial"]
-
 _RESULT = "result.json"
 _VERSION = 1
 _MOST_ALIGNED = 4_000  # pictures of each domain whose subspaces are aligned

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "OPERATORS", "Function", "TypeMismatchError", "truth"]
-
 _MANY = 100
 
 

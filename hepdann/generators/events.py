@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, SchemaError
 from ..tensors import SPLITS, Tensors, open_tensors
 
-__all__ = ["Examples", "read_examples"]
-
 Floats = NDArray[np.float32]
 
 

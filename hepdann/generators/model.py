@@ -20,16 +20,6 @@ from ..networks.generators import PictureCritic, PictureGenerator, ShowerCritic,
 from ..outputs import write_run_file
 from ..records import Stored
 
-__all__ = [
-    "AnyCritic",
-    "AnyGenerator",
-    "Generator",
-    "GeneratorSettings",
-    "condition_of",
-    "networks_of",
-    "settings_of",
-]
-
 Floats = NDArray[np.float32]
 AnyGenerator = ShowerGenerator | PictureGenerator
 AnyCritic = ShowerCritic | PictureCritic

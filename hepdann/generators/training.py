@@ -33,9 +33,6 @@ from ..tensors import Tensors, open_tensors
 from .events import Examples, read_examples
 from .model import Generator, GeneratorSettings, condition_of, networks_of, settings_of
 
-__all__ = ["GeneratorRecord", "Training", "open_generator", "read_record",
-           "train_generator"]  # fmt: skip
-
 _CALIBRATED = 50_000  # training events that the response is calibrated with
 _EVERY = 250  # steps between checkpoints and rows of the history
 

@@ -20,8 +20,6 @@ from .events import Examples, read_examples
 from .model import Generator
 from .training import read_record
 
-__all__ = ["Judged", "ShowerReport", "compare_showers", "validate"]
-
 Floats = NDArray[np.floating]
 
 _BINS = 6  # of the energy

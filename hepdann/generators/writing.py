@@ -17,8 +17,6 @@ from ..tensors import Block, TensorWriter, View
 from ..tensors.hashing import event_ids
 from .model import Generator
 
-__all__ = ["write_generated"]
-
 _AT_ONCE = 10_000  # events in memory
 Drawn = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
 

@@ -14,8 +14,6 @@ from .model import Model
 from .passes import Inputs
 from .steps import FoldMean, Scores
 
-__all__ = ["NO_FOLD", "CrossFit"]
-
 NO_FOLD = 255  # of an event that no fold was trained on: all folds score it
 
 

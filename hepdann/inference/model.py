@@ -19,8 +19,6 @@ from .mixture import Mixture
 from .passes import Inputs
 from .steps import Branch, Combination, Part, Scores
 
-__all__ = ["BASE", "DOMAINS", "PRIOR", "Model", "prior_corrected"]
-
 DOMAINS = {"source": 0, "target": 1}
 BASE = "source-only"  # its networks score what an alignment maps
 PRIOR = f"{BASE}+prior"  # its scores on the target, corrected for the target's class fractions

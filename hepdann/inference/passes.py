@@ -17,8 +17,6 @@ from ..networks import AdversarialNetwork, Perceptrons
 from ..tensors import EventImages
 from ..training import threads
 
-__all__ = ["Inputs", "Statistics", "classify", "feature_layer", "predict"]
-
 Inputs = NDArray[np.float32] | EventImages
 Statistics = int | torch.Tensor  # 0 source or 1 target; or (K,) of these
 _ROWS = 8_192  # events of a block, at most

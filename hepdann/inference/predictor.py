@@ -21,8 +21,6 @@ from .passes import Inputs
 from .steps import Scores, Step
 from .stored_model import load_model
 
-__all__ = ["Predictor", "known_events", "open_predictor"]
-
 
 @dataclass(frozen=True, eq=False)
 class Predictor:

@@ -28,8 +28,6 @@ from .predictor import known_events
 from .steps import Scores
 from .stored_model import load_model
 
-__all__ = ["Known", "RowScorer", "Scored"]
-
 _PLAIN = re.compile(r"\W+")
 
 

@@ -16,8 +16,6 @@ from ..networks import AdversarialNetwork, NetworkShape
 from .mixture import Mixture, corrected
 from .passes import Inputs, classify, feature_layer, predict
 
-__all__ = ["Branch", "Combination", "FoldMean", "Part", "Scores", "Step", "network_of"]
-
 
 @dataclass(frozen=True, eq=False)
 class Scores:

@@ -30,8 +30,6 @@ from .mixture import Mixture
 from .model import DOMAINS, Model
 from .steps import Part, network_of
 
-__all__ = ["load_model", "save_model"]
-
 
 def save_model(model: Model | CrossFit, path: str | Path) -> None:
     """Write a model."""

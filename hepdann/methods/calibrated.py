@@ -7,8 +7,6 @@ from dataclasses import replace
 from ..registry import PARAMETRISED
 from .dann import SOURCE_ONLY
 
-__all__ = ["AWARE", "CALIBRATED", "CALIBRATED_KNOWN"]
-
 CALIBRATED = replace(
     SOURCE_ONLY,
     name="calibrated",

@@ -20,8 +20,6 @@ from .normalisation import Normalisation
 from .objects import ObjectShape
 from .stacked import in_cache, member_generators
 
-__all__ = ["GAUSSIANS", "AdversarialNetwork", "NetworkShape"]
-
 GAUSSIANS = 5  # of the density of a continuous nuisance
 
 

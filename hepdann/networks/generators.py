@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 
-__all__ = ["PictureCritic", "PictureGenerator", "ShowerCritic", "ShowerGenerator", "perceptron"]
-
 _KNOTS = 4  # bins of energy in which the response is calibrated
 _SOFT = 0.02  # GeV: from here on the critic sees the logarithm of the energy of a cell
 

@@ -12,15 +12,6 @@ from torch import Tensor, nn
 
 from .stacked import StackedLinear
 
-__all__ = [
-    "Activation",
-    "Head",
-    "StackedDropout",
-    "StackedLayerNorm",
-    "activation",
-    "hidden",
-]
-
 Activation = Literal["relu", "elu", "gelu", "tanh", "sigmoid"]
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

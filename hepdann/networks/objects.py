@@ -23,8 +23,6 @@ from .normalisation import Normalisation
 if TYPE_CHECKING:
     from .adversarial import NetworkShape
 
-__all__ = ["ObjectShape", "ObjectsNetwork", "Packed", "deepsets", "transformer"]
-
 ObjectShape = tuple[str, int, int]  # name, objects of an event at most, features of an object
 
 _PADDING = 1.25  # padded over real objects in attention, at most

@@ -21,8 +21,6 @@ from .extractor import Extractor
 from .normalisation import StackedBatchNorm
 from .stacked import StackedLinear
 
-__all__ = ["Perceptrons"]
-
 _EVENTS = 64  # at a time, as in perceptron.c
 
 

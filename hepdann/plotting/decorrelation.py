@@ -11,8 +11,6 @@ from .figures.decorrelation import divergence, mean_score, shape
 from .jobs import Job, file_name
 from .quantities import Quantities
 
-__all__ = ["nuisance_jobs"]
-
 
 def nuisance_jobs(run: Quantities) -> Iterator[Job]:
     """The figures of each nuisance; none of a run without."""

@@ -22,8 +22,6 @@ from .figures.matrices import correlation
 if TYPE_CHECKING:
     from ..generators import Judged, ShowerReport
 
-__all__ = ["plot_generated"]
-
 Floats = NDArray[np.floating]
 
 _SHAPES = {

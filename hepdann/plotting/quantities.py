@@ -16,8 +16,6 @@ from ..store.scores.reader import Domain
 from .figures.panels import Scale, common_scale
 from .names import RunNames
 
-__all__ = ["Quantities", "Stages"]
-
 _PROCESSES = 9  # more cannot be distinguished by colour: the smallest are drawn as one
 _OTHER = "other"
 

@@ -14,8 +14,6 @@ from .convert import convert as convert_files
 from .pipeline.entry_ranges import Reader
 from .pipeline.summary import ConversionSummary
 
-__all__ = ["Converted", "Files", "convert"]
-
 _SEVERAL = {"features", "spectators", "classes", "event_id"}
 
 ObjectSettings = Sequence[str] | Mapping[str, Sequence[str] | Mapping[str, Any] | None]

@@ -23,8 +23,6 @@ from ..tensors import Tensors
 from .planning.earlier_file import feature_settings
 from .prescan import FileScan, suggest
 
-__all__ = ["Conversion", "ConvertedFile", "ConvertedSample"]
-
 _ORDER = {"data": 0, "mc": 1, "template": 2}
 
 

@@ -43,8 +43,6 @@ from .prescan import FileScan
 from .root.baskets import Locations
 from .root.opening import reading
 
-__all__ = ["convert"]
-
 
 def convert(
     mc: Sequence[str] = (),

@@ -18,8 +18,6 @@ from .root.baskets import Baskets, Locations
 from .root.opening import open_root, reading
 from .root.pages import check_envelopes
 
-__all__ = ["Branch", "FileScan", "choose_tree", "scan", "suggest"]
-
 _CPP_TYPES = {
     "bool": "bool",
     "char": "int8",

@@ -26,8 +26,6 @@ from .planning.earlier_file import Like
 from .planning.input_samples import Input
 from .prescan import Branch, FileScan, scan, suggest
 
-__all__ = ["Inputs", "RowReader", "Rows"]
-
 Result = TypeVar("Result")
 
 

@@ -17,8 +17,6 @@ from .pipeline.blocks import BlockReader, RawBlock, misread
 from .prescan import Branch, FileScan, choose_tree
 from .root.opening import reading
 
-__all__ = ["TABLE_READERS", "scan_table"]
-
 _PARQUET = b"PAR1"
 _UNNAMED = "table"  # a parquet file holds one table, which has no name
 

@@ -35,8 +35,6 @@ from .aligned import Aligned, reference
 from .calibrated import KNOWING, Calibrated
 from .teacher_labels import residuals_of
 
-__all__ = ["diagnose_first", "with_recommendation"]
-
 _MOST = 20_000  # events of each domain on which the methods are compared
 
 

@@ -21,17 +21,6 @@ from ..store.reading import read_versioned, write_json
 from ..tensors import SPLITS
 from .stacks.plan import calibrated_on
 
-__all__ = [
-    "KNOWING",
-    "KNOWN",
-    "Calibrated",
-    "families_of",
-    "fit_calibrations",
-    "read_calibrations",
-    "settle",
-    "write_calibrations",
-]
-
 KNOWN = "calibrated-known"
 KNOWING = (KNOWN, PARAMETRISED)  # in a study the family that made the target
 

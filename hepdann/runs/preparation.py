@@ -18,8 +18,6 @@ from .stacks.plan import resolve
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
 
-__all__ = ["augment_of", "auxiliary_shifts", "folds_of", "prepare_training", "with_auxiliaries"]
-
 _DEFAULT = ("sine-third", "sine-fifth", "sine")  # the first two that are not the target's own
 
 

@@ -20,8 +20,6 @@ from ..store.scores.writer import ScoreWriter, writing_scores
 from ..tensors import SPLITS, Target, Tensors, fold_of
 from .aligned import reference
 
-__all__ = ["write_scores"]
-
 _LATENT_ROWS = 5_000
 TRACKING = ("track_segment", "track_segments")  # spectators that hold an experiment's baseline
 

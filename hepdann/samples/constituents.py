@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 
 from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
 
-__all__ = ["Response", "constituent_jets", "log_likelihood_ratio", "write_jets"]
-
 TREE = "jets"
 MULTIPLICITY = (20.0, 22.0)  # mean number of constituents of background and signal
 DISPLACED = (0.06, 0.09)  # share of constituents with a large impact parameter

@@ -18,11 +18,6 @@ from numpy.typing import NDArray
 
 from .files import check_request, new_tree, write_one
 
-__all__ = [
-    "ENERGIES", "LAYERS", "STRIPS", "THRESHOLD", "TREE", "draw_showers", "shower_tree",
-    "write_showers",
-]  # fmt: skip
-
 Floats = NDArray[np.floating]
 Showers = tuple[dict[str, NDArray[np.generic]], Floats]
 

@@ -12,16 +12,6 @@ from .classification import prior_matched_threshold
 from .distances import kolmogorov
 from .figure import effective_events
 
-__all__ = [
-    "Cut",
-    "best_thresholds",
-    "cut_at",
-    "jensen_shannon",
-    "nuisance_bins",
-    "rank_in_bins",
-    "slice_distance",
-]
-
 Floats = NDArray[np.float64]
 
 _QUANTILES = (0.16, 0.84)  # a standard deviation below and above the mean of a Gaussian

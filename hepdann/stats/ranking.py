@@ -19,8 +19,6 @@ from .figure import (
     residual_factor,
 )
 
-__all__ = ["Roc", "auc", "auc_influence", "influence_of_ranks", "roc"]
-
 
 def auc(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
     """Area under the ROC curve with DeLong's error, weighted.

@@ -12,22 +12,6 @@ from pydantic import Field, JsonValue, model_validator
 from ..records import Count, Disease, Figures, Finite, Look, Number, Stored
 from .calibrations import StoredCalibration
 
-__all__ = [
-    "Diagnosed",
-    "Files",
-    "HealthLooks",
-    "Metrics",
-    "Place",
-    "PointBaselines",
-    "PointMaps",
-    "PointResult",
-    "Recommended",
-    "ScanSummary",
-    "StoredRocs",
-    "WithAdvice",
-]
-
-
 Block = dict[str, JsonValue]  # figures by name, as the function that makes them says
 
 

@@ -19,19 +19,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = [
-    "CrossFitHeader",
-    "Header",
-    "ModelHeader",
-    "StoredMethod",
-    "StoredMixture",
-    "StoredScaling",
-    "fold_prefix",
-    "read_header",
-    "read_model",
-    "write_model",
-]
-
 FORMAT = "hepdann-model"
 _KEY = "hepdann"  # of the header, in the metadata of safetensors
 _MEND = "train anew"

@@ -20,8 +20,6 @@ from .reader import Tensors
 from .source_and_target import SPLITS, Source, Target
 from .views import ViewReader
 
-__all__ = ["BLOCK_ROWS", "ChangeImages", "EventBlocks", "ViewBlocks", "column_at", "read_images"]
-
 BLOCK_ROWS = 8_192
 _AT_ONCE = 512  # images that are unpacked at a time
 _PROBED = 1_024  # events that say how many hits one has

@@ -17,8 +17,6 @@ from .reader import Tensors, open_tensors
 from .source_and_target import SPLITS
 from .writer import PreparedRows, TensorWriter
 
-__all__ = ["Tile", "columns_of", "merge", "read_tiles", "slice_rows", "write_copy"]
-
 Tile = dict[str, NDArray[Any]]
 Change = Callable[[str, Tile], Tile]
 Progress = Callable[[int, int], None]

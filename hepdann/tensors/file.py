@@ -23,8 +23,6 @@ from .views import Rows, ViewReader
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
 
-__all__ = ["TensorFile"]
-
 _SCALARS = ("weight", "sample", "event_id", "split")
 
 

@@ -16,22 +16,6 @@ from .source_and_target import SPLITS
 if TYPE_CHECKING:
     from .objects import Jagged
 
-__all__ = [
-    "CHUNK_ROWS",
-    "DOMAINS",
-    "FORMAT",
-    "FORMAT_VERSION",
-    "TABLE_ROWS",
-    "TRUTH",
-    "Block",
-    "Collection",
-    "Dataset",
-    "Layout",
-    "Transform",
-    "View",
-    "differing",
-]
-
 FORMAT = "hepdann-tensors"
 FORMAT_VERSION = 1
 DOMAINS = ("mc", "data")

@@ -20,16 +20,6 @@ from ..errors import SchemaError
 from .hdf5.opening import OpenFile
 from .layout import Collection
 
-__all__ = [
-    "Jagged",
-    "ObjectCounter",
-    "ObjectReader",
-    "ObjectSummary",
-    "Objects",
-    "collections_of",
-    "object_figures",
-]
-
 _AT_ONCE = 16_384  # events that are read at a time
 
 

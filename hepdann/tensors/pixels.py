@@ -14,8 +14,6 @@ from .hits import Hits, view_figures
 from .layout import View
 from .objects import Objects, object_figures
 
-__all__ = ["EventImages", "Pixels", "fractions", "image_figures"]
-
 _FULL = np.float32(255.0)  # the byte of a pixel at full brightness, which is read as 1
 _AT_ONCE = 4096  # pictures whose figures are computed at a time
 

@@ -25,8 +25,6 @@ from .objects import collections_of
 from .source_and_target import Source, Target
 from .views import views_of
 
-__all__ = ["Tensors", "open_tensors"]
-
 _TARGET_FIELDS = ("features", "weight", "event_id", "split")
 _TITLES = {"mc": "MC", "data": "data"}
 

@@ -17,8 +17,6 @@ from .reader import Tensors, open_tensors
 if TYPE_CHECKING:
     from ..config.samples import ReweightConfig
 
-__all__ = ["reweight"]
-
 Floats = NDArray[np.float64]
 
 

@@ -16,17 +16,6 @@ from .objects import ObjectCounter, ObjectSummary
 from .reader import Tensors
 from .source_and_target import SPLITS
 
-__all__ = [
-    "ChannelSummary",
-    "ColumnSummary",
-    "Count",
-    "DomainSummary",
-    "ViewCounter",
-    "count_of",
-    "summarise",
-    "yield_ratio",
-]
-
 _ROWS = 512  # images at a time
 
 

@@ -25,8 +25,6 @@ from .objects import Jagged
 if TYPE_CHECKING:
     from ..config.models import SplitConfig
 
-__all__ = ["PreparedRows", "TensorWriter"]
-
 
 @dataclass(frozen=True, eq=False)
 class PreparedRows:

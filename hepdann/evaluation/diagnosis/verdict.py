@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ...alignment import FractionEstimate
     from .diagnosis import Closure, Diagnosis
 
-__all__ = ["mixture", "verdict"]
-
 _CLOSED = 0.53  # AUC after a map up to which the map has done its work
 _MOSTLY = 0.65  # AUC up to which it has done most of it
 _COMMON = 0.85  # share of accepted events in common from which only the threshold matters

@@ -7,8 +7,6 @@ from typing import Any
 
 from ...registry import CALIBRATED
 
-__all__ = ["explained"]
-
 RAW, PRIOR, ORACLE = "source-only", "source-only+prior", "oracle"
 _PER_FEATURE = {"moments", "quantile"}
 _Step = tuple[str, str, float | None, float | None]

@@ -25,8 +25,6 @@ from ...tensors import Source, Target
 from ..metrics.method import named, number
 from ..truth import Truth, true_labels
 
-__all__ = ["MEMBER_FIGURES", "Epochs", "ScanJudge"]
-
 Floats = NDArray[np.floating[Any]]
 
 MEMBER_FIGURES = (

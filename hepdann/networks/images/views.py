@@ -13,18 +13,6 @@ from torch.nn import functional
 
 from ...errors import ConfigError
 
-__all__ = [
-    "Autocast",
-    "ImagesNetwork",
-    "InParts",
-    "TowerPlan",
-    "ViewShape",
-    "ViewsNetwork",
-    "innermost",
-    "perceptron",
-    "xavier",
-]
-
 Autocast = Literal["none", "bf16", "fp16"]
 ViewShape = tuple[str, int, int, int]  # name, channels, height (strips), width (planes)
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from ..axes.frame import finish, new_axes
 from ..axes.styles import COLOURS, scaled
 
-__all__ = ["gallery", "with_ratio"]
-
 Floats = NDArray[np.floating]
 
 

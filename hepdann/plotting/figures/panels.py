@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from ...evaluation import DataMC
     from ...stats import Histogram
 
-__all__ = [
-    "BAND", "BEFORE", "OUTSIDE", "VARIED", "VARIED_NAME", "Lower", "Scale", "common_scale",
-    "draw_points", "draw_pulls", "draw_ratio", "draw_varied", "highest", "ratio_limits", "share",
-    "short_name", "wants_log", "x_axis", "y_axis",
-]  # fmt: skip
-
 Floats = NDArray[np.float64]
 
 _ROOM = 1.4  # length of a shared axis, in that of the largest content: the legend's place

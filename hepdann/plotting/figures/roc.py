@@ -19,8 +19,6 @@ from .panels import VARIED, VARIED_NAME
 if TYPE_CHECKING:
     from ...stats import Figure, Roc
 
-__all__ = ["roc"]
-
 Kind = Literal["rejection", "rates"]
 Floats = NDArray[np.float64]
 

@@ -36,8 +36,6 @@ from .panels import (
 if TYPE_CHECKING:
     from ...evaluation import DataMC
 
-__all__ = ["data_mc", "scores"]
-
 Floats = NDArray[np.float64]
 
 Flow = Literal["sum", "show", "hide"]

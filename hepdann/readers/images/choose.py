@@ -16,8 +16,6 @@ from .hits import read_hits
 from .names import CHANNELS, VIEWS
 from .plan import SIZES, ImagePlan, find_pixels, has_images, hit_branches
 
-__all__ = ["plan_images"]
-
 _SNIFFED = 2000  # entries that decide which of the two sizes the hits need
 
 

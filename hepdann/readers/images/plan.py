@@ -11,8 +11,6 @@ from ...tensors import Transform, View
 from ..prescan import FileScan
 from .names import CHANNELS, VIEWS, image_name
 
-__all__ = ["ImagePlan", "Pixels", "find_pixels", "has_images", "hit_branches"]
-
 SIZES = ((127, 50, 25), (127, 94, 47))
 
 

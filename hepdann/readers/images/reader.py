@@ -18,8 +18,6 @@ from .hits import read_hits
 from .plan import ImagePlan, find_pixels, hit_branches
 from .raster import Hits, rasterise
 
-__all__ = ["IMAGES", "image_units", "read_tables"]
-
 _OTHERS: dict[str, BlockReader] = {"HDF5": read_hdf5, **TABLE_READERS}
 IMAGES = 256  # entries whose images are made at a time: 13 MB a channel of the smaller size
 

@@ -11,8 +11,6 @@ from ..files import FileRef, resolve
 from ..planning.input_samples import wanted_samples
 from .files import is_pictures
 
-__all__ = ["picture_ref", "pictures_of"]
-
 _OF_TABLES = (
     "tree", "features", "spectators", "label", "weight", "data_weight", "cut", "missing",
     "event_id", "lumi_mask", "drop_duplicates", "reweight", "variations",

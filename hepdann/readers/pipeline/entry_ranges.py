@@ -16,8 +16,6 @@ from ..root.decoding import Source
 from .blocks import BlockReader, RawBlock, read_blocks
 from .buffers import Empty
 
-__all__ = ["Reader", "Unit", "UnitReader", "choose_reader"]
-
 Reader = Literal["auto", "fast", "uproot"]
 
 

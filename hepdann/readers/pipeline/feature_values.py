@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from ..planning.columns import Columns
 from ..planning.features import Feature
 
-__all__ = ["feature_values", "float32"]
-
 
 def float32(values: NDArray[Any]) -> NDArray[np.float32]:
     """A copy in float32; what is too large becomes infinite."""

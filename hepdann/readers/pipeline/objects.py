@@ -15,8 +15,6 @@ from ..planning.objects import ObjectPlan
 from ..prescan import Branch
 from .feature_values import feature_values
 
-__all__ = ["make_objects"]
-
 
 def make_objects(
     plan: ObjectPlan, arrays: Mapping[str, Any], size: int, where: str

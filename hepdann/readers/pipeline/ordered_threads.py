@@ -8,8 +8,6 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Self, TypeVar
 
-__all__ = ["Stream", "default_threads", "run_now"]
-
 Result = TypeVar("Result")
 Other = TypeVar("Other")
 

@@ -22,8 +22,6 @@ from .shifted_tree import ShiftedTree
 from .summary import Accumulator
 from .truth_files import TruthFile, TruthRows
 
-__all__ = ["Counts", "Done", "ImageCounts", "Work"]
-
 
 @dataclass
 class Counts:

@@ -24,8 +24,6 @@ from .events import column_names
 from .ordered_threads import Stream, run_now
 from .range_task import Done, Work
 
-__all__ = ["ShardStream", "feature_info", "new_file"]
-
 
 def feature_info(plan: Plan) -> list[dict[str, Any]]:
     """What the tensor file tells of each column."""

@@ -19,8 +19,6 @@ from ..prescan import FileScan, scan, suggest
 from .entry_ranges import UnitReader
 from .events import column_names, varied_features
 
-__all__ = ["ShiftedTree"]
-
 
 class ShiftedTree:
     """The events of one file in a variation's tree; read when they are first asked for, and held.

@@ -15,8 +15,6 @@ from ..planning.bad_files import SkippedFile
 from ..planning.plan import LeftOut
 from .tiles import Figures
 
-__all__ = ["Accumulator", "ClassCount", "ConversionSummary", "FeatureStats", "FileCount"]
-
 _AT_ONCE = 1 << 13  # values in a product with weights: fewer than BLAS starts threads for
 
 

@@ -14,8 +14,6 @@ from ..planning.decision import Decision
 from .range_task import Counts, Done, ImageCounts
 from .summary import Accumulator, ClassCount, FeatureStats, FileCount
 
-__all__ = ["Tally"]
-
 _SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
 _HUGE = 1e30  # no measurement, but what a flipped bit in an exponent makes
 _ENOUGH = 50  # events expected in a split, from which on an empty one is no chance

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from ...compiled import function
 
-__all__ = ["Figures", "Tiles", "compiled"]
-
 _PADDING = 16  # columns of a tile must not lie a power of two apart: they would share cache lines
 
 

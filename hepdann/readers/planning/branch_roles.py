@@ -13,15 +13,6 @@ import numpy as np
 
 from ..prescan import Branch, FileScan
 
-__all__ = [
-    "event_id_branches",
-    "looks_like",
-    "lumi_branches",
-    "numeric_scalars",
-    "present_everywhere",
-    "words_of",
-]
-
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _LABEL_WORDS = frozenset({"label", "labels", "truth", "true", "gen", "mc", "target", "background",
     "signal", "bkg", "flavour", "flavor", "pdgid", "ytrue"})  # fmt: skip

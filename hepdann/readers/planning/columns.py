@@ -17,8 +17,6 @@ from ...expressions.functions import CONSTANTS
 from ..files import resolve
 from ..prescan import Branch, FileScan, scan, suggest
 
-__all__ = ["Columns", "ObjectColumns", "check_sample", "compile_columns", "compile_text"]
-
 _ELEMENT = re.compile(r"(.+?)((?:\[-?\d+\])+)")
 
 

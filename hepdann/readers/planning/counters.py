@@ -15,8 +15,6 @@ from ..prescan import suggest
 from ..root.opening import open_root, reading
 from .input_samples import Input
 
-__all__ = ["divide_by_counters"]
-
 
 def divide_by_counters(
     inputs: Sequence[Input], *, skip_bad: bool = False

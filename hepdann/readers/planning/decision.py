@@ -15,8 +15,6 @@ from .labels import class_names, find_label
 from .objects import with_objects
 from .plan import Plan, make_plan
 
-__all__ = ["Decision", "decide"]
-
 
 @dataclass(frozen=True)
 class Decision:

@@ -12,8 +12,6 @@ from ...tensors import Tensors
 from .branch_roles import looks_like
 from .input_samples import check_name
 
-__all__ = ["Like", "feature_settings", "like"]
-
 _FREE = {"tree", "block_size", "lumi_mask"}  # where and how to read, and new luminosity
 
 

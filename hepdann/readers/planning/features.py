@@ -14,16 +14,6 @@ from .branch_roles import looks_like, numeric_scalars
 from .columns import Columns, compile_columns, compile_text
 from .input_samples import Input, common
 
-__all__ = [
-    "Feature",
-    "LeftOut",
-    "check_columns",
-    "default_features",
-    "explain_left_out",
-    "given_features",
-    "taken_branches",
-]
-
 
 @dataclass(frozen=True)
 class Feature:

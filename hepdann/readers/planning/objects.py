@@ -15,8 +15,6 @@ from .columns import Columns, ObjectColumns, compile_text
 from .features import Feature
 from .input_samples import Input, common
 
-__all__ = ["ObjectPlan", "object_plans", "with_objects"]
-
 _BEGINS = ("{0}_", "{0}/{0}.", "{0}AuxDyn.", "{0}AuxDyn/{0}AuxDyn.", "{0}.")
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ..pipeline.blocks import BlockReader
     from .plan import SamplePlan
 
-__all__ = ["LumiMask", "Selection", "mark_duplicates"]
-
 _LARGEST = 1 << 26  # bytes of a mask; all of Run 2 are 100 kB
 _MOST = 1 << 32  # a run and a luminosity block have 32 bits
 

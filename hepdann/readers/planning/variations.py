@@ -12,8 +12,6 @@ from ..prescan import FileScan, scan, suggest
 from .columns import Columns, compile_text
 from .features import Feature
 
-__all__ = ["Variation", "vary"]
-
 
 @dataclass(frozen=True)
 class Variation:

@@ -31,8 +31,6 @@ from .baskets import Baskets, list_baskets, locate, titles
 from .opening import open_root, reading
 from .pages import Pages, check_pages, locate_pages
 
-__all__ = ["Source"]
-
 _RANGE_BYTES = 16 << 20  # decoded; some ranges are in flight at once, and they bound the memory
 
 

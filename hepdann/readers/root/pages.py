@@ -18,15 +18,6 @@ from numpy.typing import NDArray
 from .baskets import LARGEST, most_bytes
 from .codecs import decompress
 
-__all__ = [
-    "Pages",
-    "check_cluster_size",
-    "check_envelopes",
-    "check_page_lists",
-    "check_pages",
-    "locate_pages",
-]
-
 _SHORTEST = 4  # bytes of an element in memory; in the file it may be a bit
 _BYTES = 8  # an XXH3 of 64 bits, little-endian, behind what it is of
 _BIT = 0x00

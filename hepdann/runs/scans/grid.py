@@ -14,17 +14,6 @@ from ...methods import calibration_of, method_of
 from ...training import Member
 from ..stacks.plan import ORACLE, Places, StackPlan, group, member_of, trained_on
 
-__all__ = [
-    "Point",
-    "Seeds",
-    "Unit",
-    "plan_point",
-    "plan_source",
-    "points_of",
-    "seeds_of",
-    "settings_at",
-]
-
 SOURCE_ONLY = "source-only"
 # Members times events of a step: activations of a stack stay in a core's cache, and the cost of
 # calling torch is shared (benchmarks/scan.py).

@@ -33,8 +33,6 @@ from .summary_files import write_scan
 from .target import TargetRun
 from .target_files import result_path, results_of
 
-__all__ = ["ScanJob"]
-
 # Settings that hepdann may be left to choose; all targets have the same.
 _SETTLED = ("batch_size", "device", "memory", "network")
 

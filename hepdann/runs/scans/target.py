@@ -46,8 +46,6 @@ from .target_files import (
 )
 from .target_maps import TargetMaps
 
-__all__ = ["TargetRun"]
-
 Scores = NDArray[np.float32]
 TEST = SPLITS.index("test")
 _WATCHED = ("loss_domain", "validation_domain_accuracy")

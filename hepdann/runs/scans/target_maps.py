@@ -21,8 +21,6 @@ from ..calibrated import Calibrated, fit_calibrations
 from .grid import SOURCE_ONLY, Point
 from .target_files import AGAIN, read_target, target_path, write_target
 
-__all__ = ["TargetMaps"]
-
 
 @dataclass(eq=False)
 class TargetMaps:

@@ -13,8 +13,6 @@ from ...training import StackTrainer
 from ..aligned import Aligned
 from ..calibrated import Calibrated
 
-__all__ = ["joined", "model_of", "parts_of"]
-
 
 def model_of(
     trainers: Sequence[StackTrainer],

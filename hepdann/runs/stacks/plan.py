@@ -16,21 +16,6 @@ from ...registry import PARAMETRISED
 from ...training import LambdaSchedule, Member, RateSchedule, Settings
 from ..aligned import wanted_maps
 
-__all__ = [
-    "ORACLE",
-    "Places",
-    "StackPlan",
-    "calibrated_on",
-    "group",
-    "made_sources",
-    "member_of",
-    "plan_stacks",
-    "resolve",
-    "settings_of",
-    "shape_of",
-    "trained_on",
-]
-
 ORACLE = "oracle"
 
 

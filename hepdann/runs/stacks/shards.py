@@ -48,18 +48,6 @@ from .plan import (
     trained_on,
 )
 
-__all__ = [
-    "PAYS",
-    "Plan",
-    "Shard",
-    "Stacks",
-    "cut",
-    "pays",
-    "planned_shards",
-    "shape_at",
-    "shares_of",
-]
-
 PAYS = 4_000_000  # events, each once for every network, from which processes repay their start
 _SHARE = 8  # networks side by side, of which more are hardly faster
 

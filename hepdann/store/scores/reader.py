@@ -25,8 +25,6 @@ from ..state import explain_absent
 from .file import COMPLEMENT, MOVED, TARGET_LABEL, ScoreFile, names_of
 from .tensor_rows import TensorRows, tensor_rows
 
-__all__ = ["Domain", "RunScores", "open_scores"]
-
 Domain = Literal["mc", "target"]
 
 

@@ -17,8 +17,6 @@ from .file import COMPLEMENT, FORMAT, FORMAT_VERSION, too_dense
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["ScoreWriter", "writing_scores"]
-
 _CHUNK = 1 << 16  # rows that are compressed as one
 
 

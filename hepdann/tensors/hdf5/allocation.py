@@ -24,8 +24,6 @@ from ...outputs import mend_of
 from ..layout import Dataset
 from .chunks import add_filters, write_at
 
-__all__ = ["ContiguousStore", "writing"]
-
 _COPY_BYTES = 1 << 20
 _FLUSH_BYTES = 64 << 20
 _PAGE = 4096

@@ -25,8 +25,6 @@ from numpy.typing import NDArray
 from ...errors import SchemaError
 from ..layout import Dataset
 
-__all__ = ["ChunkSpool", "Compression", "add_filters", "check_codec", "pack", "write_at"]
-
 Compression = Literal["none", "gzip", "zstd"]
 
 _ZSTD = 32015  # registered with the HDF Group

@@ -16,8 +16,6 @@ from ...networks import StackedBatchNorm, StackedLinear
 from ..step.engine import StepValues
 from ..step.stack import Stack
 
-__all__ = ["FusedEngine", "compiled_step"]
-
 _TILE = 256  # events of a block
 _OUTPUTS = 2  # column of the layers
 _DONE = 11  # of the sizes

@@ -21,15 +21,6 @@ from ..settings import Settings
 from .optimisers import StackOptimiser
 from .stack import Stack
 
-__all__ = [
-    "Engine",
-    "StepValues",
-    "TorchEngine",
-    "choose_engine",
-    "engine_for",
-    "unfusable",
-]
-
 
 @dataclass(frozen=True)
 class StepValues:
