@@ -48,8 +48,7 @@ def _primal(units: Tensor, size: Tensor, aim: Tensor) -> Tensor:
     gram = (weighted @ units.transpose(1, 2)).cpu().double()
     diagonal = gram.diagonal(dim1=1, dim2=2)
     diagonal += (_RIDGE * diagonal.mean(-1, keepdim=True) + 1e-12).clone()
-    solution: Tensor = torch.linalg.solve_ex(gram, (weighted @ aim).cpu().double())[0]
-    return solution.to(units)
+    return _solved(gram, (weighted @ aim).cpu().double()).to(units)
 
 
 def _dual(units: Tensor, size: Tensor, aim: Tensor) -> Tensor:
@@ -61,8 +60,12 @@ def _dual(units: Tensor, size: Tensor, aim: Tensor) -> Tensor:
     mean = diagonal.sum(-1, keepdim=True) / units.shape[1]  # as many as the columns have
     diagonal += _RIDGE * mean + 1e-12
     known = (root.transpose(1, 2) * aim).cpu().double()
-    solution: Tensor = torch.linalg.solve_ex(kernel, known)[0].to(units)
-    return weighted @ solution
+    return weighted @ _solved(kernel, known).to(units)
+
+
+def _solved(matrix: Tensor, known: Tensor) -> Tensor:
+    """By Cholesky: with several threads the LU decomposition of torch 2.13's MKL may never end."""
+    return torch.cholesky_solve(known, torch.linalg.cholesky_ex(matrix)[0])
 
 
 def _units(x: Tensor, share: Tensor, x_held: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,7 @@ from hepdann.training.health.faults import FAULTS
 from hepdann.training.health.figures import FIGURES, examine
 from hepdann.training.health.monitor import health_epochs
 from hepdann.training.health.probes import probe_of
+from hepdann.training.settings import threads
 
 _path = Path(__file__).parents[3] / "benchmarks" / "health_plants.py"
 _spec = importlib.util.spec_from_file_location("health_plants", _path)
@@ -255,5 +256,8 @@ def test_a_fresh_classifier_of_many_columns_is_that_of_few(monkeypatch):
     second = x[:, 0] + 0.5 * torch.randn(2, 400, generator=generator) > 0
     weight = torch.rand(2, 400, generator=generator, dtype=torch.float64)
     few = discriminant.discriminant_scores(x, second, weight, held)
+    with threads(2):  # an LU decomposition of these matrices did not end then
+        two = discriminant.discriminant_scores(x, second, weight, held)
+    assert torch.allclose(two, few, atol=1e-8)
     monkeypatch.setattr(discriminant, "_WIDE", 0)
     assert torch.allclose(discriminant.discriminant_scores(x, second, weight, held), few, atol=1e-8)
