@@ -6,12 +6,13 @@ the range r of the MC, constant beyond it; no registered shift is a sum of these
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .fitted_map import FittedMap
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +31,7 @@ def splines(u: Floats) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class FreeMap:
+class FreeMap(FittedMap):
     """A fitted map.
 
     Attributes:
@@ -41,8 +42,6 @@ class FreeMap:
         theta: (F, K) coefficients, in units of the range.
         smear: (F,) standard deviations of the noise, in units of σ.
         mixing: (F, F) matrix A.
-        spikes: feature, value in MC and value in data of what many events share: a default for
-            what does not exist, a hard edge. It stays one value.
     """
 
     centre: Floats = field(repr=False)
@@ -52,9 +51,9 @@ class FreeMap:
     theta: Floats
     smear: Floats
     mixing: Floats
-    spikes: tuple[tuple[int, float, float], ...] = field(default=(), repr=False)
 
     name = "free"
+    letter = "c"
 
     def flat(self) -> Floats:
         """All parameters, one after the other."""
@@ -71,30 +70,6 @@ class FreeMap:
             np.zeros((f, _SPLINES)), np.zeros(f), np.eye(f),
         )  # fmt: skip
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """As many as there are coefficients."""
-        return tuple(f"c{i}" for i in range(len(self.flat())))
-
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """None: it was fitted in its own way."""
-        return np.full(len(self.flat()), -np.inf), np.full(len(self.flat()), np.inf)
-
-    @property
-    def step(self) -> Floats:
-        """See :class:`hepdann.calibration.Family`."""
-        return np.full(len(self.flat()), 1e-3)
-
-    @property
-    def prior(self) -> tuple[Floats, Floats]:
-        """None: it was drawn toward the identity in its fit."""
-        return np.zeros(len(self.flat())), np.full(len(self.flat()), np.inf)
-
-    def starts(self) -> Floats:
-        """Where it is."""
-        return self.flat()[None]
-
     def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
         """Map (N, F) features; a missing value stays, and mixes as if it were at the centre."""
         noise = np.random.default_rng([seed, 0xF4]).standard_normal(x.shape)
@@ -106,26 +81,7 @@ class FreeMap:
         )
         h = (moved - self.centre) / self.sigma + self.smear * noise
         moved = self.centre + self.sigma * (h @ self.mixing.T)
-        for j, before, after in self.spikes:
-            moved[x[:, j] == before, j] = after
-        return np.where(known & (self.scale > 0), moved, x)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "spikes"}
-        stored: dict[str, Any] = {name: array.tolist() for name, array in arrays.items()}
-        return {"kind": "free"} | stored | {"spikes": [list(spike) for spike in self.spikes]}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """The map that :meth:`to_dict` described."""
-        arrays = {
-            f.name: np.asarray(stored[f.name], np.float64)
-            for f in fields(cls)
-            if f.name != "spikes"
-        }
-        spikes = tuple((int(j), float(a), float(b)) for j, a, b in stored["spikes"])
-        return cls(**arrays, spikes=spikes)
+        return self.kept(x, moved, self.scale > 0)
 
 
 def ramp(map_: FreeMap, j: int) -> Floats:

@@ -6,15 +6,14 @@ Weights, of either sign, and labels are those of the MC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment.adversary import AdversaryOptions, fit_stack
 from ..tensors import Source, Target
+from .fitted_map import FittedMap
 from .free_fit import shared_values
 
 Floats = NDArray[np.float64]
@@ -26,7 +25,7 @@ _OPTIONS = AdversaryOptions(
 
 
 @dataclass(frozen=True, eq=False)
-class RefinerMap:
+class RefinerMap(FittedMap):
     """y = c + σ (A z + b + V tanh(U (z, ε) + d)), with z = (x - c) / σ and ε ~ N(0, 1).
 
     Attributes:
@@ -37,7 +36,6 @@ class RefinerMap:
         inner: (R, F + noise) U.
         bias: (R,) d.
         outer: (F, R) V.
-        spikes: feature, value in MC and value in data of what many events share; it stays one.
     """
 
     centre: Floats = field(repr=False)
@@ -47,38 +45,14 @@ class RefinerMap:
     inner: Floats = field(repr=False)
     bias: Floats = field(repr=False)
     outer: Floats = field(repr=False)
-    spikes: tuple[tuple[int, float, float], ...] = field(default=(), repr=False)
 
     name = "refiner"
+    letter = "w"
 
     def flat(self) -> Floats:
         """All parameters, one after the other."""
         parts = (self.matrix, self.offset, self.inner, self.bias, self.outer)
         return np.concatenate([part.ravel() for part in parts])
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """As many as the network has."""
-        return tuple(f"w{i}" for i in range(len(self.flat())))
-
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """None: it was fitted in its own way."""
-        return np.full(len(self.flat()), -np.inf), np.full(len(self.flat()), np.inf)
-
-    @property
-    def step(self) -> Floats:
-        """See :class:`hepdann.calibration.Family`."""
-        return np.full(len(self.flat()), 1e-3)
-
-    @property
-    def prior(self) -> tuple[Floats, Floats]:
-        """None."""
-        return np.zeros(len(self.flat())), np.full(len(self.flat()), np.inf)
-
-    def starts(self) -> Floats:
-        """Where it is."""
-        return self.flat()[None]
 
     def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
         """Map (N, F) features; a missing value stays, and mixes as if it were at the centre."""
@@ -89,26 +63,7 @@ class RefinerMap:
         z = (np.where(known, x, self.centre) - self.centre) / unit
         hidden = np.tanh(np.concatenate([z, noise], axis=1) @ self.inner.T + self.bias)
         moved = self.centre + unit * (z @ self.matrix.T + self.offset + hidden @ self.outer.T)
-        for j, before, after in self.spikes:
-            moved[x[:, j] == before, j] = after
-        return np.where(known & (self.sigma > 0), moved, x)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "spikes"}
-        stored: dict[str, Any] = {name: array.tolist() for name, array in arrays.items()}
-        return {"kind": "refiner"} | stored | {"spikes": [list(spike) for spike in self.spikes]}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """The map that :meth:`to_dict` described."""
-        arrays = {
-            f.name: np.asarray(stored[f.name], np.float64)
-            for f in fields(cls)
-            if f.name != "spikes"
-        }
-        spikes = tuple((int(j), float(a), float(b)) for j, a, b in stored["spikes"])
-        return cls(**arrays, spikes=spikes)
+        return self.kept(x, moved, self.sigma > 0)
 
 
 def fit_refiner(

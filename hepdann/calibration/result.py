@@ -14,6 +14,7 @@ from ..stats.figure import Figure
 from ..tensors import Source
 from .families import Family, from_dict
 from .fit import FamilyFit
+from .fitted_map import FittedMap
 from .free import FreeMap
 from .refiner import RefinerMap
 
@@ -288,7 +289,7 @@ class CalibrationReport:
 
 def parameters_of(fit: FamilyFit) -> dict[str, Figure]:
     """Name to value and error; of a shift its t beside 1/t; empty for a free map."""
-    if isinstance(fit.family, FreeMap | RefinerMap):
+    if isinstance(fit.family, FittedMap):
         return {}
     known: dict[str, Figure] = {}
     for name, value, error in zip(fit.family.parameters, fit.theta, fit.error, strict=True):

@@ -16,9 +16,9 @@ from ..stats.two_sample import separation
 from ..tensors import Source, Target
 from .families import Family, family, shift_families
 from .fit import FEW, FamilyFit, explored, finite, fit_from, problem_of
-from .free import FreeMap
+from .fitted_map import FittedMap
 from .free_fit import fit_free
-from .refiner import RefinerMap, fit_refiner
+from .refiner import fit_refiner
 from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
 
 Floats = NDArray[np.float64]
@@ -205,7 +205,7 @@ class _Search:
 
     def profiles(self, fit: FamilyFit) -> tuple[Profile, ...]:
         """The distance along each parameter of a rigid family."""
-        if isinstance(fit.family, FreeMap | RefinerMap):
+        if isinstance(fit.family, FittedMap):
             return ()
         low, high = fit.family.bounds
         made = []
