@@ -16,8 +16,7 @@ from ..config import PlotConfig
 from ..config.plots import DataMCFigure, ScoresFigure
 from ..errors import ConfigError, RunError
 from ..registry import nearest
-from ..stats.histograms import Histogram, binning, fill
-from ..stats.template_bins import equal_signal_edges, significance_edges
+from ..stats.histograms import Histogram, binning, equal_signal_edges, fill, significance_edges
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
 from ..store.reading import read_config

@@ -1,6 +1,8 @@
 """Statistics of arrays: weighted numbers with errors, distances, tests, histograms, neighbours.
 
 Nothing here knows a file, a tensor or where a label is from: what a function needs is an argument.
+Unless a function says otherwise, features are (N, F) with NaN for a missing value, labels (N,)
+class indices, and weights (N,) event weights of either sign, 1 by default.
 """
 
 from __future__ import annotations
@@ -37,51 +39,12 @@ from .trees import quantile_edges
 from .two_sample import Events, Sample, TwoSample, domain_classifier, separation, two_sample
 
 __all__ = [
-    "Confusion",
-    "Cut",
-    "Events",
-    "FeatureShift",
-    "Figure",
-    "Histogram",
-    "Roc",
-    "Sample",
-    "TwoSample",
-    "accuracy",
-    "auc",
-    "best_thresholds",
-    "binning",
-    "common_granularity",
-    "confusion",
-    "consistency",
-    "correlation",
-    "cut_at",
-    "density_ratio",
-    "disagreement",
-    "domain_classifier",
-    "effective_events",
-    "fill",
-    "garwood",
-    "histogram",
-    "jensen_shannon",
-    "kolmogorov",
-    "log_loss",
-    "losses",
-    "majority",
-    "nearest",
-    "neighbours_of",
-    "nuisance_bins",
-    "predicted",
-    "prior_matched_threshold",
-    "quantile_edges",
-    "rank_features",
-    "rank_in_bins",
-    "reweighted",
-    "roc",
-    "separation",
-    "signal_fraction",
-    "slice_distance",
-    "two_sample",
-    "wasserstein",
-    "weighted_mean",
-    "without_sentinels",
-]
+    "Confusion", "Cut", "Events", "FeatureShift", "Figure", "Histogram", "Roc", "Sample",
+    "TwoSample", "accuracy", "auc", "best_thresholds", "binning", "common_granularity",
+    "confusion", "consistency", "correlation", "cut_at", "density_ratio", "disagreement",
+    "domain_classifier", "effective_events", "fill", "garwood", "histogram", "jensen_shannon",
+    "kolmogorov", "log_loss", "losses", "majority", "nearest", "neighbours_of", "nuisance_bins",
+    "predicted", "prior_matched_threshold", "quantile_edges", "rank_features", "rank_in_bins",
+    "reweighted", "roc", "separation", "signal_fraction", "slice_distance", "two_sample",
+    "wasserstein", "weighted_mean", "without_sentinels",
+]  # fmt: skip

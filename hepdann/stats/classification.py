@@ -22,16 +22,7 @@ def as_scores(score: ArrayLike) -> Floats:
 
 
 def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
-    """The class each event is given.
-
-    Args:
-        score: of the events.
-        threshold: of two classes, the second is given where its probability is larger than this;
-            of more classes the most probable is given, and this is ignored.
-
-    Returns:
-        (N,) class index.
-    """
+    """(N,) the class each event is given: of two the second above a threshold, or the likeliest."""
     score = np.asarray(score)
     if score.ndim == 2 and score.shape[1] > 2:
         return np.asarray(score.argmax(axis=1))
@@ -42,11 +33,7 @@ def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
 def accuracy(
     score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, threshold: float = 0.5
 ) -> Figure:
-    """Share of events, by weight, that are given their true class.
-
-    Of two classes, :func:`predicted` says what ``threshold`` is. The error is the binomial one for
-    weighted events, see :func:`~hepdann.stats.figure.weighted_mean`.
-    """
+    """Share of events, by weight, that are given their true class; see :func:`predicted`."""
     right = predicted(score, threshold) == np.asarray(label)
     return weighted_mean(right.astype(np.float64), as_weight(weight, len(right)))
 
@@ -87,14 +74,8 @@ def signal_fraction(label: ArrayLike, weight: ArrayLike | None = None) -> Figure
 def prior_matched_threshold(score: ArrayLike, weight: ArrayLike | None, fraction: float) -> float:
     """The threshold that a given share of events passes; no label is looked at.
 
-    Args:
-        score: of two classes.
-        weight: the share above a threshold, which negative weights can make fall, is taken as its
-            running maximum.
-        fraction: the signal fraction to match.
-
-    Returns:
-        A threshold halfway between two scores, for "score > threshold"; NaN without events.
+    It is halfway between two scores, for "score > threshold"; NaN without events. The share above a
+    threshold, which negative weights can make fall, is taken as its running maximum.
     """
     score = np.asarray(score, dtype=np.float64)
     column = score if score.ndim == 1 else score[:, 1]
@@ -114,12 +95,7 @@ def prior_matched_threshold(score: ArrayLike, weight: ArrayLike | None, fraction
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Which class is taken for which.
-
-    Attributes:
-        sumw: (C, C) sum of weights, [reconstructed, true].
-        sumw2: (C, C) sum of squared weights.
-    """
+    """Which class is taken for which: (C, C) Σw and Σw², [reconstructed, true]."""
 
     sumw: Floats
     sumw2: Floats

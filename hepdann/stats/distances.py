@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .figure import Floats, as_weight, effective_events
 
 _BLOCK = 50  # draws at a time: (block, N) arrays stay small
+_MOST = 10_000  # values of each sample in the bootstrap
 
 
 def kolmogorov(
@@ -47,25 +48,16 @@ def wasserstein(
     weight_second: ArrayLike | None = None,
     *,
     draws: int = 200,
-    most: int = 10_000,
     seed: int = 0,
 ) -> tuple[float, float]:
     """Weighted first Wasserstein distance ∫|F₁ - F₂| dx between two samples, with a p-value.
 
     The p-value asks how large the distance would be between equal samples. It comes from the
-    multiplier bootstrap of both cumulative distributions (van der Vaart and Wellner, Weak
-    Convergence, 1996, ch. 2.9): each event's own contribution, times a normal number. Weights need
-    not be alike in the samples, nor positive. The tail is that of a gamma distribution with the
-    mean and the variance of the draws, so that p-values far below 1/draws exist.
-
-    Args:
-        first: values of one sample.
-        second: of the other.
-        weight_first: weights of the first.
-        weight_second: of the second.
-        draws: of the bootstrap.
-        most: values of each sample in the bootstrap; the distance is that of all.
-        seed: of the draws.
+    multiplier bootstrap of both cumulative distributions, of 10,000 values at most (van der Vaart
+    and Wellner, Weak Convergence, 1996, ch. 2.9): each event's own contribution, times a normal
+    number. Weights need not be alike in the samples, nor positive. The tail is that of a gamma
+    distribution with the mean and the variance of the draws, so that p-values far below 1/draws
+    exist.
 
     Returns:
         The distance, in the units of the values, and the p-value; NaN where a sample has no
@@ -76,7 +68,7 @@ def wasserstein(
         return float("nan"), float("nan")
     distance = _distance(x, w)
     generator = np.random.default_rng([seed, 5])
-    kept = [generator.permutation(len(v))[:most] for v in x]
+    kept = [generator.permutation(len(v))[:_MOST] for v in x]
     x, w = ([v[k] for v, k in zip(u, kept, strict=True)] for u in (x, w))
     if not all(v.sum() > 0 for v in w):
         return distance, float("nan")
