@@ -37,7 +37,7 @@ def charts_of(run: Run) -> list[dict[str, Any]]:
 def _rocs(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, Any]]:
     scores = quantities.scores
     looks = method_look(list(scores.methods))
-    for domain, where in reversed(quantities.labelled):
+    for domain, where in reversed(quantities.labelled.items()):
         curves = []
         methods = quantities.methods(None, domain)
         for method in methods:

@@ -98,11 +98,9 @@ def _below(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def data_points(ax: Axes) -> NDArray[np.float64]:
-    """Where the data artists of an axes lie.
+    """(n, 2) samples of every visible artist that is not a guide, in fractions of the axes.
 
-    Returns:
-        (n, 2) samples of every visible line, patch and collection that is not a guide, in
-        fractions of the axes; a filled patch also covers what is below its outline.
+    A filled patch also covers what is below its outline.
     """
     samples: list[NDArray[np.float64]] = []
     for artist in (*ax.lines, *ax.patches, *ax.collections):
@@ -227,12 +225,8 @@ def _candidates(
 def settle(ax: Axes, title: str | None = None) -> bool:
     """Draw the legend of an axes off its data, raising the y axis as far as that needs.
 
-    Call it last: limits, scales and texts must stand. It may be called again after more texts
-    were added; what was raised before stays.
-
-    Args:
-        ax: axes with labelled artists; without any, only the texts are kept free.
-        title: title of the legend; by default the one that the axes' legend has.
+    Call it last: limits, scales and texts must stand. It may be called again after more texts were
+    added; what was raised before stays. Without labelled artists only the texts are kept free.
 
     Returns:
         Whether the y axis was raised.

@@ -42,6 +42,8 @@ COLOURS = (
     "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
 
+MARKERS = "os^vDP*X"  # of methods
+
 _SHADES = (0.0, -0.5, 0.55, 0.3)  # how much black or white is in the first, second … ten
 
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
@@ -161,10 +163,8 @@ def _parameters(name: str, size: str) -> dict[str, Any]:
 def style(name: str = "ROOT", size: str = "half-slide") -> Iterator[None]:
     """Draw and save in the style of an experiment, and leave matplotlib as it was.
 
-    Args:
-        name: one of :data:`STYLES`.
-        size: "half-slide" (8 inches wide), "slide" (12), or of a paper one "column" (3.4, text of
-            8 points) or the "page" (7, text of 9 points).
+    The size is "half-slide" (8 inches wide), "slide" (12), or of a paper one "column" (3.4, text of
+    8 points) or the "page" (7, text of 9 points).
 
     Raises:
         ConfigError: unknown style or size.
