@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
@@ -144,8 +144,7 @@ class Registry(Mapping[str, T]):
 
     def suggestion(self, name: str) -> str:
         """What to take in place of a name that is unknown."""
-        near = nearest(name, self)
-        return f"did you mean '{near}'?" if near else f"known: {', '.join(self)}"
+        return suggestion(name, list(self), "known:", quoted=True)
 
     def _converted(self, name: str, thing: object, options: Mapping[str, Any]) -> T:
         kept: T = _resolve(self._convert)(name, thing, **options)
@@ -205,6 +204,16 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     originals = {plain(candidate): candidate for candidate in reversed(list(known))}
     close = difflib.get_close_matches(plain(name), originals, n=1, cutoff=0.6)
     return originals[close[0]] if close else None
+
+
+def suggestion(
+    name: str, known: Sequence[str], otherwise: str = "there are", *, quoted: bool = False
+) -> str:
+    """What to take in place of an unknown name: the nearest one, else all that there are."""
+    near = nearest(name, known)
+    if near is None:
+        return f"{otherwise} {', '.join(known) or 'none'}"
+    return f"did you mean '{near}'?" if quoted else f"did you mean {near}?"
 
 
 SHIFTS: Registry[Any] = Registry(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..config import PlotConfig
 from ..config.plots import DataMCFigure, ScoresFigure
 from ..errors import ConfigError, RunError
-from ..registry import nearest
+from ..registry import suggestion
 from ..stats.histograms import Histogram, binning, equal_signal_edges, fill, significance_edges
 from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
@@ -72,8 +72,7 @@ class Templates:
     Attributes:
         quantity: what is in bins, as an expression.
         edges: (B+1,) of all histograms.
-        regions: their names.
-        samples: of MC.
+        regions: their names; ``samples`` those of MC.
         mc: variation to histogram, by region and name of the sample; the first is "nominal".
         data: histogram of the data by region; those of a blind bin are empty. ``None`` of Asimov
             data.
@@ -102,12 +101,9 @@ class Templates:
 def fill_templates(
     run: str | Path, settings: TemplateSettings | None = None, *, plots: PlotConfig | None = None
 ) -> Templates:
-    """Fill the templates of a run.
+    """Fill the templates of a run; by default of the score of the recommended method.
 
-    Args:
-        run: its folder.
-        settings: what is filled; by default the score of the recommended method.
-        plots: whose figures say which bins are blind; by default those of the run's configuration.
+    The figures of ``plots`` say which bins are blind; by default those of the run's configuration.
 
     Raises:
         RunError: no finished run; no such method, class or process; a region without MC; no event
@@ -201,10 +197,7 @@ def _put(
 def blind_windows(plots: PlotConfig, columns: Columns, quantity: str) -> list[Window]:
     """The windows that figures of a quantity are blind in.
 
-    Args:
-        plots: the section ``plots`` of a configuration.
-        columns: of the run; it knows which score the quantity is, under all of its names.
-        quantity: an expression.
+    The columns know which score the quantity is, under all of its names.
     """
     wanted = columns.names.canonical(quantity)
     found = []
@@ -224,8 +217,7 @@ def _method(folder: Path, scores: RunScores, name: str | None) -> str:
     if name is None:
         name = str(read_metrics(folder).recommended)
     if name not in scores.methods:
-        near = nearest(name, scores.methods)
-        mend = f"did you mean {near}?" if near else f"there are {', '.join(scores.methods)}"
+        mend = suggestion(name, scores.methods)
         raise RunError(f"no method {name!r}", where=folder, mend=mend)
     return name
 

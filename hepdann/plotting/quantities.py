@@ -17,7 +17,7 @@ from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
 from ..evaluation.datamc import folded
 from ..inputs import read_json
-from ..registry import nearest
+from ..registry import suggestion
 from ..store.content import WithAdvice
 from ..store.paths import RunPaths
 from ..store.scores.reader import Domain, RunScores, open_scores
@@ -287,6 +287,5 @@ def require(what: str, names: Sequence[str], known: Sequence[str]) -> None:
     """
     for name in names:
         if name not in known:
-            near = nearest(name, known)
-            mend = f"did you mean {near}?" if near else f"there are {', '.join(known) or 'none'}"
+            mend = suggestion(name, known)
             raise ConfigError(f"no {what} {name!r} in this run", where="plots.figures", mend=mend)

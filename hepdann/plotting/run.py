@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from matplotlib import rcParams
 
 from ..config import PlotConfig
 from ..errors import ConfigError, RunError
-from ..outputs import drawing_folder, mend_of, name_fault, write_whole
+from ..outputs import drawing_folder, jsonable, mend_of, name_fault, write_whole
 from ..parallel import Executor, Link, Task, processes_for
 from ..registry import FIGURES, nearest
 from ..store.paths import RunPaths
@@ -205,7 +204,7 @@ class _Page:
             made = save(ax, self.folder / name, self.config.formats)
         if self.numbers:
             made.append(self.folder / f"{name}{_NUMBERS}")
-            write_whole(made[-1], json.dumps(_plain(values), allow_nan=False).encode())
+            write_whole(made[-1], json.dumps(jsonable(values), allow_nan=False).encode())
         return made
 
 
@@ -214,21 +213,6 @@ def _styled(config: PlotConfig, outlines: bool) -> Iterator[None]:
     with style(config.style, config.size):
         rcParams["svg.fonttype"] = "path" if outlines else "none"
         yield
-
-
-def _plain(value: Any) -> Any:
-    """Numbers and names as JSON has them; what is not finite becomes ``None``."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def chosen(
@@ -249,9 +233,6 @@ def chosen(
     for entry in wanted:
         if entry not in known:
             near = nearest(entry, known)
-            raise ConfigError(
-                f"no figure {entry!r} in this run",
-                where=where,
-                mend=f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}",
-            )
+            mend = f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}"
+            raise ConfigError(f"no figure {entry!r} in this run", where=where, mend=mend)
     return [job for job in jobs if (job.kind in wanted and not job.asked) or job.name in wanted]

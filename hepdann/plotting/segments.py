@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import evaluation
 from ..evaluation import DataMC, Profile
-from ..evaluation.segments import SEGMENT_PLANES, plane_residual, residual_profile, segment_profile
+from ..evaluation.minerva import SEGMENT_PLANES, plane_residual, residual_profile, segment_profile
 from ..stats.classification import predicted
 from ..store.scores.reader import Domain
 from .axes.styles import method_title

@@ -8,8 +8,10 @@ class indices, and weights (N,) event weights of either sign, 1 by default.
 from __future__ import annotations
 
 from .classification import (
+    Calibration,
     Confusion,
     accuracy,
+    calibration,
     confusion,
     log_loss,
     losses,
@@ -27,7 +29,7 @@ from .decorrelation import (
     rank_in_bins,
     slice_distance,
 )
-from .distances import kolmogorov, wasserstein
+from .distances import kolmogorov, proxy_distance, wasserstein
 from .features import FeatureShift, correlation, rank_features
 from .figure import Figure, effective_events, weighted_mean
 from .granularity import common_granularity, without_sentinels
@@ -39,12 +41,54 @@ from .trees import quantile_edges
 from .two_sample import Events, Sample, TwoSample, domain_classifier, separation, two_sample
 
 __all__ = [
-    "Confusion", "Cut", "Events", "FeatureShift", "Figure", "Histogram", "Roc", "Sample",
-    "TwoSample", "accuracy", "auc", "best_thresholds", "binning", "common_granularity",
-    "confusion", "consistency", "correlation", "cut_at", "density_ratio", "disagreement",
-    "domain_classifier", "effective_events", "fill", "garwood", "histogram", "jensen_shannon",
-    "kolmogorov", "log_loss", "losses", "majority", "nearest", "neighbours_of", "nuisance_bins",
-    "predicted", "prior_matched_threshold", "quantile_edges", "rank_features", "rank_in_bins",
-    "reweighted", "roc", "separation", "signal_fraction", "slice_distance", "two_sample",
-    "wasserstein", "weighted_mean", "without_sentinels",
+    "Calibration",
+    "Confusion",
+    "Cut",
+    "Events",
+    "FeatureShift",
+    "Figure",
+    "Histogram",
+    "Roc",
+    "Sample",
+    "TwoSample",
+    "accuracy",
+    "auc",
+    "best_thresholds",
+    "binning",
+    "calibration",
+    "common_granularity",
+    "confusion",
+    "consistency",
+    "correlation",
+    "cut_at",
+    "density_ratio",
+    "disagreement",
+    "domain_classifier",
+    "effective_events",
+    "fill",
+    "garwood",
+    "histogram",
+    "jensen_shannon",
+    "kolmogorov",
+    "log_loss",
+    "losses",
+    "majority",
+    "nearest",
+    "neighbours_of",
+    "nuisance_bins",
+    "predicted",
+    "prior_matched_threshold",
+    "proxy_distance",
+    "quantile_edges",
+    "rank_features",
+    "rank_in_bins",
+    "reweighted",
+    "roc",
+    "separation",
+    "signal_fraction",
+    "slice_distance",
+    "two_sample",
+    "wasserstein",
+    "weighted_mean",
+    "without_sentinels",
 ]  # fmt: skip

@@ -129,3 +129,51 @@ def confusion(
         sumw=np.bincount(pair, weights=w, minlength=classes**2).reshape(shape).astype(float),
         sumw2=np.bincount(pair, weights=w**2, minlength=classes**2).reshape(shape).astype(float),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A reliability curve (DeGroot and Fienberg, The Statistician 32 (1983) 12).
+
+    Attributes:
+        score: (B,) mean score of each bin; NaN in an empty one.
+        signal: (B,) share of signal there.
+        error: (B,) its binomial error for weighted events.
+        expected: expected calibration error, Σ share of events · |signal - score|, with the error
+            of the bins added in quadrature (Naeini et al., AAAI 2015).
+    """
+
+    score: Floats
+    signal: Floats
+    error: Floats
+    expected: Figure
+
+
+def calibration(
+    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, bins: int = 10
+) -> Calibration:
+    """Compare (N,) probabilities of signal with the share of signal (label 1), in even bins.
+
+    Bins with Σw ≤ 0 are empty.
+    """
+    score = np.asarray(score, dtype=np.float64)
+    signal = (np.asarray(label) == 1).astype(np.float64)
+    w = as_weight(weight, len(score))
+    place = np.clip((score * bins).astype(np.intp), 0, bins - 1)
+    means, shares, content = [], [], []
+    for index in range(bins):
+        rows = place == index
+        means.append(weighted_mean(score[rows], w[rows]))
+        shares.append(weighted_mean(signal[rows], w[rows]))
+        content.append(w[rows].sum())
+    share = np.array([f.value for f in shares])
+    mean = np.array([f.value for f in means])
+    error = np.array([f.error for f in shares])
+    known = np.isfinite(share)
+    part = np.array(content)[known] / np.array(content)[known].sum()
+    expected = Figure(
+        float(np.sum(part * np.abs(share[known] - mean[known]))),
+        float(np.sqrt(np.sum((part * error[known]) ** 2))),
+        sum(f.n_eff for f in shares),
+    )
+    return Calibration(mean, share, error, expected)

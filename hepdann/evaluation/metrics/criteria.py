@@ -26,17 +26,10 @@ class RunCriteria:
     """The events of a run that its candidates are judged on; no target label is read.
 
     The source's validation split and the target outside its test split, at most 20,000 events of
-    each.
-
-    Args:
-        scores: of the run.
-        teacher: name of the method whose classes the others are compared with.
-        fractions: (C,) class fractions expected in the target; by default those of MC.
+    each. ``teacher`` is the method whose classes the others are compared with.
     """
 
-    def __init__(
-        self, scores: RunScores, teacher: str, fractions: NDArray[np.float64] | None = None
-    ) -> None:
+    def __init__(self, scores: RunScores, teacher: str) -> None:
         self.scores = scores
         self.teacher = teacher
         self.rows: dict[Domain, NDArray[np.intp]] = {
@@ -53,7 +46,7 @@ class RunCriteria:
             target=target.features,
             target_weight=target.weight,
             aligned=self._mapped(teacher, target.features),
-            fractions=self._fractions() if fractions is None else fractions,
+            fractions=self._fractions(),
         )
 
     def table(self) -> Table:
@@ -106,23 +99,16 @@ def run_criteria(
     teacher: str | None,
     residuals: Mapping[str, Figure],
     domain_aucs: Mapping[str, float | None],
-    fractions: NDArray[np.float64] | None = None,
 ) -> Table:
-    """Every criterion of every candidate of a run, the AUCs between the domains included.
+    """Criteria of every candidate of a run: method, or ``method/network``, to criterion to value.
 
-    Args:
-        scores: of the run.
-        teacher: see :func:`teacher_of`; without one there is no criterion.
-        residuals: AUC after each closed-form map, ``source-only`` being none.
-        domain_aucs: AUC in the feature layer of each method.
-        fractions: (C,) class fractions expected in the target; by default those of MC.
-
-    Returns:
-        Method, or ``method/network``, to criterion to value.
+    The AUCs between the domains are among them: ``residuals`` after each closed-form map
+    (source-only is none), ``domain_aucs`` in the feature layer. Without a teacher
+    (:func:`teacher_of`) there is none.
     """
     if teacher is None:
         return {}
-    table = RunCriteria(scores, teacher, fractions).table()
+    table = RunCriteria(scores, teacher).table()
     for name, figures in table.items():
         method = name.split("/")[0]
         residual = residuals.get(method)
@@ -142,10 +128,9 @@ def teacher_of(scores: RunScores, recommended: str | None) -> str | None:
 def rank_correlations(table: Table, target: TestEvents) -> dict[str, Any] | None:
     """How each criterion ranks the candidates, against the truth; nothing is chosen by it.
 
-    Returns:
-        For accuracy and AUC: criterion to ``spearman``, ``kendall`` (1: ranks as the truth does),
-        ``regret`` (what its favourite loses to the best candidate) and ``n`` candidates. ``None``
-        without truth.
+    For accuracy and AUC: criterion to ``spearman``, ``kendall`` (1: ranks as the truth does),
+    ``regret`` (what its favourite loses to the best candidate) and ``n`` candidates. ``None``
+    without truth.
     """
     if target.label is None:
         return None

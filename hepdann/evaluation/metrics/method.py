@@ -42,13 +42,7 @@ def named(name: str, figure: Figure | None) -> dict[str, float | None]:
 
 
 class TestEvents:
-    """The test split of one domain of a run; of a run in folds all events.
-
-    Attributes:
-        events: features, weights and ids.
-        weight: (n,) float64.
-        label: (n,) true class; ``None`` in data.
-    """
+    """The test split of one domain of a run; of a run in folds all events. ``None`` is no label."""
 
     __test__ = False  # not a test, whatever pytest makes of the name
 

@@ -17,7 +17,7 @@ from matplotlib.font_manager import font_scalings
 
 from ...config.names import FIGURE_SIZES, STYLES
 from ...errors import ConfigError
-from ...registry import ALIGNMENTS, nearest
+from ...registry import ALIGNMENTS, suggestion
 
 __all__ = [
     "COLOURS", "PAGE", "STYLES", "banded", "class_colours", "method_look", "method_title", "plain",
@@ -171,12 +171,8 @@ def style(name: str = "ROOT", size: str = "half-slide") -> Iterator[None]:
     """
     for what, given, known in (("style", name, STYLES), ("size", size, FIGURE_SIZES)):
         if given not in known:
-            meant = nearest(given, known)
-            raise ConfigError(
-                f"unknown {what} {given!r}",
-                where=f"plots.{what}",
-                mend=f"did you mean {meant}?" if meant else f"choose one of {', '.join(known)}",
-            )
+            mend = suggestion(given, known, "choose one of")
+            raise ConfigError(f"unknown {what} {given!r}", where=f"plots.{what}", mend=mend)
     # rcParamsDefault first: a user's matplotlibrc must not make two people's figures differ.
     settings: Any = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _BACKEND_KEYS}
     settings |= _parameters(name, size)
