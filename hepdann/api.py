@@ -22,8 +22,8 @@ def calibrate(
 ) -> CalibrationReport:
     """Measure how MC must change to look like data: which map, how large, how sure.
 
-    Maps of the MC are fitted to the unlabelled data on the training splits, together with the
-    class fractions of the data; a classifier on the other events says what is left.
+    Maps of the MC are fitted to the unlabelled data on the training splits, together with the class
+    fractions of the data; a classifier on the other events says what is left.
 
     Args:
         tensors: the tensor file with the MC.
@@ -59,13 +59,7 @@ def calibration_of(
 ) -> tuple[Source, CalibrationReport]:
     """The MC that were compared, and what :func:`calibrate` gives; of images some of the MC.
 
-    Args:
-        file: as :func:`compared` gives it.
-        source: likewise.
-        target: likewise.
-        families: as in :func:`calibrate`.
-        hold_fractions: likewise.
-        seed: likewise.
+    The file, its MC and the data are what :func:`compared` gives.
     """
     made = None
     if file.views:
@@ -118,12 +112,7 @@ def compared(
 ) -> tuple[Tensors, Source, Target]:
     """What is compared: the file as described, its MC, and the data.
 
-    Of images and objects it is what sums them up.
-
-    Args:
-        tensors: as in :func:`diagnose`.
-        data: likewise.
-        mapped: whether features are to be mapped, which objects are not.
+    Of images and objects it is what sums them up; objects are not to be ``mapped``.
 
     Raises:
         ConfigError: the events have objects, and are to be mapped.

@@ -97,12 +97,7 @@ def on_cluster(address: str, workers: int | None = None) -> Iterator[Cluster]:
 
 @dataclass(eq=False)
 class Cluster:
-    """A scheduler and its workers.
-
-    Attributes:
-        client: of distributed.
-        workers: how many are, or will be, at work.
-    """
+    """A scheduler and its workers, of which so many are, or will be, at work."""
 
     client: Any
     workers: int
@@ -121,11 +116,9 @@ class Cluster:
     ) -> Iterator[tuple[Any, tuple[str, Any]]]:
         """Do tasks; the key, the kind and the content of each result as it comes.
 
-        Args:
-            waiting: tasks by key; they are taken out, and more may be put in meanwhile.
-            report: given the key of a task and what it reports.
-            stop: asked whether to stop them all.
-            resume_hint: how to go on where the workers of a task have died.
+        Tasks are taken out of ``waiting``, and more may be put in meanwhile. ``report`` is given
+        the key of a task and what it reports; ``resume_hint`` says how to go on where the workers
+        of a task have died.
 
         Raises:
             RunError: several workers died of one task.

@@ -94,15 +94,9 @@ class Registry(Mapping[str, T]):
         return self._load(entries[0])
 
     def add(self, name: str, thing: object, **options: Any) -> T:
-        """Register a thing; one of the same name that was registered before is replaced.
+        """Register a thing, and give what is kept; one that had the name before is replaced.
 
-        Args:
-            name: without ``+``, ``/``, ``,`` and ``:``, and not one of hepdann's own.
-            thing: as the kind wants it.
-            **options: of the kind.
-
-        Returns:
-            What is kept of it.
+        The name is without ``+``, ``/``, ``,`` and ``:``; the options are those of the kind.
 
         Raises:
             ConfigError: the name is hepdann's own or unusable, or the thing is of another kind.

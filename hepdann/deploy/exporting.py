@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import ConfigError, RunError
-from ..inference import CrossFit, Model
+from ..inference import CrossFit, Model, Step
 from ..outputs import write_whole
 from ..runs import Run, open_run
 from ..store.paths import RunPaths
@@ -33,21 +33,14 @@ from .check import (
 )
 from .cpp import header
 from .features import Input, Plan, add_features, plan
-from .frameworks import (
-    OPSETS,
-    Framework,
-    add_outputs,
-    add_table,
-    gnn_config,
-    preprocess,
-)
+from .frameworks import OPSETS, Framework, add_outputs, add_table, gnn_config, preprocess
 from .graph import Graph
-from .images import images_agreement, images_graph
 from .onnx_file import evaluate, onnx_model, require
 from .steps import Scorer
 
 _ENDINGS = {"cpp": (".hpp", ".h", ".hh", ".hxx")}
 _EVENTS = 20_000  # of the run, at most, in the check
+_IMAGES = 500  # likewise of images
 _ONE_BY_ONE = 2_000  # likewise where a model takes one event at a time
 
 
@@ -57,9 +50,7 @@ class Exported:
 
     Attributes:
         files: the model, and what stands beside it.
-        framework: for which.
-        method: whose scores these are.
-        domain: of which events, "target" or "source".
+        domain: of which events ``method`` scores, "target" or "source".
         classes: the outputs.
         inputs: the columns that go in.
         computed: features that are computed of branches.
@@ -97,8 +88,8 @@ def export(
         tolerance: largest difference from hepdann's score on the run's events.
 
     Raises:
-        ConfigError: an unknown framework, an ending that does not fit, or the extra
-            ``onnx`` is not installed.
+        ConfigError: an unknown framework, an ending that does not fit, or the extra ``onnx`` is not
+            installed.
         RunError: no such method or domain, or one that cannot be exported; or the scores differ.
     """
     output = Path(output)
@@ -114,11 +105,8 @@ def export(
     record = None if tensors is None else TrainingRecord.read(opened.folder, tensors.path)
     name = _name(output, target)
     if model.objects:
-        raise RunError(
-            "networks of objects cannot be exported",
-            where=opened.folder,
-            mend="score files with hepdann predict",
-        )
+        mend = "score files with hepdann predict"
+        raise RunError("networks of objects cannot be exported", where=opened.folder, mend=mend)
     if model.views:
         graph, layout = images_graph(model, step, target)
         agreement, why = images_agreement(graph, model, tensors, chosen, domain), ""
@@ -147,13 +135,7 @@ def _table_graph(
 ) -> tuple[Graph, Plan, Agreement, str]:
     """The graph from branches to scores, how it begins, what its check gave, what to say of it.
 
-    Args:
-        run: the run.
-        framework: for which.
-        names: of method, domain and model.
-        tensors: the tensor file of the run, if it is there.
-        record: of the training, if it is there.
-        tolerance: of the check; the last way is taken whatever it gives.
+    ``names`` are those of method, domain and model; the last way is taken whatever its check gives.
     """
     (method, domain, name), scorer = names, run.model
     model = scorer.models[0] if isinstance(scorer, CrossFit) else scorer
@@ -189,8 +171,7 @@ def _layouts(
 ) -> Iterator[tuple[Plan, Events, str]]:
     """Ways from inputs to features, the next one where the scores of one are too far off.
 
-    Yields:
-        How features follow from inputs, real events in both forms, and what to say about it.
+    Each is how features follow from inputs, real events in both forms, and what to say about it.
     """
     arguments = (model.features, model.missing, model.indicators)
     if tensors is None or record is None:
@@ -303,3 +284,44 @@ def _write(
         write_whole(files[1], text.encode())
     write_whole(output, proto.SerializeToString())
     return tuple(files)
+
+
+def images_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan]:
+    """The graph from the images (N, C, H, W) of each view to class scores, and its inputs.
+
+    Raises:
+        ConfigError: a framework other than "onnx", which has no place for images.
+        RunError: the network has a layer that is not exported.
+    """
+    if framework != "onnx":
+        raise ConfigError(
+            "its events are images, and this takes numbers alone",
+            where=f"--for {framework}",
+            mend="leave it out: images go to onnxruntime or ROOT's SOFIE",
+        )
+    graph = Graph()
+    views = tuple(graph.input(name, tuple(shape)) for name, *shape in model.views)
+    graph.output("scores", Scorer(graph, views).add(step))
+    return graph, Plan((), (), {}, tuple(Input(name, "image") for name, *_ in model.views))
+
+
+def images_agreement(
+    graph: Graph, model: Model, tensors: Tensors | None, method: str, domain: str
+) -> Agreement:
+    """Compare the graph in onnxruntime with hepdann's scores, on the first events of the run.
+
+    Raises:
+        RunError: the tensor file, which alone holds images, is gone.
+    """
+    if tensors is None:
+        raise RunError(
+            "the tensor file of the run is gone, and with it the images to check an export by",
+            mend="put it back where the training had it",
+        )
+    stored = "data" if domain == "target" and tensors.has_data else "mc"
+    images = tensors.read_views(stored, slice(0, min(_IMAGES, tensors.rows(stored))))
+    rows = np.concatenate([images[name].reshape(len(images[name]), -1) for name, *_ in model.views],
+                          axis=1)  # fmt: skip
+    proto = onnx_model(graph, "check", OPSETS["onnx"], {})
+    (scores,) = evaluate(proto.SerializeToString(), images)
+    return compare(scores, model.score(rows, method, domain).mean)

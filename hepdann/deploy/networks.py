@@ -36,14 +36,9 @@ _ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
 def add_member(
     graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value | Images
 ) -> Value:
-    """Class scores (N, C) of one member.
+    """Class scores (N, C) of one member, of scaled features (N, F) or of the images of the views.
 
-    Args:
-        graph: to which the nodes go.
-        network: of all members.
-        member: its number.
-        domain: whose normalisation statistics apply, 0 source or 1 target.
-        x: the scaled features (N, F), or the images of the views.
+    ``domain`` says whose normalisation statistics apply, 0 source or 1 target.
 
     Raises:
         RunError: the network has a layer that this export does not know.

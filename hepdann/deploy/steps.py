@@ -24,9 +24,7 @@ _TINY = float(np.finfo(np.float32).eps)  # as in a mixture
 class Scorer:
     """Adds the steps of a method to a graph; what several parts share is computed once.
 
-    Args:
-        graph: to which the nodes go.
-        events: their features (N, F), or the images of their views.
+    ``events`` are their features (N, F), or the images of their views.
     """
 
     def __init__(self, graph: Graph, events: Features | Images) -> None:

@@ -31,12 +31,8 @@ def write_histograms(templates: Templates, path: str | Path) -> None:
 
     Data are ``region/data/nominal``. Where bins are blind, their title says so.
 
-    Args:
-        templates: of a run.
-        path: the ROOT file, which is replaced whole.
-
     Raises:
-        RunError: it cannot be written.
+        RunError: the ROOT file, which is replaced whole, cannot be written.
     """
     import uproot
 
@@ -77,18 +73,13 @@ def write_workspace(templates: Templates, path: str | Path) -> None:
 
 
 def pyhf_workspace(templates: Templates) -> dict[str, Any]:
-    """The workspace of a fit of the signal strength, in HistFactory's JSON.
+    """The workspace of a fit of the signal strength, in HistFactory's JSON, for ``pyhf.Workspace``.
 
-    Args:
-        templates: of a run.
-
-    Returns:
-        Channels, observations and one measurement, for ``pyhf.Workspace``. Blind bins are left
-        out. Bins below 0 are 0. Without data, the observations are what MC expects.
+    Blind bins are left out. Bins below 0 are 0. Without data, the observations are what MC expects.
 
     Raises:
-        RunError: every bin is blind, no sample that holds events is signal, or data are where no
-            MC is expected.
+        RunError: every bin is blind, no sample that holds events is signal, or data are where no MC
+            is expected.
     """
     shown = ~templates.blind
     if not shown.any():

@@ -27,14 +27,7 @@ _FEATURES = 12  # of more, the page shows the first; the run folder has them all
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure of the page.
-
-    Attributes:
-        name: of its file.
-        kind: loss, data_mc, calibration, …
-        caption: what it shows.
-        packed: base64 of the gzipped SVG.
-    """
+    """A figure of the page; ``packed`` is base64 of the gzipped SVG."""
 
     name: str
     kind: str
@@ -50,12 +43,8 @@ def figures_of(
     """Draw the figures of a run anew, as its own configuration wants them to look.
 
     Those that the configuration lists come first, then what every run has, but for ROC curves and
-    scores, which the page shows as charts with values.
-
-    Args:
-        run: the run.
-        look: settings of ``plots`` in place of the configuration's.
-        progress: called with the number of figures drawn and that of all.
+    scores, which the page shows as charts with values. ``look`` are settings of ``plots`` in place
+    of the configuration's.
     """
     kinds, configured = figure_names(run.folder), figure_names(run.folder, listed=True)
     recommended = str(run.metrics.get("recommended") or "")

@@ -50,9 +50,6 @@ def report(
             the section ``plots`` of each run's configuration.
         progress: called with the number of figures drawn and that of all, run by run.
 
-    Returns:
-        The file.
-
     Raises:
         RunError: a run is not finished or damaged, or the file cannot be written.
         ConfigError: a setting of ``look`` that does not exist, or has a wrong value.

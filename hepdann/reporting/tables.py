@@ -17,12 +17,7 @@ from ..runs import Run, open_run
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of the table.
-
-    Attributes:
-        value: ``None`` where the figure cannot exist.
-        error: its standard error, or the spread over networks; ``None`` where there is none.
-    """
+    """A figure of the table and its error, or the spread over networks; ``None`` for none."""
 
     value: float | None
     error: float | None = None
@@ -39,82 +34,39 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of figures.
-
-    Attributes:
-        key: in CSV.
-        title: for people.
-        latex: title in LaTeX.
-        help: what it is, in a sentence.
-    """
+    """A column of figures: its key in CSV, titles for people and in LaTeX, and what it is."""
 
     key: str
     title: str
-    latex: str
     help: str
+    latex: str = ""
 
 
 _HALF = 0.5  # of the signal passes the cut that the columns on nuisances are of
 
 COLUMNS = (
-    Column(
-        "mc_accuracy",
-        "MC accuracy",
-        "MC accuracy",
-        "share of held-out MC events classified rightly, mean score over all networks",
-    ),
-    Column("mc_auc", "MC AUC", "MC AUC", "area under the ROC curve on held-out MC events"),
-    Column(
-        "target_accuracy",
-        "target accuracy",
-        "target accuracy",
-        "the same share on the target's held-out events, where their truth is known",
-    ),
-    Column(
-        "target_auc",
-        "target AUC",
-        "target AUC",
-        "area under the ROC curve on the target's held-out events",
-    ),
-    Column(
-        "target_accuracy_prior_matched",
-        "at matched threshold",
-        "prior-matched",
-        "target accuracy at the threshold that lets the expected share of the target pass",
-    ),
-    Column(
-        "nuisance_ks",
-        "KS over nuisance",
-        "KS over nuisance",
-        "largest distance of the score between slices of the nuisance, of several the largest",
-    ),
-    Column(
-        "inverse_jsd",
-        "1/JSD",
-        "1/JSD",
-        "of the background's nuisance before and after a cut that keeps half of the signal, of "
-        "several nuisances the smallest; larger is more independent",
-    ),
-    Column(
-        "rejection_at_half",
-        "rejection at 50 %",
-        "rejection at 50\\,\\%",
-        "one over the share of the background that passes that cut",
-    ),
-    Column(
-        "member_target_accuracy",
-        "single networks",
-        "single networks",
-        "target accuracy of the single networks, mean ± standard deviation",
-    ),
-    Column(
-        "peeked_target_accuracy",
-        "peeked",
-        "peeked",
-        "best epoch of the best network, picked by the target's own labels: shown so that nobody "
-        "is fooled, and used for nothing",
-    ),
-)
+    Column("mc_accuracy", "MC accuracy",
+           "share of held-out MC events classified rightly, mean score over all networks"),
+    Column("mc_auc", "MC AUC", "area under the ROC curve on held-out MC events"),
+    Column("target_accuracy", "target accuracy",
+           "the same share on the target's held-out events, where their truth is known"),
+    Column("target_auc", "target AUC", "area under the ROC curve on the target's held-out events"),
+    Column("target_accuracy_prior_matched", "at matched threshold",
+           "target accuracy at the threshold that lets the expected share of the target pass",
+           "prior-matched"),
+    Column("nuisance_ks", "KS over nuisance",
+           "largest distance of the score between slices of the nuisance, of several the largest"),
+    Column("inverse_jsd", "1/JSD",
+           "of the background's nuisance before and after a cut that keeps half of the signal, of "
+           "several nuisances the smallest; larger is more independent"),
+    Column("rejection_at_half", "rejection at 50 %",
+           "one over the share of the background that passes that cut", "rejection at 50\\,\\%"),
+    Column("member_target_accuracy", "single networks",
+           "target accuracy of the single networks, mean ± standard deviation"),
+    Column("peeked_target_accuracy", "peeked",
+           "best epoch of the best network, picked by the target's own labels: shown so that "
+           "nobody is fooled, and used for nothing"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -122,9 +74,7 @@ class Row:
     """A method of a run.
 
     Attributes:
-        run: name of the run folder.
         target: "data", or the shift that made the pseudo-data.
-        method: its name.
         recommended: whether the run recommends it, without a target label.
         selection: which epoch the figures belong to: "last epoch", or the criterion that chose it.
         networks: how many make the prediction.
@@ -141,11 +91,7 @@ class Row:
 
 
 def methods_table(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Row]:
-    """A row for each method of each run.
-
-    Args:
-        runs: name and ``metrics.json`` of each.
-    """
+    """A row for each method of each run, given as name and ``metrics.json``."""
     return [_row(name, metrics, method) for name, metrics in runs for method in metrics["methods"]]
 
 
@@ -229,7 +175,7 @@ def to_latex(rows: Sequence[Row]) -> str:
     columns = [
         i for i, _ in enumerate(COLUMNS) if any(row.cells[i].value is not None for row in rows)
     ]
-    titles = ["run", "target", "method", *(COLUMNS[i].latex for i in columns)]
+    titles = ["run", "target", "method", *(COLUMNS[i].latex or COLUMNS[i].title for i in columns)]
     lines = [
         r"\begin{tabular}{lll" + "r" * len(columns) + "}",
         r"\toprule",
@@ -267,14 +213,9 @@ def _latex(text: str) -> str:
 
 
 def named_runs(folders: Iterable[str | Path]) -> dict[str, Run]:
-    """Open runs, in the order given and each once.
+    """Open runs, in the order given and each once, by the name of their folder.
 
-    Args:
-        folders: of the runs.
-
-    Returns:
-        The runs by the name of their folder; where two folders share it, by as many of the
-        folders above it as tell them apart.
+    Where two folders share it, it is preceded by as many of those above as distinguish them.
 
     Raises:
         RunError: one is not a finished run.
