@@ -388,17 +388,19 @@ def _work(connection: Connection) -> None:
     send("ready")
     link = Link(partial(send, "report"), stop.is_set, partial(send, "saves"))
     while True:
-        task = inbox.get()
-        try:
-            if isinstance(task, Exception):
-                raise RunError(f"cannot be read in a worker process: {task}", mend=_MEND)
-            result = task(link)
-        except HepdannError as error:
-            send("refused", (type(error), error.message, error.where, error.mend))
-        except Exception:
-            send("broken", traceback.format_exc())
-        else:
-            send("done", result)
+        send(*outcome(inbox.get(), link))
+
+
+def outcome(task: Any, link: Link) -> tuple[str, Any]:
+    """Do a task: ``done`` and its result, or a word and what :func:`_failure` makes of it."""
+    try:
+        if isinstance(task, Exception):
+            raise RunError(f"cannot be read in a worker process: {task}", mend=_MEND)
+        return "done", task(link)
+    except HepdannError as error:
+        return "refused", (type(error), error.message, error.where, error.mend)
+    except Exception:
+        return "broken", traceback.format_exc()
 
 
 def _listen(connection: Connection, stop: threading.Event, inbox: queue.SimpleQueue[Any]) -> None:

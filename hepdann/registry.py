@@ -210,23 +210,21 @@ def suggestion(
     return f"did you mean '{near}'?" if quoted else f"did you mean {near}?"
 
 
+def _in(module: str, *names: str) -> dict[str, str]:
+    """Constants of a module, called like the names that they are registered by."""
+    return {name: f"{module}:{name.replace('-', '_').upper()}" for name in names}
+
+
 SHIFTS: Registry[Any] = Registry(
     "shift",
     "shifts",
     "train.shift",
     "shifts.registry:as_entry",
-    {
-        "identity": "shifts.registry:IDENTITY",
-        "sine": "shifts.registry:SINE",
-        "sine-third": "shifts.registry:SINE_THIRD",
-        "sine-cubed": "shifts.registry:SINE_CUBED",
-        "sine-fifth": "shifts.registry:SINE_FIFTH",
-        "cosine": "shifts.registry:COSINE",
-        "gaussian": "shifts.registry:GAUSSIAN",
-        "energy-scale": "shifts.registry:ENERGY_SCALE",
-        "energy-smear": "shifts.registry:ENERGY_SMEAR",
-        "dead-channels": "shifts.registry:DEAD_CHANNELS",
-    },
+    _in(
+        "shifts.registry",
+        *("identity", "sine", "sine-third", "sine-cubed", "sine-fifth", "cosine", "gaussian"),
+        *("energy-scale", "energy-smear", "dead-channels"),
+    ),
 )
 ALIGNMENTS: Registry[Any] = Registry(
     "alignment",
@@ -246,30 +244,22 @@ METHODS: Registry[Any] = Registry(
     "methods",
     "train.methods",
     "methods.registry:as_method",
-    {
-        "source-only": "methods.dann:SOURCE_ONLY",
-        "calibrated": "methods.calibrated:CALIBRATED",
-        "calibrated-known": "methods.calibrated:CALIBRATED_KNOWN",
-        PARAMETRISED: "methods.calibrated:AWARE",
-        "dann": "methods.dann:DANN",
-        "dann-alternating": "methods.alternating:DANN_ALTERNATING",
-        "dann-joint": "methods.joint:DANN_JOINT",
-        "hybrid-dann": "methods.hybrid:HYBRID_DANN",
-        "hybrid-alternating": "methods.hybrid:HYBRID_ALTERNATING",
-        "cdan": "methods.cdan:CDAN",
-        "cdan-entropy": "methods.cdan:CDAN_ENTROPY",
-        "mmd": "methods.mmd:MMD",
-        "coral": "methods.coral:CORAL",
-        "self-training": "methods.self_training:SELF_TRAINING",
-        "pivot": "methods.decorrelation.pivot:PIVOT",
-        "pivot-alternating": "methods.decorrelation.pivot:PIVOT_ALTERNATING",
-        "dann-pivot": "methods.decorrelation.pivot:DANN_PIVOT",
-        "disco": "methods.decorrelation.disco:DISCO",
-        "planing": "methods.decorrelation.planing:PLANING",
-        "cwola": "methods.mixtures.cwola:CWOLA",
-        "llp": "methods.mixtures.llp:LLP",
-        "llp-unbiased": "methods.mixtures.llp:LLP_UNBIASED",
-    },
+    _in("methods.dann", "source-only")
+    | _in("methods.calibrated", "calibrated", "calibrated-known")
+    | {PARAMETRISED: "methods.calibrated:AWARE"}
+    | _in("methods.dann", "dann")
+    | _in("methods.alternating", "dann-alternating")
+    | _in("methods.joint", "dann-joint")
+    | _in("methods.hybrid", "hybrid-dann", "hybrid-alternating")
+    | _in("methods.cdan", "cdan", "cdan-entropy")
+    | _in("methods.mmd", "mmd")
+    | _in("methods.coral", "coral")
+    | _in("methods.self_training", "self-training")
+    | _in("methods.decorrelation.pivot", "pivot", "pivot-alternating", "dann-pivot")
+    | _in("methods.decorrelation.disco", "disco")
+    | _in("methods.decorrelation.planing", "planing")
+    | _in("methods.mixtures.cwola", "cwola")
+    | _in("methods.mixtures.llp", "llp", "llp-unbiased"),
 )
 NETWORKS: Registry[Any] = Registry(
     "network",
@@ -296,22 +286,12 @@ CRITERIA: Registry[Any] = Registry(
     "criteria",
     "criteria",
     "criteria.table:as_criterion",
-    {
-        "agreement": "criteria.table:AGREEMENT",
-        "reverse_validation": "criteria.table:REVERSE_VALIDATION",
-        "reverse_validation_aligned": "criteria.table:REVERSE_VALIDATION_ALIGNED",
-        "source_loss": "criteria.table:SOURCE_LOSS",
-        "consistency": "criteria.table:CONSISTENCY",
-        "consistency_study": "criteria.table:CONSISTENCY_STUDY",
-        "soft_neighbourhood": "criteria.table:SOFT_NEIGHBOURHOOD",
-        "entropy": "criteria.table:ENTROPY",
-        "infomax": "criteria.table:INFOMAX",
-        "iwv": "criteria.table:IWV",
-        "dev": "criteria.table:DEV",
-        "prior_match": "criteria.table:PRIOR_MATCH",
-        "domain_auc": "criteria.table:DOMAIN_AUC",
-        "residual_auc": "criteria.table:RESIDUAL_AUC",
-    },
+    _in(
+        "criteria.table",
+        *("agreement", "reverse_validation", "reverse_validation_aligned", "source_loss"),
+        *("consistency", "consistency_study", "soft_neighbourhood", "entropy", "infomax", "iwv"),
+        *("dev", "prior_match", "domain_auc", "residual_auc"),
+    ),
 )
 FIGURES: Registry[Any] = Registry(
     "figure",

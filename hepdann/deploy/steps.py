@@ -7,9 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from ..alignment import Alignment
 from ..calibration import Calibration
-from ..domains import Scaling
 from ..errors import RunError
 from ..inference import Branch, Combination, FoldMean, Step
 from .features import Features
@@ -69,17 +67,12 @@ class Scorer:
                 "a parametrised network is not exported", mend="export another, or use predict"
             )
         if step.mapped is not None:
-            features = self._map(step.mapped, features)
-        assert step.scaling is not None
-        return self._scale(step.scaling, features)
-
-    def _map(self, alignment: Alignment, features: Features) -> Features:
-        if id(alignment) not in self._aligned:
-            self._aligned[id(alignment)] = add_alignment(self.graph, alignment, features)
-        return self._aligned[id(alignment)]
-
-    def _scale(self, scaling: Scaling, features: Features) -> Value:
-        """Scaled, with the imputed value where there is none."""
+            key = id(step.mapped)
+            if key not in self._aligned:
+                self._aligned[key] = add_alignment(self.graph, step.mapped, features)
+            features = self._aligned[key]
+        scaling = step.scaling
+        assert scaling is not None
         shift = pair(-scaling.mean / scaling.std)
         scaled = affine(self.graph, features.values, pieces(1 / scaling.std), shift)
         imputed = (scaling.impute - scaling.mean) / scaling.std

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..evaluation.template_events import DATA, NOMINAL
-from ..outputs import mend_of, replacing, write_run_file
+from ..outputs import replacing, write_run_file, writing
 from ..stats.histograms import Histogram
 
 if TYPE_CHECKING:
@@ -36,17 +36,13 @@ def write_histograms(templates: Templates, path: str | Path) -> None:
     """
     import uproot
 
-    try:
-        with replacing(path) as part, uproot.recreate(part) as file:
-            for (region, sample), variations in templates.mc.items():
-                for variation, one in variations.items():
-                    file[f"{region}/{sample}/{variation}"] = _th1(one, templates.quantity)
-            for region, one in (templates.data or {}).items():
-                hidden = ", blind bins are empty" if templates.blind.any() else ""
-                file[f"{region}/{DATA}/{NOMINAL}"] = _th1(one, templates.quantity + hidden)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(f"cannot be written: {reason}", where=path, mend=mend_of(error)) from error
+    with writing(path), replacing(path) as part, uproot.recreate(part) as file:
+        for (region, sample), variations in templates.mc.items():
+            for variation, one in variations.items():
+                file[f"{region}/{sample}/{variation}"] = _th1(one, templates.quantity)
+        for region, one in (templates.data or {}).items():
+            hidden = ", blind bins are empty" if templates.blind.any() else ""
+            file[f"{region}/{DATA}/{NOMINAL}"] = _th1(one, templates.quantity + hidden)
 
 
 def _th1(one: Histogram, title: str) -> Any:

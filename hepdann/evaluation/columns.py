@@ -97,6 +97,7 @@ class Columns:
         self._calibration, self._variation = calibration, variation
         self.names = ScoreNames(scores.classes, scores.methods, method)
         self._read: dict[tuple[Domain, str, str | None], NDArray[Any]] = {}
+        self._missing = ""  # why the tensor file is of no use
 
     def values(self, domain: Domain, text: str, aligned: str | None = None) -> NDArray[Any]:
         """(N,) float64 of an expression of columns; of the target after an alignment, if given.
@@ -238,19 +239,11 @@ class Columns:
         return column[rows.rows]
 
     @cached_property
-    def _missing(self) -> str:
-        """Why the tensor file is of no use."""
-        return self._opened_rows[1]
-
-    @cached_property
     def _tensor_rows(self) -> dict[Domain, TensorRows]:
-        return self._opened_rows[0]
-
-    @cached_property
-    def _opened_rows(self) -> tuple[dict[Domain, TensorRows], str]:
-        """The rows of the tensor file by domain, and why there are none."""
+        """The rows of the tensor file by domain; none where it is of no use, which is noted."""
         domains: tuple[Domain, Domain] = ("mc", "target")
         try:
-            return {domain: self._scores.tensor_rows(domain) for domain in domains}, ""
+            return {domain: self._scores.tensor_rows(domain) for domain in domains}
         except HepdannError as error:
-            return {}, str(error)
+            self._missing = str(error)
+            return {}

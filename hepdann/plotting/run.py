@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -14,8 +13,8 @@ from typing import Any, Literal
 from matplotlib import rcParams
 
 from ..config import PlotConfig
-from ..errors import ConfigError, RunError
-from ..outputs import drawing_folder, jsonable, mend_of, name_fault, write_whole
+from ..errors import ConfigError
+from ..outputs import drawing_folder, jsonable, name_fault, write_whole, writing
 from ..parallel import Executor, Link, Task, processes_for
 from ..registry import FIGURES, nearest
 from ..store.paths import RunPaths
@@ -32,6 +31,7 @@ DEFAULT_KINDS = (
 _NUMBERS = ".json"
 _MANY = 16  # figures from which the start of a process, two seconds, is worth it
 _LOST = "draw with one worker, or fewer figures at a time with --only"
+_UNWRITTEN = "the figures cannot be written"
 
 
 def plot_run(
@@ -154,7 +154,7 @@ def draw_all(
         return {}
 
     registered = FIGURES.registered(job.kind for job in jobs)
-    try:
+    with writing(target, _UNWRITTEN):
         target.mkdir(parents=True, exist_ok=True)
         with drawing_folder(target) as drawing:
             page = _Page(drawing, config, outlines, numbers, again, registered)
@@ -165,9 +165,6 @@ def draw_all(
             del _OPENED[drawing]
             drawn = [path for job in jobs for path in made[job.name]]
             moved = [path.replace(target / path.name) for path in drawn]
-    except OSError as error:
-        reason = f"the figures cannot be written: {error.strerror or error}"
-        raise RunError(reason, where=target, mend=mend_of(error)) from error
     return [path for path in moved if path.suffix != _NUMBERS]
 
 
@@ -194,25 +191,20 @@ class _Page:
         fault = name_fault(name)
         if fault is not None:  # whatever it came from, it must not leave the folder
             raise ConfigError(f"the name {name!r} of a figure {fault}", where="plots.figures")
-        with _styled(self.config, self.outlines):
+        look = self.config
+        with writing(self.folder.parent, _UNWRITTEN), style(look.style, look.size):
+            rcParams["svg.fonttype"] = "path" if self.outlines else "none"
             values = job.numbers()
             if values is None:
                 return []
             with finished_later():
                 ax = job.draw(values)
-            label_as(ax, self.config, simulation=job.simulation)
-            made = save(ax, self.folder / name, self.config.formats)
-        if self.numbers:
-            made.append(self.folder / f"{name}{_NUMBERS}")
-            write_whole(made[-1], json.dumps(jsonable(values), allow_nan=False).encode())
+            label_as(ax, look, simulation=job.simulation)
+            made = save(ax, self.folder / name, look.formats)
+            if self.numbers:
+                made.append(self.folder / f"{name}{_NUMBERS}")
+                write_whole(made[-1], json.dumps(jsonable(values), allow_nan=False).encode())
         return made
-
-
-@contextmanager
-def _styled(config: PlotConfig, outlines: bool) -> Iterator[None]:
-    with style(config.style, config.size):
-        rcParams["svg.fonttype"] = "path" if outlines else "none"
-        yield
 
 
 def chosen(

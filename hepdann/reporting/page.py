@@ -19,7 +19,7 @@ from typing import Any
 from .._version import __version__
 from ..errors import RunError
 from ..evaluation import open_scores, point_rows
-from ..outputs import mend_of, write_whole
+from ..outputs import write_whole, writing
 from ..plotting.jobs import distinct_names
 from ..runs import Run
 from .facts import facts_of
@@ -57,7 +57,8 @@ def report(
     opened = named_runs(runs)
     if not opened:
         raise RunError("no run to report on", mend="name at least one run folder")
-    anchors = distinct_names([_anchor(name) for name in opened])
+    plain = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in opened]
+    anchors = distinct_names([f"run-{name}" for name in plain])
     sections = [
         _section(name, anchor, run, look or {}, progress)
         for anchor, (name, run) in zip(anchors, opened.items(), strict=True)
@@ -65,17 +66,10 @@ def report(
     rows = methods_table((name, run.metrics) for name, run in opened.items())
     html = _render(title or f"hepdann: {', '.join(opened)}", sections, rows)
     path = Path(output)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, html.encode())
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(f"cannot be written: {reason}", where=path, mend=mend_of(error)) from error
     return path
-
-
-def _anchor(name: str) -> str:
-    return "run-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _section(
@@ -121,11 +115,18 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
 def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
     import jinja2
 
-    script, style = _asset("page.js"), _asset("page.css")
+    script, style, page = (
+        resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+        for name in ("page.js", "page.css", "page.html.j2")
+    )
+    hashes = [
+        "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (script, style)
+    ]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(_asset("page.html.j2")).render(
+    return environment.from_string(page).render(
         title=title,
         version=__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -137,26 +138,12 @@ def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
             if any(row.cells[i].value is not None for row in rows)
         ],
         data=_json({s["anchor"]: s["charts"] for s in sections}),
-        policy=_policy(script, style),
+        # only this script and this style; images from the page itself; nothing from outside
+        policy=f"default-src 'none'; script-src '{hashes[0]}'; style-src '{hashes[1]}'; "
+        "img-src blob: data:; base-uri 'none'; form-action 'none'",
         script=script,
         style=style,
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(script: str, style: str) -> str:
-    """Only this script and this style; images from the page itself; nothing from outside."""
-    return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "img-src blob: data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _json(value: Any) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...criteria import CRITERIA, Candidate, Evidence, tabulate
 from ...stats.classification import accuracy, losses
@@ -32,13 +31,18 @@ class RunCriteria:
     def __init__(self, scores: RunScores, teacher: str) -> None:
         self.scores = scores
         self.teacher = teacher
-        self.rows: dict[Domain, NDArray[np.intp]] = {
-            "mc": _rows(scores, "mc"),
-            "target": _rows(scores, "target"),
+        splits: dict[Domain, tuple[Split, ...]] = {
+            "mc": ("validation",), "target": ("train", "validation"),
+        }  # fmt: skip
+        self.rows = {
+            d: np.flatnonzero(scores.rows(d, *which))[:_MOST] for d, which in splits.items()
         }
         self._label = scores.column("mc", "label")
         mc = scores.events("mc").take(self.rows["mc"])
         target = scores.events("target").take(self.rows["target"])
+        classes = len(scores.classes)
+        sums = np.bincount(self._label, scores.column("mc", "weight"), minlength=classes)
+        fair = np.full(classes, 1 / classes)
         self.evidence = Evidence(
             source=mc.features,
             label=self._label[self.rows["mc"]],
@@ -46,7 +50,7 @@ class RunCriteria:
             target=target.features,
             target_weight=target.weight,
             aligned=self._mapped(teacher, target.features),
-            fractions=self._fractions(),
+            fractions=np.asarray(sums / sums.sum() if sums.sum() > 0 else fair),
         )
 
     def table(self) -> Table:
@@ -54,12 +58,6 @@ class RunCriteria:
         methods = [name for name in self.scores.methods if name != ORACLE]
         candidates = [c for name in methods for c in self._candidates(name)]
         return tabulate(candidates, self.evidence, self.teacher)
-
-    def _fractions(self) -> NDArray[np.float64]:
-        classes = len(self.scores.classes)
-        sums = np.bincount(self._label, self.scores.column("mc", "weight"), minlength=classes)
-        fair = np.full(classes, 1 / classes)
-        return np.asarray(sums / sums.sum() if sums.sum() > 0 else fair)
 
     def _mapped(self, name: str, otherwise: Any = None) -> Any:
         if name not in self.scores.aligned:
@@ -165,8 +163,3 @@ def _rank(criterion: str, table: Table, truth: Mapping[str, float]) -> dict[str,
     out["kendall"] = number(float(kendalltau(values, true_values).statistic))
     out["regret"] = number(float(true_values.max() - true_values[values == values.max()].mean()))
     return out
-
-
-def _rows(scores: RunScores, domain: Domain) -> NDArray[np.intp]:
-    splits: tuple[Split, ...] = ("validation",) if domain == "mc" else ("train", "validation")
-    return np.flatnonzero(scores.rows(domain, *splits))[:_MOST]
