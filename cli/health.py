@@ -21,12 +21,7 @@ _COLUMNS = (
 
 
 def lines(metrics: Mapping[str, Any], *, brief: bool = False) -> list[str]:
-    """One line for each method and fault, and what the figures say of each adversary.
-
-    Args:
-        metrics: of a run.
-        brief: leave out what the figures say.
-    """
+    """One line for each method and fault, and what the figures say of each adversary."""
     blocks = {name: block.get("health") for name, block in metrics["methods"].items()}
     known = {name: health for name, health in blocks.items() if health}
     lines = [line for name, health in known.items() for line in _diseases(name, health)]

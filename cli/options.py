@@ -93,11 +93,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 def shared(*names: str) -> Callable[[_Command], _Command]:
-    """Give a command some of the shared options, in this order.
-
-    Args:
-        names: of them, without dashes before.
-    """
+    """Give a command some of the shared options, in this order."""
 
     def give(command: _Command) -> _Command:
         for name in reversed(names):

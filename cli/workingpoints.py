@@ -108,12 +108,7 @@ def _pair(pair: tuple[Figure, Figure] | None) -> dict[str, Any] | None:
 
 
 def show(rows: Sequence[PointRow], *, folds: bool) -> None:
-    """Print a table, the scale factors where the truth of the target is known.
-
-    Args:
-        rows: of the table.
-        folds: whether the run has any.
-    """
+    """Print a table, the scale factors where the truth of the target is known."""
     console = tables.console(_WIDTH)
     events = "thresholds set on the validation splits, test splits counted"
     table = tables.table(f"Working points: {'all events, out of fold' if folds else events}")

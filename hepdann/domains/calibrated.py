@@ -10,12 +10,7 @@ from ..tensors import EventBlocks, Source
 
 
 class CalibratedBlocks:
-    """Calibrated MC, block by block.
-
-    Args:
-        blocks: labelled events.
-        calibration: of them.
-    """
+    """Calibrated MC, block by block."""
 
     def __init__(self, blocks: EventBlocks, calibration: Calibration) -> None:
         self._blocks, self._calibration = blocks, calibration

@@ -20,8 +20,6 @@ def auxiliary_sources(
 
     Args:
         source: labelled MC, all splits; the shifts take their scales from its training split.
-        wanted: one shift a copy.
-        seed: of the shifts' random parts, each of which has a stream of its own.
     """
     copies = []
     for number, entry in enumerate(wanted):

@@ -60,12 +60,7 @@ class Picked(Protocol):
         ...
 
     def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
-        """Features (n, F), labels (n,) or ``None``, weights (n,), and no nuisances of some rows.
-
-        Args:
-            rows: of the window.
-            drawn: what the stream has drawn for each of them, if it draws anything.
-        """
+        """Features (n, F), labels (n,) or ``None``, weights (n,), and no nuisances of some rows."""
         ...
 
 
@@ -104,8 +99,6 @@ class Stream:
 
         Args:
             epoch: counted from 0.
-            stream: of the sampler.
-            first: events at the start of the epoch that were seen already.
 
         Yields:
             The window, and its events.
@@ -167,10 +160,6 @@ class EventStream(Stream):
     """The training events of a domain, scaled as they are read.
 
     Attributes:
-        blocks: of the domain.
-        scaling: of the features.
-        device: to put a window on.
-        dtype: of features and weights.
         window: bytes of events that are shuffled together, at least one block; the next such are
             read while these are used.
     """
@@ -207,11 +196,7 @@ class StreamReader:
     """Reads a stream for some members side by side, each in its own order within a window.
 
     Args:
-        stream: of the domain.
-        seeds: of the members.
         epoch: counted from 0.
-        number: of the sampler's stream.
-        first: events of the epoch that each member has seen already.
     """
 
     def __init__(

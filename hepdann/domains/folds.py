@@ -17,10 +17,6 @@ def in_folds(domains: Domains, folds: int) -> tuple[Domains, ...]:
     The part that a fold does not see is its test split. The events of the validation split that
     are left are validated on, and all others trained on.
 
-    Args:
-        domains: of the whole run, features in memory.
-        folds: number of parts.
-
     Raises:
         SchemaError: a split of a fold is empty.
         ConfigError: a class has no training event in a fold.

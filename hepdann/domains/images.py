@@ -42,10 +42,7 @@ class Images:
 
     Attributes:
         views: their shapes; empty of objects.
-        source: of the source's events.
-        target: of the target's.
         source_spectators: (N,) columns of the source's events that are kept for figures.
-        target_spectators: likewise of the target's.
         blocks: all of source and target, where those above are only a sample of them.
         scaling: of the rows of objects, fitted on the source's training split; ``None`` of pixels.
     """
@@ -82,10 +79,8 @@ def prepare_images(
     file's own if it has any.
 
     Args:
-        tensors: holds the MC.
         data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
-        seed: of the shift's random part.
         memory: "resident" or "blocks".
 
     Raises:

@@ -24,11 +24,9 @@ class Wanted:
     """Columns that the methods of a run need besides the features.
 
     Attributes:
-        nuisances: expressions of columns of the MC.
         classes: whose events count where a score is made independent of them; empty is all.
         mixtures: conditions on the target, one for each sample within it.
         fractions: of the last class in each of these, where they are known.
-        check: whether mixtures that cannot be distinguished are refused.
     """
 
     nuisances: tuple[str, ...] = ()
@@ -61,7 +59,6 @@ class Nuisances:
     """The nuisances as networks see them, fitted on the MC training split.
 
     Attributes:
-        names: as the user wrote them.
         counted: (C,) whether the events of a class count.
         mean: (M,) of the events that count.
         scale: (M,) their standard deviation.
@@ -81,8 +78,6 @@ class Nuisances:
         """Fit scales and categories on the training split.
 
         Args:
-            source: with the columns.
-            names: of the columns.
             classes: whose events count; empty is all.
 
         Raises:
@@ -166,11 +161,6 @@ def _categories(column: NDArray[np.float32]) -> NDArray[np.float32] | None:
 
 def with_columns(domains: Domains, tensors: Tensors, wanted: Wanted) -> Domains:
     """The events of a run with the columns that its methods need.
-
-    Args:
-        domains: source and target, in memory.
-        tensors: the file of the MC.
-        wanted: the columns.
 
     Raises:
         SchemaError: no such column; it names those that there are.

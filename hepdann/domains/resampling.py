@@ -22,9 +22,7 @@ def resampled(source: Source, correction: Sequence[float], seed: int) -> Source:
     other class fractions for a shift. Statistics are those of rows, so the rows must change.
 
     Args:
-        source: labelled events.
         correction: (C,) logarithm of the wanted over the present fraction of each class.
-        seed: of the rounding to whole rows.
 
     Returns:
         Each event about four times as often as its class asks for, once in large samples.
@@ -48,9 +46,7 @@ class ResampledBlocks:
     """Likewise of events that are read in blocks; each block is rounded by itself.
 
     Args:
-        blocks: labelled events.
         correction: (C,) logarithm of the wanted over the present fraction of each class.
-        seed: of the rounding.
     """
 
     def __init__(self, blocks: EventBlocks, correction: Sequence[float], seed: int) -> None:

@@ -73,13 +73,9 @@ def resident(
     """Scale the events of a domain and put them on the device.
 
     Args:
-        events: all splits.
-        scaling: fitted on the MC training split.
         device: ``cpu``, ``cuda`` or ``mps``.
-        dtype: of features and weights.
         blocks: all events of the domain, if ``events`` are a sample of it: batches are drawn from
             them, and everything else sees the sample.
-        nuisances: of the source, if a method needs any.
 
     Raises:
         RunError: the weights of the training split do not add up to more than 0.
@@ -117,10 +113,6 @@ def resident(
 
 def mean_weight(events: Source | Target, mean: float) -> float:
     """The mean weight of the training events, if there can be a weighted mean of anything.
-
-    Args:
-        events: of the domain.
-        mean: weight of its training events.
 
     Raises:
         RunError: it is not above 0.

@@ -31,7 +31,6 @@ class Scaling:
         """Fit on the training split of ``source``, events weighted by ``|w|``.
 
         Args:
-            source: labelled MC, all splits.
             impute: (F,) stand-ins for missing values, from the tensor file.
         """
         train = source.part("train")

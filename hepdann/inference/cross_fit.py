@@ -71,7 +71,6 @@ class CrossFit:
 
         Args:
             event_id: (N,) identities.
-            known: identities of all events of the training's files, increasing.
         """
         fold = fold_of(event_id, len(self.models), self.salt)
         place = np.minimum(np.searchsorted(known, event_id), len(known) - 1)
@@ -90,7 +89,6 @@ class CrossFit:
         """What happens to an event that no fold was trained on: the mean over all folds.
 
         Args:
-            method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
 
         Raises:
@@ -110,11 +108,9 @@ class CrossFit:
 
         Args:
             inputs: (N, F) in the order of ``features``, unscaled; NaN is missing.
-            method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
             fold: (N,) of each event the fold that did not see it, :data:`NO_FOLD` of one that no
                 fold was trained on; by default of all events.
-            errors: standard errors by which the calibration of MC is changed.
 
         Raises:
             RunError: no such method or domain, or another number of features.

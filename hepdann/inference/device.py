@@ -10,8 +10,6 @@ def choose_device(name: str, workers: int, *, where: str) -> str:
 
     Args:
         name: "auto", "cpu", "cuda" or "mps".
-        workers: processes that would share it.
-        where: the setting, for errors.
 
     Raises:
         ConfigError: there is no such device here, or several processes would share it.

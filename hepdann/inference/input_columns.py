@@ -19,8 +19,6 @@ class InputColumns:
     """The features of a model and what marks a missing value in them.
 
     Attributes:
-        features: names of the inputs, in order.
-        missing: the sentinel of each feature that has one.
         indicators: columns that are 1 where a feature is missing, with that feature.
     """
 

@@ -16,7 +16,6 @@ class Mixture:
     """The weighted mean of the log probabilities of several methods.
 
     Attributes:
-        parts: their names.
         offsets: for each of them (C,) what is added to its log probabilities on the target, so
             that all of them accept the same share of it. On the source nothing is added.
         weights: of the parts; empty if they count alike.
@@ -34,7 +33,6 @@ class Mixture:
         Args:
             scores: (K, N, C) of the members of each part. Members are combined one by one where
                 all parts have equally many, and otherwise as the means over them.
-            target: whether the events are the target's.
 
         Returns:
             (K, N, C), or (1, N, C), class probabilities.

@@ -123,7 +123,6 @@ class Model:
         """What happens to an event of a domain, from its features to the method's score.
 
         Args:
-            method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
             errors: standard errors by which the calibration of MC is changed; where the network
                 is parametrised, of data its parameter.
@@ -161,9 +160,7 @@ class Model:
         Args:
             inputs: (N, F) in the order of ``features``, unscaled; NaN is missing. Of images their
                 pixels, view after view.
-            method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
-            errors: standard errors by which the calibration of MC is changed.
 
         Raises:
             RunError: no such method or domain, or another number of features.

@@ -22,12 +22,6 @@ def output_files(
 ) -> list[Path]:
     """The output of each input, the same whichever of them are processed.
 
-    Args:
-        refs: the inputs.
-        output: a folder, or a file if there is one input and the name ends like one.
-        kind: of the outputs.
-        copies: whether they are copies of the inputs.
-
     Raises:
         ConfigError: an output would be an input.
     """

@@ -35,16 +35,8 @@ class PredictedFile:
     """One input and its output.
 
     Attributes:
-        path: of the input.
-        tree: in it.
-        sample: of the run that it was read as.
-        known: whether the run was converted from it.
-        output: the file that runs along it.
-        rows: of both.
-        selected: how many pass the cut of the run.
         trained: how many of these the run was trained on; ``None`` where that cannot be known.
         outside: selected events with a value of a feature beyond those of training, by feature.
-        before: whether the output was there already.
     """
 
     path: str
@@ -61,12 +53,7 @@ class PredictedFile:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What :func:`predict` did.
-
-    Attributes:
-        method: that scored.
-        files: in the order of the inputs.
-    """
+    """What :func:`predict` did."""
 
     method: str
     files: tuple[PredictedFile, ...]

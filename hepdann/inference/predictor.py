@@ -27,7 +27,6 @@ class Predictor:
     """Scores events with one method.
 
     Attributes:
-        model: of the run.
         method: one of ``model.methods``.
         domain: what the events are: "target" for data, "source" for MC.
         known: of a run in folds, the identities of all events of the training's files, increasing.
@@ -85,7 +84,6 @@ class Predictor:
         """Scores of every member, their spread and the domain score, of (N, F) inputs.
 
         Args:
-            inputs: as :meth:`inputs` gives them.
             event_id: (N,) identities, by which a run in folds scores events that it was trained on
                 with the fold that did not see them; without them all folds score all events. A run
                 without folds makes no use of them.
@@ -110,11 +108,7 @@ class Predictor:
         return self.scores(inputs).spread
 
     def stream(self, blocks: Iterable[Any]) -> Iterator[Scores]:
-        """Score one block of events after the other; no two are held at a time.
-
-        Args:
-            blocks: each as in :meth:`inputs`.
-        """
+        """Score one block of events after the other; no two are held at a time."""
         return (self.scores(self.inputs(block)) for block in blocks)
 
 

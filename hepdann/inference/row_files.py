@@ -33,14 +33,7 @@ _LONGEST = 1 << 20  # bytes of a seal
 
 
 class RowFile(ABC):
-    """A file that is being written; to be used as a context.
-
-    Args:
-        path: of the file, which may be there and is then overwritten.
-        tree: name of its tree.
-        types: by column, a type and the shape of one entry.
-        entries: rows that it will have.
-    """
+    """A file that is being written; to be used as a context."""
 
     def __init__(
         self, path: Path, tree: str, types: Mapping[str, np.dtype[Any]], entries: int

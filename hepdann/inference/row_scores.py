@@ -37,7 +37,6 @@ class Scored:
 
     Attributes:
         columns: by name (n, …).
-        selected: how many of the rows.
         trained: how many of these the run was trained on.
         outside: (F,) how many have a value of each feature beyond those of training.
     """
@@ -52,15 +51,7 @@ class RowScorer:
     """Scores rows with a method of a run.
 
     Args:
-        folder: of the run.
         method: default the recommended one.
-        device: as in settings.
-        tensors: where the tensor file of a run of an older version is.
-
-    Attributes:
-        method: its name.
-        record: what the run was trained on.
-        conversion: how files become events.
 
     Raises:
         RunError: no run, none of that method, or it was not trained on files.
@@ -159,12 +150,7 @@ class RowScorer:
             )  # fmt: skip
 
     def score(self, rows: Rows, *, identified: bool) -> Scored:
-        """The columns of some rows.
-
-        Args:
-            rows: as they were read.
-            identified: whether event ids can be compared with those of the training.
-        """
+        """The columns of some rows."""
         if self.in_threads and torch.get_num_threads() > 1:  # of this thread; there are others
             torch.set_num_threads(1)
         n = len(rows.event_id)
@@ -284,11 +270,7 @@ def kept_name(branch: str) -> str:
 
 
 class Known:
-    """Identities that are looked up: few of those that are not there need a search.
-
-    Args:
-        ids: increasing.
-    """
+    """Identities that are looked up: few of those that are not there need a search."""
 
     def __init__(self, ids: NDArray[np.uint64]) -> None:
         self._ids, bits = ids, min(len(ids).bit_length() + 4, 26)

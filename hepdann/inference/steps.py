@@ -119,8 +119,6 @@ class Combination:
     """The weighted mean of the log probabilities of several methods.
 
     Attributes:
-        mixture: weights and offsets of the parts.
-        parts: the steps of each.
         target: whether the offsets apply: to events of the target, not to those of the source.
     """
 
@@ -146,11 +144,7 @@ class Combination:
 
 @dataclass(frozen=True, eq=False)
 class FoldMean:
-    """The mean over the folds of a run, member by member.
-
-    Attributes:
-        folds: the steps of each fold.
-    """
+    """The mean over the folds of a run, member by member."""
 
     folds: tuple[Branch | Combination, ...]
 

@@ -44,7 +44,6 @@ def diagnose_first(
     """Ask, before anything is trained, whether there is a shift at all.
 
     Args:
-        domains: source and target.
         features: their names; ``None`` if nobody wants to know.
         path: of ``diagnosis.json``, which is written; empty if nobody wants to know.
 
@@ -77,11 +76,8 @@ def with_recommendation(
 
     Args:
         models: as they were trained, one a fold; one alone without folds.
-        folds: source and target of each, whose events outside the test split are compared.
-        aligned: the alignments of each.
         calibrated: the calibrations of each. One that is not closed is no candidate, and one that
             knows the family of pseudo-data is none either.
-        shift: whether the tests found a shift.
         path: of ``recommendation.json``, which is written.
 
     Returns:
@@ -207,9 +203,7 @@ def advise_on_images(
     """What is recommended; no target label is read.
 
     Args:
-        model: as it was trained.
         domains: source and target; their validation splits are looked at.
-        shift: whether the two-sample test found a shift.
         path: of ``recommendation.json``, which is written.
     """
     at = [_validation(events) for events in (domains.source, domains.target)]

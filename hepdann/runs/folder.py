@@ -26,7 +26,6 @@ class Run:
     """A finished run.
 
     Attributes:
-        folder: where it lies.
         metrics: what ``metrics.json`` holds.
     """
 

@@ -20,11 +20,7 @@ FORMAT_VERSION = 1
 
 
 def fault_lines(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """One line for each fault, of all networks of a method that have it.
-
-    Args:
-        entries: of one look, as :class:`hepdann.training.Health` gives them.
-    """
+    """One line for each fault, of all networks of a method that have it."""
     groups: dict[tuple[str, str], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
     for entry in entries:
         for verdict in entry["verdicts"]:
@@ -40,11 +36,7 @@ def fault_lines(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def last_verdicts(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The faults of networks at their last check, one entry for all seeds.
-
-    Args:
-        entries: of all looks at a stack, as :class:`hepdann.training.Health` gives them.
-    """
+    """The faults of networks at their last check, one entry for all seeds."""
     last = {entry["member"]: entry for entry in entries}
     merged: dict[tuple[str, float, str], dict[str, Any]] = {}
     for entry in last.values():
@@ -75,7 +67,6 @@ def write_health(folder: Path, stacks: Sequence[Health]) -> None:
     """Write ``health.json`` into a run folder.
 
     Args:
-        folder: of the run.
         stacks: in the order of the history; members are numbered through.
     """
     _write(folder, [(health.members, health.entries) for health in stacks])
@@ -83,12 +74,7 @@ def write_health(folder: Path, stacks: Sequence[Health]) -> None:
 
 @contextmanager
 def failure_noted(folder: Path, shards: Sequence[Shard]) -> Iterator[None]:
-    """Write ``health.json`` where a training ends at a loss that is not finite.
-
-    Args:
-        folder: of the run.
-        shards: that are trained.
-    """
+    """Write ``health.json`` where a training ends at a loss that is not finite."""
     try:
         yield
     except RunError:

@@ -47,13 +47,9 @@ class Job:
     """A training on its way; :meth:`run` does it.
 
     Attributes:
-        config: settings as the user gave them.
-        tensors: holds the MC.
-        data: holds the data, if another file does.
         shift: makes pseudo-data, if it is not the one that the settings name.
         make_folder: makes the folder of the run, when all is known to be well, or finds it.
         report: told of each stage, and of the progress within the training.
-        stop: asked before every step.
         partial: asked after a stop: whether to write a run of what was trained so far.
         origin: what the run began with, if it is resumed.
     """

@@ -20,13 +20,7 @@ class Monitor:
     Make it before a checkpoint is loaded.
 
     Args:
-        trainer: the stack.
-        notes: a file that keeps what is seen of its health.
-        tell: is given a line for each fault that is seen.
         tensorboard: a folder for event files; ``None`` writes none.
-
-    Attributes:
-        health: what is seen of the networks.
     """
 
     def __init__(
@@ -112,7 +106,6 @@ class EventFiles:
     Args:
         folder: ``tensorboard`` of a run.
         names: (K,) of the members; each names a folder.
-        step: at which the training stands: what an earlier process wrote of later steps is hidden.
     """
 
     def __init__(self, folder: Path, names: Sequence[str], step: int) -> None:

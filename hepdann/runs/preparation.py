@@ -30,8 +30,6 @@ def prepare_training(
     """Take source and target out of the tensor files, and settle what was left to hepdann.
 
     Args:
-        asked: settings as the user gave them, or as they were settled before.
-        tensors: holds the MC.
         data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data; by default that of the settings, and without one the target is
             the data domain.
@@ -152,9 +150,6 @@ def image_settings(train: TrainConfig, tensors: Tensors) -> TrainConfig:
 
 def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
     """The shifts of the copies that a training needs; none unless it has a hybrid method.
-
-    Args:
-        train: as the user gave it.
 
     Returns:
         Those that are named, or ``sine-third`` and ``sine-fifth`` at the target's t, of

@@ -21,11 +21,6 @@ from .calibrated import Calibrated
 def label_by_teacher(model: Model, domains: Domains, aligned: Aligned) -> tuple[Source, str]:
     """The target with the teacher's labels; no label of its own is read.
 
-    Args:
-        model: with the networks of source-only and the alignments.
-        domains: source and target.
-        aligned: the alignments.
-
     Returns:
         What :func:`soft_labelled` gives, and the teacher's name.
     """
@@ -40,9 +35,7 @@ def soft_labelled(target: Target, score: NDArray[np.floating], classes: tuple[st
     The weighted cross entropy of these is that of the events with soft labels.
 
     Args:
-        target: N events.
         score: (N, C) class probabilities.
-        classes: the names of the C classes.
 
     Returns:
         N * C events.
@@ -67,11 +60,6 @@ def residuals_of(
     All events outside the test splits are compared, those too that a map was fitted on: a map of
     single features leaves a little less on them, by about the error of the figure or less, and
     with five times the events of the validation split that error is less than half.
-
-    Args:
-        domains: source and target.
-        aligned: the alignments.
-        calibrated: maps of the source, each compared with the target as it is.
     """
     test = SPLITS.index("test")
     source = domains.source.take(np.flatnonzero(domains.source.split != test))

@@ -45,16 +45,7 @@ _Tasks = Mapping[Hashable, Task]
 
 @dataclass(eq=False)
 class RunTraining:
-    """The training of all stacks of a run.
-
-    Attributes:
-        origin: what the run began with.
-        train: settings as they are now.
-        folder: of the run.
-        files: the tensor files, the MC's first.
-        hooks: what is told and asked on the way.
-        resume_hint: how to go on where it is stopped.
-    """
+    """The training of all stacks of a run."""
 
     origin: StartRecord
     train: TrainConfig
@@ -75,10 +66,6 @@ class RunTraining:
 
         The alignments are fitted meanwhile as if the target had the class fractions of the MC, and
         once more where the diagnosis finds others. All bits are those of one process.
-
-        Args:
-            domains: the events.
-            tell: called with the diagnosis as soon as it is there.
 
         Returns:
             The diagnosis and the alignments; ``None`` for what was stopped, or is not wanted.
@@ -134,8 +121,6 @@ class RunTraining:
 
         Args:
             folds: the events of each fold; those of the run alone without folds.
-            aligned: the alignments of each.
-            calibrated: the calibrations of each, by name.
 
         Returns:
             The shards in the order of the run.
@@ -228,11 +213,7 @@ def _in_processes(
     """Do tasks in worker processes, which leave checkpoints and notes in the folder.
 
     Args:
-        run: that the tasks are of.
-        workers: processes.
-        shards: that are trained, for the progress.
         tasks: to begin with; the keys of those that train are the numbers of the shards.
-        then: given the key and the result of each task, says what follows it.
 
     Returns:
         The results of the tasks that came to their end.

@@ -122,11 +122,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def with_resume_hint(resume_hint: str) -> Iterator[None]:
-    """Add to an interrupt how the training is resumed.
-
-    Args:
-        resume_hint: how to go on.
-    """
+    """Add to an interrupt how the training is resumed."""
     try:
         yield
     except KeyboardInterrupt as error:

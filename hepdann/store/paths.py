@@ -8,11 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """What a run and a scan have in common.
-
-    Attributes:
-        folder: of the run or scan.
-    """
+    """What a run and a scan have in common."""
 
     folder: Path
 

@@ -37,10 +37,6 @@ def check_version(folder: str | Path) -> None:
 def read_versioned(path: Path, kind: type[Kind]) -> Kind:
     """Read a JSON file of a run.
 
-    Args:
-        path: of the file.
-        kind: type of its content.
-
     Raises:
         RunError: it cannot be read, is damaged or of another version.
     """
@@ -57,11 +53,6 @@ def read_versioned(path: Path, kind: type[Kind]) -> Kind:
 
 def write_json(path: Path, kind: type[Stored], content: Mapping[str, Any]) -> None:
     """Write a JSON file of a run.
-
-    Args:
-        path: of the file.
-        kind: type of its content, which it is checked against.
-        content: what is written.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -82,10 +73,6 @@ def read_history(path: Path) -> dict[str, NDArray[Any]]:
 
 def read_table(path: Path, text: Collection[str]) -> dict[str, NDArray[Any]]:
     """Columns of a CSV file of a run; an empty number is NaN.
-
-    Args:
-        path: of the file.
-        text: names of the columns that hold words.
 
     Raises:
         RunError: missing or damaged.

@@ -18,10 +18,6 @@ class Best:
     classifies the source best; it says little of the target, so the last epoch is what a run uses
     unless the user chooses.
 
-    Args:
-        parts: of the network.
-        members: K.
-
     Attributes:
         loss: what was monitored of each member at its best epoch; infinite before the first.
         epoch: that epoch, counted from 0; -1 before the first.
@@ -42,7 +38,6 @@ class Best:
         """Keep the weights of every member whose loss has fallen below its best.
 
         Args:
-            parts: with the weights of this epoch.
             epoch: counted from 0.
             losses: (K,) monitored figures, less is better; one that is not a number is never the
                 best.

@@ -42,7 +42,6 @@ def refuse_non_finite(members: Sequence[Member], figures: NDArray[np.float64], e
     """Refuse an epoch with a loss that is not finite.
 
     Args:
-        members: of the stack.
         figures: (4, K) of the epoch.
         epoch: counted from 0.
 
@@ -68,11 +67,8 @@ def history_row(
     """One epoch of one member.
 
     Args:
-        place: which it is, and where its schedules stand.
         figures: of the epoch: loss of label and domain head, accuracy of the latter, and loss of
             the nuisance head.
-        validation: figures of the validation split.
-        nuisance: whether it has a nuisance head.
     """
     label, domain, accuracy, of_nuisance = map(float, figures)
     losses = {"loss_label": label, "loss_domain": domain, "domain_accuracy": accuracy}
@@ -86,7 +82,6 @@ class MemberHistory:
 
     Args:
         history: of a stack; whole epochs.
-        members: K.
     """
 
     def __init__(self, history: Sequence[Mapping[str, object]], members: int) -> None:
@@ -106,7 +101,6 @@ class MemberHistory:
         """Members that train further: whose best epoch is not yet ``patience`` epochs ago.
 
         Args:
-            monitor: figure that decides.
             patience: epochs; 0 stops nobody.
         """
         losses = self.losses(monitor) if patience else [[]] * len(self._rows)

@@ -45,9 +45,6 @@ def find_learning_rate(
 
     Args:
         trainer: of the stack; it is left as it is.
-        start: rate of the first step.
-        end: rate of the last step.
-        steps: of the search.
 
     Returns:
         Rates, losses and a suggestion.

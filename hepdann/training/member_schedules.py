@@ -17,13 +17,8 @@ class MemberSchedules:
 
     All of it follows from the settings and the history, so that a resume finds the same.
 
-    Args:
-        members: of the stack.
-        settings: of the training.
-
     Attributes:
         lambda_: (K,) λ of the members, 0 of those without an adversary.
-        running: members that have not stopped, by index.
     """
 
     def __init__(self, members: Sequence[Member], settings: Settings) -> None:
@@ -37,9 +32,6 @@ class MemberSchedules:
 
     def look_back(self, history: Sequence[HistoryRow]) -> bool:
         """Before an epoch: who has stopped, and where schedules that look back stand.
-
-        Args:
-            history: of all members.
 
         Returns:
             Whether fewer members go on than before.
@@ -85,9 +77,7 @@ class MemberSchedules:
         """Which member a row of the history is of, and what its schedules were at.
 
         Args:
-            index: of the member.
             epoch: counted from 0.
-            at: number of the step.
         """
         member, lambda_ = self._members[index], float(self.lambda_[index])
         rate, ramp = self._scheduled(at)

@@ -27,11 +27,7 @@ class StackState:
     """Members of a stack, wherever their training stands; all of it is in a checkpoint.
 
     Args:
-        members: all with the same phases and equally many auxiliaries.
-        shape: of every network.
         sources: labelled events, scaled; a member names one by index.
-        targets: unlabelled events, scaled, likewise.
-        settings: of the training.
     """
 
     def __init__(

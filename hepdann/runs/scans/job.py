@@ -64,12 +64,8 @@ class ScanJob:
     """A scan on its way; :meth:`run` does it.
 
     Attributes:
-        config: settings as the user gave them.
-        tensors: holds the MC.
-        data: holds the data, if another file does.
         make_folder: makes the folder, when all is known to be well, or finds it.
         report: told of each stage, and of the progress within.
-        stop: asked before every step.
         origin: what the scan began with, if it is resumed.
     """
 

@@ -35,17 +35,7 @@ def write_scan(
     seconds: float,
     whole: bool,
 ) -> Scan:
-    """Sum up what is whole of a scan.
-
-    Args:
-        folder: of the scan.
-        tensors: hold the MC.
-        results: of the units of all targets, in the order of the table.
-        source_history: of source-only, which all targets share.
-        members: networks of the whole scan.
-        seconds: that it took.
-        whole: whether nothing is missing.
-    """
+    """Sum up what is whole of a scan."""
     rows = [row for result in results for row in result["rows"]]
     groups = [group for result in results for group in result["groups"]]
     first = [dict(row) | {"lambda": None} for row in source_history]

@@ -54,18 +54,7 @@ _KEPT = ("loss_label", "validation_loss", "validation_accuracy", *_WATCHED)
 
 @dataclass(eq=False)
 class TargetRun:
-    """Trains and judges everything at one target.
-
-    Attributes:
-        point: the target.
-        domains: its events.
-        train: resolved settings of the trainings there.
-        scan: the grid.
-        source_only: what the baselines are scored with.
-        folder: of the scan.
-        number: of the target.
-        fingerprint: of everything that the numbers depend on.
-    """
+    """Trains and judges everything at one target."""
 
     point: Point
     domains: Domains
@@ -146,10 +135,6 @@ class TargetRun:
 
     def stack(self, shard: Shard, hooks: Hooks) -> bool:
         """Train and judge a stack, unless that was done before.
-
-        Args:
-            shard: of :attr:`stacks`.
-            hooks: what is told and asked on the way.
 
         Returns:
             Whether its result is there; otherwise it was stopped.
@@ -283,14 +268,7 @@ class _Observer:
 def score_test_split(
     domains: Domains, network: AdversarialNetwork, events: Target, domain: Any
 ) -> Scores:
-    """(K, n, C) scores of a stack.
-
-    Args:
-        domains: of the target.
-        network: the stack.
-        events: of the test split of MC or target, which the features may be mapped of.
-        domain: whose statistics each member normalises with.
-    """
+    """(K, n, C) scores of a stack."""
     images = domains.images
     if images is None:
         return classify(network, events.features, domains.scaling, domain)

@@ -19,34 +19,18 @@ AGAIN = "remove it and resume"
 
 
 def result_path(folder: Path, unit: Unit) -> Path:
-    """Of the result of a unit.
-
-    Args:
-        folder: of the scan.
-        unit: of it.
-    """
+    """Of the result of a unit."""
     what = "baselines" if unit.stack is None else f"stack-{unit.stack}"
     return target_path(folder, unit.target, what)
 
 
 def target_path(folder: Path, target: int, what: str) -> Path:
-    """Of what a scan keeps of a target.
-
-    Args:
-        folder: of the scan.
-        target: number of the target.
-        what: of it.
-    """
+    """Of what a scan keeps of a target."""
     return ScanPaths(folder).work / f"target-{target}-{what}.json"
 
 
 def read_result(folder: Path, unit: Unit, fingerprint: str) -> Result:
     """The result of a unit.
-
-    Args:
-        folder: of the scan.
-        unit: of it.
-        fingerprint: of everything that the numbers depend on.
 
     Raises:
         RunError: it is damaged, or that of another scan.
@@ -57,11 +41,6 @@ def read_result(folder: Path, unit: Unit, fingerprint: str) -> Result:
 
 def read_target(path: Path, kind: Any, fingerprint: str) -> Result:
     """A file of a target.
-
-    Args:
-        path: of it.
-        kind: type of its content.
-        fingerprint: of everything that the numbers depend on.
 
     Raises:
         RunError: it is damaged, or that of another scan.
@@ -83,11 +62,6 @@ def write_target(path: Path, content: Mapping[str, Any]) -> None:
 
 def results_of(folder: Path, units: Iterable[Unit], fingerprint: str) -> list[Result]:
     """The results that are there.
-
-    Args:
-        folder: of the scan.
-        units: in the order of the table.
-        fingerprint: of everything that the numbers depend on.
 
     Raises:
         RunError: one is damaged, or that of another scan.

@@ -24,16 +24,7 @@ from .target_files import AGAIN, read_target, target_path, write_target
 
 @dataclass(eq=False)
 class TargetMaps:
-    """The alignments of a target.
-
-    Attributes:
-        point: the target.
-        domains: its events.
-        train: resolved settings of the trainings there.
-        folder: of the scan.
-        number: of the target.
-        fingerprint: of everything that the numbers depend on.
-    """
+    """The alignments of a target."""
 
     point: Point
     domains: Domains
@@ -104,12 +95,7 @@ class TargetMaps:
         return (SOURCE_ONLY, *corrected_too, *self.names)
 
     def apply(self, name: str, events: Target) -> Target:
-        """Target events as a baseline scores them.
-
-        Args:
-            name: of :attr:`baselines`.
-            events: of the target.
-        """
+        """Target events as a baseline scores them."""
         if name in (SOURCE_ONLY, PRIOR):
             return events
         return events.with_features(self.fitted.maps[name].apply(events.features))

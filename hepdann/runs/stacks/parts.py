@@ -20,14 +20,7 @@ def model_of(
     aligned: Aligned,
     calibrated: Mapping[str, Calibrated],
 ) -> Model:
-    """The model of a run or of a fold of it.
-
-    Args:
-        trainers: of its stacks.
-        domains: what they were trained on.
-        aligned: the alignments of the target.
-        calibrated: the calibrations of the MC, by name.
-    """
+    """The model of a run or of a fold of it."""
     columns, images = InputColumns.of(domains.tensors), domains.images
     return Model(
         domains.tensors.features,

@@ -24,8 +24,6 @@ class StackPlan:
     """One stack: members with the same phases, networks and number of auxiliaries.
 
     Attributes:
-        members: in the order of the run.
-        normalisation: in their extractors.
         cost: of a member's step, beside those of other stacks; 1 where all are alike.
     """
 
@@ -74,10 +72,6 @@ class Places:
 
 def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
     """Replace what is left to hepdann ("auto") by the value that is used.
-
-    Args:
-        train: as the user gave it.
-        n_train: events of the source's training split.
 
     Raises:
         ConfigError: a batch larger than the training split, an unknown method, alignment or device,
@@ -180,17 +174,7 @@ def shape_of(
     nuisances: tuple[int, ...] = (),
     objects: tuple[ObjectShape, ...] = (),
 ) -> NetworkShape:
-    """The networks of a stack.
-
-    Args:
-        train: resolved settings.
-        inputs: number of features.
-        classes: of the MC.
-        plan: of the stack.
-        views: the images that the inputs are the pixels of.
-        nuisances: values of each nuisance, 0 of a continuous one.
-        objects: the collections that stand in the inputs.
-    """
+    """The networks of a stack."""
     first = plan.members[0]
     estimated = nuisances if first.method.nuisance_head else ()
     domains = 2 + len(first.auxiliaries)
@@ -220,7 +204,6 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
     """Group the members of a run into stacks; the baselines are always among them.
 
     Args:
-        train: resolved settings.
         places: the sources; an oracle trains if its source is there.
         lean: source-only never looks at the target, which takes half of its time; its domain head
             is not trained then, and a step of what does look costs as much as two.
@@ -269,11 +252,6 @@ def group(members: Sequence[Member], train: TrainConfig, lean: bool = False) -> 
     """Members that can train together: same phases, networks and number of auxiliaries.
 
     Where there are several learning rates, they are the seeds' in turn.
-
-    Args:
-        members: in the order of the run.
-        train: resolved settings.
-        lean: as in :func:`plan_stacks`.
     """
     groups: dict[tuple[object, ...], StackPlan] = {}
     if len(train.rates) > 1:

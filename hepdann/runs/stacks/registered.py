@@ -18,9 +18,6 @@ class Registered:
     What an installed package brings is not among them: each process imports it by its name.
 
     Attributes:
-        shifts: by name.
-        alignments: by name.
-        networks: by name.
         methods: each with the name of the method of hepdann that has the very same phases, if one
             has; only members whose phases are one object share a stack.
     """
@@ -34,13 +31,7 @@ class Registered:
     def needed(
         cls, train: TrainConfig, shifts: Iterable[str] = (), alignments: Iterable[str] = ()
     ) -> Registered:
-        """What was registered in this process and a training uses; the rest may not travel.
-
-        Args:
-            train: settings.
-            shifts: names of shifts that these do not hold.
-            alignments: likewise.
-        """
+        """What was registered in this process and a training uses; the rest may not travel."""
         named = [train.shift, *(train.auxiliary_shifts or ())]
         used = _parts([*shifts, *(shift.name for shift in named if shift)])
         methods = _parts(train.methods)

@@ -60,8 +60,6 @@ class Shard:
 
     Attributes:
         number: counted through the run; names the checkpoint.
-        stack: the stack that it is of, by number.
-        plan: its members.
         fold: that it is of, if the run has folds.
     """
 
@@ -93,7 +91,6 @@ def cut(plans: Sequence[StackPlan], workers: int, fold: int | None = None) -> li
     """Cut stacks into shards for some processes, which are given equally much to do.
 
     Args:
-        plans: the stacks.
         workers: processes; 1 leaves the stacks whole.
         fold: that the stacks are of; those of every fold are cut alike.
 
@@ -132,8 +129,6 @@ def shares_of(began: TrainConfig, train: TrainConfig, domains: Domains) -> int:
 
     Args:
         began: settings with which the run began; a resume may have other processes.
-        train: resolved settings.
-        domains: the events.
     """
     if train.folds is not None or not pays(train, domains):
         return began.shares
@@ -141,13 +136,7 @@ def shares_of(began: TrainConfig, train: TrainConfig, domains: Domains) -> int:
 
 
 def planned_shards(train: TrainConfig, domains: Domains, shares: int) -> list[Shard]:
-    """The shards of a run on features, whatever the class fractions of its target turn out to be.
-
-    Args:
-        train: resolved settings.
-        domains: the events.
-        shares: that the members are cut into.
-    """
+    """The shards of a run on features, whatever the class fractions of its target will be."""
     oracle = train.oracle and truth_of(domains) is not None
     copies = len(auxiliary_shifts(train))
     places = Places(oracle, copies, False, made_sources(train), calibrated_on(train))
@@ -163,16 +152,10 @@ class Stacks:
     """What the members of a run train on; from it follows every shard's trainer.
 
     Args:
-        train: resolved settings.
-        domains: the events.
-        maps: alignments by name, those at least whose images of the target are trained on.
-        workers: shares that the members are cut into.
         correction: (C,) logarithm of the target's over the MC's class fractions, if they differ;
             what adapts is then trained on MC of the target's fractions.
         plan: groups members into stacks, given the settings and the places of the sources, and
             whether source-only should not look at the target; by default the members of a run.
-        fold: that the events are those of, if the run has folds.
-        calibrations: maps of the MC by name, those at least that methods train on.
     """
 
     def __init__(
@@ -290,11 +273,7 @@ class Stacks:
         return [source], [target]
 
     def peek(self, notes: Path) -> PeekObserver | None:
-        """What watches the target accuracy of a shard, where the truth is known.
-
-        Args:
-            notes: a file that keeps what was seen.
-        """
+        """What watches the target accuracy of a shard, where the truth is known."""
         domains = self._domains
         if self._truth is None:
             return None
@@ -318,11 +297,6 @@ def shared_processes(
     train: TrainConfig, plans: Sequence[StackPlan], *, images: bool
 ) -> distributed.Processes:
     """The processes that train together, if they can.
-
-    Args:
-        train: resolved settings.
-        plans: the stacks.
-        images: whether events are images.
 
     Raises:
         ConfigError: their steps would not be those of one process.

@@ -54,10 +54,7 @@ class Hooks:
     """Functions that a training calls as it goes on.
 
     Attributes:
-        tell: given lines for the user.
         progress: given what trains, in words, and where it stands.
-        stop: asked before every step.
-        clock: splits the time into stages.
     """
 
     tell: Callable[[str], None]
@@ -67,25 +64,13 @@ class Hooks:
 
     @classmethod
     def quiet(cls, report: Callable[[Progress], None], stop: Callable[[], bool]) -> Self:
-        """Report the progress and no lines.
-
-        Args:
-            report: given where the training stands.
-            stop: asked before every step.
-        """
+        """Report the progress and no lines."""
         return cls(lambda *_: None, lambda _, now: report(now), stop)
 
 
 @dataclass(frozen=True)
 class ShardFiles:
-    """What a shard leaves behind for a resume, and for the evaluation.
-
-    Attributes:
-        checkpoint: the state of its networks.
-        health: what was seen of their health.
-        scores: what an observer of the scores has noted.
-        tensorboard: folder of event files.
-    """
+    """What a shard leaves behind for a resume, and for the evaluation."""
 
     checkpoint: Path
     health: Path
@@ -106,12 +91,7 @@ class ShardFiles:
 
     @classmethod
     def of_scan(cls, folder: Path, stem: str) -> Self:
-        """Those of a stack of a scan.
-
-        Args:
-            folder: of the scan.
-            stem: begins their names.
-        """
+        """Those of a stack of a scan."""
         path = ScanPaths(folder).work / stem
         ends = (".safetensors", ".health", ".notes")
         checkpoint, health, scores = (path.with_suffix(end) for end in ends)
@@ -138,15 +118,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A shard behind its last step.
-
-    Attributes:
-        shard: which.
-        trainer: its networks.
-        observer: of its scores, if there is one.
-        health: what was seen of the networks.
-        whole: whether it came to its end.
-    """
+    """A shard behind its last step."""
 
     shard: Shard
     trainer: StackTrainer
@@ -182,12 +154,6 @@ def train_shard(
 
     Args:
         shard: of ``stacks.shards``.
-        stacks: what it trains on.
-        files: of the shard.
-        fingerprint: of everything that the numbers depend on.
-        hooks: what is told and asked on the way.
-        observer: is shown scores of the target after each epoch.
-        keep: called before each checkpoint, for what must be there when the checkpoint is.
 
     Raises:
         RunError: a loss is not finite, or the checkpoint is that of another run.
@@ -245,11 +211,7 @@ def load_shard(
 
 
 def history_of(trained: Sequence[Trained]) -> bytes:
-    """``history.csv``: members numbered through; within a stack epoch by epoch.
-
-    Args:
-        trained: shards in the order of the run.
-    """
+    """``history.csv``: members numbered through; within a stack epoch by epoch."""
     out = io.StringIO()
     folds = any(done.shard.fold is not None for done in trained)
     writer = csv.DictWriter(out, (*HISTORY, "fold") if folds else HISTORY, lineterminator="\n")

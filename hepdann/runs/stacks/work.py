@@ -43,12 +43,7 @@ class Workplace:
     All that is not said follows from ``origin.json`` and the tensor files, as for a resume.
 
     Attributes:
-        folder: of the run or scan.
         files: the tensor files, wherever they lie now; the MC's first.
-        device: to train on.
-        tensorboard: whether to write event files.
-        scan: whether it is a scan.
-        registered: what the user registered.
     """
 
     folder: Path
@@ -62,14 +57,7 @@ class Workplace:
     def of(
         cls, origin: StartRecord, now: TrainConfig, folder: Path, files: Iterable[Tensors]
     ) -> Self:
-        """Of a run or scan that goes on in this process.
-
-        Args:
-            origin: its beginning.
-            now: settings, those included that a resume may change.
-            folder: of it.
-            files: the tensor files, the MC's first.
-        """
+        """Of a run or scan that goes on in this process."""
         grid = origin.config.scan
         more = (grid.shifts, grid.alignments) if origin.scan else ()
         return cls(
@@ -101,8 +89,6 @@ class ShardTask:
     """Trains a shard of a run.
 
     Attributes:
-        place: of the run.
-        number: of the shard.
         shares: that the members of the run are cut into.
         fold: that it is of, if the run has folds.
     """
@@ -132,11 +118,7 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class DiagnosisTask:
-    """Asks whether there is a shift, which only what adapts to the class fractions waits for.
-
-    Attributes:
-        place: of the run.
-    """
+    """Asks whether there is a shift, which only what adapts to the class fractions waits for."""
 
     place: Workplace
 
@@ -153,7 +135,6 @@ class FitTask:
     """Fits all alignments of a run, which the networks do not wait for.
 
     Attributes:
-        place: of the run.
         estimate: of the target's class fractions, if there is one.
     """
 
@@ -208,14 +189,7 @@ def _prepared(place: Workplace) -> tuple[StartRecord, Domains, TrainConfig]:
 def write_aligned(
     folder: Path, aligned: Aligned, names: Iterable[str], fold: int | None = None
 ) -> None:
-    """Leave what was fitted for the workers of a run; what a process is sent must be small.
-
-    Args:
-        folder: of the run.
-        aligned: the alignments of the run.
-        names: of those whose images of the target are trained on.
-        fold: that they are of, if the run has folds.
-    """
+    """Leave what was fitted for the workers of a run; what a process is sent must be small."""
     stored = {
         "maps": {name: aligned.maps[name].to_dict() for name in names},
         "correction": aligned.correction,

@@ -59,10 +59,6 @@ class ScoreFile:
     def describe(cls, path: Path, file: Any) -> Self:
         """Read the description, and check that each dataset has its shape and type.
 
-        Args:
-            path: of the file.
-            file: opened.
-
         Raises:
             RunError: no scores, of another version, or not complete.
             ValueError: a dataset is missing or another.

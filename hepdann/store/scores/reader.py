@@ -122,7 +122,6 @@ class RunScores(ScoreFile):
 
         Args:
             domain: "mc" or "target".
-            aligned: name of an alignment map: the target's features after it.
         """
         features = "features" if aligned is None else f"aligned/{aligned}"
         return Target(

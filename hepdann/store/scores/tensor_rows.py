@@ -25,7 +25,6 @@ class TensorRows:
     """Rows of a domain of a tensor file.
 
     Attributes:
-        tensors: the file.
         domain: "mc" or "data".
         rows: (N,) increasing.
     """
@@ -51,7 +50,6 @@ def rows_of_events(
     """The rows of events that were chosen by their identity.
 
     Args:
-        tensors: the file.
         domain: "mc" or "data".
         event_id: (N,) of the events, in the order of the file.
         pseudo: the half of the domain that they are from; ``None`` if it is not halved.
@@ -93,12 +91,8 @@ def tensor_rows(
     """Where the events of a run stand in its tensor file.
 
     Args:
-        folder: of the run.
         domain: "mc" or "data".
         event_id: (N,) of the events.
-        pseudo: as in :func:`rows_of_events`.
-        paths: where the file may lie too, tried before the place that the run began with.
-        rows: of the events, if they are known.
 
     Raises:
         RunError: the file is gone, or holds something else by now.
@@ -127,13 +121,7 @@ def tensor_rows(
 
 
 def moved_to(folder: Path, tensors: Tensors, domain: str) -> Path | None:
-    """Where a tensor file lies by now that a run did not find where it had begun with it.
-
-    Args:
-        folder: of the run.
-        tensors: the file.
-        domain: that is read from it.
-    """
+    """Where a tensor file lies by now that a run did not find where it had begun with it."""
     record = RunPaths(folder).start_record
     if not record.exists():
         return tensors.path

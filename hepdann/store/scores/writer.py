@@ -55,7 +55,6 @@ class ScoreWriter:
 
         Args:
             domain: "mc" or "target".
-            method: its name.
             members: (K, N, C) class probabilities.
             domain_score: (N,) of its domain head, if it has one of its own.
             latent: (n, H) feature layer of the first n test events.
@@ -75,7 +74,6 @@ class ScoreWriter:
 
         Args:
             domain: "mc" or "target".
-            method: its name.
             scores: (2, N, C) class probabilities.
         """
         self._packed(f"{domain}/varied/{method}", scores, shuffle=True)
@@ -116,10 +114,6 @@ class ScoreWriter:
 @contextmanager
 def writing_scores(path: Path, **attributes: str | Sequence[str]) -> Iterator[ScoreWriter]:
     """Write the scores of a run, whole or not at all.
-
-    Args:
-        path: of the file.
-        attributes: of the file.
 
     Raises:
         RunError: it cannot be written.

@@ -91,7 +91,6 @@ class _Tables:
     Columns and sizes are those of ``step.c``.
 
     Args:
-        stack: that is trained.
         batch: one of its steps; others have as many events.
     """
 

@@ -49,7 +49,6 @@ class Fault:
         name: as it stands in ``metrics.json``.
         severity: an "error" leaves nothing of the method's promise.
         message: of the figures and the state of a member: what is wrong, or "" where nothing is.
-        mend: what the user can do.
         explains: faults that follow from this one and are not reported beside it.
     """
 
@@ -65,10 +64,8 @@ class Verdict:
     """A fault found in a member.
 
     Attributes:
-        name: of the fault.
         severity: "warning" or "error".
         message: what is wrong, with the figures that show it.
-        mend: what the user can do.
     """
 
     name: str
@@ -79,10 +76,6 @@ class Verdict:
 
 def find_faults(figures: Mapping[str, Any], state: MemberState) -> list[Verdict]:
     """The faults of a member.
-
-    Args:
-        figures: of :func:`hepdann.training.health.figures.examine`.
-        state: what else is known of it.
 
     Returns:
         The gravest first; what follows from another one is left out.

@@ -43,7 +43,6 @@ def probe_of(slots: Sequence[Slot], classes: int) -> Probe | None:
     """Take a probe of the events of a stack; the same one every time.
 
     Args:
-        slots: the domains that the stack trains on.
         classes: number of classes; 1 is a regression.
 
     Returns:
@@ -128,8 +127,6 @@ def label_auc(scores: Tensor | None, batch: Batch, members: slice = slice(None))
 
     Args:
         scores: (K, C or 1, B); ``None`` for a regression.
-        batch: labels and weights.
-        members: of the batch, that the scores are of.
 
     Returns:
         (K,) mean over the classes; NaN for a regression.

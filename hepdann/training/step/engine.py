@@ -53,10 +53,6 @@ class Engine(Protocol):
     def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
         """Train one step.
 
-        Args:
-            batch: its events.
-            at: values of the schedules at this step.
-
         Returns:
             (K,) figures of the batch: label_loss, domain_loss, domain_accuracy, nuisance_loss, as
             far as the method computes them. The next step may overwrite them.
@@ -72,11 +68,7 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """Runs a step through torch's autograd, on any device.
-
-    Args:
-        stack: that is trained.
-    """
+    """Runs a step through torch's autograd, on any device."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -146,10 +138,6 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
     ``auto`` is ``fused`` wherever it can run the stack, and else ``torch``; the two agree within
     rounding.
 
-    Args:
-        stack: that is trained.
-        settings: of the training.
-
     Returns:
         The name of the engine, and why it is torch where the other was asked for.
 
@@ -180,11 +168,6 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
 
 def unfusable(shape: NetworkShape, phases: Sequence[Phase], settings: Settings) -> str:
     """Why the fused engine cannot run the steps of a stack; empty if it can.
-
-    Args:
-        shape: of its networks.
-        phases: of its steps.
-        settings: of the training.
 
     Returns:
         What there would have to be for it, in words that follow "no".

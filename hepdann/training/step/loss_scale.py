@@ -20,10 +20,6 @@ class LossScale:
     step, as ``torch.amp.GradScaler`` does, would hold up the other members too. After 2,000 steps
     without that the factor doubles. The device is not waited for.
 
-    Args:
-        members: K.
-        template: gives device and dtype.
-
     Attributes:
         value: (K,) the factors.
         clean: (K,) steps since each one changed.
@@ -39,11 +35,7 @@ class LossScale:
 
     @torch.no_grad()
     def unscale(self, parts: Sequence[ParameterBuffer]) -> None:
-        """Divide the gradients of some parts by the factors, and have these follow.
-
-        Args:
-            parts: that the losses were differentiated by.
-        """
+        """Divide the gradients of some parts by the factors, and have these follow."""
         slopes = [slope for part in parts for slope in part.by_member(part.gradient)]
         for slope in slopes:
             slope /= self.value.unsqueeze(1)

@@ -28,9 +28,7 @@ class StackOptimiser:
     when they are made, which takes about as long as ``import torch``.
 
     Args:
-        parts: whose parameters move.
         name: one of ``OPTIMISERS``.
-        weight_decay: of all members.
         momentum: of ``sgd``.
         shares: of the learning rate, for each part; by default 1.
 

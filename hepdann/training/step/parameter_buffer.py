@@ -14,7 +14,6 @@ class ParameterBuffer:
 
     Attributes:
         value: the parameters of all members; its ``grad`` holds their gradients.
-        average: their exponential moving average.
     """
 
     def __init__(self, parameters: list[nn.Parameter]) -> None:
