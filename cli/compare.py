@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import tables
+from .options import PATH, shared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,21 +19,12 @@ _WIDTH = 180  # of a table that goes to a file or a pipe
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write the table as CSV.")
-@click.option(
-    "--latex",
-    "latex_path",
-    type=click.Path(path_type=Path),
-    help="Write it as a LaTeX tabular with errors.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Folder for the runs' ROC curves, one figure a method and domain.",
-)
-@click.option("--style", help="ATLAS, CMS, LHCb, ALICE, DUNE or ROOT.  [default: ROOT]")
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--csv", "csv_path", type=PATH, help="Write the table as CSV.")
+@click.option("--latex", "latex_path", type=PATH, help="Write it as a LaTeX tabular with errors.")
+@click.option("-o", "--output", type=PATH,
+              help="Folder for the runs' ROC curves, one figure a method and domain.")  # fmt: skip
+@shared("style")
 def command(
     runs: tuple[Path, ...],
     csv_path: Path | None,
@@ -69,9 +61,7 @@ def _show(rows: Sequence[Row]) -> None:
 
     console = tables.console(_WIDTH)
     columns = [i for i, _ in enumerate(COLUMNS) if any(r.cells[i].value is not None for r in rows)]
-    table = tables.table()
-    for title in ("run", "target", "method"):
-        table.add_column(title, overflow="fold")
+    table = tables.table(None, "run", "target", "method", left=3)
     for i in columns:
         table.add_column(COLUMNS[i].title, justify="right", no_wrap=True)
     last = ""

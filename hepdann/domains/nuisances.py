@@ -24,8 +24,6 @@ class Wanted:
     """Columns that the methods of a run need besides the features.
 
     Attributes:
-        classes: whose events count where a score is made independent of them; empty is all.
-        mixtures: conditions on the target, one for each sample within it.
         fractions: of the last class in each of these, where they are known.
     """
 
@@ -45,8 +43,6 @@ class Mixtures:
 
     Attributes:
         number: (N,) of the first one whose condition an event passes, -1 of none.
-        fractions: of the last class in each, where they are known.
-        check: whether they are refused where a test does not distinguish them.
     """
 
     number: NDArray[np.intp]
@@ -60,8 +56,6 @@ class Nuisances:
 
     Attributes:
         counted: (C,) whether the events of a class count.
-        mean: (M,) of the events that count.
-        scale: (M,) their standard deviation.
         categories: the values of each that is categorical; ``None`` of one that is continuous.
         weight: mean over the training split of the event weights, those that do not count as 0.
     """
@@ -76,9 +70,6 @@ class Nuisances:
     @classmethod
     def fit(cls, source: Source, names: Sequence[str], classes: Sequence[str] = ()) -> Self:
         """Fit scales and categories on the training split.
-
-        Args:
-            classes: whose events count; empty is all.
 
         Raises:
             ConfigError: no such class; a value that is missing; a column that is constant.

@@ -32,7 +32,6 @@ def prepare(
     """Take source and target out of the tensor files; of images and objects what sums them up too.
 
     Args:
-        data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
         memory: "resident", or "blocks", which never holds a domain.
 
@@ -75,10 +74,6 @@ def _prepare_blocks(
     Scales, maps, validation, scores and figures follow from a sample of each domain; the batches
     of the training from all of it. Pseudo-data is shifted block by block, each block with a
     generator of its own, so that an event looks the same whenever it is read.
-
-    Args:
-        data: holds the data, if not ``tensors`` itself.
-        shift: makes pseudo-data; ``None`` takes the data domain.
     """
     if shift is None:
         holder = data_holder(tensors, data)

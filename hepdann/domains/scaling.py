@@ -28,11 +28,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, source: Source, impute: NDArray[np.float64]) -> Self:
-        """Fit on the training split of ``source``, events weighted by ``|w|``.
-
-        Args:
-            impute: (F,) stand-ins for missing values, from the tensor file.
-        """
+        """Fit on the training split of ``source``, events weighted by ``|w|``."""
         train = source.part("train")
         x = np.where(np.isnan(train.features), impute, train.features.astype(np.float64))
         weight = np.abs(train.weight.astype(np.float64))
@@ -47,7 +43,6 @@ class Scaling:
 
         Args:
             objects: of training events of the source; those of an event have its weight.
-            weight: (N,) of these events.
         """
         flat = objects.features.shape[1]
         pieces = [self._columns(0, flat)]

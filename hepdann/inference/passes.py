@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..domains import Scaling
+from ..errors import ConfigError
 from ..networks import AdversarialNetwork, Perceptrons
 from ..tensors import EventImages
 from ..training import threads
@@ -132,3 +133,30 @@ def _tensor(
         return torch.from_numpy(block).to(first.device, first.dtype).T.unsqueeze(0)
     scaled = np.ascontiguousarray(scaling.apply(block).T)
     return torch.from_numpy(scaled).to(first.device, first.dtype).unsqueeze(0)
+
+
+def choose_device(name: str, workers: int, *, where: str) -> str:
+    """The device that is used: ``auto`` is a CUDA device that works, and never MPS.
+
+    Raises:
+        ConfigError: there is no such device here, or several processes would share it.
+    """
+    import torch
+
+    mend = "use auto or cpu"
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() and workers == 1 else "cpu"
+    if name == "cpu":
+        return name
+    backends = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    if name not in backends or not backends[name].is_available():
+        raise ConfigError(f"torch sees no {name} device here", where=where, mend=mend)
+    if workers > 1:
+        what = f"workers share processors, not a {name} device"
+        raise ConfigError(what, where=where, mend=mend)
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        what = f"torch cannot use the {name} device: {error}"
+        raise ConfigError(what, where=where, mend=mend) from error
+    return name

@@ -22,8 +22,7 @@ from ..readers.pipeline.ordered_threads import default_threads
 from ..readers.rows import RowReader
 from ..tensors import open_tensors
 from .branch_copy import copy_with_branches
-from .output_names import output_files
-from .row_files import IDENTITY, Format, read_seal, row_file, written_ids
+from .row_files import IDENTITY, KINDS, Format, output_files, read_seal, written_ids
 from .row_scores import RowScorer, Scored
 
 _VERSION = 2  # of what outputs hold: files of another one are made anew
@@ -232,15 +231,9 @@ class _FileTask:
             with _writing(output), replacing(output) as temporary:
                 counts = _write(job, scorer, reader, temporary, made_of, link)
         return PredictedFile(
-            path=reader.file.path,
-            tree=reader.file.tree,
-            sample=reader.samples[0].name,
-            known=reader.known,
-            output=output,
-            rows=entries,
-            before=before,
-            **counts,
-        )
+            path=reader.file.path, tree=reader.file.tree, sample=reader.samples[0].name,
+            known=reader.known, output=output, rows=entries, before=before, **counts,
+        )  # fmt: skip
 
 
 def _write(
@@ -259,7 +252,7 @@ def _write(
     begun = (
         copy_with_branches(path, file, scorer.types(reader))
         if job.copies
-        else row_file(job.kind, path, tree=tree, types=scorer.types(reader), entries=file.entries)
+        else KINDS[job.kind](path, tree, scorer.types(reader), file.entries)
     )
     with begun as output:
         for scored in _scored(scorer, reader, job.threads):

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from ..compiled import function
 from ..errors import ConfigError, RunError
 from ..readers.rows import Inputs, RowReader, Rows
-from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
+from ..store.reading import read_metrics
 from ..store.training_record import TrainingRecord
 from ..tensors import Collection, EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
-from .device import choose_device
 from .model import Model
+from .passes import choose_device
 from .predictor import known_events
 from .steps import Scores
 from .stored_model import load_model
@@ -37,7 +37,6 @@ class Scored:
 
     Attributes:
         columns: by name (n, …).
-        trained: how many of these the run was trained on.
         outside: (F,) how many have a value of each feature beyond those of training.
     """
 
@@ -154,9 +153,10 @@ class RowScorer:
         if self.in_threads and torch.get_num_threads() > 1:  # of this thread; there are others
             torch.set_num_threads(1)
         n = len(rows.event_id)
+        sides = [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
         columns: dict[str, NDArray[Any]] = {
             name: np.full(n, np.nan, np.float32)
-            for name in (*self.scores, "domain_score", "spread", *self._sides)
+            for name in (*self.scores, "domain_score", "spread", *sides)
         }
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
@@ -185,14 +185,14 @@ class RowScorer:
     ) -> None:
         events, at = _network_inputs(self._model, inputs), inputs.rows
         domain = "source" if inputs.simulated else "target"
-        model = self._model
+        model, fold = self._model, None
         if isinstance(model, CrossFit):
             assert self._known is not None
             if event_id is not None:
                 columns["fold"][at] = model.folds_of(event_id, self._known)
-            found = model.score(events, self.method, domain, columns["fold"][at])
-        elif model.adapts(self.method):
-            found = model.steps(self.method, domain).score(events)
+            fold = columns["fold"][at]
+        if isinstance(model, CrossFit) or model.adapts(self.method):
+            found = model.score(events, self.method, domain, fold=fold)
         else:  # its domain heads only watched
             members = model.steps(self.method, domain).members(events)
             found = Scores(members, np.empty(0, np.float32))
@@ -203,7 +203,9 @@ class RowScorer:
             columns[name][at] = mean[:, number]
         moves = model.varies(self.method, domain)
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = self._scored(events, at, columns, domain, errors).mean if moves else mean
+            moved = mean
+            if moves:
+                moved = model.score(events, self.method, domain, fold=fold, errors=errors).mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
         members = found.members[:, :, -1:]  # of two classes the spreads are the same
@@ -215,23 +217,6 @@ class RowScorer:
     def _varied(self) -> list[str]:
         """Scores that an error of the calibration changes: of MC, and those of data beside them."""
         return self.scores if self._model.varies(self.method) else []
-
-    @property
-    def _sides(self) -> list[str]:
-        return [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
-
-    def _scored(
-        self,
-        events: NDArray[np.float32] | EventImages,
-        at: NDArray[np.intp],
-        columns: Mapping[str, NDArray[Any]],
-        domain: str,
-        errors: float,
-    ) -> Scores:
-        model = self._model
-        if isinstance(model, CrossFit):
-            return model.score(events, self.method, domain, columns["fold"][at], errors)
-        return model.score(events, self.method, domain, errors)
 
 
 def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:

@@ -15,7 +15,7 @@ from ..config import TrainConfig
 from ..domains import Domains
 from ..errors import ConfigError
 from ..registry import PARAMETRISED
-from ..store.calibrations import Calibrations, StoredCalibration
+from ..store.content import Calibrations, StoredCalibration
 from ..store.paths import RunPaths
 from ..store.reading import read_versioned, write_json
 from ..tensors import SPLITS

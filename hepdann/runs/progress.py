@@ -43,11 +43,7 @@ def shown(wanted: bool, report: Report) -> Iterator[Report]:
 
 @dataclass(frozen=True)
 class RunLog:
-    """``log.txt`` of a run, and whoever watches the run.
-
-    Attributes:
-        report: given the lines that are not for the file alone.
-    """
+    """``log.txt`` of a run, and whoever watches the run."""
 
     path: Path
     report: Report

@@ -16,14 +16,14 @@ from ..parallel import Executor, Task, overload_warning, processes_for
 from ..store.start_record import StartRecord
 from ..tensors import Tensors
 from ..training import Progress
+from .advice import label_by_teacher
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .calibrated import Calibrated
 from .health_report import failure_noted
 from .progress import SideBySide
-from .stacks.parts import model_of
 from .stacks.plan import trained_on
 from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
-from .stacks.training import Hooks, ShardFiles, Trained, load_shard, train_shard
+from .stacks.training import Hooks, ShardFiles, Trained, load_shard, model_of, train_shard
 from .stacks.work import (
     DiagnosisTask,
     FitTask,
@@ -32,7 +32,6 @@ from .stacks.work import (
     can_overlap,
     write_aligned,
 )
-from .teacher_labels import label_by_teacher
 from .torchrun import broadcast
 
 _DIAGNOSIS, _MAPS, _CORRECTED = (
@@ -118,9 +117,6 @@ class RunTraining:
         calibrated: Sequence[Mapping[str, Calibrated]],
     ) -> list[Trained]:
         """Train all shards, or load what worker processes have trained.
-
-        Args:
-            folds: the events of each fold; those of the run alone without folds.
 
         Returns:
             The shards in the order of the run.

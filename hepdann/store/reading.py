@@ -14,7 +14,9 @@ from ..errors import RunError
 from ..inputs import check, read_json, read_rows
 from ..outputs import write_run_file
 from ..records import Stored
+from .content import Metrics
 from .paths import Paths, RunPaths
+from .state import explain_absent
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -49,6 +51,18 @@ def read_versioned(path: Path, kind: type[Kind]) -> Kind:
             mend="read it with the hepdann that wrote it, or train anew",
         )
     return check(content, kind, path)
+
+
+def read_metrics(folder: Path) -> Metrics:
+    """The figures of a run.
+
+    Raises:
+        RunError: no such folder, no run, a scan, not finished, damaged or of another version.
+    """
+    path = RunPaths(folder).metrics
+    if not path.exists():
+        raise explain_absent(folder)
+    return read_versioned(path, Metrics)
 
 
 def write_json(path: Path, kind: type[Stored], content: Mapping[str, Any]) -> None:

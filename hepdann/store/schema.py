@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..records import HistoryRowOf, Stored
-from .calibrations import Calibrations
 from .content import (
+    Calibrations,
     Diagnosed,
     HealthLooks,
     Metrics,

@@ -53,9 +53,7 @@ class StartRecord:
     """The beginning of a run, written before the first step and never changed after it.
 
     Attributes:
-        data: path of the file with the data, if that is another one.
         asked: settings of ``train`` as the user gave them, where hepdann was left to choose.
-        content: what identifies the content of each file, tensors first.
     """
 
     tensors: Path
@@ -198,11 +196,7 @@ def has_begun(folder: str | Path) -> bool:
 
 
 def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of ``train`` that a YAML file and flags give.
-
-    Args:
-        flags: by dotted key; ``None`` marks one that was not given.
-    """
+    """The settings of ``train`` that a YAML file and flags give."""
     written = config.train.model_dump(by_alias=True, exclude_unset=True)
     given = {f"train.{key}": value for key, value in written.items()}
     return given | {key: value for key, value in flags.items() if value is not None}

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..domains.event_stream import BatchRows, StreamReader
+from ..domains.event_stream import BatchRows, StreamReader, epoch_order
 from ..domains.resident import DomainEvents
-from ..domains.sampler import epoch_order
 from ..methods import Batch
 from .distributed import ALONE, Processes
 
@@ -46,10 +45,6 @@ def epoch_batches(
     processes: Processes = ALONE,
 ) -> Iterator[tuple[int, Batch, int]]:
     """The steps of an epoch.
-
-    Args:
-        seeds: (K,) of the members.
-        epoch: counted from 0.
 
     Yields:
         The step, its batch, and the end of the chunk of steps that it was gathered with.

@@ -20,8 +20,6 @@ class Best:
 
     Attributes:
         loss: what was monitored of each member at its best epoch; infinite before the first.
-        epoch: that epoch, counted from 0; -1 before the first.
-        average: averaged weights of that epoch, by part, laid out as ``FlatPart.average``.
     """
 
     def __init__(self, parts: Mapping[str, ParameterBuffer], members: int) -> None:
@@ -38,7 +36,6 @@ class Best:
         """Keep the weights of every member whose loss has fallen below its best.
 
         Args:
-            epoch: counted from 0.
             losses: (K,) monitored figures, less is better; one that is not a number is never the
                 best.
         """

@@ -43,7 +43,6 @@ def refuse_non_finite(members: Sequence[Member], figures: NDArray[np.float64], e
 
     Args:
         figures: (4, K) of the epoch.
-        epoch: counted from 0.
 
     Raises:
         RunError: there is one; it names the first member.
@@ -78,11 +77,7 @@ def history_row(
 
 
 class MemberHistory:
-    """The rows of a history, by member.
-
-    Args:
-        history: of a stack; whole epochs.
-    """
+    """The rows of a history, by member."""
 
     def __init__(self, history: Sequence[Mapping[str, object]], members: int) -> None:
         self._rows: list[list[Mapping[str, object]]] = [[] for _ in range(members)]
@@ -98,11 +93,7 @@ class MemberHistory:
         return [[1 - float(str(row["domain_accuracy"])) for row in rows] for rows in self._rows]
 
     def running(self, monitor: str, patience: int) -> tuple[int, ...]:
-        """Members that train further: whose best epoch is not yet ``patience`` epochs ago.
-
-        Args:
-            patience: epochs; 0 stops nobody.
-        """
+        """Members that train further: whose best epoch is not yet ``patience`` epochs ago."""
         losses = self.losses(monitor) if patience else [[]] * len(self._rows)
         return tuple(k for k, row in enumerate(losses) if not _exhausted(row, patience))
 

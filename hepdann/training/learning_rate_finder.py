@@ -21,7 +21,6 @@ class RateRange:
     """What a stack's loss did while the learning rate rose.
 
     Attributes:
-        rates: (n,) learning rate of each step.
         losses: (n, K) smoothed label loss of each member.
         steepest: (K,) rate at which each member's loss fell fastest.
         lowest: (K,) rate at which it was lowest; beyond it the training begins to diverge.

@@ -55,11 +55,7 @@ class MemberSchedules:
         return fewer
 
     def values(self, at: int) -> StepValues:
-        """What a step takes of the members that train.
-
-        Args:
-            at: number of the step, counted from the beginning.
-        """
+        """What a step takes of the members that train."""
         settings = self._settings
         rate, ramp = self._scheduled(at)
         return StepValues(
@@ -74,11 +70,7 @@ class MemberSchedules:
         )
 
     def row(self, index: int, epoch: int, at: int) -> Mapping[str, object]:
-        """Which member a row of the history is of, and what its schedules were at.
-
-        Args:
-            epoch: counted from 0.
-        """
+        """Which member a row of the history is of, and what its schedules were at."""
         member, lambda_ = self._members[index], float(self.lambda_[index])
         rate, ramp = self._scheduled(at)
         return {

@@ -23,12 +23,7 @@ _LARGEST = 40
 
 @dataclass(frozen=True)
 class Point:
-    """A target of a scan: a shift and its t, or the data.
-
-    Attributes:
-        shift: name; ``None`` for the data.
-        t: of the shift; ``None`` for the data.
-    """
+    """A target of a scan: a shift and its t, or the data."""
 
     shift: str | None = None
     t: float | None = None
@@ -39,11 +34,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Seeds:
-    """The members of a stack that differ in nothing but the seed.
-
-    Attributes:
-        lambda_: λ; ``None`` where it means nothing.
-    """
+    """The members of a stack that differ in nothing but the seed."""
 
     method: str
     lambda_: float | None
@@ -87,9 +78,6 @@ def plan_point(
     scan: ScanConfig, train: TrainConfig, places: Places, lean: bool = False
 ) -> list[StackPlan]:
     """The stacks of one target.
-
-    Args:
-        places: the sources; an oracle trains if its source is there.
 
     Returns:
         Stacks of whole groups of seeds, none larger than it pays, and never less than one group.

@@ -12,14 +12,13 @@ from ...config import TrainConfig
 from ...domains import Domains
 from ...errors import RunError
 from ...inference import PRIOR
-from ...store.calibrations import StoredCalibration
-from ...store.content import PointMaps
+from ...store.content import PointMaps, StoredCalibration
 from ...tensors import Target
 from ..advice import diagnose_first
 from ..aligned import Aligned, fit_alignments, wanted_maps
 from ..calibrated import Calibrated, fit_calibrations
+from .files import AGAIN, read_target, target_path, write_target
 from .grid import SOURCE_ONLY, Point
-from .target_files import AGAIN, read_target, target_path, write_target
 
 
 @dataclass(eq=False)
@@ -89,7 +88,7 @@ class TargetMaps:
             raise RunError(f"is damaged: {error}", where=path, mend=AGAIN) from error
 
     @property
-    def baselines(self) -> tuple[str, ...]:
+    def scored(self) -> tuple[str, ...]:
         """Names of what source-only's networks score, the simplest first."""
         corrected_too = () if self.fitted.correction is None else (PRIOR,)
         return (SOURCE_ONLY, *corrected_too, *self.names)

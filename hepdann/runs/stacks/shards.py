@@ -60,7 +60,6 @@ class Shard:
 
     Attributes:
         number: counted through the run; names the checkpoint.
-        fold: that it is of, if the run has folds.
     """
 
     number: int
@@ -92,7 +91,6 @@ def cut(plans: Sequence[StackPlan], workers: int, fold: int | None = None) -> li
 
     Args:
         workers: processes; 1 leaves the stacks whole.
-        fold: that the stacks are of; those of every fold are cut alike.
 
     Returns:
         The shards in the order of the members. A process may be given shards of several stacks.

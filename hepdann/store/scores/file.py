@@ -30,16 +30,7 @@ class ScoreFile:
     """The description of ``scores.h5``, and its datasets.
 
     Attributes:
-        path: the file.
-        classes: class names by index.
-        methods: names of the methods, in the order to show them.
-        features: names of the features.
-        target_kind: "pseudo-data" or "data".
-        samples: names that the MC's ``sample`` column indexes.
-        has_truth: whether the target's labels are known.
         decisions: names of the reconstructions that decide for a class and give no score.
-        spectators: names of the columns that are kept of images, by which figures are split.
-        version: of the file's format.
         folds: parts that the run was trained without in turn; 0 of a run without folds.
     """
 

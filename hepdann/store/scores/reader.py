@@ -118,11 +118,7 @@ class RunScores(ScoreFile):
         return mapped
 
     def events(self, domain: Domain, aligned: str | None = None) -> Target:
-        """Features, weights, ids and splits of a domain, without labels.
-
-        Args:
-            domain: "mc" or "target".
-        """
+        """Features, weights, ids and splits of a domain, without labels."""
         features = "features" if aligned is None else f"aligned/{aligned}"
         return Target(
             features=self.column(domain, features),

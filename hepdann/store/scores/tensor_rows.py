@@ -25,7 +25,6 @@ class TensorRows:
     """Rows of a domain of a tensor file.
 
     Attributes:
-        domain: "mc" or "data".
         rows: (N,) increasing.
     """
 
@@ -50,8 +49,6 @@ def rows_of_events(
     """The rows of events that were chosen by their identity.
 
     Args:
-        domain: "mc" or "data".
-        event_id: (N,) of the events, in the order of the file.
         pseudo: the half of the domain that they are from; ``None`` if it is not halved.
 
     Returns:
@@ -89,10 +86,6 @@ def tensor_rows(
     rows: NDArray[np.int64] | None = None,
 ) -> TensorRows:
     """Where the events of a run stand in its tensor file.
-
-    Args:
-        domain: "mc" or "data".
-        event_id: (N,) of the events.
 
     Raises:
         RunError: the file is gone, or holds something else by now.

@@ -21,23 +21,14 @@ _CHUNK = 1 << 16  # rows that are compressed as one
 
 
 class ScoreWriter:
-    """The open file.
-
-    Attributes:
-        file: the HDF5 file, for what is written as it is.
-    """
+    """The open file."""
 
     def __init__(self, file: h5py.File) -> None:
         self.file = file
         self._kinds: dict[str, list[str]] = {}
 
     def group(self, name: str, **columns: NDArray[Any] | None) -> None:
-        """Make a domain.
-
-        Args:
-            name: "mc" or "target".
-            columns: (N, …) by name; ``None`` leaves one out.
-        """
+        """Make a domain."""
         self.file.create_group(name)
         for key, values in columns.items():
             if values is not None:
@@ -54,9 +45,7 @@ class ScoreWriter:
         """Write what a method says of a domain; its mean score follows from its members.
 
         Args:
-            domain: "mc" or "target".
             members: (K, N, C) class probabilities.
-            domain_score: (N,) of its domain head, if it has one of its own.
             latent: (n, H) feature layer of the first n test events.
         """
         # the first class follows from the second as well as float32 can tell the second
@@ -73,7 +62,6 @@ class ScoreWriter:
         """Write the scores of a domain with the calibration changed by an error up, and one down.
 
         Args:
-            domain: "mc" or "target".
             scores: (2, N, C) class probabilities.
         """
         self._packed(f"{domain}/varied/{method}", scores, shuffle=True)

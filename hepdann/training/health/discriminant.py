@@ -90,13 +90,7 @@ def _units(x: Tensor, share: Tensor, x_held: Tensor) -> tuple[Tensor, Tensor]:
 def weighted_auc(first: Tensor, second: Tensor, w_first: Tensor, w_second: Tensor) -> Tensor:
     """Probability that an event of the second class scores higher than one of the first.
 
-    Ties count one half; weights may be negative.
-
-    Args:
-        first: (K, n) scores of the first class.
-        second: (K, m) scores of the second.
-        w_first: (K, n) event weights.
-        w_second: (K, m) event weights.
+    Scores and weights are (K, n) and (K, m). Ties count one half; weights may be negative.
 
     Returns:
         (K,) one AUC a member; NaN where a sum of weights is zero.
@@ -112,10 +106,6 @@ def weighted_auc(first: Tensor, second: Tensor, w_first: Tensor, w_second: Tenso
 
 def auc_error(w_first: Tensor, w_second: Tensor) -> Tensor:
     """Standard error of an AUC of one half, from effective numbers of events (Mann & Whitney 1947).
-
-    Args:
-        w_first: (K, n) event weights of the first class.
-        w_second: (K, m) of the second.
 
     Returns:
         (K,) one error a member.

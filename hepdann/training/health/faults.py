@@ -28,7 +28,6 @@ class MemberState:
     """What is known of a member beside its figures.
 
     Attributes:
-        lambda_: λ; 0 where it has no adversary.
         lambda_now: λ·λ_p at the time.
         late: whether at least half of the training is done: whoever learns has learnt by then.
         one_optimiser: whether label loss and adversary share an optimiser; with one of its own,
@@ -61,12 +60,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A fault found in a member.
-
-    Attributes:
-        severity: "warning" or "error".
-        message: what is wrong, with the figures that show it.
-    """
+    """A fault found in a member."""
 
     name: str
     severity: Severity

@@ -28,8 +28,6 @@ class Probe:
     """Events to look at the members of a stack with.
 
     Attributes:
-        fit: training events; a fresh classifier is fitted on their features.
-        held: validation events; figures are those of them.
         reach: (K,) AUC of a fresh classifier of the inputs for the label; NaN for a regression and
             for images.
     """
@@ -41,9 +39,6 @@ class Probe:
 
 def probe_of(slots: Sequence[Slot], classes: int) -> Probe | None:
     """Take a probe of the events of a stack; the same one every time.
-
-    Args:
-        classes: number of classes; 1 is a regression.
 
     Returns:
         ``None`` with fewer than 16 events in a split, where figures would say nothing.
@@ -124,9 +119,6 @@ def _label_reach(fit: Batch, held: Batch, source: Sequence[int], classes: int) -
 
 def label_auc(scores: Tensor | None, batch: Batch, members: slice = slice(None)) -> Tensor:
     """AUC of label scores on the source events of a batch, one class against the rest.
-
-    Args:
-        scores: (K, C or 1, B); ``None`` for a regression.
 
     Returns:
         (K,) mean over the classes; NaN for a regression.

@@ -24,18 +24,7 @@ from .stack import Stack
 
 @dataclass(frozen=True)
 class StepValues:
-    """Everything that a step takes from the schedules and settings.
-
-    Attributes:
-        step: its number, counted from 0 over the whole training.
-        rates: (K,) learning rate of each member.
-        lambda_: (K,) λ·λ_p of each member.
-        domain_weight: w_d.
-        nuisance_weight: factor on λ in the term of a nuisance.
-        adversary_steps: steps for one with rare phases.
-        clip: largest gradient norm of each member's part.
-        average_decay: of the averaged weights.
-    """
+    """Everything that a step takes from the schedules and settings."""
 
     step: int
     rates: tuple[float, ...]

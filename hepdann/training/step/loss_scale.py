@@ -22,7 +22,6 @@ class LossScale:
 
     Attributes:
         value: (K,) the factors.
-        clean: (K,) steps since each one changed.
     """
 
     def __init__(self, members: int, template: Tensor) -> None:

@@ -28,8 +28,6 @@ class StackOptimiser:
     when they are made, which takes about as long as ``import torch``.
 
     Args:
-        name: one of ``OPTIMISERS``.
-        momentum: of ``sgd``.
         shares: of the learning rate, for each part; by default 1.
 
     Raises:
@@ -66,9 +64,6 @@ class StackOptimiser:
 
         Every update above is proportional to the learning rate. So the step is made at the
         largest rate, and each member takes its share of it; equal rates are the plain step.
-
-        Args:
-            rates: (K,) learning rate of each member.
         """
         largest, template = max(rates), self.parts[0].value
         if all(rate == largest for rate in rates):

@@ -21,11 +21,7 @@ from .parameter_buffer import ParameterBuffer
 class Stack:
     """K networks side by side and all that moves them.
 
-    Args:
-        seeds: (K,) of the members' initial weights.
-
     Attributes:
-        seeds: (K,) of the members.
         parts: their parameters and averages, a flat buffer for each part of the network.
         loss_scale: of networks of images in half precision, ``None`` of others.
     """

@@ -1,4 +1,4 @@
-"""MC with the class fractions of the target in its rows, for the networks that adapt."""
+"""What networks train on in place of the plain MC: shifted copies, calibrated and resampled MC."""
 
 from __future__ import annotations
 
@@ -8,7 +8,53 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import shifts
+from ..calibration import Calibration
+from ..config import ShiftConfig
 from ..tensors import EventBlocks, Source
+
+_STREAM = 0xA0C5
+
+
+def auxiliary_sources(
+    source: Source, wanted: Sequence[ShiftConfig], seed: int
+) -> tuple[Source, ...]:
+    """The source under each of the shifts; labels, weights and splits are its own.
+
+    Args:
+        source: labelled MC, all splits; the shifts take their scales from its training split.
+    """
+    copies = []
+    for number, entry in enumerate(wanted):
+        shift = shifts.get(entry.name, entry.t, quantile=entry.quantile)
+        generator = np.random.Generator(np.random.Philox([seed, _STREAM + number]))
+        fitted = shift.fit(source.part("train").features)
+        copies.append(source.with_features(fitted.apply(source.features, generator)))
+    return tuple(copies)
+
+
+class CalibratedBlocks:
+    """Calibrated MC, block by block."""
+
+    def __init__(self, blocks: EventBlocks, calibration: Calibration) -> None:
+        self._blocks, self._calibration = blocks, calibration
+
+    def train(self, block: int) -> Source:
+        """The training events of a block."""
+        events = self._blocks.train(block)
+        assert isinstance(events, Source)
+        return self._calibration.calibrated(events, block)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(n,) training events of each block."""
+        return self._blocks.counts
+
+    @property
+    def weight(self) -> float:
+        """Their mean weight: other class fractions leave it as it is."""
+        return self._blocks.weight
+
 
 _STREAM = 0xF7AC
 _COPIES = 4  # of an event, where its class keeps its fraction: so few are lost of one that loses
@@ -43,11 +89,7 @@ def _times(
 
 
 class ResampledBlocks:
-    """Likewise of events that are read in blocks; each block is rounded by itself.
-
-    Args:
-        correction: (C,) logarithm of the wanted over the present fraction of each class.
-    """
+    """Likewise of events that are read in blocks; each block is rounded by itself."""
 
     def __init__(self, blocks: EventBlocks, correction: Sequence[float], seed: int) -> None:
         self._blocks, self._correction, self._seed = blocks, tuple(correction), seed
