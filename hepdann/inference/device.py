@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..networks.images.views import Autocast
 
 
 def choose_device(name: str, workers: int, *, where: str) -> str:
@@ -35,3 +40,21 @@ def choose_device(name: str, workers: int, *, where: str) -> str:
         what = f"torch cannot use the {name} device: {error}"
         raise ConfigError(what, where=where, mend=mend) from error
     return name
+
+
+def choose_autocast(name: Autocast | Literal["auto"], device: str) -> Autocast:
+    """The precision of a network of images: ``auto`` is bf16 where the device multiplies it.
+
+    Args:
+        name: the setting.
+        device: where the network runs.
+    """
+    if name != "auto":
+        return name
+    import torch
+
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "none"
+    older: dict[str, bool] = {}
+    known = getattr(torch.cpu, "get_capabilities", lambda: older)()
+    return "bf16" if device == "cpu" and known.get("amx_bf16") else "none"
