@@ -89,7 +89,7 @@ class Inputs(NamedTuple):
     help=f"{', '.join(NETWORKS)}; minerva-… are of hit images, ganin-… of pictures.  "
     "[default: minerva-small, ganin-mnist; of features the perceptron below]",
 )
-@click.option("--autocast", help="Of images: none, bf16 or fp16.  [default: none]")
+@click.option("--autocast", help="Of images: none, bf16, fp16 or auto.  [default: none]")
 @click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")
 @click.option("--label-head", metavar="W,W", help="Hidden widths; - is none.  [default: 16]")
 @click.option("--domain-head", metavar="W,W", help="Hidden widths; - is none.  [default: 64,64]")

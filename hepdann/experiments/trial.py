@@ -241,6 +241,7 @@ def _accuracies(done: Trained) -> list[MemberResult]:
             "lambda": member.lambda_ if member.method.adversarial else 0.0,
             "seed": member.seed,
             "epochs": len(epochs),
+            "autocast": trainer.network.shape.autocast,
             "last": accuracies[-1],
             "chosen": accuracies[int(np.argmin(losses))],
             "peeked": max(accuracies),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ..domains import Scaling
 from ..errors import ConfigError
 from ..networks import AdversarialNetwork, Perceptrons
+from ..networks.images.views import Autocast
 from ..tensors import EventImages
 from ..training import threads
 
@@ -141,8 +143,6 @@ def choose_device(name: str, workers: int, *, where: str) -> str:
     Raises:
         ConfigError: there is no such device here, or several processes would share it.
     """
-    import torch
-
     mend = "use auto or cpu"
     if name == "auto":
         return "cuda" if torch.cuda.is_available() and workers == 1 else "cpu"
@@ -160,3 +160,14 @@ def choose_device(name: str, workers: int, *, where: str) -> str:
         what = f"torch cannot use the {name} device: {error}"
         raise ConfigError(what, where=where, mend=mend) from error
     return name
+
+
+def choose_autocast(name: Autocast | Literal["auto"], device: str) -> Autocast:
+    """The precision of a network of images: ``auto`` is bf16 where the device multiplies it."""
+    if name != "auto":
+        return name
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "none"
+    older: dict[str, bool] = {}
+    known = getattr(torch.cpu, "get_capabilities", lambda: older)()
+    return "bf16" if device == "cpu" and known.get("amx_bf16") else "none"

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import hepdann
-from hepdann.config import PlotConfig
+from hepdann.config import PlotConfig, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
 from hepdann.plotting.names import RunNames
 from hepdann.runs import resume
+from hepdann.runs.stacks.plan import resolve
 from hepdann.tensors import read_images
 
 pytestmark = pytest.mark.usefixtures("few_trees")
@@ -97,3 +98,14 @@ def test_a_shift_of_energies_has_no_meaning_for_pictures(files, tmp_path):
     shift = hepdann.shifts.get("energy-scale", 2)
     with pytest.raises(ConfigError, match="red and green and blue and no energies"):
         hepdann.train(files / "t.h5", output=tmp_path / "r", shift=shift, **FAST)
+
+
+@pytest.mark.parametrize(("multiplies", "precision"), [(True, "bf16"), (False, "none")])
+def test_automatic_precision_is_bfloat16_where_the_processor_multiplies_it(
+    multiplies, precision, monkeypatch
+):
+    monkeypatch.setattr(
+        "torch.cpu.get_capabilities", lambda: {"amx_bf16": multiplies}, raising=False
+    )
+    settings = TrainConfig(autocast="auto", device="cpu", batch_size=8)
+    assert resolve(settings, 100).autocast == precision

@@ -9,7 +9,7 @@ from ... import alignment, methods, networks
 from ...config import TrainConfig
 from ...domains import auto_batch_size
 from ...errors import refuse
-from ...inference.passes import choose_device
+from ...inference.passes import choose_autocast, choose_device
 from ...methods import Method, calibration_of, method_of
 from ...networks import NetworkShape, Normalisation, ObjectShape, ViewShape
 from ...registry import PARAMETRISED
@@ -116,7 +116,8 @@ def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
          "train.batch_size", "take a smaller batch, or auto"),
     )  # fmt: skip
     device = choose_device(train.device, train.shares, where="train.device")
-    return train.model_copy(update={"batch_size": size, "device": device})
+    autocast = choose_autocast(train.autocast, device)
+    return train.model_copy(update={"batch_size": size, "device": device, "autocast": autocast})
 
 
 def settings_of(train: TrainConfig, n_train: int) -> Settings:
@@ -176,7 +177,7 @@ def shape_of(
         first.method.conditioned,
         network=train.network or "",
         views=views,
-        autocast=train.autocast,
+        autocast=choose_autocast(train.autocast, train.device),
         nuisances=estimated,
         nuisance_head=tuple(train.nuisance_head) if estimated else (),
         objects=objects,
