@@ -65,7 +65,7 @@ def command(
     events: Events,
     **look: Any,
 ) -> None:
-    """Draw the figures of RUN: losses, ROC curves, scores, data against MC.
+    """Draw the figures of RUN: losses, ROC curves, scores, data against MC; of a generator its own.
 
     With --events FILE, draw single events: the hits of three views, and the true vertex of MC.
 
@@ -78,7 +78,8 @@ def command(
         draw_events(events, run, config_path, output, look)
         return
     from hepdann.config import Config, load_config, override
-    from hepdann.plotting import plot_run, plot_scan
+    from hepdann.plotting import plot_generated, plot_run, plot_scan
+    from hepdann.store.generators import is_generator
     from hepdann.store.paths import RunPaths
     from hepdann.store.reading import check_version
     from hepdann.store.scan_folder import open_scan
@@ -96,7 +97,11 @@ def command(
     changes = {f"plots.{key}": value for key, value in look.items()}
     plots = override(config, changes, known_names=False).plots
     with counting("plot", "drawing", "figures") as progress:
-        if scanned:
+        if is_generator(run):
+            if only or scale_mc:
+                raise click.UsageError("--only and --scale-mc are for the figures of a run")
+            made = plot_generated(run, plots, output)
+        elif scanned:
             made = plot_scan(run, plots, only, output=output, progress=progress)
         else:
             made = plot_run(
