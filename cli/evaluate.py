@@ -53,28 +53,21 @@ _STAGES = {
 def command(
     run: Path, as_json: bool, health: bool, points: list[float] | None, recompute: bool
 ) -> None:
-    """Print the numbers of RUN, as its metrics.json has them; of a scan, its table.
+    """Print the numbers of RUN, of a scan its table, of a generator how it was judged.
 
     All figures are those of the test split, or with folds of all events: the mean score over a
     method's networks at the last epoch, with binomial (accuracy) and DeLong (AUC) errors for
     weighted events.
     """
+    from hepdann.store.generators import is_generator
     from hepdann.store.state import is_scan
 
-    if is_scan(run):
+    if is_scan(run) or is_generator(run):
         if health or points or recompute:
             raise click.UsageError(
-                "--health, --working-points and --recompute are for a run, and this is a scan"
+                "--health, --working-points and --recompute are for a run of hepdann train"
             )
-        from hepdann.store.scan_folder import open_scan
-
-        from .scan import show as show_scan
-
-        scan = open_scan(run)
-        if as_json:
-            click.echo(json.dumps(scan.summary, indent=2, allow_nan=False))
-        else:
-            show_scan(scan)
+        (_scan if is_scan(run) else _generator)(run, as_json)
         return
     metrics, rows = _metrics(run, recompute), []
     if points:
@@ -101,6 +94,26 @@ def _metrics(run: Path, recompute: bool) -> dict[str, Any]:
 
     check_version(run)
     return summarise(run)
+
+
+def _scan(folder: Path, as_json: bool) -> None:
+    from hepdann.store.scan_folder import open_scan
+
+    from .scan import show as show_scan
+
+    scan = open_scan(folder)
+    if as_json:
+        click.echo(json.dumps(scan.summary, indent=2, allow_nan=False))
+    else:
+        show_scan(scan)
+
+
+def _generator(folder: Path, as_json: bool) -> None:
+    from hepdann.store.generators import open_folder
+
+    validation = open_folder(folder).validation
+    lines = [json.dumps(validation.to_json(), indent=2)] if as_json else validation.lines
+    click.echo("\n".join(lines))
 
 
 def show(

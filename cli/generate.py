@@ -63,7 +63,7 @@ def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int
     from hepdann.plotting import plot_generated
 
     judged = validate(generator, output)
-    plot_generated(judged, output)
+    plot_generated(output)
     for line in judged.lines:
         click.echo(line)
     click.echo(f"next: hepdann generate sample {output} --events 100000 -o drawn.h5")

@@ -24,7 +24,7 @@ Row = tuple[str, ...]
 @click.option("--verify", is_flag=True, help="Compare a tensor file with its checksums.")
 @shared("json")
 def command(file: str, verify: bool, as_json: bool) -> None:
-    """Show what is in FILE: ROOT (also file.root:tree), HDF5, a tensor file, a run or a scan.
+    """Show what is in FILE: ROOT (also file.root:tree), HDF5, tensors, a run, scan or generator.
 
     --verify reads a tensor file again from end to end; exit code 2 if any of it is damaged.
     """
@@ -34,11 +34,15 @@ def command(file: str, verify: bool, as_json: bool) -> None:
     if kind == "tensors":
         content = _tensors(file, verify)
     else:
-        content = {"run": _folder, "scan": _folder, "root": _root}[kind](file)
+        reads = {"run": _folder, "scan": _folder, "generator": _generator, "root": _root}
+        content = reads[kind](file)
     if as_json:
         click.echo(json.dumps({"kind": kind, **content}, indent=2, default=str))
         return
-    shows = {"tensors": _show_tensors, "run": _show_run, "scan": _show_scan, "root": _show_root}
+    shows = {
+        "tensors": _show_tensors, "run": _show_run, "scan": _show_scan,
+        "generator": _show_generator, "root": _show_root,
+    }  # fmt: skip
     shows[kind](content)
 
 
@@ -48,9 +52,10 @@ def kind_of(file: str) -> str:
 
     path = Path(file)
     if path.is_dir():
+        from hepdann.store.generators import is_generator
         from hepdann.store.state import is_scan
 
-        return "scan" if is_scan(path) else "run"
+        return "scan" if is_scan(path) else "generator" if is_generator(path) else "run"
     if not path.is_file():  # an address, a pattern or path:tree, which the ROOT reader resolves
         return "root"
     with path.open("rb") as opened:
@@ -271,12 +276,11 @@ def _folder(folder: str) -> dict[str, Any]:
     from hepdann.store.state import is_scan
 
     opened = open_scan(folder) if is_scan(folder) else open_run(folder)
-    files = (path for path in Path(folder).rglob("*") if path.is_file())
     return {
         "path": folder,
         "config": opened.config.model_dump(mode="json", by_alias=True),
         **({"metrics": opened.metrics} if isinstance(opened, Run) else {"summary": opened.summary}),
-        "files": sorted(str(path.relative_to(folder)) for path in files),
+        "files": _files(folder),
     }
 
 
@@ -286,6 +290,33 @@ def _show_scan(summary: dict[str, Any]) -> None:
     from .scan import show
 
     show(open_scan(summary["path"]))
+
+
+def _generator(folder: str) -> dict[str, Any]:
+    from hepdann.store.generators import open_folder
+
+    one = open_folder(folder)
+    return {
+        "path": folder,
+        "tensors": one.record.tensors,
+        "settings": one.record.settings.to_json(),
+        "lines": one.validation.lines,
+        "validation": one.validation.to_json(),
+        "files": _files(folder),
+    }
+
+
+def _show_generator(summary: dict[str, Any]) -> None:
+    click.echo(f"{summary['path']}: generator, trained on {summary['tensors']}")
+    said = [f"{key.replace('_', ' ')} {value}" for key, value in summary["settings"].items()]
+    click.echo("settings: " + ", ".join(said))
+    for line in summary["lines"]:
+        click.echo(line)
+
+
+def _files(folder: str) -> list[str]:
+    files = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 def _show_run(summary: dict[str, Any]) -> None:

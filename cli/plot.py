@@ -71,7 +71,7 @@ def command(
     domain: str | None,
     **look: Any,
 ) -> None:
-    """Draw the figures of RUN: losses, ROC curves, scores, data against MC.
+    """Draw the figures of RUN: losses, ROC curves, scores, data against MC; of a generator its own.
 
     With --events FILE, draw single events: the hits of three views, and the true vertex of MC.
 
@@ -87,7 +87,8 @@ def command(
             raise click.UsageError("draws either RUN or --events FILE, not both")
         _draw_events(Events(file, n, start, domain), config_path, output, look)
         return
-    from hepdann.plotting import plot_run, plot_scan
+    from hepdann.plotting import plot_generated, plot_run, plot_scan
+    from hepdann.store.generators import is_generator
     from hepdann.store.paths import RunPaths
     from hepdann.store.reading import check_version
     from hepdann.store.scan_folder import open_scan
@@ -102,7 +103,11 @@ def command(
     run_config = RunPaths(run).config
     plots = _plots(config_path or (run_config if run_config.exists() else None), look)
     with counting("plot", "drawing", "figures") as progress:
-        if scanned:
+        if is_generator(run):
+            if only or scale_mc:
+                raise click.UsageError("--only and --scale-mc are for the figures of a run")
+            made = plot_generated(run, plots, output)
+        elif scanned:
             made = plot_scan(run, plots, only, output=output, progress=progress)
         else:
             made = plot_run(
