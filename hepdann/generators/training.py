@@ -26,10 +26,10 @@ from ..errors import ConfigError, Interrupted, RunError
 from ..inputs import check, read_tensors
 from ..outputs import write_run_file
 from ..records import Finite, Stored
-from ..store.folder_lock import locked, new_folder
 from ..store.generators import GeneratorRecord, GeneratorSettings, read_record, unfinished
 from ..store.paths import GeneratorPaths
 from ..store.reading import write_json
+from ..store.state import locked, new_folder
 from ..tensors import Tensors, open_tensors
 from .events import Examples, read_examples
 from .model import Generator, condition_of, networks_of, settings_of

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from ..domains import Domains
 from ..evaluation import truth_of, write_truth
 from ..inference import CrossFit, Inputs, Model
-from ..store.scores.file import MOVED
-from ..store.scores.tensor_rows import TensorRows, moved_to, rows_of_events
-from ..store.scores.writer import ScoreWriter, writing_scores
+from ..store.scores.file import MOVED, ScoreWriter, writing_scores
+from ..store.scores.reader import TensorRows, moved_to, rows_of_events
 from ..tensors import SPLITS, Target, Tensors, fold_of
 from .aligned import reference
 

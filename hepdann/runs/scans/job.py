@@ -13,10 +13,10 @@ from ...domains import Domains
 from ...errors import ConfigError, Interrupted
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...registry import PARAMETRISED
-from ...store.folder_lock import locked, removed_if_refused, with_resume_hint
 from ...store.paths import ScanPaths
 from ...store.scan_folder import Scan
 from ...store.start_record import StartRecord
+from ...store.state import locked, removed_if_refused, with_resume_hint
 from ...tensors import Tensors
 from ...training import Progress
 from ..calibrated import settle

@@ -13,9 +13,7 @@ from ...networks import AdversarialNetwork, NetworkShape
 from ..batches import Slot
 from ..settings import Settings
 from ..timing import Clock
-from .loss_scale import LossScale
-from .optimisers import StackOptimiser
-from .parameter_buffer import ParameterBuffer
+from .optimisers import LossScale, ParameterBuffer, StackOptimiser
 
 
 class Stack:

@@ -27,11 +27,10 @@ from hepdann.training import (
     save_checkpoint,
 )
 from hepdann.training.health import discriminant
-from hepdann.training.health.discriminant import discriminant_scores, weighted_auc
 from hepdann.training.health.faults import FAULTS
 from hepdann.training.health.figures import FIGURES, examine
 from hepdann.training.health.monitor import health_epochs
-from hepdann.training.health.probes import probe_of
+from hepdann.training.health.probes import discriminant_scores, probe_of, weighted_auc
 from hepdann.training.settings import threads
 
 _path = Path(__file__).parents[3] / "benchmarks" / "health_plants.py"
