@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tensors import SPLITS, Source, Target, Tensors, fold_of
+from ..tensors import SPLITS, Objects, Source, Target, Tensors, fold_of
 from .events import Domains, fit_domains
 
 
@@ -18,7 +18,7 @@ def in_folds(domains: Domains, folds: int) -> tuple[Domains, ...]:
     are left are validated on, and all others trained on.
 
     Args:
-        domains: of the whole run, features in memory.
+        domains: of the whole run, events in memory.
         folds: number of parts.
 
     Raises:
@@ -41,7 +41,12 @@ def _fold(domains: Domains, number: int, folds: int) -> Domains:
         tensors, source, target, domains.shift, domains.holder, domains.rows, domains.process
     )
     nuisances = None if domains.nuisances is None else domains.nuisances.refitted(source)
-    return replace(fold, nuisances=nuisances, mixtures=domains.mixtures)
+    images = domains.images
+    if images is not None and isinstance(images.source, Objects):
+        train = source.split == SPLITS.index("train")
+        events = images.source.take(train)
+        images = replace(images, scaling=fold.scaling.with_objects(events, source.weight[train]))
+    return replace(fold, nuisances=nuisances, mixtures=domains.mixtures, images=images)
 
 
 def _split(events: Target, held_out: NDArray[np.bool_]) -> NDArray[np.uint8]:

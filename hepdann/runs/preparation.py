@@ -45,12 +45,6 @@ def prepare_training(
     named = asked.shift
     if shift is None and named is not None:
         shift = shifts.get(named.name, named.t, quantile=named.quantile)
-    if asked.folds is not None and not tensors.tabular:
-        raise ConfigError(
-            f"trains on features, and these events are {_kind(tensors)}",
-            where="train.folds",
-            mend="leave it out",
-        )
     memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if not tensors.tabular:
         asked = image_settings(asked, tensors)
