@@ -81,6 +81,34 @@ def test_scores_run_along_the_rows_of_the_files(run, files, tensors, tmp_path):
     assert np.isnan(rows["score_signal"][~selected]).all()
 
 
+def test_pseudo_data_is_half_of_the_mc_shifted_alike_in_memory_and_in_blocks(tensors):
+    shift, read = shifts.compose(shifts.missing_objects(4), shifts.pt_scale(1)), {}
+    for memory in ("resident", "blocks"):
+        domains = prepare(tensors, None, shift, 3, memory)
+        rows = np.argsort(domains.target.event_id)
+        read[memory] = domains.inputs("target")[rows]
+        events = read_images(tensors, "mc", domains.rows).take(rows)
+    np.testing.assert_array_equal(read["resident"], read["blocks"])
+    assert read["blocks"][:, 1].sum() == pytest.approx(0.75 * events.parts[0].start[-1], rel=0.03)
+    log_pt = read["blocks"][:, 2::2].sum() / read["blocks"][:, 1].sum()
+    before = events.parts[0].values[:, 0].mean(dtype=float)
+    assert log_pt == pytest.approx(before + np.log(2), abs=0.02)
+    assert not set(domains.source.event_id) & set(domains.target.event_id)
+
+
+def test_maps_of_features_shift_those_of_objects_by_their_own_scales(tensors):
+    objects = read_images(tensors, "mc")
+    fitted = shifts.sine(2).of_objects(objects)
+    jagged = fitted.apply_objects(objects, tensors.column("mc", "event_id"), 0)
+    part, values = jagged.parts[0], objects.parts[0].values
+    np.testing.assert_array_equal(part.start, objects.parts[0].start)
+    scale = np.abs(values).max(axis=0)
+    x = values / scale
+    expected = (x + np.sin(2 * np.pi * x) / 2) * 1.5 * scale
+    np.testing.assert_allclose(part.values, expected, atol=0.1 * scale.max())
+    assert not np.array_equal(jagged.features, objects.features)
+
+
 def test_batches_from_blocks_of_the_file_are_those_of_memory(tensors):
     rows = {}
     for memory in ("resident", "blocks"):
@@ -105,7 +133,9 @@ def test_batches_from_blocks_of_the_file_are_those_of_memory(tensors):
 
 def test_what_acts_on_features_alone_is_refused(run, tensors, tmp_path):
     for settings, message in (
-        ({"shift": shifts.sine(t=3)}, "these events have objects"),
+        ({"shift": shifts.energy_scale(t=3)}, "acts on pixels, and these events have objects"),
+        ({"shift": shifts.dead_region(t=3)}, "no feature of constituent ends in 'phi'"),
+        ({"shift": shifts.gaussian(t=3), "memory": "blocks"}, "to be read in blocks"),
         ({"method": "quantile+dann"}, "maps features, and these events are objects"),
     ):
         with pytest.raises(ConfigError, match=message):
