@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..alignment import QuantileMap
 from ..errors import ConfigError, SchemaError
-from ..tensors import SPLITS, EventBlocks, EventImages, Source, Target, Tensors, fold_of
+from ..tensors import SPLITS, EventBlocks, EventImages, Objects, Source, Target, Tensors, fold_of
 from .scaling import Scaling
 
 if TYPE_CHECKING:
@@ -158,7 +158,12 @@ def _fold(domains: Domains, number: int, folds: int) -> Domains:
         tensors, source, target, domains.shift, domains.holder, domains.rows, domains.process
     )
     nuisances = None if domains.nuisances is None else domains.nuisances.refitted(source)
-    return replace(fold, nuisances=nuisances, mixtures=domains.mixtures)
+    images = domains.images
+    if images is not None and isinstance(images.source, Objects):
+        train = source.split == SPLITS.index("train")
+        events = images.source.take(train)
+        images = replace(images, scaling=fold.scaling.with_objects(events, source.weight[train]))
+    return replace(fold, nuisances=nuisances, mixtures=domains.mixtures, images=images)
 
 
 def _split(events: Target, held_out: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -42,11 +42,6 @@ def prepare_training(
     named = asked.shift
     if shift is None and named is not None:
         shift = shifts.get(named.name, named.t, quantile=named.quantile)
-    kind, folds = _kind(tensors), asked.folds is not None
-    refuse(
-        (folds and not tensors.tabular, f"trains on features, and these events are {kind}",
-         "train.folds", "leave it out"),
-    )  # fmt: skip
     memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if not tensors.tabular:
         asked = image_settings(asked, tensors)
@@ -54,8 +49,9 @@ def prepare_training(
     machine = "train on a machine with more memory (--memory resident), or"
     refuse(
         (asked.augment is not None and not tensors.views,
-         f"moves the hits of images, and these events are {kind}", "train.augment", "leave it out"),
-        (folds and memory == "blocks", blocks, "train.folds", f"{machine} without folds"),
+         f"moves the hits of images, and these events are {_kind(tensors)}", "train.augment",
+         "leave it out"),
+        (asked.folds is not None and memory == "blocks", blocks, "train.folds", f"{machine} without folds"),
         (PARAMETRISED in asked.methods and memory == "blocks", f"{PARAMETRISED} {blocks}",
          "train.methods", f"{machine} take calibrated"),
     )  # fmt: skip
