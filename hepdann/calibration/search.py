@@ -19,7 +19,7 @@ from .fit import FEW, FamilyFit, explored, finite, fit_from, problem_of
 from .fitted_map import FittedMap
 from .free_fit import fit_free
 from .refiner import fit_refiner
-from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
+from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of
 
 Floats = NDArray[np.float64]
 
@@ -50,7 +50,8 @@ def calibrate(
     Maps are fitted on the training splits. A classifier, trained and judged on the other events,
     says how well calibrated MC and data are still distinguished. Of the families that leave an AUC
     within .02 of the least, or within its error, that with the fewest parameters is chosen; the
-    identity has none. No label of the data takes part.
+    identity has none. Where its class fractions moved and do not explain the data, the next one
+    whose fractions do is taken, if there is one. No label of the data takes part.
 
     Args:
         mc: labelled events.
@@ -96,7 +97,12 @@ def calibrate(
         options.append((refined := search.refiner(), judged(refined)))
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
-    chosen, after = min(near, key=lambda o: (len(o[0].theta), o[0].distance))
+    near.sort(key=lambda o: (len(o[0].theta), o[0].distance))
+    # fractions that moved and are not what differs hide something, which a further map may mend
+    near = [near[0], *(o for o in near[1:] if not o[0].held)]
+    looked = [(*o, calibration(o[0]).mixture(mc, target)) for o in near]
+    good = (one for one in looked if one[2] is None or one[2].explains)
+    chosen, after, mixture = next(good, looked[0])
     candidates = [
         Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
         for f, figure in options
@@ -109,8 +115,8 @@ def calibrate(
         tuple(candidates),
         before,
         after,
-        verdict(before, after),
         chosen.held,
+        mixture,
         search.profiles(chosen),
     )
 
