@@ -51,7 +51,8 @@ def prepare_training(
         (asked.augment is not None and not tensors.views,
          f"moves the hits of images, and these events are {_kind(tensors)}", "train.augment",
          "leave it out"),
-        (asked.folds is not None and memory == "blocks", blocks, "train.folds", f"{machine} without folds"),
+        (asked.folds is not None and memory == "blocks", blocks,
+         "train.folds", f"{machine} without folds"),
         (PARAMETRISED in asked.methods and memory == "blocks", f"{PARAMETRISED} {blocks}",
          "train.methods", f"{machine} take calibrated"),
     )  # fmt: skip
