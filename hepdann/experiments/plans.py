@@ -13,7 +13,7 @@ import numpy as np
 from ..config import Config, TrainConfig, load_config, override
 from ..errors import ConfigError
 from ..readers.reviews import convert_reviews
-from ..samples.moons import ROTATION, moons
+from ..samples.toys import ROTATION, moons
 from ..tensors import Tensors
 from .trial import Trial
 
