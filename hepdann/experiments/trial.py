@@ -32,7 +32,7 @@ from ..tensors import open_tensors
 from ..training import Member, Progress
 
 _RESULT = "result.json"
-_VERSION = 1
+_VERSION = 2
 _MOST_ALIGNED = 4_000  # pictures of each domain whose subspaces are aligned
 _MOST_FEATURES = 512  # that reverse validation sees
 
@@ -228,14 +228,20 @@ def _layers(
 
 
 def _accuracies(done: Trained) -> list[MemberResult]:
-    """Target accuracies of the members: at the end, where the source decides, and peeked."""
+    """Target accuracies of the members: at the end, chosen without labels, and peeked.
+
+    Of pictures the epoch is chosen that is expected to be right most often on the target, of
+    others that of the smallest label loss on the source.
+    """
     trainer, observer = done.trainer, done.observer
     assert isinstance(observer, PeekObserver)
     rows: list[MemberResult] = []
     for k, member in enumerate(trainer.members):
         epochs = [row for row in trainer.history if int(str(row["member"])) == k]
         accuracies = [observer.accuracy(int(str(row["epoch"])) - 1, k) or 0.0 for row in epochs]
+        expected = [-float(str(row.get("target_expected_accuracy", "nan"))) for row in epochs]
         losses = [float(str(row["validation_loss"])) for row in epochs]
+        decisive = losses if np.isnan(expected).any() else expected
         rows.append({
             "method": "train on target" if member.name == ORACLE else member.label,
             "lambda": member.lambda_ if member.method.adversarial else 0.0,
@@ -243,7 +249,7 @@ def _accuracies(done: Trained) -> list[MemberResult]:
             "epochs": len(epochs),
             "autocast": trainer.network.shape.autocast,
             "last": accuracies[-1],
-            "chosen": accuracies[int(np.argmin(losses))],
+            "chosen": accuracies[int(np.argmin(decisive))],
             "peeked": max(accuracies),
         })  # fmt: skip
     return rows

@@ -44,6 +44,7 @@ HISTORY = (
     "validation_accuracy",
     "validation_loss_domain",
     "validation_domain_accuracy",
+    "target_expected_accuracy",
     "target_accuracy",
     "chosen",
 )
