@@ -40,9 +40,10 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
     2. Otherwise the adapted method whose feature layer tells MC and target apart least, of those
        that cost at most .01 of accuracy on MC (or its error), if that is less than what
        source-only's tells by more than its error.
-    3. Else, of pictures, the one of these that is expected to be right most often on the target,
-       if that is more often than source-only by more than the error. How distinct the domains are
-       says little of digits against digits in photographs, which no layer makes alike.
+    3. Else, of pictures, the one that is expected to be right most often on the target, if that is
+       more often than source-only by more than the error and what it costs of accuracy on MC. How
+       distinct the domains are says little of digits against digits in photographs, which no layer
+       makes alike.
     4. Else ``source-only``.
 
     Args:
@@ -68,14 +69,15 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
         return chosen(RAW, "no shift was found, and adapting could only cost")
     least = raw.accuracy - max(_COST, raw.accuracy_error)
     fair = {n: one for n, one in found.items() if n != RAW and one.accuracy >= least}
+    best = min(fair, key=lambda name: fair[name].separation.value, default=RAW)
+    now, before = found[best].separation, raw.separation
+    alike = before.value - now.value > now.error
+    surest = None if alike else _surest(found)
+    if surest:
+        return chosen(*surest)
     if not fair:
         return chosen(RAW, f"every adaptation costs more than {_COST:g} of accuracy on MC")
-    best = min(fair, key=lambda name: fair[name].separation.value)
-    now, before = fair[best].separation, raw.separation
-    if before.value - now.value <= now.error:
-        surest = _surest(raw, fair)
-        if surest:
-            return chosen(*surest)
+    if not alike:
         told = f"{best} does not tell MC and target apart less than source-only does"
         return chosen(RAW, f"{told} (AUC {now.value:.3f} against {before.value:.3f})")
     return chosen(
@@ -86,14 +88,15 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
     )
 
 
-def _surest(raw: Adapted, fair: Mapping[str, Adapted]) -> tuple[str, str] | None:
+def _surest(found: Mapping[str, Adapted]) -> tuple[str, str] | None:
     """The method that is expected to be right most often on the target, and why; if any is."""
-    expected = {n: one.expected for n, one in fair.items() if one.expected is not None}
-    if raw.expected is None or not expected:
+    expected = {n: one.expected for n, one in found.items() if one.expected is not None}
+    if RAW not in expected:
         return None
     best = max(expected, key=lambda name: expected[name].value)
-    now, before = expected[best], raw.expected
-    if now.value - before.value <= math.hypot(now.error, before.error):
+    now, before = expected[best], expected[RAW]
+    cost = max(0.0, found[RAW].accuracy - found[best].accuracy)
+    if now.value - before.value <= cost + math.hypot(now.error, before.error):
         return None
     return best, (
         f"by how sure each is, {best} is expected to be right on {now.value:.3f} of the target, "
