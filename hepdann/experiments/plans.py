@@ -39,6 +39,7 @@ _DIGITS = {"source-only": 0.5225, "dann": 0.7666, "train on target": 0.9596,
            "subspace alignment": 0.5690}  # fmt: skip
 _SIGNS = {"source-only": 0.7900, "dann": 0.8865, "train on target": 0.9980}
 _BEYOND = "dann, domain normalisation"
+_LABELLED = 100  # pictures of the target whose labels a line of the table is trained with
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,7 @@ def _pictures(
             ("source-only", base, "dann", "source-only"),
             ("dann", base, "dann", "dann"),
             ("beyond", beyond, "dann", _BEYOND),
+            ("labelled", base, "dann", f"dann, {_LABELLED} target labels"),
             ("target", base, "dann", "train on target"),
             ("mmd", base, "mmd", "mmd"),
             ("coral", base, "coral", "coral"),
@@ -212,6 +214,7 @@ def _pictures(
                         train,
                         only=(label,),
                         subspace=word == "source-only",
+                        labelled=_LABELLED if word == "labelled" else 0,
                     ),
                 )
             )
