@@ -78,10 +78,6 @@ def prepare_images(
 
     Args:
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
-
-    Raises:
-        SchemaError: no MC, no data where it is needed, or other images in the second file.
-        ConfigError: the shift does not act on images; none acts on objects.
     """
     if shift is not None and tensors.objects:
         raise ConfigError(

@@ -54,7 +54,6 @@ class RowScorer:
 
     Raises:
         RunError: no run, none of that method, or it was not trained on files.
-        ConfigError: no such device.
     """
 
     def __init__(self, folder: Path, method: str | None, device: str, tensors: Path | None) -> None:
@@ -108,11 +107,7 @@ class RowScorer:
         return {"model": digest.hexdigest(), "training": trained.hexdigest(), "method": self.method}
 
     def types(self, reader: RowReader) -> dict[str, np.dtype[Any]]:
-        """Names and types of the columns.
-
-        Raises:
-            ConfigError: a branch that is kept has the name of one of them.
-        """
+        """Names and types of the columns."""
         types: dict[str, np.dtype[Any]] = dict.fromkeys(
             [*self.scores, "domain_score", "spread"], np.dtype(np.float32)
         )
@@ -134,11 +129,7 @@ class RowScorer:
         return types
 
     def check(self, reader: RowReader) -> None:
-        """Whether the columns of a file are those of the model.
-
-        Raises:
-            RunError: they are not.
-        """
+        """Whether the columns of a file are those of the model."""
         kept = reader.columns
         if self._model.objects:  # the other features sum the objects up
             kept = (*kept, *self._model.features[len(kept) :])

@@ -157,12 +157,7 @@ def _part(name: str, stored: StoredMethod, tensors: dict[str, Tensor]) -> Part:
 
 
 def _tried(model: Model) -> Model:
-    """The model, which has scored an event with each method.
-
-    Raises:
-        ValueError: a score is no probability, or an alignment changes the number of features.
-        Exception: whatever comes of networks and maps that do not fit.
-    """
+    """The model, which has scored an event with each method."""
     event = np.zeros((1, model.inputs), np.float32)
     widths = {len(value) for value in vars(model.scaling).values()}
     if not model.views and widths != {model.inputs}:

@@ -135,11 +135,7 @@ def write_calibrations(folder: Path, folds: Sequence[Mapping[str, Calibrated]]) 
 
 
 def read_calibrations(folder: Path) -> list[dict[str, Calibrated]] | None:
-    """What :func:`write_calibrations` wrote, of each fold; ``None`` where there is nothing.
-
-    Raises:
-        RunError: it is damaged.
-    """
+    """What :func:`write_calibrations` wrote, of each fold; ``None`` where there is nothing."""
     path = RunPaths(folder).calibration
     if not path.exists():
         return None

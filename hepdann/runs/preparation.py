@@ -35,9 +35,6 @@ def prepare_training(
 
     Returns:
         The events and the settings.
-
-    Raises:
-        HepdannError: the input does not allow the training.
     """
     named = asked.shift
     if shift is None and named is not None:
@@ -85,11 +82,7 @@ def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:
 
 
 def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
-    """What is done to each image that is trained on, if anything.
-
-    Raises:
-        ConfigError: images of such views cannot be moved.
-    """
+    """What is done to each image that is trained on, if anything."""
     asked = train.augment
     if asked is None or not (asked.rotate or asked.shift):
         return None

@@ -54,11 +54,7 @@ class RunLog:
         self.report(line, None)
 
     def note(self, line: str) -> None:
-        """Write a line with the time.
-
-        Raises:
-            RunError: the file cannot be written.
-        """
+        """Write a line with the time."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         try:
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as log:

@@ -22,11 +22,7 @@ def first_process() -> bool:
 
 
 def run_job(job: Job) -> Run:
-    """Run a job; under torchrun the first process makes the run and all of them train.
-
-    Raises:
-        HepdannError: as the job does.
-    """
+    """Run a job; under torchrun the first process makes the run and all of them train."""
     if not first_process():
         return _train_with_first(job)
     try:

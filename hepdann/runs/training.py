@@ -120,9 +120,6 @@ class RunTraining:
 
         Returns:
             The shards in the order of the run.
-
-        Raises:
-            RunError: a loss is not finite; ``health.json`` says of which networks nothing is known.
         """
         all_stacks = [
             Stacks(

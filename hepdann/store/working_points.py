@@ -55,9 +55,6 @@ def write_working_points(folder: str | Path, points: list[StoredPoint]) -> Path:
 
     Returns:
         The file.
-
-    Raises:
-        RunError: it cannot be written.
     """
     path = RunPaths(Path(folder)).working_points
     write_json(path, WorkingPoints, WorkingPoints(points=points).model_dump(mode="json"))
@@ -65,10 +62,6 @@ def write_working_points(folder: str | Path, points: list[StoredPoint]) -> Path:
 
 
 def read_working_points(folder: str | Path) -> list[StoredPoint]:
-    """The working points that were set for a run; none if nobody set any.
-
-    Raises:
-        RunError: the file is damaged or of another version.
-    """
+    """The working points that were set for a run; none if nobody set any."""
     path = RunPaths(Path(folder)).working_points
     return read_versioned(path, WorkingPoints).points if path.exists() else []

@@ -43,9 +43,6 @@ def refuse_non_finite(members: Sequence[Member], figures: NDArray[np.float64], e
 
     Args:
         figures: (4, K) of the epoch.
-
-    Raises:
-        RunError: there is one; it names the first member.
     """
     for member, column in zip(members, figures.T, strict=True):
         if not np.isfinite(column).all():

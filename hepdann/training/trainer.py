@@ -142,11 +142,7 @@ class StackTrainer(StackState):
         )
 
     def record(self, watch: Watcher | None = None) -> None:
-        """Add the figures of this epoch to the history, also where it was stopped within.
-
-        Raises:
-            RunError: a loss is not finite.
-        """
+        """Add the figures of this epoch to the history, also where it was stopped within."""
         if not self.position:
             return
         figures = (self.sums / self.position).cpu().double().numpy()

@@ -37,21 +37,13 @@ def target_path(folder: Path, target: int, what: str) -> Path:
 
 
 def read_result(folder: Path, unit: Unit, fingerprint: str) -> Result:
-    """The result of a unit.
-
-    Raises:
-        RunError: it is damaged, or that of another scan.
-    """
+    """The result of a unit."""
     kind = PointBaselines if unit.stack is None else PointResult
     return read_target(result_path(folder, unit), kind, fingerprint)
 
 
 def read_target(path: Path, kind: Any, fingerprint: str) -> Result:
-    """A file of a target.
-
-    Raises:
-        RunError: it is damaged, or that of another scan.
-    """
+    """A file of a target."""
     result: Result = read_json(path, kind, mend=AGAIN)
     if result.get("fingerprint") != fingerprint:
         raise RunError(
@@ -68,11 +60,7 @@ def write_target(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def results_of(folder: Path, units: Iterable[Unit], fingerprint: str) -> list[Result]:
-    """The results that are there.
-
-    Raises:
-        RunError: one is damaged, or that of another scan.
-    """
+    """The results that are there."""
     whole = [unit for unit in units if result_path(folder, unit).exists()]
     return [read_result(folder, unit, fingerprint) for unit in whole]
 

@@ -74,11 +74,7 @@ class ScanJob:
     _source: SourceOnly | None = None
 
     def run(self) -> Scan:
-        """Train what is not trained yet, judge it and write the folder.
-
-        Raises:
-            HepdannError: the input does not allow the scan.
-        """
+        """Train what is not trained yet, judge it and write the folder."""
         asked = self.config.train
         for point in self.points:
             auxiliary_shifts(self._settings(point))

@@ -93,13 +93,14 @@ def scan(
          "leave one of them out"),
     )  # fmt: skip
     with shown(progress, report) as tell:
-        opened = open_tensors(tensors)
-        if output is None:
-            make_folder = partial(numbered_folder, "-".join(["scan", *(shifts or ["data"])]))
-        else:
-            refuse_existing(Path(output))
-            make_folder = partial(new_folder, Path(output))
-        return _job(config, opened, data, make_folder, tell, stop)
+        return _job(config, open_tensors(tensors), data, _claim(output, config), tell, stop)
+
+
+def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
+    if output is None:
+        return partial(numbered_folder, "-".join(["scan", *(config.scan.shifts or ["data"])]))
+    refuse_existing(Path(output))
+    return partial(new_folder, Path(output))
 
 
 def resume_scan(

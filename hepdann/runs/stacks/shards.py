@@ -294,11 +294,7 @@ _MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events,
 def shared_processes(
     train: TrainConfig, plans: Sequence[StackPlan], *, images: bool
 ) -> distributed.Processes:
-    """The processes that train together, if they can.
-
-    Raises:
-        ConfigError: their steps would not be those of one process.
-    """
+    """The processes that train together, if they can."""
     if not distributed.wanted():
         return distributed.ALONE
     if not images:
