@@ -4,7 +4,7 @@ Tables, images or objects, in memory or in blocks; as arrays, and as tensors for
 """
 
 from .augment import Augment
-from .calibrated import CalibratedBlocks
+from .changed import ChangedBlocks
 from .copies import auxiliary_sources
 from .event_stream import BatchRows, Blocks, StreamReader
 from .events import Domains
@@ -23,7 +23,7 @@ __all__ = [
     "Augment",
     "BatchRows",
     "Blocks",
-    "CalibratedBlocks",
+    "ChangedBlocks",
     "DomainEvents",
     "Domains",
     "Images",

@@ -11,7 +11,6 @@ from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare
 from ..errors import ConfigError
 from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
-from ..registry import PARAMETRISED
 from ..tensors import Tensors, View
 from .stacks.plan import resolve
 
@@ -65,12 +64,6 @@ def prepare_training(
             "needs all events in memory, and they are to be read in blocks",
             where="train.folds",
             mend="train on a machine with more memory (--memory resident), or without folds",
-        )
-    if PARAMETRISED in asked.methods and memory == "blocks":
-        raise ConfigError(
-            f"{PARAMETRISED} needs all events in memory, and they are to be read in blocks",
-            where="train.methods",
-            mend="train on a machine with more memory (--memory resident), or take calibrated",
         )
     domains = prepare(tensors, data, shift, asked.seed, memory, _wanted(asked))
     train = resolve(asked, min(fold.n_train for fold in folds_of(asked, domains)))
