@@ -14,6 +14,7 @@ from .. import shifts
 from ..errors import ConfigError, HepdannError
 from ..shifts.images import shift_images
 from ..tensors import EventBlocks, Source, Tensors, image_figures, read_images
+from .families import Plain
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ _YIELD = "light-yield"  # a scale of each view
 
 
 @dataclass(frozen=True, eq=False)
-class ImageFamily:
+class ImageFamily(Plain):
     """A shift of images, as it changes what sums some events up.
 
     Attributes:
@@ -54,11 +55,6 @@ class ImageFamily:
     def step(self) -> Floats:
         """For numerical derivatives."""
         return np.full(len(self.parts), 0.01)
-
-    @property
-    def prior(self) -> tuple[Floats, Floats]:
-        """None."""
-        return np.zeros(len(self.parts)), np.full(len(self.parts), np.inf)
 
     def starts(self) -> Floats:
         """The grid, the same value of all parameters."""

@@ -98,19 +98,24 @@ class Calibration:
             return None
         return mixture_of(mc.with_features(self.apply(mc.features)), target, seed=self.seed)
 
-    def parametrised(self, mc: Source) -> Source:
+    def parametrised(self, mc: Source, seed: int | None = None) -> Source:
         """Calibrated MC, each event at parameters of its own, which are a further feature.
 
         They lie on a line through the best ones, along what changes the distributions most, and
         uniformly within :data:`RANGE` standard errors (Baldi et al., EPJC 76 (2016) 235).
+
+        Args:
+            mc: labelled events.
+            seed: of the draws, as of :meth:`apply`.
         """
-        generator = np.random.default_rng([self.seed, 0xBA])
+        seed = self.seed if seed is None else seed
+        generator = np.random.default_rng([seed, 0xBA])
         values = np.linspace(-RANGE, RANGE, 41)
         chosen = generator.integers(len(values), size=len(mc))
         features = np.empty((len(mc), mc.features.shape[1] + 1), np.float32)
         for number, value in enumerate(values):
             rows = np.flatnonzero(chosen == number)
-            moved = self.varied(float(value)).apply(mc.features[rows], self.seed + number)
+            moved = self.varied(float(value)).apply(mc.features[rows], seed + number)
             features[rows] = with_parameter(moved, float(value))
         return replace(self.calibrated(mc), features=features)
 

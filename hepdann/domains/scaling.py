@@ -80,6 +80,10 @@ class Scaling:
         more = {"impute": 0.0, "mean": 0.0, "std": 1.0}
         return Scaling(**{name: np.append(vars(self)[name], end) for name, end in more.items()})
 
+    def without_parameter(self) -> Scaling:
+        """What :meth:`with_parameter` was made of."""
+        return Scaling(**{name: column[:-1] for name, column in vars(self).items()})
+
     def apply(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Scale (N, F) features; the result has no missing values."""
         x = np.array(features, np.float64)

@@ -11,7 +11,6 @@ from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare
 from ..errors import ConfigError, refuse
 from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
-from ..registry import PARAMETRISED
 from ..tensors import Tensors, View
 from .stacks.plan import resolve
 
@@ -45,16 +44,13 @@ def prepare_training(
     memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if not tensors.tabular:
         asked = image_settings(asked, tensors)
-    blocks = "needs all events in memory, and they are to be read in blocks"
-    machine = "train on a machine with more memory (--memory resident), or"
     refuse(
         (asked.augment is not None and not tensors.views,
          f"moves the hits of images, and these events are {_kind(tensors)}", "train.augment",
          "leave it out"),
-        (asked.folds is not None and memory == "blocks", blocks,
-         "train.folds", f"{machine} without folds"),
-        (PARAMETRISED in asked.methods and memory == "blocks", f"{PARAMETRISED} {blocks}",
-         "train.methods", f"{machine} take calibrated"),
+        (asked.folds is not None and memory == "blocks",
+         "needs all events in memory, and they are to be read in blocks", "train.folds",
+         "train on a machine with more memory (--memory resident), or without folds"),
     )  # fmt: skip
     mixtures = asked.mixtures or ()
     wanted = Wanted(
