@@ -289,9 +289,12 @@ def residuals_of(
     test = SPLITS.index("test")
     source = domains.source.take(np.flatnonzero(domains.source.split != test))
     target = domains.target.take(np.flatnonzero(domains.target.split != test))
-    residuals = {}
+    residuals: dict[str, Residual] = {}
     corrected_too = () if aligned.correction is None else (PRIOR,)
     for name in (BASE, *corrected_too, *aligned.maps, *calibrated):
+        if name in aligned.residuals:
+            residuals[name] = aligned.residuals[name]
+            continue
         mapped = target
         if name in aligned.maps:
             mapped = target.with_features(aligned.maps[name].apply(target.features))
