@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from .init import init_config
-from .inputs import AugmentConfig, HitsConfig, ImagesConfig, ObjectsConfig, TransformConfig
+from .inputs import (
+    AugmentConfig,
+    HitsConfig,
+    ImagesConfig,
+    ObjectsConfig,
+    PicturesConfig,
+    TransformConfig,
+)
 from .load import (
     dump_config,
     expand_path,
@@ -39,6 +46,7 @@ __all__ = [
     "ImagesConfig",
     "NetworkSettings",
     "ObjectsConfig",
+    "PicturesConfig",
     "PlotConfig",
     "SampleConfig",
     "ScanConfig",
