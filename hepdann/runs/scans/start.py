@@ -93,13 +93,16 @@ def scan(
          "leave one of them out"),
     )  # fmt: skip
     with shown(progress, report) as tell:
-        opened = open_tensors(tensors)
-        if output is None:
-            make_folder = partial(numbered_folder, "-".join(["scan", *(shifts or ["data"])]))
-        else:
-            refuse_existing(Path(output))
-            make_folder = partial(new_folder, Path(output))
+        opened, make_folder = open_tensors(tensors), _folder_maker(output, shifts)
         return _job(config, opened, data, make_folder, tell, stop)
+
+
+def _folder_maker(output: str | Path | None, shifts: Sequence[str] | None) -> Callable[[], Path]:
+    """What makes the folder once there is something to keep; one that exists is refused now."""
+    if output is None:
+        return partial(numbered_folder, "-".join(["scan", *(shifts or ["data"])]))
+    refuse_existing(Path(output))
+    return partial(new_folder, Path(output))
 
 
 def resume_scan(
