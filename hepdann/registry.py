@@ -224,6 +224,7 @@ SHIFTS: Registry[Any] = Registry(
         "shifts.registry",
         *("identity", "sine", "sine-third", "sine-cubed", "sine-fifth", "cosine", "gaussian"),
         *("energy-scale", "energy-smear", "dead-channels"),
+        *("missing-objects", "pt-scale", "dead-region"),
     ),
 )
 ALIGNMENTS: Registry[Any] = Registry(
@@ -258,8 +259,7 @@ METHODS: Registry[Any] = Registry(
     | _in("methods.decorrelation.pivot", "pivot", "pivot-alternating", "dann-pivot")
     | _in("methods.decorrelation.disco", "disco")
     | _in("methods.decorrelation.planing", "planing")
-    | _in("methods.mixtures.cwola", "cwola")
-    | _in("methods.mixtures.llp", "llp", "llp-unbiased"),
+    | _in("methods.mixtures", "cwola", "llp", "llp-unbiased"),
 )
 NETWORKS: Registry[Any] = Registry(
     "network",

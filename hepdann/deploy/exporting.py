@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..errors import ConfigError, RunError
-from ..inference import CrossFit, Model, Step
+from ..errors import ConfigError
+from ..inference import CrossFit, Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
 from ..store.paths import RunPaths
@@ -35,12 +35,12 @@ from .cpp import header
 from .features import Input, Plan, add_features, plan
 from .frameworks import OPSETS, Framework, add_outputs, add_table, gnn_config, preprocess
 from .graph import Graph
+from .images import agreement_of, images_graph, objects_graph
 from .onnx_file import evaluate, onnx_model, require
 from .steps import Scorer
 
 _ENDINGS = {"cpp": (".hpp", ".h", ".hh", ".hxx")}
 _EVENTS = 20_000  # of the run, at most, in the check
-_IMAGES = 500  # likewise of images
 _ONE_BY_ONE = 2_000  # likewise where a model takes one event at a time
 
 
@@ -114,12 +114,9 @@ def export(
     if target == "athena":  # salt allows no underscore in it
         name = re.sub(r"\W|_", "", output.stem, flags=re.ASCII) or "hepdann"
     wanted = _Wanted(opened, model, chosen, domain, target, name, tensors, record)
-    if model.objects:
-        mend = "score files with hepdann predict"
-        raise RunError("networks of objects cannot be exported", where=opened.folder, mend=mend)
-    if model.views:
-        graph, layout = images_graph(model, step, target)
-        agreement, why = images_agreement(graph, model, tensors, chosen, domain), ""
+    if model.views or model.objects:
+        graph, layout = (images_graph if model.views else objects_graph)(model, step, target)
+        agreement, why = agreement_of(graph, scorer, tensors, chosen, domain), ""
     else:
         graph, layout, agreement, why = wanted.table_graph(tolerance)
     refuse_difference(agreement, tolerance)
@@ -258,44 +255,3 @@ def _check(
     inputs = {given.name: np.ascontiguousarray(table.reshape(-1, *given.shape))}
     outputs = evaluate(proto.SerializeToString(), inputs, one_by_one=one_by_one)
     return compare(np.concatenate(outputs, axis=1), expected[: len(table)])
-
-
-def images_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan]:
-    """The graph from the images (N, C, H, W) of each view to class scores, and its inputs.
-
-    Raises:
-        ConfigError: a framework other than "onnx", which has no place for images.
-        RunError: the network has a layer that is not exported.
-    """
-    if framework != "onnx":
-        raise ConfigError(
-            "its events are images, and this takes numbers alone",
-            where=f"--for {framework}",
-            mend="leave it out: images go to onnxruntime or ROOT's SOFIE",
-        )
-    graph = Graph()
-    views = tuple(graph.input(name, tuple(shape)) for name, *shape in model.views)
-    graph.output("scores", Scorer(graph, views).add(step))
-    return graph, Plan((), (), {}, tuple(Input(name, "image") for name, *_ in model.views))
-
-
-def images_agreement(
-    graph: Graph, model: Model, tensors: Tensors | None, method: str, domain: str
-) -> Agreement:
-    """Compare the graph in onnxruntime with hepdann's scores, on the first events of the run.
-
-    Raises:
-        RunError: the tensor file, which alone holds images, is gone.
-    """
-    if tensors is None:
-        raise RunError(
-            "the tensor file of the run is gone, and with it the images to check an export by",
-            mend="put it back where the training had it",
-        )
-    stored = "data" if domain == "target" and tensors.has_data else "mc"
-    images = tensors.read_views(stored, slice(0, min(_IMAGES, tensors.rows(stored))))
-    rows = np.concatenate([images[name].reshape(len(images[name]), -1) for name, *_ in model.views],
-                          axis=1)  # fmt: skip
-    proto = onnx_model(graph, "check", OPSETS["onnx"], {})
-    (scores,) = evaluate(proto.SerializeToString(), images)
-    return compare(scores, model.score(rows, method, domain).mean)

@@ -17,9 +17,8 @@ from ..config.plots import DataMCFigure, ScoresFigure
 from ..errors import ConfigError, RunError
 from ..registry import suggestion
 from ..stats.histograms import Histogram, binning, equal_signal_edges, fill, significance_edges
-from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
-from ..store.reading import read_config
+from ..store.reading import read_config, read_metrics
 from ..store.scores.reader import RunScores, open_scores
 from .columns import SIDES, Columns
 from .template_events import NOMINAL, TemplateEvents, TemplateSample

@@ -113,7 +113,7 @@ def truth_of(domains: Domains) -> Truth | None:
     return file.data(domains.rows) if domains.holder.has_truth else None
 
 
-def oracle_source(truth: Truth, target: Target) -> Source:
+def oracle_source(truth: Truth, target: Target, classes: Sequence[str] = ()) -> Source:
     """The target with its true labels: what the oracle, the ceiling of a study, is trained on.
 
     It is an ordinary source, which training cannot tell from MC. The target has all its rows, with
@@ -128,7 +128,7 @@ def oracle_source(truth: Truth, target: Target) -> Source:
         event_id=target.event_id,
         split=target.split,
         label=true_labels(truth, target),
-        classes=truth.classes,
+        classes=tuple(classes) or truth.classes,
     )
 
 

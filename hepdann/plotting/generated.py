@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
 from ..config import PlotConfig
+from ..errors import HepdannError
+from ..store.generators import GeneratorFolder, Pair, ShowerReport, open_folder
 from ..store.paths import GeneratorPaths
 from .axes.frame import finish, new_axes, picture
 from .axes.label import Album
 from .axes.styles import COLOURS, scaled
 from .figures.matrices import correlation
-
-if TYPE_CHECKING:
-    from ..generators import Judged, ShowerReport
 
 Floats = NDArray[np.floating]
 
@@ -27,59 +27,100 @@ _SHAPES = {
     "response": "Response", "depth": "Mean depth [layers]", "width": "Width [strips]",
     "cells": "Cells with energy",
 }  # fmt: skip
-_BINS = 40
+_A_CLASS = 10  # pictures
 
 
 def plot_generated(
-    judged: Judged, folder: str | Path, config: PlotConfig | None = None
+    folder: str | Path,
+    config: PlotConfig | None = None,
+    output: str | Path | None = None,
+    *,
+    outlines: bool = False,
 ) -> list[Path]:
-    """Draw all figures of what :func:`hepdann.generators.validate` found into the run's folder."""
-    events, drawn, report, classes = judged.events, judged.drawn, judged.report, judged.classes
-    with Album.open(GeneratorPaths(Path(folder)).plots, config) as album:
-        if report is None:
-            rows = [np.flatnonzero(events.label == label)[:10] for label in range(len(classes))]
-            shown = [drawn[row, 0] for row in rows]
-            title = "drawn by the generator, a class a row"
-            album.keep(gallery(shown, classes, energies=False, title=title), "gallery")
-            return album.made
-        first = np.argsort(events.columns[:, 0])[:: max(1, len(events) // 6)][:6]
-        energies = ", ".join(f"{value:.0f}" for value in events.columns[first, 0])
-        title = f"depth to the right, logarithmic colours; {energies} GeV"
-        pair = [events.images[first, 0], drawn[first, 0]]
-        names = ["simulation", "generator"]
-        album.keep(gallery(pair, names, energies=True, title=title), "gallery")
-        _curves(report, album)
+    """Draw all figures of a generator, by default into ``plots`` in the folder of its training.
+
+    Simulated showers are shown beside those that it draws as long as its tensor file is there.
+    With ``outlines`` letters in SVG are shapes, alike on every machine; by default they are text.
+
+    Raises:
+        RunError: no generator, it is not trained and judged to the end, or damaged.
+    """
+    stored = open_folder(folder)
+    target = GeneratorPaths(stored.folder).plots if output is None else Path(output)
+    with Album.open(target, config) as album:
+        rcParams["svg.fonttype"] = "path" if outlines else "none"
+        album.keep(_gallery(stored), "gallery", simulation=True)
+        if stored.validation.showers is not None:
+            _curves(stored.validation.showers, album)
     return album.made
+
+
+def _gallery(stored: GeneratorFolder) -> Axes:
+    """What the generator draws: pictures, a class a row, or showers of six energies."""
+    from ..generators import held_out, open_generator  # which need torch
+
+    generator = open_generator(stored.folder)
+    classes = generator.header.classes
+    if generator.header.pictures:
+        columns, label = generator.conditions(_A_CLASS * len(classes), 0)
+        label = np.repeat(np.arange(len(classes), dtype=np.int32), _A_CLASS)
+        drawn = generator.draw(columns, label)[:, 0]
+        title = "drawn by the generator, a class a row"
+        return gallery(np.split(drawn, len(classes)), classes, energies=False, title=title)
+
+    def spread(columns: Floats) -> NDArray[np.intp]:
+        """Rows of six energies, from the lowest on."""
+        return np.argsort(columns[:, 0])[:: max(1, len(columns) // 6)][:6]
+
+    rows: dict[str, Floats] = {}
+    try:
+        events = held_out(generator, stored.record.tensors)
+    except HepdannError:
+        columns, label = generator.conditions(len(generator.label), 0)
+        shown = spread(columns)
+    else:
+        columns, label, shown = events.columns, events.label, spread(events.columns)
+        rows["simulation"] = events.images[shown, 0]
+    rows["generator"] = generator.draw(columns[shown], label[shown])[:, 0]
+    said = ", ".join(f"{value:.0f}" for value in columns[shown, 0])
+    title = f"depth to the right, logarithmic colours; {said} GeV"
+    return gallery(list(rows.values()), list(rows), energies=True, title=title)
 
 
 def _curves(report: ShowerReport, album: Album) -> None:
     """Response, resolution, profiles, correlations, and the distribution of each shape."""
-    energy = "Energy of the particle [GeV]"
-    for name, pair, label, band in (
-        ("response", report.response, "Mean response", 0.02),
-        ("resolution", report.resolution, "Resolution", 0.1),
+    edges = np.array(report.energy)
+    for name, label, pair, band in (
+        ("response", "Mean response", report.response, 0.02),
+        ("resolution", "Resolution", report.resolution, 0.1),
     ):
-        album.keep(with_ratio(report.energy, pair, energy, label, band=band), name)
+        energy = "Energy of the particle [GeV]"
+        ax = with_ratio(edges, _arrays(pair), energy, label, band=band)
+        album.keep(ax, name, simulation=True)
     for name, pair, label in (("along", report.along, "Layer"), ("across", report.across, "Strip")):
-        edges, title = np.arange(len(pair[0]) + 1) - 0.5, f"KS {report.ks[name]:.4f}"
-        value = "Mean share of the energy"
-        album.keep(with_ratio(edges, pair, label, value, title=title), f"profile_{name}")
-    layers = [str(k) for k in range(len(report.along[0]))]
-    for values, what in zip(report.correlation, ("simulation", "generator"), strict=True):
-        title = f"energies of layers, {what}"
-        album.keep(
-            correlation(values.astype(np.float64), layers, title=title), f"correlation_{what}"
-        )
+        edges, title = np.arange(len(pair.events) + 1) - 0.5, f"KS {report.ks[name]:.4f}"
+        ax = with_ratio(edges, _arrays(pair), label, "Mean share of the energy", title=title)
+        album.keep(ax, f"profile_{name}", simulation=True)
+    layers, both = [str(k) for k in range(len(report.along.events))], report.correlation
+    for what, values in (("simulation", both.events), ("generator", both.drawn)):
+        ax = correlation(np.array(values), layers, title=f"energies of layers, {what}")
+        album.keep(ax, f"correlation_{what}", simulation=True)
     for name, label in _SHAPES.items():
-        first, second = report.shapes[name]
-        low, high = np.quantile(np.concatenate([first, second]), [0.0005, 0.9995])
-        edges = np.linspace(float(low), float(high), _BINS + 1)
-        one, other = (np.histogram(np.clip(v, low, high), edges)[0] for v in (first, second))
-        n = len(first)
-        shares, errors = (one / n, other / n), (np.sqrt(one) / n, np.sqrt(other) / n)
-        value, title = "Share of the showers", f"KS {report.ks[name]:.3f}"
+        if name not in report.shapes:
+            continue
+        counts = _arrays(report.shapes[name])
+        sums = [max(1.0, side.sum()) for side in counts]
+        shares, errors = (
+            (sides[0] / sums[0], sides[1] / sums[1]) for sides in (counts, np.sqrt(counts))
+        )
+        edges, title = np.array(report.shapes[name].edges), f"KS {report.ks[name]:.3f}"
+        value = "Share of the showers"
         ax = with_ratio(edges, shares, label, value, errors=errors, title=title)
-        album.keep(ax, f"shape_{name}")
+        album.keep(ax, f"shape_{name}", simulation=True)
+
+
+def _arrays(pair: Pair) -> tuple[Floats, Floats]:
+    return np.array(pair.events), np.array(pair.drawn)
 
 
 def with_ratio(

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from hepdann.deploy.exporting import images_graph
 from hepdann.deploy.graph import Graph
+from hepdann.deploy.images import images_graph
 from hepdann.deploy.networks import add_module
 from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.domains import Scaling
