@@ -113,9 +113,10 @@ def image_families(
     own = events.features.reshape(len(events), -1)
 
     def figures(name: str, value: float) -> NDArray[np.float32]:
-        def change(images: dict[str, NDArray[np.float32]], part: NDArray[np.int64]) -> None:
+        def change(images: dict[str, NDArray[np.float32]], part: NDArray[np.int64]) -> Any:
             step = (name, shifts.registry.lookup(name), 1.0 / value)
             shift_images([step], file.views, images, event_id[part], seed)
+            return images
 
         images = read_images(file, "mc", rows, change if value else None)
         return np.concatenate([own, image_figures(images, file.views)[1]], axis=1)
