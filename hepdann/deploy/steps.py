@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 
 from ..alignment import Alignment
-from ..calibration import Calibration
+from ..calibration import Calibration, with_parameter
 from ..domains import Scaling
 from ..errors import RunError
 from ..inference import Branch, Combination, FoldMean, Step
@@ -67,17 +67,18 @@ class Scorer:
                 "MC passes a calibration before this network, which is not exported",
                 mend="export for data (--domain target), and score MC with hepdann predict",
             )
-        if step.parameter is not None:
-            raise RunError(
-                "a parametrised network is not exported", mend="export another, or use predict"
-            )
         if step.mapped is not None:
             assert isinstance(features, Features)  # objects are not mapped
             features = self._map(step.mapped, features)
-        assert step.scaling is not None
+        scaling = step.scaling
+        assert scaling is not None
         if isinstance(features, ObjectInputs):
-            return features.scaled(step.scaling, self.scale)
-        return self.scale(step.scaling, features)
+            return features.scaled(scaling, self.scale)
+        if step.parameter is None:
+            return self.scale(scaling, features)
+        scaled = self.scale(scaling.without_parameter(), features)
+        last = with_parameter(np.zeros((1, scaled.width), np.float32), step.parameter)[0]
+        return self.graph.gemm(scaled, np.eye(scaled.width, len(last)), last)
 
     def _map(self, alignment: Alignment, features: Features) -> Features:
         if id(alignment) not in self._aligned:

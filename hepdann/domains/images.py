@@ -41,12 +41,7 @@ class Images:
     """The images of a run's events, or their objects, row by row.
 
     Attributes:
-        views: their shapes; empty of objects.
-        source: of the source's events.
-        target: of the target's.
         source_spectators: (N,) columns of the source's events that are kept for figures.
-        target_spectators: likewise of the target's.
-        blocks: all of source and target, where those above are only a sample of them.
         scaling: of the rows of objects, fitted on the source's training split; ``None`` of pixels.
     """
 
@@ -82,11 +77,7 @@ def prepare_images(
     file's own if it has any.
 
     Args:
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
-        seed: of the shift's random part.
-        memory: "resident" or "blocks".
 
     Raises:
         SchemaError: no MC, no data where it is needed, or other images in the second file.

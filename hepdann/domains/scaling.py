@@ -28,12 +28,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, source: Source, impute: NDArray[np.float64]) -> Self:
-        """Fit on the training split of ``source``, events weighted by ``|w|``.
-
-        Args:
-            source: labelled MC, all splits.
-            impute: (F,) stand-ins for missing values, from the tensor file.
-        """
+        """Fit on the training split of ``source``, events weighted by ``|w|``."""
         train = source.part("train")
         x = np.where(np.isnan(train.features), impute, train.features.astype(np.float64))
         weight = np.abs(train.weight.astype(np.float64))
@@ -48,7 +43,6 @@ class Scaling:
 
         Args:
             objects: of training events of the source; those of an event have its weight.
-            weight: (N,) of these events.
         """
         flat = objects.features.shape[1]
         pieces = [self.table[:, :flat]]
@@ -85,6 +79,10 @@ class Scaling:
         """The same with a last column that stays as it is."""
         more = {"impute": 0.0, "mean": 0.0, "std": 1.0}
         return Scaling(**{name: np.append(vars(self)[name], end) for name, end in more.items()})
+
+    def without_parameter(self) -> Scaling:
+        """What :meth:`with_parameter` was made of."""
+        return Scaling(**{name: column[:-1] for name, column in vars(self).items()})
 
     def apply(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Scale (N, F) features; the result has no missing values."""
