@@ -39,19 +39,9 @@ from .section import (
 from .shift import ScanConfig, ShiftConfig
 
 __all__ = [
-    "CalibrationConfig",
-    "ClassConfig",
-    "Config",
-    "ConvertConfig",
-    "FeatureConfig",
-    "MixtureConfig",
-    "PlotConfig",
-    "SampleConfig",
-    "ScanConfig",
-    "ShiftConfig",
-    "SplitConfig",
-    "TrainConfig",
-]
+    "CalibrationConfig", "ClassConfig", "Config", "ConvertConfig", "FeatureConfig", "MixtureConfig",
+    "PlotConfig", "SampleConfig", "ScanConfig", "ShiftConfig", "SplitConfig", "TrainConfig",
+]  # fmt: skip
 
 
 class FeatureConfig(Section):
