@@ -148,8 +148,7 @@ def predict(
         refuse_in_worker()
     _scorer.cache_clear()  # the run may be another one than at the last call
     scorer = _scorer(job)  # what is wrong with the run is said once
-    pictures = scorer.conversion.pictures is not None
-    work = _work(files, Path(output), kind, into_copy, tree, part, pictures)
+    work = _work(files, Path(output), job, tree, part, scorer.conversion.pictures is not None)
     if not work:
         return Prediction(scorer.method, ())
     for folder in {path.parent for _, path in work}:
@@ -166,8 +165,7 @@ def predict(
 def _work(
     files: str | PathLike[str] | Sequence[str | PathLike[str]],
     output: Path,
-    kind: Format,
-    copies: bool,
+    job: _Job,
     tree: str | None,
     part: tuple[int, int],
     pictures: bool,
@@ -180,7 +178,7 @@ def _work(
         if pictures
         else resolve(names)
     )
-    outputs = output_files(refs, output, kind, copies=copies)
+    outputs = output_files(refs, output, job.kind, copies=job.copies)
     refs = tuple(ref if tree is None else replace(ref, tree=ref.tree or tree) for ref in refs)
     number, parts = part
     if not 1 <= number <= parts:

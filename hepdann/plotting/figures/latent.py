@@ -19,6 +19,7 @@ _HEIGHT = 8.4
 _SIZE = 9.0  # of a marker, points squared
 _HEADROOM = 0.16  # of the height of a panel, for its title
 _UNKNOWN = "#c8c8c8"
+_IN_A_ROW = 9  # entries of a legend
 _DOMAINS = ("#94a4a2", "#000000")  # data are black in every figure
 _NAMES = {"tsne": "t-SNE", "pca": "PCA"}
 
@@ -111,7 +112,7 @@ def _legends(
             handles=handles,
             loc="lower center",
             bbox_to_anchor=(0.53, place),
-            ncols=len(handles),
+            ncols=len(handles) if len(handles) <= _IN_A_ROW else -(-len(handles) // 2),
             handletextpad=0.1,
             columnspacing=1.0,
         )
