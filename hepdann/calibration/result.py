@@ -92,10 +92,8 @@ class Calibration:
         apart = np.abs(self.fractions - self.mc_fractions)
         return bool(np.any(apart > 3 * np.maximum(self.fraction_error, 1e-9)))
 
-    def mixture(self, mc: Source, target: Target) -> Mixture | None:
-        """Whether fitted class fractions that differ are what differs; ``None`` without such."""
-        if not self.moved or not self.fraction_error.any():
-            return None
+    def mixture(self, mc: Source, target: Target) -> Mixture:
+        """Whether data are calibrated MC with other class fractions."""
         return mixture_of(mc.with_features(self.apply(mc.features)), target, seed=self.seed)
 
     def parametrised(self, mc: Source, seed: int | None = None) -> Source:
