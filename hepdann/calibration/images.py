@@ -120,9 +120,10 @@ def image_families(
 
     @cache
     def figures(name: str, value: float) -> NDArray[np.float32]:
-        def change(images: dict[str, NDArray[np.float32]], part: NDArray[np.int64]) -> None:
+        def change(images: Any, part: NDArray[np.int64]) -> Any:
             step = (name, shifts.registry.lookup(name), 1.0 / value)
             shift_images([step], file.views, images, event_id[part], seed)
+            return images
 
         images = read_images(file, "mc", rows, change if value else None)
         labels[own.shape[1] :], sums = image_figures(images, file.views)

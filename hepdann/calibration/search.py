@@ -106,14 +106,9 @@ def calibrate(
     for distance, one, _ in tried[_JUDGED:]:
         candidates.append(Candidate(one.name, len(one.parameters), distance, None))
     candidates[1:] = sorted(candidates[1:], key=lambda c: c.distance)
+    made_of, profiles = calibration(chosen), search.profiles(chosen)
     return CalibrationReport(
-        calibration(chosen),
-        tuple(candidates),
-        before,
-        after,
-        chosen.held,
-        mixture,
-        search.profiles(chosen),
+        made_of, tuple(candidates), before, after, chosen.held, mixture, profiles
     )
 
 

@@ -16,6 +16,7 @@ from .features import Features
 from .graph import Graph, Value
 from .maps import add_alignment
 from .networks import Images, add_member
+from .objects import ObjectInputs
 from .precise import affine, pair, pieces, rounded
 
 _TINY = float(np.finfo(np.float32).eps)  # as in a mixture
@@ -26,10 +27,10 @@ class Scorer:
 
     Args:
         graph: to which the nodes go.
-        events: their features (N, F), or the images of their views.
+        events: their features (N, F), the images of their views, or their objects.
     """
 
-    def __init__(self, graph: Graph, events: Features | Images) -> None:
+    def __init__(self, graph: Graph, events: Features | Images | ObjectInputs) -> None:
         self.graph, self.events = graph, events
         self._aligned: dict[int, Features] = {}
 
@@ -57,7 +58,7 @@ class Scorer:
         factors = np.exp(step.correction)
         return [self._normalised(self.graph.mul(member, factors)) for member in members]
 
-    def _scaled(self, step: Branch) -> Value | Images:
+    def _scaled(self, step: Branch) -> Value | Images | ObjectInputs:
         features = self.events
         if isinstance(features, tuple):  # pixels are neither mapped nor scaled
             return features
@@ -67,12 +68,15 @@ class Scorer:
                 mend="export for data (--domain target), and score MC with hepdann predict",
             )
         if step.mapped is not None:
+            assert isinstance(features, Features)  # objects are not mapped
             features = self._map(step.mapped, features)
         scaling = step.scaling
         assert scaling is not None
+        if isinstance(features, ObjectInputs):
+            return features.scaled(scaling, self.scale)
         if step.parameter is None:
-            return self._scale(scaling, features)
-        scaled = self._scale(scaling.without_parameter(), features)
+            return self.scale(scaling, features)
+        scaled = self.scale(scaling.without_parameter(), features)
         last = with_parameter(np.zeros((1, scaled.width), np.float32), step.parameter)[0]
         return self.graph.gemm(scaled, np.eye(scaled.width, len(last)), last)
 
@@ -81,7 +85,7 @@ class Scorer:
             self._aligned[id(alignment)] = add_alignment(self.graph, alignment, features)
         return self._aligned[id(alignment)]
 
-    def _scale(self, scaling: Scaling, features: Features) -> Value:
+    def scale(self, scaling: Scaling, features: Features) -> Value:
         """Scaled, with the imputed value where there is none."""
         shift = pair(-scaling.mean / scaling.std)
         scaled = affine(self.graph, features.values, pieces(1 / scaling.std), shift)

@@ -270,7 +270,7 @@ def test_an_error_of_the_calibration_moves_the_scores_of_mc(run):
     assert scores.varied("source-only") is None
     features = scores.column("mc", "features")
     for errors, kept in zip((1.0, -1.0), varied, strict=True):
-        again = model.score(features, "calibrated-known", "source", errors).mean
+        again = model.score(features, "calibrated-known", "source", errors=errors).mean
         np.testing.assert_allclose(kept, again, atol=1e-6)
         assert np.abs(kept - scores.score("mc", "calibrated-known")).max() > 1e-5
     theta = [model.calibrations["calibrated-known"].varied(e).fit.theta[0] for e in (-1, 0, 1)]

@@ -14,10 +14,10 @@ from hepdann.alignment import FractionEstimate
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.runs import resume_scan
+from hepdann.runs.advice import soft_labelled
 from hepdann.runs.aligned import wanted_maps
 from hepdann.runs.scans.grid import Point, plan_point, settings_at
 from hepdann.runs.stacks.plan import Places, plan_stacks
-from hepdann.runs.teacher_labels import soft_labelled
 from hepdann.tensors import Target
 
 MAPS = ["quantile", "moments+quantile"]
