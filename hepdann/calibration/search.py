@@ -29,6 +29,7 @@ _HOPELESS = 30.0  # times the smallest distance, from which a family is followed
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
 _SIGMAS = 4.0  # from which fractions that are estimated of raw data are looked into,
 _BEHIND = 2.0  # and of those that are estimated behind the free map, from which they are taken
+_SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what they hide
 _BEYOND = 1.5  # of the way to those of raw data, at most
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
@@ -95,7 +96,7 @@ def calibrate(
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
     near.sort(key=lambda o: (len(o[0].theta), o[0].distance))
     (chosen, after), mixture = near[0], None
-    if calibration(chosen).moved and not chosen.held:
+    if calibration(chosen).moved(3.0 if len(chosen.theta) else _SUSPECT) and not chosen.held:
         # fractions that are not what differs hide something, which a further map may mend
         rigid = [(*o, calibration(o[0]).mixture(mc, target)) for o in near if not o[0].held]
         chosen, after, mixture = next((one for one in rigid if one[2].explains), rigid[0])

@@ -65,7 +65,7 @@ def test_a_class_that_mc_lack_is_not_taken_for_other_fractions(toys):
 
     mc, data = toys(3000, foreign)
     report = calibrate(mc, data, NAMES, families=["none"])
-    assert report.calibration.moved
+    assert report.calibration.moved()
     assert report.verdict == "not closed"
     assert "a class that MC lack" in report.sentence
     np.testing.assert_array_equal(report.applied.calibrated(mc).weight, mc.weight)
