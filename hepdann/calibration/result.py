@@ -86,16 +86,13 @@ class Calibration:
         weight = np.asarray(mc.weight * ratio[mc.label], dtype=np.float32)
         return replace(mc, features=self.apply(mc.features, seed), weight=weight)
 
-    @property
-    def moved(self) -> bool:
-        """Whether a class fraction differs from that of MC, by three errors if it has one."""
+    def moved(self, errors: float = 3.0) -> bool:
+        """Whether a class fraction differs from that of MC, by so many errors if it has one."""
         apart = np.abs(self.fractions - self.mc_fractions)
-        return bool(np.any(apart > 3 * np.maximum(self.fraction_error, 1e-9)))
+        return bool(np.any(apart > errors * np.maximum(self.fraction_error, 1e-9)))
 
-    def mixture(self, mc: Source, target: Target) -> Mixture | None:
-        """Whether fitted class fractions that differ are what differs; ``None`` without such."""
-        if not self.moved or not self.fraction_error.any():
-            return None
+    def mixture(self, mc: Source, target: Target) -> Mixture:
+        """Whether data are calibrated MC with other class fractions."""
         return mixture_of(mc.with_features(self.apply(mc.features)), target, seed=self.seed)
 
     def parametrised(self, mc: Source, seed: int | None = None) -> Source:
@@ -250,7 +247,7 @@ class CalibrationReport:
         """
         chosen = self.calibration
         seen = verdict(self.before, self.before) != "closed"
-        if chosen.fit is not None or (seen and not self._hidden):
+        if not self._hidden and (chosen.fit is not None or seen):
             return chosen
         return replace(chosen, fractions=chosen.mc_fractions)
 
@@ -263,7 +260,7 @@ class CalibrationReport:
         if name == "none":
             if self._hidden:
                 what = why[2:]
-            elif self.calibration.moved:
+            elif self.calibration.moved():
                 what = "other class fractions, and no map of the features"
             elif self.before.value > CLOSED:
                 what = "no family of maps brings MC nearer to the data"
@@ -276,7 +273,7 @@ class CalibrationReport:
             if not key.startswith("1/t")
         ]
         text = f"{name}: {', '.join(values)}" if values else name
-        if self.held and self.calibration.moved:
+        if self.held and self.calibration.moved():
             text += ", at estimated class fractions, from which it cannot be separated"
         said = self.verdict + why * self._hidden
         return f"{text}; {said} ({left}, before {self.before.value:.3f})"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment import estimate_fractions
+from ..alignment import FractionEstimate, estimate_fractions, reweighted
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
@@ -28,7 +27,10 @@ _OTHERS = ("none", "free", "refiner")  # not fitted by their parameters
 _JUDGED = 3  # families that the classifier judges, those of the smallest distance
 _HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
-_SIGMAS = 4.0  # from which an estimate of the fractions is tried with the free map
+_SIGMAS = 4.0  # from which fractions that are estimated of raw data are looked into,
+_BEHIND = 2.0  # and of those that are estimated behind the free map, from which they are taken
+_SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what they hide
+_BEYOND = 1.5  # of the way to those of raw data, at most
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
 
@@ -93,11 +95,11 @@ def calibrate(
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
     near.sort(key=lambda o: (len(o[0].theta), o[0].distance))
-    # fractions that moved and are not what differs hide something, which a further map may mend
-    near = [near[0], *(o for o in near[1:] if not o[0].held)]
-    looked = [(*o, calibration(o[0]).mixture(mc, target)) for o in near]
-    good = (one for one in looked if one[2] is None or one[2].explains)
-    chosen, after, mixture = next(good, looked[0])
+    (chosen, after), mixture = near[0], None
+    if calibration(chosen).moved(3.0 if len(chosen.theta) else _SUSPECT) and not chosen.held:
+        # fractions that are not what differs hide something, which a further map may mend
+        rigid = [(*o, calibration(o[0]).mixture(mc, target)) for o in near if not o[0].held]
+        chosen, after, mixture = next((one for one in rigid if one[2].explains), rigid[0])
     candidates = [
         Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
         for f, figure in options
@@ -158,28 +160,42 @@ class _Search:
         """The fit to all events."""
         return fit_from(self.whole, one, start)
 
-    def fractions(self) -> list[Floats]:
-        """Those (C,) of MC, and those estimated of data that are aligned, if they differ."""
-        present = self.whole.mc_fractions
-        if self.held or np.count_nonzero(present > 0) < len(present) or len(present) < 2:
-            return [present]
-        estimate = estimate_fractions(self.mc, self.target, seed=self.seed)
-        differ = np.abs(estimate.value - estimate.source) > _SIGMAS * estimate.error
-        return [present, estimate.value] if differ.any() else [present]
-
     def free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
-        """The free map, and what is left after it, at the better of :meth:`fractions`."""
-        tries = [(free, judged(free)) for free in map(self._free_at, self.fractions())]
-        # it fits as well at wrong fractions, but then more is left of what features do together
-        least = tries[-1][1]
-        return tries[0] if tries[0][1].value <= least.value + least.error else tries[-1]
+        """The free map at the fractions that are estimated behind it, and what is left after it.
+
+        It fits as well at wrong fractions, but then what features do together says others. Of raw
+        data these are estimated wrongly, where a map of each feature cannot undo the shift.
+        """
+        share = self.whole.mc_fractions
+        first = self._free_at(share)
+        best = first, judged(first)
+        if self.held or len(share) < 2 or not share.all():
+            return best
+        raw = estimate_fractions(self.mc, self.target, seed=self.seed)
+        if not np.any(np.abs(raw.value - share) > _SIGMAS * raw.error):
+            return best
+        behind = self._estimate(first)
+        if not np.any(np.abs(behind.value - share) > _BEHIND * behind.error):
+            return best
+        along = raw.value - share
+        ends = (behind.value - share, self._estimate(self._free_at(raw.value)).value - raw.value)
+        start, end = (float(difference @ along) for difference in ends)
+        part = start / (start - end) if start > max(end, 0.0) else 1.0
+        wanted = np.maximum(share + min(part, _BEYOND) * along, 0.1 * share)
+        second = self._free_at(wanted / wanted.sum())
+        figure = judged(second)
+        return best if figure.value > best[1].value + figure.error else (second, figure)
+
+    def _estimate(self, fit: FamilyFit) -> FractionEstimate:
+        """The class fractions of the data, estimated with the MC as a free map makes them."""
+        x = np.asarray(self.mc.features, dtype=np.float64)
+        moved = fit.family.apply(x, fit.theta, self.seed).astype(np.float32)
+        mc = reweighted(self.mc, fit.fractions).with_features(moved)
+        return estimate_fractions(mc, self.target, seed=self.seed)
 
     def _free_at(self, share: Floats) -> FamilyFit:
         """At class fractions of the data, which it would swallow: they are held."""
-        present = self.whole.mc_fractions
-        ratio = np.divide(share, present, np.ones_like(share), where=present > 0)
-        weight = (self.mc.weight * ratio[self.mc.label]).astype(np.float32)
-        mc = replace(self.mc, weight=weight)
+        mc = reweighted(self.mc, share) if share.all() else self.mc
         fitted, distance, variation = fit_free(mc, self.target, seed=self.seed)
         theta = fitted.flat()
         unknown = np.full((len(theta), len(theta)), np.nan)

@@ -1,12 +1,14 @@
 """Which family is chosen, and what certifies it."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hepdann import shifts
-from hepdann.calibration import calibrate
+from hepdann.calibration import calibrate, search
+from hepdann.stats.figure import Figure
 
 NAMES = ("pt", "mass")
 
@@ -63,9 +65,34 @@ def test_a_class_that_mc_lack_is_not_taken_for_other_fractions(toys):
 
     mc, data = toys(3000, foreign)
     report = calibrate(mc, data, NAMES, families=["none"])
-    assert report.calibration.moved
+    assert report.calibration.moved()
     assert report.verdict == "not closed"
     assert "a class that MC lack" in report.sentence
     np.testing.assert_array_equal(report.applied.calibrated(mc).weight, mc.weight)
     mc, data = toys(3000, fraction=0.2)
     assert calibrate(mc, data, NAMES, families=["none"]).mixture.explains
+
+
+def test_the_free_map_is_fitted_at_the_fractions_that_are_estimated_behind_it(toys, monkeypatch):
+    """At a wrong fraction it hides half of the difference; of raw data the estimate is wrong."""
+    mc, data = toys(400)
+    looked = search._Search(mc, data, NAMES, False, None, 0, None)
+    error, held = np.full(2, 0.01), []
+
+    def estimated(signal):
+        return SimpleNamespace(value=np.array([1 - signal, signal]), error=error)
+
+    def fitted(share):
+        held.append(share[1])
+        return SimpleNamespace(fractions=share)
+
+    monkeypatch.setattr(search, "estimate_fractions", lambda *_, **__: estimated(0.1))
+    monkeypatch.setattr(looked, "_free_at", fitted)
+    behind = lambda fit: estimated((0.17 + fit.fractions[1]) / 2)  # noqa: E731
+    monkeypatch.setattr(looked, "_estimate", behind)
+    fit, _ = looked.free(lambda _: Figure(0.51, 0.01, 100.0))
+    assert held == pytest.approx([looked.whole.mc_fractions[1], 0.1, 0.17])
+    assert fit.fractions[1] == pytest.approx(0.17)
+    monkeypatch.setattr(looked, "_estimate", lambda fit: estimated(fit.fractions[1]))
+    fit, _ = looked.free(lambda _: Figure(0.51, 0.01, 100.0))
+    assert fit.fractions[1] == pytest.approx(looked.whole.mc_fractions[1])
