@@ -23,13 +23,8 @@ _FLAT = "features"
 def images_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan]:
     """The graph from the images (N, C, H, W) of each view to class scores, and its inputs.
 
-    Args:
-        model: of the run.
-        step: of the method.
-        framework: "onnx"; others have no place for images.
-
     Raises:
-        ConfigError: another framework.
+        ConfigError: a framework other than "onnx", which has no place for images.
         RunError: the network has a layer that is not exported.
     """
     if framework != "onnx":
@@ -47,16 +42,11 @@ def images_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan]
 def objects_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan]:
     """The graph from padded objects (N, most, F) of each collection to class scores.
 
-    Beside each stands (N, most), 1 where there is an object; before them, if there are any, the
-    (N, F) features of the event.
-
-    Args:
-        model: of the run.
-        step: of the method.
-        framework: "onnx"; others have no place for objects.
+    Beside each stands (N, most), 1 where there is an object; before them, if there are any, the (N,
+    F) features of the event.
 
     Raises:
-        ConfigError: another framework.
+        ConfigError: a framework other than "onnx", which has no place for objects.
         RunError: the network has attention.
     """
     if framework != "onnx":

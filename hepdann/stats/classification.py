@@ -42,12 +42,8 @@ def expected_accuracy(score: ArrayLike, source: ArrayLike, label: ArrayLike) -> 
     """Accuracy on events without labels, as far as a classifier knows where it is right.
 
     Source: average thresholded confidence, Garg et al., ICLR 2022: the share of events with less
-    entropy than a limit, above which as many labelled events lie as are wrong.
-
-    Args:
-        score: (N, C) or (N,) of the events.
-        source: (M, C) or (M,) of labelled events that it was not trained on.
-        label: (M,) their class.
+    entropy than a limit, above which as many labelled events lie as are wrong. The classifier was
+    not trained on the labelled events, of score ``source``.
     """
     if not len(np.asarray(source)):
         return NOTHING
