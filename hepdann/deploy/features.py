@@ -44,7 +44,6 @@ class Feature:
     """A feature and where it comes from.
 
     Attributes:
-        name: of the feature.
         expression: of branches; ``None`` where it is unknown.
         missing: its sentinel.
         inside: whether the graph computes the expression; otherwise the feature is an input.
@@ -75,12 +74,7 @@ def branches_of(expression: Expression) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the features follow from the inputs.
-
-    Attributes:
-        inputs: columns that the user gives, in order.
-        computed: features that the graph computes from branches.
-    """
+    """How the features follow from the inputs, which are columns that the user gives, in order."""
 
     names: tuple[str, ...]
     features: tuple[Feature, ...]
@@ -104,12 +98,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Features:
-    """Values of a graph.
-
-    Attributes:
-        values: (N, F), 0 where missing.
-        known: (N, F) whether there is a value.
-    """
+    """Values (N, F) of a graph, 0 where missing, and whether there is one."""
 
     values: Value
     known: Value
@@ -128,8 +117,8 @@ def plan(
         names: of the features, in order.
         missing: the sentinel of each feature that has one.
         indicators: columns that are 1 where a feature is missing, with that feature.
-        info: of each feature ``expression`` and ``unit``, as the conversion left it; without it
-            the inputs are the features.
+        info: of each feature ``expression`` and ``unit``, as the conversion left it; without it the
+            inputs are the features.
         outside: features that are inputs, whatever their expression.
     """
     known = info or {}

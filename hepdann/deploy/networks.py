@@ -41,14 +41,9 @@ def add_member(
     domain: int,
     x: Value | Images | ObjectInputs,
 ) -> Value:
-    """Class scores (N, C) of one member.
+    """Class scores (N, C) of one member, of scaled features (N, F), images, or scaled objects.
 
-    Args:
-        graph: to which the nodes go.
-        network: of all members.
-        member: its number.
-        domain: whose normalisation statistics apply, 0 source or 1 target.
-        x: the scaled features (N, F), the images of the views, or the scaled objects.
+    ``domain`` says whose normalisation statistics apply, 0 source or 1 target.
 
     Raises:
         RunError: the network has a layer that this export does not know.
@@ -206,30 +201,20 @@ def _views(graph: Graph, network: Any, images: Images) -> Value:
 
 
 def _tower(graph: Graph, tower: Any, x: Value) -> Value:
-    for convolution in tower.convolutions:
-        x = _pooled(graph, _convolved(graph, convolution, x))
+    """Convolutions and the larger of two strips; of an odd number the last alone, as in Caffe."""
+    for layer in tower.convolutions:
+        rows, columns = layer.kernel_size
+        operands = [x, *(graph.parameter(_values(values)) for values in (layer.weight, layer.bias))]
+        height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+        shape, odd = (layer.out_channels, height, width), height % 2
+        x = graph.add_node("Conv", operands, shape, kernel_shape=[rows, columns])
+        x = graph.add_node(
+            "MaxPool", [x], (layer.out_channels, (height + odd) // 2, width),
+            kernel_shape=[2, 1], strides=[2, 1], pads=[0, 0, odd, 0],
+        )  # fmt: skip
         x = graph.unary("Relu", x)
     x = graph.add_node("Flatten", [x], (x.width,), axis=1)
     return graph.unary("Relu", add_module(graph, tower.linear, x))
-
-
-def _convolved(graph: Graph, layer: nn.Conv2d, x: Value) -> Value:
-    assert layer.bias is not None
-    rows, columns = layer.kernel_size
-    _, height, width = x.shape
-    operands = [x, *(graph.parameter(_values(values)) for values in (layer.weight, layer.bias))]
-    shape = (layer.out_channels, height - rows + 1, width - columns + 1)
-    return graph.add_node("Conv", operands, shape, kernel_shape=[rows, columns])
-
-
-def _pooled(graph: Graph, x: Value) -> Value:
-    """The larger of two strips; of an odd number the last one alone, as Caffe pools."""
-    channels, height, width = x.shape
-    odd = height % 2
-    return graph.add_node(
-        "MaxPool", [x], (channels, (height + odd) // 2, width),
-        kernel_shape=[2, 1], strides=[2, 1], pads=[0, 0, odd, 0],
-    )  # fmt: skip
 
 
 def _values(values: Any) -> NDArray[np.float32]:

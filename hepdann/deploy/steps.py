@@ -7,7 +7,6 @@ from functools import reduce
 
 import numpy as np
 
-from ..alignment import Alignment
 from ..calibration import Calibration, with_parameter
 from ..domains import Scaling
 from ..errors import RunError
@@ -25,9 +24,7 @@ _TINY = float(np.finfo(np.float32).eps)  # as in a mixture
 class Scorer:
     """Adds the steps of a method to a graph; what several parts share is computed once.
 
-    Args:
-        graph: to which the nodes go.
-        events: their features (N, F), the images of their views, or their objects.
+    ``events`` are their features (N, F), the images of their views, or their objects.
     """
 
     def __init__(self, graph: Graph, events: Features | Images | ObjectInputs) -> None:
@@ -69,7 +66,10 @@ class Scorer:
             )
         if step.mapped is not None:
             assert isinstance(features, Features)  # objects are not mapped
-            features = self._map(step.mapped, features)
+            key = id(step.mapped)
+            if key not in self._aligned:
+                self._aligned[key] = add_alignment(self.graph, step.mapped, features)
+            features = self._aligned[key]
         scaling = step.scaling
         assert scaling is not None
         if isinstance(features, ObjectInputs):
@@ -79,11 +79,6 @@ class Scorer:
         scaled = self.scale(scaling.without_parameter(), features)
         last = with_parameter(np.zeros((1, scaled.width), np.float32), step.parameter)[0]
         return self.graph.gemm(scaled, np.eye(scaled.width, len(last)), last)
-
-    def _map(self, alignment: Alignment, features: Features) -> Features:
-        if id(alignment) not in self._aligned:
-            self._aligned[id(alignment)] = add_alignment(self.graph, alignment, features)
-        return self._aligned[id(alignment)]
 
     def scale(self, scaling: Scaling, features: Features) -> Value:
         """Scaled, with the imputed value where there is none."""

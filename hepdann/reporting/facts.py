@@ -22,14 +22,9 @@ from ..tensors import SPLITS, open_tensors
 
 @dataclass(frozen=True)
 class Counts:
-    """Events of a domain of a run.
+    """Events of MC, or of what the target is: rows, in each split, in each class, and Σw.
 
-    Attributes:
-        domain: "MC", or what the target is.
-        total: rows.
-        splits: rows of the training, validation and test split.
-        classes: rows of each class; empty where labels are not known.
-        weight: sum of the weights.
+    There are no ``classes`` where labels are not known.
     """
 
     domain: str

@@ -19,7 +19,7 @@ from typing import Any
 from .._version import __version__
 from ..errors import RunError
 from ..evaluation import open_scores, point_rows
-from ..outputs import mend_of, write_whole
+from ..outputs import write_whole, writing
 from ..plotting.jobs import distinct_names
 from ..runs import Run
 from ..store.generators import GeneratorFolder
@@ -53,9 +53,6 @@ def report(
             the section ``plots`` of each run's configuration.
         progress: called with the number of figures drawn and that of all, run by run.
 
-    Returns:
-        The file.
-
     Raises:
         RunError: a run is not finished or damaged, or the file cannot be written.
         ConfigError: a setting of ``look`` that does not exist, or has a wrong value.
@@ -63,7 +60,8 @@ def report(
     opened = named_runs(runs)
     if not opened:
         raise RunError("no run to report on", mend="name at least one run folder")
-    anchors = distinct_names([_anchor(name) for name in opened])
+    plain = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in opened]
+    anchors = distinct_names([f"run-{name}" for name in plain])
     sections = [
         {"name": name, "anchor": anchor}
         | (
@@ -76,17 +74,10 @@ def report(
     rows = methods_table(opened)
     html = _render(title or f"hepdann: {', '.join(opened)}", sections, rows)
     path = Path(output)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, html.encode())
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(f"cannot be written: {reason}", where=path, mend=mend_of(error)) from error
     return path
-
-
-def _anchor(name: str) -> str:
-    return "run-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _generator(generator: GeneratorFolder, look: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,11 +131,18 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
 def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
     import jinja2
 
-    script, style = _asset("page.js"), _asset("page.css")
+    script, style, page = (
+        resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+        for name in ("page.js", "page.css", "page.html.j2")
+    )
+    hashes = [
+        "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (script, style)
+    ]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(_asset("page.html.j2")).render(
+    return environment.from_string(page).render(
         title=title,
         version=__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -152,26 +150,12 @@ def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
         rows=rows,
         columns=shown(rows),
         data=_json({s["anchor"]: s["charts"] for s in sections}),
-        policy=_policy(script, style),
+        # only this script and this style; images from the page itself; nothing from outside
+        policy=f"default-src 'none'; script-src '{hashes[0]}'; style-src '{hashes[1]}'; "
+        "img-src blob: data:; base-uri 'none'; form-action 'none'",
         script=script,
         style=style,
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(script: str, style: str) -> str:
-    """Only this script and this style; images from the page itself; nothing from outside."""
-    return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "img-src blob: data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _json(value: Any) -> str:

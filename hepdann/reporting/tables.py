@@ -18,12 +18,7 @@ from ..store.generators import GeneratorFolder, is_generator, open_folder
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of the table.
-
-    Attributes:
-        value: ``None`` where the figure cannot exist.
-        error: its standard error, or the spread over networks; ``None`` where there is none.
-    """
+    """A figure of the table and its error, or the spread over networks; ``None`` for none."""
 
     value: float | None
     error: float | None = None
@@ -42,19 +37,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of figures.
-
-    Attributes:
-        key: in CSV.
-        title: for people.
-        latex: title in LaTeX.
-        help: what it is, in a sentence.
-    """
+    """A column of figures: its key in CSV, titles for people and in LaTeX, and what it is."""
 
     key: str
     title: str
-    latex: str
     help: str
+    latex: str = ""
 
 
 _LARGE = 1000.0  # figures without decimals
@@ -64,37 +52,28 @@ OF_METHODS = (
     Column(
         "mc_accuracy",
         "MC accuracy",
-        "MC accuracy",
         "share of held-out MC events classified rightly, mean score over all networks",
     ),
-    Column("mc_auc", "MC AUC", "MC AUC", "area under the ROC curve on held-out MC events"),
+    Column("mc_auc", "MC AUC", "area under the ROC curve on held-out MC events"),
     Column(
         "target_accuracy",
         "target accuracy",
-        "target accuracy",
         "the same share on the target's held-out events, where their truth is known",
     ),
-    Column(
-        "target_auc",
-        "target AUC",
-        "target AUC",
-        "area under the ROC curve on the target's held-out events",
-    ),
+    Column("target_auc", "target AUC", "area under the ROC curve on the target's held-out events"),
     Column(
         "target_accuracy_prior_matched",
         "at matched threshold",
-        "prior-matched",
         "target accuracy at the threshold that lets the expected share of the target pass",
+        "prior-matched",
     ),
     Column(
         "nuisance_ks",
-        "KS over nuisance",
         "KS over nuisance",
         "largest distance of the score between slices of the nuisance, of several the largest",
     ),
     Column(
         "inverse_jsd",
-        "1/JSD",
         "1/JSD",
         "of the background's nuisance before and after a cut that keeps half of the signal, of "
         "several nuisances the smallest; larger is more independent",
@@ -102,25 +81,23 @@ OF_METHODS = (
     Column(
         "rejection_at_half",
         "rejection at 50 %",
-        "rejection at 50\\,\\%",
         "one over the share of the background that passes that cut",
+        "rejection at 50\\,\\%",
     ),
     Column(
         "member_target_accuracy",
-        "single networks",
         "single networks",
         "target accuracy of the single networks, mean ± standard deviation",
     ),
     Column(
         "peeked_target_accuracy",
         "peeked",
-        "peeked",
-        "best epoch of the best network, picked by the target's own labels: shown so that nobody "
-        "is fooled, and used for nothing",
+        "best epoch of the best network, picked by the target's own labels: shown so that "
+        "nobody is fooled, and used for nothing",
     ),
 )
 OF_GENERATORS = tuple(
-    Column(key, title, title, text)
+    Column(key, title, text)
     for key, title, text in (
         ("worst_response", "response off by",
          "largest deviation of the mean response from the simulation's in bins of the energy"),
@@ -143,7 +120,6 @@ class Row:
     """A method of a run.
 
     Attributes:
-        run: name of the run folder.
         target: "data", or the shift that made the pseudo-data; "simulation" of a generator.
         method: its name; of a generator its objective.
         recommended: whether the run recommends it, without a target label.
@@ -163,11 +139,7 @@ class Row:
 
 
 def methods_table(opened: Mapping[str, Run | GeneratorFolder]) -> list[Row]:
-    """A row for each method of each run, and for each generator.
-
-    Args:
-        opened: by name.
-    """
+    """A row for each method of each run, and for each generator, by name."""
     rows = []
     for name, one in opened.items():
         if isinstance(one, GeneratorFolder):
@@ -286,7 +258,7 @@ def to_latex(rows: Sequence[Row]) -> str:
     Columns without a single figure are left out; the recommended method of a run is bold.
     """
     columns = shown(rows)
-    titles = ["run", "target", "method", *(column.latex for _, column in columns)]
+    titles = ["run", "target", "method", *(c.latex or c.title for _, c in columns)]
     lines = [
         r"\begin{tabular}{lll" + "r" * len(columns) + "}",
         r"\toprule",
@@ -324,14 +296,9 @@ def _latex(text: str) -> str:
 
 
 def named_runs(folders: Iterable[str | Path]) -> dict[str, Run | GeneratorFolder]:
-    """Open runs and generators, in the order given and each once.
+    """Open runs and generators, in the order given and each once, by the name of their folder.
 
-    Args:
-        folders: of these.
-
-    Returns:
-        Them by the name of their folder; where two folders share it, by as many of the
-        folders above it as tell them apart.
+    Where two folders share it, it is preceded by as many of those above as distinguish them.
 
     Raises:
         RunError: one is not finished.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from .hdf5.opening import OpenFile
+from .hits import EventTable, picked
 from .layout import Collection
 
 _AT_ONCE = 16_384  # events that are read at a time
@@ -59,13 +60,8 @@ class Jagged:
 
     def take(self, rows: slice | NDArray[Any]) -> Self:
         """Some events: a slice, a mask or indices."""
-        index = np.asarray(rows if isinstance(rows, np.ndarray) else np.arange(len(self))[rows])
-        index = np.flatnonzero(index) if index.dtype == bool else index
-        counts = self.start[index + 1] - self.start[index]
-        taken = type(self).of(self.values[:0], counts)
-        picked = np.arange(taken.start[-1])
-        picked += np.repeat(self.start[index] - taken.start[:-1], counts)
-        return type(self)(self.values[picked], taken.start)
+        chosen, start = picked(self.start, rows)
+        return type(self)(self.values[chosen], start)
 
     def pad(self, out: NDArray[np.float32]) -> NDArray[np.int64]:
         """Write the objects into ``out``, (N, most, F) and all zero.
@@ -85,7 +81,7 @@ class Jagged:
 
 
 @dataclass(frozen=True, eq=False)
-class Objects:
+class Objects(EventTable):
     """N events with features and objects; indexing gives the rows that a network sees.
 
     It takes the place of :class:`.Hits` where events have objects.
@@ -115,16 +111,6 @@ class Objects:
     def width(self) -> int:
         """Numbers of a row."""
         return int(self.features.shape[1]) + sum(one.width for one in self.collections)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(N, width)."""
-        return len(self), self.width
-
-    @property
-    def ndim(self) -> int:
-        """2, as of any table of events."""
-        return 2
 
     @property
     def nbytes(self) -> int:

@@ -187,6 +187,8 @@ def test_what_is_no_list_of_numbers_is_refused_by_name(tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             converted(path, tmp_path, objects={"Jet": {"features": [text]}})
+    with pytest.raises(ValueError, match="objects do not vary"):
+        converted(path, tmp_path, objects={"Jet": {}}, variations={"up": {"tree": "t"}})
     with pytest.raises(ReadError, match="lists of the objects 'Jet' run along"):
         converted(path, tmp_path, objects={"Jet": {"features": ["Jet_pt", "Tau_pt"]}})
     with pytest.raises(ConfigError, match="no object of 'Jet' is in MC"):

@@ -14,7 +14,7 @@ from hepdann.config import PlotConfig, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
-from hepdann.plotting.names import RunNames
+from hepdann.plotting.quantities import RunNames
 from hepdann.runs import resume
 from hepdann.runs.stacks.plan import resolve
 from hepdann.tensors import read_images

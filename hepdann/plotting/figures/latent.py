@@ -32,13 +32,8 @@ def latent(
 ) -> Axes:
     """One column a method; coloured by domain above and by true class below.
 
-    Args:
-        embeddings: by method, as :func:`hepdann.evaluation.latent.embed` gives them.
-        classes: names by class index; or these with their colours.
-        data_name: what the target is called.
-
-    Returns:
-        The upper left axes, of a figure of their own.
+    ``embeddings`` are of :func:`hepdann.evaluation.latent.embed`; ``classes`` are names by class
+    index, or these with their colours. The figure is always a new one.
     """
     width, height = rcParams["figure.figsize"]
     figure = Figure(figsize=(width, height * _HEIGHT / PAGE[1]))
