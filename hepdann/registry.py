@@ -223,6 +223,9 @@ SHIFTS: Registry[Any] = Registry(
         "energy-scale": "shifts.registry:ENERGY_SCALE",
         "energy-smear": "shifts.registry:ENERGY_SMEAR",
         "dead-channels": "shifts.registry:DEAD_CHANNELS",
+        "missing-objects": "shifts.registry:MISSING_OBJECTS",
+        "pt-scale": "shifts.registry:PT_SCALE",
+        "dead-region": "shifts.registry:DEAD_REGION",
     },
 )
 ALIGNMENTS: Registry[Any] = Registry(
@@ -263,9 +266,9 @@ METHODS: Registry[Any] = Registry(
         "dann-pivot": "methods.decorrelation.pivot:DANN_PIVOT",
         "disco": "methods.decorrelation.disco:DISCO",
         "planing": "methods.decorrelation.planing:PLANING",
-        "cwola": "methods.mixtures.cwola:CWOLA",
-        "llp": "methods.mixtures.llp:LLP",
-        "llp-unbiased": "methods.mixtures.llp:LLP_UNBIASED",
+        "cwola": "methods.mixtures:CWOLA",
+        "llp": "methods.mixtures:LLP",
+        "llp-unbiased": "methods.mixtures:LLP_UNBIASED",
     },
 )
 NETWORKS: Registry[Any] = Registry(

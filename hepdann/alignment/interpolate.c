@@ -2,32 +2,46 @@
 
 #include <stdint.h>
 
-#define EVENTS 512 /* at a time: their searches do not wait for each other */
+#define EVENTS 256 /* at a time: their searches do not wait for each other */
+
+typedef struct {
+    double begin, value, slope, unused;
+} Piece;
 
 /* x: (events, features); NaN passes
- * knots: (features, 3, size) where the pieces begin, the value there and the slope; size is a power of
- *   two, beyond the last knot there are others at infinity, and the slope behind the last is zero
- * last: (features,) the last knot
+ * pieces: (features, size); the slope behind the last is zero
+ * begins: (features, size) where they begin, rounded up to the next float; NaN behind the last
+ * ranges: (features, 3) where the first and the last piece begin, and cells per unit between these
+ * before: (features, cells) the last piece that begins in an earlier cell
+ * steps: (features,) of a search among the pieces that begin in a cell
  * out: (events, features) */
-void hepdann_interpolate(const float *x, int64_t events, int64_t features, const double *knots,
-                                int64_t size, const double *last, float *out)
+void hepdann_interpolate(const float *x, int64_t events, int64_t features, const double *pieces,
+                         const float *begins, int64_t size, const double *ranges, const int32_t *before,
+                         int64_t cells, const int64_t *steps, float *out)
 {
     for (int64_t start = 0; start < events; start += EVENTS) {
         const int64_t some = events - start < EVENTS ? events - start : EVENTS;
         for (int64_t f = 0; f < features; f++) {
-            const double *begin = knots + 3 * size * f, *value = begin + size, *slope = value + size;
-            double at[EVENTS];
-            int32_t piece[EVENTS] = {0};
-            for (int64_t e = 0; e < EVENTS; e++) {
-                const double z = e < some ? x[(start + e) * features + f] : 0;
-                at[e] = z < begin[0] ? begin[0] : z > last[f] ? last[f] : z;
+            const Piece *piece = (const Piece *)pieces + size * f;
+            const float *begin = begins + size * f;
+            const double low = ranges[3 * f], high = ranges[3 * f + 1], scale = ranges[3 * f + 2];
+            float at[EVENTS] = {0};
+            int32_t j[EVENTS];
+            for (int64_t e = 0; e < some; e++)
+                at[e] = x[(start + e) * features + f];
+            for (int e = 0; e < EVENTS; e++) {
+                const double z = at[e], above = z > low ? z : low; /* NaN becomes low */
+                j[e] = (int32_t)(((above > high ? high : above) - low) * scale);
             }
-            for (int32_t half = (int32_t)(size / 2); half; half /= 2)
+            for (int e = 0; e < EVENTS; e++)
+                j[e] = before[cells * f + j[e]];
+            for (int32_t half = (int32_t)1 << steps[f] >> 1; half; half /= 2)
                 for (int e = 0; e < EVENTS; e++)
-                    piece[e] += half & -(begin[piece[e] + half] <= at[e]);
+                    j[e] += half & -(begin[j[e] + half] <= at[e]);
             for (int64_t e = 0; e < some; e++) {
-                const int32_t j = piece[e];
-                out[(start + e) * features + f] = (float)(slope[j] * (at[e] - begin[j]) + value[j]);
+                const Piece *one = piece + j[e];
+                const double z = at[e], inside = z < low ? low : z > high ? high : z;
+                out[(start + e) * features + f] = (float)(one->slope * (inside - one->begin) + one->value);
             }
         }
     }

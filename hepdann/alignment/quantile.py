@@ -79,13 +79,16 @@ class QuantileMap:
         """
         table = np.asarray(x)
         mapped = np.empty(table.shape, dtype=np.float32)
+        real, wide = np.float32, np.float64
         compute = function(
-            "interpolate", np.float32, int, int, np.float64, int, np.float64, np.float32
+            "interpolate", real, int, int, wide, real, int, wide, np.int32, int, np.int64, real
         )
         if compute is not None and table.dtype == np.float32:
-            knots, last = self._knots
-            rows = np.ascontiguousarray(table)
-            compute(rows, *rows.shape, knots, knots.shape[2], last, mapped)
+            pieces, begins, ranges, before, steps = self._pieces
+            rows, sizes = np.ascontiguousarray(table), (begins.shape[1], before.shape[1])
+            compute(
+                rows, *rows.shape, pieces, begins, sizes[0], ranges, before, sizes[1], steps, mapped
+            )
             for j in [j for j, xs in enumerate(self.target) if not len(xs)]:
                 mapped[:, j] = table[:, j]
             return mapped
@@ -95,15 +98,26 @@ class QuantileMap:
         return mapped
 
     @cached_property
-    def _knots(self) -> tuple[Floats, Floats]:
-        """(F, 3, size) where the pieces begin, their values and slopes; and (F,) the last knots."""
-        size = 1 << (max(map(len, self.target), default=1) - 1).bit_length()
-        knots = np.zeros((len(self.target), 3, size))
-        knots[:, 0] = np.inf
-        for table, xs, ys in zip(knots, self.target, self.source, strict=True):
-            table[0, : len(xs)], table[1, : len(xs)] = xs, ys
-            table[2, : len(xs[1:])] = np.diff(ys) / np.diff(xs)
-        return knots, np.array([xs[-1] if len(xs) else 0.0 for xs in self.target])
+    def _pieces(self) -> tuple[NDArray[Any], ...]:
+        """The arrays of ``interpolate.c``: a table of cells of one width shortens the searches."""
+        count, most = len(self.target), max(map(len, self.target), default=1)
+        cells = 1 << most.bit_length()
+        ranges, steps = np.zeros((count, 3)), np.zeros(count, np.int64)
+        before = np.zeros((count, cells), np.int32)
+        for j, xs in enumerate(self.target):
+            if len(xs):
+                width = xs[-1] - xs[0]
+                ranges[j] = xs[0], xs[-1], (cells - 1) / width if width else 0.0
+                cell = ((_float_above(xs) - xs[0]).clip(0, width) * ranges[j, 2]).astype(np.intp)
+                inside = np.bincount(cell, minlength=cells)
+                before[j] = np.maximum(np.cumsum(inside) - inside - 1, 0)
+                steps[j] = int(inside.max()).bit_length()
+        pieces = np.zeros((count, most + (1 << int(steps.max(initial=0))), 4))
+        pieces[:, :, 0] = np.nan  # no value is beyond
+        for table, xs, ys in zip(pieces, self.target, self.source, strict=True):
+            table[: len(xs), 0], table[: len(xs), 1] = xs, ys
+            table[: len(xs[1:]), 2] = np.diff(ys) / np.diff(xs)
+        return pieces, _float_above(pieces[:, :, 0]), ranges, before, steps
 
     def to_dict(self) -> dict[str, Any]:
         """Everything :meth:`from_dict` needs, JSON-serialisable."""
@@ -140,6 +154,12 @@ class _Distribution:
         half = (self.upto - self.below) / (2 * self.count)
         ranks = np.stack([self.below + half, self.upto - half], axis=1).ravel()
         return np.interp(rank, ranks, np.repeat(self.values, 2))
+
+
+def _float_above(x: Floats) -> NDArray[np.float32]:
+    """The smallest float32 that is not below each: of a float32 it asks the same."""
+    near = x.astype(np.float32)
+    return np.where(near < x, np.nextafter(near, np.float32(np.inf)), near)
 
 
 def _distribution(

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from .init import init_config
-from .inputs import AugmentConfig, HitsConfig, ImagesConfig, ObjectsConfig, TransformConfig
+from .inputs import (
+    AugmentConfig,
+    HitsConfig,
+    ImagesConfig,
+    ObjectsConfig,
+    PicturesConfig,
+    TransformConfig,
+)
 from .load import (
     dump_config,
     expand_path,
@@ -29,31 +36,10 @@ from .models import (
 from .settings import NetworkSettings, ScanSettings, TrainSettings
 
 __all__ = [
-    "AugmentConfig",
-    "CalibrationConfig",
-    "ClassConfig",
-    "Config",
-    "ConvertConfig",
-    "FeatureConfig",
-    "HitsConfig",
-    "ImagesConfig",
-    "NetworkSettings",
-    "ObjectsConfig",
-    "PlotConfig",
-    "SampleConfig",
-    "ScanConfig",
-    "ScanSettings",
-    "ShiftConfig",
-    "SplitConfig",
-    "TrainConfig",
-    "TrainSettings",
-    "TransformConfig",
-    "dump_config",
-    "expand_path",
-    "init_config",
-    "json_schema",
-    "load_config",
-    "override",
-    "parse_config",
+    "AugmentConfig", "CalibrationConfig", "ClassConfig", "Config", "ConvertConfig",
+    "FeatureConfig", "HitsConfig", "ImagesConfig", "NetworkSettings", "ObjectsConfig",
+    "PicturesConfig", "PlotConfig", "SampleConfig", "ScanConfig", "ScanSettings", "ShiftConfig",
+    "SplitConfig", "TrainConfig", "TrainSettings", "TransformConfig", "dump_config",
+    "expand_path", "init_config", "json_schema", "load_config", "override", "parse_config",
     "shipped_configs",
-]
+]  # fmt: skip

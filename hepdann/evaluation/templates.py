@@ -18,9 +18,8 @@ from ..errors import ConfigError, RunError
 from ..registry import nearest
 from ..stats.histograms import Histogram, binning, fill
 from ..stats.template_bins import equal_signal_edges, significance_edges
-from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
-from ..store.reading import read_config
+from ..store.reading import read_config, read_metrics
 from ..store.scores.reader import RunScores, open_scores
 from .columns import SIDES, Columns
 from .template_events import NOMINAL, TemplateEvents, TemplateSample

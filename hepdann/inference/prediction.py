@@ -18,12 +18,13 @@ from ..errors import ConfigError, HepdannError, RunError
 from ..outputs import mend_of, replacing
 from ..parallel import Executor, Link, refuse_in_worker
 from ..readers import FileRef, resolve
+from ..readers.pictures.rows import PictureRows
+from ..readers.pictures.samples import picture_refs
 from ..readers.pipeline.ordered_threads import default_threads
 from ..readers.rows import RowReader
 from ..tensors import open_tensors
 from .branch_copy import copy_with_branches
-from .output_names import output_files
-from .row_files import IDENTITY, Format, read_seal, row_file, written_ids
+from .row_files import IDENTITY, KINDS, Format, output_files, read_seal, written_ids
 from .row_scores import RowScorer, Scored
 
 _VERSION = 2  # of what outputs hold: files of another one are made anew
@@ -35,16 +36,8 @@ class PredictedFile:
     """One input and its output.
 
     Attributes:
-        path: of the input.
-        tree: in it.
-        sample: of the run that it was read as.
-        known: whether the run was converted from it.
-        output: the file that runs along it.
-        rows: of both.
-        selected: how many pass the cut of the run.
         trained: how many of these the run was trained on; ``None`` where that cannot be known.
         outside: selected events with a value of a feature beyond those of training, by feature.
-        before: whether the output was there already.
     """
 
     path: str
@@ -61,12 +54,7 @@ class PredictedFile:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What :func:`predict` did.
-
-    Attributes:
-        method: that scored.
-        files: in the order of the inputs.
-    """
+    """What :func:`predict` did."""
 
     method: str
     files: tuple[PredictedFile, ...]
@@ -85,6 +73,7 @@ class _Job:
     method: str | None
     sample: str | None
     tensors: Path | None
+    columns: tuple[str, ...]
     keep: tuple[str, ...]
     kind: Format
     copies: bool
@@ -93,7 +82,7 @@ class _Job:
     threads: int
 
     def scorer(self) -> RowScorer:
-        return RowScorer(self.folder, self.method, self.device, self.tensors)
+        return RowScorer(self.folder, self.method, self.device, self.tensors, self.columns)
 
 
 def predict(
@@ -103,12 +92,13 @@ def predict(
     output: str | Path,
     format: Format = "tree",  # noqa: A002 (the option's name)
     method: str | None = None,
+    columns: Sequence[str] = (),
     keep: Sequence[str] = (),
     into_copy: bool = False,
     sample: str | None = None,
     tree: str | None = None,
     tensors: str | Path | None = None,
-    block: int = 100_000,
+    block: int = 50_000,
     workers: int = 1,
     part: tuple[int, int] = (1, 1),
     device: str = "auto",
@@ -125,6 +115,8 @@ def predict(
         output: a folder, or with a single input a file of the right ending.
         format: "tree", "rntuple", "parquet" or "hdf5".
         method: that scores; default the recommended one.
+        columns: of the output, beside the event id; default all. Without ``domain_score`` no domain
+            head is computed.
         keep: branches of the input to pass through.
         into_copy: write copies of the inputs with the new branches in their trees.
         sample: of the run, which files are like that it was not made of; default the data.
@@ -148,23 +140,16 @@ def predict(
     if kind != format:
         raise ConfigError("a copy has the format of its input", where="--into-copy",
                           mend=f"leave --format {format} out")  # fmt: skip
-    work = _work(files, Path(output), kind, into_copy, tree, part)
-    job = _Job(
-        folder=Path(getattr(run, "folder", run)),
-        method=method,
-        sample=sample,
-        tensors=None if tensors is None else open_tensors(tensors).path,
-        keep=tuple(dict.fromkeys(keep)),
-        kind=kind,
-        copies=into_copy,
-        block=block,
-        device=device,
-        threads=default_threads() if workers == 1 else 1,
-    )
+    folder, threads = Path(getattr(run, "folder", run)), default_threads() if workers == 1 else 1
+    path = None if tensors is None else open_tensors(tensors).path
+    named = tuple(sorted(set(columns))), tuple(dict.fromkeys(keep))
+    job = _Job(folder, method, sample, path, *named, kind, into_copy, block, device, threads)
     if workers > 1:
         refuse_in_worker()
     _scorer.cache_clear()  # the run may be another one than at the last call
     scorer = _scorer(job)  # what is wrong with the run is said once
+    pictures = scorer.conversion.pictures is not None
+    work = _work(files, Path(output), kind, into_copy, tree, part, pictures)
     if not work:
         return Prediction(scorer.method, ())
     for folder in {path.parent for _, path in work}:
@@ -185,10 +170,16 @@ def _work(
     copies: bool,
     tree: str | None,
     part: tuple[int, int],
+    pictures: bool,
 ) -> list[tuple[FileRef, Path]]:
     """The files of a part of the work, each with its output."""
     given = [files] if isinstance(files, str | PathLike) else list(files)
-    refs = resolve([fspath(name) for name in given])
+    names = [fspath(name) for name in given]
+    refs = (
+        tuple(ref for name in names for ref in picture_refs(name, "files"))
+        if pictures
+        else resolve(names)
+    )
     outputs = output_files(refs, output, kind, copies=copies)
     refs = tuple(ref if tree is None else replace(ref, tree=ref.tree or tree) for ref in refs)
     number, parts = part
@@ -228,9 +219,9 @@ class _FileTask:
     def __call__(self, link: Link) -> PredictedFile:
         """Do it; entries done and to do are reported."""
         job, output, scorer = self.job, self.output, _scorer(self.job)
-        reader = RowReader(
-            self.ref, scorer.conversion, sample=job.sample, keep=job.keep, block=job.block
-        )
+        pictures = scorer.conversion.pictures is not None
+        read = PictureRows if pictures else partial(RowReader, block=job.block)
+        reader = read(self.ref, scorer.conversion, sample=job.sample, keep=job.keep)
         scorer.check(reader)
         made_of = _made_of(job, scorer, reader)
         seal = _existing(job.kind, output)
@@ -245,15 +236,9 @@ class _FileTask:
             with _writing(output), replacing(output) as temporary:
                 counts = _write(job, scorer, reader, temporary, made_of, link)
         return PredictedFile(
-            path=reader.file.path,
-            tree=reader.file.tree,
-            sample=reader.samples[0].name,
-            known=reader.known,
-            output=output,
-            rows=entries,
-            before=before,
-            **counts,
-        )
+            path=reader.file.path, tree=reader.file.tree, sample=reader.samples[0].name,
+            known=reader.known, output=output, rows=entries, before=before, **counts,
+        )  # fmt: skip
 
 
 def _write(
@@ -272,7 +257,7 @@ def _write(
     begun = (
         copy_with_branches(path, file, scorer.types(reader))
         if job.copies
-        else row_file(job.kind, path, tree=tree, types=scorer.types(reader), entries=file.entries)
+        else KINDS[job.kind](path, tree, scorer.types(reader), file.entries)
     )
     with begun as output:
         for scored in _scored(scorer, reader, job.threads):
@@ -311,6 +296,7 @@ def _made_of(job: _Job, scorer: RowScorer, reader: RowReader) -> dict[str, Any]:
     return {
         "version": _VERSION,
         **scorer.identity,
+        "columns": list(job.columns),
         "keep": list(job.keep),
         "copy": job.copies,
         "samples": [sample.name for sample in reader.samples],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from ..compiled import function
 from ..errors import ConfigError, RunError
 from ..readers.rows import Inputs, RowReader, Rows
-from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
+from ..store.reading import read_metrics
 from ..store.training_record import TrainingRecord
 from ..tensors import Collection, EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
-from .device import choose_device
 from .model import Model
+from .passes import choose_device
 from .predictor import known_events
+from .row_files import IDENTITY
 from .steps import Scores
 from .stored_model import load_model
 
@@ -37,8 +38,6 @@ class Scored:
 
     Attributes:
         columns: by name (n, …).
-        selected: how many of the rows.
-        trained: how many of these the run was trained on.
         outside: (F,) how many have a value of each feature beyond those of training.
     """
 
@@ -52,22 +51,22 @@ class RowScorer:
     """Scores rows with a method of a run.
 
     Args:
-        folder: of the run.
         method: default the recommended one.
-        device: as in settings.
-        tensors: where the tensor file of a run of an older version is.
-
-    Attributes:
-        method: its name.
-        record: what the run was trained on.
-        conversion: how files become events.
+        columns: that are written beside the event id and what is kept; empty for all.
 
     Raises:
         RunError: no run, none of that method, or it was not trained on files.
-        ConfigError: no such device.
+        ConfigError: no such device or column.
     """
 
-    def __init__(self, folder: Path, method: str | None, device: str, tensors: Path | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        method: str | None,
+        device: str,
+        tensors: Path | None,
+        columns: Sequence[str] = (),
+    ) -> None:
         recommended = read_metrics(folder).recommended
         self.record = TrainingRecord.read(folder, tensors)
         if self.record.conversion is None:
@@ -95,6 +94,14 @@ class RowScorer:
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
         ranges = [self.record.ranges.get(n, (-np.inf, np.inf)) for n in self._model.features]
         self._trained = Known(self.record.events)
+        self._columns = {*(columns or self._types), IDENTITY}
+        absent = self._columns.difference(self._types)
+        if absent:
+            raise ConfigError(
+                f"'{min(absent)}' is no column of the scores",
+                where="--columns",
+                mend=f"there are {', '.join(self._types)}",
+            )
         self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T.copy()
 
     @property
@@ -117,24 +124,26 @@ class RowScorer:
         trained.update(self.record.events.tobytes())
         return {"model": digest.hexdigest(), "training": trained.hexdigest(), "method": self.method}
 
+    @property
+    def _types(self) -> dict[str, np.dtype[Any]]:
+        """Of all columns that a method can give."""
+        reals = [*self.scores, "domain_score", "spread", *self._sides]
+        types: dict[str, np.dtype[Any]] = dict.fromkeys(reals, np.dtype(np.float32))
+        types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
+        if self._known is not None:
+            types["fold"] = np.dtype(np.uint8)
+        return types | {IDENTITY: np.dtype(np.uint64)}
+
     def types(self, reader: RowReader) -> dict[str, np.dtype[Any]]:
         """Names and types of the columns.
 
         Raises:
             ConfigError: a branch that is kept has the name of one of them.
         """
-        types: dict[str, np.dtype[Any]] = dict.fromkeys(
-            [*self.scores, "domain_score", "spread"], np.dtype(np.float32)
-        )
-        for name in self._varied:
-            types |= {f"{name}_up": np.dtype(np.float32), f"{name}_down": np.dtype(np.float32)}
-        types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
-        if self._known is not None:
-            types["fold"] = np.dtype(np.uint8)
-        types["event_id"] = np.dtype(np.uint64)
+        types = {name: kind for name, kind in self._types.items() if name in self._columns}
         for name, branch in reader.kept.items():
             column = kept_name(name)
-            if column in types:
+            if column in self._types:
                 raise ConfigError(
                     f"'{name}' would stand beside the column '{column}' of the scores",
                     where="--keep",
@@ -159,18 +168,14 @@ class RowScorer:
             )  # fmt: skip
 
     def score(self, rows: Rows, *, identified: bool) -> Scored:
-        """The columns of some rows.
-
-        Args:
-            rows: as they were read.
-            identified: whether event ids can be compared with those of the training.
-        """
+        """The columns of some rows."""
         if self.in_threads and torch.get_num_threads() > 1:  # of this thread; there are others
             torch.set_num_threads(1)
         n = len(rows.event_id)
+        sides = [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
         columns: dict[str, NDArray[Any]] = {
             name: np.full(n, np.nan, np.float32)
-            for name in (*self.scores, "domain_score", "spread", *self._sides)
+            for name in (*self.scores, "domain_score", "spread", *sides)
         }
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
@@ -197,27 +202,33 @@ class RowScorer:
         inputs: Inputs,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events, at = _network_inputs(self._model, inputs), inputs.rows
+        events = _network_inputs(self._model, inputs)
+        whole = len(inputs.rows) == len(columns["spread"])  # nothing is to be gathered
+        at = slice(None) if whole else inputs.rows
         domain = "source" if inputs.simulated else "target"
-        model = self._model
+        model, fold = self._model, None
         if isinstance(model, CrossFit):
             assert self._known is not None
             if event_id is not None:
                 columns["fold"][at] = model.folds_of(event_id, self._known)
-            found = model.score(events, self.method, domain, columns["fold"][at])
-        elif model.adapts(self.method):
-            found = model.steps(self.method, domain).score(events)
-        else:  # its domain heads only watched
+            fold = columns["fold"][at]
+        if isinstance(model, CrossFit) or (
+            "domain_score" in self._columns and model.adapts(self.method)
+        ):
+            found = model.score(events, self.method, domain, fold=fold)
+        else:  # its domain heads only watched, or nobody asks
             members = model.steps(self.method, domain).members(events)
             found = Scores(members, np.empty(0, np.float32))
-        if model.adapts(self.method):
+        if len(found.domain) and model.adapts(self.method):
             columns["domain_score"][at] = found.domain
         mean = found.mean
         for number, name in enumerate(self.scores):
             columns[name][at] = mean[:, number]
         moves = model.varies(self.method, domain)
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = self._scored(events, at, columns, domain, errors).mean if moves else mean
+            moved = mean
+            if moves:
+                moved = model.score(events, self.method, domain, fold=fold, errors=errors).mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
         members = found.members[:, :, -1:]  # of two classes the spreads are the same
@@ -233,19 +244,6 @@ class RowScorer:
     @property
     def _sides(self) -> list[str]:
         return [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
-
-    def _scored(
-        self,
-        events: NDArray[np.float32] | EventImages,
-        at: NDArray[np.intp],
-        columns: Mapping[str, NDArray[Any]],
-        domain: str,
-        errors: float,
-    ) -> Scores:
-        model = self._model
-        if isinstance(model, CrossFit):
-            return model.score(events, self.method, domain, columns["fold"][at], errors)
-        return model.score(events, self.method, domain, errors)
 
 
 def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
@@ -284,11 +282,7 @@ def kept_name(branch: str) -> str:
 
 
 class Known:
-    """Identities that are looked up: few of those that are not there need a search.
-
-    Args:
-        ids: increasing.
-    """
+    """Identities that are looked up: few of those that are not there need a search."""
 
     def __init__(self, ids: NDArray[np.uint64]) -> None:
         self._ids, bits = ids, min(len(ids).bit_length() + 4, 26)

@@ -1,6 +1,6 @@
 /* Body of perceptron.c, for vectors of BYTES bytes, VECTORS of them at a time. */
 
-typedef float NAME(Floats) __attribute__((vector_size(BYTES)));
+typedef float NAME(Floats) __attribute__((vector_size(BYTES), may_alias));
 typedef int32_t NAME(Mask) __attribute__((vector_size(BYTES)));
 
 /* `outputs` rows of y = W x + b, with ReLU if it is hidden, for a strip of VECTORS vectors of events.
@@ -12,12 +12,11 @@ TARGET static inline __attribute__((always_inline)) void NAME(strip)(const float
     NAME(Floats) sum[ROWS][VECTORS];
     for (int o = 0; o < outputs; o++)
         for (int v = 0; v < VECTORS; v++)
-            sum[o][v] = (NAME(Floats)){0} + bias[o];
+            sum[o][v] = bias[o] - (NAME(Floats)){0};
     for (int64_t i = 0; i < inputs; i++) {
-        NAME(Floats) value[VECTORS];
-        memcpy(value, x + i * EVENTS, sizeof value);
+        const NAME(Floats) *value = (const NAME(Floats) *)(x + i * EVENTS);
         for (int o = 0; o < outputs; o++) {
-            const NAME(Floats) factor = (NAME(Floats)){0} + weight[o * inputs + i];
+            const NAME(Floats) factor = weight[o * inputs + i] - (NAME(Floats)){0};
             for (int v = 0; v < VECTORS; v++)
                 sum[o][v] += factor * value[v];
         }

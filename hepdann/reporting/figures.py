@@ -13,8 +13,9 @@ from typing import Any
 
 import matplotlib as mpl
 
-from ..config import override
+from ..config import Config, override
 from ..plotting.axes.styles import method_title, plain
+from ..plotting.generated import plot_generated
 from ..plotting.jobs import file_name
 from ..plotting.quantities import Quantities
 from ..plotting.run import DEFAULT_KINDS, figure_names, plot_run
@@ -85,6 +86,37 @@ def figures_of(
             PageFigure(f.stem, kinds[f.stem], _caption(f.stem, run, configured, titles), _pack(f))
             for f in files
         )
+
+
+def generated_figures(
+    folder: Path, look: Mapping[str, Any] | None = None
+) -> tuple[PageFigure, ...]:
+    """Draw the figures of a generator anew.
+
+    Args:
+        folder: of the generator.
+        look: settings of ``plots``.
+    """
+    plots = override(Config(), {f"plots.{key}": value for key, value in (look or {}).items()}).plots
+    plots = plots.model_copy(update={"formats": ["svg"]})
+    with tempfile.TemporaryDirectory() as output, mpl.rc_context():
+        files = plot_generated(folder, plots, output, outlines=True)
+        return tuple(PageFigure(f.stem, "generator", _drawn(f.stem), _pack(f)) for f in files)
+
+
+def _drawn(name: str) -> str:
+    """What a figure of a generator shows."""
+    kind, _, what = name.partition("_")
+    if kind == "correlation":
+        return f"Linear correlations of the energies of layers: {what}."
+    said = {
+        "gallery": "Single events",
+        "response": "Mean response in bins of the energy (band: 2 %)",
+        "resolution": "Resolution in bins of the energy (band: 10 %)",
+        "profile": f"Mean profile {what} the shower",
+        "shape": f"Single showers: {what}",
+    }[kind]
+    return f"{said}: generator against simulation."
 
 
 def _caption(name: str, run: Run, configured: Mapping[str, str], titles: Mapping[str, str]) -> str:

@@ -22,10 +22,11 @@ from ..evaluation import open_scores, point_rows
 from ..outputs import mend_of, write_whole
 from ..plotting.jobs import distinct_names
 from ..runs import Run
-from .facts import facts_of
-from .figures import figures_of
+from ..store.generators import GeneratorFolder
+from .facts import facts_of, facts_of_generator
+from .figures import figures_of, generated_figures
 from .series import charts_of
-from .tables import COLUMNS, Row, methods_table, named_runs, target_name
+from .tables import Row, methods_table, named_runs, shown, target_name
 
 _MOST_CLASSES = 4  # of more, working points would fill the page
 
@@ -40,10 +41,12 @@ def report(
 ) -> Path:
     """Write one page that shows runs: provenance, diagnosis, table of methods, every figure.
 
+    A generator is shown by its settings, the figures of its validation, and its plots.
+
     The page needs nothing but itself: it opens offline and sends no request.
 
     Args:
-        runs: their folders.
+        runs: their folders, and those of generators.
         output: the file; it is replaced whole.
         title: of the page; by default the names of the runs.
         look: settings of the figures (``style``, ``experiment``, ``text``, …) in place of those in
@@ -62,10 +65,15 @@ def report(
         raise RunError("no run to report on", mend="name at least one run folder")
     anchors = distinct_names([_anchor(name) for name in opened])
     sections = [
-        _section(name, anchor, run, look or {}, progress)
-        for anchor, (name, run) in zip(anchors, opened.items(), strict=True)
+        {"name": name, "anchor": anchor}
+        | (
+            _generator(one, look or {})
+            if isinstance(one, GeneratorFolder)
+            else _section(one, look or {}, progress)
+        )
+        for anchor, (name, one) in zip(anchors, opened.items(), strict=True)
     ]
-    rows = methods_table((name, run.metrics) for name, run in opened.items())
+    rows = methods_table(opened)
     html = _render(title or f"hepdann: {', '.join(opened)}", sections, rows)
     path = Path(output)
     try:
@@ -81,9 +89,19 @@ def _anchor(name: str) -> str:
     return "run-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
+def _generator(generator: GeneratorFolder, look: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template needs of a generator."""
+    absent: dict[str, Any] = dict.fromkeys(["recommended", "recommendation", "gap", "interrupted"])
+    return absent | {
+        "warnings": [], "charts": [], "points": [],
+        "target": "generator",
+        "diagnosis": {"sentence": f"{'; '.join(generator.validation.lines)}.", "features": []},
+        "facts": facts_of_generator(generator),
+        "figures": generated_figures(generator.folder, look),
+    }  # fmt: skip
+
+
 def _section(
-    name: str,
-    anchor: str,
     run: Run,
     look: Mapping[str, Any],
     progress: Callable[[int, int], None] | None,
@@ -92,8 +110,6 @@ def _section(
     metrics, scores = run.metrics, open_scores(run.folder)
     few = len(scores.classes) <= _MOST_CLASSES
     return {
-        "name": name,
-        "anchor": anchor,
         "target": target_name(metrics),
         "recommended": metrics.get("recommended"),
         "recommendation": (metrics.get("recommendation") or {}).get("sentence"),
@@ -134,11 +150,7 @@ def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         sections=sections,
         rows=rows,
-        columns=[
-            (i, column)
-            for i, column in enumerate(COLUMNS)
-            if any(row.cells[i].value is not None for row in rows)
-        ],
+        columns=shown(rows),
         data=_json({s["anchor"]: s["charts"] for s in sections}),
         policy=_policy(script, style),
         script=script,

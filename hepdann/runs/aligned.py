@@ -25,7 +25,6 @@ class Aligned:
     """Fitted maps.
 
     Attributes:
-        maps: by name, in the order of the configuration.
         estimate: of the target's class fractions; ``None`` if there is none.
         correction: (C,) logarithm of the target's over the source's fraction of each class, to be
             added to the log probabilities of aligned events; ``None`` where the source's hold.
@@ -46,10 +45,6 @@ def wanted_maps(train: TrainConfig) -> tuple[str, ...]:
 
 def fold_estimate(domains: Domains, estimate: FractionEstimate | None) -> FractionEstimate | None:
     """The target's class fractions, estimated anew without the part that a fold does not see.
-
-    Args:
-        domains: of the fold.
-        estimate: of the whole run, which alone decides whether the fractions differ.
 
     Returns:
         The fold's estimate, where those of the run differ; ``None`` where they do not.
@@ -74,10 +69,7 @@ def fit_alignments(
     """Fit maps on the training splits, to a source with the target's class fractions.
 
     Args:
-        domains: source and target.
-        names: of the alignments.
         estimate: of the target's class fractions; ``None`` keeps the source's.
-        seed: of what is random.
 
     Returns:
         The maps.

@@ -13,9 +13,9 @@ from .. import shifts
 from ..config import Config, TrainSettings, override
 from ..errors import ConfigError, RunError
 from ..parallel import processes_for, refuse_in_worker, start_method
-from ..store.folder_lock import new_folder, numbered_folder, refuse_existing
 from ..store.reading import check_version
 from ..store.start_record import StartRecord
+from ..store.state import new_folder, numbered_folder, refuse_existing
 from ..tensors import Tensors, open_tensors
 from .folder import Run, finished_run
 from .progress import Report, shown, silent

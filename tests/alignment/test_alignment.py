@@ -233,3 +233,19 @@ def test_the_compiled_map_is_that_of_numpy_to_the_bit(monkeypatch):
     mapped = fitted.apply(x)
     monkeypatch.setattr(quantile, "function", lambda *_: None)
     assert mapped.tobytes() == fitted.apply(x).tobytes()
+
+
+def test_any_knots_are_compiled_to_the_bit(monkeypatch):
+    random = rng(5)
+    reals = random.normal(size=700)
+    wide, far = np.exp(8 * reals), random.uniform(-3e38, 3e38, 700)
+    target_knots = [np.unique(k) for k in (reals, np.round(reals, 2), wide, far, reals[:2])]
+    fitted = QuantileMap(
+        tuple(target_knots), tuple(np.sort(random.normal(size=len(k))) for k in target_knots)
+    )
+    x = np.stack([random.choice(k, 2000) for k in target_knots], axis=1).astype("f4")
+    x = np.nextafter(x, random.choice([-np.inf, np.inf], x.shape).astype("f4"))  # beside a knot
+    x[:3] = np.array([np.nan, np.inf, -np.inf])[:, None]
+    mapped = fitted.apply(x)
+    monkeypatch.setattr(quantile, "function", lambda *_: None)
+    assert mapped.tobytes() == fitted.apply(x).tobytes()

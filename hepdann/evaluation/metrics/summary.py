@@ -14,8 +14,7 @@ from ...errors import HepdannError, RunError
 from ...inputs import read_json
 from ...stats.figure import Figure
 from ...stats.two_sample import separation
-from ...store.calibrations import Calibrations
-from ...store.content import Diagnosed, Recommended
+from ...store.content import Calibrations, Diagnosed, Recommended
 from ...store.paths import RunPaths
 from ...store.reading import read_versioned
 from ...store.scores.reader import RunScores, open_scores

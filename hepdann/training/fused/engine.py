@@ -26,10 +26,6 @@ class FusedEngine:
     Parameters, gradients, moments and averages stay where torch has them, so that checkpoints and
     everything that looks at a stack find them there, and the engines can take turns. Each member
     is computed by itself: its numbers do not depend on its neighbours, to the bit.
-
-    Args:
-        stack: that is trained; :func:`~hepdann.training.step.engine.unfusable` has nothing
-            against it.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -82,10 +78,6 @@ class _Tables:
     """What the compiled step is told of networks and batches, and the memory that it works in.
 
     Columns and sizes are those of ``step.c``.
-
-    Args:
-        stack: that is trained.
-        batch: one of its steps; others have as many events.
     """
 
     def __init__(self, stack: Stack, batch: Batch) -> None:
