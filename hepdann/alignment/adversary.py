@@ -210,8 +210,8 @@ class _Game:
         value = torch.bmm(w3, functional.leaky_relu(second, _SLOPE)).squeeze(1)
         if not gradient:
             return value, value
-        slope1, slope2 = (torch.where(y.detach() > 0, 1.0, _SLOPE) for y in (first, second))
-        back = torch.bmm(w2.transpose(1, 2), slope2 * w3.transpose(1, 2)) * slope1
+        back = _before(w3.transpose(1, 2).expand_as(second), second)
+        back = _before(torch.bmm(w2.transpose(1, 2), back), first)
         return value, torch.bmm(w1.transpose(1, 2), back).square().sum(1)
 
     def _update(self, which: int, loss: Tensor, rate: float) -> None:
@@ -228,6 +228,12 @@ class _Game:
         """The averaged maps."""
         matrix, offset, inner, bias, outer = (m.double().numpy() for m in self.mean)
         return FittedStack(matrix, offset[..., 0], inner, bias[..., 0], outer)
+
+
+def _before(slopes: Tensor, inputs: Tensor) -> Tensor:
+    """The slopes before a leaky ReLU from those behind it."""
+    back: Tensor = torch.ops.aten.leaky_relu_backward(slopes, inputs.detach(), _SLOPE, False)
+    return back
 
 
 def _uniform(generators: Sequence[torch.Generator], shape: tuple[int, int], fan_in: int) -> Tensor:
