@@ -30,7 +30,7 @@ from .events import Domains, data_holder, fit_domains
 from .scaling import Scaling
 
 if TYPE_CHECKING:
-    from ..shifts import Composition, FittedShift, Shift
+    from ..shifts import Composition, Shift
 
 
 SAMPLE = 100_000  # events of each domain that everything but the training's batches sees
@@ -86,11 +86,15 @@ def prepare_images(
             mend="train on data; hepdann simulate jets makes some whose truth is known",
         )
     if shift is None:
-        holder, change, fitted = data_holder(tensors, data), None, None
+        holder, fitted = data_holder(tensors, data), None
         parts = (_Part(tensors, "mc", None, labelled=True), _Part(holder, "data", None))
     else:
         holder, fitted = tensors, shift.of_images()
-        change = _changing(fitted, tensors, seed)
+        event_id, views = tensors.column("mc", "event_id"), tensors.views
+
+        def change(images: dict[str, NDArray[np.float32]], rows: NDArray[np.int64]) -> None:
+            fitted.apply_images(views, images, event_id[rows], seed)
+
         parts = (
             _Part(tensors, "mc", False, labelled=True),
             _Part(tensors, "mc", True, change=change),
@@ -101,13 +105,11 @@ def prepare_images(
     assert isinstance(source, Source)
     described = _described(tensors, source, parts[0].figures)
     process = column_at(tensors, "mc", "sample", source_rows)
-    blocks = None
+    blocks, streams = None, None
     if memory == "blocks":
         blocks = (parts[0].blocks, parts[1].blocks)
-    domains = fit_domains(described, source, target, fitted, holder, target_rows, process, blocks)
-    streams = None
-    if blocks is not None:
         streams = (parts[0].stream(), parts[1].stream())
+    domains = fit_domains(described, source, target, fitted, holder, target_rows, process, blocks)
     spectators = parts[0].spectators(source_rows), parts[1].spectators(target_rows)
     scaling = None
     if isinstance(source_hits, Objects):
@@ -164,13 +166,3 @@ def _described(tensors: Tensors, source: Source, names: tuple[str, ...]) -> Tens
         feature_info=(*tensors.feature_info, *({} for _ in names)),
         impute=np.concatenate([tensors.impute, mean]),
     )
-
-
-def _changing(shift: FittedShift, tensors: Tensors, seed: int) -> ChangeImages:
-    """What makes pseudo-data of the MC's images, given their rows."""
-    event_id = tensors.column("mc", "event_id")
-
-    def change(images: dict[str, NDArray[np.float32]], rows: NDArray[np.int64]) -> None:
-        shift.apply_images(tensors.views, images, event_id[rows], seed)
-
-    return change

@@ -60,11 +60,8 @@ class RowScorer:
         recommended = read_metrics(folder).recommended
         self.record = TrainingRecord.read(folder, tensors)
         if self.record.conversion is None:
-            raise RunError(
-                "was trained on arrays, and nothing says how files become such events",
-                where=folder,
-                mend="score arrays with run.predict",
-            )
+            raise RunError("was trained on arrays, and nothing says how files become such events",
+                           where=folder, mend="score arrays with run.predict")  # fmt: skip
         self.conversion = self.record.conversion
         self._path = RunPaths(folder).model
         self._model = load_model(self._path)

@@ -32,7 +32,7 @@ from ..stats.trees import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target
-from .aligned import Aligned, reference
+from .aligned import Aligned, outside_test, reference
 from .calibrated import KNOWING, Calibrated
 
 _MOST = 20_000  # events of each domain on which the methods are compared
@@ -145,11 +145,11 @@ class _AtExpectedShare:
 
     def __init__(self, model: Model, domains: Domains) -> None:
         self._model = model
-        self._target = domains.target.take(_outside_test(domains.target))
+        self._target = outside_test(domains.target, _MOST)
         self._scores: dict[str, NDArray[np.float32]] = {}
         self._share = math.nan
         if len(model.classes) == 2 and BASE in model.parts:
-            mc = reference(domains.source.take(_outside_test(domains.source)), model.correction)
+            mc = reference(outside_test(domains.source, _MOST), model.correction)
             accepted = model.score(mc.features, BASE, "source").mean[:, 1] > 0.5
             weight = np.asarray(mc.weight, dtype=np.float64)
             self._share = float(weight @ accepted / weight.sum())
@@ -185,10 +185,6 @@ class _AtExpectedShare:
 
     def _moved(self, name: str) -> NDArray[np.float32]:
         return corrected(self._score(name), self._offset(name))
-
-
-def _outside_test(events: Target) -> NDArray[np.intp]:
-    return np.flatnonzero(events.split != SPLITS.index("test"))[:_MOST]
 
 
 _MOST_IMAGES = 5_000  # events of each domain that are looked at
@@ -279,9 +275,7 @@ def residuals_of(
     single features leaves a little less on them, by about the error of the figure or less, and
     with five times the events of the validation split that error is less than half.
     """
-    test = SPLITS.index("test")
-    source = domains.source.take(np.flatnonzero(domains.source.split != test))
-    target = domains.target.take(np.flatnonzero(domains.target.split != test))
+    source, target = outside_test(domains.source), outside_test(domains.target)
     residuals = {}
     corrected_too = () if aligned.correction is None else (PRIOR,)
     for name in (BASE, *corrected_too, *aligned.maps, *calibrated):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from ..evaluation import diagnose
 from ..methods import method_of
 from ..stats.trees import one_thread
 from ..tensors import SPLITS, Source, Target
+
+Events = TypeVar("Events", bound=Target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,11 @@ class Aligned:
     correction: tuple[float, ...] | None
 
 
+def outside_test(events: Events, most: int | None = None) -> Events:
+    """Events of the training and validation splits, at most so many."""
+    return events.take(np.flatnonzero(events.split != SPLITS.index("test"))[:most])
+
+
 def wanted_maps(train: TrainConfig) -> tuple[str, ...]:
     """Names of the alignments of a run: those listed, and those that a method trains on."""
     needed = [method_of(name)[0] for name in train.methods]
@@ -48,9 +56,7 @@ def fold_estimate(domains: Domains, estimate: FractionEstimate | None) -> Fracti
     """
     if estimate is None or not estimate.shift:
         return None
-    test = SPLITS.index("test")
-    source = domains.source.take(domains.source.split != test)
-    target = domains.target.take(domains.target.split != test)
+    source, target = outside_test(domains.source), outside_test(domains.target)
     again = None
     with suppress(HepdannError):  # too few events
         again = diagnose(source, target, domains.tensors.features).fractions

@@ -43,11 +43,9 @@ class Processes:
     def check(self, batch_size: int) -> None:
         """Whether a batch can be shared."""
         if batch_size % self.count:
-            raise ConfigError(
-                f"{self.count} processes cannot share a batch of {batch_size} events",
-                where="train.batch_size",
-                mend=f"take a multiple of {self.count}",
-            )
+            raise ConfigError(f"{self.count} processes cannot share a batch of {batch_size} events",
+                              where="train.batch_size",
+                              mend=f"take a multiple of {self.count}")  # fmt: skip
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their means over all processes."""

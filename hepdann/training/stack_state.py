@@ -14,8 +14,7 @@ from ..domains.resident import DomainEvents
 from ..methods import Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot
-from .history import HistoryRow
-from .member_schedules import MemberSchedules
+from .member_schedules import HistoryRow, MemberSchedules
 from .settings import Member, Settings
 from .step.optimisers import ParameterBuffer
 from .step.stack import Stack
