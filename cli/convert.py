@@ -210,9 +210,10 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB")
     data = any(file.domain == "data" for file in summary.files)
     pseudo = "energy-scale" if summary.images else "gaussian"
+    pseudo = "missing-objects" if summary.objects else pseudo
     shift = [] if data else ["--shift", pseudo, "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
-    if data or not (summary.label == PICTURES or summary.objects):  # which no shift acts on
+    if data or summary.label != PICTURES:  # which no shift acts on
         console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
 
 

@@ -223,6 +223,9 @@ SHIFTS: Registry[Any] = Registry(
         "energy-scale": "shifts.registry:ENERGY_SCALE",
         "energy-smear": "shifts.registry:ENERGY_SMEAR",
         "dead-channels": "shifts.registry:DEAD_CHANNELS",
+        "missing-objects": "shifts.registry:MISSING_OBJECTS",
+        "pt-scale": "shifts.registry:PT_SCALE",
+        "dead-region": "shifts.registry:DEAD_REGION",
     },
 )
 ALIGNMENTS: Registry[Any] = Registry(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..alignment import QuantileMap
 from ..errors import ConfigError, SchemaError
-from ..tensors import SPLITS, EventBlocks, EventImages, Source, Target, Tensors, fold_of
+from ..tensors import SPLITS, EventBlocks, EventImages, Objects, Source, Target, Tensors, fold_of
 from .scaling import Scaling
 
 if TYPE_CHECKING:
@@ -149,7 +149,12 @@ def _fold(domains: Domains, number: int, folds: int) -> Domains:
         tensors, source, target, domains.shift, domains.holder, domains.rows, domains.process
     )
     nuisances = None if domains.nuisances is None else domains.nuisances.refitted(source)
-    return replace(fold, nuisances=nuisances, mixtures=domains.mixtures)
+    images = domains.images
+    if images is not None and isinstance(images.source, Objects):
+        chosen = source.split == train
+        events = images.source.take(chosen)
+        images = replace(images, scaling=fold.scaling.with_objects(events, source.weight[chosen]))
+    return replace(fold, nuisances=nuisances, mixtures=domains.mixtures, images=images)
 
 
 def _impute(tensors: Tensors, train: Source) -> NDArray[np.float64]:

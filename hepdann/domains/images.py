@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from .events import Domains, data_holder, fit_domains
 from .scaling import Scaling
 
 if TYPE_CHECKING:
-    from ..shifts import Composition, Shift
+    from ..shifts import Composition, FittedShift, Shift
 
 
 SAMPLE = 100_000  # events of each domain that everything but the training's batches sees
@@ -79,22 +79,18 @@ def prepare_images(
     Args:
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
     """
-    if shift is not None and tensors.objects:
-        raise ConfigError(
-            "acts on features, and these events have objects",
-            where="train.shift",
-            mend="train on data; hepdann simulate jets makes some whose truth is known",
-        )
     if shift is None:
         holder, fitted = data_holder(tensors, data), None
         parts = (_Part(tensors, "mc", None, labelled=True), _Part(holder, "data", None))
     else:
-        holder, fitted = tensors, shift.of_images()
-        event_id, views = tensors.column("mc", "event_id"), tensors.views
-
-        def change(images: dict[str, NDArray[np.float32]], rows: NDArray[np.int64]) -> None:
-            fitted.apply_images(views, images, event_id[rows], seed)
-
+        holder, fitted = tensors, _fitted(shift, tensors)
+        if memory == "blocks" and tensors.objects and fitted.drawn_in_turn:
+            raise ConfigError(
+                f"{fitted.name} shifts all objects together, and they are to be read in blocks",
+                where="train.shift",
+                mend="train on a machine with more memory, or take missing-objects or pt-scale",
+            )
+        change = _changing(fitted, tensors, seed)
         parts = (
             _Part(tensors, "mc", False, labelled=True),
             _Part(tensors, "mc", True, change=change),
@@ -141,7 +137,7 @@ class _Part:
         events, rows = self.blocks.sample(2 * most if memory == "resident" else most)
         images = read_images(self._tensors, self._domain, rows, self._change)
         self.figures, figures = image_figures(images, self._tensors.views)
-        features = events.features.reshape(len(events), -1)
+        features = images.features if isinstance(images, Objects) else events.features
         return events.with_features(np.concatenate([features, figures], axis=1)), rows, images
 
     def spectators(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
@@ -166,3 +162,25 @@ def _described(tensors: Tensors, source: Source, names: tuple[str, ...]) -> Tens
         feature_info=(*tensors.feature_info, *({} for _ in names)),
         impute=np.concatenate([tensors.impute, mean]),
     )
+
+
+def _fitted(shift: Shift | Composition, tensors: Tensors) -> FittedShift:
+    if not tensors.objects:
+        return shift.of_images()
+    train = np.flatnonzero(tensors.column("mc", "split") == SPLITS.index("train"))[:SAMPLE]
+    objects = read_images(tensors, "mc", train)
+    assert isinstance(objects, Objects)
+    return shift.of_objects(objects)
+
+
+def _changing(shift: FittedShift, tensors: Tensors, seed: int) -> ChangeImages:
+    """What makes pseudo-data of the MC's images or objects, given their rows."""
+    event_id = tensors.column("mc", "event_id")
+
+    def change(images: Any, rows: NDArray[np.int64]) -> Any:
+        if isinstance(images, Objects):
+            return shift.apply_objects(images, event_id[rows], seed)
+        shift.apply_images(tensors.views, images, event_id[rows], seed)
+        return images
+
+    return change

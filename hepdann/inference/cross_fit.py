@@ -39,12 +39,12 @@ class CrossFit:
 
     @property
     def views(self) -> tuple[ViewShape, ...]:
-        """None: networks of folds see features."""
+        """Shapes of the images that networks see in place of the features."""
         return self.models[0].views
 
     @property
     def objects(self) -> tuple[ObjectShape, ...]:
-        """None, likewise."""
+        """Shapes of the collections that networks see beside the features of the event."""
         return self.models[0].objects
 
     @property
@@ -105,7 +105,7 @@ class CrossFit:
         if fold is None:
             fold = np.full(len(inputs), NO_FOLD, np.uint8)
         by_fold = {
-            n: self._score(inputs[fold == n], method, domain, n, errors)
+            n: self._score(_rows(inputs, fold == n), method, domain, n, errors)
             for n in np.unique(fold).tolist()
         }
         if not by_fold:
@@ -128,3 +128,7 @@ class CrossFit:
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
         """Feature layer (N, H) of the first fold; those of two folds cannot be compared."""
         return self.models[0].latent(inputs, method, domain)
+
+
+def _rows(inputs: Inputs, chosen: NDArray[np.bool_]) -> Inputs:
+    return inputs[chosen] if isinstance(inputs, np.ndarray) else inputs.take(chosen)

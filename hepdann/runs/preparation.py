@@ -40,10 +40,6 @@ def prepare_training(
     if shift is None and named is not None:
         shift = shifts.get(named.name, named.t, quantile=named.quantile)
     kind, folds = _kind(tensors), asked.folds is not None
-    refuse(
-        (folds and not tensors.tabular, f"trains on features, and these events are {kind}",
-         "train.folds", "leave it out"),
-    )  # fmt: skip
     memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if not tensors.tabular:
         asked = image_settings(asked, tensors)

@@ -171,7 +171,7 @@ class Stacks:
         self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
         self._calibrations = calibrations
         if domains.images is not None:
-            self._put_images(domains.images, workers)
+            self._put_images(domains.images, workers, fold)
             return
         shared_processes(train, (), images=False)
         streams = domains.blocks or (None, None)
@@ -206,7 +206,7 @@ class Stacks:
         self.shards = cut(plan(train, places, False), workers, fold)
         self._untaught = len(self.sources)
 
-    def _put_images(self, images: Images, workers: int) -> None:
+    def _put_images(self, images: Images, workers: int, fold: int | None) -> None:
         """Likewise of images; torch's threads are as many as the process has."""
         domains, device = self._domains, self.settings.device
         oracle = self.train.oracle and self._truth is not None
@@ -224,7 +224,7 @@ class Stacks:
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
         if oracle and self._truth is not None:
             self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
-        self.shards = cut(plans, workers)
+        self.shards = cut(plans, workers, fold)
         self._untaught = len(self.sources)
 
     def _put(self, events: Source | Target, blocks: Blocks | None = None) -> DomainEvents:
