@@ -6,7 +6,8 @@ A file is written by uproot, and a run is trained on small ones of the same bran
 converts the file and scores it with each method, in turn, in one process that has both in memory;
 clock and CPU time are medians over the rounds, and ratios are taken round by round: the share of
 the speed of ``convert`` that ``predict`` reaches. Every event passes the 5 networks of a method,
-and of ``dann`` their domain heads too, which are four fifths of its arithmetic.
+and of ``dann`` their domain heads too, which are four fifths of its arithmetic; ``dann, score`` is
+asked for the score alone.
 """
 
 from __future__ import annotations
@@ -69,15 +70,16 @@ def measure(folder: Path, events: int, features: int, rounds: int) -> dict[str, 
         "convert": lambda: hepdann.convert(large, output=folder / "large.h5", **settings),
     }
 
-    def predict(method: str) -> Callable[[], Any]:
+    def predict(method: str, columns: tuple[str, ...] = ()) -> Callable[[], Any]:
         def go() -> None:
             output = folder / f"{method}.root"
             output.unlink(missing_ok=True)
-            hepdann.predict(run, large, output=output, method=method)
+            hepdann.predict(run, large, output=output, method=method, columns=columns)
 
         return go
 
     routes |= {method: predict(method) for method in ("source-only", "quantile", "dann")}
+    routes["dann, score"] = predict("dann", ("score_signal", "spread", "selected"))
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in routes}
     for work in routes.values():
         work()

@@ -38,6 +38,8 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 @click.option("--format", "kind", type=click.Choice(["tree", "rntuple", "parquet", "hdf5"]),
               default="tree", show_default=True, help="What is written.")  # fmt: skip
 @click.option("--method", help="Method of the run.  [default: the recommended one]")
+@click.option("--columns", metavar="LIST",
+              help="Columns that are written, beside the event id.  [default: all]")  # fmt: skip
 @click.option("--keep", metavar="LIST", help="Branches that are passed through.")
 @click.option("--into-copy", is_flag=True,
               help="Copies of the inputs with the new branches in their trees.")  # fmt: skip
@@ -47,7 +49,7 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 @click.option("--tree", help="Tree to read.  [default: that of the run]")
 @click.option("--tensors", type=PATH, metavar="FILE",
               help="Tensor file of a run of an older version.")  # fmt: skip
-@click.option("--block", type=click.IntRange(min=1), default=100_000, show_default=True,
+@click.option("--block", type=click.IntRange(min=1), default=50_000, show_default=True,
               help="Entries read at a time.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True,
               help="Files at a time, each in a process.")  # fmt: skip
@@ -60,6 +62,7 @@ def command(
     files: tuple[str, ...],
     output: Path,
     kind: Any,
+    columns: str | None,
     keep: str | None,
     cluster: str | None,
     **options: Any,
@@ -77,8 +80,8 @@ def command(
         options["workers"] = workers_on(cluster, asked)
     with counting("predict", "scoring", "entries") as progress:
         done = predict(
-            run, files, output=output, format=kind, keep=split_list(keep) or (), progress=progress,
-            **options,
+            run, files, output=output, format=kind, columns=split_list(columns) or (),
+            keep=split_list(keep) or (), progress=progress, **options,
         )  # fmt: skip
     _show(done)
 

@@ -71,6 +71,7 @@ class _Job:
     method: str | None
     sample: str | None
     tensors: Path | None
+    columns: tuple[str, ...]
     keep: tuple[str, ...]
     kind: Format
     copies: bool
@@ -86,12 +87,13 @@ def predict(
     output: str | Path,
     format: Format = "tree",  # noqa: A002 (the option's name)
     method: str | None = None,
+    columns: Sequence[str] = (),
     keep: Sequence[str] = (),
     into_copy: bool = False,
     sample: str | None = None,
     tree: str | None = None,
     tensors: str | Path | None = None,
-    block: int = 100_000,
+    block: int = 50_000,
     workers: int = 1,
     part: tuple[int, int] = (1, 1),
     device: str = "auto",
@@ -108,6 +110,8 @@ def predict(
         output: a folder, or with a single input a file of the right ending.
         format: "tree", "rntuple", "parquet" or "hdf5".
         method: that scores; default the recommended one.
+        columns: of the output, beside the event id; default all. Without ``domain_score`` no domain
+            head is computed.
         keep: branches of the input to pass through.
         into_copy: write copies of the inputs with the new branches in their trees.
         sample: of the run, which files are like that it was not made of; default the data.
@@ -137,6 +141,7 @@ def predict(
         method=method,
         sample=sample,
         tensors=None if tensors is None else open_tensors(tensors).path,
+        columns=tuple(sorted(set(columns))),
         keep=tuple(dict.fromkeys(keep)),
         kind=kind,
         copies=into_copy,
@@ -197,7 +202,7 @@ class _Sum:
 @lru_cache(1)
 def _scorer(job: _Job) -> RowScorer:
     """That of a process, which scores many files."""
-    return RowScorer(job.folder, job.method, job.device, job.tensors)
+    return RowScorer(job.folder, job.method, job.device, job.tensors, job.columns)
 
 
 @dataclass(frozen=True)
@@ -286,6 +291,7 @@ def _made_of(job: _Job, scorer: RowScorer, reader: RowReader) -> dict[str, Any]:
     return {
         "version": _VERSION,
         **scorer.identity,
+        "columns": list(job.columns),
         "keep": list(job.keep),
         "copy": job.copies,
         "samples": [sample.name for sample in reader.samples],

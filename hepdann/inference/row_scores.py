@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from .cross_fit import NO_FOLD, CrossFit
 from .model import Model
 from .passes import choose_device
 from .predictor import known_events
+from .row_files import IDENTITY
 from .steps import Scores
 from .stored_model import load_model
 
@@ -51,12 +52,21 @@ class RowScorer:
 
     Args:
         method: default the recommended one.
+        columns: that are written beside the event id and what is kept; empty for all.
 
     Raises:
         RunError: no run, none of that method, or it was not trained on files.
+        ConfigError: no such device or column.
     """
 
-    def __init__(self, folder: Path, method: str | None, device: str, tensors: Path | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        method: str | None,
+        device: str,
+        tensors: Path | None,
+        columns: Sequence[str] = (),
+    ) -> None:
         recommended = read_metrics(folder).recommended
         self.record = TrainingRecord.read(folder, tensors)
         if self.record.conversion is None:
@@ -81,6 +91,14 @@ class RowScorer:
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
         ranges = [self.record.ranges.get(n, (-np.inf, np.inf)) for n in self._model.features]
         self._trained = Known(self.record.events)
+        self._columns = {*(columns or self._types), IDENTITY}
+        absent = self._columns.difference(self._types)
+        if absent:
+            raise ConfigError(
+                f"'{min(absent)}' is no column of the scores",
+                where="--columns",
+                mend=f"there are {', '.join(self._types)}",
+            )
         self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T.copy()
 
     @property
@@ -103,20 +121,22 @@ class RowScorer:
         trained.update(self.record.events.tobytes())
         return {"model": digest.hexdigest(), "training": trained.hexdigest(), "method": self.method}
 
-    def types(self, reader: RowReader) -> dict[str, np.dtype[Any]]:
-        """Names and types of the columns."""
-        types: dict[str, np.dtype[Any]] = dict.fromkeys(
-            [*self.scores, "domain_score", "spread"], np.dtype(np.float32)
-        )
-        for name in self._varied:
-            types |= {f"{name}_up": np.dtype(np.float32), f"{name}_down": np.dtype(np.float32)}
+    @property
+    def _types(self) -> dict[str, np.dtype[Any]]:
+        """Of all columns that a method can give."""
+        reals = [*self.scores, "domain_score", "spread", *self._sides]
+        types: dict[str, np.dtype[Any]] = dict.fromkeys(reals, np.dtype(np.float32))
         types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
         if self._known is not None:
             types["fold"] = np.dtype(np.uint8)
-        types["event_id"] = np.dtype(np.uint64)
+        return types | {IDENTITY: np.dtype(np.uint64)}
+
+    def types(self, reader: RowReader) -> dict[str, np.dtype[Any]]:
+        """Names and types of the columns."""
+        types = {name: kind for name, kind in self._types.items() if name in self._columns}
         for name, branch in reader.kept.items():
             column = kept_name(name)
-            if column in types:
+            if column in self._types:
                 raise ConfigError(
                     f"'{name}' would stand beside the column '{column}' of the scores",
                     where="--keep",
@@ -141,10 +161,9 @@ class RowScorer:
         if self.in_threads and torch.get_num_threads() > 1:  # of this thread; there are others
             torch.set_num_threads(1)
         n = len(rows.event_id)
-        sides = [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
         columns: dict[str, NDArray[Any]] = {
             name: np.full(n, np.nan, np.float32)
-            for name in (*self.scores, "domain_score", "spread", *sides)
+            for name in (*self.scores, "domain_score", "spread", *self._sides)
         }
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
@@ -171,7 +190,9 @@ class RowScorer:
         inputs: Inputs,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events, at = _network_inputs(self._model, inputs), inputs.rows
+        events = _network_inputs(self._model, inputs)
+        whole = len(inputs.rows) == len(columns["spread"])  # nothing is to be gathered
+        at = slice(None) if whole else inputs.rows
         domain = "source" if inputs.simulated else "target"
         model, fold = self._model, None
         if isinstance(model, CrossFit):
@@ -179,12 +200,13 @@ class RowScorer:
             if event_id is not None:
                 columns["fold"][at] = model.folds_of(event_id, self._known)
             fold = columns["fold"][at]
-        if isinstance(model, CrossFit) or model.adapts(self.method):
+        asked = "domain_score" in self._columns and model.adapts(self.method)
+        if isinstance(model, CrossFit) or asked:
             found = model.score(events, self.method, domain, fold=fold)
-        else:  # its domain heads only watched
+        else:  # its domain heads only watched, or nobody asks
             members = model.steps(self.method, domain).members(events)
             found = Scores(members, np.empty(0, np.float32))
-        if model.adapts(self.method):
+        if len(found.domain) and model.adapts(self.method):
             columns["domain_score"][at] = found.domain
         mean = found.mean
         for number, name in enumerate(self.scores):
@@ -205,6 +227,10 @@ class RowScorer:
     def _varied(self) -> list[str]:
         """Scores that an error of the calibration changes: of MC, and those of data beside them."""
         return self.scores if self._model.varies(self.method) else []
+
+    @property
+    def _sides(self) -> list[str]:
+        return [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
 
 
 def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:

@@ -25,6 +25,7 @@ from .planning.decision import Decision, decide
 from .planning.earlier_file import Like
 from .planning.input_samples import Input
 from .prescan import Branch, FileScan, scan, suggest
+from .root.baskets import Locations
 
 Result = TypeVar("Result")
 
@@ -94,7 +95,7 @@ class RowReader:
         *,
         sample: str | None = None,
         keep: Sequence[str] = (),
-        block: int = 100_000,
+        block: int = 50_000,
     ) -> None:
         self._block, self._keep = block, tuple(keep)
         self.file = _scan(ref, conversion)
@@ -235,7 +236,7 @@ def _native(values: NDArray[Any]) -> NDArray[Any]:
 
 def _scan(ref: FileRef, conversion: Conversion) -> FileScan:
     """The tree that is named, that the conversion read of this very file, or of most files."""
-    (file,) = scan([ref], prefer=conversion.tree)
+    (file,) = scan([ref], prefer=conversion.tree, locations=Locations())
     if ref.tree is not None or file.kind == "HDF5":
         return file
     known = [f for s in conversion.samples for f in s.files if f.is_the_file(file)]
@@ -248,4 +249,4 @@ def _scan(ref: FileRef, conversion: Conversion) -> FileScan:
             where=file.path,
             mend=f"{suggest(tree, file.trees, what='trees')}; name it with --tree",
         )
-    return scan([ref], tree)[0]
+    return scan([ref], tree, locations=Locations())[0]

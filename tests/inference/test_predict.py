@@ -420,6 +420,19 @@ def test_a_file_that_changes_while_it_is_read_is_refused(folder, make, write, tm
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_the_columns_that_are_asked_for_are_those_of_all(folder, scored, tmp_path):
+    given, asked = folder / "data.root", ("score_signal", "selected")
+    (only,) = hepdann.predict(
+        folder / "run", given, output=tmp_path, method="dann", columns=asked
+    ).files
+    rows, whole = arrays(only.output), arrays(scored["data"].output)
+    assert set(rows) == {*asked, "event_id"}  # by which the rows are compared
+    for name, values in rows.items():
+        np.testing.assert_array_equal(values, whole[name])
+    with pytest.raises(ConfigError, match="'typo' is no column of the scores"):
+        hepdann.predict(folder / "run", given, output=tmp_path, columns=["typo"])
+
+
 def test_a_run_in_folds_scores_each_event_by_the_fold_that_did_not_see_it(folder, tmp_path):
     run = hepdann.train(
         folder / "tensors.h5", folds=2, seeds=1, epochs=1, batch_size=64, alignments=[],
