@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import calibration, evaluation
-from .calibration import CalibrationReport
+from . import evaluation
 from .errors import ConfigError
 from .evaluation import Diagnosis
 from .tensors import Source, Target, Tensors, open_tensors
+
+if TYPE_CHECKING:
+    from .calibration import CalibrationReport
 
 
 def calibrate(
@@ -67,6 +70,8 @@ def calibration_of(
         hold_fractions: likewise.
         seed: likewise.
     """
+    from . import calibration  # imports torch, which a diagnosis does without
+
     made = None
     if file.views:
         source, made = calibration.image_families(open_tensors(file.path), families, seed)

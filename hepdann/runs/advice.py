@@ -276,9 +276,12 @@ def residuals_of(
     with five times the events of the validation split that error is less than half.
     """
     source, target = outside_test(domains.source), outside_test(domains.target)
-    residuals = {}
+    residuals: dict[str, Residual] = {}
     corrected_too = () if aligned.correction is None else (PRIOR,)
     for name in (BASE, *corrected_too, *aligned.maps, *calibrated):
+        if name in aligned.residuals:
+            residuals[name] = aligned.residuals[name]
+            continue
         mapped = target
         if name in aligned.maps:
             mapped = target.with_features(aligned.maps[name].apply(target.features))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from .. import alignment
 from ..alignment import Alignment, Chain, FractionEstimate
 from ..config import TrainConfig
+from ..criteria import Residual
 from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import diagnose
@@ -30,11 +31,13 @@ class Aligned:
         estimate: of the target's class fractions; ``None`` if there is none.
         correction: (C,) logarithm of the target's over the source's fraction of each class, to be
             added to the log probabilities of aligned events; ``None`` where the source's hold.
+        residuals: what each map leaves, where that was measured already.
     """
 
     maps: dict[str, Alignment]
     estimate: FractionEstimate | None
     correction: tuple[float, ...] | None
+    residuals: Mapping[str, Residual] = field(default_factory=dict)
 
 
 def outside_test(events: Events, most: int | None = None) -> Events:

@@ -27,6 +27,7 @@ from .stacks.training import Hooks, ShardFiles, Trained, load_shard, model_of, t
 from .stacks.work import (
     DiagnosisTask,
     FitTask,
+    ResidualTask,
     ShardTask,
     Workplace,
     can_overlap,
@@ -34,11 +35,9 @@ from .stacks.work import (
 )
 from .torchrun import broadcast
 
-_DIAGNOSIS, _MAPS, _CORRECTED = (
-    "diagnosis",
-    "maps",
-    "maps at other fractions",
-)  # keys of tasks; those of shards are their numbers
+# keys of tasks; those of shards are their numbers
+_DIAGNOSIS, _MAPS, _CORRECTED = ("diagnosis", "maps", "maps at other fractions")
+_LEFT = "left by "  # begins the key of what measures it
 _Tasks = Mapping[Hashable, Task]
 
 
@@ -89,25 +88,26 @@ class RunTraining:
                 tasks[_CORRECTED] = FitTask(place, estimate)
             return tasks
 
+        def maps() -> str:
+            return _CORRECTED if estimate is not None and estimate.shift else _MAPS
+
+        def then(key: Hashable, result: Any) -> _Tasks:
+            if key == _DIAGNOSIS:
+                return behind(result)
+            return {f"{_LEFT}{key}": ResidualTask(place, result)} if key == maps() else {}
+
         first: dict[Hashable, Task] = {_DIAGNOSIS: DiagnosisTask(place)} if train.diagnose else {}
         if fit:
             first[_MAPS] = FitTask(place, None)
         if not train.diagnose:
             first |= behind(None)
         workers = processes_for(train.workers, len(shards) + fit, pays=True)
-        results = _in_processes(
-            self,
-            workers,
-            shards,
-            first,
-            lambda key, result: behind(result) if key == _DIAGNOSIS else {},
-        )
+        results = _in_processes(self, workers, shards, first, then)
         self._done = True
-        fitted: Aligned | None = results.get(_MAPS)
-        if estimate is not None and estimate.shift:
-            fitted = results.get(_CORRECTED)
-        elif fitted is not None:
-            fitted = replace(fitted, estimate=estimate)
+        fitted: Aligned | None = results.get(maps())
+        if fitted is not None:
+            residuals = results.get(f"{_LEFT}{maps()}", {})
+            fitted = replace(fitted, estimate=estimate, residuals=residuals)
         return results.get(_DIAGNOSIS), fitted
 
     def run(

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .figure import Floats, as_weight, effective_events
 
-_BLOCK = 50  # draws at a time: (block, N) arrays stay small
+_CELLS, _TAIL = 400, 100  # of the bootstrap, and values on either side with cells of their own
 
 
 def kolmogorov(
@@ -114,16 +114,25 @@ def _p_value(
     which = np.repeat([0, 1], [len(v) for v in x])[order]
     value = np.concatenate([share[0], share[1]])[order]
     curves = [np.cumsum(np.where(which == k, value, 0.0))[:-1] for k in (0, 1)]
-    distances = np.empty(draws)
-    for start in range(0, draws, _BLOCK):
-        n = min(_BLOCK, draws - start)
-        noise = generator.standard_normal((n, len(value)), dtype=np.float32) * value
-        # Σ ε w (1[x ≤ t] - F(t)), of each sample with its own F
-        bridge = np.cumsum(noise, axis=1)[:, :-1]
-        for k in (0, 1):
-            bridge -= (noise * (which == k)).sum(axis=1, keepdims=True) * curves[k]
-        distances[start : start + n] = np.abs(bridge) @ gaps
+    ends = _ends(len(gaps))
+    # Σ ε w (1[x ≤ t] - F(t)), of each sample with its own F, where cells of values end: of normal
+    # numbers, the sum over a cell is one
+    bridge = np.zeros((draws, len(ends)))
+    for k in (0, 1):
+        power = np.cumsum(np.where(which == k, value**2, 0.0))[[*ends, -1]]
+        scale = np.sqrt(np.maximum(np.diff(power, prepend=0.0), 0.0))
+        noise = np.cumsum(generator.standard_normal((draws, len(scale))) * scale, axis=1)
+        bridge += noise[:, :-1] - noise[:, -1:] * curves[k][ends]
+    nearest = np.searchsorted((ends[1:] + ends[:-1]) / 2, np.arange(len(gaps)))
+    distances = np.abs(bridge) @ np.bincount(nearest, gaps)
     mean, variance = float(distances.mean()), float(distances.var(ddof=1))
     if not variance > 0:
         return 1.0
     return float(gammaincc(mean**2 / variance, distance * mean / variance))
+
+
+def _ends(n: int) -> NDArray[np.intp]:
+    """Which of n values cells end with: of equally many values, but in the tails of one each."""
+    even = np.linspace(0, n - 1, min(n, _CELLS)).astype(np.intp)
+    at = np.arange(n)
+    return np.union1d(even, np.concatenate([at[:_TAIL], at[-_TAIL:]]))

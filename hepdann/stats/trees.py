@@ -65,6 +65,15 @@ def binned(
     return np.stack(columns, axis=1).astype(np.float64)
 
 
+def binned_or_missing(x: NDArray[np.floating], edges: list[Floats]) -> Floats:
+    """Number of the bin of every entry, a spike apart from what is above it, and NaN of NaN.
+
+    Trees fail on a feature that is always missing: of one without edges, all is 0.
+    """
+    missing = np.isnan(x) & np.array([len(e) > 0 for e in edges])
+    return np.where(missing, np.nan, binned(x, edges, side="left"))
+
+
 def one_thread() -> Any:
     """A context without threads, which cost more than they bring at this size."""
     return _thread_pools("sklearn.ensemble" in sys.modules).limit(limits=1)

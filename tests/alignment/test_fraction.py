@@ -109,3 +109,14 @@ def test_what_has_no_fractions_is_refused():
     none = replace(source, label=np.zeros(200, np.int32))
     with pytest.raises(SchemaError, match="weights of class b have no positive sum"):
         estimate_fractions(none, unlabelled(source))
+
+
+def test_the_error_is_the_spread_of_estimates():
+    even = [0.7, 0.3]
+    found = [
+        estimate_fractions(draw(500, even, 2 * k), unlabelled(draw(500, even, 2 * k + 1)))
+        for k in range(8)
+    ]
+    spread = np.std([one.value[1] for one in found], ddof=1)
+    assert np.median([one.error[1] for one in found]) == pytest.approx(spread, rel=0.6)
+    assert all(len(one.profile) <= 6 for one in found)  # only what is near the source's is tried

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from ...stats.distances import kolmogorov
 from ...stats.figure import weighted_mean
-from ...stats.trees import boosted_trees, one_thread
+from ...stats.trees import bin_edges, binned_or_missing, boosted_trees, one_thread
 from ...tensors import Source, Target
 
 Floats = NDArray[np.float64]
 _MOST = 20_000  # events that the classifier learns from
+_BINS = 255
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,17 @@ class QuickClassifier:
         else:
             kept = w > 0
             x, y, w = x[kept], y[kept], w[kept]
-        # A feature that is always missing has no bins.
-        self._known = np.isfinite(x).any(axis=0)
+        self._edges = bin_edges(x, _BINS)
         self.classes = len(mc.classes)
         self._trees = boosted_trees(seed, iterations=60, learning_rate=0.12, leaves=16)
         with one_thread():
-            self._trees.fit(x[:, self._known], y, np.abs(w))
+            self._trees.fit(binned_or_missing(x, self._edges), y, np.abs(w))
 
     def score(self, features: NDArray[np.floating]) -> Floats:
         """(N, C) class probabilities."""
         with one_thread():
-            probabilities = self._trees.predict_proba(features[:, self._known].astype(np.float64))
+            rows = binned_or_missing(features, self._edges)
+            probabilities = self._trees.predict_proba(rows)
         out = np.zeros((len(features), self.classes))
         out[:, self._trees.classes_] = probabilities
         return out

@@ -14,6 +14,7 @@ import torch
 from ... import methods
 from ...alignment import FractionEstimate, from_dict
 from ...config import Config, TrainConfig
+from ...criteria import Residual
 from ...domains import Domains
 from ...evaluation import Diagnosis
 from ...inputs import read_json
@@ -26,7 +27,7 @@ from ...store.paths import RunPaths
 from ...store.start_record import StartRecord
 from ...tensors import Tensors
 from ...training import Clock, Progress
-from ..advice import diagnose_first
+from ..advice import diagnose_first, residuals_of
 from ..aligned import Aligned, fit_alignments, wanted_maps
 from ..calibrated import read_calibrations
 from ..preparation import folds_of, prepare_training
@@ -129,6 +130,25 @@ class FitTask:
         _, domains, train = _prepared(self.place)
         names = wanted_maps(train)
         return fit_alignments(domains, names, estimate=self.estimate, seed=train.seed)
+
+
+@dataclass(frozen=True)
+class ResidualTask:
+    """Measures what the maps of a run leave, which the networks do not wait for.
+
+    Attributes:
+        place: of the run.
+        aligned: the maps.
+    """
+
+    place: Workplace
+    aligned: Aligned
+
+    def __call__(self, link: Link) -> dict[str, Residual]:
+        """Measure it; nothing with too few events."""
+        del link  # a stop ends the process: nothing is kept of half a measurement
+        _, domains, _ = _prepared(self.place)
+        return residuals_of(domains, self.aligned)
 
 
 def can_overlap(train: TrainConfig) -> bool:
