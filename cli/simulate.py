@@ -104,8 +104,8 @@ def command(
     extra = ["--truth", *files[2:]] if files[2:] else []
     if name == "jets":
         extra += ["--objects", "constituent"]
-    if name in samples.TOYS:
-        extra += ["--spectators", ",".join(samples.TOYS[name].spectators)]
+    if spectators := samples.TOYS[name].spectators if name in samples.TOYS else ():
+        extra += ["--spectators", ",".join(spectators)]
     if name == "showers":
         extra = ["--config", name]
     click.echo("next: " + shlex.join(["hepdann", "convert", *files[:2], *extra]))

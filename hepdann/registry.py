@@ -266,9 +266,9 @@ METHODS: Registry[Any] = Registry(
         "dann-pivot": "methods.decorrelation.pivot:DANN_PIVOT",
         "disco": "methods.decorrelation.disco:DISCO",
         "planing": "methods.decorrelation.planing:PLANING",
-        "cwola": "methods.mixtures.cwola:CWOLA",
-        "llp": "methods.mixtures.llp:LLP",
-        "llp-unbiased": "methods.mixtures.llp:LLP_UNBIASED",
+        "cwola": "methods.mixtures:CWOLA",
+        "llp": "methods.mixtures:LLP",
+        "llp-unbiased": "methods.mixtures:LLP_UNBIASED",
     },
 )
 NETWORKS: Registry[Any] = Registry(

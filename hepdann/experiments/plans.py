@@ -13,7 +13,7 @@ import numpy as np
 from ..config import Config, TrainConfig, load_config, override
 from ..errors import ConfigError
 from ..readers.reviews import convert_reviews
-from ..samples.moons import ROTATION, moons
+from ..samples.toys import ROTATION, moons
 from ..tensors import Tensors
 from .trial import Trial
 
@@ -127,7 +127,7 @@ def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
             if source == target:
                 continue
             experiment, key = f"{source} → {target}", f"{source}-{target}"
-            make = partial(_reviews, folder, source, target)
+            make = partial(convert_reviews, folder, source, target)
             trials.append((
                 experiment,
                 Trial(key, output / f"{key}.h5", output / key, train,
@@ -136,10 +136,6 @@ def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
             network, dann = _REVIEWS[experiment]
             paper |= {(experiment, "source-only"): network, (experiment, "dann"): dann}
     return Plan("amazon", tuple(trials), paper, train.lambda_)
-
-
-def _reviews(folder: Path, source: str, target: str, output: Path) -> None:
-    convert_reviews(folder, source, target, output)
 
 
 def _digits(output: Path, data: Path | None, config: Config) -> Plan:
@@ -202,19 +198,10 @@ def _pictures(
             train = settings.model_copy(update={"methods": [method], "seed": seed})
             label = {"source-only": "source-only", "target": "oracle"}.get(word, method)
             key = f"{word}-{seed}"
-            trials.append(
-                (
-                    experiment,
-                    Trial(
-                        key,
-                        path,
-                        output / key,
-                        train,
-                        only=(label,),
-                        subspace=word == "source-only",
-                    ),
-                )
+            trial = Trial(
+                key, path, output / key, train, only=(label,), subspace=word == "source-only"
             )
+            trials.append((experiment, trial))
             method_of = "train on target" if label == "oracle" else label
             titles[key, method_of] = title
     known = {(experiment, method): value for method, value in paper.items()}

@@ -9,7 +9,7 @@ import hepdann
 from hepdann import samples
 from hepdann.domains import Wanted, prepare
 from hepdann.errors import ConfigError, HepdannError
-from hepdann.methods.mixtures.llp import unmixed
+from hepdann.methods.mixtures import unmixed
 from hepdann.runs import resume
 
 pytestmark = pytest.mark.usefixtures("few_trees")
