@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from .init import init_config
-from .inputs import AugmentConfig, HitsConfig, ImagesConfig, ObjectsConfig, TransformConfig
+from .inputs import (
+    AugmentConfig,
+    HitsConfig,
+    ImagesConfig,
+    ObjectsConfig,
+    PicturesConfig,
+    TransformConfig,
+)
 from .load import (
     dump_config,
     expand_path,
@@ -30,8 +37,8 @@ from .settings import NetworkSettings, ScanSettings, TrainSettings
 
 __all__ = [
     "AugmentConfig", "CalibrationConfig", "ClassConfig", "Config", "ConvertConfig", "FeatureConfig",
-    "HitsConfig", "ImagesConfig", "NetworkSettings", "ObjectsConfig", "PlotConfig", "SampleConfig",
-    "ScanConfig", "ScanSettings", "ShiftConfig", "SplitConfig", "TrainConfig", "TrainSettings",
-    "TransformConfig", "dump_config", "expand_path", "init_config", "json_schema", "load_config",
-    "override", "parse_config", "shipped_configs",
+    "HitsConfig", "ImagesConfig", "NetworkSettings", "ObjectsConfig", "PicturesConfig",
+    "PlotConfig", "SampleConfig", "ScanConfig", "ScanSettings", "ShiftConfig", "SplitConfig",
+    "TrainConfig", "TrainSettings", "TransformConfig", "dump_config", "expand_path", "init_config",
+    "json_schema", "load_config", "override", "parse_config", "shipped_configs",
 ]  # fmt: skip

@@ -39,6 +39,7 @@ _DIGITS = {"source-only": 0.5225, "dann": 0.7666, "train on target": 0.9596,
            "subspace alignment": 0.5690}  # fmt: skip
 _SIGNS = {"source-only": 0.7900, "dann": 0.8865, "train on target": 0.9980}
 _BEYOND = "dann, domain normalisation"
+_LABELLED = 100  # pictures of the target whose labels a line of the table is trained with
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ def _pictures(
             ("source-only", base, "dann", "source-only"),
             ("dann", base, "dann", "dann"),
             ("beyond", beyond, "dann", _BEYOND),
+            ("labelled", base, "dann", f"dann, {_LABELLED} target labels"),
             ("target", base, "dann", "train on target"),
             ("mmd", base, "mmd", "mmd"),
             ("coral", base, "coral", "coral"),
@@ -199,7 +201,13 @@ def _pictures(
             label = {"source-only": "source-only", "target": "oracle"}.get(word, method)
             key = f"{word}-{seed}"
             trial = Trial(
-                key, path, output / key, train, only=(label,), subspace=word == "source-only"
+                key,
+                path,
+                output / key,
+                train,
+                only=(label,),
+                subspace=word == "source-only",
+                labelled=_LABELLED if word == "labelled" else 0,
             )
             trials.append((experiment, trial))
             method_of = "train on target" if label == "oracle" else label

@@ -18,6 +18,8 @@ from ..errors import ConfigError, HepdannError, RunError
 from ..outputs import mend_of, replacing
 from ..parallel import Executor, Link, refuse_in_worker
 from ..readers import FileRef, resolve
+from ..readers.pictures.rows import PictureRows
+from ..readers.pictures.samples import picture_refs
 from ..readers.pipeline.ordered_threads import default_threads
 from ..readers.rows import RowReader
 from ..tensors import open_tensors
@@ -135,7 +137,6 @@ def predict(
     if kind != format:
         raise ConfigError("a copy has the format of its input", where="--into-copy",
                           mend=f"leave --format {format} out")  # fmt: skip
-    work = _work(files, Path(output), kind, into_copy, tree, part)
     job = _Job(
         folder=Path(getattr(run, "folder", run)),
         method=method,
@@ -153,6 +154,8 @@ def predict(
         refuse_in_worker()
     _scorer.cache_clear()  # the run may be another one than at the last call
     scorer = _scorer(job)  # what is wrong with the run is said once
+    pictures = scorer.conversion.pictures is not None
+    work = _work(files, Path(output), kind, into_copy, tree, part, pictures)
     if not work:
         return Prediction(scorer.method, ())
     for folder in {path.parent for _, path in work}:
@@ -173,10 +176,16 @@ def _work(
     copies: bool,
     tree: str | None,
     part: tuple[int, int],
+    pictures: bool,
 ) -> list[tuple[FileRef, Path]]:
     """The files of a part of the work, each with its output."""
     given = [files] if isinstance(files, str | PathLike) else list(files)
-    refs = resolve([fspath(name) for name in given])
+    names = [fspath(name) for name in given]
+    refs = (
+        tuple(ref for name in names for ref in picture_refs(name, "files"))
+        if pictures
+        else resolve(names)
+    )
     outputs = output_files(refs, output, kind, copies=copies)
     refs = tuple(ref if tree is None else replace(ref, tree=ref.tree or tree) for ref in refs)
     number, parts = part
@@ -216,9 +225,9 @@ class _FileTask:
     def __call__(self, link: Link) -> PredictedFile:
         """Do it; entries done and to do are reported."""
         job, output, scorer = self.job, self.output, _scorer(self.job)
-        reader = RowReader(
-            self.ref, scorer.conversion, sample=job.sample, keep=job.keep, block=job.block
-        )
+        pictures = scorer.conversion.pictures is not None
+        read = PictureRows if pictures else partial(RowReader, block=job.block)
+        reader = read(self.ref, scorer.conversion, sample=job.sample, keep=job.keep)
         scorer.check(reader)
         made_of = _made_of(job, scorer, reader)
         seal = _existing(job.kind, output)

@@ -305,7 +305,7 @@ def _stems(refs: Sequence[FileRef]) -> list[str]:
 def _parts(ref: FileRef) -> tuple[str, ...]:
     """Folders and name of an input; the tree is the last folder where it was named."""
     path = PurePosixPath(ref.identity.partition("://")[2] if ref.remote else ref.identity)
-    name = path.stem if path.suffix in (".root", ".h5", ".hdf5") else path.name
+    name = path.stem if path.suffix in (".root", ".h5", ".hdf5", ".npz", ".mat") else path.name
     return (*path.parts[1:-1], *(() if ref.tree is None else (ref.tree,)), name)
 
 

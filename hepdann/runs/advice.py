@@ -27,7 +27,12 @@ from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
 from ..inference import BASE, PRIOR, Mixture, Model, corrected
 from ..methods import method_of
-from ..stats import accuracy, prior_matched_threshold, separation
+from ..stats import (
+    accuracy,
+    expected_accuracy,
+    prior_matched_threshold,
+    separation,
+)
 from ..stats.trees import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
@@ -209,9 +214,11 @@ def advise_on_images(
     for name in model.parts:
         if name == "oracle":
             continue
-        figure = accuracy(
-            model.score(source_images, name, "source").mean, source.label, source.weight
-        )
+        score = model.score(source_images, name, "source").mean
+        figure, expected = accuracy(score, source.label, source.weight), None
+        if domains.images.views and domains.images.views[0].pictures:
+            on_target = model.score(target_images, name, "target").mean
+            expected = expected_accuracy(on_target, score, source.label)
         layers = (
             model.latent(source_images, name, "source"),
             model.latent(target_images, name, "target"),
@@ -223,7 +230,7 @@ def advise_on_images(
         except HepdannError:  # too few events
             continue
         left = Residual(apart.value, apart.error)
-        candidates[name] = Adapted(figure.value, figure.error, left)
+        candidates[name] = Adapted(figure.value, figure.error, left, expected)
     advice = recommend_adapted(candidates, shift=shift)
     if advice.method is None and "source-only" in model.parts:
         advice = Recommendation("source-only", "too few events to compare candidates")

@@ -51,6 +51,27 @@ def accuracy(
     return weighted_mean(right.astype(np.float64), as_weight(weight, len(right)))
 
 
+def expected_accuracy(score: ArrayLike, source: ArrayLike, label: ArrayLike) -> Figure:
+    """Accuracy on events without labels, as far as a classifier knows where it is right.
+
+    Source: average thresholded confidence, Garg et al., ICLR 2022: the share of events with less
+    entropy than a limit, above which as many labelled events lie as are wrong.
+
+    Args:
+        score: (N, C) or (N,) of the events.
+        source: (M, C) or (M,) of labelled events that it was not trained on.
+        label: (M,) their class.
+    """
+    if not len(np.asarray(source)):
+        return NOTHING
+    sure, limits = (
+        (p * np.log(np.clip(p, 1e-12, 1.0))).sum(axis=1) for p in map(as_scores, (score, source))
+    )
+    wrong = float(np.mean(predicted(source) != np.asarray(label)))
+    right = (sure > np.quantile(limits, wrong)).astype(np.float64)
+    return weighted_mean(right, np.ones(len(right)))
+
+
 def log_loss(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
     """Weighted mean of :func:`losses`."""
     loss = losses(score, label)

@@ -140,7 +140,7 @@ def test_digits_train_each_method_of_each_seed_by_itself(tmp_path):
     table = json.loads(result.stdout)
     assert [line["method"] for line in table["lines"]] == [
         "source-only", "subspace alignment", "dann", "dann, domain normalisation",
-        "train on target", "mmd", "coral",
+        "dann, 100 target labels", "train on target", "mmd", "coral",
     ]  # fmt: skip
     assert table["lines"][0]["paper"] == 0.5225
     assert all(line["seeds"] == 1 for line in table["lines"])

@@ -36,7 +36,8 @@ from .shards import Shard, Stacks
 HISTORY = (
     "method", "member", "seed", "lambda", "epoch", "step", "learning_rate", "grl", "loss_label",
     "loss_domain", "domain_accuracy", "loss_nuisance", "validation_loss", "validation_accuracy",
-    "validation_loss_domain", "validation_domain_accuracy", "target_accuracy", "chosen",
+    "validation_loss_domain", "validation_domain_accuracy", "target_expected_accuracy",
+    "target_accuracy", "chosen",
 )  # fmt: skip
 
 
