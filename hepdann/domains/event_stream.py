@@ -92,11 +92,7 @@ class Stream:
         return None
 
     def windows(self, epoch: int, stream: int, first: int) -> Iterator[tuple[Window, Picked]]:
-        """Windows of an epoch without end: when all events were seen, they are shuffled anew.
-
-        Yields:
-            The window, and its events.
-        """
+        """Windows of an epoch without end: when all events were seen, they are shuffled anew."""
         plan = self._plan(epoch, stream, first)
         with ThreadPoolExecutor(1) as reader:
             now = next(plan)

@@ -81,9 +81,6 @@ def with_recommendation(
     Args:
         calibrated: the calibrations of each. One that is not closed is no candidate, and one that
             knows the family of pseudo-data is none either.
-
-    Returns:
-        The models and the recommendation.
     """
     if folds[0].images is not None:
         return tuple(models), advise_on_images(models[0], folds[0], shift, path)
@@ -243,11 +240,7 @@ def _validation(events: Target) -> NDArray[np.intp]:
 
 
 def label_by_teacher(model: Model, domains: Domains, aligned: Aligned) -> tuple[Source, str]:
-    """The target with the teacher's labels; no label of its own is read.
-
-    Returns:
-        What :func:`soft_labelled` gives, and the teacher's name.
-    """
+    """The target with the teacher's labels; no label of its own is read."""
     name = teacher(residuals_of(domains, aligned)) or BASE
     score = model.score(domains.target.features, name).mean
     return soft_labelled(domains.target, score, model.classes), name
@@ -257,9 +250,6 @@ def soft_labelled(target: Target, score: NDArray[np.floating], classes: tuple[st
     """Every event once as each class, its weight times the probability of that class.
 
     The weighted cross entropy of these is that of the events with soft labels.
-
-    Returns:
-        N * C events.
     """
     n, c = score.shape
     rows = np.repeat(np.arange(n), c)

@@ -76,9 +76,6 @@ def fit_alignments(
 
     Args:
         estimate: of the target's class fractions; ``None`` keeps the source's.
-
-    Returns:
-        The maps.
     """
     source, target = domains.source.part("train"), domains.target.part("train")
     correction = None

@@ -32,9 +32,6 @@ def prepare_training(
     Args:
         shift: makes pseudo-data; by default that of the settings, and without one the target is
             the data domain.
-
-    Returns:
-        The events and the settings.
     """
     named = asked.shift
     if shift is None and named is not None:

@@ -116,11 +116,7 @@ class RunTraining:
         aligned: Sequence[Aligned],
         calibrated: Sequence[Mapping[str, Calibrated]],
     ) -> list[Trained]:
-        """Train all shards, or load what worker processes have trained.
-
-        Returns:
-            The shards in the order of the run.
-        """
+        """Train all shards, or load what worker processes have trained."""
         all_stacks = [
             Stacks(
                 self.train, events, maps.maps, self._shares(events), maps.correction,
@@ -207,9 +203,6 @@ def _in_processes(
 
     Args:
         tasks: to begin with; the keys of those that train are the numbers of the shards.
-
-    Returns:
-        The results of the tasks that came to their end.
     """
     warning = overload_warning(workers) if run.train.workers != "auto" else None
     if warning is not None:

@@ -51,11 +51,7 @@ class WorkingPoints(Stored):
 
 
 def write_working_points(folder: str | Path, points: list[StoredPoint]) -> Path:
-    """Write the working points of a run, in place of those that it has.
-
-    Returns:
-        The file.
-    """
+    """Write the working points of a run, in place of those that it has."""
     path = RunPaths(Path(folder)).working_points
     write_json(path, WorkingPoints, WorkingPoints(points=points).model_dump(mode="json"))
     return path

@@ -59,9 +59,6 @@ def save_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -
 def load_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -> bool:
     """Put a stack into the state of a checkpoint.
 
-    Returns:
-        Whether there was a checkpoint.
-
     Raises:
         RunError: it is damaged, or belongs to other tensors or settings.
     """

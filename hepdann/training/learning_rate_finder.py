@@ -44,9 +44,6 @@ def find_learning_rate(
 
     Args:
         trainer: of the stack; it is left as it is.
-
-    Returns:
-        Rates, losses and a suggestion.
     """
     rates, members = np.geomspace(start, end, steps), len(trainer.members)
     settings = trainer.settings

@@ -52,11 +52,7 @@ class StackState:
         self.look_back()
 
     def look_back(self) -> bool:
-        """Before an epoch: who has stopped, and where schedules that look back stand.
-
-        Returns:
-            Whether fewer members go on than before.
-        """
+        """Before an epoch: who has stopped, and where schedules that look back stand."""
         fewer = self.schedules.look_back(self.history)
         if fewer and self.running:
             self._working = self.stack.select(self.running)

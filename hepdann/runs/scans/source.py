@@ -83,11 +83,7 @@ def train_source_only(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> bool:
-    """Train what is the same at every target of a scan.
-
-    Returns:
-        Whether it came to its end.
-    """
+    """Train what is the same at every target of a scan."""
     alone = train.model_copy(update={"methods": [SOURCE_ONLY], "oracle": False})
     stacks = Stacks(alone, domains, {}, plan=plan_source)
     (shard,) = stacks.shards
