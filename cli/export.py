@@ -13,7 +13,11 @@ from .options import PATH
 if TYPE_CHECKING:
     from hepdann.deploy import Exported
 
-_KINDS = {"branch": "branch", "feature": "feature, not computed here", "image": "images of a view"}
+_KINDS = {
+    "branch": "branch", "feature": "feature, not computed here", "image": "images of a view",
+    "event": "features of the event", "objects": "features of objects, padded",
+    "valid": "1 where there is an object, else 0",
+}  # fmt: skip
 
 
 @click.command()
@@ -45,7 +49,7 @@ def _show(made: Exported) -> None:
     inputs = tables.table(title, "", "input", "unit", "missing", "what", left=5)
     for number, one in enumerate(made.inputs):
         missing = "NaN" if one.missing is None else f"{one.missing:g} or NaN"
-        missing = "" if one.kind == "image" else missing
+        missing = "" if one.kind in ("image", "valid") else missing
         inputs.add_row(str(number), one.name, one.unit, missing, _KINDS[one.kind])
     console.print(inputs)
     if made.computed:

@@ -58,9 +58,6 @@ class FractionEstimate:
         error: (C,) their standard errors, of the sizes of both samples; NaN, and ``value`` the
             source's fractions, where no fraction makes the samples alike.
         source: (C,) fractions of the source, by weight.
-        profile: (G, C + 1) fractions that were tried, and how well the aligned target can be
-            distinguished from the reweighted source along the direction that matters, as a χ² with
-            one degree of freedom; it falls to 0 at ``value``.
         residual: held-out AUC between aligned target and source with the source's fractions, and
             with the estimated ones, NaN where these differ by fewer than 4 standard errors.
         shift: whether the fractions differ: by more than 4 standard errors, and with most of what
@@ -72,7 +69,6 @@ class FractionEstimate:
     value: Floats
     error: Floats
     source: Floats
-    profile: Floats
     residual: tuple[float, float]
     shift: bool
 
@@ -89,7 +85,6 @@ class FractionEstimate:
             np.asarray(value, dtype=np.float64),
             np.asarray(error, dtype=np.float64),
             np.asarray(source, dtype=np.float64),
-            np.empty((0, len(value) + 1)),
             residual,
             shift=True,
         )
@@ -146,18 +141,17 @@ def estimate_fractions(
     source: Source,
     target: Target,
     *,
-    alignment: str = "quantile",
     seed: int = 0,
     max_events: int = 20_000,
 ) -> FractionEstimate:
-    """Estimate the target's class fractions while a map undoes the shift of its features.
+    """Estimate the target's class fractions while a quantile map undoes the shift of its features.
+
+    The map is fitted anew for every fraction that is tried; the estimate is right where it can be.
 
     Args:
         source: labelled events.
         target: unlabelled events.
-        alignment: the map that undoes the shift, any of ``hepdann.alignment``; it is fitted anew
-            for every fraction that is tried. The estimate is right where this map can be.
-        seed: of the halves, the classifiers and a random map.
+        seed: of the halves and the classifiers.
         max_events: at most so many of each sample are used.
 
     Returns:
@@ -174,8 +168,8 @@ def estimate_fractions(
     source, target = (_sample(e, max_events, generator) for e in (source, target))
     start = source_fractions(source)
     with one_thread():
-        problem = _Problem(source, target, alignment, seed)
-        value, error, tried = _solve(problem, start)
+        problem = _Problem(source, target, seed)
+        value, error = _solve(problem, start)
         beyond = np.abs(value - start) > _SIGMAS * error
         significant = bool(np.isfinite(error).all() and beyond.any())
         after = problem.separation(value) if significant else np.nan
@@ -183,46 +177,36 @@ def estimate_fractions(
     drop, left = residual[0] - residual[1], residual[1] - 0.5
     explained = drop > _CLEAR or left < max(_SMALL, (1 - _EXPLAINED) * (residual[0] - 0.5))
     shift = significant and explained and drop > _DROP
-    rows = np.array([[*fractions, m * m / variance] for fractions, _, m, variance in tried])
-    profile = rows[np.argsort(rows[:, 1], kind="stable")]
-    return FractionEstimate(value, error, start, profile, residual, shift)
+    return FractionEstimate(value, error, start, residual, shift)
 
 
-Tried = tuple[Floats, int, float, float]
-
-
-def _solve(problem: _Problem, start: Floats) -> tuple[Floats, Floats, list[Tried]]:
-    """Fractions at which every class's M is 0, their errors (NaN if there are none), the way."""
+def _solve(problem: _Problem, start: Floats) -> tuple[Floats, Floats]:
+    """Fractions at which every class's M is 0, and their errors; NaN if there are none."""
     classes = len(start)
-    value, error, tried = start, np.full(classes, np.nan), []
+    value, error = start, np.full(classes, np.nan)
     for c in [1] if classes == 2 else [*range(classes)] * _SWEEPS:
-        root, way = _root(problem, value, c)
-        tried += way
+        root = _root(problem, value, c)
         if root is None:
-            return start, np.full(classes, np.nan), tried
+            return start, np.full(classes, np.nan)
         value = _with(value, c, root)
         error[c] = problem.error(value, c)
     if classes == 2:
         error[0] = error[1]
-    return value, error, tried
+    return value, error
 
 
-def _root(problem: _Problem, at: Floats, c: int) -> tuple[float | None, list[Tried]]:
+def _root(problem: _Problem, at: Floats, c: int) -> float | None:
     """The zero of M along class c that is nearest to where the class stands; M falls there."""
-    tried: list[Tried] = []
 
     def moment(odds: float) -> float:
-        fractions = _with(at, c, _unlogit(odds))
-        m, variance = problem.moment(fractions, c)
-        tried.append((fractions, c, m, variance))
-        return m
+        return problem.moment(_with(at, c, _unlogit(odds)), c)
 
     grid = float(np.log(at[c] / (1 - at[c]))) + _GRID
     value = cache(lambda i: moment(float(grid[i])))
     outwards = sorted(range(len(grid) - 1), key=lambda i: abs(_GRID[i] + _GRID[i + 1]))
     i = next((i for i in outwards if value(i) > 0 >= value(i + 1)), None)
     if i is None:
-        return None, tried
+        return None
     low, high, m_low, m_high = grid[i], grid[i + 1], value(i), value(i + 1)
     for _ in range(_REFINEMENTS):
         odds = low + (high - low) * m_low / (m_low - m_high)
@@ -231,7 +215,7 @@ def _root(problem: _Problem, at: Floats, c: int) -> tuple[float | None, list[Tri
             low, m_low = odds, m
         else:
             high, m_high = odds, m
-    return _unlogit(low + (high - low) * m_low / (m_low - m_high)), tried
+    return _unlogit(low + (high - low) * m_low / (m_low - m_high))
 
 
 def _unlogit(odds: float) -> float:
@@ -265,9 +249,9 @@ class _Partition:
 class _Problem:
     """Both samples, halved in several ways."""
 
-    def __init__(self, source: Source, target: Target, alignment: str, seed: int) -> None:
+    def __init__(self, source: Source, target: Target, seed: int) -> None:
         self.source, self.target, self.seed = source, target, seed
-        self.kind = get(alignment)
+        self.kind = get("quantile")
         self.prior = source_fractions(source)
         generator = np.random.default_rng([seed, 0xF5])
         self.edges, self.fine = (bin_edges(source.features, n) for n in (_BINS, _FINE))
@@ -306,8 +290,8 @@ class _Problem:
 
     def moment(
         self, fractions: Floats, c: int, drawn: Sequence[NDArray[np.intp]] | None = None
-    ) -> tuple[float, float]:
-        """M of class c at these fractions, and its variance with the map taken for exact.
+    ) -> float:
+        """M of class c at these fractions.
 
         Args:
             fractions: (C,) of all classes.
@@ -329,9 +313,7 @@ class _Problem:
         psi = inside - base @ fit
         of_target = [p.probabilities(bins, p.halves[1][rows[1]]) for p in parts]
         target_psi = self._score(of_target, fractions, c) - self._functions(x) @ fit
-        means = float(w @ psi), float(v @ target_psi)
-        variance = np.sum((w * (psi - means[0])) ** 2) + np.sum((v * (target_psi - means[1])) ** 2)
-        return means[1] - means[0], float(variance)
+        return float(v @ target_psi - w @ psi)
 
     def error(self, fractions: Floats, c: int) -> float:
         """Standard error of a root: the spread of M over random halves, divided by its slope.
@@ -341,13 +323,13 @@ class _Problem:
         """
         step = 0.05 * fractions[c] * (1 - fractions[c])
         ends = [_with(fractions, c, fractions[c] + sign * step) for sign in (-2, 2)]
-        low, high = (self.moment(end, c)[0] for end in ends)
+        low, high = (self.moment(end, c) for end in ends)
         slope = (high - low) / (4 * step)
         generator = np.random.default_rng([self.seed, 0xF6])
         moments, sizes = [], (len(self.source), len(self.target))
         for _ in range(_HALVES):
             drawn = [np.sort(generator.permutation(n)[: n // 2]) for n in sizes]
-            moments.append(self.moment(fractions, c, drawn)[0])
+            moments.append(self.moment(fractions, c, drawn))
         return float(np.std(moments, ddof=1) / max(abs(slope), 1e-12))
 
     def separation(self, fractions: Floats) -> float:

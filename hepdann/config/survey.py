@@ -71,6 +71,9 @@ def survey(
         files: of the pre-scan; each has all the branches.
         branches: scalar branches.
         rows: events to read in all, shared evenly by the files.
+
+    Raises:
+        ReadError: a branch cannot be read.
     """
     from ..readers.pipeline.blocks import read_blocks
 

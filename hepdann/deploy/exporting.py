@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..errors import ConfigError, RunError
+from ..errors import ConfigError
 from ..inference import CrossFit, Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
@@ -42,7 +42,7 @@ from .frameworks import (
     preprocess,
 )
 from .graph import Graph
-from .images import images_agreement, images_graph
+from .images import agreement_of, images_graph, objects_graph
 from .onnx_file import evaluate, onnx_model, require
 from .steps import Scorer
 
@@ -113,15 +113,9 @@ def export(
     tensors = tensors_of(opened)
     record = None if tensors is None else TrainingRecord.read(opened.folder, tensors.path)
     name = _name(output, target)
-    if model.objects:
-        raise RunError(
-            "networks of objects cannot be exported",
-            where=opened.folder,
-            mend="score files with hepdann predict",
-        )
-    if model.views:
-        graph, layout = images_graph(model, step, target)
-        agreement, why = images_agreement(graph, model, tensors, chosen, domain), ""
+    if model.views or model.objects:
+        graph, layout = (images_graph if model.views else objects_graph)(model, step, target)
+        agreement, why = agreement_of(graph, scorer, tensors, chosen, domain), ""
     else:
         graph, layout, agreement, why = _table_graph(
             opened, target, (chosen, domain, name), tensors, record, tolerance

@@ -23,7 +23,8 @@ class Input:
 
     Attributes:
         name: of the branch, or of the feature.
-        kind: "branch", "feature" where the graph does not compute it, or "image".
+        kind: "branch", "feature" where the graph does not compute it, or "image"; "objects",
+            "valid" where there is one, and the "event" beside them.
         unit: of a branch that is a feature, "" where unknown.
         missing: its sentinel, if all that read it have the same.
     """
@@ -173,11 +174,14 @@ def add_features(graph: Graph, plan: Plan, table: Value) -> Features:
         parts = graph.split(table, [1] * len(plan.inputs))
         given = {one.name: part for one, part in zip(plan.inputs, parts, strict=True)}
         columns = graph.concat([_column(graph, feature, given) for feature in plan.features])
+    made = known_values(graph, columns)
+    return _with_indicators(graph, plan, made.values, made.known) if plan.indicators else made
+
+
+def known_values(graph: Graph, columns: Value) -> Features:
+    """What there is of columns, 0 elsewhere."""
     known = graph.binary("Equal", graph.sub(columns, columns), 0.0)  # neither NaN nor infinite
-    values = graph.where(known, _bounded(graph, columns), 0.0, rounded=True)
-    return _with_indicators(graph, plan, values, known) if plan.indicators else Features(
-        values, known
-    )  # fmt: skip
+    return Features(graph.where(known, _bounded(graph, columns), 0.0, rounded=True), known)
 
 
 def _bounded(graph: Graph, x: Value) -> Value:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# ROOT's SOFIE reads all of these (tmva/sofie/README.md); they are all that the graph is made of.
+# ROOT's SOFIE reads all of these (tmva/sofie/README.md); they are all that the graph is made of,
+# but for the objects of an event, which go to onnxruntime alone.
 OPERATORS = frozenset({
     "Abs", "Add", "Concat", "Conv", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Gemm",
     "Greater", "Less", "Log", "MaxPool", "Mul", "Pow", "Relu", "Reshape", "Sigmoid", "Sin", "Cos",
     "Softmax", "Split", "Sqrt", "Sub", "Tanh", "Where",
 })  # fmt: skip
+OF_OBJECTS = frozenset({"MatMul", "ReduceSum"})
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,9 @@ class Graph:
         """Compute a value; the same operation of the same values is computed once.
 
         Raises:
-            ValueError: the operator is none of :data:`OPERATORS`.
+            ValueError: the operator is none of :data:`OPERATORS` and :data:`OF_OBJECTS`.
         """
-        if operator not in OPERATORS:
+        if operator not in OPERATORS | OF_OBJECTS:
             raise ValueError(f"operator {operator} is not on the list")
         names = tuple(value.name for value in inputs)
         key = (operator, names, rounded, repr(sorted(attributes.items())))

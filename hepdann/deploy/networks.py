@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from ..errors import RunError
-from ..networks import AdversarialNetwork, ViewsNetwork
+from ..networks import AdversarialNetwork, ObjectNorm, ObjectsNetwork, ViewsNetwork
 from ..networks.copies import CopiedExtractor, Copies
 from .graph import Graph, Value
+from .objects import ObjectInputs, add_objects
 
 Images = tuple[Value, ...]  # (C, H, W) of each view of an event
 _SAME = (nn.Dropout, nn.Identity)  # in prediction
@@ -34,7 +35,11 @@ _ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
 
 
 def add_member(
-    graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value | Images
+    graph: Graph,
+    network: AdversarialNetwork,
+    member: int,
+    domain: int,
+    x: Value | Images | ObjectInputs,
 ) -> Value:
     """Class scores (N, C) of one member.
 
@@ -43,13 +48,13 @@ def add_member(
         network: of all members.
         member: its number.
         domain: whose normalisation statistics apply, 0 source or 1 target.
-        x: the scaled features (N, F), or the images of the views.
+        x: the scaled features (N, F), the images of the views, or the scaled objects.
 
     Raises:
         RunError: the network has a layer that this export does not know.
     """
     if network.shape.network:
-        logits = _modules(graph, network, member, x)
+        logits = _modules(graph, network, member, domain, x)
     else:
         assert isinstance(x, Value)
         logits = _perceptron(graph, network, member, domain, x)
@@ -64,9 +69,15 @@ def add_member(
     )
 
 
-def _modules(graph: Graph, network: AdversarialNetwork, member: int, x: Value | Images) -> Value:
+def _modules(
+    graph: Graph,
+    network: AdversarialNetwork,
+    member: int,
+    domain: int,
+    x: Value | Images | ObjectInputs,
+) -> Value:
     assert isinstance(network.extractor, CopiedExtractor)
-    y = add_module(graph, network.extractor.member(member), x)
+    y = add_module(graph, network.extractor.member(member, domain), x)
     if not isinstance(network.label_head, Copies):
         state = {name: _array(value) for name, value in network.state_dict().items()}
         return _head(graph, network, member, state, y)
@@ -127,11 +138,20 @@ def _linear(state: dict[str, Floats], name: str, member: int) -> tuple[Floats, F
 
 
 def _layer_norm(graph: Graph, x: Value, weight: Floats, bias: Floats) -> Value:
-    average = np.full((x.width, x.width), 1 / x.width)
-    centred = graph.sub(x, graph.gemm(x, average))
-    variance = graph.gemm(graph.mul(centred, centred), average)
+    average = np.full((x.shape[-1], x.shape[-1]), 1 / x.shape[-1])
+    centred = graph.sub(x, _dense(graph, x, average))
+    variance = _dense(graph, graph.mul(centred, centred), average)
     unit = graph.div(centred, graph.unary("Sqrt", graph.add(variance, _EPSILON)))
     return graph.add(graph.mul(unit, weight), bias)
+
+
+def _dense(graph: Graph, x: Value, weight: ArrayLike, bias: ArrayLike | None = None) -> Value:
+    """``x W + b`` of the numbers of an event, or of each of its objects."""
+    if len(x.shape) == 1:
+        return graph.gemm(x, weight, bias)
+    matrix = graph.parameter(weight)
+    y = graph.add_node("MatMul", [x, matrix], (*x.shape[:-1], matrix.shape[1]))
+    return y if bias is None else graph.add(y, bias)
 
 
 def _residual(graph: Graph, x: Value, y: Value, *, residual: bool) -> Value:
@@ -143,8 +163,8 @@ def _array(value: Any) -> Floats:
     return np.asarray(value.detach().cpu().double().numpy())
 
 
-def add_module(graph: Graph, module: nn.Module, x: Value | Images) -> Value:
-    """What a module makes of the numbers or the images of an event, in prediction.
+def add_module(graph: Graph, module: nn.Module, x: Value | Images | ObjectInputs) -> Value:
+    """What a module makes of the numbers, images or objects of an event, in prediction.
 
     Raises:
         RunError: a layer that is none of those known.
@@ -152,6 +172,8 @@ def add_module(graph: Graph, module: nn.Module, x: Value | Images) -> Value:
     kind = type(module)  # a class that is derived from one of these may do something else
     if kind is ViewsNetwork and isinstance(x, tuple):
         return _views(graph, module, x)
+    if kind is ObjectsNetwork and isinstance(x, ObjectInputs):
+        return add_objects(graph, module, x, add_module)
     if isinstance(x, Value):
         if kind is nn.Sequential:
             for layer in module.children():
@@ -163,7 +185,13 @@ def add_module(graph: Graph, module: nn.Module, x: Value | Images) -> Value:
             return graph.unary(_LAYERS[kind], x)
         if kind is nn.Linear:
             bias = None if module.bias is None else _values(module.bias)
-            return graph.gemm(x, _values(module.weight).T, bias)
+            return _dense(graph, x, _values(module.weight).T, bias)
+        if kind is nn.LayerNorm:
+            return _layer_norm(graph, x, _array(module.weight), _array(module.bias))
+        if kind is ObjectNorm:
+            scale = _array(module.weight) / np.sqrt(_array(module.running_var) + _EPSILON)
+            shift = _array(module.bias) - _array(module.running_mean) * scale
+            return graph.add(graph.mul(x, scale), shift)
     raise RunError(
         f"the network has a layer {kind.__name__}, which this export does not know",
         mend="export a run with a perceptron or with towers as minerva-2016, or the module itself "

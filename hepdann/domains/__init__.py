@@ -13,10 +13,10 @@ from .nuisances import Mixtures, Nuisances, Wanted
 from .reading import prepare
 from .resident import DomainEvents, resident, watched_rows
 from .scaling import Scaling
-from .sources import CalibratedBlocks, ResampledBlocks, auxiliary_sources, resampled
+from .sources import ChangedBlocks, ResampledBlocks, auxiliary_sources, resampled
 
 __all__ = [
-    "Augment", "BatchRows", "Blocks", "CalibratedBlocks", "DomainEvents", "Domains", "Images",
+    "Augment", "BatchRows", "Blocks", "ChangedBlocks", "DomainEvents", "Domains", "Images",
     "Mixtures", "Nuisances", "ResampledBlocks", "Scaling", "StreamReader", "Wanted",
     "auto_batch_size", "auxiliary_sources", "choose_memory", "describe_memory", "epoch_order",
     "in_folds", "object_shapes", "prepare", "resampled", "resident", "resident_images",

@@ -28,6 +28,9 @@ class Augment:
         views: name, channels, strips and planes of each, in the order of a row of pixels.
         rotate: half of the events are turned by 180° about the beam.
         shift: strips that an event is moved at most, in any view; hits that leave a view are lost.
+
+    Raises:
+        ConfigError: events of such views cannot be moved.
     """
 
     views: Sequence[tuple[str, int, int, int]]

@@ -129,6 +129,10 @@ def in_folds(domains: Domains, folds: int) -> tuple[Domains, ...]:
 
     The part that a fold does not see is its test split. The events of the validation split that
     are left are validated on, and all others trained on.
+
+    Raises:
+        SchemaError: a split of a fold is empty.
+        ConfigError: a class has no training event in a fold.
     """
     return tuple(_fold(domains, number, folds) for number in range(folds))
 

@@ -78,6 +78,10 @@ def prepare_images(
 
     Args:
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
+
+    Raises:
+        SchemaError: no MC, no data where it is needed, or other images in the second file.
+        ConfigError: the shift does not act on images, or objects; or not on blocks of them.
     """
     if shift is None:
         holder, fitted = data_holder(tensors, data), None

@@ -101,7 +101,11 @@ def resident(
 
 
 def mean_weight(events: Source | Target, mean: float) -> float:
-    """The mean weight of the training events, if there can be a weighted mean of anything."""
+    """The mean weight of the training events, if there can be a weighted mean of anything.
+
+    Raises:
+        RunError: it is not above 0.
+    """
     if mean > 0:
         return mean
     raise RunError(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import shifts
-from ..calibration import Calibration
 from ..config import ShiftConfig
-from ..tensors import EventBlocks, Source
+from ..tensors import EventBlocks, Source, Target
 
 _STREAM = 0xA0C5
 
@@ -33,17 +33,20 @@ def auxiliary_sources(
     return tuple(copies)
 
 
-class CalibratedBlocks:
-    """Calibrated MC, block by block."""
+class ChangedBlocks:
+    """Changed events, block by block.
 
-    def __init__(self, blocks: EventBlocks, calibration: Calibration) -> None:
-        self._blocks, self._calibration = blocks, calibration
+    Args:
+        blocks: the events as they are.
+        change: makes others of the events of a block, given its number, with the same mean weight.
+    """
 
-    def train(self, block: int) -> Source:
-        """The training events of a block."""
-        events = self._blocks.train(block)
-        assert isinstance(events, Source)
-        return self._calibration.calibrated(events, block)
+    def __init__(self, blocks: EventBlocks, change: Callable[[Any, int], Target]) -> None:
+        self._blocks, self._change = blocks, change
+
+    def train(self, block: int) -> Target:
+        """The training events of a block, a ``Source`` if they are labelled."""
+        return self._change(self._blocks.train(block), block)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -52,7 +55,7 @@ class CalibratedBlocks:
 
     @property
     def weight(self) -> float:
-        """Their mean weight: other class fractions leave it as it is."""
+        """Their mean weight."""
         return self._blocks.weight
 
 

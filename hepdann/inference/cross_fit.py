@@ -80,7 +80,11 @@ class CrossFit:
         return self.models[0].varies(method, domain)
 
     def steps(self, method: str, domain: str = "target") -> FoldMean:
-        """What happens to an event that no fold was trained on: the mean over all folds."""
+        """What happens to an event that no fold was trained on: the mean over all folds.
+
+        Raises:
+            RunError: no such method or domain.
+        """
         return FoldMean(tuple(model.steps(method, domain) for model in self.models))
 
     def score(

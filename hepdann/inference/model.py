@@ -121,6 +121,9 @@ class Model:
         Args:
             errors: standard errors by which the calibration of MC is changed; where the network
                 is parametrised, of data its parameter.
+
+        Raises:
+            RunError: no such method or domain.
         """
         if domain not in DOMAINS:
             mend = '"source" scores MC, "target" scores data'

@@ -137,19 +137,10 @@ def predict(
     if kind != format:
         raise ConfigError("a copy has the format of its input", where="--into-copy",
                           mend=f"leave --format {format} out")  # fmt: skip
-    job = _Job(
-        folder=Path(getattr(run, "folder", run)),
-        method=method,
-        sample=sample,
-        tensors=None if tensors is None else open_tensors(tensors).path,
-        columns=tuple(sorted(set(columns))),
-        keep=tuple(dict.fromkeys(keep)),
-        kind=kind,
-        copies=into_copy,
-        block=block,
-        device=device,
-        threads=default_threads() if workers == 1 else 1,
-    )
+    folder, threads = Path(getattr(run, "folder", run)), default_threads() if workers == 1 else 1
+    path = None if tensors is None else open_tensors(tensors).path
+    named = tuple(sorted(set(columns))), tuple(dict.fromkeys(keep))
+    job = _Job(folder, method, sample, path, *named, kind, into_copy, block, device, threads)
     if workers > 1:
         refuse_in_worker()
     _scorer.cache_clear()  # the run may be another one than at the last call

@@ -56,13 +56,20 @@ class Predictor:
             events: a DataFrame, mapping, structured array or awkward record array, whose columns
                 are taken by name, or an array (N, F). Of images their pixels, view after view; of
                 events with objects their rows, as :class:`hepdann.tensors.Objects` gives them.
+
+        Raises:
+            RunError: a feature is absent or holds no numbers.
         """
         if self.model.views or self.model.objects:
             return np.asarray(events, np.float32)
         return self.columns.table(events)
 
     def folds(self, event_id: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """(N,) the fold that did not see each event, :data:`NO_FOLD` where all folds score it."""
+        """(N,) the fold that did not see each event, :data:`NO_FOLD` where all folds score it.
+
+        Raises:
+            RunError: the run has no folds.
+        """
         if not isinstance(self.model, CrossFit) or self.known is None:
             raise RunError("the run has no folds", mend="train with --folds")
         return self.model.folds_of(np.asarray(event_id, np.uint64), self.known)
@@ -118,7 +125,11 @@ def open_predictor(
 
 
 def known_events(folder: str | Path, model: Model | CrossFit) -> NDArray[np.uint64] | None:
-    """Identities of all events of the training's files, increasing; ``None`` without folds."""
+    """Identities of all events of the training's files, increasing; ``None`` without folds.
+
+    Raises:
+        RunError: no scores or not whole ones.
+    """
     if isinstance(model, Model):
         return None
     scores = open_scores(folder)

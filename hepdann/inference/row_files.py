@@ -247,7 +247,11 @@ def read_seal(kind: Format, path: Path) -> dict[str, Any] | None:
 
 
 def written_ids(kind: Format, path: Path, tree: str, entries: int) -> Iterator[NDArray[np.uint64]]:
-    """The identities in a file, read back in order."""
+    """The identities in a file, read back in order.
+
+    Raises:
+        RunError: the file has another number of rows.
+    """
     done = 0
     for part in KINDS[kind].ids(path, tree):
         done += len(part)

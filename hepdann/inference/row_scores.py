@@ -132,7 +132,11 @@ class RowScorer:
         return types | {IDENTITY: np.dtype(np.uint64)}
 
     def types(self, reader: RowReader) -> dict[str, np.dtype[Any]]:
-        """Names and types of the columns."""
+        """Names and types of the columns.
+
+        Raises:
+            ConfigError: a branch that is kept has the name of one of them.
+        """
         types = {name: kind for name, kind in self._types.items() if name in self._columns}
         for name, branch in reader.kept.items():
             column = kept_name(name)
@@ -146,7 +150,11 @@ class RowScorer:
         return types
 
     def check(self, reader: RowReader) -> None:
-        """Whether the columns of a file are those of the model."""
+        """Whether the columns of a file are those of the model.
+
+        Raises:
+            RunError: they are not.
+        """
         kept = reader.columns
         if self._model.objects:  # the other features sum the objects up
             kept = (*kept, *self._model.features[len(kept) :])

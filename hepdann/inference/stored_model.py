@@ -156,7 +156,12 @@ def _part(name: str, stored: StoredMethod, tensors: dict[str, Tensor]) -> Part:
 
 
 def _tried(model: Model) -> Model:
-    """The model, which has scored an event with each method."""
+    """The model, which has scored an event with each method.
+
+    Raises:
+        ValueError: a score is no probability, or an alignment changes the number of features.
+        Exception: whatever comes of networks and maps that do not fit.
+    """
     event = np.zeros((1, model.inputs), np.float32)
     widths = {len(value) for value in vars(model.scaling).values()}
     if not model.views and widths != {model.inputs}:

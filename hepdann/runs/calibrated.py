@@ -133,7 +133,11 @@ def write_calibrations(folder: Path, folds: Sequence[Mapping[str, Calibrated]]) 
 
 
 def read_calibrations(folder: Path) -> list[dict[str, Calibrated]] | None:
-    """What :func:`write_calibrations` wrote, of each fold; ``None`` where there is nothing."""
+    """What :func:`write_calibrations` wrote, of each fold; ``None`` where there is nothing.
+
+    Raises:
+        RunError: it is damaged.
+    """
     path = RunPaths(folder).calibration
     if not path.exists():
         return None

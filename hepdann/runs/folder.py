@@ -73,7 +73,11 @@ class Run:
         return tuple(self.metrics["methods"])
 
     def evaluate(self) -> dict[str, Any]:
-        """Every figure, computed anew from ``scores.h5``; laid out as :attr:`metrics`."""
+        """Every figure, computed anew from ``scores.h5``; laid out as :attr:`metrics`.
+
+        Raises:
+            RunError: no scores or not whole ones.
+        """
         from ..evaluation import summarise
 
         return summarise(self.folder)

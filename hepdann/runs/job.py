@@ -65,7 +65,11 @@ class Job:
     _clock: Clock = field(default_factory=Clock)
 
     def run(self) -> Run:
-        """Train, score, evaluate and write the run folder."""
+        """Train, score, evaluate and write the run folder.
+
+        Raises:
+            HepdannError: the input does not allow the training.
+        """
         asked = self.config.train
         domains, train = prepare_training(asked, self.tensors, self.data, self.shift)
         self.tensors = domains.tensors

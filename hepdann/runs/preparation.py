@@ -11,7 +11,6 @@ from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare
 from ..errors import ConfigError, refuse
 from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
-from ..registry import PARAMETRISED
 from ..tensors import Tensors, View
 from .stacks.plan import resolve
 
@@ -32,22 +31,26 @@ def prepare_training(
     Args:
         shift: makes pseudo-data; by default that of the settings, and without one the target is
             the data domain.
+
+    Returns:
+        The events and the settings.
+
+    Raises:
+        HepdannError: the input does not allow the training.
     """
     named = asked.shift
     if shift is None and named is not None:
         shift = shifts.get(named.name, named.t, quantile=named.quantile)
-    kind, folds = _kind(tensors), asked.folds is not None
     memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if not tensors.tabular:
         asked = image_settings(asked, tensors)
-    blocks = "needs all events in memory, and they are to be read in blocks"
-    machine = "train on a machine with more memory (--memory resident), or"
     refuse(
         (asked.augment is not None and not tensors.views,
-         f"moves the hits of images, and these events are {kind}", "train.augment", "leave it out"),
-        (folds and memory == "blocks", blocks, "train.folds", f"{machine} without folds"),
-        (PARAMETRISED in asked.methods and memory == "blocks", f"{PARAMETRISED} {blocks}",
-         "train.methods", f"{machine} take calibrated"),
+         f"moves the hits of images, and these events are {_kind(tensors)}", "train.augment",
+         "leave it out"),
+        (asked.folds is not None and memory == "blocks",
+         "needs all events in memory, and they are to be read in blocks", "train.folds",
+         "train on a machine with more memory (--memory resident), or without folds"),
     )  # fmt: skip
     mixtures = asked.mixtures or ()
     wanted = Wanted(
@@ -75,7 +78,11 @@ def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:
 
 
 def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
-    """What is done to each image that is trained on, if anything."""
+    """What is done to each image that is trained on, if anything.
+
+    Raises:
+        ConfigError: images of such views cannot be moved.
+    """
     asked = train.augment
     if asked is None or not (asked.rotate or asked.shift):
         return None

@@ -54,7 +54,11 @@ class RunLog:
         self.report(line, None)
 
     def note(self, line: str) -> None:
-        """Write a line with the time."""
+        """Write a line with the time.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         try:
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as log:

@@ -22,7 +22,11 @@ def first_process() -> bool:
 
 
 def run_job(job: Job) -> Run:
-    """Run a job; under torchrun the first process makes the run and all of them train."""
+    """Run a job; under torchrun the first process makes the run and all of them train.
+
+    Raises:
+        HepdannError: as the job does.
+    """
     if not first_process():
         return _train_with_first(job)
     try:

@@ -116,7 +116,14 @@ class RunTraining:
         aligned: Sequence[Aligned],
         calibrated: Sequence[Mapping[str, Calibrated]],
     ) -> list[Trained]:
-        """Train all shards, or load what worker processes have trained."""
+        """Train all shards, or load what worker processes have trained.
+
+        Returns:
+            The shards in the order of the run.
+
+        Raises:
+            RunError: a loss is not finite; ``health.json`` says of which networks nothing is known.
+        """
         all_stacks = [
             Stacks(
                 self.train, events, maps.maps, self._shares(events), maps.correction,

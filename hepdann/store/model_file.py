@@ -156,7 +156,11 @@ def write_model(path: Path, header: Header, tensors: Mapping[str, Tensor]) -> No
 
 
 def read_header(path: Path) -> Header:
-    """All that is no weight; no tensor is read."""
+    """All that is no weight; no tensor is read.
+
+    Raises:
+        RunError: as :func:`read_model`.
+    """
     return _header(path, read_tensors(path, values=False)[0])
 
 

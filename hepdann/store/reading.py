@@ -26,7 +26,11 @@ Kind = TypeVar("Kind", bound=Stored)
 
 
 def check_version(folder: str | Path) -> None:
-    """Refuse a run that another version made; of what is no run nothing is said."""
+    """Refuse a run that another version made; of what is no run nothing is said.
+
+    Raises:
+        RunError: ``metrics.json`` is damaged or of another version.
+    """
     path = RunPaths(Path(folder)).metrics
     if path.exists():
         read_versioned(path, Stored)
@@ -60,19 +64,31 @@ def read_metrics(folder: Path) -> Metrics:
 
 
 def write_json(path: Path, kind: type[Stored], content: Mapping[str, Any]) -> None:
-    """Write a JSON file of a run."""
+    """Write a JSON file of a run.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
     text = json.dumps(content, indent=1, allow_nan=False)
     kind.model_validate_json(text)
     write_run_file(path, text.encode())
 
 
 def read_history(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a history."""
+    """Read a history.
+
+    Raises:
+        RunError: missing or damaged.
+    """
     return read_table(path, text=("method", "chosen"))
 
 
 def read_table(path: Path, text: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Columns of a CSV file of a run; an empty number is NaN."""
+    """Columns of a CSV file of a run; an empty number is NaN.
+
+    Raises:
+        RunError: missing or damaged.
+    """
     rows = read_rows(path, (), text)
     return {
         name: np.array([row[name] for row in rows])

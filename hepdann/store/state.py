@@ -78,7 +78,11 @@ def _progress(folder: Path) -> str:
 
 
 def refuse_existing(folder: Path) -> None:
-    """Refuse a folder that holds anything but the remains of a start that was killed."""
+    """Refuse a folder that holds anything but the remains of a start that was killed.
+
+    Raises:
+        RunError: something is there.
+    """
     if folder.exists() and (
         not folder.is_dir()
         or any(
@@ -101,7 +105,11 @@ def new_folder(folder: Path) -> Path:
 
 
 def numbered_folder(stem: str, parent: Path = Path("runs")) -> Path:
-    """Make the first ``<stem>-<n>`` that is not there yet; no two callers are given the same."""
+    """Make the first ``<stem>-<n>`` that is not there yet; no two callers are given the same.
+
+    Raises:
+        RunError: it cannot be made.
+    """
     _made(parent, exist_ok=True)
     for number in itertools.count(1):
         folder = parent / f"{stem}-{number}"

@@ -54,7 +54,11 @@ class TrainingRecord:
 
     @classmethod
     def of(cls, files: Sequence[Tensors | Path], *, pseudo: bool, folds: bool) -> Self:
-        """Compose it of the tensor files of a run, in memory for the identities alone."""
+        """Compose it of the tensor files of a run, in memory for the identities alone.
+
+        Raises:
+            SchemaError: a file cannot be read.
+        """
         first, *others = [open_tensors(f.path if isinstance(f, Tensors) else f) for f in files]
         holder = others[0] if others else first
         trained = [(first, "mc"), *([] if pseudo else [(holder, "data")])]

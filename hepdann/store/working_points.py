@@ -51,13 +51,24 @@ class WorkingPoints(Stored):
 
 
 def write_working_points(folder: str | Path, points: list[StoredPoint]) -> Path:
-    """Write the working points of a run, in place of those that it has."""
+    """Write the working points of a run, in place of those that it has.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     path = RunPaths(Path(folder)).working_points
     write_json(path, WorkingPoints, WorkingPoints(points=points).model_dump(mode="json"))
     return path
 
 
 def read_working_points(folder: str | Path) -> list[StoredPoint]:
-    """The working points that were set for a run; none if nobody set any."""
+    """The working points that were set for a run; none if nobody set any.
+
+    Raises:
+        RunError: the file is damaged or of another version.
+    """
     path = RunPaths(Path(folder)).working_points
     return read_versioned(path, WorkingPoints).points if path.exists() else []

@@ -41,7 +41,11 @@ class Processes:
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def check(self, batch_size: int) -> None:
-        """Whether a batch can be shared."""
+        """Whether a batch can be shared.
+
+        Raises:
+            ConfigError: it has no equal shares.
+        """
         if batch_size % self.count:
             raise ConfigError(f"{self.count} processes cannot share a batch of {batch_size} events",
                               where="train.batch_size",

@@ -34,6 +34,9 @@ class RateSchedule:
             training; ``inverse``, (1 + alpha p)^-beta (Ganin et al., JMLR 17 (2016) 59, section
             5.2.2); ``plateau``, times ``factor`` when ``patience`` epochs brought no better
             validation loss.
+
+    Raises:
+        ConfigError: no schedule of that name.
     """
 
     name: str = "cosine"
@@ -86,6 +89,9 @@ class LambdaSchedule:
             5.2.2); ``linear``, p / until up to 1; ``adaptive``, after each epoch times
             exp(gain · (error - domain error)), so that a domain head which is right too often
             meets a stronger adversary.
+
+    Raises:
+        ConfigError: no schedule of that name.
     """
 
     name: str = "ganin"

@@ -143,7 +143,11 @@ class StackTrainer(StackState):
         )
 
     def record(self, watch: Watcher | None = None) -> None:
-        """Add the figures of this epoch to the history, also where it was stopped within."""
+        """Add the figures of this epoch to the history, also where it was stopped within.
+
+        Raises:
+            RunError: a loss is not finite.
+        """
         if not self.position:
             return
         figures = (self.sums / self.position).cpu().double().numpy()

@@ -45,8 +45,6 @@ def test_a_label_shift_is_measured(bend, mc, data):
     assert abs(found.value[1] - data) < 4 * np.hypot(found.error[1], 0.006)
     assert found.residual[1] < found.residual[0]
     np.testing.assert_array_equal(found.fractions, found.value)
-    lowest = found.profile[np.argmin(found.profile[:, 2]), 1]
-    assert abs(lowest - found.value[1]) < 2 * found.error[1]
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -119,4 +117,3 @@ def test_the_error_is_the_spread_of_estimates():
     ]
     spread = np.std([one.value[1] for one in found], ddof=1)
     assert np.median([one.error[1] for one in found]) == pytest.approx(spread, rel=0.6)
-    assert all(len(one.profile) <= 6 for one in found)  # only what is near the source's is tried

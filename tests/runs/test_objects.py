@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import pytest
+import torch
 import uproot
 from click.testing import CliRunner
 
 import hepdann
 from hepdann import samples, shifts
 from hepdann.deploy import export
+from hepdann.deploy.graph import Graph
+from hepdann.deploy.networks import add_member
+from hepdann.deploy.objects import ObjectInputs
+from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.domains import StreamReader, prepare, resident_images
 from hepdann.errors import ConfigError, RunError, SchemaError
 from hepdann.evaluation import open_scores
 from hepdann.inference import predict
 from hepdann.inference.row_scores import RowScorer
+from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.runs import open_run
 from hepdann.tensors import open_tensors, read_images
 
@@ -81,6 +88,43 @@ def test_scores_run_along_the_rows_of_the_files(run, files, tensors, tmp_path):
     assert np.isnan(rows["score_signal"][~selected]).all()
 
 
+def exported_member(shape):
+    """A new network of one feature of the event and 64 objects, and its graph."""
+    network, graph = AdversarialNetwork(shape, [0]).eval(), Graph()
+    flat, part = graph.input("f", (1,)), graph.input("v", (64, 2))
+    valid = graph.binary("Greater", graph.input("m", (64, 1)), 0.5)
+    inputs = ObjectInputs(flat, (part,), (valid,))
+    graph.output("scores", add_member(graph, network, 0, 0, inputs))
+    return network, onnx_model(graph, "t", 20, {})
+
+
+def test_deep_sets_are_exported_with_a_mask_and_padding_means_nothing(run, tensors, tmp_path):
+    made = export(run.folder, tmp_path / "model.onnx", domain="source", method="dann")
+    assert made.agreement.largest < 1e-6
+    assert [one.name for one in made.inputs] == ["features", "constituent", "constituent_valid"]
+    events = read_images(tensors, "mc", np.arange(40))
+    values = np.full((40, 64, 2), 1e3, np.float32)
+    valid = np.arange(64) < events.parts[0].pad(values)[:, None]
+    inputs = {"features": events.features, "constituent": values}
+    scores = evaluate(
+        made.files[0].read_bytes(), inputs | {"constituent_valid": valid.astype("f4")}
+    )
+    expected = open_run(run.folder).model.score(events, "dann", "source").mean
+    np.testing.assert_allclose(scores[0], expected, atol=1e-6)
+    with pytest.raises(ConfigError, match="this takes numbers alone"):
+        export(run.folder, tmp_path / "model.hpp", "cpp")
+    shape = NetworkShape(
+        events.width, 2, network="deepsets", normalisation="layer", objects=(("c", 64, 2),)
+    )
+    network, proto = exported_member(shape)
+    given = {"f": events.features, "v": values, "m": valid.astype("f4")[..., None]}
+    (scores,) = evaluate(proto.SerializeToString(), given)
+    expected = network.predict(torch.from_numpy(events[:]).T[None], 0)[0][0]
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    with pytest.raises(RunError, match="networks with attention cannot be exported"):
+        exported_member(replace(shape, network="transformer"))
+
+
 def test_pseudo_data_is_half_of_the_mc_shifted_alike_in_memory_and_in_blocks(tensors):
     shift, read = shifts.compose(shifts.missing_objects(4), shifts.pt_scale(1)), {}
     for memory in ("resident", "blocks"):
@@ -140,8 +184,6 @@ def test_what_acts_on_features_alone_is_refused(run, tensors, tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             hepdann.train(tensors, output=tmp_path / "run", **settings)
-    with pytest.raises(RunError, match="networks of objects cannot be exported; score files"):
-        export(run.folder, tmp_path / "model.onnx")
     with pytest.raises(ConfigError, match="a calibration maps features"):
         hepdann.calibrate(tensors)
 
@@ -194,7 +236,7 @@ def test_an_analysis_from_one_yaml_is_that_of_the_documentation(tmp_path, monkey
     scores, model = open_scores(Path("run")), open_run(Path("run")).model
     fold = scores.column("mc", "fold")
     assert set(fold) == {0, 1}
-    expected = model.score(read_images(tensors, "mc"), "dann", "source", fold).mean
+    expected = model.score(read_images(tensors, "mc"), "dann", "source", fold=fold).mean
     np.testing.assert_allclose(scores.score("mc", "dann"), expected, atol=1e-6)
     assert len({one.scaling.mean[3] for one in model.models}) == 2  # of jets, without its part
     rows = uproot.open("scores/higgs.scores.root")["Events"].arrays(library="np")

@@ -37,13 +37,21 @@ def target_path(folder: Path, target: int, what: str) -> Path:
 
 
 def read_result(folder: Path, unit: Unit, fingerprint: str) -> Result:
-    """The result of a unit."""
+    """The result of a unit.
+
+    Raises:
+        RunError: it is damaged, or that of another scan.
+    """
     kind = PointBaselines if unit.stack is None else PointResult
     return read_target(result_path(folder, unit), kind, fingerprint)
 
 
 def read_target(path: Path, kind: Any, fingerprint: str) -> Result:
-    """A file of a target."""
+    """A file of a target.
+
+    Raises:
+        RunError: it is damaged, or that of another scan.
+    """
     result: Result = read_json(path, kind, mend=AGAIN)
     if result.get("fingerprint") != fingerprint:
         raise RunError("the result belongs to other tensors or settings", where=path,

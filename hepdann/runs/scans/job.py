@@ -73,7 +73,11 @@ class ScanJob:
     _source: SourceOnly | None = None
 
     def run(self) -> Scan:
-        """Train what is not trained yet, judge it and write the folder."""
+        """Train what is not trained yet, judge it and write the folder.
+
+        Raises:
+            HepdannError: the input does not allow the scan.
+        """
         asked = self.config.train
         for point in self.points:
             auxiliary_shifts(self._settings(point))

@@ -58,7 +58,11 @@ class Snapshots:
     def load(
         self, epoch: int, shape: NetworkShape, seeds: list[int]
     ) -> tuple[AdversarialNetwork, list[HistoryRow]]:
-        """The networks after ``epoch`` epochs, and the rows of the history of that epoch."""
+        """The networks after ``epoch`` epochs, and the rows of the history of that epoch.
+
+        Raises:
+            RunError: missing or damaged, or of another scan.
+        """
         path = self._path(epoch)
         metadata, state = read_tensors(path, mend="scan anew")
         if metadata.get("fingerprint") != self.fingerprint:
@@ -104,7 +108,11 @@ def train_source_only(
 def load_source_only(
     domains: Domains, train: TrainConfig, folder: Path, fingerprint: str
 ) -> SourceOnly:
-    """Source-only after each epoch, as :func:`train_source_only` left it."""
+    """Source-only after each epoch, as :func:`train_source_only` left it.
+
+    Raises:
+        RunError: missing or damaged, or of another scan.
+    """
     (plan,) = plan_source(train, Places(), domains.images is not None)
     snapshots, shape = Snapshots(folder, fingerprint), shape_at(train, domains, plan)
     seeds = [member.seed for member in plan.members]

@@ -93,12 +93,14 @@ def scan(
          "leave one of them out"),
     )  # fmt: skip
     with shown(progress, report) as tell:
-        return _job(config, open_tensors(tensors), data, _claim(output, config), tell, stop)
+        opened, make_folder = open_tensors(tensors), _folder_maker(output, shifts)
+        return _job(config, opened, data, make_folder, tell, stop)
 
 
-def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
+def _folder_maker(output: str | Path | None, shifts: Sequence[str] | None) -> Callable[[], Path]:
+    """What makes the folder once there is something to keep; one that exists is refused now."""
     if output is None:
-        return partial(numbered_folder, "-".join(["scan", *(config.scan.shifts or ["data"])]))
+        return partial(numbered_folder, "-".join(["scan", *(shifts or ["data"])]))
     refuse_existing(Path(output))
     return partial(new_folder, Path(output))
 

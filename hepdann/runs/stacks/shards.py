@@ -16,7 +16,7 @@ from ...alignment import Alignment
 from ...calibration import Calibration, with_parameter
 from ...config import TrainConfig
 from ...domains import (
-    CalibratedBlocks,
+    ChangedBlocks,
     DomainEvents,
     Domains,
     Images,
@@ -199,7 +199,7 @@ class Stacks:
             self.sources.append(resident(make(domains), domains.scaling, device=train.device))
         names = calibrated_on(train)
         for one in (calibrations[name] for name in names):
-            stream = None if streams[0] is None else CalibratedBlocks(streams[0], one)
+            stream = None if streams[0] is None else ChangedBlocks(streams[0], one.calibrated)
             self.sources.append(self._put(one.calibrated(domains.source), stream))
         again = adapted_source is not domains.source
         places = Places(oracle, len(copies), again, made, names)
@@ -261,14 +261,30 @@ class Stacks:
 
     def _parametrised(self) -> tuple[list[DomainEvents], list[DomainEvents]]:
         """The events of a network that knows the parameters of the calibration; of data, 0."""
-        events, scaling = self._domains, self._domains.scaling.with_parameter()
-        features = with_parameter(events.target.features, 0.0)
-        both = (
-            self._calibrations[PARAMETRISED].parametrised(events.source),
-            replace(events.target, features=features),
+        domains, scaling = self._domains, self._domains.scaling.with_parameter()
+
+        def target(events: Target, _: int = 0) -> Target:
+            return replace(events, features=with_parameter(events.features, 0.0))
+
+        changes: tuple[Callable[..., Target], ...] = (
+            self._calibrations[PARAMETRISED].parametrised,
+            target,
         )
-        source, target = (resident(e, scaling, device=self.settings.device) for e in both)
-        return [source], [target]
+        made = [
+            resident(
+                change(events),
+                scaling,
+                device=self.settings.device,
+                blocks=None if stream is None else ChangedBlocks(stream, change),
+            )
+            for events, change, stream in zip(
+                (domains.source, domains.target),
+                changes,
+                domains.blocks or (None, None),
+                strict=True,
+            )
+        ]
+        return made[:1], made[1:]
 
     def peek(self, notes: Path) -> PeekObserver | None:
         """What watches the target accuracy of a shard, where the truth is known."""
@@ -294,7 +310,11 @@ _MEANS = ("source-only", "dann", "dann-alternating", "dann-joint")  # of events,
 def shared_processes(
     train: TrainConfig, plans: Sequence[StackPlan], *, images: bool
 ) -> distributed.Processes:
-    """The processes that train together, if they can."""
+    """The processes that train together, if they can.
+
+    Raises:
+        ConfigError: their steps would not be those of one process.
+    """
     if not distributed.wanted():
         return distributed.ALONE
     if not images:

@@ -182,7 +182,11 @@ def load_shard(
     fingerprint: str,
     observer: Observer | None = None,
 ) -> Trained:
-    """A shard as another process left it in the folder; the arguments are those of its training."""
+    """A shard as another process left it in the folder; the arguments are those of its training.
+
+    Raises:
+        RunError: the checkpoint is damaged, or that of another run.
+    """
     trainer = stacks.trainer(shard)
     health = Health(trainer, files.health)
     load_checkpoint(trainer, files.checkpoint, fingerprint)

@@ -67,7 +67,11 @@ class Workplace:
         )
 
     def open(self) -> tuple[StartRecord, Config, Tensors, Tensors | None]:
-        """The beginning, settings and tensor files; computing has one thread from now on."""
+        """The beginning, the settings and the tensor files; computing has one thread from now on.
+
+        Raises:
+            RunError: a file was replaced since the beginning.
+        """
         self.registered.register()
         torch.set_num_threads(1)
         origin = StartRecord.read(self.folder, scan=self.scan)

@@ -58,6 +58,7 @@ class ScoreFile:
 
         Raises:
             RunError: no scores, of another version, or not complete.
+            ValueError: a dataset is missing or another.
         """
         attrs = file.attrs
         if str(attrs.get("format")) != FORMAT:
@@ -328,7 +329,11 @@ class ScoreWriter:
 
 @contextmanager
 def writing_scores(path: Path, **attributes: str | Sequence[str]) -> Iterator[ScoreWriter]:
-    """Write the scores of a run, whole or not at all."""
+    """Write the scores of a run, whole or not at all.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     import h5py
 
     image = io.BytesIO()  # HDF5 can crash when its own write meets a full disk; ours cannot

@@ -78,7 +78,11 @@ class RunScores(ScoreFile):
         return values
 
     def tensor_rows(self, domain: Domain) -> TensorRows:
-        """Where the events of a domain stand in the tensor file of the run."""
+        """Where the events of a domain stand in the tensor file of the run.
+
+        Raises:
+            RunError: that file is gone, or holds something else by now.
+        """
         if domain not in self._rows:
             pseudo = None if self.target_kind == "data" else domain == "target"
             where = "data" if pseudo is None and domain == "target" else "mc"
