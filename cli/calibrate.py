@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from . import tables
+from .diagnose import look_of
 from .options import PATH, separate, shared
+from .workingpoints import number_of
 
 if TYPE_CHECKING:
     from hepdann.calibration import CalibrationReport
@@ -81,13 +83,11 @@ def _write(
     from hepdann.evaluation import compare_feature
     from hepdann.outputs import write_whole
     from hepdann.plotting import plot_calibration
-    from hepdann.plotting.axes.styles import readable
 
     mc = source.take(np.flatnonzero(source.split != 0))
     held_out = target.take(np.flatnonzero(target.split != 0))
     calibrated = report.calibration.calibrated(mc)
-    looks = zip(file.class_looks("title"), file.classes, strict=True)
-    classes = [readable(title or name) for title, name in looks]
+    classes, looks = look_of(file)
     pairs = {
         name: (
             compare_feature(mc, held_out, index, classes),
@@ -95,26 +95,21 @@ def _write(
         )
         for index, name in enumerate(file.features)
     }
-    titles = {
-        name: str(entry.get("title") or name)
-        for name, entry in zip(file.features, file.feature_info, strict=True)
-    }
-    units = dict(zip(file.features, file.units, strict=True))
-    plot_calibration(report.profiles, pairs, folder, titles=titles, units=units)
+    plot_calibration(report.profiles, pairs, folder, **looks)
     content = report.to_json()
     content["features"] = {
         name: {
-            when: {"chi2": numbers.chi2, "ndf": numbers.ndf, "p_value": _number(numbers.p_value)}
+            when: {
+                "chi2": numbers.chi2,
+                "ndf": numbers.ndf,
+                "p_value": number_of(numbers.p_value),
+            }
             for when, (numbers, _) in zip(("before", "after"), pair, strict=True)
         }
         for name, pair in pairs.items()
     }
     text = json.dumps(content, indent=2, allow_nan=False)
     write_whole(folder / "calibration.json", text.encode() + b"\n")
-
-
-def _number(value: float) -> float | None:
-    return value if value == value else None
 
 
 def _show(report: CalibrationReport) -> None:
@@ -137,17 +132,11 @@ def _show(report: CalibrationReport) -> None:
         )
     console.print(table)
     chosen = report.calibration
+    columns = (chosen.classes, chosen.fractions, chosen.fraction_error, chosen.mc_fractions)
     shares = [
-        f"{name} {100 * share:.1f}"
-        + ("" if report.held else f" ± {100 * error:.1f}")
-        + f" % ({100 * mc:.1f} % in MC)"
-        for name, share, error, mc in zip(
-            chosen.classes,
-            chosen.fractions,
-            chosen.fraction_error,
-            chosen.mc_fractions,
-            strict=True,
-        )
+        f"{name} {100 * share:.1f}{'' if report.held else f' ± {100 * error:.1f}'} % "
+        f"({100 * mc:.1f} % in MC)"
+        for name, share, error, mc in zip(*columns, strict=True)
     ]
     word = ", held: they and a flexible map cannot both be measured"
     held = (

@@ -11,7 +11,7 @@ import click
 from .options import PATH
 
 if TYPE_CHECKING:
-    from hepdann.config import Config
+    pass
 
 _SCHEMAS = (  # without importing what knows them
     "config", "metrics", "history", "recommendation", "diagnosis", "calibrations",
@@ -89,7 +89,12 @@ def check(file: str) -> None:
 
     config = load_config(file, expand=False)
     cuts = {f"samples[{i}].cut": sample.cut for i, sample in enumerate(config.samples)}
-    texts = {**cuts, "convert.cut": config.convert.cut, **_plotted(config)}
+    texts = {**cuts, "convert.cut": config.convert.cut}
+    for i, figure in enumerate(config.plots.figures or []):
+        for key in ("variable", "cut", "weight"):
+            texts[f"plots.figures[{i}].{key}"] = getattr(figure, key, None)
+        for j, text in enumerate(getattr(figure, "curves", ())):
+            texts[f"plots.figures[{i}].curves[{j}]"] = text
     for key, text in texts.items():
         if text is not None:
             parse(text, what=f"{file}: {key}")
@@ -102,17 +107,6 @@ def check(file: str) -> None:
             expanded = sample.model_copy(update={"files": files})
             check_sample(expanded, config.convert, f"{file}: samples[{i}]")
     click.echo("\n".join([f"{file}: valid", *notes]))
-
-
-def _plotted(config: Config) -> dict[str, str | None]:
-    """The expressions of the figures, by key."""
-    texts: dict[str, str | None] = {}
-    for i, figure in enumerate(config.plots.figures or []):
-        for key in ("variable", "cut", "weight"):
-            texts[f"plots.figures[{i}].{key}"] = getattr(figure, key, None)
-        for j, text in enumerate(getattr(figure, "curves", ())):
-            texts[f"plots.figures[{i}].curves[{j}]"] = text
-    return texts
 
 
 def _note(path: str) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hepdann.readers import ConversionSummary
 
 _MANY_FILES = 20
+Row = tuple[str, ...]
 PICTURES = "the class of a picture"  # the label of pictures
 _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody looks at it
 
@@ -172,14 +174,15 @@ def split_list(text: str | None) -> list[str] | None:
 
 def _show(summary: ConversionSummary, like: Path | None) -> None:
     console = tables.console(_PLAIN_WIDTH)
-    sections: list[tuple[Callable[[ConversionSummary], Any], object]] = [
-        (_files, summary.files), (_yields, summary.files), (_classes, summary.classes),
-        (_features, summary.features), (_images, summary.images), (_objects, summary.objects),
-        (_skipped, summary.skipped),
-    ]  # fmt: skip
-    for section, content in sections:
-        if content:
-            console.print(section(summary))
+    for title, heads, left, rows in _sections(summary):
+        table = tables.table(title, *heads, left=left)
+        table.title_style, table.pad_edge = "bold", False
+        if not sys.stdout.isatty():
+            table.box = None
+        for row in rows:
+            table.add_row(*row)
+        if rows:
+            console.print(table)
             console.print()
     reasons: dict[str, list[str]] = {}
     for branch in summary.left_out:
@@ -202,9 +205,8 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     if summary.images:
         views = {image.view for images in summary.images.values() for image in images}
         counts.append(f"images of {len(views)} view{'s' * (len(views) != 1)}")
-    for one in next(iter(summary.objects.values()), ()):
-        if one.collection not in counts:
-            counts.append(one.collection)
+    collections = (one.collection for one in next(iter(summary.objects.values()), ()))
+    counts += dict.fromkeys(collections)
     console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB")
     data = any(file.domain == "data" for file in summary.files)
     pseudo = "energy-scale" if summary.images else "gaussian"
@@ -215,137 +217,97 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
         console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
 
 
-def _table(title: str, *columns: tuple[str, bool]) -> Any:
-    table = tables.table(title)
-    table.title_style, table.pad_edge = "bold", False
-    if not sys.stdout.isatty():
-        table.box = None
-    for name, right in columns:
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    return table
+def _sections(summary: ConversionSummary) -> Iterator[tuple[str, Sequence[str], int, list[Row]]]:
+    """Title, headings, number of columns of text, and rows of each table."""
+    yield _files(summary)
+    yield "Yields", ("", "sample", "events", "sum of weights"), 2, _yields(summary)
+    total = sum(entry.events for entry in summary.classes)
+    yield "Classes", ("label", "class", "events", "share", "sum of weights"), 2, [
+        (str(one.label), one.name, f"{one.events:,}", f"{100 * one.events / total:.1f} %",
+         tables.plus_minus(one.sum_weight, one.error))
+        for one in summary.classes
+    ]  # fmt: skip
+    imputed = dict(zip(summary.columns, summary.impute, strict=True))
+    heads: Row = ("feature", "", "min", "weighted mean", "max", "missing", "non-finite", "imputed")
+    features = (one.name for one in summary.of("mc") or summary.of("data"))
+    yield "Features", heads, 2, [
+        (one.name if first else "", one.domain, *map(_short, (one.minimum, one.mean, one.maximum)),
+         f"{one.missing:,}", f"{one.nonfinite:,}", _short(imputed[one.name]) if first else "")
+        for name in features
+        for first, one in _first(one for one in summary.features if one.name == name)
+    ]  # fmt: skip
+    heads = ("view", "", "min", "mean of hits", "max", "hits/event", "empty")
+    yield "Images", heads, 2, [
+        (f"{one.view} {one.channel}" if first else "", domain,
+         *map(_short, (one.minimum, one.mean, one.maximum, one.hits)), f"{one.empty:,}")
+        for images in zip(*summary.images.values(), strict=True)
+        for first, (domain, one) in _first(zip(summary.images, images, strict=True))
+    ]  # fmt: skip
+    rows, shown = [], set[str]()
+    for pair in zip(*summary.objects.values(), strict=True):
+        for first, (domain, one) in _first(zip(summary.objects, pair, strict=True)):
+            events = f"{one.collection} {domain}" not in shown
+            shown.add(f"{one.collection} {domain}")
+            rows.append((
+                *((one.collection, one.feature) if first else ("", "")), domain,
+                *map(_short, (one.minimum, one.mean, one.maximum)), f"{one.missing:,}",
+                "" if one.objects is None or not events else _short(one.objects),
+                f"{one.empty:,}" if events else "",
+            ))  # fmt: skip
+    heads = ("objects", "feature", "", "min", "mean", "max", "missing", "objects/event",
+             "events without")  # fmt: skip
+    yield "Objects", heads, 3, rows
+    yield (
+        "Skipped files",
+        ("", "sample", "file", "reason"),
+        4,
+        [(file.domain, file.sample, file.path, file.reason) for file in summary.skipped],
+    )
 
 
-def _files(summary: ConversionSummary) -> Any:
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _first(entries: Iterable[Any]) -> Iterator[tuple[bool, Any]]:
+    """Entries, the first one marked: it carries what all of them have in common."""
+    return ((number == 0, one) for number, one in enumerate(entries))
+
+
+def _files(summary: ConversionSummary) -> tuple[str, Sequence[str], int, list[Row]]:
     reasons = {"not certified": "outside_mask", "duplicates": "duplicates"}
-    for name in [
-        name for name in reasons if not any(getattr(f, reasons[name]) for f in summary.files)
-    ]:
-        del reasons[name]
-    table = _table("Files", ("", False), ("sample", False), ("file", False), ("tree", False),
-                   ("read", True), *((name, True) for name in reasons), ("passed", True),
-                   ("", True))  # fmt: skip
-    rows: dict[tuple[str, ...], list[int]] = {}
+    reasons = {n: key for n, key in reasons.items() if any(getattr(f, key) for f in summary.files)}
+    heads = ("", "sample", "file", "tree", "read", *reasons, "passed", "")
     many = len(summary.files) > _MANY_FILES
-    names = {Path(file.path).name for file in summary.files}
-    unique = len(names) == len({file.path for file in summary.files})
-    counts: dict[str, int] = {}
-    for file in summary.files:
-        counts[file.sample] = counts.get(file.sample, 0) + 1
+    unique = len({Path(f.path).name for f in summary.files}) == len({f.path for f in summary.files})
+    samples = Counter(file.sample for file in summary.files)
+    counts: dict[Row, list[int]] = {}
     for file in summary.files:
         name = Path(file.path).name if unique else file.path
-        files = f"{counts[file.sample]} files" if many else name
-        key = (file.domain, file.sample, files, file.tree)
-        counted = [file.read, *(getattr(file, name) for name in reasons.values()), file.passed]
-        for row in (key, (file.domain, "total", "", "")):
-            rows[row] = [
-                a + b for a, b in zip(rows.get(row, [0] * len(counted)), counted, strict=True)
-            ]
-    for texts, counted in sorted(rows.items(), key=lambda row: row[0][1] == "total"):
+        files = f"{samples[file.sample]} files" if many else name
+        counted = [file.read, *(getattr(file, key) for key in reasons.values()), file.passed]
+        for row in ((file.domain, file.sample, files, file.tree), (file.domain, "total", "", "")):
+            before = counts.get(row, [0] * len(counted))
+            counts[row] = [a + b for a, b in zip(before, counted, strict=True)]
+    rows = []
+    for texts, counted in sorted(counts.items(), key=lambda row: row[0][1] == "total"):
         share = f"{100 * counted[-1] / counted[0]:.1f} %" if counted[0] else "-"
-        table.add_row(*texts, *(f"{count:,}" for count in counted), share)
-    return table
+        rows.append((*texts, *(f"{count:,}" for count in counted), share))
+    return "Files", heads, 4, rows
 
 
-def _yields(summary: ConversionSummary) -> Any:
+def _yields(summary: ConversionSummary) -> list[Row]:
     from hepdann.tensors import yield_ratio
 
-    table = _table("Yields", ("", False), ("sample", False), ("events", True),
-                   ("sum of weights", True))  # fmt: skip
+    rows: list[Row] = []
     domains = list(dict.fromkeys(file.domain for file in summary.files))
     for domain in domains:
         yields = summary.yields(domain)
-        rows = dict(yields) if len(yields) == 1 else yields | {"together": summary.total(domain)}
-        for name, count in rows.items():
+        counts = dict(yields) if len(yields) == 1 else yields | {"together": summary.total(domain)}
+        for name, count in counts.items():
             sum_weight = tables.plus_minus(count.sum_weight, count.error)
-            table.add_row(domain, name, f"{count.events:,}", sum_weight)
+            rows.append((domain, name, f"{count.events:,}", sum_weight))
     ratio = yield_ratio(summary.total("data"), summary.total("mc")) if len(domains) == 2 else None
     if ratio is not None:
-        table.add_row("data/MC", "", "", tables.plus_minus(*ratio))
-    return table
-
-
-def _skipped(summary: ConversionSummary) -> Any:
-    table = _table("Skipped files", ("", False), ("sample", False), ("file", False),
-                   ("reason", False))  # fmt: skip
-    for file in summary.skipped:
-        table.add_row(file.domain, file.sample, file.path, file.reason)
-    return table
-
-
-def _classes(summary: ConversionSummary) -> Any:
-    table = _table("Classes", ("label", True), ("class", False), ("events", True),
-                   ("share", True), ("sum of weights", True))  # fmt: skip
-    total = sum(entry.events for entry in summary.classes)
-    for entry in summary.classes:
-        share = f"{100 * entry.events / total:.1f} %"
-        table.add_row(
-            str(entry.label), entry.name, f"{entry.events:,}", share,
-            tables.plus_minus(entry.sum_weight, entry.error),
-        )  # fmt: skip
-    return table
-
-
-def _features(summary: ConversionSummary) -> Any:
-    heads = [("feature", False), ("", False)]
-    heads += [(name, True) for name in ("min", "weighted mean", "max", "missing", "non-finite")]
-    table = _table("Features", *heads, ("imputed", True))
-    imputed = dict(zip(summary.columns, summary.impute, strict=True))
-    for stats in summary.of("mc") or summary.of("data"):
-        pair = [one for one in summary.features if one.name == stats.name]
-        for number, one in enumerate(pair):
-            table.add_row(
-                one.name if number == 0 else "",
-                one.domain,
-                *(f"{value:.4g}" for value in (one.minimum, one.mean, one.maximum)),
-                f"{one.missing:,}",
-                f"{one.nonfinite:,}",
-                f"{imputed[one.name]:.4g}" if number == 0 else "",
-            )
-    return table
-
-
-def _images(summary: ConversionSummary) -> Any:
-    table = _table("Images", ("view", False), ("", False), ("min", True), ("mean of hits", True),
-                   ("max", True), ("hits/event", True), ("empty", True))  # fmt: skip
-    for number, image in enumerate(next(iter(summary.images.values()))):
-        for domain, images in summary.images.items():
-            one = images[number]
-            values = (one.minimum, one.mean, one.maximum, one.hits)
-            table.add_row(
-                f"{image.view} {image.channel}" if domain == next(iter(summary.images)) else "",
-                domain,
-                *("-" if value is None else f"{value:.4g}" for value in values),
-                f"{one.empty:,}",
-            )
-    return table
-
-
-def _objects(summary: ConversionSummary) -> Any:
-    table = _table("Objects", ("objects", False), ("feature", False), ("", False), ("min", True),
-                   ("mean", True), ("max", True), ("missing", True), ("objects/event", True),
-                   ("events without", True))  # fmt: skip
-    shown = set[str]()
-    for pair in zip(*summary.objects.values(), strict=True):
-        for number, (domain, one) in enumerate(zip(summary.objects, pair, strict=True)):
-            names = (one.collection, one.feature) if number == 0 else ("", "")
-            first = f"{one.collection} {domain}" not in shown
-            shown.add(f"{one.collection} {domain}")
-            table.add_row(
-                *names,
-                domain,
-                *("-" if v is None else f"{v:.4g}" for v in (one.minimum, one.mean, one.maximum)),
-                f"{one.missing:,}",
-                "" if one.objects is None or not first else f"{one.objects:.4g}",
-                f"{one.empty:,}" if first else "",
-            )
-    return table
+        rows.append(("data/MC", "", "", tables.plus_minus(*ratio)))
+    return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -80,20 +80,26 @@ def _draw(
     """The overview, and the features that differ; the first three if none does."""
     from hepdann.evaluation import compare_feature
     from hepdann.plotting import plot_diagnosis
-    from hepdann.plotting.axes.styles import readable
 
     names = [f.name for f in diagnosis.differing or diagnosis.features[:3]][:_FIGURES]
-    looks = zip(file.class_looks("title"), file.classes, strict=True)
-    classes = [readable(title or name) for title, name in looks]
+    classes, looks = look_of(file)
     comparisons = {
         name: compare_feature(source, target, file.features.index(name), classes) for name in names
     }
+    return plot_diagnosis(diagnosis.features, comparisons, folder, **looks)
+
+
+def look_of(file: Tensors) -> tuple[list[str], dict[str, Any]]:
+    """Names of the classes in figures, and titles and units of the features."""
+    from hepdann.plotting.axes.styles import readable
+
+    looks = zip(file.class_looks("title"), file.classes, strict=True)
     titles = {
         name: str(entry.get("title") or name)
         for name, entry in zip(file.features, file.feature_info, strict=True)
     }
     units = dict(zip(file.features, file.units, strict=True))
-    return plot_diagnosis(diagnosis.features, comparisons, folder, titles=titles, units=units)
+    return [readable(title or name) for title, name in looks], {"titles": titles, "units": units}
 
 
 def _show(diagnosis: Diagnosis) -> None:

@@ -10,42 +10,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import tables
-from .options import PATH, shared, words
+from .options import PATH, interval, numbers, shared, words
 
 if TYPE_CHECKING:
     from hepdann.evaluation import Templates
 
 
-def _window(text: str) -> tuple[float, float]:
-    edges = _numbers(text)
-    if len(edges) != 2 or not edges[0] < edges[1]:
-        raise click.BadParameter("expected two numbers, the smaller one first, such as 0.8,1")
-    return edges[0], edges[1]
-
-
-def _numbers(text: str) -> list[float]:
-    """Numbers with commas between them."""
-    try:
-        return [float(word) for word in text.split(",") if word.strip()]
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no list of numbers") from None
-
-
-def _bins(_ctx: click.Context, _param: click.Parameter, value: str) -> int | Sequence[float]:
-    edges = _numbers(value)
+def _bins(ctx: click.Context, param: click.Parameter, value: str) -> int | Sequence[float]:
+    edges = numbers(ctx, param, value) or []
     return int(edges[0]) if len(edges) == 1 and edges[0] == int(edges[0]) else edges
 
 
-def _range(
-    _ctx: click.Context, _param: click.Parameter, value: str | None
-) -> tuple[float, float] | None:
-    return None if value is None else _window(value)
-
-
 def _windows(
-    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> list[tuple[float, float]]:
-    return [_window(value) for value in values]
+    return [window for value in values if (window := interval(ctx, param, value))]
 
 
 def _regions(
@@ -79,7 +58,7 @@ def _regions(
     "--range",
     "limits",
     metavar="LOW,HIGH",
-    callback=_range,
+    callback=interval,
     help="First and last edge.  [default: 0,1 of a score, and by MC's content]",
 )
 @click.option("--binning", type=click.Choice(["even", "equal-signal", "significance"]),

@@ -135,7 +135,19 @@ def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> li
         found = listed(ctx, param, value)
         return None if found is None else [float(word) for word in found]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of numbers such as 1,2,3") from None
+        raise click.BadParameter(f"{value!r} is no list of numbers such as 1,2,3") from None
+
+
+def interval(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[float, float] | None:
+    """Two numbers with a comma between them, the smaller one first; ``None`` of none."""
+    edges = numbers(ctx, param, value)
+    if edges is None:
+        return None
+    if len(edges) != 2 or not edges[0] < edges[1]:
+        raise click.BadParameter("expected two numbers, the smaller one first, such as 0.8,1")
+    return edges[0], edges[1]
 
 
 def whole(value: Any) -> Any:

@@ -8,15 +8,7 @@ from pathlib import Path
 import click
 
 from . import tables
-from .options import PATH, numbers, shared
-
-
-def _pair(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, float]:
-    try:
-        low, high = map(float, value.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not LOW,HIGH") from None
-    return low, high
+from .options import PATH, interval, numbers, shared
 
 
 def _shares(ctx: click.Context, param: click.Parameter, value: str) -> list[float]:
@@ -29,8 +21,10 @@ def _shares(ctx: click.Context, param: click.Parameter, value: str) -> list[floa
 @click.command()
 @click.argument("run", type=PATH)
 @click.option("--variable", required=True, help="Column of the data, e.g. m_jj, or an expression.")
-@click.option("--region", required=True, callback=_pair, metavar="LOW,HIGH", help="Signal region.")
-@click.option("--window", required=True, callback=_pair, metavar="LOW,HIGH",
+@click.option(
+    "--region", required=True, callback=interval, metavar="LOW,HIGH", help="Signal region."
+)
+@click.option("--window", required=True, callback=interval, metavar="LOW,HIGH",
               help="From the lower end of the sidebands to the upper.")  # fmt: skip
 @click.option("--method", default="cwola", show_default=True, help="Whose score is cut on.")
 @click.option("--efficiencies", default="1,0.1,0.01,0.001", show_default=True, callback=_shares,

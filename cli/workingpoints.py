@@ -73,7 +73,7 @@ def to_json(rows: Sequence[PointRow]) -> list[dict[str, Any]]:
     return [
         row.stored().model_dump(mode="json")
         | {
-            "threshold": _number(row.point.threshold),
+            "threshold": number_of(row.point.threshold),
             "target": _pair(row.point.target),
             "scale_factor": _pair(row.point.scale_factors),
         }
@@ -84,11 +84,12 @@ def to_json(rows: Sequence[PointRow]) -> list[dict[str, Any]]:
 def _pair(pair: tuple[Figure, Figure] | None) -> dict[str, Any] | None:
     if pair is None:
         return None
-    numbers = [{"value": _number(one.value), "error": _number(one.error)} for one in pair]
+    numbers = [{"value": number_of(one.value), "error": number_of(one.error)} for one in pair]
     return dict(zip(("signal", "background"), numbers, strict=True))
 
 
-def _number(value: float) -> float | None:
+def number_of(value: float) -> float | None:
+    """The number as JSON has it."""
     return value if math.isfinite(value) else None
 
 

@@ -36,10 +36,9 @@ from .models import (
 from .settings import NetworkSettings, ScanSettings, TrainSettings
 
 __all__ = [
-    "AugmentConfig", "CalibrationConfig", "ClassConfig", "Config", "ConvertConfig",
-    "FeatureConfig", "HitsConfig", "ImagesConfig", "NetworkSettings", "ObjectsConfig",
-    "PicturesConfig", "PlotConfig", "SampleConfig", "ScanConfig", "ScanSettings", "ShiftConfig",
-    "SplitConfig", "TrainConfig", "TrainSettings", "TransformConfig", "dump_config",
-    "expand_path", "init_config", "json_schema", "load_config", "override", "parse_config",
-    "shipped_configs",
+    "AugmentConfig", "CalibrationConfig", "ClassConfig", "Config", "ConvertConfig", "FeatureConfig",
+    "HitsConfig", "ImagesConfig", "NetworkSettings", "ObjectsConfig", "PicturesConfig",
+    "PlotConfig", "SampleConfig", "ScanConfig", "ScanSettings", "ShiftConfig", "SplitConfig",
+    "TrainConfig", "TrainSettings", "TransformConfig", "dump_config", "expand_path", "init_config",
+    "json_schema", "load_config", "override", "parse_config", "shipped_configs",
 ]  # fmt: skip

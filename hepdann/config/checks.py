@@ -109,7 +109,7 @@ def with_label(values: Any) -> Any:
     classes = values.get("classes") if isinstance(values, dict) else None
     if not isinstance(classes, list):
         return values
-    cuts = [_cut_of(entry) for entry in classes]
+    cuts = [c.get("cut") if isinstance(c, dict) else getattr(c, "cut", None) for c in classes]
     if not any(cuts):
         return values
     if not all(cuts):
@@ -122,10 +122,6 @@ def with_label(values: Any) -> Any:
     if values.get("label") not in (None, label):
         refuse("there is a label, and the classes have cuts", "label", mend="keep one of the two")
     return {**values, "label": label}
-
-
-def _cut_of(entry: Any) -> Any:
-    return entry.get("cut") if isinstance(entry, dict) else getattr(entry, "cut", None)
 
 
 def check_features(convert: ConvertConfig) -> None:

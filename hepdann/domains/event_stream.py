@@ -21,8 +21,6 @@ from torch import Tensor
 from ..tensors import Source, Target
 from .scaling import Scaling
 
-__all__ = ["BatchRows", "Blocks", "EventStream", "Picked", "Stream", "StreamReader", "Window"]
-
 _WINDOW = 16 << 20  # bytes of events shuffled together; two such are held
 _BLOCKS, _ROWS, _DRAWN = 0xB10C, 0x20E5, 0xD2A3  # keep the two shuffles and what is drawn apart
 
@@ -34,9 +32,12 @@ class Counted(Protocol):
     """How many training events each block has, and their mean weight."""
 
     @property
-    def counts(self) -> NDArray[np.int64]: ...
+    def counts(self) -> NDArray[np.int64]:
+        """(n,) training events of each block."""
+
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float:
+        """Their mean weight."""
 
 
 class Blocks(Counted, Protocol):
@@ -91,11 +92,7 @@ class Stream:
         return None
 
     def windows(self, epoch: int, stream: int, first: int) -> Iterator[tuple[Window, Picked]]:
-        """Windows of an epoch without end: when all events were seen, they are shuffled anew.
-
-        Yields:
-            The window, and its events.
-        """
+        """Windows of an epoch without end: when all events were seen, they are shuffled anew."""
         plan = self._plan(epoch, stream, first)
         with ThreadPoolExecutor(1) as reader:
             now = next(plan)
@@ -216,9 +213,7 @@ class StreamReader:
                         self._window_events.pick(order[now], None if drawn is None else drawn[now])
                     )
             done, self._at = done + count, self._at + count
-        return [
-            batch_rows[0] if len(batch_rows) == 1 else _joined(batch_rows) for batch_rows in parts
-        ]
+        return [rows[0] if len(rows) == 1 else _joined(rows) for rows in parts]
 
     def _next(self) -> None:
         self._window_events = None  # let it go before the one after the next is read

@@ -110,26 +110,18 @@ def _refuse_empty(source: Source, target: Target, tensors: Tensors) -> None:
     for name, events in (("MC", source), ("target", target)):
         for split in ("train", "validation", "test"):
             if not len(events.part(split)):
-                raise SchemaError(
-                    f"the {split} split of the {name} is empty",
-                    where=tensors.path,
-                    mend="convert more events",
-                )
+                raise SchemaError(f"the {split} split of the {name} is empty", where=tensors.path,
+                                  mend="convert more events")  # fmt: skip
     if len(source.classes) < 2:
-        raise SchemaError(
-            "holds one class of MC, and there is nothing to distinguish",
-            where=tensors.path,
-            mend="convert signal and background into one file",
-        )
+        raise SchemaError("holds one class of MC, and there is nothing to distinguish",
+                          where=tensors.path,
+                          mend="convert signal and background into one file")  # fmt: skip
     train = source.part("train")
     present = np.bincount(train.label, minlength=len(source.classes))
     absent = [name for name, n in zip(source.classes, present, strict=False) if not n]
     if absent:
-        raise ConfigError(
-            f"no training event of class {', '.join(absent)}",
-            where=tensors.path,
-            mend="convert more events, or leave the class out",
-        )
+        raise ConfigError(f"no training event of class {', '.join(absent)}", where=tensors.path,
+                          mend="convert more events, or leave the class out")  # fmt: skip
 
 
 def in_folds(domains: Domains, folds: int) -> tuple[Domains, ...]:
@@ -148,9 +140,12 @@ def in_folds(domains: Domains, folds: int) -> tuple[Domains, ...]:
 def _fold(domains: Domains, number: int, folds: int) -> Domains:
     salt = domains.tensors.split_config.seed
     sides = domains.source, domains.target
+    train, validation, test = range(len(SPLITS))
+    splits = [np.where(events.split == validation, validation, train) for events in sides]
+    held_out = [fold_of(events.event_id, folds, salt) == number for events in sides]
     source, target = (
-        replace(events, split=_split(events, fold_of(events.event_id, folds, salt) == number))
-        for events in sides
+        replace(events, split=np.where(out, test, split).astype(np.uint8))
+        for events, out, split in zip(sides, held_out, splits, strict=True)
     )
     assert isinstance(source, Source)
     tensors = replace(domains.tensors, impute=_impute(domains.tensors, source.part("train")))
@@ -160,16 +155,10 @@ def _fold(domains: Domains, number: int, folds: int) -> Domains:
     nuisances = None if domains.nuisances is None else domains.nuisances.refitted(source)
     images = domains.images
     if images is not None and isinstance(images.source, Objects):
-        train = source.split == SPLITS.index("train")
-        events = images.source.take(train)
-        images = replace(images, scaling=fold.scaling.with_objects(events, source.weight[train]))
+        chosen = source.split == train
+        events = images.source.take(chosen)
+        images = replace(images, scaling=fold.scaling.with_objects(events, source.weight[chosen]))
     return replace(fold, nuisances=nuisances, mixtures=domains.mixtures, images=images)
-
-
-def _split(events: Target, held_out: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    train, validation, test = range(len(SPLITS))
-    split = np.where(events.split == validation, validation, train)
-    return np.where(held_out, test, split).astype(np.uint8)
 
 
 def _impute(tensors: Tensors, train: Source) -> NDArray[np.float64]:

@@ -84,7 +84,7 @@ def prepare_images(
         ConfigError: the shift does not act on images, or objects; or not on blocks of them.
     """
     if shift is None:
-        holder, change, fitted = data_holder(tensors, data), None, None
+        holder, fitted = data_holder(tensors, data), None
         parts = (_Part(tensors, "mc", None, labelled=True), _Part(holder, "data", None))
     else:
         holder, fitted = tensors, _fitted(shift, tensors)
@@ -105,13 +105,11 @@ def prepare_images(
     assert isinstance(source, Source)
     described = _described(tensors, source, parts[0].figures)
     process = column_at(tensors, "mc", "sample", source_rows)
-    blocks = None
+    blocks, streams = None, None
     if memory == "blocks":
         blocks = (parts[0].blocks, parts[1].blocks)
-    domains = fit_domains(described, source, target, fitted, holder, target_rows, process, blocks)
-    streams = None
-    if blocks is not None:
         streams = (parts[0].stream(), parts[1].stream())
+    domains = fit_domains(described, source, target, fitted, holder, target_rows, process, blocks)
     spectators = parts[0].spectators(source_rows), parts[1].spectators(target_rows)
     scaling = None
     if isinstance(source_hits, Objects):

@@ -45,16 +45,13 @@ def _limits_of_groups() -> list[int]:
         for folder in (group, *group.parents):
             limit, used = (_lines(folder / file) for file in names)
             if limit and used and limit[0].isdigit():
-                free.append(int(limit[0]) - int(used[0]) + _cached(folder))
+                memory = _lines(folder / "memory.stat")
+                entries = dict(line.split()[:2] for line in memory if " " in line)
+                cached = entries.get("file", entries.get("cache", 0))  # while nobody needs the room
+                free.append(int(limit[0]) - int(used[0]) + int(cached))
             if folder == root:
                 break
     return free
-
-
-def _cached(group: Path) -> int:
-    """Bytes of files that the system keeps for the group while nobody needs the room."""
-    entries = dict(line.split()[:2] for line in _lines(group / "memory.stat") if " " in line)
-    return int(entries.get("file", entries.get("cache", 0)))
 
 
 def _lines(path: Path) -> list[str]:
@@ -74,10 +71,8 @@ def choose_memory(
             them, would take more than about half of the memory that is there.
         workers: processes that train; where there are several, each holds the events.
     """
-    if wanted == "resident":
-        return "resident"
-    if wanted == "blocks":
-        return "blocks"
+    if wanted in ("resident", "blocks"):
+        return "blocks" if wanted == "blocks" else "resident"
     holder = tensors if data is None else data
     if not tensors.tabular:
         need = sum(_image_bytes(f, d, members) for f, d in ((tensors, "mc"), (holder, "data")))

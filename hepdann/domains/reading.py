@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from .images import prepare_images
 from .nuisances import NOTHING, Wanted, with_columns
 
 if TYPE_CHECKING:
-    from ..shifts import Composition, FittedShift, Shift
+    from ..shifts import Composition, Shift
 
 SAMPLE = 300_000  # events of each domain that everything but the training's batches sees
 _SHIFT_STREAM = 0x5417
@@ -75,30 +74,24 @@ def _prepare_blocks(
     of the training from all of it. Pseudo-data is shifted block by block, each block with a
     generator of its own, so that an event looks the same whenever it is read.
     """
+    fitted, holder = None, tensors
     if shift is None:
         holder = data_holder(tensors, data)
         source_blocks = EventBlocks(tensors, "mc", labelled=True)
         target_blocks = EventBlocks(holder, "data")
-        fitted = None
     else:
-        holder = tensors
         whole, _ = EventBlocks(tensors, "mc").sample(SAMPLE)
         fitted = shift.fit(whole.part("train").features)
+
+        def change(features: NDArray[np.float32], block: int, train: bool) -> NDArray[np.float32]:
+            words = np.random.SeedSequence([seed, _BLOCK_STREAM, block, train])
+            return fitted.apply(features, np.random.Generator(np.random.Philox(words)))
+
         source_blocks = EventBlocks(tensors, "mc", pseudo=False, labelled=True)
-        target_blocks = EventBlocks(tensors, "mc", pseudo=True, change=_shifting(fitted, seed))
+        target_blocks = EventBlocks(tensors, "mc", pseudo=True, change=change)
     source, source_rows = source_blocks.sample(SAMPLE)
     target, rows = target_blocks.sample(SAMPLE)
     assert isinstance(source, Source)
     blocks = (source_blocks, target_blocks)
     process = column_at(tensors, "mc", "sample", source_rows)
     return fit_domains(tensors, source, target, fitted, holder, rows, process, blocks)
-
-
-def _shifting(
-    fitted: FittedShift, seed: int
-) -> Callable[[NDArray[np.float32], int, bool], NDArray[np.float32]]:
-    def change(features: NDArray[np.float32], block: int, train: bool) -> NDArray[np.float32]:
-        words = np.random.SeedSequence([seed, _BLOCK_STREAM, block, train])
-        return fitted.apply(features, np.random.Generator(np.random.Philox(words)))
-
-    return change

@@ -83,7 +83,7 @@ def resident(
 
     keep = epoch_order(len(train), _LARGEST_SAMPLE, seed=0, epoch=0, stream=STATISTICS)
     x = put(scaling.apply(train.features), dtype)
-    labelled, nuisance = isinstance(train, Source), None
+    nuisance = None
     if isinstance(train, Source) and train.nuisances is not None:
         nuisance = put(train.nuisances if nuisances is None else nuisances.apply(train), dtype)
     return DomainEvents(
@@ -92,9 +92,7 @@ def resident(
         label=put(train.label, kind_of(train)) if isinstance(train, Source) else None,
         x_validation=put(scaling.apply(held.features).T, dtype),
         weight_validation=put(held.weight / mean, dtype),
-        label_validation=put(held.label, kind_of(held))
-        if labelled and isinstance(held, Source)
-        else None,
+        label_validation=put(held.label, kind_of(held)) if isinstance(held, Source) else None,
         x_watched=put(scaling.apply(events.features[watched_rows(events)]).T, dtype),
         x_statistics=x[torch.from_numpy(keep).to(device)].T.contiguous(),
         stream=stream,
@@ -130,10 +128,6 @@ def watched_rows(events: Source | Target, *, images: bool = False) -> NDArray[np
 
 def _some_rows(events: Source | Target, split: Split, most: int) -> NDArray[np.intp]:
     rows = np.flatnonzero(events.split == SPLITS.index(split))
-    return rows[_sample(len(rows), most)]
-
-
-def _sample(n: int, most: int) -> NDArray[np.intp]:
-    if n <= most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(n).choice(n, most, replace=False))
+    if len(rows) <= most:
+        return rows
+    return rows[np.sort(np.random.default_rng(len(rows)).choice(len(rows), most, replace=False))]

@@ -66,31 +66,24 @@ class _BranchCopy(RowFile):
             return
         assert self._layout is not None
         if self._new is None:
-            self._remove()
+            folder, _, name = self._name.rpartition("/")
+            directory = self._file[folder] if folder else self._file
+            for key in directory.keys(recursive=False):  # every cycle of the tree
+                if key.rpartition(";")[0] == name:
+                    del directory[key]
             self._new = self._layout.begin(self._file, self._name, self._types)
         stop = self._done + len(rows[IDENTITY])
         self._new.extend({**self._layout.read(self._old, self._done, stop), **rows})
         self._done = stop
 
-    def _remove(self) -> None:
-        """Take every cycle of the tree out of the directory."""
-        folder, _, name = self._name.rpartition("/")
-        directory = self._file[folder] if folder else self._file
-        for key in directory.keys(recursive=False):
-            if key.rpartition(";")[0] == name:
-                del directory[key]
-
-    def _add(self) -> None:
-        columns = {n: np.concatenate([rows[n] for rows in self._kept]) for n in self._types}
-        try:
-            self._file[self._name].add_branches(columns)
-        except NotImplementedError:
-            self._addable, self._layout = False, _Layout.of(self._old, self._input)
-            self._write(columns)
-
     def _close(self, seal: str) -> None:
         if self._addable and self._kept and seal:
-            self._add()
+            columns = {n: np.concatenate([rows[n] for rows in self._kept]) for n in self._types}
+            try:
+                self._file[self._name].add_branches(columns)
+            except NotImplementedError:
+                self._addable, self._layout = False, _Layout.of(self._old, self._input)
+                self._write(columns)
         self._file[SEAL] = seal
         self._file.close()
         self._old.file.close()

@@ -136,10 +136,13 @@ class Model:
             parts = tuple(self.steps(part, domain, errors) for part in mixture.parts)
             return Combination(mixture, parts, target)
         part = self._part(method)
-        aware = calibration_of(method) == PARAMETRISED
+        name = calibration_of(method)
+        calibration, aware = self.calibrations[name] if name else None, name == PARAMETRISED
+        if calibration is not None and errors:
+            calibration = calibration.varied(errors)
         scaling = self.scaling.with_parameter() if aware else self.scaling
         return Branch(
-            mapped=self._alignment(method) if target else self._calibration(method, errors),
+            mapped=self._alignment(method) if target else calibration,
             scaling=None if self.views else scaling,
             network=part.network,
             statistics=part.target_domain if target else 0,
@@ -169,10 +172,8 @@ class Model:
         steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
             views = [f"{name} {shape}" for name, *shape in (*self.views, *self.objects)]
-            raise RunError(
-                f"features of shape {inputs.shape}, expected (N, {self.inputs})",
-                mend=f"give {', '.join(views or self.features)}",
-            )
+            raise RunError(f"features of shape {inputs.shape}, expected (N, {self.inputs})",
+                           mend=f"give {', '.join(views or self.features)}")  # fmt: skip
         return steps.score(inputs)
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
@@ -182,12 +183,6 @@ class Model:
     def _alignment(self, method: str) -> Alignment | None:
         name = method if method in self.alignments else method_of(method)[0]
         return self.alignments[name] if name else None
-
-    def _calibration(self, method: str, errors: float) -> Calibration | None:
-        name = calibration_of(method)
-        if not name:
-            return None
-        return self.calibrations[name].varied(errors) if errors else self.calibrations[name]
 
     def _part(self, method: str) -> Part:
         return self.parts[BASE if method in self.alignments else method]

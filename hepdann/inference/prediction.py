@@ -25,7 +25,7 @@ from ..readers.rows import RowReader
 from ..tensors import open_tensors
 from .branch_copy import copy_with_branches
 from .row_files import IDENTITY, KINDS, Format, output_files, read_seal, written_ids
-from .row_scores import RowScorer, Scored
+from .row_scores import RowScorer
 
 _VERSION = 2  # of what outputs hold: files of another one are made anew
 _UNNAMED = "events"  # tree of the rows of a file without trees
@@ -80,9 +80,6 @@ class _Job:
     block: int
     device: str
     threads: int
-
-    def scorer(self) -> RowScorer:
-        return RowScorer(self.folder, self.method, self.device, self.tensors, self.columns)
 
 
 def predict(
@@ -203,7 +200,7 @@ class _Sum:
 @lru_cache(1)
 def _scorer(job: _Job) -> RowScorer:
     """That of a process, which scores many files."""
-    return job.scorer()
+    return RowScorer(job.folder, job.method, job.device, job.tensors, job.columns)
 
 
 @dataclass(frozen=True)
@@ -257,8 +254,14 @@ def _write(
         if job.copies
         else KINDS[job.kind](path, tree, scorer.types(reader), file.entries)
     )
+    score = partial(scorer.score, identified=reader.identified)
+    scores = (
+        reader.read(score, job.threads)
+        if scorer.in_threads
+        else map(score, reader.read(lambda rows: rows, job.threads))
+    )
     with begun as output:
-        for scored in _scored(scorer, reader, job.threads):
+        for scored in scores:
             output.append(scored.columns)
             digest.update(scored.columns[IDENTITY].data)
             selected, trained = selected + scored.selected, trained + scored.trained
@@ -278,14 +281,6 @@ def _write(
     if again.digest() != digest.digest():
         raise RunError("does not hold the rows in their order", where=path, mend="try again")
     return counts
-
-
-def _scored(scorer: RowScorer, reader: RowReader, threads: int) -> Iterator[Scored]:
-    """Every row of a file, scored in the threads that read or, if they must not, here."""
-    score = partial(scorer.score, identified=reader.identified)
-    if scorer.in_threads:
-        return reader.read(score, threads)
-    return map(score, reader.read(lambda rows: rows, threads))
 
 
 def _made_of(job: _Job, scorer: RowScorer, reader: RowReader) -> dict[str, Any]:
@@ -313,11 +308,8 @@ def _existing(kind: Format, output: Path) -> dict[str, Any] | None:
         return None
     seal = read_seal(kind, output)
     if seal is None or not {"made_of", "counts"} <= set(seal):
-        raise ConfigError(
-            "exists, and is not what hepdann predict writes",
-            where=output,
-            mend="remove it, or choose another -o",
-        )
+        raise ConfigError("exists, and is not what hepdann predict writes", where=output,
+                          mend="remove it, or choose another -o")  # fmt: skip
     return seal
 
 

@@ -70,11 +70,8 @@ class RowScorer:
         recommended = read_metrics(folder).recommended
         self.record = TrainingRecord.read(folder, tensors)
         if self.record.conversion is None:
-            raise RunError(
-                "was trained on arrays, and nothing says how files become such events",
-                where=folder,
-                mend="score arrays with run.predict",
-            )
+            raise RunError("was trained on arrays, and nothing says how files become such events",
+                           where=folder, mend="score arrays with run.predict")  # fmt: skip
         self.conversion = self.record.conversion
         self._path = RunPaths(folder).model
         self._model = load_model(self._path)
@@ -172,10 +169,9 @@ class RowScorer:
         if self.in_threads and torch.get_num_threads() > 1:  # of this thread; there are others
             torch.set_num_threads(1)
         n = len(rows.event_id)
-        sides = [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
         columns: dict[str, NDArray[Any]] = {
             name: np.full(n, np.nan, np.float32)
-            for name in (*self.scores, "domain_score", "spread", *sides)
+            for name in (*self.scores, "domain_score", "spread", *self._sides)
         }
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
@@ -212,9 +208,8 @@ class RowScorer:
             if event_id is not None:
                 columns["fold"][at] = model.folds_of(event_id, self._known)
             fold = columns["fold"][at]
-        if isinstance(model, CrossFit) or (
-            "domain_score" in self._columns and model.adapts(self.method)
-        ):
+        asked = "domain_score" in self._columns and model.adapts(self.method)
+        if isinstance(model, CrossFit) or asked:
             found = model.score(events, self.method, domain, fold=fold)
         else:  # its domain heads only watched, or nobody asks
             members = model.steps(self.method, domain).members(events)

@@ -59,7 +59,17 @@ def _header(model: Model) -> ModelHeader:
         objects=list(model.objects),
         missing=model.missing,
         indicators=model.indicators,
-        methods={name: _stored(part) for name, part in model.parts.items()},
+        methods={
+            name: StoredMethod.model_validate(
+                {
+                    "shape": asdict(part.network.shape),
+                    "target_domain": part.target_domain,
+                    "lambda": list(part.lambda_),
+                    "seeds": list(part.seeds),
+                }
+            )
+            for name, part in model.parts.items()
+        },
         mixtures={
             name: StoredMixture(
                 parts=list(mixture.parts),
@@ -105,17 +115,6 @@ def load_model(path: str | Path) -> Model | CrossFit:
         # the header is code's to interpret: what does not fit shows in any way
         what = f"is damaged: {type(error).__name__}: {error}"
         raise RunError(what[:300], where=path, mend="train anew") from error
-
-
-def _stored(part: Part) -> StoredMethod:
-    return StoredMethod.model_validate(
-        {
-            "shape": asdict(part.network.shape),
-            "target_domain": part.target_domain,
-            "lambda": list(part.lambda_),
-            "seeds": list(part.seeds),
-        }
-    )
 
 
 def _model(header: ModelHeader, tensors: dict[str, Tensor]) -> Model:
@@ -167,12 +166,10 @@ def _tried(model: Model) -> Model:
     widths = {len(value) for value in vars(model.scaling).values()}
     if not model.views and widths != {model.inputs}:
         raise ValueError(f"{model.inputs} features, and a scaling of {sorted(widths)}")
-    for name, one in model.alignments.items():
-        if one.apply(event).shape != event.shape:
-            raise ValueError(f"{name} maps another number of features")
-    for name, calibration in model.calibrations.items():
-        if calibration.apply(event).shape != event.shape:
-            raise ValueError(f"{name} maps another number of features")
+    for maps in (model.alignments, model.calibrations):
+        for name, one in maps.items():
+            if one.apply(event).shape != event.shape:
+                raise ValueError(f"{name} maps another number of features")
     for method in model.methods:
         for domain in DOMAINS:
             with np.errstate(all="ignore"):  # what is not finite is refused below

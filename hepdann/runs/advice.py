@@ -37,7 +37,7 @@ from ..stats.trees import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target
-from .aligned import Aligned, reference
+from .aligned import Aligned, outside_test, reference
 from .calibrated import KNOWING, Calibrated
 
 _MOST = 20_000  # events of each domain on which the methods are compared
@@ -81,9 +81,6 @@ def with_recommendation(
     Args:
         calibrated: the calibrations of each. One that is not closed is no candidate, and one that
             knows the family of pseudo-data is none either.
-
-    Returns:
-        The models and the recommendation.
     """
     if folds[0].images is not None:
         return tuple(models), advise_on_images(models[0], folds[0], shift, path)
@@ -150,11 +147,11 @@ class _AtExpectedShare:
 
     def __init__(self, model: Model, domains: Domains) -> None:
         self._model = model
-        self._target = domains.target.take(_outside_test(domains.target))
+        self._target = outside_test(domains.target, _MOST)
         self._scores: dict[str, NDArray[np.float32]] = {}
         self._share = math.nan
         if len(model.classes) == 2 and BASE in model.parts:
-            mc = reference(domains.source.take(_outside_test(domains.source)), model.correction)
+            mc = reference(outside_test(domains.source, _MOST), model.correction)
             accepted = model.score(mc.features, BASE, "source").mean[:, 1] > 0.5
             weight = np.asarray(mc.weight, dtype=np.float64)
             self._share = float(weight @ accepted / weight.sum())
@@ -190,10 +187,6 @@ class _AtExpectedShare:
 
     def _moved(self, name: str) -> NDArray[np.float32]:
         return corrected(self._score(name), self._offset(name))
-
-
-def _outside_test(events: Target) -> NDArray[np.intp]:
-    return np.flatnonzero(events.split != SPLITS.index("test"))[:_MOST]
 
 
 _MOST_IMAGES = 5_000  # events of each domain that are looked at
@@ -247,11 +240,7 @@ def _validation(events: Target) -> NDArray[np.intp]:
 
 
 def label_by_teacher(model: Model, domains: Domains, aligned: Aligned) -> tuple[Source, str]:
-    """The target with the teacher's labels; no label of its own is read.
-
-    Returns:
-        What :func:`soft_labelled` gives, and the teacher's name.
-    """
+    """The target with the teacher's labels; no label of its own is read."""
     name = teacher(residuals_of(domains, aligned)) or BASE
     score = model.score(domains.target.features, name).mean
     return soft_labelled(domains.target, score, model.classes), name
@@ -261,9 +250,6 @@ def soft_labelled(target: Target, score: NDArray[np.floating], classes: tuple[st
     """Every event once as each class, its weight times the probability of that class.
 
     The weighted cross entropy of these is that of the events with soft labels.
-
-    Returns:
-        N * C events.
     """
     n, c = score.shape
     rows = np.repeat(np.arange(n), c)
@@ -286,9 +272,7 @@ def residuals_of(
     single features leaves a little less on them, by about the error of the figure or less, and
     with five times the events of the validation split that error is less than half.
     """
-    test = SPLITS.index("test")
-    source = domains.source.take(np.flatnonzero(domains.source.split != test))
-    target = domains.target.take(np.flatnonzero(domains.target.split != test))
+    source, target = outside_test(domains.source), outside_test(domains.target)
     residuals: dict[str, Residual] = {}
     corrected_too = () if aligned.correction is None else (PRIOR,)
     for name in (BASE, *corrected_too, *aligned.maps, *calibrated):

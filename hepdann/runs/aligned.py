@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from ..evaluation import diagnose
 from ..methods import method_of
 from ..stats.trees import one_thread
 from ..tensors import SPLITS, Source, Target
+
+Events = TypeVar("Events", bound=Target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,11 @@ class Aligned:
     residuals: Mapping[str, Residual] = field(default_factory=dict)
 
 
+def outside_test(events: Events, most: int | None = None) -> Events:
+    """Events of the training and validation splits, at most so many."""
+    return events.take(np.flatnonzero(events.split != SPLITS.index("test"))[:most])
+
+
 def wanted_maps(train: TrainConfig) -> tuple[str, ...]:
     """Names of the alignments of a run: those listed, and those that a method trains on."""
     needed = [method_of(name)[0] for name in train.methods]
@@ -51,9 +59,7 @@ def fold_estimate(domains: Domains, estimate: FractionEstimate | None) -> Fracti
     """
     if estimate is None or not estimate.shift:
         return None
-    test = SPLITS.index("test")
-    source = domains.source.take(domains.source.split != test)
-    target = domains.target.take(domains.target.split != test)
+    source, target = outside_test(domains.source), outside_test(domains.target)
     again = None
     with suppress(HepdannError):  # too few events
         again = diagnose(source, target, domains.tensors.features).fractions
@@ -70,9 +76,6 @@ def fit_alignments(
 
     Args:
         estimate: of the target's class fractions; ``None`` keeps the source's.
-
-    Returns:
-        The maps.
     """
     source, target = domains.source.part("train"), domains.target.part("train")
     correction = None

@@ -18,7 +18,7 @@ from ..registry import PARAMETRISED
 from ..store.content import Calibrations, StoredCalibration
 from ..store.paths import RunPaths
 from ..store.reading import read_versioned, write_json
-from ..tensors import SPLITS
+from .aligned import outside_test
 from .stacks.plan import calibrated_on
 
 KNOWN = "calibrated-known"
@@ -96,9 +96,7 @@ def fit_calibrations(
     domains: Domains, train: TrainConfig, tell: Callable[[str], None]
 ) -> dict[str, Calibrated]:
     """Fit the calibrations that networks train behind; no event of the test split takes part."""
-    test = SPLITS.index("test")
-    source = domains.source.take(np.flatnonzero(domains.source.split != test))
-    target = domains.target.take(np.flatnonzero(domains.target.split != test))
+    source, target = outside_test(domains.source), outside_test(domains.target)
     done: dict[str, Calibrated] = {}
     fitted: dict[object, CalibrationReport] = {}  # methods may share one
     for name in calibrated_on(train):

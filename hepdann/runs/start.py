@@ -78,11 +78,8 @@ def train(
     _check_types(tensors, data, method, shift, auxiliaries, output, config)
     config = override(config or Config(), _given(method, shift, auxiliaries, network, settings))
     if data is not None and config.train.shift is not None:
-        raise ConfigError(
-            "a shift makes pseudo-data of the MC, and data are given too",
-            where="train.shift",
-            mend="leave one of them out",
-        )
+        raise ConfigError("a shift makes pseudo-data of the MC, and data are given too",
+                          where="train.shift", mend="leave one of them out")  # fmt: skip
     if config.train.workers != 1:
         refuse_in_worker()
     opened = open_tensors(tensors)
@@ -157,22 +154,16 @@ def resume(
     check_version(folder)
     origin = StartRecord.read(folder)
     origin.check_settings(folder, given or {})
-    paths = (tensors or origin.tensors, data or origin.data)
-    files = [open_tensors(path) for path in paths if path is not None]
-    origin.check_files(files)
+    files = origin.open_files(tensors, data)
     finished = finished_run(folder)
     if finished is not None:
         return finished
-    second = files[1] if len(files) > 1 else None
     from .job import Job
-
-    config = origin.now(given or {})
     from .torchrun import run_job
 
+    config = origin.now(given or {})
     with shown(progress, report) as tell:
-        return run_job(
-            Job(config, files[0], second, None, lambda: folder, tell, stop, partial, origin)
-        )
+        return run_job(Job(config, *files, None, lambda: folder, tell, stop, partial, origin))
 
 
 def _known(factory: Factory) -> str:

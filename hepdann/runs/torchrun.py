@@ -10,7 +10,7 @@ from ..store.paths import RunPaths
 from ..training import distributed, load_checkpoint
 from .folder import Run, open_run
 from .preparation import prepare_training
-from .stacks.shards import Shard, Stacks
+from .stacks.shards import Stacks
 
 if TYPE_CHECKING:
     from .job import Job
@@ -53,14 +53,9 @@ def _train_with_first(job: Job) -> Run:
     folder = Path(message["folder"])
     stacks = Stacks(train, domains, {})
     for shard in stacks.shards:  # also behind an interrupt: all processes ask at every step
-        _train_shard(shard, stacks, folder, message["fingerprint"], job)
+        trainer = stacks.trainer(shard)
+        load_checkpoint(trainer, RunPaths(folder).checkpoint(shard.number), message["fingerprint"])
+        trainer.run(stop=job.stop)
     if not distributed.broadcast()["whole"]:
         raise Interrupted("interrupted", where=folder)
     return open_run(folder)
-
-
-def _train_shard(shard: Shard, stacks: Stacks, folder: Path, fingerprint: str, job: Job) -> None:
-    trainer = stacks.trainer(shard)
-    checkpoint = RunPaths(folder).checkpoint(shard.number)
-    load_checkpoint(trainer, checkpoint, fingerprint)
-    trainer.run(stop=job.stop)

@@ -210,9 +210,6 @@ def _in_processes(
 
     Args:
         tasks: to begin with; the keys of those that train are the numbers of the shards.
-
-    Returns:
-        The results of the tasks that came to their end.
     """
     warning = overload_warning(workers) if run.train.workers != "auto" else None
     if warning is not None:

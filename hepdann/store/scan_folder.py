@@ -47,9 +47,10 @@ class Scan:
                 str(group["method"]),
                 "" if group["lambda"] is None else f"{group['lambda']:g}",
                 _target(group),
-                *(_spread(group["last_epoch"][f"target_{key}"]) for key in ("accuracy", "auc")),
+                *(figure(of["mean"], of["std"]) for of in last),
             )
             for group in self.summary.get("groups", ())
+            for last in [[group["last_epoch"][f"target_{key}"] for key in ("accuracy", "auc")]]
             if group["lambda"] == chosen.get(_place(group))
         ]
         head = ("method", "λ", "target", "target accuracy", "target AUC")
@@ -72,11 +73,6 @@ def _target(group: Mapping[str, Any]) -> str:
 
 def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     return entry["method"], entry["shift"], entry["t"]
-
-
-def _spread(block: Mapping[str, Any]) -> str:
-    """Mean ± std over the seeds."""
-    return figure(block["mean"], block["std"])
 
 
 def open_scan(folder: str | Path) -> Scan:

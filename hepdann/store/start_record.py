@@ -15,7 +15,7 @@ from ..config import Config, TrainConfig, dump_config, load_config, override
 from ..errors import ConfigError, RunError
 from ..outputs import write_run_file
 from ..records import Stored
-from ..tensors import Tensors
+from ..tensors import Tensors, open_tensors
 from .paths import RunPaths
 from .reading import FORMAT_VERSION, read_versioned, write_json
 from .state import is_scan
@@ -168,12 +168,21 @@ class StartRecord:
         free = {f"train.{name}" for name in _ELSEWHERE}
         return {key: both for key, both in differ.items() if key not in free}
 
-    def check_files(self, files: Sequence[Tensors]) -> None:
-        """Whether these files hold what the run began with, wherever they lie now.
+    def open_files(
+        self, tensors: str | Path | None = None, data: str | Path | None = None
+    ) -> tuple[Tensors, Tensors | None]:
+        """The tensor file, and that of the data if it is another one, wherever they lie now.
 
         Raises:
             RunError: names the file whose content differs.
         """
+        paths = (tensors or self.tensors, data or self.data)
+        files = [open_tensors(path) for path in paths if path is not None]
+        self.check_files(files)
+        return files[0], files[1] if len(files) > 1 else None
+
+    def check_files(self, files: Sequence[Tensors]) -> None:
+        """Refuse files that do not hold what the run began with."""
         if len(files) != len(self.content):
             first = "one tensor file" if len(self.content) == 1 else "a second file with the data"
             raise RunError(

@@ -83,16 +83,15 @@ def refuse_existing(folder: Path) -> None:
     Raises:
         RunError: something is there.
     """
-    if folder.exists() and (not folder.is_dir() or any(map(_matters, folder.iterdir()))):
-        raise RunError(
-            "exists already, and a run is never overwritten",
-            where=folder,
-            mend="take another -o, or go on with it by --resume",
+    if folder.exists() and (
+        not folder.is_dir()
+        or any(
+            path.name != RunPaths(folder).log.name and not path.match(".*.part")
+            for path in folder.iterdir()
         )
-
-
-def _matters(path: Path) -> bool:
-    return path.name != RunPaths(path.parent).log.name and not path.match(".*.part")
+    ):
+        raise RunError("exists already, and a run is never overwritten", where=folder,
+                       mend="take another -o, or go on with it by --resume")  # fmt: skip
 
 
 def new_folder(folder: Path) -> Path:
@@ -127,11 +126,8 @@ def _made(folder: Path, *, exist_ok: bool) -> Path:
     except OSError as error:
         if isinstance(error, FileExistsError) and not exist_ok:
             raise
-        raise RunError(
-            f"cannot be made: {error.strerror or error}",
-            where=folder,
-            mend="name a folder that can be written (-o)",
-        ) from error
+        raise RunError(f"cannot be made: {error.strerror or error}", where=folder,
+                       mend="name a folder that can be written (-o)") from error  # fmt: skip
     return folder
 
 
@@ -174,11 +170,8 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunError(
-                "another process is training here",
-                where=folder,
-                mend="wait for it, or take another -o",
-            ) from error
+            raise RunError("another process is training here", where=folder,
+                           mend="wait for it, or take another -o") from error  # fmt: skip
         except OSError:  # no locks here
             pass
         yield

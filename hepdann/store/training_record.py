@@ -113,11 +113,9 @@ class TrainingRecord:
     @classmethod
     def _of_older(cls, folder: Path, tensors: Path | None) -> Self:
         origin = StartRecord.read(folder)
-        paths = [tensors or origin.tensors, *([origin.data] if origin.data is not None else [])]
+        train = origin.config.train
         try:
-            files = [open_tensors(path) for path in paths]
-            origin.check_files(files)
-            train = origin.config.train
+            files = [file for file in origin.open_files(tensors) if file is not None]
             return cls.of(files, pseudo=train.shift is not None, folds=train.folds is not None)
         except HepdannError as error:
             raise RunError(

@@ -59,9 +59,6 @@ def save_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -
 def load_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -> bool:
     """Put a stack into the state of a checkpoint.
 
-    Returns:
-        Whether there was a checkpoint.
-
     Raises:
         RunError: it is damaged, or belongs to other tensors or settings.
     """
@@ -69,11 +66,8 @@ def load_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -
         return False
     metadata, tensors = read_tensors(Path(path))
     if metadata.get("format") != _FORMAT or metadata.get("fingerprint") != fingerprint:
-        raise RunError(
-            "the checkpoint belongs to other tensors or settings",
-            where=path,
-            mend="resume with those of the run, or start a new run",
-        )
+        raise RunError("the checkpoint belongs to other tensors or settings", where=path,
+                       mend="resume with those of the run, or start a new run")  # fmt: skip
     try:
         _restore(trainer, metadata, tensors)
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, RecursionError) as error:

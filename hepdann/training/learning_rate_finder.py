@@ -44,50 +44,41 @@ def find_learning_rate(
 
     Args:
         trainer: of the stack; it is left as it is.
-
-    Returns:
-        Rates, losses and a suggestion.
     """
-    with threads(trainer.settings.threads):
-        return _search(trainer, np.geomspace(start, end, steps))
-
-
-def _search(trainer: StackTrainer, rates: NDArray[np.float64]) -> RateRange:
-    members, settings = len(trainer.members), trainer.settings
-    stack = trainer.stack.select(range(members))
-    stack.network.train()
-    engine = engine_for(stack, settings)
-    smooth: list[NDArray[np.float64]] = []
-    batches = epoch_batches(
-        trainer.slots,
-        [m.seed for m in trainer.members],
-        epoch=0,
-        size=settings.batch_size,
-        steps=len(rates),
-    )
-    for step, batch, _ in batches:
-        values = StepValues(
-            step=step,
-            rates=(float(rates[step]),) * members,
-            lambda_=trainer.lambda_,
-            domain_weight=settings.domain_weight,
-            clip=settings.clip,
-            average_decay=0.0,
+    rates, members = np.geomspace(start, end, steps), len(trainer.members)
+    settings = trainer.settings
+    with threads(settings.threads):
+        stack = trainer.stack.select(range(members))
+        stack.network.train()
+        engine = engine_for(stack, settings)
+        smooth: list[NDArray[np.float64]] = []
+        batches = epoch_batches(
+            trainer.slots,
+            [m.seed for m in trainer.members],
+            epoch=0,
+            size=settings.batch_size,
+            steps=len(rates),
         )
-        loss = engine.step(batch, values)["label_loss"].cpu().double().numpy()
-        before = smooth[-1] if smooth else loss
-        smooth.append(_SMOOTH * before + (1 - _SMOOTH) * loss)
-        if not (smooth[-1] < _DIVERGED * smooth[0]).any():
-            break
-    return _read(rates[: len(smooth)], np.array(smooth))
-
-
-def _read(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> RateRange:
+        for step, batch, _ in batches:
+            values = StepValues(
+                step=step,
+                rates=(float(rates[step]),) * members,
+                lambda_=trainer.lambda_,
+                domain_weight=settings.domain_weight,
+                clip=settings.clip,
+                average_decay=0.0,
+            )
+            loss = engine.step(batch, values)["label_loss"].cpu().double().numpy()
+            before = smooth[-1] if smooth else loss
+            smooth.append(_SMOOTH * before + (1 - _SMOOTH) * loss)
+            if not (smooth[-1] < _DIVERGED * smooth[0]).any():
+                break
+    rates, losses = rates[: len(smooth)], np.array(smooth)
     filled = np.where(np.isfinite(losses), losses, np.inf)
     lowest = filled.argmin(0)
     steepest = np.zeros_like(lowest)
-    for k, end in enumerate(lowest):
-        fall = np.diff(filled[: end + 1, k])
+    for k, last in enumerate(lowest):
+        fall = np.diff(filled[: last + 1, k])
         steepest[k] = fall.argmin() if len(fall) else 0
     suggestion = float(rates[lowest].min()) / 10
     return RateRange(rates, losses, rates[steepest], rates[lowest], suggestion)

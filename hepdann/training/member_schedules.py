@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 
-from .history import HistoryRow, MemberHistory
+from ..errors import ConfigError
 from .schedules import average_decay, lambda_schedule, rate_schedule
 from .settings import Member, Settings
 from .step.engine import StepValues
+
+HistoryRow = dict[str, object]
+
+# Label-free figures of the history by which an epoch may be chosen, and the sign that makes less
+# of it better. Those of the target are figures of the domain head; no target label enters any.
+MONITORS: dict[str, float] = {
+    "validation_loss": 1.0,
+    "validation_accuracy": -1.0,
+    "validation_domain_accuracy": 1.0,
+    "validation_loss_domain": -1.0,
+}
+
+
+def monitored(row: Mapping[str, object], monitor: str) -> float:
+    """The figure of a row of the history that decides between epochs; less is better.
+
+    Raises:
+        ConfigError: it is none of ``MONITORS``.
+    """
+    if monitor not in MONITORS:
+        raise ConfigError(f"no epoch can be chosen by {monitor!r}", where="train.monitor",
+                          mend=f"known are {', '.join(MONITORS)}")  # fmt: skip
+    return MONITORS[monitor] * float(str(row[monitor]))
 
 
 class MemberSchedules:
@@ -37,11 +61,17 @@ class MemberSchedules:
             Whether fewer members go on than before.
         """
         settings, members = self._settings, len(self._members)
-        past = MemberHistory(history, members)
-        running = past.running(settings.monitor, settings.patience)
+        rows: list[list[HistoryRow]] = [[] for _ in range(members)]
+        for row in history:
+            rows[int(str(row["member"]))].append(row)
+        running = tuple(k for k, own in enumerate(rows) if not self._exhausted(own))
         rate, ramp = rate_schedule(settings.schedule), lambda_schedule(settings.lambda_schedule)
-        losses = past.losses() if rate.name == "plateau" else [[]] * members
-        errors = past.domain_errors() if ramp.name == "adaptive" else [[]] * members
+        losses: list[list[float]] = [[]] * members
+        errors = losses
+        if rate.name == "plateau":
+            losses = [[monitored(row, "validation_loss") for row in own] for own in rows]
+        if ramp.name == "adaptive":  # how often the domain head was wrong
+            errors = [[1 - float(str(row["domain_accuracy"])) for row in own] for own in rows]
         self._rates = [
             (settings.learning_rate if m.learning_rate is None else m.learning_rate)
             * rate.after(own)
@@ -53,6 +83,14 @@ class MemberSchedules:
         factors = self.lambda_.new_tensor(self._ramps)
         self._lambda = (self.lambda_ * factors)[list(running)]
         return fewer
+
+    def _exhausted(self, rows: Sequence[HistoryRow]) -> bool:
+        """Whether a member's best epoch is so many epochs ago that it stops."""
+        best, waited, patience = math.inf, 0, self._settings.patience
+        for row in rows if patience else ():
+            loss = monitored(row, self._settings.monitor)
+            best, waited = (loss, 0) if loss < best else (best, waited + 1)
+        return 0 < patience <= waited
 
     def values(self, at: int) -> StepValues:
         """What a step takes of the members that train."""

@@ -14,8 +14,7 @@ from ..domains.resident import DomainEvents
 from ..methods import Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot
-from .history import HistoryRow
-from .member_schedules import MemberSchedules
+from .member_schedules import HistoryRow, MemberSchedules
 from .settings import Member, Settings
 from .step.optimisers import ParameterBuffer
 from .step.stack import Stack
@@ -53,11 +52,7 @@ class StackState:
         self.look_back()
 
     def look_back(self) -> bool:
-        """Before an epoch: who has stopped, and where schedules that look back stand.
-
-        Returns:
-            Whether fewer members go on than before.
-        """
+        """Before an epoch: who has stopped, and where schedules that look back stand."""
         fewer = self.schedules.look_back(self.history)
         if fewer and self.running:
             self._working = self.stack.select(self.running)

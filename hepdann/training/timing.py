@@ -28,7 +28,8 @@ class Clock:
 
     def on(self, device: str) -> None:
         """Say where the training runs."""
-        self._wait = _wait_for(device)
+        waits = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}  # a CPU needs none
+        self._wait: Callable[[], None] | None = waits.get(torch.device(device).type)
 
     def step(self, number: int) -> None:
         """Say that a step begins."""
@@ -71,10 +72,3 @@ class Clock:
         for stage, seconds in self._sampled.items():
             spent[stage] += queued * seconds / sampled
         return spent
-
-
-def _wait_for(device: str) -> Callable[[], None] | None:
-    """What waits for the device; a CPU needs none."""
-    return {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(
-        torch.device(device).type
-    )

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import RunError
 from ..methods import Batch
 from .batches import Slot, epoch_batches
-from .history import history_row, monitored, refuse_non_finite
+from .member_schedules import monitored
 from .settings import Member, Progress, Settings, deterministic, method_progress, threads
 from .stack_state import SUMMED, StackState, slots_of
 from .step.engine import Engine, engine_for
@@ -150,7 +151,13 @@ class StackTrainer(StackState):
         if not self.position:
             return
         figures = (self.sums / self.position).cpu().double().numpy()
-        refuse_non_finite(self.members, figures, self.epoch)
+        for member, column in zip(self.members, figures.T, strict=True):
+            if not np.isfinite(column).all():
+                raise RunError(
+                    f"the loss of {member.label} (seed {member.seed}) is not finite in epoch "
+                    f"{self.epoch + 1}",
+                    mend="lower --learning-rate or --lambda, and look at the features' range",
+                )
         members = [self.members[k] for k in self.running]
         scores: list[NDArray[np.float32] | None] = [None] * len(self.members)
         with self._working.averaged(self._running_slots) as network:
@@ -164,7 +171,8 @@ class StackTrainer(StackState):
         decisive = [math.nan] * len(self.members)
         for k, row in zip(self.running, validation, strict=True):
             decisive[k] = monitored(row, self.settings.monitor)
-            place = self.schedules.row(k, self.epoch, at)
-            nuisance = bool(self.members[k].method.nuisance_head)
-            self.history.append(history_row(place, figures[:, k], row, nuisance=nuisance))
+            names = ("loss_label", "loss_domain", "domain_accuracy", "loss_nuisance")
+            known = 4 if self.members[k].method.nuisance_head else 3
+            losses = dict(zip(names[:known], figures[:known, k].tolist(), strict=True))
+            self.history.append({**self.schedules.row(k, self.epoch, at), **losses, **row})
         self.best.update(self.parts, self.epoch, decisive)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,27 +54,14 @@ def read_target(path: Path, kind: Any, fingerprint: str) -> Result:
     """
     result: Result = read_json(path, kind, mend=AGAIN)
     if result.get("fingerprint") != fingerprint:
-        raise RunError(
-            "the result belongs to other tensors or settings",
-            where=path,
-            mend="resume with those of the scan, or start a new one",
-        )
+        raise RunError("the result belongs to other tensors or settings", where=path,
+                       mend="resume with those of the scan, or start a new one")  # fmt: skip
     return result
 
 
 def write_target(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file of a target, whole or not at all."""
     write_run_file(path, json.dumps(content, allow_nan=False).encode())
-
-
-def results_of(folder: Path, units: Iterable[Unit], fingerprint: str) -> list[Result]:
-    """The results that are there.
-
-    Raises:
-        RunError: one is damaged, or that of another scan.
-    """
-    whole = [unit for unit in units if result_path(folder, unit).exists()]
-    return [read_result(folder, unit, fingerprint) for unit in whole]
 
 
 COLUMNS = (
@@ -105,7 +92,9 @@ def write_scan(
     paths = ScanPaths(folder)
     write_run_file(paths.table, to_csv(COLUMNS, rows))
     write_run_file(paths.history, to_csv(HISTORY_COLUMNS, history))
-    rocs = {"format_version": FORMAT_VERSION, "rocs": list(_rocs(groups))}
+    places = ("method", "lambda", "shift", "t", "roc")
+    curves = [{name: one[name] for name in places} for one in groups if one["roc"] is not None]
+    rocs = {"format_version": FORMAT_VERSION, "rocs": curves}
     write_run_file(paths.rocs, json.dumps(rocs, allow_nan=False).encode())
     summary = {
         "format_version": FORMAT_VERSION,
@@ -125,10 +114,3 @@ def write_scan(
     content = json.dumps(summary, indent=1, allow_nan=False)
     write_run_file(paths.summary, content.encode())
     return Scan(folder, summary)
-
-
-def _rocs(groups: Sequence[Result]) -> Iterator[dict[str, Any]]:
-    for group in groups:
-        if group["roc"] is not None:
-            place = {name: group[name] for name in ("method", "lambda", "shift", "t")}
-            yield place | {"roc": group["roc"]}

@@ -100,15 +100,10 @@ def plan_point(
                 replace(m, target=target, source=places.source(m.method, calibration), name=label)
                 for m in group_members
             ]
-    size = _size(train, scan)
-    return [part for plan in group(members, train, lean) for part in _split(plan, size)]
-
-
-def _size(train: TrainConfig, scan: ScanConfig) -> int:
-    if scan.stack != "auto":
-        return scan.stack
     assert isinstance(train.batch_size, int)
-    return min(_LARGEST, max(1, _EVENTS // train.batch_size))
+    cached = min(_LARGEST, max(1, _EVENTS // train.batch_size))
+    size = cached if scan.stack == "auto" else scan.stack
+    return [part for plan in group(members, train, lean) for part in _split(plan, size)]
 
 
 def _split(plan: StackPlan, size: int) -> Iterable[StackPlan]:

@@ -27,7 +27,7 @@ from ..stacks.plan import Places, calibrated_on, made_sources, settings_of
 from ..stacks.shards import PAYS
 from ..stacks.training import Hooks
 from ..stacks.work import Workplace
-from .files import result_path, results_of, write_scan
+from .files import read_result, result_path, write_scan
 from .grid import Point, Unit, plan_point, points_of, settings_at
 from .source import SourceOnly, load_source_only, train_source_only
 from .target import TargetRun
@@ -51,9 +51,8 @@ class _UnitTask:
 @lru_cache(maxsize=1)
 def _job_of(place: Workplace) -> ScanJob:
     """The scan as a worker sees it; its source-only is trained."""
-    origin, config, files = place.open()
-    data = files[1] if len(files) > 1 else None
-    job = ScanJob(config, files[0], data, lambda: place.folder, silent, origin=origin)
+    origin, config, tensors, data = place.open()
+    job = ScanJob(config, tensors, data, lambda: place.folder, silent, origin=origin)
     job.folder = place.folder
     return job
 
@@ -84,11 +83,9 @@ class ScanJob:
             auxiliary_shifts(self._settings(point))
             settle(self._settings(point))
         if PARAMETRISED in asked.methods:
-            raise ConfigError(
-                f"{PARAMETRISED} has inputs that a scan does not compare",
-                where="train.methods",
-                mend="take calibrated, or train it with hepdann train",
-            )
+            raise ConfigError(f"{PARAMETRISED} has inputs that a scan does not compare",
+                              where="train.methods",
+                              mend="take calibrated, or train it with hepdann train")  # fmt: skip
         domains, train = self._prepared(self.points[0])
         settled = {name: getattr(train, name) for name in _SETTLED}
         self.config = self.config.model_copy(update={"train": asked.model_copy(update=settled)})
@@ -112,7 +109,8 @@ class ScanJob:
             self._at = self._target_run(0, (domains, train))
             self._train_units()
         units = [Unit(n, stack) for n in range(len(self.points)) for stack, _ in self._stacks]
-        results = results_of(self.folder, units, self._fingerprint)
+        whole_units = [unit for unit in units if result_path(self.folder, unit).exists()]
+        results = [read_result(self.folder, unit, self._fingerprint) for unit in whole_units]
         whole = len(results) == len(units)
         if not results:
             raise Interrupted(

@@ -17,7 +17,7 @@ from ...networks import AdversarialNetwork, NetworkShape
 from ...outputs import write_run_file
 from ...records import HistoryRowOf
 from ...training import Progress, StackTrainer
-from ...training.history import HistoryRow
+from ...training.member_schedules import HistoryRow
 from ..stacks.plan import Places
 from ..stacks.shards import Stacks, shape_at
 from ..stacks.training import Hooks, ShardFiles, train_shard
@@ -87,11 +87,7 @@ def train_source_only(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> bool:
-    """Train what is the same at every target of a scan.
-
-    Returns:
-        Whether it came to its end.
-    """
+    """Train what is the same at every target of a scan."""
     alone = train.model_copy(update={"methods": [SOURCE_ONLY], "oracle": False})
     stacks = Stacks(alone, domains, {}, plan=plan_source)
     (shard,) = stacks.shards

@@ -131,11 +131,9 @@ def resume_scan(
     origin.check_settings(folder, given)
     if ScanPaths(folder).summary.exists():
         open_scan(folder)
-    files = [open_tensors(path) for path in (origin.tensors, origin.data) if path is not None]
-    origin.check_files(files)
-    data = files[1] if len(files) > 1 else None
+    tensors, data = origin.open_files()
     with shown(progress, report) as tell:
-        return _job(origin.now(given), files[0], data, lambda: folder, tell, stop, origin)
+        return _job(origin.now(given), tensors, data, lambda: folder, tell, stop, origin)
 
 
 def _job(

@@ -132,11 +132,7 @@ class TargetRun(TargetMaps):
         return self._write(path, result)
 
     def stack(self, shard: Shard, hooks: Hooks) -> bool:
-        """Train and judge a stack, unless that was done before.
-
-        Returns:
-            Whether its result is there; otherwise it was stopped.
-        """
+        """Train and judge a stack, unless that was done before."""
         path = result_path(self.folder, Unit(self.number, shard.number))
         if path.exists():
             return True

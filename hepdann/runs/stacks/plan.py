@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from ... import alignment, methods, networks
 from ...config import TrainConfig
@@ -124,29 +125,14 @@ def settings_of(train: TrainConfig, n_train: int) -> Settings:
     """Settings of every stack; ``train`` is resolved."""
     assert isinstance(train.batch_size, int)
     rate, ramp = train.schedule, train.lambda_schedule
-    return Settings(
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        steps=max(1, n_train // train.batch_size),
-        learning_rate=train.rates[0],
-        schedule=rate if isinstance(rate, str) else RateSchedule(**rate.model_dump()),
-        lambda_schedule=ramp if isinstance(ramp, str) else LambdaSchedule(**ramp.model_dump()),
-        domain_weight=train.domain_weight,
-        nuisance_weight=train.nuisance_weight,
-        adversary_steps=train.adversary_steps,
-        clip=train.clip,
-        ema=train.ema,
-        optimiser=train.optimiser,
-        weight_decay=train.weight_decay,
-        momentum=train.momentum,
-        head_rate=train.head_rate,
-        patience=train.patience,
-        choose=train.choose,
-        monitor=train.monitor,
-        device=train.device,
-        engine=train.engine,
-        deterministic=train.deterministic,
-    )
+    same = {f.name: getattr(train, f.name) for f in fields(Settings) if hasattr(train, f.name)}
+    chosen: dict[str, Any] = {
+        "steps": max(1, n_train // train.batch_size),
+        "learning_rate": train.rates[0],
+        "schedule": rate if isinstance(rate, str) else RateSchedule(**rate.model_dump()),
+        "lambda_schedule": ramp if isinstance(ramp, str) else LambdaSchedule(**ramp.model_dump()),
+    }
+    return Settings(**same | chosen)
 
 
 def shape_of(

@@ -25,7 +25,7 @@ from ...registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from ...store.content import PointMaps
 from ...store.paths import RunPaths
 from ...store.start_record import StartRecord
-from ...tensors import Tensors, open_tensors
+from ...tensors import Tensors
 from ...training import Clock, Progress
 from ..advice import diagnose_first, residuals_of
 from ..aligned import Aligned, fit_alignments, wanted_maps
@@ -66,7 +66,7 @@ class Workplace:
             Registered.needed(now, *more),
         )
 
-    def open(self) -> tuple[StartRecord, Config, list[Tensors]]:
+    def open(self) -> tuple[StartRecord, Config, Tensors, Tensors | None]:
         """The beginning, the settings and the tensor files; computing has one thread from now on.
 
         Raises:
@@ -75,10 +75,9 @@ class Workplace:
         self.registered.register()
         torch.set_num_threads(1)
         origin = StartRecord.read(self.folder, scan=self.scan)
-        files = [open_tensors(path) for path in self.files]
-        origin.check_files(files)
+        tensors, data = origin.open_files(*self.files)
         given = {"train.device": self.device, "train.tensorboard": self.tensorboard}
-        return origin, origin.now(given), files
+        return origin, origin.now(given), tensors, data
 
 
 @dataclass(frozen=True)
@@ -187,9 +186,8 @@ def _stacks_of(place: Workplace, fold: int | None, shares: int) -> tuple[Stacks,
 
 @lru_cache(maxsize=1)
 def _prepared(place: Workplace) -> tuple[StartRecord, Domains, TrainConfig]:
-    origin, config, files = place.open()
-    data = files[1] if len(files) > 1 else None
-    domains, train = prepare_training(config.train, files[0], data)
+    origin, config, tensors, data = place.open()
+    domains, train = prepare_training(config.train, tensors, data)
     return origin, domains, train
 
 

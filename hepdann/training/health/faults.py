@@ -183,75 +183,28 @@ def _dead_units(x: Mapping[str, Any], _state: MemberState) -> str:
     return f"{100 * share:.0f} % of the units of {', '.join(layers)} are the same for every event"
 
 
+_EXPLAINED = frozenset({
+    "dead-adversary", "dead-units", "discriminator-never-learns", "label-head-not-learning",
+    "no-effect-of-lambda",
+})  # fmt: skip
 FAULTS = (
-    Fault(
-        "not-finite",
-        "error",
-        _not_finite,
-        "lower --learning-rate or --lambda, and look at the features' range",
-        frozenset(
-            {
-                "collapsed-features",
-                "dead-adversary",
-                "dead-units",
-                "discriminator-never-learns",
-                "label-head-not-learning",
-                "no-effect-of-lambda",
-            }
-        ),
-    ),
-    Fault(
-        "collapsed-features",
-        "error",
-        _collapsed,
-        "lower --learning-rate or --lambda, or normalise (--normalisation domain)",
-        frozenset(
-            {
-                "dead-adversary",
-                "dead-units",
-                "discriminator-never-learns",
-                "label-head-not-learning",
-                "no-effect-of-lambda",
-            }
-        ),
-    ),
-    Fault(
-        "dead-adversary",
-        "error",
-        _dead,
-        "look for a detached feature tensor, a domain weight of 0 or a domain head of dead units",
-        frozenset({"no-effect-of-lambda", "discriminator-never-learns"}),
-    ),
-    Fault(
-        "adversary-not-reversed",
-        "error",
-        _not_reversed,
-        "pass the features through reverse_gradient with a positive factor",
-    ),
-    Fault(
-        "exploded-adversary",
-        "error",
-        _exploded,
-        "lower --lambda (0.1 to 3 is usual)",
-        frozenset({"label-head-not-learning"}),
-    ),
-    Fault(
-        "discriminator-never-learns",
-        "error",
-        _never_learns,
-        "see that the domain head's weights reach an optimiser, and raise its learning rate",
-    ),
+    Fault("not-finite", "error", _not_finite,
+          "lower --learning-rate or --lambda, and look at the features' range",
+          _EXPLAINED | {"collapsed-features"}),
+    Fault("collapsed-features", "error", _collapsed,
+          "lower --learning-rate or --lambda, or normalise (--normalisation domain)", _EXPLAINED),
+    Fault("dead-adversary", "error", _dead,
+          "look for a detached feature tensor, a domain weight of 0 or a domain head of dead units",
+          frozenset({"no-effect-of-lambda", "discriminator-never-learns"})),
+    Fault("adversary-not-reversed", "error", _not_reversed,
+          "pass the features through reverse_gradient with a positive factor"),
+    Fault("exploded-adversary", "error", _exploded, "lower --lambda (0.1 to 3 is usual)",
+          frozenset({"label-head-not-learning"})),
+    Fault("discriminator-never-learns", "error", _never_learns,
+          "see that the domain head's weights reach an optimiser, and raise its learning rate"),
     Fault("no-effect-of-lambda", "warning", _no_effect, "raise --lambda (0.1 to 3 is usual)"),
-    Fault(
-        "label-head-not-learning",
-        "error",
-        _label_head,
-        "lower --lambda, train longer, or look for dead units in the label head",
-    ),
-    Fault(
-        "dead-units",
-        "warning",
-        _dead_units,
-        "lower --learning-rate, normalise, or take another --activation",
-    ),
-)
+    Fault("label-head-not-learning", "error", _label_head,
+          "lower --lambda, train longer, or look for dead units in the label head"),
+    Fault("dead-units", "warning", _dead_units,
+          "lower --learning-rate, normalise, or take another --activation"),
+)  # fmt: skip

@@ -96,11 +96,7 @@ class Health:
         ]
 
     def fail(self) -> list[Entry]:
-        """Note the members whose loss is not finite; the training ends with them.
-
-        Returns:
-            Their entries; none where the training ended for another reason.
-        """
+        """Note the members whose loss is not finite; the training ends with them."""
         trainer = self._trainer
         finite = torch.isfinite(trainer.sums).all(0).tolist()
         verdict = Verdict(

@@ -237,12 +237,8 @@ def weighted_auc(first: Tensor, second: Tensor, w_first: Tensor, w_second: Tenso
 
 
 def auc_error(w_first: Tensor, w_second: Tensor) -> Tensor:
-    """Standard error of an AUC of one half, from effective numbers of events (Mann & Whitney 1947).
-
-    Returns:
-        (K,) one error a member.
-    """
-    n, m = _effective(w_first), _effective(w_second)
+    """Standard error of an AUC of one half, from effective numbers of events."""
+    n, m = _effective(w_first), _effective(w_second)  # Mann & Whitney 1947
     return torch.sqrt((n + m + 1) / (12 * n * m))
 
 
