@@ -90,8 +90,11 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
     damaged = tensors.verify() if verify else []
     if damaged:
         more = f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
-        raise SchemaError(f"damaged: {', '.join(damaged[:_SHOWN])}{more}", where=file,
-                          mend="copy it again from a good disk, or convert again")  # fmt: skip
+        raise SchemaError(
+            f"damaged: {', '.join(damaged[:_SHOWN])}{more}",
+            where=file,
+            mend="copy it again from a good disk, or convert again",
+        )
     domains = {domain: summarise(tensors, domain) for domain in tensors.domains}
     ratio = None
     if len(domains) == 2:

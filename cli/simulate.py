@@ -137,8 +137,11 @@ def _mnist_m(given: dict[str, Any]) -> dict[str, Any]:
         raise click.UsageError(f"mnist-m needs --{absent[0]}; data/README.md says where they are")
     pictures = open_pictures(picture_ref(given["digits"]))
     if pictures.label is None or pictures.colour or pictures.size is None:
-        raise ConfigError("holds no grey digits of one size with labels", where=given["digits"],
-                          mend="name MNIST's file")  # fmt: skip
+        raise ConfigError(
+            "holds no grey digits of one size with labels",
+            where=given["digits"],
+            mend="name MNIST's file",
+        )
     labels = np.array([int(name) for name in pictures.classes])[pictures.label]
     images = np.concatenate([block[..., 0] for block in pictures.blocks()])
     return {"digits": images, "labels": labels, "photographs": given["photographs"]}

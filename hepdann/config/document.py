@@ -159,8 +159,11 @@ def parse(text: str, source: str) -> tuple[Any, Lines]:
             64 bits, or a tag that asks for a Python object.
     """
     if len(text) > LARGEST:
-        raise ConfigError(f"has more than {LARGEST:,} characters", where=source,
-                          mend="name many input files by a pattern, or in a .txt file")  # fmt: skip
+        raise ConfigError(
+            f"has more than {LARGEST:,} characters",
+            where=source,
+            mend="name many input files by a pattern, or in a .txt file",
+        )
     walk = _Walk(source)
     try:
         loader = _Loader(text)

@@ -43,8 +43,11 @@ def expand_path(path: str, *, where: object = None) -> str:
         name = match[1] or match[2]
         text = os.environ.get(name, "")
         if not text:
-            raise ConfigError(f"the environment variable {name} is not set", where=where or path,
-                              mend=f"set it to a folder: export {name}=/path/to/data")  # fmt: skip
+            raise ConfigError(
+                f"the environment variable {name} is not set",
+                where=where or path,
+                mend=f"set it to a folder: export {name}=/path/to/data",
+            )
         return text
 
     # backslashes of a value are text here, because a function gives the replacement

@@ -110,18 +110,26 @@ def _refuse_empty(source: Source, target: Target, tensors: Tensors) -> None:
     for name, events in (("MC", source), ("target", target)):
         for split in ("train", "validation", "test"):
             if not len(events.part(split)):
-                raise SchemaError(f"the {split} split of the {name} is empty", where=tensors.path,
-                                  mend="convert more events")  # fmt: skip
+                raise SchemaError(
+                    f"the {split} split of the {name} is empty",
+                    where=tensors.path,
+                    mend="convert more events",
+                )
     if len(source.classes) < 2:
-        raise SchemaError("holds one class of MC, and there is nothing to distinguish",
-                          where=tensors.path,
-                          mend="convert signal and background into one file")  # fmt: skip
+        raise SchemaError(
+            "holds one class of MC, and there is nothing to distinguish",
+            where=tensors.path,
+            mend="convert signal and background into one file",
+        )
     train = source.part("train")
     present = np.bincount(train.label, minlength=len(source.classes))
     absent = [name for name, n in zip(source.classes, present, strict=False) if not n]
     if absent:
-        raise ConfigError(f"no training event of class {', '.join(absent)}", where=tensors.path,
-                          mend="convert more events, or leave the class out")  # fmt: skip
+        raise ConfigError(
+            f"no training event of class {', '.join(absent)}",
+            where=tensors.path,
+            mend="convert more events, or leave the class out",
+        )
 
 
 def in_folds(domains: Domains, folds: int) -> tuple[Domains, ...]:

@@ -77,8 +77,11 @@ class Nuisances:
         assert source.nuisances is not None
         unknown = [name for name in classes if name not in source.classes]
         if unknown:
-            raise ConfigError(f"no class {unknown[0]!r}", where="train.nuisance_classes",
-                              mend=f"classes are {', '.join(source.classes)}")  # fmt: skip
+            raise ConfigError(
+                f"no class {unknown[0]!r}",
+                where="train.nuisance_classes",
+                mend=f"classes are {', '.join(source.classes)}",
+            )
         counted = np.array([not classes or name in classes for name in source.classes])
         known = counted[source.label]
         for name, column in zip(names, source.nuisances[known].T, strict=True):

@@ -120,9 +120,10 @@ def fill_templates(
     for name, rows in passing.items():
         if not (rows & events.filled).any():
             raise RunError(
-                f"no MC event of those to be filled is in region {name}", where=folder,
+                f"no MC event of those to be filled is in region {name}",
+                where=folder,
                 mend=f"loosen its cut: {regions[name]}",
-            )  # fmt: skip
+            )
     edges = _edges(settings, events, values, np.any(list(passing.values()), axis=0))
     if plots is None:
         own = RunPaths(folder).config
@@ -192,9 +193,10 @@ def _regions(given: Mapping[str, str]) -> dict[str, str | None]:
     for name in given:
         if _NAME.fullmatch(name) is None:
             raise ConfigError(
-                f"{name!r} is no name of a region", where="--regions",
+                f"{name!r} is no name of a region",
+                where="--regions",
                 mend="take letters, digits and _, as in SR='njets >= 2'",
-            )  # fmt: skip
+            )
     return dict(given) or {REGION: None}
 
 
@@ -243,9 +245,10 @@ def _edges(
     edges_of = significance_edges(values[rows], weight, signal, count, limits)
     if edges_of is None:
         raise ConfigError(
-            "there are less than 10 effective events of background", where="--binning significance",
+            "there are less than 10 effective events of background",
+            where="--binning significance",
             mend="take --binning equal-signal, or a looser cut",
-        )  # fmt: skip
+        )
     return edges_of
 
 

@@ -334,8 +334,12 @@ class _Parser:
             return _Node("number", CONSTANTS[function])
         if function not in FUNCTIONS:
             near = get_close_matches(function, FUNCTIONS, n=1)
-            raise self._error(f"no function '{name}'", f"did you mean '{near[0]}'?" if near
-                              else "known are " + ", ".join(sorted(FUNCTIONS)))  # fmt: skip
+            raise self._error(
+                f"no function '{name}'",
+                f"did you mean '{near[0]}'?"
+                if near
+                else "known are " + ", ".join(sorted(FUNCTIONS)),
+            )
         (low, high), step = FUNCTIONS[function].arguments, FUNCTIONS[function].step
         if not low <= len(operands) <= high or (len(operands) - low) % step:
             more = f"{low} or more" if step == 1 else f"{low}, {low + step}, …"

@@ -55,12 +55,18 @@ def read_examples(tensors: Tensors | str | Path, conditions: Sequence[str]) -> E
     """
     file = open_tensors(tensors)
     if len(file.views) != 1 or "mc" not in file.domains:
-        raise SchemaError(f"has images of {len(file.views)} views, and a generator learns of one",
-                          where=file.path, mend="convert showers or pictures")  # fmt: skip
+        raise SchemaError(
+            f"has images of {len(file.views)} views, and a generator learns of one",
+            where=file.path,
+            mend="convert showers or pictures",
+        )
     view = file.views[0]
     if not view.pictures and not conditions:
-        raise ConfigError("showers need the energy of their particle", where="generate.conditions",
-                          mend="give --condition energy")  # fmt: skip
+        raise ConfigError(
+            "showers need the energy of their particle",
+            where="generate.conditions",
+            mend="give --condition energy",
+        )
     known = file.read_columns("mc", ("label", "split"))
     label, split = known["label"], known["split"]
     found = [file.column("mc", name) for name in conditions]
@@ -70,9 +76,11 @@ def read_examples(tensors: Tensors | str | Path, conditions: Sequence[str]) -> E
         bad[:, 0] |= columns[:, 0] <= 0
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise ConfigError(f"{conditions[column]} is {columns[row, column]:g} in event {row}",
-                          where="generate.conditions",
-                          mend="every event needs one, and an energy is positive")  # fmt: skip
+        raise ConfigError(
+            f"{conditions[column]} is {columns[row, column]:g} in event {row}",
+            where="generate.conditions",
+            mend="every event needs one, and an energy is positive",
+        )
     images = file.read_views("mc", slice(0, len(label)))[view.name]
     if not view.pictures:
         kept = images.sum((1, 2, 3)) > 0  # a shower of nothing has no share of a cell

@@ -42,8 +42,11 @@ def settings_of(given: Mapping[str, Any], *, pictures: bool) -> GeneratorSetting
     """
     unknown = set(given) - set(GeneratorSettings.model_fields)
     if unknown:
-        raise ConfigError(f"there is no setting {min(unknown)!r}", where="generate",
-                          mend=f"there is {', '.join(GeneratorSettings.model_fields)}")  # fmt: skip
+        raise ConfigError(
+            f"there is no setting {min(unknown)!r}",
+            where="generate",
+            mend=f"there is {', '.join(GeneratorSettings.model_fields)}",
+        )
     try:
         return GeneratorSettings.model_validate((_OF_PICTURES if pictures else {}) | dict(given))
     except ValidationError as error:
@@ -122,9 +125,13 @@ class Generator:
         for name, text in (fixed or {}).items():
             known = self.header.classes if name == "class" else names
             if (text if name == "class" else name) not in known:
-                raise ConfigError(f"there is no {name} {text!r}" if name == "class" else
-                                  f"{name!r} is no condition of this generator", where="--at",
-                                  mend=f"there is {', '.join(known)}")  # fmt: skip
+                raise ConfigError(
+                    f"there is no {name} {text!r}"
+                    if name == "class"
+                    else f"{name!r} is no condition of this generator",
+                    where="--at",
+                    mend=f"there is {', '.join(known)}",
+                )
             if name == "class":
                 label[:] = known.index(text)
                 continue

@@ -95,8 +95,10 @@ class Training:
             if self.step % _EVERY == 0 or self.step == self.settings.steps:
                 row = {"step": float(self.step)} | {k: v.item() for k, v in figures.items()}
                 if not all(map(math.isfinite, row.values())):
-                    raise RunError(f"the losses are not finite at step {self.step}",
-                                   mend="train with a lower --learning-rate")  # fmt: skip
+                    raise RunError(
+                        f"the losses are not finite at step {self.step}",
+                        mend="train with a lower --learning-rate",
+                    )
                 self.history.append(row)
                 keep()
             progress(self.step, self.settings.steps)
@@ -189,8 +191,11 @@ class Training:
             return
         texts, tensors = read_tensors(path)
         if texts.get("fingerprint") != fingerprint:
-            raise RunError("the checkpoint belongs to other tensors or settings", where=path,
-                           mend="start a new run")  # fmt: skip
+            raise RunError(
+                "the checkpoint belongs to other tensors or settings",
+                where=path,
+                mend="start a new run",
+            )
         try:
             stands = check(json.loads(texts.get("stands", "")), _Stands, path)
             for part, network in self._parts().items():
@@ -255,8 +260,9 @@ def train_generator(
     if resume:
         record = read_record(output)
         if settings:
-            raise ConfigError("a resume takes the settings of its folder", where=output,
-                              mend="give no others")  # fmt: skip
+            raise ConfigError(
+                "a resume takes the settings of its folder", where=output, mend="give no others"
+            )
         if paths.model.exists():  # it was killed after this
             shutil.rmtree(paths.checkpoints, ignore_errors=True)
             return open_generator(output)
@@ -273,8 +279,11 @@ def train_generator(
         record = check(content, GeneratorRecord, paths.record)
     events = read_examples(file, record.settings.conditions).part("train")
     if len(events) < record.settings.batch_size:
-        raise ConfigError(f"{len(events)} training events are less than a batch", where=file.path,
-                          mend="convert more events")  # fmt: skip
+        raise ConfigError(
+            f"{len(events)} training events are less than a batch",
+            where=file.path,
+            mend="convert more events",
+        )
     text = json.dumps([record.settings.model_dump(mode="json"), file.content_id()])
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
     view = file.views[0]

@@ -58,8 +58,9 @@ def write_generated(
 
     if path.suffix == ".root":
         if header.pictures:
-            raise ConfigError("pictures are written as tensor files", where=path,
-                              mend="let its name end with .h5")  # fmt: skip
+            raise ConfigError(
+                "pictures are written as tensor files", where=path, mend="let its name end with .h5"
+            )
         with replacing(path) as part, shower_tree(part, names) as append:
             for values, of_class, images in blocks():
                 known = dict(zip(names, values.T, strict=True))

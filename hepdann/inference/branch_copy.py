@@ -28,8 +28,9 @@ def copy_with_branches(path: Path, file: FileScan, types: Mapping[str, np.dtype[
     where = f"{file.path}:{file.tree}"
     if file.kind != "TTree" or "://" in file.path:
         what = "a remote file" if "://" in file.path else f"no TTree, but {file.kind}"
-        raise ConfigError(f"is {what}: nothing can be added to a copy of it", where=where,
-                          mend=_FRIEND)  # fmt: skip
+        raise ConfigError(
+            f"is {what}: nothing can be added to a copy of it", where=where, mend=_FRIEND
+        )
     clash = [name for name in types if name in file.branches]
     if clash:
         raise ConfigError(f"has a branch '{clash[0]}' already", where=where, mend=_FRIEND)

@@ -172,8 +172,10 @@ class Model:
         steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
             views = [f"{name} {shape}" for name, *shape in (*self.views, *self.objects)]
-            raise RunError(f"features of shape {inputs.shape}, expected (N, {self.inputs})",
-                           mend=f"give {', '.join(views or self.features)}")  # fmt: skip
+            raise RunError(
+                f"features of shape {inputs.shape}, expected (N, {self.inputs})",
+                mend=f"give {', '.join(views or self.features)}",
+            )
         return steps.score(inputs)
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:

@@ -135,8 +135,11 @@ def predict(
     """
     kind: Format = "tree" if into_copy else format
     if kind != format:
-        raise ConfigError("a copy has the format of its input", where="--into-copy",
-                          mend=f"leave --format {format} out")  # fmt: skip
+        raise ConfigError(
+            "a copy has the format of its input",
+            where="--into-copy",
+            mend=f"leave --format {format} out",
+        )
     folder, threads = Path(getattr(run, "folder", run)), default_threads() if workers == 1 else 1
     path = None if tensors is None else open_tensors(tensors).path
     named = tuple(sorted(set(columns))), tuple(dict.fromkeys(keep))
@@ -308,8 +311,11 @@ def _existing(kind: Format, output: Path) -> dict[str, Any] | None:
         return None
     seal = read_seal(kind, output)
     if seal is None or not {"made_of", "counts"} <= set(seal):
-        raise ConfigError("exists, and is not what hepdann predict writes", where=output,
-                          mend="remove it, or choose another -o")  # fmt: skip
+        raise ConfigError(
+            "exists, and is not what hepdann predict writes",
+            where=output,
+            mend="remove it, or choose another -o",
+        )
     return seal
 
 

@@ -228,9 +228,11 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise ConfigError("parquet is written with pyarrow, which is not installed",
-                          where="--format parquet",
-                          mend="pip install 'hepdann[parquet]'") from error  # fmt: skip
+        raise ConfigError(
+            "parquet is written with pyarrow, which is not installed",
+            where="--format parquet",
+            mend="pip install 'hepdann[parquet]'",
+        ) from error
     return pyarrow, pyarrow.parquet
 
 

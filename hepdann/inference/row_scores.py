@@ -70,8 +70,11 @@ class RowScorer:
         recommended = read_metrics(folder).recommended
         self.record = TrainingRecord.read(folder, tensors)
         if self.record.conversion is None:
-            raise RunError("was trained on arrays, and nothing says how files become such events",
-                           where=folder, mend="score arrays with run.predict")  # fmt: skip
+            raise RunError(
+                "was trained on arrays, and nothing says how files become such events",
+                where=folder,
+                mend="score arrays with run.predict",
+            )
         self.conversion = self.record.conversion
         self._path = RunPaths(folder).model
         self._model = load_model(self._path)
@@ -160,9 +163,10 @@ class RowScorer:
             kept = (*kept, *self._model.features[len(kept) :])
         if not self._model.views and kept != self._model.features:
             raise RunError(
-                "its conversion and its model have other features", where=self._path.parent,
+                "its conversion and its model have other features",
+                where=self._path.parent,
                 mend="train anew",
-            )  # fmt: skip
+            )
 
     def score(self, rows: Rows, *, identified: bool) -> Scored:
         """The columns of some rows."""

@@ -210,9 +210,12 @@ class PictureGenerator(nn.Module):
         super().__init__()
         depth, height, width = shape
         if height % 4 or width % 4 or len(channels) != 2:
-            raise ConfigError(f"pictures of {height} × {width} pixels, by maps of {list(channels)}",
-                              where="generate", mend="convert them to multiples of 4 "
-                              "(convert.pictures.size), and give two numbers of maps")  # fmt: skip
+            raise ConfigError(
+                f"pictures of {height} × {width} pixels, by maps of {list(channels)}",
+                where="generate",
+                mend="convert them to multiples of 4 "
+                "(convert.pictures.size), and give two numbers of maps",
+            )
         first, second = channels
         self.noise = latent
         self.start = (first, height // 4, width // 4)

@@ -413,9 +413,10 @@ def _domains(run: Quantities, wanted: Domain | None) -> dict[Domain, str]:
         return run.labelled
     if wanted not in run.labelled:
         raise ConfigError(
-            "the truth of this run's target is not known", where="plots.figures: domain",
+            "the truth of this run's target is not known",
+            where="plots.figures: domain",
             mend="show mc",
-        )  # fmt: skip
+        )
     return {wanted: run.labelled[wanted]}
 
 

@@ -41,8 +41,9 @@ def read_reviews(path: str | Path, words: int) -> tuple[NDArray[np.float32], NDA
     try:
         counts, label = load_svmlight_file(str(place), n_features=words, zero_based=True)
     except (OSError, EOFError, ValueError) as error:
-        raise ReadError(f"is no svmlight file of {words:,} words ({error})", where=place,
-                        mend="copy it again") from error  # fmt: skip
+        raise ReadError(
+            f"is no svmlight file of {words:,} words ({error})", where=place, mend="copy it again"
+        ) from error
     if not np.isin(label, (-1, 1)).all():
         raise ReadError("has labels other than -1 and 1", where=place)
     table = np.log1p(counts.toarray().astype(np.float32))

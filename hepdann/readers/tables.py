@@ -62,8 +62,9 @@ def _parquet(path: str) -> Iterator[Any]:
         from pyarrow import parquet
     except ImportError as error:
         mend = 'pip install "hepdann[parquet]"'
-        raise ReadError("parquet is read with pyarrow, which is not installed", where=path,
-                        mend=mend) from error  # fmt: skip
+        raise ReadError(
+            "parquet is read with pyarrow, which is not installed", where=path, mend=mend
+        ) from error
     with reading(path, "cannot be read"), parquet.ParquetFile(path, memory_map=False) as file:
         yield file
 
@@ -111,8 +112,9 @@ def _read_parquet(file: FileScan, branches: Sequence[str], size: int) -> Iterato
                         array = array.astype(np.float64)  # None becomes NaN
                     columns[name] = array.reshape(batch.num_rows, *expected.shape)
                     if problem := misread(expected, columns[name]):
-                        raise ReadError(f"{problem}: a value is missing",
-                                        where=f"{file.path}:{name}")  # fmt: skip
+                        raise ReadError(
+                            f"{problem}: a value is missing", where=f"{file.path}:{name}"
+                        )
             yield RawBlock(done, columns)
             done += batch.num_rows
 

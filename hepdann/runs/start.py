@@ -78,8 +78,11 @@ def train(
     _check_types(tensors, data, method, shift, auxiliaries, output, config)
     config = override(config or Config(), _given(method, shift, auxiliaries, network, settings))
     if data is not None and config.train.shift is not None:
-        raise ConfigError("a shift makes pseudo-data of the MC, and data are given too",
-                          where="train.shift", mend="leave one of them out")  # fmt: skip
+        raise ConfigError(
+            "a shift makes pseudo-data of the MC, and data are given too",
+            where="train.shift",
+            mend="leave one of them out",
+        )
     if config.train.workers != 1:
         refuse_in_worker()
     opened = open_tensors(tensors)

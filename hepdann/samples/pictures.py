@@ -144,8 +144,11 @@ def read_photographs(folder: str | Path, smallest: int) -> list[NDArray[np.uint8
 
     place = Path(folder)
     if not place.is_dir():
-        raise ConfigError("no such folder of photographs", where=place,
-                          mend="see data/README.md for where BSDS500 is")  # fmt: skip
+        raise ConfigError(
+            "no such folder of photographs",
+            where=place,
+            mend="see data/README.md for where BSDS500 is",
+        )
     files = sorted(f for f in place.rglob("*") if f.suffix.lower() in _ENDINGS and f.is_file())
     if not files:
         raise ConfigError("holds no photographs", where=place, mend="name a folder of jpg or png")
@@ -160,8 +163,9 @@ def read_photographs(folder: str | Path, smallest: int) -> list[NDArray[np.uint8
                     raise ReadError(f"has {image.width} × {image.height} pixels", where=file)
                 pixels = np.asarray(image.convert("RGB"))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning) as error:
-            raise ReadError("is no photograph that can be read", where=file,
-                            mend="copy it again, or remove it") from error  # fmt: skip
+            raise ReadError(
+                "is no photograph that can be read", where=file, mend="copy it again, or remove it"
+            ) from error
         if min(pixels.shape[:2]) <= smallest:
             raise ReadError(f"is smaller than {smallest} pixels", where=file, mend="remove it")
         photographs.append(pixels)

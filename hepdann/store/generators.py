@@ -168,8 +168,9 @@ def read_record(folder: str | Path) -> GeneratorRecord:
         RunError: no generator, or damaged.
     """
     if not is_generator(folder):
-        raise RunError("no generator is here", where=folder,
-                       mend="they are made by hepdann generate train")  # fmt: skip
+        raise RunError(
+            "no generator is here", where=folder, mend="they are made by hepdann generate train"
+        )
     return read_versioned(GeneratorPaths(Path(folder)).record, GeneratorRecord)
 
 

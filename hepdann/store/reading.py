@@ -45,9 +45,11 @@ def read_versioned(path: Path, kind: type[Kind]) -> Kind:
     content = read_json(path, Any)
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
-        raise RunError(f"run of format version {version}, this hepdann reads {FORMAT_VERSION}",
-                       where=path,
-                       mend="read it with the hepdann that wrote it, or train anew")  # fmt: skip
+        raise RunError(
+            f"run of format version {version}, this hepdann reads {FORMAT_VERSION}",
+            where=path,
+            mend="read it with the hepdann that wrote it, or train anew",
+        )
     return check(content, kind, path)
 
 

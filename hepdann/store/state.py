@@ -90,8 +90,11 @@ def refuse_existing(folder: Path) -> None:
             for path in folder.iterdir()
         )
     ):
-        raise RunError("exists already, and a run is never overwritten", where=folder,
-                       mend="take another -o, or go on with it by --resume")  # fmt: skip
+        raise RunError(
+            "exists already, and a run is never overwritten",
+            where=folder,
+            mend="take another -o, or go on with it by --resume",
+        )
 
 
 def new_folder(folder: Path) -> Path:
@@ -126,8 +129,11 @@ def _made(folder: Path, *, exist_ok: bool) -> Path:
     except OSError as error:
         if isinstance(error, FileExistsError) and not exist_ok:
             raise
-        raise RunError(f"cannot be made: {error.strerror or error}", where=folder,
-                       mend="name a folder that can be written (-o)") from error  # fmt: skip
+        raise RunError(
+            f"cannot be made: {error.strerror or error}",
+            where=folder,
+            mend="name a folder that can be written (-o)",
+        ) from error
     return folder
 
 
@@ -170,8 +176,11 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunError("another process is training here", where=folder,
-                           mend="wait for it, or take another -o") from error  # fmt: skip
+            raise RunError(
+                "another process is training here",
+                where=folder,
+                mend="wait for it, or take another -o",
+            ) from error
         except OSError:  # no locks here
             pass
         yield

@@ -66,8 +66,11 @@ def load_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -
         return False
     metadata, tensors = read_tensors(Path(path))
     if metadata.get("format") != _FORMAT or metadata.get("fingerprint") != fingerprint:
-        raise RunError("the checkpoint belongs to other tensors or settings", where=path,
-                       mend="resume with those of the run, or start a new run")  # fmt: skip
+        raise RunError(
+            "the checkpoint belongs to other tensors or settings",
+            where=path,
+            mend="resume with those of the run, or start a new run",
+        )
     try:
         _restore(trainer, metadata, tensors)
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, RecursionError) as error:

@@ -47,9 +47,11 @@ class Processes:
             ConfigError: it has no equal shares.
         """
         if batch_size % self.count:
-            raise ConfigError(f"{self.count} processes cannot share a batch of {batch_size} events",
-                              where="train.batch_size",
-                              mend=f"take a multiple of {self.count}")  # fmt: skip
+            raise ConfigError(
+                f"{self.count} processes cannot share a batch of {batch_size} events",
+                where="train.batch_size",
+                mend=f"take a multiple of {self.count}",
+            )
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their means over all processes."""

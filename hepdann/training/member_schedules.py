@@ -31,8 +31,11 @@ def monitored(row: Mapping[str, object], monitor: str) -> float:
         ConfigError: it is none of ``MONITORS``.
     """
     if monitor not in MONITORS:
-        raise ConfigError(f"no epoch can be chosen by {monitor!r}", where="train.monitor",
-                          mend=f"known are {', '.join(MONITORS)}")  # fmt: skip
+        raise ConfigError(
+            f"no epoch can be chosen by {monitor!r}",
+            where="train.monitor",
+            mend=f"known are {', '.join(MONITORS)}",
+        )
     return MONITORS[monitor] * float(str(row[monitor]))
 
 

@@ -116,15 +116,20 @@ def _classes(samples: Sequence[_Sample], config: Config) -> tuple[str, ...]:
             continue
         for part in sample.parts:
             if part.label is None:
-                raise ReadError("has no labels", where=part.path,
-                                mend="name an array label, or give the sample a class")  # fmt: skip
+                raise ReadError(
+                    "has no labels",
+                    where=part.path,
+                    mend="name an array label, or give the sample a class",
+                )
             names.update(part.classes)
     found = tuple(sorted(names, key=lambda name: (not name.isdecimal(), name.zfill(20))))
     named = config.convert.class_names
     if named is not None and len(named) != len(found):
-        raise ConfigError(f"names {len(named)} classes, and there are {len(found)}: "
-                          f"{', '.join(found)}", where="convert.classes",
-                          mend="name each of them")  # fmt: skip
+        raise ConfigError(
+            f"names {len(named)} classes, and there are {len(found)}: {', '.join(found)}",
+            where="convert.classes",
+            mend="name each of them",
+        )
     return found
 
 
@@ -147,8 +152,11 @@ def _indices(
     """Labels as indices of the classes of the file."""
     unknown = [name for name in names if name not in classes]
     if unknown:
-        raise ReadError(f"has pictures of class {', '.join(unknown[:5])}, which MC has not",
-                        where=path, mend="convert MC of all classes")  # fmt: skip
+        raise ReadError(
+            f"has pictures of class {', '.join(unknown[:5])}, which MC has not",
+            where=path,
+            mend="convert MC of all classes",
+        )
     table = np.array([classes.index(name) for name in names], np.int64)
     return table[label]
 

@@ -72,16 +72,22 @@ def open_pictures(ref: FileRef) -> Pictures:
         return folder_pictures(ref.path)
     found = array_file(ref.path)
     if found is None:
-        raise ReadError("holds no pictures that are known", where=ref.path,
-                        mend="name an npz, HDF5, idx or mat file, or a folder")  # fmt: skip
+        raise ReadError(
+            "holds no pictures that are known",
+            where=ref.path,
+            mend="name an npz, HDF5, idx or mat file, or a folder",
+        )
     parts = _parts(found)
     if ref.tree is not None:
         parts = [part for part in parts if part.name == ref.tree.lower()]
     if not parts:
         names = ", ".join(sorted(found.arrays)) or "nothing"
         where = ref.path if ref.tree is None else f"{ref.path}:{ref.tree}"
-        raise ReadError(f"holds no pictures: it has {names}", where=where,
-                        mend="name the arrays image and label")  # fmt: skip
+        raise ReadError(
+            f"holds no pictures: it has {names}",
+            where=where,
+            mend="name the arrays image and label",
+        )
     return _joined(found, parts, ref.tree or "")
 
 
@@ -146,8 +152,9 @@ def _joined(file: ArrayFile, parts: Sequence[_Part], part: str) -> Pictures:
             values[values == 10] = 0
     known, label = ((), None) if values is None else np.unique(values, return_inverse=True)
     if len(known) > _MOST_CLASSES:
-        raise ReadError(f"has {len(known):,} classes", where=file.path,
-                        mend="labels number the classes")  # fmt: skip
+        raise ReadError(
+            f"has {len(known):,} classes", where=file.path, mend="labels number the classes"
+        )
     return Pictures(
         path=file.path,
         part=part,
@@ -198,11 +205,17 @@ def _labels(file: ArrayFile, part: _Part) -> NDArray[np.int64]:
 def _column(array: Array, where: str, rows: int) -> NDArray[Any]:
     """One number a picture."""
     if array.dtype.kind not in "biuf" or int(np.prod(array.shape)) != array.shape[0]:
-        raise ReadError(f"is of shape {array.shape} and type {array.dtype}, not one number a "
-                        "picture", where=where, mend="save (N,) whole numbers")  # fmt: skip
+        raise ReadError(
+            f"is of shape {array.shape} and type {array.dtype}, not one number a picture",
+            where=where,
+            mend="save (N,) whole numbers",
+        )
     if array.shape[0] != rows:
-        raise ReadError(f"has {array.shape[0]:,} rows, and there are {rows:,} pictures",
-                        where=where, mend="save one for each picture")  # fmt: skip
+        raise ReadError(
+            f"has {array.shape[0]:,} rows, and there are {rows:,} pictures",
+            where=where,
+            mend="save one for each picture",
+        )
     parts = [block.reshape(-1) for block in array.blocks(_ROWS)]
     return np.concatenate(parts) if parts else np.zeros(0, array.dtype)
 

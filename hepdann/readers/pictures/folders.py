@@ -53,8 +53,11 @@ def folder_pictures(path: str) -> Pictures:
         if len(files) > _MOST_FILES:
             raise ReadError(f"holds more than {_MOST_FILES:,} files", where=path)
     if not files:
-        raise ReadError("holds no pictures in folders of their class", where=path,
-                        mend="make a folder for each class")  # fmt: skip
+        raise ReadError(
+            "holds no pictures in folders of their class",
+            where=path,
+            mend="make a folder for each class",
+        )
     sizes, colours = set(), set()
     for file in files:
         size, colour = _look(file)
@@ -83,8 +86,11 @@ def _root(path: Path) -> Path:
     """The folder whose folders are the classes: the first that does not hold one folder alone."""
     for _ in range(8):
         if any(e.suffix.lower() in _ENDINGS for e in path.iterdir() if e.is_file()):
-            raise ReadError("has pictures beside the folders of the classes", where=path,
-                            mend="put each picture into a folder of its class")  # fmt: skip
+            raise ReadError(
+                "has pictures beside the folders of the classes",
+                where=path,
+                mend="put each picture into a folder of its class",
+            )
         folders = [entry for entry in path.iterdir() if entry.is_dir()]
         if len(folders) != 1:
             return path
@@ -128,8 +134,11 @@ def _opened(file: Path) -> Image:
         raise _damaged(file, error) from error
     if image.width * image.height > _MOST_PIXELS:
         image.close()
-        raise ReadError(f"has {image.width} × {image.height} pixels", where=file,
-                        mend="make it smaller, or remove it")  # fmt: skip
+        raise ReadError(
+            f"has {image.width} × {image.height} pixels",
+            where=file,
+            mend="make it smaller, or remove it",
+        )
     return image
 
 

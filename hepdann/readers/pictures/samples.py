@@ -40,15 +40,21 @@ def pictures_of(
     defaults = ConvertConfig()
     for name in _OF_TABLES:
         if getattr(config.convert, name) != getattr(defaults, name):
-            raise ConfigError("is of tables, and the files hold pictures",
-                              where=f"convert.{name}", mend="leave it out")  # fmt: skip
+            raise ConfigError(
+                "is of tables, and the files hold pictures",
+                where=f"convert.{name}",
+                mend="leave it out",
+            )
     out = []
     for sample in samples:
         refs = [ref for pattern in sample.files for ref in picture_refs(pattern, sample.name)]
         for ref in refs:
             if not is_pictures(ref):
-                raise ConfigError("holds no pictures, and the first file does", where=ref.path,
-                                  mend="convert files of one kind together")  # fmt: skip
+                raise ConfigError(
+                    "holds no pictures, and the first file does",
+                    where=ref.path,
+                    mend="convert files of one kind together",
+                )
         out.append((sample, refs))
     return out
 

@@ -54,8 +54,11 @@ def read_target(path: Path, kind: Any, fingerprint: str) -> Result:
     """
     result: Result = read_json(path, kind, mend=AGAIN)
     if result.get("fingerprint") != fingerprint:
-        raise RunError("the result belongs to other tensors or settings", where=path,
-                       mend="resume with those of the scan, or start a new one")  # fmt: skip
+        raise RunError(
+            "the result belongs to other tensors or settings",
+            where=path,
+            mend="resume with those of the scan, or start a new one",
+        )
     return result
 
 

@@ -83,9 +83,11 @@ class ScanJob:
             auxiliary_shifts(self._settings(point))
             settle(self._settings(point))
         if PARAMETRISED in asked.methods:
-            raise ConfigError(f"{PARAMETRISED} has inputs that a scan does not compare",
-                              where="train.methods",
-                              mend="take calibrated, or train it with hepdann train")  # fmt: skip
+            raise ConfigError(
+                f"{PARAMETRISED} has inputs that a scan does not compare",
+                where="train.methods",
+                mend="take calibrated, or train it with hepdann train",
+            )
         domains, train = self._prepared(self.points[0])
         settled = {name: getattr(train, name) for name in _SETTLED}
         self.config = self.config.model_copy(update={"train": asked.model_copy(update=settled)})

@@ -134,8 +134,11 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
         ConfigError: no engine of that name, or it was not compiled.
     """
     if settings.engine not in ("auto", "torch", "fused"):
-        raise ConfigError(f"unknown engine {settings.engine!r}", where="train.engine",
-                          mend="known are auto, torch, fused")  # fmt: skip
+        raise ConfigError(
+            f"unknown engine {settings.engine!r}",
+            where="train.engine",
+            mend="known are auto, torch, fused",
+        )
     if settings.engine == "torch":
         return "torch", ""
     if not function("step_f4"):

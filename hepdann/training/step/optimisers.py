@@ -43,8 +43,11 @@ class StackOptimiser:
         shares: Sequence[float] | None = None,
     ) -> None:
         if name not in OPTIMISERS:
-            raise ConfigError(f"unknown optimiser {name!r}", where="train.optimiser",
-                              mend=f"known are {', '.join(OPTIMISERS)}")  # fmt: skip
+            raise ConfigError(
+                f"unknown optimiser {name!r}",
+                where="train.optimiser",
+                mend=f"known are {', '.join(OPTIMISERS)}",
+            )
         self.parts, self.name = list(parts), name
         self.weight_decay, self.momentum = weight_decay, momentum
         self.fused = self.parts[0].value.device.type in ("cpu", "cuda")
