@@ -128,7 +128,7 @@ def test_the_commands_train_judge_show_and_draw(showers, tmp_path, monkeypatch, 
         return []
 
     monkeypatch.setattr("hepdann.plotting.generated._SHAPES", {"depth": "Depth"})
-    monkeypatch.setattr("hepdann.plotting.generated.save", save)
+    monkeypatch.setattr("hepdann.plotting.axes.label.save", save)
     matrix = "hepdann.plotting.generated.correlation"  # of 256 numbers: its own test draws one
     monkeypatch.setattr(matrix, lambda *_, **__: frame.new_axes()[0])
 
@@ -159,7 +159,7 @@ def test_the_commands_train_judge_show_and_draw(showers, tmp_path, monkeypatch, 
         assert word in table
     assert "ks_profiles" in (tmp_path / "t.csv").read_text()
     monkeypatch.setattr("hepdann.plotting.generated._curves", lambda *_: None)
-    monkeypatch.setattr("hepdann.plotting.generated.save", frame.save)
+    monkeypatch.setattr("hepdann.plotting.axes.label.save", frame.save)
     assert typed("report", folder, again, "-o", tmp_path / "r.html").code == 0
     page = (tmp_path / "r.html").read_text()
     assert page.count("data-svg=") == 2
