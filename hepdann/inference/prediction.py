@@ -154,18 +154,12 @@ def predict(
                           mend=f"leave --format {format} out")  # fmt: skip
     work = _work(files, Path(output), kind, into_copy, tree, part)
     job = _Job(
-        folder=Path(getattr(run, "folder", run)),
-        method=method,
-        sample=sample,
+        folder=Path(getattr(run, "folder", run)), method=method, sample=sample,
         tensors=None if tensors is None else open_tensors(tensors).path,
-        columns=tuple(sorted(set(columns))),
-        keep=tuple(dict.fromkeys(keep)),
-        kind=kind,
-        copies=into_copy,
-        block=block,
-        device=device,
+        columns=tuple(sorted(set(columns))), keep=tuple(dict.fromkeys(keep)), kind=kind,
+        copies=into_copy, block=block, device=device,
         threads=default_threads() if workers == 1 else 1,
-    )
+    )  # fmt: skip
     if workers > 1:
         refuse_in_worker()
     _scorer.cache_clear()  # the run may be another one than at the last call
