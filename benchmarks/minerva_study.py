@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 import hepdann
 from hepdann.config import Config, PlotConfig, load_config
 from hepdann.evaluation import open_truth
-from hepdann.evaluation.segments import TARGETS
+from hepdann.evaluation.minerva import TARGETS
 from hepdann.evaluation.truth import true_labels
 from hepdann.inference import Model
 from hepdann.plotting import plot_run

@@ -183,7 +183,7 @@ def stepping(trainer: StackTrainer) -> Iterator[None]:
     trainer.network.train()
     engine = engine_for(trainer.stack, trainer.settings)
     for step, batch, _ in trainer._batches():
-        engine.step(batch, trainer._values(step))
+        engine.step(batch, trainer.schedules.values(step))
         yield
 
 

@@ -1,6 +1,6 @@
 """Networks of objects against the exact likelihood ratio, and what a DANN mends of a shift.
 
-    python benchmarks/objects_study.py [--events 60000] [--epochs 12] [--seeds 5]
+    python benchmarks/objects_study.py [--events 60000] [--epochs 12] [--seeds 5] [--seed 0]
         [--networks deepsets,transformer] [--output study.json]
 
 Jets are those of ``hepdann simulate jets``. On MC each AUC is that of single networks on the test
@@ -88,10 +88,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0, help="of the first network")
     parser.add_argument("--networks", default="deepsets,transformer")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    settings = {"epochs": given.epochs, "seeds": given.seeds, "batch_size": 256}
+    settings = {
+        "epochs": given.epochs, "seeds": given.seeds, "seed": given.seed, "batch_size": 256
+    }  # fmt: skip
     heads = "AUC on MC", "below the optimum", "source-only on data", "dann", "oracle", "recovered"
     print(f"| inputs | {' | '.join(heads)} |")
     print("|---|---:|---:|---:|---:|---:|---:|", flush=True)

@@ -2,7 +2,8 @@
 
 Both train the same DANN on the same pictures, in turn, in one process with one thread, and are
 compared by processor time: the plain loop draws float32 pictures from a ``DataLoader``, passes
-source and target one after the other in torch's default layout, and steps ``torch.optim.SGD``.
+source and target one after the other in torch's default layout, and steps ``torch.optim.SGD``;
+"bf16" is the same under ``torch.autocast``.
 
     python benchmarks/pictures_training.py [--network ganin-mnist] [--steps 10] [--rounds 7]
 """
@@ -27,6 +28,7 @@ from hepdann import methods
 from hepdann.domains.image_stream import resident_images
 from hepdann.networks import NetworkShape, get
 from hepdann.networks.gradient_reversal import reverse_gradient
+from hepdann.networks.images.views import Autocast
 from hepdann.tensors import Pixels, Source, Target
 from hepdann.training import Member, Settings, StackTrainer
 
@@ -34,17 +36,20 @@ SIDES = {"ganin-mnist": 28, "ganin-svhn": 32, "ganin-gtsrb": 40}
 EVENTS, BATCH, CLASSES = 2_000, 64, 10
 
 
-def shape(network: str) -> NetworkShape:
+def shape(network: str, autocast: Autocast = "none") -> NetworkShape:
     """Of a network of colour pictures."""
     side = SIDES[network]
     return NetworkShape(3 * side**2, CLASSES, normalisation="none", network=network,
-                        views=(("image", 3, side, side),))  # fmt: skip
+                        autocast=autocast, views=(("image", 3, side, side),))  # fmt: skip
 
 
 class Plain:
     """What one would write: dense float32, two forwards, torch's layout and optimiser."""
 
-    def __init__(self, network: str, sides: list[np.ndarray], label: np.ndarray) -> None:
+    def __init__(
+        self, network: str, sides: list[np.ndarray], label: np.ndarray, half: bool
+    ) -> None:
+        self.half = half
         made = get(network)(shape(network))
         self.parts = nn.ModuleList([made.extractor, made.label_head, made.domain_head])
         self.optimiser = torch.optim.SGD(self.parts.parameters(), lr=1e-3, momentum=0.9)
@@ -75,7 +80,8 @@ class Plain:
         while True:
             for (x, label), (other,) in zip(*self.loaders, strict=False):
                 self.optimiser.zero_grad()
-                source, target = self.features(x), self.features(other)
+                with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+                    source, target = self.features(x).float(), self.features(other).float()
                 loss = functional.cross_entropy(self.parts[1](source), label)
                 for part, side in ((source, 0.0), (target, 1.0)):
                     logit = self.parts[2](reverse_gradient(part, torch.ones(1, 1))).squeeze(1)
@@ -87,7 +93,9 @@ class Plain:
                 yield
 
 
-def ours(network: str, sides: list[np.ndarray], label: np.ndarray) -> StackTrainer:
+def ours(
+    network: str, sides: list[np.ndarray], label: np.ndarray, autocast: Autocast
+) -> StackTrainer:
     """Hepdann's training of the same."""
     split, one = np.zeros(EVENTS, np.uint8), np.ones(EVENTS, np.float32)
     split[-400:-200], split[-200:] = 1, 2
@@ -103,7 +111,7 @@ def ours(network: str, sides: list[np.ndarray], label: np.ndarray) -> StackTrain
         schedule="constant", ema=0.0, clip=1e6,
     )  # fmt: skip
     members = [Member(methods.get("dann"), 1.0, 0)]
-    return StackTrainer(members, shape(network), events[:1], events[1:], settings)
+    return StackTrainer(members, shape(network, autocast), events[:1], events[1:], settings)
 
 
 def main() -> None:
@@ -120,8 +128,10 @@ def main() -> None:
     sides = [generator.integers(0, 256, (EVENTS, pixels), np.uint8) for _ in range(2)]
     label = generator.integers(0, CLASSES, EVENTS).astype(np.int32)
     runs = {
-        "plain": Plain(given.network, sides, label).steps(),
-        "hepdann": stepping(ours(given.network, sides, label)),
+        "plain": Plain(given.network, sides, label, False).steps(),
+        "plain bf16": Plain(given.network, sides, label, True).steps(),
+        "hepdann": stepping(ours(given.network, sides, label, "none")),
+        "hepdann bf16": stepping(ours(given.network, sides, label, "bf16")),
     }
     rates: dict[str, list[float]] = {name: [] for name in runs}
     for steps in runs.values():
@@ -137,7 +147,9 @@ def main() -> None:
         "cpu": cpu(),
         "network": given.network,
         "images_per_cpu_second": median,
-        "ratio": median["hepdann"] / median["plain"],
+        "ratio": {
+            name: median[f"hepdann{name}"] / median[f"plain{name}"] for name in ("", " bf16")
+        },
     }
     print(json.dumps(out, indent=1))
     if given.json:

@@ -119,6 +119,7 @@ CASES: dict[str, tuple[Change, tuple[float, float] | None]] = {
     "label shift up": (lambda deal: deal.x, (0.226, 0.5)),
     "label shift down": (lambda deal: deal.x, (0.33, 0.17)),
     "label shift + sine 8": (shift("sine", 8), (0.33, 0.17)),
+    "label shift + gaussian 3": (shift("gaussian", 3), (0.33, 0.17)),
 }  # and the signal fractions of MC and data, where they are not as in the sample
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from . import tables
-from .interruption import Interruption
-from .options import whole
+from .interruption import interruptible
+from .options import PATH, shared, whole
 
 if TYPE_CHECKING:
     from hepdann.experiments import Table
@@ -20,15 +20,15 @@ _WIDTH = 170
 
 @click.command()
 @click.argument("name")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
+@click.option("-o", "--output", required=True, type=PATH,
               help="Folder for all that is made; goes on where it was stopped.")  # fmt: skip
-@click.option("--data", type=click.Path(path_type=Path),
+@click.option("--data", type=PATH,
               help="Folder with the data sets.  [default: what HEPDANN_DATA names]")  # fmt: skip
 @click.option("--seeds", type=int, default=3, show_default=True, help="Networks of each method.")
 @click.option("--epochs", type=int, help="Of each training.  [default: of the shipped config]")
 @click.option("--workers", default="auto", show_default=True,
               help="Processes that train, or auto: as many as cores are free.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+@shared("json")
 def command(
     name: str,
     output: Path,
@@ -43,22 +43,14 @@ def command(
     NAME is moons, amazon, digits or signs. Beside the accuracy after the last epoch stand that of
     what a label-free figure chooses, and what a peek at the target's labels would have quoted.
     """
-    from hepdann.errors import Interrupted
     from hepdann.experiments import benchmark
     from hepdann.live import Live
 
-    interruption = Interruption()
-    try:
-        with interruption.listening(), Live() as live:
-            table = benchmark(
-                name, output=output, data=data, seeds=seeds, epochs=epochs,
-                workers=whole(workers), report=interruption.wrap(live.report), stop=interruption,
-            )  # fmt: skip
-    except Interrupted as error:
-        click.echo(f"hepdann: {error}", err=True)
-        return interruption.code
-    except KeyboardInterrupt as error:
-        return interruption.left(error)
+    with interruptible() as interruption, Live() as live:
+        table = benchmark(
+            name, output=output, data=data, seeds=seeds, epochs=epochs, workers=whole(workers),
+            report=interruption.wrap(live.report), stop=interruption,
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(table.to_dict(), indent=1))
     else:
@@ -71,11 +63,7 @@ def _show(table: Table) -> None:
     from hepdann.experiments.table import COLUMNS
 
     console = tables.console(_WIDTH)
-    shown = tables.table()
-    for title in ("experiment", "method"):
-        shown.add_column(title, overflow="fold")
-    for title in ("seeds", *COLUMNS.values()):
-        shown.add_column(title, justify="right")
+    shown = tables.table(None, "experiment", "method", "seeds", *COLUMNS.values(), left=2)
     last = ""
     for row in table.rows():
         shown.add_row("" if row[0] == last else row[0], *row[1:])

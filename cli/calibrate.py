@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import tables
-from .options import separate
+from .options import PATH, separate, shared
 
 if TYPE_CHECKING:
     from hepdann.calibration import CalibrationReport
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("tensors", type=click.Path(path_type=Path), default="tensors.h5")
-@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.argument("tensors", type=PATH, default="tensors.h5")
+@click.argument("data", type=PATH, required=False)
 @click.option(
     "--family",
     "families",
@@ -27,17 +27,11 @@ if TYPE_CHECKING:
     help="A shift, scale, offset or smear, of all features or as scale(pt, mass), several joined "
     "with +; free; refiner; none. Repeatable, takes commas.  [default: all shifts, and free]",
 )
-@click.option(
-    "--hold-fractions", is_flag=True, help="Keep the class fractions of MC: do not fit them."
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Write calibration.json and figures.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--hold-fractions", is_flag=True,
+              help="Keep the class fractions of MC: do not fit them.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, metavar="DIR",
+              help="Write calibration.json and figures.")  # fmt: skip
+@shared("json")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def command(
     tensors: Path,
@@ -125,10 +119,8 @@ def _number(value: float) -> float | None:
 
 def _show(report: CalibrationReport) -> None:
     console = tables.console()
-    table = tables.table()
-    table.add_column("family", no_wrap=True)
-    for column in ("parameters", "distance", "AUC that is left", "fitted"):
-        table.add_column(column, justify="left" if column == "fitted" else "right")
+    table = tables.table(None, "family", "parameters", "distance", "AUC that is left")
+    table.add_column("fitted")
     for one in report.candidates:
         fitted = [
             f"{name} = {tables.plus_minus(figure.value, figure.error)}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import tables
+from .options import PATH, shared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,21 +19,12 @@ _WIDTH = 180  # of a table that goes to a file or a pipe
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write the table as CSV.")
-@click.option(
-    "--latex",
-    "latex_path",
-    type=click.Path(path_type=Path),
-    help="Write it as a LaTeX tabular with errors.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Folder for the runs' ROC curves, one figure a method and domain.",
-)
-@click.option("--style", help="ATLAS, CMS, LHCb, ALICE, DUNE or ROOT.  [default: ROOT]")
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--csv", "csv_path", type=PATH, help="Write the table as CSV.")
+@click.option("--latex", "latex_path", type=PATH, help="Write it as a LaTeX tabular with errors.")
+@click.option("-o", "--output", type=PATH,
+              help="Folder for the runs' ROC curves, one figure a method and domain.")  # fmt: skip
+@shared("style")
 def command(
     runs: tuple[Path, ...],
     csv_path: Path | None,
@@ -40,12 +32,15 @@ def command(
     output: Path | None,
     style: str | None,
 ) -> None:
-    """Put the methods of RUNS side by side: figures of held-out events, with errors."""
+    """Put the methods of RUNS side by side: figures of held-out events, with errors.
+
+    Generators, of `hepdann generate train`, have a line each.
+    """
     from hepdann.outputs import write_whole
     from hepdann.reporting import methods_table, named_runs, to_csv, to_latex
 
     opened = named_runs(runs)
-    rows = methods_table((name, run.metrics) for name, run in opened.items())
+    rows = methods_table(opened)
     said: list[str] = []
     for path, text in ((csv_path, to_csv), (latex_path, to_latex)):
         if path is not None:
@@ -54,9 +49,11 @@ def command(
     if output is not None:
         from hepdann.config import PlotConfig
         from hepdann.plotting import plot_comparison
+        from hepdann.runs import Run
 
         look = PlotConfig() if style is None else PlotConfig(style=style)
-        made = plot_comparison(opened, output, look)
+        runs_alone = {name: one for name, one in opened.items() if isinstance(one, Run)}
+        made = plot_comparison(runs_alone, output, look)
         stems = list(dict.fromkeys(file.stem for file in made))
         said.append(f"{len(stems)} figures in {output}: {', '.join(stems)}")
     _show(rows)  # last: a reader who leaves (`| head`) costs no file
@@ -65,15 +62,13 @@ def command(
 
 
 def _show(rows: Sequence[Row]) -> None:
-    from hepdann.reporting import COLUMNS
+    from hepdann.reporting import shown
 
     console = tables.console(_WIDTH)
-    columns = [i for i, _ in enumerate(COLUMNS) if any(r.cells[i].value is not None for r in rows)]
-    table = tables.table()
-    for title in ("run", "target", "method"):
-        table.add_column(title, overflow="fold")
-    for i in columns:
-        table.add_column(COLUMNS[i].title, justify="right", no_wrap=True)
+    columns = shown(rows)
+    table = tables.table(None, "run", "target", "method", left=3)
+    for _, column in columns:
+        table.add_column(column.title, justify="right", no_wrap=True)
     last = ""
     for row in rows:
         if last and row.run != last:
@@ -84,11 +79,12 @@ def _show(rows: Sequence[Row]) -> None:
         table.add_row(
             *names,
             method,
-            *(row.cells[i].text() for i in columns),
+            *(row.cells[i].text() for i, _ in columns),
             style="bold" if row.recommended else "",
         )
     console.print(table)
-    epochs = ", ".join(dict.fromkeys(row.selection for row in rows))
-    console.print(f"epoch: {epochs}; none by a target label")
+    epochs = ", ".join(dict.fromkeys(row.selection for row in rows if row.selection))
+    if epochs:
+        console.print(f"epoch: {epochs}; none by a target label")
     if any(row.recommended for row in rows):
         console.print("* recommended, without a target label")

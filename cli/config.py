@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import PATH
+
 if TYPE_CHECKING:
     from hepdann.config import Config
 
@@ -40,7 +42,7 @@ def _deliver(text: str, output: Path | None, *, force: bool = False) -> None:
 @command.command()
 @click.argument("mc", metavar="FILE.root")
 @click.argument("data", metavar="[DATA.root]", required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File; default the screen.")
+@click.option("-o", "--output", type=PATH, help="File; default the screen.")
 @click.option("--tree", help="Tree to read; default the only one, or the largest.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def init(mc: str, data: str | None, output: Path | None, tree: str | None, force: bool) -> None:
@@ -60,15 +62,10 @@ def init(mc: str, data: str | None, output: Path | None, tree: str | None, force
 
 
 @command.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File; default the screen.")
+@click.option("-o", "--output", type=PATH, help="File; default the screen.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
-@click.option(
-    "--of",
-    type=click.Choice(_SCHEMAS),
-    default="config",
-    show_default=True,
-    help="Of a configuration, or of a file of a run or scan.",
-)
+@click.option("--of", type=click.Choice(_SCHEMAS), default="config", show_default=True,
+              help="Of a configuration, or of a file of a run or scan.")  # fmt: skip
 def schema(output: Path | None, force: bool, of: str) -> None:
     """Print the JSON Schema, with which an editor completes and checks."""
     from hepdann.config import json_schema

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from . import tables
-from .options import shared, workers_on
-from .progress import counting
+from .options import PATH, shared, workers_on
+from .tables import counting
 
 if TYPE_CHECKING:
     from hepdann.readers import ConversionSummary
@@ -29,7 +29,7 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
 )
 @click.argument("mc", required=False)
 @click.argument("data", required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="tensors.h5",
+@click.option("-o", "--output", type=PATH, default="tensors.h5",
               show_default=True, help="Tensor file to write.")  # fmt: skip
 @click.option("--config", "config_file", metavar="FILE",
               help="YAML file, or the name of a shipped one; flags override it.")  # fmt: skip
@@ -58,7 +58,7 @@ _PLAIN_WIDTH = 240  # wide enough that no line of a table breaks where nobody lo
               help="Of pictures.  [default: colour where any file has it]")  # fmt: skip
 @click.option("--truth", metavar="FILE",
               help="True labels of the data, row by row, for simulated studies.")  # fmt: skip
-@click.option("--like", metavar="TENSORS", type=click.Path(path_type=Path),
+@click.option("--like", metavar="TENSORS", type=PATH,
               help="Convert new data alone, into the columns of this tensor file; features, cut, "
               "event ids and split are its own. The one argument is DATA.")  # fmt: skip
 @click.option("--skip-bad", is_flag=True,
@@ -173,14 +173,10 @@ def split_list(text: str | None) -> list[str] | None:
 def _show(summary: ConversionSummary, like: Path | None) -> None:
     console = tables.console(_PLAIN_WIDTH)
     sections: list[tuple[Callable[[ConversionSummary], Any], object]] = [
-        (_files, summary.files),
-        (_yields, summary.files),
-        (_classes, summary.classes),
-        (_features, summary.features),
-        (_images, summary.images),
-        (_objects, summary.objects),
+        (_files, summary.files), (_yields, summary.files), (_classes, summary.classes),
+        (_features, summary.features), (_images, summary.images), (_objects, summary.objects),
         (_skipped, summary.skipped),
-    ]
+    ]  # fmt: skip
     for section, content in sections:
         if content:
             console.print(section(summary))
@@ -212,9 +208,10 @@ def _show(summary: ConversionSummary, like: Path | None) -> None:
     console.print(f"{summary.output}: {', '.join(counts)}, {size:.1f} MB")
     data = any(file.domain == "data" for file in summary.files)
     pseudo = "energy-scale" if summary.images else "gaussian"
+    pseudo = "missing-objects" if summary.objects else pseudo
     shift = [] if data else ["--shift", pseudo, "--t", "8"]
     files = [str(summary.output)] if like is None else [str(like), str(summary.output)]
-    if data or not (summary.label == PICTURES or summary.objects):  # which no shift acts on
+    if data or summary.label != PICTURES:  # which no shift acts on
         console.print(f"next: {shlex.join(['hepdann', 'train', *files, *shift])}")
 
 

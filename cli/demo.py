@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from .options import PATH
+
 _FEATURES = "prob_b,spheri,pt2rel,multip,bqvjet,ptlrel"
 
 
@@ -20,42 +22,17 @@ def _steps(folder: Path, events: int, seeds: int) -> list[list[str]]:
     members = [] if seeds == 5 else ["--seeds", str(seeds)]
     return [
         ["simulate", "bjets", "-o", str(folder), "--truth", *size],
-        [
-            "convert",
-            *files[:2],
-            "--truth",
-            files[2],
-            "--features",
-            _FEATURES,
-            "--weight",
-            "weight",
-            "--spectators",
-            "energy,cTheta",
-            "-o",
-            tensors,
-        ],
+        ["convert", *files[:2], "--truth", files[2], "--features", _FEATURES, "--weight", "weight",
+         "--spectators", "energy,cTheta", "-o", tensors],
         ["diagnose", tensors],
         ["train", tensors, "-o", run, *members],
         ["plot", run],
-    ]
-
-
-def _free(folder: Path) -> None:
-    from hepdann.errors import RunError
-
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError("exists already", where=folder, mend="remove it, or take another -o")
+    ]  # fmt: skip
 
 
 @click.command()
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("demo"),
-    show_default=True,
-    help="Folder of the demo; must not exist.",
-)
+@click.option("-o", "--output", type=PATH, default=Path("demo"), show_default=True,
+              help="Folder of the demo; must not exist.")  # fmt: skip
 @click.option("--events", type=int, default=40_000, show_default=True, help="Jets in each file.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Networks a method.")
 def command(output: Path, events: int, seeds: int) -> None:
@@ -65,7 +42,11 @@ def command(output: Path, events: int, seeds: int) -> None:
     domain-adversarial network beside its baselines and draws the figures. Every step is a command
     of its own, printed before it runs.
     """
-    _free(output)
+    from hepdann.errors import RunError
+    from hepdann.store.paths import RunPaths
+
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise RunError("exists already", where=output, mend="remove it, or take another -o")
     started = time.perf_counter()
     done = []
     for step in _steps(output, events, seeds):
@@ -78,12 +59,7 @@ def command(output: Path, events: int, seeds: int) -> None:
         done.append(line)
     script = output / "commands.sh"
     script.write_text("\n".join(["#!/bin/sh -e", *done]) + "\n", encoding="utf-8")
-    _say(output, time.perf_counter() - started)
-
-
-def _say(output: Path, seconds: float) -> None:
-    from hepdann.store.paths import RunPaths
-
+    seconds = time.perf_counter() - started
     plots = output / "run" / "plots"
     lines = [
         f"\nDone in {seconds:.0f} s. Look at",

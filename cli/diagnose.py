@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import tables
+from .options import PATH, shared
 
 if TYPE_CHECKING:
     from hepdann.evaluation import Diagnosis
@@ -19,9 +20,9 @@ _FIGURES = 8  # features that are drawn at most
 
 
 @click.command()
-@click.argument("tensors", type=click.Path(path_type=Path), default="tensors.h5")
-@click.argument("data", type=click.Path(path_type=Path), required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("tensors", type=PATH, default="tensors.h5")
+@click.argument("data", type=PATH, required=False)
+@shared("json")
 @click.option(
     "--max-events",
     type=click.IntRange(min=100),
@@ -31,7 +32,7 @@ _FIGURES = 8  # features that are drawn at most
 )
 @click.option(
     "--plots",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Draw which features differ, and data against MC in the first of them, into DIR.",
 )
@@ -102,10 +103,8 @@ def _show(diagnosis: Diagnosis) -> None:
         f"all features together: AUC {test.auc:.4f} ± {test.auc_error:.4f}, "
         f"p = {test.p_value:.2g} ({test.n_mc} MC and {test.n_target} data events)"
     )
-    table = tables.table()
-    table.add_column("feature", no_wrap=True)
-    for column in ("KS", "p", "Wasserstein / σ", "p", "mean shift / σ", "missing MC", "data"):
-        table.add_column(column, justify="right")
+    table = tables.table(None, "feature", "KS", "p", "Wasserstein / σ", "p", "mean shift / σ",
+                         "missing MC", "data")  # fmt: skip
     for feature in diagnosis.features:
         table.add_row(
             feature.name,

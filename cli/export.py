@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import tables
+from .options import PATH
 
 if TYPE_CHECKING:
     from hepdann.deploy import Exported
 
-_KINDS = {"branch": "branch", "feature": "feature, not computed here", "image": "images of a view"}
+_KINDS = {
+    "branch": "branch", "feature": "feature, not computed here", "image": "images of a view",
+    "event": "features of the event", "objects": "features of objects, padded",
+    "valid": "1 where there is an object, else 0",
+}  # fmt: skip
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The file (.onnx, or .hpp for cpp); it is replaced whole.",
-)
+@click.argument("run", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH,
+              help="The file (.onnx, or .hpp for cpp); it is replaced whole.")  # fmt: skip
 @click.option(
     "--for",
     "target",
@@ -32,19 +32,10 @@ _KINDS = {"branch": "branch", "feature": "feature, not computed here", "image": 
     help="onnx, athena, cms (with preprocess.json) or cpp (one C++17 header).",
 )
 @click.option("--method", help="Whose scores.  [default: the recommended method]")
-@click.option(
-    "--domain",
-    default="target",
-    show_default=True,
-    help="target scores data, source MC.",
-)
-@click.option(
-    "--tolerance",
-    type=float,
-    default=1e-6,
-    show_default=True,
-    help="Largest difference from hepdann's score on the run's events.",
-)
+@click.option("--domain", default="target", show_default=True,
+              help="target scores data, source MC.")  # fmt: skip
+@click.option("--tolerance", type=float, default=1e-6, show_default=True,
+              help="Largest difference from hepdann's score on the run's events.")  # fmt: skip
 def command(output: Path, **options: Any) -> None:
     """Write RUN as one file that goes from the branches of an ntuple to class scores."""
     from hepdann.deploy import export
@@ -54,22 +45,19 @@ def command(output: Path, **options: Any) -> None:
 
 def _show(made: Exported) -> None:
     console = tables.console()
-    inputs = tables.table(f"Inputs, in this order ({made.framework})")
-    inputs.add_column("", justify="right")
-    for title in ("input", "unit", "missing", "what"):
-        inputs.add_column(title, overflow="fold")
+    title = f"Inputs, in this order ({made.framework})"
+    inputs = tables.table(title, "", "input", "unit", "missing", "what", left=5)
     for number, one in enumerate(made.inputs):
         missing = "NaN" if one.missing is None else f"{one.missing:g} or NaN"
-        missing = "" if one.kind == "image" else missing
+        missing = "" if one.kind in ("image", "valid") else missing
         inputs.add_row(str(number), one.name, one.unit, missing, _KINDS[one.kind])
     console.print(inputs)
     if made.computed:
         console.print(f"computed inside: {', '.join(made.computed)}")
     if made.note:
         console.print(f"note: {made.note}")
-    worst = tables.table("Check, the events that differ most")
-    for title in ("event", f"hepdann, {made.classes[-1]}", "exported", "difference"):
-        worst.add_column(title, justify="right")
+    heads = ("event", f"hepdann, {made.classes[-1]}", "exported", "difference")
+    worst = tables.table("Check, the events that differ most", *heads, left=0)
     for event, expected, exported in made.agreement.worst:
         difference = f"{abs(exported - expected):.1e}"
         worst.add_row(str(event), f"{expected:.8f}", f"{exported:.8f}", difference)

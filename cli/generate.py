@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from .interruption import Interruption
-from .options import words
-from .progress import counting
+from .interruption import interruptible
+from .options import PATH, words
+from .tables import counting
 
 
 @click.group()
@@ -22,8 +22,8 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("tensors", type=click.Path(path_type=Path), required=False)
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
+@click.argument("tensors", type=PATH, required=False)
+@click.option("-o", "--output", required=True, type=PATH,
               help="Folder of the generator, must not exist.")  # fmt: skip
 @click.option("--condition", "conditions", multiple=True, callback=words, metavar="COLUMN",
               help="Spectator or feature that is asked for; repeatable. Of showers the energy of "
@@ -33,8 +33,7 @@ def command() -> None:
 @click.option("--critic-steps", type=int,
               help="Before each step of the generator.  [default: 5; of pictures 1]")  # fmt: skip
 @click.option("--penalty", type=float, help="Factor on the gradient penalty.  [default: 2]")
-@click.option("--learning-rate", type=float,
-              help="[default: 0.001; of pictures 0.0004]")  # fmt: skip
+@click.option("--learning-rate", type=float, help="[default: 0.001; of pictures 0.0004]")
 @click.option("--hidden", help="Widths, or of pictures numbers of maps, with commas.  "
               "[default: 128,128,128; of pictures 64,32]")  # fmt: skip
 @click.option("--latent", type=int,
@@ -48,28 +47,23 @@ def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int
 
     The folder holds generator.safetensors, validation.json and plots.
     """
-    from hepdann.errors import Interrupted
     from hepdann.generators import train_generator, validate
 
     options = {key: value for key, value in given.items() if value not in (None, [])}
     if "hidden" in options:
         options["hidden"] = [int(w) if w.isdigit() else w for w in options["hidden"].split(",")]
-    interruption = Interruption()
-    try:
-        with interruption.listening(), counting("generate", "training", "steps") as progress:
-            generator = train_generator(
-                tensors, output, options, resume=resume, progress=progress, stop=interruption
-            )
-    except Interrupted as error:
-        click.echo(f"hepdann: {error}; go on with: hepdann generate train --resume -o {output}",
-                   err=True)  # fmt: skip
-        return interruption.code
-    except KeyboardInterrupt as error:
-        return interruption.left(error)
+    hint = f"; go on with: hepdann generate train --resume -o {output}"
+    with (
+        interruptible(hint) as interruption,
+        counting("generate", "training", "steps") as progress,
+    ):
+        generator = train_generator(
+            tensors, output, options, resume=resume, progress=progress, stop=interruption
+        )
     from hepdann.plotting import plot_generated
 
     judged = validate(generator, output)
-    plot_generated(judged, output)
+    plot_generated(output)
     for line in judged.lines:
         click.echo(line)
     click.echo(f"next: hepdann generate sample {output} --events 100000 -o drawn.h5")
@@ -77,8 +71,8 @@ def train(tensors: Path | None, output: Path, resume: bool, **given: Any) -> int
 
 
 @command.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
+@click.argument("run", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH,
               help="Tensor file, or of showers FILE.root.")  # fmt: skip
 @click.option("--events", type=click.IntRange(min=1), default=10_000, show_default=True)
 @click.option("--at", "fixed", multiple=True, metavar="NAME=VALUE",

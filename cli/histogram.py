@@ -10,50 +10,47 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import tables
-from .options import words
+from .options import PATH, shared, words
 
 if TYPE_CHECKING:
     from hepdann.evaluation import Templates
 
 
+def _window(text: str) -> tuple[float, float]:
+    edges = _numbers(text)
+    if len(edges) != 2 or not edges[0] < edges[1]:
+        raise click.BadParameter("expected two numbers, the smaller one first, such as 0.8,1")
+    return edges[0], edges[1]
+
+
 def _numbers(text: str) -> list[float]:
+    """Numbers with commas between them."""
     try:
         return [float(word) for word in text.split(",") if word.strip()]
     except ValueError:
         raise click.BadParameter(f"{text!r} is no list of numbers") from None
 
 
-def _window(text: str) -> tuple[float, float]:
-    numbers = _numbers(text)
-    if len(numbers) != 2 or not numbers[0] < numbers[1]:
-        raise click.BadParameter("expected two numbers, the smaller one first, such as 0.8,1")
-    return numbers[0], numbers[1]
-
-
-def _bins(ctx: click.Context, param: click.Parameter, value: str) -> int | Sequence[float]:
-    del ctx, param
-    numbers = _numbers(value)
-    if len(numbers) == 1 and numbers[0] == int(numbers[0]):
-        return int(numbers[0])
-    return numbers
+def _bins(_ctx: click.Context, _param: click.Parameter, value: str) -> int | Sequence[float]:
+    edges = _numbers(value)
+    return int(edges[0]) if len(edges) == 1 and edges[0] == int(edges[0]) else edges
 
 
 def _range(
-    ctx: click.Context, param: click.Parameter, value: str | None
+    _ctx: click.Context, _param: click.Parameter, value: str | None
 ) -> tuple[float, float] | None:
-    del ctx, param
     return None if value is None else _window(value)
 
 
 def _windows(
-    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 ) -> list[tuple[float, float]]:
-    del ctx, param
     return [_window(value) for value in values]
 
 
-def _regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    del ctx, param
+def _regions(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
     texts: dict[str, str] = {}
     for value in values:
         name, equals, cut = value.partition("=")
@@ -67,7 +64,7 @@ def _regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option(
     "--of",
     default="score",
@@ -76,14 +73,8 @@ def _regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     help="score, score.<class>, or an expression of features, spectators and scores.",
 )
 @click.option("--method", help="Whose score.  [default: the recommended one's]")
-@click.option(
-    "--bins",
-    default="10",
-    show_default=True,
-    metavar="N|EDGE,…",
-    callback=_bins,
-    help="Their number, or their edges.",
-)
+@click.option("--bins", default="10", show_default=True, metavar="N|EDGE,…", callback=_bins,
+              help="Their number, or their edges.")  # fmt: skip
 @click.option(
     "--range",
     "limits",
@@ -91,21 +82,10 @@ def _regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     callback=_range,
     help="First and last edge.  [default: 0,1 of a score, and by MC's content]",
 )
-@click.option(
-    "--binning",
-    type=click.Choice(["even", "equal-signal", "significance"]),
-    default="even",
-    show_default=True,
-    help="How edges are chosen.",
-)
-@click.option(
-    "--regions",
-    "--region",
-    multiple=True,
-    metavar="NAME=CUT",
-    callback=_regions,
-    help="A region by its cut; repeat it for more.  [default: all events]",
-)
+@click.option("--binning", type=click.Choice(["even", "equal-signal", "significance"]),
+              default="even", show_default=True, help="How edges are chosen.")  # fmt: skip
+@click.option("--regions", "--region", multiple=True, metavar="NAME=CUT", callback=_regions,
+              help="A region by its cut; repeat it for more.  [default: all events]")  # fmt: skip
 @click.option("--variations", is_flag=True, help="Fill further weights and shifted features too.")
 @click.option(
     "--signal",
@@ -121,20 +101,18 @@ def _regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     callback=_windows,
     help="A window without data, beside those of the configuration; repeat it for more.",
 )
-@click.option(
-    "--asimov", is_flag=True, help="MC's expectation in place of data, which stay unread."
-)
-@click.option(
-    "--include-training", is_flag=True, help="Fill also the MC events that trained the networks."
-)
+@click.option("--asimov", is_flag=True,
+              help="MC's expectation in place of data, which stay unread.")  # fmt: skip
+@click.option("--include-training", is_flag=True,
+              help="Fill also the MC events that trained the networks.")  # fmt: skip
 @click.option(
     "--config",
     "config_path",
     help="YAML file, or a shipped one's name, whose plots are blind.  [default: the run's]",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="ROOT file.")
-@click.option("--pyhf", "workspace", type=click.Path(path_type=Path), help="Workspace in JSON.")
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+@click.option("-o", "--output", type=PATH, help="ROOT file.")
+@click.option("--pyhf", "workspace", type=PATH, help="Workspace in JSON.")
+@shared("json")
 def command(
     run: Path,
     bins: int | Sequence[float],
@@ -209,9 +187,8 @@ def _to_json(templates: Templates) -> dict[str, Any]:
 def _show(templates: Templates) -> None:
     console = tables.console()
     bins = len(templates.edges) - 1
-    table = tables.table(f"Templates of {templates.quantity} in {bins} bins")
-    for title in ("region", "sample", "", "yield", "MC events", "scale"):
-        table.add_column(title, justify="left" if title in ("region", "sample", "") else "right")
+    title = f"Templates of {templates.quantity} in {bins} bins"
+    table = tables.table(title, "region", "sample", "", "yield", "MC events", "scale", left=3)
     rows = _rows(templates)
     for region in templates.regions:
         table.add_section()

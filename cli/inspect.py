@@ -3,49 +3,59 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from . import tables
+from .options import shared
+from .tables import measured
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _SHOWN = 5
+
+Row = tuple[str, ...]
 
 
 @click.command()
 @click.argument("file")
 @click.option("--verify", is_flag=True, help="Compare a tensor file with its checksums.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@shared("json")
 def command(file: str, verify: bool, as_json: bool) -> None:
-    """Show what is in FILE: ROOT (also file.root:tree), HDF5, a tensor file, a run or a scan.
+    """Show what is in FILE: ROOT (also file.root:tree), HDF5, tensors, a run, scan or generator.
 
     --verify reads a tensor file again from end to end; exit code 2 if any of it is damaged.
     """
-    kind = _kind(file)
+    kind = kind_of(file)
     if verify and kind != "tensors":
         raise click.UsageError("--verify is for tensor files: other files hold no checksums")
     if kind == "tensors":
         content = _tensors(file, verify)
     else:
-        content = {"run": _run, "scan": _scan, "root": _root}[kind](file)
+        reads = {"run": _folder, "scan": _folder, "generator": _generator, "root": _root}
+        content = reads[kind](file)
     if as_json:
         click.echo(json.dumps({"kind": kind, **content}, indent=2, default=str))
         return
-    shows = {"tensors": _show_tensors, "run": _show_run, "scan": _show_scan, "root": _show_root}
+    shows = {
+        "tensors": _show_tensors, "run": _show_run, "scan": _show_scan,
+        "generator": _show_generator, "root": _show_root,
+    }  # fmt: skip
     shows[kind](content)
 
 
-def _kind(file: str) -> str:
+def kind_of(file: str) -> str:
+    """Whether a file or folder is of "tensors", "root", a "run" or a "scan"."""
     from hepdann.errors import ReadError
 
     path = Path(file)
     if path.is_dir():
+        from hepdann.store.generators import is_generator
         from hepdann.store.state import is_scan
 
-        return "scan" if is_scan(path) else "run"
+        return "scan" if is_scan(path) else "generator" if is_generator(path) else "run"
     if not path.is_file():  # an address, a pattern or path:tree, which the ROOT reader resolves
         return "root"
     with path.open("rb") as opened:
@@ -95,11 +105,7 @@ def _tensors(file: str, verify: bool) -> dict[str, Any]:
         "features": [
             {"name": name, "unit": unit, "impute": float(impute), "info": info}
             for name, unit, impute, info in zip(
-                tensors.features,
-                tensors.units,
-                tensors.impute,
-                tensors.feature_info,
-                strict=True,
+                tensors.features, tensors.units, tensors.impute, tensors.feature_info, strict=True
             )
         ],
         "spectators": list(tensors.spectators),
@@ -127,43 +133,12 @@ def _show_tensors(summary: dict[str, Any]) -> None:
         width.append(f"images {', '.join(shapes)}")
     width += [f"{one['name']} (at most {one['most']} an event)" for one in summary["objects"]]
     click.echo(f"{summary['path']}: tensor file, {events} events, {', '.join(width)}")
-    rows = [
-        (name, kind, key, _count(count["events"]), _sum_weight(count))
-        for name, domain in domains.items()
-        for kind, counts in (
-            ("", {"all": domain["total"]}),
-            ("class", domain["classes"]),
-            ("sample", domain["samples"]),
-            ("split", domain["splits"]),
-        )
-        for key, count in counts.items()
-    ]
-    _table(("domain", "", "", "events", "sum of weights"), rows, numbers=2)
+    for heads, rows, numbers in _columns(summary):
+        if rows:
+            _table(heads, rows, numbers)
     if summary["data_mc"] is not None:
         ratio = tables.plus_minus(summary["data_mc"]["value"], summary["data_mc"]["error"])
         click.echo(f"data/MC: {ratio} (sums of weights)")
-    units = {entry["name"]: entry["unit"] for entry in summary["features"]}
-    rows = [
-        (
-            column["name"] if role == "feature" else f"{column['name']} (spectator)",
-            units[column["name"]] if role == "feature" else "",
-            name,
-            *(_value(column[key]) for key in ("minimum", "maximum", "mean")),
-            _count(column["missing"]),
-            _count(column["infinite"]),
-        )
-        for role in ("feature", "spectator")
-        for index in range(len(summary[f"{role}s"]))
-        for name, domain in domains.items()
-        for column in [domain[f"{role}s"][index]]
-    ]
-    heads = ("column", "unit", "domain", "min", "max", "weighted mean", "missing", "infinite")
-    if rows:
-        _table(heads, rows, numbers=5)
-    if summary["views"]:
-        _show_images(domains)
-    if summary["objects"]:
-        _show_objects(domains)
     if summary["weights"]:
         click.echo(f"further weights: {', '.join(summary['weights'])}")
     if summary["variations"]:
@@ -181,31 +156,50 @@ def _show_tensors(summary: dict[str, Any]) -> None:
         click.echo("checksums: all of it is as it was written")
 
 
-def _sum_weight(count: Mapping[str, Any]) -> str:
-    return tables.plus_minus(count["sum_weight"], count["error"])
-
-
-def _show_images(domains: Mapping[str, Any]) -> None:
-    rows = [
+def _columns(summary: dict[str, Any]) -> Iterator[tuple[Sequence[str], list[Row], int]]:
+    """Heads, rows and the number of columns of numbers of each table of a tensor file."""
+    domains = summary["domains"]
+    kinds = {"class": "classes", "sample": "samples", "split": "splits"}
+    counts: list[Row] = []
+    for name, domain in domains.items():
+        of_kinds = {"": {"all": domain["total"]}} | {k: domain[key] for k, key in kinds.items()}
+        counts += [
+            (name, kind, key, _count(n["events"]), tables.plus_minus(n["sum_weight"], n["error"]))
+            for kind, counted in of_kinds.items()
+            for key, n in counted.items()
+        ]
+    yield ("domain", "", "", "events", "sum of weights"), counts, 2
+    units = {entry["name"]: entry["unit"] for entry in summary["features"]}
+    columns: list[Row] = [
+        (
+            column["name"] if role == "feature" else f"{column['name']} (spectator)",
+            units[column["name"]] if role == "feature" else "",
+            name,
+            *(_value(column[key]) for key in ("minimum", "maximum", "mean")),
+            *(_count(column[key]) for key in ("missing", "infinite")),
+        )
+        for role in ("feature", "spectator")
+        for index in range(len(summary[f"{role}s"]))
+        for name, domain in domains.items()
+        for column in [domain[f"{role}s"][index]]
+    ]
+    heads = ("column", "unit", "domain", "min", "max", "weighted mean", "missing", "infinite")
+    yield heads, columns, 5
+    images: list[Row] = [
         (
             f"{image['view']} {image['channel']}".strip(),
             name,
             *(_value(image[key]) for key in ("minimum", "maximum", "mean", "hits")),
-            _count(image["empty"]),
-            _count(image["nonfinite"]),
+            *(_count(image[key]) for key in ("empty", "nonfinite")),
         )
         for name, domain in domains.items()
         for image in domain["images"]
     ]
     heads = ("image", "domain", "min", "max", "mean of hits", "hits/event", "empty", "non-finite")
-    _table(heads, rows, numbers=6)
-
-
-def _show_objects(domains: Mapping[str, Any]) -> None:
-    rows = [
+    yield heads, images, 6
+    objects: list[Row] = [
         (
-            one["collection"],
-            one["feature"],
+            *(one[key] for key in ("collection", "feature")),
             name,
             *(_value(one[key]) for key in ("minimum", "maximum", "mean")),
             _count(one["missing"]),
@@ -215,9 +209,8 @@ def _show_objects(domains: Mapping[str, Any]) -> None:
         for name, domain in domains.items()
         for one in domain["objects"]
     ]
-    heads = ("objects", "feature", "domain", "min", "max", "mean", "missing", "objects/event",
-             "events without")  # fmt: skip
-    _table(heads, rows, numbers=6)
+    yield ("objects", "feature", "domain", "min", "max", "mean", "missing", "objects/event",
+           "events without"), objects, 6  # fmt: skip
 
 
 def _show_provenance(provenance: Mapping[str, Any]) -> None:
@@ -277,24 +270,18 @@ def _show_root(summary: dict[str, Any]) -> None:
     _table(heads if any(row[2] for row in rows) else heads[:2], rows)
 
 
-def _run(folder: str) -> dict[str, Any]:
-    from hepdann.runs import open_run
+def _folder(folder: str) -> dict[str, Any]:
+    """What is in a run or a scan."""
+    from hepdann.runs import Run, open_run, open_scan
+    from hepdann.store.state import is_scan
 
-    run = open_run(folder)
+    opened = open_scan(folder) if is_scan(folder) else open_run(folder)
     return {
         "path": folder,
-        "config": run.config.model_dump(mode="json", by_alias=True),
-        "metrics": run.metrics,
+        "config": opened.config.model_dump(mode="json", by_alias=True),
+        **({"metrics": opened.metrics} if isinstance(opened, Run) else {"summary": opened.summary}),
         "files": _files(folder),
     }
-
-
-def _scan(folder: str) -> dict[str, Any]:
-    from hepdann.runs import open_scan
-
-    scan = open_scan(folder)
-    config = scan.config.model_dump(mode="json", by_alias=True)
-    return {"path": folder, "config": config, "summary": scan.summary, "files": _files(folder)}
 
 
 def _show_scan(summary: dict[str, Any]) -> None:
@@ -303,6 +290,28 @@ def _show_scan(summary: dict[str, Any]) -> None:
     from .scan import show
 
     show(open_scan(summary["path"]))
+
+
+def _generator(folder: str) -> dict[str, Any]:
+    from hepdann.store.generators import open_folder
+
+    one = open_folder(folder)
+    return {
+        "path": folder,
+        "tensors": one.record.tensors,
+        "settings": one.record.settings.to_json(),
+        "lines": one.validation.lines,
+        "validation": one.validation.to_json(),
+        "files": _files(folder),
+    }
+
+
+def _show_generator(summary: dict[str, Any]) -> None:
+    click.echo(f"{summary['path']}: generator, trained on {summary['tensors']}")
+    said = [f"{key.replace('_', ' ')} {value}" for key, value in summary["settings"].items()]
+    click.echo("settings: " + ", ".join(said))
+    for line in summary["lines"]:
+        click.echo(line)
 
 
 def _files(folder: str) -> list[str]:
@@ -325,10 +334,10 @@ def _show_run(summary: dict[str, Any]) -> None:
     heads = ("method", "accuracy mc", "accuracy target", "AUC mc", "AUC target", "consistency")
     rows = []
     for name, block in metrics.get("methods", {}).items():
-        mc, there = block.get("mc") or {}, block.get("target") or {}
-        figures = [(mc, "accuracy"), (there, "accuracy"), (mc, "auc"), (there, "auc")]
+        sides = [block.get(side) or {} for side in ("mc", "target")]
+        figures = [measured(side, key) for key in ("accuracy", "auc") for side in sides]
         mark = f"{name} *" if name == metrics.get("recommended") else name
-        rows.append((mark, *(_figure(*f) for f in figures), _figure(there, "consistency")))
+        rows.append((mark, *figures, measured(sides[1], "consistency")))
     _table(heads, rows, numbers=5)
     if metrics.get("recommended"):
         click.echo("* recommended")
@@ -348,13 +357,6 @@ def _show_run(summary: dict[str, Any]) -> None:
     click.echo(f"made by hepdann {metrics.get('hepdann', '?')}")
 
 
-def _figure(block: Mapping[str, Any], name: str) -> str:
-    value, error = block.get(name), block.get(f"{name}_error")
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if error is None else f"{value:.4f} ± {error:.4f}"
-
-
 def _count(number: int) -> str:
     return f"{number:,}"
 
@@ -369,11 +371,8 @@ def _value(number: float | None) -> str:
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> None:
     """Print a table of which the last ``numbers`` columns are numbers; never cut in a pipe."""
-    table = tables.table()
+    table = tables.table(None, *heads, left=len(heads) - numbers)
     table.pad_edge = False
-    for index, head in enumerate(heads):
-        right = index >= len(heads) - numbers
-        table.add_column(head, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row[: len(heads)])
     console = tables.console()

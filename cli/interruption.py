@@ -16,11 +16,9 @@ from .signals import HEARD, Left
 if TYPE_CHECKING:
     from hepdann.training import Progress
 
-_SAYS = {
-    signal.SIGINT: "stopping after this step; writing what was trained so far …",
-    signal.SIGTERM: "stopping after this step; writing a checkpoint …",
-    signal.SIGUSR1: "stopping after this step; writing a checkpoint …",
-    signal.SIGHUP: "stopping after this step; writing a checkpoint …",
+_CHECKPOINT = "stopping after this step; writing a checkpoint …"
+_SAYS = dict.fromkeys(HEARD, _CHECKPOINT) | {
+    signal.SIGINT: "stopping after this step; writing what was trained so far …"
 }
 
 
@@ -52,12 +50,6 @@ class Interruption:
         if self.signal is None:
             return 0
         return 130 if self.signal == signal.SIGINT else 143
-
-    def left(self, error: KeyboardInterrupt) -> int:
-        """Say that the program was left where it was, and how to go on; gives the exit code."""
-        further = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-        click.echo(f"hepdann: interrupted{further}", err=True)
-        return self.code or 130
 
     def wrap(
         self, report: Callable[[str, Progress | None], None]
@@ -94,6 +86,24 @@ class Interruption:
         finally:
             for kind, handler in before.items():
                 signal.signal(kind, handler)
+
+
+@contextmanager
+def interruptible(hint: str = "") -> Iterator[Interruption]:
+    """Train within the block; where a signal ends it, say how to go on, and end with its code."""
+    from hepdann.errors import Interrupted
+
+    interruption = Interruption()
+    try:
+        with interruption.listening():
+            yield interruption
+    except Interrupted as error:
+        click.echo(f"hepdann: {error}{hint}", err=True)
+        raise SystemExit(interruption.code) from error
+    except KeyboardInterrupt as error:
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        click.echo(f"hepdann: interrupted{notes}", err=True)
+        raise SystemExit(interruption.code or 130) from error
 
 
 def _leave_terminal() -> None:

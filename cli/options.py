@@ -1,4 +1,4 @@
-"""Options that several commands share, in the same words."""
+"""Options that several commands share, in the same words, and what turns texts into values."""
 
 from __future__ import annotations
 
@@ -13,95 +13,69 @@ if TYPE_CHECKING:
     from hepdann.config import Config
 
 COLUMNS = (
-    "nuisance", "nuisance-classes", "nuisance-weight", "adversary-steps", "mixture", "fraction",
+    "nuisance", "nuisance-class", "nuisance-weight", "adversary-steps", "mixture", "fraction",
     "check-mixtures",
 )  # fmt: skip
+PATH = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_OPTIONS: dict[str, Callable[[Any], Any]] = {
-    "seeds": click.option("--seeds", type=int, help="Members of each method.  [default: 5]"),
-    "seed": click.option("--seed", type=int, help="Seed of the first member.  [default: 0]"),
-    "batch-size": click.option(
-        "--batch-size", help="Events of each domain a step.  [default: auto]"
-    ),
-    "nuisance": click.option(
-        "--nuisance",
-        multiple=True,
-        metavar="COLUMN",
-        help="Spectator, feature or expression that the score of pivot, disco and planing is made "
-        "independent of; repeatable.",
-    ),
-    "nuisance-classes": click.option(
-        "--nuisance-class",
-        "nuisance_classes",
-        multiple=True,
-        metavar="CLASS",
-        help="Only for the events of this class; repeatable.  [default: all]",
-    ),
-    "nuisance-weight": click.option(
-        "--nuisance-weight",
-        type=float,
-        help="Factor on lambda in the term of the nuisance.  [default: 10]",
-    ),
-    "adversary-steps": click.option(
-        "--adversary-steps",
-        type=int,
-        metavar="K",
-        help="Of pivot-alternating: steps of the adversary for one of the network.  [default: 1]",
-    ),
-    "mixture": click.option(
-        "--mixture",
-        "mixtures",
-        multiple=True,
-        metavar="CUT",
-        help="Condition of a sample within the target, for cwola and llp; two or more.",
-    ),
-    "fraction": click.option(
-        "--fraction",
-        "fractions",
-        multiple=True,
-        type=float,
-        metavar="F",
-        help="Known signal fraction of a mixture, for llp; one for each --mixture.",
-    ),
-    "check-mixtures": click.option(
-        "--check-mixtures/--no-check-mixtures",
-        default=None,
-        help="Of cwola: refuse mixtures that a test does not distinguish.",
-    ),
-    "device": click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]"),
-    "workers": click.option(
-        "--workers",
-        help="Processes that share the networks, or auto: as many as cores are free, where it "
+_SHARED: dict[str, dict[str, Any]] = {
+    "--seeds": {"type": int, "help": "Members of each method.  [default: 5]"},
+    "--seed": {"type": int, "help": "Seed of the first member.  [default: 0]"},
+    "--batch-size": {"help": "Events of each domain a step.  [default: auto]"},
+    "--nuisance": {
+        "multiple": True, "metavar": "COLUMN",
+        "help": "Spectator, feature or expression that the score of pivot, disco and planing is "
+        "made independent of; repeatable.",
+    },
+    "--nuisance-class nuisance_classes": {
+        "multiple": True, "metavar": "CLASS",
+        "help": "Only for the events of this class; repeatable.  [default: all]",
+    },
+    "--nuisance-weight": {
+        "type": float, "help": "Factor on lambda in the term of the nuisance.  [default: 10]",
+    },
+    "--adversary-steps": {
+        "type": int, "metavar": "K",
+        "help": "Of pivot-alternating: steps of the adversary for one of the network.  "
+        "[default: 1]",
+    },
+    "--mixture mixtures": {
+        "multiple": True, "metavar": "CUT",
+        "help": "Condition of a sample within the target, for cwola and llp; two or more.",
+    },
+    "--fraction fractions": {
+        "multiple": True, "type": float, "metavar": "F",
+        "help": "Known signal fraction of a mixture, for llp; one for each --mixture.",
+    },
+    "--check-mixtures/--no-check-mixtures": {
+        "default": None, "help": "Of cwola: refuse mixtures that a test does not distinguish.",
+    },
+    "--device": {"help": "auto, cpu, cuda or mps.  [default: auto]"},
+    "--workers": {
+        "help": "Processes that share the networks, or auto: as many as cores are free, where it "
         "pays.  [default: auto]",
-    ),
-    "cluster": click.option(
-        "--cluster",
-        metavar="WHERE",
-        help="Where the workers are: local, htcondor, slurm, or the address of a Dask scheduler.",
-    ),
-    "oracle": click.option(
-        "--oracle/--no-oracle", default=None, help="Train the oracle where truth is known."
-    ),
-    "config": click.option(
-        "--config", "config_path", help="YAML file, or the name of a shipped one."
-    ),
-    "output": click.option(
-        "-o", "--output", type=click.Path(path_type=Path), help="Folder, must not exist."
-    ),
-}
+    },
+    "--cluster": {
+        "metavar": "WHERE",
+        "help": "Where the workers are: local, htcondor, slurm, or address of a Dask scheduler.",
+    },
+    "--memory": {"help": "auto, resident or blocks (of a file larger than memory)."},
+    "--oracle/--no-oracle": {"default": None, "help": "Train the oracle where truth is known."},
+    "--config config_path": {"help": "YAML file, or the name of a shipped one."},
+    "-o --output": {"type": PATH, "help": "Folder, must not exist."},
+    "--style": {"help": "ATLAS, CMS, LHCb, ALICE, DUNE or ROOT.  [default: ROOT]"},
+    "--json as_json": {"is_flag": True, "help": "Print JSON."},
+}  # fmt: skip
+_BY_NAME = {re.split(r"[ /]", key.partition("--")[2])[0]: key for key in _SHARED}
 
 
 def shared(*names: str) -> Callable[[_Command], _Command]:
-    """Give a command some of the shared options, in this order.
-
-    Args:
-        names: of them, without dashes before.
-    """
+    """Give a command some of the shared options, named without dashes before, in this order."""
 
     def give(command: _Command) -> _Command:
-        for name in reversed(names):
-            command = _OPTIONS[name](command)
+        for key in (_BY_NAME[name] for name in reversed(names)):
+            command = click.option(*key.split(), **_SHARED[key])(command)
         return command
 
     return give
@@ -110,18 +84,15 @@ def shared(*names: str) -> Callable[[_Command], _Command]:
 def workers_on(cluster: str | None, workers: Any) -> Any:
     """Give the tasks of this command to a cluster, until it ends; say where it can be watched.
 
-    Args:
-        cluster: as ``--cluster``; ``None`` for processes of this machine.
-        workers: as ``--workers``; what is no number stands for as many as there are.
-
     Returns:
-        The number of workers; without a cluster ``workers``.
+        The number of workers; without a cluster ``workers``. What is no number there stands for
+        as many as there are.
     """
+    number = whole(workers)
     if cluster is None:
-        return whole(workers)
+        return number
     from hepdann.cluster import on_cluster
 
-    number = whole(workers)
     resource = on_cluster(cluster, number if isinstance(number, int) else None)
     found = click.get_current_context().with_resource(resource)
     where = f"{found.workers} worker{'s' * (found.workers != 1)} on {cluster}"
@@ -151,6 +122,20 @@ def words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -
     """What a repeatable option that takes commas was given; empty parts are left out."""
     del ctx, param
     return [word.strip() for value in values for word in value.split(",") if word.strip()]
+
+
+def listed(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    """The same of an option that is given once; ``None`` where it is not given."""
+    return None if value is None else words(ctx, param, (value,))
+
+
+def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
+    """Numbers with commas between them; ``None`` where none are given."""
+    try:
+        found = listed(ctx, param, value)
+        return None if found is None else [float(word) for word in found]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 1,2,3") from None
 
 
 def whole(value: Any) -> Any:

@@ -1,31 +1,35 @@
-"""``hepdann plot``: draw the figures of a run."""
+"""``hepdann plot``: draw the figures of a run, or pictures of single events."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from hepdann.registry import FIGURES
 
-from .event_pictures import Events, draw_events, event_options
-from .progress import counting
+from .options import PATH, listed, shared
+from .tables import counting
 
 
-def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
-    del ctx, param
-    return None if value is None else [word.strip() for word in value.split(",") if word.strip()]
+class Events(NamedTuple):
+    """Which events are drawn: ``n`` of a file, from the one with number ``start``."""
+
+    file: str
+    n: int
+    start: int
+    domain: str | None
 
 
 @click.command()
-@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=PATH)
 @click.option(
     "--config",
     "config_path",
     help="YAML file, or a shipped one's name, with a section `plots`.  [default: the run's]",
 )
-@click.option("--style", help="ATLAS, CMS, LHCb, ALICE, DUNE or ROOT.  [default: ROOT]")
+@shared("style")
 @click.option("--size", help="half-slide, slide, column or page.  [default: half-slide]")
 @click.option("--experiment", help="Name printed on the figures.  [default: none]")
 @click.option("--text", help="Printed after the name, e.g. Preliminary.  [default: none]")
@@ -34,27 +38,26 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 @click.option("--com", type=float, help="Centre-of-mass energy in TeV.  [default: not printed]")
 @click.option(
     "--only",
-    callback=_words,
+    callback=listed,
     metavar="KIND,…",
     help=f"{', '.join(FIGURES)}, or names of single figures; of a scan: accuracy, auc, "
     "consistency, gap, lambda, loss, roc.  [default: what the configuration lists, or all but "
     "confusion, efficiency, importance, latent]",
 )
-@click.option(
-    "--formats", callback=_words, metavar="FORMAT,…", help="pdf, png, svg.  [default: pdf,png]"
-)
-@click.option(
-    "--scale-mc", is_flag=True, help="Scale MC to the yield of the data, and say so on the figures."
-)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder.  [default: RUN/plots]"
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes that draw.  [default: up to 4 for many figures]",
-)
-@event_options
+@click.option("--formats", callback=listed, metavar="FORMAT,…",
+              help="pdf, png, svg.  [default: pdf,png]")  # fmt: skip
+@click.option("--scale-mc", is_flag=True,
+              help="Scale MC to the yield of the data, and say so on the figures.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, help="Folder.  [default: RUN/plots]")
+@click.option("--workers", type=click.IntRange(min=1),
+              help="Processes that draw.  [default: up to 4 for many figures]")  # fmt: skip
+@click.option("--events", "file", metavar="FILE",
+              help="Draw events instead of a run: of a tensor file with images, a ROOT tree of "
+              "hits or an HDF5 file of images.")  # fmt: skip
+@click.option("-n", "n", type=click.IntRange(1), default=8, help="Events.  [default: 8]")
+@click.option("--start", type=click.IntRange(0), default=0, help="The first of them.  [default: 0]")
+@click.option("--domain", type=click.Choice(["mc", "data"]),
+              help="Of a tensor file.  [default: mc]")  # fmt: skip
 def command(
     run: Path | None,
     config_path: str | None,
@@ -62,23 +65,30 @@ def command(
     scale_mc: bool,
     output: Path | None,
     workers: int | None,
-    events: Events,
+    file: str | None,
+    n: int,
+    start: int,
+    domain: str | None,
     **look: Any,
 ) -> None:
-    """Draw the figures of RUN: losses, ROC curves, scores, data against MC.
+    """Draw the figures of RUN: losses, ROC curves, scores, data against MC; of a generator its own.
 
     With --events FILE, draw single events: the hits of three views, and the true vertex of MC.
 
     What is not given here comes from the section `plots` of the configuration, which may also
     list the figures to draw.
     """
-    if events.file is not None or run is None:
+    if file is not None or run is None:
         if only or scale_mc:
             raise click.UsageError("--only and --scale-mc are for the figures of a run")
-        draw_events(events, run, config_path, output, look)
+        if file is None:
+            raise click.UsageError("Missing argument 'RUN', or --events FILE")
+        if run is not None:
+            raise click.UsageError("draws either RUN or --events FILE, not both")
+        _draw_events(Events(file, n, start, domain), config_path, output, look)
         return
-    from hepdann.config import Config, load_config, override
-    from hepdann.plotting import plot_run, plot_scan
+    from hepdann.plotting import plot_generated, plot_run, plot_scan
+    from hepdann.store.generators import is_generator
     from hepdann.store.paths import RunPaths
     from hepdann.store.reading import check_version
     from hepdann.store.scan_folder import open_scan
@@ -91,23 +101,70 @@ def command(
         open_scan(run)
     check_version(run)
     run_config = RunPaths(run).config
-    path = config_path or (run_config if run_config.exists() else None)
-    config = Config() if path is None else load_config(path, expand=False, known_names=False)
-    changes = {f"plots.{key}": value for key, value in look.items()}
-    plots = override(config, changes, known_names=False).plots
+    plots = _plots(config_path or (run_config if run_config.exists() else None), look)
     with counting("plot", "drawing", "figures") as progress:
-        if scanned:
+        if is_generator(run):
+            if only or scale_mc:
+                raise click.UsageError("--only and --scale-mc are for the figures of a run")
+            made = plot_generated(run, plots, output)
+        elif scanned:
             made = plot_scan(run, plots, only, output=output, progress=progress)
         else:
             made = plot_run(
-                run,
-                plots,
-                only,
-                output=output,
-                scale_mc=scale_mc,
-                progress=progress,
+                run, plots, only, output=output, scale_mc=scale_mc, progress=progress,
                 workers=workers,
-            )
+            )  # fmt: skip
     stems = list(dict.fromkeys(file.stem for file in made))
     folder = made[0].parent if made else run
     click.echo(f"{len(stems)} figures in {folder}: {', '.join(stems)}")
+
+
+def _plots(path: str | Path | None, look: dict[str, Any]) -> Any:
+    """The section ``plots`` of a configuration, with what the flags change."""
+    from hepdann.config import Config, load_config, override
+
+    config = Config() if path is None else load_config(path, expand=False, known_names=False)
+    changes = {f"plots.{key}": value for key, value in look.items()}
+    return override(config, changes, known_names=False).plots
+
+
+def _draw_events(
+    events: Events, config_path: str | None, output: Path | None, look: dict[str, Any]
+) -> None:
+    """Draw one figure an event, and say where they are."""
+    from hepdann.plotting import plot_events
+
+    plots = _plots(config_path, look)
+    pictures, simulation = _pictures(events)
+    folder = output or Path(f"{Path(events.file.rpartition('/')[2].split(':')[0]).stem}-events")
+    with counting("plot", "drawing", "events") as progress:
+        plot_events(pictures, folder, config=plots, simulation=simulation, progress=progress)
+    count = len(pictures)
+    click.echo(f"{count} event{'s' if count > 1 else ''} of {events.file} in {folder}")
+
+
+def _pictures(events: Events) -> tuple[list[Any], bool]:
+    """The pictures, and whether they are of simulation."""
+    from hepdann.errors import SchemaError
+    from hepdann.evaluation import event_pictures, tensor_pictures
+
+    from .inspect import kind_of
+
+    if kind_of(events.file) == "tensors":
+        from hepdann.tensors import open_tensors
+
+        tensors = open_tensors(events.file)
+        domain = events.domain or "mc"
+        if events.start >= tensors.rows(domain):
+            raise SchemaError(
+                f"has {tensors.rows(domain):,} events of {domain}, none with number {events.start}",
+                where=events.file,
+            )
+        return tensor_pictures(tensors, domain, events.n, events.start), domain == "mc"
+    if events.domain is not None:
+        raise click.UsageError("--domain is of tensor files: name the file of MC or of data")
+    from hepdann.readers.images import first_events
+
+    quantity, images, columns = first_events(events.file, events.n, start=events.start)
+    known = any(name.rpartition("/")[2] in ("segment", "segments") for name in columns)
+    return event_pictures(images, columns, quantity=quantity, truth=known), known

@@ -10,8 +10,8 @@ import click
 
 from . import tables
 from .convert import split_list
-from .options import shared, workers_on
-from .progress import counting
+from .options import PATH, shared, workers_on
+from .tables import counting
 
 if TYPE_CHECKING:
     from hepdann.inference import Prediction
@@ -31,9 +31,9 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     epilog="`hepdann predict runs/data-1 data.root -o scores` writes scores/data.scores.root: a "
     "tree of the same name with a row for each of the input, in its order."
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.argument("files", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--output", type=PATH, required=True,
               help="Folder; with one input a file of the right ending too.")  # fmt: skip
 @click.option("--format", "kind", type=click.Choice(["tree", "rntuple", "parquet", "hdf5"]),
               default="tree", show_default=True, help="What is written.")  # fmt: skip
@@ -47,7 +47,7 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
               help="Sample of the run that files which it does not know are like.  "
               "[default: the data]")  # fmt: skip
 @click.option("--tree", help="Tree to read.  [default: that of the run]")
-@click.option("--tensors", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--tensors", type=PATH, metavar="FILE",
               help="Tensor file of a run of an older version.")  # fmt: skip
 @click.option("--block", type=click.IntRange(min=1), default=50_000, show_default=True,
               help="Entries read at a time.")  # fmt: skip
@@ -80,24 +80,17 @@ def command(
         options["workers"] = workers_on(cluster, asked)
     with counting("predict", "scoring", "entries") as progress:
         done = predict(
-            run,
-            files,
-            output=output,
-            format=kind,
-            columns=split_list(columns) or (),
-            keep=split_list(keep) or (),
-            progress=progress,
-            **options,
-        )
+            run, files, output=output, format=kind, columns=split_list(columns) or (),
+            keep=split_list(keep) or (), progress=progress, **options,
+        )  # fmt: skip
     _show(done)
 
 
 def _show(done: Prediction) -> None:
     console = tables.console()
-    table = tables.table(f"Scores of {done.method}")
-    for name in ("input", "as", "rows", "selected", "trained on", "output"):
-        number = name in ("rows", "selected", "trained on")
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    heads = ("input", "as", "rows", "selected", "trained on")
+    table = tables.table(f"Scores of {done.method}", *heads, left=2)
+    table.add_column("output", overflow="fold")
     for file in done.files:
         trained = "unknown" if file.trained is None else f"{file.trained:,}"
         table.add_row(

@@ -6,19 +6,14 @@ from pathlib import Path
 
 import click
 
-from .progress import counting
+from .options import PATH
+from .tables import counting
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    default="report.html",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="The page; it is replaced whole.",
-)
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", default="report.html", show_default=True, type=PATH,
+              help="The page; it is replaced whole.")  # fmt: skip
 @click.option("--title", help="Of the page.  [default: the names of the runs]")
 @click.option(
     "--style", help="ATLAS, CMS, LHCb, ALICE, DUNE or ROOT.  [default: the run's, or ROOT]"

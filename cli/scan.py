@@ -9,54 +9,43 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import tables
-from .interruption import Interruption
-from .options import COLUMNS, columns_of, shared, whole, with_workers, workers_on
+from .interruption import interruptible
+from .options import (
+    COLUMNS,
+    PATH,
+    columns_of,
+    listed,
+    numbers,
+    shared,
+    whole,
+    with_workers,
+    workers_on,
+)  # fmt: skip
+from .tables import spread
 
 if TYPE_CHECKING:
     from hepdann.config import Config
     from hepdann.runs import Scan
 
 
-def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
-    del ctx, param
-    return None if value is None else [word.strip() for word in value.split(",") if word.strip()]
-
-
-def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
-    words = _words(ctx, param, value)
-    try:
-        return None if words is None else [float(word) for word in words]
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of numbers such as 1,2,3") from None
-
-
 @click.command()
-@click.argument("tensors", default="tensors.h5", type=click.Path(path_type=Path))
-@click.argument("data", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--shift", "shifts", callback=_words, metavar="NAME,…", help="Shifts, each at every t."
-)
-@click.option("--t", callback=_numbers, metavar="T,…", help="Of the shifts.  [default: 1,2,3,5,8]")
-@click.option(
-    "--lambda",
-    "lambda_",
-    callback=_numbers,
-    metavar="λ,…",
-    help="Factors of the reversed domain gradient.  [default: 0.1,0.3,1,3]",
-)
-@click.option("--methods", callback=_words, metavar="M,…", help="As in train.  [default: dann]")
-@click.option(
-    "--alignments", callback=_words, metavar="A,…",
-    help="Maps of the target, as in train.  [default: quantile]",
-)  # fmt: skip
+@click.argument("tensors", default="tensors.h5", type=PATH)
+@click.argument("data", required=False, type=PATH)
+@click.option("--shift", "shifts", callback=listed, metavar="NAME,…",
+              help="Shifts, each at every t.")  # fmt: skip
+@click.option("--t", callback=numbers, metavar="T,…", help="Of the shifts.  [default: 1,2,3,5,8]")
+@click.option("--lambda", "lambda_", callback=numbers, metavar="λ,…",
+              help="Factors of the reversed domain gradient.  [default: 0.1,0.3,1,3]")  # fmt: skip
+@click.option("--methods", callback=listed, metavar="M,…", help="As in train.  [default: dann]")
+@click.option("--alignments", callback=listed, metavar="A,…",
+              help="Maps of the target, as in train.  [default: quantile]")  # fmt: skip
 @shared(*COLUMNS, "seeds", "seed")
 @click.option("--epochs", type=int, help="Epochs; the last one is used.  [default: 20]")
 @shared("batch-size")
 @click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.002]")
 @click.option("--normalisation", help="domain, shared, layer, none.  [default: the method's own]")
 @click.option("--stack", help="Networks that train side by side.  [default: auto]")
-@click.option("--memory", help="auto, resident or blocks (of a file larger than memory).")
-@shared("device", "workers", "cluster", "oracle", "config", "output")
+@shared("memory", "device", "workers", "cluster", "oracle", "config", "output")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished scan of -o.")
 def command(
     tensors: Path,
@@ -74,9 +63,9 @@ def command(
 
     Ctrl-C writes what is whole so far, and says how to go on.
     """
-    from hepdann.errors import Interrupted
     from hepdann.live import Live
     from hepdann.runs import resume_scan, scan
+    from hepdann.store.paths import ScanPaths
 
     if resume and output is None:
         raise click.UsageError("--resume needs the scan's folder: -o runs/NAME")
@@ -85,32 +74,18 @@ def command(
     if flags["t"] is not None and flags["shifts"] is None and config_path is None and not resume:
         raise click.UsageError("--t belongs to a shift; name it: --shift sine")
     flags["workers"] = workers_on(flags.pop("cluster"), flags["workers"])
-    interruption = Interruption()
-    try:
-        with interruption.listening(), Live() as live:
-            if resume and output is not None:
-                result = resume_scan(
-                    output,
-                    workers=flags["workers"],
-                    report=interruption.wrap(live.report),
-                    stop=interruption,
-                )
-            else:
-                config = _config(config_path, flags)
-                result = scan(
-                    tensors,
-                    data=data,
-                    output=output,
-                    config=config,
-                    report=interruption.wrap(live.report),
-                    stop=interruption,
-                )
-    except Interrupted as error:
-        click.echo(f"hepdann: {error}", err=True)
-        return interruption.code
-    except KeyboardInterrupt as error:
-        return interruption.left(error)
-    _say(result)
+    with interruptible() as interruption, Live() as live:
+        hooks: dict[str, Any] = {"report": interruption.wrap(live.report), "stop": interruption}
+        if resume and output is not None:
+            result = resume_scan(output, workers=flags["workers"], **hooks)
+        else:
+            config = _config(config_path, flags)
+            result = scan(tensors, data=data, output=output, config=config, **hooks)
+    show(result)
+    click.echo(f"scan: {result.folder}")
+    click.echo(f"  the figures:   hepdann plot {result.folder}")
+    click.echo(f"  the numbers:   hepdann evaluate {result.folder}")
+    click.echo(f"  every network: {ScanPaths(result.folder).table}")
     return interruption.code
 
 
@@ -148,15 +123,12 @@ def show(scan: Scan) -> None:
     console = tables.console()
     summary = scan.summary
     chosen = {(c["method"], c["shift"], c["t"]): c["lambda"] for c in summary["choices"]}
-    columns = ["λ", "target accuracy", "target AUC", "consistency", "gap closed", "peeked"]
-    table = tables.table()
-    table.box, table.pad_edge = None, False
     nuisance = [g for g in summary["groups"] if g["ensemble"].get(_OF_NUISANCE[0]) is not None]
-    columns += ["rejection", "1/JSD"] if nuisance else []
-    table.add_column("target")
-    table.add_column("method")
-    for column in columns:
-        table.add_column(column, justify="right")
+    table = tables.table(
+        None, "target", "method", "λ", "target accuracy", "target AUC", "consistency",
+        "gap closed", "peeked", *(("rejection", "1/JSD") if nuisance else ()), left=2,
+    )  # fmt: skip
+    table.box, table.pad_edge = None, False
     for group in summary["groups"]:
         place = group["method"], group["shift"], group["t"]
         if group["lambda"] == chosen[place]:
@@ -181,16 +153,6 @@ def show(scan: Scan) -> None:
         click.echo(f"  to go on:     hepdann scan --resume -o {scan.folder}")
 
 
-def _say(scan: Scan) -> None:
-    from hepdann.store.paths import ScanPaths
-
-    show(scan)
-    click.echo(f"scan: {scan.folder}")
-    click.echo(f"  the figures:   hepdann plot {scan.folder}")
-    click.echo(f"  the numbers:   hepdann evaluate {scan.folder}")
-    click.echo(f"  every network: {ScanPaths(scan.folder).table}")
-
-
 def _row(group: Mapping[str, Any]) -> Sequence[str]:
     last, gap = group["last_epoch"], group["gap_closed"]["accuracy"]
     target = "data" if group["shift"] is None else f"{group['shift']} t={group['t']:g}"
@@ -198,16 +160,9 @@ def _row(group: Mapping[str, Any]) -> Sequence[str]:
         target,
         group["method"],
         "" if group["lambda"] is None else f"{group['lambda']:g}",
-        _spread(last["target_accuracy"]),
-        _spread(last["target_auc"]),
-        _spread(last["consistency"]),
+        spread(last["target_accuracy"]),
+        spread(last["target_auc"]),
+        spread(last["consistency"]),
         "-" if gap is None else f"{gap:.2f}",
-        _spread(group["peeked"]["target_accuracy"]),
+        spread(group["peeked"]["target_accuracy"]),
     )
-
-
-def _spread(block: Mapping[str, Any]) -> str:
-    mean, std = block["mean"], block["std"]
-    if mean is None:
-        return "-"
-    return f"{mean:.4f}" if std is None else f"{mean:.4f} ± {std:.4f}"

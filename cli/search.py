@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from . import tables
+from .options import PATH, numbers, shared
 
 
-def _pair(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
-    del ctx, param
+def _pair(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, float]:
     try:
         low, high = map(float, value.split(","))
     except ValueError:
@@ -20,18 +20,14 @@ def _pair(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float
 
 
 def _shares(ctx: click.Context, param: click.Parameter, value: str) -> list[float]:
-    del ctx, param
-    try:
-        shares = [float(word) for word in value.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list such as 0.1,0.01") from None
+    shares = numbers(ctx, param, value) or []
     if not all(0 < share <= 1 for share in shares):
         raise click.BadParameter("shares lie within 0 and 1")
     return shares
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option("--variable", required=True, help="Column of the data, e.g. m_jj, or an expression.")
 @click.option("--region", required=True, callback=_pair, metavar="LOW,HIGH", help="Signal region.")
 @click.option("--window", required=True, callback=_pair, metavar="LOW,HIGH",
@@ -43,7 +39,7 @@ def _shares(ctx: click.Context, param: click.Parameter, value: str) -> list[floa
               help="Of the spectrum outside the region.")  # fmt: skip
 @click.option("--order", type=click.IntRange(0, 6), default=2, show_default=True,
               help="Of the polynomial in the exponent that is fitted.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@shared("json")
 def command(
     run: Path,
     variable: str,
@@ -62,7 +58,7 @@ def command(
     are counted over it. Significances are local: every cut and every region that was tried is a
     trial.
     """
-    from hepdann.evaluation.mixtures.search import search
+    from hepdann.evaluation.mixtures import search
     from hepdann.store.reading import check_version
 
     check_version(run)
@@ -79,9 +75,9 @@ def command(
         ]
         click.echo(json.dumps(rows, indent=2))
         return
-    table = tables.table(f"{run}: {variable} within {region[0]:g} to {region[1]:g}, {method}")
-    for column in ("sidebands kept", "events", "observed", "expected", "chi²/ndf", "significance"):
-        table.add_column(column, justify="right")
+    title = f"{run}: {variable} within {region[0]:g} to {region[1]:g}, {method}"
+    heads = ("sidebands kept", "events", "observed", "expected", "chi²/ndf", "significance")
+    table = tables.table(title, *heads, left=0)
     for point in points:
         bump = point.bump
         table.add_row(

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from .progress import counting
+from .options import PATH
+from .tables import counting
 
 _UNITS = {"bjets": "jets", "jets": "jets", "moons": "points", "showers": "showers"} | dict.fromkeys(
     ("mnist-m", "numbers", "shapes", "signs"), "pictures"
@@ -18,116 +19,61 @@ _TREES = {"bjets": "jets", "jets": "jets"} | {
 }
 
 
-@click.command(context_settings={"show_default": True})
+@click.command()
 @click.argument("name")
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder for the files mc and data; made if it is not there.",
-)
+@click.option("-o", "--output", required=True, type=PATH,
+              help="Folder for the files mc and data; made if it is not there.")  # fmt: skip
 @click.option(
     "--events",
     type=int,
     help="Events in each file; of bjets, jets, two an event number.  [default: 40,000; of moons "
     "2,000, of numbers and signs 20,000, of shapes 10,000, of showers 60,000, of mnist-m all]",
 )
-@click.option("--seed", type=int, default=0, help="The same seed writes the same values.")
 @click.option(
-    "--truth",
-    is_flag=True,
-    help="Write the truth of the data too, to a file truth, for studies.",
+    "--seed", type=int, default=0, show_default=True, help="The same seed writes the same values."
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["root", "hdf5"]),
-    help="minerva: a ROOT tree of hits, or HDF5 images.  [default: root]",
-    show_default=False,
-)
-@click.option(
-    "--schema",
-    type=click.Choice(["flat", "grouped"]),
-    help="minerva: of the HDF5 files.  [default: flat]",
-    show_default=False,
-)
-@click.option(
-    "--image",
-    type=click.Choice(["127x50", "127x94"]),
-    help="minerva: how far the detector reaches.  [default: 127x50]",
-    show_default=False,
-)
+@click.option("--truth", is_flag=True,
+              help="Write the truth of the data too, to a file truth, for studies.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["root", "hdf5"]),
+              help="minerva: a ROOT tree of hits, or HDF5 images.  [default: root]")  # fmt: skip
+@click.option("--schema", type=click.Choice(["flat", "grouped"]),
+              help="minerva: of the HDF5 files.  [default: flat]")  # fmt: skip
+@click.option("--image", type=click.Choice(["127x50", "127x94"]),
+              help="minerva: how far the detector reaches.  [default: 127x50]")  # fmt: skip
 @click.option(
     "--fsi",
     type=click.Choice(["on", "off"]),
     help="minerva, data: hadrons interact on their way out of the nucleus.  [default: off]",
-    show_default=False,
 )
-@click.option(
-    "--flux",
-    type=click.Choice(["ME", "LE"]),
-    help="minerva, data: neutrino beam.  [default: LE]",
-    show_default=False,
-)
-@click.option(
-    "--model",
-    type=click.Choice(["nominal", "tuned"]),
-    help="minerva, data: events reweighted in W and Q².  [default: nominal]",
-    show_default=False,
-)
+@click.option("--flux", type=click.Choice(["ME", "LE"]),
+              help="minerva, data: neutrino beam.  [default: LE]")  # fmt: skip
+@click.option("--model", type=click.Choice(["nominal", "tuned"]),
+              help="minerva, data: events reweighted in W and Q².  [default: nominal]")  # fmt: skip
 @click.option(
     "--detector",
     type=click.Choice(["nominal", "shifted"]),
     help="minerva, data: shifted has energies × 1.1 and 5 % more dead strips.  [default: nominal]",
-    show_default=False,
 )
-@click.option(
-    "--energy-scale",
-    type=float,
-    help="minerva, data: factor on the energies of hits.  [default: 1]",
-    show_default=False,
-)
-@click.option(
-    "--smearing",
-    type=float,
-    help="minerva, data: relative width of a further smearing of energies.  [default: 0]",
-    show_default=False,
-)
+@click.option("--energy-scale", type=float,
+              help="minerva, data: factor on the energies of hits.  [default: 1]")  # fmt: skip
+@click.option("--smearing", type=float,
+              help="minerva, data: relative smearing of energies.  [default: 0]")  # fmt: skip
 @click.option(
     "--dead",
     type=float,
     help="minerva, data: share of strips that are dead in the data alone.  [default: 0]; jets, "
     "data: share of the circle in φ that sees nothing.  [default: 0.05]",
-    show_default=False,
 )
-@click.option(
-    "--missing",
-    type=click.FloatRange(0, 1),
-    help="jets, data: share of the constituents that are lost.  [default: 0.1]",
-    show_default=False,
-)
-@click.option(
-    "--pt-scale",
-    type=click.FloatRange(0, min_open=True),
-    help="jets, data: factor on the p_T of constituents.  [default: 0.5]",
-    show_default=False,
-)
-@click.option(
-    "--signal", type=click.FloatRange(0, 1),
-    help="bump: share of the data that is signal.  [default: 0.01]",
-    show_default=False,
-)  # fmt: skip
-@click.option(
-    "--digits",
-    metavar="FILE[:PART]",
-    help="mnist-m: pictures of digits, as MNIST's mnist.npz:train.",
-)
-@click.option(
-    "--photographs",
-    type=click.Path(path_type=Path),
-    help="mnist-m: folder of photographs, as that of BSDS500.",
-)
+@click.option("--missing", type=click.FloatRange(0, 1),
+              help="jets, data: share of constituents that are lost.  [default: 0.1]")  # fmt: skip
+@click.option("--pt-scale", type=click.FloatRange(0, min_open=True),
+              help="jets, data: factor on the p_T of constituents.  [default: 0.5]")  # fmt: skip
+@click.option("--signal", type=click.FloatRange(0, 1),
+              help="bump: share of the data that is signal.  [default: 0.01]")  # fmt: skip
+@click.option("--digits", metavar="FILE[:PART]",
+              help="mnist-m: pictures of digits, as MNIST's mnist.npz:train.")  # fmt: skip
+@click.option("--photographs", type=PATH,
+              help="mnist-m: folder of photographs, as that of BSDS500.")  # fmt: skip
 @click.option("--rotation", type=float, help="moons, data: in degrees.  [default: 35]")
 def command(
     name: str, output: Path, events: int | None, seed: int, truth: bool, **special: Any
@@ -158,8 +104,8 @@ def command(
     extra = ["--truth", *files[2:]] if files[2:] else []
     if name == "jets":
         extra += ["--objects", "constituent"]
-    if name in samples.TOYS:
-        extra += ["--spectators", ",".join(samples.TOYS[name].spectators)]
+    if spectators := samples.TOYS[name].spectators if name in samples.TOYS else ():
+        extra += ["--spectators", ",".join(spectators)]
     if name == "showers":
         extra = ["--config", name]
     click.echo("next: " + shlex.join(["hepdann", "convert", *files[:2], *extra]))

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from .inspect import command as inspect_command
-from .progress import counting
+from .options import PATH
+from .tables import counting
 
-_FILE = click.Path(path_type=Path)
-_OUTPUT = click.option("-o", "--output", type=_FILE, required=True, help="Tensor file to write.")
+_OUTPUT = click.option("-o", "--output", type=PATH, required=True, help="Tensor file to write.")
 
 
 @click.group()
@@ -19,7 +19,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("files", nargs=-1, required=True, type=_FILE)
+@click.argument("files", nargs=-1, required=True, type=PATH)
 @_OUTPUT
 def merge(files: tuple[Path, ...], output: Path) -> None:
     """Join FILES of the same features and classes; their rows follow each other."""
@@ -31,7 +31,7 @@ def merge(files: tuple[Path, ...], output: Path) -> None:
 
 
 @command.command("slice")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=PATH)
 @_OUTPUT
 @click.option("--cut", help="Of its columns, as 'pt > 30'; of MC there is label too.")
 @click.option("--domain", type=click.Choice(["mc", "data"]), help="Keep this one alone.")

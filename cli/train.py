@@ -9,9 +9,8 @@ import click
 
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 
-from .interruption import Interruption
-from .options import COLUMNS, columns_of, separate, shared, whole, with_workers
-from .timing import show as show_timing
+from .interruption import Interruption, interruptible
+from .options import COLUMNS, PATH, columns_of, separate, shared, whole, with_workers
 
 if TYPE_CHECKING:
     from hepdann.live import Live
@@ -27,8 +26,8 @@ class Inputs(NamedTuple):
 
 
 @click.command()
-@click.argument("tensors", default="tensors.h5", type=click.Path(path_type=Path))
-@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.argument("tensors", default="tensors.h5", type=PATH)
+@click.argument("data", required=False, type=PATH)
 @click.option(
     "--shift",
     help=f"Train on pseudo-data: {', '.join(SHIFTS)}; a+b acts one after the other.",
@@ -41,38 +40,25 @@ class Inputs(NamedTuple):
     help=f"{', '.join(METHODS)}; quantile+dann trains on the aligned target; repeatable.  "
     "[default: dann]",
 )
-@click.option(
-    "--auxiliary",
-    "auxiliaries",
-    multiple=True,
-    metavar="NAME:T",
-    help="Shift of a labelled copy of the MC for the hybrid methods; repeatable.  "
-    "[default: sine-third and sine-fifth at --t]",
-)
+@click.option("--auxiliary", "auxiliaries", multiple=True, metavar="NAME:T",
+              help="Shift of a labelled copy of the MC for the hybrid methods; repeatable.  "
+              "[default: sine-third and sine-fifth at --t]")  # fmt: skip
 @click.option(
     "--adversary",
     help="Of the hybrid methods: binary (labelled or target), per-domain.  [default: binary]",
 )
-@click.option(
-    "--alignment", "alignments", multiple=True,
-    help=f"{', '.join(ALIGNMENTS)}; a+b acts one after the other; repeatable.  "
-    "[default: quantile, affine+quantile]",
-)  # fmt: skip
+@click.option("--alignment", "alignments", multiple=True,
+              help=f"{', '.join(ALIGNMENTS)}; a+b acts one after the other; repeatable.  "
+              "[default: quantile, affine+quantile]")  # fmt: skip
 @click.option(
     "--family", "families", multiple=True, metavar="NAME",
     help="Of the calibrated methods, as hepdann calibrate takes it; repeatable, takes commas.  "
     "[default: all shifts but that of the target, and free]",
 )  # fmt: skip
-@click.option(
-    "--hold-fractions", is_flag=True, default=None,
-    help="Of the calibrated methods: keep the class fractions of MC.",
-)  # fmt: skip
-@click.option(
-    "--lambda",
-    "lambda_",
-    type=float,
-    help="Factor of the reversed domain gradient.  [default: 1.0]",
-)
+@click.option("--hold-fractions", is_flag=True, default=None,
+              help="Of the calibrated methods: keep the class fractions of MC.")  # fmt: skip
+@click.option("--lambda", "lambda_", type=float,
+              help="Factor of the reversed domain gradient.  [default: 1.0]")  # fmt: skip
 @shared(*COLUMNS, "seeds", "seed")
 @click.option(
     "--folds", type=int, metavar="K",
@@ -92,38 +78,32 @@ class Inputs(NamedTuple):
     help="Of the learning rate: cosine, constant, step, inverse, plateau.  [default: cosine]",
 )
 @click.option("--lambda-schedule", help="ganin, constant, linear or adaptive.  [default: ganin]")
-@click.option(
-    "--patience", type=int, help="Epochs without a better validation loss.  [default: 0, no stop]"
-)
+@click.option("--patience", type=int,
+              help="Epochs without a better validation loss.  [default: 0, no stop]")  # fmt: skip
 @click.option("--choose", help="Epoch that is used: last, or best on MC.  [default: last]")
-@click.option(
-    "--normalisation",
-    help="What batch normalisation sees: domain, shared; or layer, none.  "
-    "[default: the method's own]",
-)
+@click.option("--normalisation",
+              help="What batch normalisation sees: domain, shared; or layer, none.  "
+              "[default: the method's own]")  # fmt: skip
 @click.option(
     "--network",
     help=f"{', '.join(NETWORKS)}; minerva-… are of hit images, ganin-… of pictures.  "
     "[default: minerva-small, ganin-mnist; of features the perceptron below]",
 )
-@click.option("--autocast", help="Of images: none, bf16 or fp16.  [default: none]")
+@click.option("--autocast", help="Of images: none, bf16, fp16 or auto.  [default: none]")
 @click.option("--extractor", metavar="W,W", help="Widths of the extractor.  [default: 32,32]")
 @click.option("--label-head", metavar="W,W", help="Hidden widths; - is none.  [default: 16]")
 @click.option("--domain-head", metavar="W,W", help="Hidden widths; - is none.  [default: 64,64]")
 @click.option("--activation", help="relu, elu, gelu, tanh or sigmoid.  [default: relu]")
 @click.option("--dropout", type=float, help="Share of activations dropped.  [default: 0]")
 @click.option("--residual/--no-residual", default=None, help="Layers of one width add their input.")
-@shared("device", "workers")
-@click.option("--memory", help="auto, resident or blocks (of a file larger than memory).")
+@shared("device", "workers", "memory")
 @click.option("--tensorboard", is_flag=True, default=None, help="Write TensorBoard event files.")
 @click.option("--timing", is_flag=True, help="Say where the time went.")
-@click.option(
-    "--deterministic", is_flag=True, default=None, help="The same bits every time, also on a GPU."
-)
+@click.option("--deterministic", is_flag=True, default=None,
+              help="The same bits every time, also on a GPU.")  # fmt: skip
 @click.option("--engine", help="torch; fused: compiled code for the CPU.  [default: auto]")
-@click.option(
-    "--diagnose/--no-diagnose", default=None, help="Ask first whether there is a shift at all."
-)
+@click.option("--diagnose/--no-diagnose", default=None,
+              help="Ask first whether there is a shift at all.")  # fmt: skip
 @shared("oracle", "config", "output")
 @click.option(
     "--resume",
@@ -150,7 +130,6 @@ def command(
     130. SIGTERM and SIGUSR1, as of a batch system, and SIGHUP, as of a terminal that is closed,
     write a checkpoint and leave at once with 143.
     """
-    from hepdann.errors import Interrupted
     from hepdann.live import Live
 
     if find_lr:
@@ -158,21 +137,23 @@ def command(
         return 0
     if resume and output is None:
         raise click.UsageError("--resume needs the run's folder: -o runs/NAME")
-    named = _named(click.get_current_context(), tensors, data)
-    interruption = Interruption()
-    try:
-        with interruption.listening(), Live() as live:
-            run = _train(named, output, resume, (config_path, flags), live, interruption)
-    except Interrupted as error:
-        click.echo(f"hepdann: {error}", err=True)
-        return interruption.code
-    except KeyboardInterrupt as error:
-        return interruption.left(error)
+    source = click.get_current_context().get_parameter_source("tensors")
+    named = Inputs(tensors, data, source is not click.core.ParameterSource.DEFAULT)
+    with interruptible() as interruption, Live() as live:
+        run = _train(named, output, resume, (config_path, flags), live, interruption)
     from hepdann.runs import first_process  # torch: not before somebody listens
+
+    from .evaluate import show, show_timing
 
     if not first_process():
         return interruption.code
-    _say(run)
+    show(run.folder, run.metrics, brief=True)
+    click.echo(f"run: {run.folder}")
+    if run.metrics.get("interrupted"):
+        click.echo("interrupted: the figures are those of the epochs so far")
+        click.echo(f"  to go on:     hepdann train --resume -o {run.folder}")
+    click.echo(f"  the figures:  hepdann plot {run.folder}")
+    click.echo(f"  the numbers:  hepdann evaluate {run.folder}")
     if timing:
         show_timing(run.metrics)
     return interruption.code
@@ -196,39 +177,18 @@ def _suggest(
         )
 
 
-def _named(context: click.Context, tensors: Path, data: Path | None) -> Inputs:
-    source = context.get_parameter_source("tensors")
-    return Inputs(tensors, data, source is not click.core.ParameterSource.DEFAULT)
-
-
 def _flags(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags by dotted key; ``None`` marks one that was not given."""
     shift, t = flags.pop("shift"), flags.pop("t")
-    methods, alignments = list(flags.pop("methods")), list(flags.pop("alignments"))
-    families, held = separate(flags.pop("families")), flags.pop("hold_fractions")
-    copies = [_auxiliary(text) for text in flags.pop("auxiliaries")]
-    batch_size, rates = flags.pop("batch_size"), flags.pop("learning_rate")
-    flags["workers"] = whole(flags["workers"])
-    columns = columns_of(flags)
-    given: dict[str, Any] = columns | {
-        f"train.{key.rstrip('_')}": value for key, value in flags.items()
-    }
-    if batch_size is not None:
-        given["train.batch_size"] = whole(batch_size)
-    if rates is not None:
-        given["train.learning_rate"] = _rates(rates)
-    for part in ("extractor", "label_head", "domain_head"):
-        given[f"train.{part}"] = _widths(given[f"train.{part}"])
-    if methods:
-        given["train.methods"] = methods
-    if families:
-        given["train.calibration.families"] = families
-    if held:
-        given["train.calibration.hold_fractions"] = True
-    if copies:
-        given["train.auxiliary_shifts"] = copies
-    if alignments:
-        given["train.alignments"] = alignments
+    lists = {name: list(flags.pop(name)) for name in ("methods", "alignments")}
+    lists["auxiliary_shifts"] = [_auxiliary(text) for text in flags.pop("auxiliaries")]
+    lists["calibration.families"] = separate(flags.pop("families"))
+    given: dict[str, Any] = {f"train.{name}": value or None for name, value in lists.items()}
+    given["train.calibration.hold_fractions"] = flags.pop("hold_fractions")
+    given |= columns_of(flags)
+    for key, value in flags.items():
+        read = _READ.get(key)
+        given[f"train.{key.rstrip('_')}"] = read(value) if read and value is not None else value
     if (shift is None) != (t is None) and shift != "identity":
         missing = "--t" if t is None else "--shift"
         raise click.UsageError(f"a shift needs both --shift and --t; {missing} is missing")
@@ -257,12 +217,15 @@ def _rates(text: str) -> float | list[float]:
     return rates[0] if len(rates) == 1 else rates
 
 
-def _widths(text: str | None) -> list[Any] | None:
+def _widths(text: str) -> list[Any]:
     """``64,32`` as a list; what is no number is left for the configuration to refuse."""
-    if text is None:
-        return None
     words = [] if text == "-" else text.split(",")
     return [int(word) if word.strip().isdigit() else word for word in words]
+
+
+_READ = {"batch_size": whole, "workers": whole, "learning_rate": _rates} | dict.fromkeys(
+    ("extractor", "label_head", "domain_head"), _widths
+)
 
 
 def _train(
@@ -294,15 +257,3 @@ def _train(
         inputs.tensors, data=inputs.data, output=output,
         config=override(with_workers(config), given), **hooks,
     )  # fmt: skip
-
-
-def _say(run: Run) -> None:
-    from .evaluate import show
-
-    show(run.folder, run.metrics, brief=True)
-    click.echo(f"run: {run.folder}")
-    if run.metrics.get("interrupted"):
-        click.echo("interrupted: the figures are those of the epochs so far")
-        click.echo(f"  to go on:     hepdann train --resume -o {run.folder}")
-    click.echo(f"  the figures:  hepdann plot {run.folder}")
-    click.echo(f"  the numbers:  hepdann evaluate {run.folder}")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import tables
-from .options import words
+from .options import PATH, numbers, words
+from .tables import figure
 
 if TYPE_CHECKING:
     from hepdann.evaluation import PointRow
@@ -22,36 +23,23 @@ _WIDTH = 165  # of a table that goes to a file or a pipe
 
 def shares(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
     """Signal efficiencies, each between 0 and 1, from ``0.6,0.7``."""
-    del ctx, param
-    if value is None:
-        return None
     try:
-        numbers = [float(word) for word in value.split(",") if word.strip()]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(0 < share < 1 for share in numbers):
+        efficiencies = numbers(ctx, param, value)
+    except click.BadParameter:
+        efficiencies = []
+    if efficiencies is None:
+        return None
+    if not efficiencies or not all(0 < share < 1 for share in efficiencies):
         raise click.BadParameter("expected numbers between 0 and 1, such as 0.6,0.7")
-    return numbers
+    return efficiencies
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--efficiency",
-    metavar="E,…",
-    default="0.6,0.7,0.8",
-    show_default=True,
-    callback=shares,
-    help="Signal efficiencies.",
-)
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    callback=words,
-    metavar="M,…",
-    help="Methods.  [default: the recommended one]",
-)
+@click.argument("run", type=PATH)
+@click.option("--efficiency", metavar="E,…", default="0.6,0.7,0.8", show_default=True,
+              callback=shares, help="Signal efficiencies.")  # fmt: skip
+@click.option("--method", "methods", multiple=True, callback=words, metavar="M,…",
+              help="Methods.  [default: the recommended one]")  # fmt: skip
 @click.option("--signal", metavar="CLASS", help="Of this class.  [default: all but the first]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, laid out as the file.")
 def command(
@@ -64,7 +52,7 @@ def command(
     each comes with the threshold that as large a share of the target passes as is expected.
     """
     from hepdann.evaluation import open_scores, point_rows
-    from hepdann.store.metrics import read_metrics
+    from hepdann.store.reading import read_metrics
     from hepdann.store.working_points import WorkingPoints, write_working_points
 
     chosen = methods or [str(read_metrics(run).recommended)]
@@ -93,27 +81,19 @@ def to_json(rows: Sequence[PointRow]) -> list[dict[str, Any]]:
     ]
 
 
+def _pair(pair: tuple[Figure, Figure] | None) -> dict[str, Any] | None:
+    if pair is None:
+        return None
+    numbers = [{"value": _number(one.value), "error": _number(one.error)} for one in pair]
+    return dict(zip(("signal", "background"), numbers, strict=True))
+
+
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _figure(figure: Figure) -> dict[str, float | None]:
-    return {"value": _number(figure.value), "error": _number(figure.error)}
-
-
-def _pair(pair: tuple[Figure, Figure] | None) -> dict[str, Any] | None:
-    if pair is None:
-        return None
-    return {"signal": _figure(pair[0]), "background": _figure(pair[1])}
-
-
 def show(rows: Sequence[PointRow], *, folds: bool) -> None:
-    """Print a table, the scale factors where the truth of the target is known.
-
-    Args:
-        rows: of the table.
-        folds: whether the run has any.
-    """
+    """Print a table, with scale factors where the truth of the target is known."""
     console = tables.console(_WIDTH)
     events = "thresholds set on the validation splits, test splits counted"
     table = tables.table(f"Working points: {'all events, out of fold' if folds else events}")
@@ -136,12 +116,13 @@ def show(rows: Sequence[PointRow], *, folds: bool) -> None:
         point, corrected = row.point, row.point.corrected
         cells = [row.method if row.method != last else "", *([row.signal] if several else [])]
         last = row.method
-        cells += [f"{100 * point.efficiency:g} %", _pm(point.threshold, point.threshold_error)]
-        cells += [_text(figure) for figure in (*point.mc, point.passing)]
+        threshold = figure(point.threshold, point.threshold_error, 3)
+        cells += [f"{100 * point.efficiency:g} %", threshold]
+        cells += [_text(one) for one in (*point.mc, point.passing)]
         if corrected is not None:
-            cells += [_text(corrected.expected), _pm(corrected.value, corrected.error)]
+            cells += [_text(corrected.expected), figure(corrected.value, corrected.error, 3)]
         if known:
-            cells += [_text(figure) for figure in point.scale_factors or ()]
+            cells += [_text(one) for one in point.scale_factors or ()]
         table.add_row(*cells)
     console.print(table)
     console.print("target threshold: the one that the expected share of the target passes")
@@ -149,9 +130,5 @@ def show(rows: Sequence[PointRow], *, folds: bool) -> None:
         console.print("SF: efficiency in the target over that in MC, both at MC's threshold")
 
 
-def _text(figure: Figure) -> str:
-    return _pm(figure.value, figure.error)
-
-
-def _pm(value: float, error: float) -> str:
-    return f"{value:.3f} ± {error:.3f}" if math.isfinite(value) else "-"
+def _text(one: Figure) -> str:
+    return figure(one.value, one.error, 3)

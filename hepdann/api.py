@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import calibration, evaluation
-from .calibration import CalibrationReport
+from . import evaluation
 from .errors import ConfigError
 from .evaluation import Diagnosis
 from .tensors import Source, Target, Tensors, open_tensors
+
+if TYPE_CHECKING:
+    from .calibration import CalibrationReport
 
 
 def calibrate(
@@ -22,8 +25,8 @@ def calibrate(
 ) -> CalibrationReport:
     """Measure how MC must change to look like data: which map, how large, how sure.
 
-    Maps of the MC are fitted to the unlabelled data on the training splits, together with the
-    class fractions of the data; a classifier on the other events says what is left.
+    Maps of the MC are fitted to the unlabelled data on the training splits, together with the class
+    fractions of the data; a classifier on the other events says what is left.
 
     Args:
         tensors: the tensor file with the MC.
@@ -59,14 +62,10 @@ def calibration_of(
 ) -> tuple[Source, CalibrationReport]:
     """The MC that were compared, and what :func:`calibrate` gives; of images some of the MC.
 
-    Args:
-        file: as :func:`compared` gives it.
-        source: likewise.
-        target: likewise.
-        families: as in :func:`calibrate`.
-        hold_fractions: likewise.
-        seed: likewise.
+    The file, its MC and the data are what :func:`compared` gives.
     """
+    from . import calibration  # imports torch, which a diagnosis does without
+
     made = None
     if file.views:
         source, made = calibration.image_families(open_tensors(file.path), families, seed)
@@ -118,12 +117,7 @@ def compared(
 ) -> tuple[Tensors, Source, Target]:
     """What is compared: the file as described, its MC, and the data.
 
-    Of images and objects it is what sums them up.
-
-    Args:
-        tensors: as in :func:`diagnose`.
-        data: likewise.
-        mapped: whether features are to be mapped, which objects are not.
+    Of images and objects it is what sums them up; objects are not to be ``mapped``.
 
     Raises:
         ConfigError: the events have objects, and are to be mapped.

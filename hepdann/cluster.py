@@ -10,7 +10,6 @@ import os
 import queue
 import shutil
 import time
-import traceback
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from .errors import HepdannError, RunError
+from .errors import RunError
 
 _FARMS = {"htcondor": ("HTCondorCluster", "condor_submit"), "slurm": ("SLURMCluster", "sbatch")}
 _ASK = 0.2  # seconds between two questions whether to stop
@@ -97,12 +96,7 @@ def on_cluster(address: str, workers: int | None = None) -> Iterator[Cluster]:
 
 @dataclass(eq=False)
 class Cluster:
-    """A scheduler and its workers.
-
-    Attributes:
-        client: of distributed.
-        workers: how many are, or will be, at work.
-    """
+    """A scheduler and its workers, of which so many are, or will be, at work."""
 
     client: Any
     workers: int
@@ -121,11 +115,9 @@ class Cluster:
     ) -> Iterator[tuple[Any, tuple[str, Any]]]:
         """Do tasks; the key, the kind and the content of each result as it comes.
 
-        Args:
-            waiting: tasks by key; they are taken out, and more may be put in meanwhile.
-            report: given the key of a task and what it reports.
-            stop: asked whether to stop them all.
-            resume_hint: how to go on where the workers of a task have died.
+        Tasks are taken out of ``waiting``, and more may be put in meanwhile. ``report`` is given
+        the key of a task and what it reports; ``resume_hint`` says how to go on where the workers
+        of a task have died.
 
         Raises:
             RunError: several workers died of one task.
@@ -179,7 +171,7 @@ def _do(task: Any, name: str, folder: str) -> tuple[str, Any]:
     from distributed import Event, get_worker
     from distributed.protocol.pickle import dumps
 
-    from .parallel import Link
+    from .parallel import Link, outcome
 
     worker = get_worker()
     own = worker.get_current_task()
@@ -190,11 +182,5 @@ def _do(task: Any, name: str, folder: str) -> tuple[str, Any]:
             asked[:] = [time.monotonic(), Event(name).is_set()]
         return bool(asked[1])
 
-    link = Link(lambda said: worker.log_event(name, dumps((own, said))), stop)
-    try:
-        os.chdir(folder)
-        return "done", task(link)
-    except HepdannError as error:
-        return "refused", (type(error), error.message, error.where, error.mend)
-    except Exception:
-        return "broken", traceback.format_exc()
+    os.chdir(folder)
+    return outcome(task, Link(lambda said: worker.log_event(name, dumps((own, said))), stop))

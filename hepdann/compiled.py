@@ -20,12 +20,10 @@ _LINE = 64  # bytes of a line of the cache
 
 @cache
 def function(name: str, *types: type) -> Callable[..., None] | None:
-    """A function of the library, or ``None`` where there is no library.
+    """A function ``hepdann_<name>`` of the library, or ``None`` where there is no library.
 
-    Args:
-        name: of the function, which begins with ``hepdann_``.
-        types: of its arguments: ``int``, or a NumPy type for an array of it. An array of another
-            type, or with gaps, is then an error before it is one in memory.
+    ``types`` of its arguments are ``int``, or a NumPy type for an array of it. An array of another
+    type, or with gaps, is then an error before it is one in memory.
     """
     library = _library()
     if library is None:

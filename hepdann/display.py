@@ -31,13 +31,7 @@ def figure(value: float | None, error: float | None = None) -> str:
 
 
 def html_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of text; none of it is taken for markup.
-
-    Args:
-        caption: stands above it.
-        head: of the columns; empty for none.
-        rows: the cells.
-    """
+    """A table of text with a caption and, if any, a head; none of it is taken for markup."""
 
     def row(cells: Sequence[str], tag: str) -> str:
         return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
@@ -52,9 +46,7 @@ def html_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]])
 def console(width: int = WIDTH, *, stderr: bool = False) -> Console:
     """A console on which text is printed as it is: no markup, emoji codes or highlighting.
 
-    Args:
-        width: of what goes to a file or a pipe; a terminal has its own.
-        stderr: print there instead of to stdout.
+    ``width`` is that of what goes to a file or a pipe; a terminal has its own.
     """
     from rich.console import Console
 
@@ -65,11 +57,7 @@ def console(width: int = WIDTH, *, stderr: bool = False) -> Console:
 
 
 def table(title: str | None = None) -> Table:
-    """An empty table with a rule below its headings.
-
-    Args:
-        title: printed above it, at the left.
-    """
+    """An empty table with a rule below its headings, and a title above it, at the left."""
     from rich import box
     from rich.table import Table
 

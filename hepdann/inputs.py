@@ -48,17 +48,12 @@ def regular_file(
 ) -> Path:
     """Refuse to open what is not a regular file; to be called before every open for reading.
 
-    Args:
-        path: a local file; a symbolic link is followed.
-        error: what to raise.
-        mend: what the user can do.
-
-    Returns:
-        The path. One that does not exist passes: its opener says what should be there.
+    The path, of which a symbolic link is followed. One that does not exist passes: its opener says
+    what should be there.
 
     Raises:
-        HepdannError: of type ``error``; it is a folder, a pipe, a socket or a device, or the
-            system does not say what it is.
+        HepdannError: of type ``error``; it is a folder, a pipe, a socket or a device, or the system
+            does not say what it is.
     """
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)  # noqa: PTH116
@@ -75,11 +70,7 @@ def regular_file(
 
 
 def file_stamp(path: str | Path | int) -> Stamp | None:
-    """Size, time of the last change and identity of a local file; ``None`` if there is none.
-
-    Args:
-        path: its name, or the descriptor of the open file.
-    """
+    """Size, time of the last change and identity of a local file; ``None`` if there is none."""
     if isinstance(path, str) and "://" in path:
         return None
     try:
@@ -109,16 +100,10 @@ def read_text(path: Path, *, mend: str = _ANEW) -> str:
 
 
 def read_json(path: Path, kind: Any, *, mend: str = _ANEW, nan: bool = False) -> Any:
-    """The content of a JSON file.
+    """The content of a JSON file as it stands there, with keys that its type does not name.
 
-    Args:
-        path: the file.
-        kind: type that it must have, for pydantic; ``Any`` for none.
-        mend: what the user can do about a damaged one.
-        nan: whether numbers may be NaN or infinite.
-
-    Returns:
-        The content as it stands in the file, keys that ``kind`` does not name included.
+    ``kind`` is the type that it must have, for pydantic, ``Any`` for none; ``nan`` allows numbers
+    that are NaN or infinite.
 
     Raises:
         RunError: missing, not a regular file, not JSON, or not of that type: it names the key.
@@ -162,12 +147,7 @@ def read_rows(
 ) -> list[dict[str, str]]:
     """The rows of a CSV file, as text.
 
-    Args:
-        path: the file.
-        required: columns that must be there.
-        text: columns that hold words. All others hold numbers or nothing; ``epoch`` and
-            ``member`` hold counts.
-        mend: what the user can do about a damaged file.
+    Columns that are not of ``text`` hold numbers or nothing; ``epoch`` and ``member`` hold counts.
 
     Raises:
         RunError: missing, not a regular file, or not such a table: it names line and column.
@@ -194,12 +174,7 @@ def read_rows(
 def read_tensors(
     path: Path, *, mend: str = _ANEW, values: bool = True
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """What a safetensors file holds: the texts of its header, and its tensors.
-
-    Args:
-        path: the file.
-        mend: what the user can do about a damaged one.
-        values: whether the tensors are read; without, none are given.
+    """What a safetensors file holds: the texts of its header, and its tensors unless not wanted.
 
     Raises:
         RunError: missing, not a regular file, or damaged.

@@ -10,10 +10,8 @@ from typing import Any
 def getter(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     """The ``__getattr__`` of a package.
 
-    Args:
-        package: its name.
-        homes: the module, relative to the package, that holds each name; "" for a module that is
-            the name itself.
+    ``homes`` is the module, relative to the package, that holds each name; "" for a module that is
+    the name itself.
     """
 
     def get(name: str) -> Any:

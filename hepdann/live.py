@@ -23,9 +23,6 @@ class Live:
     """A bar and a table of the methods on a terminal; a line every ten seconds elsewhere.
 
     Everything goes to stderr: stdout is for results.
-
-    Args:
-        console: default that of stderr.
     """
 
     def __init__(self, console: Console | None = None) -> None:

@@ -11,10 +11,12 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from .errors import RunError
 
@@ -35,6 +37,23 @@ def mend_of(error: OSError) -> str:
     """What a user can do about an output that cannot be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return "make room there, or write elsewhere" if full else "write elsewhere (-o)"
+
+
+def jsonable(value: Any) -> Any:
+    """Numbers and names as JSON has them; what is not finite becomes ``None``."""
+    import numpy as np
+
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: jsonable(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, list | tuple):
+        return [jsonable(entry) for entry in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def name_fault(name: str) -> str | None:
@@ -75,10 +94,6 @@ def _writer() -> str:
     return f"{_kernel() or 'x'}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def _temporary_name(target: Path) -> Path:
-    return target.with_name(f".{target.name[:_SHOWN]}.{_writer()}.part")
-
-
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)
@@ -89,18 +104,11 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what writers left in a folder that were killed on this machine.
+def _abandoned(folder: Path, start: str, end: str) -> list[Path]:
+    """What writers that were killed on this machine left in a folder, by ends of their names.
 
     A writer that lives, or that may live on another machine, is never touched.
     """
-    for path in _abandoned(folder, r"\..*\.", r"\.part"):
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-
-
-def _abandoned(folder: Path, start: str, end: str) -> list[Path]:
-    """What writers that do not live any more left in a folder, by patterns of their names' ends."""
     if not _kernel():
         return []
     name = re.compile(rf"{start}{_kernel()}-(\d+)-[0-9a-f]{{8}}{end}")
@@ -166,9 +174,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if target.exists() and not target.is_file():
         raise FileExistsError(errno.EEXIST, "exists and is no ordinary file", str(path))
-    temporary = _temporary_name(target)
+    temporary = target.with_name(f".{target.name[:_SHOWN]}.{_writer()}.part")
     try:
-        _sweep(target.parent)
+        for left in _abandoned(target.parent, r"\..*\.", r"\.part"):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
         with _named(path):
             temporary.touch(exist_ok=False)
         yield temporary
@@ -191,14 +201,21 @@ def write_whole(path: str | Path, content: bytes | memoryview) -> None:
         part.write_bytes(content)
 
 
-def write_run_file(path: str | Path, content: bytes | memoryview) -> None:
-    """Write a file of a run at once, whole or not at all.
+@contextmanager
+def writing(path: str | Path, what: str = "cannot be written") -> Iterator[None]:
+    """Within it, an error of the system becomes one of the run, about a file or folder.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
     try:
-        write_whole(path, content)
+        yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(f"cannot be written: {reason}", where=path, mend=mend_of(error)) from error
+        reason = f"{what}: {error.strerror or error}"
+        raise RunError(reason, where=path, mend=mend_of(error)) from error
+
+
+def write_run_file(path: str | Path, content: bytes | memoryview) -> None:
+    """Write a file of a run at once, whole or not at all; raises as :func:`writing`."""
+    with writing(path):
+        write_whole(path, content)

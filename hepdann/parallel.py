@@ -87,12 +87,10 @@ def _free_cores() -> int:
 
 
 def processes_for(asked: int | Literal["auto"], tasks: int, *, pays: bool) -> int:
-    """Processes for some tasks, at most one for each.
+    """Processes for some tasks, at most one for each; a cluster gives its own.
 
-    Args:
-        asked: by the user; "auto" is as many as there are free cores. A cluster gives its own.
-        tasks: number of them.
-        pays: whether they last so long that starting processes pays.
+    "auto" is as many as there are free cores, if the tasks last so long that starting processes
+    pays.
     """
     if (cluster := current()) is not None:
         return min(cluster.workers, tasks)
@@ -172,12 +170,10 @@ class Executor:
     _failure: Exception | None = None
 
     def submit(self, key: Hashable, task: Task, group: Hashable = None) -> None:
-        """Add a task.
+        """Add a task by a key, by which its reports and its result come.
 
-        Args:
-            key: by which its reports and its result come.
-            task: at the top of a module, if it goes to a process.
-            group: a worker is given tasks of one group by preference, as it holds their events.
+        It stands at the top of a module, if it goes to a process. A worker is given tasks of one
+        group by preference, as it holds their events.
 
         Raises:
             RunError: the task cannot be sent to a process.
@@ -219,14 +215,9 @@ class Executor:
         tasks: Mapping[Hashable, Task],
         then: Callable[[Any, Any], Mapping[Hashable, Task]] = lambda *_: {},
     ) -> dict[Hashable, Any]:
-        """Do tasks and what follows them.
+        """Do tasks by key, and those that ``then`` gives of the key and the result of each.
 
-        Args:
-            tasks: to begin with, by key.
-            then: given the key and the result of each task, the tasks that follow it.
-
-        Returns:
-            The results of those that came to their end, by key.
+        The results of those that came to their end, by key.
 
         Raises:
             HepdannError: as :meth:`completed` does.
@@ -397,17 +388,19 @@ def _work(connection: Connection) -> None:
     send("ready")
     link = Link(partial(send, "report"), stop.is_set, partial(send, "saves"))
     while True:
-        task = inbox.get()
-        try:
-            if isinstance(task, Exception):
-                raise RunError(f"cannot be read in a worker process: {task}", mend=_MEND)
-            result = task(link)
-        except HepdannError as error:
-            send("refused", (type(error), error.message, error.where, error.mend))
-        except Exception:
-            send("broken", traceback.format_exc())
-        else:
-            send("done", result)
+        send(*outcome(inbox.get(), link))
+
+
+def outcome(task: Any, link: Link) -> tuple[str, Any]:
+    """Do a task: ``done`` and its result, or a word and what :func:`_failure` makes of it."""
+    try:
+        if isinstance(task, Exception):
+            raise RunError(f"cannot be read in a worker process: {task}", mend=_MEND)
+        return "done", task(link)
+    except HepdannError as error:
+        return "refused", (type(error), error.message, error.where, error.mend)
+    except Exception:
+        return "broken", traceback.format_exc()
 
 
 def _listen(connection: Connection, stop: threading.Event, inbox: queue.SimpleQueue[Any]) -> None:

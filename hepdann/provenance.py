@@ -16,15 +16,10 @@ _CHUNK = 1 << 20
 
 
 def describe_file(path: str | Path, *, sha256: bool = True) -> dict[str, Any]:
-    """Identify an input file.
+    """Identify an input file: ``{"path", "size", "modified", "sha256"}``, of a remote one the path.
 
-    Args:
-        path: a local file; of a remote one (``root://…``) only the address is recorded.
-        sha256: whether to hash it, for which all of it is read.
-
-    Returns:
-        ``{"path", "size", "modified", "sha256"}``: size in bytes and time of the last change,
-        ``None`` for a remote file; ``sha256`` is ``None`` too where it was not wanted.
+    ``modified`` is the time of the last change; without ``sha256``, for which all of it is read,
+    that is ``None``.
     """
     text = str(path)
     if "://" in text:
@@ -46,15 +41,12 @@ def describe_file(path: str | Path, *, sha256: bool = True) -> dict[str, Any]:
 def provenance(
     inputs: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], **extra: Any
 ) -> dict[str, Any]:
-    """Compose what is stored with every file that hepdann makes.
+    """What is stored with every file that hepdann makes, for JSON.
 
     Args:
         inputs: one :func:`describe_file` an input.
-        settings: every value that was used; must be JSON-serialisable.
+        settings: every value that was used.
         **extra: further entries, for example the files that were skipped.
-
-    Returns:
-        A JSON-serialisable dictionary.
     """
     return {
         "hepdann": __version__,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
@@ -94,15 +94,9 @@ class Registry(Mapping[str, T]):
         return self._load(entries[0])
 
     def add(self, name: str, thing: object, **options: Any) -> T:
-        """Register a thing; one of the same name that was registered before is replaced.
+        """Register a thing, and give what is kept; one that had the name before is replaced.
 
-        Args:
-            name: without ``+``, ``/``, ``,`` and ``:``, and not one of hepdann's own.
-            thing: as the kind wants it.
-            **options: of the kind.
-
-        Returns:
-            What is kept of it.
+        The name is without ``+``, ``/``, ``,`` and ``:``; the options are those of the kind.
 
         Raises:
             ConfigError: the name is hepdann's own or unusable, or the thing is of another kind.
@@ -144,8 +138,7 @@ class Registry(Mapping[str, T]):
 
     def suggestion(self, name: str) -> str:
         """What to take in place of a name that is unknown."""
-        near = nearest(name, self)
-        return f"did you mean '{near}'?" if near else f"known: {', '.join(self)}"
+        return suggestion(name, list(self), "known:", quoted=True)
 
     def _converted(self, name: str, thing: object, options: Mapping[str, Any]) -> T:
         kept: T = _resolve(self._convert)(name, thing, **options)
@@ -207,23 +200,32 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return originals[close[0]] if close else None
 
 
+def suggestion(
+    name: str, known: Sequence[str], otherwise: str = "there are", *, quoted: bool = False
+) -> str:
+    """What to take in place of an unknown name: the nearest one, else all that there are."""
+    near = nearest(name, known)
+    if near is None:
+        return f"{otherwise} {', '.join(known) or 'none'}"
+    return f"did you mean '{near}'?" if quoted else f"did you mean {near}?"
+
+
+def _in(module: str, *names: str) -> dict[str, str]:
+    """Constants of a module, called like the names that they are registered by."""
+    return {name: f"{module}:{name.replace('-', '_').upper()}" for name in names}
+
+
 SHIFTS: Registry[Any] = Registry(
     "shift",
     "shifts",
     "train.shift",
     "shifts.registry:as_entry",
-    {
-        "identity": "shifts.registry:IDENTITY",
-        "sine": "shifts.registry:SINE",
-        "sine-third": "shifts.registry:SINE_THIRD",
-        "sine-cubed": "shifts.registry:SINE_CUBED",
-        "sine-fifth": "shifts.registry:SINE_FIFTH",
-        "cosine": "shifts.registry:COSINE",
-        "gaussian": "shifts.registry:GAUSSIAN",
-        "energy-scale": "shifts.registry:ENERGY_SCALE",
-        "energy-smear": "shifts.registry:ENERGY_SMEAR",
-        "dead-channels": "shifts.registry:DEAD_CHANNELS",
-    },
+    _in(
+        "shifts.registry",
+        *("identity", "sine", "sine-third", "sine-cubed", "sine-fifth", "cosine", "gaussian"),
+        *("energy-scale", "energy-smear", "dead-channels"),
+        *("missing-objects", "pt-scale", "dead-region"),
+    ),
 )
 ALIGNMENTS: Registry[Any] = Registry(
     "alignment",
@@ -243,30 +245,21 @@ METHODS: Registry[Any] = Registry(
     "methods",
     "train.methods",
     "methods.registry:as_method",
-    {
-        "source-only": "methods.dann:SOURCE_ONLY",
-        "calibrated": "methods.calibrated:CALIBRATED",
-        "calibrated-known": "methods.calibrated:CALIBRATED_KNOWN",
-        PARAMETRISED: "methods.calibrated:AWARE",
-        "dann": "methods.dann:DANN",
-        "dann-alternating": "methods.alternating:DANN_ALTERNATING",
-        "dann-joint": "methods.joint:DANN_JOINT",
-        "hybrid-dann": "methods.hybrid:HYBRID_DANN",
-        "hybrid-alternating": "methods.hybrid:HYBRID_ALTERNATING",
-        "cdan": "methods.cdan:CDAN",
-        "cdan-entropy": "methods.cdan:CDAN_ENTROPY",
-        "mmd": "methods.mmd:MMD",
-        "coral": "methods.coral:CORAL",
-        "self-training": "methods.self_training:SELF_TRAINING",
-        "pivot": "methods.decorrelation.pivot:PIVOT",
-        "pivot-alternating": "methods.decorrelation.pivot:PIVOT_ALTERNATING",
-        "dann-pivot": "methods.decorrelation.pivot:DANN_PIVOT",
-        "disco": "methods.decorrelation.disco:DISCO",
-        "planing": "methods.decorrelation.planing:PLANING",
-        "cwola": "methods.mixtures.cwola:CWOLA",
-        "llp": "methods.mixtures.llp:LLP",
-        "llp-unbiased": "methods.mixtures.llp:LLP_UNBIASED",
-    },
+    _in("methods.dann", "source-only")
+    | _in("methods.calibrated", "calibrated", "calibrated-known")
+    | {PARAMETRISED: "methods.calibrated:AWARE"}
+    | _in("methods.dann", "dann")
+    | _in("methods.alternating", "dann-alternating")
+    | _in("methods.joint", "dann-joint")
+    | _in("methods.hybrid", "hybrid-dann", "hybrid-alternating")
+    | _in("methods.cdan", "cdan", "cdan-entropy")
+    | _in("methods.mmd", "mmd")
+    | _in("methods.coral", "coral")
+    | _in("methods.self_training", "self-training")
+    | _in("methods.decorrelation.pivot", "pivot", "pivot-alternating", "dann-pivot")
+    | _in("methods.decorrelation.disco", "disco")
+    | _in("methods.decorrelation.planing", "planing")
+    | _in("methods.mixtures", "cwola", "llp", "llp-unbiased"),
 )
 NETWORKS: Registry[Any] = Registry(
     "network",
@@ -293,22 +286,12 @@ CRITERIA: Registry[Any] = Registry(
     "criteria",
     "criteria",
     "criteria.table:as_criterion",
-    {
-        "agreement": "criteria.table:AGREEMENT",
-        "reverse_validation": "criteria.table:REVERSE_VALIDATION",
-        "reverse_validation_aligned": "criteria.table:REVERSE_VALIDATION_ALIGNED",
-        "source_loss": "criteria.table:SOURCE_LOSS",
-        "consistency": "criteria.table:CONSISTENCY",
-        "consistency_study": "criteria.table:CONSISTENCY_STUDY",
-        "soft_neighbourhood": "criteria.table:SOFT_NEIGHBOURHOOD",
-        "entropy": "criteria.table:ENTROPY",
-        "infomax": "criteria.table:INFOMAX",
-        "iwv": "criteria.table:IWV",
-        "dev": "criteria.table:DEV",
-        "prior_match": "criteria.table:PRIOR_MATCH",
-        "domain_auc": "criteria.table:DOMAIN_AUC",
-        "residual_auc": "criteria.table:RESIDUAL_AUC",
-    },
+    _in(
+        "criteria.table",
+        *("agreement", "reverse_validation", "reverse_validation_aligned", "source_loss"),
+        *("consistency", "consistency_study", "soft_neighbourhood", "entropy", "infomax", "iwv"),
+        *("dev", "prior_match", "domain_auc", "residual_auc"),
+    ),
 )
 FIGURES: Registry[Any] = Registry(
     "figure",
@@ -316,14 +299,14 @@ FIGURES: Registry[Any] = Registry(
     "plots.figures",
     "plotting.jobs:as_figure",
     {
-        "loss": "plotting.jobs:loss_jobs",
-        "roc": "plotting.jobs:roc_jobs",
-        "scores": "plotting.jobs:score_jobs",
-        "data_mc": "plotting.jobs:data_mc_jobs",
+        "loss": "plotting.performance:loss_jobs",
+        "roc": "plotting.configured:roc_jobs",
+        "scores": "plotting.configured:score_jobs",
+        "data_mc": "plotting.configured:data_mc_jobs",
         "calibration": "plotting.performance:calibration_jobs",
-        "confusion": "plotting.performance:confusion_jobs",
+        "confusion": "plotting.configured:confusion_jobs",
         "correlation": "plotting.performance:correlation_jobs",
-        "efficiency": "plotting.performance:efficiency_jobs",
+        "efficiency": "plotting.configured:efficiency_jobs",
         "importance": "plotting.performance:importance_jobs",
         "segments": "plotting.segments:segment_jobs",
         "latent": "plotting.performance:latent_jobs",

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -161,6 +162,31 @@ def typed(
 def root() -> Path:
     """The root of the project's tree."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def killed() -> Callable[[Callable[[Callable[[], bool]], object], int], None]:
+    """``killed(work, n)``: ``work(stop)`` in a child, SIGKILL when it asks ``stop`` once more."""
+
+    def run(work: Callable[[Callable[[], bool]], object], times: int) -> None:
+        left = iter(range(times))
+
+        def stop() -> bool:
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return False
+
+        with warnings.catch_warnings():  # torch may have threads, none of which the child needs
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if not child:
+            try:
+                work(stop)
+            finally:
+                os._exit(1)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ _FINE = 128  # of what the classifiers see of a feature
 _GRID = np.linspace(-2.4, 1.6, 9)  # log odds that are tried, around the source's
 _REFINEMENTS = 3
 _SWEEPS = 2  # over the classes, if there are more than two
-_BOOTSTRAPS = 16
+_HALVES = 16  # drawn for the error
 _PARTITIONS = 4  # ways to halve the samples; one of them alone adds as much noise as the events
 _SIGMAS = 4.0  # below this a difference from the source's fractions is none
 _EXPLAINED = 0.67  # share of the residual separation that a label shift has to explain
@@ -46,7 +46,7 @@ _SMALL = 0.012  # a residual AUC below .5 + this is none
 _DROP = 0.02  # by which the residual AUC must fall, at least
 _CLEAR = 0.045  # by which it falls under no smearing, whatever remains
 
-_trees = partial(boosted_trees, iterations=50, learning_rate=0.12, smallest=40)
+_trees = partial(boosted_trees, iterations=25, learning_rate=0.2, smallest=40)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +58,8 @@ class FractionEstimate:
         error: (C,) their standard errors, of the sizes of both samples; NaN, and ``value`` the
             source's fractions, where no fraction makes the samples alike.
         source: (C,) fractions of the source, by weight.
-        profile: (G, C + 1) fractions that were tried, and how well the aligned target can be
-            distinguished from the reweighted source along the direction that matters, as a χ² with
-            one degree of freedom; it falls to 0 at ``value``.
         residual: held-out AUC between aligned target and source with the source's fractions, and
-            with the estimated ones.
+            with the estimated ones, NaN where these differ by fewer than 4 standard errors.
         shift: whether the fractions differ: by more than 4 standard errors, and with most of what
             a classifier still distinguishes explained by it, at least .02 of AUC. A shift that the
             alignment cannot undo imitates a label shift, as smearing does: it loosens the features'
@@ -72,7 +69,6 @@ class FractionEstimate:
     value: Floats
     error: Floats
     source: Floats
-    profile: Floats
     residual: tuple[float, float]
     shift: bool
 
@@ -89,7 +85,6 @@ class FractionEstimate:
             np.asarray(value, dtype=np.float64),
             np.asarray(error, dtype=np.float64),
             np.asarray(source, dtype=np.float64),
-            np.empty((0, len(value) + 1)),
             residual,
             shift=True,
         )
@@ -146,18 +141,17 @@ def estimate_fractions(
     source: Source,
     target: Target,
     *,
-    alignment: str = "quantile",
     seed: int = 0,
     max_events: int = 20_000,
 ) -> FractionEstimate:
-    """Estimate the target's class fractions while a map undoes the shift of its features.
+    """Estimate the target's class fractions while a quantile map undoes the shift of its features.
+
+    The map is fitted anew for every fraction that is tried; the estimate is right where it can be.
 
     Args:
         source: labelled events.
         target: unlabelled events.
-        alignment: the map that undoes the shift, any of ``hepdann.alignment``; it is fitted anew
-            for every fraction that is tried. The estimate is right where this map can be.
-        seed: of the halves, the classifiers and a random map.
+        seed: of the halves and the classifiers.
         max_events: at most so many of each sample are used.
 
     Returns:
@@ -174,56 +168,46 @@ def estimate_fractions(
     source, target = (_sample(e, max_events, generator) for e in (source, target))
     start = source_fractions(source)
     with one_thread():
-        problem = _Problem(source, target, alignment, seed)
-        value, error, tried = _solve(problem, start)
-        residual = (problem.separation(start), problem.separation(value))
-    beyond = np.abs(value - start) > _SIGMAS * error
-    significant = bool(np.isfinite(error).all() and beyond.any())
+        problem = _Problem(source, target, seed)
+        value, error = _solve(problem, start)
+        beyond = np.abs(value - start) > _SIGMAS * error
+        significant = bool(np.isfinite(error).all() and beyond.any())
+        after = problem.separation(value) if significant else np.nan
+        residual = (problem.separation(start), after)
     drop, left = residual[0] - residual[1], residual[1] - 0.5
     explained = drop > _CLEAR or left < max(_SMALL, (1 - _EXPLAINED) * (residual[0] - 0.5))
     shift = significant and explained and drop > _DROP
-    rows = np.array([[*fractions, m * m / variance] for fractions, _, m, variance in tried])
-    profile = rows[np.argsort(rows[:, 1], kind="stable")]
-    return FractionEstimate(value, error, start, profile, residual, shift)
+    return FractionEstimate(value, error, start, residual, shift)
 
 
-Tried = tuple[Floats, int, float, float]
-
-
-def _solve(problem: _Problem, start: Floats) -> tuple[Floats, Floats, list[Tried]]:
-    """Fractions at which every class's M is 0, their errors (NaN if there are none), the way."""
+def _solve(problem: _Problem, start: Floats) -> tuple[Floats, Floats]:
+    """Fractions at which every class's M is 0, and their errors; NaN if there are none."""
     classes = len(start)
-    value, error, tried = start, np.full(classes, np.nan), []
+    value, error = start, np.full(classes, np.nan)
     for c in [1] if classes == 2 else [*range(classes)] * _SWEEPS:
-        root, way = _root(problem, value, c)
-        tried += way
+        root = _root(problem, value, c)
         if root is None:
-            return start, np.full(classes, np.nan), tried
+            return start, np.full(classes, np.nan)
         value = _with(value, c, root)
         error[c] = problem.error(value, c)
     if classes == 2:
         error[0] = error[1]
-    return value, error, tried
+    return value, error
 
 
-def _root(problem: _Problem, at: Floats, c: int) -> tuple[float | None, list[Tried]]:
+def _root(problem: _Problem, at: Floats, c: int) -> float | None:
     """The zero of M along class c that is nearest to where the class stands; M falls there."""
-    tried: list[Tried] = []
 
     def moment(odds: float) -> float:
-        fractions = _with(at, c, _unlogit(odds))
-        m, variance = problem.moment(fractions, c)
-        tried.append((fractions, c, m, variance))
-        return m
+        return problem.moment(_with(at, c, _unlogit(odds)), c)
 
-    start = float(np.log(at[c] / (1 - at[c])))
-    grid = start + _GRID
-    values = [moment(odds) for odds in grid]
-    falls = [i for i in range(len(grid) - 1) if values[i] > 0 >= values[i + 1]]
-    if not falls:
-        return None, tried
-    i = min(falls, key=lambda i: abs(grid[i] + grid[i + 1] - 2 * start))
-    low, high, m_low, m_high = grid[i], grid[i + 1], values[i], values[i + 1]
+    grid = float(np.log(at[c] / (1 - at[c]))) + _GRID
+    value = cache(lambda i: moment(float(grid[i])))
+    outwards = sorted(range(len(grid) - 1), key=lambda i: abs(_GRID[i] + _GRID[i + 1]))
+    i = next((i for i in outwards if value(i) > 0 >= value(i + 1)), None)
+    if i is None:
+        return None
+    low, high, m_low, m_high = grid[i], grid[i + 1], value(i), value(i + 1)
     for _ in range(_REFINEMENTS):
         odds = low + (high - low) * m_low / (m_low - m_high)
         m = moment(odds)
@@ -231,7 +215,7 @@ def _root(problem: _Problem, at: Floats, c: int) -> tuple[float | None, list[Tri
             low, m_low = odds, m
         else:
             high, m_high = odds, m
-    return _unlogit(low + (high - low) * m_low / (m_low - m_high)), tried
+    return _unlogit(low + (high - low) * m_low / (m_low - m_high))
 
 
 def _unlogit(odds: float) -> float:
@@ -253,11 +237,11 @@ class _Partition:
     trees: Sequence[Any]
     classes: int
 
-    def probabilities(self, bins: Floats, side: int) -> Floats:
-        """(N, C) of source (0) or target (1) events, by the classifier of the other half."""
+    def probabilities(self, bins: Floats, halves: NDArray[np.intp]) -> Floats:
+        """(N, C) of events of these halves, by the classifier of the other half."""
         out = np.zeros((len(bins), self.classes))
         for half, trees in enumerate(self.trees):
-            rows = self.halves[side] == half
+            rows = halves == half
             out[np.ix_(rows, trees.classes_)] = trees.predict_proba(bins[rows])
         return out
 
@@ -265,9 +249,9 @@ class _Partition:
 class _Problem:
     """Both samples, halved in several ways."""
 
-    def __init__(self, source: Source, target: Target, alignment: str, seed: int) -> None:
+    def __init__(self, source: Source, target: Target, seed: int) -> None:
         self.source, self.target, self.seed = source, target, seed
-        self.kind = get(alignment)
+        self.kind = get("quantile")
         self.prior = source_fractions(source)
         generator = np.random.default_rng([seed, 0xF5])
         self.edges, self.fine = (bin_edges(source.features, n) for n in (_BINS, _FINE))
@@ -281,15 +265,19 @@ class _Problem:
                 label, weight = source.label[rows], np.abs(source.weight[rows]) + 1e-12
                 trees.append(_trees(seed).fit(bins[rows], label, weight))
             self.partitions.append(_Partition(halves, trees, len(self.prior)))
-        self.of_source = [p.probabilities(bins, 0) for p in self.partitions]
+        self.of_source = [p.probabilities(bins, p.halves[0]) for p in self.partitions]
         self.base = self._functions(source.features)
 
-    def _functions(self, x: NDArray[np.floating]) -> Floats:
+    def _functions(self, x: NDArray[np.floating]) -> Any:
         """(N, B) of what a sum of functions of one feature is made: 1, and indicators of bins."""
-        columns = [np.ones(len(x))]
-        for edges, index in zip(self.edges, binned(x, self.edges).T, strict=True):
-            columns += [(index == i).astype(np.float64) for i in range(1, len(edges) + 1)]
-        return np.stack(columns, axis=1)
+        from scipy.sparse import csr_array
+
+        before = np.cumsum([0, *map(len, self.edges)])
+        bins = binned(x, self.edges).astype(np.int32)
+        columns = np.hstack([np.zeros((len(x), 1), np.int32), bins + before[:-1]])
+        indicator = np.hstack([np.ones((len(x), 1)), bins > 0])  # of a feature's first bin, none
+        at = np.arange(0, columns.size + 1, columns.shape[1])
+        return csr_array((indicator.ravel(), columns.ravel(), at), (len(x), before[-1] + 1))
 
     def _score(self, probabilities: Sequence[Floats], fractions: Floats, c: int) -> Floats:
         """(N,) ρ of class c, mean over the partitions, at other fractions than the source's."""
@@ -301,50 +289,47 @@ class _Problem:
         return np.asarray(np.mean(scores, axis=0))
 
     def moment(
-        self, fractions: Floats, c: int, times: tuple[Floats, Floats] | None = None
-    ) -> tuple[float, float]:
-        """M of class c at these fractions, and its variance with the map taken for exact.
+        self, fractions: Floats, c: int, drawn: Sequence[NDArray[np.intp]] | None = None
+    ) -> float:
+        """M of class c at these fractions.
 
         Args:
             fractions: (C,) of all classes.
             c: the class.
-            times: how often each event of source and target counts, for a bootstrap, which looks
-                at one of the partitions; otherwise M is the mean over all of them.
+            drawn: rows of source and target, of which one of the partitions is looked at;
+                otherwise M is that of all events, the mean over all partitions.
         """
-        parts = self.partitions[: None if times is None else 1]
-        source, target = self.source, self.target
-        if times is not None:
-            source = replace(source, weight=(source.weight * times[0]).astype(np.float32))
-            target = replace(target, weight=(target.weight * times[1]).astype(np.float32))
-        source = reweighted(source, fractions)
+        parts = self.partitions[: None if drawn is None else 1]
+        rows = drawn or [np.arange(len(events)) for events in (self.source, self.target)]
+        source, target = self.source.take(rows[0]), self.target.take(rows[1])
+        source, base = reweighted(source, fractions), self.base[rows[0]]
         x = self.kind.fit(target, source, seed=self.seed).apply(target.features)
         w, v = (np.asarray(e.weight / e.weight.sum(), np.float64) for e in (source, target))
         known, bins = self.of_source[: len(parts)], binned(x, self.fine)
-        inside = self._score(known, fractions, c)
-        gram = (self.base * w[:, None]).T @ self.base
+        inside = self._score([p[rows[0]] for p in known], fractions, c)
+        gram = (base.T @ (base * w[:, None])).toarray()
         gram[np.diag_indices_from(gram)] += 1e-9
-        fit = np.linalg.solve(gram, self.base.T @ (w * inside))
-        psi = inside - self.base @ fit
-        target_psi = self._score([p.probabilities(bins, 1) for p in parts], fractions, c)
-        target_psi -= self._functions(x) @ fit
-        means = float(w @ psi), float(v @ target_psi)
-        variance = np.sum((w * (psi - means[0])) ** 2) + np.sum((v * (target_psi - means[1])) ** 2)
-        return means[1] - means[0], float(variance)
+        fit = np.linalg.solve(gram, base.T @ (w * inside))
+        psi = inside - base @ fit
+        of_target = [p.probabilities(bins, p.halves[1][rows[1]]) for p in parts]
+        target_psi = self._score(of_target, fractions, c) - self._functions(x) @ fit
+        return float(v @ target_psi - w @ psi)
 
     def error(self, fractions: Floats, c: int) -> float:
-        """Standard error of a root: the bootstrap's spread of M over its slope."""
+        """Standard error of a root: the spread of M over random halves, divided by its slope.
+
+        Halves drawn without replacement spread as samples of the full size do (Shao and Wu, Ann.
+        Stat. 17 (1989) 1176, the jackknife that deletes half).
+        """
         step = 0.05 * fractions[c] * (1 - fractions[c])
         ends = [_with(fractions, c, fractions[c] + sign * step) for sign in (-2, 2)]
-        low, high = (self.moment(end, c)[0] for end in ends)
+        low, high = (self.moment(end, c) for end in ends)
         slope = (high - low) / (4 * step)
         generator = np.random.default_rng([self.seed, 0xF6])
-        moments = []
-        for _ in range(_BOOTSTRAPS):
-            times = (
-                generator.poisson(1.0, len(self.source)).astype(np.float64),
-                generator.poisson(1.0, len(self.target)).astype(np.float64),
-            )
-            moments.append(self.moment(fractions, c, times)[0])
+        moments, sizes = [], (len(self.source), len(self.target))
+        for _ in range(_HALVES):
+            drawn = [np.sort(generator.permutation(n)[: n // 2]) for n in sizes]
+            moments.append(self.moment(fractions, c, drawn))
         return float(np.std(moments, ddof=1) / max(abs(slope), 1e-12))
 
     def separation(self, fractions: Floats) -> float:

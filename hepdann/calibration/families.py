@@ -64,8 +64,32 @@ class Family(Protocol):
         ...
 
 
+class Plain:
+    """What families are unless they say otherwise: without bounds, and without a prior."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """None."""
+        return np.full(len(self.parameters), -np.inf), np.full(len(self.parameters), np.inf)
+
+    @property
+    def step(self) -> Floats:
+        """For numerical derivatives."""
+        return np.full(len(self.parameters), 1e-3)
+
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """None."""
+        return np.zeros(len(self.parameters)), np.full(len(self.parameters), np.inf)
+
+
 @dataclass(frozen=True, eq=False)
-class ShiftFamily:
+class ShiftFamily(Plain):
     """A registered shift f(t), by u = 1/t: 0 is no shift.
 
     Attributes:
@@ -98,11 +122,6 @@ class ShiftFamily:
     def step(self) -> Floats:
         """For numerical derivatives."""
         return np.full(1, 0.003)
-
-    @property
-    def prior(self) -> tuple[Floats, Floats]:
-        """None."""
-        return np.zeros(1), np.full(1, np.inf)
 
     def starts(self) -> Floats:
         """A grid in t."""

@@ -16,8 +16,9 @@ Floats = NDArray[np.float64]
 
 _Events = TypeVar("_Events", bound=Target)
 
-FEW = 3_000  # events of each side on which starting points are compared
-MOST = 100_000  # events of each side that a fit uses
+_FEW = 3_000  # events of each side on which starting points are compared
+_MOST = 100_000  # events of each side that a fit uses
+_DIRECTIONS = 24  # beside the features
 _STARTS = 2  # starting points that are followed
 _APART = 0.08  # of the range of starting points, between two that are followed
 
@@ -242,7 +243,6 @@ def fit_family(
     *,
     held: bool = False,
     seed: int = 0,
-    directions: int = 24,
 ) -> FamilyFit:
     """Fit the parameters of a family, and the class fractions of the data with them.
 
@@ -255,16 +255,12 @@ def fit_family(
         target: the data, likewise.
         held: keep the class fractions of MC.
         seed: of random directions, subsamples and the noise of maps.
-        directions: random directions beside the features.
 
     Raises:
         HepdannError: too few events.
     """
-    mc, target = finite(mc), finite(target)
-    few = problem_of(mc, target, held=held, seed=seed, directions=directions // 2, most=FEW)
-    _, start = explored(few, family)
-    problem = problem_of(mc, target, held=held, seed=seed, directions=directions)
-    return fit_from(problem, family, start)
+    few, whole = problems_of(finite(mc), finite(target), held=held, seed=seed)
+    return fit_from(whole, family, explored(few, family)[1])
 
 
 def explored(problem: Problem, family: Family) -> tuple[float, Floats]:
@@ -331,16 +327,17 @@ def leading_variation(covariance: Floats, jacobian: Floats) -> Floats:
     return np.asarray(variation * (1.0 if variation.sum() >= 0 else -1.0))
 
 
-def problem_of(
-    mc: Source, target: Target, *, held: bool, seed: int, directions: int, most: int = MOST
-) -> Problem:
-    """The comparison of MC with data that have no missing values, on ``most`` events of each."""
-    generator = np.random.default_rng([seed, 0xF1])
-    mc, target = drawn(mc, most, generator), drawn(target, most, generator)
-    weight = np.asarray(target.weight, dtype=np.float64)
-    features = np.asarray(target.features, dtype=np.float64)
-    data = Marginals(features, weight, directions=directions, seed=seed)
-    return Problem(mc, data, held=held, seed=seed)
+def problems_of(mc: Source, target: Target, *, held: bool, seed: int) -> tuple[Problem, Problem]:
+    """The comparison of MC with data that have no missing values: on a few events, and on most."""
+    made = []
+    for most, directions in ((_FEW, _DIRECTIONS // 2), (_MOST, _DIRECTIONS)):
+        generator = np.random.default_rng([seed, 0xF1])
+        some, data = drawn(mc, most, generator), drawn(target, most, generator)
+        weight = np.asarray(data.weight, dtype=np.float64)
+        features = np.asarray(data.features, dtype=np.float64)
+        along = Marginals(features, weight, directions=directions, seed=seed)
+        made.append(Problem(some, along, held=held, seed=seed))
+    return made[0], made[1]
 
 
 def drawn(events: _Events, most: int, generator: np.random.Generator) -> _Events:

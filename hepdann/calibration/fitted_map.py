@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .families import Plain
+
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class FittedMap:
+class FittedMap(Plain):
     """What such maps share; the other fields of each are arrays.
 
     Attributes:
@@ -33,21 +35,6 @@ class FittedMap:
     def parameters(self) -> tuple[str, ...]:
         """As many as there are coefficients."""
         return tuple(f"{self.letter}{i}" for i in range(len(self.flat())))
-
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """None: it was fitted in its own way."""
-        return np.full(len(self.flat()), -np.inf), np.full(len(self.flat()), np.inf)
-
-    @property
-    def step(self) -> Floats:
-        """See :class:`hepdann.calibration.Family`."""
-        return np.full(len(self.flat()), 1e-3)
-
-    @property
-    def prior(self) -> tuple[Floats, Floats]:
-        """None: what drew it toward the identity did so in its fit."""
-        return np.zeros(len(self.flat())), np.full(len(self.flat()), np.inf)
 
     def starts(self) -> Floats:
         """Where it is."""

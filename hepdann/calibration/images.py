@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -14,51 +14,51 @@ from .. import shifts
 from ..errors import ConfigError, HepdannError
 from ..shifts.images import shift_images
 from ..tensors import EventBlocks, Source, Tensors, image_figures, read_images
+from .families import Plain
 
 Floats = NDArray[np.float64]
 
 _MOST = 3_000  # events of MC whose images are shifted
 _GRID = np.array([0.0, 0.03, 0.1, 0.2, 0.35, 0.5])  # of 1/t
 _SCALE = np.array([-0.3, -0.1, 0.0, 0.1, 0.5])  # of 1/t of a scale
+_YIELD = "light-yield"  # a scale of each view
 
 
 @dataclass(frozen=True, eq=False)
-class ImageFamily:
+class ImageFamily(Plain):
     """A shift of images, as it changes what sums some events up.
 
     Attributes:
         name: of the shift.
-        values: (G,) of its parameter 1/t, rising.
+        values: (G,) of its parameters 1/t, rising.
         figures: (G, N, F) of the events at each; between them they are interpolated.
+        parts: of each parameter the figures that it changes.
     """
 
     name: str
     values: Floats
     figures: NDArray[np.float32] = field(repr=False)
+    parts: Mapping[str, NDArray[np.intp]] = field(repr=False)
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """1/t: the relative scale or smearing, the share of dead channels."""
-        return (self.name,)
+        """1/t: the relative scale or smearing, the share of dead channels; of all views or each."""
+        return tuple(self.parts)
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:
         """Those of the grid."""
-        return self.values[:1], self.values[-1:]
+        low, high = self.values[[0, -1]]
+        return np.full(len(self.parts), low), np.full(len(self.parts), high)
 
     @property
     def step(self) -> Floats:
         """For numerical derivatives."""
-        return np.full(1, 0.01)
-
-    @property
-    def prior(self) -> tuple[Floats, Floats]:
-        """None."""
-        return np.zeros(1), np.full(1, np.inf)
+        return np.full(len(self.parts), 0.01)
 
     def starts(self) -> Floats:
-        """The grid."""
-        return self.values[:, None]
+        """The grid, the same value of all parameters."""
+        return np.repeat(self.values[:, None], len(self.parts), axis=1)
 
     @cached_property
     def _rows(self) -> dict[bytes, int]:
@@ -75,11 +75,15 @@ class ImageFamily:
             rows = [self._rows[row.tobytes()] for row in np.asarray(x, np.float32)]
         except KeyError as error:
             raise HepdannError("these are not the events whose images were shifted") from error
-        above = int(np.clip(np.searchsorted(self.values, theta[0]), 1, len(self.values) - 1))
-        low, high = self.values[above - 1 : above + 1]
-        share = (theta[0] - low) / (high - low)
-        first, second = self.figures[above - 1][rows], self.figures[above][rows]
-        return np.asarray((1 - share) * first + share * second, dtype=np.float64)
+        plain = self.figures[int(np.searchsorted(self.values, 0.0))]
+        moved = np.asarray(plain[rows], dtype=np.float64)
+        for value, columns in zip(theta, self.parts.values(), strict=True):
+            above = int(np.clip(np.searchsorted(self.values, value), 1, len(self.values) - 1))
+            low, high = self.values[above - 1 : above + 1]
+            share = (value - low) / (high - low)
+            first, second = self.figures[above - 1 : above + 1, :, columns][:, rows]
+            moved[:, columns] = (1 - share) * first + share * second
+        return moved
 
     def to_dict(self) -> dict[str, Any]:
         """It maps the events that it was made of, and no others."""
@@ -100,6 +104,7 @@ def image_families(
         ConfigError: a shift of that name is not registered, or not of images.
     """
     known = [n for n in shifts.names() if shifts.registry.lookup(n).pixels is not None]
+    known += [_YIELD] if len(file.views) > 1 else []
     for name in names or ():
         if name not in (*known, "none"):
             raise ConfigError(
@@ -111,18 +116,29 @@ def image_families(
     assert isinstance(events, Source)
     event_id = file.column("mc", "event_id")
     own = events.features.reshape(len(events), -1)
+    labels = [""] * own.shape[1]
 
+    @cache
     def figures(name: str, value: float) -> NDArray[np.float32]:
-        def change(images: dict[str, NDArray[np.float32]], part: NDArray[np.int64]) -> None:
+        def change(images: Any, part: NDArray[np.int64]) -> Any:
             step = (name, shifts.registry.lookup(name), 1.0 / value)
             shift_images([step], file.views, images, event_id[part], seed)
+            return images
 
         images = read_images(file, "mc", rows, change if value else None)
-        return np.concatenate([own, image_figures(images, file.views)[1]], axis=1)
+        labels[own.shape[1] :], sums = image_figures(images, file.views)
+        return np.concatenate([own, sums], axis=1)
 
     plain, made = figures("", 0.0), {}
     for name in known if names is None else [n for n in names if n != "none"]:
-        values = _SCALE if name == "energy-scale" else _GRID
-        shifted = [figures(name, value) if value else plain for value in values]
-        made[name] = ImageFamily(name, values, np.stack(shifted))
+        single = name != _YIELD
+        shift = name if single else "energy-scale"
+        values = _SCALE if shift == "energy-scale" else _GRID
+        shifted = [figures(shift, float(v)) if v else plain for v in values]
+        ends = {name: ""} if single else {f"{name}({v.name})": f"_{v.name}" for v in file.views}
+        parts = {
+            parameter: np.flatnonzero([label.endswith(end) for label in labels])
+            for parameter, end in ends.items()
+        }
+        made[name] = ImageFamily(name, values, np.stack(shifted), parts)
     return events.with_features(plain), made

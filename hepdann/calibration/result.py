@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..stats.figure import Figure
-from ..tensors import Source
+from ..tensors import Source, Target
 from .families import Family, from_dict
 from .fit import FamilyFit
 from .fitted_map import FittedMap
 from .free import FreeMap
+from .mixture import Mixture, mixture_of
 from .refiner import RefinerMap
 
 Floats = NDArray[np.float64]
@@ -85,19 +86,36 @@ class Calibration:
         weight = np.asarray(mc.weight * ratio[mc.label], dtype=np.float32)
         return replace(mc, features=self.apply(mc.features, seed), weight=weight)
 
-    def parametrised(self, mc: Source) -> Source:
+    @property
+    def moved(self) -> bool:
+        """Whether a class fraction differs from that of MC, by three errors if it has one."""
+        apart = np.abs(self.fractions - self.mc_fractions)
+        return bool(np.any(apart > 3 * np.maximum(self.fraction_error, 1e-9)))
+
+    def mixture(self, mc: Source, target: Target) -> Mixture | None:
+        """Whether fitted class fractions that differ are what differs; ``None`` without such."""
+        if not self.moved or not self.fraction_error.any():
+            return None
+        return mixture_of(mc.with_features(self.apply(mc.features)), target, seed=self.seed)
+
+    def parametrised(self, mc: Source, seed: int | None = None) -> Source:
         """Calibrated MC, each event at parameters of its own, which are a further feature.
 
         They lie on a line through the best ones, along what changes the distributions most, and
         uniformly within :data:`RANGE` standard errors (Baldi et al., EPJC 76 (2016) 235).
+
+        Args:
+            mc: labelled events.
+            seed: of the draws, as of :meth:`apply`.
         """
-        generator = np.random.default_rng([self.seed, 0xBA])
+        seed = self.seed if seed is None else seed
+        generator = np.random.default_rng([seed, 0xBA])
         values = np.linspace(-RANGE, RANGE, 41)
         chosen = generator.integers(len(values), size=len(mc))
         features = np.empty((len(mc), mc.features.shape[1] + 1), np.float32)
         for number, value in enumerate(values):
             rows = np.flatnonzero(chosen == number)
-            moved = self.varied(float(value)).apply(mc.features[rows], self.seed + number)
+            moved = self.varied(float(value)).apply(mc.features[rows], seed + number)
             features[rows] = with_parameter(moved, float(value))
         return replace(self.calibrated(mc), features=features)
 
@@ -199,9 +217,10 @@ class CalibrationReport:
         candidates: what was tried, the identity first, then by distance.
         before: held-out AUC of MC against data.
         after: the same with the calibrated MC.
-        verdict: ``closed``, ``partly closed`` or ``not closed``.
         held: the fractions were held: as asked, or since a flexible map and fractions are not
             both identified.
+        mixture: whether class fractions that were fitted are what differs; ``None`` where they are
+            held, or hardly differ from those of MC.
         profiles: of the parameters of the map.
     """
 
@@ -209,20 +228,29 @@ class CalibrationReport:
     candidates: tuple[Candidate, ...]
     before: Figure
     after: Figure
-    verdict: str
     held: bool
+    mixture: Mixture | None = None
     profiles: tuple[Profile, ...] = ()
+
+    @property
+    def _hidden(self) -> bool:
+        return self.mixture is not None and not self.mixture.explains
+
+    @property
+    def verdict(self) -> str:
+        """``closed``, ``partly closed`` or ``not closed``."""
+        return "not closed" if self._hidden else verdict(self.before, self.after)
 
     @property
     def applied(self) -> Calibration:
         """The map, as a training takes it.
 
-        Where no map is chosen and MC and data were not distinguished before, the class fractions
-        stay those of MC too: what they would mend is not seen, and a background that MC lack looks
-        like other fractions.
+        Where no map is chosen and MC and data were not distinguished before, or other class
+        fractions do not explain the data, these stay those of MC too.
         """
         chosen = self.calibration
-        if chosen.fit is not None or verdict(self.before, self.before) != "closed":
+        seen = verdict(self.before, self.before) != "closed"
+        if chosen.fit is not None or (seen and not self._hidden):
             return chosen
         return replace(chosen, fractions=chosen.mc_fractions)
 
@@ -231,10 +259,11 @@ class CalibrationReport:
         """The verdict in plain words."""
         left = f"AUC {self.after.value:.3f} ± {self.after.error:.3f}"
         name = self.calibration.name
+        why = ": a class that MC lack, or a shift of one class, looks like other class fractions"
         if name == "none":
-            chosen = self.calibration
-            apart = np.abs(chosen.fractions - chosen.mc_fractions)
-            if np.any(apart > 3 * np.maximum(chosen.fraction_error, 1e-9)):
+            if self._hidden:
+                what = why[2:]
+            elif self.calibration.moved:
                 what = "other class fractions, and no map of the features"
             elif self.before.value > CLOSED:
                 what = "no family of maps brings MC nearer to the data"
@@ -247,7 +276,10 @@ class CalibrationReport:
             if not key.startswith("1/t")
         ]
         text = f"{name}: {', '.join(values)}" if values else name
-        return f"{text}; {self.verdict} ({left}, before {self.before.value:.3f})"
+        if self.held and self.calibration.moved:
+            text += ", at estimated class fractions, from which it cannot be separated"
+        said = self.verdict + why * self._hidden
+        return f"{text}; {said} ({left}, before {self.before.value:.3f})"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it; ``None`` for what does not exist."""
@@ -268,6 +300,7 @@ class CalibrationReport:
             "fractions_held": self.held,
             "auc_before": _figure(self.before),
             "auc_after": _figure(self.after),
+            "fractions_leave": None if self.mixture is None else self.mixture.left,
             "verdict": self.verdict,
             "sentence": self.sentence,
             "candidates": [

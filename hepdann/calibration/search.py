@@ -14,12 +14,12 @@ from ..alignment import estimate_fractions
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
-from .families import Family, family, shift_families
-from .fit import FEW, FamilyFit, explored, finite, fit_from, problem_of
+from .families import Family, Plain, family, shift_families
+from .fit import FamilyFit, explored, finite, fit_from, problems_of
 from .fitted_map import FittedMap
 from .free_fit import fit_free
 from .refiner import fit_refiner
-from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
+from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +28,6 @@ _OTHERS = ("none", "free", "refiner")  # not fitted by their parameters
 _JUDGED = 3  # families that the classifier judges, those of the smallest distance
 _HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
-_DIRECTIONS = 24  # beside the features
 _SIGMAS = 4.0  # from which an estimate of the fractions is tried with the free map
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
@@ -43,14 +42,14 @@ def calibrate(
     reference: NDArray[np.floating] | None = None,
     seed: int = 0,
     made: Mapping[str, Family] | None = None,
-    progress: Callable[[str], None] = lambda _: None,
 ) -> CalibrationReport:
     """Fit forward maps MC → data, with the class fractions of the data, and judge what is left.
 
     Maps are fitted on the training splits. A classifier, trained and judged on the other events,
     says how well calibrated MC and data are still distinguished. Of the families that leave an AUC
     within .02 of the least, or within its error, that with the fewest parameters is chosen; the
-    identity has none. No label of the data takes part.
+    identity has none. Where its class fractions moved and do not explain the data, the next one
+    whose fractions do is taken, if there is one. No label of the data takes part.
 
     Args:
         mc: labelled events.
@@ -63,7 +62,6 @@ def calibrate(
             and those of its training split.
         seed: of all that is random.
         made: the families by name, where they are not those of features; then there is no ``free``.
-        progress: called with the family that is being fitted.
 
     Raises:
         HepdannError: too few events.
@@ -74,7 +72,7 @@ def calibrate(
     search = _Search(mc, target, names, hold_fractions, reference, seed, made)
     wanted = tuple(dict.fromkeys(families or made or (*shift_families(), "free")))
     identity = fit_from(search.whole, _Nothing(), np.zeros(0))
-    tried = search.explore([text for text in wanted if text not in _OTHERS], progress)
+    tried = search.explore([text for text in wanted if text not in _OTHERS])
     fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
 
     def calibration(fit: FamilyFit) -> Calibration:
@@ -89,14 +87,17 @@ def calibrate(
     options = [(fit, judged(fit)) for fit in (identity, *fits)]
     settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
     if "free" in wanted and (families is not None or not settled):
-        progress("free")
         options.append(search.free(judged))
     if "refiner" in wanted:
-        progress("refiner")
         options.append((refined := search.refiner(), judged(refined)))
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
-    chosen, after = min(near, key=lambda o: (len(o[0].theta), o[0].distance))
+    near.sort(key=lambda o: (len(o[0].theta), o[0].distance))
+    # fractions that moved and are not what differs hide something, which a further map may mend
+    near = [near[0], *(o for o in near[1:] if not o[0].held)]
+    looked = [(*o, calibration(o[0]).mixture(mc, target)) for o in near]
+    good = (one for one in looked if one[2] is None or one[2].explains)
+    chosen, after, mixture = next(good, looked[0])
     candidates = [
         Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
         for f, figure in options
@@ -104,14 +105,9 @@ def calibrate(
     for distance, one, _ in tried[_JUDGED:]:
         candidates.append(Candidate(one.name, len(one.parameters), distance, None))
     candidates[1:] = sorted(candidates[1:], key=lambda c: c.distance)
+    made_of, profiles = calibration(chosen), search.profiles(chosen)
     return CalibrationReport(
-        calibration(chosen),
-        tuple(candidates),
-        before,
-        after,
-        verdict(before, after),
-        chosen.held,
-        search.profiles(chosen),
+        made_of, tuple(candidates), before, after, chosen.held, mixture, profiles
     )
 
 
@@ -136,13 +132,9 @@ class _Search:
         largest = [np.nanmax(np.abs(r), axis=0, initial=0.0) for r in references]
         single = made is not None or np.array_equal(largest[0], largest[-1])
         self.references = references[: 1 if single else 2]
-        both = self.mc, self.target
-        self.whole = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS)
-        self.few = problem_of(*both, held=held, seed=seed, directions=_DIRECTIONS // 2, most=FEW)
+        self.few, self.whole = problems_of(self.mc, self.target, held=held, seed=seed)
 
-    def explore(
-        self, texts: Sequence[str], progress: Callable[[str], None]
-    ) -> list[tuple[float, Family, Floats]]:
+    def explore(self, texts: Sequence[str]) -> list[tuple[float, Family, Floats]]:
         """Distance, family and parameters of each, the nearest first."""
         options = []
         for text in texts:
@@ -156,7 +148,6 @@ class _Search:
         for at_start, text, one in options:
             if at_start > _HOPELESS * least and text in best:
                 continue
-            progress(text)
             distance, theta = explored(self.few, one)
             least = min(least, distance)
             if text not in best or distance < best[text][0]:
@@ -221,14 +212,10 @@ class _Search:
         return tuple(made)
 
 
-class _Nothing:
+class _Nothing(Plain):
     """The family of the identity alone: only the class fractions are fitted."""
 
     name = "none"
-    parameters: tuple[str, ...] = ()
-    bounds = (np.zeros(0), np.zeros(0))
-    step = np.zeros(0)
-    prior = (np.zeros(0), np.zeros(0))
 
     def starts(self) -> Floats:
         return np.zeros((1, 0))

@@ -8,7 +8,14 @@ from ..lazy import getter
 
 if TYPE_CHECKING:
     from .init import init_config
-    from .inputs import AugmentConfig, HitsConfig, ImagesConfig, ObjectsConfig, TransformConfig
+    from .inputs import (
+        AugmentConfig,
+        HitsConfig,
+        ImagesConfig,
+        ObjectsConfig,
+        PicturesConfig,
+        TransformConfig,
+    )
     from .load import (
         dump_config,
         expand_path,
@@ -45,6 +52,7 @@ __getattr__ = getter(
         "ImagesConfig": "inputs",
         "NetworkSettings": "settings",
         "ObjectsConfig": "inputs",
+        "PicturesConfig": "inputs",
         "PlotConfig": "plots",
         "SampleConfig": "samples",
         "ScanConfig": "shift",
@@ -66,32 +74,10 @@ __getattr__ = getter(
 )
 
 __all__ = [
-    "AugmentConfig",
-    "CalibrationConfig",
-    "ClassConfig",
-    "Config",
-    "ConversionConfig",
-    "ConvertConfig",
-    "FeatureConfig",
-    "HitsConfig",
-    "ImagesConfig",
-    "NetworkSettings",
-    "ObjectsConfig",
-    "PlotConfig",
-    "SampleConfig",
-    "ScanConfig",
-    "ScanSettings",
-    "ShiftConfig",
-    "SplitConfig",
-    "TrainConfig",
-    "TrainSettings",
-    "TransformConfig",
-    "dump_config",
-    "expand_path",
-    "init_config",
-    "json_schema",
-    "load_config",
-    "override",
-    "parse_config",
+    "AugmentConfig", "CalibrationConfig", "ClassConfig", "Config", "ConversionConfig",
+    "ConvertConfig", "FeatureConfig", "HitsConfig", "ImagesConfig", "NetworkSettings",
+    "ObjectsConfig", "PicturesConfig", "PlotConfig", "SampleConfig", "ScanConfig", "ScanSettings",
+    "ShiftConfig", "SplitConfig", "TrainConfig", "TrainSettings", "TransformConfig", "dump_config",
+    "expand_path", "init_config", "json_schema", "load_config", "override", "parse_config",
     "shipped_configs",
-]
+]  # fmt: skip

@@ -133,6 +133,8 @@ def check_features(convert: ConvertConfig) -> None:
     check_unique(convert.spectators, "spectator", "spectators")
     check_unique(convert.event_id or [], "branch", "event_id")
     check_unique(convert.class_names or [], "class", "classes")
+    if convert.objects and convert.variations:
+        refuse("objects do not vary", "variations", mend="vary weights (convert.weights)")
     features = convert.feature_configs()
     if features is None:
         return

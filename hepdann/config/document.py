@@ -194,13 +194,9 @@ def parse(text: str, source: str) -> tuple[Any, Lines]:
 def dump(values: Any) -> str:
     """Write plain values as YAML, in their own order; :func:`parse` reads the same values back."""
     text: str = yaml.dump(
-        values,
-        Dumper=_Dumper,
-        sort_keys=False,
-        default_flow_style=None,
-        allow_unicode=True,
+        values, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True,
         width=100,
-    )
+    )  # fmt: skip
     return text
 
 

@@ -164,10 +164,11 @@ class TrainConfig(Section):
         "or a registered one; default the perceptron below, of images of hits minerva-small, of "
         "pictures ganin-mnist, of objects deepsets",
     )
-    autocast: Literal["none", "bf16", "fp16"] = Field(
+    autocast: Literal["auto", "none", "bf16", "fp16"] = Field(
         "none",
         description="of a network of images: bf16 computes in bfloat16 where that is safe, fp16 in "
-        "float16 with scaled losses, for GPUs without bfloat16",
+        "float16 with scaled losses, for GPUs without bfloat16; auto is bf16 where the processor "
+        "or GPU multiplies it",
     )
     augment: AugmentConfig | None = Field(None, description="of images; default none")
     extractor: list[Width] = Field([32, 32], min_length=1, description="widths of the extractor")

@@ -45,7 +45,7 @@ class NetworkSettings(TypedDict, total=False):
         "validation_loss_domain",
     ]
     normalisation: Literal["domain", "shared", "layer", "none"] | None
-    autocast: Literal["none", "bf16", "fp16"]
+    autocast: Literal["auto", "none", "bf16", "fp16"]
     extractor: Sequence[int]
     label_head: Sequence[int]
     domain_head: Sequence[int]

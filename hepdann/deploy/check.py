@@ -25,12 +25,7 @@ _INDEXED = re.compile(r"(?P<branch>.*?)(?P<index>(\[\d+\])+)")
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Events in both forms.
-
-    Attributes:
-        table: (N, R) float32, the inputs of the graph.
-        features: (N, F) float32 of the model, NaN where missing.
-    """
+    """Events as inputs of the graph (N, R), and as features of the model (N, F), some NaN."""
 
     table: NDArray[np.float32]
     features: NDArray[np.float32]
@@ -49,15 +44,9 @@ def tensors_of(run: Run) -> Tensors | None:
 
 
 def stored_events(run: Run, plan: Plan, domain: str, most: int) -> Events:
-    """Events from ``scores.h5``, whose features are columns of the inputs.
-
-    Args:
-        run: the run.
-        plan: without computed features.
-        domain: "target" or "source".
-        most: events, spread over the file.
-    """
-    features = _some(open_scores(run.folder).column(_stored(domain), "features"), most)
+    """Events from ``scores.h5``, whose features are columns of the inputs, spread over the file."""
+    features = open_scores(run.folder).column("target" if domain == "target" else "mc", "features")
+    features = features[:: max(1, -(-len(features) // most))]
     at = {name: number for number, name in enumerate(plan.names)}
     reads = {feature.reads[0]: feature for feature in plan.features}
     columns = []
@@ -73,18 +62,14 @@ def stored_events(run: Run, plan: Plan, domain: str, most: int) -> Events:
 def converted_events(record: TrainingRecord, plan: Plan, domain: str, most: int) -> Events | None:
     """The first events of a file that was converted; ``None`` if none can be read.
 
-    Args:
-        record: what the run was trained on.
-        plan: of the inputs.
-        domain: "target" takes files of data, if there are any.
-        most: entries that are read.
+    Domain "target" takes files of data, if there are any; ``most`` entries are read.
     """
     conversion = record.conversion
     if conversion is None:
         return None
     names = list(dict.fromkeys(n for f in plan.features for n in _reads(f)))
-    branches = list(dict.fromkeys(_branch(name)[0] for name in names))
-    for sample in sorted(conversion.samples, key=lambda s: (s.role == "data") != _is_data(domain)):
+    branches, data = list(dict.fromkeys(_branch(n)[0] for n in names)), domain == "target"
+    for sample in sorted(conversion.samples, key=lambda s: (s.role == "data") != data):
         for file in sample.files:
             ref = FileRef(file.path, file.tree)
             try:
@@ -97,18 +82,6 @@ def converted_events(record: TrainingRecord, plan: Plan, domain: str, most: int)
                     given = {name: _element(rows, name)[chosen.rows] for name in names}
                     return Events(_table(plan, given, chosen.features), chosen.features)
     return None
-
-
-def _stored(domain: str) -> Any:
-    return "target" if _is_data(domain) else "mc"
-
-
-def _some(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-    return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
-
-
-def _is_data(domain: str) -> bool:
-    return domain == "target"
 
 
 def _branch(column: str) -> tuple[str, tuple[int, ...]]:
@@ -147,11 +120,8 @@ def _table(
 class Agreement:
     """How far the exported scores are from hepdann's.
 
-    Attributes:
-        events: how many were compared.
-        largest: largest difference of a score.
-        worst: the events that differ most: number, score of the last class in hepdann and in the
-            exported file.
+    ``largest`` is the largest difference of a score of these events. ``worst`` are the events that
+    differ most: number, score of the last class in hepdann and in the exported file.
     """
 
     events: int

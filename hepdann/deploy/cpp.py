@@ -93,13 +93,7 @@ def header(
 ) -> str:
     """Write a graph with one input (N, R) and one output (N, C) as a header.
 
-    Args:
-        graph: of operators.
-        module: name of the namespace.
-        classes: names of the outputs.
-        inputs: names of the inputs.
-        about: what it computes, for the first line.
-        metadata: kept as JSON text.
+    ``module`` is the name of the namespace; ``about`` says what it computes, in the first line.
     """
     writer = _Writer(graph)
     lines, first, last = writer.statements()
@@ -198,7 +192,7 @@ class _Writer:
     def _write(self, node: Node) -> list[str]:
         handlers: dict[str, Callable[[Node], list[str]]] = {
             "Gemm": self._gemm, "Softmax": self._softmax, "Concat": self._concat,
-            "Split": self._split,
+            "Split": self._concat,
         }  # fmt: skip
         if node.operator in handlers:
             return handlers[node.operator](node)
@@ -234,19 +228,13 @@ class _Writer:
         return [f"softmax({self._pointer(x)}, {self._width(x)}, {self._pointer(y)});"]
 
     def _concat(self, node: Node) -> list[str]:
+        """Of ``Concat`` and of ``Split``: parts in a row go to one value, or come from it."""
         lines, start = [], 0
-        y = self._pointer(node.outputs[0])
-        for name in node.inputs:
-            width = self._width(name)
-            lines.append(self._loop(width, f"{y}[{start} + i] = {self._pointer(name)}[i];"))
-            start += width
-        return lines
-
-    def _split(self, node: Node) -> list[str]:
-        lines, start = [], 0
-        x = self._pointer(node.inputs[0])
-        for name in node.outputs:
-            width = self._width(name)
-            lines.append(self._loop(width, f"{self._pointer(name)}[i] = {x}[{start} + i];"))
-            start += width
+        joins = node.operator == "Concat"
+        whole = self._pointer((node.outputs if joins else node.inputs)[0])
+        for name in node.inputs if joins else node.outputs:
+            ends = f"{whole}[{start} + i]", f"{self._pointer(name)}[i]"
+            to, of = ends if joins else ends[::-1]
+            lines.append(self._loop(self._width(name), f"{to} = {of};"))
+            start += self._width(name)
         return lines

@@ -23,7 +23,8 @@ class Input:
 
     Attributes:
         name: of the branch, or of the feature.
-        kind: "branch", "feature" where the graph does not compute it, or "image".
+        kind: "branch", "feature" where the graph does not compute it, or "image"; "objects",
+            "valid" where there is one, and the "event" beside them.
         unit: of a branch that is a feature, "" where unknown.
         missing: its sentinel, if all that read it have the same.
     """
@@ -43,7 +44,6 @@ class Feature:
     """A feature and where it comes from.
 
     Attributes:
-        name: of the feature.
         expression: of branches; ``None`` where it is unknown.
         missing: its sentinel.
         inside: whether the graph computes the expression; otherwise the feature is an input.
@@ -74,12 +74,7 @@ def branches_of(expression: Expression) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the features follow from the inputs.
-
-    Attributes:
-        inputs: columns that the user gives, in order.
-        computed: features that the graph computes from branches.
-    """
+    """How the features follow from the inputs, which are columns that the user gives, in order."""
 
     names: tuple[str, ...]
     features: tuple[Feature, ...]
@@ -103,12 +98,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Features:
-    """Values of a graph.
-
-    Attributes:
-        values: (N, F), 0 where missing.
-        known: (N, F) whether there is a value.
-    """
+    """Values (N, F) of a graph, 0 where missing, and whether there is one."""
 
     values: Value
     known: Value
@@ -127,8 +117,8 @@ def plan(
         names: of the features, in order.
         missing: the sentinel of each feature that has one.
         indicators: columns that are 1 where a feature is missing, with that feature.
-        info: of each feature ``expression`` and ``unit``, as the conversion left it; without it
-            the inputs are the features.
+        info: of each feature ``expression`` and ``unit``, as the conversion left it; without it the
+            inputs are the features.
         outside: features that are inputs, whatever their expression.
     """
     known = info or {}
@@ -173,11 +163,14 @@ def add_features(graph: Graph, plan: Plan, table: Value) -> Features:
         parts = graph.split(table, [1] * len(plan.inputs))
         given = {one.name: part for one, part in zip(plan.inputs, parts, strict=True)}
         columns = graph.concat([_column(graph, feature, given) for feature in plan.features])
+    made = known_values(graph, columns)
+    return _with_indicators(graph, plan, made.values, made.known) if plan.indicators else made
+
+
+def known_values(graph: Graph, columns: Value) -> Features:
+    """What there is of columns, 0 elsewhere."""
     known = graph.binary("Equal", graph.sub(columns, columns), 0.0)  # neither NaN nor infinite
-    values = graph.where(known, _bounded(graph, columns), 0.0, rounded=True)
-    return _with_indicators(graph, plan, values, known) if plan.indicators else Features(
-        values, known
-    )  # fmt: skip
+    return Features(graph.where(known, _bounded(graph, columns), 0.0, rounded=True), known)
 
 
 def _bounded(graph: Graph, x: Value) -> Value:

@@ -85,13 +85,9 @@ def _number(node: Any) -> float | None:
 
 
 class Formula:
-    """Adds expressions to a graph; conditions are 1 and 0, and NaN passes as in numpy.
+    """Adds expressions of columns (N, 1) to a graph; conditions are 1 and 0, NaN passes.
 
     hepdann computes in float64: sums, products, quotients and roots are pairs here.
-
-    Args:
-        graph: to which the nodes go.
-        columns: (N, 1) of each name that the expressions read.
     """
 
     def __init__(self, graph: Graph, columns: Mapping[str, Value]) -> None:

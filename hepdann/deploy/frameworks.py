@@ -62,10 +62,7 @@ def _athena_names(name: str, classes: Sequence[str]) -> list[str]:
 def preprocess(plan: Plan, impute: Mapping[str, float], classes: Sequence[str]) -> dict[str, Any]:
     """``preprocess.json`` of weaver, which leaves the numbers as they are.
 
-    Args:
-        plan: of the inputs.
-        impute: of features, what stands for a missing value without a sentinel.
-        classes: names of the outputs.
+    ``impute`` is what stands for a missing value of a feature without a sentinel.
     """
     infos = {
         one.name: {

@@ -10,23 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# ROOT's SOFIE reads all of these (tmva/sofie/README.md); they are all that the graph is made of.
+# ROOT's SOFIE reads all of these (tmva/sofie/README.md); they are all that the graph is made of,
+# but for the objects of an event, which go to onnxruntime alone.
 OPERATORS = frozenset({
     "Abs", "Add", "Concat", "Conv", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Gemm",
     "Greater", "Less", "Log", "MaxPool", "Mul", "Pow", "Relu", "Reshape", "Sigmoid", "Sin", "Cos",
     "Softmax", "Split", "Sqrt", "Sub", "Tanh", "Where",
 })  # fmt: skip
+OF_OBJECTS = frozenset({"MatMul", "ReduceSum"})
 
 
 @dataclass(frozen=True)
 class Value:
     """An array that the graph computes, or a constant of it.
 
-    Attributes:
-        name: in the graph.
-        shape: of one event, without the axis of the events; of a constant that of all of it,
-            without a leading axis of 1.
-        constant: whether it is one.
+    ``shape`` is that of one event, without the axis of the events; of a constant that of all of it,
+    without a leading axis of 1.
     """
 
     name: str
@@ -41,15 +40,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation.
+    """One of :data:`OPERATORS` on values by name.
 
-    Attributes:
-        operator: one of :data:`OPERATORS`.
-        inputs: names of values.
-        outputs: names of values.
-        attributes: of the operator.
-        rounded: whether hepdann rounds the result to float32 where it computes in float64; an
-            ONNX file rounds everywhere, C++ in double only here.
+    ``rounded`` says whether hepdann rounds the result to float32 where it computes in float64; an
+    ONNX file rounds everywhere, C++ in double only here.
     """
 
     operator: str
@@ -62,12 +56,8 @@ class Node:
 class Graph:
     """Nodes in the order in which they are computed.
 
-    Attributes:
-        inputs: of the graph.
-        outputs: of the graph.
-        nodes: all operations.
-        constants: float32 or int64 arrays by name, as an ONNX file holds them.
-        values: everything by name.
+    ``constants`` are float32 or int64 arrays by name, as an ONNX file holds them; ``values`` is
+    everything by name.
     """
 
     def __init__(self) -> None:
@@ -95,20 +85,17 @@ class Graph:
     def constant(self, array: ArrayLike) -> Value:
         """A constant of float32; a vector (F,) stands for every event."""
         values = np.atleast_1d(np.asarray(array, np.float32))
-        stored = values[None, :] if values.ndim == 1 else values
-        key = ("constant", stored.shape, stored.tobytes())
-        if key not in self._known:
-            value = self._value(Value(f"c{len(self.constants)}", values.shape, constant=True))
-            self.constants[value.name] = stored
-            self._known[key] = value
-        return self._known[key]
+        return self._stored(values[None, :] if values.ndim == 1 else values, values.shape)
 
     def parameter(self, array: ArrayLike) -> Value:
         """A constant of float32 in its own shape, as weights of convolutions are."""
         stored = np.asarray(array, np.float32)
-        key = ("parameter", stored.shape, stored.tobytes())
+        return self._stored(stored, stored.shape)
+
+    def _stored(self, stored: NDArray[np.float32], shape: tuple[int, ...]) -> Value:
+        key = ("constant", shape, stored.shape, stored.tobytes())
         if key not in self._known:
-            value = self._value(Value(f"c{len(self.constants)}", stored.shape, constant=True))
+            value = self._value(Value(f"c{len(self.constants)}", shape, constant=True))
             self.constants[value.name] = stored
             self._known[key] = value
         return self._known[key]
@@ -131,9 +118,9 @@ class Graph:
         """Compute a value; the same operation of the same values is computed once.
 
         Raises:
-            ValueError: the operator is none of :data:`OPERATORS`.
+            ValueError: the operator is none of :data:`OPERATORS` and :data:`OF_OBJECTS`.
         """
-        if operator not in OPERATORS:
+        if operator not in OPERATORS | OF_OBJECTS:
             raise ValueError(f"operator {operator} is not on the list")
         names = tuple(value.name for value in inputs)
         key = (operator, names, rounded, repr(sorted(attributes.items())))
@@ -160,9 +147,9 @@ class Graph:
             return parts[0]
         return self.add_node("Concat", parts, (sum(p.width for p in parts),), axis=1)
 
-    def unary(self, operator: str, x: Value, *, rounded: bool = False) -> Value:
+    def unary(self, operator: str, x: Value) -> Value:
         """An operation of each number."""
-        return self.add_node(operator, [x], x.shape, rounded=rounded)
+        return self.add_node(operator, [x], x.shape)
 
     def binary(
         self, operator: str, a: Value | ArrayLike, b: Value | ArrayLike, *, rounded: bool = False
@@ -176,17 +163,17 @@ class Graph:
         """The sum a + b."""
         return self.binary("Add", a, b, rounded=rounded)
 
-    def sub(self, a: Value | ArrayLike, b: Value | ArrayLike, *, rounded: bool = False) -> Value:
+    def sub(self, a: Value | ArrayLike, b: Value | ArrayLike) -> Value:
         """The difference a − b."""
-        return self.binary("Sub", a, b, rounded=rounded)
+        return self.binary("Sub", a, b)
 
-    def mul(self, a: Value | ArrayLike, b: Value | ArrayLike, *, rounded: bool = False) -> Value:
+    def mul(self, a: Value | ArrayLike, b: Value | ArrayLike) -> Value:
         """The product a · b."""
-        return self.binary("Mul", a, b, rounded=rounded)
+        return self.binary("Mul", a, b)
 
-    def div(self, a: Value | ArrayLike, b: Value | ArrayLike, *, rounded: bool = False) -> Value:
+    def div(self, a: Value | ArrayLike, b: Value | ArrayLike) -> Value:
         """The quotient a / b."""
-        return self.binary("Div", a, b, rounded=rounded)
+        return self.binary("Div", a, b)
 
     def where(
         self,

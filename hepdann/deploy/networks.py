@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from ..errors import RunError
-from ..networks import AdversarialNetwork, ViewsNetwork
+from ..networks import AdversarialNetwork, ObjectNorm, ObjectsNetwork, ViewsNetwork
 from ..networks.copies import CopiedExtractor, Copies
 from .graph import Graph, Value
+from .objects import ObjectInputs, add_objects
 
 Images = tuple[Value, ...]  # (C, H, W) of each view of an event
 _SAME = (nn.Dropout, nn.Identity)  # in prediction
@@ -34,22 +35,21 @@ _ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
 
 
 def add_member(
-    graph: Graph, network: AdversarialNetwork, member: int, domain: int, x: Value | Images
+    graph: Graph,
+    network: AdversarialNetwork,
+    member: int,
+    domain: int,
+    x: Value | Images | ObjectInputs,
 ) -> Value:
-    """Class scores (N, C) of one member.
+    """Class scores (N, C) of one member, of scaled features (N, F), images, or scaled objects.
 
-    Args:
-        graph: to which the nodes go.
-        network: of all members.
-        member: its number.
-        domain: whose normalisation statistics apply, 0 source or 1 target.
-        x: the scaled features (N, F), or the images of the views.
+    ``domain`` says whose normalisation statistics apply, 0 source or 1 target.
 
     Raises:
         RunError: the network has a layer that this export does not know.
     """
     if network.shape.network:
-        logits = _modules(graph, network, member, x)
+        logits = _modules(graph, network, member, domain, x)
     else:
         assert isinstance(x, Value)
         logits = _perceptron(graph, network, member, domain, x)
@@ -64,9 +64,15 @@ def add_member(
     )
 
 
-def _modules(graph: Graph, network: AdversarialNetwork, member: int, x: Value | Images) -> Value:
+def _modules(
+    graph: Graph,
+    network: AdversarialNetwork,
+    member: int,
+    domain: int,
+    x: Value | Images | ObjectInputs,
+) -> Value:
     assert isinstance(network.extractor, CopiedExtractor)
-    y = add_module(graph, network.extractor.member(member), x)
+    y = add_module(graph, network.extractor.member(member, domain), x)
     if not isinstance(network.label_head, Copies):
         state = {name: _array(value) for name, value in network.state_dict().items()}
         return _head(graph, network, member, state, y)
@@ -127,11 +133,20 @@ def _linear(state: dict[str, Floats], name: str, member: int) -> tuple[Floats, F
 
 
 def _layer_norm(graph: Graph, x: Value, weight: Floats, bias: Floats) -> Value:
-    average = np.full((x.width, x.width), 1 / x.width)
-    centred = graph.sub(x, graph.gemm(x, average))
-    variance = graph.gemm(graph.mul(centred, centred), average)
+    average = np.full((x.shape[-1], x.shape[-1]), 1 / x.shape[-1])
+    centred = graph.sub(x, _dense(graph, x, average))
+    variance = _dense(graph, graph.mul(centred, centred), average)
     unit = graph.div(centred, graph.unary("Sqrt", graph.add(variance, _EPSILON)))
     return graph.add(graph.mul(unit, weight), bias)
+
+
+def _dense(graph: Graph, x: Value, weight: ArrayLike, bias: ArrayLike | None = None) -> Value:
+    """``x W + b`` of the numbers of an event, or of each of its objects."""
+    if len(x.shape) == 1:
+        return graph.gemm(x, weight, bias)
+    matrix = graph.parameter(weight)
+    y = graph.add_node("MatMul", [x, matrix], (*x.shape[:-1], matrix.shape[1]))
+    return y if bias is None else graph.add(y, bias)
 
 
 def _residual(graph: Graph, x: Value, y: Value, *, residual: bool) -> Value:
@@ -143,8 +158,8 @@ def _array(value: Any) -> Floats:
     return np.asarray(value.detach().cpu().double().numpy())
 
 
-def add_module(graph: Graph, module: nn.Module, x: Value | Images) -> Value:
-    """What a module makes of the numbers or the images of an event, in prediction.
+def add_module(graph: Graph, module: nn.Module, x: Value | Images | ObjectInputs) -> Value:
+    """What a module makes of the numbers, images or objects of an event, in prediction.
 
     Raises:
         RunError: a layer that is none of those known.
@@ -152,6 +167,8 @@ def add_module(graph: Graph, module: nn.Module, x: Value | Images) -> Value:
     kind = type(module)  # a class that is derived from one of these may do something else
     if kind is ViewsNetwork and isinstance(x, tuple):
         return _views(graph, module, x)
+    if kind is ObjectsNetwork and isinstance(x, ObjectInputs):
+        return add_objects(graph, module, x, add_module)
     if isinstance(x, Value):
         if kind is nn.Sequential:
             for layer in module.children():
@@ -163,7 +180,13 @@ def add_module(graph: Graph, module: nn.Module, x: Value | Images) -> Value:
             return graph.unary(_LAYERS[kind], x)
         if kind is nn.Linear:
             bias = None if module.bias is None else _values(module.bias)
-            return graph.gemm(x, _values(module.weight).T, bias)
+            return _dense(graph, x, _values(module.weight).T, bias)
+        if kind is nn.LayerNorm:
+            return _layer_norm(graph, x, _array(module.weight), _array(module.bias))
+        if kind is ObjectNorm:
+            scale = _array(module.weight) / np.sqrt(_array(module.running_var) + _EPSILON)
+            shift = _array(module.bias) - _array(module.running_mean) * scale
+            return graph.add(graph.mul(x, scale), shift)
     raise RunError(
         f"the network has a layer {kind.__name__}, which this export does not know",
         mend="export a run with a perceptron or with towers as minerva-2016, or the module itself "
@@ -178,30 +201,20 @@ def _views(graph: Graph, network: Any, images: Images) -> Value:
 
 
 def _tower(graph: Graph, tower: Any, x: Value) -> Value:
-    for convolution in tower.convolutions:
-        x = _pooled(graph, _convolved(graph, convolution, x))
+    """Convolutions and the larger of two strips; of an odd number the last alone, as in Caffe."""
+    for layer in tower.convolutions:
+        rows, columns = layer.kernel_size
+        operands = [x, *(graph.parameter(_values(values)) for values in (layer.weight, layer.bias))]
+        height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+        shape, odd = (layer.out_channels, height, width), height % 2
+        x = graph.add_node("Conv", operands, shape, kernel_shape=[rows, columns])
+        x = graph.add_node(
+            "MaxPool", [x], (layer.out_channels, (height + odd) // 2, width),
+            kernel_shape=[2, 1], strides=[2, 1], pads=[0, 0, odd, 0],
+        )  # fmt: skip
         x = graph.unary("Relu", x)
     x = graph.add_node("Flatten", [x], (x.width,), axis=1)
     return graph.unary("Relu", add_module(graph, tower.linear, x))
-
-
-def _convolved(graph: Graph, layer: nn.Conv2d, x: Value) -> Value:
-    assert layer.bias is not None
-    rows, columns = layer.kernel_size
-    _, height, width = x.shape
-    operands = [x, *(graph.parameter(_values(values)) for values in (layer.weight, layer.bias))]
-    shape = (layer.out_channels, height - rows + 1, width - columns + 1)
-    return graph.add_node("Conv", operands, shape, kernel_shape=[rows, columns])
-
-
-def _pooled(graph: Graph, x: Value) -> Value:
-    """The larger of two strips; of an odd number the last one alone, as Caffe pools."""
-    channels, height, width = x.shape
-    odd = height % 2
-    return graph.add_node(
-        "MaxPool", [x], (channels, (height + odd) // 2, width),
-        kernel_shape=[2, 1], strides=[2, 1], pads=[0, 0, odd, 0],
-    )  # fmt: skip
 
 
 def _values(values: Any) -> NDArray[np.float32]:

@@ -41,12 +41,8 @@ def onnx_model(
 ) -> ModelProto:
     """Write a graph as an ONNX model, checked against ONNX's own rules.
 
-    Args:
-        graph: of operators.
-        name: of the graph.
-        opset: version of the operators.
-        metadata: texts that the model carries.
-        batch: a fixed number of events; by default any number.
+    The model carries the texts of ``metadata``; ``batch`` is a fixed number of events, by default
+    any.
     """
     onnx = require("onnx")
     helper = onnx.helper
@@ -82,15 +78,9 @@ def onnx_model(
 def evaluate(
     model: bytes, inputs: Mapping[str, NDArray[np.float32]], *, one_by_one: bool = False
 ) -> list[NDArray[np.float32]]:
-    """What onnxruntime computes, on one thread.
+    """What onnxruntime computes, on one thread: each output, a row an event.
 
-    Args:
-        model: serialised.
-        inputs: by name, a row an event.
-        one_by_one: pass single events, to a model that takes no more.
-
-    Returns:
-        Each output, a row an event.
+    ``one_by_one`` passes single events, to a model that takes no more.
     """
     runtime = require("onnxruntime")
     options = runtime.SessionOptions()

@@ -68,14 +68,9 @@ def affine(
     offset: Sequence[Value | ArrayLike],
     more: Value | None = None,
 ) -> tuple[Value, Value]:
-    """``s x + o`` as a pair.
+    """``s x + o`` as a pair, s given in three :func:`pieces` and o as a :func:`pair`.
 
-    Args:
-        graph: to which the nodes go.
-        x: of float32.
-        scale: s in three :func:`pieces`.
-        offset: o as a :func:`pair`.
-        more: a small number that is added.
+    ``more`` is a small number that is added.
     """
     high, low = halves(graph, x)
     first, second, third = scale
@@ -91,14 +86,7 @@ def affine(
 def product(
     graph: Graph, x: tuple[Value, Value], matrix: ArrayLike, offset: ArrayLike
 ) -> tuple[Value, Value]:
-    """``x A + o`` as a pair.
-
-    Args:
-        graph: to which the nodes go.
-        x: (N, F) as a pair.
-        matrix: (F, H) of float64.
-        offset: (H,) of float64.
-    """
+    """``x A + o`` as a pair, of (N, F) as a pair with A (F, H) and o (H,) of float64."""
     high, low = halves(graph, x[0])
     first, second, third = pieces(matrix)
     small = graph.add(graph.gemm(low, second), graph.gemm(high, third))

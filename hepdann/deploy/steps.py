@@ -7,8 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from ..alignment import Alignment
-from ..calibration import Calibration
+from ..calibration import Calibration, with_parameter
 from ..domains import Scaling
 from ..errors import RunError
 from ..inference import Branch, Combination, FoldMean, Step
@@ -16,6 +15,7 @@ from .features import Features
 from .graph import Graph, Value
 from .maps import add_alignment
 from .networks import Images, add_member
+from .objects import ObjectInputs
 from .precise import affine, pair, pieces, rounded
 
 _TINY = float(np.finfo(np.float32).eps)  # as in a mixture
@@ -24,12 +24,10 @@ _TINY = float(np.finfo(np.float32).eps)  # as in a mixture
 class Scorer:
     """Adds the steps of a method to a graph; what several parts share is computed once.
 
-    Args:
-        graph: to which the nodes go.
-        events: their features (N, F), or the images of their views.
+    ``events`` are their features (N, F), the images of their views, or their objects.
     """
 
-    def __init__(self, graph: Graph, events: Features | Images) -> None:
+    def __init__(self, graph: Graph, events: Features | Images | ObjectInputs) -> None:
         self.graph, self.events = graph, events
         self._aligned: dict[int, Features] = {}
 
@@ -57,7 +55,7 @@ class Scorer:
         factors = np.exp(step.correction)
         return [self._normalised(self.graph.mul(member, factors)) for member in members]
 
-    def _scaled(self, step: Branch) -> Value | Images:
+    def _scaled(self, step: Branch) -> Value | Images | ObjectInputs:
         features = self.events
         if isinstance(features, tuple):  # pixels are neither mapped nor scaled
             return features
@@ -66,21 +64,23 @@ class Scorer:
                 "MC passes a calibration before this network, which is not exported",
                 mend="export for data (--domain target), and score MC with hepdann predict",
             )
-        if step.parameter is not None:
-            raise RunError(
-                "a parametrised network is not exported", mend="export another, or use predict"
-            )
         if step.mapped is not None:
-            features = self._map(step.mapped, features)
-        assert step.scaling is not None
-        return self._scale(step.scaling, features)
+            assert isinstance(features, Features)  # objects are not mapped
+            key = id(step.mapped)
+            if key not in self._aligned:
+                self._aligned[key] = add_alignment(self.graph, step.mapped, features)
+            features = self._aligned[key]
+        scaling = step.scaling
+        assert scaling is not None
+        if isinstance(features, ObjectInputs):
+            return features.scaled(scaling, self.scale)
+        if step.parameter is None:
+            return self.scale(scaling, features)
+        scaled = self.scale(scaling.without_parameter(), features)
+        last = with_parameter(np.zeros((1, scaled.width), np.float32), step.parameter)[0]
+        return self.graph.gemm(scaled, np.eye(scaled.width, len(last)), last)
 
-    def _map(self, alignment: Alignment, features: Features) -> Features:
-        if id(alignment) not in self._aligned:
-            self._aligned[id(alignment)] = add_alignment(self.graph, alignment, features)
-        return self._aligned[id(alignment)]
-
-    def _scale(self, scaling: Scaling, features: Features) -> Value:
+    def scale(self, scaling: Scaling, features: Features) -> Value:
         """Scaled, with the imputed value where there is none."""
         shift = pair(-scaling.mean / scaling.std)
         scaled = affine(self.graph, features.values, pieces(1 / scaling.std), shift)

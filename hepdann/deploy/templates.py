@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..evaluation.template_events import DATA, NOMINAL
-from ..outputs import mend_of, replacing, write_run_file
+from ..outputs import replacing, write_run_file, writing
 from ..stats.histograms import Histogram
 
 if TYPE_CHECKING:
@@ -31,26 +31,18 @@ def write_histograms(templates: Templates, path: str | Path) -> None:
 
     Data are ``region/data/nominal``. Where bins are blind, their title says so.
 
-    Args:
-        templates: of a run.
-        path: the ROOT file, which is replaced whole.
-
     Raises:
-        RunError: it cannot be written.
+        RunError: the ROOT file, which is replaced whole, cannot be written.
     """
     import uproot
 
-    try:
-        with replacing(path) as part, uproot.recreate(part) as file:
-            for (region, sample), variations in templates.mc.items():
-                for variation, one in variations.items():
-                    file[f"{region}/{sample}/{variation}"] = _th1(one, templates.quantity)
-            for region, one in (templates.data or {}).items():
-                hidden = ", blind bins are empty" if templates.blind.any() else ""
-                file[f"{region}/{DATA}/{NOMINAL}"] = _th1(one, templates.quantity + hidden)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(f"cannot be written: {reason}", where=path, mend=mend_of(error)) from error
+    with writing(path), replacing(path) as part, uproot.recreate(part) as file:
+        for (region, sample), variations in templates.mc.items():
+            for variation, one in variations.items():
+                file[f"{region}/{sample}/{variation}"] = _th1(one, templates.quantity)
+        for region, one in (templates.data or {}).items():
+            hidden = ", blind bins are empty" if templates.blind.any() else ""
+            file[f"{region}/{DATA}/{NOMINAL}"] = _th1(one, templates.quantity + hidden)
 
 
 def _th1(one: Histogram, title: str) -> Any:
@@ -77,18 +69,13 @@ def write_workspace(templates: Templates, path: str | Path) -> None:
 
 
 def pyhf_workspace(templates: Templates) -> dict[str, Any]:
-    """The workspace of a fit of the signal strength, in HistFactory's JSON.
+    """The workspace of a fit of the signal strength, in HistFactory's JSON, for ``pyhf.Workspace``.
 
-    Args:
-        templates: of a run.
-
-    Returns:
-        Channels, observations and one measurement, for ``pyhf.Workspace``. Blind bins are left
-        out. Bins below 0 are 0. Without data, the observations are what MC expects.
+    Blind bins are left out. Bins below 0 are 0. Without data, the observations are what MC expects.
 
     Raises:
-        RunError: every bin is blind, no sample that holds events is signal, or data are where no
-            MC is expected.
+        RunError: every bin is blind, no sample that holds events is signal, or data are where no MC
+            is expected.
     """
     shown = ~templates.blind
     if not shown.any():

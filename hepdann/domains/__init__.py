@@ -4,46 +4,21 @@ Tables, images or objects, in memory or in blocks; as arrays, and as tensors for
 """
 
 from .augment import Augment
-from .calibrated import CalibratedBlocks
-from .copies import auxiliary_sources
-from .event_stream import BatchRows, Blocks, StreamReader
-from .events import Domains
-from .folds import in_folds
+from .event_stream import BatchRows, Blocks, StreamReader, auto_batch_size, epoch_order
+from .events import Domains, in_folds
 from .image_stream import resident_images
 from .images import Images, object_shapes, view_shapes
 from .memory import choose_memory, describe_memory
 from .nuisances import Mixtures, Nuisances, Wanted
 from .reading import prepare
-from .resampling import ResampledBlocks, resampled
 from .resident import DomainEvents, resident, watched_rows
-from .sampler import auto_batch_size, epoch_order
 from .scaling import Scaling
+from .sources import ChangedBlocks, ResampledBlocks, auxiliary_sources, resampled
 
 __all__ = [
-    "Augment",
-    "BatchRows",
-    "Blocks",
-    "CalibratedBlocks",
-    "DomainEvents",
-    "Domains",
-    "Images",
-    "Mixtures",
-    "Nuisances",
-    "ResampledBlocks",
-    "Scaling",
-    "StreamReader",
-    "Wanted",
-    "auto_batch_size",
-    "auxiliary_sources",
-    "choose_memory",
-    "describe_memory",
-    "epoch_order",
-    "in_folds",
-    "object_shapes",
-    "prepare",
-    "resampled",
-    "resident",
-    "resident_images",
-    "view_shapes",
-    "watched_rows",
-]
+    "Augment", "BatchRows", "Blocks", "ChangedBlocks", "DomainEvents", "Domains", "Images",
+    "Mixtures", "Nuisances", "ResampledBlocks", "Scaling", "StreamReader", "Wanted",
+    "auto_batch_size", "auxiliary_sources", "choose_memory", "describe_memory", "epoch_order",
+    "in_folds", "object_shapes", "prepare", "resampled", "resident", "resident_images",
+    "view_shapes", "watched_rows",
+]  # fmt: skip

@@ -60,12 +60,7 @@ class Picked(Protocol):
         ...
 
     def pick(self, rows: Tensor, drawn: Drawn | None) -> BatchRows:
-        """Features (n, F), labels (n,) or ``None``, weights (n,), and no nuisances of some rows.
-
-        Args:
-            rows: of the window.
-            drawn: what the stream has drawn for each of them, if it draws anything.
-        """
+        """Features (n, F), labels (n,) or ``None``, weights (n,), and no nuisances of some rows."""
         ...
 
 
@@ -81,11 +76,7 @@ class Window:
 
 
 class Stream:
-    """The training events of a domain, window after window.
-
-    Attributes:
-        blocks: how many training events each block of the domain has, and their mean weight.
-    """
+    """The training events of a domain, window after window."""
 
     blocks: Counted
 
@@ -101,11 +92,6 @@ class Stream:
 
     def windows(self, epoch: int, stream: int, first: int) -> Iterator[tuple[Window, Picked]]:
         """Windows of an epoch without end: when all events were seen, they are shuffled anew.
-
-        Args:
-            epoch: counted from 0.
-            stream: of the sampler.
-            first: events at the start of the epoch that were seen already.
 
         Yields:
             The window, and its events.
@@ -167,10 +153,6 @@ class EventStream(Stream):
     """The training events of a domain, scaled as they are read.
 
     Attributes:
-        blocks: of the domain.
-        scaling: of the features.
-        device: to put a window on.
-        dtype: of features and weights.
         window: bytes of events that are shuffled together, at least one block; the next such are
             read while these are used.
     """
@@ -204,15 +186,7 @@ class EventStream(Stream):
 
 
 class StreamReader:
-    """Reads a stream for some members side by side, each in its own order within a window.
-
-    Args:
-        stream: of the domain.
-        seeds: of the members.
-        epoch: counted from 0.
-        number: of the sampler's stream.
-        first: events of the epoch that each member has seen already.
-    """
+    """Reads a stream for some members side by side, each in its own order within a window."""
 
     def __init__(
         self, stream: Stream, seeds: Sequence[int], *, epoch: int, number: int, first: int
@@ -266,3 +240,31 @@ def _joined(parts: Sequence[BatchRows]) -> BatchRows:
     x, label, weight, _ = zip(*parts, strict=True)
     labels = [part for part in label if part is not None]
     return torch.cat(x), torch.cat(labels) if labels else None, torch.cat(weight), None
+
+
+SOURCE, TARGET, STATISTICS, AUXILIARY = 0, 1, 2, 3  # auxiliaries: 3, 4, …
+
+
+def epoch_order(n: int, length: int, *, seed: int, epoch: int, stream: int) -> NDArray[np.int64]:
+    """Event indices of one epoch: a random permutation of ``n``, repeated until ``length``.
+
+    Args:
+        length: indices needed; a smaller domain is gone through several times, each time in
+            another order.
+    """
+    generator = np.random.Generator(
+        np.random.Philox(np.random.SeedSequence([seed, epoch, stream, 0x5A3]))
+    )
+    rounds = -(-length // n)
+    order = [generator.permutation(n) for _ in range(rounds)]
+    return (order[0] if rounds == 1 else np.concatenate(order))[:length].astype(
+        np.int64, copy=False
+    )
+
+
+def auto_batch_size(n_source: int) -> int:
+    """A power of two from 128 to 4096 that gives about 100 steps an epoch."""
+    size = 128
+    while size < 4096 and n_source // size > 150:
+        size *= 2
+    return max(1, min(size, n_source))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..alignment import QuantileMap
 from ..errors import ConfigError, SchemaError
-from ..tensors import EventBlocks, EventImages, Source, Target, Tensors
+from ..tensors import SPLITS, EventBlocks, EventImages, Objects, Source, Target, Tensors, fold_of
 from .scaling import Scaling
 
 if TYPE_CHECKING:
@@ -24,23 +24,15 @@ class Domains:
     """The events of a run.
 
     Attributes:
-        source: labelled MC, all splits.
         target: unlabelled: data, or MC events that the source does not hold, shifted.
-        kind: "data" or "pseudo-data".
-        shift: what made the pseudo-data.
-        holder: the file that the target is from.
         rows: of the target's events in their domain of the file, where they are a part of it;
             ``None`` where they are all events, or all that become pseudo-data.
         tensors: description of the file that the source is from; of images with the figures that
             sum them up as features.
-        scaling: fitted on the source's training split.
         quantile: target to source, fitted on the training splits.
         process: (N,) index of the process that each source event came from.
-        blocks: all events of source and target, where those above are only a sample of them.
         images: of these events, or their objects, which networks see in place of the features;
             ``None`` without any.
-        nuisances: the source's nuisances as networks see them, if a method needs any.
-        mixtures: samples within the target, if a method trains on such.
     """
 
     source: Source
@@ -138,3 +130,54 @@ def _refuse_empty(source: Source, target: Target, tensors: Tensors) -> None:
             where=tensors.path,
             mend="convert more events, or leave the class out",
         )
+
+
+def in_folds(domains: Domains, folds: int) -> tuple[Domains, ...]:
+    """The events of each fold, the same ones in the same order.
+
+    The part that a fold does not see is its test split. The events of the validation split that
+    are left are validated on, and all others trained on.
+
+    Raises:
+        SchemaError: a split of a fold is empty.
+        ConfigError: a class has no training event in a fold.
+    """
+    return tuple(_fold(domains, number, folds) for number in range(folds))
+
+
+def _fold(domains: Domains, number: int, folds: int) -> Domains:
+    salt = domains.tensors.split_config.seed
+    sides = domains.source, domains.target
+    source, target = (
+        replace(events, split=_split(events, fold_of(events.event_id, folds, salt) == number))
+        for events in sides
+    )
+    assert isinstance(source, Source)
+    tensors = replace(domains.tensors, impute=_impute(domains.tensors, source.part("train")))
+    fold = fit_domains(
+        tensors, source, target, domains.shift, domains.holder, domains.rows, domains.process
+    )
+    nuisances = None if domains.nuisances is None else domains.nuisances.refitted(source)
+    images = domains.images
+    if images is not None and isinstance(images.source, Objects):
+        train = source.split == SPLITS.index("train")
+        events = images.source.take(train)
+        images = replace(images, scaling=fold.scaling.with_objects(events, source.weight[train]))
+    return replace(fold, nuisances=nuisances, mixtures=domains.mixtures, images=images)
+
+
+def _split(events: Target, held_out: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    train, validation, test = range(len(SPLITS))
+    split = np.where(events.split == validation, validation, train)
+    return np.where(held_out, test, split).astype(np.uint8)
+
+
+def _impute(tensors: Tensors, train: Source) -> NDArray[np.float64]:
+    """(F,) stand-ins for missing values; those that are means over these training events alone."""
+    values = tensors.impute.copy()
+    for column, entry in enumerate(tensors.feature_info):
+        x = train.features[:, column].astype(np.float64)
+        known = np.isfinite(x)
+        if entry.get("impute", "mean") == "mean" and known.any():
+            values[column] = x[known].mean()
+    return values

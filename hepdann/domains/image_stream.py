@@ -37,11 +37,7 @@ class ImageBlocks(Counted, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class HeldImages:
-    """The training events of a domain, all in memory as one block.
-
-    Attributes:
-        events: images, labels and weights.
-    """
+    """The training events of a domain, all in memory as one block."""
 
     events: Events
 
@@ -110,17 +106,7 @@ class _Images:
 
 @dataclass(frozen=True, eq=False)
 class ImageStream(Stream):
-    """The training events of a domain of images.
-
-    Attributes:
-        blocks: of the domain.
-        device: to fill images in on.
-        dtype: of pixels and weights.
-        window: bytes of images that are shuffled together, at least one block; the next such are
-            read while these are used.
-        augment: what is done to each image, if anything.
-        scaling: of objects; ``None`` of pixels.
-    """
+    """The training events of a domain of images."""
 
     blocks: ImageBlocks
     device: str = "cpu"
@@ -164,13 +150,8 @@ def resident_images(
 
     Args:
         events: all splits; their features are not looked at.
-        images: (N, F) of these events.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        dtype: of pixels and weights.
         blocks: all events of the domain, if these are a sample of it: batches are drawn from
             them, and everything else sees the sample.
-        augment: what is done to the images of a batch; all others are as they are.
-        scaling: of objects.
     """
     streamed = scaling if blocks is not None else None
     if scaling is not None and isinstance(images, Objects):
@@ -196,14 +177,8 @@ def resident_images(
 
     x = pixels(probed)
     return DomainEvents(
-        x=x,
-        weight=weights(probed),
-        label=labels(probed),
-        x_validation=pixels(held).T,
-        weight_validation=weights(held),
-        label_validation=labels(held),
+        x=x, weight=weights(probed), label=labels(probed), x_validation=pixels(held).T,
+        weight_validation=weights(held), label_validation=labels(held),
         x_statistics=x[torch.arange(_PROBED, device=x.device) % len(x)].T,
-        x_watched=pixels(watched_rows(events, images=True)).T,
-        stream=stream,
-        images=True,
-    )
+        x_watched=pixels(watched_rows(events, images=True)).T, stream=stream, images=True,
+    )  # fmt: skip

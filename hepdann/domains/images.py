@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +41,7 @@ class Images:
     """The images of a run's events, or their objects, row by row.
 
     Attributes:
-        views: their shapes; empty of objects.
-        source: of the source's events.
-        target: of the target's.
         source_spectators: (N,) columns of the source's events that are kept for figures.
-        target_spectators: likewise of the target's.
-        blocks: all of source and target, where those above are only a sample of them.
         scaling: of the rows of objects, fitted on the source's training split; ``None`` of pixels.
     """
 
@@ -82,27 +77,23 @@ def prepare_images(
     file's own if it has any.
 
     Args:
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
-        seed: of the shift's random part.
-        memory: "resident" or "blocks".
 
     Raises:
         SchemaError: no MC, no data where it is needed, or other images in the second file.
-        ConfigError: the shift does not act on images; none acts on objects.
+        ConfigError: the shift does not act on images, or objects; or not on blocks of them.
     """
-    if shift is not None and tensors.objects:
-        raise ConfigError(
-            "acts on features, and these events have objects",
-            where="train.shift",
-            mend="train on data; hepdann simulate jets makes some whose truth is known",
-        )
     if shift is None:
         holder, change, fitted = data_holder(tensors, data), None, None
         parts = (_Part(tensors, "mc", None, labelled=True), _Part(holder, "data", None))
     else:
-        holder, fitted = tensors, shift.of_images()
+        holder, fitted = tensors, _fitted(shift, tensors)
+        if memory == "blocks" and tensors.objects and fitted.drawn_in_turn:
+            raise ConfigError(
+                f"{fitted.name} shifts all objects together, and they are to be read in blocks",
+                where="train.shift",
+                mend="train on a machine with more memory, or take missing-objects or pt-scale",
+            )
         change = _changing(fitted, tensors, seed)
         parts = (
             _Part(tensors, "mc", False, labelled=True),
@@ -152,7 +143,7 @@ class _Part:
         events, rows = self.blocks.sample(2 * most if memory == "resident" else most)
         images = read_images(self._tensors, self._domain, rows, self._change)
         self.figures, figures = image_figures(images, self._tensors.views)
-        features = events.features.reshape(len(events), -1)
+        features = images.features if isinstance(images, Objects) else events.features
         return events.with_features(np.concatenate([features, figures], axis=1)), rows, images
 
     def spectators(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
@@ -179,11 +170,23 @@ def _described(tensors: Tensors, source: Source, names: tuple[str, ...]) -> Tens
     )
 
 
+def _fitted(shift: Shift | Composition, tensors: Tensors) -> FittedShift:
+    if not tensors.objects:
+        return shift.of_images()
+    train = np.flatnonzero(tensors.column("mc", "split") == SPLITS.index("train"))[:SAMPLE]
+    objects = read_images(tensors, "mc", train)
+    assert isinstance(objects, Objects)
+    return shift.of_objects(objects)
+
+
 def _changing(shift: FittedShift, tensors: Tensors, seed: int) -> ChangeImages:
-    """What makes pseudo-data of the MC's images, given their rows."""
+    """What makes pseudo-data of the MC's images or objects, given their rows."""
     event_id = tensors.column("mc", "event_id")
 
-    def change(images: dict[str, NDArray[np.float32]], rows: NDArray[np.int64]) -> None:
+    def change(images: Any, rows: NDArray[np.int64]) -> Any:
+        if isinstance(images, Objects):
+            return shift.apply_objects(images, event_id[rows], seed)
         shift.apply_images(tensors.views, images, event_id[rows], seed)
+        return images
 
     return change

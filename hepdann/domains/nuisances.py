@@ -24,11 +24,7 @@ class Wanted:
     """Columns that the methods of a run need besides the features.
 
     Attributes:
-        nuisances: expressions of columns of the MC.
-        classes: whose events count where a score is made independent of them; empty is all.
-        mixtures: conditions on the target, one for each sample within it.
         fractions: of the last class in each of these, where they are known.
-        check: whether mixtures that cannot be distinguished are refused.
     """
 
     nuisances: tuple[str, ...] = ()
@@ -47,8 +43,6 @@ class Mixtures:
 
     Attributes:
         number: (N,) of the first one whose condition an event passes, -1 of none.
-        fractions: of the last class in each, where they are known.
-        check: whether they are refused where a test does not distinguish them.
     """
 
     number: NDArray[np.intp]
@@ -61,10 +55,7 @@ class Nuisances:
     """The nuisances as networks see them, fitted on the MC training split.
 
     Attributes:
-        names: as the user wrote them.
         counted: (C,) whether the events of a class count.
-        mean: (M,) of the events that count.
-        scale: (M,) their standard deviation.
         categories: the values of each that is categorical; ``None`` of one that is continuous.
         weight: mean over the training split of the event weights, those that do not count as 0.
     """
@@ -79,11 +70,6 @@ class Nuisances:
     @classmethod
     def fit(cls, source: Source, names: Sequence[str], classes: Sequence[str] = ()) -> Self:
         """Fit scales and categories on the training split.
-
-        Args:
-            source: with the columns.
-            names: of the columns.
-            classes: whose events count; empty is all.
 
         Raises:
             ConfigError: no such class; a value that is missing; a column that is constant.
@@ -166,11 +152,6 @@ def _categories(column: NDArray[np.float32]) -> NDArray[np.float32] | None:
 
 def with_columns(domains: Domains, tensors: Tensors, wanted: Wanted) -> Domains:
     """The events of a run with the columns that its methods need.
-
-    Args:
-        domains: source and target, in memory.
-        tensors: the file of the MC.
-        wanted: the columns.
 
     Raises:
         SchemaError: no such column; it names those that there are.

@@ -32,12 +32,8 @@ def prepare(
     """Take source and target out of the tensor files; of images and objects what sums them up too.
 
     Args:
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
-        seed: of the shift's random part.
         memory: "resident", or "blocks", which never holds a domain.
-        wanted: columns that methods need besides the features.
 
     Raises:
         SchemaError: no MC, no data where it is needed, other features in the second file, or a
@@ -78,12 +74,6 @@ def _prepare_blocks(
     Scales, maps, validation, scores and figures follow from a sample of each domain; the batches
     of the training from all of it. Pseudo-data is shifted block by block, each block with a
     generator of its own, so that an event looks the same whenever it is read.
-
-    Args:
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
-        shift: makes pseudo-data; ``None`` takes the data domain.
-        seed: of the shift's random part.
     """
     if shift is None:
         holder = data_holder(tensors, data)

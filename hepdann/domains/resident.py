@@ -11,9 +11,8 @@ from torch import Tensor
 
 from ..errors import RunError
 from ..tensors import SPLITS, Source, Split, Target
-from .event_stream import Blocks, EventStream, Stream
+from .event_stream import STATISTICS, Blocks, EventStream, Stream, epoch_order
 from .nuisances import Nuisances
-from .sampler import STATISTICS, epoch_order
 from .scaling import Scaling
 
 FEW_IMAGES = 2_048  # of these two samples, where an event is an image
@@ -32,12 +31,9 @@ class DomainEvents:
         label: (n_train,) class index, or the value that a regression estimates; ``None`` for a
             target.
         x_validation: (F, n) scaled features of the validation split, a sample of it if large.
-        weight_validation: (n,) event weight over the same mean of the training split.
-        label_validation: (n,) ``None`` for a target.
         x_statistics: (F, m) training events that fix the normalisation statistics; of every
             domain equally many, a small one several times over.
         x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
-        stream: where batches come from, if not from the events above, which are a sample then.
         images: whether an event is a row of pixels, or of objects.
         nuisance: (n_train, 1 + M) of labelled events: the weight that each has where a score is
             made independent of nuisances, and these; ``None`` unless a method needs them.
@@ -71,15 +67,6 @@ def resident(
     nuisances: Nuisances | None = None,
 ) -> DomainEvents:
     """Scale the events of a domain and put them on the device.
-
-    Args:
-        events: all splits.
-        scaling: fitted on the MC training split.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        dtype: of features and weights.
-        blocks: all events of the domain, if ``events`` are a sample of it: batches are drawn from
-            them, and everything else sees the sample.
-        nuisances: of the source, if a method needs any.
 
     Raises:
         RunError: the weights of the training split do not add up to more than 0.
@@ -117,10 +104,6 @@ def resident(
 
 def mean_weight(events: Source | Target, mean: float) -> float:
     """The mean weight of the training events, if there can be a weighted mean of anything.
-
-    Args:
-        events: of the domain.
-        mean: weight of its training events.
 
     Raises:
         RunError: it is not above 0.

@@ -28,12 +28,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, source: Source, impute: NDArray[np.float64]) -> Self:
-        """Fit on the training split of ``source``, events weighted by ``|w|``.
-
-        Args:
-            source: labelled MC, all splits.
-            impute: (F,) stand-ins for missing values, from the tensor file.
-        """
+        """Fit on the training split of ``source``, events weighted by ``|w|``."""
         train = source.part("train")
         x = np.where(np.isnan(train.features), impute, train.features.astype(np.float64))
         weight = np.abs(train.weight.astype(np.float64))
@@ -48,10 +43,9 @@ class Scaling:
 
         Args:
             objects: of training events of the source; those of an event have its weight.
-            weight: (N,) of these events.
         """
         flat = objects.features.shape[1]
-        pieces = [self._columns(0, flat)]
+        pieces = [self.table[:, :flat]]
         for part, one in zip(objects.parts, objects.collections, strict=True):
             weights = np.repeat(np.abs(weight.astype(np.float64)), part.counts)
             values = part.values.astype(np.float64)
@@ -70,21 +64,25 @@ class Scaling:
         """Scale events with objects, of whose rows this is the scaling."""
         flat = events.features.shape[1]
         starts = accumulate((one.width for one in events.collections), initial=flat)
-        cls, parts = type(self), []
+        parts = []
         for (start, _), part in zip(pairwise(starts), events.parts, strict=True):
-            one = cls(*self._columns(start + 1, start + 1 + part.values.shape[1]))
+            one = self.columns(start + 1, start + 1 + part.values.shape[1])
             parts.append(Jagged(one.apply(part.values), part.start))
-        features = cls(*self._columns(0, flat)).apply(events.features)
+        features = self.columns(0, flat).apply(events.features)
         return Objects(features, tuple(parts), events.collections)
 
-    def _columns(self, start: int, stop: int) -> NDArray[np.float64]:
-        """(3, n) what is imputed, means and standard deviations of some columns."""
-        return np.stack([self.impute, self.mean, self.std])[:, start:stop]
+    def columns(self, start: int, stop: int) -> Self:
+        """That of some columns."""
+        return type(self)(*self.table[:, start:stop])
 
     def with_parameter(self) -> Scaling:
         """The same with a last column that stays as it is."""
         more = {"impute": 0.0, "mean": 0.0, "std": 1.0}
         return Scaling(**{name: np.append(vars(self)[name], end) for name, end in more.items()})
+
+    def without_parameter(self) -> Scaling:
+        """What :meth:`with_parameter` was made of."""
+        return Scaling(**{name: column[:-1] for name, column in vars(self).items()})
 
     def apply(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Scale (N, F) features; the result has no missing values."""

@@ -6,6 +6,7 @@ Target labels of pseudo-data and of simulated "data" are read in this package al
 from __future__ import annotations
 
 from ..stats import (
+    Calibration,
     Confusion,
     FeatureShift,
     Figure,
@@ -15,6 +16,7 @@ from ..stats import (
     accuracy,
     auc,
     binning,
+    calibration,
     confusion,
     consistency,
     correlation,
@@ -27,6 +29,7 @@ from ..stats import (
     majority,
     predicted,
     prior_matched_threshold,
+    proxy_distance,
     rank_features,
     roc,
     separation,
@@ -37,16 +40,13 @@ from ..stats import (
     without_sentinels,
 )  # fmt: skip
 from ..store.scores.reader import RunScores, open_scores
-from .calibration import Calibration, calibration
 from .columns import Columns
 from .datamc import DataMC, compare_feature, data_mc, outside_bins
-from .diagnosis.diagnosis import Closure, Diagnosis, diagnose
-from .diagnosis.label_shift import LabelShift, label_shift
-from .diagnosis.score_effect import QuickClassifier, ScoreEffect, score_effect
+from .diagnosis import Closure, Diagnosis, diagnose
 from .importance import Importance, domain_importance, permutation_importance
 from .metrics.summary import summarise
-from .pictures import ENERGY, EventPicture, event_pictures, tensor_pictures
-from .proxy_distance import proxy_distance
+from .minerva import ENERGY, EventPicture, event_pictures, tensor_pictures
+from .quick_classifier import LabelShift, QuickClassifier, ScoreEffect, label_shift, score_effect
 from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .templates import Templates, TemplateSettings, fill_templates
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, truth_of, write_truth

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, HepdannError, RunError
 from ..expressions import parse
-from ..registry import nearest
-from ..store.scores.reader import Domain, RunScores
-from ..store.scores.tensor_rows import TensorRows
+from ..registry import suggestion
+from ..store.scores.reader import Domain, RunScores, TensorRows
 from ..tensors import column_at
 
 SIDES = "up", "down"  # of a calibration that is changed by an error
@@ -24,10 +23,7 @@ SIDES = "up", "down"  # of a calibration that is changed by an error
 class ScoreNames:
     """The names that a score has in expressions.
 
-    Attributes:
-        classes: of the run.
-        methods: of the run.
-        method: whose scores ``score`` and ``score.<class>`` are, if there are such.
+    ``method`` is whose scores ``score`` and ``score.<class>`` are, if there are such.
     """
 
     classes: tuple[str, ...]
@@ -66,12 +62,7 @@ class ScoreNames:
         return replace(node, operands=tuple(map(self._canonical, node.operands)))
 
     def canonical_scores(self, methods: Sequence[str] | None, signal: str | None) -> list[Any]:
-        """What :meth:`canonical` gives for the scores of methods.
-
-        Args:
-            methods: by default all.
-            signal: class whose score; by default the last one.
-        """
+        """What :meth:`canonical` gives for methods' scores, by default all, of the last class."""
         class_ = self.classes[-1] if signal is None else signal
         return [self.canonical(f"`score.{name}.{class_}`") for name in methods or self.methods]
 
@@ -88,12 +79,9 @@ class Columns:
         scores: of the run.
         method: whose score ``score`` (of the last class) and ``score.<class>`` are; without one,
             these names are not known.
-        calibration: "up" or "down" gives the scores of MC with its calibration changed by an
-            error, where MC passes one.
+        calibration: "up" or "down" gives the scores of MC with its calibration changed by an error,
+            where MC passes one.
         variation: of the tensor file, which gives MC its features and scores.
-
-    Attributes:
-        names: of the scores.
     """
 
     def __init__(
@@ -108,17 +96,10 @@ class Columns:
         self._calibration, self._variation = calibration, variation
         self.names = ScoreNames(scores.classes, scores.methods, method)
         self._read: dict[tuple[Domain, str, str | None], NDArray[Any]] = {}
+        self._missing = ""  # why the tensor file is of no use
 
     def values(self, domain: Domain, text: str, aligned: str | None = None) -> NDArray[Any]:
-        """An expression of columns.
-
-        Args:
-            domain: "mc" or "target".
-            text: the expression.
-            aligned: take the target's features after this alignment map.
-
-        Returns:
-            (N,) float64.
+        """(N,) float64 of an expression of columns; of the target after an alignment, if given.
 
         Raises:
             ConfigError: it does not parse, or names a column that is not there.
@@ -238,11 +219,9 @@ class Columns:
         known = () if rows is None else rows.tensors.spectators
         if weight is None and name not in known:
             names = [*self._scores.features, *known, "weight"]
-            near = nearest(name, names)
+            mend = suggestion(name, names)
             if rows is None:
                 mend = f"spectators stand in the tensor file: {self._missing}"
-            else:
-                mend = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
             raise ConfigError(f"no column {name!r} in this run", where=where, mend=mend)
         if rows is None:
             raise RunError(
@@ -259,19 +238,11 @@ class Columns:
         return column[rows.rows]
 
     @cached_property
-    def _missing(self) -> str:
-        """Why the tensor file is of no use."""
-        return self._opened_rows[1]
-
-    @cached_property
     def _tensor_rows(self) -> dict[Domain, TensorRows]:
-        return self._opened_rows[0]
-
-    @cached_property
-    def _opened_rows(self) -> tuple[dict[Domain, TensorRows], str]:
-        """The rows of the tensor file by domain, and why there are none."""
+        """The rows of the tensor file by domain; none where it is of no use, which is noted."""
         domains: tuple[Domain, Domain] = ("mc", "target")
         try:
-            return {domain: self._scores.tensor_rows(domain) for domain in domains}, ""
+            return {domain: self._scores.tensor_rows(domain) for domain in domains}
         except HepdannError as error:
-            return {}, str(error)
+            self._missing = str(error)
+            return {}

@@ -20,12 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """A curve and its spread over members.
-
-    Attributes:
-        mean: (E,) mean over the members that have a value; NaN where none has.
-        spread: (E,) standard deviation over them; 0 for one member.
-    """
+    """A curve (E,) over the members that have a value, NaN where none has, and their spread."""
 
     mean: Floats
     spread: Floats
@@ -37,10 +32,9 @@ class LearningCurves:
 
     Attributes:
         epoch: (E,) rising epoch numbers.
-        train: label loss on the training split.
-        validation: label loss on the validation split.
+        train: label loss on the training split, and ``validation`` on the other.
         domain_error: 1 - accuracy of the domain classifier, on the validation split where it was
-            measured there; 0.5 means that it cannot tell MC from target.
+            measured there; 0.5 means that it cannot distinguish MC from target.
         grl: (E,) mean factor of the reversed gradient, λ·λ_p; NaN where there is none.
     """
 
@@ -52,13 +46,9 @@ class LearningCurves:
 
 
 def learning_curves(history: str | Path) -> dict[str, LearningCurves]:
-    """Summarise ``history.csv`` over the members of each method.
+    """Summarise ``history.csv`` over the members of each method, in the order of the file.
 
-    Args:
-        history: the file; an empty cell is a value that was not measured.
-
-    Returns:
-        The curves by method, in the order of the file.
+    An empty cell is a value that was not measured.
 
     Raises:
         RunError: no such file, or a column is missing or is not numeric.

@@ -28,7 +28,6 @@ class DataMC:
         names: the processes, in the order of ``stack``.
         stack: one histogram a process, after ``scale``.
         mc: the sum of the stack; its ``error`` is the MC statistical band.
-        data: the data.
         data_error: (2, B) how far the data's interval reaches down and up: Garwood's for data
             without weights, √Σw² otherwise.
         ratio: (B,) data / MC; NaN where MC is not positive.
@@ -42,9 +41,7 @@ class DataMC:
         pull: (B,) (data - MC)/√(σ²_data + σ²_MC) of each bin that is drawn, with the errors of
             ``chi2``; NaN in an empty bin.
         scale: factor on the MC; 1 unless it was normalised to the data.
-        data_yield: Σw of all data, also outside the bins.
-        mc_yield: Σw of all MC after ``scale``.
-        yield_ratio: data / MC.
+        data_yield: Σw of all data, also outside the bins; ``mc_yield`` after ``scale``.
         ks: Kolmogorov-Smirnov distance of the values themselves, where it was asked for.
         ks_p_value: of that distance between equal samples.
         blind: (low, high) window in which there are no data here, in whole bins.
@@ -104,8 +101,8 @@ def data_mc(
         weight_data: (M,) event weights; ``None`` for 1 each.
         edges: (B+1,) rising bin edges.
         normalise: scale MC to the data's yield, to compare shapes.
-        blind: window whose bins hold no data. Data in a bin that the window touches enter no
-            number here, and neither do the MC there when yields are compared.
+        blind: window whose bins hold no data. Data in a bin that the window touches enter no number
+            here, and neither do the MC there when yields are compared.
         ks: add the Kolmogorov-Smirnov test, which sorts all events.
     """
     edges = np.asarray(edges, dtype=np.float64)
@@ -166,15 +163,9 @@ def folded(edges: Floats, *values: NDArray[Any]) -> tuple[list[NDArray[Any]], bo
 
 
 def outside_bins(values: ArrayLike, edges: ArrayLike) -> tuple[Floats, Floats]:
-    """Give what lies outside the bins a bin of its own at either end.
+    """Give what lies outside the bins a bin of its own at either end, as wide as its neighbour.
 
-    Args:
-        values: (N,).
-        edges: (B+1,) rising bin edges.
-
-    Returns:
-        The values, with those outside moved into the new bins, and the (B+3,) edges; the new bins
-        are as wide as their neighbours.
+    The values, with those outside moved into the new bins, and the (B+3,) edges.
     """
     edges = np.asarray(edges, dtype=np.float64)
     low, high = edges[1] - edges[0], edges[-1] - edges[-2]
@@ -229,14 +220,10 @@ def _open_yield(stack: Sequence[Histogram], hidden: NDArray[np.bool_]) -> Figure
 
 
 def _enough(contents: Floats) -> Floats:
-    """Merge neighbouring bins until each has enough events for a χ², by what MC expects.
+    """(4, G) of neighbouring bins merged until each has enough events for a χ², by what MC expects.
 
-    Args:
-        contents: (4, B) Σw and Σw² of the data, then of MC. What fluctuates in the data merges
-            nothing; they only say what an event of theirs weighs.
-
-    Returns:
-        (4, G) the same of the merged bins.
+    ``contents`` are (4, B) Σw and Σw² of the data, then of MC. What fluctuates in the data merges
+    nothing; they only say what an event of theirs weighs.
     """
     weight = _mean_weight(*contents[:2])
     starts, sumw, sumw2 = [0], 0.0, 0.0
@@ -308,14 +295,7 @@ def compare_feature(
 ) -> tuple[DataMC, bool]:
     """MC, class by class, and the target in one feature; MC is normalised to the target.
 
-    Args:
-        mc: the simulation.
-        target: the data.
-        index: of the feature.
-        class_names: how the classes are called; by default as in ``mc``.
-
-    Returns:
-        The comparison, and whether the end bins hold events from outside.
+    The comparison, and whether the end bins hold events from outside.
     """
     (x, y), _ = without_sentinels(mc.features[:, index], target.features[:, index])
     edges = binning(x, y)

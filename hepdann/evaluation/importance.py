@@ -18,13 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Importance:
-    """Loss of AUC when a feature is shuffled among the events.
-
-    Attributes:
-        name: of the feature.
-        loss: mean over the repetitions; near 0 for a feature that is not used.
-        error: standard deviation over the repetitions.
-    """
+    """Mean loss of AUC when a feature is shuffled among the events, and its standard deviation."""
 
     name: str
     loss: float
@@ -41,22 +35,11 @@ def permutation_importance(
     repeats: int = 5,
     seed: int = 0,
 ) -> list[Importance]:
-    """Permutation importance (Breiman, Machine Learning 45 (2001) 5) of every feature.
+    """Permutation importance (Breiman, Machine Learning 45 (2001) 5) of features, largest first.
 
     For the label head, ``positive`` is the signal of labelled MC. For the domain head it is the
-    domain: its most important features are those that carry the mismodelling.
-
-    Args:
-        predict: (N, F) features to (N,) scores.
-        features: (N, F).
-        positive: (N,) whether an event is of the class with the larger score.
-        names: of the features.
-        weight: (N,) event weights of either sign; 1 by default.
-        repeats: shuffles of each feature.
-        seed: of the shuffles.
-
-    Returns:
-        The features, the most important first.
+    domain: its most important features are those that carry the mismodelling. ``predict`` gives the
+    (N,) scores of (N, F) features.
     """
     label = np.asarray(positive).astype(np.intp)
     base = auc(predict(features), label, weight).value
@@ -72,32 +55,14 @@ def permutation_importance(
     return sorted(importances, key=lambda one: -one.loss)
 
 
-def domain_importance(
-    mc: Target,
-    target: Target,
-    names: Sequence[str],
-    *,
-    seed: int = 0,
-    max_events: int = 10_000,
-    repeats: int = 5,
-) -> list[Importance]:
+def domain_importance(mc: Target, target: Target, names: Sequence[str]) -> list[Importance]:
     """Which inputs carry the mismodelling: importance for distinguishing MC from the target.
 
-    The classifier is that of :func:`hepdann.stats.two_sample`, judged on events that it was
-    not trained on.
-
-    Args:
-        mc: the simulation; labels are not used.
-        target: the data, or what stands in for it.
-        names: of the features.
-        seed: of the halves and the shuffles.
-        max_events: rows of each sample at most.
-        repeats: shuffles of each feature.
+    The classifier is that of :func:`hepdann.stats.two_sample`, judged on events that it was not
+    trained on. No label is used.
 
     Raises:
         HepdannError: too few events for a test.
     """
-    held = domain_classifier(mc, target, seed=seed, max_events=max_events)
-    return permutation_importance(
-        held.predict, held.features, held.is_target, names, held.weight, repeats=repeats, seed=seed
-    )
+    held = domain_classifier(mc, target)
+    return permutation_importance(held.predict, held.features, held.is_target, names, held.weight)

@@ -19,14 +19,9 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """Events in the plane.
+    """Events in the plane: (n, 2) points, (n,) domain (1: target) and true class (-1: unknown).
 
-    Attributes:
-        kind: "tsne" or "pca".
-        points: (n, 2).
-        domain: (n,) 0 for MC, 1 for target.
-        label: (n,) true class; -1 where it is not known.
-        explained: share of the variance along each axis, for "pca".
+    ``explained`` is the share of the variance along each axis, for "pca".
     """
 
     kind: Kind
@@ -39,21 +34,13 @@ class Embedding:
 def embed(
     scores: RunScores, method: str, kind: Kind, *, events: int = 2000, seed: int = 0
 ) -> Embedding | None:
-    """Project the feature layer of a method's first network onto a plane.
+    """Project the feature layer of a method's first network onto a plane, half of the events MC.
 
     The layer's features are standardised. PCA keeps distances and shows little; t-SNE (van der
     Maaten and Hinton, JMLR 9 (2008) 2579; perplexity 30, started from PCA) keeps neighbours, and
     neither distances between groups nor their sizes mean anything in it.
 
-    Args:
-        scores: of the run.
-        method: one of ``scores.methods``.
-        kind: "tsne" or "pca".
-        events: at most so many, half of them MC; the time of t-SNE grows with them.
-        seed: of the choice of events and of t-SNE.
-
-    Returns:
-        The plane; ``None`` where no features were kept, or too few events.
+    ``None`` where no features were kept, or too few events.
     """
     generator = np.random.default_rng(seed)
     parts: list[tuple[NDArray[np.float32], NDArray[np.intp]]] = []

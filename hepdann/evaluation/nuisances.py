@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..config import load_config
 from ..errors import HepdannError
-from ..stats import best_thresholds, cut_at, nuisance_bins, rank_in_bins, slice_distance
+from ..outputs import jsonable
+from ..stats import Cut, best_thresholds, cut_at, nuisance_bins, rank_in_bins, slice_distance
 from ..stats.histograms import binning
 from ..store.paths import RunPaths
 from ..store.scores.reader import RunScores
@@ -72,9 +73,8 @@ class Nuisance:
         """(N,) score of the signal.
 
         Of :data:`PER_BIN` it is the rank of source-only's score in each bin, of :data:`BEST` the
-        logit of that score less the threshold there. Both are taken from events
-        outside the test split; of a run in folds, which has none, each half of the events takes
-        them from the other.
+        logit of that score less the threshold there. Both are taken from events outside the test
+        split; of a run in folds, which has none, each half of the events takes them from the other.
         """
         if method not in (PER_BIN, BEST):
             return np.asarray(self.scores.score("mc", method)[:, -1], dtype=np.float64)
@@ -104,8 +104,9 @@ class Nuisance:
     ) -> Floats:
         """(N,) logit less the threshold at the nuisance, of which half of the signal has more.
 
-        Of :func:`hepdann.stats.best_thresholds` those of the least strength at which the events
-        that they are taken from have five times source-only's 1/JSD, as it would be of all events.
+        The thresholds are :func:`hepdann.stats.best_thresholds` of the least strength at which the
+        events that they are taken from have five times source-only's 1/JSD, as it would be of all
+        events.
         """
         signal, background = (
             (logit[rows], self._weight[rows], where[rows])
@@ -130,41 +131,34 @@ class Nuisance:
         """Distance of the score between slices of the nuisance, and cuts that keep the signal."""
         score, rows = self.score(method), self._test
         distance, places = slice_distance(score, self.values, self._weight, rows & self._counts)
-        signal, background = rows & self.signal, rows & ~self.signal
-        where = nuisance_bins(self.values[background])
         cuts = []
         for efficiency in EFFICIENCIES:
-            cut = cut_at(
-                efficiency,
-                (score[signal], self._weight[signal]),
-                (score[background], self._weight[background]),
-                where,
-            )
+            cut = self._cut(score, efficiency)
+            passing, jsd = cut.background_efficiency, cut.jsd
             inverse = {
-                "rejection": 1 / cut.background_efficiency
-                if cut.background_efficiency > 0
-                else None,
-                "inverse_jsd": 1 / cut.jsd if cut.jsd > 0 else None,
+                "rejection": 1 / passing if passing > 0 else None,
+                "inverse_jsd": 1 / jsd if jsd > 0 else None,
             }
             cuts.append(asdict(cut) | inverse)
-        return {"ks": _number(distance), "slices": list(places), "cuts": [*map(_plain, cuts)]}
+        return dict(jsonable({"ks": distance, "slices": places, "cuts": cuts}))
 
-    def shapes(self, method: str, efficiency: float = 0.5) -> dict[str, Floats]:
-        """Background against the nuisance before and after a cut, each of area 1; edges."""
-        background = self._test & ~self.signal
-        signal = self._test & self.signal
-        score, edges = self.score(method), binning(self.values[background], bins=25)
-        x, weight = self.values[background], self._weight[background]
-        cut = cut_at(
-            efficiency,
-            (score[signal], self._weight[signal]),
-            (score[background], weight),
-            nuisance_bins(x),
-        )
-        passes = score[background] > cut.threshold
+    def _cut(self, score: Floats, efficiency: float) -> Cut:
+        """A cut that keeps a share of the signal, on the test split."""
+        signal, background = self._test & self.signal, self._test & ~self.signal
+        kept, refused = ((score[rows], self._weight[rows]) for rows in (signal, background))
+        return cut_at(efficiency, kept, refused, nuisance_bins(self.values[background]))
+
+    def shapes(self, method: str) -> dict[str, Floats]:
+        """Background against the nuisance before and after a cut at half the signal; edges.
+
+        Each has the area 1.
+        """
+        background, score = self._test & ~self.signal, self.score(method)
+        edges = binning(self.values[background], bins=25)
+        passing = background & (score > self._cut(score, 0.5).threshold)
         before, after = (
-            np.histogram(x[some], edges, weights=weight[some])[0]
-            for some in (np.ones(len(x), np.bool_), passes)
+            np.histogram(self.values[rows], edges, weights=self._weight[rows])[0]
+            for rows in (background, passing)
         )
         return {"edges": edges, "before": before / before.sum(), "after": after / after.sum()}
 
@@ -196,23 +190,10 @@ def nuisances_of(scores: RunScores) -> list[Nuisance]:
 
 
 def nuisance_figures(scores: RunScores, methods: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """By nuisance and method what :meth:`Nuisance.figures` says, and of what needs no training.
-
-    Args:
-        scores: of the run.
-        methods: whose scores; the oracle, which knows the target, is left out.
-    """
+    """By nuisance and method what :meth:`Nuisance.figures` says, and of what needs no training."""
     try:
         nuisances = nuisances_of(scores)
     except HepdannError:
         return {}
     names = [*methods, *([BEST, PER_BIN] if RAW in methods else [])]
     return {one.name: {name: one.figures(name) for name in names} for one in nuisances}
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _plain(cut: Mapping[str, Any]) -> dict[str, float | None]:
-    return {key: None if value is None else _number(value) for key, value in cut.items()}

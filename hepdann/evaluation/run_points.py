@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..registry import nearest
+from ..registry import suggestion
 from ..stats.figure import Figure, as_weight
 from ..store.scores.reader import Domain, RunScores
 from ..store.working_points import Efficiencies, StoredFigure, StoredPoint
@@ -79,17 +79,11 @@ def _part(
 def run_working_points(
     scores: RunScores, method: str, efficiencies: Sequence[float] = EFFICIENCIES, *, signal: int = 1
 ) -> list[WorkingPoint]:
-    """Working points of a method.
+    """Working points of a method, for one class against all others.
 
     Thresholds are set on the validation splits; efficiencies, and the target's where its truth is
-    known, are those of the test splits.
-
-    Args:
-        scores: of the run.
-        method: one of its methods; an aligned method's own threshold is that of MC, for which its
-            map does nothing.
-        efficiencies: of signal, within (0, 1).
-        signal: the class that is selected, against all others.
+    known, are those of the test splits. An aligned method's threshold is that of MC, for which its
+    map does nothing.
     """
     setting = _part(scores, "mc", method, "validation", signal)
     mc = _part(scores, "mc", method, "test", signal).events
@@ -106,13 +100,7 @@ def run_working_points(
 
 @dataclass(frozen=True)
 class PointRow:
-    """A working point of a method, for a table.
-
-    Attributes:
-        method: its name.
-        signal: the class that is selected.
-        point: the thresholds and what passes them.
-    """
+    """A working point of a method that selects a class, for a table."""
 
     method: str
     signal: str
@@ -147,14 +135,10 @@ def point_rows(
     methods: Sequence[str] | None = None,
     signal: str | None = None,
 ) -> list[PointRow]:
-    """The working points of methods, of every class but the first.
+    """The working points of methods, of every class but the first, or of ``signal`` alone.
 
-    Args:
-        scores: of the run.
-        efficiencies: of signal, within (0, 1).
-        methods: by default all but the oracle. It was trained on the target: a threshold set on MC
-            means nothing to it.
-        signal: of this class alone.
+    By default of all methods but the oracle. It was trained on the target: a threshold set on MC
+    means nothing to it.
 
     Raises:
         RunError: no such method or class in the run.
@@ -165,8 +149,7 @@ def point_rows(
         *([] if signal is None else [(signal, "class", scores.classes)]),
     ]:
         if name not in names:
-            near = nearest(name, names)
-            mend = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
+            mend = suggestion(name, names)
             raise RunError(f"no {kind} {name!r}", where=scores.path.parent, mend=mend)
     classes = list(enumerate(scores.classes))[1:]
     if signal is not None:
@@ -200,7 +183,7 @@ def run_profile(
     threshold: Threshold = "fixed",
     cut: dict[Domain, Rows] | None = None,
 ) -> Profile | None:
-    """Efficiency of a method against a variable, on the test split.
+    """Efficiency of a method against a variable, on the test split; ``None`` without truth.
 
     Args:
         scores: of the run.
@@ -216,9 +199,6 @@ def run_profile(
             set on MC's validation split. "target": for the target, the one of
             :func:`.working_points.matched_threshold`, for which none of its labels is used.
         cut: (N,) events that count, by domain.
-
-    Returns:
-        The profile; ``None`` where the truth is not known.
     """
     keep = cut or {}
     setting = _part(scores, "mc", method, "validation", signal, keep.get("mc"))

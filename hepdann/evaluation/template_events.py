@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..registry import nearest
+from ..registry import suggestion
 from ..store.scores.reader import RunScores
 from .columns import Columns
 
@@ -28,9 +28,6 @@ class TemplateSample:
     """The events of one process and class.
 
     Attributes:
-        name: of its templates.
-        process: name of the process.
-        class_: name of the class.
         signal: whether the signal strength scales it.
         events: how many there are of the MC that is filled.
         scale: what their weights are multiplied by, so that they stand for all of its events.
@@ -48,11 +45,8 @@ class TemplateSample:
 class TemplateEvents:
     """The MC of a run by process and class.
 
-    Attributes:
-        columns: what is known of its events.
-        scores: of the run.
-        signal: names of the classes or processes that are signal; by default the last class.
-        include_training: whether all events are filled, or those of the test split alone.
+    ``signal`` names the classes or processes that are signal, by default the last class; with
+    ``include_training`` all events are filled, otherwise those of the test split alone.
     """
 
     columns: Columns
@@ -110,9 +104,7 @@ class TemplateEvents:
         known = (*classes, *processes)
         for name in self.signal:
             if name not in known:
-                near = nearest(name, known)
-                mend = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
-                what = f"no class or process {name!r}"
+                what, mend = f"no class or process {name!r}", suggestion(name, known)
                 raise RunError(what, where=self.scores.path.parent, mend=mend)
         signal = set(self.signal or classes[-1:])
         pairs = self._groups[1]
@@ -149,9 +141,8 @@ class TemplateEvents:
     def weights(self, column: str = "weight", rows: Rows | None = None) -> Floats:
         """(n,) weights of the events, scaled up to the yield of all events of their sample.
 
-        Args:
-            column: "weight", or "weights.<name>" of a variation.
-            rows: (N,) the n events; by default those that are filled.
+        ``column`` is "weight", or "weights.<name>" of a variation; ``rows`` are by default those
+        filled.
         """
         chosen = self.filled if rows is None else rows
         weight = self.columns.column("mc", column).astype(np.float64)

@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from ..config import PlotConfig
 from ..config.plots import DataMCFigure, ScoresFigure
 from ..errors import ConfigError, RunError
-from ..registry import nearest
-from ..stats.histograms import Histogram, binning, fill
-from ..stats.template_bins import equal_signal_edges, significance_edges
-from ..store.metrics import read_metrics
+from ..registry import suggestion
+from ..stats.histograms import Histogram, binning, equal_signal_edges, fill, significance_edges
 from ..store.paths import RunPaths
-from ..store.reading import read_config
+from ..store.reading import read_config, read_metrics
 from ..store.scores.reader import RunScores, open_scores
 from .columns import SIDES, Columns
 from .template_events import NOMINAL, TemplateEvents, TemplateSample
@@ -28,7 +26,6 @@ from .template_events import NOMINAL, TemplateEvents, TemplateSample
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 Window = tuple[float, float]
-_Filled = dict[tuple[str, str], dict[str, Histogram]]
 
 REGION = "all"  # where no region is given
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -73,8 +70,7 @@ class Templates:
     Attributes:
         quantity: what is in bins, as an expression.
         edges: (B+1,) of all histograms.
-        regions: their names.
-        samples: of MC.
+        regions: their names; ``samples`` those of MC.
         mc: variation to histogram, by region and name of the sample; the first is "nominal".
         data: histogram of the data by region; those of a blind bin are empty. ``None`` of Asimov
             data.
@@ -103,12 +99,9 @@ class Templates:
 def fill_templates(
     run: str | Path, settings: TemplateSettings | None = None, *, plots: PlotConfig | None = None
 ) -> Templates:
-    """Fill the templates of a run.
+    """Fill the templates of a run; by default of the score of the recommended method.
 
-    Args:
-        run: its folder.
-        settings: what is filled; by default the score of the recommended method.
-        plots: whose figures say which bins are blind; by default those of the run's configuration.
+    The figures of ``plots`` say which bins are blind; by default those of the run's configuration.
 
     Raises:
         RunError: no finished run; no such method, class or process; a region without MC; no event
@@ -137,75 +130,40 @@ def fill_templates(
     windows = [] if settings.asimov else [*settings.blind]
     if not settings.asimov:
         windows += blind_windows(plots, columns, settings.of)
-    mc: _Filled = {}
-    weights, shifted = columns.variations if settings.variations else ((), ())
-    for variation in (NOMINAL, *weights):
-        column = "weight" if variation == NOMINAL else f"weights.{variation}"
-        weight = events.weights(column)
+    mc: dict[tuple[str, str], dict[str, Histogram]] = {}
+
+    def put(variation: str, values: Floats, weight: Floats, passing: Mapping[str, Rows]) -> None:
         for region, rows in passing.items():
             kept = rows[events.filled]
             group, x = events.group[events.filled][kept], values[events.filled][kept]
-            _put(mc, variation, region, samples, fill(x, weight[kept], edges, group, len(samples)))
-    for side in SIDES:
-        varied = Columns(scores, method, side)
-        _fill_varied(mc, f"calibration_{side}", varied, events, settings, regions, edges)
-    for name in shifted:
-        varied = Columns(scores, method, variation=name)
-        _fill_varied(mc, name, varied, events, settings, regions, edges)
-    blind = _touched(edges, windows)
+            filled = fill(x, weight[kept], edges, group, len(samples))
+            for sample, one in zip(samples, filled, strict=True):
+                mc.setdefault((region, sample.name), {})[variation] = one
+
+    weights, shifted = columns.variations if settings.variations else ((), ())
+    for variation in (NOMINAL, *weights):
+        column = "weight" if variation == NOMINAL else f"weights.{variation}"
+        put(variation, values, events.weights(column), passing)
+    others = {f"calibration_{side}": Columns(scores, method, side) for side in SIDES}
+    others |= {name: Columns(scores, method, variation=name) for name in shifted}
+    for variation, varied in others.items():  # where the quantity or a cut depends on them
+        moved, present = varied.values("mc", settings.of), varied.present
+        inside = {n: _passing(varied, "mc", n, cut) & present for n, cut in regions.items()}
+        if not np.array_equal(moved, values, equal_nan=True) or any(
+            not np.array_equal(rows, passing[name]) for name, rows in inside.items()
+        ):
+            put(variation, moved, events.weights(), inside)
+    blind = np.zeros(len(edges) - 1, bool)
+    for low, high in windows:
+        blind |= (edges[:-1] < high) & (edges[1:] > low)
     data = None if settings.asimov else _data(columns, settings.of, regions, edges, blind)
     return Templates(settings.of, edges, tuple(regions), samples, mc, data, blind)
-
-
-def _fill_varied(
-    mc: _Filled,
-    variation: str,
-    varied: Columns,
-    events: TemplateEvents,
-    settings: TemplateSettings,
-    regions: Mapping[str, str | None],
-    edges: Floats,
-) -> None:
-    """Fill MC with other scores or features, where the quantity or a cut depends on them."""
-    nominal = events.columns
-    values = varied.values("mc", settings.of)
-    passing = {name: _passing(varied, "mc", name, cut) for name, cut in regions.items()}
-    same = np.array_equal(values, nominal.values("mc", settings.of), equal_nan=True)
-    if (
-        same
-        and varied.present.all()
-        and all(
-            np.array_equal(rows, _passing(nominal, "mc", name, regions[name]))
-            for name, rows in passing.items()
-        )
-    ):
-        return
-    weight = events.weights()
-    for region, rows in passing.items():
-        kept = (rows & varied.present)[events.filled]
-        group, x = events.group[events.filled][kept], values[events.filled][kept]
-        filled = fill(x, weight[kept], edges, group, len(events.samples))
-        _put(mc, variation, region, events.samples, filled)
-
-
-def _put(
-    mc: _Filled,
-    variation: str,
-    region: str,
-    samples: Sequence[TemplateSample],
-    filled: Sequence[Histogram],
-) -> None:
-    for sample, one in zip(samples, filled, strict=True):
-        mc.setdefault((region, sample.name), {})[variation] = one
 
 
 def blind_windows(plots: PlotConfig, columns: Columns, quantity: str) -> list[Window]:
     """The windows that figures of a quantity are blind in.
 
-    Args:
-        plots: the section ``plots`` of a configuration.
-        columns: of the run; it knows which score the quantity is, under all of its names.
-        quantity: an expression.
+    The columns know which score the quantity is, under all of its names.
     """
     wanted = columns.names.canonical(quantity)
     found = []
@@ -225,8 +183,7 @@ def _method(folder: Path, scores: RunScores, name: str | None) -> str:
     if name is None:
         name = str(read_metrics(folder).recommended)
     if name not in scores.methods:
-        near = nearest(name, scores.methods)
-        mend = f"did you mean {near}?" if near else f"there are {', '.join(scores.methods)}"
+        mend = suggestion(name, scores.methods)
         raise RunError(f"no method {name!r}", where=folder, mend=mend)
     return name
 
@@ -290,14 +247,6 @@ def _edges(
             mend="take --binning equal-signal, or a looser cut",
         )  # fmt: skip
     return edges_of
-
-
-def _touched(edges: Floats, windows: Sequence[Window]) -> Rows:
-    """(B,) bins that a window touches."""
-    blind = np.zeros(len(edges) - 1, bool)
-    for low, high in windows:
-        blind |= (edges[:-1] < high) & (edges[1:] > low)
-    return blind
 
 
 def _data(

@@ -39,10 +39,8 @@ _TILE = 1 << 20  # labels read at a time
 class Truth:
     """The true labels of one target, sealed: only the functions of ``evaluation`` open it.
 
-    Attributes:
-        path: the tensor file they come from.
-        classes: class names by label; empty where the file holds no MC.
-        event_id: (M,) identities of the events, in the order of the target.
+    ``classes`` are names by label, empty where the file at ``path`` holds no MC; ``event_id`` are
+    the (M,) identities of the events, in the order of the target.
     """
 
     path: Path
@@ -56,19 +54,12 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class TruthFile:
-    """Where the true labels of a tensor file's targets are; nothing is read before it is asked for.
-
-    Attributes:
-        tensors: the file.
-    """
+    """Where the true labels of a tensor file's targets are; nothing is read before it is needed."""
 
     tensors: Tensors
 
     def pseudo(self, rows: NDArray[np.int64] | None = None) -> Truth:
-        """The truth of ``tensors.pseudo_target()``, row by row.
-
-        Args:
-            rows: of the MC, increasing, where the target is a sample of it.
+        """The truth of ``tensors.pseudo_target()``, or of increasing rows of the MC.
 
         Raises:
             SchemaError: the file holds no MC.
@@ -80,10 +71,7 @@ class TruthFile:
         return Truth(self.tensors.path, self.tensors.classes, event_id, label)
 
     def data(self, rows: NDArray[np.int64] | None = None) -> Truth:
-        """The truth of ``tensors.target()``, row by row.
-
-        Args:
-            rows: increasing, where the target is a sample of the data.
+        """The truth of ``tensors.target()``, or of increasing rows of it.
 
         Raises:
             SchemaError: the data's labels are not known.
@@ -128,13 +116,8 @@ def truth_of(domains: Domains) -> Truth | None:
 def oracle_source(truth: Truth, target: Target, classes: Sequence[str] = ()) -> Source:
     """The target with its true labels: what the oracle, the ceiling of a study, is trained on.
 
-    Args:
-        truth: of this target.
-        target: all its rows, with features shifted as in training.
-        classes: class names, if they are not those of the file that the truth is from.
-
-    Returns:
-        An ordinary source; training cannot tell it from MC.
+    It is an ordinary source, which training cannot tell from MC. The target has all its rows, with
+    features shifted as in training.
 
     Raises:
         SchemaError: the truth is that of other events.
@@ -150,11 +133,7 @@ def oracle_source(truth: Truth, target: Target, classes: Sequence[str] = ()) -> 
 
 
 def write_truth(file: Any, truth: Truth) -> None:
-    """Put a target's true labels beside its scores.
-
-    Args:
-        file: ``scores.h5``, open and being written.
-        truth: of the target that was scored.
+    """Put a target's true labels beside its scores, in ``scores.h5`` that is being written.
 
     Raises:
         SchemaError: the truth is that of other events.
@@ -192,11 +171,9 @@ class PeekObserver:
             self._accuracies = {int(epoch): accuracies for epoch, accuracies in kept.items()}
 
     def record(self, epoch: int, scores: Sequence[ArrayLike | None]) -> None:
-        """Note the accuracies of one epoch.
+        """Note the accuracies of one epoch; one that is shown again, after a resume, is replaced.
 
-        Args:
-            epoch: its number; one that is shown again, after a resume, is replaced.
-            scores: (n, C) class probabilities of each member; ``None`` of one that has stopped.
+        ``scores`` are (n, C) class probabilities of each member; ``None`` of one that has stopped.
         """
         self._accuracies[epoch] = [
             math.nan if score is None else accuracy(score, self._label, self._weight).value

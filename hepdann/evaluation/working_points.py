@@ -19,10 +19,8 @@ Floats = NDArray[np.float64]
 class TargetThreshold:
     """The threshold that as large a share of the target passes as is expected; needs no label.
 
-    Attributes:
-        value: events with a larger score pass.
-        error: its statistical error, of the share in MC and in the target.
-        expected: the share, that of MC with the target's class fractions.
+    ``error`` is statistical, of the share in MC and in the target; ``expected`` is the share, that
+    of MC with the target's class fractions.
     """
 
     value: float
@@ -36,8 +34,7 @@ class WorkingPoint:
 
     Attributes:
         efficiency: the signal efficiency that it is named by.
-        threshold: events with a larger score pass.
-        threshold_error: its statistical error.
+        threshold: events with a larger score pass; ``threshold_error`` is statistical.
         mc: (signal, background) efficiency on MC events that did not set the threshold.
         target: the same on the target; ``None`` where its truth is not known.
         passing: share of the target's events that pass, whatever they are.
@@ -63,12 +60,9 @@ class WorkingPoint:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """Efficiency of one class against a variable.
+    """(B,) efficiency of one class between edges (B+1,) of a variable, with binomial errors.
 
-    Attributes:
-        edges: (B+1,) of the variable.
-        value: (B,) efficiency; NaN in an empty bin.
-        error: (B,) its binomial error for weighted events.
+    The errors are those of weighted events; NaN in an empty bin.
     """
 
     edges: Floats
@@ -85,17 +79,10 @@ class Profile:
 def threshold_at(
     score: ArrayLike, label: ArrayLike, weight: ArrayLike | None, efficiency: float
 ) -> float:
-    """The threshold that a share of the signal passes.
+    """The threshold that a share of the signal (label 1) passes, for "score > threshold".
 
-    Args:
-        score: (N,) larger for signal.
-        label: (N,) truth: 1 (or true) is signal.
-        weight: (N,) event weights of either sign; the share above a threshold is taken as its
-            running maximum.
-        efficiency: the share, within (0, 1).
-
-    Returns:
-        A threshold halfway between two scores, for "score > threshold"; NaN without signal.
+    It is halfway between two scores; NaN without signal. The share above a threshold is taken as
+    its running maximum.
     """
     signal = np.asarray(label) == 1
     w = as_weight(weight, len(signal))
@@ -110,11 +97,7 @@ def matched_threshold(
     """The threshold that as large a share of the target passes as of MC another one.
 
     Where a shift moves the scores of all classes alike, each class has the same efficiency at both.
-
-    Args:
-        mc: score and weight of MC, with the class fractions that are expected in the target.
-        target: score and weight of the target.
-        threshold: the one for MC.
+    ``mc`` are score and weight of MC, with the class fractions that are expected in the target.
     """
     if not math.isfinite(threshold):
         return TargetThreshold(math.nan, math.nan, NOTHING)
@@ -177,13 +160,8 @@ def efficiency_profile(
 ) -> Profile:
     """Share of the selected events that pass, bin by bin of a variable.
 
-    Args:
-        variable: (N,); events outside the edges, or NaN, are in no bin.
-        score: (N,).
-        selected: (N,) the events of the class that is counted.
-        weight: (N,) event weights of either sign; 1 by default.
-        edges: (B+1,) rising; the last edge belongs to the last bin.
-        threshold: one, or (B,) one a bin.
+    Events outside the (B+1,) edges, or NaN, are in no bin; the last edge belongs to the last bin.
+    The threshold is one, or (B,) one a bin.
     """
     bins, edges = _bins(variable, edges)
     cut = np.broadcast_to(np.asarray(threshold, dtype=np.float64), (len(edges) - 1,))

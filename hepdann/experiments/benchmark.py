@@ -95,7 +95,9 @@ def table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
     lines = tuple(
         _line(experiment, title, members, work) for (experiment, title), members in groups.items()
     )
-    return Table(work.name, lines, tuple(_sentences(work, lines)))
+    precisions = {m.get("autocast", "none") for members in results.values() for m in members}
+    said = [f"convolutions in {name}" for name in sorted(precisions - {"none"})]
+    return Table(work.name, lines, (*_sentences(work, lines), *said))
 
 
 def _line(experiment: str, title: str, members: Sequence[MemberResult], work: Plan) -> Line:

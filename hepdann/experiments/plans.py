@@ -13,7 +13,7 @@ import numpy as np
 from ..config import Config, TrainConfig, load_config, override
 from ..errors import ConfigError
 from ..readers.reviews import convert_reviews
-from ..samples.moons import ROTATION, moons
+from ..samples.toys import ROTATION, moons
 from ..tensors import Tensors
 from .trial import Trial
 
@@ -28,17 +28,28 @@ _ADDRESS = {
 }
 # Ganin et al., JMLR 17 (2016) 59, table 1, original data: NN and DANN
 _REVIEWS = {
-    "books → dvd": (0.790, 0.784), "books → electronics": (0.747, 0.733),
-    "books → kitchen": (0.778, 0.779), "dvd → books": (0.720, 0.723),
-    "dvd → electronics": (0.732, 0.754), "dvd → kitchen": (0.778, 0.783),
-    "electronics → books": (0.709, 0.713), "electronics → dvd": (0.733, 0.738),
-    "electronics → kitchen": (0.854, 0.854), "kitchen → books": (0.708, 0.709),
-    "kitchen → dvd": (0.739, 0.740), "kitchen → electronics": (0.841, 0.843),
-}  # fmt: skip
-_DIGITS = {"source-only": 0.5225, "dann": 0.7666, "train on target": 0.9596,
-           "subspace alignment": 0.5690}  # fmt: skip
+    "books → dvd": (0.790, 0.784),
+    "books → electronics": (0.747, 0.733),
+    "books → kitchen": (0.778, 0.779),
+    "dvd → books": (0.720, 0.723),
+    "dvd → electronics": (0.732, 0.754),
+    "dvd → kitchen": (0.778, 0.783),
+    "electronics → books": (0.709, 0.713),
+    "electronics → dvd": (0.733, 0.738),
+    "electronics → kitchen": (0.854, 0.854),
+    "kitchen → books": (0.708, 0.709),
+    "kitchen → dvd": (0.739, 0.740),
+    "kitchen → electronics": (0.841, 0.843),
+}
+_DIGITS = {
+    "source-only": 0.5225,
+    "dann": 0.7666,
+    "train on target": 0.9596,
+    "subspace alignment": 0.5690,
+}
 _SIGNS = {"source-only": 0.7900, "dann": 0.8865, "train on target": 0.9980}
 _BEYOND = "dann, domain normalisation"
+_LABELLED = 100  # pictures of the target whose labels a line of the table is trained with
 
 
 @dataclass(frozen=True)
@@ -74,8 +85,11 @@ def plan(name: str, output: Path, data: Path | None, seeds: int, epochs: int | N
         ConfigError: no such benchmark, or a data set that is not there: it says where it is.
     """
     if name not in _PLANS:
-        raise ConfigError(f"there is no benchmark {name!r}", where="benchmark",
-                          mend=f"there is {', '.join(NAMES)}")  # fmt: skip
+        raise ConfigError(
+            f"there is no benchmark {name!r}",
+            where="benchmark",
+            mend=f"there is {', '.join(NAMES)}",
+        )
     config = load_config(name if name != "digits" else "mnist-m", expand=False)
     changes = {} if epochs is None else {"train.epochs": epochs}
     config = override(config, {"train.seeds": seeds, "train.diagnose": False, **changes})
@@ -92,18 +106,25 @@ def _data(data: Path | None, name: str) -> Path:
     for place in (folder / name, folder / Path(name).name):
         if place.exists():
             return place
-    raise ConfigError(f"{name} is not there", where=folder,
-                      mend=f"get it from {_ADDRESS[name]} and name its folder with --data "
-                      "(or HEPDANN_DATA)")  # fmt: skip
+    raise ConfigError(
+        f"{name} is not there",
+        where=folder,
+        mend=f"get it from {_ADDRESS[name]} and name its folder with --data (or HEPDANN_DATA)",
+    )
 
 
 def _make_moons(path: Path) -> None:
     sets = [moons(MOONS, turn, np.random.default_rng(k)) for k, turn in enumerate((0.0, ROTATION))]
     (points, label), (turned, truth) = sets
     Tensors.from_arrays(
-        points, label, data=turned, truth=truth, names=["x", "y"], output=path,
+        points,
+        label,
+        data=turned,
+        truth=truth,
+        names=["x", "y"],
+        output=path,
         classes=["upper", "lower"],
-    )  # fmt: skip
+    )
 
 
 def _moons(output: Path, data: Path | None, config: Config) -> Plan:
@@ -111,9 +132,15 @@ def _moons(output: Path, data: Path | None, config: Config) -> Plan:
     train = config.train.model_copy(update={"alignments": [], "workers": 1})
     experiment = f"moons turned by {ROTATION:g}°"
     trial = Trial(
-        "moons", output / "moons.h5", output / "moons", train, (train.lambda_,), shallow=True,
-        scale=1.0, make=_make_moons,
-    )  # fmt: skip
+        "moons",
+        output / "moons.h5",
+        output / "moons",
+        train,
+        (train.lambda_,),
+        shallow=True,
+        scale=1.0,
+        make=_make_moons,
+    )
     return Plan("moons", ((experiment, trial),), {(experiment, "dann"): 1.0}, train.lambda_)
 
 
@@ -127,19 +154,25 @@ def _amazon(output: Path, data: Path | None, config: Config) -> Plan:
             if source == target:
                 continue
             experiment, key = f"{source} → {target}", f"{source}-{target}"
-            make = partial(_reviews, folder, source, target)
-            trials.append((
-                experiment,
-                Trial(key, output / f"{key}.h5", output / key, train,
-                      tuple(config.scan.lambda_), shallow=True, scale=WORDS, make=make),
-            ))  # fmt: skip
+            make = partial(convert_reviews, folder, source, target)
+            trials.append(
+                (
+                    experiment,
+                    Trial(
+                        key,
+                        output / f"{key}.h5",
+                        output / key,
+                        train,
+                        tuple(config.scan.lambda_),
+                        shallow=True,
+                        scale=WORDS,
+                        make=make,
+                    ),
+                )
+            )
             network, dann = _REVIEWS[experiment]
             paper |= {(experiment, "source-only"): network, (experiment, "dann"): dann}
     return Plan("amazon", tuple(trials), paper, train.lambda_)
-
-
-def _reviews(folder: Path, source: str, target: str, output: Path) -> None:
-    convert_reviews(folder, source, target, output)
 
 
 def _digits(output: Path, data: Path | None, config: Config) -> Plan:
@@ -159,9 +192,14 @@ def _make_mnist_m(digits: Path, photographs: Path, folder: Path, output: Path) -
     images = np.concatenate([block[..., 0] for block in pictures.blocks()])
     train = photographs / "train"
     files = write_mnist_m(
-        folder / "mnist-m", None, 0, True, digits=images, labels=pictures.label,
+        folder / "mnist-m",
+        None,
+        0,
+        True,
+        digits=images,
+        labels=pictures.label,
         photographs=train if train.is_dir() else photographs,
-    )  # fmt: skip
+    )
     mc, target, truth = map(str, files)
     convert([mc], [target], output=output, truth=truth)
 
@@ -184,9 +222,14 @@ def _pictures(
     """A trial for each seed and method, so that all cores work and little is lost by a stop."""
     base = config.train.model_copy(update={"seeds": 1, "workers": 1, "alignments": []})
     beyond = base.model_copy(
-        update={"normalisation": "domain", "optimiser": "adam", "learning_rate": 1e-3,
-                "schedule": "cosine", "ema": 0.995}
-    )  # fmt: skip
+        update={
+            "normalisation": "domain",
+            "optimiser": "adam",
+            "learning_rate": 1e-3,
+            "schedule": "cosine",
+            "ema": 0.995,
+        }
+    )
     trials: list[tuple[str, Trial]] = []
     titles: dict[tuple[str, str], str] = {}
     for seed in range(config.train.seed, config.train.seed + config.train.seeds):
@@ -194,6 +237,7 @@ def _pictures(
             ("source-only", base, "dann", "source-only"),
             ("dann", base, "dann", "dann"),
             ("beyond", beyond, "dann", _BEYOND),
+            ("labelled", base, "dann", f"dann, {_LABELLED} target labels"),
             ("target", base, "dann", "train on target"),
             ("mmd", base, "mmd", "mmd"),
             ("coral", base, "coral", "coral"),
@@ -202,19 +246,16 @@ def _pictures(
             train = settings.model_copy(update={"methods": [method], "seed": seed})
             label = {"source-only": "source-only", "target": "oracle"}.get(word, method)
             key = f"{word}-{seed}"
-            trials.append(
-                (
-                    experiment,
-                    Trial(
-                        key,
-                        path,
-                        output / key,
-                        train,
-                        only=(label,),
-                        subspace=word == "source-only",
-                    ),
-                )
+            trial = Trial(
+                key,
+                path,
+                output / key,
+                train,
+                only=(label,),
+                subspace=word == "source-only",
+                labelled=_LABELLED if word == "labelled" else 0,
             )
+            trials.append((experiment, trial))
             method_of = "train on target" if label == "oracle" else label
             titles[key, method_of] = title
     known = {(experiment, method): value for method, value in paper.items()}

@@ -18,7 +18,7 @@ from ..config import TrainConfig
 from ..criteria import reverse_validation
 from ..domains import Domains, Scaling
 from ..errors import Interrupted
-from ..evaluation import PeekObserver, proxy_distance, truth_of
+from ..evaluation import PeekObserver, oracle_source, proxy_distance, truth_of
 from ..inference.passes import classify, feature_layer
 from ..inputs import read_json
 from ..networks import AdversarialNetwork
@@ -32,7 +32,7 @@ from ..tensors import open_tensors
 from ..training import Member, Progress
 
 _RESULT = "result.json"
-_VERSION = 1
+_VERSION = 2
 _MOST_ALIGNED = 4_000  # pictures of each domain whose subspaces are aligned
 _MOST_FEATURES = 512  # that reverse validation sees
 
@@ -56,6 +56,8 @@ class Trial:
         scale: factor on all features in place of their standardisation, which makes rare words
             large and a rotation none; ``None`` standardises.
         subspace: whether to score subspace alignment of the feature layers of source-only too.
+        labelled: training pictures of the target whose labels are trained on with the source's,
+            each so often that they are a tenth of it.
         only: methods that train, "oracle" among them; empty for all.
     """
 
@@ -69,6 +71,7 @@ class Trial:
     only: tuple[str, ...] = ()
     make: Callable[[Path], object] | None = None
     subspace: bool = False
+    labelled: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -76,6 +79,7 @@ class Trial:
         settings = self.train.model_dump(mode="json", by_alias=True)
         settings.pop("workers")
         words = [_VERSION, settings, self.lambdas, self.shallow, self.scale, self.only]
+        words += [self.labelled] if self.labelled else []
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
     @property
@@ -114,6 +118,8 @@ class Trial:
             flat = np.zeros_like(domains.scaling.mean)
             scaling = Scaling(domains.scaling.impute, flat, flat + 1 / self.scale)
             domains = replace(domains, scaling=scaling)
+        if self.labelled:
+            domains = _with_target_labels(domains, self.labelled, self.train.seed)
         stacks = Stacks(train, domains, {}, plan=self._plan)
         link.saves()
 
@@ -181,6 +187,25 @@ class Trial:
             member["reverse_validation"] = reverse[k]
 
 
+def _with_target_labels(domains: Domains, number: int, seed: int) -> Domains:
+    """The same with some labelled training pictures of the target among those of the source."""
+    truth, images, source = truth_of(domains), domains.images, domains.source
+    assert truth is not None
+    assert images is not None
+    train = np.flatnonzero(domains.target.split == 0)
+    drawn = np.random.default_rng(seed).permutation(train)[:number]
+    rows = np.tile(drawn, max(1, round(0.1 * domains.n_train / len(drawn))))
+    labelled = oracle_source(truth, domains.target, source.classes).take(rows)
+    joined: dict[str, Any] = {
+        name: np.concatenate([value, getattr(labelled, name)])
+        for name, value in vars(source).items()
+        if isinstance(value, np.ndarray)
+    }
+    kind: Any = type(images.source)
+    pixels = kind.join([images.source, images.target.take(rows)])
+    return replace(domains, source=replace(source, **joined), images=replace(images, source=pixels))
+
+
 def _subspace(domains: Domains, done: Trained) -> list[MemberResult]:
     """Subspace alignment of the feature layer of each source-only network."""
     truth = truth_of(domains)
@@ -228,21 +253,28 @@ def _layers(
 
 
 def _accuracies(done: Trained) -> list[MemberResult]:
-    """Target accuracies of the members: at the end, where the source decides, and peeked."""
+    """Target accuracies of the members: at the end, chosen without labels, and peeked.
+
+    Of pictures the epoch is chosen that is expected to be right most often on the target, of
+    others that of the smallest label loss on the source.
+    """
     trainer, observer = done.trainer, done.observer
     assert isinstance(observer, PeekObserver)
     rows: list[MemberResult] = []
     for k, member in enumerate(trainer.members):
         epochs = [row for row in trainer.history if int(str(row["member"])) == k]
         accuracies = [observer.accuracy(int(str(row["epoch"])) - 1, k) or 0.0 for row in epochs]
+        expected = [-float(str(row.get("target_expected_accuracy", "nan"))) for row in epochs]
         losses = [float(str(row["validation_loss"])) for row in epochs]
+        decisive = losses if np.isnan(expected).any() else expected
         rows.append({
             "method": "train on target" if member.name == ORACLE else member.label,
             "lambda": member.lambda_ if member.method.adversarial else 0.0,
             "seed": member.seed,
             "epochs": len(epochs),
+            "autocast": trainer.network.shape.autocast,
             "last": accuracies[-1],
-            "chosen": accuracies[int(np.argmin(losses))],
+            "chosen": accuracies[int(np.argmin(decisive))],
             "peeked": max(accuracies),
         })  # fmt: skip
     return rows

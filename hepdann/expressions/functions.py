@@ -18,10 +18,11 @@ class TypeMismatchError(TypeError):
 
 
 class Function(NamedTuple):
-    """A callable on arrays and the least and largest number of its arguments."""
+    """A callable on arrays, the least and largest number of its arguments, and their step."""
 
     call: Callable[..., Any]
     arguments: tuple[int, int]
+    step: int = 1
 
 
 def truth(value: Any) -> NDArray[np.bool_]:
@@ -186,6 +187,16 @@ def _delta_r(eta: Any, phi: Any, other_eta: Any, other_phi: Any) -> Any:
     return np.hypot(_real(eta) - _real(other_eta), _delta_phi(phi, other_phi))
 
 
+def _mass(*values: Any) -> Any:
+    """The invariant mass of a sum of four-vectors, each given as p_T, eta, phi and mass."""
+    total: Any = 0.0
+    for pt, eta, phi, mass in zip(*[map(_real, values)] * 4, strict=True):
+        energy = np.hypot(mass, pt * np.cosh(eta))
+        momentum = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
+        total = total + np.stack(np.broadcast_arrays(energy, *momentum))
+    return np.sqrt(np.maximum(np.square(total[0]) - np.square(total[1:]).sum(axis=0), 0))
+
+
 FUNCTIONS: dict[str, Function] = {
     **{name: Function(_real_function(function), (1, 1)) for name, function in _UNARY.items()},
     "abs": Function(_whole(np.abs), (1, 1)),
@@ -200,4 +211,5 @@ FUNCTIONS: dict[str, Function] = {
     "segment": Function(_segment, (1, 1)),
     "deltaphi": Function(_delta_phi, (2, 2)),
     "deltar": Function(_delta_r, (4, 4)),
+    "mass": Function(_mass, (4, _MANY), 4),
 }

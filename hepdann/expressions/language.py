@@ -336,10 +336,9 @@ class _Parser:
             near = get_close_matches(function, FUNCTIONS, n=1)
             raise self._error(f"no function '{name}'", f"did you mean '{near[0]}'?" if near
                               else "known are " + ", ".join(sorted(FUNCTIONS)))  # fmt: skip
-        low, high = FUNCTIONS[function].arguments
-        if not low <= len(operands) <= high:
-            raise self._error(
-                f"'{name}' takes {low if low == high else f'{low} or more'} values, "
-                f"{len(operands)} are given"
-            )
+        (low, high), step = FUNCTIONS[function].arguments, FUNCTIONS[function].step
+        if not low <= len(operands) <= high or (len(operands) - low) % step:
+            more = f"{low} or more" if step == 1 else f"{low}, {low + step}, …"
+            takes = low if low == high else more
+            raise self._error(f"'{name}' takes {takes} values, {len(operands)} are given")
         return _Node("call", function, tuple(operands))

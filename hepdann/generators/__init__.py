@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from .events import Examples, read_examples
-from .model import Generator, GeneratorSettings
+from .model import Generator
 from .training import open_generator, train_generator
-from .validation import Judged, ShowerReport, compare_showers, validate
+from .validation import compare_showers, held_out, validate
 from .writing import write_generated
 
 __all__ = [
     "Examples",
     "Generator",
-    "GeneratorSettings",
-    "Judged",
-    "ShowerReport",
     "compare_showers",
+    "held_out",
     "open_generator",
     "read_examples",
     "train_generator",

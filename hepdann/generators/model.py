@@ -19,6 +19,7 @@ from ..inputs import check, read_tensors
 from ..networks.generators import PictureCritic, PictureGenerator, ShowerCritic, ShowerGenerator
 from ..outputs import write_run_file
 from ..records import Stored
+from ..store.generators import GeneratorSettings, Size
 
 Floats = NDArray[np.float32]
 AnyGenerator = ShowerGenerator | PictureGenerator
@@ -27,42 +28,6 @@ AnyCritic = ShowerCritic | PictureCritic
 _KEY = "hepdann"
 _AT_ONCE = 4096  # events that are drawn together
 _KEPT = 20_000  # training conditions that are kept, to draw from
-_Count = Annotated[int, Field(ge=1, le=1 << 24)]
-_Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class GeneratorSettings(Stored):
-    """How a generator is trained; every value stands in the folder of its run.
-
-    Attributes:
-        conditions: columns that are asked for; of showers the energy first. The class always is.
-        objective: ``wgan-gp``, or ``gan``: the non-saturating loss of DCGAN.
-        steps: of the generator.
-        critic_steps: of the critic before each of them.
-        batch_size: events a step.
-        penalty: factor on the gradient penalty.
-        learning_rate: of Adam, falling to a twentieth as a cosine.
-        momentum: Adam's first β; the second is 0.9, or 0.999 of ``gan``.
-        average: of the weights of the generator that draws, a step.
-        hidden: widths of both networks; of pictures maps, the smallest picture first.
-        latent: random numbers that an event is made of.
-        seed: of all that is drawn at random.
-    """
-
-    conditions: list[str] = Field(default=[])
-    objective: Literal["wgan-gp", "gan"] = "wgan-gp"
-    steps: _Count = 4000
-    critic_steps: _Count = 5
-    batch_size: _Count = 128
-    penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
-    learning_rate: _Rate = 1e-3
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    hidden: Annotated[list[_Count], Field(min_length=1)] = Field(default=[128, 128, 128])
-    latent: _Count = 16
-    seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
-
-
 _OF_PICTURES = {
     "objective": "gan", "steps": 6000, "critic_steps": 1, "batch_size": 64, "learning_rate": 4e-4,
     "momentum": 0.5, "hidden": [64, 32], "latent": 64,
@@ -91,7 +56,7 @@ class _Header(Stored):
     format: Literal["hepdann-generator"] = "hepdann-generator"
     format_version: Literal[1] = 1
     view: str
-    shape: Annotated[list[_Count], Field(min_length=3, max_length=3)]
+    shape: Annotated[list[Size], Field(min_length=3, max_length=3)]
     pictures: bool
     classes: Annotated[list[str], Field(min_length=1)]
     settings: GeneratorSettings

@@ -26,24 +26,16 @@ from ..errors import ConfigError, Interrupted, RunError
 from ..inputs import check, read_tensors
 from ..outputs import write_run_file
 from ..records import Finite, Stored
-from ..store.folder_lock import locked, new_folder
+from ..store.generators import GeneratorRecord, GeneratorSettings, read_record, unfinished
 from ..store.paths import GeneratorPaths
-from ..store.reading import read_versioned, write_json
+from ..store.reading import write_json
+from ..store.state import locked, new_folder
 from ..tensors import Tensors, open_tensors
 from .events import Examples, read_examples
-from .model import Generator, GeneratorSettings, condition_of, networks_of, settings_of
+from .model import Generator, condition_of, networks_of, settings_of
 
 _CALIBRATED = 50_000  # training events that the response is calibrated with
 _EVERY = 250  # steps between checkpoints and rows of the history
-
-
-class GeneratorRecord(Stored):
-    """``generator.json``: what a training began with."""
-
-    format_version: int = 1
-    tensors: str
-    content: str
-    settings: GeneratorSettings
 
 
 class _Stands(Stored):
@@ -220,19 +212,6 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def read_record(folder: str | Path) -> GeneratorRecord:
-    """What the training of a folder began with.
-
-    Raises:
-        RunError: no generator, or damaged.
-    """
-    path = GeneratorPaths(Path(folder)).record
-    if not path.is_file():
-        raise RunError("no generator is here", where=folder,
-                       mend="they are made by hepdann generate train")  # fmt: skip
-    return read_versioned(path, GeneratorRecord)
-
-
 def open_generator(folder: str | Path) -> Generator:
     """The generator of a folder.
 
@@ -242,8 +221,7 @@ def open_generator(folder: str | Path) -> Generator:
     read_record(folder)
     path = GeneratorPaths(Path(folder)).model
     if not path.exists():
-        raise RunError("its training has not finished", where=folder,
-                       mend=f"go on with: hepdann generate train --resume -o {folder}")  # fmt: skip
+        raise unfinished(folder)
     return Generator.read(path)
 
 
@@ -279,6 +257,9 @@ def train_generator(
         if settings:
             raise ConfigError("a resume takes the settings of its folder", where=output,
                               mend="give no others")  # fmt: skip
+        if paths.model.exists():  # it was killed after this
+            shutil.rmtree(paths.checkpoints, ignore_errors=True)
+            return open_generator(output)
         file = open_tensors(tensors or record.tensors)
     else:
         if tensors is None:

@@ -3,74 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Stored
 from ..stats.distances import kolmogorov
 from ..stats.two_sample import Sample, separation
+from ..store.generators import ShowerReport, Validation, read_record
 from ..store.paths import GeneratorPaths
 from ..store.reading import write_json
 from ..tensors import Tensors
 from .events import Examples, read_examples
 from .model import Generator
-from .training import read_record
 
 Floats = NDArray[np.floating]
 
 _BINS = 6  # of the energy
+_SHAPE_BINS = 40
 _MOST = 20_000  # events of each side that a classifier is given
-
-
-@dataclass(frozen=True, eq=False)
-class ShowerReport:
-    """Showers that a generator drew, against others of the same energies and particles.
-
-    The pairs are the events, then what was drawn for their conditions.
-
-    Attributes:
-        energy: (B + 1,) edges of bins of the energy.
-        response: pairs of (B,) mean sums of the cells over the energy.
-        resolution: pairs of (B,) half widths of the middle 68.3 % of it over its mean, which a few
-            showers that leak do not move as they move a standard deviation.
-        along: pairs of (layers,) mean shares of the layers.
-        across: pairs of (strips,) mean shares of the strips.
-        correlation: pairs of (layers, layers) correlations of the energies of layers over E.
-        shapes: by name pairs of (N,) values, an event each.
-        ks: Kolmogorov distances: of the mean profiles ``along`` and ``across``, and of each of the
-            ``shapes``.
-        auc: held-out AUC of a classifier between the two, of the shapes and of the cells.
-    """
-
-    energy: Floats
-    response: tuple[Floats, Floats]
-    resolution: tuple[Floats, Floats]
-    along: tuple[Floats, Floats]
-    across: tuple[Floats, Floats]
-    correlation: tuple[Floats, Floats]
-    shapes: dict[str, tuple[Floats, Floats]]
-    ks: dict[str, float]
-    auc: dict[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON has it, without the values of single events."""
-        content = asdict(self)
-        del content["shapes"]
-        ratios = {
-            "worst_response": float(np.abs(self.response[1] / self.response[0] - 1).max()),
-            "worst_resolution": float(np.abs(self.resolution[1] / self.resolution[0] - 1).max()),
-        }
-        return {key: _plain(value) for key, value in content.items()} | ratios
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return {"events": value[0].tolist(), "drawn": value[1].tolist()}
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def compare_showers(events: Floats, drawn: Floats, columns: Floats, seed: int = 0) -> ShowerReport:
@@ -92,6 +45,7 @@ def compare_showers(events: Floats, drawn: Floats, columns: Floats, seed: int = 
         [np.array([of(r[where == b]) for b in range(_BINS)]) for r in pairs["response"]]
         for of in (np.mean, _half_width)
     )
+    widths = [width / mean for width, mean in zip(widths, means, strict=True)]
     along, across = (
         [(z.sum(axis) / z.sum((1, 2))[:, None]).mean(0) for z in sides] for axis in (1, 2)
     )
@@ -101,17 +55,31 @@ def compare_showers(events: Floats, drawn: Floats, columns: Floats, seed: int = 
     layers = [np.corrcoef((z.sum(1) / energy[:, None]).T) for z in sides]
     tables = [np.column_stack([*shape.values(), columns]) for shape in shapes]
     cells = [np.column_stack([z.reshape(len(z), -1), columns]) for z in sides]
-    return ShowerReport(
-        edges,
-        (means[0], means[1]),
-        (widths[0] / means[0], widths[1] / means[1]),
-        (along[0], along[1]),
-        (across[0], across[1]),
-        (layers[0], layers[1]),
-        pairs,
-        ks,
-        {"shapes": _auc(tables, seed), "cells": _auc(cells, seed)},
-    )
+    content = {
+        "energy": edges.tolist(),
+        "response": _pair(means), "resolution": _pair(widths),
+        "along": _pair(along), "across": _pair(across), "correlation": _pair(layers),
+        "shapes": {name: _histograms(*pair) for name, pair in pairs.items()},
+        "ks": ks, "auc": {"shapes": _auc(tables, seed), "cells": _auc(cells, seed)},
+        "worst_response": float(np.abs(means[1] / means[0] - 1).max()),
+        "worst_resolution": float(np.abs(widths[1] / widths[0] - 1).max()),
+    }  # fmt: skip
+    return ShowerReport.model_validate(content)
+
+
+def _pair(sides: Sequence[Floats]) -> dict[str, Any]:
+    return {"events": sides[0].tolist(), "drawn": sides[1].tolist()}
+
+
+def _histograms(events: Floats, drawn: Floats) -> dict[str, Any]:
+    """Counts in bins that hold all but a thousandth; what is outside is in the outermost."""
+    low, high = np.quantile(np.concatenate([events, drawn]), [0.0005, 0.9995])
+    edges = np.linspace(low, high, _SHAPE_BINS + 1)
+    if (events == np.round(events)).all():  # as many whole numbers in each bin
+        width = np.ceil((high - low + 1) / _SHAPE_BINS)
+        edges = np.arange(np.floor(low) - 0.5, high + width, width)
+    counts = [np.histogram(np.clip(side, low, high), edges)[0] for side in (events, drawn)]
+    return _pair([n.astype(np.float64) for n in counts]) | {"edges": edges.tolist()}
 
 
 def _half_width(values: Floats) -> float:
@@ -135,46 +103,15 @@ def _shapes(cells: Floats, energy: Floats) -> dict[str, Floats]:
     }
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """A generator against events that it was not trained on.
-
-    Attributes:
-        events: these.
-        drawn: (N, C, H, W) for their conditions.
-        classes: names.
-        report: of showers.
-        auc: held-out AUC of a classifier between both, by what it is given.
-        rate: events a second of processor time that were drawn.
-    """
-
-    events: Examples
-    drawn: Floats
-    classes: tuple[str, ...]
-    report: ShowerReport | None
-    auc: dict[str, float]
-    rate: float
-
-    @property
-    def lines(self) -> list[str]:
-        """What was measured, a line each."""
-        lines = [f"{self.rate:,.0f} events/s drawn on one core; held-out AUC of a classifier: "
-                 + ", ".join(f"{key} {value:.3f}" for key, value in self.auc.items())]  # fmt: skip
-        if self.report is not None:
-            figures, ks = self.report.to_json(), self.report.ks
-            lines.append(
-                f"mean response within {figures['worst_response']:.1%}, resolution within "
-                f"{figures['worst_resolution']:.0%} of the simulation in {_BINS} bins of energy"
-            )
-            lines.append(
-                "Kolmogorov distances: " + ", ".join(f"{k} {v:.3f}" for k, v in ks.items())
-            )
-        return lines
+def held_out(generator: Generator, tensors: Tensors | str | Path) -> Examples:
+    """Events of a tensor file that a generator was not trained on, with its conditions."""
+    examples = read_examples(tensors, generator.header.settings.conditions)
+    return examples.part("validation", "test")
 
 
 def validate(
     generator: Generator, folder: str | Path, tensors: Tensors | str | Path | None = None
-) -> Judged:
+) -> Validation:
     """Draw what events that it was not trained on ask for, compare, write ``validation.json``.
 
     Args:
@@ -182,26 +119,19 @@ def validate(
         folder: of its run.
         tensors: the file; by default that it was trained on.
     """
-    settings, header = generator.header.settings, generator.header
-    record = read_record(folder)
-    events = read_examples(tensors or record.tensors, settings.conditions).part(
-        "validation", "test"
-    )
+    events = held_out(generator, tensors or read_record(folder).tensors)
     started = time.process_time()
-    drawn = generator.draw(events.columns, events.label, settings.seed)
+    drawn = generator.draw(events.columns, events.label, generator.header.settings.seed)
     rate = len(events) / max(time.process_time() - started, 1e-9)
-    if header.pictures:
-        report = None
-        auc = {"pixels": _auc([z[:, :, ::2, ::2].reshape(len(z), -1)
-                               for z in (events.images, drawn)], 0)}  # fmt: skip
+    if generator.header.pictures:
+        pixels = [z[:, :, ::2, ::2].reshape(len(z), -1) for z in (events.images, drawn)]
+        validation = Validation(auc={"pixels": _auc(pixels, 0)}, rate=rate)
     else:
         report = compare_showers(events.images[:, 0], drawn[:, 0], events.columns)
-        auc = report.auc
-    judged = Judged(events, drawn, tuple(header.classes), report, auc, rate)
-    content = {"format_version": 1, "auc": auc, "rate": rate}
-    content |= {} if report is None else {"showers": report.to_json()}
-    write_json(GeneratorPaths(Path(folder)).validation, Stored, content)
-    return judged
+        validation = Validation(auc=report.auc, rate=rate, showers=report)
+    content = validation.model_dump(mode="json")
+    write_json(GeneratorPaths(Path(folder)).validation, Validation, content)
+    return validation
 
 
 def _auc(tables: list[Floats], seed: int) -> float:

@@ -8,39 +8,16 @@ scores.mean, scores.spread, scores.domain
 """
 
 from .cross_fit import NO_FOLD, CrossFit
-from .input_columns import InputColumns
-from .mixture import Mixture, corrected
-from .model import BASE, PRIOR, Model, prior_corrected
+from .model import BASE, PRIOR, InputColumns, Model, prior_corrected
 from .passes import Inputs, classify
 from .prediction import PredictedFile, Prediction, predict
 from .predictor import Predictor, known_events, open_predictor
-from .steps import Branch, Combination, FoldMean, Part, Scores, Step
+from .steps import Branch, Combination, FoldMean, Mixture, Part, Scores, Step, corrected
 from .stored_model import load_model, save_model
 
 __all__ = [
-    "BASE",
-    "NO_FOLD",
-    "PRIOR",
-    "Branch",
-    "Combination",
-    "CrossFit",
-    "FoldMean",
-    "InputColumns",
-    "Inputs",
-    "Mixture",
-    "Model",
-    "Part",
-    "PredictedFile",
-    "Prediction",
-    "Predictor",
-    "Scores",
-    "Step",
-    "classify",
-    "corrected",
-    "known_events",
-    "load_model",
-    "open_predictor",
-    "predict",
-    "prior_corrected",
-    "save_model",
-]
+    "BASE", "NO_FOLD", "PRIOR", "Branch", "Combination", "CrossFit", "FoldMean", "InputColumns",
+    "Inputs", "Mixture", "Model", "Part", "PredictedFile", "Prediction", "Predictor", "Scores",
+    "Step", "classify", "corrected", "known_events", "load_model", "open_predictor", "predict",
+    "prior_corrected", "save_model",
+]  # fmt: skip

@@ -21,11 +21,6 @@ _FRIEND = "leave --into-copy out: the tree that is then written can be added as 
 def copy_with_branches(path: Path, file: FileScan, types: Mapping[str, np.dtype[Any]]) -> RowFile:
     """Begin a copy of a file; the columns become branches of the tree that was scanned.
 
-    Args:
-        path: of the copy.
-        file: the input, which is read alone.
-        types: of the columns.
-
     Raises:
         ConfigError: the input is no TTree in a local file, has a branch of the same name, or
             branches that uproot cannot write.

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ..networks import ObjectShape, ViewShape
 from ..tensors import fold_of
-from .input_columns import InputColumns
-from .model import Model
+from .model import InputColumns, Model
 from .passes import Inputs
 from .steps import FoldMean, Scores
 
@@ -22,7 +21,6 @@ class CrossFit:
     """One model a fold, with the same methods; fold i never saw part i of the events.
 
     Attributes:
-        models: (k,) of the folds.
         salt: of the hash that deals the events into parts, see :func:`hepdann.tensors.fold_of`.
     """
 
@@ -41,12 +39,12 @@ class CrossFit:
 
     @property
     def views(self) -> tuple[ViewShape, ...]:
-        """None: networks of folds see features."""
+        """Shapes of the images that networks see in place of the features."""
         return self.models[0].views
 
     @property
     def objects(self) -> tuple[ObjectShape, ...]:
-        """None, likewise."""
+        """Shapes of the collections that networks see beside the features of the event."""
         return self.models[0].objects
 
     @property
@@ -67,12 +65,7 @@ class CrossFit:
     def folds_of(
         self, event_id: NDArray[np.uint64], known: NDArray[np.uint64]
     ) -> NDArray[np.uint8]:
-        """The fold that did not see each event; :data:`NO_FOLD` of one that none was trained on.
-
-        Args:
-            event_id: (N,) identities.
-            known: identities of all events of the training's files, increasing.
-        """
+        """The fold that did not see each event; :data:`NO_FOLD` of one that none was trained on."""
         fold = fold_of(event_id, len(self.models), self.salt)
         place = np.minimum(np.searchsorted(known, event_id), len(known) - 1)
         fold[known[place] != event_id] = NO_FOLD
@@ -89,10 +82,6 @@ class CrossFit:
     def steps(self, method: str, domain: str = "target") -> FoldMean:
         """What happens to an event that no fold was trained on: the mean over all folds.
 
-        Args:
-            method: one of :attr:`methods`.
-            domain: "target" for data, "source" for MC.
-
         Raises:
             RunError: no such method or domain.
         """
@@ -103,6 +92,7 @@ class CrossFit:
         inputs: Inputs,
         method: str,
         domain: str = "target",
+        *,
         fold: NDArray[np.uint8] | None = None,
         errors: float = 0.0,
     ) -> Scores:
@@ -110,11 +100,8 @@ class CrossFit:
 
         Args:
             inputs: (N, F) in the order of ``features``, unscaled; NaN is missing.
-            method: one of :attr:`methods`.
-            domain: "target" for data, "source" for MC.
             fold: (N,) of each event the fold that did not see it, :data:`NO_FOLD` of one that no
                 fold was trained on; by default of all events.
-            errors: standard errors by which the calibration of MC is changed.
 
         Raises:
             RunError: no such method or domain, or another number of features.
@@ -122,8 +109,8 @@ class CrossFit:
         if fold is None:
             fold = np.full(len(inputs), NO_FOLD, np.uint8)
         by_fold = {
-            number: self._score(inputs[fold == number], method, domain, int(number), errors)
-            for number in np.unique(fold)
+            n: self._score(_rows(inputs, fold == n), method, domain, n, errors)
+            for n in np.unique(fold).tolist()
         }
         if not by_fold:
             return self._score(inputs, method, domain, NO_FOLD, errors)
@@ -139,8 +126,13 @@ class CrossFit:
         self, inputs: Inputs, method: str, domain: str, number: int, errors: float
     ) -> Scores:
         models = self.models if number == NO_FOLD else (self.models[number],)
-        return FoldMean.of(model.score(inputs, method, domain, errors) for model in models)
+        scores = (model.score(inputs, method, domain, errors=errors) for model in models)
+        return FoldMean.of(scores)
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
         """Feature layer (N, H) of the first fold; those of two folds cannot be compared."""
         return self.models[0].latent(inputs, method, domain)
+
+
+def _rows(inputs: Inputs, chosen: NDArray[np.bool_]) -> Inputs:
+    return inputs[chosen] if isinstance(inputs, np.ndarray) else inputs.take(chosen)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +16,10 @@ from ..errors import RunError
 from ..methods import calibration_of, method_of
 from ..networks import ObjectShape, ViewShape
 from ..registry import PARAMETRISED
-from .input_columns import InputColumns
-from .mixture import Mixture
+from ..tensors import Tensors
+from ..tensors.arrays import column_names, columns, numbers
 from .passes import Inputs
-from .steps import Branch, Combination, Part, Scores
+from .steps import Branch, Combination, Mixture, Part, Scores
 
 DOMAINS = {"source": 0, "target": 1}
 BASE = "source-only"  # its networks score what an alignment maps
@@ -41,21 +43,15 @@ class Model:
     """Everything that scoring new events needs.
 
     Attributes:
-        features: names of the inputs, in order.
-        classes: class names by index.
-        scaling: of the features.
         alignments: map target features onto the source's; each is a method, scored by the networks
             of source-only.
         parts: the trained networks of each method; ``alignment+method`` was trained on, and
             scores, the target that this alignment maps.
-        mixtures: predictions that are made of those of other methods.
         correction: (C,) logarithm of the target's estimated over the source's class fractions, by
             which alignments correct their scores; ``None`` where the source's fractions hold.
             What adapts was trained at the target's fractions, and needs none.
         views: name, channels, height and width of the images that the networks see in place of the
             features; empty if they see the features.
-        missing: the sentinel of each feature that has one.
-        indicators: columns that are 1 where a feature is missing, with that feature.
         objects: name, objects of an event at most and features of each, of the collections that the
             networks see beside the features of the event; ``scaling`` is that of these rows then.
         calibrations: maps of MC features onto the target's; the networks of a method that is
@@ -123,8 +119,6 @@ class Model:
         """What happens to an event of a domain, from its features to the method's score.
 
         Args:
-            method: one of :attr:`methods`.
-            domain: "target" for data, "source" for MC.
             errors: standard errors by which the calibration of MC is changed; where the network
                 is parametrised, of data its parameter.
 
@@ -154,20 +148,24 @@ class Model:
         )
 
     def score(
-        self, inputs: Inputs, method: str, domain: str = "target", errors: float = 0.0
+        self,
+        inputs: Inputs,
+        method: str,
+        domain: str = "target",
+        *,
+        fold: object = None,
+        errors: float = 0.0,
     ) -> Scores:
-        """Score events.
+        """Score events; ``fold``, which decides in :class:`.CrossFit`, makes no difference.
 
         Args:
             inputs: (N, F) in the order of ``features``, unscaled; NaN is missing. Of images their
                 pixels, view after view.
-            method: one of :attr:`methods`.
-            domain: "target" for data, "source" for MC.
-            errors: standard errors by which the calibration of MC is changed.
 
         Raises:
             RunError: no such method or domain, or another number of features.
         """
+        del fold
         steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
             views = [f"{name} {shape}" for name, *shape in (*self.views, *self.objects)]
@@ -193,3 +191,69 @@ class Model:
 
     def _part(self, method: str) -> Part:
         return self.parts[BASE if method in self.alignments else method]
+
+
+@dataclass(frozen=True)
+class InputColumns:
+    """The features of a model and what marks a missing value in them.
+
+    Attributes:
+        indicators: columns that are 1 where a feature is missing, with that feature.
+    """
+
+    features: tuple[str, ...]
+    missing: dict[str, float] = field(default_factory=dict)
+    indicators: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tensors: Tensors) -> Self:
+        """As the conversion recorded them in the tensor file."""
+        info = dict(zip(tensors.features, tensors.feature_info, strict=True))
+        return cls(
+            tensors.features,
+            {n: float(e["missing"]) for n, e in info.items() if e.get("missing") is not None},
+            {n: e["indicator_of"] for n, e in info.items() if e.get("indicator_of")},
+        )
+
+    def table(self, events: Any) -> NDArray[np.float32]:
+        """The features of events, NaN where a value is missing or not finite.
+
+        Args:
+            events: a DataFrame, mapping, structured array or awkward record array with a column of
+                each feature (an indicator may be absent: it follows from its feature), or an
+                array (N, F) in the order of ``features``.
+
+        Raises:
+            RunError: a feature is absent, or a column does not hold one number an event.
+        """
+        names = column_names(events)
+        if names is None:
+            table = numbers(events, "the events", RunError)
+            if table.ndim != 2 or table.shape[1] != len(self.features):
+                return table
+        else:
+            table = self._by_name(events, names)
+        self._mark(table)
+        return table
+
+    def _by_name(self, events: Any, names: Sequence[Any]) -> NDArray[np.float32]:
+        absent = [n for n in self.features if n not in names and n not in self.indicators]
+        if absent:
+            unknown = [str(name) for name in names if name not in self.features]
+            beside = f"; beside the features they have {', '.join(unknown)}" if unknown else ""
+            raise RunError(
+                f"the events have no {', '.join(absent)}{beside}",
+                mend=f"give columns of these names, or an array of {', '.join(self.features)}",
+            )
+        known = columns(events, [name for name in self.features if name in names], RunError)
+        zero = np.zeros(next(iter(known.values())).shape, np.float32)
+        return np.stack([known.get(name, zero) for name in self.features], axis=1)
+
+    def _mark(self, table: NDArray[np.float32]) -> None:
+        at = {name: number for number, name in enumerate(self.features)}
+        for name, sentinel in self.missing.items():
+            column = table[:, at[name]]
+            column[column == np.float32(sentinel)] = np.nan
+        table[~np.isfinite(table)] = np.nan
+        for name, feature in self.indicators.items():
+            table[np.isnan(table[:, at[feature]]), at[name]] = 1

@@ -18,12 +18,13 @@ from ..errors import ConfigError, HepdannError, RunError
 from ..outputs import mend_of, replacing
 from ..parallel import Executor, Link, refuse_in_worker
 from ..readers import FileRef, resolve
+from ..readers.pictures.rows import PictureRows
+from ..readers.pictures.samples import picture_refs
 from ..readers.pipeline.ordered_threads import default_threads
 from ..readers.rows import RowReader
 from ..tensors import open_tensors
 from .branch_copy import copy_with_branches
-from .output_names import output_files
-from .row_files import IDENTITY, Format, read_seal, row_file, written_ids
+from .row_files import IDENTITY, KINDS, Format, output_files, read_seal, written_ids
 from .row_scores import RowScorer, Scored
 
 _VERSION = 2  # of what outputs hold: files of another one are made anew
@@ -35,16 +36,8 @@ class PredictedFile:
     """One input and its output.
 
     Attributes:
-        path: of the input.
-        tree: in it.
-        sample: of the run that it was read as.
-        known: whether the run was converted from it.
-        output: the file that runs along it.
-        rows: of both.
-        selected: how many pass the cut of the run.
         trained: how many of these the run was trained on; ``None`` where that cannot be known.
         outside: selected events with a value of a feature beyond those of training, by feature.
-        before: whether the output was there already.
     """
 
     path: str
@@ -61,12 +54,7 @@ class PredictedFile:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What :func:`predict` did.
-
-    Attributes:
-        method: that scored.
-        files: in the order of the inputs.
-    """
+    """What :func:`predict` did."""
 
     method: str
     files: tuple[PredictedFile, ...]
@@ -152,18 +140,15 @@ def predict(
     if kind != format:
         raise ConfigError("a copy has the format of its input", where="--into-copy",
                           mend=f"leave --format {format} out")  # fmt: skip
-    work = _work(files, Path(output), kind, into_copy, tree, part)
-    job = _Job(
-        folder=Path(getattr(run, "folder", run)), method=method, sample=sample,
-        tensors=None if tensors is None else open_tensors(tensors).path,
-        columns=tuple(sorted(set(columns))), keep=tuple(dict.fromkeys(keep)), kind=kind,
-        copies=into_copy, block=block, device=device,
-        threads=default_threads() if workers == 1 else 1,
-    )  # fmt: skip
+    folder, threads = Path(getattr(run, "folder", run)), default_threads() if workers == 1 else 1
+    path = None if tensors is None else open_tensors(tensors).path
+    named = tuple(sorted(set(columns))), tuple(dict.fromkeys(keep))
+    job = _Job(folder, method, sample, path, *named, kind, into_copy, block, device, threads)
     if workers > 1:
         refuse_in_worker()
     _scorer.cache_clear()  # the run may be another one than at the last call
     scorer = _scorer(job)  # what is wrong with the run is said once
+    work = _work(files, Path(output), job, tree, part, scorer.conversion.pictures is not None)
     if not work:
         return Prediction(scorer.method, ())
     for folder in {path.parent for _, path in work}:
@@ -180,15 +165,20 @@ def predict(
 def _work(
     files: str | PathLike[str] | Sequence[str | PathLike[str]],
     output: Path,
-    kind: Format,
-    copies: bool,
+    job: _Job,
     tree: str | None,
     part: tuple[int, int],
+    pictures: bool,
 ) -> list[tuple[FileRef, Path]]:
     """The files of a part of the work, each with its output."""
     given = [files] if isinstance(files, str | PathLike) else list(files)
-    refs = resolve([fspath(name) for name in given])
-    outputs = output_files(refs, output, kind, copies=copies)
+    names = [fspath(name) for name in given]
+    refs = (
+        tuple(ref for name in names for ref in picture_refs(name, "files"))
+        if pictures
+        else resolve(names)
+    )
+    outputs = output_files(refs, output, job.kind, copies=job.copies)
     refs = tuple(ref if tree is None else replace(ref, tree=ref.tree or tree) for ref in refs)
     number, parts = part
     if not 1 <= number <= parts:
@@ -227,9 +217,9 @@ class _FileTask:
     def __call__(self, link: Link) -> PredictedFile:
         """Do it; entries done and to do are reported."""
         job, output, scorer = self.job, self.output, _scorer(self.job)
-        reader = RowReader(
-            self.ref, scorer.conversion, sample=job.sample, keep=job.keep, block=job.block
-        )
+        pictures = scorer.conversion.pictures is not None
+        read = PictureRows if pictures else partial(RowReader, block=job.block)
+        reader = read(self.ref, scorer.conversion, sample=job.sample, keep=job.keep)
         scorer.check(reader)
         made_of = _made_of(job, scorer, reader)
         seal = _existing(job.kind, output)
@@ -244,15 +234,9 @@ class _FileTask:
             with _writing(output), replacing(output) as temporary:
                 counts = _write(job, scorer, reader, temporary, made_of, link)
         return PredictedFile(
-            path=reader.file.path,
-            tree=reader.file.tree,
-            sample=reader.samples[0].name,
-            known=reader.known,
-            output=output,
-            rows=entries,
-            before=before,
-            **counts,
-        )
+            path=reader.file.path, tree=reader.file.tree, sample=reader.samples[0].name,
+            known=reader.known, output=output, rows=entries, before=before, **counts,
+        )  # fmt: skip
 
 
 def _write(
@@ -271,7 +255,7 @@ def _write(
     begun = (
         copy_with_branches(path, file, scorer.types(reader))
         if job.copies
-        else row_file(job.kind, path, tree=tree, types=scorer.types(reader), entries=file.entries)
+        else KINDS[job.kind](path, tree, scorer.types(reader), file.entries)
     )
     with begun as output:
         for scored in _scored(scorer, reader, job.threads):

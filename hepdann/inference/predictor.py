@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
+from ..store.reading import read_metrics
 from ..store.scores.reader import open_scores
 from .cross_fit import CrossFit
-from .input_columns import InputColumns
-from .model import Model
+from .model import InputColumns, Model
 from .passes import Inputs
 from .steps import Scores, Step
 from .stored_model import load_model
@@ -27,9 +26,6 @@ class Predictor:
     """Scores events with one method.
 
     Attributes:
-        model: of the run.
-        method: one of ``model.methods``.
-        domain: what the events are: "target" for data, "source" for MC.
         known: of a run in folds, the identities of all events of the training's files, increasing.
     """
 
@@ -71,9 +67,6 @@ class Predictor:
     def folds(self, event_id: NDArray[np.uint64]) -> NDArray[np.uint8]:
         """(N,) the fold that did not see each event, :data:`NO_FOLD` where all folds score it.
 
-        Args:
-            event_id: (N,) identities, as the tensor file has them.
-
         Raises:
             RunError: the run has no folds.
         """
@@ -85,15 +78,13 @@ class Predictor:
         """Scores of every member, their spread and the domain score, of (N, F) inputs.
 
         Args:
-            inputs: as :meth:`inputs` gives them.
             event_id: (N,) identities, by which a run in folds scores events that it was trained on
                 with the fold that did not see them; without them all folds score all events. A run
                 without folds makes no use of them.
         """
-        if isinstance(self.model, Model):
-            return self.model.score(inputs, self.method, self.domain)
-        fold = None if event_id is None else self.folds(event_id)
-        return self.model.score(inputs, self.method, self.domain, fold)
+        known = isinstance(self.model, CrossFit) and event_id is not None
+        fold = self.folds(event_id) if known and event_id is not None else None
+        return self.model.score(inputs, self.method, self.domain, fold=fold)
 
     def score(
         self, inputs: Inputs, event_id: NDArray[np.uint64] | None = None
@@ -110,11 +101,7 @@ class Predictor:
         return self.scores(inputs).spread
 
     def stream(self, blocks: Iterable[Any]) -> Iterator[Scores]:
-        """Score one block of events after the other; no two are held at a time.
-
-        Args:
-            blocks: each as in :meth:`inputs`.
-        """
+        """Score one block of events after the other; no two are held at a time."""
         return (self.scores(self.inputs(block)) for block in blocks)
 
 

@@ -5,20 +5,22 @@ Each carries a seal: what it was made of. A file without one was not written her
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, RunError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ..outputs import LONGEST_NAME, name_fault
+from ..readers import FileRef
 
 Format = Literal["tree", "rntuple", "parquet", "hdf5"]
 Columns = Mapping[str, NDArray[Any]]
@@ -33,14 +35,7 @@ _LONGEST = 1 << 20  # bytes of a seal
 
 
 class RowFile(ABC):
-    """A file that is being written; to be used as a context.
-
-    Args:
-        path: of the file, which may be there and is then overwritten.
-        tree: name of its tree.
-        types: by column, a type and the shape of one entry.
-        entries: rows that it will have.
-    """
+    """A file that is being written; to be used as a context."""
 
     def __init__(
         self, path: Path, tree: str, types: Mapping[str, np.dtype[Any]], entries: int
@@ -86,6 +81,16 @@ class RowFile(ABC):
     @abstractmethod
     def _close(self, seal: str) -> None: ...
 
+    @staticmethod
+    def seal(path: Path) -> str:
+        """The seal of a file."""
+        raise NotImplementedError
+
+    @staticmethod
+    def ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
+        """The identities in a file, in order."""
+        raise NotImplementedError
+
 
 class _RootFile(RowFile):
     """A TTree, or an RNTuple, and the seal beside it."""
@@ -105,6 +110,23 @@ class _RootFile(RowFile):
     def _close(self, seal: str) -> None:
         self._file[SEAL] = seal
         self._file.close()
+
+    @staticmethod
+    def seal(path: Path) -> str:
+        import uproot
+
+        with uproot.open(path) as file:
+            return str(file[SEAL])
+
+    @staticmethod
+    def ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
+        import uproot
+
+        with uproot.open(path) as file:
+            rows = file[tree]
+            for start in range(0, rows.num_entries, _BASKET):
+                at = {"entry_start": start, "entry_stop": start + _BASKET}
+                yield np.asarray(rows[IDENTITY].array(**at, library="np"))
 
 
 class _NTuple(_RootFile):
@@ -145,6 +167,16 @@ class _Parquet(RowFile):
         self._file.add_key_value_metadata({SEAL: seal})
         self._file.close()
 
+    @staticmethod
+    def seal(path: Path) -> str:
+        return str(_pyarrow()[1].read_metadata(path).metadata[SEAL.encode()].decode())
+
+    @staticmethod
+    def ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
+        del tree
+        for part in _pyarrow()[1].ParquetFile(path).iter_batches(columns=[IDENTITY]):
+            yield part.column(0).to_numpy()
+
 
 class _Hdf5(RowFile):
     """A dataset a column, at the root of the file: an HDF5 file has no trees."""
@@ -168,26 +200,27 @@ class _Hdf5(RowFile):
         self._file.attrs[SEAL] = seal
         self._file.close()
 
+    @staticmethod
+    def seal(path: Path) -> str:
+        import h5py
 
-_KINDS: dict[Format, Callable[..., RowFile]] = {
+        with h5py.File(path, "r") as file:
+            return str(file.attrs[SEAL])
+
+    @staticmethod
+    def ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
+        import h5py
+
+        del tree
+        with h5py.File(path, "r") as file:
+            rows = file[IDENTITY]
+            for start in range(0, len(rows), _BASKET):
+                yield np.asarray(rows[start : start + _BASKET])
+
+
+KINDS: dict[Format, type[RowFile]] = {
     "tree": _RootFile, "rntuple": _NTuple, "parquet": _Parquet, "hdf5": _Hdf5,
 }  # fmt: skip
-
-
-def row_file(
-    kind: Format,
-    path: Path,
-    *,
-    tree: str,
-    types: Mapping[str, np.dtype[Any]],
-    entries: int,
-) -> RowFile:
-    """Begin a file of a format; the arguments are those of :class:`RowFile`.
-
-    Raises:
-        ConfigError: the format needs a package that is not installed.
-    """
-    return _KINDS[kind](path, tree, types, entries)
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -206,7 +239,7 @@ def _pyarrow() -> tuple[Any, Any]:
 def read_seal(kind: Format, path: Path) -> dict[str, Any] | None:
     """What a file was made of; ``None`` if it was not written here, or cannot be read."""
     try:
-        text = _SEALS[kind](path)
+        text = KINDS[kind].seal(path)
         content = json.loads(text) if len(text) < _LONGEST else None
     except ConfigError:
         raise
@@ -215,67 +248,74 @@ def read_seal(kind: Format, path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _root_seal(path: Path) -> str:
-    import uproot
-
-    with uproot.open(path) as file:
-        return str(file[SEAL])
-
-
-def _parquet_seal(path: Path) -> str:
-    _, parquet = _pyarrow()
-    return str(parquet.read_metadata(path).metadata[SEAL.encode()].decode())
-
-
-def _hdf5_seal(path: Path) -> str:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        return str(file.attrs[SEAL])
-
-
-_SEALS: dict[Format, Callable[[Path], str]] = {
-    "tree": _root_seal, "rntuple": _root_seal, "parquet": _parquet_seal, "hdf5": _hdf5_seal,
-}  # fmt: skip
-
-
 def written_ids(kind: Format, path: Path, tree: str, entries: int) -> Iterator[NDArray[np.uint64]]:
     """The identities in a file, read back in order.
 
     Raises:
         RunError: the file has another number of rows.
     """
-    reader = {"parquet": _parquet_ids, "hdf5": _hdf5_ids}.get(kind, _root_ids)
     done = 0
-    for part in reader(path, tree):
+    for part in KINDS[kind].ids(path, tree):
         done += len(part)
         yield part
     if done != entries:
         raise RunError(f"{done} rows were written of {entries}", where=path, mend="try again")
 
 
-def _root_ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
-    import uproot
-
-    with uproot.open(path) as file:
-        rows = file[tree]
-        for start in range(0, rows.num_entries, _BASKET):
-            stop = start + _BASKET
-            yield np.asarray(rows[IDENTITY].array(entry_start=start, entry_stop=stop, library="np"))
+_UNUSUAL = re.compile(r"[^\w.+-]+")
+_COPY = ".root"
 
 
-def _parquet_ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
-    del tree
-    _, parquet = _pyarrow()
-    for part in parquet.ParquetFile(path).iter_batches(columns=[IDENTITY]):
-        yield part.column(0).to_numpy()
+def output_files(
+    refs: Sequence[FileRef], output: Path, kind: Format, *, copies: bool
+) -> list[Path]:
+    """The output of each input, the same whichever of them are processed.
+
+    Raises:
+        ConfigError: an output would be an input.
+    """
+    suffix = _COPY if copies else SUFFIXES[kind]
+    if len(refs) == 1 and output.suffix == suffix and not output.is_dir():
+        paths = [output]
+    else:
+        ending = suffix if copies else f".scores{suffix}"
+        paths = [output / f"{stem}{ending}" for stem in _stems(refs)]
+    inputs = {ref.identity: ref for ref in refs}
+    for path in paths:
+        if str(path.resolve()) in inputs:
+            raise ConfigError(
+                "is an input, which is never written to", where=path, mend="choose another -o"
+            )
+    return paths
 
 
-def _hdf5_ids(path: Path, tree: str) -> Iterator[NDArray[np.uint64]]:
-    import h5py
+def _stems(refs: Sequence[FileRef]) -> list[str]:
+    """The names of the files; of those alike with their folders, tree and a number of their own."""
+    parts = [_parts(ref) for ref in refs]
+    stems = [_safe(names[-1]) for names in parts]
+    deepest = max(len(names) for names in parts)
+    for depth in range(2, deepest + 1):
+        count = Counter(map(str.casefold, stems))
+        stems = [
+            _safe("_".join(names[-depth:])) if count[stem.casefold()] > 1 else stem
+            for stem, names in zip(stems, parts, strict=True)
+        ]
+    count = Counter(map(str.casefold, stems))
+    digests = [hashlib.sha256(f"{r.identity}:{r.tree}".encode()).hexdigest()[:8] for r in refs]
+    return [
+        f"{stem}-{digest}" if count[stem.casefold()] > 1 else stem
+        for stem, digest in zip(stems, digests, strict=True)
+    ]
 
-    del tree
-    with h5py.File(path, "r") as file:
-        rows = file[IDENTITY]
-        for start in range(0, len(rows), _BASKET):
-            yield np.asarray(rows[start : start + _BASKET])
+
+def _parts(ref: FileRef) -> tuple[str, ...]:
+    """Folders and name of an input; the tree is the last folder where it was named."""
+    path = PurePosixPath(ref.identity.partition("://")[2] if ref.remote else ref.identity)
+    name = path.stem if path.suffix in (".root", ".h5", ".hdf5", ".npz", ".mat") else path.name
+    return (*path.parts[1:-1], *(() if ref.tree is None else (ref.tree,)), name)
+
+
+def _safe(name: str) -> str:
+    """A name that is the name of a file everywhere."""
+    short = _UNUSUAL.sub("_", name).lstrip("._")[-(LONGEST_NAME - 40) :].lstrip("._")
+    return short if name_fault(short) is None else "file"

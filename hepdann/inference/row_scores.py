@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from ..compiled import function
 from ..errors import ConfigError, RunError
 from ..readers.rows import Inputs, RowReader, Rows
-from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
+from ..store.reading import read_metrics
 from ..store.training_record import TrainingRecord
 from ..tensors import Collection, EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
-from .device import choose_device
 from .model import Model
+from .passes import choose_device
 from .predictor import known_events
 from .row_files import IDENTITY
 from .steps import Scores
@@ -38,8 +38,6 @@ class Scored:
 
     Attributes:
         columns: by name (n, …).
-        selected: how many of the rows.
-        trained: how many of these the run was trained on.
         outside: (F,) how many have a value of each feature beyond those of training.
     """
 
@@ -53,16 +51,8 @@ class RowScorer:
     """Scores rows with a method of a run.
 
     Args:
-        folder: of the run.
         method: default the recommended one.
-        device: as in settings.
-        tensors: where the tensor file of a run of an older version is.
         columns: that are written beside the event id and what is kept; empty for all.
-
-    Attributes:
-        method: its name.
-        record: what the run was trained on.
-        conversion: how files become events.
 
     Raises:
         RunError: no run, none of that method, or it was not trained on files.
@@ -159,18 +149,14 @@ class RowScorer:
             )  # fmt: skip
 
     def score(self, rows: Rows, *, identified: bool) -> Scored:
-        """The columns of some rows.
-
-        Args:
-            rows: as they were read.
-            identified: whether event ids can be compared with those of the training.
-        """
+        """The columns of some rows."""
         if self.in_threads and torch.get_num_threads() > 1:  # of this thread; there are others
             torch.set_num_threads(1)
         n = len(rows.event_id)
+        sides = [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
         columns: dict[str, NDArray[Any]] = {
             name: np.full(n, np.nan, np.float32)
-            for name in (*self.scores, "domain_score", "spread", *self._sides)
+            for name in (*self.scores, "domain_score", "spread", *sides)
         }
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
@@ -201,14 +187,16 @@ class RowScorer:
         whole = len(inputs.rows) == len(columns["spread"])  # nothing is to be gathered
         at = slice(None) if whole else inputs.rows
         domain = "source" if inputs.simulated else "target"
-        model = self._model
+        model, fold = self._model, None
         if isinstance(model, CrossFit):
             assert self._known is not None
             if event_id is not None:
                 columns["fold"][at] = model.folds_of(event_id, self._known)
-            found = model.score(events, self.method, domain, columns["fold"][at])
-        elif "domain_score" in self._columns and model.adapts(self.method):
-            found = model.steps(self.method, domain).score(events)
+            fold = columns["fold"][at]
+        if isinstance(model, CrossFit) or (
+            "domain_score" in self._columns and model.adapts(self.method)
+        ):
+            found = model.score(events, self.method, domain, fold=fold)
         else:  # its domain heads only watched, or nobody asks
             members = model.steps(self.method, domain).members(events)
             found = Scores(members, np.empty(0, np.float32))
@@ -219,7 +207,9 @@ class RowScorer:
             columns[name][at] = mean[:, number]
         moves = model.varies(self.method, domain)
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = self._scored(events, at, columns, domain, errors).mean if moves else mean
+            moved = mean
+            if moves:
+                moved = model.score(events, self.method, domain, fold=fold, errors=errors).mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
         members = found.members[:, :, -1:]  # of two classes the spreads are the same
@@ -235,19 +225,6 @@ class RowScorer:
     @property
     def _sides(self) -> list[str]:
         return [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
-
-    def _scored(
-        self,
-        events: NDArray[np.float32] | EventImages,
-        at: NDArray[np.intp] | slice,
-        columns: Mapping[str, NDArray[Any]],
-        domain: str,
-        errors: float,
-    ) -> Scores:
-        model = self._model
-        if isinstance(model, CrossFit):
-            return model.score(events, self.method, domain, columns["fold"][at], errors)
-        return model.score(events, self.method, domain, errors)
 
 
 def _types(real_columns: Sequence[str], *, folds: bool) -> dict[str, np.dtype[Any]]:
@@ -304,11 +281,7 @@ def kept_name(branch: str) -> str:
 
 
 class Known:
-    """Identities that are looked up: few of those that are not there need a search.
-
-    Args:
-        ids: increasing.
-    """
+    """Identities that are looked up: few of those that are not there need a search."""
 
     def __init__(self, ids: NDArray[np.uint64]) -> None:
         self._ids, bits = ids, min(len(ids).bit_length() + 4, 26)

@@ -13,7 +13,6 @@ from ..alignment import Alignment
 from ..calibration import Calibration, with_parameter
 from ..domains import Scaling
 from ..networks import AdversarialNetwork, NetworkShape
-from .mixture import Mixture, corrected
 from .passes import Inputs, classify, feature_layer, predict
 
 
@@ -49,10 +48,7 @@ class Part:
     """The members of one method.
 
     Attributes:
-        network: with averaged weights and fixed statistics, on the CPU.
         target_domain: whose statistics score the target, 0 source or 1 target.
-        lambda_: (K,) λ of each member.
-        seeds: (K,) seed of each member.
     """
 
     network: AdversarialNetwork
@@ -78,7 +74,6 @@ class Branch:
     Attributes:
         mapped: an alignment of the target or a calibration of MC; ``None`` leaves the features.
         scaling: imputes and scales them; ``None`` of pixels.
-        network: gives each member's class probabilities and domain score.
         statistics: of which domain the network's normalisation takes, 0 source or 1 target.
         correction: (C,) added to the log probabilities, which are normalised again; or ``None``.
         parameter: of a parametrised network, by how many standard errors the parameters of the
@@ -116,13 +111,7 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """The weighted mean of the log probabilities of several methods.
-
-    Attributes:
-        mixture: weights and offsets of the parts.
-        parts: the steps of each.
-        target: whether the offsets apply: to events of the target, not to those of the source.
-    """
+    """The weighted mean of the log probabilities of several methods."""
 
     mixture: Mixture
     parts: tuple[Branch | Combination, ...]
@@ -146,11 +135,7 @@ class Combination:
 
 @dataclass(frozen=True, eq=False)
 class FoldMean:
-    """The mean over the folds of a run, member by member.
-
-    Attributes:
-        folds: the steps of each fold.
-    """
+    """The mean over the folds of a run, member by member."""
 
     folds: tuple[Branch | Combination, ...]
 
@@ -175,3 +160,54 @@ class FoldMean:
 
 
 Step = Branch | Combination | FoldMean
+
+
+_TINY = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The weighted mean of the log probabilities of several methods.
+
+    Attributes:
+        offsets: for each of them (C,) what is added to its log probabilities on the target, so
+            that all of them accept the same share of it. On the source nothing is added.
+        weights: of the parts; empty if they count alike.
+    """
+
+    parts: tuple[str, ...]
+    offsets: tuple[tuple[float, ...], ...]
+    weights: tuple[float, ...] = ()
+
+    def combine(
+        self, scores: Sequence[NDArray[np.floating]], *, target: bool
+    ) -> NDArray[np.float32]:
+        """Combine the parts' class probabilities.
+
+        Args:
+            scores: (K, N, C) of the members of each part. Members are combined one by one where
+                all parts have equally many, and otherwise as the means over them.
+
+        Returns:
+            (K, N, C), or (1, N, C), class probabilities.
+        """
+        if len({len(s) for s in scores}) > 1:
+            scores = [s.mean(axis=0, keepdims=True) for s in scores]
+        total = np.zeros(scores[0].shape, dtype=np.float64)
+        weights = self.weights or (1.0,) * len(self.parts)
+        for score, offset, weight in zip(scores, self.offsets, weights, strict=True):
+            moved = np.log(np.clip(score, _TINY, 1.0)) + (np.asarray(offset) if target else 0.0)
+            total += weight * moved
+        total /= sum(weights)
+        p = np.exp(total - total.max(axis=-1, keepdims=True))
+        return np.asarray(p / p.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def corrected(
+    scores: NDArray[np.floating], correction: Sequence[float] | None
+) -> NDArray[np.float32]:
+    """Class probabilities (…, C) brought to other class fractions."""
+    if correction is None:
+        return np.asarray(scores, dtype=np.float32)
+    moved = np.asarray(scores, np.float64) * np.exp(correction)
+    return np.asarray(moved / moved.sum(axis=-1, keepdims=True), dtype=np.float32)

@@ -26,9 +26,8 @@ from ..store.model_file import (
     write_model,
 )
 from .cross_fit import CrossFit
-from .mixture import Mixture
 from .model import DOMAINS, Model
-from .steps import Part, network_of
+from .steps import Mixture, Part, network_of
 
 
 def save_model(model: Model | CrossFit, path: str | Path) -> None:

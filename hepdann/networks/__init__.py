@@ -7,7 +7,7 @@ from .images.minerva import SMALL
 from .images.views import Autocast, ViewShape, ViewsNetwork
 from .layers import Activation, StackedDropout, StackedLayerNorm
 from .normalisation import Normalisation, StackedBatchNorm
-from .objects import ObjectShape
+from .objects import DeepSet, ObjectNorm, ObjectShape, ObjectsNetwork
 from .perceptron import Perceptrons
 from .registry import Factory, Modules, get, names, register
 from .stacked import StackedLinear, member_generators
@@ -19,12 +19,15 @@ __all__ = [
     "Activation",
     "AdversarialNetwork",
     "Autocast",
+    "DeepSet",
     "Factory",
     "GradientReversal",
     "Modules",
     "NetworkShape",
     "Normalisation",
+    "ObjectNorm",
     "ObjectShape",
+    "ObjectsNetwork",
     "Perceptrons",
     "StackedBatchNorm",
     "StackedDropout",

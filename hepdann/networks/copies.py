@@ -147,6 +147,15 @@ class CopiedExtractor(Copies):
             out.append(own if kept else {name: value.clone() for name, value in own.items()})
         return out
 
+    def member(self, number: int, domain: int = 0) -> nn.Module:
+        """A copy of the module of one member, with the statistics of a domain."""
+        module = super().member(number)
+        for name, value in self._buffers_of(domain * (self.domains - 1), kept=False)[
+            number
+        ].items():
+            module.get_buffer(name).copy_(value)
+        return module
+
     def forward(self, x: Tensor, domains: int | None = None) -> Tensor:
         """Feature layer (K, H, D · B) of a training batch (K, F, D · B).
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 ObjectShape = tuple[str, int, int]  # name, objects of an event at most, features of an object
 
 _PADDING = 1.25  # padded over real objects in attention, at most
-_SUMMED = 0.1  # brings sums over the objects of an event to the size of their means
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,17 +92,18 @@ def _buckets(sizes: Tensor) -> Iterator[tuple[int, int, int]]:
         yield len(counts), counts[begin], held
 
 
-class _ObjectNorm(nn.BatchNorm1d):
+class ObjectNorm(nn.BatchNorm1d):
     """Batch normalisation of objects; fewer than two have no variance and pass as they are."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise (T, F)."""
         return x if self.training and len(x) < 2 else super().forward(x)
 
 
 def _norm(normalisation: Normalisation, width: int) -> nn.Module:
     if normalisation == "none":
         return nn.Identity()
-    return nn.LayerNorm(width) if normalisation == "layer" else _ObjectNorm(width)
+    return nn.LayerNorm(width) if normalisation == "layer" else ObjectNorm(width)
 
 
 def _layers(widths: Sequence[int], shape: NetworkShape) -> nn.Sequential:
@@ -115,12 +115,14 @@ def _layers(widths: Sequence[int], shape: NetworkShape) -> nn.Sequential:
     return nn.Sequential(*parts)
 
 
-class _DeepSet(nn.Module):
+class DeepSet(nn.Module):
     """Every object by itself, then sum and mean over the objects of an event.
 
     Zaheer et al., "Deep Sets" (2017), as the energy flow networks of Komiske, Metodiev & Thaler
     (2019) use it for constituents.
     """
+
+    summed = 0.1  # brings sums over the objects of an event to the size of their means
 
     def __init__(self, features: int, shape: NetworkShape, width: int = 64) -> None:
         super().__init__()
@@ -132,7 +134,7 @@ class _DeepSet(nn.Module):
         """Map the objects of B events to (B, width)."""
         total = objects.sum(self.last(self.layers(objects.values)))
         mean = total / objects.counts.clamp(min=1).unsqueeze(1)
-        return torch.cat([_SUMMED * total, mean], dim=1)
+        return torch.cat([self.summed * total, mean], dim=1)
 
 
 class _Block(nn.Module):
@@ -200,7 +202,7 @@ class _Transformer(nn.Module):
         weight = (gate - highest[objects.event]).exp().unsqueeze(2)
         by_head = objects.sum(weight * values.unflatten(1, (gate.shape[1], -1)))
         pooled = by_head / objects.sum(weight).clamp(min=torch.finfo(x.dtype).tiny)
-        return torch.cat([pooled.flatten(1), _SUMMED * objects.sum(values)], dim=1)
+        return torch.cat([pooled.flatten(1), DeepSet.summed * objects.sum(values)], dim=1)
 
 
 class ObjectsNetwork(InParts):
@@ -208,13 +210,13 @@ class ObjectsNetwork(InParts):
 
     Args:
         shape: of the network; the widths of ``extractor`` are those of the layers at the end.
-        part: of a collection: ``_DeepSet`` or ``_Transformer``.
+        part: of a collection: ``DeepSet`` or ``_Transformer``.
 
     Raises:
         ConfigError: the events have no objects.
     """
 
-    def __init__(self, shape: NetworkShape, part: type[_DeepSet | _Transformer]) -> None:
+    def __init__(self, shape: NetworkShape, part: type[DeepSet | _Transformer]) -> None:
         super().__init__()
         if not shape.objects:
             raise ConfigError(
@@ -242,7 +244,7 @@ class ObjectsNetwork(InParts):
 
 def deepsets(shape: NetworkShape) -> nn.Module:
     """64-64-64 for every object, sum and mean of them, then the widths of ``extractor``."""
-    return ObjectsNetwork(shape, _DeepSet)
+    return ObjectsNetwork(shape, DeepSet)
 
 
 def transformer(shape: NetworkShape) -> nn.Module:

@@ -1,4 +1,9 @@
-"""Numbers to figures, in the experiments' styles; no statistic is computed here."""
+"""Numbers to figures, in the experiments' styles; no statistic is computed here.
+
+Figures are drawn on ``ax``, by default of a new figure, and give their uppermost axes back.
+``title`` heads the legend; ``config`` says how figures look; what draws several figures into a
+folder makes it if it is missing, and gives the files.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +16,14 @@ from .figures.events import event, plot_events
 from .figures.latent import latent
 from .figures.losses import loss
 from .figures.matrices import confusion, correlation
-from .figures.pictures import Misclassified, misclassified
 from .figures.profiles import calibration, efficiency, importance
 from .figures.roc import roc
-from .figures.shift import feature_shifts, plot_diagnosis
 from .figures.stacks import data_mc, scores
 from .figures.sweeps import sweep
 from .generated import plot_generated
 from .jobs import register
-from .mismodelling import distance_profile, plot_calibration
+from .mismodelling import distance_profile, feature_shifts, plot_calibration, plot_diagnosis
+from .pictures import Misclassified, misclassified
 from .run import figure_names, plot_run
 from .scan import plot_scan
 

@@ -11,9 +11,8 @@ from ..evaluation import open_scores
 from ..evaluation.curves import run_roc
 from ..stats import Roc
 from ..store.scores.reader import Domain, RunScores
-from .axes.frame import save
-from .axes.label import label_as
-from .axes.styles import method_title, style
+from .axes.label import Album
+from .axes.styles import method_title
 from .figures.roc import HasFolder, roc
 from .jobs import file_name
 
@@ -23,23 +22,13 @@ def plot_comparison(
 ) -> list[Path]:
     """Draw the ROC curves of each method in all runs that have it, on MC and on the target.
 
-    The first run is the reference of the ratio panel.
-
-    Args:
-        runs: by the name that stands in the legend.
-        output: folder of the figures.
-        look: how they look.
-
-    Returns:
-        The files.
+    The first run is the reference of the ratio panel; the runs' names stand in the legend.
 
     Raises:
         RunError: a run is not whole, or no method is in two of them.
     """
-    look = look or PlotConfig()
     opened = {name: open_scores(run.folder) for name, run in runs.items()}
-    made: list[Path] = []
-    with style(look.style, look.size):
+    with Album.open(output, look) as album:
         for method in dict.fromkeys(m for s in opened.values() for m in s.methods):
             for domain in ("mc", "target"):
                 curves = _curves(opened, method, domain)
@@ -48,11 +37,10 @@ def plot_comparison(
                     events = " and ".join(sorted({opened[name].judged for name in curves}))
                     title = f"{method_title(method)}, {where}, {events}"
                     ax = roc(curves, reference=next(iter(curves)), title=title)
-                    label_as(ax, look, simulation=domain == "mc")
-                    made += save(ax, Path(output) / file_name("roc", domain, method), look.formats)
-    if not made:
+                    album.keep(ax, file_name("roc", domain, method), simulation=domain == "mc")
+    if not album.made:
         raise RunError("no method is in two of the runs", mend="compare runs that share one")
-    return made
+    return album.made
 
 
 def _curves(runs: Mapping[str, RunScores], method: str, domain: Domain) -> dict[str, Roc]:

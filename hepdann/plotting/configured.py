@@ -1,9 +1,12 @@
-"""The figures that the section ``plots`` of a configuration lists: their numbers and their jobs."""
+"""Figures whose settings a configuration may give: data against MC, scores, ROC, efficiencies.
+
+Those that every run has are the same with the default settings.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Literal
 
@@ -24,9 +27,8 @@ from ..errors import ConfigError
 from ..evaluation import DataMC, Profile
 from ..evaluation.curves import run_roc
 from ..evaluation.datamc import folded
-from ..stats import Roc, quantile_edges
+from ..stats import Confusion, Roc, quantile_edges
 from ..store.scores.reader import Domain
-from ..tensors import SPLITS, Split
 from .axes.styles import method_title, readable, sentence
 from .figures.matrices import confusion
 from .figures.panels import Scale, common_scale
@@ -34,14 +36,11 @@ from .figures.profiles import efficiency
 from .figures.roc import roc
 from .figures.stacks import data_mc, scores
 from .jobs import Job, file_name
-from .names import require
-from .performance import confusion_of
-from .quantities import Quantities, Stages
+from .quantities import DOMAINS, Quantities, require
 
 Floats = NDArray[np.float64]
-Rows = NDArray[np.bool_]
 
-_DOMAINS: tuple[Domain, Domain] = ("mc", "target")
+_SHOWN: tuple[Literal["efficiency", "mistag"], ...] = ("efficiency", "mistag")
 _PROFILE_BINS = 8  # of an efficiency, with equally many events
 _WORKING_POINTS = {
     "fixed": "{:g} % {} efficiency",
@@ -51,13 +50,22 @@ _WORKING_POINTS = {
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreByClass:
-    """Score of MC classes and target.
+class Stages:
+    """Data and MC in a variable, as the figure wants them, and before its weight and map.
 
-    Attributes:
-        shown: the classes as processes, normalised to the target.
-        thresholds: of working points, by the signal efficiency that names each.
+    ``folded`` says whether the end bins hold events from outside; ``sentinels`` are values that
+    stand for "there is none": events that have one are missing.
     """
+
+    shown: DataMC
+    before: DataMC | None = None
+    folded: bool = False
+    sentinels: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreByClass:
+    """Score of MC classes and target, and thresholds by the efficiency that names each."""
 
     shown: DataMC
     thresholds: dict[str, float]
@@ -98,11 +106,46 @@ def _axis(run: Quantities, figure: DataMCFigure | EfficiencyFigure) -> tuple[str
     return label, unit if figure.unit is None else readable(figure.unit)
 
 
-def _data_mc(run: Quantities, figure: DataMCFigure) -> Iterator[Job]:
+def _values(run: Quantities, domain: Domain, text: str, aligned: str | None = None) -> Floats:
+    """(N,) a feature, whatever its name, or an expression."""
+    if text in run.scores.features:
+        return np.asarray(run.columns.column(domain, text, aligned), dtype=np.float64)
+    return run.columns.values(domain, text, aligned)
+
+
+def data_mc_jobs(run: Quantities) -> Iterator[Job]:
+    """Features and scores of the target over the stack of MC."""
+    for feature in run.scores.features:
+        for aligned in (None, *run.scores.aligned):
+            figure = DataMCFigure.model_construct(variable=feature, alignment=aligned)
+            unmapped = "before adaptation" if run.scores.aligned else ""
+            (job,) = _data_mc(run, figure, unmapped, before=False)
+            yield replace(job, asked=aligned not in (None, run.teacher))
+
+    def draw(method: str, index: int, name: str, numbers: DataMC) -> Axes:
+        return data_mc(
+            numbers,
+            name=sentence(f"{name} score"),
+            data_name=run.target_name,
+            colours=run.colours,
+            title=method_title(method),
+            scale=run.scale(index, by="process", scale=False),
+        )
+
+    for method in run.candidates:
+        for index, name, suffix in run.signals:
+            numbers = partial(run.score, method, index, by="process")
+            stem, drawn = file_name("data_mc_score", method, suffix), partial(draw, method, index)
+            yield Job("data_mc", stem, numbers, partial(drawn, name), run.is_simulation)
+
+
+def _data_mc(
+    run: Quantities, figure: DataMCFigure, unmapped: str = "", *, before: bool = True
+) -> Iterator[Job]:
     def draw(numbers: Stages) -> Axes:
         label, unit = _axis(run, figure)
         stages = [figure.weight and "reweighted"]
-        stages += [figure.alignment and f"after {method_title(figure.alignment)}"]
+        stages += [f"after {method_title(figure.alignment)}" if figure.alignment else unmapped]
         return data_mc(
             numbers.shown,
             label,
@@ -122,107 +165,113 @@ def _data_mc(run: Quantities, figure: DataMCFigure) -> Iterator[Job]:
 
     stage = ("after", figure.alignment) if figure.alignment else ()
     name = _stem(figure, 1, "data_mc", figure.variable, *stage)
-    yield Job("data_mc", name, partial(_compare, run, figure), draw, run.is_simulation)
+    yield Job("data_mc", name, partial(compare, run, figure, before), draw, run.is_simulation)
 
 
-def _compare(run: Quantities, figure: DataMCFigure) -> Stages:
-    """Data and MC in the variable of a figure.
+def compare(run: Quantities, figure: DataMCFigure, before: bool) -> Stages:
+    """Data and MC in the variable of a figure, and on demand ``before`` its map and weight.
 
-    Cuts act on the events before map and weight, which therefore change none of them.
+    Cuts act on the events before map and weight, which therefore change none of them, nor the bins.
     """
     if figure.alignment is not None:
-        require("alignment", figure.alignment, run.scores.aligned)
-    rows = {d: _rows(run, d, figure.cut, figure.split) for d in _DOMAINS}
-    mc = run.columns.values("mc", figure.variable)[rows["mc"]]
-    unmapped = target = run.columns.values("target", figure.variable)[rows["target"]]
+        require("alignment", [figure.alignment], run.scores.aligned)
+    rows = {d: run.rows(d, figure.cut, figure.split) for d in DOMAINS}
+    mc, target = (_values(run, d, figure.variable)[rows[d]] for d in DOMAINS)
+    unmapped = target
     if figure.alignment is not None:
-        target = run.columns.values("target", figure.variable, figure.alignment)[rows["target"]]
+        target = _values(run, "target", figure.variable, figure.alignment)[rows["target"]]
     sentinels: tuple[float, ...] = ()
     if figure.range is None and not isinstance(figure.bins, Sequence):
         (mc, unmapped, target), sentinels = stats.without_sentinels(mc, unmapped, target)
     edges = _bin_edges(figure.bins, figure.range, mc, unmapped)
-    weights = {d: run.columns.values(d, "weight")[rows[d]] for d in _DOMAINS}
+    weights = {d: run.columns.column(d, "weight")[rows[d]] for d in DOMAINS}
     index, names = run.classes if figure.by == "class" else run.processes
 
-    def compare(weight: Floats, data: Floats) -> DataMC:
-        x, bins = _flow(mc, edges, figure.flow)
-        y, _ = _flow(data, edges, figure.flow)
+    def bins(values: Floats) -> tuple[Floats, Floats]:
+        if figure.flow == "show":
+            return evaluation.outside_bins(values, edges)
+        return (folded(edges, values)[0][0] if figure.flow == "sum" else values), edges
+
+    def numbers(weight: NDArray[np.floating], data: Floats) -> DataMC:
+        (x, shown), (y, _) = bins(mc), bins(data)
         return evaluation.data_mc(
-            x,
-            weight,
-            index[rows["mc"]],
-            names,
-            y,
-            weights["target"],
-            bins,
-            normalise=figure.scale_mc or run.scale_mc,
-            blind=_window(figure.blind),
+            x, weight, index[rows["mc"]], names, y, weights["target"], shown,
+            normalise=figure.scale_mc or run.scale_mc, blind=_window(figure.blind),
             ks="ks" in figure.tests,
-        )
+        )  # fmt: skip
 
     used = weights["mc"]
     if figure.weight is not None:
         used = run.columns.values("mc", figure.weight)[rows["mc"]]
     changed = figure.weight is not None or figure.alignment is not None
-    _, outside = folded(edges, mc, target)
-    before = compare(weights["mc"], unmapped) if changed else None
-    return Stages(compare(used, target), before, figure.flow == "sum" and outside, sentinels)
+    earlier = numbers(weights["mc"], unmapped) if changed and before else None
+    outside = figure.flow == "sum" and folded(edges, mc, target)[1]
+    return Stages(numbers(used, target), earlier, outside, sentinels)
+
+
+def score_jobs(run: Quantities) -> Iterator[Job]:
+    """The score of each MC class and of the target."""
+
+    def draw(method: str, index: int, name: str, numbers: DataMC) -> Axes:
+        scale = run.scale(index, by="class", scale=True)
+        return _draw_scores(run, numbers, name, method_title(method), scale)
+
+    for method in run.candidates:
+        for index, name, suffix in run.signals:
+            numbers = partial(run.score, method, index, by="class", scale=True)
+            stem, drawn = file_name("scores", method, suffix), partial(draw, method, index, name)
+            yield Job("scores", stem, numbers, drawn, run.is_simulation)
+
+
+def _draw_scores(
+    run: Quantities, numbers: DataMC, name: str, title: str, scale: Scale, log: bool | None = None,
+    thresholds: dict[str, float] | None = None,
+) -> Axes:  # fmt: skip
+    return scores(
+        numbers, sentence(f"{name} score"), data_name=run.target_name, title=title,
+        colours=run.class_colours, log=log, thresholds=thresholds, scale=scale,
+    )  # fmt: skip
 
 
 def _scores(run: Quantities, figure: ScoresFigure) -> Iterator[Job]:
     signal = run.signal(figure.signal)
     methods = run.methods(figure.methods or run.candidates, "target")
 
+    def numbers(method: str) -> ScoreByClass:
+        """On the test split, normalised to the target; and the thresholds."""
+        given = figure.bins, figure.range
+        shown = run.score(
+            method, signal, by="class", scale=True, edges=_bin_edges(*given, np.empty(0)),
+            cut=figure.cut, blind=_window(figure.blind),
+        )  # fmt: skip
+        points = figure.working_points
+        thresholds = evaluation.run_thresholds(run.scores, method, points, signal=signal)
+        return ScoreByClass(shown, {f"{100 * e:g} %": t for e, t in thresholds.items()})
+
     @cache
     def scale() -> Scale:
-        every = [_score_by_class(run, figure, method, signal).shown for method in methods]
-        return common_scale(every, figure.log)
+        return common_scale([numbers(method).shown for method in methods], figure.log)
 
-    def draw(method: str, numbers: ScoreByClass) -> Axes:
-        return scores(
-            numbers.shown,
-            sentence(f"{run.class_names[signal]} score"),
-            data_name=run.target_name,
-            title=_title(figure, method_title(method)),
-            colours=run.class_colours,
-            log=figure.log,
-            thresholds=numbers.thresholds,
-            scale=scale(),
-        )
+    def draw(method: str, found: ScoreByClass) -> Axes:
+        title = _title(figure, method_title(method))
+        look = scale(), figure.log, found.thresholds
+        return _draw_scores(run, found.shown, run.class_names[signal], title, *look)
 
     suffix = run.scores.classes[signal] if len(run.scores.classes) > 2 else ""
     for method in methods:
         stem = _stem(figure, len(methods), "scores", method, suffix)
-        numbers = partial(_score_by_class, run, figure, method, signal)
-        yield Job("scores", stem, numbers, partial(draw, method), run.is_simulation)
+        drawn = partial(draw, method)
+        yield Job("scores", stem, partial(numbers, method), drawn, run.is_simulation)
 
 
-def _score_by_class(
-    run: Quantities, figure: ScoresFigure, method: str, signal: int
-) -> ScoreByClass:
-    """Score of MC classes, normalised to the target, on the test split; and its thresholds."""
-    rows = {d: _rows(run, d, figure.cut, "test") for d in _DOMAINS}
-    mc, target = (run.scores.score(d, method)[rows[d], signal] for d in _DOMAINS)
-    index, names = run.classes
-    w_mc, w_target = (run.columns.values(d, "weight")[rows[d]] for d in _DOMAINS)
-    edges = _bin_edges(figure.bins, figure.range, mc, target)
-    (mc, target), _ = folded(edges, mc, target)
-    numbers = evaluation.data_mc(
-        mc,
-        w_mc,
-        index[rows["mc"]],
-        names,
-        target,
-        w_target,
-        edges,
-        normalise=True,
-        blind=_window(figure.blind),
-    )
-    thresholds = evaluation.run_thresholds(run.scores, method, figure.working_points, signal=signal)
-    return ScoreByClass(numbers, {f"{100 * e:g} %": t for e, t in thresholds.items()})
+def roc_jobs(run: Quantities) -> Iterator[Job]:
+    """Background rejection against signal efficiency."""
+    for index, _, suffix in run.signals:
+        figure = RocFigure.model_construct(kind="roc", signal=run.scores.classes[index])
+        yield from _rocs(run, figure, suffix)
 
 
-def _rocs(run: Quantities, figure: RocFigure) -> Iterator[Job]:
+def _rocs(run: Quantities, figure: RocFigure, suffix: str = "") -> Iterator[Job]:
     signal, domains = run.signal(figure.signal), _domains(run, figure.domain)
     run.methods(figure.methods, "target")  # refuses unknown ones now
 
@@ -251,10 +300,19 @@ def _rocs(run: Quantities, figure: RocFigure) -> Iterator[Job]:
             points={readable(p.name): (p.signal, p.background) for p in figure.points},
         )
 
-    for domain in domains:
-        stem = _stem(figure, len(domains), "roc", domain)
-        title = f"MC, {run.scores.judged}" if domain == "mc" else run.target_name
-        yield Job("roc", stem, partial(numbers, domain), partial(draw, title), True)
+    for domain, title in domains.items():
+        stem = _stem(figure, len(domains), "roc", domain, suffix)
+        yield Job("roc", stem, partial(numbers, domain), partial(draw, title))
+
+
+def efficiency_jobs(run: Quantities) -> Iterator[Job]:
+    """Signal efficiency and mistag rate of each method against each feature, on MC."""
+    for feature in run.scores.features if len(run.scores.classes) == 2 else ():
+        for shows in _SHOWN:
+            yield from _efficiency(
+                run,
+                EfficiencyFigure.model_construct(kind="efficiency", variable=feature, shows=shows),
+            )
 
 
 def _efficiency(run: Quantities, figure: EfficiencyFigure) -> Iterator[Job]:
@@ -285,17 +343,22 @@ def _efficiency(run: Quantities, figure: EfficiencyFigure) -> Iterator[Job]:
 
     suffix = "" if figure.domain == "mc" else "target"
     stem = _stem(figure, 1, figure.shows, figure.variable, suffix)
-    yield Job("efficiency", stem, partial(_profiles, run, figure), draw, True)
+    yield Job("efficiency", stem, partial(_profiles, run, figure), draw)
 
 
 def _profiles(run: Quantities, figure: EfficiencyFigure) -> dict[str, Profile] | None:
     """Efficiency of each method against a variable; ``None`` without truth or spread."""
     domains = dict.fromkeys(("mc", figure.domain))
-    variable = {d: run.columns.values(d, figure.variable) for d in domains}
-    cut = {d: _rows(run, d, figure.cut, "all") for d in domains}
-    edges = _even_edges(
-        figure, variable[figure.domain][run.test[figure.domain] & cut[figure.domain]]
-    )
+    variable = {d: _values(run, d, figure.variable) for d in domains}
+    cut = {d: run.rows(d, figure.cut, "all") for d in domains}
+    if isinstance(figure.bins, Sequence):
+        edges = np.asarray(figure.bins, dtype=np.float64)
+    elif figure.range is not None:
+        edges = np.linspace(figure.range[0], figure.range[1], (figure.bins or _PROFILE_BINS) + 1)
+    else:  # bins with about equally many events, without the outermost permille
+        known = variable[figure.domain][run.test[figure.domain] & cut[figure.domain]]
+        ranks = np.linspace(0.001, 0.999, (figure.bins or _PROFILE_BINS) + 1)
+        edges = quantile_edges(known, ranks)
     if len(edges) < 2:
         return None
     profiles = {
@@ -318,27 +381,42 @@ def _profiles(run: Quantities, figure: EfficiencyFigure) -> dict[str, Profile] |
     return {name: profile for name, profile in profiles.items() if profile is not None} or None
 
 
-def _confusion(run: Quantities, figure: ConfusionFigure) -> Iterator[Job]:
-    _domains(run, figure.domain)
-    where = "MC" if figure.domain == "mc" else run.target_name
+def confusion_jobs(run: Quantities) -> Iterator[Job]:
+    """Which class is taken for which."""
+    for domain in run.labelled:
+        figure = ConfusionFigure.model_construct(kind="confusion", domain=domain)
+        yield from _confusion(run, figure, f"confusion_{domain}")
+
+
+def _confusion(run: Quantities, figure: ConfusionFigure, stem: str = "") -> Iterator[Job]:
+    (where,) = _domains(run, figure.domain).values()
     methods = run.methods(figure.methods, figure.domain)
+    default = stem or f"confusion_{figure.normalise}_{figure.domain}"
     for method in methods:
-        default = f"confusion_{figure.normalise}_{figure.domain}"
-        stem = _stem(figure, len(methods), default, method)
         title = _title(figure, f"{method_title(method)}, {where}")
         draw = partial(confusion, names=run.class_names, normalise=figure.normalise, title=title)
         numbers = partial(confusion_of, run, figure.domain, method)
-        yield Job("confusion", stem, numbers, draw, True)
+        yield Job("confusion", _stem(figure, len(methods), default, method), numbers, draw)
 
 
-def _domains(run: Quantities, wanted: Domain | None) -> list[Domain]:
-    """The domains that a figure is drawn for."""
-    if wanted == "target" and not run.scores.has_truth:
+def confusion_of(run: Quantities, domain: Domain, method: str) -> Confusion:
+    """Which class a method, or a reconstruction, takes for which, on the test split."""
+    rows = run.test[domain]
+    read = run.scores.decision if method in run.scores.decisions else run.scores.score
+    weight = run.scores.column(domain, "weight")[rows]
+    return stats.confusion(read(domain, method)[rows], run.truth(domain)[rows], weight)
+
+
+def _domains(run: Quantities, wanted: Domain | None) -> dict[Domain, str]:
+    """The domains that a figure is drawn for, with their names."""
+    if wanted is None:
+        return run.labelled
+    if wanted not in run.labelled:
         raise ConfigError(
             "the truth of this run's target is not known", where="plots.figures: domain",
             mend="show mc",
         )  # fmt: skip
-    return [domain for domain, _ in run.labelled] if wanted is None else [wanted]
+    return {wanted: run.labelled[wanted]}
 
 
 def _bin_edges(
@@ -354,27 +432,6 @@ def _bin_edges(
     if len(edges) > 2 and np.allclose(np.diff(edges), 1.0) and np.allclose(edges % 1.0, 0.5):
         return edges  # whole numbers, each in the middle of its bin
     return np.linspace(limits[0], limits[1], (bins or 40) + 1)
-
-
-def _even_edges(figure: EfficiencyFigure, values: Floats) -> Floats:
-    """Edges as given, or of bins with about equally many events within the range."""
-    if isinstance(figure.bins, Sequence):
-        return np.asarray(figure.bins, dtype=np.float64)
-    edges = (figure.bins or _PROFILE_BINS) + 1
-    if figure.range is not None:
-        return np.linspace(figure.range[0], figure.range[1], edges)
-    return quantile_edges(values, np.linspace(0.001, 0.999, edges))
-
-
-def _rows(run: Quantities, domain: Domain, cut: str | None, split: Literal["all"] | Split) -> Rows:
-    rows = run.scores.rows(domain, *(SPLITS if split == "all" else (split,)))
-    return rows if cut is None else rows & run.columns.passing(domain, cut)
-
-
-def _flow(values: Floats, edges: Floats, flow: str) -> tuple[Floats, Floats]:
-    if flow == "show":
-        return evaluation.outside_bins(values, edges)
-    return (folded(edges, values)[0][0] if flow == "sum" else values), edges
 
 
 def _window(blind: Sequence[float] | None) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""Which figures a run has, and how each is drawn: its numbers first, then the axes."""
+"""What a figure of a run is: its numbers first, then the axes; figures that users add."""
 
 from __future__ import annotations
 
@@ -13,18 +13,10 @@ from typing import Any, TypeVar
 from matplotlib.axes import Axes
 
 from ..errors import ConfigError
-from ..evaluation import DataMC
-from ..evaluation.curves import learning_curves, run_roc
 from ..registry import FIGURES
-from ..stats import Roc
-from ..store.paths import RunPaths
-from ..store.scores.reader import Domain, RunScores
+from ..store.scores.reader import RunScores
 from .axes.frame import finish, new_axes
-from .axes.styles import method_title, sentence
-from .figures.losses import loss
-from .figures.roc import roc
-from .figures.stacks import data_mc, scores
-from .quantities import Quantities, Stages
+from .quantities import Quantities
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -48,28 +40,16 @@ class Job:
     name: str
     numbers: Callable[[], Any]
     draw: Callable[[Any], Axes]
-    simulation: bool
+    simulation: bool = True
     asked: bool = False
 
 
 @dataclass(frozen=True)
 class OwnFigure:
-    """A figure that a user registered.
-
-    Attributes:
-        numbers: computes what it shows, of the scores of a run.
-        draw: draws the numbers on axes.
-    """
+    """A figure that a user registered: computes numbers of a run's scores, draws them on axes."""
 
     numbers: Callable[[RunScores], Any]
     draw: Callable[[Any, Axes], object]
-
-    def on_new_axes(self, numbers: Any) -> Axes:
-        """Draw the numbers in a figure of their own."""
-        (ax,) = new_axes()
-        self.draw(numbers, ax)
-        finish(ax)
-        return ax
 
 
 def as_figure(
@@ -93,21 +73,21 @@ def as_figure(
 
 def jobs_of(run: Quantities) -> Iterator[Job]:
     """Every figure of a run; of those of users nothing is imported before they are drawn."""
+
+    def numbers(kind: str) -> Any:
+        return FIGURES[kind].numbers(run.scores)
+
+    def draw(kind: str, numbers: Any) -> Axes:
+        (ax,) = new_axes()
+        FIGURES[kind].draw(numbers, ax)
+        finish(ax)
+        return ax
+
     for kind in FIGURES:
         if kind in FIGURES.own:
             yield from FIGURES[kind](run)
         else:
-            numbers, draw = partial(_own_numbers, kind, run), partial(_own_drawn, kind)
-            yield Job(kind, kind, numbers, draw, run.is_simulation)
-
-
-def _own_numbers(kind: str, run: Quantities) -> Any:
-    return FIGURES[kind].numbers(run.scores)
-
-
-def _own_drawn(kind: str, numbers: Any) -> Axes:
-    figure: OwnFigure = FIGURES[kind]
-    return figure.on_new_axes(numbers)
+            yield Job(kind, kind, partial(numbers, kind), partial(draw, kind), run.is_simulation)
 
 
 def register(name: str, *, numbers: Callable[[RunScores], Any]) -> Callable[[_Function], _Function]:
@@ -122,13 +102,8 @@ def register(name: str, *, numbers: Callable[[RunScores], Any]) -> Callable[[_Fu
         def draw(numbers, ax):
             ax.bar(list(numbers), list(numbers.values()))
 
-    Args:
-        name: of the figure and its files, plain and not one of hepdann's own.
-        numbers: computes what the figure shows, which is also written beside it, as JSON; ``None``
-            where a run has nothing to show.
-
-    Returns:
-        A decorator that gives the function back.
+    What ``numbers`` computes is also written beside the figure, as JSON; ``None`` where a run has
+    nothing to show.
 
     Raises:
         ConfigError: the name is taken by hepdann or unusable.
@@ -165,94 +140,3 @@ def file_name(*parts: str) -> str:
     digest = hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()[:8]
     start = name.encode(errors="replace")[: _LONGEST - 9].decode(errors="ignore")
     return f"{start.rstrip('_.')}_{digest}"
-
-
-def loss_jobs(run: Quantities) -> Iterator[Job]:
-    """The losses, if the run has a history."""
-    path = RunPaths(run.folder).history
-    if path.exists():  # the domain error is that of MC and target
-        yield Job("loss", "loss", lambda: learning_curves(path), loss, run.is_simulation)
-
-
-def roc_jobs(run: Quantities) -> Iterator[Job]:
-    """Background rejection against signal efficiency."""
-    for index, name, suffix in run.signals:
-        for domain, title in run.labelled:
-            draw = partial(roc, signal=name, background=run.background, title=title)
-            numbers = partial(_roc, run, index, domain)
-            yield Job("roc", file_name(f"roc_{domain}", suffix), numbers, draw, True)
-
-
-def _roc(run: Quantities, index: int, domain: Domain) -> dict[str, Roc] | None:
-    methods = run.methods(None, domain)
-    curves = {m: run_roc(run.scores, domain, m, signal=index) for m in methods}
-    return {method: curve for method, curve in curves.items() if curve is not None} or None
-
-
-def score_jobs(run: Quantities) -> Iterator[Job]:
-    """The score of each MC class and of the target."""
-    for method in run.candidates:
-        for index, name, suffix in run.signals:
-            numbers = partial(run.score, method, index, by="class", scale=True)
-            title = file_name("scores", method, suffix)
-            draw = partial(_score_by_class, run, method, index, name)
-            yield Job("scores", title, numbers, draw, run.is_simulation)
-
-
-def _score_by_class(run: Quantities, method: str, index: int, name: str, numbers: DataMC) -> Axes:
-    return scores(
-        numbers,
-        name=sentence(f"{name} score"),
-        data_name=run.target_name,
-        title=method_title(method),
-        colours=run.class_colours,
-        scale=run.scale(index, by="class", scale=True),
-    )
-
-
-def data_mc_jobs(run: Quantities) -> Iterator[Job]:
-    """Features and scores of the target over the stack of MC."""
-    for index, feature in enumerate(run.scores.features):
-        for aligned in (None, *run.scores.aligned):
-            after = () if aligned is None else ("after", aligned)
-            name = file_name("data_mc", feature, *after)
-            yield Job(
-                "data_mc",
-                name,
-                partial(run.feature, index, aligned),
-                partial(_feature, run, feature, aligned),
-                run.is_simulation,
-                asked=aligned not in (None, run.teacher),
-            )
-    for method in run.candidates:
-        for index, name, suffix in run.signals:
-            draw = partial(_score_by_process, run, method, index, name)
-            title = file_name("data_mc_score", method, suffix)
-            numbers = partial(run.score, method, index, by="process")
-            yield Job("data_mc", title, numbers, draw, run.is_simulation)
-
-
-def _score_by_process(run: Quantities, method: str, index: int, name: str, numbers: DataMC) -> Axes:
-    return data_mc(
-        numbers,
-        name=sentence(f"{name} score"),
-        data_name=run.target_name,
-        colours=run.colours,
-        title=method_title(method),
-        scale=run.scale(index, by="process", scale=False),
-    )
-
-
-def _feature(run: Quantities, feature: str, aligned: str | None, numbers: Stages) -> Axes:
-    name, unit = run.title(feature)
-    stage = "" if not run.scores.aligned else "before adaptation"
-    return data_mc(
-        numbers.shown,
-        name,
-        unit=unit,
-        data_name=run.target_name,
-        colours=run.colours,
-        title=stage if aligned is None else f"after {method_title(aligned)}",
-        folded=numbers.folded,
-        sentinels=numbers.sentinels,
-    )

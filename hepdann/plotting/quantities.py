@@ -1,44 +1,192 @@
-"""The numbers that the figures of a run show: features and scores, data against MC."""
+"""A run as its figures see it: names and colours, its events, and data against MC in its scores."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import evaluation, stats
+from ..config import Config, load_config
+from ..errors import ConfigError, RunError
 from ..evaluation import DataMC
 from ..evaluation.datamc import folded
-from ..store.scores.reader import Domain
+from ..inputs import read_json
+from ..registry import suggestion
+from ..store.content import WithAdvice
+from ..store.paths import RunPaths
+from ..store.scores.reader import Domain, RunScores, open_scores
+from ..tensors import SPLITS, Split
+from .axes.styles import class_colours, readable, wrapped
 from .figures.panels import Scale, common_scale
-from .names import RunNames
 
+DOMAINS: tuple[Domain, Domain] = ("mc", "target")
 _PROCESSES = 9  # more cannot be distinguished by colour: the smallest are drawn as one
-_OTHER = "other"
+_LOOKS = ("titles", "units", "sample_titles", "sample_colors", "class_titles", "class_colors")
+
+
+def config_of(folder: Path) -> Config:
+    """The settings of a run or a scan, as far as figures need them; the defaults if it has none.
+
+    The paths of samples are not needed, and the shift may live in a script of the user's.
+    """
+    path = RunPaths(folder).config
+    return load_config(path, expand=False, known_names=False) if path.exists() else Config()
 
 
 @dataclass(frozen=True, eq=False)
-class Stages:
-    """Data and MC in a variable.
+class RunNames:
+    """A run with the names and colours that its figures use.
 
-    Attributes:
-        shown: as the figure wants them, with its weight and map.
-        before: with neither, in the same bins; ``None`` if there is neither.
-        folded: whether the end bins hold events from outside.
-        sentinels: values that stand for "there is none"; events that have one are missing.
+    With ``scale_mc`` MC is normalised to the target in every figure.
     """
 
-    shown: DataMC
-    before: DataMC | None = None
-    folded: bool = False
-    sentinels: tuple[float, ...] = ()
+    folder: Path
+    scores: RunScores
+    config: Config
+    scale_mc: bool = False
+
+    @classmethod
+    def open(cls, folder: Path, *, scale_mc: bool = False) -> Self:
+        """Open a run.
+
+        Raises:
+            RunError: the folder holds no run, or not a whole one.
+            ConfigError: its ``config.yaml`` is damaged.
+        """
+        return cls(folder, open_scores(folder), config_of(folder), scale_mc)
+
+    @property
+    def is_simulation(self) -> bool:
+        """Whether no detector data are among the events."""
+        return self.scores.target_kind == "pseudo-data"
+
+    @property
+    def target_name(self) -> str:
+        """What the points of a figure are, e.g. ``Pseudo-data, sine t = 3``."""
+        if not self.is_simulation:
+            return "Data"
+        shift = self.config.train.shift
+        return "Pseudo-data" + (f", {shift.name} t = {shift.t_text}" if shift else "")
+
+    @cached_property
+    def _looks(self) -> dict[str, dict[str, str]]:
+        return {kind: self.scores.look(kind) for kind in _LOOKS}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, as a figure names them."""
+        titles = self._looks["class_titles"]
+        return tuple(readable(titles.get(name, name)) for name in self.scores.classes)
+
+    @property
+    def class_colours(self) -> dict[str, str]:
+        """The colours that a configuration gave to classes, by the name that a figure shows."""
+        given, names = self._looks["class_colors"], self.class_names
+        pairs = zip(self.scores.classes, names, strict=True)
+        return {title: given[name] for name, title in pairs if name in given}
+
+    @property
+    def palette(self) -> dict[str, str]:
+        """The colour of every class in every figure, by the name that a figure shows."""
+        return class_colours(self.class_names) | self.class_colours
+
+    @cached_property
+    def colours(self) -> dict[str, str]:
+        """The colours that a configuration gave to processes, by the name that a figure shows.
+
+        Where classes stand in for a single process, theirs are among them.
+        """
+        given = self._looks["sample_colors"]
+        return self.class_colours | {self._process(name): given[name] for name in given}
+
+    def _process(self, name: str) -> str:
+        return readable(self._looks["sample_titles"].get(name, name))
+
+    @property
+    def background(self) -> str:
+        """Name of what is not signal: of two classes the first."""
+        return self.class_names[0] if len(self.class_names) == 2 else "background"
+
+    def signal(self, name: str | None) -> int:
+        """Index of a class; by default of the last one.
+
+        Raises:
+            ConfigError: no such class.
+        """
+        classes = self.scores.classes
+        require("class", [name] if name else [], classes)
+        return classes.index(name) if name else len(classes) - 1
+
+    @property
+    def signals(self) -> list[tuple[int, str, str]]:
+        """Index, name and file-name suffix of each class whose score is shown."""
+        names = self.class_names
+        if len(names) == 2:
+            return [(1, names[1], "")]
+        return [(i, name, self.scores.classes[i]) for i, name in enumerate(names)]
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The methods without the oracle, which was trained on the target."""
+        return tuple(method for method in self.scores.methods if method != "oracle")
+
+    def methods(self, names: Sequence[str] | None, domain: Domain) -> Sequence[str]:
+        """The methods of a figure; by default all whose prediction on the domain differs.
+
+        On MC, an alignment's networks are those of source-only, and the oracle was not trained for
+        it.
+
+        Raises:
+            ConfigError: a method that the run does not have.
+        """
+        require("method", names or (), self.scores.methods)
+        if names is not None:
+            return names
+        if domain == "target":
+            return self.scores.methods
+        return [m for m in self.candidates if m not in self.scores.aligned]
+
+    @property
+    def labelled(self) -> dict[Domain, str]:
+        """The domains whose truth is known, each with the name that a figure gives it."""
+        names: dict[Domain, str] = {"mc": f"MC, {self.scores.judged}"}
+        return names | ({"target": self.target_name} if self.scores.has_truth else {})
+
+    def truth(self, domain: Domain) -> NDArray[np.int32]:
+        """(N,) true class of a domain of :attr:`labelled`."""
+        label = self.scores.column("mc", "label") if domain == "mc" else self.scores.truth()
+        assert label is not None
+        return label
+
+    def title(self, feature: str) -> tuple[str, str]:
+        """Name and unit of a feature, for an axis."""
+        titles, units = self._looks["titles"], self._looks["units"]
+        return readable(titles.get(feature, feature)), readable(units.get(feature, ""))
+
+    def tick_title(self, feature: str) -> str:
+        """The feature's title in short lines, for an axis that has a tick for each."""
+        return wrapped(self.title(feature)[0])
+
+    @cached_property
+    def teacher(self) -> str | None:
+        """The teacher of the recommendation if it is an alignment; else the first alignment."""
+        try:
+            metrics = read_json(RunPaths(self.folder).metrics, WithAdvice)
+            recommended = metrics["recommendation"]["teacher"]
+        except RunError:
+            recommended = None
+        aligned = self.scores.aligned
+        return recommended if recommended in aligned else next(iter(aligned), None)
 
 
 class Quantities(RunNames):
-    """What can be drawn of a run: its columns, its processes, and data against MC in each."""
+    """What can be drawn of a run: its columns, its processes, and data against MC in its scores."""
 
     @cached_property
     def columns(self) -> evaluation.Columns:
@@ -46,14 +194,16 @@ class Quantities(RunNames):
         return evaluation.Columns(self.scores)
 
     @cached_property
-    def _weights(self) -> dict[str, NDArray[Any]]:
-        return {domain: self.scores.column(domain, "weight") for domain in ("mc", "target")}
-
-    @cached_property
     def test(self) -> dict[Domain, NDArray[np.bool_]]:
         """(N,) which events of each domain are in the test split; with folds all."""
-        domains: tuple[Domain, Domain] = ("mc", "target")
-        return {domain: self.scores.rows(domain, "test") for domain in domains}
+        return {domain: self.scores.rows(domain, "test") for domain in DOMAINS}
+
+    def rows(
+        self, domain: Domain, cut: str | None, split: Literal["all"] | Split
+    ) -> NDArray[np.bool_]:
+        """(N,) which events of a domain are in a split and pass a cut."""
+        rows = self.scores.rows(domain, *(SPLITS if split == "all" else (split,)))
+        return rows if cut is None else rows & self.columns.passing(domain, cut)
 
     @cached_property
     def classes(self) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -66,61 +216,51 @@ class Quantities(RunNames):
         if len(self.scores.samples) < 2:
             return self.classes
         sample = np.asarray(self.scores.column("mc", "sample"), dtype=np.intp)
-        content = np.bincount(sample, self._weights["mc"], minlength=len(self.scores.samples))
+        weight = self.columns.column("mc", "weight")
+        content = np.bincount(sample, weight, minlength=len(self.scores.samples))
         present = np.bincount(sample, minlength=len(content)) > 0
         order = [i for i in np.argsort(-content, kind="stable") if present[i]]
         kept, rest = order[:_PROCESSES], order[_PROCESSES:]
         # Small at the bottom, so that a logarithmic axis shows every process.
-        names = [_OTHER] * bool(rest)
+        names = ["other"] * bool(rest)
         names += [self._process(self.scores.samples[i]) for i in reversed(kept)]
         index = np.zeros(len(content), dtype=np.intp)
         for place, i in enumerate(reversed(kept)):
             index[i] = place + bool(rest)
         return index[sample], tuple(names)
 
-    def feature(self, index: int, aligned: str | None = None) -> Stages:
-        """Data and MC in one feature, all splits.
-
-        Args:
-            index: of the feature.
-            aligned: the target after this alignment map; by default as it is.
-
-        Returns:
-            The comparison. The bins do not depend on ``aligned``: before and after can be laid
-            side by side.
-        """
-        first = self._features("mc", "features")[:, index]
-        unmapped = self._features("target", "features")[:, index]
-        (mc, target), sentinels = stats.without_sentinels(first, unmapped)
-        edges = stats.binning(mc, target)
-        if aligned is not None:
-            mapped = self._features("target", f"aligned/{aligned}")[:, index]
-            (mc, target), sentinels = stats.without_sentinels(first, mapped)
-        numbers, folded = self._compare(mc, target, edges, *self.processes)
-        return Stages(numbers, None, folded, sentinels)
-
     def score(
-        self, method: str, signal: int, *, by: Literal["class", "process"], scale: bool = False
+        self,
+        method: str,
+        signal: int,
+        *,
+        by: Literal["class", "process"],
+        scale: bool = False,
+        edges: NDArray[np.float64] | None = None,
+        cut: str | None = None,
+        blind: tuple[float, float] | None = None,
     ) -> DataMC:
-        """Data and MC in the score of a class, test split.
+        """Data and MC in a method's score of a class, on the test split.
 
-        Args:
-            method: whose score.
-            signal: the class.
-            by: what the MC is split by.
-            scale: normalise MC to the target.
+        ``by`` is what the MC is split by, and ``scale`` normalises it to the target. There are 25
+        bins from 0 to 1 by default; ``cut`` says which events are shown, ``blind`` in which window
+        no data are.
         """
-        mc = self.scores.score("mc", method)[self.test["mc"], signal]
-        target = self.scores.score("target", method)[self.test["target"], signal]
+        rows = {d: self.rows(d, cut, "test") for d in DOMAINS} if cut else self.test
+        mc, target = (self.scores.score(d, method)[rows[d], signal] for d in DOMAINS)
+        weights = [self.columns.column(d, "weight")[rows[d]] for d in DOMAINS]
         index, names = self.classes if by == "class" else self.processes
-        edges = np.linspace(0.0, 1.0, 26)
-        index, weight = index[self.test["mc"]], self._weights["mc"][self.test["mc"]]
-        numbers = self._compare(mc, target, edges, index, names, test=True, scale=scale)[0]
+        edges = np.linspace(0.0, 1.0, 26) if edges is None else edges
+        (mc, target), _ = folded(edges, mc, target)
+        numbers = evaluation.data_mc(
+            mc, weights[0], index[rows["mc"]], names, target, weights[1], edges,
+            normalise=scale or self.scale_mc, blind=blind,
+        )  # fmt: skip
         varied = self.scores.varied(method)
         if varied is None:
             return numbers
         sides = [
-            stats.fill(np.clip(side[self.test["mc"], signal], 0, 1), weight, edges)[0]
+            stats.fill(np.clip(side[rows["mc"], signal], edges[0], edges[-1]), weights[0], edges)[0]
             for side in varied
         ]
         moved = [side.scaled(numbers.scale).sumw for side in sides]
@@ -138,32 +278,14 @@ class Quantities(RunNames):
     def _scales(self) -> dict[tuple[int, str, bool], Scale]:
         return {}
 
-    def _features(self, domain: Domain, name: str) -> NDArray[Any]:
-        key = f"{domain}/{name}"
-        if key not in self._read:
-            self._read[key] = self.scores.column(domain, name)
-        return self._read[key]
 
-    @cached_property
-    def _read(self) -> dict[str, NDArray[Any]]:
-        return {}
+def require(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse classes, methods or alignments that the run does not have.
 
-    def _compare(
-        self,
-        mc: NDArray[Any],
-        target: NDArray[Any],
-        edges: NDArray[np.float64],
-        process: NDArray[Any],
-        names: tuple[str, ...],
-        *,
-        test: bool = False,
-        scale: bool = False,
-    ) -> tuple[DataMC, bool]:
-        w_mc, w_target = self._weights["mc"], self._weights["target"]
-        if test:
-            w_mc, w_target = w_mc[self.test["mc"]], w_target[self.test["target"]]
-        (mc, target), outside = folded(edges, mc, target)
-        numbers = evaluation.data_mc(
-            mc, w_mc, process, names, target, w_target, edges, normalise=scale or self.scale_mc
-        )
-        return numbers, outside
+    Raises:
+        ConfigError: one of ``names`` is not among ``known``.
+    """
+    for name in names:
+        if name not in known:
+            mend = suggestion(name, known)
+            raise ConfigError(f"no {what} {name!r} in this run", where="plots.figures", mend=mend)

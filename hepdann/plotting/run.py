@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 from matplotlib import rcParams
 
 from ..config import PlotConfig
-from ..errors import ConfigError, RunError
-from ..outputs import drawing_folder, mend_of, name_fault, write_whole
+from ..errors import ConfigError
+from ..outputs import drawing_folder, jsonable, name_fault, write_whole, writing
+from ..parallel import Executor, Link, Task, processes_for
 from ..registry import FIGURES, nearest
 from ..store.paths import RunPaths
 from .axes.frame import finished_later, save
@@ -23,12 +24,14 @@ from .axes.styles import style
 from .configured import configured_jobs
 from .jobs import Job, OwnFigure, distinct, jobs_of
 from .quantities import Quantities
-from .workers import shared, usable
 
 DEFAULT_KINDS = (
     "loss", "roc", "scores", "data_mc", "calibration", "correlation", "segments", "nuisance",
 )  # fmt: skip
 _NUMBERS = ".json"
+_MANY = 16  # figures from which the start of a process, two seconds, is worth it
+_LOST = "draw with one worker, or fewer figures at a time with --only"
+_UNWRITTEN = "the figures cannot be written"
 
 
 def plot_run(
@@ -72,37 +75,19 @@ def plot_run(
     config = run.config.plots if config is None else config
     jobs = wanted_jobs(run, config, only)
     target = Path(output) if output is not None else RunPaths(run.folder).plots
-    processes = usable(len(jobs), workers)
-    if processes == 1:
-        return draw_all(jobs, config, target, progress=progress, outlines=outlines, numbers=numbers)
-    with _drawing_into(target) as drawing:
-        registered = FIGURES.registered(job.kind for job in jobs)
-        settings = (run.folder, scale_mc, config, only, drawing, outlines, numbers, registered)
-        names = [job.name for job in jobs]
-        made = shared(_opened, settings, names, processes, progress, run.folder)
-        return _moved([path for files in made for path in files], target)
+    asked: int | Literal["auto"] = "auto" if workers is None else workers
+    processes = processes_for(asked, len(jobs), pays=len(jobs) >= _MANY)
+    return draw_all(
+        jobs, config, target, progress=progress, outlines=outlines, numbers=numbers,
+        workers=min(processes, 4) if workers is None else processes,
+        again=partial(_opened, run.folder, scale_mc, config, only),
+    )  # fmt: skip
 
 
 def _opened(
-    folder: Path,
-    scale_mc: bool,
-    config: PlotConfig,
-    only: Sequence[str] | None,
-    drawing: Path,
-    outlines: bool,
-    numbers: bool,
-    registered: Mapping[str, OwnFigure],
-) -> Callable[[str], list[Path]]:
-    """In a process of its own: what draws a figure of a run, by its name."""
-    FIGURES.restore(registered)
-    run = Quantities.open(folder, scale_mc=scale_mc)
-    jobs = {job.name: job for job in wanted_jobs(run, config, only)}
-
-    def draw(name: str) -> list[Path]:
-        with _styled(config, outlines):
-            return _draw(jobs[name], config, drawing, numbers=numbers)
-
-    return draw
+    folder: Path, scale_mc: bool, config: PlotConfig, only: Sequence[str] | None
+) -> list[Job]:
+    return wanted_jobs(Quantities.open(folder, scale_mc=scale_mc), config, only)
 
 
 def wanted_jobs(run: Quantities, config: PlotConfig, only: Sequence[str] | None) -> list[Job]:
@@ -128,62 +113,10 @@ def _configured_and_standard(run: Quantities, config: PlotConfig) -> tuple[list[
     return configured, [job for job in distinct(list(jobs_of(run))) if job.name not in names]
 
 
-def draw_all(
-    jobs: Sequence[Job],
-    config: PlotConfig,
-    target: Path,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-    outlines: bool = False,
-    numbers: bool = True,
-) -> list[Path]:
-    """Draw figures; when all are drawn, each file replaces its predecessor whole.
-
-    The arguments are those of :func:`plot_run`, ``target`` being the folder; so is what it returns.
-
-    Raises:
-        RunError: they cannot be written.
-    """
-    with _drawing_into(target) as drawing, _styled(config, outlines):
-        drawn: list[Path] = []
-        for done, job in enumerate(jobs, start=1):
-            drawn += _draw(job, config, drawing, numbers=numbers)
-            if progress is not None:
-                progress(done, len(jobs))
-        return _moved(drawn, target)
-
-
-@contextmanager
-def _drawing_into(target: Path) -> Iterator[Path]:
-    """A folder beside the figures' places that goes away with all that is still in it."""
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        with drawing_folder(target) as drawing:
-            yield drawing
-    except OSError as error:
-        reason = f"the figures cannot be written: {error.strerror or error}"
-        raise RunError(reason, where=target, mend=mend_of(error)) from error
-
-
-@contextmanager
-def _styled(config: PlotConfig, outlines: bool) -> Iterator[None]:
-    with style(config.style, config.size):
-        rcParams["svg.fonttype"] = "path" if outlines else "none"
-        yield
-
-
-def _moved(drawn: Sequence[Path], target: Path) -> list[Path]:
-    """Each file to its place; the figures among them."""
-    moved = [path.replace(target / path.name) for path in drawn]
-    return [path for path in moved if path.suffix != _NUMBERS]
-
-
 def figure_names(folder: str | Path, *, listed: bool = False) -> dict[str, str]:
     """Name and kind of every figure that :func:`plot_run` can draw of a run.
 
-    Args:
-        folder: of the run.
-        listed: only those that ``plots.figures`` of the run's configuration describes.
+    With ``listed`` only those that ``plots.figures`` of the run's configuration describes.
 
     Raises:
         RunError: the folder holds no run, or not a whole one.
@@ -194,36 +127,84 @@ def figure_names(folder: str | Path, *, listed: bool = False) -> dict[str, str]:
     return {job.name: job.kind for job in (configured if listed else [*configured, *standard])}
 
 
-def _draw(job: Job, config: PlotConfig, folder: Path, *, numbers: bool) -> list[Path]:
-    fault = name_fault(job.name)
-    if fault is not None:  # whatever it came from, it must not leave the folder
-        raise ConfigError(f"the name {job.name!r} of a figure {fault}", where="plots.figures")
-    values = job.numbers()
-    if values is None:
-        return []
-    with finished_later():
-        ax = job.draw(values)
-    label_as(ax, config, simulation=job.simulation)
-    made = save(ax, folder / job.name, config.formats)
-    if numbers:
-        made.append(folder / f"{job.name}{_NUMBERS}")
-        write_whole(made[-1], json.dumps(_plain(values), allow_nan=False).encode())
-    return made
+def draw_all(
+    jobs: Sequence[Job],
+    config: PlotConfig,
+    target: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    outlines: bool = False,
+    numbers: bool = True,
+    workers: int = 1,
+    again: Callable[[], list[Job]] = list,
+) -> list[Path]:
+    """Draw figures; when all are drawn, each file replaces its predecessor whole.
+
+    The arguments are those of :func:`plot_run`, ``target`` being the folder, and ``again`` what
+    gives the jobs in another process; it returns what that does.
+
+    Raises:
+        RunError: they cannot be written, or a process died.
+    """
+    done = count(1)
+
+    def tell(*_: object) -> Mapping[Any, Any]:
+        if progress is not None:
+            progress(next(done), len(jobs))
+        return {}
+
+    registered = FIGURES.registered(job.kind for job in jobs)
+    with writing(target, _UNWRITTEN):
+        target.mkdir(parents=True, exist_ok=True)
+        with drawing_folder(target) as drawing:
+            page = _Page(drawing, config, outlines, numbers, again, registered)
+            _OPENED[drawing] = {job.name: job for job in jobs}
+            tasks: dict[Hashable, Task] = {j.name: partial(page.draw, j.name) for j in jobs}
+            with Executor(workers if workers > 1 else 0, resume_hint=_LOST) as executor:
+                made = executor.run(tasks, tell)
+            del _OPENED[drawing]
+            drawn = [path for job in jobs for path in made[job.name]]
+            moved = [path.replace(target / path.name) for path in drawn]
+    return [path for path in moved if path.suffix != _NUMBERS]
 
 
-def _plain(value: Any) -> Any:
-    """Numbers and names as JSON has them; what is not finite becomes ``None``."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
+_OPENED: dict[Path, dict[str, Job]] = {}  # jobs by name, in this process, of a folder to draw in
+
+
+@dataclass(frozen=True)
+class _Page:
+    """How figures are drawn, in any process: where to, their looks, and what gives the jobs."""
+
+    folder: Path
+    config: PlotConfig
+    outlines: bool
+    numbers: bool
+    again: Callable[[], list[Job]]
+    registered: Mapping[str, OwnFigure]
+
+    def draw(self, name: str, _: Link) -> list[Path]:
+        """Draw a figure; its files."""
+        if self.folder not in _OPENED:
+            FIGURES.restore(self.registered)
+            _OPENED[self.folder] = {job.name: job for job in self.again()}
+        job = _OPENED[self.folder][name]
+        fault = name_fault(name)
+        if fault is not None:  # whatever it came from, it must not leave the folder
+            raise ConfigError(f"the name {name!r} of a figure {fault}", where="plots.figures")
+        look = self.config
+        with writing(self.folder.parent, _UNWRITTEN), style(look.style, look.size):
+            rcParams["svg.fonttype"] = "path" if self.outlines else "none"
+            values = job.numbers()
+            if values is None:
+                return []
+            with finished_later():
+                ax = job.draw(values)
+            label_as(ax, look, simulation=job.simulation)
+            made = save(ax, self.folder / name, look.formats)
+            if self.numbers:
+                made.append(self.folder / f"{name}{_NUMBERS}")
+                write_whole(made[-1], json.dumps(jsonable(values), allow_nan=False).encode())
+        return made
 
 
 def chosen(
@@ -244,9 +225,6 @@ def chosen(
     for entry in wanted:
         if entry not in known:
             near = nearest(entry, known)
-            raise ConfigError(
-                f"no figure {entry!r} in this run",
-                where=where,
-                mend=f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}",
-            )
+            mend = f"did you mean {near}?" if near else f"choose of {', '.join(kinds)}"
+            raise ConfigError(f"no figure {entry!r} in this run", where=where, mend=mend)
     return [job for job in jobs if (job.kind in wanted and not job.asked) or job.name in wanted]

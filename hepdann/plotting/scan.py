@@ -9,14 +9,15 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from ..config import Config, PlotConfig, load_config
-from ..evaluation.scan.curves import Place, ScanCurves, Sweep, below
+from ..config import PlotConfig
+from ..evaluation.scan.curves import ScanCurves, Sweep, below
 from ..store.paths import RunPaths
 from .axes.styles import readable
 from .figures.losses import loss
 from .figures.roc import roc
 from .figures.sweeps import sweep
 from .jobs import Job, distinct, file_name
+from .quantities import config_of
 from .run import chosen, draw_all
 
 SCAN_KINDS = ("accuracy", "auc", "consistency", "gap", "lambda", "loss", "roc")
@@ -39,82 +40,67 @@ def plot_scan(
 ) -> list[Path]:
     """Draw the figures of a scan; the numbers of each lie beside it as JSON.
 
-    Args:
-        folder: of the scan.
-        config: how figures look; by default the ``plots`` section of the scan's own config.
-        only: kinds (:data:`SCAN_KINDS`) or names of single figures; by default all.
-        output: where to; by default the scan's ``plots``.
-        progress: called with the number of figures drawn and that of all.
-
-    Returns:
-        The files, in the order of drawing.
+    As :func:`hepdann.plotting.plot_run` does; ``only`` names kinds of :data:`SCAN_KINDS`.
 
     Raises:
         RunError: the folder holds no scan, or the figures cannot be written.
         ConfigError: an entry of ``only`` that this scan has no figure for.
     """
-    folder = Path(folder)
-    scan = ScanCurves.open(folder)
-    path = RunPaths(folder).config
-    own = load_config(path, expand=False, known_names=False) if path.exists() else Config()
-    look = own.plots if config is None else config
+    scan = ScanCurves.open(Path(folder))
+    look = config_of(scan.folder).plots if config is None else config
     jobs = distinct([*_against_t(scan), *_at_targets(scan)])
-    target = Path(output) if output is not None else RunPaths(folder).plots
+    target = Path(output) if output is not None else RunPaths(scan.folder).plots
     return draw_all(chosen(jobs, only, SCAN_KINDS, SCAN_KINDS), look, target, progress=progress)
 
 
 def _against_t(scan: ScanCurves) -> Iterator[Job]:
+    def draw(shift: str, kind: str, curves: dict[str, Sweep]) -> Axes:
+        level = None
+        if kind == "accuracy":
+            height = scan.majority(next(place for place in scan.targets if place[0] == shift))
+            level = None if height is None else ("majority class", height)
+        under = below(curves) if kind != "consistency" else {}
+        title = f"{readable(shift)}, {_CHOSEN}"
+        return sweep(curves, _FIGURES[kind][1], "t", below=under, level=level, title=title)
+
     for shift in scan.shifts:
-        for kind, (figure, label) in _FIGURES.items():
-            numbers = partial(_some, partial(scan.against_t, shift, figure))
-            draw = partial(_figure, scan, shift, kind, label)
-            yield Job(kind, file_name(kind, shift), numbers, draw, True)
-        for name in ("accuracy", "auc"):
-            numbers = partial(_some, partial(scan.gap_closed, shift, name))
-            draw = partial(
+        for kind, (figure, _) in _FIGURES.items():
+            numbers = partial(scan.against_t, shift, figure)
+            yield _job(kind, (kind, shift), numbers, partial(draw, shift, kind))
+        for name, label in (("accuracy", "accuracy"), ("auc", "AUC")):
+            drawn = partial(
                 sweep,
-                figure=f"Gap to the oracle closed, {'AUC' if name == 'auc' else name}",
+                figure=f"Gap to the oracle closed, {label}",
                 along="t",
                 level=("oracle", 1.0),
                 title=f"{readable(shift)}, ensembles, {_CHOSEN}",
             )
-            yield Job("gap", file_name("gap", name, shift), numbers, draw, True)
+            yield _job("gap", ("gap", name, shift), partial(scan.gap_closed, shift, name), drawn)
 
 
-def _some(numbers: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    return numbers() or None
-
-
-def _figure(scan: ScanCurves, shift: str, kind: str, label: str, found: dict[str, Sweep]) -> Axes:
-    level = None
-    if kind == "accuracy":
-        height = scan.majority(next(place for place in scan.targets if place[0] == shift))
-        level = None if height is None else ("majority class", height)
-    under = below(found) if kind != "consistency" else {}
-    title = f"{readable(shift)}, {_CHOSEN}"
-    return sweep(found, label, "t", below=under, level=level, title=title)
+def _job(
+    kind: str,
+    name: Sequence[str],
+    numbers: Callable[[], dict[str, Any]],
+    draw: Callable[..., Axes],
+    simulation: bool = True,
+) -> Job:
+    return Job(kind, file_name(*name), lambda: numbers() or None, draw, simulation)
 
 
 def _at_targets(scan: ScanCurves) -> Iterator[Job]:
     for place in scan.targets:
-        suffix = "data" if place[0] is None else f"{place[0]}-t{place[1]:g}"
-        simulation = place[0] is not None
-        for kind in ("accuracy", "auc"):
+        shift, t = place
+        suffix = "data" if shift is None else f"{shift}-t{t:g}"
+        name = "Data" if shift is None else f"{readable(shift)} t = {t:g}"
+        for kind in ("accuracy", "auc") if scan.chosen_lambda(place) else ():
             figure, label = _FIGURES[kind]
-            if scan.chosen_lambda(place):
-                numbers = partial(_some, partial(scan.against_lambda, place, figure))
-                draw = partial(sweep, figure=label, along="lambda", title=_name(place))
-                title = file_name("lambda", kind, suffix)
-                yield Job("lambda", title, numbers, draw, simulation)
-        numbers = partial(_some, partial(scan.losses, place))
-        titled = partial(loss, title=f"{_name(place)}, {_CHOSEN}")
-        yield Job("loss", file_name("loss", suffix), numbers, titled, simulation)
+            numbers = partial(scan.against_lambda, place, figure)
+            draw = partial(sweep, figure=label, along="lambda", title=name)
+            yield _job("lambda", ("lambda", kind, suffix), numbers, draw, shift is not None)
+        titled = partial(loss, title=f"{name}, {_CHOSEN}")
+        losses = partial(scan.losses, place)
+        yield _job("loss", ("loss", suffix), losses, titled, shift is not None)
         signal, background = (readable(scan.class_titles[i]) for i in (1, 0))
-        curves = partial(roc, signal=signal, background=background, title=_name(place))
-        rocs = partial(_some, partial(scan.rocs, place))
-        yield Job("roc", file_name("roc", suffix), rocs, curves, True)
-
-
-def _name(place: Place) -> str:
-    shift, t = place
-    return "Data" if shift is None else f"{readable(shift)} t = {t:g}"
+        curves = partial(roc, signal=signal, background=background, title=name)
+        yield _job("roc", ("roc", suffix), partial(scan.rocs, place), curves)

@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import evaluation, stats
+from .. import evaluation
 from ..evaluation import DataMC, Profile
-from ..evaluation.segments import SEGMENT_PLANES, plane_residual, residual_profile, segment_profile
-from ..stats import Confusion
+from ..evaluation.minerva import SEGMENT_PLANES, plane_residual, residual_profile, segment_profile
 from ..stats.classification import predicted
 from ..store.scores.reader import Domain
 from .axes.styles import method_title
+from .configured import confusion_of
 from .figures.matrices import Normalise, confusion
 from .figures.profiles import efficiency
 from .figures.stacks import data_mc
@@ -25,6 +25,7 @@ from .quantities import Quantities
 Floats = NDArray[np.floating]
 
 _PANELS: tuple[Normalise, ...] = ("purity", "efficiency", "log")
+_SHARES: tuple[Literal["purity", "efficiency"], ...] = ("purity", "efficiency")
 _PLANES = ("planecode", "planecodes")
 _BINS = 8
 
@@ -33,68 +34,39 @@ def segment_jobs(run: Quantities) -> Iterator[Job]:
     """The figures of a run whose classes are places; none of a run on features."""
     if not run.scores.spectators and not run.scores.decisions:
         return
-    for domain, where in run.labelled:
+    for domain, where in run.labelled.items():
         for method in _methods(run, domain):
-            yield from _matrices(run, domain, method, f"{method_title(method)}, {where}")
-        for what in ("purity", "efficiency"):
-            yield Job(
-                "segments",
-                f"{what}_{domain}",
-                partial(_profiles, run, domain, what),
-                partial(efficiency, name="Segment", what=what.capitalize(), title=where),
-                True,
+            names = run.class_names
+            names = (*names, "none") if method in run.scores.decisions else names
+            title = f"{method_title(method)}, {where}"
+            matrix = partial(
+                confusion, names=names, title=title, what="segment", given="reconstructed"
             )
+            for panel in _PANELS:
+                stem = file_name("confusion", panel, domain, method)
+                numbers = partial(confusion_of, run, domain, method)
+                yield Job("segments", stem, numbers, partial(matrix, normalise=panel))
+        for what in _SHARES:
+            draw = partial(efficiency, name="Segment", what=what.capitalize(), title=where)
+            yield Job("segments", f"{what}_{domain}", partial(_profiles, run, domain, what), draw)
     for method in (*run.scores.decisions, *run.candidates):
-        yield Job(
-            "segments",
-            file_name("data_mc_segment", method),
-            partial(_reconstructed, run, method),
-            partial(
-                data_mc, name="Reconstructed segment", data_name=run.target_name,
-                colours=run.class_colours, title=method_title(method),
-            ),
-            run.is_simulation,
+        draw = partial(
+            data_mc, name="Reconstructed segment", data_name=run.target_name,
+            colours=run.class_colours, title=method_title(method),
         )  # fmt: skip
-    yield from _against(run)
-
-
-def _matrices(run: Quantities, domain: Domain, method: str, title: str) -> Iterator[Job]:
-    names = [*run.class_names, "none"] if method in run.scores.decisions else run.class_names
-    for panel in _PANELS:
-        yield Job(
-            "segments",
-            file_name("confusion", panel, domain, method),
-            partial(_confusion, run, domain, method),
-            partial(
-                confusion, names=names, normalise=panel, title=title, what="segment",
-                given="reconstructed",
-            ),
-            True,
-        )  # fmt: skip
-
-
-def _against(run: Quantities) -> Iterator[Job]:
-    """On MC: residual in planes, and accuracy against hadronic W."""
+        stem, given = file_name("data_mc_segment", method), partial(_reconstructed, run, method)
+        yield Job("segments", stem, given, draw, run.is_simulation)
+    on_mc = partial(efficiency, title="MC, test split")
     plane = next((name for name in _PLANES if name in run.scores.spectators), None)
     if plane is not None and len(run.scores.classes) == len(SEGMENT_PLANES):
-        yield Job(
-            "segments",
-            "residual_planes",
-            partial(_residuals, run, plane),
-            partial(
-                efficiency, name="Reconstructed segment - true plane", unit="planes",
-                what="Share of events", title="MC, test split", log=True,
-            ),
-            True,
+        draw = partial(
+            on_mc, name="Reconstructed segment - true plane", unit="planes",
+            what="Share of events", log=True,
         )  # fmt: skip
+        yield Job("segments", "residual_planes", partial(_residuals, run, plane), draw)
     if "W" in run.scores.spectators:
-        yield Job(
-            "segments",
-            "accuracy_W",
-            partial(_accuracies, run),
-            partial(efficiency, name="$W$", unit="GeV", what="Accuracy", title="MC, test split"),
-            True,
-        )
+        draw = partial(on_mc, name="$W$", unit="GeV", what="Accuracy")
+        yield Job("segments", "accuracy_W", partial(_accuracies, run), draw)
 
 
 def _methods(run: Quantities, domain: Domain) -> tuple[str, ...]:
@@ -112,28 +84,23 @@ def _truth(run: Quantities, domain: Domain) -> tuple[NDArray[np.int32], Floats]:
     return run.truth(domain)[rows], run.scores.column(domain, "weight")[rows]
 
 
-def _confusion(run: Quantities, domain: Domain, method: str) -> Confusion:
-    return stats.confusion(_score(run, domain, method), *_truth(run, domain))
-
-
-def _profiles(run: Quantities, domain: Domain, what: str) -> dict[str, Profile]:
-    kind: Literal["purity", "efficiency"] = "purity" if what == "purity" else "efficiency"
+def _profiles(
+    run: Quantities, domain: Domain, what: Literal["purity", "efficiency"]
+) -> dict[str, Profile]:
     truth = _truth(run, domain)
     return {
-        method: segment_profile(_score(run, domain, method), *truth, what=kind)
+        method: segment_profile(_score(run, domain, method), *truth, what=what)
         for method in _methods(run, domain)
     }
 
 
 def _reconstructed(run: Quantities, method: str) -> DataMC:
     label, weight = _truth(run, "mc")
-    given = [predicted(_score(run, d, method)).astype(float) for d in ("mc", "target")]
+    mc, target = (predicted(_score(run, d, method)).astype(float) for d in ("mc", "target"))
     edges = np.arange(len(run.scores.classes) + 1) - 0.5
     other = run.scores.column("target", "weight")[run.test["target"]]
     names = run.class_names
-    return evaluation.data_mc(
-        given[0], weight, label, names, given[1], other, edges, normalise=True
-    )
+    return evaluation.data_mc(mc, weight, label, names, target, other, edges, normalise=True)
 
 
 def _residuals(run: Quantities, plane: str) -> dict[str, Profile]:
@@ -143,9 +110,8 @@ def _residuals(run: Quantities, plane: str) -> dict[str, Profile]:
     for method in _methods(run, "mc"):
         given = predicted(_score(run, "mc", method))
         known = given < len(SEGMENT_PLANES)
-        profiles[method] = residual_profile(
-            plane_residual(given[known], planes[known]), weight[known]
-        )
+        residual = plane_residual(given[known], planes[known])
+        profiles[method] = residual_profile(residual, weight[known])
     return profiles
 
 

@@ -14,6 +14,7 @@ from ..config import (
     FeatureConfig,
     ImagesConfig,
     ObjectsConfig,
+    PicturesConfig,
     SampleConfig,
     SplitConfig,
 )
@@ -58,7 +59,7 @@ class ConvertedSample(BaseModel):
     name: str
     role: Literal["mc", "data", "template"]
     cut: str | None = None
-    event_id: list[str] = Field(min_length=1)
+    event_id: list[str]
     files: list[ConvertedFile] = []
 
 
@@ -70,6 +71,7 @@ class Conversion(BaseModel):
         features: the inputs in order, with expressions, sentinels and indicators.
         images: what images were made; ``None`` of tables.
         objects: how lists became objects, by name; none of tables.
+        pictures: their size and colour; ``None`` of other events.
         split: shares and salt of the splits.
         tree: that most files had.
     """
@@ -80,6 +82,7 @@ class Conversion(BaseModel):
     features: list[FeatureConfig]
     images: ImagesConfig | None
     objects: dict[str, ObjectsConfig] = {}
+    pictures: PicturesConfig | None = None
     split: SplitConfig
     tree: str | None
 
@@ -105,6 +108,7 @@ class Conversion(BaseModel):
             images=convert.images,
             split=tensors.split_config.model_copy(update={"by": None}),  # of no use to a score
             objects=convert.objects,
+            pictures=convert.pictures if _pictures(tensors) else None,
             tree=convert.tree or max(trees, key=trees.count, default=None),
         )
 
@@ -138,6 +142,10 @@ class Conversion(BaseModel):
         return list({(sample.cut, sample.role): sample for sample in unknown}.values())
 
 
+def _pictures(tensors: Tensors) -> bool:
+    return any(view.pictures for view in tensors.views)
+
+
 def _convert(tensors: Tensors) -> ConvertConfig:
     try:
         return ConvertConfig.model_validate(tensors.provenance["settings"]["convert"])
@@ -150,6 +158,7 @@ def _samples(tensors: Tensors, without: Sequence[str]) -> list[ConvertedSample]:
     try:
         settings = tensors.provenance["settings"]
         inputs = {entry["path"]: entry for entry in tensors.provenance["inputs"]}
+        identified = not _pictures(tensors)  # which have identities of their own
         given = [SampleConfig.model_validate(sample) for sample in settings["samples"]]
         listed = settings.get("files") or [_listed(sample, inputs) for sample in given]
         return [
@@ -157,7 +166,7 @@ def _samples(tensors: Tensors, without: Sequence[str]) -> list[ConvertedSample]:
                 name=sample.name,
                 role=sample.role,
                 cut=sample.cut,
-                event_id=settings["event_id"][sample.name],
+                event_id=settings["event_id"][sample.name] if identified else [],
                 files=[
                     ConvertedFile(tree=file["tree"], **_identity(inputs[file["path"]]))
                     for file in files

@@ -20,7 +20,7 @@ from .root.pages import check_envelopes
 
 _CPP_TYPES = {
     "bool": "bool",
-    "char": "int8",
+    "char": "uint8",
     "float": "float32",
     "double": "float64",
     **{f"{sign}int{bits}_t": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},

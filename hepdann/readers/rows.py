@@ -134,7 +134,8 @@ class RowReader:
 
     def _identity(self, sample: ConvertedSample) -> list[str] | None:
         """The branches that identify its events; ``None``: others than those of the conversion."""
-        absent = [name for name in sample.event_id if not self._is_scalar(name)]
+        scalars = {name for name, branch in self.file.branches.items() if branch.scalar}
+        absent = [name for name in sample.event_id if name not in scalars]
         if not absent:
             return list(sample.event_id)
         if sample.files or all(looks_like(name) == "an event id" for name in sample.event_id):
@@ -145,9 +146,6 @@ class RowReader:
             )
         self.identified = False  # by all the scalars there were, and here are others
         return None
-
-    def _is_scalar(self, name: str) -> bool:
-        return name in self.file.branches and self.file.branches[name].scalar
 
     def _kept(self, name: str) -> Branch:
         branch = self.file.branches.get(name)

@@ -158,11 +158,8 @@ def _read_structured(file: FileScan, branches: Sequence[str], size: int) -> Iter
             where = f"{file.path}:{file.tree}"
             with reading(where, f"entries {start}-{stop - 1} cannot be read"):
                 rows: NDArray[Any] = tables[file.tree].fields(list(branches))[start:stop]
-            yield RawBlock(start, {name: _native(rows[name]) for name in branches})
-
-
-def _native(values: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+            native = rows.astype(rows.dtype.newbyteorder("="))
+            yield RawBlock(start, {name: native[name].copy() for name in branches})
 
 
 TABLE_READERS: dict[str, BlockReader] = {

@@ -14,21 +14,17 @@ from ..evaluation import open_scores
 from ..inputs import read_json, read_text
 from ..runs import Run
 from ..store.content import Files
-from ..store.paths import RunPaths
+from ..store.generators import GeneratorFolder
+from ..store.paths import GeneratorPaths, RunPaths
 from ..store.scores.reader import Domain, RunScores
 from ..tensors import SPLITS, open_tensors
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Events of a domain of a run.
+    """Events of MC, or of what the target is: rows, in each split, in each class, and Σw.
 
-    Attributes:
-        domain: "MC", or what the target is.
-        total: rows.
-        splits: rows of the training, validation and test split.
-        classes: rows of each class; empty where labels are not known.
-        weight: sum of the weights.
+    There are no ``classes`` where labels are not known.
     """
 
     domain: str
@@ -64,22 +60,40 @@ def facts_of(run: Run) -> Facts:
     Raises:
         RunError: the run's scores or configuration are missing or damaged.
     """
-    scores = open_scores(run.folder)
-    provenance = _provenance(run.folder)
-    return Facts(
-        tuple(_settings(run, scores)),
-        (_counts(scores, "mc", "MC"), _counts(scores, "target", scores.target_kind)),
-        tuple(
-            (
-                str(e.get("path", "")),
-                int(e.get("size") or 0),
-                str(e.get("sha256") or e.get("uuid") or ""),
-            )
-            for e in provenance.get("inputs", [])
-        ),
-        tuple(_cuts(provenance)),
-        read_text(RunPaths(run.folder).config),
-    )
+    scores, paths = open_scores(run.folder), RunPaths(run.folder)
+    counts = (_counts(scores, "mc", "MC"), _counts(scores, "target", scores.target_kind))
+    try:
+        tensors = read_json(paths.start_record, Files)["tensors"]
+    except HepdannError:
+        tensors = ""
+    return _facts(tuple(_settings(run, scores)), counts, tensors, paths.config)
+
+
+def facts_of_generator(generator: GeneratorFolder) -> Facts:
+    """Likewise of a generator."""
+    settings = generator.record.settings.to_json() | {"folder": str(generator.folder)}
+    rows = [(name.replace("_", " "), _said(value)) for name, value in settings.items()]
+    record = GeneratorPaths(generator.folder).record
+    return _facts(tuple(rows), (), generator.record.tensors, record)
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _facts(
+    settings: tuple[tuple[str, str], ...], counts: tuple[Counts, ...], tensors: str, config: Path
+) -> Facts:
+    provenance = _provenance(tensors)
+    inputs = [
+        (
+            str(e.get("path", "")),
+            int(e.get("size") or 0),
+            str(e.get("sha256") or e.get("uuid") or ""),
+        )
+        for e in provenance.get("inputs", [])
+    ]
+    return Facts(settings, counts, tuple(inputs), tuple(_cuts(provenance)), read_text(config))
 
 
 def _settings(run: Run, scores: RunScores) -> Iterator[tuple[str, str]]:
@@ -113,10 +127,9 @@ def _counts(scores: RunScores, domain: Domain, name: str) -> Counts:
     return Counts(name, len(split), rows, classes, float(np.sum(weight, dtype=np.float64)))
 
 
-def _provenance(folder: Path) -> Mapping[str, Any]:
+def _provenance(tensors: str) -> Mapping[str, Any]:
     try:
-        origin = read_json(RunPaths(folder).start_record, Files)
-        return open_tensors(origin["tensors"]).provenance
+        return open_tensors(tensors).provenance
     except HepdannError:
         return {}
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import matplotlib as mpl
 
-from ..config import override
+from ..config import Config, override
 from ..plotting.axes.styles import method_title, plain
+from ..plotting.generated import plot_generated
 from ..plotting.jobs import file_name
 from ..plotting.quantities import Quantities
 from ..plotting.run import DEFAULT_KINDS, figure_names, plot_run
@@ -27,14 +28,7 @@ _FEATURES = 12  # of more, the page shows the first; the run folder has them all
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure of the page.
-
-    Attributes:
-        name: of its file.
-        kind: loss, data_mc, calibration, …
-        caption: what it shows.
-        packed: base64 of the gzipped SVG.
-    """
+    """A figure of the page; ``packed`` is base64 of the gzipped SVG."""
 
     name: str
     kind: str
@@ -50,12 +44,8 @@ def figures_of(
     """Draw the figures of a run anew, as its own configuration wants them to look.
 
     Those that the configuration lists come first, then what every run has, but for ROC curves and
-    scores, which the page shows as charts with values.
-
-    Args:
-        run: the run.
-        look: settings of ``plots`` in place of the configuration's.
-        progress: called with the number of figures drawn and that of all.
+    scores, which the page shows as charts with values. ``look`` are settings of ``plots`` in place
+    of the configuration's.
     """
     kinds, configured = figure_names(run.folder), figure_names(run.folder, listed=True)
     recommended = str(run.metrics.get("recommended") or "")
@@ -87,6 +77,37 @@ def figures_of(
         )
 
 
+def generated_figures(
+    folder: Path, look: Mapping[str, Any] | None = None
+) -> tuple[PageFigure, ...]:
+    """Draw the figures of a generator anew.
+
+    Args:
+        folder: of the generator.
+        look: settings of ``plots``.
+    """
+    plots = override(Config(), {f"plots.{key}": value for key, value in (look or {}).items()}).plots
+    plots = plots.model_copy(update={"formats": ["svg"]})
+    with tempfile.TemporaryDirectory() as output, mpl.rc_context():
+        files = plot_generated(folder, plots, output, outlines=True)
+        return tuple(PageFigure(f.stem, "generator", _drawn(f.stem), _pack(f)) for f in files)
+
+
+def _drawn(name: str) -> str:
+    """What a figure of a generator shows."""
+    kind, _, what = name.partition("_")
+    if kind == "correlation":
+        return f"Linear correlations of the energies of layers: {what}."
+    said = {
+        "gallery": "Single events",
+        "response": "Mean response in bins of the energy (band: 2 %)",
+        "resolution": "Resolution in bins of the energy (band: 10 %)",
+        "profile": f"Mean profile {what} the shower",
+        "shape": f"Single showers: {what}",
+    }[kind]
+    return f"{said}: generator against simulation."
+
+
 def _caption(name: str, run: Run, configured: Mapping[str, str], titles: Mapping[str, str]) -> str:
     """Of a figure that the configuration lists, its title there; else what it always shows."""
     if name not in configured:
@@ -109,45 +130,40 @@ def _few(names: list[str], kinds: dict[str, str]) -> list[str]:
     return [name for name in names if name not in features or name in kept]
 
 
+_CAPTIONS = {  # by how a name begins; the longer first
+    "loss": "Label loss of every method on training and validation split, and below the error of "
+    "the domain classifier (0.5: it cannot tell MC from the target) with λ.",
+    "roc_": "Background rejection against signal efficiency on held-out events of {where}.",
+    "scores_": "Score of each MC class and of the {target}: {method}.",
+    "calibration_": "Share of signal against score on held-out events of {where}: calibrated or "
+    "not.",
+    "correlation_difference": "Linear correlations of the features: {target} less those of MC.",
+    "correlation_": "Linear correlations of the features: {where}.",
+    "nuisance_": "{what}; MC test split.",
+    "importance_": "Loss of AUC when a feature is shuffled: for the classes ({method}), and for "
+    "telling MC from {target}, which shows the inputs that carry the mismodelling.",
+    "data_mc_score_": "Score of {method}: {target} over the stack of MC, and their ratio.",
+}
+_NUISANCE = {
+    "shape": "The background before and after a cut that keeps half of the signal",
+    "score": "Mean score of the events that count against the nuisance",
+    "": "1/JSD of the background before and after a cut, against its rejection: up and to the "
+    "right is better",
+}
+
+
 def caption(name: str, run: Run, titles: Mapping[str, str]) -> str:
     """What a figure shows, in a sentence; ``titles`` are those of features, by name of figure."""
     target = "data" if run.metrics["target"]["kind"] == "data" else "pseudo-data"
-    if name == "loss":
-        return (
-            "Label loss of every method on training and validation split, and below the error of "
-            "the domain classifier (0.5: it cannot tell MC from the target) with λ."
-        )
-    if name.startswith("roc_"):
-        where = "MC" if name.startswith("roc_mc") else target
-        return f"Background rejection against signal efficiency on held-out events of {where}."
-    if name.startswith("scores_"):
-        method = method_title(name.removeprefix("scores_"))
-        return f"Score of each MC class and of the {target}: {method}."
-    if name.startswith("calibration_"):
-        where = "MC" if name.startswith("calibration_mc") else target
-        return f"Share of signal against score on held-out events of {where}: calibrated or not."
-    if name.startswith("correlation_"):
-        what = {"correlation_mc": "MC", "correlation_target": target}.get(
-            name, f"{target} less those of MC"
-        )
-        return f"Linear correlations of the features: {what}."
-    if name.startswith("nuisance_"):
-        what = {"shape": "The background before and after a cut that keeps half of the signal",
-                "score": "Mean score of the events that count against the nuisance"}.get(
-            name.rpartition("_")[2],
-            "1/JSD of the background before and after a cut, against its rejection: up and to the "
-            "right is better",
-        )  # fmt: skip
-        return f"{what}; MC test split."
-    if name.startswith("importance_"):
-        method = method_title(name.removeprefix("importance_"))
-        return (
-            f"Loss of AUC when a feature is shuffled: for the classes ({method}), and for telling "
-            f"MC from {target}, which shows the inputs that carry the mismodelling."
-        )
-    if name.startswith("data_mc_score_"):
-        method = method_title(name.removeprefix("data_mc_score_"))
-        return f"Score of {method}: {target} over the stack of MC, and their ratio."
+    for start, text in _CAPTIONS.items():
+        if name.startswith(start):
+            rest = name.removeprefix(start)
+            return text.format(
+                target=target,
+                where="MC" if rest.startswith("mc") else target,
+                method=method_title(rest),
+                what=_NUISANCE.get(name.rpartition("_")[2], _NUISANCE[""]),
+            )
     figure, _, after = name.partition("_after_")
     feature = titles.get(figure, figure.removeprefix("data_mc_"))
     stage = f", after {method_title(after)}" if after else ""

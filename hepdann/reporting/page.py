@@ -19,13 +19,14 @@ from typing import Any
 from .._version import __version__
 from ..errors import RunError
 from ..evaluation import open_scores, point_rows
-from ..outputs import mend_of, write_whole
+from ..outputs import write_whole, writing
 from ..plotting.jobs import distinct_names
 from ..runs import Run
-from .facts import facts_of
-from .figures import figures_of
+from ..store.generators import GeneratorFolder
+from .facts import facts_of, facts_of_generator
+from .figures import figures_of, generated_figures
 from .series import charts_of
-from .tables import COLUMNS, Row, methods_table, named_runs, target_name
+from .tables import Row, methods_table, named_runs, shown, target_name
 
 _MOST_CLASSES = 4  # of more, working points would fill the page
 
@@ -40,18 +41,17 @@ def report(
 ) -> Path:
     """Write one page that shows runs: provenance, diagnosis, table of methods, every figure.
 
+    A generator is shown by its settings, the figures of its validation, and its plots.
+
     The page needs nothing but itself: it opens offline and sends no request.
 
     Args:
-        runs: their folders.
+        runs: their folders, and those of generators.
         output: the file; it is replaced whole.
         title: of the page; by default the names of the runs.
         look: settings of the figures (``style``, ``experiment``, ``text``, …) in place of those in
             the section ``plots`` of each run's configuration.
         progress: called with the number of figures drawn and that of all, run by run.
-
-    Returns:
-        The file.
 
     Raises:
         RunError: a run is not finished or damaged, or the file cannot be written.
@@ -60,30 +60,39 @@ def report(
     opened = named_runs(runs)
     if not opened:
         raise RunError("no run to report on", mend="name at least one run folder")
-    anchors = distinct_names([_anchor(name) for name in opened])
+    plain = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in opened]
+    anchors = distinct_names([f"run-{name}" for name in plain])
     sections = [
-        _section(name, anchor, run, look or {}, progress)
-        for anchor, (name, run) in zip(anchors, opened.items(), strict=True)
+        {"name": name, "anchor": anchor}
+        | (
+            _generator(one, look or {})
+            if isinstance(one, GeneratorFolder)
+            else _section(one, look or {}, progress)
+        )
+        for anchor, (name, one) in zip(anchors, opened.items(), strict=True)
     ]
-    rows = methods_table((name, run.metrics) for name, run in opened.items())
+    rows = methods_table(opened)
     html = _render(title or f"hepdann: {', '.join(opened)}", sections, rows)
     path = Path(output)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, html.encode())
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(f"cannot be written: {reason}", where=path, mend=mend_of(error)) from error
     return path
 
 
-def _anchor(name: str) -> str:
-    return "run-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+def _generator(generator: GeneratorFolder, look: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template needs of a generator."""
+    absent: dict[str, Any] = dict.fromkeys(["recommended", "recommendation", "gap", "interrupted"])
+    return absent | {
+        "warnings": [], "charts": [], "points": [],
+        "target": "generator",
+        "diagnosis": {"sentence": f"{'; '.join(generator.validation.lines)}.", "features": []},
+        "facts": facts_of_generator(generator),
+        "figures": generated_figures(generator.folder, look),
+    }  # fmt: skip
 
 
 def _section(
-    name: str,
-    anchor: str,
     run: Run,
     look: Mapping[str, Any],
     progress: Callable[[int, int], None] | None,
@@ -92,8 +101,6 @@ def _section(
     metrics, scores = run.metrics, open_scores(run.folder)
     few = len(scores.classes) <= _MOST_CLASSES
     return {
-        "name": name,
-        "anchor": anchor,
         "target": target_name(metrics),
         "recommended": metrics.get("recommended"),
         "recommendation": (metrics.get("recommendation") or {}).get("sentence"),
@@ -124,42 +131,31 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
 def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
     import jinja2
 
-    script, style = _asset("page.js"), _asset("page.css")
+    script, style, page = (
+        resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+        for name in ("page.js", "page.css", "page.html.j2")
+    )
+    hashes = [
+        "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (script, style)
+    ]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(_asset("page.html.j2")).render(
+    return environment.from_string(page).render(
         title=title,
         version=__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         sections=sections,
         rows=rows,
-        columns=[
-            (i, column)
-            for i, column in enumerate(COLUMNS)
-            if any(row.cells[i].value is not None for row in rows)
-        ],
+        columns=shown(rows),
         data=_json({s["anchor"]: s["charts"] for s in sections}),
-        policy=_policy(script, style),
+        # only this script and this style; images from the page itself; nothing from outside
+        policy=f"default-src 'none'; script-src '{hashes[0]}'; style-src '{hashes[1]}'; "
+        "img-src blob: data:; base-uri 'none'; form-action 'none'",
         script=script,
         style=style,
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(script: str, style: str) -> str:
-    """Only this script and this style; images from the page itself; nothing from outside."""
-    return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "img-src blob: data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _json(value: Any) -> str:

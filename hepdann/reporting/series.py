@@ -19,12 +19,7 @@ _DIGITS = 5
 
 
 def charts_of(run: Run) -> list[dict[str, Any]]:
-    """ROC curves and score distributions of a run.
-
-    Returns:
-        JSON-serialisable charts: ``{"kind": "roc", "title", "curves"}`` and ``{"kind":
-        "scores", "title", "edges", "stack", "mc", "data"}``, in the order in which they are shown.
-    """
+    """ROC curves and score distributions of a run, JSON-serialisable, as the page shows them."""
     quantities = Quantities.open(run.folder)
     classes = [plain(name) for name in quantities.class_names]
     charts: list[dict[str, Any]] = []
@@ -37,7 +32,7 @@ def charts_of(run: Run) -> list[dict[str, Any]]:
 def _rocs(quantities: Quantities, index: int, name: str) -> Iterator[dict[str, Any]]:
     scores = quantities.scores
     looks = method_look(list(scores.methods))
-    for domain, where in reversed(quantities.labelled):
+    for domain, where in reversed(quantities.labelled.items()):
         curves = []
         methods = quantities.methods(None, domain)
         for method in methods:

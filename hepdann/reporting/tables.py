@@ -13,16 +13,12 @@ from typing import Any
 
 from ..config.names import t_text
 from ..runs import Run, open_run
+from ..store.generators import GeneratorFolder, is_generator, open_folder
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of the table.
-
-    Attributes:
-        value: ``None`` where the figure cannot exist.
-        error: its standard error, or the spread over networks; ``None`` where there is none.
-    """
+    """A figure of the table and its error, or the spread over networks; ``None`` for none."""
 
     value: float | None
     error: float | None = None
@@ -31,6 +27,8 @@ class Cell:
         """As a reader wants it: as many decimals as the error deserves, ``-`` for nothing."""
         if self.value is None:
             return "-"
+        if abs(self.value) >= _LARGE:
+            return f"{self.value:,.0f}"
         if self.error is None or not self.error > 0:
             return f"{self.value:.4f}"
         decimals = min(max(1 - math.floor(math.log10(self.error)), 2), 6)
@@ -39,58 +37,43 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of figures.
-
-    Attributes:
-        key: in CSV.
-        title: for people.
-        latex: title in LaTeX.
-        help: what it is, in a sentence.
-    """
+    """A column of figures: its key in CSV, titles for people and in LaTeX, and what it is."""
 
     key: str
     title: str
-    latex: str
     help: str
+    latex: str = ""
 
 
+_LARGE = 1000.0  # figures without decimals
 _HALF = 0.5  # of the signal passes the cut that the columns on nuisances are of
 
-COLUMNS = (
+OF_METHODS = (
     Column(
         "mc_accuracy",
         "MC accuracy",
-        "MC accuracy",
         "share of held-out MC events classified rightly, mean score over all networks",
     ),
-    Column("mc_auc", "MC AUC", "MC AUC", "area under the ROC curve on held-out MC events"),
+    Column("mc_auc", "MC AUC", "area under the ROC curve on held-out MC events"),
     Column(
         "target_accuracy",
         "target accuracy",
-        "target accuracy",
         "the same share on the target's held-out events, where their truth is known",
     ),
-    Column(
-        "target_auc",
-        "target AUC",
-        "target AUC",
-        "area under the ROC curve on the target's held-out events",
-    ),
+    Column("target_auc", "target AUC", "area under the ROC curve on the target's held-out events"),
     Column(
         "target_accuracy_prior_matched",
         "at matched threshold",
-        "prior-matched",
         "target accuracy at the threshold that lets the expected share of the target pass",
+        "prior-matched",
     ),
     Column(
         "nuisance_ks",
-        "KS over nuisance",
         "KS over nuisance",
         "largest distance of the score between slices of the nuisance, of several the largest",
     ),
     Column(
         "inverse_jsd",
-        "1/JSD",
         "1/JSD",
         "of the background's nuisance before and after a cut that keeps half of the signal, of "
         "several nuisances the smallest; larger is more independent",
@@ -98,23 +81,38 @@ COLUMNS = (
     Column(
         "rejection_at_half",
         "rejection at 50 %",
-        "rejection at 50\\,\\%",
         "one over the share of the background that passes that cut",
+        "rejection at 50\\,\\%",
     ),
     Column(
         "member_target_accuracy",
-        "single networks",
         "single networks",
         "target accuracy of the single networks, mean ± standard deviation",
     ),
     Column(
         "peeked_target_accuracy",
         "peeked",
-        "peeked",
-        "best epoch of the best network, picked by the target's own labels: shown so that nobody "
-        "is fooled, and used for nothing",
+        "best epoch of the best network, picked by the target's own labels: shown so that "
+        "nobody is fooled, and used for nothing",
     ),
 )
+OF_GENERATORS = tuple(
+    Column(key, title, text)
+    for key, title, text in (
+        ("worst_response", "response off by",
+         "largest deviation of the mean response from the simulation's in bins of the energy"),
+        ("worst_resolution", "resolution off by", "likewise of the resolution"),
+        ("ks_profiles", "KS of profiles",
+         "Kolmogorov distance of the mean profile along layers or across strips, the larger one"),
+        ("ks_showers", "KS of showers",
+         "likewise of a number of single showers (response, depth, width, …), the largest"),
+        ("auc_shapes", "AUC of shapes",
+         "held-out AUC of a classifier between simulated and drawn showers that is given these"),
+        ("auc_cells", "AUC of cells", "likewise given all cells, or pixels"),
+        ("rate", "events/s", "drawn on one core"),
+    )
+)  # fmt: skip
+COLUMNS = (*OF_METHODS, *OF_GENERATORS)
 
 
 @dataclass(frozen=True)
@@ -122,11 +120,11 @@ class Row:
     """A method of a run.
 
     Attributes:
-        run: name of the run folder.
-        target: "data", or the shift that made the pseudo-data.
-        method: its name.
+        target: "data", or the shift that made the pseudo-data; "simulation" of a generator.
+        method: its name; of a generator its objective.
         recommended: whether the run recommends it, without a target label.
-        selection: which epoch the figures belong to: "last epoch", or the criterion that chose it.
+        selection: which epoch the figures belong to: "last epoch", or the criterion that chose it;
+            empty of a generator.
         networks: how many make the prediction.
         cells: one a column of :data:`COLUMNS`.
     """
@@ -140,13 +138,41 @@ class Row:
     cells: tuple[Cell, ...]
 
 
-def methods_table(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Row]:
-    """A row for each method of each run.
+def methods_table(opened: Mapping[str, Run | GeneratorFolder]) -> list[Row]:
+    """A row for each method of each run, and for each generator, by name."""
+    rows = []
+    for name, one in opened.items():
+        if isinstance(one, GeneratorFolder):
+            rows.append(_of_generator(name, one))
+        else:
+            rows += [_row(name, one.metrics, method) for method in one.methods]
+    return rows
 
-    Args:
-        runs: name and ``metrics.json`` of each.
-    """
-    return [_row(name, metrics, method) for name, metrics in runs for method in metrics["methods"]]
+
+def _of_generator(name: str, generator: GeneratorFolder) -> Row:
+    validation = generator.validation
+    auc, showers = validation.auc, validation.showers
+    figures: dict[str, float | None] = {
+        "auc_shapes": auc.get("shapes"), "auc_cells": auc.get("cells", auc.get("pixels")),
+        "rate": validation.rate,
+    }  # fmt: skip
+    if showers is not None:
+        figures["worst_response"] = showers.worst_response
+        figures["worst_resolution"] = showers.worst_resolution
+        profiles = {"along", "across"}
+        for key, names in (("ks_profiles", profiles), ("ks_showers", set(showers.ks) - profiles)):
+            figures[key] = max(showers.ks[n] for n in names)
+    cells = tuple(Cell(figures.get(column.key)) for column in COLUMNS)
+    return Row(name, "simulation", generator.record.settings.objective, False, "", None, cells)
+
+
+def shown(rows: Sequence[Row]) -> list[tuple[int, Column]]:
+    """Place and column of all that have a figure."""
+    return [
+        (i, column)
+        for i, column in enumerate(COLUMNS)
+        if any(row.cells[i].value is not None for row in rows)
+    ]
 
 
 def _row(run: str, metrics: Mapping[str, Any], method: str) -> Row:
@@ -172,6 +198,7 @@ def _row(run: str, metrics: Mapping[str, Any], method: str) -> Row:
             *_nuisance_cells(metrics, method),
             Cell(single["mean"], single["std"]),
             Cell(single.get("peeked_max")),
+            *[Cell(None)] * len(OF_GENERATORS),
         ),
     )
 
@@ -202,17 +229,21 @@ def target_name(metrics: Mapping[str, Any]) -> str:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """Comma-separated values; a figure that cannot exist is an empty field."""
+    """Comma-separated values; a figure that cannot exist is an empty field.
+
+    Columns of generators are there only where a generator is.
+    """
+    columns = dict(enumerate(OF_METHODS)) | dict(shown(rows))
     out = io.StringIO()
     head = ["run", "target", "method", "recommended", "selection", "networks"]
-    figures = [name for c in COLUMNS for name in (c.key, f"{c.key}_error")]
+    figures = [name for c in columns.values() for name in (c.key, f"{c.key}_error")]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head + figures)
     for row in rows:
         start = [row.run, row.target, row.method, int(row.recommended), row.selection]
         writer.writerow(
             [*start, _empty(row.networks)]
-            + [_empty(value) for cell in row.cells for value in (cell.value, cell.error)]
+            + [_empty(value) for i in columns for value in (row.cells[i].value, row.cells[i].error)]
         )
     return out.getvalue()
 
@@ -226,10 +257,8 @@ def to_latex(rows: Sequence[Row]) -> str:
 
     Columns without a single figure are left out; the recommended method of a run is bold.
     """
-    columns = [
-        i for i, _ in enumerate(COLUMNS) if any(row.cells[i].value is not None for row in rows)
-    ]
-    titles = ["run", "target", "method", *(COLUMNS[i].latex for i in columns)]
+    columns = shown(rows)
+    titles = ["run", "target", "method", *(c.latex or c.title for _, c in columns)]
     lines = [
         r"\begin{tabular}{lll" + "r" * len(columns) + "}",
         r"\toprule",
@@ -244,7 +273,7 @@ def to_latex(rows: Sequence[Row]) -> str:
         last = row.run
         method = _latex(row.method)
         first = [*map(_latex, names), rf"\textbf{{{method}}}" if row.recommended else method]
-        cells = [_latex_cell(row.cells[i]) for i in columns]
+        cells = [_latex_cell(row.cells[i]) for i, _ in columns]
         lines.append(" & ".join([*first, *cells]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
@@ -266,25 +295,23 @@ def _latex(text: str) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
-def named_runs(folders: Iterable[str | Path]) -> dict[str, Run]:
-    """Open runs, in the order given and each once.
+def named_runs(folders: Iterable[str | Path]) -> dict[str, Run | GeneratorFolder]:
+    """Open runs and generators, in the order given and each once, by the name of their folder.
 
-    Args:
-        folders: of the runs.
-
-    Returns:
-        The runs by the name of their folder; where two folders share it, by as many of the
-        folders above it as tell them apart.
+    Where two folders share it, it is preceded by as many of those above as distinguish them.
 
     Raises:
-        RunError: one is not a finished run.
+        RunError: one is not finished.
     """
     # not resolve(), which raises RuntimeError on a loop of links
     paths = list(dict.fromkeys(Path(os.path.realpath(folder)) for folder in folders))
     depth = 1
     while len({_tail(path, depth) for path in paths}) < len(paths):
         depth += 1
-    return {_tail(path, depth): open_run(path) for path in paths}
+    return {
+        _tail(path, depth): open_folder(path) if is_generator(path) else open_run(path)
+        for path in paths
+    }
 
 
 def _tail(path: Path, depth: int) -> str:

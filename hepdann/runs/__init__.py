@@ -13,18 +13,9 @@ if TYPE_CHECKING:
     from .torchrun import first_process
 
 __all__ = [
-    "Run",
-    "Scan",
-    "StackRates",
-    "first_process",
-    "open_run",
-    "open_scan",
-    "resume",
-    "resume_scan",
-    "scan",
-    "suggest_rates",
-    "train",
-]
+    "Run", "Scan", "StackRates", "first_process", "open_run", "open_scan", "resume", "resume_scan",
+    "scan", "suggest_rates", "train",
+]  # fmt: skip
 
 # A run is opened, and its numbers are read, without importing torch.
 __getattr__ = getter(

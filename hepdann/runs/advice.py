@@ -1,4 +1,4 @@
-"""The recommended prediction of a run, from what each candidate leaves of the shift."""
+"""What each candidate leaves of the shift, the labels of the best, and what is recommended."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +25,20 @@ from ..criteria import (
 from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
-from ..inference import BASE, Mixture, Model, corrected
+from ..inference import BASE, PRIOR, Mixture, Model, corrected
 from ..methods import method_of
-from ..stats import accuracy, prior_matched_threshold, separation
+from ..stats import (
+    accuracy,
+    expected_accuracy,
+    prior_matched_threshold,
+    separation,
+)
 from ..stats.trees import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
-from ..tensors import SPLITS, Target
+from ..tensors import SPLITS, Source, Target
 from .aligned import Aligned, reference
 from .calibrated import KNOWING, Calibrated
-from .teacher_labels import residuals_of
 
 _MOST = 20_000  # events of each domain on which the methods are compared
 
@@ -44,9 +49,7 @@ def diagnose_first(
     """Ask, before anything is trained, whether there is a shift at all.
 
     Args:
-        domains: source and target.
         features: their names; ``None`` if nobody wants to know.
-        path: of ``diagnosis.json``, which is written; empty if nobody wants to know.
 
     Returns:
         The diagnosis; ``None`` with too few events for one, or if nobody wants to know.
@@ -76,13 +79,8 @@ def with_recommendation(
     """The models with what is recommended for the run; no target label is read.
 
     Args:
-        models: as they were trained, one a fold; one alone without folds.
-        folds: source and target of each, whose events outside the test split are compared.
-        aligned: the alignments of each.
         calibrated: the calibrations of each. One that is not closed is no candidate, and one that
             knows the family of pseudo-data is none either.
-        shift: whether the tests found a shift.
-        path: of ``recommendation.json``, which is written.
 
     Returns:
         The models and the recommendation.
@@ -207,10 +205,7 @@ def advise_on_images(
     """What is recommended; no target label is read.
 
     Args:
-        model: as it was trained.
         domains: source and target; their validation splits are looked at.
-        shift: whether the two-sample test found a shift.
-        path: of ``recommendation.json``, which is written.
     """
     at = [_validation(events) for events in (domains.source, domains.target)]
     source, target = domains.source.take(at[0]), domains.target.take(at[1])
@@ -223,9 +218,11 @@ def advise_on_images(
     for name in model.parts:
         if name == "oracle":
             continue
-        figure = accuracy(
-            model.score(source_images, name, "source").mean, source.label, source.weight
-        )
+        score = model.score(source_images, name, "source").mean
+        figure, expected = accuracy(score, source.label, source.weight), None
+        if domains.images.views and domains.images.views[0].pictures:
+            on_target = model.score(target_images, name, "target").mean
+            expected = expected_accuracy(on_target, score, source.label)
         layers = (
             model.latent(source_images, name, "source"),
             model.latent(target_images, name, "target"),
@@ -237,7 +234,7 @@ def advise_on_images(
         except HepdannError:  # too few events
             continue
         left = Residual(apart.value, apart.error)
-        candidates[name] = Adapted(figure.value, figure.error, left)
+        candidates[name] = Adapted(figure.value, figure.error, left, expected)
     advice = recommend_adapted(candidates, shift=shift)
     if advice.method is None and "source-only" in model.parts:
         advice = Recommendation("source-only", "too few events to compare candidates")
@@ -247,3 +244,66 @@ def advise_on_images(
 
 def _validation(events: Target) -> NDArray[np.intp]:
     return np.flatnonzero(events.split == SPLITS.index("validation"))[:_MOST_IMAGES]
+
+
+def label_by_teacher(model: Model, domains: Domains, aligned: Aligned) -> tuple[Source, str]:
+    """The target with the teacher's labels; no label of its own is read.
+
+    Returns:
+        What :func:`soft_labelled` gives, and the teacher's name.
+    """
+    name = teacher(residuals_of(domains, aligned)) or BASE
+    score = model.score(domains.target.features, name).mean
+    return soft_labelled(domains.target, score, model.classes), name
+
+
+def soft_labelled(target: Target, score: NDArray[np.floating], classes: tuple[str, ...]) -> Source:
+    """Every event once as each class, its weight times the probability of that class.
+
+    The weighted cross entropy of these is that of the events with soft labels.
+
+    Returns:
+        N * C events.
+    """
+    n, c = score.shape
+    rows = np.repeat(np.arange(n), c)
+    return Source(
+        features=target.features[rows],
+        weight=(target.weight[rows] * score.reshape(-1)).astype(np.float32),
+        event_id=target.event_id[rows],
+        split=target.split[rows],
+        label=np.tile(np.arange(c, dtype=np.int32), n),
+        classes=classes,
+    )
+
+
+def residuals_of(
+    domains: Domains, aligned: Aligned, calibrated: Mapping[str, Calibrated] = MappingProxyType({})
+) -> dict[str, Residual]:
+    """Residual of source-only and of each map, the simplest first; empty with too few events.
+
+    All events outside the test splits are compared, those too that a map was fitted on: a map of
+    single features leaves a little less on them, by about the error of the figure or less, and
+    with five times the events of the validation split that error is less than half.
+    """
+    test = SPLITS.index("test")
+    source = domains.source.take(np.flatnonzero(domains.source.split != test))
+    target = domains.target.take(np.flatnonzero(domains.target.split != test))
+    residuals: dict[str, Residual] = {}
+    corrected_too = () if aligned.correction is None else (PRIOR,)
+    for name in (BASE, *corrected_too, *aligned.maps, *calibrated):
+        if name in aligned.residuals:
+            residuals[name] = aligned.residuals[name]
+            continue
+        mapped = target
+        if name in aligned.maps:
+            mapped = target.with_features(aligned.maps[name].apply(target.features))
+        compared = source if name == BASE else reference(source, aligned.correction)
+        if name in calibrated:
+            compared = calibrated[name].calibration.calibrated(source)
+        try:
+            figure = separation(compared, mapped)
+        except HepdannError:
+            return {}
+        residuals[name] = Residual(figure.value, figure.error)
+    return residuals

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .. import alignment
 from ..alignment import Alignment, Chain, FractionEstimate
 from ..config import TrainConfig
+from ..criteria import Residual
 from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import diagnose
@@ -24,15 +25,16 @@ class Aligned:
     """Fitted maps.
 
     Attributes:
-        maps: by name, in the order of the configuration.
         estimate: of the target's class fractions; ``None`` if there is none.
         correction: (C,) logarithm of the target's over the source's fraction of each class, to be
             added to the log probabilities of aligned events; ``None`` where the source's hold.
+        residuals: what each map leaves, where that was measured already.
     """
 
     maps: dict[str, Alignment]
     estimate: FractionEstimate | None
     correction: tuple[float, ...] | None
+    residuals: Mapping[str, Residual] = field(default_factory=dict)
 
 
 def wanted_maps(train: TrainConfig) -> tuple[str, ...]:
@@ -43,10 +45,6 @@ def wanted_maps(train: TrainConfig) -> tuple[str, ...]:
 
 def fold_estimate(domains: Domains, estimate: FractionEstimate | None) -> FractionEstimate | None:
     """The target's class fractions, estimated anew without the part that a fold does not see.
-
-    Args:
-        domains: of the fold.
-        estimate: of the whole run, which alone decides whether the fractions differ.
 
     Returns:
         The fold's estimate, where those of the run differ; ``None`` where they do not.
@@ -71,10 +69,7 @@ def fit_alignments(
     """Fit maps on the training splits, to a source with the target's class fractions.
 
     Args:
-        domains: source and target.
-        names: of the alignments.
         estimate: of the target's class fractions; ``None`` keeps the source's.
-        seed: of what is random.
 
     Returns:
         The maps.

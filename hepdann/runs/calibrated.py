@@ -15,7 +15,7 @@ from ..config import TrainConfig
 from ..domains import Domains
 from ..errors import ConfigError
 from ..registry import PARAMETRISED
-from ..store.calibrations import Calibrations, StoredCalibration
+from ..store.content import Calibrations, StoredCalibration
 from ..store.paths import RunPaths
 from ..store.reading import read_versioned, write_json
 from ..tensors import SPLITS
@@ -30,9 +30,7 @@ class Calibrated:
     """A calibration, and what certifies it.
 
     Attributes:
-        calibration: the map.
         verdict: ``closed``, ``partly closed`` or ``not closed``.
-        sentence: the same in words, with the parameters.
     """
 
     calibration: Calibration
@@ -61,10 +59,6 @@ def families_of(train: TrainConfig, name: str) -> list[str] | None:
     In a study the family that made the pseudo-data is not among those of ``calibrated``: the
     shift of data is none that anybody registered. It is among those of ``calibrated-known``, and of
     ``parametrised``, which a study trains to see what knowing the family is worth.
-
-    Args:
-        train: settings.
-        name: of the calibration.
 
     Raises:
         ConfigError: the family that made the pseudo-data is named for ``calibrated``; or data,
@@ -101,13 +95,7 @@ def settle(train: TrainConfig) -> None:
 def fit_calibrations(
     domains: Domains, train: TrainConfig, tell: Callable[[str], None]
 ) -> dict[str, Calibrated]:
-    """Fit the calibrations that networks train behind; no event of the test split takes part.
-
-    Args:
-        domains: source and target.
-        train: settings.
-        tell: given a line about each.
-    """
+    """Fit the calibrations that networks train behind; no event of the test split takes part."""
     test = SPLITS.index("test")
     source = domains.source.take(np.flatnonzero(domains.source.split != test))
     target = domains.target.take(np.flatnonzero(domains.target.split != test))

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from ..config.names import t_text
 from ..display import figure, html_table, listed
-from ..store.metrics import read_metrics
 from ..store.paths import RunPaths
-from ..store.reading import read_config, read_history
+from ..store.reading import read_config, read_history, read_metrics
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -23,12 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """A finished run.
-
-    Attributes:
-        folder: where it lies.
-        metrics: what ``metrics.json`` holds.
-    """
+    """A finished run."""
 
     folder: Path
     metrics: dict[str, Any]

@@ -17,10 +17,10 @@ from ..evaluation import Diagnosis, summarise
 from ..inference import BASE, CrossFit, Model, save_model
 from ..outputs import write_run_file
 from ..store.content import Metrics
-from ..store.folder_lock import locked, refuse_existing, removed_if_refused, with_resume_hint
 from ..store.paths import RunPaths
 from ..store.reading import write_json
 from ..store.start_record import StartRecord
+from ..store.state import locked, refuse_existing, removed_if_refused, with_resume_hint
 from ..store.training_record import TrainingRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
@@ -28,14 +28,12 @@ from .advice import diagnose_first, with_recommendation
 from .aligned import Aligned, fit_alignments, fold_estimate, wanted_maps
 from .calibrated import Calibrated, fit_calibrations, read_calibrations, settle, write_calibrations
 from .folder import Run
-from .health_report import write_health
-from .monitor import require_tensorboard
+from .health_report import require_tensorboard, write_health
 from .preparation import folds_of, prepare_training, with_auxiliaries
 from .progress import Report, RunLog
 from .score_file import write_scores
-from .stacks.parts import model_of
 from .stacks.plan import calibrated_on
-from .stacks.training import Hooks, Trained, history_of
+from .stacks.training import Hooks, Trained, history_of, model_of
 from .training import RunTraining
 
 if TYPE_CHECKING:
@@ -47,15 +45,9 @@ class Job:
     """A training on its way; :meth:`run` does it.
 
     Attributes:
-        config: settings as the user gave them.
-        tensors: holds the MC.
-        data: holds the data, if another file does.
         shift: makes pseudo-data, if it is not the one that the settings name.
         make_folder: makes the folder of the run, when all is known to be well, or finds it.
-        report: told of each stage, and of the progress within the training.
-        stop: asked before every step.
         partial: asked after a stop: whether to write a run of what was trained so far.
-        origin: what the run began with, if it is resumed.
     """
 
     config: Config
@@ -156,13 +148,9 @@ class Job:
         write_run_file(paths.history, history_of(trained))
         write_health(self.folder, [t.health for t in trained])
         write_scores(
-            paths.scores,
-            model,
-            domains,
-            tensors=self.tensors,
-            data=self.data,
+            paths.scores, model, domains, tensors=self.tensors, data=self.data,
             sample_of=domains.process,
-        )
+        )  # fmt: skip
         self._clock.lap("scoring")
 
     def _diagnose(self, domains: Domains) -> Diagnosis | None:

@@ -17,12 +17,7 @@ from .stacks.shards import Stacks
 
 @dataclass(frozen=True, eq=False)
 class StackRates:
-    """A stack, and what it did while the learning rate rose.
-
-    Attributes:
-        methods: that train in it.
-        found: the search.
-    """
+    """A stack, and what it did while the learning rate rose."""
 
     methods: tuple[str, ...]
     found: RateRange

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from .. import methods, shifts
 from ..config import ShiftConfig, TrainConfig
 from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare, view_shapes
-from ..errors import ConfigError
+from ..errors import ConfigError, refuse
 from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
-from ..registry import PARAMETRISED
 from ..tensors import Tensors, View
 from .stacks.plan import resolve
 
@@ -30,9 +29,6 @@ def prepare_training(
     """Take source and target out of the tensor files, and settle what was left to hepdann.
 
     Args:
-        asked: settings as the user gave them, or as they were settled before.
-        tensors: holds the MC.
-        data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data; by default that of the settings, and without one the target is
             the data domain.
 
@@ -45,34 +41,26 @@ def prepare_training(
     named = asked.shift
     if shift is None and named is not None:
         shift = shifts.get(named.name, named.t, quantile=named.quantile)
-    if asked.folds is not None and not tensors.tabular:
-        raise ConfigError(
-            f"trains on features, and these events are {_kind(tensors)}",
-            where="train.folds",
-            mend="leave it out",
-        )
     memory = choose_memory(asked.memory, tensors, data, asked.members, asked.shares)
     if not tensors.tabular:
         asked = image_settings(asked, tensors)
-    if asked.augment is not None and not tensors.views:
-        raise ConfigError(
-            f"moves the hits of images, and these events are {_kind(tensors)}",
-            where="train.augment",
-            mend="leave it out",
-        )
-    if asked.folds is not None and memory == "blocks":
-        raise ConfigError(
-            "needs all events in memory, and they are to be read in blocks",
-            where="train.folds",
-            mend="train on a machine with more memory (--memory resident), or without folds",
-        )
-    if PARAMETRISED in asked.methods and memory == "blocks":
-        raise ConfigError(
-            f"{PARAMETRISED} needs all events in memory, and they are to be read in blocks",
-            where="train.methods",
-            mend="train on a machine with more memory (--memory resident), or take calibrated",
-        )
-    domains = prepare(tensors, data, shift, asked.seed, memory, _wanted(asked))
+    refuse(
+        (asked.augment is not None and not tensors.views,
+         f"moves the hits of images, and these events are {_kind(tensors)}", "train.augment",
+         "leave it out"),
+        (asked.folds is not None and memory == "blocks",
+         "needs all events in memory, and they are to be read in blocks", "train.folds",
+         "train on a machine with more memory (--memory resident), or without folds"),
+    )  # fmt: skip
+    mixtures = asked.mixtures or ()
+    wanted = Wanted(
+        tuple(asked.nuisance or ()),
+        tuple(asked.nuisance_classes or ()),
+        tuple(mixture.cut for mixture in mixtures),
+        tuple(mixture.fraction for mixture in mixtures),
+        asked.check_mixtures,
+    )
+    domains = prepare(tensors, data, shift, asked.seed, memory, wanted)
     train = resolve(asked, min(fold.n_train for fold in folds_of(asked, domains)))
     return domains, train.model_copy(update={"memory": memory})
 
@@ -82,17 +70,6 @@ def _kind(tensors: Tensors) -> str:
     if tensors.tabular:
         return "features"
     return "images" if tensors.views else "objects"
-
-
-def _wanted(train: TrainConfig) -> Wanted:
-    mixtures = train.mixtures or ()
-    return Wanted(
-        tuple(train.nuisance or ()),
-        tuple(train.nuisance_classes or ()),
-        tuple(mixture.cut for mixture in mixtures),
-        tuple(mixture.fraction for mixture in mixtures),
-        train.check_mixtures,
-    )
 
 
 def folds_of(train: TrainConfig, domains: Domains) -> tuple[Domains, ...]:
@@ -109,12 +86,11 @@ def augment_of(train: TrainConfig, views: Sequence[View]) -> Augment | None:
     asked = train.augment
     if asked is None or not (asked.rotate or asked.shift):
         return None
-    if any(view.pictures for view in views):
-        raise ConfigError(
-            "moves the hits of a detector, and these events are pictures",
-            where="train.augment",
-            mend="leave it out",
-        )
+    refuse(
+        (any(view.pictures for view in views),
+         "moves the hits of a detector, and these events are pictures", "train.augment",
+         "leave it out"),
+    )  # fmt: skip
     return Augment(view_shapes(views), asked.rotate, asked.shift)
 
 
@@ -131,30 +107,21 @@ def image_settings(train: TrainConfig, tensors: Tensors) -> TrainConfig:
         augment_of(train, views)
         usual = PICTURES if views[0].pictures else SMALL
     mapped = [name for name in train.methods if "+" in name]
-    wanted = train.alignments and train.alignments != TrainConfig().alignments
-    if mapped or wanted:
-        name = mapped[0] if mapped else train.alignments[0]
-        raise ConfigError(
-            f"{name} maps features, and these events are {kind}",
-            where="train.methods" if mapped else "train.alignments",
-            mend=f"leave it out: dann adapts {kind}",
-        )
+    wanted = train.alignments != TrainConfig().alignments and train.alignments
+    for name in [*mapped, *(wanted or ())][:1]:
+        what = f"{name} maps features, and these events are {kind}"
+        where = "train.methods" if mapped else "train.alignments"
+        raise ConfigError(what, where=where, mend=f"leave it out: dann adapts {kind}")
     for name in train.methods:
         method = methods.get(name)
         if method.auxiliary or method.taught or calibration_of(name):
-            raise ConfigError(
-                f"{name} needs maps or shifts of features, and these events are {kind}",
-                where="train.methods",
-                mend="take dann",
-            )
+            what = f"{name} needs maps or shifts of features, and these events are {kind}"
+            raise ConfigError(what, where="train.methods", mend="take dann")
     return train.model_copy(update={"network": train.network or usual, "alignments": []})
 
 
 def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
     """The shifts of the copies that a training needs; none unless it has a hybrid method.
-
-    Args:
-        train: as the user gave it.
 
     Returns:
         Those that are named, or ``sine-third`` and ``sine-fifth`` at the target's t, of
@@ -166,9 +133,8 @@ def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
     hybrids = [name for name in train.methods if methods.get(method_of(name)[1]).auxiliary]
     if not hybrids:
         return []
-    target_shift = train.shift
-    if train.auxiliary_shifts is not None:
-        named = train.auxiliary_shifts
+    target_shift, named = train.shift, train.auxiliary_shifts
+    if named is not None:
         if target_shift is not None and _key(target_shift) in map(_key, named):
             raise ConfigError(
                 f"{target_shift.name} is the shift of the target itself; copies of the MC under it "
@@ -184,12 +150,9 @@ def auxiliary_shifts(train: TrainConfig) -> list[ShiftConfig]:
             mend="name some, for example --auxiliary sine-third:3",
         )
     names = [name for name in _DEFAULT if name != target_shift.name][:2]
-    t = target_shift.t if isinstance(target_shift.t, float) else min(target_shift.t)
-    quantile = (
-        target_shift.quantile
-        if isinstance(target_shift.quantile, float)
-        else max(target_shift.quantile)
-    )
+    t, quantile = target_shift.t, target_shift.quantile
+    t = t if isinstance(t, float) else min(t)
+    quantile = quantile if isinstance(quantile, float) else max(quantile)
     return [ShiftConfig(name=name, t=t, quantile=quantile) for name in names]
 
 

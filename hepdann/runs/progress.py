@@ -26,12 +26,7 @@ def silent(stage: str, progress: object) -> None:
 
 @contextmanager
 def shown(wanted: bool, report: Report) -> Iterator[Report]:
-    """What a training reports to.
-
-    Args:
-        wanted: whether stderr shows a bar and a table on a terminal, and plain lines elsewhere.
-        report: called in any case.
-    """
+    """What a training reports to."""
     if not wanted:
         yield report
         return
@@ -48,12 +43,7 @@ def shown(wanted: bool, report: Report) -> Iterator[Report]:
 
 @dataclass(frozen=True)
 class RunLog:
-    """``log.txt`` of a run, and whoever watches the run.
-
-    Attributes:
-        path: of the file.
-        report: given the lines that are not for the file alone.
-    """
+    """``log.txt`` of a run, and whoever watches the run."""
 
     path: Path
     report: Report
@@ -83,7 +73,6 @@ class SideBySide:
     """Combines the progress of trainings in several processes.
 
     Attributes:
-        members: number of networks of each training.
         done: steps of those that have ended, one for each of their networks.
     """
 
@@ -104,12 +93,7 @@ class SideBySide:
 
 
 def combined_progress(now: Mapping[Key, Progress], members: Mapping[Key, int]) -> Progress:
-    """The progress of trainings that run at the same time; a step is one of one member.
-
-    Args:
-        now: where each stands that has begun.
-        members: number of them in each.
-    """
+    """The progress of trainings that run at the same time; a step is one of one member."""
     first = next(iter(now.values()))
     begun = sum(members[number] for number in now)
 

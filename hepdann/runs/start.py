@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 from .. import shifts
 from ..config import Config, TrainSettings, override
 from ..errors import ConfigError, RunError
-from ..parallel import refuse_in_worker
-from ..store.folder_lock import new_folder, numbered_folder, refuse_existing
+from ..parallel import processes_for, refuse_in_worker, start_method
 from ..store.reading import check_version
 from ..store.start_record import StartRecord
+from ..store.state import new_folder, numbered_folder, refuse_existing
 from ..tensors import Tensors, open_tensors
 from .folder import Run, finished_run
 from .progress import Report, shown, silent
@@ -23,6 +23,8 @@ from .progress import Report, shown, silent
 if TYPE_CHECKING:
     from ..networks import Factory
     from ..shifts import Composition, Shift
+
+_MANY = 8_000_000  # passes of MC events through networks, from which processes will be needed
 
 
 def train(
@@ -87,6 +89,10 @@ def train(
     if output is not None:
         refuse_existing(Path(output))
     second = None if data is None else open_tensors(data)
+    passes = opened.rows("mc") * config.train.epochs * config.train.members
+    spread = config.train.device in ("auto", "cpu") and opened.tabular and passes > _MANY
+    if processes_for(config.train.workers, 2, pays=spread) > 1:
+        start_method()  # their server imports what it needs while this process does
     from .job import Job
     from .torchrun import run_job
 

@@ -16,45 +16,34 @@ from ..parallel import Executor, Task, overload_warning, processes_for
 from ..store.start_record import StartRecord
 from ..tensors import Tensors
 from ..training import Progress
+from .advice import label_by_teacher
 from .aligned import Aligned, fit_alignments, wanted_maps
 from .calibrated import Calibrated
 from .health_report import failure_noted
 from .progress import SideBySide
-from .stacks.parts import model_of
 from .stacks.plan import trained_on
 from .stacks.shards import Shard, Stacks, pays, planned_shards, shares_of
-from .stacks.training import Hooks, ShardFiles, Trained, load_shard, train_shard
+from .stacks.training import Hooks, ShardFiles, Trained, load_shard, model_of, train_shard
 from .stacks.work import (
     DiagnosisTask,
     FitTask,
+    ResidualTask,
     ShardTask,
     Workplace,
     can_overlap,
     write_aligned,
 )
-from .teacher_labels import label_by_teacher
 from .torchrun import broadcast
 
-_DIAGNOSIS, _MAPS, _CORRECTED = (
-    "diagnosis",
-    "maps",
-    "maps at other fractions",
-)  # keys of tasks; those of shards are their numbers
+# keys of tasks; those of shards are their numbers
+_DIAGNOSIS, _MAPS, _CORRECTED = ("diagnosis", "maps", "maps at other fractions")
+_LEFT = "left by "  # begins the key of what measures it
 _Tasks = Mapping[Hashable, Task]
 
 
 @dataclass(eq=False)
 class RunTraining:
-    """The training of all stacks of a run.
-
-    Attributes:
-        origin: what the run began with.
-        train: settings as they are now.
-        folder: of the run.
-        files: the tensor files, the MC's first.
-        hooks: what is told and asked on the way.
-        resume_hint: how to go on where it is stopped.
-    """
+    """The training of all stacks of a run."""
 
     origin: StartRecord
     train: TrainConfig
@@ -75,10 +64,6 @@ class RunTraining:
 
         The alignments are fitted meanwhile as if the target had the class fractions of the MC, and
         once more where the diagnosis finds others. All bits are those of one process.
-
-        Args:
-            domains: the events.
-            tell: called with the diagnosis as soon as it is there.
 
         Returns:
             The diagnosis and the alignments; ``None`` for what was stopped, or is not wanted.
@@ -103,25 +88,26 @@ class RunTraining:
                 tasks[_CORRECTED] = FitTask(place, estimate)
             return tasks
 
+        def maps() -> str:
+            return _CORRECTED if estimate is not None and estimate.shift else _MAPS
+
+        def then(key: Hashable, result: Any) -> _Tasks:
+            if key == _DIAGNOSIS:
+                return behind(result)
+            return {f"{_LEFT}{key}": ResidualTask(place, result)} if key == maps() else {}
+
         first: dict[Hashable, Task] = {_DIAGNOSIS: DiagnosisTask(place)} if train.diagnose else {}
         if fit:
             first[_MAPS] = FitTask(place, None)
         if not train.diagnose:
             first |= behind(None)
         workers = processes_for(train.workers, len(shards) + fit, pays=True)
-        results = _in_processes(
-            self,
-            workers,
-            shards,
-            first,
-            lambda key, result: behind(result) if key == _DIAGNOSIS else {},
-        )
+        results = _in_processes(self, workers, shards, first, then)
         self._done = True
-        fitted: Aligned | None = results.get(_MAPS)
-        if estimate is not None and estimate.shift:
-            fitted = results.get(_CORRECTED)
-        elif fitted is not None:
-            fitted = replace(fitted, estimate=estimate)
+        fitted: Aligned | None = results.get(maps())
+        if fitted is not None:
+            residuals = results.get(f"{_LEFT}{maps()}", {})
+            fitted = replace(fitted, estimate=estimate, residuals=residuals)
         return results.get(_DIAGNOSIS), fitted
 
     def run(
@@ -131,11 +117,6 @@ class RunTraining:
         calibrated: Sequence[Mapping[str, Calibrated]],
     ) -> list[Trained]:
         """Train all shards, or load what worker processes have trained.
-
-        Args:
-            folds: the events of each fold; those of the run alone without folds.
-            aligned: the alignments of each.
-            calibrated: the calibrations of each, by name.
 
         Returns:
             The shards in the order of the run.
@@ -228,11 +209,7 @@ def _in_processes(
     """Do tasks in worker processes, which leave checkpoints and notes in the folder.
 
     Args:
-        run: that the tasks are of.
-        workers: processes.
-        shards: that are trained, for the progress.
         tasks: to begin with; the keys of those that train are the numbers of the shards.
-        then: given the key and the result of each task, says what follows it.
 
     Returns:
         The results of the tasks that came to their end.

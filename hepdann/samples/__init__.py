@@ -13,7 +13,6 @@ from .constituents import constituent_jets, log_likelihood_ratio, write_jets
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
 from .mnist_m import write_mnist_m
-from .moons import write_moons
 from .numbers import write_numbers
 from .shapes import write_shapes
 from .showers import write_showers
@@ -36,7 +35,6 @@ __all__ = [
     "write_jets",
     "write_minerva",
     "write_mnist_m",
-    "write_moons",
     "write_numbers",
     "write_shapes",
     "write_showers",
@@ -49,7 +47,6 @@ _WRITERS: dict[str, Callable[..., list[Path]]] = {
     "jets": write_jets,
     "minerva": write_minerva,
     **{name: partial(write_toy, name) for name in TOYS},
-    "moons": write_moons,
     "mnist-m": write_mnist_m,
     "numbers": write_numbers,
     "shapes": write_shapes,
@@ -75,15 +72,27 @@ def write(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> list[Path]:
-    """Write the sample of that name as input files.
+    """Write a sample as input files ``mc``, ``data`` (where there are any) and ``truth``.
 
-    See :func:`write_bjets`, :func:`.write_jets`, :func:`.write_minerva`, :func:`.write_moons`,
-    :func:`.write_mnist_m`, :func:`.write_numbers`, :func:`.write_shapes`, :func:`.write_showers`,
-    :func:`.write_signs` and
-    :func:`.write_toy`, of which some take further options.
+    They are written in constant memory and appear together when all are whole; earlier ones of
+    these names are replaced then.
+
+    Args:
+        name: of :func:`names`.
+        folder: for the files; made if it is not there.
+        events: in each file; jets of "bjets", of which two share an event number.
+        seed: the same seed writes the same values, and of most samples any prefix of a longer one.
+        truth: whether to write what is true of the data too.
+        progress: called with the events written and to be written.
+        **options: of the sample: :func:`.write_jets`, :func:`.write_minerva`,
+            :func:`.write_mnist_m` and :func:`.write_toy` take some.
+
+    Returns:
+        The files.
 
     Raises:
-        ConfigError: there is no such sample, or its settings are impossible.
+        ConfigError: there is no such sample, its settings are impossible, or the folder holds the
+            truth of an earlier sample that would no longer belong to the data.
         OSError: the folder or a file cannot be written.
     """
     if name not in _WRITERS:

@@ -120,22 +120,9 @@ def write_jets(
     progress: Callable[[int, int], None] | None = None,
     **options: float,
 ) -> list[Path]:
-    """Write :func:`constituent_jets` as ``mc.root`` and ``data.root``, tree ``jets``.
+    """Write :func:`constituent_jets` as trees ``jets``; see :func:`hepdann.samples.write`.
 
-    Args:
-        folder: for the files.
-        events: jets in each file.
-        seed: of :func:`constituent_jets`.
-        truth: whether to write ``truth.root``, the classes of the data, too.
-        progress: called with the jets written and to be written.
-        **options: of :class:`Response`, for the data.
-
-    Returns:
-        The paths.
-
-    Raises:
-        ConfigError: no events, or a negative seed.
-        OSError: the folder or a file cannot be written.
+    Options are those of :class:`Response`, for the data.
     """
     check_request(events, seed)
     response = replace(Response(), **options)

@@ -86,21 +86,6 @@ def write_files(
     return list(paths.values())
 
 
-def write_one(
-    path: Path,
-    blocks: Callable[[], Iterable[tuple[_Block, int]]],
-    new_file: Callable[[str, Path], AbstractContextManager[Callable[[_Block], object]]],
-    progress: Callable[[int, int], None] | None,
-    total: int,
-) -> list[Path]:
-    """Write a sample that is MC alone; the arguments are as in :func:`write_files`."""
-
-    def of_mc(domain: Domain) -> Iterable[tuple[_Block, int]]:
-        return blocks() if domain == "mc" else ()
-
-    return write_files({"mc": path}, of_mc, new_file, progress, total)
-
-
 @contextmanager
 def _appear_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     """Temporary names beside the paths, which take their place at a clean exit, else are removed.

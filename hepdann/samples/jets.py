@@ -108,25 +108,9 @@ def write_bjets(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write :func:`bjets` as ``mc.root`` and ``data.root``, tree ``jets``, in constant memory.
+    """Write :func:`bjets`, two jets an event, as trees ``jets``; see :func:`hepdann.samples.write`.
 
-    All files appear together when all are whole; earlier ones of these names are replaced then.
-
-    Args:
-        folder: made if it is not there.
-        events: jets in each file.
-        seed: the same seed writes the same values.
-        truth: write ``truth.root`` as well, row by row the ``run``, ``event`` and ``isb`` of the
-            data.
-        progress: called with the jets written and to be written.
-
-    Returns:
-        The paths of the files.
-
-    Raises:
-        ConfigError: no events, a negative seed, or a ``truth.root`` of an earlier sample in the
-            folder that would no longer belong to the data.
-        OSError: the folder or a file cannot be written.
+    The truth has, row by row, the ``run``, ``event`` and ``isb`` of the data.
     """
     check_request(events, seed)
     paths = sample_paths(folder, "root", truth)

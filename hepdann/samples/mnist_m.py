@@ -61,9 +61,10 @@ def write_mnist_m(
     """Write digits as MC and the same digits, each blended with a photograph, as data.
 
     A digit has one ``event_id`` in both, so that no digit is trained on as MC and tested as data.
+    For what is not named here see :func:`hepdann.samples.write`.
 
     Args:
-        folder: for ``mc.h5``, ``data.h5`` and, if wanted, ``truth.h5``.
+        folder: for the files.
         events: digits, the first ones; default all.
         seed: of the blending.
         truth: whether to write the labels of the data too.
@@ -72,13 +73,9 @@ def write_mnist_m(
         photographs: folder of them.
         progress: called with the pictures done and the pictures in all.
 
-    Returns:
-        The files.
-
     Raises:
         ConfigError: more digits are asked for than there are, or no photographs.
         ReadError: a photograph cannot be read.
-        OSError: a file cannot be written.
     """
     count = len(digits) if events is None else events
     check_request(count, seed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, ReadError
-from .files import check_request, write_one
+from .files import Domain, check_request, sample_paths, write_files
 
 PictureBlock = Mapping[str, NDArray[Any]]
 """``image`` (n, H, W, C) uint8, ``label`` (n,) and ``event_id`` (n,)."""
@@ -31,25 +30,14 @@ _CHUNK = 64
 _BLOCK = 1_000  # pictures that are drawn together
 
 
-def drawn_blocks(
+def _drawn_blocks(
     events: int,
     labels: Sequence[int],
     draw: Callable[[int, np.random.Generator], NDArray[np.uint8]],
     words: Sequence[int],
-    first_id: int = 0,
+    first_id: int,
 ) -> Iterator[tuple[PictureBlock, int]]:
-    """Draw pictures, equally many of each label, in blocks.
-
-    Args:
-        events: pictures.
-        labels: of the classes.
-        draw: given a label, draws one picture (H, W, C).
-        words: of the seed of all that is drawn at random.
-        first_id: event id of the first picture.
-
-    Yields:
-        Each block, and its number of pictures.
-    """
+    """Pictures in blocks, each with its number of them."""
     classes = np.array(labels)
     for start in range(0, events, _BLOCK):
         number = np.arange(start, min(start + _BLOCK, events))
@@ -109,28 +97,33 @@ def write_drawn(
     seed: int,
     truth: bool = False,
     *,
+    data: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write drawn pictures as MC: ``mc.h5`` with image, label and event_id, equally many of each.
+    """Write drawn pictures, equally many of each class; see :func:`hepdann.samples.write`.
 
     Args:
         draw: given a label, draws one picture (H, W, C).
         labels: of the classes.
         stream: number of the sample among those of one seed.
-        folder: of the file.
-        events: pictures.
+        folder: of the files.
+        events: pictures in each.
         seed: of all that is drawn at random.
-        truth: not used; there are no data.
+        truth: whether to write the labels of the data too.
+        data: whether there are data, drawn in the same way, whose event ids are others.
         progress: called with the pictures done and the pictures in all.
-
-    Raises:
-        ConfigError: no events, or a negative seed.
-        OSError: the file cannot be written.
     """
-    del truth
     check_request(events, seed)
-    blocks = partial(drawn_blocks, events, labels, draw, (seed, stream))
-    return write_one(Path(folder) / "mc.h5", blocks, picture_file, progress, events)
+
+    def blocks(domain: Domain) -> Iterator[tuple[PictureBlock, int]]:
+        if domain == "data" and not data:
+            return iter(())
+        of_data = domain == "data"
+        words = (seed, stream, of_data) if data else (seed, stream)
+        return _drawn_blocks(events, labels, draw, words, events * of_data)
+
+    paths = sample_paths(folder, "h5", truth) if data else {"mc": Path(folder) / "mc.h5"}
+    return write_files(paths, blocks, picture_file, progress, (1 + data) * events)
 
 
 def read_photographs(folder: str | Path, smallest: int) -> list[NDArray[np.uint8]]:

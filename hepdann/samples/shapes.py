@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import Domain, check_request, sample_paths, write_files
-from .pictures import PictureBlock, drawn_blocks, picture_file
+from .pictures import write_drawn
 
 SHAPES = ("circle", "square", "triangle")
 _CORNERS = {"square": 4, "triangle": 3}
@@ -46,38 +44,8 @@ def draw_shape(shape: str, generator: np.random.Generator) -> NDArray[np.uint8]:
     return drawn[..., None]
 
 
-def write_shapes(
-    folder: str | Path,
-    events: int,
-    seed: int,
-    truth: bool,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Path]:
-    """Write shapes as MC, and others drawn in the same way as data, equally many of each class.
+def _of_label(label: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+    return draw_shape(SHAPES[label], generator)
 
-    The label is the place in :data:`SHAPES`. No event id is in both files.
 
-    Args:
-        folder: for ``mc.h5``, ``data.h5`` and, if wanted, ``truth.h5``.
-        events: pictures in each.
-        seed: of all that is drawn at random.
-        truth: whether to write the labels of the data too.
-        progress: called with the pictures done and the pictures in all.
-
-    Raises:
-        ConfigError: no events, a negative seed, or the folder holds the truth of other data.
-        OSError: a file cannot be written.
-    """
-    check_request(events, seed)
-
-    def draw(label: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-        return draw_shape(SHAPES[label], generator)
-
-    def blocks(domain: Domain) -> Iterator[tuple[PictureBlock, int]]:
-        of_data = domain == "data"
-        words = (seed, _STREAM, of_data)
-        return drawn_blocks(events, range(len(SHAPES)), draw, words, events * of_data)
-
-    paths = sample_paths(folder, "h5", truth)
-    return write_files(paths, blocks, picture_file, progress, 2 * events)
+write_shapes = partial(write_drawn, _of_label, range(len(SHAPES)), _STREAM, data=True)

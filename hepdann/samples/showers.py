@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import check_request, new_tree, write_one
+from .files import Domain, check_request, new_tree, write_files
 
 Floats = NDArray[np.floating]
 Showers = tuple[dict[str, NDArray[np.generic]], Floats]
@@ -118,23 +118,11 @@ def write_showers(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write showers of electrons and photons of 10 to 100 GeV, as MC alone, to a ROOT file.
-
-    Args:
-        folder: for ``mc.root``.
-        events: showers.
-        seed: of all that is drawn at random.
-        truth: of no effect: there are no data.
-        progress: called with the showers done and the showers in all.
-
-    Raises:
-        ConfigError: no events, or a negative seed.
-        OSError: the file cannot be written.
-    """
+    """Write showers of electrons and photons as MC alone; see :func:`hepdann.samples.write`."""
     check_request(events, seed)
 
-    def blocks() -> Iterator[tuple[Showers, int]]:
-        for start in range(0, events, _BLOCK):
+    def blocks(domain: Domain) -> Iterator[tuple[Showers, int]]:
+        for start in range(0, events, _BLOCK) if domain == "mc" else ():
             words = np.random.SeedSequence([seed, _STREAM, start])
             generator = np.random.default_rng(words)
             energy = generator.uniform(*ENERGIES, min(_BLOCK, events - start)).astype(np.float32)
@@ -142,7 +130,9 @@ def write_showers(
             cells = draw_showers(energy, particle, generator)
             yield ({"energy": energy, "particle": particle}, cells), len(energy)
 
-    def new_file(_: str, path: Path) -> AbstractContextManager[Callable[[Showers], None]]:
-        return shower_tree(path, ["energy"])
+    paths = {"mc": Path(folder) / "mc.root"}
+    return write_files(paths, blocks, _new_file, progress, events)
 
-    return write_one(Path(folder) / "mc.root", blocks, new_file, progress, events)
+
+def _new_file(_: str, path: Path) -> AbstractContextManager[Callable[[Showers], None]]:
+    return shower_tree(path, ["energy"])

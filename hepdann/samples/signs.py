@@ -27,12 +27,12 @@ def draw_sign(sign: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """A picture (40, 40, 3) of a sign of this number in GTSRB, in some pose and light."""
     from PIL import Image
 
-    from .drawn import background, photographed
+    from .drawn import photographed
 
-    picture = background(_LARGE, generator)
+    picture = _street(generator)
     face = _face(sign, int(generator.integers(3)))
-    size = _LARGE * generator.uniform(0.68, 0.92)
-    turn, lean = np.radians(generator.normal(0, 5)), generator.normal(0, 0.06)
+    size = _LARGE * generator.uniform(0.62, 0.9)
+    turn, lean = np.radians(generator.normal(0, 4)), generator.normal(0, 0.06)
     wide, high = generator.uniform(0.82, 1.05), generator.uniform(0.92, 1.05)
     scale = _SIGN / size
     matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
@@ -44,20 +44,38 @@ def draw_sign(sign: int, generator: np.random.Generator) -> NDArray[np.uint8]:
         picture.size, Image.Transform.PERSPECTIVE,
         (*matrix[0], offset[0], *matrix[1], offset[1], *bend), Image.Resampling.BILINEAR,
     )  # fmt: skip
-    picture.paste(moved, (0, 0), moved)
-    return photographed(picture, _SIDE, generator, blur=1.8, noise=10, light=(0.12, 1.25))
+    shade = np.exp(-abs(generator.normal(0, 0.5)))  # against the light it is darker
+    picture.paste(moved.convert("RGB").point(lambda value: value * shade), (0, 0), moved)
+    return photographed(picture, _SIDE, generator, blur=1.8, noise=4, light=(0.15, 2.2))
+
+
+def _street(generator: np.random.Generator) -> Picture:
+    """What stands behind a sign: leaves, walls or sky, of little colour, bright or in the shade."""
+    from PIL import Image
+
+    grey = 255 * generator.beta(0.8, 1.1)
+    rough = generator.uniform(0, 0.45) * min(grey, 160) + 4
+    light = np.full((_LARGE, _LARGE, 1), grey)
+    for cells in (2, 4, 8, 16):  # edges of all sizes
+        grid = generator.normal(0, rough, (cells, cells)).astype(np.float32)
+        kind = Image.Resampling.NEAREST if generator.random() < 0.3 else Image.Resampling.BICUBIC
+        patches = Image.fromarray(grid).rotate(float(generator.uniform(0, 360)), expand=False)
+        light = light + np.asarray(patches.resize((_LARGE, _LARGE), kind))[..., None] / 2
+    warm = generator.normal(0, 0.08)
+    tint = np.array([1 + warm, 1 + generator.normal(0, 0.03), 1 - warm])
+    return Image.fromarray(np.clip(light * tint, 0, 255).astype(np.uint8))
 
 
 @cache
 def _face(sign: int, style: int) -> Picture:
-    """A sign from the front, transparent around it; styles differ in the width of its letters."""
+    """A sign from the front, transparent around it; styles differ in the weight of its letters."""
     from PIL import Image, ImageDraw
 
     large = Image.new("RGBA", (2 * _SIGN, 2 * _SIGN), (0, 0, 0, 0))
     pen, side = ImageDraw.Draw(large), 2 * _SIGN
     if sign in _LIMITS:
         _disc(pen, side, 0.0, _RED)
-        _disc(pen, side, 0.135, _WHITE)
+        _disc(pen, side, 0.12, _WHITE)
         _text(large, _LIMITS[sign], _BLACK, 0.52, style)
     elif sign == 6:
         _disc(pen, side, 0.0, _GREY)
@@ -67,11 +85,11 @@ def _face(sign: int, style: int) -> Picture:
             low, high = 0.18 * side + shift, 0.82 * side + shift
             pen.line((low, high, high, low), _BLACK, round(0.022 * side))
     elif sign == 12:
-        for inset, colour in ((0.0, _GREY), (0.015, _WHITE), (0.13, _YELLOW)):
+        for inset, colour in ((0.0, _GREY), (0.025, _WHITE), (0.21, _YELLOW)):
             a, m = inset * side, side / 2
             pen.polygon([(m, a), (side - a, m), (m, side - a), (a, m)], colour)
     elif sign == 13:
-        for inset, colour in ((0.0, _RED), (0.17, _WHITE)):
+        for inset, colour in ((0.0, _RED), (0.15, _WHITE)):
             low, high = 0.06 + 0.58 * inset, 0.92 - 1.1 * inset
             left = 0.02 + 1.0 * inset
             corners = ((left, low), (1 - left, low), (0.5, high))
@@ -96,16 +114,18 @@ def _disc(pen: ImageDraw, side: int, inset: float, colour: tuple[int, int, int])
 def _text(
     large: Picture, text: str, colour: tuple[int, int, int], height: float, style: int
 ) -> None:
-    """Bold letters, narrower than the font has them, as on signs."""
+    """Letters narrower than the font has them, as on signs, and bolder if it is not bold."""
     from PIL import Image, ImageDraw
 
     from .drawn import font, fonts
 
-    bold = next(file for file in fonts() if file.stem == "DejaVuSans-Bold")
+    file = next(f for f in fonts() if f.stem == ("DejaVuSans-Bold" if style == 2 else "DejaVuSans"))
     side = large.width
     layer = Image.new("L", (2 * side, side))
-    face = font(bold, round(1.0 * height * side))
-    ImageDraw.Draw(layer).text((side, side / 2), text, 255, face, anchor="mm")
+    face, extra = font(file, round(height * side)), (0.011, 0.018, 0)[style]
+    ImageDraw.Draw(layer).text(
+        (side, side / 2), text, 255, face, anchor="mm", stroke_width=round(extra * side)
+    )
     box = layer.getbbox()
     assert box is not None
     layer = layer.crop(box)

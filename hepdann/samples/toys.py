@@ -1,4 +1,4 @@
-"""Small toys of a few columns: a nuisance, and data that are mixtures of signal and background.
+"""Small toys of a few columns: moons, a nuisance, data that are mixtures of two classes.
 
 Each column is drawn from closed formulae, so that what the best classifier reaches is known.
 """
@@ -6,7 +6,7 @@ Each column is drawn from closed formulae, so that what the best classifier reac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .files import DOMAINS, Domain, check_request, new_tree, sample_paths, write_files
 
 Columns = dict[str, NDArray[np.generic]]
+ROTATION = 35.0  # degrees, of the moons in Ganin et al., JMLR 17 (2016) 59, section 5.1.1
 _BLOCK = 50_000  # events
 
 
@@ -26,12 +27,16 @@ class Toy:
     """A sample of MC with labels, and data.
 
     Attributes:
-        draw: columns of n events of a domain, "label" among them.
+        draw: columns of n events of a domain, the label among them.
         spectators: columns that are no inputs.
+        tree: name of the tree.
+        label: name of the label.
     """
 
     draw: Callable[..., Columns]
-    spectators: tuple[str, ...]
+    spectators: tuple[str, ...] = ()
+    tree: str = "toy"
+    label: str = "label"
 
 
 def _pivot(generator: np.random.Generator, n: int, domain: Domain) -> Columns:
@@ -94,7 +99,41 @@ def _bump(generator: np.random.Generator, n: int, domain: Domain, signal: float 
     return {"m": mass, "x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2], "label": label}
 
 
+def moons(
+    events: int, rotation: float, generator: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Points of two half circles that reach into each other, about the centre of both.
+
+    Args:
+        events: number of points.
+        rotation: of all of them, in degrees.
+        generator: of the points.
+
+    Returns:
+        (N, 2) points and (N,) which moon, 0 or 1.
+    """
+    label = generator.integers(0, 2, events).astype(np.int32)
+    angle = generator.uniform(0, np.pi, events)
+    upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], axis=1)
+    points = np.where(label[:, None] == 0, upper, lower)
+    points += generator.normal(0, 0.05, points.shape)
+    points = 2 * (points - (0.5, 0.25))
+    turn = np.radians(rotation)
+    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return (points @ matrix).astype(np.float32), label
+
+
+def _moons(
+    generator: np.random.Generator, n: int, domain: Domain, rotation: float = ROTATION
+) -> Columns:
+    """The data are turned by ``rotation`` degrees."""
+    points, label = moons(n, rotation if domain == "data" else 0.0, generator)
+    return {"x": points[:, 0], "y": points[:, 1], "moon": label}
+
+
 TOYS = {
+    "moons": Toy(_moons, tree="moons", label="moon"),
     "pivot": Toy(_pivot, ("z",)),
     "mixtures": Toy(_mixtures, ("mixture",)),
     "proportions": Toy(_proportions, ("bag",)),
@@ -118,45 +157,31 @@ def write_toy(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> list[Path]:
-    """Write a toy as ROOT files ``mc``, ``data`` and, if wanted, ``truth``, with a tree ``toy``.
+    """Write a toy of :data:`TOYS` as ROOT files of one tree; see :func:`hepdann.samples.write`.
 
-    Args:
-        name: of :data:`TOYS`.
-        folder: for the files.
-        events: in each file.
-        seed: the same seed writes the same values, and any prefix of a longer sample.
-        truth: whether to write the labels of the data too.
-        progress: called with the events written and to be written.
-        **options: of the toy: ``signal``, the share of the data of "bump".
-
-    Raises:
-        ConfigError: no events, or a negative seed.
-        OSError: the folder or a file cannot be written.
+    Options are ``signal``, the share of the data of "bump", and ``rotation`` of those of "moons".
     """
     check_request(events, seed)
     toy = TOYS[name]
     if options:
         toy = replace(toy, draw=partial(toy.draw, **options))
 
+    def kept(block: Columns, kind: str) -> Columns:
+        return {
+            name: values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
+            for name, values in block.items()
+            if name != toy.label or kind != "data"
+        }
+
     @contextmanager
     def new_file(kind: str, path: Path) -> Iterator[Callable[[Columns], object]]:
-        example = _kept(draw(name, 1), kind)
+        example = kept(next(_blocks(toy, 1, seed, "mc"))[0], kind)
         types = {column: values.dtype for column, values in example.items()}
-        with new_tree(path, "toy", types) as tree:
-            yield lambda block: tree.extend(_kept(block, kind))
+        with new_tree(path, toy.tree, types) as tree:
+            yield lambda block: tree.extend(kept(block, kind))
 
-    make: Callable[[str, Path], AbstractContextManager[Callable[[Columns], object]]] = new_file
     paths = sample_paths(folder, "root", truth)
-    return write_files(paths, partial(_blocks, toy, events, seed), make, progress, 2 * events)
-
-
-def _kept(block: Columns, kind: str) -> Columns:
-    """Data have no label; features are float32, as detectors give no more."""
-    return {
-        name: values.astype(np.float32) if values.dtype.kind == "f" else values.astype(np.int32)
-        for name, values in block.items()
-        if name != "label" or kind != "data"
-    }
+    return write_files(paths, partial(_blocks, toy, events, seed), new_file, progress, 2 * events)
 
 
 def _blocks(toy: Toy, events: int, seed: int, domain: Domain) -> Iterator[tuple[Columns, int]]:

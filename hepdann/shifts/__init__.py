@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ..errors import ConfigError
 from .fitting import Composition, FittedShift, Shift, Step
 from .maps import detector
+from .objects import ObjectRows
 from .pixels import Draws, PixelHits
 from .registry import names, register
 
@@ -18,19 +19,23 @@ __all__ = [
     "Composition",
     "Draws",
     "FittedShift",
+    "ObjectRows",
     "PixelHits",
     "Shift",
     "Step",
     "compose",
     "cosine",
     "dead_channels",
+    "dead_region",
     "detector",
     "energy_scale",
     "energy_smear",
     "gaussian",
     "get",
     "identity",
+    "missing_objects",
     "names",
+    "pt_scale",
     "register",
     "sine",
     "sine_cubed",
@@ -134,3 +139,18 @@ def energy_smear(t: float) -> Shift:
 def dead_channels(t: float) -> Shift:
     """Of images: a share 1/t of all strips sees nothing."""
     return Shift("dead-channels", t)
+
+
+def missing_objects(t: float) -> Shift:
+    """Of objects: a share 1/t of them is lost."""
+    return Shift("missing-objects", t)
+
+
+def pt_scale(t: float) -> Shift:
+    """Of objects: every p_T × (1 + 1/t)."""
+    return Shift("pt-scale", t)
+
+
+def dead_region(t: float) -> Shift:
+    """Of objects: none is seen in a share 1/t of the circle in φ."""
+    return Shift("dead-region", t)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError
-from ..tensors import View
+from ..tensors import Objects, View
 from .images import shift_images
-from .maps import Array
+from .maps import Array, identity
+from .objects import shift_objects
 from .registry import lookup, names
 
 _TILE = 65_536  # rows shifted at a time: float64 temporaries stay small
@@ -60,12 +61,17 @@ class Shift:
         Raises:
             ConfigError: ``features`` is not two-dimensional, or the shift is one of images.
         """
-        if lookup(self.name).map is None:
+        entry = lookup(self.name)
+        if entry.map is None:
+            kind = "objects" if entry.objects else "pixels"
             raise ConfigError(
-                f"the shift {self.name} acts on pixels, and these events are features",
+                f"the shift {self.name} acts on {kind}, and these events are features",
                 where="train.shift",
                 mend="take a shift of features: sine, gaussian, …",
             )
+        return self._fit(features)
+
+    def _fit(self, features: ArrayLike) -> FittedShift:
         x = _as_table(features)
         scale, sigma = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         for j in range(x.shape[1]):
@@ -78,16 +84,40 @@ class Shift:
                 sigma[j] = column.std()
         return FittedShift((Step(self.name, float(self.t), self.quantile, scale, sigma),))
 
+    def of_objects(self, objects: Objects) -> FittedShift:
+        """The same for objects and the features of their events; ``apply_objects`` acts.
+
+        Args:
+            objects: as a rule those of the MC training split, which give the scales.
+
+        Raises:
+            ConfigError: the shift is one of images.
+        """
+        entry = lookup(self.name)
+        if entry.map is None and entry.objects is None:
+            raise ConfigError(
+                f"the shift {self.name} acts on pixels, and these events have objects",
+                where="train.shift",
+                mend="take missing-objects, pt-scale, dead-region, or a shift of features",
+            )
+        tables = [objects.features, *(part.values for part in objects.parts)]
+        steps = [self._fit(table).steps[0] for table in tables]
+        scale, sigma = (
+            np.concatenate([getattr(step, name) for step in steps]) for name in ("scale", "sigma")
+        )
+        return FittedShift((replace(steps[0], scale=scale, sigma=sigma),))
+
     def of_images(self) -> FittedShift:
         """The same for images, which need no scales; :meth:`FittedShift.apply_images` acts.
 
         Raises:
-            ConfigError: the shift is one of features.
+            ConfigError: the shift is one of features or objects.
         """
         if not lookup(self.name).images:
             known = [name for name in names() if lookup(name).images]
+            kind = "objects" if lookup(self.name).objects else "features"
             raise ConfigError(
-                f"the shift {self.name} acts on features, and these events are images",
+                f"the shift {self.name} acts on {kind}, and these events are images",
                 where="train.shift",
                 mend=f"there are {', '.join(known)}",
             )
@@ -121,13 +151,15 @@ class Composition:
 
     def fit(self, features: ArrayLike) -> FittedShift:
         """Take the scales of every part from a sample; see :meth:`Shift.fit`."""
-        fitted = [shift.fit(features) for shift in self.shifts]
-        return FittedShift(tuple(step for part in fitted for step in part.steps))
+        return _joined(shift.fit(features) for shift in self.shifts)
 
     def of_images(self) -> FittedShift:
         """The same for images; see :meth:`Shift.of_images`."""
-        fitted = [shift.of_images() for shift in self.shifts]
-        return FittedShift(tuple(step for part in fitted for step in part.steps))
+        return _joined(shift.of_images() for shift in self.shifts)
+
+    def of_objects(self, objects: Objects) -> FittedShift:
+        """The same for objects; see :meth:`Shift.of_objects`."""
+        return _joined(shift.of_objects(objects) for shift in self.shifts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +179,11 @@ class Step:
     quantile: float
     scale: NDArray[np.float64]
     sigma: NDArray[np.float64]
+
+    def columns(self, start: int, stop: int) -> Step:
+        """The same for some of the features."""
+        scale, sigma = self.scale[start:stop], self.sigma[start:stop]
+        return replace(self, scale=scale, sigma=sigma)
 
     def apply(self, x: NDArray[Any], generator: np.random.Generator) -> NDArray[np.float32]:
         """Shift (N, F) features; the generator advances by the same draws whatever is missing."""
@@ -245,6 +282,24 @@ class FittedShift:
             raise ConfigError(f"the shift {self.name} acts on features", where="shift")
         shift_images(steps, views, images, event_id, seed)
 
+    def apply_objects(self, objects: Objects, event_id: NDArray[np.uint64], seed: int) -> Objects:
+        """Objects and features of N events, shifted; see :meth:`Shift.of_objects`.
+
+        Args:
+            objects: of the events.
+            event_id: (N,) identity of each.
+            seed: of the random numbers.
+
+        Raises:
+            ConfigError: the objects lack the feature that the shift acts on.
+        """
+        return shift_objects([(s, lookup(s.name)) for s in self.steps], objects, event_id, seed)
+
+    @property
+    def drawn_in_turn(self) -> bool:
+        """Whether a step draws for one row after the other: blocks of objects would differ."""
+        return any(lookup(step.name).map not in (None, identity) for step in self.steps)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything :meth:`from_dict` needs, JSON-serialisable; t = ∞ becomes ``"inf"``."""
         return {
@@ -280,6 +335,10 @@ class FittedShift:
                 )
             )
         return cls(tuple(steps))
+
+
+def _joined(parts: Iterable[FittedShift]) -> FittedShift:
+    return FittedShift(tuple(step for part in parts for step in part.steps))
 
 
 def _as_table(x: ArrayLike) -> NDArray[Any]:

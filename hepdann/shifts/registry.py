@@ -8,29 +8,32 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError
 from ..registry import SHIFTS
-from . import maps, pixels
+from . import maps, objects, pixels
 
 # (x, t, generator), and (x, t, generator, sigma) for raw maps: see `register`.
 Map = Callable[..., maps.Array]
 PixelMap = Callable[[pixels.PixelHits, float, pixels.Draws], pixels.Reals]
+ObjectMap = Callable[[objects.ObjectRows, float, pixels.Draws], objects.Shifted]
 _AnyMap = TypeVar("_AnyMap", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a shift does to features, and what to images.
+    """What a shift does to features, to images and to objects.
 
     Attributes:
-        map: of features; ``None`` where it has no meaning for them.
+        map: of features, those of objects too; ``None`` where it has no meaning for them.
         raw: whether it acts on x itself, and not on x̂ = x / s.
         pixels: of the hits of images.
         images: whether it has a meaning for images.
+        objects: of objects, which it may lose.
     """
 
     map: Map | None
     raw: bool = False
     pixels: PixelMap | None = None
     images: bool = False
+    objects: ObjectMap | None = None
 
 
 IDENTITY = Entry(maps.identity, images=True)
@@ -43,6 +46,9 @@ GAUSSIAN = Entry(maps.gaussian, raw=True)
 ENERGY_SCALE = Entry(None, pixels=pixels.energy_scale, images=True)
 ENERGY_SMEAR = Entry(None, pixels=pixels.energy_smear, images=True)
 DEAD_CHANNELS = Entry(None, pixels=pixels.dead_channels, images=True)
+MISSING_OBJECTS = Entry(None, objects=objects.missing_objects)
+PT_SCALE = Entry(None, objects=objects.pt_scale)
+DEAD_REGION = Entry(None, objects=objects.dead_region)
 
 
 def names() -> tuple[str, ...]:
@@ -60,8 +66,10 @@ def lookup(name: str) -> Entry:
     return entry
 
 
-def as_entry(name: str, thing: object, *, raw: bool = False, pixels: bool = False) -> Entry:
-    """What a function does to features, or to images.
+def as_entry(
+    name: str, thing: object, *, raw: bool = False, pixels: bool = False, objects: bool = False
+) -> Entry:
+    """What a function does to features, to images or to objects.
 
     Raises:
         ConfigError: it is no function.
@@ -72,10 +80,12 @@ def as_entry(name: str, thing: object, *, raw: bool = False, pixels: bool = Fals
         raise ConfigError(f"the shift {name!r} is no function: {thing!r}", where="train.shift")
     if pixels:
         return Entry(None, pixels=thing, images=True)
-    return Entry(thing, raw=raw)
+    return Entry(None, objects=thing) if objects else Entry(thing, raw=raw)
 
 
-def register(name: str, *, raw: bool = False, pixels: bool = False) -> Callable[[_AnyMap], _AnyMap]:
+def register(
+    name: str, *, raw: bool = False, pixels: bool = False, objects: bool = False
+) -> Callable[[_AnyMap], _AnyMap]:
     """Register a shift of your own: ``@register("stretch")`` above its function.
 
     The function must be pure and return an array of the shape of its first argument::
@@ -95,6 +105,9 @@ def register(name: str, *, raw: bool = False, pixels: bool = False) -> Callable[
         pixels: the function acts on images: as ``f(hits, t, draws)`` with
             :class:`hepdann.shifts.PixelHits` and :class:`hepdann.shifts.Draws`, it returns the
             energies of the hits; 0 is no hit any more.
+        objects: the function acts on objects: as ``f(objects, t, draws)`` with
+            :class:`hepdann.shifts.ObjectRows`, it returns their values (n, F), and (n,) which of
+            them are seen.
 
     Returns:
         A decorator that gives the function back.
@@ -102,4 +115,4 @@ def register(name: str, *, raw: bool = False, pixels: bool = False) -> Callable[
     Raises:
         ConfigError: the name is taken by hepdann or unusable.
     """
-    return SHIFTS.decorator(name, raw=raw, pixels=pixels)
+    return SHIFTS.decorator(name, raw=raw, pixels=pixels, objects=objects)

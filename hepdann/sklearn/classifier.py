@@ -121,9 +121,10 @@ class DANNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         else:
             target = self._events(X_target)
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
         try:
             tensors = Tensors.from_arrays(
-                X, label, weight, target, names=self._names(), classes=[str(c) for c in classes],
+                X, label, weight, target, names=list(names), classes=[str(c) for c in classes],
                 event_id=_identities("mc", len(X), label),
                 data_event_id=_identities("data", len(target)),
             )  # fmt: skip
@@ -134,13 +135,18 @@ class DANNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _train(self, tensors: Tensors, method: str) -> None:
+        batch, seed, events = self.batch_size, self.random_state, tensors.rows("mc")
+        if batch == "auto" and events < 16 * _SMALLEST:
+            batch = max(4, events // 16)
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31)
         settings: dict[str, Any] = {
             "lambda_": self.lambda_,
             "seeds": self.seeds,
             "epochs": self.epochs,
-            "batch_size": self._batch(tensors.rows("mc")),
+            "batch_size": batch,
             "learning_rate": self.learning_rate,
-            "seed": self._seed(),
+            "seed": int(seed),
             **_compared(method),
             **(self.settings or {}),
         }
@@ -151,20 +157,6 @@ class DANNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.predictor_ = Predictor(run.model, self.method_, self.domain)
             self.predictor_.steps  # noqa: B018 (which refuses names that there are none of)
 
-    def _batch(self, events: int) -> int | Literal["auto"]:
-        if self.batch_size == "auto" and events < 16 * _SMALLEST:
-            return max(4, events // 16)
-        return self.batch_size
-
-    def _seed(self) -> int:
-        if isinstance(self.random_state, int | np.integer):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31))
-
-    def _names(self) -> list[str]:
-        names = getattr(self, "feature_names_in_", None)
-        return [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
-
     def _events(self, X: Any) -> NDArray[np.float32]:
         events: NDArray[np.float32] = validate_data(
             self, X, reset=False, dtype=np.float32, ensure_all_finite="allow-nan"
@@ -172,20 +164,12 @@ class DANNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return events
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """(N, C) probability of each class, the mean over the networks.
-
-        Args:
-            X: (N, F) features of events of :attr:`domain`.
-        """
+        """(N, C) probability of each class, the mean over the networks, of (N, F) features."""
         check_is_fitted(self)
         return self.predictor_.score(self._events(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """(N,) the most probable class.
-
-        Args:
-            X: as in :meth:`predict_proba`.
-        """
+        """(N,) the most probable class."""
         best = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[best]
         return labels

@@ -1,14 +1,19 @@
 """Statistics of arrays: weighted numbers with errors, distances, tests, histograms, neighbours.
 
 Nothing here knows a file, a tensor or where a label is from: what a function needs is an argument.
+Unless a function says otherwise, features are (N, F) with NaN for a missing value, labels (N,)
+class indices, and weights (N,) event weights of either sign, 1 by default.
 """
 
 from __future__ import annotations
 
 from .classification import (
+    Calibration,
     Confusion,
     accuracy,
+    calibration,
     confusion,
+    expected_accuracy,
     log_loss,
     losses,
     majority,
@@ -25,7 +30,7 @@ from .decorrelation import (
     rank_in_bins,
     slice_distance,
 )
-from .distances import kolmogorov, wasserstein
+from .distances import kolmogorov, proxy_distance, wasserstein
 from .features import FeatureShift, correlation, rank_features
 from .figure import Figure, effective_events, weighted_mean
 from .granularity import common_granularity, without_sentinels
@@ -37,6 +42,7 @@ from .trees import quantile_edges
 from .two_sample import Events, Sample, TwoSample, domain_classifier, separation, two_sample
 
 __all__ = [
+    "Calibration",
     "Confusion",
     "Cut",
     "Events",
@@ -50,6 +56,7 @@ __all__ = [
     "auc",
     "best_thresholds",
     "binning",
+    "calibration",
     "common_granularity",
     "confusion",
     "consistency",
@@ -59,6 +66,7 @@ __all__ = [
     "disagreement",
     "domain_classifier",
     "effective_events",
+    "expected_accuracy",
     "fill",
     "garwood",
     "histogram",
@@ -72,6 +80,7 @@ __all__ = [
     "nuisance_bins",
     "predicted",
     "prior_matched_threshold",
+    "proxy_distance",
     "quantile_edges",
     "rank_features",
     "rank_in_bins",
@@ -84,4 +93,4 @@ __all__ = [
     "wasserstein",
     "weighted_mean",
     "without_sentinels",
-]
+]  # fmt: skip

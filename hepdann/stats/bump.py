@@ -21,15 +21,11 @@ class Bump:
     """What a fit of the sidebands says of the signal region.
 
     Attributes:
-        observed: events in the signal region.
-        expected: by the fit of the sidebands.
-        error: of that, from the fit.
+        observed: events in the signal region; ``expected`` by the fit, with the fit's ``error``.
         significance: of the excess, in standard deviations; negative of a deficit.
         chi2: of the fit over its degrees of freedom; NaN without any.
-        edges: (B + 1,) of all bins, those of the signal region too.
-        counts: (B,).
-        fitted: (B,).
-        inside: (B,) bins of the signal region.
+        edges: (B + 1,) of all bins; ``counts`` and ``fitted`` are (B,), ``inside`` says which are
+            in the signal region.
     """
 
     observed: int
@@ -67,12 +63,8 @@ def find_bump(
 ) -> Bump:
     """Fit exp(polynomial) to the bins outside the signal region, by their Poisson likelihood.
 
-    Args:
-        values: of the events that pass the cut.
-        region: the signal region.
-        window: from the lower end of the sidebands to the upper.
-        bins: of the sidebands together; those of the signal region have about the same width.
-        order: of the polynomial.
+    ``window`` reaches from the lower end of the sidebands to the upper; ``bins`` is the number of
+    bins of the sidebands, and those of the signal region have about the same width.
 
     Raises:
         HepdannError: the region is not inside the window, or too few bins hold events.

@@ -22,16 +22,7 @@ def as_scores(score: ArrayLike) -> Floats:
 
 
 def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
-    """The class each event is given.
-
-    Args:
-        score: of the events.
-        threshold: of two classes, the second is given where its probability is larger than this;
-            of more classes the most probable is given, and this is ignored.
-
-    Returns:
-        (N,) class index.
-    """
+    """(N,) the class each event is given: of two the second above a threshold, or the likeliest."""
     score = np.asarray(score)
     if score.ndim == 2 and score.shape[1] > 2:
         return np.asarray(score.argmax(axis=1))
@@ -42,13 +33,30 @@ def predicted(score: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
 def accuracy(
     score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, threshold: float = 0.5
 ) -> Figure:
-    """Share of events, by weight, that are given their true class.
-
-    Of two classes, :func:`predicted` says what ``threshold`` is. The error is the binomial one for
-    weighted events, see :func:`~hepdann.stats.figure.weighted_mean`.
-    """
+    """Share of events, by weight, that are given their true class; see :func:`predicted`."""
     right = predicted(score, threshold) == np.asarray(label)
     return weighted_mean(right.astype(np.float64), as_weight(weight, len(right)))
+
+
+def expected_accuracy(score: ArrayLike, source: ArrayLike, label: ArrayLike) -> Figure:
+    """Accuracy on events without labels, as far as a classifier knows where it is right.
+
+    Source: average thresholded confidence, Garg et al., ICLR 2022: the share of events with less
+    entropy than a limit, above which as many labelled events lie as are wrong.
+
+    Args:
+        score: (N, C) or (N,) of the events.
+        source: (M, C) or (M,) of labelled events that it was not trained on.
+        label: (M,) their class.
+    """
+    if not len(np.asarray(source)):
+        return NOTHING
+    sure, limits = (
+        (p * np.log(np.clip(p, 1e-12, 1.0))).sum(axis=1) for p in map(as_scores, (score, source))
+    )
+    wrong = float(np.mean(predicted(source) != np.asarray(label)))
+    right = (sure > np.quantile(limits, wrong)).astype(np.float64)
+    return weighted_mean(right, np.ones(len(right)))
 
 
 def log_loss(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> Figure:
@@ -87,14 +95,8 @@ def signal_fraction(label: ArrayLike, weight: ArrayLike | None = None) -> Figure
 def prior_matched_threshold(score: ArrayLike, weight: ArrayLike | None, fraction: float) -> float:
     """The threshold that a given share of events passes; no label is looked at.
 
-    Args:
-        score: of two classes.
-        weight: the share above a threshold, which negative weights can make fall, is taken as its
-            running maximum.
-        fraction: the signal fraction to match.
-
-    Returns:
-        A threshold halfway between two scores, for "score > threshold"; NaN without events.
+    It is halfway between two scores, for "score > threshold"; NaN without events. The share above a
+    threshold, which negative weights can make fall, is taken as its running maximum.
     """
     score = np.asarray(score, dtype=np.float64)
     column = score if score.ndim == 1 else score[:, 1]
@@ -114,12 +116,7 @@ def prior_matched_threshold(score: ArrayLike, weight: ArrayLike | None, fraction
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Which class is taken for which.
-
-    Attributes:
-        sumw: (C, C) sum of weights, [reconstructed, true].
-        sumw2: (C, C) sum of squared weights.
-    """
+    """Which class is taken for which: (C, C) Σw and Σw², [reconstructed, true]."""
 
     sumw: Floats
     sumw2: Floats
@@ -153,3 +150,51 @@ def confusion(
         sumw=np.bincount(pair, weights=w, minlength=classes**2).reshape(shape).astype(float),
         sumw2=np.bincount(pair, weights=w**2, minlength=classes**2).reshape(shape).astype(float),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A reliability curve (DeGroot and Fienberg, The Statistician 32 (1983) 12).
+
+    Attributes:
+        score: (B,) mean score of each bin; NaN in an empty one.
+        signal: (B,) share of signal there.
+        error: (B,) its binomial error for weighted events.
+        expected: expected calibration error, Σ share of events · |signal - score|, with the error
+            of the bins added in quadrature (Naeini et al., AAAI 2015).
+    """
+
+    score: Floats
+    signal: Floats
+    error: Floats
+    expected: Figure
+
+
+def calibration(
+    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, bins: int = 10
+) -> Calibration:
+    """Compare (N,) probabilities of signal with the share of signal (label 1), in even bins.
+
+    Bins with Σw ≤ 0 are empty.
+    """
+    score = np.asarray(score, dtype=np.float64)
+    signal = (np.asarray(label) == 1).astype(np.float64)
+    w = as_weight(weight, len(score))
+    place = np.clip((score * bins).astype(np.intp), 0, bins - 1)
+    means, shares, content = [], [], []
+    for index in range(bins):
+        rows = place == index
+        means.append(weighted_mean(score[rows], w[rows]))
+        shares.append(weighted_mean(signal[rows], w[rows]))
+        content.append(w[rows].sum())
+    share = np.array([f.value for f in shares])
+    mean = np.array([f.value for f in means])
+    error = np.array([f.error for f in shares])
+    known = np.isfinite(share)
+    part = np.array(content)[known] / np.array(content)[known].sum()
+    expected = Figure(
+        float(np.sum(part * np.abs(share[known] - mean[known]))),
+        float(np.sqrt(np.sum((part * error[known]) ** 2))),
+        sum(f.n_eff for f in shares),
+    )
+    return Calibration(mean, share, error, expected)

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 _QUANTILES = (0.16, 0.84)  # a standard deviation below and above the mean of a Gaussian
 _HALF_WIDTH = 0.05  # of a slice, in quantiles
-_CATEGORIES = 20
+_CATEGORIES = 20  # or bins
 _LARGEST = 16.0  # logit that is distinguished
 _SOFT = 0.3  # a cut is as wide, so that few events move no threshold by a jump
 _FLOOR = 0.02  # least ratio of thresholds
@@ -28,9 +28,8 @@ class Cut:
     """A cut on the score, and what it does to the background's nuisance.
 
     Attributes:
-        efficiency: of the signal.
-        threshold: of the score.
-        background_efficiency: share of the background that passes.
+        efficiency: of the signal; ``background_efficiency`` is the share of the background that
+            passes.
         jsd: Jensen-Shannon divergence, in bits, of the background's nuisance before and after.
         floor: expectation of ``jsd`` for a score that tells nothing, at these numbers of events.
     """
@@ -60,21 +59,16 @@ def jensen_shannon(first: Floats, second: Floats) -> float:
     return 0.5 * (to_mean(p) + to_mean(q))
 
 
-def nuisance_bins(
-    nuisance: Floats, bins: int = 20, within: NDArray[np.bool_] | None = None
-) -> NDArray[np.intp]:
+def nuisance_bins(nuisance: Floats, within: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
     """(n,) bin of each event: whole numbers of at most 20 values are bins of their own.
 
-    Args:
-        nuisance: of the events.
-        bins: of others, with equally many events each.
-        within: (n,) the events that are counted; by default all.
+    Others have twenty bins with equally many of the events ``within`` in each; by default of all.
     """
     values = np.unique(nuisance)
     if len(values) <= _CATEGORIES and bool((values == np.round(values)).all()):
         return np.searchsorted(values, nuisance)
     counted = nuisance if within is None else nuisance[within]
-    edges = np.unique(np.quantile(counted, np.linspace(0, 1, bins + 1)[1:-1]))
+    edges = np.unique(np.quantile(counted, np.linspace(0, 1, _CATEGORIES + 1)[1:-1]))
     return np.searchsorted(edges, nuisance, side="right")
 
 
@@ -86,11 +80,8 @@ def cut_at(
 ) -> Cut:
     """A cut that keeps a share of the signal.
 
-    Args:
-        efficiency: that share.
-        signal: score and weight of the signal.
-        background: likewise of the background.
-        where: bin of each background event in the nuisance.
+    ``signal`` and ``background`` are score and weight of each; ``where`` is the bin of each
+    background event in the nuisance.
     """
     threshold = prior_matched_threshold(*signal, efficiency)
     score, weight = background
@@ -116,15 +107,9 @@ def slice_distance(
 ) -> tuple[float, tuple[float, float]]:
     """Kolmogorov distance of the score between two slices of the nuisance, and their places.
 
-    The slices are the tenths of the events about the quantiles .16 and .84, which of a Gaussian lie
-    a standard deviation below and above its mean; of whole numbers the lowest and highest value
-    there.
-
-    Args:
-        score: (n,).
-        nuisance: (n,).
-        weight: (n,).
-        within: (n,) events that count; by default all.
+    The slices are the tenths of the events ``within`` about the quantiles .16 and .84, which of a
+    Gaussian lie a standard deviation below and above its mean; of whole numbers the lowest and
+    highest value there.
     """
     if within is not None:
         score, nuisance, weight = score[within], nuisance[within], weight[within]
@@ -151,12 +136,7 @@ def rank_in_bins(
     """(n,) share of the background in an event's own bin of the nuisance whose score is less.
 
     A cut on it is a threshold in each bin that keeps the same share of the background in all.
-
-    Args:
-        fitted: score and weight of the background that the shares are taken of.
-        where_fitted: its bins.
-        score: of the events.
-        where: their bins.
+    ``fitted`` holds score and weight of the background that the shares are taken of.
     """
     rank = np.zeros(len(score))
     for index in np.unique(where):
@@ -178,14 +158,14 @@ def best_thresholds(
 ) -> tuple[Floats, float]:
     """Thresholds in bins of a nuisance: the least background at a divergence and half the signal.
 
-    At the least of ``ln B + strength * JSD`` for a given signal, the ratio of signal and background
-    at the threshold of a bin is proportional to ``1 + strength * B dJSD/db``, b being what passes
-    there of the background, and B all that passes.
+    At the least of ``ln B + strength * JSD`` (in nats) for a given signal, the ratio of signal and
+    background at the threshold of a bin is proportional to ``1 + strength * B dJSD/db``, b being
+    what passes there of the background, and B all that passes.
 
     Args:
         signal: logit, weight and bin of its events.
         background: likewise.
-        strength: of the divergence (in nats); 0 gives one threshold for all bins.
+        strength: of the divergence; 0 gives one threshold for all bins.
         start: a solution near by.
 
     Returns:

@@ -19,15 +19,13 @@ class FeatureShift:
     """How one feature differs.
 
     Attributes:
-        name: the feature.
         ks: largest distance between the two weighted cumulative distributions.
-        p_value: of that distance between equal samples, corrected for the number of features
-            (Holm, Scand. J. Stat. 6 (1979) 65).
-        wasserstein: mean distance by which events would have to be moved, in σ of MC.
-        wasserstein_p_value: of that distance between equal samples, corrected likewise.
+        p_value: of that distance between equal samples, corrected for the number of features (Holm,
+            Scand. J. Stat. 6 (1979) 65).
+        wasserstein: mean distance by which events would have to be moved, in σ of MC; its p-value
+            is corrected likewise.
         mean_shift: (mean in target - mean in MC)/σ in MC.
         missing_mc: share of missing values in MC, by weight.
-        missing_target: the same in the target.
     """
 
     name: str
@@ -57,12 +55,6 @@ def rank_features(
     """Each feature by itself, the one that differs most first.
 
     Values are brought to a common granularity first, see :mod:`.granularity`.
-
-    Args:
-        mc: one sample; only features and weights are looked at.
-        target: the other.
-        names: name of each feature, in order.
-        seed: of the dither.
     """
     generator = np.random.default_rng([seed, 2])
     first, second, _ = common_granularity(mc.features, target.features, generator)
@@ -106,14 +98,9 @@ def _holm(p_values: Floats) -> Floats:
 
 
 def correlation(features: ArrayLike, weight: ArrayLike | None = None) -> Floats:
-    """Weighted linear correlation of every pair of features.
+    """(F, F) weighted linear correlation of every pair of features, within [-1, 1].
 
-    Args:
-        features: (N, F); of each pair, the events where both are known count.
-        weight: (N,) event weights of either sign; 1 by default.
-
-    Returns:
-        (F, F) within [-1, 1]; NaN where a feature is constant.
+    Of each pair, the events where both are known count; NaN where a feature is constant.
     """
     x = np.asarray(features, dtype=np.float64)
     w = as_weight(weight, len(x))

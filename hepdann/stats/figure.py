@@ -13,12 +13,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Figure:
-    """An estimate.
+    """An estimate and its standard error, NaN where they do not exist (no events, Σw ≤ 0).
 
-    Attributes:
-        value: the estimate; NaN where it does not exist (no events, Σw ≤ 0).
-        error: its standard error; NaN where it does not exist.
-        n_eff: effective number of events behind it, (Σw)²/Σw².
+    ``n_eff`` is the effective number of events behind it, (Σw)²/Σw².
     """
 
     value: float
@@ -59,13 +56,10 @@ def effective_events(weight: Floats) -> float:
 def residual_factor(share: Floats) -> Floats:
     """By how much the squared residuals of a weighted mean fall short, on average: their inverse.
 
-    A heavy event pulls the mean towards itself: E(v - mean)² = σ²(1 - 2h + Σh²), which is
-    (n - 1)/n for equal weights. Without this factor heavy-tailed weights have errors that are
-    10 to 25 % too small (the sandwich's known bias: MacKinnon and White, J. Econometrics 29
-    (1985) 305).
-
-    Args:
-        share: (N,) weight h of each event over the sum of weights.
+    A heavy event pulls the mean towards itself: E(v - mean)² = σ²(1 - 2h + Σh²) with the share h of
+    each event in the sum of weights, which is (n - 1)/n for equal weights. Without this factor
+    heavy-tailed weights have errors that are 10 to 25 % too small (the sandwich's known bias:
+    MacKinnon and White, J. Econometrics 29 (1985) 305).
     """
     left = 1.0 - 2.0 * share + float(np.sum(share**2))
     return np.divide(1.0, left, out=np.zeros_like(left), where=left > 0)  # a sole event has none

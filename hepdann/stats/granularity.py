@@ -40,14 +40,9 @@ def common_granularity(
 ) -> tuple[Floats, Floats, Floats]:
     """Bring both samples to the coarser granularity of the two, feature by feature.
 
-    Args:
-        mc: (N, F) features; NaN marks a missing value and stays.
-        target: (M, F) features.
-        generator: of the dither.
-
     Returns:
-        The two samples, float64, and (F,) the finest difference that is left of each feature:
-        the rounding step or the blur, whichever is larger.
+        The two samples, float64, and (F,) the finest difference that is left of each feature: the
+        rounding step or the blur, whichever is larger. NaN stays.
     """
     first, second = np.array(mc, dtype=np.float64), np.array(target, dtype=np.float64)
     finest = np.zeros(first.shape[1])
@@ -88,10 +83,8 @@ def lattice(values: Floats) -> tuple[float, float]:
     """The step to which values were rounded, and one point of the lattice.
 
     Decimal steps 1, 2 and 5 × 10ᵏ through zero are tried first, coarsest first; then the smallest
-    gap between values, which finds digits that were scaled or shifted afterwards.
-
-    Returns:
-        (step, origin); step 0 where the values are continuous, to float32's precision.
+    gap between values, which finds digits that were scaled or shifted afterwards. The step is 0
+    where the values are continuous, to float32's precision.
     """
     finite = values[np.isfinite(values)][:: max(1, len(values) // _SAMPLE)]
     unique = np.unique(finite)
@@ -136,17 +129,11 @@ def _smallest_gap(unique: Floats) -> float:
 
 
 def steps(values: ArrayLike) -> tuple[float, float] | None:
-    """The distance of the steps that a quantity takes, and the place of one of them.
+    """The distance of the steps that a quantity takes, and the place of one; ``None`` without.
 
     Few distinct values that lie on a grid are steps; so are the teeth of a comb, such as a
     multiplicity that was scaled and blurred, which stand out in the periodogram (Schuster, Terr.
-    Magn. 3 (1898) 13).
-
-    Args:
-        values: (N,) finite.
-
-    Returns:
-        Width and place, or ``None`` for a continuous quantity.
+    Magn. 3 (1898) 13). All values are finite.
     """
     x = np.asarray(values, dtype=np.float64).ravel()
     x = x[:: max(len(x) // _TEETH, 1)]
@@ -195,10 +182,6 @@ def without_sentinels(mc: ArrayLike, *others: ArrayLike) -> tuple[list[Floats], 
     It is the smallest or the largest in MC, several events have it exactly, and it is far from all
     others, which would otherwise crowd together on an axis. A shift may have moved it elsewhere in
     another sample; where MC has none, no sample has.
-
-    Args:
-        mc: (N,); NaN and ±inf stay as they are.
-        *others: (M,) each, the same quantity in other samples.
 
     Returns:
         All samples, NaN where a value was a sentinel, and the sentinels.

@@ -1,4 +1,4 @@
-"""Weighted histograms, their binning, and the error of counts."""
+"""Weighted histograms, their binning, also of templates, and the error of counts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from .granularity import steps
 ONE_SIGMA = 0.6826894921370859
 _MANY = 500_000  # events from which threads pay
 _THREADS = 8  # each has a copy of the bins; more are not faster
+_CANDIDATES = 100  # fine bins whose edges are tried
+_ENOUGH = 10.0  # effective events of background that a bin of a template must have
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +25,9 @@ class Histogram:
 
     Attributes:
         edges: (B+1,) rising; the last edge belongs to the last bin.
-        sumw: (B,) sum of weights.
-        sumw2: (B,) sum of squared weights, the variance of ``sumw``.
-        underflow: (sum of weights, sum of squared weights) below the first edge.
-        overflow: the same above the last edge.
-        missing: the same of events whose value is NaN.
+        sumw: (B,) sum of weights; ``sumw2`` that of squared weights, its variance.
+        underflow: (Σw, Σw²) below the first edge, ``overflow`` above the last one, ``missing`` of
+            NaN.
     """
 
     edges: Floats
@@ -67,13 +67,8 @@ def fill(
 ) -> list[Histogram]:
     """One histogram a group of events, from a single pass over them.
 
-    Args:
-        values: (N,); NaN counts as missing, ±inf as over- and underflow.
-        weight: (N,) event weights of either sign; ``None`` for 1 each.
-        edges: (B+1,) rising bin edges; the last belongs to the last bin.
-        group: (N,) index of each event's group; one beyond ``groups`` is in none. By default all
-            are in the first.
-        groups: number of groups.
+    NaN counts as missing, ±inf as over- and underflow. ``group`` is the (N,) index of each event's
+    group, by default the first; one beyond ``groups`` is in none.
     """
     import boost_histogram as bh
 
@@ -126,28 +121,20 @@ def histogram(values: ArrayLike, weight: ArrayLike | None, edges: ArrayLike) -> 
     return fill(values, weight, edges)[0]
 
 
-def binning(*values: ArrayLike, bins: int = 40, tail: float = 0.001) -> Floats:
-    """Bin edges that suit all of the given samples.
+def binning(*values: ArrayLike, bins: int = 40) -> Floats:
+    """(B+1,) rising bin edges that suit all of the samples, of which the first is MC.
 
     Few distinct integers get one bin each, centred on the integer. A quantity that takes steps
-    (:func:`.steps.steps` of the first sample) has its edges between them, one or more to a bin: no
-    bin holds a step more than its neighbours. Otherwise the bins are even between the ``tail`` and
-    1 - ``tail`` quantiles of the pooled values, and reach to the extreme value where that is hardly
-    further: a bounded quantity keeps its bounds, a tail becomes overflow.
-
-    Args:
-        *values: (N,) each, the first is MC; NaN and ±inf are left out.
-        bins: number of bins of a continuous quantity; largest number for a discrete one.
-        tail: share that may lie outside on either side.
-
-    Returns:
-        (B+1,) rising edges.
+    (:func:`.granularity.steps` of the first sample) has its edges between them, one or more to a
+    bin: no bin holds a step more than its neighbours. Otherwise ``bins`` bins are even between the
+    quantiles .001 and .999 of the pooled finite values, and reach to the extreme value where that
+    is hardly further: a bounded quantity keeps its bounds, a tail becomes overflow.
     """
     pooled = np.concatenate([np.asarray(v, dtype=np.float64).ravel() for v in values])
     pooled = pooled[np.isfinite(pooled)]
     if len(pooled) == 0:
         return np.array([0.0, 1.0])
-    low, high = (float(v) for v in np.quantile(pooled, [tail, 1.0 - tail]))
+    low, high = (float(v) for v in np.quantile(pooled, [0.001, 0.999]))
     smallest, largest = float(pooled.min()), float(pooled.max())
     if high - low < bins and np.array_equal(pooled, np.round(pooled)):
         return np.arange(math.floor(low) - 0.5, math.ceil(high) + 1.0)
@@ -174,10 +161,9 @@ def _between_steps(low: float, high: float, width: float, place: float, bins: in
 
 
 def garwood(counts: ArrayLike) -> tuple[Floats, Floats]:
-    """Central 68.27 % Poisson interval of observed counts (Garwood, Biometrika 28 (1936) 437).
+    """How far the central 68.27 % Poisson interval reaches below and above each count.
 
-    Returns:
-        How far the interval reaches below and above each count.
+    Garwood, Biometrika 28 (1936) 437.
     """
     from scipy.special import gammainccinv, gammaincinv  # scipy.stats takes .6 s to import
 
@@ -185,3 +171,69 @@ def garwood(counts: ArrayLike) -> tuple[Floats, Floats]:
     half = 0.5 * (1.0 - ONE_SIGMA)
     low = np.where(n > 0, gammaincinv(np.maximum(n, 1.0), half), 0.0)
     return n - low, gammainccinv(n + 1.0, half) - n
+
+
+def significance(signal: ArrayLike, background: ArrayLike) -> Floats:
+    """Expected significance Z of counting experiments with a known background, more than none.
+
+    Source: Cowan, Cranmer, Gross and Vitells, Eur. Phys. J. C 71 (2011) 1554, equation 97.
+    """
+    s, b = np.maximum(np.asarray(signal, np.float64), 0.0), np.asarray(background, np.float64)
+    return np.sqrt(2.0 * np.maximum((s + b) * np.log1p(s / b) - s, 0.0))
+
+
+def equal_signal_edges(
+    values: ArrayLike, weight: ArrayLike, bins: int, limits: tuple[float, float]
+) -> Floats:
+    """(B+1,) rising edges between which equally much signal lies, fewer where values repeat.
+
+    The share below a value is taken as its running maximum; only the two limits without signal
+    between them.
+    """
+    x, w = np.asarray(values, np.float64), np.asarray(weight, np.float64)
+    inside = (x >= limits[0]) & (x <= limits[1])
+    order = np.argsort(x[inside], kind="stable")
+    x, share = x[inside][order], np.maximum.accumulate(np.cumsum(w[inside][order]))
+    if len(x) == 0 or not share[-1] > 0:
+        return np.array(limits)
+    wanted = share[-1] * np.arange(1, bins) / bins
+    inner = x[np.searchsorted(share, wanted)]
+    inner = inner[(inner > limits[0]) & (inner < limits[1])]
+    return np.unique(np.concatenate([[limits[0]], inner, [limits[1]]]))
+
+
+def significance_edges(
+    values: ArrayLike,
+    weight: ArrayLike,
+    is_signal: ArrayLike,
+    bins: int,
+    limits: tuple[float, float],
+) -> Floats | None:
+    """(B+1,) edges of the largest expected significance √ΣZ² over at most so many bins.
+
+    All ways to merge 100 even fine bins are compared, by dynamic programming. A bin that has less
+    than 10 effective events of background, or no positive sum of it, is not allowed; ``None`` where
+    not even a single one is.
+    """
+    fine = np.linspace(*limits, _CANDIDATES + 1)
+    background, signal = fill(values, weight, fine, np.asarray(is_signal, np.int64), 2)
+    s, b, b2 = (
+        np.concatenate([[0.0], np.cumsum(part)])
+        for part in (signal.sumw, background.sumw, background.sumw2)
+    )
+    span = [np.subtract.outer(total, total).T for total in (s, b, b2)]  # [start, end]
+    allowed = (span[1] > 0) & (span[1] ** 2 >= _ENOUGH * span[2]) & (span[2] > 0)
+    gain = np.full(allowed.shape, -np.inf)
+    gain[allowed] = significance(span[0][allowed], span[1][allowed]) ** 2
+    best, starts = [gain[0]], []
+    for _ in range(bins - 1):
+        total = best[-1][:, None] + gain
+        starts.append(total.argmax(axis=0))
+        best.append(total.max(axis=0))
+    count = int(np.argmax([row[-1] for row in best]))
+    if not np.isfinite(best[count][-1]):
+        return None
+    edges = [_CANDIDATES]
+    for index in reversed(range(count)):
+        edges.append(int(starts[index][edges[-1]]))
+    return fine[[0, *reversed(edges)]]

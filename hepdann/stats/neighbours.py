@@ -25,18 +25,9 @@ def consistency(
 ) -> Figure:
     """1 - (1/N) Σᵢ |ŷᵢ - (1/k) Σ_{j ∈ kNN(xᵢ)} ŷⱼ|, which needs no label.
 
-    Source: the original ALEPH study, which ranked its networks by it (``variant="study"``). It
-    asks for a smooth score, not for a right one: a constant has the best one.
-
-    Args:
-        features: (N, F); NaN marks a missing value.
-        score: (N, C) class probabilities, or (N,) the probability of class 1.
-        k: number of neighbours.
-        variant: see :func:`neighbours_of`; the study's compares logits.
-        weight: (N,) weights of the outer mean.
-
-    Returns:
-        1 where the score is locally constant. The error takes the N terms as independent.
+    Source: the original ALEPH study, which ranked its networks by it (``variant="study"``). It asks
+    for a smooth score, not for a right one: it is 1 where the score is locally constant. The error
+    takes the N terms as independent.
 
     Raises:
         ValueError: with no more than k events.
@@ -51,19 +42,11 @@ def consistency(
 def neighbours_of(
     features: ArrayLike, k: int = 8, variant: Variant = "default"
 ) -> NDArray[np.intp]:
-    """Rows of the k nearest events of each event.
+    """(N, k) rows of the nearest events of each event.
 
-    ``default`` looks for them in standardised features, where a missing value sits at the mean,
-    and leaves the event itself out. ``study`` is the form of the original ALEPH study: features as
-    they come, and each event is its own first neighbour.
-
-    Args:
-        features: (N, F), N > k; NaN marks a missing value.
-        k: number of neighbours.
-        variant: "default" or "study".
-
-    Returns:
-        (N, k) row indices.
+    ``default`` looks for them in standardised features, where a missing value sits at the mean, and
+    leaves the event itself out. ``study`` is the form of the original ALEPH study: features as they
+    come, and each event is its own first neighbour.
     """
     x = np.asarray(features, dtype=np.float64)
     if variant == "study":
@@ -72,18 +55,11 @@ def neighbours_of(
 
 
 def disagreement(score: ArrayLike, rows: NDArray[np.intp], variant: Variant = "default") -> Floats:
-    """|ŷᵢ - mean of ŷ over the nearest events| of each event.
+    """(N,) |ŷᵢ - mean of ŷ over the nearest events| of each event.
 
     For more than two classes |·| is half the sum over classes, which is the same for two. The
-    neighbours' mean is unweighted: a sum of few signed weights would not bound it.
-
-    Args:
-        score: (N, C) class probabilities, or (N,) the probability of class 1.
-        rows: (N, k) as :func:`neighbours_of` gives them.
-        variant: "default" compares probabilities, "study" logits.
-
-    Returns:
-        (N,) float64.
+    neighbours' mean is unweighted: a sum of few signed weights would not bound it. ``rows`` are
+    those of :func:`neighbours_of`; the study compares logits, by default it is probabilities.
     """
     y = as_scores(score)
     if variant == "study":
@@ -97,16 +73,10 @@ def disagreement(score: ArrayLike, rows: NDArray[np.intp], variant: Variant = "d
 
 
 def nearest(points: Floats, k: int, *, itself: bool = False) -> NDArray[np.intp]:
-    """Exact nearest neighbours, Euclidean.
+    """(N, k) rows of the nearest of finite points (N, F), Euclidean and exact, in no order.
 
-    Args:
-        points: (N, F), finite.
-        k: how many, less than N.
-        itself: whether a point counts as its own neighbour.
-
-    Returns:
-        (N, k) row indices, in no order: equal points, of which spiked features make many, are
-        taken as they come.
+    Equal points, of which spiked features make many, are taken as they come; ``itself`` says
+    whether a point counts as its own neighbour.
     """
     count = k if itself else k + 1
     if points.shape[1] <= _TREE_FEATURES:

@@ -29,14 +29,8 @@ def auc(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> 
     Clarke-Pearson (Biometrics 44 (1988) 837) with each event's placement value times its weight,
     and n/(n - 1) generalised to weights (:func:`~hepdann.stats.figure.residual_factor`).
 
-    Args:
-        score: (N,) larger for signal, or (N, C) class probabilities: column 1 of two, or the mean
-            of one-versus-rest over the classes that occur.
-        label: (N,) class index.
-        weight: (N,) event weights of either sign; 1 by default.
-
-    Returns:
-        The area; NaN where fewer than two classes have a positive sum of weights.
+    Of class probabilities (N, C) it is that of column 1 of two, or the mean of one-versus-rest over
+    the classes that occur. NaN where fewer than two classes have a positive sum of weights.
     """
     score = np.asarray(score, dtype=np.float64)
     label = np.asarray(label)
@@ -62,17 +56,11 @@ def auc(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> 
 def auc_influence(
     score: Floats, positive: NDArray[np.bool_], weight: Floats
 ) -> tuple[float, Floats]:
-    """The weighted area, unclipped, and the first-order influence of each event on it.
+    """The weighted area, unclipped, and the (N,) first-order influence of each event on it.
 
-    Args:
-        score: (N,) larger for the positive class.
-        positive: (N,) whether an event is of the positive class.
-        weight: (N,) event weights of either sign.
-
-    Returns:
-        The area and the (N,) influences; the area's variance is the sum of their squares (over
-        clusters, where events come in correlated groups). NaN and zeros where a class is missing
-        or its weights do not sum to a positive number.
+    The area's variance is the sum of the squared influences (over clusters, where events come in
+    correlated groups). NaN and zeros where a class is missing or its weights do not sum to a
+    positive number.
     """
     _, rank = np.unique(score, return_inverse=True)
     return influence_of_ranks(rank, positive, weight)
@@ -102,17 +90,19 @@ def _below(rank: NDArray[np.intp], weight: Floats) -> Floats:
     return np.asarray((np.cumsum(at) - 0.5 * at)[rank])
 
 
+_REPLICAS = 200  # of the bootstrap of a curve's band
+
+
 @dataclass(frozen=True, eq=False)
 class Roc:
     """A ROC curve, from (0, 0) to (1, 1), one entry a threshold.
 
     Attributes:
         signal_efficiency: (P,) share of signal at or above the threshold, never falling.
-        background_efficiency: (P,) share of background at or above it, never falling.
+        background_efficiency: (P,) likewise of background.
         thresholds: (P,) falling, the first is +inf: nothing passes.
         error: (P,) standard error of the signal efficiency at fixed background efficiency.
-        background_error: (P,) standard error of the background efficiency at fixed signal
-            efficiency.
+        background_error: (P,) the other way round.
         auc: area below the curve, from all events.
         varied: (2, P) background efficiencies at the same signal efficiencies with the calibration
             of MC changed by an error, up and down; ``None`` where there is no calibration.
@@ -154,22 +144,13 @@ def roc(
     *,
     signal: int = 1,
     points: int = 200,
-    seed: int = 0,
 ) -> Roc:
     """The ROC curve of one class against the rest, with its statistical band.
 
-    The curve is thinned to points that are even in both efficiencies and in the logarithm of the
-    background efficiency. With negative weights the efficiencies can fall as the threshold falls;
-    they are made monotone (running maximum) and clipped to [0, 1]. The band is a parametric
+    The curve is thinned to about ``points`` that are even in both efficiencies and in the logarithm
+    of the background efficiency. With negative weights the efficiencies can fall as the threshold
+    falls; they are made monotone (running maximum) and clipped to [0, 1]. The band is a parametric
     bootstrap: the content between neighbouring thresholds fluctuates with variance Σw².
-
-    Args:
-        score: (N,) larger for signal, or (N, C) class probabilities.
-        label: (N,) class index.
-        weight: (N,) event weights of either sign; 1 by default.
-        signal: class that counts as signal.
-        points: about how many thresholds to keep along each axis.
-        seed: of the bootstrap.
 
     Raises:
         ValueError: if signal or background has no positive sum of weights.
@@ -192,7 +173,7 @@ def roc(
     starts = np.concatenate([[0], keep[:-1] + 1])
     binned = np.add.reduceat(content, starts, axis=-1)
     curve = _efficiencies(binned[:, 0])
-    error = _band(binned, curve, seed)
+    error = _band(binned, curve)
     zero = np.zeros((2, 1))
     curve, error = np.hstack([zero, curve]), np.hstack([zero, error])
     area = auc(column, positive.astype(int), w)
@@ -230,12 +211,12 @@ def _thin(curve: Floats, points: int) -> NDArray[np.intp]:
     return np.unique(np.minimum(np.concatenate([*picked, [last]]), last))
 
 
-def _band(binned: Floats, curve: Floats, seed: int, replicas: int = 200) -> Floats:
+def _band(binned: Floats, curve: Floats) -> Floats:
     """(2, P) standard errors: of signal at fixed background efficiency, and the other way."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     sumw, sumw2 = binned[:, 0], binned[:, 1]
-    draws = np.empty((2, replicas, curve.shape[1]))
-    for i in range(replicas):
+    draws = np.empty((2, _REPLICAS, curve.shape[1]))
+    for i in range(_REPLICAS):
         toy = _efficiencies(sumw + np.sqrt(sumw2) * generator.standard_normal(sumw.shape))
         for axis in (0, 1):
             x = np.concatenate([[0.0], toy[1 - axis]])

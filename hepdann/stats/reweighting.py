@@ -25,11 +25,7 @@ def reweighted(
 ) -> NDArray[np.float32]:
     """Event weights that give the classes other fractions; the sum stays if all are there.
 
-    Args:
-        weight: (N,) event weights.
-        label: (N,) class index.
-        present: (C,) class fractions, by these weights.
-        wanted: (C,) fractions to have; a class that is not there stays so.
+    ``present`` and ``wanted`` are (C,) fractions, by weight; a class that is not there stays so.
     """
     factor = np.where(present > 0, wanted / np.where(present > 0, present, 1.0), 0.0)
     return np.asarray((weight * factor[label]).astype(np.float32))
@@ -38,12 +34,8 @@ def reweighted(
 def standardiser(reference: ArrayLike, weight: ArrayLike | None = None) -> Callable[..., Floats]:
     """A function that brings features to the reference's mean 0 and width 1.
 
-    Missing values go to the mean; values beyond 5σ of the reference are drawn in to there, so
-    that a single outlier cannot rule a linear model.
-
-    Args:
-        reference: (N, F); NaN marks a missing value.
-        weight: (N,) event weights; their sizes count here.
+    Missing values go to the mean; values beyond 5σ of the reference are drawn in to there, so that
+    a single outlier cannot rule a linear model. Of weights the sizes count.
     """
     x = np.asarray(reference, dtype=np.float64)
     w = np.abs(as_weight(weight, len(x)))[:, None] * np.isfinite(x)
@@ -66,20 +58,11 @@ def density_ratio(
     source_weight: ArrayLike | None = None,
     target_weight: ArrayLike | None = None,
 ) -> Floats:
-    """p_target(x)/p_source(x) at the source's events, by a logistic domain classifier.
+    """p_target(x)/p_source(x) at the source's events, (N,) positive with weighted mean 1.
 
-    Source: Sugiyama et al., Density Ratio Estimation in Machine Learning, 2012, ch. 4. The
-    classifier is linear in standardised features and their squares. An event of negative weight
-    is given to it as one of the other domain.
-
-    Args:
-        source: (N, F) features, of inputs or of a latent layer; NaN marks a missing value.
-        target: (M, F) features.
-        source_weight: (N,) event weights.
-        target_weight: (M,) event weights.
-
-    Returns:
-        (N,) positive, with weighted mean 1 over the source.
+    Source: Sugiyama et al., Density Ratio Estimation in Machine Learning, 2012, ch. 4: a logistic
+    domain classifier that is linear in standardised features, of inputs or of a latent layer, and
+    their squares. An event of negative weight is given to it as one of the other domain.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from ..records import Count, Disease, Figures, Finite, Look, Number, Stored
-from .calibrations import StoredCalibration
 
 Block = dict[str, JsonValue]  # figures by name, as the function that makes them says
 
@@ -413,6 +412,22 @@ class PointBaselines(PointResult):
     teacher: str
     diagnosis: str | None = None
     fractions: str | None = None
+
+
+class StoredCalibration(Stored):
+    """A map of the MC that networks were trained behind, and what certifies it."""
+
+    family: str
+    verdict: Literal["closed", "partly closed", "not closed"]
+    sentence: str
+    map: dict[str, Any]  # of hepdann.calibration.Calibration
+
+
+class Calibrations(Stored):
+    """``calibrations.json``: by method, of each fold; of a run without folds once."""
+
+    format_version: Literal[1]
+    folds: Annotated[list[dict[str, StoredCalibration]], Field(min_length=1)]
 
 
 class PointMaps(Stored):

@@ -1,4 +1,4 @@
-"""The files of a run and of a scan: what each is called."""
+"""The files of a run, of a scan and of a generator: what each is called."""
 
 from __future__ import annotations
 
@@ -6,100 +6,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+class _Named:
+    """A file or folder of the folder that it is asked of."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, paths: Paths, owner: type) -> Path:
+        return paths.folder / self._name
+
+
 @dataclass(frozen=True)
 class Paths:
-    """What a run and a scan have in common.
-
-    Attributes:
-        folder: of the run or scan.
-    """
+    """What a run and a scan have in common."""
 
     folder: Path
 
-    @property
-    def config(self) -> Path:
-        """Every setting that was used."""
-        return self.folder / "config.yaml"
-
-    @property
-    def start_record(self) -> Path:
-        """The settings and files that the training began with."""
-        return self.folder / "origin.json"
-
-    @property
-    def history(self) -> Path:
-        """Losses and accuracies, a row an epoch and network."""
-        return self.folder / "history.csv"
-
-    @property
-    def log(self) -> Path:
-        """The one file that is there from the start to the end; its lock is the folder's."""
-        return self.folder / "log.txt"
-
-    @property
-    def plots(self) -> Path:
-        """The folder of the figures."""
-        return self.folder / "plots"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of what a training needs that goes on."""
-        return self.folder / "checkpoint"
+    config = _Named("config.yaml")  # every setting that was used
+    start_record = _Named("origin.json")  # settings and files that the training began with
+    history = _Named("history.csv")  # losses and accuracies, a row an epoch and network
+    log = _Named("log.txt")  # the one file that is there from the start; its lock is the folder's
+    plots = _Named("plots")  # folder of the figures
+    checkpoints = _Named("checkpoint")  # folder of what a training needs that goes on
 
 
 @dataclass(frozen=True)
 class RunPaths(Paths):
     """The files of a run."""
 
-    @property
-    def metrics(self) -> Path:
-        """Every figure."""
-        return self.folder / "metrics.json"
-
-    @property
-    def scores(self) -> Path:
-        """What every method says of every event."""
-        return self.folder / "scores.h5"
-
-    @property
-    def model(self) -> Path:
-        """The networks, and all that scoring needs."""
-        return self.folder / "model.safetensors"
-
-    @property
-    def conversion(self) -> Path:
-        """How files became events, and which values their features had in training."""
-        return self.folder / "conversion.json"
-
-    @property
-    def trained_events(self) -> Path:
-        """The identity of every training event."""
-        return self.folder / "trained_events.npy"
-
-    @property
-    def diagnosis(self) -> Path:
-        """Whether MC and target differ."""
-        return self.folder / "diagnosis.json"
-
-    @property
-    def calibration(self) -> Path:
-        """The maps of the MC that networks were trained behind."""
-        return self.folder / "calibrations.json"
-
-    @property
-    def recommendation(self) -> Path:
-        """The method that is recommended, and why."""
-        return self.folder / "recommendation.json"
-
-    @property
-    def working_points(self) -> Path:
-        """The thresholds that were set after the training."""
-        return self.folder / "working_points.json"
-
-    @property
-    def health(self) -> Path:
-        """The figures of every network while it trained, and its faults."""
-        return self.folder / "health.json"
+    metrics = _Named("metrics.json")  # every figure
+    scores = _Named("scores.h5")  # what every method says of every event
+    model = _Named("model.safetensors")  # the networks, and all that scoring needs
+    conversion = _Named("conversion.json")  # how files became events, and their ranges in training
+    trained_events = _Named("trained_events.npy")  # the identity of every training event
+    diagnosis = _Named("diagnosis.json")  # whether MC and target differ
+    calibration = _Named("calibrations.json")  # maps of the MC that networks were trained behind
+    recommendation = _Named("recommendation.json")  # the method that is recommended, and why
+    working_points = _Named("working_points.json")  # thresholds that were set after the training
+    health = _Named("health.json")  # figures of every network while it trained, and its faults
 
     def alignments(self, fold: int | None = None) -> Path:
         """The alignments that the worker processes of a run, or of a fold of it, train on."""
@@ -138,47 +82,17 @@ class RunPaths(Paths):
 class ScanPaths(Paths):
     """The files of a scan."""
 
-    @property
-    def summary(self) -> Path:
-        """The figures of every method at every λ and target, and the choices."""
-        return self.folder / "scan.json"
-
-    @property
-    def table(self) -> Path:
-        """The figures of every network, a row each."""
-        return self.folder / "scan.csv"
-
-    @property
-    def rocs(self) -> Path:
-        """The ROC curves of the ensembles."""
-        return self.folder / "rocs.json"
-
-    @property
-    def work(self) -> Path:
-        """The folder of what a scan needs that goes on."""
-        return self.checkpoints / "scan"
+    summary = _Named("scan.json")  # figures of every method at every λ and target, and the choices
+    table = _Named("scan.csv")  # figures of every network, a row each
+    rocs = _Named("rocs.json")  # ROC curves of the ensembles
+    work = _Named("checkpoint/scan")  # folder of what a scan needs that goes on
 
 
 @dataclass(frozen=True)
 class GeneratorPaths(Paths):
     """The files of a generator."""
 
-    @property
-    def record(self) -> Path:
-        """The settings and the tensor file that the training began with."""
-        return self.folder / "generator.json"
-
-    @property
-    def model(self) -> Path:
-        """The generator, and all that drawing needs."""
-        return self.folder / "generator.safetensors"
-
-    @property
-    def state(self) -> Path:
-        """Where its training stands."""
-        return self.checkpoints / "generator.safetensors"
-
-    @property
-    def validation(self) -> Path:
-        """What it draws against events that it did not see."""
-        return self.folder / "validation.json"
+    record = _Named("generator.json")  # settings and tensor file that the training began with
+    model = _Named("generator.safetensors")  # the generator, and all that drawing needs
+    state = _Named("checkpoint/generator.safetensors")  # where its training stands
+    validation = _Named("validation.json")  # what it draws against events that it did not see

@@ -14,7 +14,9 @@ from ..errors import RunError
 from ..inputs import check, read_json, read_rows
 from ..outputs import write_run_file
 from ..records import Stored
+from .content import Metrics
 from .paths import Paths, RunPaths
+from .state import explain_absent
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -37,10 +39,6 @@ def check_version(folder: str | Path) -> None:
 def read_versioned(path: Path, kind: type[Kind]) -> Kind:
     """Read a JSON file of a run.
 
-    Args:
-        path: of the file.
-        kind: type of its content.
-
     Raises:
         RunError: it cannot be read, is damaged or of another version.
     """
@@ -55,13 +53,20 @@ def read_versioned(path: Path, kind: type[Kind]) -> Kind:
     return check(content, kind, path)
 
 
+def read_metrics(folder: Path) -> Metrics:
+    """The figures of a run.
+
+    Raises:
+        RunError: no such folder, no run, a scan, not finished, damaged or of another version.
+    """
+    path = RunPaths(folder).metrics
+    if not path.exists():
+        raise explain_absent(folder)
+    return read_versioned(path, Metrics)
+
+
 def write_json(path: Path, kind: type[Stored], content: Mapping[str, Any]) -> None:
     """Write a JSON file of a run.
-
-    Args:
-        path: of the file.
-        kind: type of its content, which it is checked against.
-        content: what is written.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -82,10 +87,6 @@ def read_history(path: Path) -> dict[str, NDArray[Any]]:
 
 def read_table(path: Path, text: Collection[str]) -> dict[str, NDArray[Any]]:
     """Columns of a CSV file of a run; an empty number is NaN.
-
-    Args:
-        path: of the file.
-        text: names of the columns that hold words.
 
     Raises:
         RunError: missing or damaged.

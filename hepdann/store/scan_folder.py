@@ -27,7 +27,6 @@ class Scan:
     """A scan.
 
     Attributes:
-        folder: where it lies.
         summary: what ``scan.json`` holds: ``groups`` (mean ± std of each method, λ, shift and t),
             ``choices`` (the λ that is chosen without labels).
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..records import HistoryRowOf, Stored
-from .calibrations import Calibrations
 from .content import (
+    Calibrations,
     Diagnosed,
     HealthLooks,
     Metrics,
@@ -36,9 +36,5 @@ STORED: dict[str, type[Stored]] = {
 
 
 def file_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of a file.
-
-    Args:
-        name: a key of :data:`STORED`, which is the file's name without its ending.
-    """
+    """The JSON Schema of a file."""
     return STORED[name].model_json_schema(by_alias=True)

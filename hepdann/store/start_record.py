@@ -53,13 +53,7 @@ class StartRecord:
     """The beginning of a run, written before the first step and never changed after it.
 
     Attributes:
-        tensors: path of the file with the MC.
-        data: path of the file with the data, if that is another one.
-        config: every value that was used.
         asked: settings of ``train`` as the user gave them, where hepdann was left to choose.
-        content: what identifies the content of each file, tensors first.
-        scale: of the shift that made the pseudo-data.
-        scan: whether it is a scan.
     """
 
     tensors: Path
@@ -80,15 +74,7 @@ class StartRecord:
         *,
         scan: bool = False,
     ) -> Self:
-        """Describe a run or scan that begins.
-
-        Args:
-            files: the tensor file, and that of the data if it is another one.
-            config: with every value that is used.
-            asked: as the user gave it.
-            scale: of the shift.
-            scan: whether it is a scan.
-        """
+        """Describe a run or scan that begins."""
         paths = [file.path for file in files]
         content = tuple(file.content_id() for file in files)
         data = paths[1] if len(paths) > 1 else None
@@ -123,10 +109,6 @@ class StartRecord:
     def read(cls, folder: Path, *, scan: bool = False) -> Self:
         """Read it back.
 
-        Args:
-            folder: of the run or scan.
-            scan: whether it is to be a scan.
-
         Raises:
             RunError: no run, or no scan, of another version, or damaged.
         """
@@ -152,11 +134,7 @@ class StartRecord:
         return cls(Path(stored["tensors"]), data, config, asked, content, scale, scan)
 
     def now(self, given: Mapping[str, Any]) -> Config:
-        """The settings, with those that a resume may change as they are given on resuming.
-
-        Args:
-            given: settings by dotted key.
-        """
+        """The settings, with those that a resume may change as they are given on resuming."""
         free = {f"train.{name}" for name in _ELSEWHERE}
         return override(self.config, {key: v for key, v in given.items() if key in free})
 
@@ -164,7 +142,6 @@ class StartRecord:
         """Whether ``config.yaml`` of a run, and what is given beside it, is what it began with.
 
         Args:
-            folder: of the run.
             given: settings by dotted key (``train.epochs``), as a user gives them on resuming.
 
         Raises:
@@ -219,12 +196,7 @@ def has_begun(folder: str | Path) -> bool:
 
 
 def given_settings(config: Config, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of ``train`` that a YAML file and flags give.
-
-    Args:
-        config: as loaded from the file.
-        flags: by dotted key; ``None`` marks one that was not given.
-    """
+    """The settings of ``train`` that a YAML file and flags give."""
     written = config.train.model_dump(by_alias=True, exclude_unset=True)
     given = {f"train.{key}": value for key, value in written.items()}
     return given | {key: value for key, value in flags.items() if value is not None}

@@ -56,11 +56,6 @@ class TrainingRecord:
     def of(cls, files: Sequence[Tensors | Path], *, pseudo: bool, folds: bool) -> Self:
         """Compose it of the tensor files of a run, in memory for the identities alone.
 
-        Args:
-            files: the one with the MC and, if that is another one, the one with the data.
-            pseudo: whether pseudo-data were the target, made of the MC, and no data.
-            folds: whether the run has any, which train on the events of the test split too.
-
         Raises:
             SchemaError: a file cannot be read.
         """
@@ -103,10 +98,6 @@ class TrainingRecord:
     @classmethod
     def read(cls, folder: Path, tensors: Path | None = None) -> Self:
         """Of a run; one of an older version has it no further than its tensor file is there.
-
-        Args:
-            folder: of the run.
-            tensors: where that file is now.
 
         Raises:
             RunError: missing, damaged, or not the tensor file that the run began with.

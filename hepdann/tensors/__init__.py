@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_images
-from .copying import merge, slice_rows
+from .copying import merge, read_rows, slice_rows
 from .hashing import event_ids, fold_of, is_pseudo, mix64, split_of
 from .hdf5.checksums import is_sealed, seal
 from .hdf5.opening import h5_format
@@ -69,6 +69,7 @@ __all__ = [
     "mix64",
     "open_tensors",
     "read_images",
+    "read_rows",
     "reweight",
     "seal",
     "slice_rows",

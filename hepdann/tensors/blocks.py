@@ -25,7 +25,7 @@ _AT_ONCE = 512  # images that are unpacked at a time
 _PROBED = 1_024  # events that say how many hits one has
 _SAMPLE = np.uint64(0x5A3B1E)  # keeps the sample apart from splits and halves
 
-ChangeImages = Callable[[dict[str, NDArray[np.float32]], NDArray[np.int64]], None]
+ChangeImages = Callable[[Any, NDArray[np.int64]], Any]  # views by name, or Objects; and their rows
 Change = Callable[[NDArray[np.float32], int, bool], NDArray[np.float32]]
 _Place = tuple[int, np.dtype[Any], tuple[int, ...]]  # where rows begin, what they are
 
@@ -214,7 +214,7 @@ def read_images(
         tensors: the file.
         domain: "mc" or "data".
         rows: increasing; by default all.
-        change: made to images in place, given their rows: a shift.
+        change: gives images by view, or objects, another content, given their rows: a shift.
 
     Raises:
         SchemaError: no such domain, neither images nor objects, or damaged ones.
@@ -233,7 +233,8 @@ def _events(
     reader: ViewReader | ObjectReader, rows: NDArray[np.int64], change: ChangeImages | None
 ) -> EventImages:
     if isinstance(reader, ObjectReader):
-        return reader.events(rows)
+        objects: EventImages = reader.events(rows)
+        return objects if change is None else change(objects, rows)
     kind: Any = Pixels if reader.views[0].pictures else Hits
     parts = []
     for start in range(0, max(1, len(rows)), _AT_ONCE):
@@ -241,9 +242,7 @@ def _events(
         if change is None:
             parts.append(reader.events(part))
             continue
-        views = reader.read(part)
-        change(views, part)
-        parts.append(kind.of(views.values()))
+        parts.append(kind.of(change(reader.read(part), part).values()))
     joined: EventImages = kind.join(parts)
     return joined
 

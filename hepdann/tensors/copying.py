@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from ..errors import ConfigError, SchemaError
 from ..expressions import parse
 from .hdf5.checksums import TILE_ROWS
 from .layout import DOMAINS, Layout, differing
+from .objects import read_jagged
 from .reader import Tensors, open_tensors
 from .source_and_target import SPLITS
 from .writer import PreparedRows, TensorWriter
 
-Tile = dict[str, NDArray[Any]]
-Change = Callable[[str, Tile], Tile]
+Change = Callable[[PreparedRows], PreparedRows]
 Progress = Callable[[int, int], None]
 _IMAGES = 512  # rows of a tile that has images
 
@@ -83,6 +84,7 @@ def _difference(first: Tensors, file: Tensors) -> str | None:
         "feature_info": "the settings of features",
         "spectators": "spectators",
         "views": "images",
+        "objects": "objects",
         "split_config": "the rules of the split",
     }
     if "mc" in first.samples and "mc" in file.samples:
@@ -130,58 +132,69 @@ def slice_rows(
         raise SchemaError(f"holds no {domain}", where=file.path)
     expression = None if cut is None else parse(cut, what="cut")
 
-    def keep(domain: str, tile: Tile) -> Tile:
+    def keep(tile: PreparedRows) -> PreparedRows:
         if expression is None:
             return tile
-        columns = columns_of(file, domain, tile)
+        columns = columns_of(file, tile)
         absent = [name for name in expression.names if name not in columns]
         if absent:
             raise ConfigError(
-                f"no column '{absent[0]}' in {domain}",
+                f"no column '{absent[0]}' in {tile.domain}",
                 where=expression.where,
                 mend=f"there are {', '.join(columns)}",
             )
-        rows = expression.condition(columns.__getitem__, len(tile[f"{domain}/weight"]))
-        return {name: values[rows] for name, values in tile.items()}
+        return tile.take(expression.condition(columns.__getitem__, tile.count))
 
     extra = {**file.provenance, "sliced": {"path": str(file.path), "cut": cut, "domain": domain}}
     return write_copy([file], output, domains=domains, change=keep, extra=extra, progress=progress)
 
 
-def columns_of(file: Layout, domain: str, tile: Tile) -> dict[str, NDArray[Any]]:
+def columns_of(file: Layout, tile: PreparedRows) -> dict[str, NDArray[Any]]:
     """The columns of a tile by their names; true labels of data are none of them.
 
     Args:
         file: its layout.
-        domain: "mc" or "data".
         tile: its rows.
     """
-    scalars = ("weight", "event_id", "split", "sample", *(("label",) if domain == "mc" else ()))
-    columns = {name: tile[f"{domain}/{name}"] for name in scalars}
+    scalars = ("weight", "event_id", "split", "sample")
+    columns = {n: tile.column(n) for n in (*scalars, *(("label",) * (tile.domain == "mc")))}
     for table in ("spectators", "features"):
-        names = getattr(file, table)
-        columns |= dict(zip(names, tile[f"{domain}/{table}"].T, strict=True))
+        columns |= dict(zip(getattr(file, table), tile.column(table).T, strict=True))
     return columns
 
 
-def read_tiles(file: Tensors, domain: str) -> Iterator[Tile]:
-    """The rows of a domain in pieces, every dataset by its path.
+def read_tiles(file: Tensors, domain: str) -> Iterator[PreparedRows]:
+    """The rows of a domain in pieces.
 
     Raises:
         SchemaError: the file holds datasets that are unknown here, or rows that are damaged.
     """
-    paths = [column.path for column in file.datasets(domain)]
+    paths = {column.path for column in file.all_datasets(domain)}
     with file.read() as h5:
         held: list[str] = []
         h5[domain].visititems(
             lambda name, item: held.append(name) if hasattr(item, "shape") else None
         )
-        unknown = {f"{domain}/{name}" for name in held} - set(paths)
+        unknown = {f"{domain}/{name}" for name in held} - paths
         if unknown:
             raise SchemaError(f"cannot copy {min(unknown)}", where=file.path)
         step = _IMAGES if file.views else TILE_ROWS
         for start in range(0, file.rows(domain), step):
-            yield {path: h5[path][start : start + step] for path in paths}
+            yield read_rows(file, h5, domain, start, min(start + step, file.rows(domain)))
+
+
+def read_rows(file: Tensors, h5: Any, domain: str, first: int, last: int) -> PreparedRows:
+    """The rows ``first`` to ``last`` - 1 of a domain, of a file that is open as ``h5``.
+
+    Raises:
+        SchemaError: objects are damaged.
+    """
+    rows = {c.path: np.asarray(h5[c.path][first:last]) for c in file.datasets(domain)}
+    objects = {
+        one.name: read_jagged(h5[f"{domain}/objects/{one.name}"], first, last, file.path)
+        for one in file.objects
+    }
+    return PreparedRows(domain, last - first, rows, objects)
 
 
 def write_copy(
@@ -192,7 +205,7 @@ def write_copy(
     domains: Sequence[str] | None = None,
     samples: Mapping[str, Sequence[str]] | None = None,
     weights: Sequence[str] | None = None,
-    change: Change = lambda _, tile: tile,
+    change: Change = lambda tile: tile,
     progress: Progress | None = None,
 ) -> Tensors:
     """Write the rows of files one after the other.
@@ -204,7 +217,7 @@ def write_copy(
         domains: to keep; default all.
         samples: names of each domain; default those of the first file.
         weights: names of further weights of MC; default those of the first file that has MC.
-        change: given the domain and a tile, the rows to write.
+        change: given a tile, the rows to write.
         progress: as in :func:`merge`.
 
     Raises:
@@ -231,6 +244,7 @@ def write_copy(
         feature_info=first.feature_info,
         views=first.views,
         variations=mc.variations if "mc" in samples else (),
+        objects=first.objects,
         compress=compress,
     ) as writer:
         for domain in writer.layout.domains:
@@ -238,15 +252,13 @@ def write_copy(
             for file in files:
                 numbers = [samples[domain].index(name) for name in file.samples.get(domain, ())]
                 for tile in read_tiles(file, domain) if domain in file.samples else ():
-                    done += len(tile[f"{domain}/weight"])
-                    tile = change(domain, tile)
-                    count = len(tile[f"{domain}/weight"])
-                    sample = np.array(numbers, np.uint16)[tile[f"{domain}/sample"]]
-                    values = tile | {f"{domain}/sample": sample}
-                    writer.put(PreparedRows(domain, count, values, objects=[]))
+                    done += tile.count
+                    tile = change(tile)
+                    sample = np.array(numbers, np.uint16)[tile.column("sample")]
+                    writer.put(replace(tile, rows=tile.rows | {f"{domain}/sample": sample}))
                     if domain == writer.layout.domains[0]:
-                        means.add(tile[f"{domain}/features"], tile[f"{domain}/split"])
-                    rows += count
+                        means.add(tile.column("features"), tile.column("split"))
+                    rows += tile.count
                     if progress is not None:
                         progress(done, total)
             if not rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,21 +20,56 @@ VIEW_FIGURES = {
 }
 
 
+class EventTable(ABC):
+    """N events as rows (N, F) of float32, which indexing makes of what is held of them."""
+
+    ndim = 2
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """F, numbers of a row."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, F)."""
+        return len(self), self.width
+
+
+def picked(
+    start: NDArray[np.int64], rows: slice | NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which things belong to some events, and where each event begins among them.
+
+    Args:
+        start: (N + 1,) where the things of each event begin.
+        rows: a slice, a mask or indices.
+    """
+    index = np.asarray(rows if isinstance(rows, np.ndarray) else np.arange(len(start) - 1)[rows])
+    index = np.flatnonzero(index) if index.dtype == bool else index
+    first, counts = start[index], start[index + 1] - start[index]
+    begin = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    return np.arange(begin[-1]) + np.repeat(first - begin[:-1], counts), begin
+
+
 @dataclass(frozen=True, eq=False)
-class Hits:
+class Hits(EventTable):
     """(N, F) float32 rows, most of whose entries are zero; indexing gives them as an array.
 
     Attributes:
         start: (N + 1,) where the hits of a row begin in the two below.
         place: column of each hit.
         value: of each hit.
-        width: F.
+        columns: F.
     """
 
     start: NDArray[np.int64]
     place: NDArray[np.int32]
     value: NDArray[np.float32]
-    width: int
+    columns: int
 
     @classmethod
     def of(cls, views: Iterable[NDArray[Any]]) -> Self:
@@ -79,14 +115,9 @@ class Hits:
         return len(self.start) - 1
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(N, F)."""
-        return len(self), self.width
-
-    @property
-    def ndim(self) -> int:
-        """2, as of any table of events."""
-        return 2
+    def width(self) -> int:
+        """F."""
+        return self.columns
 
     @property
     def nbytes(self) -> int:
@@ -95,43 +126,34 @@ class Hits:
 
     def take(self, rows: slice | NDArray[Any]) -> Self:
         """Some rows: a slice, a mask or indices."""
-        picked, start = self._picked(rows)
-        return type(self)(start, self.place[picked], self.value[picked], self.width)
+        chosen, start = picked(self.start, rows)
+        return type(self)(start, self.place[chosen], self.value[chosen], self.width)
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[np.float32]:
         """Some rows (n, F) with all their zeros."""
-        picked, start = self._picked(rows)
-        return self._filled(np.zeros((len(start) - 1, self.width), np.float32), picked, start)
+        chosen, start = picked(self.start, rows)
+        return self._filled(np.zeros((len(start) - 1, self.width), np.float32), chosen, start)
 
     def fill(self, out: NDArray[np.float32], rows: NDArray[Any]) -> NDArray[np.float32]:
         """Write some rows into ``out``, (n, F) and all zero; returns it."""
-        return self._filled(out, *self._picked(rows))
+        return self._filled(out, *picked(self.start, rows))
 
     def flat(self, rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Where the hits of some rows lie in the flattened (n, F) array, and their values."""
-        return self._flat(*self._picked(rows))
+        return self._flat(*picked(self.start, rows))
 
     def _flat(
-        self, picked: NDArray[np.int64], start: NDArray[np.int64]
+        self, chosen: NDArray[np.int64], start: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         row = np.repeat(np.arange(len(start) - 1) * self.width, np.diff(start))
-        return row + self.place[picked], self.value[picked]
+        return row + self.place[chosen], self.value[chosen]
 
     def _filled(
-        self, out: NDArray[np.float32], picked: NDArray[np.int64], start: NDArray[np.int64]
+        self, out: NDArray[np.float32], chosen: NDArray[np.int64], start: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        place, value = self._flat(picked, start)
+        place, value = self._flat(chosen, start)
         out.reshape(-1)[place] = value
         return out
-
-    def _picked(self, rows: slice | NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Which hits belong to some rows, and where each row begins among them."""
-        index = np.asarray(rows if isinstance(rows, np.ndarray) else np.arange(len(self))[rows])
-        index = np.flatnonzero(index) if index.dtype == bool else index
-        first, counts = self.start[index], self.start[index + 1] - self.start[index]
-        start = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        picked = np.arange(start[-1]) + np.repeat(first - start[:-1], counts)
-        return picked, start
 
 
 def view_figures(hits: Hits, views: Sequence[View]) -> tuple[tuple[str, ...], NDArray[np.float32]]:

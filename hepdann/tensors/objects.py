@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from .hdf5.opening import OpenFile
+from .hits import EventTable, picked
 from .layout import Collection
 
 _AT_ONCE = 16_384  # events that are read at a time
@@ -58,13 +60,8 @@ class Jagged:
 
     def take(self, rows: slice | NDArray[Any]) -> Self:
         """Some events: a slice, a mask or indices."""
-        index = np.asarray(rows if isinstance(rows, np.ndarray) else np.arange(len(self))[rows])
-        index = np.flatnonzero(index) if index.dtype == bool else index
-        counts = self.start[index + 1] - self.start[index]
-        taken = type(self).of(self.values[:0], counts)
-        picked = np.arange(taken.start[-1])
-        picked += np.repeat(self.start[index] - taken.start[:-1], counts)
-        return type(self)(self.values[picked], taken.start)
+        chosen, start = picked(self.start, rows)
+        return type(self)(self.values[chosen], start)
 
     def pad(self, out: NDArray[np.float32]) -> NDArray[np.int64]:
         """Write the objects into ``out``, (N, most, F) and all zero.
@@ -84,7 +81,7 @@ class Jagged:
 
 
 @dataclass(frozen=True, eq=False)
-class Objects:
+class Objects(EventTable):
     """N events with features and objects; indexing gives the rows that a network sees.
 
     It takes the place of :class:`.Hits` where events have objects.
@@ -114,16 +111,6 @@ class Objects:
     def width(self) -> int:
         """Numbers of a row."""
         return int(self.features.shape[1]) + sum(one.width for one in self.collections)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(N, width)."""
-        return len(self), self.width
-
-    @property
-    def ndim(self) -> int:
-        """2, as of any table of events."""
-        return 2
 
     @property
     def nbytes(self) -> int:
@@ -159,7 +146,6 @@ class ObjectReader:
 
     def __init__(self, file: OpenFile, domain: str, collections: tuple[Collection, ...]) -> None:
         self._file, self._group, self.collections = file, file.h5[domain], collections
-        self._where = f"{file.path}:{domain}/objects"
 
     def __enter__(self) -> Self:
         return self
@@ -190,20 +176,29 @@ class ObjectReader:
 
     def _span(self, rows: NDArray[np.int64]) -> Objects:
         first, last = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-        parts = []
-        for one in self.collections:
-            group = self._group["objects"][one.name]
-            start = np.asarray(group["offsets"][first : last + 1], np.int64)
-            if start[0] < 0 or (np.diff(start) < 0).any() or start[-1] > len(group["values"]):
-                raise SchemaError(
-                    f"the offsets of events {first}-{last - 1} are damaged",
-                    where=f"{self._where}/{one.name}",
-                    mend="copy the file again from a good disk, or convert again",
-                )
-            values = np.asarray(group["values"][int(start[0]) : int(start[-1])], np.float32)
-            parts.append(Jagged(values, start - start[0]).take(rows - first))
+        parts = (
+            read_jagged(self._group["objects"][one.name], first, last, self._file.path)
+            for one in self.collections
+        )
         features = np.asarray(self._group["features"][first:last], np.float32)[rows - first]
-        return Objects(features, tuple(parts), self.collections)
+        return Objects(features, tuple(p.take(rows - first) for p in parts), self.collections)
+
+
+def read_jagged(group: Any, first: int, last: int, path: Path) -> Jagged:
+    """The objects of the events ``first`` to ``last`` - 1 of a collection, an open HDF5 group.
+
+    Raises:
+        SchemaError: its offsets are damaged; names the file at ``path``.
+    """
+    start = np.asarray(group["offsets"][first : last + 1], np.int64)
+    if start[0] < 0 or (np.diff(start) < 0).any() or start[-1] > len(group["values"]):
+        raise SchemaError(
+            f"the offsets of events {first}-{last - 1} are damaged",
+            where=f"{path}:{group.name.lstrip('/')}",
+            mend="copy the file again from a good disk, or convert again",
+        )
+    values = np.asarray(group["values"][int(start[0]) : int(start[-1])], np.float32)
+    return Jagged(values, start - start[0])
 
 
 def collections_of(file: Any, domain: str) -> tuple[Collection, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .hits import Hits, view_figures
+from .hits import EventTable, Hits, view_figures
 from .layout import View
 from .objects import Objects, object_figures
 
@@ -24,7 +24,7 @@ def fractions(values: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class Pixels(EventTable):
     """(N, F) pixels of pictures, held as bytes; indexing gives them as float32 in [0, 1].
 
     It takes the place of :class:`.Hits` where most pixels are not zero.
@@ -58,16 +58,6 @@ class Pixels:
     def width(self) -> int:
         """F."""
         return int(self.values.shape[1])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(N, F)."""
-        return len(self), self.width
-
-    @property
-    def ndim(self) -> int:
-        """2, as of any table of events."""
-        return 2
 
     @property
     def nbytes(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from .copying import Tile, columns_of, read_tiles, write_copy
+from .copying import columns_of, read_tiles, write_copy
 from .reader import Tensors, open_tensors
+from .writer import PreparedRows
 
 if TYPE_CHECKING:
     from ..config.samples import ReweightConfig
@@ -49,17 +50,18 @@ def reweight(
         factors.append(_Factor.fit(file, one, factors))
     names = [f"{one.name}_off" for one in settings]
 
-    def change(domain: str, tile: Tile) -> Tile:
-        if domain != "mc":
+    def change(tile: PreparedRows) -> PreparedRows:
+        if tile.domain != "mc":
             return tile
         each = [factor.of(file, tile) for factor in factors]
         total = np.prod(each, axis=0)
-        weight = tile["mc/weight"].astype(np.float64)
-        changed = {key: tile[key] * total for key in tile if key.startswith("mc/weight")}
+        weight = tile.column("weight").astype(np.float64)
+        changed = {n: v * total for n, v in tile.rows.items() if n.startswith("mc/weight")}
         for number, name in enumerate(names):
             others = [f for i, f in enumerate(each) if i != number]
             changed[f"mc/weights/{name}"] = weight * np.prod(others, axis=0)
-        return tile | {key: values.astype(np.float32) for key, values in changed.items()}
+        rows = {name: values.astype(np.float32) for name, values in changed.items()}
+        return replace(tile, rows=tile.rows | rows)
 
     extra = {**file.provenance, "reweighted": [factor.note for factor in factors]}
     write_copy([file], output, weights=(*file.weights, *names), change=change, extra=extra)
@@ -75,10 +77,10 @@ class _Factor:
     values: Floats  # of all bins in a row
     note: str
 
-    def of(self, file: Tensors, tile: Tile) -> Floats:
+    def of(self, file: Tensors, tile: PreparedRows) -> Floats:
         """(n,) of some MC events."""
-        chosen = np.isin(tile["mc/label"], self.labels)
-        return np.where(chosen, self.values[_bins(self.settings, file, "mc", tile)], 1.0)
+        chosen = np.isin(tile.column("label"), self.labels)
+        return np.where(chosen, self.values[_bins(self.settings, file, tile)], 1.0)
 
     @classmethod
     def fit(cls, file: Tensors, settings: ReweightConfig, before: Sequence[_Factor]) -> _Factor:
@@ -102,8 +104,8 @@ class _Factor:
         size = int(np.prod([len(edges) + 2 for edges in settings.variables.values()]))
         source, squares, target = np.zeros((3, size))
         for tile in read_tiles(file, "mc"):
-            bins, label = _bins(settings, file, "mc", tile), tile["mc/label"]
-            weight = tile["mc/weight"].astype(np.float64)
+            bins, label = _bins(settings, file, tile), tile.column("label")
+            weight = tile.column("weight").astype(np.float64)
             weight *= np.prod([factor.of(file, tile) for factor in before], axis=0)
             own = np.isin(label, labels)
             source += np.bincount(bins[own], weight[own], size)
@@ -112,8 +114,8 @@ class _Factor:
                 other = label == file.classes.index(settings.to)
                 target += np.bincount(bins[other], weight[other], size)
         for tile in read_tiles(file, "data") if settings.to == "data" else ():
-            weight = tile["data/weight"].astype(np.float64)
-            target += np.bincount(_bins(settings, file, "data", tile), weight, size)
+            weight = tile.column("weight").astype(np.float64)
+            target += np.bincount(_bins(settings, file, tile), weight, size)
         if source.sum() <= 0 or target.sum() <= 0:
             what = ", ".join(classes) if source.sum() <= 0 else settings.to
             raise ConfigError(
@@ -137,12 +139,9 @@ class _Factor:
         return cls(settings, labels, values, note)
 
 
-def _bins(settings: ReweightConfig, file: Tensors, domain: str, tile: Tile) -> NDArray[np.int64]:
+def _bins(settings: ReweightConfig, file: Tensors, tile: PreparedRows) -> NDArray[np.int64]:
     """(n,) the bin of each event, of all variables in a row."""
-    columns, bins = (
-        columns_of(file, domain, tile),
-        np.zeros(len(tile[f"{domain}/weight"]), np.int64),
-    )
+    columns, bins = columns_of(file, tile), np.zeros(tile.count, np.int64)
     for name, edges in settings.variables.items():
         values = columns[name].astype(np.float64)
         place = np.searchsorted(edges, values, side="right")  # NaN would share the overflow

@@ -28,12 +28,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PreparedRows:
-    """Some events as they will stand in the file, checked, without their place."""
+    """Some events as they stand in the file, checked, without their place.
+
+    Attributes:
+        domain: "mc" or "data".
+        count: number of events.
+        rows: by the path of the dataset, each with ``count`` rows.
+        objects: by name of the collection.
+    """
 
     domain: str
     count: int
     rows: dict[str, NDArray[Any]]
-    objects: list[tuple[str, str, Jagged]]  # where offsets and values go
+    objects: dict[str, Jagged]
+
+    def take(self, chosen: NDArray[np.bool_]) -> Self:
+        """The events of a mask."""
+        return type(self)(
+            self.domain,
+            int(np.count_nonzero(chosen)),
+            {path: values[chosen] for path, values in self.rows.items()},
+            {name: part.take(chosen) for name, part in self.objects.items()},
+        )
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A dataset of the domain by its name within it."""
+        return self.rows[f"{self.domain}/{name}"]
 
 
 class TensorWriter:
@@ -143,10 +163,8 @@ class TensorWriter:
 
     def prepare(self, domain: str, block: Block, split: NDArray[np.uint8]) -> PreparedRows:
         """The first half of :meth:`append`, for any thread; ``split`` is of :func:`.split_of`."""
-        rows, pairs = self.layout.arrays(domain, block, split), self.layout.object_datasets(domain)
-        parts = (block.objects[one.name] for one in self.layout.objects)
-        objects = [(o.path, v.path, part) for (o, v), part in zip(pairs, parts, strict=True)]
-        return PreparedRows(domain, len(block), rows, objects)
+        rows = self.layout.arrays(domain, block, split)
+        return PreparedRows(domain, len(block), rows, block.objects)
 
     def put(self, prepared: PreparedRows) -> None:
         """The second half of :meth:`append`: the rows go behind those that are there."""
@@ -160,11 +178,12 @@ class TensorWriter:
         with writing(self.path):
             for path, values in prepared.rows.items():
                 self._put(path, start, values)
-            for offsets, path, part in prepared.objects:
-                begin = self._rows.get(path, 0)
-                self._put(offsets, start + 1, part.start[1:] + begin)
-                self._put(path, begin, np.ascontiguousarray(part.values, "<f4"))
-                self._rows[path] = begin + len(part.values)
+            stored = self.layout.object_datasets(domain)
+            for one, (offsets, objects) in zip(self.layout.objects, stored, strict=True):
+                part, begin = prepared.objects[one.name], self._rows.get(objects.path, 0)
+                self._put(offsets.path, start + 1, part.start[1:] + begin)
+                self._put(objects.path, begin, np.ascontiguousarray(part.values, "<f4"))
+                self._rows[objects.path] = begin + len(part.values)
         self._rows[domain] = stop
 
     def _put(self, path: str, start: int, values: NDArray[Any]) -> None:

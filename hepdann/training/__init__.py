@@ -13,22 +13,7 @@ from .timing import Clock
 from .trainer import StackTrainer
 
 __all__ = [
-    "FIGURES",
-    "Clock",
-    "EventDataset",
-    "Health",
-    "LambdaSchedule",
-    "Member",
-    "MethodProgress",
-    "Progress",
-    "RateRange",
-    "RateSchedule",
-    "Settings",
-    "StackTrainer",
-    "choose_engine",
-    "distributed",
-    "find_learning_rate",
-    "load_checkpoint",
-    "save_checkpoint",
-    "threads",
-]
+    "FIGURES", "Clock", "EventDataset", "Health", "LambdaSchedule", "Member", "MethodProgress",
+    "Progress", "RateRange", "RateSchedule", "Settings", "StackTrainer", "choose_engine",
+    "distributed", "find_learning_rate", "load_checkpoint", "save_checkpoint", "threads",
+]  # fmt: skip

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..domains.event_stream import BatchRows, StreamReader
+from ..domains.event_stream import BatchRows, StreamReader, epoch_order
 from ..domains.resident import DomainEvents
-from ..domains.sampler import epoch_order
 from ..methods import Batch
 from .distributed import ALONE, Processes
 
@@ -27,7 +26,6 @@ class Slot:
 
     Attributes:
         stream: of the sampler; events of two slots are never drawn in the same order.
-        events: what members draw from.
         chosen: (K,) index into ``events`` for each member.
     """
 
@@ -47,15 +45,6 @@ def epoch_batches(
     processes: Processes = ALONE,
 ) -> Iterator[tuple[int, Batch, int]]:
     """The steps of an epoch.
-
-    Args:
-        slots: the D domains in the order of the batch: source, auxiliaries, target.
-        seeds: (K,) of the members.
-        epoch: counted from 0.
-        size: events of each domain a step.
-        steps: of the epoch.
-        first: step to begin with, after a resume.
-        processes: that share every batch.
 
     Yields:
         The step, its batch, and the end of the chunk of steps that it was gathered with.
@@ -158,13 +147,6 @@ def _gather(
     slots: Sequence[Slot], feeds: Sequence[_Feed], begin: int, steps: int, size: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """The events of some steps, laid out as the batches have them, so that a batch is a view.
-
-    Args:
-        slots: the D domains.
-        feeds: of each domain.
-        begin: the first step.
-        steps: their number.
-        size: events of each domain a step.
 
     Returns:
         Features (steps, K, F, D * size), labels (steps, K, D - 1, size), weights (steps, K, D,

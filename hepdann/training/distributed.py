@@ -25,12 +25,7 @@ _PATIENCE = timedelta(days=7)  # one process diagnoses, scores and evaluates whi
 
 @dataclass(frozen=True)
 class Processes:
-    """Those that train one stack.
-
-    Attributes:
-        rank: of this one.
-        count: of all.
-    """
+    """Those that train one stack."""
 
     rank: int = 0
     count: int = 1
@@ -116,11 +111,7 @@ def _control() -> Any:
 
 
 def broadcast(message: Any = None) -> Any:
-    """What the first process says; called by all of them at the same moment.
-
-    Args:
-        message: of the first process: text, numbers, lists and dictionaries of these.
-    """
+    """What the first process says; called by all of them at the same moment."""
     import json
 
     from torch import distributed

@@ -17,7 +17,6 @@ class EventDataset(Dataset[tuple[Tensor, ...]]):
     as a loader does with ``sampler=BatchSampler(…)`` and ``batch_size=None``.
 
     Args:
-        events: of a tensor file: ``tensors.source()`` or ``tensors.target()``.
         split: "train", "validation" or "test"; by default all events.
     """
 

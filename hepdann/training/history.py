@@ -42,9 +42,7 @@ def refuse_non_finite(members: Sequence[Member], figures: NDArray[np.float64], e
     """Refuse an epoch with a loss that is not finite.
 
     Args:
-        members: of the stack.
         figures: (4, K) of the epoch.
-        epoch: counted from 0.
 
     Raises:
         RunError: there is one; it names the first member.
@@ -68,11 +66,8 @@ def history_row(
     """One epoch of one member.
 
     Args:
-        place: which it is, and where its schedules stand.
         figures: of the epoch: loss of label and domain head, accuracy of the latter, and loss of
             the nuisance head.
-        validation: figures of the validation split.
-        nuisance: whether it has a nuisance head.
     """
     label, domain, accuracy, of_nuisance = map(float, figures)
     losses = {"loss_label": label, "loss_domain": domain, "domain_accuracy": accuracy}
@@ -82,12 +77,7 @@ def history_row(
 
 
 class MemberHistory:
-    """The rows of a history, by member.
-
-    Args:
-        history: of a stack; whole epochs.
-        members: K.
-    """
+    """The rows of a history, by member."""
 
     def __init__(self, history: Sequence[Mapping[str, object]], members: int) -> None:
         self._rows: list[list[Mapping[str, object]]] = [[] for _ in range(members)]
@@ -103,12 +93,7 @@ class MemberHistory:
         return [[1 - float(str(row["domain_accuracy"])) for row in rows] for rows in self._rows]
 
     def running(self, monitor: str, patience: int) -> tuple[int, ...]:
-        """Members that train further: whose best epoch is not yet ``patience`` epochs ago.
-
-        Args:
-            monitor: figure that decides.
-            patience: epochs; 0 stops nobody.
-        """
+        """Members that train further: whose best epoch is not yet ``patience`` epochs ago."""
         losses = self.losses(monitor) if patience else [[]] * len(self._rows)
         return tuple(k for k, row in enumerate(losses) if not _exhausted(row, patience))
 

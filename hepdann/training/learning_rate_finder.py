@@ -21,7 +21,6 @@ class RateRange:
     """What a stack's loss did while the learning rate rose.
 
     Attributes:
-        rates: (n,) learning rate of each step.
         losses: (n, K) smoothed label loss of each member.
         steepest: (K,) rate at which each member's loss fell fastest.
         lowest: (K,) rate at which it was lowest; beyond it the training begins to diverge.
@@ -45,9 +44,6 @@ def find_learning_rate(
 
     Args:
         trainer: of the stack; it is left as it is.
-        start: rate of the first step.
-        end: rate of the last step.
-        steps: of the search.
 
     Returns:
         Rates, losses and a suggestion.

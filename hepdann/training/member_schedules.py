@@ -17,13 +17,8 @@ class MemberSchedules:
 
     All of it follows from the settings and the history, so that a resume finds the same.
 
-    Args:
-        members: of the stack.
-        settings: of the training.
-
     Attributes:
         lambda_: (K,) λ of the members, 0 of those without an adversary.
-        running: members that have not stopped, by index.
     """
 
     def __init__(self, members: Sequence[Member], settings: Settings) -> None:
@@ -37,9 +32,6 @@ class MemberSchedules:
 
     def look_back(self, history: Sequence[HistoryRow]) -> bool:
         """Before an epoch: who has stopped, and where schedules that look back stand.
-
-        Args:
-            history: of all members.
 
         Returns:
             Whether fewer members go on than before.
@@ -63,11 +55,7 @@ class MemberSchedules:
         return fewer
 
     def values(self, at: int) -> StepValues:
-        """What a step takes of the members that train.
-
-        Args:
-            at: number of the step, counted from the beginning.
-        """
+        """What a step takes of the members that train."""
         settings = self._settings
         rate, ramp = self._scheduled(at)
         return StepValues(
@@ -82,13 +70,7 @@ class MemberSchedules:
         )
 
     def row(self, index: int, epoch: int, at: int) -> Mapping[str, object]:
-        """Which member a row of the history is of, and what its schedules were at.
-
-        Args:
-            index: of the member.
-            epoch: counted from 0.
-            at: number of the step.
-        """
+        """Which member a row of the history is of, and what its schedules were at."""
         member, lambda_ = self._members[index], float(self.lambda_[index])
         rate, ramp = self._scheduled(at)
         return {

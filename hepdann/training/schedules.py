@@ -34,13 +34,6 @@ class RateSchedule:
             training; ``inverse``, (1 + alpha p)^-beta (Ganin et al., JMLR 17 (2016) 59, section
             5.2.2); ``plateau``, times ``factor`` when ``patience`` epochs brought no better
             validation loss.
-        warm_up: share of the planned steps in which the rate rises linearly from 0; the schedule
-            starts after it.
-        factor: of ``step`` and ``plateau``.
-        every: of ``step``.
-        alpha: of ``inverse``.
-        beta: of ``inverse``.
-        patience: of ``plateau``.
 
     Raises:
         ConfigError: no schedule of that name.
@@ -96,11 +89,6 @@ class LambdaSchedule:
             5.2.2); ``linear``, p / until up to 1; ``adaptive``, after each epoch times
             exp(gain · (error - domain error)), so that a domain head which is right too often
             meets a stronger adversary.
-        gamma: of ``ganin``.
-        until: of ``linear``.
-        error: that ``adaptive`` wants of the domain head in training, at most 0.5.
-        gain: of ``adaptive``.
-        largest: ``adaptive`` keeps its factor between 1/largest and largest.
 
     Raises:
         ConfigError: no schedule of that name.

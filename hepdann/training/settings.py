@@ -22,15 +22,10 @@ class Member:
     """One of the K networks of a stack.
 
     Attributes:
-        method: how it uses the target.
-        lambda_: λ.
-        seed: of its weights and its batches.
         source: index into the stack's sources; the oracle has one of its own.
-        target: index into the stack's targets.
         auxiliaries: indices into the stack's sources of further labelled domains, as a rule copies
             of the source under other shifts; members of one stack have equally many.
         name: of the method in figures and tables, where that differs ("oracle").
-        learning_rate: its own, in place of that of the settings.
     """
 
     method: Method
@@ -50,31 +45,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Settings:
-    """What all members of a stack share.
-
-    Attributes:
-        batch_size: events of each domain a step.
-        steps: steps an epoch.
-        learning_rate: of members that have none of their own, before the schedule acts.
-        schedule: of the learning rate, or the name of one.
-        lambda_schedule: of λ, or the name of one.
-        domain_weight: w_d, weight of the domain loss.
-        nuisance_weight: factor on λ in the term of a nuisance.
-        adversary_steps: of methods with rare phases: steps for one with such a phase.
-        clip: largest gradient norm of each part of a member.
-        ema: decay of the averaged weights; 0 is none.
-        optimiser: ``adam``, ``adamw`` or ``sgd``.
-        weight_decay: of the optimiser.
-        momentum: of ``sgd``.
-        head_rate: learning rate of both heads over that of the extractor.
-        patience: epochs without a better ``monitor`` after which a member stops; 0 is never.
-        choose: the epoch whose weights are used: the ``last``, or the ``best`` by ``monitor``.
-        monitor: a label-free figure of the history, see :data:`hepdann.training.history.MONITORS`.
-        engine: what executes a step, see :func:`hepdann.training.step.engine.engine_for`.
-        deterministic: torch refuses algorithms that are not, see :func:`deterministic`.
-        threads: torch's threads while training; one is best for small networks.
-        processes: that train together.
-    """
+    """What all members of a stack share; :class:`hepdann.config.TrainConfig` describes each."""
 
     epochs: int
     batch_size: int
@@ -149,9 +120,7 @@ def method_progress(
     """Means over the networks of each method.
 
     Args:
-        names: (K,) method of each network.
         figures: (3, K) label loss, domain loss, domain accuracy.
-        lambda_: (K,) λ·λ_p.
     """
     groups: dict[str, list[int]] = {}
     for k, name in enumerate(names):
@@ -181,9 +150,6 @@ def deterministic(wanted: bool) -> Iterator[None]:
 
     On the CPU, training is deterministic anyway: members draw from generators of their own, and
     small networks train on one thread.
-
-    Args:
-        wanted: whether to; otherwise nothing happens.
     """
     if not wanted:
         yield

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor
 
+from ..domains.event_stream import AUXILIARY, SOURCE, TARGET
 from ..domains.resident import DomainEvents
-from ..domains.sampler import AUXILIARY, SOURCE, TARGET
 from ..methods import Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot
-from .best_epoch import Best
 from .history import HistoryRow
 from .member_schedules import MemberSchedules
 from .settings import Member, Settings
-from .step.parameter_buffer import ParameterBuffer
+from .step.optimisers import ParameterBuffer
 from .step.stack import Stack
 
 SUMMED = ("label_loss", "domain_loss", "domain_accuracy", "nuisance_loss")  # rows of ``sums``
@@ -27,11 +27,7 @@ class StackState:
     """Members of a stack, wherever their training stands; all of it is in a checkpoint.
 
     Args:
-        members: all with the same phases and equally many auxiliaries.
-        shape: of every network.
         sources: labelled events, scaled; a member names one by index.
-        targets: unlabelled events, scaled, likewise.
-        settings: of the training.
     """
 
     def __init__(
@@ -144,3 +140,54 @@ def slots_of(
         *(Slot(AUXILIARY + i, sources, chosen) for i, chosen in enumerate(auxiliaries)),
         Slot(TARGET, targets, tuple(m.target for m in members)),
     )
+
+
+class Best:
+    """The averaged weights that each member had at its best epoch so far.
+
+    Kept beside the last ones in every checkpoint. Source validation loss says which epoch
+    classifies the source best; it says little of the target, so the last epoch is what a run uses
+    unless the user chooses.
+
+    Attributes:
+        loss: what was monitored of each member at its best epoch; infinite before the first.
+    """
+
+    def __init__(self, parts: Mapping[str, ParameterBuffer], members: int) -> None:
+        self.loss = [math.inf] * members
+        self.epoch = [-1] * members
+        self.average: dict[str, Tensor] = {
+            name: part.average.clone() for name, part in parts.items()
+        }
+
+    @torch.no_grad()
+    def update(
+        self, parts: Mapping[str, ParameterBuffer], epoch: int, losses: Sequence[float]
+    ) -> None:
+        """Keep the weights of every member whose loss has fallen below its best.
+
+        Args:
+            losses: (K,) monitored figures, less is better; one that is not a number is never the
+                best.
+        """
+        better = [k for k, loss in enumerate(losses) if loss < self.loss[k]]
+        if not better:
+            return
+        for name, part in parts.items():
+            pairs = zip(
+                part.by_member(self.average[name]), part.by_member(part.average), strict=True
+            )
+            for best, now in pairs:
+                best[better] = now[better]
+        for k in better:
+            self.loss[k], self.epoch[k] = losses[k], epoch
+
+    def of(self, name: str, part: ParameterBuffer) -> Tensor:
+        """A part's averaged weights of each member's best epoch; of the last, if none was best."""
+        chosen = part.average.clone()
+        improved = [k for k, epoch in enumerate(self.epoch) if epoch >= 0]
+        for now, best in zip(
+            part.by_member(chosen), part.by_member(self.average[name]), strict=True
+        ):
+            now[improved] = best[improved]
+        return chosen

@@ -17,9 +17,6 @@ class Clock:
     A lap costs less than a microsecond. On a device that works behind the program's back
     every fiftieth step waits for it; what the other steps left in its queue is shared out as those
     steps show.
-
-    Args:
-        device: of the training.
     """
 
     def __init__(self, device: str = "cpu") -> None:

@@ -43,7 +43,6 @@ class StackTrainer(StackState):
         """Train the epochs that are left.
 
         Args:
-            progress: called a few times an epoch.
             save: called for a checkpoint: when an epoch is whole, every two minutes within one,
                 and when the training is stopped.
             watch: given the epoch and each member's (n, C) scores of the target's test
@@ -144,9 +143,6 @@ class StackTrainer(StackState):
 
     def record(self, watch: Watcher | None = None) -> None:
         """Add the figures of this epoch to the history, also where it was stopped within.
-
-        Args:
-            watch: as in :meth:`run`.
 
         Raises:
             RunError: a loss is not finite.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..domains.resident import DomainEvents
 from ..networks import AdversarialNetwork
+from ..stats import expected_accuracy
 
 if TYPE_CHECKING:
     from .trainer import Member
@@ -35,7 +36,7 @@ def validate(
 
     Returns:
         One dictionary a member: validation_loss, validation_accuracy, validation_loss_domain,
-        validation_domain_accuracy.
+        validation_domain_accuracy; of images target_expected_accuracy.
     """
     on_source = {
         i: network.predict(sources[i].x_validation.unsqueeze(0), 0)
@@ -65,6 +66,9 @@ def validate(
                 "validation_domain_accuracy": recognised,
             }
         )
+        if source.images and p.shape[1] > 1:
+            scores, label = on_target[member.target][0][k].cpu(), source.label_validation.cpu()
+            rows[-1]["target_expected_accuracy"] = expected_accuracy(scores, p.cpu(), label).value
     return rows
 
 

@@ -52,3 +52,20 @@ def test_a_calibrated_sample_has_the_fractions_of_the_data(toys):
     calibrated = report.calibration.calibrated(mc)
     share = calibrated.weight[mc.label == 1].sum() / calibrated.weight.sum()
     assert share == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_class_that_mc_lack_is_not_taken_for_other_fractions(toys):
+    """A fifth of the data lies between both classes: fractions move, and templates do not fit."""
+
+    def foreign(x, generator):
+        x[: len(x) // 5] = generator.beta(20.0, 20.0, (len(x) // 5, 2))
+        return x
+
+    mc, data = toys(3000, foreign)
+    report = calibrate(mc, data, NAMES, families=["none"])
+    assert report.calibration.moved
+    assert report.verdict == "not closed"
+    assert "a class that MC lack" in report.sentence
+    np.testing.assert_array_equal(report.applied.calibrated(mc).weight, mc.weight)
+    mc, data = toys(3000, fraction=0.2)
+    assert calibrate(mc, data, NAMES, families=["none"]).mixture.explains

@@ -20,7 +20,7 @@ def signals_fixture():
 @pytest.fixture(autouse=True)
 def busy_fixture(monkeypatch):
     """On a busy machine too, nothing takes ten seconds, after which a line would say so."""
-    monkeypatch.setattr("hepdann_cli.progress._LINE_EVERY", float("inf"))
+    monkeypatch.setattr("hepdann_cli.tables._LINE_EVERY", float("inf"))
 
 
 @pytest.fixture(name="run")

@@ -2,7 +2,15 @@
 
 import pytest
 
-from hepdann.criteria import GUARD, Residual, recommend, teacher
+from hepdann.criteria import (
+    GUARD,
+    Adapted,
+    Residual,
+    recommend,
+    recommend_adapted,
+    teacher,
+)
+from hepdann.stats import Figure
 
 
 def left(error=0.01, **values):
@@ -127,3 +135,31 @@ def test_candidates_are_listed_and_nothing_is_recommended_without_any():
     assert recommend({}, {}).method == "source-only"
     assert "too few events" in recommend({}, {}).sentence
     assert recommend({}, {}, fallback=None).method is None
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "expected", "method"),
+    [
+        (0.98, 0.82, "dann"),
+        (0.98, 0.51, "source-only"),  # within the error
+        (0.90, 0.82, "dann"),  # wins more than it costs on MC
+        (0.60, 0.82, "source-only"),
+        (0.98, None, "source-only"),
+    ],
+)
+def test_of_pictures_that_no_layer_makes_alike_the_surest_is_recommended(
+    accuracy, expected, method
+):
+    def adapted(accuracy, expected):
+        figure = None if expected is None else Figure(expected, 0.01, 1000)
+        return Adapted(accuracy, 0.003, Residual(0.998, 0.001), figure)
+
+    found = {
+        "source-only": adapted(0.985, None if expected is None else 0.5),
+        "dann": adapted(accuracy, expected),
+    }
+    advice = recommend_adapted(found, shift=True)
+    assert advice.method == method
+    assert advice.large_residual
+    assert ("expected to be right on 0.820" in advice.sentence) == (method == "dann")
+    assert recommend_adapted(found, shift=False).method == "source-only"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepdann.evaluation.segments import plane_residual, residual_profile, segment_profile
+from hepdann.evaluation.minerva import plane_residual, residual_profile, segment_profile
 
 
 def test_purity_looks_along_what_is_given_and_efficiency_along_what_is_true():

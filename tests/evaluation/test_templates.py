@@ -12,7 +12,7 @@ from hepdann.config import PlotConfig
 from hepdann.errors import HepdannError, RunError
 from hepdann.evaluation import Columns, TemplateSettings, fill_templates, open_scores
 from hepdann.evaluation.templates import blind_windows
-from hepdann.stats.template_bins import equal_signal_edges, significance, significance_edges
+from hepdann.stats.histograms import equal_signal_edges, significance, significance_edges
 
 from ..template_run import WEIGHTS, write_template_run
 

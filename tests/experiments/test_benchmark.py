@@ -14,6 +14,7 @@ from hepdann.errors import ConfigError, Interrupted, ReadError
 from hepdann.evaluation import proxy_distance
 from hepdann.experiments import Line, Table, benchmark
 from hepdann.experiments.table import Figure
+from hepdann.inference.passes import choose_autocast
 from hepdann.readers.reviews import convert_reviews, read_reviews
 from hepdann.tensors import open_tensors
 from hepdann_cli.main import hepdann as command
@@ -139,10 +140,12 @@ def test_digits_train_each_method_of_each_seed_by_itself(tmp_path):
     table = json.loads(result.stdout)
     assert [line["method"] for line in table["lines"]] == [
         "source-only", "subspace alignment", "dann", "dann, domain normalisation",
-        "train on target", "mmd", "coral",
+        "dann, 100 target labels", "train on target", "mmd", "coral",
     ]  # fmt: skip
     assert table["lines"][0]["paper"] == 0.5225
     assert all(line["seeds"] == 1 for line in table["lines"])
+    halved = choose_autocast("auto", "cpu") == "bf16"
+    assert ("convolutions in bf16" in table["sentences"]) == halved
 
 
 def test_the_gap_is_what_a_method_covers_of_it():

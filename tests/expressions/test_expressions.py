@@ -78,6 +78,8 @@ def test_root_and_python_spellings_agree(root, python):
         ("n / 0", pytest.approx([-math.inf, math.nan, math.inf], nan_ok=True)),
         ("min(a, b, 2)", [0.5, -2, 2]),
         ("hypot(3, 4)", [5.0] * 3),
+        ("mass(30, 1, 2, 5)", pytest.approx([5.0] * 3)),
+        ("mass(40, 0.3, 1, 0, 40, 0.3, 4.14159265, 0) * a", pytest.approx([80, 160, 240])),
     ],
 )
 def test_precedence_and_functions(text, expected):
@@ -158,6 +160,7 @@ def test_single_ampersand_joins_bracketed_conditions_and_masks_bits():
         ("a b", "'b' is not expected"),
         ("sqr(a)", "did you mean 'sqrt'?"),
         ("abs(a, b)", "takes 1 values, 2 are given"),
+        ("mass(a, b, a, b, a)", "takes 4, 8, … values, 5 are given"),
         ("x[a]", "must be a whole number"),
         ("a $ b", "cannot be read from '$ b' on"),
         ("__import__('os')", "cannot be read"),

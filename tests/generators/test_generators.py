@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -16,7 +17,7 @@ from hepdann.config import load_config
 from hepdann.errors import ConfigError, Interrupted, RunError
 from hepdann.generators import compare_showers, open_generator, train_generator, training
 from hepdann.networks.generators import ShowerCritic, ShowerGenerator
-from hepdann.plotting.axes.frame import new_axes
+from hepdann.plotting.axes import frame
 from hepdann.samples import write
 from hepdann.samples.showers import LAYERS, STRIPS, draw_showers
 from hepdann_cli.main import hepdann as command
@@ -69,18 +70,15 @@ def test_a_shower_has_the_energy_that_its_response_says():
 
 @pytest.mark.parametrize("stops", ["asked", "killed"])
 def test_a_training_that_was_stopped_ends_in_the_same_bits(
-    showers, trained, tmp_path, monkeypatch, stops
+    showers, trained, tmp_path, monkeypatch, killed, stops
 ):
-    asked = iter([False, False, False, True])
-
-    def stop():
-        if next(asked) and stops == "killed":  # the last checkpoint is a step older
-            raise SystemError
-        return stops == "asked" and next(asked, True)
-
     monkeypatch.setattr(training, "_EVERY", 2)
-    with pytest.raises((Interrupted, SystemError)):
-        train_generator(showers, tmp_path / "run", SMALL, stop=stop)
+    if stops == "killed":  # the last checkpoint is a step older
+        killed(lambda stop: train_generator(showers, tmp_path / "run", SMALL, stop=stop), 3)
+    else:
+        asked = iter([False, True])
+        with pytest.raises(Interrupted):
+            train_generator(showers, tmp_path / "run", SMALL, stop=lambda: next(asked))
     with pytest.raises(RunError, match="--resume"):
         open_generator(tmp_path / "run")
     train_generator(None, tmp_path / "run", resume=True)
@@ -122,7 +120,7 @@ def damaged(folder, path, change):
     path.write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + size :])
 
 
-def test_the_command_trains_judges_and_draws(showers, tmp_path, monkeypatch):
+def test_the_commands_train_judge_show_and_draw(showers, tmp_path, monkeypatch, typed):
     figures = []
 
     def save(ax, stem, formats):
@@ -130,14 +128,14 @@ def test_the_command_trains_judges_and_draws(showers, tmp_path, monkeypatch):
         return []
 
     monkeypatch.setattr("hepdann.plotting.generated._SHAPES", {"depth": "Depth"})
-    monkeypatch.setattr("hepdann.plotting.generated.save", save)
+    monkeypatch.setattr("hepdann.plotting.axes.label.save", save)
     matrix = "hepdann.plotting.generated.correlation"  # of 256 numbers: its own test draws one
-    monkeypatch.setattr(matrix, lambda *_, **__: new_axes()[0])
+    monkeypatch.setattr(matrix, lambda *_, **__: frame.new_axes()[0])
 
     def run(*words):
-        result = CliRunner().invoke(command, ["generate", *map(str, words)])
-        assert result.exit_code == 0, result.output
-        return result.stdout
+        done = typed("generate", *words)
+        assert done.code == 0, done.stderr
+        return done.stdout
 
     folder = tmp_path / "run"
     said = run("train", showers, "--condition", "energy", "--steps", 2, "--batch-size", 16,
@@ -147,6 +145,24 @@ def test_the_command_trains_judges_and_draws(showers, tmp_path, monkeypatch):
     assert content["showers"]["ks"]["along"] < 0.2
     assert {"gallery", "response", "resolution", "profile_along"} < set(figures)
     assert {"correlation_simulation", "correlation_generator", "shape_depth"} < set(figures)
+    again = tmp_path / "again"
+    shutil.copytree(folder, again)
+    names = figures[:]
+    assert "0 figures" in typed("plot", again, "--style", "CMS").stdout
+    assert figures == 2 * names
+    assert typed("evaluate", folder).stdout in said
+    for show in ("evaluate", "inspect"):
+        known = json.loads(typed(show, again, "--json").stdout)
+        assert known.get("validation", known) == content
+    table = typed("compare", folder, again, "--csv", tmp_path / "t.csv").stdout
+    for word in ("run", "again", "wgan-gp", f"{content['showers']['worst_response']:.4f}"):
+        assert word in table
+    assert "ks_profiles" in (tmp_path / "t.csv").read_text()
+    monkeypatch.setattr("hepdann.plotting.generated._curves", lambda *_: None)
+    monkeypatch.setattr("hepdann.plotting.axes.label.save", frame.save)
+    assert typed("report", folder, again, "-o", tmp_path / "r.html").code == 0
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("data-svg=") == 2
     for name in ("d.h5", "d.root"):
         run("sample", folder, "--events", 60, "--at", "energy=50", "--at", "class=photon",
             "-o", tmp_path / name)  # fmt: skip
@@ -190,5 +206,5 @@ def test_showers_of_the_same_kind_are_not_distinguished_and_others_are():
     equal, apart = (compare_showers(first, z, energy) for z in (same, other))
     assert max(equal.ks.values()) < 0.1
     assert equal.auc["shapes"] == pytest.approx(0.5, abs=0.07)
-    assert apart.to_json()["worst_response"] == pytest.approx(0.05, abs=1e-6)
+    assert apart.worst_response == pytest.approx(0.05, abs=1e-6)
     assert apart.auc["shapes"] > 0.7

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional
 
 from hepdann.errors import ConfigError
 from hepdann.networks import AdversarialNetwork, NetworkShape
+from hepdann.networks.images import layers
 
 # weights and biases, layer by layer, of JMLR 17 (2016) 59, figure 4
 MNIST = (
@@ -96,3 +98,45 @@ def test_features_and_several_views_are_refused():
     shape = replace(shape_of("ganin-mnist", 28, channels=1), inputs=2 * 28 * 28, views=two)
     with pytest.raises(ConfigError, match="events have 2 views"):
         AdversarialNetwork(shape, [0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("height", "width", "size"), [(8, 6, 2), (7, 5, 2), (7, 9, 3)])
+def test_compiled_pooling_is_that_of_torch_in_values_and_gradients(dtype, height, width, size):
+    numbers = torch.Generator().manual_seed(0)
+    pictures = torch.randn(3, 5, height, width, generator=numbers).to(dtype)
+    x, y = (pictures.to(memory_format=torch.channels_last).requires_grad_() for _ in range(2))
+    compiled = layers.relu_pool(x, size, size)
+    expected = functional.relu(functional.max_pool2d(y, size, size, ceil_mode=True))
+    assert torch.equal(compiled, expected)
+    weight = torch.randn(expected.shape, generator=numbers).to(dtype)
+    (compiled * weight).sum().backward()
+    (expected * weight).sum().backward()
+    assert torch.equal(x.grad, y.grad)
+    assert layers._compiled("pool", dtype) is None or "ReluPool" in compiled.grad_fn.name()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_no_number_does_not_vanish_in_pooling(dtype, sign):
+    pictures = torch.ones(1, 2, 2, 2, dtype=dtype)
+    pictures[0, 1, 1, 0] = torch.copysign(torch.tensor(torch.nan), torch.tensor(float(sign)))
+    assert layers.relu_pool(pictures, 2, 2).isnan().flatten().tolist() == [False, True]
+
+
+def test_a_convolution_to_few_pixels_is_a_product_of_matrices_in_bfloat16():
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(6, 8, 5)
+    pictures = torch.rand(4, 6, 8, 7).to(memory_format=torch.channels_last)
+    x, y = (pictures.clone().requires_grad_() for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        product, expected = layers.convolve(layer, x), layer(y)
+    assert "Windows" in product.grad_fn.name()
+    assert "Windows" not in layers.convolve(layer, x).grad_fn.name()  # in single precision
+    values = [x, layer.weight, layer.bias], [y, layer.weight, layer.bias]
+    weight = torch.rand(expected.shape).to(torch.bfloat16)
+    slopes = [
+        torch.autograd.grad(z, v, weight) for z, v in zip((product, expected), values, strict=True)
+    ]
+    for ours, theirs in zip((product, *slopes[0]), (expected, *slopes[1]), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.02)

@@ -17,6 +17,7 @@ from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation.latent import Embedding
 from hepdann.plotting.axes.label import label_as
 from hepdann.plotting.axes.styles import COLOURS
+from hepdann.plotting.configured import compare
 from hepdann.plotting.jobs import distinct_names, file_name, jobs_of
 from hepdann.plotting.quantities import Quantities
 from hepdann.plotting.run import plot_run
@@ -152,9 +153,16 @@ def test_titles_units_and_colours_come_with_the_scores(make_run, tmp_path):
     assert run.target_name == "Pseudo-data"
 
 
+def feature(run, index, aligned=None):
+    """Data and MC in a feature, as the figure of every run shows them."""
+    name = run.scores.features[index]
+    return compare(run, DataMCFigure.model_construct(variable=name, alignment=aligned), False)
+
+
 def test_processes_are_stacked_if_there_are_several(run_folder, data_run):
-    assert Quantities.open(run_folder).feature(0).shown.names == ("background", "signal")
-    numbers = Quantities.open(data_run).feature(0).shown
+    shown = feature(Quantities.open(run_folder), 0).shown
+    assert shown.names == ("background", "signal")
+    numbers = feature(Quantities.open(data_run), 0).shown
     assert set(numbers.names) == {"Z to ll", "W+jets", "ttbar"}
     content = [part.total.value for part in numbers.stack]
     assert content == sorted(content)  # the largest on top
@@ -164,7 +172,7 @@ def test_processes_are_stacked_if_there_are_several(run_folder, data_run):
 def test_many_processes_become_nine_and_the_rest(make_run, tmp_path):
     samples = tuple(f"process {i}" for i in range(14))
     run = Quantities.open(make_run(tmp_path / "run", n=3000, samples=samples))
-    numbers = run.feature(3).shown
+    numbers = feature(run, 3).shown
     assert len(numbers.names) == 10
     assert numbers.names[0] == "other"
     assert sum(p.total.value for p in numbers.stack) == pytest.approx(numbers.mc.total.value)
@@ -172,23 +180,23 @@ def test_many_processes_become_nine_and_the_rest(make_run, tmp_path):
 
 def test_what_is_outside_the_bins_is_folded_into_the_last(run_folder):
     run = Quantities.open(run_folder)
-    numbers, folded = run.feature(2).shown, run.feature(2).folded
-    assert folded
+    numbers = feature(run, 2).shown
+    assert feature(run, 2).folded
     assert numbers.data.sumw.sum() == len(run.scores.column("target", "weight"))
     assert numbers.data.overflow == (0.0, 0.0)
 
 
 def test_before_and_after_have_the_same_bins_and_mc(run_folder):
     run = Quantities.open(run_folder)
-    before, after = run.feature(4).shown, run.feature(4, "quantile").shown
+    before, after = feature(run, 4).shown, feature(run, 4, "quantile").shown
     np.testing.assert_array_equal(before.edges, after.edges)
     np.testing.assert_array_equal(before.mc.sumw, after.mc.sumw)
     assert after.chi2 < before.chi2
 
 
 def test_mc_is_absolute_unless_asked(data_run):
-    assert Quantities.open(data_run).feature(0).shown.scale == 1.0
-    scaled = Quantities.open(data_run, scale_mc=True).feature(0).shown
+    assert feature(Quantities.open(data_run), 0).shown.scale == 1.0
+    scaled = feature(Quantities.open(data_run, scale_mc=True), 0).shown
     assert scaled.yield_ratio.value == pytest.approx(1.0)
 
 

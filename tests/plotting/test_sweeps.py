@@ -99,6 +99,16 @@ def test_every_event_is_a_mark_and_colours_are_those_of_its_group():
     assert texts == ["MC", "Pseudo-data", "udsc", "b", "MC", "Pseudo-data"]
 
 
+def test_the_legend_of_ten_classes_stays_within_the_figure():
+    with plotting.style():
+        ax = plotting.latent({"dann": embedding()}, classes=tuple("0123456789"), data_name="Data")
+        figure = ax.figure
+        figure.canvas.draw()
+    box = figure.legends[1].get_window_extent()
+    assert figure.bbox.x0 <= box.x0
+    assert box.x1 <= figure.bbox.x1
+
+
 def test_data_of_unknown_class_are_said_to_be():
     found = {"source-only": embedding(known=False), "dann": embedding(known=False)}
     with plotting.style():

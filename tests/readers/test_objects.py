@@ -159,6 +159,19 @@ def test_members_of_edm4hep_physlite_and_nanoaod_are_found(nano, begin):
     assert found["Jets"].features == [begin + "momentum.x", begin + "energy"]
 
 
+@pytest.mark.parametrize(("kind", "dot"), [("TTree", "."), ("RNTuple", ":")])
+def test_lists_of_physlite_are_converted_by_the_name_of_the_objects(tmp_path, kind, dot):
+    content, counts = columns(), ak.num(columns()["Jet_pt"])
+    renamed = {n.replace("Jet_", f"AnalysisJetsAuxDyn{dot}"): v for n, v in content.items()}
+    path = write(tmp_path / "mc.root", renamed, kind)
+    pt = f"AnalysisJetsAuxDyn{dot}pt"
+    jets = {"cut": f"`{pt}` > 20", "sort": pt}
+    tensors, _ = converted(path, tmp_path, objects={"AnalysisJets": jets}, features=[])
+    assert f"AnalysisJetsAuxDyn{dot}eta" in tensors.objects[0].features
+    hard = ak.sum(content["Jet_pt"] > 20, axis=1)
+    assert [len(one) for one in stored(tensors)] == hard.tolist() != counts.tolist()
+
+
 def test_what_is_no_list_of_numbers_is_refused_by_name(tmp_path):
     content = columns() | {
         "Jet_hits": ak.Array([[[1.0, 2.0]]] * EVENTS),
@@ -174,6 +187,8 @@ def test_what_is_no_list_of_numbers_is_refused_by_name(tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             converted(path, tmp_path, objects={"Jet": {"features": [text]}})
+    with pytest.raises(ValueError, match="objects do not vary"):
+        converted(path, tmp_path, objects={"Jet": {}}, variations={"up": {"tree": "t"}})
     with pytest.raises(ReadError, match="lists of the objects 'Jet' run along"):
         converted(path, tmp_path, objects={"Jet": {"features": ["Jet_pt", "Tau_pt"]}})
     with pytest.raises(ConfigError, match="no object of 'Jet' is in MC"):

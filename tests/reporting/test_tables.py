@@ -15,7 +15,7 @@ from hepdann.reporting import COLUMNS, Cell, methods_table, named_runs, to_csv, 
 
 @pytest.fixture(scope="session")
 def rows(runs):
-    return methods_table((name, run.metrics) for name, run in named_runs(runs).items())
+    return methods_table(named_runs(runs))
 
 
 def test_every_method_of_every_run_has_a_row(rows, runs):

@@ -18,7 +18,7 @@ import hepdann
 from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
 from hepdann.domains import Scaling
-from hepdann.domains.resampling import resampled
+from hepdann.domains.sources import resampled
 from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation import open_scores
 from hepdann.inference import corrected, load_model

@@ -13,7 +13,7 @@ from hepdann.calibration import Calibration
 from hepdann.config import TrainConfig
 from hepdann.criteria import Residual, recommend, teacher
 from hepdann.deploy import export
-from hepdann.domains import CalibratedBlocks
+from hepdann.domains import ChangedBlocks
 from hepdann.errors import ConfigError, HepdannError, Interrupted, RunError
 from hepdann.evaluation import open_scores
 from hepdann.evaluation.curves import run_roc
@@ -104,8 +104,11 @@ def test_a_parametrised_network_knows_the_parameters_of_the_map(run):
     assert scores.varied("parametrised") is not None
     one, other = (model.calibrations[name] for name in ("parametrised", "calibrated-known"))
     assert one.parameters() == other.parameters()
-    with pytest.raises(RunError, match="a parametrised network is not exported"):
-        export(run.folder, "model.onnx", method="parametrised")
+
+
+def test_a_parametrised_network_is_exported_at_the_best_parameters(run, tmp_path):
+    exported = export(run.folder, tmp_path / "model.onnx", method="parametrised")
+    assert exported.agreement.largest < 1e-6  # from the scores of the run's events
 
 
 def test_each_event_of_a_parametrised_network_has_parameters_of_its_own(run, toy):
@@ -169,7 +172,8 @@ def test_a_fold_has_a_calibration_that_did_not_see_its_part(toy, tmp_path):
 
 def test_blocks_and_workers_train_on_calibrated_mc(toy, tmp_path):
     """What a worker trains on follows from the run's folder: the map is read, not fitted anew."""
-    given = KNOWN | FAST | {"epochs": 1, "memory": "blocks"}
+    methods = ["calibrated-known", "parametrised"]
+    given = KNOWN | FAST | {"epochs": 1, "memory": "blocks", "method": methods}
     run = hepdann.train(toy / "tensors.h5", output=tmp_path / "run", **given)
     origin = StartRecord.read(run.folder)
     files = [open_tensors(toy / "tensors.h5")]
@@ -177,13 +181,18 @@ def test_blocks_and_workers_train_on_calibrated_mc(toy, tmp_path):
     origin, domains, _ = _prepared(place)
     one = load_model(RunPaths(run.folder).model).calibrations["calibrated-known"]
     block = domains.blocks[0].train(0)
-    mapped = CalibratedBlocks(domains.blocks[0], one).train(0)
+    mapped = ChangedBlocks(domains.blocks[0], one.calibrated).train(0)
     np.testing.assert_array_equal(mapped.features, one.apply(block.features, 0))
     write_aligned(run.folder, Aligned({}, None, None), ())
     stacks, _ = _stacks_of(place, None, 1)
     x = domains.scaling.apply(one.calibrated(domains.source).part("train").features)
     np.testing.assert_array_equal(stacks.sources[-1].x.numpy(), x)
     assert stacks.sources[-1].stream is not None
+    (aware,) = (s for s in stacks.shards if s.methods == ("parametrised",))
+    read = stacks.trainer(aware)
+    for events in (*read.sources, *read.targets):
+        assert events.stream is not None
+        assert events.x.shape[1] == block.features.shape[1] + 1
 
 
 def test_the_family_of_the_target_is_not_among_those_tried():
@@ -261,7 +270,7 @@ def test_an_error_of_the_calibration_moves_the_scores_of_mc(run):
     assert scores.varied("source-only") is None
     features = scores.column("mc", "features")
     for errors, kept in zip((1.0, -1.0), varied, strict=True):
-        again = model.score(features, "calibrated-known", "source", errors).mean
+        again = model.score(features, "calibrated-known", "source", errors=errors).mean
         np.testing.assert_allclose(kept, again, atol=1e-6)
         assert np.abs(kept - scores.score("mc", "calibrated-known")).max() > 1e-5
     theta = [model.calibrations["calibrated-known"].varied(e).fit.theta[0] for e in (-1, 0, 1)]

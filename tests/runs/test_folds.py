@@ -221,11 +221,11 @@ def test_workers_train_all_folds_to_the_same_bits(run, toy, tmp_path):
             np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-def test_figures_say_that_they_are_out_of_fold(run):
+def test_figures_say_that_they_are_out_of_fold(run, capsys):
     assert run.metrics["folds"] == 2
     assert open_scores(run.folder).judged == "out of fold"
-    heading = evaluate._heading(run.folder, run.metrics)
-    assert heading.endswith("all events, out of fold")
+    evaluate.show(run.folder, run.metrics, brief=True)
+    assert "all events, out of fold" in " ".join(capsys.readouterr().out.split())
 
 
 def test_working_points_say_that_they_are_out_of_fold(run, typed):

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from torch.distributed import run as torchrun
 
 import hepdann
+from hepdann.calibration import image_families
 from hepdann.config import PlotConfig, SplitConfig
 from hepdann.domains import prepare
 from hepdann.errors import ConfigError, HepdannError, Interrupted
@@ -285,3 +286,15 @@ def test_the_energy_scale_of_images_is_measured_from_what_sums_them_up(tensors):
         report.calibration.apply(mc.features + 1)
     with pytest.raises(ConfigError, match="sine is no shift of images"):
         hepdann.calibrate(tensors, families=["sine"])
+
+
+def test_the_light_yield_is_a_scale_of_each_view(tensors):
+    mc, made = image_families(open_tensors(tensors), ["light-yield"], 0)
+    family = made["light-yield"]
+    assert family.parameters == ("light-yield(x)", "light-yield(u)", "light-yield(v)")
+    moved = family.apply(mc.features, np.array([0.0, 0.1, -0.3]), 0)
+    energies = [0, 4, 8]  # of four figures a view
+    factors = moved[:, energies].sum(axis=0) / mc.features[:, energies].sum(axis=0)
+    np.testing.assert_allclose(factors, [1.0, 1.1, 0.7], rtol=1e-4)
+    others = (np.delete(x, energies, axis=1) for x in (moved, mc.features))
+    np.testing.assert_array_equal(*others)

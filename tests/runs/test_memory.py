@@ -13,7 +13,7 @@ import hepdann
 from hepdann.config import TrainConfig
 from hepdann.domains import Scaling, memory, prepare
 from hepdann.domains.event_stream import EventStream, StreamReader
-from hepdann.domains.resampling import ResampledBlocks
+from hepdann.domains.sources import ResampledBlocks
 from hepdann.errors import Interrupted
 from hepdann.runs import resume
 from hepdann.runs.stacks.shards import Stacks

@@ -8,8 +8,8 @@ import pytest
 import hepdann
 from hepdann import samples
 from hepdann.domains import Wanted, prepare
-from hepdann.errors import ConfigError, HepdannError, Interrupted
-from hepdann.methods.mixtures.llp import unmixed
+from hepdann.errors import ConfigError, HepdannError
+from hepdann.methods.mixtures import unmixed
 from hepdann.runs import resume
 
 pytestmark = pytest.mark.usefixtures("few_trees")
@@ -53,13 +53,14 @@ def test_classes_are_distinguished_without_a_label(run):
         assert one["members_flipped"] == 0
 
 
-def test_a_run_on_mixtures_resumes_to_the_same_bits(run, tensors, tmp_path):
-    left = iter(range(25))
-    with pytest.raises(Interrupted):
-        hepdann.train(
-            tensors, method=METHODS, mixtures=CUTS, output=tmp_path / "run",
-            partial=lambda: False, stop=lambda: next(left, None) is None, **FAST,
-        )  # fmt: skip
+def test_a_run_on_mixtures_that_was_killed_resumes_to_the_same_bits(run, tensors, tmp_path, killed):
+    killed(
+        lambda stop: hepdann.train(
+            tensors, method=METHODS, mixtures=CUTS, output=tmp_path / "run", stop=stop, **FAST
+        ),
+        25,
+    )
+    assert list((tmp_path / "run" / "checkpoint").glob("stack-*.safetensors"))
     again = resume(tmp_path / "run")
     for name in ("model.safetensors", "history.csv", "scores.h5"):
         assert (again.folder / name).read_bytes() == (run.folder / name).read_bytes(), name

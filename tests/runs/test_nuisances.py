@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import warnings
 
 import numpy as np
 import pytest
@@ -66,23 +63,15 @@ def test_every_method_is_judged_by_what_its_score_tells(run):
     assert float(losses["pivot"]) > 1
 
 
-def test_a_run_with_nuisances_that_was_killed_resumes_to_the_same_bits(run, tensors, tmp_path):
-    left = iter(range(30))
-
-    def killed():
-        if next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return False
-
-    with warnings.catch_warnings():  # torch may have threads, none of which the child needs
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if not child:
-        try:
-            hepdann.train(tensors, method=METHODS, output=tmp_path / "run", stop=killed, **FAST)
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+def test_a_run_with_nuisances_that_was_killed_resumes_to_the_same_bits(
+    run, tensors, tmp_path, killed
+):
+    killed(
+        lambda stop: hepdann.train(
+            tensors, method=METHODS, output=tmp_path / "run", stop=stop, **FAST
+        ),
+        30,
+    )
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert list((tmp_path / "run" / "checkpoint").glob("stack-*.safetensors"))
     again = resume(tmp_path / "run")

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import awkward as ak
 import numpy as np
 import pytest
+import torch
 import uproot
+from click.testing import CliRunner
 
 import hepdann
 from hepdann import samples, shifts
 from hepdann.deploy import export
+from hepdann.deploy.graph import Graph
+from hepdann.deploy.networks import add_member
+from hepdann.deploy.objects import ObjectInputs
+from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.domains import StreamReader, prepare, resident_images
 from hepdann.errors import ConfigError, RunError, SchemaError
+from hepdann.evaluation import open_scores
 from hepdann.inference import predict
 from hepdann.inference.row_scores import RowScorer
+from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.runs import open_run
 from hepdann.tensors import open_tensors, read_images
 
@@ -74,6 +88,71 @@ def test_scores_run_along_the_rows_of_the_files(run, files, tensors, tmp_path):
     assert np.isnan(rows["score_signal"][~selected]).all()
 
 
+def exported_member(shape):
+    """A new network of one feature of the event and 64 objects, and its graph."""
+    network, graph = AdversarialNetwork(shape, [0]).eval(), Graph()
+    flat, part = graph.input("f", (1,)), graph.input("v", (64, 2))
+    valid = graph.binary("Greater", graph.input("m", (64, 1)), 0.5)
+    inputs = ObjectInputs(flat, (part,), (valid,))
+    graph.output("scores", add_member(graph, network, 0, 0, inputs))
+    return network, onnx_model(graph, "t", 20, {})
+
+
+def test_deep_sets_are_exported_with_a_mask_and_padding_means_nothing(run, tensors, tmp_path):
+    made = export(run.folder, tmp_path / "model.onnx", domain="source", method="dann")
+    assert made.agreement.largest < 1e-6
+    assert [one.name for one in made.inputs] == ["features", "constituent", "constituent_valid"]
+    events = read_images(tensors, "mc", np.arange(40))
+    values = np.full((40, 64, 2), 1e3, np.float32)
+    valid = np.arange(64) < events.parts[0].pad(values)[:, None]
+    inputs = {"features": events.features, "constituent": values}
+    scores = evaluate(
+        made.files[0].read_bytes(), inputs | {"constituent_valid": valid.astype("f4")}
+    )
+    expected = open_run(run.folder).model.score(events, "dann", "source").mean
+    np.testing.assert_allclose(scores[0], expected, atol=1e-6)
+    with pytest.raises(ConfigError, match="this takes numbers alone"):
+        export(run.folder, tmp_path / "model.hpp", "cpp")
+    shape = NetworkShape(
+        events.width, 2, network="deepsets", normalisation="layer", objects=(("c", 64, 2),)
+    )
+    network, proto = exported_member(shape)
+    given = {"f": events.features, "v": values, "m": valid.astype("f4")[..., None]}
+    (scores,) = evaluate(proto.SerializeToString(), given)
+    expected = network.predict(torch.from_numpy(events[:]).T[None], 0)[0][0]
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    with pytest.raises(RunError, match="networks with attention cannot be exported"):
+        exported_member(replace(shape, network="transformer"))
+
+
+def test_pseudo_data_is_half_of_the_mc_shifted_alike_in_memory_and_in_blocks(tensors):
+    shift, read = shifts.compose(shifts.missing_objects(4), shifts.pt_scale(1)), {}
+    for memory in ("resident", "blocks"):
+        domains = prepare(tensors, None, shift, 3, memory)
+        rows = np.argsort(domains.target.event_id)
+        read[memory] = domains.inputs("target")[rows]
+        events = read_images(tensors, "mc", domains.rows).take(rows)
+    np.testing.assert_array_equal(read["resident"], read["blocks"])
+    assert read["blocks"][:, 1].sum() == pytest.approx(0.75 * events.parts[0].start[-1], rel=0.03)
+    log_pt = read["blocks"][:, 2::2].sum() / read["blocks"][:, 1].sum()
+    before = events.parts[0].values[:, 0].mean(dtype=float)
+    assert log_pt == pytest.approx(before + np.log(2), abs=0.02)
+    assert not set(domains.source.event_id) & set(domains.target.event_id)
+
+
+def test_maps_of_features_shift_those_of_objects_by_their_own_scales(tensors):
+    objects = read_images(tensors, "mc")
+    fitted = shifts.sine(2).of_objects(objects)
+    jagged = fitted.apply_objects(objects, tensors.column("mc", "event_id"), 0)
+    part, values = jagged.parts[0], objects.parts[0].values
+    np.testing.assert_array_equal(part.start, objects.parts[0].start)
+    scale = np.abs(values).max(axis=0)
+    x = values / scale
+    expected = (x + np.sin(2 * np.pi * x) / 2) * 1.5 * scale
+    np.testing.assert_allclose(part.values, expected, atol=0.1 * scale.max())
+    assert not np.array_equal(jagged.features, objects.features)
+
+
 def test_batches_from_blocks_of_the_file_are_those_of_memory(tensors):
     rows = {}
     for memory in ("resident", "blocks"):
@@ -98,14 +177,13 @@ def test_batches_from_blocks_of_the_file_are_those_of_memory(tensors):
 
 def test_what_acts_on_features_alone_is_refused(run, tensors, tmp_path):
     for settings, message in (
-        ({"shift": shifts.sine(t=3)}, "these events have objects"),
+        ({"shift": shifts.energy_scale(t=3)}, "acts on pixels, and these events have objects"),
+        ({"shift": shifts.dead_region(t=3)}, "no feature of constituent ends in 'phi'"),
+        ({"shift": shifts.gaussian(t=3), "memory": "blocks"}, "to be read in blocks"),
         ({"method": "quantile+dann"}, "maps features, and these events are objects"),
-        ({"folds": 2}, "these events are objects"),
     ):
         with pytest.raises(ConfigError, match=message):
             hepdann.train(tensors, output=tmp_path / "run", **settings)
-    with pytest.raises(RunError, match="networks of objects cannot be exported; score files"):
-        export(run.folder, tmp_path / "model.onnx")
     with pytest.raises(ConfigError, match="a calibration maps features"):
         hepdann.calibrate(tensors)
 
@@ -114,3 +192,54 @@ def test_a_second_file_needs_the_same_objects(tensors, files, tmp_path):
     other = hepdann.convert(files[0], files[1], objects=["constituent"], output=tmp_path / "t.h5")
     with pytest.raises(SchemaError, match=r"(features|objects) differ"):
         open_tensors(tensors).check_features(other)
+
+
+def test_an_analysis_from_one_yaml_is_that_of_the_documentation(tmp_path, monkeypatch):
+    """Jets and taus, lumi mask, duplicates, cross sections, 2-D reweighting, folds, scores."""
+    from hepdann_cli.main import hepdann as command
+
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs/objects.md").read_text(encoding="utf-8")
+    text, script = (
+        re.search(rf"```{kind}\n(.*?)```", page.split("## An analysis from one YAML")[1], re.S)[1]
+        for kind in ("yaml", "python")
+    )
+    exec(script.replace("20_000", "700"), {})
+    quick = re.sub(r"(seeds|epochs): \d", r"\1: 1", text.replace("folds: 3", "folds: 2"))
+    Path("analysis.yaml").write_text(quick, encoding="utf-8")
+    for line in (
+        "convert --config analysis.yaml -o t.h5",
+        "train t.h5 --config analysis.yaml -o run --batch-size 256 --no-diagnose",
+        "plot run --only roc --formats png --workers 1",
+        "predict run higgs.root tau.root -o scores",
+    ):
+        done = CliRunner().invoke(command, line.split(), catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    tensors = open_tensors("t.h5")
+    assert tensors.verify() == []
+    assert [one.name for one in tensors.objects] == ["jets", "taus"]
+    weight, label = tensors.column("mc", "weight"), tensors.source().label
+    assert {"pileup_off"} == set(tensors.weights)
+    nominal = tensors.column("mc", "weights/pileup_off")
+    np.testing.assert_allclose(nominal[label == 1], 2000 / 700, rtol=1e-6)
+    assert weight.sum() == pytest.approx(nominal.sum(), rel=1e-5)
+    ids = tensors.column("data", "event_id")
+    assert len(np.unique(ids)) == len(ids)
+    events, m_vis = uproot.open("higgs.root")["Events"].arrays(), tensors.features.index("m_vis")
+    events = events[events.HLT_tau | events.HLT_mu]
+    taus = ak.zip({"pt": events.tau_pt, "eta": events.tau_eta, "phi": events.tau_phi, "mass": 0.0})
+    px, py, pz = taus.pt * np.cos(taus.phi), taus.pt * np.sin(taus.phi), taus.pt * np.sinh(taus.eta)
+    energy = ak.sum(taus.pt * np.cosh(taus.eta), axis=1)
+    mass = np.sqrt(energy**2 - sum(ak.sum(p, axis=1) ** 2 for p in (px, py, pz)))
+    features = read_images(tensors, "mc").features
+    np.testing.assert_allclose(features[label == 1, m_vis], mass, rtol=1e-4)
+    scores, model = open_scores(Path("run")), open_run(Path("run")).model
+    fold = scores.column("mc", "fold")
+    assert set(fold) == {0, 1}
+    expected = model.score(read_images(tensors, "mc"), "dann", "source", fold=fold).mean
+    np.testing.assert_allclose(scores.score("mc", "dann"), expected, atol=1e-6)
+    assert len({one.scaling.mean[3] for one in model.models}) == 2  # of jets, without its part
+    rows = uproot.open("scores/higgs.scores.root")["Events"].arrays(library="np")
+    method = json.loads(Path("run/recommendation.json").read_text())["method"]
+    known = scores.score("mc", method)[label == 1]
+    np.testing.assert_allclose(rows["score_signal"][rows["selected"] == 1], known[:, 1], atol=1e-6)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 import hepdann
-from hepdann.config import PlotConfig
+from hepdann.config import PlotConfig, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
 from hepdann.plotting import plot_run
-from hepdann.plotting.names import RunNames
+from hepdann.plotting.quantities import RunNames
 from hepdann.runs import resume
+from hepdann.runs.stacks.plan import resolve
 from hepdann.tensors import read_images
 
 pytestmark = pytest.mark.usefixtures("few_trees")
@@ -97,3 +100,42 @@ def test_a_shift_of_energies_has_no_meaning_for_pictures(files, tmp_path):
     shift = hepdann.shifts.get("energy-scale", 2)
     with pytest.raises(ConfigError, match="red and green and blue and no energies"):
         hepdann.train(files / "t.h5", output=tmp_path / "r", shift=shift, **FAST)
+
+
+def test_pictures_of_files_and_folders_are_scored_row_by_row(run, files, tmp_path):
+    images, label = pictures(12, 5, 120)
+    for number in range(12):
+        place = tmp_path / "new" / str(label[number])
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[number]).save(place / f"{number}.png")
+    inputs = [files / "mc.npz", files / "data.npz", tmp_path / "new"]
+    done = hepdann.predict(run, inputs, output=tmp_path / "out", format="hdf5", method="dann")
+    assert [(f.sample, f.known, f.rows) for f in done.files] == [
+        ("mc", True, 500), ("data", True, 400), ("data", False, 12),
+    ]  # fmt: skip
+    scores = open_scores(run.folder)
+    for file, domain in zip(done.files, ("mc", "target"), strict=False):
+        with h5py.File(file.output) as rows:
+            known = np.stack([rows[f"score_{k}"][:] for k in range(3)], axis=1)
+            np.testing.assert_array_equal(rows["event_id"][:], scores.column(domain, "event_id"))
+        np.testing.assert_allclose(known, scores.score(domain, "dann"), atol=1e-5)
+    assert done.files[0].trained == np.count_nonzero(scores.column("mc", "split") == 0)
+    ordered = sorted(range(12), key=lambda number: (label[number], f"{number}.png"))
+    pixels = images[ordered].transpose(0, 3, 1, 2).reshape(12, -1)
+    expected = run.predict(pixels * np.float32(1 / 255), method="dann")
+    with h5py.File(done.files[2].output) as rows:
+        found = np.stack([rows[f"score_{k}"][:] for k in range(3)], axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(ConfigError, match="pictures have no branches"):
+        hepdann.predict(run, inputs[:1], output=tmp_path / "k", keep=["a"])
+
+
+@pytest.mark.parametrize(("multiplies", "precision"), [(True, "bf16"), (False, "none")])
+def test_automatic_precision_is_bfloat16_where_the_processor_multiplies_it(
+    multiplies, precision, monkeypatch
+):
+    monkeypatch.setattr(
+        "torch.cpu.get_capabilities", lambda: {"amx_bf16": multiplies}, raising=False
+    )
+    settings = TrainConfig(autocast="auto", device="cpu", batch_size=8)
+    assert resolve(settings, 100).autocast == precision

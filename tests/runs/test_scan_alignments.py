@@ -14,10 +14,10 @@ from hepdann.alignment import FractionEstimate
 from hepdann.config import Config, TrainConfig
 from hepdann.errors import ConfigError
 from hepdann.runs import resume_scan
+from hepdann.runs.advice import soft_labelled
 from hepdann.runs.aligned import wanted_maps
 from hepdann.runs.scans.grid import Point, plan_point, settings_at
 from hepdann.runs.stacks.plan import Places, plan_stacks
-from hepdann.runs.teacher_labels import soft_labelled
 from hepdann.tensors import Target
 
 MAPS = ["quantile", "moments+quantile"]
@@ -127,9 +127,12 @@ def test_plans_give_every_member_its_target_and_its_labelled_domains():
 def test_a_scan_of_data_takes_the_class_fractions_that_a_training_takes(toy, tmp_path, monkeypatch):
     """Whatever the diagnosis finds; pseudo-data are a random half of the MC, and are not asked."""
     found = FractionEstimate(
-        np.array([0.85, 0.15]), np.array([0.01, 0.01]), np.array([0.6, 0.4]), np.zeros((2, 3)),
-        (0.6, 0.51), shift=True,
-    )  # fmt: skip
+        np.array([0.85, 0.15]),
+        np.array([0.01, 0.01]),
+        np.array([0.6, 0.4]),
+        (0.6, 0.51),
+        shift=True,
+    )
     told = SimpleNamespace(fractions=found, sentence="two shifts", shift=True)
     asked = []
 

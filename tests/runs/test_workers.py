@@ -23,10 +23,10 @@ from hepdann.readers import convert
 from hepdann.registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from hepdann.runs import resume
 from hepdann.runs.preparation import prepare_training
-from hepdann.runs.stacks.parts import joined
 from hepdann.runs.stacks.plan import StackPlan
-from hepdann.runs.stacks.registered import Registered
 from hepdann.runs.stacks.shards import cut, shares_of
+from hepdann.runs.stacks.training import joined
+from hepdann.runs.stacks.work import Registered
 from hepdann.training import Member
 
 SAME = ("model.safetensors", "history.csv", "scores.h5", "health.json")

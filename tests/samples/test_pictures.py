@@ -13,9 +13,9 @@ import hepdann
 from hepdann import samples
 from hepdann.errors import ConfigError, ReadError
 from hepdann.samples.mnist_m import blend
-from hepdann.samples.moons import moons
 from hepdann.samples.shapes import SHAPES, draw_shape
 from hepdann.samples.signs import CLASSES
+from hepdann.samples.toys import moons
 from hepdann_cli.main import hepdann as command
 
 

@@ -14,9 +14,10 @@ from hepdann.stats import auc, kolmogorov
 @pytest.mark.parametrize("name", sorted(TOYS))
 def test_files_hold_the_same_columns_and_data_no_label(name, tmp_path):
     mc, data, truth = write(name, tmp_path, 500, 3, truth=True)
-    columns = [uproot.open(path)["toy"].arrays(library="np") for path in (mc, data, truth)]
-    assert "label" in columns[0]
-    assert "label" not in columns[1]
+    tree, label = TOYS[name].tree, TOYS[name].label
+    columns = [uproot.open(path)[tree].arrays(library="np") for path in (mc, data, truth)]
+    assert label in columns[0]
+    assert label not in columns[1]
     assert set(TOYS[name].spectators) < set(columns[1])
     assert set(columns[2]) == set(columns[0])
     longer = draw(name, 900, 3, "data")

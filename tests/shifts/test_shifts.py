@@ -15,6 +15,7 @@ from hepdann.registry import SHIFTS
 
 NAMES = ("identity", "sine", "sine-third", "sine-cubed", "sine-fifth", "cosine", "gaussian")
 PIXELS = ("energy-scale", "energy-smear", "dead-channels")
+OBJECTS = ("missing-objects", "pt-scale", "dead-region")
 SINE_FAMILY = {
     "sine": lambda u, t: u + np.sin(2 * np.pi * u) / t,
     "sine-third": lambda u, t: u + np.sin(2 * np.pi * u) / (3 * t),
@@ -40,7 +41,7 @@ def features(n=4000, seed=0):
 
 
 def test_the_names_are_those_of_the_documentation():
-    assert shifts.names()[: len(NAMES) + 3] == (*NAMES, *PIXELS)
+    assert shifts.names()[: len(NAMES) + 6] == (*NAMES, *PIXELS, *OBJECTS)
 
 
 @given(tables, st.sampled_from(NAMES), st.integers(0, 99))

@@ -14,6 +14,7 @@ from hepdann.stats import (
     auc,
     confusion,
     effective_events,
+    expected_accuracy,
     log_loss,
     majority,
     predicted,
@@ -151,3 +152,25 @@ def test_prior_matching_can_pass_nothing_and_everything():
     assert not (score > prior_matched_threshold(score, None, 0.0)).any()
     assert (score > prior_matched_threshold(score, None, 1.0)).all()
     assert math.isnan(prior_matched_threshold(score, [0, 0, 0], 0.5))
+
+
+def test_a_classifier_that_knows_where_it_is_wrong_says_how_often_it_is():
+    generator = np.random.default_rng(0)
+
+    def events(hard):
+        """Scores that are certain, or in a share of the events no more than a guess; classes."""
+        label = generator.integers(0, 3, 20_000)
+        score = np.full((len(label), 3), 0.02)
+        score[np.arange(len(label)), label] = 0.96
+        vague = generator.random(len(label)) < hard
+        score[vague] = (0.4, 0.3, 0.3)
+        return score + generator.uniform(0, 1e-3, score.shape), label
+
+    (source, label), (target, truth) = events(0.15), events(0.6)
+    expected = expected_accuracy(target, source, label)
+    # of vague events a third are right: the limit lies within them
+    assert expected.value == pytest.approx(accuracy(target, truth).value, abs=0.02)
+    assert expected_accuracy(source, source, label).value == pytest.approx(
+        accuracy(source, label).value, abs=0.001
+    )
+    assert math.isnan(expected_accuracy(target, source[:0], label[:0]).value)

@@ -57,3 +57,14 @@ def test_p_values_of_the_wasserstein_distance_are_uniform(kind):
 def test_a_distance_without_weights_does_not_exist():
     assert np.isnan(wasserstein([1.0, 2.0], [1.0], [1.0, -1.0])).all()
     assert wasserstein(np.ones(5), np.ones(4)) == (0.0, 1.0)
+
+
+def test_cells_of_the_bootstrap_leave_its_mean_and_spread(monkeypatch):
+    """Exponential tails, with cells as with a normal number for each value."""
+    generator = np.random.default_rng(3)
+    x, y = (generator.exponential(size=3000) ** 2 for _ in range(2))
+    p_values = []
+    for cells in (400, 10_000):
+        monkeypatch.setattr("hepdann.stats.distances._CELLS", cells)
+        p_values.append([wasserstein(x, y + d, draws=400)[1] for d in (0.05, 0.15)])
+    np.testing.assert_allclose(np.log(p_values[0]), np.log(p_values[1]), rtol=0.2, atol=0.1)

@@ -1,5 +1,7 @@
 """The two-sample test: exact without a shift, blind to rounding, deaf to nothing else."""
 
+import sys
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -9,6 +11,7 @@ from hepdann.stats import Sample, correlation, rank_features, separation, two_sa
 from hepdann.stats.granularity import common_granularity, lattice
 
 NAMES = ("x", "y", "z")
+MODULE = sys.modules["hepdann.stats.two_sample"]  # its function has the same name
 
 
 def target(x, weight=None, event_id=None, start=0):
@@ -57,6 +60,14 @@ def test_a_moved_feature_is_found(kind):
     assert found.shift
     assert found.p_value == pytest.approx(1 / 200)
     assert found.auc > 0.5 + 3 * found.auc_error
+
+
+def test_permutations_that_cannot_be_beyond_are_left_out(monkeypatch):
+    drawn, clustered = [], MODULE._clustered
+    monkeypatch.setattr(MODULE, "_clustered", lambda *given: drawn.append(0) or clustered(*given))
+    found = two_sample(*draw(1, 3000, "plain", moved=0.5))
+    assert len(drawn) < 60
+    assert found.p_value == pytest.approx(1 / 501)
 
 
 def spiked(generator, n):

@@ -9,8 +9,7 @@ from contextlib import suppress
 import pytest
 
 from hepdann.errors import Interrupted, RunError
-from hepdann.store.folder_lock import locked, new_folder, numbered_folder, removed_if_refused
-from hepdann.store.state import is_training
+from hepdann.store.state import is_training, locked, new_folder, numbered_folder, removed_if_refused
 
 
 def test_runs_that_start_together_get_different_numbers(tmp_path):

@@ -9,8 +9,19 @@ import h5py
 import numpy as np
 import pytest
 
+from hepdann.config.samples import ReweightConfig
 from hepdann.errors import SchemaError
-from hepdann.tensors import Jagged, Objects, open_tensors, read_images, seal, summarise
+from hepdann.tensors import (
+    Jagged,
+    Objects,
+    merge,
+    open_tensors,
+    read_images,
+    reweight,
+    seal,
+    slice_rows,
+    summarise,
+)
 from hepdann.tensors.layout import Collection
 
 JETS = Collection("jets", ("pt", "eta"), 4)
@@ -92,6 +103,27 @@ def test_rows_are_taken_and_joined_as_rows_of_their_table():
     few = replace(events, collections=(replace(JETS, most=1), TAUS))  # what is beyond is cut off
     np.testing.assert_array_equal(few[:][:, 0], np.minimum(whole[:, 0], 1))
     np.testing.assert_array_equal(few[:][:, 1:3], whole[:, 1:3])
+
+
+def test_objects_follow_their_events_into_slices_merged_and_reweighted_files(written, tmp_path):
+    tensors, *_ = written()
+    whole, rows = read_images(tensors, "mc"), np.arange(300)
+    odd = tensors.column("mc", "split") == 0
+    cuts = {"one": ("split == 0", odd), "two": ("split != 0", ~odd)}
+    for name, (cut, chosen) in cuts.items():
+        part = slice_rows(tensors, tmp_path / f"{name}.h5", cut=cut)
+        assert part.verify() == []
+        np.testing.assert_array_equal(read_images(part, "mc")[:], whole[chosen])
+    both = merge([tmp_path / "one.h5", tmp_path / "two.h5"], tmp_path / "both.h5")
+    order = np.concatenate([rows[odd], rows[~odd]])
+    np.testing.assert_array_equal(read_images(both, "mc")[:], whole[order])
+    again = ReweightConfig(name="r", variables={"pt": [0.0, 1.0]}, to="data")
+    reweight(both, tmp_path / "r.h5", [again])
+    for domain in ("mc", "data"):
+        expected, made = (
+            read_images(f, domain)[:] for f in (both, open_tensors(tmp_path / "r.h5"))
+        )
+        np.testing.assert_array_equal(made, expected)
 
 
 def test_a_summary_counts_objects(written):

@@ -335,7 +335,7 @@ def test_a_change_of_pictures_is_rounded_to_bytes_again(picture_file):
     path, images = picture_file
 
     def brighter(views, rows):
-        views["image"] *= 1.5
+        return {"image": views["image"] * 1.5}
 
     held = read_images(open_tensors(path), "mc", np.arange(4), brighter)
     wanted = np.clip(np.rint(images[:4].astype(float) * 1.5), 0, 255).reshape(4, -1)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...criteria import CRITERIA, Candidate, Evidence, tabulate
 from ...stats.classification import accuracy, losses
@@ -26,26 +25,24 @@ class RunCriteria:
     """The events of a run that its candidates are judged on; no target label is read.
 
     The source's validation split and the target outside its test split, at most 20,000 events of
-    each.
-
-    Args:
-        scores: of the run.
-        teacher: name of the method whose classes the others are compared with.
-        fractions: (C,) class fractions expected in the target; by default those of MC.
+    each. ``teacher`` is the method whose classes the others are compared with.
     """
 
-    def __init__(
-        self, scores: RunScores, teacher: str, fractions: NDArray[np.float64] | None = None
-    ) -> None:
+    def __init__(self, scores: RunScores, teacher: str) -> None:
         self.scores = scores
         self.teacher = teacher
-        self.rows: dict[Domain, NDArray[np.intp]] = {
-            "mc": _rows(scores, "mc"),
-            "target": _rows(scores, "target"),
+        splits: dict[Domain, tuple[Split, ...]] = {
+            "mc": ("validation",), "target": ("train", "validation"),
+        }  # fmt: skip
+        self.rows = {
+            d: np.flatnonzero(scores.rows(d, *which))[:_MOST] for d, which in splits.items()
         }
         self._label = scores.column("mc", "label")
         mc = scores.events("mc").take(self.rows["mc"])
         target = scores.events("target").take(self.rows["target"])
+        classes = len(scores.classes)
+        sums = np.bincount(self._label, scores.column("mc", "weight"), minlength=classes)
+        fair = np.full(classes, 1 / classes)
         self.evidence = Evidence(
             source=mc.features,
             label=self._label[self.rows["mc"]],
@@ -53,7 +50,7 @@ class RunCriteria:
             target=target.features,
             target_weight=target.weight,
             aligned=self._mapped(teacher, target.features),
-            fractions=self._fractions() if fractions is None else fractions,
+            fractions=np.asarray(sums / sums.sum() if sums.sum() > 0 else fair),
         )
 
     def table(self) -> Table:
@@ -61,12 +58,6 @@ class RunCriteria:
         methods = [name for name in self.scores.methods if name != ORACLE]
         candidates = [c for name in methods for c in self._candidates(name)]
         return tabulate(candidates, self.evidence, self.teacher)
-
-    def _fractions(self) -> NDArray[np.float64]:
-        classes = len(self.scores.classes)
-        sums = np.bincount(self._label, self.scores.column("mc", "weight"), minlength=classes)
-        fair = np.full(classes, 1 / classes)
-        return np.asarray(sums / sums.sum() if sums.sum() > 0 else fair)
 
     def _mapped(self, name: str, otherwise: Any = None) -> Any:
         if name not in self.scores.aligned:
@@ -106,23 +97,16 @@ def run_criteria(
     teacher: str | None,
     residuals: Mapping[str, Figure],
     domain_aucs: Mapping[str, float | None],
-    fractions: NDArray[np.float64] | None = None,
 ) -> Table:
-    """Every criterion of every candidate of a run, the AUCs between the domains included.
+    """Criteria of every candidate of a run: method, or ``method/network``, to criterion to value.
 
-    Args:
-        scores: of the run.
-        teacher: see :func:`teacher_of`; without one there is no criterion.
-        residuals: AUC after each closed-form map, ``source-only`` being none.
-        domain_aucs: AUC in the feature layer of each method.
-        fractions: (C,) class fractions expected in the target; by default those of MC.
-
-    Returns:
-        Method, or ``method/network``, to criterion to value.
+    The AUCs between the domains are among them: ``residuals`` after each closed-form map
+    (source-only is none), ``domain_aucs`` in the feature layer. Without a teacher
+    (:func:`teacher_of`) there is none.
     """
     if teacher is None:
         return {}
-    table = RunCriteria(scores, teacher, fractions).table()
+    table = RunCriteria(scores, teacher).table()
     for name, figures in table.items():
         method = name.split("/")[0]
         residual = residuals.get(method)
@@ -142,10 +126,9 @@ def teacher_of(scores: RunScores, recommended: str | None) -> str | None:
 def rank_correlations(table: Table, target: TestEvents) -> dict[str, Any] | None:
     """How each criterion ranks the candidates, against the truth; nothing is chosen by it.
 
-    Returns:
-        For accuracy and AUC: criterion to ``spearman``, ``kendall`` (1: ranks as the truth does),
-        ``regret`` (what its favourite loses to the best candidate) and ``n`` candidates. ``None``
-        without truth.
+    For accuracy and AUC: criterion to ``spearman``, ``kendall`` (1: ranks as the truth does),
+    ``regret`` (what its favourite loses to the best candidate) and ``n`` candidates. ``None``
+    without truth.
     """
     if target.label is None:
         return None
@@ -180,8 +163,3 @@ def _rank(criterion: str, table: Table, truth: Mapping[str, float]) -> dict[str,
     out["kendall"] = number(float(kendalltau(values, true_values).statistic))
     out["regret"] = number(float(true_values.max() - true_values[values == values.max()].mean()))
     return out
-
-
-def _rows(scores: RunScores, domain: Domain) -> NDArray[np.intp]:
-    splits: tuple[Split, ...] = ("validation",) if domain == "mc" else ("train", "validation")
-    return np.flatnonzero(scores.rows(domain, *splits))[:_MOST]

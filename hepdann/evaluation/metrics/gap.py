@@ -17,10 +17,7 @@ def explained(methods: Mapping[str, Any]) -> dict[str, Any] | None:
 
     A step is the gain over the one before it, and may be negative. Of several maps that mend the
     same, the one of the largest target accuracy stands for them: this explains with the truth, and
-    chooses nothing.
-
-    Args:
-        methods: the blocks of ``metrics.json``.
+    chooses nothing. ``methods`` are the blocks of ``metrics.json``.
 
     Returns:
         Accuracy and AUC of source-only and of the oracle on the target, of source-only on MC, what

@@ -22,10 +22,7 @@ Look = dict[str, Any]
 
 
 def method_health(folder: Path) -> dict[str, dict[str, Any]]:
-    """The ``health`` block of each method that has networks, DESIGN 5.4.
-
-    Args:
-        folder: of the run; without ``health.json`` nothing is known.
+    """The ``health`` block of each method that has networks; none without ``health.json``.
 
     Returns:
         Method to ``epoch`` of the last look, ``verdicts`` (``name``, ``severity``, ``message``,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from ...stats.classification import (
     prior_matched_threshold,
     signal_fraction,
 )
-from ...stats.figure import Figure, effective_events
-from ...stats.neighbours import consistency
+from ...stats.figure import Figure, effective_events, weighted_mean
+from ...stats.neighbours import disagreement, neighbours_of
 from ...stats.ranking import auc
 from ...stats.two_sample import separation
 from ...store.scores.reader import Domain, RunScores
@@ -42,13 +43,7 @@ def named(name: str, figure: Figure | None) -> dict[str, float | None]:
 
 
 class TestEvents:
-    """The test split of one domain of a run; of a run in folds all events.
-
-    Attributes:
-        events: features, weights and ids.
-        weight: (n,) float64.
-        label: (n,) true class; ``None`` in data.
-    """
+    """The test split of one domain of a run; of a run in folds all events. ``None`` is no label."""
 
     __test__ = False  # not a test, whatever pytest makes of the name
 
@@ -87,6 +82,12 @@ class TestEvents:
             return None
         at = self._scores.latent_rows(self._domain, len(layer))
         return self.events.take((np.cumsum(self._rows) - 1)[at]).with_features(layer)
+
+    @cached_property
+    def neighbours(self) -> NDArray[np.intp] | None:
+        """(n, 8) nearest of the first events, for the consistency; ``None`` with too few events."""
+        x = self.events.features[:_NEIGHBOURHOOD]
+        return neighbours_of(x, _NEIGHBOURS) if len(x) > _NEIGHBOURS else None
 
     def majority(self) -> float | None:
         """Accuracy of always giving the most frequent class."""
@@ -214,11 +215,11 @@ def _domain(method: str, mc: TestEvents, target: TestEvents) -> dict[str, float 
 
 
 def _consistency(target: TestEvents, method: str) -> Figure | None:
-    rows = slice(0, _NEIGHBOURHOOD)
-    x, score, weight = target.events.features[rows], target.score(method)[rows], target.weight[rows]
-    if len(x) <= _NEIGHBOURS:
+    rows = target.neighbours
+    if rows is None:
         return None
-    return consistency(x, score, _NEIGHBOURS, weight=weight)
+    terms = disagreement(target.score(method)[: len(rows)], rows)
+    return weighted_mean(1.0 - terms, target.weight[: len(rows)])
 
 
 def _validation_loss(scores: RunScores, method: str) -> Figure:

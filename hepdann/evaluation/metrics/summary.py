@@ -14,14 +14,13 @@ from ...errors import HepdannError, RunError
 from ...inputs import read_json
 from ...stats.figure import Figure
 from ...stats.two_sample import separation
-from ...store.calibrations import Calibrations
-from ...store.content import Diagnosed, Recommended
+from ...store.content import Calibrations, Diagnosed, Recommended
 from ...store.paths import RunPaths
 from ...store.reading import read_versioned
 from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
-from ..diagnosis.diagnosis import diagnose
-from ..mixtures.figures import mixture_figures
+from ..diagnosis import diagnose
+from ..mixtures import mixture_figures
 from ..nuisances import nuisance_figures
 from .criteria import rank_correlations, run_criteria, teacher_of
 from .gap import explained
@@ -39,12 +38,8 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     members at the last epoch. One that cannot exist (target accuracy without truth, a domain AUC
     without a domain head) is ``None``. Nothing in here is chosen by a target label.
 
-    Args:
-        run_folder: holds ``scores.h5``; ``history.csv``, ``config.yaml`` and an earlier
-            ``metrics.json`` (for the throughput) are read if they are there.
-
-    Returns:
-        A JSON-serialisable dictionary.
+    Of the run's folder ``scores.h5`` is needed; ``history.csv``, ``config.yaml`` and an earlier
+    ``metrics.json`` (for the throughput) are read if they are there.
 
     Raises:
         RunError: no scores or not whole ones, or a history that is not one.
@@ -95,14 +90,11 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
 
 
 def residual_aucs(scores: RunScores) -> dict[str, Figure]:
-    """AUC of a classifier of the domains after each closed-form map of the target.
+    """AUC of a classifier of the domains after each closed-form map, the simplest first.
 
     The mapped target against the source, both outside their test splits, the source with the class
     fractions estimated for the target; ``source-only`` leaves both as they are. Learned methods
-    have no map of the inputs and are not among them.
-
-    Returns:
-        Method to held-out AUC, the simplest map first; empty with too few events.
+    have no map of the inputs and are not among them. Empty with too few events.
     """
     maps: dict[str, str | None] = {RAW: None} if RAW in scores.methods else {}
     maps |= {name: name for name in scores.aligned if name in scores.methods}

@@ -28,12 +28,9 @@ Place = tuple[str | None, float | None]
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A figure along a scan.
+    """A figure along a scan: (P,) rising t or λ, mean over a method's networks and their deviation.
 
-    Attributes:
-        x: (P,) t or λ, rising.
-        mean: (P,) mean over the networks of a method; NaN where it does not exist.
-        std: (P,) their standard deviation; 0 for one network.
+    The mean is NaN where it does not exist; the standard deviation 0 for one network.
     """
 
     x: Floats
@@ -43,12 +40,7 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class ScanCurves:
-    """The numbers of a scan's folder, in the order of its methods.
-
-    Attributes:
-        folder: of the scan.
-        summary: what ``scan.json`` holds.
-    """
+    """The numbers of a scan's folder, in the order of its methods; ``summary`` is ``scan.json``."""
 
     folder: Path
     summary: Mapping[str, Any]

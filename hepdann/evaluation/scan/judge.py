@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...criteria import agreement
+from ...outputs import jsonable
 from ...stats import cut_at, nuisance_bins
 from ...stats.classification import accuracy, log_loss, majority, predicted
 from ...stats.figure import Figure, weighted_mean
@@ -41,13 +42,7 @@ _ROC_POINTS = 60
 
 @dataclass(eq=False)
 class Epochs:
-    """Figures of each member after each epoch, on the watched events.
-
-    Attributes:
-        agreement: member's agreement with the teacher by epoch; NaN without a teacher.
-        accuracy: of the target by epoch; NaN without truth.
-        auc: likewise.
-    """
+    """Figures by epoch of each member on the watched events; NaN without a teacher, or truth."""
 
     agreement: list[list[float]] = field(default_factory=list)
     accuracy: list[list[float]] = field(default_factory=list)
@@ -56,10 +51,7 @@ class Epochs:
     def of(self, member: int, *, choose: bool = True) -> dict[str, float | None]:
         """The ``chosen_…`` and ``peeked_…`` figures of one member; ``None`` where unknown.
 
-        Args:
-            member: its place.
-            choose: choose the epoch by agreement; otherwise, and without a teacher, "chosen" is
-                the last.
+        The epoch is chosen by agreement; without ``choose``, and without a teacher, it is the last.
         """
         columns = {
             name: np.array([one[member] for one in getattr(self, name)], dtype=np.float64)
@@ -83,30 +75,23 @@ class Epochs:
 
     def to_dict(self) -> dict[str, list[list[float | None]]]:
         """As JSON."""
-        return {
-            name: [[number(value) for value in members] for members in values]
-            for name, values in vars(self).items()
-        }
+        return dict(jsonable(self))
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, list[list[float | None]]]) -> Epochs:
         """From :meth:`to_dict`."""
-        return cls(
-            **{
-                name: [[math.nan if v is None else v for v in members] for members in values]
-                for name, values in entry.items()
-            }
-        )
+        nan = {
+            name: [[math.nan if v is None else v for v in members] for members in values]
+            for name, values in entry.items()
+        }
+        return cls(**nan)
 
 
 @dataclass(frozen=True, eq=False)
 class ScanJudge:
     """Test events of one target with, sealed in this room, their truth; judges predictions.
 
-    Attributes:
-        mc: labelled MC, test split.
-        target: unlabelled target, test split.
-        watched: rows of ``target`` that are shown after each epoch.
+    ``watched`` are the rows of ``target`` that are shown after each epoch.
     """
 
     mc: Source
@@ -119,13 +104,7 @@ class ScanJudge:
     def of(
         cls, source: Source, target: Target, truth: Truth | None, watched: NDArray[np.intp]
     ) -> ScanJudge:
-        """Take the test splits.
-
-        Args:
-            source: labelled MC, all splits.
-            target: unlabelled, all splits.
-            truth: of the target; ``None`` for data.
-            watched: rows of the whole target that are shown after each epoch, of its test split.
+        """Take the test splits of labelled MC and target; ``watched`` are rows of the whole target.
 
         Raises:
             SchemaError: the truth is that of other events.
@@ -155,8 +134,9 @@ class ScanJudge:
         label = None if self._label is None else self._label[self.watched]
         nothing = [math.nan] * len(scores)
         epochs.agreement.append(
-            nothing if teacher is None else [_agreement(s, teacher, weight) for s in scores]
-        )
+            nothing if teacher is None
+            else [math.nan if (a := agreement(s, teacher, weight)) is None else a for s in scores]
+        )  # fmt: skip
         for name, measure in (("accuracy", accuracy), ("auc", auc)):
             values = nothing if label is None else [measure(s, label, weight).value for s in scores]
             getattr(epochs, name).append(values)
@@ -166,14 +146,9 @@ class ScanJudge:
     ) -> dict[str, float | None]:
         """Figures of one prediction, each with its ``…_error`` but for the agreement.
 
-        Args:
-            mc: (n, C) class probabilities of the MC's test split.
-            target: (m, C) of the target's.
-            teacher: (m, C) likewise, if there is one.
-
-        Returns:
-            The first eight and last two of :data:`MEMBER_FIGURES`; ``None`` for one that cannot
-            exist.
+        ``mc`` are (n, C) class probabilities of the MC's test split, ``target`` and ``teacher`` (m,
+        C) of the target's. The first eight and last two of :data:`MEMBER_FIGURES`; ``None`` for one
+        that cannot exist.
         """
         out: dict[str, float | None] = {}
         for domain, score, label, weight in (
@@ -215,18 +190,15 @@ class ScanJudge:
             curve = roc(target, self._label, self._weight, points=_ROC_POINTS)
         except ValueError:
             return None
-        return _rounded(curve.to_dict())
+        rounded = {
+            name: [None if v is None else float(f"{v:.6g}") for v in value]
+            for name, value in curve.to_dict().items()
+            if name != "auc"
+        }  # six digits are more than a figure shows
+        return rounded | {"auc": jsonable(curve.auc)}
 
     def gap(self, source: Floats, oracle: Floats) -> dict[str, float | None]:
-        """The gap, oracle minus source-only, with errors of paired differences.
-
-        Args:
-            source: (m, C) source-only's class probabilities of the target's test split.
-            oracle: (m, C) the oracle's.
-
-        Returns:
-            ``accuracy`` and ``auc``, each with ``…_error``; ``None`` without truth.
-        """
+        """The gap, oracle minus source-only, with paired errors; ``None`` without truth."""
         gaps: dict[str, Figure | None] = {"accuracy": None, "auc": None}
         label, weight = self._label, self._weight
         if label is not None:
@@ -241,18 +213,3 @@ class ScanJudge:
                 error = float(np.sqrt(np.sum((one - two) ** 2)))
                 gaps["auc"] = Figure(a - b, error, won.n_eff)
         return named("accuracy", gaps["accuracy"]) | named("auc", gaps["auc"])
-
-
-def _agreement(score: Floats, teacher: Floats, weight: NDArray[np.float64]) -> float:
-    value = agreement(score, teacher, weight)
-    return math.nan if value is None else value
-
-
-def _rounded(curve: dict[str, Any]) -> dict[str, Any]:
-    """Six digits are more than a figure shows."""
-    return {
-        name: [None if v is None else float(f"{v:.6g}") for v in value]
-        if isinstance(value, list)
-        else {key: number(v) for key, v in value.items()}
-        for name, value in curve.items()
-    }

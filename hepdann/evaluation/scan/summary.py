@@ -27,15 +27,8 @@ def gap_closed(
 ) -> float | None:
     """``(value - source)/(oracle - source)``: 0 is source-only, 1 the oracle.
 
-    Args:
-        value: figure of a method.
-        source: source-only's.
-        gap: oracle minus source-only.
-        error: of the gap, paired.
-
-    Returns:
-        The share; ``None`` where the gap is not larger than two of its standard errors: there is
-        nothing to close then, and the ratio would be noise over noise.
+    ``gap`` is oracle minus source-only. ``None`` where it is not larger than two of its (paired)
+    standard errors: there is nothing to close then, and the ratio would be noise over noise.
     """
     if value is None or source is None or gap is None or error is None:
         return None
@@ -56,16 +49,13 @@ def spread(values: Iterable[float | None]) -> dict[str, float | None]:
 def summarise_scan(
     rows: Sequence[Row], groups: Sequence[Mapping[str, Any]], majorities: Mapping[Any, Any]
 ) -> dict[str, Any]:
-    """Mean ± std of each group, its ensemble, the gap closed, and the choice of λ.
+    """Mean ± std of each group, its ensemble, the gap closed, and the choice of λ, for JSON.
 
     Args:
         rows: one a member, as ``scan.csv`` has them.
         groups: one a (method, λ, shift, t): ``ensemble`` figures of the mean score, and the
             oracle's with ``gap``.
         majorities: by (shift, t), target accuracy of the most frequent class.
-
-    Returns:
-        ``groups`` and ``choices``, JSON-serialisable.
     """
     members: dict[Key, list[Row]] = {}
     for row in rows:

@@ -16,6 +16,7 @@ from torch.nn import functional
 from ...errors import ConfigError
 from ..normalisation import Normalisation
 from ..registry import Factory, Modules
+from .layers import convolve, relu_pool
 from .views import Autocast, ImagesNetwork, ViewShape, innermost, perceptron, xavier
 
 if TYPE_CHECKING:
@@ -100,10 +101,9 @@ class PicturesNetwork(ImagesNetwork):
         x = innermost(x - x.mean((2, 3), keepdim=True))
         layers = zip(self.convolutions, self.norms, self.plan.pools, strict=True)
         for convolution, norm, (size, stride) in layers:
-            x = convolution(x)
+            x = convolve(convolution, x)
             if isinstance(norm, nn.Identity) and size > 1:
-                # the same as pooling behind the ReLU, on fewer pixels
-                x = functional.relu(functional.max_pool2d(x, size, stride, ceil_mode=True))
+                x = relu_pool(x, size, stride)
                 continue
             x = functional.relu(norm(x))
             if size > 1:

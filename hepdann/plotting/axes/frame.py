@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -16,7 +17,7 @@ from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
 
 from ...outputs import write_whole
@@ -152,12 +153,8 @@ _PANEL_GAP = 0.05  # between panels, in units of their mean height
 def new_axes(panels: Sequence[float] = (1.0,), height: float = PAGE[1]) -> list[Axes]:
     """Axes one above the other in a figure of their own, without pyplot's global state.
 
-    Args:
-        panels: relative height of each, from the top; they share the x axis.
-        height: of the figure, in inches of a page of 6.
-
-    Returns:
-        The axes, from the top. Their figure is ``axes[0].figure``.
+    ``panels`` are their relative heights, from the top; they share the x axis. ``height`` is that
+    of the figure, in inches of a page of 6.
     """
     width, least = rcParams["figure.figsize"]
     figure = Figure(figsize=(width, least * height / PAGE[1]), label=OWN)
@@ -204,6 +201,24 @@ def finish(ax: Axes, title: str | None = None) -> None:
         lay_out(ax)  # a raised axis may have longer numbers
 
 
+def few_ticks(axis: Axis, below: float = 100.0) -> None:
+    """Numbers at 1, 2 and 5 where a logarithmic axis spans few decades, else at decades."""
+    low, high = axis.get_view_interval()
+    if high / low < below:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def picture(ax: Axes, box: tuple[float, float, float, float], image: object, **look: Any) -> Axes:
+    """An image in axes of its own, at a place in fractions of others."""
+    panel = ax.inset_axes(box)
+    panel.imshow(image, interpolation="nearest", **look)  # type: ignore[arg-type]
+    panel.set(xticks=[], yticks=[])
+    panel.minorticks_off()
+    return panel
+
+
 def take_out_exponent(axis: Axis, label: str, largest: float) -> None:
     """Label a linear axis; numbers that are long have their power of ten in the label.
 
@@ -225,16 +240,7 @@ def _label(axis: Axis, text: str) -> None:
 
 
 def save(ax: Axes, stem: str | Path, formats: Sequence[str] = ("pdf", "png")) -> list[Path]:
-    """Write a figure, each file whole or not at all, and free it.
-
-    Args:
-        ax: one of its axes.
-        stem: path without the ending; a folder that is missing is made.
-        formats: ``pdf``, ``png``, ``svg``.
-
-    Returns:
-        The files, in the order of ``formats``.
-    """
+    """Write a figure as ``stem.pdf`` and so on, each file whole or not at all, and free it."""
     figure, stem = figure_of(ax), Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     made = []

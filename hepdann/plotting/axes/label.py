@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from matplotlib import rcParams
@@ -12,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 
 from ...config import PlotConfig
-from .frame import figure_of, finish, lay_out, waiting
+from .frame import figure_of, finish, lay_out, save, waiting
 from .legend import UPRIGHT, settle
-from .styles import readable, scaled
+from .styles import readable, scaled, style
 
 _SIZES = (1.3, 1.0, 0.95, 0.8)  # experiment, text, luminosity, supplement
 
@@ -137,13 +139,29 @@ def _not_stale(ax: Axes) -> Iterator[None]:
 
 def label_as(ax: Axes, look: PlotConfig, *, simulation: bool = False) -> None:
     """Print what a configuration wants printed; see :func:`experiment_label`."""
-    experiment_label(
-        ax,
-        look.experiment,
-        text=look.text,
-        lumi=look.lumi,
-        com=look.com,
-        year=look.year,
-        simulation=simulation,
-        style=look.style,
-    )
+    words: dict[str, Any] = {
+        name: getattr(look, name) for name in ("text", "lumi", "com", "year", "style")
+    }
+    experiment_label(ax, look.experiment, simulation=simulation, **words)
+
+
+@dataclass(eq=False)
+class Album:
+    """Figures of one look in a folder; ``made`` are their files so far."""
+
+    folder: Path
+    look: PlotConfig
+    made: list[Path] = field(default_factory=list)
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: str | Path, look: PlotConfig | None) -> Iterator[Album]:
+        """Draw within it; the folder is made if it is missing."""
+        album = cls(Path(folder), look or PlotConfig())
+        with style(album.look.style, album.look.size):
+            yield album
+
+    def keep(self, ax: Axes, stem: str, *, simulation: bool = False) -> None:
+        """Label a figure, and write it under a name."""
+        label_as(ax, self.look, simulation=simulation)
+        self.made += save(ax, self.folder / stem, self.look.formats)

@@ -98,11 +98,9 @@ def _below(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def data_points(ax: Axes) -> NDArray[np.float64]:
-    """Where the data artists of an axes lie.
+    """(n, 2) samples of every visible artist that is not a guide, in fractions of the axes.
 
-    Returns:
-        (n, 2) samples of every visible line, patch and collection that is not a guide, in
-        fractions of the axes; a filled patch also covers what is below its outline.
+    A filled patch also covers what is below its outline.
     """
     samples: list[NDArray[np.float64]] = []
     for artist in (*ax.lines, *ax.patches, *ax.collections):
@@ -151,13 +149,8 @@ def _growth(points: NDArray[np.float64], boxes: list[Bbox]) -> float:
 
 
 def _is_free(points: NDArray[np.float64], box: Bbox) -> bool:
-    within = (
-        (points[:, 0] > box.x0 - _GAP)
-        & (points[:, 0] < box.x1 + _GAP)
-        & (points[:, 1] > box.y0 - _GAP)
-        & (points[:, 1] < box.y1 + _GAP)
-    )
-    return not within.any()
+    low, high = np.array(box.min) - _GAP, np.array(box.max) + _GAP
+    return not ((points > low) & (points < high)).all(axis=1).any()
 
 
 def _raise(ax: Axes, factor: float) -> bool:
@@ -197,42 +190,51 @@ def _legend(ax: Axes, columns: int, title: str | None, size: float = 1.0) -> Leg
     return legend
 
 
-def _candidates(
-    points: NDArray[np.float64], texts: list[Bbox], columns: int, size: tuple[float, float]
-) -> Iterator[tuple[float, float, float, float]]:
-    """Places of a legend: (cost, growth, left edge, upper edge)."""
-    width, height = size
-    if width > 1.0 - 2 * _GAP or height > 0.8:
-        return
+@dataclass(frozen=True)
+class _Place:
+    """Where a legend may stand, how it is set, and by how much the axis must grow for it."""
+
+    cost: float
+    growth: float
+    left: float
+    top: float
+    columns: int
+    size: float
+
+
+def _places(
+    ax: Axes, points: NDArray[np.float64], texts: list[Bbox], title: str | None, size: float
+) -> Iterator[_Place]:
+    """Places of a legend in one to three columns, at the top and where there is a gap."""
     fixed = _growth(points, texts)
     lowered = points / [1.0, fixed]
-    for place, left in enumerate((1.0 - _GAP - width, _GAP, 0.5 - width / 2)):
-        extra = 0.04 * (columns - 1) + 0.03 * place
-        tops = [1.0 - _GAP, *(text.y0 - _GAP for text in texts)]
-        for top in tops:
-            box = Bbox.from_bounds(left, top - height, width, height)
-            if top - height > 0.1 and not _overlaps(
-                Bbox.from_bounds(left, top - height, width, height - 1e-3), texts
-            ):
-                growth = _growth(points, [box, *texts])
-                yield growth + extra + 0.3 * (1 - top), growth, left, top
-                break
-        for top in np.arange(height + _GAP, 0.9, 0.05):
-            box = Bbox.from_bounds(left, top - height, width, height)
-            if not _overlaps(box, texts) and _is_free(lowered, box):
-                yield fixed + extra + 0.1, fixed, left, float(top)
-                break
+    for columns in (1, 2, 3):
+        given = _box(ax, _legend(ax, columns, title, size))
+        width, height = given.width, given.height
+        if width > 1.0 - 2 * _GAP or height > 0.8:
+            continue
+        for place, left in enumerate((1.0 - _GAP - width, _GAP, 0.5 - width / 2)):
+            extra = 0.04 * (columns - 1) + 0.03 * place
+            for top in [1.0 - _GAP, *(text.y0 - _GAP for text in texts)]:
+                box = Bbox.from_bounds(left, top - height, width, height)
+                clear = Bbox.from_bounds(left, top - height, width, height - 1e-3)
+                if top - height > 0.1 and not _overlaps(clear, texts):
+                    growth = _growth(points, [box, *texts])
+                    cost = growth + extra + 0.3 * (1 - top)
+                    yield _Place(cost, growth, left, top, columns, size)
+                    break
+            for top in np.arange(height + _GAP, 0.9, 0.05):
+                box = Bbox.from_bounds(left, top - height, width, height)
+                if not _overlaps(box, texts) and _is_free(lowered, box):
+                    yield _Place(fixed + extra + 0.1, fixed, left, float(top), columns, size)
+                    break
 
 
 def settle(ax: Axes, title: str | None = None) -> bool:
     """Draw the legend of an axes off its data, raising the y axis as far as that needs.
 
-    Call it last: limits, scales and texts must stand. It may be called again after more texts
-    were added; what was raised before stays.
-
-    Args:
-        ax: axes with labelled artists; without any, only the texts are kept free.
-        title: title of the legend; by default the one that the axes' legend has.
+    Call it last: limits, scales and texts must stand. It may be called again after more texts were
+    added; what was raised before stays. Without labelled artists only the texts are kept free.
 
     Returns:
         Whether the y axis was raised.
@@ -257,27 +259,6 @@ def settle(ax: Axes, title: str | None = None) -> bool:
         _legend(ax, 1, title).set_bbox_to_anchor((1.02, 1.0), transform=ax.transAxes)
         return False
     return _put(ax, title, least[1])
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a legend may stand, how it is set, and by how much the axis must grow for it."""
-
-    cost: float
-    growth: float
-    left: float
-    top: float
-    columns: int
-    size: float
-
-
-def _places(
-    ax: Axes, points: NDArray[np.float64], texts: list[Bbox], title: str | None, size: float
-) -> Iterator[_Place]:
-    for columns in (1, 2, 3):
-        box = _box(ax, _legend(ax, columns, title, size))
-        for candidate in _candidates(points, texts, columns, (box.width, box.height)):
-            yield _Place(*candidate, columns, size)
 
 
 def _put(ax: Axes, title: str | None, place: _Place) -> bool:

@@ -17,7 +17,7 @@ from matplotlib.font_manager import font_scalings
 
 from ...config.names import FIGURE_SIZES, STYLES
 from ...errors import ConfigError
-from ...registry import ALIGNMENTS, nearest
+from ...registry import ALIGNMENTS, suggestion
 
 __all__ = [
     "COLOURS", "PAGE", "STYLES", "banded", "class_colours", "method_look", "method_title", "plain",
@@ -41,6 +41,8 @@ COLOURS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
     "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
+
+MARKERS = "os^vDP*X"  # of methods
 
 _SHADES = (0.0, -0.5, 0.55, 0.3)  # how much black or white is in the first, second … ten
 
@@ -161,22 +163,16 @@ def _parameters(name: str, size: str) -> dict[str, Any]:
 def style(name: str = "ROOT", size: str = "half-slide") -> Iterator[None]:
     """Draw and save in the style of an experiment, and leave matplotlib as it was.
 
-    Args:
-        name: one of :data:`STYLES`.
-        size: "half-slide" (8 inches wide), "slide" (12), or of a paper one "column" (3.4, text of
-            8 points) or the "page" (7, text of 9 points).
+    The size is "half-slide" (8 inches wide), "slide" (12), or of a paper one "column" (3.4, text of
+    8 points) or the "page" (7, text of 9 points).
 
     Raises:
         ConfigError: unknown style or size.
     """
     for what, given, known in (("style", name, STYLES), ("size", size, FIGURE_SIZES)):
         if given not in known:
-            meant = nearest(given, known)
-            raise ConfigError(
-                f"unknown {what} {given!r}",
-                where=f"plots.{what}",
-                mend=f"did you mean {meant}?" if meant else f"choose one of {', '.join(known)}",
-            )
+            mend = suggestion(given, known, "choose one of")
+            raise ConfigError(f"unknown {what} {given!r}", where=f"plots.{what}", mend=mend)
     # rcParamsDefault first: a user's matplotlibrc must not make two people's figures differ.
     settings: Any = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _BACKEND_KEYS}
     settings |= _parameters(name, size)

@@ -32,14 +32,8 @@ _VERTEX, _TRACK, _TARGET = "#bd1f01", "#717581", "#e4e4e4"
 def event(picture: EventPicture, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
     """Draw the views of one event side by side, on the same scale along the beam.
 
-    Colours of energies are the same in all figures, on a logarithmic scale.
-
-    Args:
-        picture: from :func:`hepdann.evaluation.event_pictures`.
-        axes: where to draw, one a view; by default a new figure.
-
-    Returns:
-        The axes, one a view.
+    Colours of energies are the same in all figures, on a logarithmic scale. Gives the axes, one a
+    view.
     """
     views = list(picture.images)
     axes = list(axes or _new_row(len(views)))
@@ -84,18 +78,7 @@ def plot_events(
     simulation: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Draw one figure an event: ``event_0`` and so on.
-
-    Args:
-        pictures: the events.
-        folder: where to; made if it is missing.
-        config: how figures look.
-        simulation: whether no event is of detector data.
-        progress: called with the figures drawn and to be drawn.
-
-    Returns:
-        The files.
-    """
+    """Draw one figure an event: ``event_0`` and so on; ``simulation``: none is of data."""
     look, made = config or PlotConfig(), []
     with style(look.style):
         for number, picture in enumerate(pictures):

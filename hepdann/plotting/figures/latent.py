@@ -19,6 +19,7 @@ _HEIGHT = 8.4
 _SIZE = 9.0  # of a marker, points squared
 _HEADROOM = 0.16  # of the height of a panel, for its title
 _UNKNOWN = "#c8c8c8"
+_IN_A_ROW = 9  # entries of a legend
 _DOMAINS = ("#94a4a2", "#000000")  # data are black in every figure
 _NAMES = {"tsne": "t-SNE", "pca": "PCA"}
 
@@ -31,13 +32,8 @@ def latent(
 ) -> Axes:
     """One column a method; coloured by domain above and by true class below.
 
-    Args:
-        embeddings: by method, as :func:`hepdann.evaluation.latent.embed` gives them.
-        classes: names by class index; or these with their colours.
-        data_name: what the target is called.
-
-    Returns:
-        The upper left axes, of a figure of their own.
+    ``embeddings`` are of :func:`hepdann.evaluation.latent.embed`; ``classes`` are names by class
+    index, or these with their colours. The figure is always a new one.
     """
     width, height = rcParams["figure.figsize"]
     figure = Figure(figsize=(width, height * _HEIGHT / PAGE[1]))
@@ -116,7 +112,7 @@ def _legends(
             handles=handles,
             loc="lower center",
             bbox_to_anchor=(0.53, place),
-            ncols=len(handles),
+            ncols=len(handles) if len(handles) <= _IN_A_ROW else -(-len(handles) // 2),
             handletextpad=0.1,
             columnspacing=1.0,
         )

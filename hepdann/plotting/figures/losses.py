@@ -63,14 +63,8 @@ def loss(
 ) -> Axes:
     """Label loss of every method (mean and spread over its members), train and validation.
 
-    Args:
-        curves: by method; a band is drawn where members differ, of two methods at most.
-        ax: where to draw the loss; by default a new figure with both panels.
-        domain_ax: where to draw the domain classifier's error and λ; with ``ax`` alone, nowhere.
-        title: heads the legend.
-
-    Returns:
-        The axes of the loss.
+    A band is drawn where members differ, of two methods at most. The domain classifier's error and
+    λ go to ``domain_ax``, which a new figure has; with ``ax`` alone, nowhere.
     """
     if ax is None:
         ax, domain_ax = new_axes((2.0, 1.0), height=6.6)

@@ -38,20 +38,11 @@ def confusion(
     given: str = "predicted",
     ax: Axes | None = None,
 ) -> Axes:
-    """Which class is taken for which, [reconstructed, true].
+    """Which class is taken for which, [reconstructed, true]; ``title`` stands below.
 
-    Args:
-        numbers: from :func:`hepdann.stats.confusion`.
-        names: of the classes.
-        normalise: ``"efficiency"`` makes columns add up to 100 %, ``"purity"`` rows; ``"log"``
-            shows log₁₀ of the efficiency in per cent, for what is rare.
-        title: below the matrix: which method and events.
-        what: a class is, for the axes: "segment".
-        given: what one is that a method decided for: "predicted", "reconstructed".
-        ax: where to draw; by default a new figure.
-
-    Returns:
-        The axes.
+    ``normalise`` "efficiency" makes columns add up to 100 %, "purity" rows; "log" shows log₁₀ of
+    the efficiency in per cent, for what is rare. ``what`` is what a class is, as "segment", and
+    ``given`` what one is that a method decided for, as "reconstructed".
     """
     share = 100 * (numbers.purity if normalise == "purity" else numbers.efficiency)
     if normalise == "log":
@@ -74,17 +65,10 @@ def correlation(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Linear correlation of features, or the difference of two such matrices.
+    """Linear correlation (F, F) of features, or the difference of two; NaN stays empty.
 
-    Args:
-        values: (F, F) from :func:`hepdann.stats.correlation`; NaN stays empty.
-        names: of the features.
-        difference: the colours then reach from -0.5 to 0.5 instead of from -1 to 1.
-        title: below the matrix: which events.
-        ax: where to draw; by default a new figure.
-
-    Returns:
-        The axes.
+    The colours of a ``difference`` reach from -0.5 to 0.5 instead of from -1 to 1; ``title`` is
+    below.
     """
     largest = 0.5 if difference else 1.0
     ax = _matrix(100 * values, names, (-100 * largest, 100 * largest), "RdBu_r", "{:.0f}", ax)
@@ -101,8 +85,7 @@ def _matrix(
     form: str,
     ax: Axes | None,
 ) -> Axes:
-    if ax is None:
-        (ax,) = new_axes(height=7.0)
+    ax = ax or new_axes(height=7.0)[0]
     rows, columns = values.shape
     image = ax.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
     for axis in (ax.xaxis, ax.yaxis):

@@ -26,14 +26,7 @@ _ROOM = 1.4  # length of a shared axis, in that of the largest content: the lege
 
 @dataclass(frozen=True)
 class Scale:
-    """The y axes that several figures share.
-
-    Attributes:
-        log: whether the upper one is logarithmic.
-        smallest: smallest content of a bin above zero.
-        largest: largest content of a bin, its error included.
-        ratio: limits of the panel below.
-    """
+    """The y axes that several figures share: contents above zero, and limits of the ratio."""
 
     log: bool
     smallest: float
@@ -106,17 +99,19 @@ def share(ax: Axes, scale: Scale, log: bool) -> None:
     ceiling(ax)
 
 
-def x_axis(ax: Axes, numbers: DataMC, name: str, unit: str) -> None:
+def x_axis(ax: Axes, ratio_ax: Axes | None, numbers: DataMC, name: str, unit: str) -> None:
     """Limits and label of the axis of the quantity; whole numbers have ticks on them."""
-    edges = numbers.edges
+    bottom, edges = ratio_ax or ax, numbers.edges
+    label = f"{name} [{unit}]" if unit else name
     ax.set_xlim(float(edges[0]), float(edges[-1]))
-    whole = np.allclose(edges % 1.0, 0.5) and np.allclose(np.diff(edges), 1.0)
-    if whole:  # integers in bins of their own
-        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlabel(f"{name} [{unit}]" if unit else name)
-        return
-    take_out_exponent(ax.xaxis, f"{name} [{unit}]" if unit else name, float(np.abs(edges).max()))
+    bottom.set_xlim(float(edges[0]), float(edges[-1]))
+    if np.allclose(edges % 1.0, 0.5) and np.allclose(np.diff(edges), 1.0):
+        # integers in bins of their own
+        bottom.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+        bottom.xaxis.set_minor_locator(NullLocator())
+        bottom.set_xlabel(label)
+    else:
+        take_out_exponent(bottom.xaxis, label, float(np.abs(edges).max()))
 
 
 Lower = Literal["ratio", "pull", "none"]
@@ -144,15 +139,9 @@ def short_name(data_name: str) -> str:
 def draw_points(
     ax: Axes, numbers: DataMC, y: Floats, error: Floats, label: str | None, **look: Any
 ) -> None:
-    """The data of every bin that has any, with their errors.
+    """The data of every bin that has any: heights (B,) with errors (2, B) down and up.
 
-    Args:
-        ax: where to draw.
-        numbers: whose bins they are.
-        y: (B,) heights.
-        error: (2, B) down and up.
-        label: for the legend.
-        **look: of the marks, in place of black dots.
+    ``look`` is that of the marks, in place of black dots.
     """
     edges = numbers.edges
     centre = 0.5 * (edges[1:] + edges[:-1])
@@ -187,14 +176,9 @@ def draw_ratio(
     before: DataMC | None = None,
     limits: Sequence[float] | None = None,
 ) -> None:
-    """Data over MC, with MC's statistical band around 1.
+    """Data over MC, with MC's statistical band around 1; an earlier stage as open points.
 
-    Args:
-        ax: where to draw.
-        numbers: of the stack.
-        data_name: what the points are.
-        before: an earlier stage, as open points.
-        limits: of the y axis; by default the smallest of the usual that shows nine points of ten.
+    The limits of the y axis are by default the smallest of the usual that show nine points of ten.
     """
     low, high = ratio_limits(numbers) if limits is None else limits
     band = np.nan_to_num(numbers.ratio_band)
@@ -224,8 +208,8 @@ def draw_pulls(
     ax: Axes,
     numbers: DataMC,
     data_name: str,
-    before: DataMC | None = None,
-    limits: Sequence[float] | None = None,
+    before: DataMC | None,
+    limits: Sequence[float] | None,
 ) -> None:
     """(Data - MC)/σ as bars, with the lines of ±1 and ±2; the arguments of :func:`draw_ratio`."""
     known = np.isfinite(numbers.pull)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from ..axes.frame import finish, new_axes, take_out_exponent
+from ..axes.frame import few_ticks, finish, new_axes, take_out_exponent
 from ..axes.legend import GUIDE, ceiling
-from ..axes.styles import method_look, method_title, readable, scaled
+from ..axes.styles import MARKERS, method_look, method_title, readable, scaled
 
 if TYPE_CHECKING:
     from ...evaluation import Calibration, Importance, Profile
 
 Floats = NDArray[np.float64]
 
-_MARKERS = "os^vDP*X"
 _LABEL, _DOMAIN = "#5b6270", "#b9ac70"  # neither is a class or a method
+_MOST = 12  # features whose importance is shown
 
 
 def efficiency(
@@ -47,13 +47,9 @@ def efficiency(
         log: logarithmic y axis, for mistag rates.
         rejection: show 1/efficiency; of bins that nothing passes there is none.
         level: height of a reference line: the efficiency that the working point is named by.
-        ax: where to draw; by default a new figure.
-
-    Returns:
-        The axes.
+        ax: where to draw.
     """
-    if ax is None:
-        (ax,) = new_axes()
+    ax = ax or new_axes()[0]
     looks = method_look(list(profiles))
     if level is not None:
         ax.axhline(level, color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
@@ -72,7 +68,7 @@ def efficiency(
             yerr=error[known],
             xerr=[(half + offset)[known], (half - offset)[known]],
             elinewidth=scaled(1.3),
-            fmt=_MARKERS[number % len(_MARKERS)],
+            fmt=MARKERS[number % len(MARKERS)],
             markersize=scaled(4.5),
             color=looks[method][0],
             label=method_title(method),
@@ -85,7 +81,7 @@ def efficiency(
         ax.set_yscale("log")
         smallest = smallest if np.isfinite(smallest) else 0.1
         ax.set_ylim(smallest / 3, largest * 2 if rejection else min(largest * 2 or 1.0, 1.0))
-        _few_ticks(ax)
+        few_ticks(ax.yaxis)
     else:
         ax.set_ylim(0.0, min(largest * 1.1 or 1.0, 1.0))
     if not rejection:
@@ -95,15 +91,6 @@ def efficiency(
     ax.set_ylabel(what)
     finish(ax, title)
     return ax
-
-
-def _few_ticks(ax: Axes) -> None:
-    """Numbers at 1, 2 and 5 where a logarithmic y axis spans a decade or two, else at decades."""
-    low, high = ax.get_ylim()
-    if high / low < 100:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _values(profile: Profile, rejection: bool) -> tuple[Floats, Floats]:
@@ -123,17 +110,9 @@ def calibration(
 ) -> Axes:
     """Share of signal among the events of each score; a calibrated score lies on the diagonal.
 
-    Args:
-        curves: from :func:`hepdann.evaluation.calibration`, by method.
-        signal: name of the class.
-        title: heads the legend: which events.
-        ax: where to draw; by default a new figure.
-
-    Returns:
-        The axes.
+    ``curves`` are those of :func:`hepdann.evaluation.calibration`, by method.
     """
-    if ax is None:
-        (ax,) = new_axes()
+    ax = ax or new_axes()[0]
     ax.plot([0, 1], [0, 1], color="black", linewidth=scaled(1.0), linestyle=":", gid=GUIDE)
     looks = method_look(list(curves))
     for method, curve in curves.items():
@@ -167,48 +146,26 @@ def importance(
     *,
     titles: Mapping[str, str] | None = None,
     title: str = "",
-    most: int = 12,
     ax: Axes | None = None,
 ) -> Axes:
-    """Loss of AUC when a feature is shuffled, for the label and for the domain.
+    """Loss of AUC when a feature is shuffled, for classes and for the domain; of twelve at most.
 
-    Args:
-        label: of the label head, the most important first, as
-            :func:`hepdann.evaluation.permutation_importance` gives them.
-        domain: of a classifier of the domains: which inputs carry the mismodelling.
-        titles: of the features, by name.
-        title: heads the legend: which method.
-        most: features that are shown.
-        ax: where to draw; by default a new figure.
-
-    Returns:
-        The axes.
+    ``label`` is what :func:`hepdann.evaluation.permutation_importance` gives of the label head, the
+    most important first; ``domain`` the same of a classifier of the domains: which inputs carry the
+    mismodelling. ``titles`` are those of the features.
     """
-    if ax is None:
-        (ax,) = new_axes()
-    features = list(label)[:most]
+    ax = ax or new_axes()[0]
+    features = list(label)[:_MOST]
     carries = {one.name: one for one in domain}
     names = [one.name for one in features]
     height = 0.38 if domain else 0.7
     rows = np.arange(len(features))[::-1]
-    ax.barh(
-        rows + (height / 2 if domain else 0.0),
-        [one.loss for one in features],
-        height,
-        xerr=[one.error for one in features],
-        color=_LABEL,
-        label="classes",
-    )
+    bars = [(features, height / 2 if domain else 0.0, _LABEL, "classes")]
     if domain:
-        other = [carries[name] for name in names]
-        ax.barh(
-            rows - height / 2,
-            [one.loss for one in other],
-            height,
-            xerr=[one.error for one in other],
-            color=_DOMAIN,
-            label="MC against target",
-        )
+        bars += [([carries[name] for name in names], -height / 2, _DOMAIN, "MC against target")]
+    for found, aside, colour, what in bars:
+        losses, errors = [one.loss for one in found], [one.error for one in found]
+        ax.barh(rows + aside, losses, height, xerr=errors, color=colour, label=what)
     ax.axvline(0.0, color="black", linewidth=scaled(1.0), gid=GUIDE)
     ax.set_yticks(rows, [readable((titles or {}).get(name, name)) for name in names])
     ax.yaxis.set_minor_locator(NullLocator())

@@ -196,8 +196,8 @@ def roc(
     """ROC curve of each method, with the area in the legend; two at most have statistical bands.
 
     Args:
-        curves: by method; or runs, whose curves on the target's test split are read (on that of
-            MC where there is no truth).
+        curves: by method; or runs, whose curves on the target's test split are read (on that of MC
+            where there is no truth).
         kind: ``"rejection"``, 1/ε_b (logarithmic) against ε_s, or ``"rates"``, ε_s against ε_b.
         ax: where to draw; by default a new figure with a ratio panel.
         ratio_ax: where to draw the ratio to ``reference``; with ``ax`` alone, nowhere.
@@ -208,9 +208,6 @@ def roc(
         working_points: signal efficiencies that are marked on every curve.
         points: (signal, background) efficiency of points of reference, by name.
         references: those of ``curves`` that are no method of the run; they are black.
-
-    Returns:
-        The axes of the curves.
     """
     if not isinstance(curves, Mapping):
         curves = _of_runs(curves)

@@ -112,7 +112,6 @@ def data_mc(
     log: bool | None = None,
     tests: Sequence[str] = (),
     before: DataMC | None = None,
-    before_name: str = "before",
     lower: Lower = "ratio",
     lower_range: Sequence[float] | None = None,
     scale: Scale | None = None,
@@ -136,7 +135,6 @@ def data_mc(
         tests: "chi2" and "ks" are printed with the legend.
         before: an earlier stage in the same bins, of other weights or another map: MC as a dashed
             line, data as open points, in both panels, where they differ.
-        before_name: what it is.
         lower: what the panel below shows, of a new figure or in ``ratio_ax``.
         lower_range: limits of its y axis; by default they suit nine points of ten.
         scale: y axes that the figure shares with others; by default its own.
@@ -145,9 +143,6 @@ def data_mc(
         ax: where to draw; by default a new figure with a panel below.
         ratio_ax: where to draw data / MC; with ``ax`` alone, nowhere. A point outside the panel
             becomes an arrow at its edge.
-
-    Returns:
-        The axes of the stack.
     """
     if ax is None and lower == "none":
         (ax,) = new_axes()
@@ -157,7 +152,7 @@ def data_mc(
     top = highest(numbers)
     if before is not None:
         top = np.maximum(top, highest(before))
-        _draw_before(ax, numbers, before, short_name(data_name), before_name)
+        _draw_before(ax, numbers, before, short_name(data_name))
     draw_points(ax, numbers, numbers.data.sumw, numbers.data_error, data_name)
     if log is None:
         log = wants_log(numbers.mc, 30) if scale is None else scale.log
@@ -165,34 +160,23 @@ def data_mc(
     if scale is not None:
         share(ax, scale, log)
         lower_range = lower_range or (scale.ratio if lower == "ratio" else None)
-    x_axis(ax if ratio_ax is None else ratio_ax, numbers, name, unit)
-    panels = [ax]
+    x_axis(ax, ratio_ax, numbers, name, unit)
     if ratio_ax is not None:
-        ax.set_xlim(ratio_ax.get_xlim())
         below = draw_pulls if lower == "pull" else draw_ratio
         below(ratio_ax, numbers, short_name(data_name), before, lower_range)
-        panels.append(ratio_ax)
-    _mark(panels, numbers, flow)
+    _mark([ax] if ratio_ax is None else [ax, ratio_ax], numbers, flow)
     notes = _notes(title, numbers, data_name, folded, flow, sentinels)
     notes += _tests(numbers, tests)
     finish(ax, "\n".join(notes))
     return ax
 
 
-def _draw_before(ax: Axes, numbers: DataMC, before: DataMC, data_name: str, name: str) -> None:
+def _draw_before(ax: Axes, numbers: DataMC, before: DataMC, data_name: str) -> None:
     if not np.array_equal(before.mc.sumw, numbers.mc.sumw):
-        label = f"MC {name}"
-        ax.stairs(
-            before.mc.sumw,
-            before.edges,
-            color=str(BEFORE["color"]),
-            linestyle="--",
-            linewidth=scaled(1.8),
-            label=label,
-        )
+        look = {"color": BEFORE["color"], "linestyle": "--", "linewidth": scaled(1.8)}
+        ax.stairs(before.mc.sumw, before.edges, label="MC before", **look)
     if not np.array_equal(before.data.sumw, numbers.data.sumw):
-        look = BEFORE | {"zorder": 4}
-        label = f"{data_name} {name}"
+        look, label = BEFORE | {"zorder": 4}, f"{data_name} before"
         draw_points(ax, before, before.data.sumw, before.data_error, label, **look)
 
 
@@ -208,22 +192,18 @@ def _mark(panels: Sequence[Axes], numbers: DataMC, flow: Flow) -> None:
 
 
 def _tests(numbers: DataMC, tests: Sequence[str]) -> Iterator[str]:
-    if "chi2" in tests:
-        yield _chi2(numbers)
+    def level(p_value: float) -> str:
+        return "< 0.001" if p_value < 1e-3 else f"= {p_value:.2g}"
+
+    if "chi2" in tests and numbers.ndf < 1:
+        yield r"$\chi^2$: too few events"
+    elif "chi2" in tests:
+        drawn = int(np.isfinite(numbers.data_error[0]).sum())  # those that are not blind
+        merged = "" if numbers.bins == drawn else f" ({drawn} bins as {numbers.bins})"
+        value = rf"$\chi^2$/ndf = {numbers.chi2:.1f}/{numbers.ndf}"
+        yield f"{value}, p {level(numbers.p_value)}{merged}"
     if "ks" in tests and np.isfinite(numbers.ks):
-        yield f"KS = {numbers.ks:.3f}, p {_level(numbers.ks_p_value)}"
-
-
-def _chi2(numbers: DataMC) -> str:
-    if numbers.ndf < 1:
-        return r"$\chi^2$: too few events"
-    value = rf"$\chi^2$/ndf = {numbers.chi2:.1f}/{numbers.ndf}, p {_level(numbers.p_value)}"
-    drawn = int(np.isfinite(numbers.data_error[0]).sum())  # those that are not blind
-    return value if numbers.bins == drawn else f"{value} ({drawn} bins as {numbers.bins})"
-
-
-def _level(p_value: float) -> str:
-    return "< 0.001" if p_value < 1e-3 else f"= {p_value:.2g}"
+        yield f"KS = {numbers.ks:.3f}, p {level(numbers.ks_p_value)}"
 
 
 def scores(
@@ -241,21 +221,9 @@ def scores(
 ) -> Axes:
     """Score of each MC class, filled and laid over one another, and of the target, as points.
 
-    Args:
-        numbers: from :func:`hepdann.evaluation.data_mc`, the classes as processes; normalised to
-            the target, so that the sum of the classes can be compared with the points.
-        name: of the score.
-        data_name: what the points are.
-        title: heads the legend: which method.
-        colours: of classes, by name; the others take the next of the cycle.
-        log: logarithmic y axis; by default where one spike would hide all else.
-        thresholds: scores that are marked by a line, by what is written beside it (``"70 %"``).
-        scale: y axes that the figure shares with others; by default its own.
-        ax: where to draw; by default a new figure with a panel below.
-        ratio_ax: where to draw data / MC; with ``ax`` alone, nowhere.
-
-    Returns:
-        The axes.
+    ``numbers`` have the classes as processes, normalised to the target, so that the sum of the
+    classes can be compared with the points. ``thresholds`` are scores that are marked by a line, by
+    what is written beside it (``"70 %"``). Else as in :func:`data_mc`.
     """
     if ax is None:
         ax, ratio_ax = new_axes((2.6, 1.0), height=7.0)
@@ -284,13 +252,10 @@ def scores(
     log = scale.log if log is None else log
     y_axis(ax, numbers, log=log, top=highest(numbers), unit="")
     share(ax, scale, log)
-    x_axis(ax if ratio_ax is None else ratio_ax, numbers, name, "")
-    panels = [ax]
+    x_axis(ax, ratio_ax, numbers, name, "")
     if ratio_ax is not None:
-        ax.set_xlim(ratio_ax.get_xlim())
         draw_ratio(ratio_ax, numbers, short_name(data_name), None, scale.ratio)
-        panels.append(ratio_ax)
-    _mark(panels, numbers, "sum")
+    _mark([ax] if ratio_ax is None else [ax, ratio_ax], numbers, "sum")
     _draw_thresholds(ax, thresholds or {})
     finish(ax, "\n".join(_notes(title, numbers, data_name, folded=False)))
     return ax

@@ -11,13 +11,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ..axes.frame import finish, new_axes
 from ..axes.legend import GUIDE, ceiling
-from ..axes.styles import banded, method_look, method_title, scaled
+from ..axes.styles import MARKERS, banded, method_look, method_title, scaled
 
 if TYPE_CHECKING:
     from ...evaluation.scan.curves import Sweep
 
 _ZOOM = (-0.04, 0.012)  # of the panel that shows how far below the oracle a method stays
-_MARKERS = "osD^vPX*"
 
 
 def sweep(
@@ -42,9 +41,6 @@ def sweep(
         title: heads the legend.
         ax: where to draw; by default a new figure, with the panel if ``below`` is given.
         below_ax: where to draw ``below``, with ``ax``.
-
-    Returns:
-        The axes of the lines.
     """
     if ax is None:
         ax, *more = new_axes((1.7, 1.0), height=7.0) if below else new_axes()
@@ -97,7 +93,7 @@ def _lines(
             mean,
             color=colour,
             linestyle=dashes,
-            marker="" if level else _MARKERS[number % len(_MARKERS)],
+            marker="" if level else MARKERS[number % len(MARKERS)],
             label=method_title(method) if labelled else None,
         )
         if not np.any(std > 0):

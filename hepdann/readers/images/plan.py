@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...config import ImagesConfig, TransformConfig
+from ...config import ImagesConfig
 from ...errors import ConfigError, ReadError
 from ...tensors import Transform, View
 from ..prescan import FileScan
@@ -42,7 +42,8 @@ class ImagePlan:
     ) -> ImagePlan:
         """Compose it of names of channels and (height, width) of the views."""
         known = {"energy": settings.energy, "time": settings.time}
-        transforms = tuple(_transform(known[name]) for name in channels)
+        asked = [known[name] for name in channels]
+        transforms = tuple(Transform(one.clip, one.log, one.scale) for one in asked)
         views = tuple(
             View(name, len(channels), *sizes[name], tuple(channels), transforms)
             for name in VIEWS
@@ -53,10 +54,6 @@ class ImagePlan:
         size = (height, widths[0], max(widths[1:]))
         filled = settings.model_copy(update={"channels": list(channels), "size": size})
         return cls(views, filled)
-
-
-def _transform(settings: TransformConfig) -> Transform:
-    return Transform(settings.clip, settings.log, settings.scale)
 
 
 def has_images(file: FileScan, settings: ImagesConfig) -> bool:

@@ -66,7 +66,10 @@ def rasterise(
         image = np.empty((len(hits), *view.shape), np.float32)
         for channel, name in enumerate(view.channel_names):
             values = hits.values[name][rows]
-            flat = _first(pixel, values, area) if name == "time" else _sum(pixel, values, area)
+            if name == "time":
+                flat = _first(pixel, values, area)
+            else:
+                flat = np.bincount(pixel, values, area).astype(np.float32)
             image[:, channel] = flat.reshape(len(hits), view.height, view.width)
         images[view.name] = image
     left_out = {
@@ -75,10 +78,6 @@ def rasterise(
         "hits lie outside the image": int((finite & known).sum()) - used,
     }
     return images, {reason: count for reason, count in left_out.items() if count}
-
-
-def _sum(pixel: NDArray[np.int64], values: NDArray[np.float32], area: int) -> NDArray[np.float32]:
-    return np.bincount(pixel, values, area).astype(np.float32)
 
 
 def _first(pixel: NDArray[np.int64], values: NDArray[np.float32], area: int) -> NDArray[np.float32]:

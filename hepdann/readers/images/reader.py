@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..pipeline.blocks import BlockReader, RawBlock
 from ..pipeline.buffers import Empty
-from ..pipeline.entry_ranges import Unit, UnitReader
+from ..pipeline.entry_ranges import Unit, UnitReader, by_blocks
 from ..prescan import FileScan
 from ..tables import TABLE_READERS
 from .hdf5 import read_hdf5
@@ -42,8 +42,7 @@ def image_units(cut: UnitReader, plan: ImagePlan | None) -> UnitReader:
             if file.kind not in _OTHERS:
                 yield from cut(file, branches, size)
                 return
-            for block in _OTHERS[file.kind](file, branches, size):
-                yield _unit(block, partial(_same, block))
+            yield from by_blocks(_OTHERS[file.kind], file, branches, size)
             return
         size = min(size, IMAGES)
         if file.kind == "HDF5":
@@ -64,10 +63,6 @@ def image_units(cut: UnitReader, plan: ImagePlan | None) -> UnitReader:
 
 def _unit(block: RawBlock, read: partial[RawBlock]) -> Unit:
     return Unit(block.start, block.start + len(block), read)
-
-
-def _same(block: RawBlock, _: Empty) -> RawBlock:
-    return block
 
 
 def _from_hits(block: RawBlock, hits: Hits, plan: ImagePlan, _: Empty) -> RawBlock:

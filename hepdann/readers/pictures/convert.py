@@ -30,9 +30,9 @@ from .files import open_labels, open_pictures
 from .source import Pictures, brought
 
 _SIZE = (32, 32)  # of pictures of several sizes
-_VIEW = "image"
+VIEW = "image"
 _IDENTITY = "pictures"  # a picture is the same event in MC and in data, so that splits agree
-_GREY, _COLOUR = ("grey",), ("red", "green", "blue")
+GREY, COLOUR = ("grey",), ("red", "green", "blue")
 _GROUP = 512  # pictures that are read one by one and written together
 _ENOUGH = 50  # events expected in a split, from which on an empty one is no chance
 
@@ -101,8 +101,8 @@ def _view(samples: Sequence[_Sample], config: ConversionConfig, like: Tensors | 
     colour = any(part.colour for part in parts)
     if settings.colour is not None:
         colour = settings.colour == "colour"
-    names = _COLOUR if colour else _GREY
-    return View(_VIEW, len(names), *size, names, dtype="|u1")
+    names = COLOUR if colour else GREY
+    return View(VIEW, len(names), *size, names, dtype="|u1")
 
 
 def _classes(samples: Sequence[_Sample], config: ConversionConfig) -> tuple[str, ...]:
@@ -237,10 +237,10 @@ class _Conversion:
                 assert part.label is not None
                 labels = _indices(part.classes, part.label, self.classes, part.path)
         at, scale = 0, float(sample.config.scale)
-        for images in _together(part, self.view):
+        for images in together(part, self.view):
             n = len(images)
             rows = slice(at, at + n)
-            ids = event_ids(_IDENTITY, [c[rows] for c in part.identity] or [_hashes(images)])
+            ids = picture_ids(part, at, images)
             split = split_of(ids, self.config.convert.split)
             block = Block(
                 features=np.empty((n, 0), np.float32),
@@ -250,7 +250,7 @@ class _Conversion:
                 event_id=ids,
                 label=None if labels is None else labels[rows].astype(np.int32),
                 truth=self._truth_of(sample, row + at, n),
-                views={_VIEW: images},
+                views={VIEW: images},
             )
             writer.put(writer.prepare(sample.domain, block, split))
             self._count(sample.domain, block, split, scale)
@@ -269,7 +269,7 @@ class _Conversion:
         return self.truth[row : row + n].astype(np.int32)
 
     def _count(self, domain: str, block: Block, split: NDArray[np.uint8], scale: float) -> None:
-        self.pixels[domain].add({_VIEW: block.views[_VIEW] * np.float32(1 / 255)})
+        self.pixels[domain].add({VIEW: block.views[VIEW] * np.float32(1 / 255)})
         self.splits += np.bincount(split, minlength=len(SPLITS))
         if block.label is not None:
             counts = np.bincount(block.label, minlength=len(self.classes))
@@ -336,7 +336,13 @@ class _Conversion:
         return provenance(inputs, settings, notes=self._notes(), skipped=[])
 
 
-def _together(part: Pictures, view: View) -> Iterator[NDArray[np.uint8]]:
+def picture_ids(part: Pictures, start: int, images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """(n,) event ids of the pictures of a file from ``start`` on."""
+    rows = slice(start, start + len(images))
+    return event_ids(_IDENTITY, [c[rows] for c in part.identity] or [_hashes(images)])
+
+
+def together(part: Pictures, view: View) -> Iterator[NDArray[np.uint8]]:
     """The pictures of a file as the tensor file has them, those of a folder in groups."""
     held: list[NDArray[np.uint8]] = []
     for pictures in part.blocks():

@@ -44,7 +44,7 @@ def pictures_of(
                               where=f"convert.{name}", mend="leave it out")  # fmt: skip
     out = []
     for sample in samples:
-        refs = [ref for pattern in sample.files for ref in _refs(pattern, sample.name)]
+        refs = [ref for pattern in sample.files for ref in picture_refs(pattern, sample.name)]
         for ref in refs:
             if not is_pictures(ref):
                 raise ConfigError("holds no pictures, and the first file does", where=ref.path,
@@ -55,19 +55,20 @@ def pictures_of(
 
 def picture_ref(text: str) -> FileRef:
     """The file, part of a file or folder that a user names."""
-    return _refs(text, "truth")[0]
+    return picture_refs(text, "truth")[0]
 
 
 def _begins(pattern: str) -> bool:
     """Whether the first file of a sample holds pictures; a name that is no file is for others."""
     try:
-        refs = _refs(pattern, "mc")
+        refs = picture_refs(pattern, "mc")
     except (HepdannError, ValueError, OSError):  # the reader of tables says what is wrong
         return False
     return bool(refs) and is_pictures(refs[0])
 
 
-def _refs(pattern: str, name: str) -> list[FileRef]:
+def picture_refs(pattern: str, name: str) -> list[FileRef]:
+    """The files, parts of files or folders that a pattern of a sample names."""
     path = expand_path(pattern.strip(), where=f"sample '{name}'")
     if path and Path(path).is_dir():
         return [FileRef(path)]

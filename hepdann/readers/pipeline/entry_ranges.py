@@ -46,7 +46,7 @@ def choose_reader(reader: Reader | BlockReader) -> tuple[BlockReader, UnitReader
     if reader == "uproot":
         reader = read_blocks
     if callable(reader):
-        return reader, partial(_by_blocks, reader)
+        return reader, partial(by_blocks, reader)
     cut = partial(_fast, must=reader == "fast")
 
     def read(file: FileScan, branches: Sequence[str], size: int) -> Iterator[RawBlock]:
@@ -67,13 +67,13 @@ def _fast(file: FileScan, branches: Sequence[str], size: int, *, must: bool) -> 
         )
     source = Source(file, branches, size) if possible and file.entries else None
     if source is None or not source.fast:
-        yield from _by_blocks(read_blocks, file, branches, size)
+        yield from by_blocks(read_blocks, file, branches, size)
         return
     for start, stop in source.ranges:
         yield Unit(start, stop, partial(source.read, start, stop))
 
 
-def _by_blocks(
+def by_blocks(
     read: BlockReader, file: FileScan, branches: Sequence[str], size: int
 ) -> Iterator[Unit]:
     """Read where the units are drawn, one after the other."""

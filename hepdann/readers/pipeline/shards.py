@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from ...cluster import Cluster
 from ...errors import ReadError
 from ...parallel import Executor, Link
-from ...tensors import Jagged, PreparedRows, TensorWriter, open_tensors
+from ...tensors import TensorWriter, open_tensors, read_rows
 from ..images import image_units
 from ..planning.columns import Columns
 from ..planning.decision import Decision
@@ -95,7 +93,7 @@ class _ShardTask:
                 with Stream(work.jobs([(sample, file)]), 1) as stream:
                     for done in stream.take(0):
                         writer.put(done.rows)
-                        rows = replace(done.rows, rows={}, objects=[])
+                        rows = replace(done.rows, rows={}, objects={})
                         counted.append(replace(done, rows=rows, scratch=Scratch()))
                         work.release(done)
                 file.check_unchanged()
@@ -161,18 +159,11 @@ class ShardStream:
             raise result
         tensors = open_tensors(self._path(number))
         domain = result[0].rows.domain if result else tensors.domains[0]
-        paths = [column.path for column in tensors.datasets(domain)]
         with tensors.read() as h5:
             at = 0
             for done in result:
-                rows = slice(at, at := at + done.rows.count)
-                read = {path: np.asarray(h5[path][rows]) for path in paths}
-                objects = []
-                for starts, values in tensors.object_datasets(domain):
-                    start = np.asarray(h5[starts.path][rows.start : rows.stop + 1])
-                    part = np.asarray(h5[values.path][start[0] : start[-1]])
-                    objects.append((starts.path, values.path, Jagged(part, start - start[0])))
-                yield replace(done, rows=PreparedRows(domain, done.rows.count, read, objects))
+                first, at = at, at + done.rows.count
+                yield replace(done, rows=read_rows(tensors, h5, domain, first, at))
         self._path(number).unlink()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from .columns import Columns, ObjectColumns, compile_text
 from .features import Feature
 from .input_samples import Input, common
 
-_BEGINS = ("{0}_", "{0}/{0}.", "{0}AuxDyn.", "{0}AuxDyn/{0}AuxDyn.", "{0}.")
+_BEGINS = ("{0}_", "{0}/{0}.", "{0}AuxDyn.", "{0}AuxDyn:", "{0}AuxDyn/{0}AuxDyn.", "{0}.")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _lists_of(name: str, branches: Mapping[str, Branch], first: FileScan) -> lis
     features = [
         one.name
         for one in members
-        if one.element is not None and looks_like(one.name.rsplit(".", 1)[-1]) is None
+        if one.element is not None and looks_like(re.split("[.:]", one.name)[-1]) is None
     ]
     if features:
         return features

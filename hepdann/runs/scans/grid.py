@@ -23,12 +23,7 @@ _LARGEST = 40
 
 @dataclass(frozen=True)
 class Point:
-    """A target of a scan: a shift and its t, or the data.
-
-    Attributes:
-        shift: name; ``None`` for the data.
-        t: of the shift; ``None`` for the data.
-    """
+    """A target of a scan: a shift and its t, or the data."""
 
     shift: str | None = None
     t: float | None = None
@@ -39,13 +34,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Seeds:
-    """The members of a stack that differ in nothing but the seed.
-
-    Attributes:
-        method: name in figures and tables.
-        lambda_: λ; ``None`` where it means nothing.
-        members: their places in the stack.
-    """
+    """The members of a stack that differ in nothing but the seed."""
 
     method: str
     lambda_: float | None
@@ -56,7 +45,6 @@ class Unit(NamedTuple):
     """A part of a scan whose results one file holds.
 
     Attributes:
-        target: its point, by number.
         stack: of those at this target, by number; ``None`` is the baselines, and the fit of the
             maps, which the stacks need.
     """
@@ -71,13 +59,7 @@ def points_of(scan: ScanConfig) -> list[Point]:
 
 
 def settings_at(config: Config, point: Point, *, images: bool = False) -> TrainConfig:
-    """Settings of the trainings at a target, where every epoch of every member is looked at.
-
-    Args:
-        config: of the scan.
-        point: the target.
-        images: whether events are images, which no alignment maps unless the user names one.
-    """
+    """Settings of the trainings at a target, where every epoch of every member is looked at."""
     alignments = config.scan.alignments
     if images and alignments == ScanConfig().alignments:
         alignments = []
@@ -87,13 +69,7 @@ def settings_at(config: Config, point: Point, *, images: bool = False) -> TrainC
 
 
 def plan_source(train: TrainConfig, places: Places, lean: bool = False) -> list[StackPlan]:
-    """Source-only trains once: whatever the target is, it does not see it.
-
-    Args:
-        train: resolved settings.
-        places: the sources, of which the MC is the first.
-        lean: as in :func:`~hepdann.runs.stacks.plan.plan_stacks`.
-    """
+    """Source-only trains once: whatever the target is, it does not see it."""
     members = [member_of(SOURCE_ONLY, 0.0, train.seed + k, places) for k in range(train.seeds)]
     return group(members, train, lean)
 
@@ -102,12 +78,6 @@ def plan_point(
     scan: ScanConfig, train: TrainConfig, places: Places, lean: bool = False
 ) -> list[StackPlan]:
     """The stacks of one target.
-
-    Args:
-        scan: λ and the size of a stack.
-        train: resolved settings: methods, seeds, normalisation, batch size.
-        places: the sources; an oracle trains if its source is there.
-        lean: as in :func:`~hepdann.runs.stacks.plan.plan_stacks`.
 
     Returns:
         Stacks of whole groups of seeds, none larger than it pays, and never less than one group.

@@ -13,25 +13,24 @@ from ...domains import Domains
 from ...errors import ConfigError, Interrupted
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...registry import PARAMETRISED
-from ...store.folder_lock import locked, removed_if_refused, with_resume_hint
 from ...store.paths import ScanPaths
 from ...store.scan_folder import Scan
 from ...store.start_record import StartRecord
+from ...store.state import locked, removed_if_refused, with_resume_hint
 from ...tensors import Tensors
 from ...training import Progress
 from ..calibrated import settle
-from ..monitor import require_tensorboard
+from ..health_report import require_tensorboard
 from ..preparation import auxiliary_shifts, prepare_training
 from ..progress import Report, SideBySide, silent
 from ..stacks.plan import Places, calibrated_on, made_sources, settings_of
 from ..stacks.shards import PAYS
 from ..stacks.training import Hooks
 from ..stacks.work import Workplace
+from .files import result_path, results_of, write_scan
 from .grid import Point, Unit, plan_point, points_of, settings_at
 from .source import SourceOnly, load_source_only, train_source_only
-from .summary_files import write_scan
 from .target import TargetRun
-from .target_files import result_path, results_of
 
 # Settings that hepdann may be left to choose; all targets have the same.
 _SETTLED = ("batch_size", "device", "memory", "network")
@@ -61,17 +60,7 @@ def _job_of(place: Workplace) -> ScanJob:
 
 @dataclass(eq=False)
 class ScanJob:
-    """A scan on its way; :meth:`run` does it.
-
-    Attributes:
-        config: settings as the user gave them.
-        tensors: holds the MC.
-        data: holds the data, if another file does.
-        make_folder: makes the folder, when all is known to be well, or finds it.
-        report: told of each stage, and of the progress within.
-        stop: asked before every step.
-        origin: what the scan began with, if it is resumed.
-    """
+    """A scan on its way; :meth:`run` does it."""
 
     config: Config
     tensors: Tensors
@@ -155,10 +144,8 @@ class ScanJob:
         if self._source is None:
             work = ScanPaths(self.folder).work
             self._source = load_source_only(*prepared, work, self._fingerprint)
-        return TargetRun(
-            point, *prepared, self.config.scan, self._source, self.folder, number,
-            self._fingerprint,
-        )  # fmt: skip
+        return TargetRun(point, *prepared, self.folder, number, self._fingerprint,
+                         self.config.scan, self._source)  # fmt: skip
 
     def _train_units(self) -> None:
         """Train what is not trained yet, here or in processes, until all is whole or stopped."""

@@ -29,9 +29,7 @@ class SourceOnly:
     """The source-only networks after each epoch.
 
     Attributes:
-        networks: one stack an epoch.
         history: rows of the history, epoch by epoch, members within.
-        seeds: of the members.
     """
 
     networks: Sequence[AdversarialNetwork]
@@ -41,12 +39,7 @@ class SourceOnly:
 
 @dataclass(eq=False)
 class Snapshots:
-    """The averaged networks of source-only after each epoch, in a folder.
-
-    Attributes:
-        folder: of the files, one an epoch.
-        fingerprint: of everything that the training depends on.
-    """
+    """The averaged networks of source-only after each epoch, in a folder."""
 
     folder: Path
     fingerprint: str
@@ -95,14 +88,6 @@ def train_source_only(
     stop: Callable[[], bool],
 ) -> bool:
     """Train what is the same at every target of a scan.
-
-    Args:
-        domains: of any target.
-        train: resolved settings there.
-        folder: of what is kept epoch by epoch.
-        fingerprint: of everything that the training depends on.
-        report: given the progress, in steps of one network.
-        stop: asked before every step.
 
     Returns:
         Whether it came to its end.

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 from ...config import Config, ScanSettings, override
-from ...errors import ConfigError
+from ...errors import refuse
 from ...parallel import refuse_in_worker
-from ...store.folder_lock import new_folder, numbered_folder, refuse_existing
 from ...store.paths import ScanPaths
 from ...store.scan_folder import Scan, open_scan
 from ...store.start_record import StartRecord
+from ...store.state import new_folder, numbered_folder, refuse_existing
 from ...tensors import Tensors, open_tensors
 from ..progress import Report, shown, silent
-
-_GRID = ("stack",)
 
 
 def scan(
@@ -67,64 +65,44 @@ def scan(
     Raises:
         HepdannError: the input does not allow it, or the folder exists.
     """
-    given = _by_key(settings) | {
+    given = {
+        f"scan.{name}" if name == "stack" else f"train.{name.rstrip('_')}": value
+        for name, value in settings.items()
+    } | {
         "scan.shifts": [shift] if isinstance(shift, str) else shift,
         "scan.t": t,
         "scan.lambda": lambda_,
         "scan.alignments": alignments,
         "train.methods": methods,
     }
-    named = {key: _plain(value) for key, value in given.items() if value is not None}
-    config = override(config or Config(), named)
-    _check(config, data, t)
+    for key, value in given.items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            given[key] = list(value)
+    config = override(config or Config(), given)
+    shifts = config.scan.shifts
+    refuse(
+        (config.train.folds is not None,
+         "a scan compares networks on the test split, and does not train in folds", "train.folds",
+         "leave it out; train with folds what the scan has chosen"),
+        (config.train.shift is not None, "a scan takes its shifts from scan.shifts", "train.shift",
+         "name them there, or by --shift"),
+        (t is not None and not shifts, "t belongs to a shift, and none is named", "scan.t",
+         "name one: --shift sine"),
+        (data is not None and shifts,
+         "a shift makes pseudo-data of the MC, and data are given too", "scan.shifts",
+         "leave one of them out"),
+    )  # fmt: skip
     with shown(progress, report) as tell:
-        return _job(config, open_tensors(tensors), data, _claim(output, config), tell, stop)
+        opened, make_folder = open_tensors(tensors), _folder_maker(output, shifts)
+        return _job(config, opened, data, make_folder, tell, stop)
 
 
-def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by dotted key: those of the grid, and those of the training."""
-    return {
-        f"scan.{name}" if name in _GRID else f"train.{name.rstrip('_')}": value
-        for name, value in settings.items()
-    }
-
-
-def _claim(output: str | Path | None, config: Config) -> Callable[[], Path]:
+def _folder_maker(output: str | Path | None, shifts: Sequence[str] | None) -> Callable[[], Path]:
+    """What makes the folder once there is something to keep; one that exists is refused now."""
     if output is None:
-        return partial(numbered_folder, "-".join(["scan", *(config.scan.shifts or ["data"])]))
+        return partial(numbered_folder, "-".join(["scan", *(shifts or ["data"])]))
     refuse_existing(Path(output))
     return partial(new_folder, Path(output))
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-
-
-def _check(config: Config, data: object, t: object) -> None:
-    if config.train.folds is not None:
-        raise ConfigError(
-            "a scan compares networks on the test split, and does not train in folds",
-            where="train.folds",
-            mend="leave it out; train with folds what the scan has chosen",
-        )
-    if config.train.shift is not None:
-        raise ConfigError(
-            "a scan takes its shifts from scan.shifts",
-            where="train.shift",
-            mend="name them there, or by --shift",
-        )
-    if t is not None and not config.scan.shifts:
-        raise ConfigError(
-            "t belongs to a shift, and none is named",
-            where="scan.t",
-            mend="name one: --shift sine",
-        )
-    if data is not None and config.scan.shifts:
-        raise ConfigError(
-            "a shift makes pseudo-data of the MC, and data are given too",
-            where="scan.shifts",
-            mend="leave one of them out",
-        )
 
 
 def resume_scan(
@@ -148,8 +126,8 @@ def resume_scan(
         RunError: no such scan, one of another version, or its tensors are no longer the same.
     """
     folder = Path(folder)
-    origin = StartRecord.read(folder, scan=True)
     given = {} if workers is None else {"train.workers": workers}
+    origin = StartRecord.read(folder, scan=True)
     origin.check_settings(folder, given)
     if ScanPaths(folder).summary.exists():
         open_scan(folder)

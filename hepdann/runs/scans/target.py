@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...config import ScanConfig, TrainConfig
+from ...config import ScanConfig
 from ...criteria import teacher as teacher_of
-from ...domains import Domains, watched_rows
+from ...domains import watched_rows
 from ...errors import RunError
 from ...evaluation import truth_of
 from ...evaluation.scan.judge import Epochs, ScanJudge
@@ -28,14 +28,12 @@ from ...records import Number
 from ...store.content import PointMaps
 from ...tensors import SPLITS, Source, Target
 from ...training import StackTrainer
+from ..advice import residuals_of, soft_labelled
 from ..health_report import last_verdicts
 from ..stacks.plan import ORACLE, trained_on
 from ..stacks.shards import Shard, Stacks
 from ..stacks.training import Hooks, ShardFiles, train_shard
-from ..teacher_labels import residuals_of, soft_labelled
-from .grid import SOURCE_ONLY, Point, Seeds, Unit, plan_point, seeds_of
-from .source import SourceOnly
-from .target_files import (
+from .files import (
     AGAIN,
     Result,
     read_result,
@@ -44,6 +42,8 @@ from .target_files import (
     target_path,
     write_target,
 )
+from .grid import SOURCE_ONLY, Seeds, Unit, plan_point, seeds_of
+from .source import SourceOnly
 from .target_maps import TargetMaps
 
 Scores = NDArray[np.float32]
@@ -53,35 +53,11 @@ _KEPT = ("loss_label", "validation_loss", "validation_accuracy", *_WATCHED)
 
 
 @dataclass(eq=False)
-class TargetRun:
-    """Trains and judges everything at one target.
+class TargetRun(TargetMaps):
+    """Trains and judges everything at one target."""
 
-    Attributes:
-        point: the target.
-        domains: its events.
-        train: resolved settings of the trainings there.
-        scan: the grid.
-        source_only: what the baselines are scored with.
-        folder: of the scan.
-        number: of the target.
-        fingerprint: of everything that the numbers depend on.
-    """
-
-    point: Point
-    domains: Domains
-    train: TrainConfig
     scan: ScanConfig
     source_only: SourceOnly
-    folder: Path
-    number: int
-    fingerprint: str
-
-    @cached_property
-    def maps(self) -> TargetMaps:
-        """The alignments of the target."""
-        return TargetMaps(
-            self.point, self.domains, self.train, self.folder, self.number, self.fingerprint
-        )
 
     @cached_property
     def judge(self) -> ScanJudge:
@@ -93,19 +69,30 @@ class TargetRun:
     @cached_property
     def stacks(self) -> Stacks:
         """The stacks of this target, and what they train on."""
-        maps, plan = self.maps, partial(plan_point, self.scan)
-        return Stacks(self.train, self.domains, maps.fitted.maps, 1, maps.fitted.correction, plan,
-                      calibrations=maps.calibrations)  # fmt: skip
+        fitted, plan = self.fitted, partial(plan_point, self.scan)
+        return Stacks(self.train, self.domains, fitted.maps, 1, fitted.correction, plan,
+                      calibrations=self.calibrations)  # fmt: skip
 
     @cached_property
     def aligned(self) -> dict[str, Target]:
         """The target's test split as each alignment leaves it, the simplest first."""
-        return {name: self.maps.apply(name, self.judge.target) for name in self.maps.baselines}
+        return {name: self.apply(name, self.judge.target) for name in self.scored}
+
+    def _score(self, network: AdversarialNetwork, events: Target, domain: Any) -> Scores:
+        """(K, n, C) scores of a stack for events of a test split, by the domain's statistics."""
+        images = self.domains.images
+        if images is None:
+            return classify(network, events.features, self.domains.scaling, domain)
+        of_source = isinstance(events, Source)
+        whole = self.domains.source if of_source else self.domains.target
+        hits = images.source if of_source else images.target
+        pixels = hits.take(np.flatnonzero(whole.split == TEST))  # no other events are scored
+        return classify(network, pixels, images.scaling, domain)
 
     def _score_aligned(self, network: AdversarialNetwork, name: str, events: Target) -> Scores:
         """Source-only's scores of events as an alignment left them, at the target's fractions."""
-        scores = score_test_split(self.domains, network, events, 0)
-        return scores if name == SOURCE_ONLY else corrected(scores, self.maps.fitted.correction)
+        scores = self._score(network, events, 0)
+        return scores if name == SOURCE_ONLY else corrected(scores, self.fitted.correction)
 
     def baselines(self) -> Result:
         """Source-only, and source-only on the aligned target: nothing is trained for them."""
@@ -113,15 +100,15 @@ class TargetRun:
         path = result_path(self.folder, unit)
         if path.exists():
             known = read_result(self.folder, unit, self.fingerprint)
-            if known["teacher"] not in self.maps.baselines:
+            if known["teacher"] not in self.scored:
                 raise RunError("is damaged: no such teacher", where=path, mend=AGAIN)
             return known
         networks, judge = self.source_only.networks, self.judge
         last = networks[-1]
-        mc = score_test_split(self.domains, last, judge.mc, 0)
+        mc = self._score(last, judge.mc, 0)
         teacher = SOURCE_ONLY
-        if self.maps.names:
-            teacher = teacher_of(residuals_of(self.domains, self.maps.fitted)) or SOURCE_ONLY
+        if self.names:
+            teacher = teacher_of(residuals_of(self.domains, self.fitted)) or SOURCE_ONLY
         rows: list[Result] = []
         groups: list[Result] = []
         for name, events in self.aligned.items():
@@ -147,20 +134,18 @@ class TargetRun:
     def stack(self, shard: Shard, hooks: Hooks) -> bool:
         """Train and judge a stack, unless that was done before.
 
-        Args:
-            shard: of :attr:`stacks`.
-            hooks: what is told and asked on the way.
-
         Returns:
             Whether its result is there; otherwise it was stopped.
         """
         path = result_path(self.folder, Unit(self.number, shard.number))
         if path.exists():
             return True
-        stacks, teacher = self.stacks, self._teacher(self.baselines()["teacher"])
+        stacks, teacher, name = self.stacks, None, self.baselines()["teacher"]
+        if self.domains.images is None:  # which have no teacher
+            teacher = self._teach(name, self.judge.target)
         if stacks.unlabelled(shard):
             target = self.domains.target
-            taught = self._teach(self.baselines()["teacher"], target)
+            taught = self._teach(name, target)
             stacks.teach(soft_labelled(target, taught, self.domains.source.classes))
         files = ShardFiles.of_scan(self.folder, path.stem)
         observer = _Observer(self.judge, teacher, files.scores)
@@ -174,33 +159,27 @@ class TargetRun:
         files.remove()
         return True
 
-    def _teacher(self, name: str) -> Scores | None:
-        """(n, C) prediction of the teacher for the target's test split; images have none."""
-        return None if self.domains.images is not None else self._teach(name, self.judge.target)
-
     def _teach(self, name: str, events: Target) -> Scores:
         """(n, C) prediction of an alignment, or of source-only, for target events."""
-        mapped = self.maps.apply(name, events)
+        mapped = self.apply(name, events)
         mean: Scores = self._score_aligned(self.source_only.networks[-1], name, mapped).mean(0)
         return mean
 
     def _conclude(self, trainer: StackTrainer, epochs: Epochs, teacher: Scores | None) -> Result:
         statistics = torch.tensor([m.method.target_domain for m in trainer.members])
         with trainer.averaged() as network:
-            mc = score_test_split(self.domains, network, self.judge.mc, 0)
-            for name, one_map in self.maps.calibrations.items():  # MC as these networks know them
+            mc = self._score(network, self.judge.mc, 0)
+            for name, one_map in self.calibrations.items():  # MC as these networks know them
                 known = self.judge.mc.with_features(one_map.apply(self.judge.mc.features))
                 at = [k for k, m in enumerate(trainer.members) if calibration_of(m.label) == name]
-                mc[at] = score_test_split(self.domains, network, known, 0)[at]
+                mc[at] = self._score(network, known, 0)[at]
             shape = len(trainer.members), len(self.judge.target), mc.shape[-1]
             target = np.empty(shape, np.float32)
             target_of = np.array([m.target for m in trainer.members])
             for number in np.unique(target_of):
                 events = self.aligned[(SOURCE_ONLY, *trained_on(self.train))[number]]
                 same_target = target_of == number
-                target[same_target] = score_test_split(self.domains, network, events, statistics)[
-                    same_target
-                ]
+                target[same_target] = self._score(network, events, statistics)[same_target]
         lambdas = [m.lambda_ if m.method.adversarial else None for m in trainer.members]
         history = [
             {**row, "lambda": lambdas[int(str(row["member"]))]} | self._place()
@@ -278,24 +257,3 @@ class _Observer:
         teacher = None if self.teacher is None else self.teacher[self.judge.watched]
         self.judge.watch(self.epochs, known, teacher)
         write_run_file(self.notes, json.dumps(self.epochs.to_dict()).encode())
-
-
-def score_test_split(
-    domains: Domains, network: AdversarialNetwork, events: Target, domain: Any
-) -> Scores:
-    """(K, n, C) scores of a stack.
-
-    Args:
-        domains: of the target.
-        network: the stack.
-        events: of the test split of MC or target, which the features may be mapped of.
-        domain: whose statistics each member normalises with.
-    """
-    images = domains.images
-    if images is None:
-        return classify(network, events.features, domains.scaling, domain)
-    of_source = isinstance(events, Source)
-    whole = domains.source if of_source else domains.target
-    hits = images.source if of_source else images.target
-    pixels = hits.take(np.flatnonzero(whole.split == TEST))  # no other events are scored
-    return classify(network, pixels, images.scaling, domain)

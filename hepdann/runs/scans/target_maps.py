@@ -12,28 +12,18 @@ from ...config import TrainConfig
 from ...domains import Domains
 from ...errors import RunError
 from ...inference import PRIOR
-from ...store.calibrations import StoredCalibration
-from ...store.content import PointMaps
+from ...store.content import PointMaps, StoredCalibration
 from ...tensors import Target
 from ..advice import diagnose_first
 from ..aligned import Aligned, fit_alignments, wanted_maps
 from ..calibrated import Calibrated, fit_calibrations
+from .files import AGAIN, read_target, target_path, write_target
 from .grid import SOURCE_ONLY, Point
-from .target_files import AGAIN, read_target, target_path, write_target
 
 
 @dataclass(eq=False)
 class TargetMaps:
-    """The alignments of a target.
-
-    Attributes:
-        point: the target.
-        domains: its events.
-        train: resolved settings of the trainings there.
-        folder: of the scan.
-        number: of the target.
-        fingerprint: of everything that the numbers depend on.
-    """
+    """The alignments of a target."""
 
     point: Point
     domains: Domains
@@ -98,18 +88,13 @@ class TargetMaps:
             raise RunError(f"is damaged: {error}", where=path, mend=AGAIN) from error
 
     @property
-    def baselines(self) -> tuple[str, ...]:
+    def scored(self) -> tuple[str, ...]:
         """Names of what source-only's networks score, the simplest first."""
         corrected_too = () if self.fitted.correction is None else (PRIOR,)
         return (SOURCE_ONLY, *corrected_too, *self.names)
 
     def apply(self, name: str, events: Target) -> Target:
-        """Target events as a baseline scores them.
-
-        Args:
-            name: of :attr:`baselines`.
-            events: of the target.
-        """
+        """Target events as a baseline scores them."""
         if name in (SOURCE_ONLY, PRIOR):
             return events
         return events.with_features(self.fitted.maps[name].apply(events.features))

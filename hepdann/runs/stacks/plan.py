@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from ... import alignment, methods, networks
 from ...config import TrainConfig
 from ...domains import auto_batch_size
-from ...errors import ConfigError
-from ...inference.device import choose_device
+from ...errors import refuse
+from ...inference.passes import choose_autocast, choose_device
 from ...methods import Method, calibration_of, method_of
 from ...networks import NetworkShape, Normalisation, ObjectShape, ViewShape
 from ...registry import PARAMETRISED
@@ -24,8 +24,6 @@ class StackPlan:
     """One stack: members with the same phases, networks and number of auxiliaries.
 
     Attributes:
-        members: in the order of the run.
-        normalisation: in their extractors.
         cost: of a member's step, beside those of other stacks; 1 where all are alike.
     """
 
@@ -75,71 +73,51 @@ class Places:
 def resolve(train: TrainConfig, n_train: int) -> TrainConfig:
     """Replace what is left to hepdann ("auto") by the value that is used.
 
-    Args:
-        train: as the user gave it.
-        n_train: events of the source's training split.
-
     Raises:
         ConfigError: a batch larger than the training split, an unknown method, alignment or device,
             or a method that cannot train on an aligned target.
     """
     for name in train.methods:
         before, last = method_of(name)
-        if methods.get(last).taught and before:
-            raise ConfigError(
-                f"{last} learns from the best of the alignments, on the target as it is",
-                where="train.methods",
-                mend=f"write {last}, and name {before} among the alignments",
-            )
-        _refuse_without_columns(methods.get(last), train)
-        if calibration_of(name) and (methods.get(last).taught or methods.get(last).auxiliary):
-            raise ConfigError(
-                f"{last} trains on more than MC, and that is not calibrated",
-                where="train.methods",
-                mend=f"write {last}, or {calibration_of(name)}+dann",
-            )
+        method, calibration = methods.get(last), calibration_of(name)
+        lacking = [
+            key
+            for key in method.mixtures
+            if not train.mixtures or any(getattr(m, key) is None for m in train.mixtures)
+        ]
+        how = {
+            "cut": "by a condition each, for example --mixture 'm > 80' --mixture 'm <= 80'",
+            "fraction": "with known fractions, for example --fraction 0.4 --fraction 0.7",
+        }
+        refuse(
+            (method.taught and before,
+             f"{last} learns from the best of the alignments, on the target as it is",
+             "train.methods", f"write {last}, and name {before} among the alignments"),
+            (method.decorrelates and not train.nuisance,
+             f"{last} needs what the score is to be independent of", "train.nuisance",
+             "name columns of the MC, for example --nuisance m_vis"),
+            (lacking, f"{last} trains on samples within the target", "train.mixtures",
+             f"name two or more {how.get(''.join(lacking[:1]))}"),
+            (calibration and (method.taught or method.auxiliary),
+             f"{last} trains on more than MC, and that is not calibrated", "train.methods",
+             f"write {last}, or {calibration}+dann"),
+        )  # fmt: skip
     for name in wanted_maps(train):
         alignment.get(name)
     if train.network is not None:
         networks.get(train.network)
-    if len(train.rates) > train.seeds:
-        raise ConfigError(
-            f"{len(train.rates)} learning rates for {train.seeds} seeds of each method",
-            where="train.learning_rate",
-            mend="take as many seeds at least",
-        )
     size = auto_batch_size(n_train) if train.batch_size == "auto" else train.batch_size
-    if not 1 <= size <= n_train:
-        raise ConfigError(
-            f"batch of {size} events, but the source's training split has {n_train}",
-            where="train.batch_size",
-            mend="take a smaller batch, or auto",
-        )
+    rates, seeds = len(train.rates), train.seeds
+    refuse(
+        (rates > seeds, f"{rates} learning rates for {seeds} seeds of each method",
+         "train.learning_rate", "take as many seeds at least"),
+        (not 1 <= size <= n_train,
+         f"batch of {size} events, but the source's training split has {n_train}",
+         "train.batch_size", "take a smaller batch, or auto"),
+    )  # fmt: skip
     device = choose_device(train.device, train.shares, where="train.device")
-    return train.model_copy(update={"batch_size": size, "device": device})
-
-
-def _refuse_without_columns(method: Method, train: TrainConfig) -> None:
-    """Raise an error of a method whose columns nobody has named."""
-    if method.decorrelates and not train.nuisance:
-        raise ConfigError(
-            f"{method.name} needs what the score is to be independent of",
-            where="train.nuisance",
-            mend="name columns of the MC, for example --nuisance m_vis",
-        )
-    wanted = {"cut": "by a condition each, for example --mixture 'm > 80' --mixture 'm <= 80'"}
-    wanted["fraction"] = "with known fractions, for example --fraction 0.4 --fraction 0.7"
-    lacking = [key for key in method.mixtures if not _all_say(train, key)]
-    if lacking:
-        raise ConfigError(
-            f"{method.name} trains on samples within the target",
-            where="train.mixtures",
-            mend=f"name two or more {wanted[lacking[0]]}",
-        )
-
-
-def _all_say(train: TrainConfig, key: str) -> bool:
-    return bool(train.mixtures) and all(getattr(m, key) is not None for m in train.mixtures or ())
+    autocast = choose_autocast(train.autocast, device)
+    return train.model_copy(update={"batch_size": size, "device": device, "autocast": autocast})
 
 
 def settings_of(train: TrainConfig, n_train: int) -> Settings:
@@ -180,17 +158,7 @@ def shape_of(
     nuisances: tuple[int, ...] = (),
     objects: tuple[ObjectShape, ...] = (),
 ) -> NetworkShape:
-    """The networks of a stack.
-
-    Args:
-        train: resolved settings.
-        inputs: number of features.
-        classes: of the MC.
-        plan: of the stack.
-        views: the images that the inputs are the pixels of.
-        nuisances: values of each nuisance, 0 of a continuous one.
-        objects: the collections that stand in the inputs.
-    """
+    """The networks of a stack."""
     first = plan.members[0]
     estimated = nuisances if first.method.nuisance_head else ()
     domains = 2 + len(first.auxiliaries)
@@ -209,7 +177,7 @@ def shape_of(
         first.method.conditioned,
         network=train.network or "",
         views=views,
-        autocast=train.autocast,
+        autocast=choose_autocast(train.autocast, train.device),
         nuisances=estimated,
         nuisance_head=tuple(train.nuisance_head) if estimated else (),
         objects=objects,
@@ -220,7 +188,6 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
     """Group the members of a run into stacks; the baselines are always among them.
 
     Args:
-        train: resolved settings.
         places: the sources; an oracle trains if its source is there.
         lean: source-only never looks at the target, which takes half of its time; its domain head
             is not trained then, and a step of what does look costs as much as two.
@@ -269,11 +236,6 @@ def group(members: Sequence[Member], train: TrainConfig, lean: bool = False) -> 
     """Members that can train together: same phases, networks and number of auxiliaries.
 
     Where there are several learning rates, they are the seeds' in turn.
-
-    Args:
-        members: in the order of the run.
-        train: resolved settings.
-        lean: as in :func:`plan_stacks`.
     """
     groups: dict[tuple[object, ...], StackPlan] = {}
     if len(train.rates) > 1:

@@ -16,7 +16,7 @@ from ...alignment import Alignment
 from ...calibration import Calibration, with_parameter
 from ...config import TrainConfig
 from ...domains import (
-    CalibratedBlocks,
+    ChangedBlocks,
     DomainEvents,
     Domains,
     Images,
@@ -60,9 +60,6 @@ class Shard:
 
     Attributes:
         number: counted through the run; names the checkpoint.
-        stack: the stack that it is of, by number.
-        plan: its members.
-        fold: that it is of, if the run has folds.
     """
 
     number: int
@@ -93,9 +90,7 @@ def cut(plans: Sequence[StackPlan], workers: int, fold: int | None = None) -> li
     """Cut stacks into shards for some processes, which are given equally much to do.
 
     Args:
-        plans: the stacks.
         workers: processes; 1 leaves the stacks whole.
-        fold: that the stacks are of; those of every fold are cut alike.
 
     Returns:
         The shards in the order of the members. A process may be given shards of several stacks.
@@ -132,8 +127,6 @@ def shares_of(began: TrainConfig, train: TrainConfig, domains: Domains) -> int:
 
     Args:
         began: settings with which the run began; a resume may have other processes.
-        train: resolved settings.
-        domains: the events.
     """
     if train.folds is not None or not pays(train, domains):
         return began.shares
@@ -141,13 +134,7 @@ def shares_of(began: TrainConfig, train: TrainConfig, domains: Domains) -> int:
 
 
 def planned_shards(train: TrainConfig, domains: Domains, shares: int) -> list[Shard]:
-    """The shards of a run on features, whatever the class fractions of its target turn out to be.
-
-    Args:
-        train: resolved settings.
-        domains: the events.
-        shares: that the members are cut into.
-    """
+    """The shards of a run on features, whatever the class fractions of its target will be."""
     oracle = train.oracle and truth_of(domains) is not None
     copies = len(auxiliary_shifts(train))
     places = Places(oracle, copies, False, made_sources(train), calibrated_on(train))
@@ -163,16 +150,10 @@ class Stacks:
     """What the members of a run train on; from it follows every shard's trainer.
 
     Args:
-        train: resolved settings.
-        domains: the events.
-        maps: alignments by name, those at least whose images of the target are trained on.
-        workers: shares that the members are cut into.
         correction: (C,) logarithm of the target's over the MC's class fractions, if they differ;
             what adapts is then trained on MC of the target's fractions.
         plan: groups members into stacks, given the settings and the places of the sources, and
             whether source-only should not look at the target; by default the members of a run.
-        fold: that the events are those of, if the run has folds.
-        calibrations: maps of the MC by name, those at least that methods train on.
     """
 
     def __init__(
@@ -190,7 +171,7 @@ class Stacks:
         self._domains, self._plan, self._truth = domains, plan, truth_of(domains)
         self._calibrations = calibrations
         if domains.images is not None:
-            self._put_images(domains.images, workers)
+            self._put_images(domains.images, workers, fold)
             return
         shared_processes(train, (), images=False)
         streams = domains.blocks or (None, None)
@@ -218,14 +199,14 @@ class Stacks:
             self.sources.append(resident(make(domains), domains.scaling, device=train.device))
         names = calibrated_on(train)
         for one in (calibrations[name] for name in names):
-            stream = None if streams[0] is None else CalibratedBlocks(streams[0], one)
+            stream = None if streams[0] is None else ChangedBlocks(streams[0], one.calibrated)
             self.sources.append(self._put(one.calibrated(domains.source), stream))
         again = adapted_source is not domains.source
         places = Places(oracle, len(copies), again, made, names)
         self.shards = cut(plan(train, places, False), workers, fold)
         self._untaught = len(self.sources)
 
-    def _put_images(self, images: Images, workers: int) -> None:
+    def _put_images(self, images: Images, workers: int, fold: int | None) -> None:
         """Likewise of images; torch's threads are as many as the process has."""
         domains, device = self._domains, self.settings.device
         oracle = self.train.oracle and self._truth is not None
@@ -243,7 +224,7 @@ class Stacks:
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
         if oracle and self._truth is not None:
             self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
-        self.shards = cut(plans, workers)
+        self.shards = cut(plans, workers, fold)
         self._untaught = len(self.sources)
 
     def _put(self, events: Source | Target, blocks: Blocks | None = None) -> DomainEvents:
@@ -280,21 +261,33 @@ class Stacks:
 
     def _parametrised(self) -> tuple[list[DomainEvents], list[DomainEvents]]:
         """The events of a network that knows the parameters of the calibration; of data, 0."""
-        events, scaling = self._domains, self._domains.scaling.with_parameter()
-        features = with_parameter(events.target.features, 0.0)
-        both = (
-            self._calibrations[PARAMETRISED].parametrised(events.source),
-            replace(events.target, features=features),
+        domains, scaling = self._domains, self._domains.scaling.with_parameter()
+
+        def target(events: Target, _: int = 0) -> Target:
+            return replace(events, features=with_parameter(events.features, 0.0))
+
+        changes: tuple[Callable[..., Target], ...] = (
+            self._calibrations[PARAMETRISED].parametrised,
+            target,
         )
-        source, target = (resident(e, scaling, device=self.settings.device) for e in both)
-        return [source], [target]
+        made = [
+            resident(
+                change(events),
+                scaling,
+                device=self.settings.device,
+                blocks=None if stream is None else ChangedBlocks(stream, change),
+            )
+            for events, change, stream in zip(
+                (domains.source, domains.target),
+                changes,
+                domains.blocks or (None, None),
+                strict=True,
+            )
+        ]
+        return made[:1], made[1:]
 
     def peek(self, notes: Path) -> PeekObserver | None:
-        """What watches the target accuracy of a shard, where the truth is known.
-
-        Args:
-            notes: a file that keeps what was seen.
-        """
+        """What watches the target accuracy of a shard, where the truth is known."""
         domains = self._domains
         if self._truth is None:
             return None
@@ -318,11 +311,6 @@ def shared_processes(
     train: TrainConfig, plans: Sequence[StackPlan], *, images: bool
 ) -> distributed.Processes:
     """The processes that train together, if they can.
-
-    Args:
-        train: resolved settings.
-        plans: the stacks.
-        images: whether events are images.
 
     Raises:
         ConfigError: their steps would not be those of one process.

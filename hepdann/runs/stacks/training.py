@@ -1,19 +1,23 @@
-"""The training of one shard of a run's stacks, and what is known of it afterwards."""
+"""The training of one shard of the stacks, and what comes of it: history, parts of a model."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from ...domains import Domains, object_shapes, view_shapes
 from ...evaluation import PeekObserver
+from ...inference import InputColumns, Model, prior_corrected
+from ...inference.steps import Part, network_of
 from ...store.paths import RunPaths, ScanPaths
 from ...training import (
     Clock,
@@ -24,41 +28,22 @@ from ...training import (
     load_checkpoint,
     save_checkpoint,
 )
-from ..monitor import Monitor
+from ..aligned import Aligned
+from ..calibrated import Calibrated
+from ..health_report import Monitor
 from .shards import Shard, Stacks
 
 HISTORY = (
-    "method",
-    "member",
-    "seed",
-    "lambda",
-    "epoch",
-    "step",
-    "learning_rate",
-    "grl",
-    "loss_label",
-    "loss_domain",
-    "domain_accuracy",
-    "loss_nuisance",
-    "validation_loss",
-    "validation_accuracy",
-    "validation_loss_domain",
-    "validation_domain_accuracy",
-    "target_accuracy",
-    "chosen",
-)
+    "method", "member", "seed", "lambda", "epoch", "step", "learning_rate", "grl", "loss_label",
+    "loss_domain", "domain_accuracy", "loss_nuisance", "validation_loss", "validation_accuracy",
+    "validation_loss_domain", "validation_domain_accuracy", "target_expected_accuracy",
+    "target_accuracy", "chosen",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Hooks:
-    """Functions that a training calls as it goes on.
-
-    Attributes:
-        tell: given lines for the user.
-        progress: given what trains, in words, and where it stands.
-        stop: asked before every step.
-        clock: splits the time into stages.
-    """
+    """Functions that a training calls as it goes on."""
 
     tell: Callable[[str], None]
     progress: Callable[[str, Progress], None]
@@ -67,25 +52,13 @@ class Hooks:
 
     @classmethod
     def quiet(cls, report: Callable[[Progress], None], stop: Callable[[], bool]) -> Self:
-        """Report the progress and no lines.
-
-        Args:
-            report: given where the training stands.
-            stop: asked before every step.
-        """
+        """Report the progress and no lines."""
         return cls(lambda *_: None, lambda _, now: report(now), stop)
 
 
 @dataclass(frozen=True)
 class ShardFiles:
-    """What a shard leaves behind for a resume, and for the evaluation.
-
-    Attributes:
-        checkpoint: the state of its networks.
-        health: what was seen of their health.
-        scores: what an observer of the scores has noted.
-        tensorboard: folder of event files.
-    """
+    """What a shard leaves behind for a resume, and for the evaluation."""
 
     checkpoint: Path
     health: Path
@@ -106,12 +79,7 @@ class ShardFiles:
 
     @classmethod
     def of_scan(cls, folder: Path, stem: str) -> Self:
-        """Those of a stack of a scan.
-
-        Args:
-            folder: of the scan.
-            stem: begins their names.
-        """
+        """Those of a stack of a scan."""
         path = ScanPaths(folder).work / stem
         ends = (".safetensors", ".health", ".notes")
         checkpoint, health, scores = (path.with_suffix(end) for end in ends)
@@ -130,7 +98,6 @@ class Observer(Protocol):
         """Take note of an epoch, again where a resume trains it once more.
 
         Args:
-            epoch: counted from 0.
             scores: (n, C) of each member; ``None`` of one that has stopped.
         """
         ...
@@ -138,15 +105,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A shard behind its last step.
-
-    Attributes:
-        shard: which.
-        trainer: its networks.
-        observer: of its scores, if there is one.
-        health: what was seen of the networks.
-        whole: whether it came to its end.
-    """
+    """A shard behind its last step."""
 
     shard: Shard
     trainer: StackTrainer
@@ -179,15 +138,6 @@ def train_shard(
     keep: Callable[[StackTrainer], None] | None = None,
 ) -> Trained:
     """Train a shard from its checkpoint, if there is one, to its end or until it is stopped.
-
-    Args:
-        shard: of ``stacks.shards``.
-        stacks: what it trains on.
-        files: of the shard.
-        fingerprint: of everything that the numbers depend on.
-        hooks: what is told and asked on the way.
-        observer: is shown scores of the target after each epoch.
-        keep: called before each checkpoint, for what must be there when the checkpoint is.
 
     Raises:
         RunError: a loss is not finite, or the checkpoint is that of another run.
@@ -245,11 +195,7 @@ def load_shard(
 
 
 def history_of(trained: Sequence[Trained]) -> bytes:
-    """``history.csv``: members numbered through; within a stack epoch by epoch.
-
-    Args:
-        trained: shards in the order of the run.
-    """
+    """``history.csv``: members numbered through; within a stack epoch by epoch."""
     out = io.StringIO()
     folds = any(done.shard.fold is not None for done in trained)
     writer = csv.DictWriter(out, (*HISTORY, "fold") if folds else HISTORY, lineterminator="\n")
@@ -274,3 +220,72 @@ def history_of(trained: Sequence[Trained]) -> bytes:
         first += len(trainer.members)
     writer.writerows(row for _, row in sorted(rows, key=lambda pair: pair[0]))
     return out.getvalue().encode()
+
+
+def model_of(
+    trainers: Sequence[StackTrainer],
+    domains: Domains,
+    aligned: Aligned,
+    calibrated: Mapping[str, Calibrated],
+) -> Model:
+    """The model of a run or of a fold of it."""
+    columns, images = InputColumns.of(domains.tensors), domains.images
+    return Model(
+        domains.tensors.features,
+        domains.tensors.classes,
+        domains.scaling if images is None else images.scaling or domains.scaling,
+        aligned.maps,
+        joined(map(parts_of, trainers)),
+        mixtures=prior_corrected(aligned.correction),
+        correction=aligned.correction,
+        views=() if images is None else view_shapes(images.views),
+        objects=object_shapes(domains.tensors.objects),
+        missing=columns.missing,
+        indicators=columns.indicators,
+        calibrations={name: one.calibration for name, one in calibrated.items()},
+    )
+
+
+def parts_of(trainer: StackTrainer) -> dict[str, Part]:
+    """The methods of a stack, with the averaged weights of each member's chosen epoch."""
+    with trainer.chosen() as trained:
+        state = {key: value.detach().cpu().clone() for key, value in trained.state_dict().items()}
+    parts = {}
+    for name in dict.fromkeys(m.label for m in trainer.members):
+        chosen = [k for k, m in enumerate(trainer.members) if m.label == name]
+        members = [trainer.members[k] for k in chosen]
+        member_state = {
+            key: value[:, chosen] if _member_axis(key) else value[chosen]
+            for key, value in state.items()
+        }
+        seeds = tuple(m.seed for m in members)
+        parts[name] = Part(
+            network_of(trainer.network.shape, seeds, member_state),
+            members[0].method.target_domain,
+            tuple(float(trainer.lambda_[k]) for k in chosen),
+            seeds,
+        )
+    return parts
+
+
+def joined(shards: Iterable[dict[str, Part]]) -> dict[str, Part]:
+    """The methods of several trainers; where two have members of one, these stand together."""
+    parts: dict[str, Part] = {}
+    for name, part in (pair for shard in shards for pair in shard.items()):
+        parts[name] = _together(parts[name], part) if name in parts else part
+    return parts
+
+
+def _together(one: Part, other: Part) -> Part:
+    seeds, before = (*one.seeds, *other.seeds), one.network.state_dict()
+    state = {
+        key: torch.cat([before[key], value], dim=_member_axis(key))
+        for key, value in other.network.state_dict().items()
+    }
+    network = network_of(one.network.shape, seeds, state)
+    return Part(network, one.target_domain, (*one.lambda_, *other.lambda_), seeds)
+
+
+def _member_axis(key: str) -> int:
+    """Statistics are (domain, member, feature), everything else (member, …)."""
+    return int(key.endswith((".mean", ".variance")))

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 
 from ... import methods
 from ...alignment import FractionEstimate, from_dict
 from ...config import Config, TrainConfig
+from ...criteria import Residual
 from ...domains import Domains
 from ...evaluation import Diagnosis
 from ...inputs import read_json
-from ...methods import method_of
+from ...methods import Method, method_of
 from ...outputs import write_run_file
 from ...parallel import Link, processes_for
-from ...registry import ALIGNMENTS
+from ...registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from ...store.content import PointMaps
 from ...store.paths import RunPaths
 from ...store.start_record import StartRecord
 from ...tensors import Tensors, open_tensors
 from ...training import Clock, Progress
-from ..advice import diagnose_first
+from ..advice import diagnose_first, residuals_of
 from ..aligned import Aligned, fit_alignments, wanted_maps
 from ..calibrated import read_calibrations
 from ..preparation import folds_of, prepare_training
 from .plan import trained_on
-from .registered import Registered
 from .shards import Stacks
 from .training import Hooks, ShardFiles, train_shard
 
@@ -41,14 +41,6 @@ class Workplace:
     """Where another process finds what a run or a scan trains on.
 
     All that is not said follows from ``origin.json`` and the tensor files, as for a resume.
-
-    Attributes:
-        folder: of the run or scan.
-        files: the tensor files, wherever they lie now; the MC's first.
-        device: to train on.
-        tensorboard: whether to write event files.
-        scan: whether it is a scan.
-        registered: what the user registered.
     """
 
     folder: Path
@@ -62,14 +54,7 @@ class Workplace:
     def of(
         cls, origin: StartRecord, now: TrainConfig, folder: Path, files: Iterable[Tensors]
     ) -> Self:
-        """Of a run or scan that goes on in this process.
-
-        Args:
-            origin: its beginning.
-            now: settings, those included that a resume may change.
-            folder: of it.
-            files: the tensor files, the MC's first.
-        """
+        """Of a run or scan that goes on in this process."""
         grid = origin.config.scan
         more = (grid.shifts, grid.alignments) if origin.scan else ()
         return cls(
@@ -98,14 +83,7 @@ class Workplace:
 
 @dataclass(frozen=True)
 class ShardTask:
-    """Trains a shard of a run.
-
-    Attributes:
-        place: of the run.
-        number: of the shard.
-        shares: that the members of the run are cut into.
-        fold: that it is of, if the run has folds.
-    """
+    """Trains a shard of a run."""
 
     place: Workplace
     number: int
@@ -132,11 +110,7 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class DiagnosisTask:
-    """Asks whether there is a shift, which only what adapts to the class fractions waits for.
-
-    Attributes:
-        place: of the run.
-    """
+    """Asks whether there is a shift, which only what adapts to the class fractions waits for."""
 
     place: Workplace
 
@@ -150,12 +124,7 @@ class DiagnosisTask:
 
 @dataclass(frozen=True)
 class FitTask:
-    """Fits all alignments of a run, which the networks do not wait for.
-
-    Attributes:
-        place: of the run.
-        estimate: of the target's class fractions, if there is one.
-    """
+    """Fits all alignments of a run, which the networks do not wait for."""
 
     place: Workplace
     estimate: FractionEstimate | None
@@ -166,6 +135,25 @@ class FitTask:
         _, domains, train = _prepared(self.place)
         names = wanted_maps(train)
         return fit_alignments(domains, names, estimate=self.estimate, seed=train.seed)
+
+
+@dataclass(frozen=True)
+class ResidualTask:
+    """Measures what the maps of a run leave, which the networks do not wait for.
+
+    Attributes:
+        place: of the run.
+        aligned: the maps.
+    """
+
+    place: Workplace
+    aligned: Aligned
+
+    def __call__(self, link: Link) -> dict[str, Residual]:
+        """Measure it; nothing with too few events."""
+        del link  # a stop ends the process: nothing is kept of half a measurement
+        _, domains, _ = _prepared(self.place)
+        return residuals_of(domains, self.aligned)
 
 
 def can_overlap(train: TrainConfig) -> bool:
@@ -208,14 +196,7 @@ def _prepared(place: Workplace) -> tuple[StartRecord, Domains, TrainConfig]:
 def write_aligned(
     folder: Path, aligned: Aligned, names: Iterable[str], fold: int | None = None
 ) -> None:
-    """Leave what was fitted for the workers of a run; what a process is sent must be small.
-
-    Args:
-        folder: of the run.
-        aligned: the alignments of the run.
-        names: of those whose images of the target are trained on.
-        fold: that they are of, if the run has folds.
-    """
+    """Leave what was fitted for the workers of a run; what a process is sent must be small."""
     stored = {
         "maps": {name: aligned.maps[name].to_dict() for name in names},
         "correction": aligned.correction,
@@ -223,3 +204,53 @@ def write_aligned(
     path = RunPaths(folder).alignments(fold)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_run_file(path, json.dumps(stored).encode())
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Shifts, alignments, networks and methods of the user.
+
+    What an installed package brings is not among them: each process imports it by its name.
+
+    Attributes:
+        methods: each with the name of the method of hepdann that has the very same phases, if one
+            has; only members whose phases are one object share a stack.
+    """
+
+    shifts: Mapping[str, Any]
+    alignments: Mapping[str, Any]
+    networks: Mapping[str, Any]
+    methods: tuple[tuple[Method, str], ...]
+
+    @classmethod
+    def needed(
+        cls, train: TrainConfig, shifts: Iterable[str] = (), alignments: Iterable[str] = ()
+    ) -> Registered:
+        """What was registered in this process and a training uses; the rest may not travel."""
+        named = [train.shift, *(train.auxiliary_shifts or ())]
+        used = _parts([*shifts, *(shift.name for shift in named if shift)])
+        methods = _parts(train.methods)
+        return cls(
+            SHIFTS.registered(used),
+            ALIGNMENTS.registered(methods | _parts([*alignments, *train.alignments])),
+            NETWORKS.registered([train.network or ""]),
+            tuple(map(_without_phases, METHODS.registered(methods).values())),
+        )
+
+    def register(self) -> None:
+        """Register it in this process too."""
+        SHIFTS.restore(self.shifts)
+        ALIGNMENTS.restore(self.alignments)
+        NETWORKS.restore(self.networks)
+        for method, built_in in self.methods:
+            phases = METHODS[built_in].phases if built_in else method.phases
+            METHODS.restore({method.name: replace(method, phases=phases)})
+
+
+def _parts(names: Iterable[str]) -> set[str]:
+    return {part.strip() for name in names for part in name.split("+")}
+
+
+def _without_phases(method: Method) -> tuple[Method, str]:
+    built_in = next((name for name in METHODS.own if METHODS[name].phases is method.phases), "")
+    return (replace(method, phases=()) if built_in else method), built_in

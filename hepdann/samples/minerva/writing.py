@@ -59,12 +59,10 @@ def write_minerva(
     schema: Schema = "flat",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write MINERvA-like events as ``mc`` and ``data`` files, in constant memory.
-
-    All files appear together when all are whole; earlier ones of these names are replaced then.
+    """Write MINERvA-like events; see :func:`hepdann.samples.write`.
 
     Args:
-        folder: made if it is not there.
+        folder: for the files.
         events: in each file.
         seed: the same seed writes the same values.
         truth: write the truth of the data as well, row by row.
@@ -74,14 +72,6 @@ def write_minerva(
         form: ``root``: tree ``minerva`` with jagged hits; ``hdf5``: images.
         schema: of HDF5: ``flat`` or ``grouped``.
         progress: called with the events written and to be written.
-
-    Returns:
-        The paths of the files.
-
-    Raises:
-        ConfigError: impossible settings, or a truth file of an earlier sample in the folder that
-            would no longer belong to the data.
-        OSError: the folder or a file cannot be written.
     """
     if form not in ("root", "hdf5") or schema not in ("flat", "grouped"):
         raise ConfigError(

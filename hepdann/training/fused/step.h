@@ -48,7 +48,7 @@ INLINE Vector NAME(totals)(Vector *value)
 }
 #endif
 
-/* `outputs` rows of y = factor W x (+ y, or + bias), with ReLU if asked, for a strip of events. W[o][i] is
+/* `outputs` rows of y += factor W x, or y = W x + bias, with ReLU if asked, for a strip of events. W[o][i] is
  * weight[o * down + i * along]. The sums stay in registers. */
 INLINE void NAME(strip)(const REAL *weight, int64_t down, int64_t along, REAL factor, const REAL *bias,
                         int64_t inputs, const REAL *x, REAL *y, const int outputs, const int add, int relu)
@@ -56,18 +56,20 @@ INLINE void NAME(strip)(const REAL *weight, int64_t down, int64_t along, REAL fa
     Vector sum[ROWS][VECTORS];
     for (int o = 0; o < outputs; o++)
         for (int v = 0; v < VECTORS; v++)
-            sum[o][v] = add ? NAME(load)(y + o * TILE + v * LANES) : (Vector){0} + (bias ? bias[o] : 0);
+            sum[o][v] = (Vector){0} + (bias ? bias[o] : 0);
     for (int64_t i = 0; i < inputs; i++) {
         Vector value[VECTORS];
         memcpy(value, x + i * TILE, sizeof value);
         for (int o = 0; o < outputs; o++) {
-            const Vector w = (Vector){0} + factor * weight[o * down + i * along];
+            const Vector w = weight[o * down + i * along] - (Vector){0}; /* + would cost an addition */
             for (int v = 0; v < VECTORS; v++)
                 sum[o][v] += w * value[v];
         }
     }
     for (int o = 0; o < outputs; o++)
         for (int v = 0; v < VECTORS; v++) {
+            if (add)
+                sum[o][v] = NAME(load)(y + o * TILE + v * LANES) + factor * sum[o][v];
             const Vector z = relu ? (Vector)((Mask)sum[o][v] & ~(Mask)(sum[o][v] <= 0)) : sum[o][v];
             memcpy(y + o * TILE + v * LANES, &z, BYTES);
         }

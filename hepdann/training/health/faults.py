@@ -28,7 +28,6 @@ class MemberState:
     """What is known of a member beside its figures.
 
     Attributes:
-        lambda_: λ; 0 where it has no adversary.
         lambda_now: λ·λ_p at the time.
         late: whether at least half of the training is done: whoever learns has learnt by then.
         one_optimiser: whether label loss and adversary share an optimiser; with one of its own,
@@ -49,7 +48,6 @@ class Fault:
         name: as it stands in ``metrics.json``.
         severity: an "error" leaves nothing of the method's promise.
         message: of the figures and the state of a member: what is wrong, or "" where nothing is.
-        mend: what the user can do.
         explains: faults that follow from this one and are not reported beside it.
     """
 
@@ -62,14 +60,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A fault found in a member.
-
-    Attributes:
-        name: of the fault.
-        severity: "warning" or "error".
-        message: what is wrong, with the figures that show it.
-        mend: what the user can do.
-    """
+    """A fault found in a member."""
 
     name: str
     severity: Severity
@@ -79,10 +70,6 @@ class Verdict:
 
 def find_faults(figures: Mapping[str, Any], state: MemberState) -> list[Verdict]:
     """The faults of a member.
-
-    Args:
-        figures: of :func:`hepdann.training.health.figures.examine`.
-        state: what else is known of it.
 
     Returns:
         The gravest first; what follows from another one is left out.

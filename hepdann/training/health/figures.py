@@ -15,10 +15,15 @@ from torch import Tensor
 
 from ...methods import AdversaryWeight, Batch, Phase
 from ...networks import AdversarialNetwork
-from .activations import Activations, preserved_state, record_activations
-from .discriminant import auc_error, discriminant_scores, weighted_auc
-from .gradients import gradients, own_figures, trains_head
-from .probes import Probe, label_auc
+from .gradients import (
+    Activations,
+    gradients,
+    own_figures,
+    preserved_state,
+    record_activations,
+    trains_head,
+)
+from .probes import Probe, auc_error, discriminant_scores, label_auc, weighted_auc
 
 _GRADIENT_EVENTS = 256
 
@@ -54,10 +59,6 @@ def examine(
     """The figures of each member as it is now, by its weights in training.
 
     Args:
-        network: of the stack.
-        phases: of its method.
-        probe: of :func:`probe_of`.
-        adversary: λ·λ_p and w_d of this moment.
         start: (K, P) weights of the domain heads before the first step, of :func:`head_weights`.
 
     Returns:

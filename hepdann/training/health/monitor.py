@@ -46,12 +46,7 @@ class Health:
 
     Make it before the training begins or a checkpoint is loaded: it remembers the first weights.
 
-    Args:
-        trainer: the stack.
-        notes: a file for what was seen, so that a resumed training has it too.
-
     Attributes:
-        members: number of networks.
         entries: one a look and member: ``method``, ``member``, ``seed``, ``lambda``, ``grl``,
             ``epoch``, the keys of :data:`~hepdann.training.health.figures.FIGURES` (``None`` where
             there is no such figure), ``dead_layers`` and ``verdicts``.

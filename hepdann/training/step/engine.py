@@ -24,18 +24,7 @@ from .stack import Stack
 
 @dataclass(frozen=True)
 class StepValues:
-    """Everything that a step takes from the schedules and settings.
-
-    Attributes:
-        step: its number, counted from 0 over the whole training.
-        rates: (K,) learning rate of each member.
-        lambda_: (K,) λ·λ_p of each member.
-        domain_weight: w_d.
-        nuisance_weight: factor on λ in the term of a nuisance.
-        adversary_steps: steps for one with rare phases.
-        clip: largest gradient norm of each member's part.
-        average_decay: of the averaged weights.
-    """
+    """Everything that a step takes from the schedules and settings."""
 
     step: int
     rates: tuple[float, ...]
@@ -53,10 +42,6 @@ class Engine(Protocol):
     def step(self, batch: Batch, at: StepValues) -> Mapping[str, Tensor]:
         """Train one step.
 
-        Args:
-            batch: its events.
-            at: values of the schedules at this step.
-
         Returns:
             (K,) figures of the batch: label_loss, domain_loss, domain_accuracy, nuisance_loss, as
             far as the method computes them. The next step may overwrite them.
@@ -72,11 +57,7 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """Runs a step through torch's autograd, on any device.
-
-    Args:
-        stack: that is trained.
-    """
+    """Runs a step through torch's autograd, on any device."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -146,10 +127,6 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
     ``auto`` is ``fused`` wherever it can run the stack, and else ``torch``; the two agree within
     rounding.
 
-    Args:
-        stack: that is trained.
-        settings: of the training.
-
     Returns:
         The name of the engine, and why it is torch where the other was asked for.
 
@@ -180,11 +157,6 @@ def choose_engine(stack: Stack, settings: Settings) -> tuple[str, str]:
 
 def unfusable(shape: NetworkShape, phases: Sequence[Phase], settings: Settings) -> str:
     """Why the fused engine cannot run the steps of a stack; empty if it can.
-
-    Args:
-        shape: of its networks.
-        phases: of its steps.
-        settings: of the training.
 
     Returns:
         What there would have to be for it, in words that follow "no".

@@ -1,17 +1,16 @@
-"""Optimisers of a stack: torch's, on flat buffers, with a learning rate for each member."""
+"""What moves a stack: flat buffers of parameters, optimisers on them, and scaled losses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from ...errors import ConfigError
-from .parameter_buffer import ParameterBuffer
 
 OPTIMISERS = ("adam", "adamw", "sgd")
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -28,10 +27,6 @@ class StackOptimiser:
     when they are made, which takes about as long as ``import torch``.
 
     Args:
-        parts: whose parameters move.
-        name: one of ``OPTIMISERS``.
-        weight_decay: of all members.
-        momentum: of ``sgd``.
         shares: of the learning rate, for each part; by default 1.
 
     Raises:
@@ -68,9 +63,6 @@ class StackOptimiser:
 
         Every update above is proportional to the learning rate. So the step is made at the
         largest rate, and each member takes its share of it; equal rates are the plain step.
-
-        Args:
-            rates: (K,) learning rate of each member.
         """
         largest, template = max(rates), self.parts[0].value
         if all(rate == largest for rate in rates):
@@ -166,3 +158,107 @@ class StackOptimiser:
                 ):
                     whole[list(members)] = part
         self.load_state(state)
+
+
+class ParameterBuffer:
+    """All parameters of a part in one 1-D buffer, of which the layers hold contiguous views.
+
+    Stepping the optimiser, averaging the weights and saving them are then one operation each,
+    however many layers there are.
+
+    Attributes:
+        value: the parameters of all members; its ``grad`` holds their gradients.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self.value = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
+        gradient = torch.zeros_like(self.value)
+        self.value.grad = gradient
+        self.average = self.value.detach().clone()
+        self._shapes = [parameter.shape for parameter in parameters]
+        self._by_member = self.by_member(gradient)
+        start = 0
+        for parameter in parameters:
+            end = start + parameter.numel()
+            parameter.data = self.value.data[start:end].view(parameter.shape)
+            parameter.grad = gradient[start:end].view(parameter.shape)
+            start = end
+
+    def by_member(self, buffer: Tensor) -> list[Tensor]:
+        """Views (K, n) of a buffer that is laid out as ``value``, one for each parameter."""
+        sizes = [shape.numel() for shape in self._shapes]
+        parts = torch.split(buffer, sizes)
+        return [part.view(shape[0], -1) for part, shape in zip(parts, self._shapes, strict=True)]
+
+    @property
+    def gradient(self) -> Tensor:
+        """Gradients, in the order of ``value``."""
+        assert self.value.grad is not None
+        return self.value.grad
+
+    def clip(self, largest: float) -> Tensor:
+        """Scale down each member's gradient to the norm ``largest``; returns the norms (K,)."""
+        norms = torch.stack([torch.linalg.vector_norm(g, dim=1) for g in self._by_member])
+        norm = torch.linalg.vector_norm(norms, dim=0)
+        scale = (largest / (norm + 1e-6)).clamp_(max=1.0).unsqueeze(1)
+        torch._foreach_mul_(self._by_member, [scale] * len(self._by_member))
+        return torch.as_tensor(norm)
+
+    @torch.no_grad()
+    def update_average(self, share: float) -> None:
+        """Move the average by a share of the way to the parameters."""
+        self.average.lerp_(self.value, share)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange parameters and average."""
+        parameters = self.value.detach().clone()
+        self.value.copy_(self.average)
+        self.average.copy_(parameters)
+
+
+_START, _GROW_AFTER = 2.0**16, 2_000  # as torch.amp.GradScaler has them
+
+
+class LossScale:
+    """A factor on the loss of each of K members, by which their gradients are divided again.
+
+    Micikevicius et al., "Mixed Precision Training" (2018), section 3.2. Where a member's gradient
+    is not finite its factor halves, and it takes this step with a gradient of zero: to skip the
+    step, as ``torch.amp.GradScaler`` does, would hold up the other members too. After 2,000 steps
+    without that the factor doubles. The device is not waited for.
+
+    Attributes:
+        value: (K,) the factors.
+    """
+
+    def __init__(self, members: int, template: Tensor) -> None:
+        self.value = template.new_full((members,), _START)
+        self.clean = template.new_zeros(members)
+
+    def losses(self, values: Tensor) -> Tensor:
+        """(K,) losses times their factors."""
+        return values * self.value
+
+    @torch.no_grad()
+    def unscale(self, parts: Sequence[ParameterBuffer]) -> None:
+        """Divide the gradients of some parts by the factors, and have these follow."""
+        slopes = [slope for part in parts for slope in part.by_member(part.gradient)]
+        for slope in slopes:
+            slope /= self.value.unsqueeze(1)
+        finite = torch.stack([slope.isfinite().all(1) for slope in slopes]).all(0)
+        for slope in slopes:
+            slope.masked_fill_(~finite.unsqueeze(1), 0)
+        self.clean.add_(1).mul_(finite)
+        grown = self.clean == _GROW_AFTER
+        self.value.mul_(torch.where(finite, 1.0 + grown.to(self.value.dtype), 0.5))
+        self.clean.masked_fill_(grown, 0)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that it remembers, by name."""
+        return {"value": self.value, "clean": self.clean}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Remember what :meth:`state` gave."""
+        for name, value in self.state().items():
+            value.copy_(state[name])

@@ -13,28 +13,15 @@ from ...networks import AdversarialNetwork, NetworkShape
 from ..batches import Slot
 from ..settings import Settings
 from ..timing import Clock
-from .loss_scale import LossScale
-from .optimisers import StackOptimiser
-from .parameter_buffer import ParameterBuffer
+from .optimisers import LossScale, ParameterBuffer, StackOptimiser
 
 
 class Stack:
     """K networks side by side and all that moves them.
 
-    Args:
-        shape: of every network.
-        seeds: (K,) of the members' initial weights.
-        phases: the updates of a step.
-        settings: of the training.
-
     Attributes:
-        seeds: (K,) of the members.
-        network: the K networks.
         parts: their parameters and averages, a flat buffer for each part of the network.
-        phases: the updates of a step.
-        optimisers: one for each phase.
         loss_scale: of networks of images in half precision, ``None`` of others.
-        clock: splits the time of the training into stages.
     """
 
     def __init__(
@@ -68,11 +55,7 @@ class Stack:
         self.network.set_step(step * processes.count + processes.rank)
 
     def select(self, members: Sequence[int]) -> Stack:
-        """A smaller stack of some members, in the state that they have here.
-
-        Args:
-            members: which, by index.
-        """
+        """A smaller stack of some members, in the state that they have here."""
         seeds = [self.seeds[k] for k in members]
         smaller = Stack(self.network.shape, seeds, self.phases, self.settings)
         smaller.clock = self.clock
@@ -84,12 +67,7 @@ class Stack:
         return smaller
 
     def put(self, smaller: Stack, members: Sequence[int]) -> None:
-        """Take the state of some members back from a smaller stack; the others stay as they are.
-
-        Args:
-            smaller: what :meth:`select` gave, trained further.
-            members: which, by index here.
-        """
+        """Take the state of some members back from a smaller stack; the others stay as they are."""
 
         def put(own_part: Tensor, other_part: Tensor) -> None:
             own_part[list(members)] = other_part
@@ -100,11 +78,7 @@ class Stack:
 
     @contextmanager
     def averaged(self, slots: Sequence[Slot]) -> Iterator[AdversarialNetwork]:
-        """The network with its averaged weights and with statistics that belong to them.
-
-        Args:
-            slots: the domains that the statistics are those of.
-        """
+        """The network with its averaged weights and with statistics that belong to them."""
         for part in self.parts.values():
             part.swap()
         try:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert
-from hepdann.tensors import open_tensors
+from hepdann.readers.prescan import scan
+from hepdann.tensors import open_tensors, read_images
 
 INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 ROWS = 301
@@ -235,3 +236,44 @@ def test_an_index_may_count_from_the_end_of_an_array(write, tmp_path):
     config = Config(convert={"features": ["x[-1]"], "label": "y"})
     convert([str(path)], [], output=tmp_path / "t.h5", config=config)
     assert open_tensors(tmp_path / "t.h5").column("mc", "x[-1]").tolist() == [2, 5, 8, 11]
+
+
+NO_NUMBERS = {
+    "kinds.root": "pairs leaves text string tstring vector_vector vector_string set lorentz "
+    "lorentz_split object",
+    "kinds_ntuple.root": "byte vector_vector string vector_string pair vector_pair optional "
+    "variant bitset atomic",
+}
+
+
+@pytest.mark.parametrize("name", NO_NUMBERS)
+def test_every_kind_of_branch_of_real_root_equals_uproots_or_is_refused_by_name(name, tmp_path):
+    path = Path(__file__).parent / "data" / name
+    with uproot.open(path) as file:
+        tree = file["events"]
+        branches = scan(str(path))[0].branches
+        assert set(branches) == set(tree.keys(recursive=False))
+        lists = [one.name for one in branches.values() if one.element is not None]
+        numbers = [n for n, one in branches.items() if one.dtype is not None and n != "y"]
+        expected = tree.arrays([*numbers, *lists])
+    refused = NO_NUMBERS[name].split()
+    assert set(branches) - {*lists, *numbers, "y"} == set(refused)
+    objects = {one: {"features": [one]} for one in lists}
+
+    def made(**settings):
+        config = Config(convert={"features": ["int8"], "label": "y"} | settings)
+        convert([str(path)], output=tmp_path / "t.h5", config=config)
+        return open_tensors(tmp_path / "t.h5")
+
+    tensors = made(features=numbers, objects=objects)
+    table = np.stack([tensors.column("mc", one) for one in tensors.features], axis=1)
+    columns = [np.asarray(expected[one]).reshape(len(table), -1) for one in numbers]
+    np.testing.assert_array_equal(table, np.concatenate(columns, axis=1).astype(np.float32))
+    for one, part in zip(lists, read_images(tensors, "mc").parts, strict=True):
+        assert part.counts.tolist() == awkward.num(expected[one]).tolist()
+        values = awkward.to_numpy(awkward.flatten(expected[one])).astype(np.float32)
+        np.testing.assert_array_equal(part.values[:, 0], values)
+    for one in refused:
+        for asked in ({"features": [one]}, {"objects": {"o": {"features": [one]}}}):
+            with pytest.raises(ConfigError, match=f"'{one}'.* cannot be used"):
+                made(**asked)

@@ -12,7 +12,7 @@ from hepdann.domains.image_stream import resident_images
 from hepdann.networks import Modules, NetworkShape, ViewsNetwork, register
 from hepdann.networks.images.views import TowerPlan, perceptron
 from hepdann.training import Member, Settings, StackTrainer, load_checkpoint, save_checkpoint
-from hepdann.training.step.loss_scale import LossScale
+from hepdann.training.step.optimisers import LossScale
 from hepdann.training.step.stack import Stack
 
 from ..pictures import VIEWS, domain

@@ -1,22 +1,81 @@
-"""The files in which a scan is summed up: its table, history, ROC curves and summary."""
+"""The files of a scan: what it keeps of each target, and those in which it is summed up."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..._version import __version__
+from ...errors import RunError
 from ...evaluation.scan.judge import MEMBER_FIGURES
 from ...evaluation.scan.summary import summarise_scan
+from ...inputs import read_json
 from ...outputs import write_run_file
+from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
 from ...store.reading import FORMAT_VERSION
 from ...store.scan_folder import Scan, to_csv
 from ...tensors import Tensors
 from ..stacks.training import HISTORY
-from .target_files import Result
+from .grid import Unit
+
+Result = dict[str, Any]
+AGAIN = "remove it and resume"
+
+
+def result_path(folder: Path, unit: Unit) -> Path:
+    """Of the result of a unit."""
+    what = "baselines" if unit.stack is None else f"stack-{unit.stack}"
+    return target_path(folder, unit.target, what)
+
+
+def target_path(folder: Path, target: int, what: str) -> Path:
+    """Of what a scan keeps of a target."""
+    return ScanPaths(folder).work / f"target-{target}-{what}.json"
+
+
+def read_result(folder: Path, unit: Unit, fingerprint: str) -> Result:
+    """The result of a unit.
+
+    Raises:
+        RunError: it is damaged, or that of another scan.
+    """
+    kind = PointBaselines if unit.stack is None else PointResult
+    return read_target(result_path(folder, unit), kind, fingerprint)
+
+
+def read_target(path: Path, kind: Any, fingerprint: str) -> Result:
+    """A file of a target.
+
+    Raises:
+        RunError: it is damaged, or that of another scan.
+    """
+    result: Result = read_json(path, kind, mend=AGAIN)
+    if result.get("fingerprint") != fingerprint:
+        raise RunError(
+            "the result belongs to other tensors or settings",
+            where=path,
+            mend="resume with those of the scan, or start a new one",
+        )
+    return result
+
+
+def write_target(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file of a target, whole or not at all."""
+    write_run_file(path, json.dumps(content, allow_nan=False).encode())
+
+
+def results_of(folder: Path, units: Iterable[Unit], fingerprint: str) -> list[Result]:
+    """The results that are there.
+
+    Raises:
+        RunError: one is damaged, or that of another scan.
+    """
+    whole = [unit for unit in units if result_path(folder, unit).exists()]
+    return [read_result(folder, unit, fingerprint) for unit in whole]
+
 
 COLUMNS = (
     "method", "lambda", "shift", "t", "seed", "epoch", *MEMBER_FIGURES, "loss_label", "loss_domain",
@@ -35,17 +94,7 @@ def write_scan(
     seconds: float,
     whole: bool,
 ) -> Scan:
-    """Sum up what is whole of a scan.
-
-    Args:
-        folder: of the scan.
-        tensors: hold the MC.
-        results: of the units of all targets, in the order of the table.
-        source_history: of source-only, which all targets share.
-        members: networks of the whole scan.
-        seconds: that it took.
-        whole: whether nothing is missing.
-    """
+    """Sum up what is whole of a scan."""
     rows = [row for result in results for row in result["rows"]]
     groups = [group for result in results for group in result["groups"]]
     first = [dict(row) | {"lambda": None} for row in source_history]

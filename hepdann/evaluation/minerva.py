@@ -1,16 +1,19 @@
-"""Event displays: the images of an event, its vertex and the targets, view by view."""
+"""Events of MINERvA: pictures of their views with vertex and targets, and segments of a vertex."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..samples.minerva import Geometry, geometry, settings
+from ..stats.classification import predicted
+from ..stats.figure import as_weight, weighted_mean
 from ..tensors import Tensors
+from .working_points import Profile
 
 ENERGY = "Energy [MeV]"
 _QUANTITIES = {"energy": ENERGY, "time": "Time [ns]"}
@@ -48,16 +51,7 @@ class EventPicture:
 
 
 def tensor_pictures(tensors: Tensors, domain: str, n: int, start: int = 0) -> list[EventPicture]:
-    """Pictures of events of a tensor file.
-
-    Args:
-        tensors: the file.
-        domain: "mc" or "data"; of data no truth is shown.
-        n: how many events.
-        start: the first of them.
-
-    Returns:
-        At most n pictures.
+    """Pictures of n events of a tensor file, from ``start`` on; of data no truth is shown.
 
     Raises:
         SchemaError: no such domain, or no images.
@@ -88,17 +82,14 @@ def event_pictures(
     quantity: str = ENERGY,
     truth: bool,
 ) -> list[EventPicture]:
-    """Pictures of events given as arrays.
+    """Pictures of n events given as arrays.
 
     Args:
         images: by view, (n, strips, planes) pixels.
-        columns: what else is known of the n events, under the names of the collaboration's files
-            or of :func:`hepdann.samples.write_minerva`.
+        columns: what else is known of the n events, under the names of the collaboration's files or
+            of :func:`hepdann.samples.write_minerva`.
         quantity: what the pixels are; ``energy`` is in MeV, ``time`` in ns.
         truth: whether to show the vertex, the segment and the kinematics.
-
-    Returns:
-        n pictures.
     """
     detector = _detector(images)
     n = len(next(iter(images.values())))
@@ -188,3 +179,53 @@ def _title(columns: Columns, row: int, truth: bool) -> str:
         if name in columns:
             parts.append(f"${symbol}$ = {float(columns[name][row]):.1f} {unit}")
     return ", ".join(parts)
+
+
+# first and last plane code of each segment: five passive targets, and the planes between them
+SEGMENT_PLANES = (
+    (1, 8), (9, 9), (10, 17), (18, 18), (19, 26), (27, 27), (28, 43), (44, 44), (45, 48), (49, 49),
+    (50, 173),
+)  # fmt: skip
+TARGETS = (1, 3, 5, 7, 9)  # segments that are passive targets, the signal of the experiment
+
+
+def segment_profile(
+    score: ArrayLike,
+    label: ArrayLike,
+    weight: ArrayLike | None,
+    *,
+    what: Literal["purity", "efficiency"],
+) -> Profile:
+    """Purity or efficiency of each class, with binomial errors, in bins centred on its index.
+
+    Purity is the share of a class among the events given it that is truly of it; efficiency the
+    share of a true class that is given it. The score is (N, C), or (N, C + 1) with "none of them".
+    """
+    given, label = predicted(score), np.asarray(label)
+    w, classes = as_weight(weight, len(label)), int(np.max(label, initial=0)) + 1
+    classes = max(classes, np.asarray(score).shape[1] - 1)  # without "none of them"
+    figures = []
+    for one in range(classes):
+        rows = (given if what == "purity" else label) == one
+        figures.append(weighted_mean((given == label)[rows].astype(np.float64), w[rows]))
+    return Profile.of(np.arange(classes + 1, dtype=np.float64) - 0.5, figures)
+
+
+def plane_residual(given: ArrayLike, plane: ArrayLike) -> NDArray[np.int64]:
+    """(N,) how many planes lie between a segment, one of eleven, and the plane of the vertex.
+
+    0 where the vertex lies in the segment, positive where the segment lies downstream.
+    """
+    first, last = np.array(SEGMENT_PLANES).T
+    given, plane = np.asarray(given), np.asarray(plane, np.int64)
+    below, above = first[given] - plane, plane - last[given]
+    return np.asarray(np.where(below > 0, below, np.where(above > 0, -above, 0)), np.int64)
+
+
+def residual_profile(residual: ArrayLike, weight: ArrayLike | None, most: int = 12) -> Profile:
+    """Share of the events at each residual from ``-most`` to ``most``; the ends hold all beyond."""
+    clipped = np.clip(np.asarray(residual), -most, most)
+    w = as_weight(weight, len(clipped))
+    places = np.arange(-most, most + 1)
+    figures = [weighted_mean((clipped == place).astype(np.float64), w) for place in places]
+    return Profile.of(np.arange(-most, most + 2, dtype=np.float64) - 0.5, figures)

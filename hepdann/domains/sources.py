@@ -1,14 +1,63 @@
-"""MC with the class fractions of the target in its rows, for the networks that adapt."""
+"""What networks train on in place of the plain MC: shifted copies, calibrated and resampled MC."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tensors import EventBlocks, Source
+from .. import shifts
+from ..config import ShiftConfig
+from ..tensors import EventBlocks, Source, Target
+
+_STREAM = 0xA0C5
+
+
+def auxiliary_sources(
+    source: Source, wanted: Sequence[ShiftConfig], seed: int
+) -> tuple[Source, ...]:
+    """The source under each of the shifts; labels, weights and splits are its own.
+
+    Args:
+        source: labelled MC, all splits; the shifts take their scales from its training split.
+    """
+    copies = []
+    for number, entry in enumerate(wanted):
+        shift = shifts.get(entry.name, entry.t, quantile=entry.quantile)
+        generator = np.random.Generator(np.random.Philox([seed, _STREAM + number]))
+        fitted = shift.fit(source.part("train").features)
+        copies.append(source.with_features(fitted.apply(source.features, generator)))
+    return tuple(copies)
+
+
+class ChangedBlocks:
+    """Changed events, block by block.
+
+    Args:
+        blocks: the events as they are.
+        change: makes others of the events of a block, given its number, with the same mean weight.
+    """
+
+    def __init__(self, blocks: EventBlocks, change: Callable[[Any, int], Target]) -> None:
+        self._blocks, self._change = blocks, change
+
+    def train(self, block: int) -> Target:
+        """The training events of a block, a ``Source`` if they are labelled."""
+        return self._change(self._blocks.train(block), block)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(n,) training events of each block."""
+        return self._blocks.counts
+
+    @property
+    def weight(self) -> float:
+        """Their mean weight."""
+        return self._blocks.weight
+
 
 _STREAM = 0xF7AC
 _COPIES = 4  # of an event, where its class keeps its fraction: so few are lost of one that loses
@@ -22,9 +71,7 @@ def resampled(source: Source, correction: Sequence[float], seed: int) -> Source:
     other class fractions for a shift. Statistics are those of rows, so the rows must change.
 
     Args:
-        source: labelled events.
         correction: (C,) logarithm of the wanted over the present fraction of each class.
-        seed: of the rounding to whole rows.
 
     Returns:
         Each event about four times as often as its class asks for, once in large samples.
@@ -45,13 +92,7 @@ def _times(
 
 
 class ResampledBlocks:
-    """Likewise of events that are read in blocks; each block is rounded by itself.
-
-    Args:
-        blocks: labelled events.
-        correction: (C,) logarithm of the wanted over the present fraction of each class.
-        seed: of the rounding.
-    """
+    """Likewise of events that are read in blocks; each block is rounded by itself."""
 
     def __init__(self, blocks: EventBlocks, correction: Sequence[float], seed: int) -> None:
         self._blocks, self._correction, self._seed = blocks, tuple(correction), seed

@@ -1,1 +1,0 @@
-"""Do MC and data differ, in what, and is it worth adapting?"""

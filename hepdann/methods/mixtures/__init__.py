@@ -1,1 +1,0 @@
-"""Methods that learn from mixed samples within the target, without labels."""
