@@ -50,7 +50,7 @@ def write_tensors(
     path: Path, mc: tuple[Table, Any, Any], data: tuple[Table, Any, Any], seed: int
 ) -> None:
     """A tensor file of features, event ids and labels of MC and data; the data's are the truth."""
-    from hepdann.config.models import SplitConfig
+    from hepdann.config.samples import SplitConfig
     from hepdann.tensors import Block, TensorWriter
 
     with TensorWriter(

@@ -30,7 +30,7 @@ import numpy as np
 import hepdann
 from hepdann import shifts
 from hepdann.config import load_config, override
-from hepdann.config.models import SplitConfig
+from hepdann.config.samples import SplitConfig
 from hepdann.criteria import CRITERIA
 from hepdann.evaluation import open_scores, open_truth, oracle_source
 from hepdann.readers import convert

@@ -7,7 +7,7 @@ import json
 import h5py
 import numpy as np
 
-from hepdann.config.models import SplitConfig
+from hepdann.config.samples import SplitConfig
 from hepdann.tensors import Block, TensorWriter, split_of
 
 WEIGHTS = ("pileup", "tune_up", "tune_down", "yield_up", "yield_down")

@@ -2,43 +2,82 @@
 
 from __future__ import annotations
 
-from .init import init_config
-from .inputs import (
-    AugmentConfig,
-    HitsConfig,
-    ImagesConfig,
-    ObjectsConfig,
-    PicturesConfig,
-    TransformConfig,
+from typing import TYPE_CHECKING
+
+from ..lazy import getter
+
+if TYPE_CHECKING:
+    from .init import init_config
+    from .inputs import (
+        AugmentConfig,
+        HitsConfig,
+        ImagesConfig,
+        ObjectsConfig,
+        PicturesConfig,
+        TransformConfig,
+    )
+    from .load import (
+        dump_config,
+        expand_path,
+        json_schema,
+        load_config,
+        override,
+        parse_config,
+        shipped_configs,
+    )
+    from .models import CalibrationConfig, Config, TrainConfig
+    from .plots import PlotConfig
+    from .samples import (
+        ClassConfig,
+        ConversionConfig,
+        ConvertConfig,
+        FeatureConfig,
+        SampleConfig,
+        SplitConfig,
+    )
+    from .settings import NetworkSettings, ScanSettings, TrainSettings
+    from .shift import ScanConfig, ShiftConfig
+
+__getattr__ = getter(
+    __name__,
+    {
+        "AugmentConfig": "inputs",
+        "CalibrationConfig": "models",
+        "ClassConfig": "samples",
+        "Config": "models",
+        "ConversionConfig": "samples",
+        "ConvertConfig": "samples",
+        "FeatureConfig": "samples",
+        "HitsConfig": "inputs",
+        "ImagesConfig": "inputs",
+        "NetworkSettings": "settings",
+        "ObjectsConfig": "inputs",
+        "PicturesConfig": "inputs",
+        "PlotConfig": "plots",
+        "SampleConfig": "samples",
+        "ScanConfig": "shift",
+        "ScanSettings": "settings",
+        "ShiftConfig": "shift",
+        "SplitConfig": "samples",
+        "TrainConfig": "models",
+        "TrainSettings": "settings",
+        "TransformConfig": "inputs",
+        "dump_config": "load",
+        "expand_path": "load",
+        "init_config": "init",
+        "json_schema": "load",
+        "load_config": "load",
+        "override": "load",
+        "parse_config": "load",
+        "shipped_configs": "load",
+    },
 )
-from .load import (
-    dump_config,
-    expand_path,
-    json_schema,
-    load_config,
-    override,
-    parse_config,
-    shipped_configs,
-)
-from .models import (
-    CalibrationConfig,
-    ClassConfig,
-    Config,
-    ConvertConfig,
-    FeatureConfig,
-    PlotConfig,
-    SampleConfig,
-    ScanConfig,
-    ShiftConfig,
-    SplitConfig,
-    TrainConfig,
-)
-from .settings import NetworkSettings, ScanSettings, TrainSettings
 
 __all__ = [
-    "AugmentConfig", "CalibrationConfig", "ClassConfig", "Config", "ConvertConfig", "FeatureConfig",
-    "HitsConfig", "ImagesConfig", "NetworkSettings", "ObjectsConfig", "PicturesConfig",
-    "PlotConfig", "SampleConfig", "ScanConfig", "ScanSettings", "ShiftConfig", "SplitConfig",
-    "TrainConfig", "TrainSettings", "TransformConfig", "dump_config", "expand_path", "init_config",
-    "json_schema", "load_config", "override", "parse_config", "shipped_configs",
+    "AugmentConfig", "CalibrationConfig", "ClassConfig", "Config", "ConversionConfig",
+    "ConvertConfig", "FeatureConfig", "HitsConfig", "ImagesConfig", "NetworkSettings",
+    "ObjectsConfig", "PicturesConfig", "PlotConfig", "SampleConfig", "ScanConfig", "ScanSettings",
+    "ShiftConfig", "SplitConfig", "TrainConfig", "TrainSettings", "TransformConfig", "dump_config",
+    "expand_path", "init_config", "json_schema", "load_config", "override", "parse_config",
+    "shipped_configs",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from ..registry import CALIBRATED, METHODS, PARAMETRISED, Registry, nearest
 
 if TYPE_CHECKING:
     from ..expressions import Expression
-    from .models import Config, ConvertConfig, SampleConfig, SplitConfig
+    from .samples import ConversionConfig, ConvertConfig, SampleConfig, SplitConfig
 
 
 def refuse(message: str, *path: str | int, mend: str | None = None) -> NoReturn:
@@ -204,7 +204,7 @@ def has_images(convert: ConvertConfig) -> bool:
     return convert.images is not None or "pictures" in convert.model_fields_set
 
 
-def check_classes(config: Config) -> None:
+def check_classes(config: ConversionConfig) -> None:
     """Every MC event gets a class, and every class is one of those listed."""
     convert, samples = config.convert, config.samples
     names = convert.class_names

@@ -15,7 +15,8 @@ from ..errors import ConfigError
 from .document import scalar
 from .inputs import ImagesConfig
 from .load import override
-from .models import Config, PlotConfig, TrainConfig
+from .models import Config, TrainConfig
+from .plots import PlotConfig
 
 if TYPE_CHECKING:
     from ..readers.planning.input_samples import Input

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,8 +15,13 @@ from ..errors import ConfigError
 from ..inputs import regular_file
 from . import document
 from .checks import proposal
-from .models import Config
 from .report import config_error
+from .samples import ConversionConfig
+
+if TYPE_CHECKING:
+    from .models import Config
+
+Kind = TypeVar("Kind", bound=ConversionConfig)
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
@@ -84,12 +89,12 @@ def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def _validate(
-    values: Any, *, source: str | None, lines: document.Lines, known_names: bool
-) -> Config:
+    kind: type[Kind], values: Any, *, source: str | None, lines: document.Lines, known_names: bool
+) -> Kind:
     try:
-        return Config.model_validate(values, context={"known_names": known_names})
+        return kind.model_validate(values, context={"known_names": known_names})
     except ValidationError as error:
-        raise config_error(error, Config, source=source, lines=lines) from None
+        raise config_error(error, kind, source=source, lines=lines) from None
 
 
 def parse_config(
@@ -101,6 +106,8 @@ def parse_config(
     known_names: bool = True,
 ) -> Config:
     """Read a configuration from YAML text; see :func:`load_config`."""
+    from .models import Config
+
     values, lines = document.parse(text, source)
     if values is None:
         values = {}
@@ -114,7 +121,7 @@ def parse_config(
     if expand:
         _expand_samples(values, source, lines)
     _merge(values, changes or {})
-    return _validate(values, source=source, lines=lines, known_names=known_names)
+    return _validate(Config, values, source=source, lines=lines, known_names=known_names)
 
 
 def load_config(
@@ -166,7 +173,7 @@ def _find(path: str | Path) -> Path:
     raise ConfigError("no such file, and no shipped configuration", where=path, mend=mend)
 
 
-def override(config: Config, changes: Mapping[str, Any], *, known_names: bool = True) -> Config:
+def override(config: Kind, changes: Mapping[str, Any], *, known_names: bool = True) -> Kind:
     """The configuration with some settings changed, checked as a file would be.
 
     Args:
@@ -180,7 +187,7 @@ def override(config: Config, changes: Mapping[str, Any], *, known_names: bool = 
     """
     values = config.model_dump(by_alias=True)
     _merge(values, changes)
-    return _validate(values, source=None, lines={}, known_names=known_names)
+    return _validate(type(config), values, source=None, lines={}, known_names=known_names)
 
 
 def dump_config(config: Config) -> str:
@@ -190,6 +197,8 @@ def dump_config(config: Config) -> str:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a configuration file."""
+    from .models import Config
+
     schema = Config.model_json_schema(by_alias=True)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from . import checks
-from .section import Integer, Number, Section, Text, Texts
+from .inputs import ImagesConfig, ObjectsConfig, PicturesConfig
+from .section import Integer, Number, Section, Text, Texts, long_form
 
 
 def _product(value: Any) -> Any:
@@ -126,4 +127,136 @@ class VariationConfig(Section):
     def _some(self) -> Self:
         if self.tree is None and not self.features:
             checks.refuse("changes nothing", mend="name a tree, or features by their expressions")
+        return self
+
+
+class FeatureConfig(Section):
+    """One input column, or several where the branch is a fixed-size array."""
+
+    name: Text = Field(description="name of the column; the branch of that name unless expression")
+    expression: Text | None = Field(None, description="expression of branches, e.g. log(pt_1)")
+    missing: Number | None = Field(None, description="value that marks a missing entry, e.g. -999")
+    impute: Number | Literal["mean"] = Field(
+        "mean", description="what a network sees in place of a missing value"
+    )
+    indicator: bool = Field(False, description="add a column <name>_missing of 0 and 1")
+    unit: str = Field("", description="unit, for axis labels")
+    title: str = Field("", description="LaTeX title, for axis labels; default the name")
+
+
+class ClassConfig(Section):
+    """One class: what makes an event one of it, and how it looks in every figure."""
+
+    name: Text = Field(description="in tables, files and options")
+    title: str | None = Field(None, description="LaTeX title in legends; default the name")
+    color: Text | None = Field(None, description="colour in figures, a name or #rrggbb")
+    cut: Text | None = Field(
+        None,
+        description="condition that makes the class; of all classes in place of label, the first "
+        "that an event passes counts",
+    )
+
+
+ClassEntry = Annotated[
+    Annotated[Text, Tag("str")] | Annotated[ClassConfig, Tag("ClassConfig")],
+    Discriminator(long_form("ClassConfig")),
+]
+
+
+Feature = Annotated[
+    Annotated[Text, Tag("str")] | Annotated[FeatureConfig, Tag("FeatureConfig")],
+    Discriminator(long_form("FeatureConfig")),
+]
+
+
+class ConvertConfig(Section):
+    """ROOT files, or HDF5 files of images, to tensor file."""
+
+    tree: Text | None = Field(
+        None, description="tree to read; default the only one, or the largest"
+    )
+    features: list[Feature] | None = Field(
+        None, description="inputs, in order; default the numeric scalars common to MC and data"
+    )
+    spectators: list[Text] = Field([], description="kept for plots and cuts, never an input")
+    label: Text | None = Field(None, description="label branch or expression, MC only")
+    classes: list[ClassEntry] | None = Field(
+        None, description="the classes by label value: names, or names with titles and colours"
+    )
+    weight: Text | None = Field(None, description="weight branch or expression; default none")
+    data_weight: Text | None = Field(None, description="weight of data; default none (1)")
+    weights: dict[str, Text] = Field({}, description="further weights and variations, MC only")
+    variations: dict[Text, VariationConfig] = Field(
+        {}, description="MC with shifted features, for systematics: <name>_up and <name>_down"
+    )
+    reweight: list[ReweightConfig] = Field([], description="of MC, one after the other")
+    cut: Text | None = Field(
+        None, description="selection, of every sample that has no cut of its own"
+    )
+    missing: Number | None = Field(
+        None, description="sentinel of every feature without its own, e.g. -999"
+    )
+    event_id: list[Text] | None = Field(None, description="branches that identify an event")
+    lumi_mask: Text | None = Field(
+        None, description="JSON file of certified luminosity blocks, for data: {run: [[1, 30], …]}"
+    )
+    drop_duplicates: bool = Field(
+        False, description="keep the first row of each event: of all data, and of each MC sample"
+    )
+    split: SplitConfig = SplitConfig()
+    images: ImagesConfig | None = Field(
+        None, description="default: files with images or hits are recognised"
+    )
+    pictures: PicturesConfig = PicturesConfig()
+    objects: dict[Text, ObjectsConfig] = Field(
+        {}, description="lists of jets, tracks, … by name, for networks of objects"
+    )
+    block_size: Integer = Field(100_000, ge=1, description="entries read at a time")
+    compress: Literal["none", "gzip", "zstd"] = Field(
+        "none", description="rows in compressed chunks; zstd needs hdf5plugin"
+    )
+    sha256: bool = Field(
+        False, description="hash the input files for the provenance, for which all is read"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_of_classes(cls, values: Any) -> Any:
+        return checks.with_label(values)
+
+    @model_validator(mode="after")
+    def _inputs(self) -> Self:
+        checks.check_features(self)
+        return self
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes by label value; ``None`` if not listed."""
+        return None if self.classes is None else [c.name for c in self.class_configs()]
+
+    def class_configs(self) -> list[ClassConfig]:
+        """The classes in long form, by label value; empty if not listed."""
+        return [ClassConfig(name=c) if isinstance(c, str) else c for c in self.classes or []]
+
+    def feature_configs(self) -> list[FeatureConfig] | None:
+        """The inputs in long form, with the common sentinel filled in; ``None`` if not listed."""
+        if self.features is None:
+            return None
+        long = [FeatureConfig(name=f) if isinstance(f, str) else f for f in self.features]
+        return [
+            f if f.missing is not None else f.model_copy(update={"missing": self.missing})
+            for f in long
+        ]
+
+
+class ConversionConfig(Section):
+    """What a conversion needs of a configuration; the models of all else take their time."""
+
+    samples: list[SampleConfig] = Field([])
+    convert: ConvertConfig = ConvertConfig()
+
+    @model_validator(mode="after")
+    def _samples_and_classes(self) -> Self:
+        checks.check_roles(self.samples)
+        checks.check_classes(self)
         return self

@@ -74,5 +74,9 @@ class Section(BaseModel):
     """A part of a configuration: frozen, and without keys that nobody knows."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
+        defer_build=True,  # a validator is made when it is needed
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.models import SplitConfig
+from ..config.samples import SplitConfig
 from ..errors import ConfigError
 from ..outputs import replacing
 from ..provenance import describe_file, provenance

@@ -60,13 +60,9 @@ class RowScorer:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        method: str | None,
-        device: str,
-        tensors: Path | None,
+        self, folder: Path, method: str | None, device: str, tensors: Path | None,
         columns: Sequence[str] = (),
-    ) -> None:
+    ) -> None:  # fmt: skip
         recommended = read_metrics(folder).recommended
         self.record = TrainingRecord.read(folder, tensors)
         if self.record.conversion is None:
@@ -94,14 +90,9 @@ class RowScorer:
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
         ranges = [self.record.ranges.get(n, (-np.inf, np.inf)) for n in self._model.features]
         self._trained = Known(self.record.events)
-        self._columns = {*(columns or self._types), IDENTITY}
-        absent = self._columns.difference(self._types)
-        if absent:
-            raise ConfigError(
-                f"'{min(absent)}' is no column of the scores",
-                where="--columns",
-                mend=f"there are {', '.join(self._types)}",
-            )
+        real_columns = [*self.scores, "domain_score", "spread", *self._sides]
+        self._types = _types(real_columns, folds=self._known is not None)
+        self._columns = _chosen(columns, self._types)
         self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T.copy()
 
     @property
@@ -123,16 +114,6 @@ class RowScorer:
         trained.update(repr(sorted(self.record.ranges.items())).encode())
         trained.update(self.record.events.tobytes())
         return {"model": digest.hexdigest(), "training": trained.hexdigest(), "method": self.method}
-
-    @property
-    def _types(self) -> dict[str, np.dtype[Any]]:
-        """Of all columns that a method can give."""
-        reals = [*self.scores, "domain_score", "spread", *self._sides]
-        types: dict[str, np.dtype[Any]] = dict.fromkeys(reals, np.dtype(np.float32))
-        types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
-        if self._known is not None:
-            types["fold"] = np.dtype(np.uint8)
-        return types | {IDENTITY: np.dtype(np.uint64)}
 
     def types(self, reader: RowReader) -> dict[str, np.dtype[Any]]:
         """Names and types of the columns.
@@ -243,6 +224,24 @@ class RowScorer:
     @property
     def _sides(self) -> list[str]:
         return [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
+
+
+def _types(real_columns: Sequence[str], *, folds: bool) -> dict[str, np.dtype[Any]]:
+    """Of all columns that a method can give."""
+    types: dict[str, np.dtype[Any]] = dict.fromkeys(real_columns, np.dtype(np.float32))
+    types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
+    if folds:
+        types["fold"] = np.dtype(np.uint8)
+    return types | {IDENTITY: np.dtype(np.uint64)}
+
+
+def _chosen(columns: Sequence[str], known: Mapping[str, np.dtype[Any]]) -> set[str]:
+    """The columns that are written: those asked for, or all, and the one that rows are known by."""
+    absent = [name for name in columns if name not in known]
+    if absent:
+        mend = f"there are {', '.join(known)}"
+        raise ConfigError(f"'{absent[0]}' is no column of the scores", where="--columns", mend=mend)
+    return {*(columns or known), IDENTITY}
 
 
 def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:

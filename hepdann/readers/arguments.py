@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config import Config, load_config, override
+from ..config import ConversionConfig, load_config, override
 from ..tensors import Tensors, open_tensors
 from .convert import convert as convert_files
 from .pipeline.entry_ranges import Reader
@@ -33,7 +33,7 @@ class Converted(Tensors):
 
 def convert(
     mc: Files = (), data: Files = (), *, output: str | Path = "tensors.h5",
-    config: Config | str | Path | None = None, tree: str | None = None,
+    config: ConversionConfig | str | Path | None = None, tree: str | None = None,
     features: Sequence[str | Mapping[str, Any]] | None = None,
     spectators: Sequence[str] | None = None, label: str | None = None,
     classes: Sequence[str | Mapping[str, Any]] | None = None,
@@ -110,7 +110,9 @@ def _files(given: Files) -> list[str]:
     return [fspath(name) for name in names]
 
 
-def _settings(config: Config | str | Path | None, expand: bool, **given: Any) -> Config:
+def _settings(
+    config: ConversionConfig | str | Path | None, expand: bool, **given: Any
+) -> ConversionConfig:
     """The configuration, with the arguments that were given on top."""
     changes = {f"convert.{key}": _plain(key, value) for key, value in given.items()}
     for key in ("seed", "by"):
@@ -119,7 +121,7 @@ def _settings(config: Config | str | Path | None, expand: bool, **given: Any) ->
         changes[f"convert.pictures.{key}"] = changes.pop(f"convert.pictures_{key}")
     if isinstance(config, str | PathLike):
         return load_config(config, changes=changes, expand=expand)
-    return override(config or Config(), changes)
+    return override(config or ConversionConfig(), changes)
 
 
 def _objects(given: ObjectSettings | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..cluster import current
-from ..config import Config, expand_path
+from ..config import ConversionConfig, expand_path
 from ..errors import ConfigError, ReadError
 from ..outputs import drawing_folder
 from ..provenance import describe_file, provenance
@@ -49,7 +49,7 @@ def convert(
     data: Sequence[str] = (),
     *,
     output: Path,
-    config: Config | None = None,
+    config: ConversionConfig | None = None,
     truth: str | None = None,
     like: Path | None = None,
     skip_bad: bool = False,
@@ -90,7 +90,7 @@ def convert(
             where=f"--truth {truth}",
             mend="name the good files without --skip-bad" if skip_bad else "leave --cluster out",
         )
-    config = config or Config()
+    config = config or ConversionConfig()
     pictures = pictures_of(mc, data, config)
     if pictures is not None:
         return convert_pictures(

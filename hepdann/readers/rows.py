@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Config, ConvertConfig, SampleConfig
+from ..config import ConversionConfig, ConvertConfig, SampleConfig
 from ..errors import ConfigError, ReadError
 from ..tensors import Jagged, event_ids
 from .conversion_record import Conversion, ConvertedSample
@@ -121,7 +121,7 @@ class RowReader:
         # as data, whatever it is: label and weight of MC are not needed to score it
         config = SampleConfig(name=sample.name, files=[self.file.path], role="data", cut=sample.cut)
         entry = Input(config, (self.file,), "data", True, f"sample '{sample.name}'")
-        whole = Config(convert=convert)
+        whole = ConversionConfig(convert=convert)
         read, _ = choose_reader("auto")
         like = Like(whole, None, (), {})
         return decide([entry], whole, like, read_tables(read), Skips())

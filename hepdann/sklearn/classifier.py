@@ -22,7 +22,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .. import alignment
-from ..config.models import SplitConfig
+from ..config.samples import SplitConfig
 from ..errors import HepdannError
 from ..inference import BASE, Predictor
 from ..runs import train

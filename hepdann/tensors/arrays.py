@@ -65,7 +65,7 @@ def write_arrays(
     Raises:
         SchemaError: they are not numbers, do not fit together, or cannot be written.
     """
-    from ..config.models import SplitConfig
+    from ..config.samples import SplitConfig
 
     tables = {"mc": (mc, label, "label")} | (
         {} if data is None else {"data": (data, truth, "truth")}

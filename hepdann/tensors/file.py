@@ -21,7 +21,7 @@ from .objects import ObjectReader
 from .views import Rows, ViewReader
 
 if TYPE_CHECKING:
-    from ..config.models import SplitConfig
+    from ..config.samples import SplitConfig
 
 _SCALARS = ("weight", "sample", "event_id", "split")
 

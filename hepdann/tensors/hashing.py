@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, SchemaError
 
 if TYPE_CHECKING:
-    from ..config.models import SplitConfig
+    from ..config.samples import SplitConfig
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)

@@ -244,7 +244,7 @@ def _check_header(path: Path, attrs: Any) -> None:
 
 
 def _describe(path: Path, file: Any, stamp: Stamp | None) -> Tensors:
-    from ..config.models import SplitConfig
+    from ..config.samples import SplitConfig
 
     domains = [domain for domain in DOMAINS if domain in file]
     if not domains:

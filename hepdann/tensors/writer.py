@@ -23,7 +23,7 @@ from .layout import FORMAT, FORMAT_VERSION, Block, Collection, Layout, View
 from .objects import Jagged
 
 if TYPE_CHECKING:
-    from ..config.models import SplitConfig
+    from ..config.samples import SplitConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import uproot
 
-from hepdann.config.models import SplitConfig
+from hepdann.config.samples import SplitConfig
 from hepdann.provenance import describe_file, provenance
 from hepdann.tensors import Block, TensorWriter
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from hepdann.config.models import SplitConfig
+from hepdann.config.samples import SplitConfig
 from hepdann.tensors import Block, TensorWriter, split_of
 
 HISTORY = [

@@ -21,7 +21,7 @@ def run(tmp_path_factory):
 
 
 def write(path, n, mc, data):
-    from hepdann.config.models import SplitConfig
+    from hepdann.config.samples import SplitConfig
     from hepdann.tensors import Block, TensorWriter
 
     generator = np.random.default_rng(7)

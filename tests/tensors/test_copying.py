@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hepdann.config.models import SplitConfig
+from hepdann.config.samples import SplitConfig
 from hepdann.errors import ConfigError, SchemaError
 from hepdann.tensors import merge, open_tensors, slice_rows
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hepdann.config.models import SplitConfig
+from hepdann.config.samples import SplitConfig
 from hepdann.errors import ConfigError, SchemaError
 from hepdann.tensors import SPLITS, event_ids, fold_of, is_pseudo, mix64, split_of
 

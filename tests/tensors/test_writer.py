@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hepdann.config.models import SplitConfig
+from hepdann.config.samples import SplitConfig
 from hepdann.errors import SchemaError
 from hepdann.tensors import open_tensors, split_of
 from hepdann.tensors.hdf5.checksums import TILE_ROWS, TileHasher
@@ -186,7 +186,7 @@ def test_forgetting_finish_writes_nothing(tmp_path, make_writer):
 KILLED = """
 import sys
 import numpy as np
-from hepdann.config.models import SplitConfig
+from hepdann.config.samples import SplitConfig
 from hepdann.tensors import Block, TensorWriter
 
 n = 1000

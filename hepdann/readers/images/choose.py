@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from ...config import Config, ImagesConfig
+from ...config import ConversionConfig, ImagesConfig
 from ...errors import ConfigError, ReadError
 from ..planning.bad_files import Skips
 from ..planning.input_samples import Input
@@ -19,7 +19,9 @@ from .plan import SIZES, ImagePlan, find_pixels, has_images, hit_branches
 _SNIFFED = 2000  # entries that decide which of the two sizes the hits need
 
 
-def plan_images(inputs: Sequence[Input], config: Config, skips: Skips) -> ImagePlan | None:
+def plan_images(
+    inputs: Sequence[Input], config: ConversionConfig, skips: Skips
+) -> ImagePlan | None:
     """Whether the files hold images, and which of them are taken.
 
     Files of HDF5 are taken for images, and so are trees with branches of hits, unless features are

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...config import Config, ConvertConfig
+from ...config import ConversionConfig, ConvertConfig
 from ..pipeline.blocks import BlockReader
 from ..planning.bad_files import Skips
 from ..planning.branch_roles import looks_like
@@ -33,14 +33,14 @@ class ImageEvents:
     """
 
     plan: Plan
-    config: Config
+    config: ConversionConfig
     classes: tuple[str, ...]
     may_be_empty: bool
 
 
 def plan_events(
     inputs: Sequence[Input],
-    config: Config,
+    config: ConversionConfig,
     images: ImagePlan,
     read: BlockReader,
     skips: Skips,

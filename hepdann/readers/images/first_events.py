@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import Config
+from ...config import ConversionConfig
 from ...errors import ReadError
 from ..pipeline.entry_ranges import choose_reader
 from ..planning.bad_files import Skips
@@ -33,7 +33,7 @@ def first_events(path: str, n: int, *, start: int = 0) -> tuple[str, Arrays, Arr
     Raises:
         ReadError: the file cannot be read, holds no images, or no events there.
     """
-    config = Config()
+    config = ConversionConfig()
     inputs = gather([path], [], config)
     plan = plan_images(inputs, config, Skips())
     file = inputs[0].files[0]

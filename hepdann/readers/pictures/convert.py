@@ -11,7 +11,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ...config import Config, SampleConfig
+from ...config import ConversionConfig, SampleConfig
 from ...errors import ConfigError, ReadError
 from ...provenance import describe_file, provenance
 from ...tensors import (
@@ -50,7 +50,7 @@ def convert_pictures(
     samples: Sequence[tuple[SampleConfig, Sequence[FileRef]]],
     *,
     output: Path,
-    config: Config,
+    config: ConversionConfig,
     truth: FileRef | None = None,
     like: Tensors | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -89,7 +89,7 @@ def convert_pictures(
     return conversion.run(output, [truth] if truth is not None else [])
 
 
-def _view(samples: Sequence[_Sample], config: Config, like: Tensors | None) -> View:
+def _view(samples: Sequence[_Sample], config: ConversionConfig, like: Tensors | None) -> View:
     if like is not None:
         return like.views[0]
     settings = config.convert.pictures
@@ -105,7 +105,7 @@ def _view(samples: Sequence[_Sample], config: Config, like: Tensors | None) -> V
     return View(VIEW, len(names), *size, names, dtype="|u1")
 
 
-def _classes(samples: Sequence[_Sample], config: Config) -> tuple[str, ...]:
+def _classes(samples: Sequence[_Sample], config: ConversionConfig) -> tuple[str, ...]:
     """Names of the classes of MC, numbers in their order; or as ``convert.classes`` names them."""
     names: set[str] = set()
     for sample in samples:
@@ -169,7 +169,7 @@ class _Conversion:
         samples: Sequence[_Sample],
         view: View,
         classes: tuple[str, ...],
-        config: Config,
+        config: ConversionConfig,
         truth: NDArray[np.int64] | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:

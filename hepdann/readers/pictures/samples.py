@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...config import Config, ConvertConfig, SampleConfig, expand_path
+from ...config import ConversionConfig, ConvertConfig, SampleConfig, expand_path
 from ...errors import ConfigError, HepdannError
 from ..files import FileRef, resolve
 from ..planning.input_samples import wanted_samples
@@ -18,7 +18,7 @@ _OF_TABLES = (
 
 
 def pictures_of(
-    mc: Sequence[str], data: Sequence[str], config: Config
+    mc: Sequence[str], data: Sequence[str], config: ConversionConfig
 ) -> list[tuple[SampleConfig, list[FileRef]]] | None:
     """The samples of a conversion with their files, MC first, if these are pictures.
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import Config
+from ...config import ConversionConfig
 from ...errors import ReadError
 from ...tensors import SPLITS, ObjectCounter, PreparedRows, TensorWriter, View, ViewCounter
 from ..planning.plan import Plan, SamplePlan
@@ -107,7 +107,7 @@ class Work:
     def __init__(
         self,
         plan: Plan,
-        config: Config,
+        config: ConversionConfig,
         classes: Sequence[str],
         truth: TruthFile | None,
         writer: TensorWriter,

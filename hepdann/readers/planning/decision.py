@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...config import Config
+from ...config import ConversionConfig
 from ..images import ImagePlan, plan_events, plan_images
 from ..pipeline.blocks import BlockReader
 from .bad_files import Skips
@@ -30,7 +30,7 @@ class Decision:
     """
 
     plan: Plan
-    config: Config
+    config: ConversionConfig
     label: str | None
     classes: tuple[str, ...]
     images: ImagePlan | None = None
@@ -38,7 +38,11 @@ class Decision:
 
 
 def decide(
-    inputs: Sequence[Input], config: Config, model: Like | None, read: BlockReader, skips: Skips
+    inputs: Sequence[Input],
+    config: ConversionConfig,
+    model: Like | None,
+    read: BlockReader,
+    skips: Skips,
 ) -> Decision:
     """Decide.
 

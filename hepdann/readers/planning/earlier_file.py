@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...config import Config, ConvertConfig, FeatureConfig, SampleConfig
+from ...config import ConversionConfig, ConvertConfig, FeatureConfig, SampleConfig
 from ...errors import ConfigError, SchemaError
 from ...tensors import Tensors
 from .branch_roles import looks_like
@@ -26,13 +26,15 @@ class Like:
         origin: for the provenance.
     """
 
-    config: Config
+    config: ConversionConfig
     label: str | None
     classes: tuple[str, ...]
     origin: dict[str, Any]
 
 
-def like(tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: Config) -> Like:
+def like(
+    tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: ConversionConfig
+) -> Like:
     """Compose the conversion of ``data`` into the columns of a tensor file.
 
     Features (with sentinels, indicators, units and the imputed values), spectators, cut, data
@@ -87,11 +89,11 @@ def like(tensors: Tensors, mc: Sequence[str], data: Sequence[str], config: Confi
         ) from error
     origin = {"path": str(tensors.path), "created": tensors.provenance.get("created")}
     # copied past the check that a configuration has MC
-    whole = Config(convert=convert).model_copy(update={"samples": [sample]})
+    whole = ConversionConfig(convert=convert).model_copy(update={"samples": [sample]})
     return Like(whole, label, classes, origin)
 
 
-def _refuse_settings(config: Config, tensors: Tensors) -> None:
+def _refuse_settings(config: ConversionConfig, tensors: Tensors) -> None:
     given = [
         f"convert.{key}"
         for key, value in ConvertConfig()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import Config
+from ...config import ConversionConfig
 from ...tensors import Tensors
 from ...tensors.hdf5.opening import h5_open
 from ..pipeline.summary import FeatureStats
@@ -25,7 +25,7 @@ _PIECES = 20  # of the file that these come from
 
 
 def doubts(
-    plan: Plan, config: Config, stats: Sequence[FeatureStats], tensors: Tensors
+    plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], tensors: Tensors
 ) -> tuple[str, ...]:
     """A line for each branch that was probably meant for something else.
 
@@ -39,7 +39,7 @@ def doubts(
 
 
 def _scores(
-    plan: Plan, config: Config, stats: Sequence[FeatureStats], tensors: Tensors
+    plan: Plan, config: ConversionConfig, stats: Sequence[FeatureStats], tensors: Tensors
 ) -> Iterator[str]:
     if config.convert.features is not None or not plan.features:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...config import Config, SampleConfig
+from ...config import ConversionConfig, SampleConfig
 from ...errors import ConfigError, ReadError
 from ..files import FileRef, resolve
 from ..prescan import Branch, FileScan, scan
@@ -46,7 +46,7 @@ class Input:
 def gather(
     mc: Sequence[str],
     data: Sequence[str],
-    config: Config,
+    config: ConversionConfig,
     *,
     data_only: bool = False,
     skips: Skips | None = None,
@@ -98,7 +98,9 @@ def gather(
     return inputs
 
 
-def wanted_samples(mc: Sequence[str], data: Sequence[str], config: Config) -> list[SampleConfig]:
+def wanted_samples(
+    mc: Sequence[str], data: Sequence[str], config: ConversionConfig
+) -> list[SampleConfig]:
     """The samples of a conversion, MC first: of the command line, or else of ``config``.
 
     Raises:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...config import Config, ConvertConfig, FeatureConfig, ObjectsConfig
+from ...config import ConversionConfig, ConvertConfig, FeatureConfig, ObjectsConfig
 from ...errors import ConfigError
 from ...expressions import Expression
 from ...tensors import Collection
@@ -58,7 +58,7 @@ class ObjectPlan:
         return (*features, *filter(None, (self.cut, self.sort)))
 
 
-def with_objects(inputs: Sequence[Input], config: Config) -> Config:
+def with_objects(inputs: Sequence[Input], config: ConversionConfig) -> ConversionConfig:
     """The configuration with the features of all objects, those that were not named as well.
 
     Raises:

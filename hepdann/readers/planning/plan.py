@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...config import Config
+from ...config import ConversionConfig
 from ...errors import ConfigError, ReadError
 from ...expressions import Expression
 from ...tensors import Collection
@@ -107,7 +107,7 @@ class Plan:
 
 def make_plan(
     inputs: Sequence[Input],
-    config: Config,
+    config: ConversionConfig,
     label: str | None,
     skips: Skips | None = None,
     *,
@@ -174,7 +174,7 @@ def make_plan(
 
 def _sample_plan(
     entry: Input,
-    config: Config,
+    config: ConversionConfig,
     label: str | None,
     features: Sequence[Feature],
     spectators: Sequence[tuple[str, Expression]],
