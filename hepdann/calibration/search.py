@@ -107,10 +107,8 @@ def calibrate(
     for distance, one, _ in tried[_JUDGED:]:
         candidates.append(Candidate(one.name, len(one.parameters), distance, None))
     candidates[1:] = sorted(candidates[1:], key=lambda c: c.distance)
-    made_of, profiles = calibration(chosen), search.profiles(chosen)
-    return CalibrationReport(
-        made_of, tuple(candidates), before, after, chosen.held, mixture, profiles
-    )
+    best, profiles = calibration(chosen), search.profiles(chosen)
+    return CalibrationReport(best, tuple(candidates), before, after, chosen.held, mixture, profiles)
 
 
 class _Search:

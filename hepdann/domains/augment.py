@@ -70,6 +70,8 @@ class Augment:
 
         Args:
             place: of each hit in the flattened (n, F) array of their pixels.
+            value: of each hit.
+            drawn: (n, 3), what :meth:`draw` gave.
 
         Returns:
             Place and value of those that are still in their view.

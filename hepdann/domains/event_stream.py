@@ -244,8 +244,12 @@ def epoch_order(n: int, length: int, *, seed: int, epoch: int, stream: int) -> N
     """Event indices of one epoch: a random permutation of ``n``, repeated until ``length``.
 
     Args:
+        n: number of events of the domain.
         length: indices needed; a smaller domain is gone through several times, each time in
             another order.
+        seed: of the member.
+        epoch: counted from 0.
+        stream: separates what is drawn for source, target and statistics.
     """
     generator = np.random.Generator(
         np.random.Philox(np.random.SeedSequence([seed, epoch, stream, 0x5A3]))

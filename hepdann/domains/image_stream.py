@@ -150,8 +150,13 @@ def resident_images(
 
     Args:
         events: all splits; their features are not looked at.
+        images: (N, F) of these events.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        dtype: of pixels and weights.
         blocks: all events of the domain, if these are a sample of it: batches are drawn from
             them, and everything else sees the sample.
+        augment: what is done to the images of a batch; all others are as they are.
+        scaling: of objects.
     """
     streamed = scaling if blocks is not None else None
     if scaling is not None and isinstance(images, Objects):

@@ -77,7 +77,11 @@ def prepare_images(
     file's own if it has any.
 
     Args:
+        tensors: holds the MC.
+        data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
+        seed: of the shift's random part.
+        memory: "resident" or "blocks".
 
     Raises:
         SchemaError: no MC, no data where it is needed, or other images in the second file.

@@ -69,6 +69,9 @@ def choose_memory(
     Args:
         wanted: "resident", "blocks", or "auto": blocks where the events, with what is computed of
             them, would take more than about half of the memory that is there.
+        tensors: holds the MC.
+        data: holds the data, if another file does.
+        members: networks that will score every event.
         workers: processes that train; where there are several, each holds the events.
     """
     if wanted in ("resident", "blocks"):

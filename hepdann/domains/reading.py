@@ -31,8 +31,12 @@ def prepare(
     """Take source and target out of the tensor files; of images and objects what sums them up too.
 
     Args:
+        tensors: holds the MC.
+        data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data of half of the MC; ``None`` takes the data domain.
+        seed: of the shift's random part.
         memory: "resident", or "blocks", which never holds a domain.
+        wanted: columns that methods need besides the features.
 
     Raises:
         SchemaError: no MC, no data where it is needed, other features in the second file, or a

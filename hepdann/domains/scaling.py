@@ -43,6 +43,7 @@ class Scaling:
 
         Args:
             objects: of training events of the source; those of an event have its weight.
+            weight: (N,) of these events.
         """
         flat = objects.features.shape[1]
         pieces = [self.table[:, :flat]]

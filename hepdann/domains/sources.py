@@ -23,6 +23,8 @@ def auxiliary_sources(
 
     Args:
         source: labelled MC, all splits; the shifts take their scales from its training split.
+        wanted: one shift a copy.
+        seed: of the shifts' random parts, each of which has a stream of its own.
     """
     copies = []
     for number, entry in enumerate(wanted):
@@ -71,7 +73,9 @@ def resampled(source: Source, correction: Sequence[float], seed: int) -> Source:
     other class fractions for a shift. Statistics are those of rows, so the rows must change.
 
     Args:
+        source: labelled events.
         correction: (C,) logarithm of the wanted over the present fraction of each class.
+        seed: of the rounding to whole rows.
 
     Returns:
         Each event about four times as often as its class asks for, once in large samples.

@@ -100,8 +100,11 @@ class CrossFit:
 
         Args:
             inputs: (N, F) in the order of ``features``, unscaled; NaN is missing.
+            method: one of :attr:`methods`.
+            domain: "target" for data, "source" for MC.
             fold: (N,) of each event the fold that did not see it, :data:`NO_FOLD` of one that no
                 fold was trained on; by default of all events.
+            errors: standard errors by which the calibration of MC is changed.
 
         Raises:
             RunError: no such method or domain, or another number of features.

@@ -119,6 +119,8 @@ class Model:
         """What happens to an event of a domain, from its features to the method's score.
 
         Args:
+            method: one of :attr:`methods`.
+            domain: "target" for data, "source" for MC.
             errors: standard errors by which the calibration of MC is changed; where the network
                 is parametrised, of data its parameter.
 
@@ -164,6 +166,11 @@ class Model:
         Args:
             inputs: (N, F) in the order of ``features``, unscaled; NaN is missing. Of images their
                 pixels, view after view.
+            method: one of :attr:`methods`.
+            domain: "target" for data, "source" for MC.
+            fold: (N,) of each event the fold that did not see it, :data:`NO_FOLD` of one that no
+                fold was trained on; by default of all events.
+            errors: standard errors by which the calibration of MC is changed.
 
         Raises:
             RunError: no such method or domain, or another number of features.

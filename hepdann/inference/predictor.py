@@ -78,6 +78,7 @@ class Predictor:
         """Scores of every member, their spread and the domain score, of (N, F) inputs.
 
         Args:
+            inputs: as :meth:`inputs` gives them.
             event_id: (N,) identities, by which a run in folds scores events that it was trained on
                 with the fold that did not see them; without them all folds score all events. A run
                 without folds makes no use of them.

@@ -187,6 +187,7 @@ class Mixture:
         Args:
             scores: (K, N, C) of the members of each part. Members are combined one by one where
                 all parts have equally many, and otherwise as the means over them.
+            target: whether the events are the target's.
 
         Returns:
             (K, N, C), or (1, N, C), class probabilities.

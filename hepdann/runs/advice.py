@@ -49,7 +49,9 @@ def diagnose_first(
     """Ask, before anything is trained, whether there is a shift at all.
 
     Args:
+        domains: source and target.
         features: their names; ``None`` if nobody wants to know.
+        path: of ``diagnosis.json``, which is written; empty if nobody wants to know.
 
     Returns:
         The diagnosis; ``None`` with too few events for one, or if nobody wants to know.
@@ -79,8 +81,13 @@ def with_recommendation(
     """The models with what is recommended for the run; no target label is read.
 
     Args:
+        models: as they were trained, one a fold; one alone without folds.
+        folds: source and target of each, whose events outside the test split are compared.
+        aligned: the alignments of each.
         calibrated: the calibrations of each. One that is not closed is no candidate, and one that
             knows the family of pseudo-data is none either.
+        shift: whether the tests found a shift.
+        path: of ``recommendation.json``, which is written.
     """
     if folds[0].images is not None:
         return tuple(models), advise_on_images(models[0], folds[0], shift, path)
@@ -198,7 +205,10 @@ def advise_on_images(
     """What is recommended; no target label is read.
 
     Args:
+        model: as it was trained.
         domains: source and target; their validation splits are looked at.
+        shift: whether the two-sample test found a shift.
+        path: of ``recommendation.json``, which is written.
     """
     at = [_validation(events) for events in (domains.source, domains.target)]
     source, target = domains.source.take(at[0]), domains.target.take(at[1])

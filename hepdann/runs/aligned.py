@@ -75,7 +75,10 @@ def fit_alignments(
     """Fit maps on the training splits, to a source with the target's class fractions.
 
     Args:
+        domains: source and target.
+        names: of the alignments.
         estimate: of the target's class fractions; ``None`` keeps the source's.
+        seed: of what is random.
     """
     source, target = domains.source.part("train"), domains.target.part("train")
     correction = None

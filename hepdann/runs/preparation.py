@@ -29,6 +29,9 @@ def prepare_training(
     """Take source and target out of the tensor files, and settle what was left to hepdann.
 
     Args:
+        asked: settings as the user gave them, or as they were settled before.
+        tensors: holds the MC.
+        data: holds the data, if not ``tensors`` itself.
         shift: makes pseudo-data; by default that of the settings, and without one the target is
             the data domain.
 

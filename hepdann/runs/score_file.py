@@ -35,7 +35,12 @@ def write_scores(
     """Score source and target with every method; in folds by the fold that did not see the event.
 
     Args:
+        path: of the file.
+        model: the trained model.
         domains: the events; ``evaluation`` puts the truth, if known, where it alone reads it.
+        tensors: the file that the source is from; its names and titles travel to the figures.
+        data: the file that the target is from, if it is another one.
+        sample_of: (N,) process of each source event.
     """
     models = (model,) if isinstance(model, Model) else model.models
     pseudo, images = domains.kind == "pseudo-data", domains.images

@@ -209,7 +209,11 @@ def _in_processes(
     """Do tasks in worker processes, which leave checkpoints and notes in the folder.
 
     Args:
+        run: that the tasks are of.
+        workers: processes.
+        shards: that are trained, for the progress.
         tasks: to begin with; the keys of those that train are the numbers of the shards.
+        then: given the key and the result of each task, says what follows it.
     """
     warning = overload_warning(workers) if run.train.workers != "auto" else None
     if warning is not None:

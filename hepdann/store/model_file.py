@@ -145,6 +145,8 @@ def write_model(path: Path, header: Header, tensors: Mapping[str, Tensor]) -> No
     """Write a model.
 
     Args:
+        path: of the file.
+        header: all that is no weight.
         tensors: weights of each method by ``<method>.<name of the parameter>``, those of folds
             behind :func:`fold_prefix`.
     """

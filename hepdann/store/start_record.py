@@ -142,6 +142,7 @@ class StartRecord:
         """Whether ``config.yaml`` of a run, and what is given beside it, is what it began with.
 
         Args:
+            folder: of the run.
             given: settings by dotted key (``train.epochs``), as a user gives them on resuming.
 
         Raises:

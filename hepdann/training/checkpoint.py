@@ -29,6 +29,8 @@ def save_checkpoint(trainer: StackTrainer, path: str | Path, fingerprint: str) -
     """Write the state of a stack after a step.
 
     Args:
+        trainer: the stack.
+        path: of the file; its folder is made.
         fingerprint: of everything that the training depends on; a resume must show the same.
     """
     tensors: dict[str, Tensor] = {}

@@ -44,6 +44,9 @@ def find_learning_rate(
 
     Args:
         trainer: of the stack; it is left as it is.
+        start: rate of the first step.
+        end: rate of the last step.
+        steps: of the search.
     """
     rates, members = np.geomspace(start, end, steps), len(trainer.members)
     settings = trainer.settings

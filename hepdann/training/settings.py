@@ -120,7 +120,9 @@ def method_progress(
     """Means over the networks of each method.
 
     Args:
+        names: (K,) method of each network.
         figures: (3, K) label loss, domain loss, domain accuracy.
+        lambda_: (K,) λ·λ_p.
     """
     groups: dict[str, list[int]] = {}
     for k, name in enumerate(names):

@@ -162,6 +162,8 @@ class Best:
         """Keep the weights of every member whose loss has fallen below its best.
 
         Args:
+            parts: with the weights of this epoch.
+            epoch: counted from 0.
             losses: (K,) monitored figures, less is better; one that is not a number is never the
                 best.
         """

@@ -44,6 +44,7 @@ class StackTrainer(StackState):
         """Train the epochs that are left.
 
         Args:
+            progress: called a few times an epoch.
             save: called for a checkpoint: when an epoch is whole, every two minutes within one,
                 and when the training is stopped.
             watch: given the epoch and each member's (n, C) scores of the target's test

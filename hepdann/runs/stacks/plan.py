@@ -174,6 +174,7 @@ def plan_stacks(train: TrainConfig, places: Places, lean: bool = False) -> list[
     """Group the members of a run into stacks; the baselines are always among them.
 
     Args:
+        train: resolved settings.
         places: the sources; an oracle trains if its source is there.
         lean: source-only never looks at the target, which takes half of its time; its domain head
             is not trained then, and a step of what does look costs as much as two.

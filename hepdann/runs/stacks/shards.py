@@ -90,7 +90,9 @@ def cut(plans: Sequence[StackPlan], workers: int, fold: int | None = None) -> li
     """Cut stacks into shards for some processes, which are given equally much to do.
 
     Args:
+        plans: the stacks.
         workers: processes; 1 leaves the stacks whole.
+        fold: that the stacks are of; those of every fold are cut alike.
 
     Returns:
         The shards in the order of the members. A process may be given shards of several stacks.
@@ -127,6 +129,8 @@ def shares_of(began: TrainConfig, train: TrainConfig, domains: Domains) -> int:
 
     Args:
         began: settings with which the run began; a resume may have other processes.
+        train: resolved settings.
+        domains: the events.
     """
     if train.folds is not None or not pays(train, domains):
         return began.shares

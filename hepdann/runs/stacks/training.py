@@ -98,6 +98,7 @@ class Observer(Protocol):
         """Take note of an epoch, again where a resume trains it once more.
 
         Args:
+            epoch: its number; one that is shown again, after a resume, is replaced.
             scores: (n, C) of each member; ``None`` of one that has stopped.
         """
         ...

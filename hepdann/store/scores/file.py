@@ -273,7 +273,10 @@ class ScoreWriter:
         """Write what a method says of a domain; its mean score follows from its members.
 
         Args:
+            domain: "mc" or "target".
+            method: its name.
             members: (K, N, C) class probabilities.
+            domain_score: (N,) of its domain head, if it has one of its own.
             latent: (n, H) feature layer of the first n test events.
         """
         # the first class follows from the second as well as float32 can tell the second
@@ -290,6 +293,8 @@ class ScoreWriter:
         """Write the scores of a domain with the calibration changed by an error up, and one down.
 
         Args:
+            domain: "mc" or "target".
+            method: its name.
             scores: (2, N, C) class probabilities.
         """
         self._packed(f"{domain}/varied/{method}", scores, shuffle=True)

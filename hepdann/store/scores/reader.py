@@ -256,6 +256,9 @@ def rows_of_events(
     """The rows of events that were chosen by their identity.
 
     Args:
+        tensors: the file.
+        domain: "mc" or "data".
+        event_id: (N,) of the events, in the order of the file.
         pseudo: the half of the domain that they are from; ``None`` if it is not halved.
 
     Returns:

@@ -59,6 +59,10 @@ def examine(
     """The figures of each member as it is now, by its weights in training.
 
     Args:
+        network: of the stack.
+        phases: of its method.
+        probe: of :func:`probe_of`.
+        adversary: λ·λ_p and w_d of this moment.
         start: (K, P) weights of the domain heads before the first step, of :func:`head_weights`.
 
     Returns:
