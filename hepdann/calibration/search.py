@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from ..alignment import FractionEstimate, estimate_fractions, reweighted
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
-from .families import Family, Plain, family, shift_families
+from .families import Chain, Family, family, shift_families
 from .fit import FamilyFit, explored, finite, fit_from, problems_of
 from .fitted_map import FittedMap
 from .free_fit import fit_free
@@ -73,12 +72,12 @@ def calibrate(
     judge = target.take(np.flatnonzero(target.split != 0))
     search = _Search(mc, target, names, hold_fractions, reference, seed, made)
     wanted = tuple(dict.fromkeys(families or made or (*shift_families(), "free")))
-    identity = fit_from(search.whole, _Nothing(), np.zeros(0))
+    identity = fit_from(search.whole, Chain(()), np.zeros(0))
     tried = search.explore([text for text in wanted if text not in _OTHERS])
     fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
 
     def calibration(fit: FamilyFit) -> Calibration:
-        shown = None if isinstance(fit.family, _Nothing) else fit
+        shown = fit if len(fit.theta) else None
         share = search.whole.mc_fractions
         return Calibration(shown, mc.classes, fit.fractions, fit.fraction_error, share, seed)
 
@@ -224,18 +223,3 @@ class _Search:
             best = Figure(float(fit.theta[k]), float(fit.error[k]), math.nan)
             made.append(Profile(name, values, distance, best))
         return tuple(made)
-
-
-class _Nothing(Plain):
-    """The family of the identity alone: only the class fractions are fitted."""
-
-    name = "none"
-
-    def starts(self) -> Floats:
-        return np.zeros((1, 0))
-
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
-        return x
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"kind": self.name}
