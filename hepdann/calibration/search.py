@@ -111,8 +111,11 @@ def calibrate(
     for distance, one, _ in tried[_JUDGED:]:
         candidates.append(Candidate(one.name, len(one.parameters), distance, None))
     candidates[1:] = sorted(candidates[1:], key=lambda c: c.distance)
-    best, profiles = calibration(chosen), search.profiles(chosen)
-    return CalibrationReport(best, tuple(candidates), before, after, chosen.held, mixture, profiles)
+    shown = chosen
+    if families is not None and not len(chosen.theta):
+        shown = min((fit for fit, _ in options[1:]), key=lambda fit: fit.distance, default=chosen)
+    best, drawn = calibration(chosen), (calibration(shown), search.profiles(shown))
+    return CalibrationReport(best, tuple(candidates), before, after, chosen.held, mixture, *drawn)
 
 
 class _Search:

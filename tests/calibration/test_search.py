@@ -34,6 +34,8 @@ def test_without_a_shift_nothing_is_changed(toys):
     mc, data = toys(1500)
     report = calibrate(mc, data, NAMES, families=["sine", "offset"])
     assert (report.calibration.name, report.verdict) == ("none", "closed")
+    assert report.shown.name == report.candidates[1].name  # figures show what was asked for
+    assert len(report.profiles) == report.candidates[1].count
     np.testing.assert_array_equal(report.calibration.apply(mc.features), mc.features)
     trained = report.applied.calibrated(mc)
     np.testing.assert_array_equal(trained.weight, mc.weight)
