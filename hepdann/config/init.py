@@ -56,7 +56,7 @@ def init_config(
         ReadError: a file cannot be read, or has no such tree.
         ConfigError: the files have no input in common.
     """
-    from ..readers.images import has_images
+    from ..readers.images.plan import has_images
     from ..readers.planning.input_samples import gather
     from ..readers.planning.plan import make_plan
 
@@ -117,7 +117,7 @@ def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
 
 
 def _values(inputs: Sequence[Input], plan: Plan) -> tuple[dict[str, Survey], dict[str, Survey]]:
-    from ..readers.planning.branch_roles import looks_like, present_everywhere
+    from ..readers.planning.columns import looks_like, present_everywhere
     from .survey import survey
 
     files = [file for entry in inputs for file in entry.files]
@@ -215,7 +215,7 @@ def _label_lines(inspection: _Inspection) -> list[str]:
 
 def _candidates(inspection: _Inspection, key: str, kind: str, example: str) -> list[str]:
     """Branches that may be what a key asks for, or an example, as comments."""
-    from ..readers.planning.branch_roles import looks_like
+    from ..readers.planning.columns import looks_like
 
     names = [n for n in inspection.others if looks_like(n) == kind and n != inspection.plan.label]
     lines = [
@@ -249,7 +249,7 @@ def _spectator_lines(inspection: _Inspection) -> list[str]:
 
 
 def _event_id_lines(inspection: _Inspection) -> list[str]:
-    from ..readers.planning.branch_roles import event_id_branches, present_everywhere
+    from ..readers.planning.columns import event_id_branches, present_everywhere
 
     ids = {event_id_branches(present_everywhere(entry.files)) for entry in inspection.inputs}
     if len(ids) == 1 and (names := ids.pop()):

@@ -7,8 +7,7 @@ from .convert import convert
 from .files import FileRef, resolve
 from .pipeline.blocks import BlockReader, RawBlock, read_blocks
 from .pipeline.summary import ClassCount, ConversionSummary, FeatureStats, FileCount
-from .planning.branch_roles import looks_like
-from .planning.columns import check_sample
+from .planning.columns import check_sample, looks_like
 from .prescan import Branch, FileScan, scan
 
 __all__ = [

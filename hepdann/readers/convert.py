@@ -19,24 +19,20 @@ from ..outputs import drawing_folder
 from ..provenance import describe_file, provenance
 from ..tensors import TensorWriter, open_tensors, reweight
 from ..tensors.hdf5.allocation import writing
-from .images import image_units, read_tables
-from .pictures import convert_pictures, picture_ref, pictures_of
+from .conversion_record import Like
+from .conversion_record import like as take_over
+from .images.reader import image_units, read_tables
+from .pictures.convert import convert_pictures, picture_ref, pictures_of
 from .pipeline.blocks import BlockReader
+from .pipeline.companions import TruthFile
 from .pipeline.entry_ranges import Reader, UnitReader, choose_reader
 from .pipeline.events import column_names
-from .pipeline.ordered_threads import Stream, default_threads
-from .pipeline.range_task import Done, Work
-from .pipeline.shards import ShardStream, new_file
+from .pipeline.range_task import Done, Tally, Work
+from .pipeline.streams import ShardStream, Stream, default_threads, new_file
 from .pipeline.summary import ConversionSummary, FileCount
-from .pipeline.tally import Tally
-from .pipeline.truth_files import TruthFile
-from .planning.bad_files import Skips
-from .planning.counters import divide_by_counters
 from .planning.decision import Decision, decide
-from .planning.earlier_file import Like
-from .planning.earlier_file import like as take_over
 from .planning.hints import doubts
-from .planning.input_samples import gather
+from .planning.input_samples import Skips, divide_by_counters, gather
 from .planning.plan import SamplePlan
 from .planning.selection import mark_duplicates
 from .prescan import FileScan

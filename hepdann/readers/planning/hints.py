@@ -12,7 +12,7 @@ from ...config import ConversionConfig
 from ...tensors import Tensors
 from ...tensors.hdf5.opening import h5_open
 from ..pipeline.summary import FeatureStats
-from .branch_roles import words_of
+from .columns import words_of
 from .plan import Plan
 
 _SCORE_WORDS = re.compile(

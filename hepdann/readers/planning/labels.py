@@ -13,9 +13,8 @@ from ...config import ConvertConfig
 from ...errors import ConfigError, ReadError
 from ..pipeline.blocks import BlockReader
 from ..prescan import FileScan
-from .bad_files import Skips
-from .branch_roles import looks_like, present_everywhere
-from .input_samples import Input
+from .columns import looks_like, present_everywhere
+from .input_samples import Input, Skips
 from .plan import SamplePlan
 
 _MOST = 20  # a branch with more values is taken for a counter, not for a label
