@@ -60,7 +60,7 @@ def command(
 
 
 def _show(table: Table) -> None:
-    from hepdann.experiments.table import COLUMNS
+    from hepdann.experiments.benchmark import COLUMNS
 
     console = tables.console(_WIDTH)
     shown = tables.table(None, "experiment", "method", "seeds", *COLUMNS.values(), left=2)

@@ -52,7 +52,7 @@ def kind_of(file: str) -> str:
 
     path = Path(file)
     if path.is_dir():
-        from hepdann.store.generators import is_generator
+        from hepdann.store.model_file import is_generator
         from hepdann.store.state import is_scan
 
         return "scan" if is_scan(path) else "generator" if is_generator(path) else "run"
@@ -293,7 +293,7 @@ def _show_scan(summary: dict[str, Any]) -> None:
 
 
 def _generator(folder: str) -> dict[str, Any]:
-    from hepdann.store.generators import open_folder
+    from hepdann.store.model_file import open_folder
 
     one = open_folder(folder)
     return {
@@ -320,7 +320,7 @@ def _files(folder: str) -> list[str]:
 
 
 def _show_run(summary: dict[str, Any]) -> None:
-    from hepdann.config.names import t_text
+    from hepdann.config.section import t_text
 
     metrics = summary["metrics"]
     target = metrics.get("target", {})

@@ -88,10 +88,9 @@ def command(
         _draw_events(Events(file, n, start, domain), config_path, output, look)
         return
     from hepdann.plotting import plot_generated, plot_run, plot_scan
-    from hepdann.store.generators import is_generator
+    from hepdann.store.model_file import is_generator
     from hepdann.store.paths import RunPaths
-    from hepdann.store.reading import check_version
-    from hepdann.store.scan_folder import open_scan
+    from hepdann.store.reading import check_version, open_scan
     from hepdann.store.state import is_scan
 
     if only == []:

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..tensors.source_and_target import Target
+from ..tensors.hashing import Target
 from .base import ArrayMap, common_width
 from .standard import Standard, covariance
 

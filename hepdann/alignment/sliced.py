@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..tensors.source_and_target import Target
+from ..tensors.hashing import Target
 from .base import common_width
 from .standard import Standard
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from ..tensors.source_and_target import Target
+from ..tensors.hashing import Target
 
 Floats = NDArray[np.float64]
 

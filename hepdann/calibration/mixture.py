@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..stats.granularity import common_granularity
-from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
+from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
 from ..stats.two_sample import SIGNIFICANT
 from ..tensors import Source, Target
 from .fit import drawn

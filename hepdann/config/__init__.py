@@ -8,14 +8,6 @@ from ..lazy import getter
 
 if TYPE_CHECKING:
     from .init import init_config
-    from .inputs import (
-        AugmentConfig,
-        HitsConfig,
-        ImagesConfig,
-        ObjectsConfig,
-        PicturesConfig,
-        TransformConfig,
-    )
     from .load import (
         dump_config,
         expand_path,
@@ -25,43 +17,48 @@ if TYPE_CHECKING:
         parse_config,
         shipped_configs,
     )
-    from .models import CalibrationConfig, Config, TrainConfig
+    from .models import CalibrationConfig, Config, ScanConfig, ShiftConfig, TrainConfig
     from .plots import PlotConfig
     from .samples import (
+        AugmentConfig,
         ClassConfig,
         ConversionConfig,
         ConvertConfig,
         FeatureConfig,
+        HitsConfig,
+        ImagesConfig,
+        ObjectsConfig,
+        PicturesConfig,
         SampleConfig,
         SplitConfig,
+        TransformConfig,
     )
-    from .settings import NetworkSettings, ScanSettings, TrainSettings
-    from .shift import ScanConfig, ShiftConfig
+    from .schedules import NetworkSettings, ScanSettings, TrainSettings
 
 __getattr__ = getter(
     __name__,
     {
-        "AugmentConfig": "inputs",
+        "AugmentConfig": "samples",
         "CalibrationConfig": "models",
         "ClassConfig": "samples",
         "Config": "models",
         "ConversionConfig": "samples",
         "ConvertConfig": "samples",
         "FeatureConfig": "samples",
-        "HitsConfig": "inputs",
-        "ImagesConfig": "inputs",
-        "NetworkSettings": "settings",
-        "ObjectsConfig": "inputs",
-        "PicturesConfig": "inputs",
+        "HitsConfig": "samples",
+        "ImagesConfig": "samples",
+        "NetworkSettings": "schedules",
+        "ObjectsConfig": "samples",
+        "PicturesConfig": "samples",
         "PlotConfig": "plots",
         "SampleConfig": "samples",
-        "ScanConfig": "shift",
-        "ScanSettings": "settings",
-        "ShiftConfig": "shift",
+        "ScanConfig": "models",
+        "ScanSettings": "schedules",
+        "ShiftConfig": "models",
         "SplitConfig": "samples",
         "TrainConfig": "models",
-        "TrainSettings": "settings",
-        "TransformConfig": "inputs",
+        "TrainSettings": "schedules",
+        "TransformConfig": "samples",
         "dump_config": "load",
         "expand_path": "load",
         "init_config": "init",

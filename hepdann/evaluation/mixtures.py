@@ -15,7 +15,7 @@ from ..errors import ConfigError, HepdannError
 from ..outputs import jsonable
 from ..registry import suggestion
 from ..stats import auc, weighted_mean
-from ..stats.bump import Bump, find_bump
+from ..stats.histograms import Bump, find_bump
 from ..store.paths import RunPaths
 from ..store.scores.reader import RunScores, open_scores
 from .columns import Columns

@@ -1,12 +1,19 @@
-"""The alternating algorithm of the original ALEPH study."""
+"""The algorithms of the original study: alternating, joint and hybrid.
+
+Hybrid: MC, copies of it under other shifts, and the unlabelled target. Zhao et al., "Adversarial
+Multiple Source Domain Adaptation" (2018), with one domain head for all, which tells labelled events
+from target (binary), or each domain from every other.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 
 from ..networks import AdversarialNetwork
-from .base import AdversaryWeight, Batch, Method, Objective, Phase
-from .losses import domain_loss, label_loss
+from .base import AdversaryWeight, Batch, Method, Objective, Phase, domain_loss, label_loss
+from .dann import DANN
 
 
 def _label_objective(
@@ -40,4 +47,45 @@ DANN_ALTERNATING = Method(
     ),
     adversarial=True,
     normalisation="none",
+)
+
+
+def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
+    """``L_y + λ·λ_p·w_d·L_d``; only the labelled events' features feel the reversed gradient.
+
+    λ is on the loss: the domain head learns with it too, and not at all for λ = 0. In ``dann`` it
+    is on the reversed gradient alone.
+    """
+    features = network.features(batch.x)
+    labelled, target = features[..., : batch.labelled], features[..., batch.labelled :]
+    label = label_loss(network, labelled, batch)
+    head_input = torch.cat([labelled, target.detach()], dim=-1)
+    domain, recognised = domain_loss(network, head_input, batch, torch.ones_like(adversary.lambda_))
+    figures = {
+        "label_loss": label.detach(),
+        "domain_loss": domain.detach(),
+        "domain_accuracy": recognised,
+    }
+    return Objective(label + adversary.lambda_ * adversary.domain_weight * domain, figures)
+
+
+DANN_JOINT = Method(
+    name="dann-joint",
+    summary="the study's single-step variant: L_y + lambda L_d, no gradient through the target",
+    phases=(Phase(("extractor", "label_head", "domain_head"), _objective),),
+    adversarial=True,
+    normalisation="none",
+)
+
+HYBRID_DANN = replace(
+    DANN,
+    name="hybrid-dann",
+    summary="dann with labelled copies of the MC under other shifts, each normalised by itself",
+    auxiliary=True,
+)
+HYBRID_ALTERNATING = replace(
+    DANN_ALTERNATING,
+    name="hybrid-alternating",
+    summary="dann-alternating with labelled copies of the MC under other shifts",
+    auxiliary=True,
 )

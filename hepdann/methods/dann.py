@@ -1,19 +1,29 @@
-"""The domain-adversarial network, and source-only: the same step with λ = 0."""
+"""Methods with one adversary: DANN, CDAN, DANN on calibrated MC and with pseudo-labels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
 from ..networks import AdversarialNetwork
-from .base import AdversaryWeight, Batch, Method, Objective, Phase
-from .losses import domain_loss, label_loss
+from ..registry import PARAMETRISED
+from .base import AdversaryWeight, Batch, Method, Objective, Phase, domain_loss, label_loss
 
 
-def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
+def _objective(
+    network: AdversarialNetwork,
+    batch: Batch,
+    adversary: AdversaryWeight,
+    emphasis: Callable[[AdversarialNetwork, Tensor, Batch], Tensor] | None = None,
+) -> Objective:
     """``L_y + w_d · ½ (L_d^source + L_d^target)``, the domain gradient reversed at the features."""
     features = network.features(batch.x)
     label = label_loss(network, features[..., : batch.labelled], batch)
-    domain, recognised = domain_loss(network, features, batch, adversary.lambda_)
+    weight = None if emphasis is None else emphasis(network, features.detach(), batch)
+    domain, recognised = domain_loss(network, features, batch, adversary.lambda_, weight)
     figures = {
         "label_loss": label.detach(),
         "domain_loss": domain.detach(),
@@ -60,3 +70,57 @@ def unwatched(method: Method) -> Method:
     domain head comes back to them.
     """
     return replace(method, phases=_LABEL_PHASES) if method is SOURCE_ONLY else method
+
+
+def _cdan_objective(
+    network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
+) -> Objective:
+    """As ``dann``, with certain events weighing more in the domain loss."""
+    return _objective(network, batch, adversary, _certainty)
+
+
+def _certainty(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:
+    """(K, D, B) weights ``1 + exp(-H)`` of the entropy H (Long et al. 2018, 3.3), of mean 1."""
+    entropy = torch.special.entr(network.scores(features)).sum(-1)
+    certain = (1 + torch.exp(-entropy)).view(-1, batch.domains, batch.size)
+    return certain / certain.mean(-1, keepdim=True)
+
+
+CDAN = Method(
+    name="cdan",
+    summary="dann whose domain head sees features times class probabilities (Long et al. 2018)",
+    phases=DANN.phases,
+    adversarial=True,
+    conditioned=True,
+)
+
+CDAN_ENTROPY = Method(
+    name="cdan-entropy",
+    summary="cdan whose domain loss weighs certain events more (CDAN+E, Long et al. 2018)",
+    phases=(Phase(("extractor", "label_head", "domain_head"), _cdan_objective),),
+    adversarial=True,
+    conditioned=True,
+)
+
+CALIBRATED = replace(
+    SOURCE_ONLY,
+    name="calibrated",
+    summary="source-only on MC that a fitted map makes look like the target",
+)
+CALIBRATED_KNOWN = replace(
+    CALIBRATED,
+    name="calibrated-known",
+    summary="the same in a study, the family that made the pseudo-data being among those fitted",
+)
+AWARE = replace(
+    CALIBRATED,
+    name=PARAMETRISED,
+    summary="the same with the map's parameters, drawn for each event, as an input (Baldi 2016)",
+)
+SELF_TRAINING = Method(
+    name="self-training",
+    summary="MC's labels, and on the target the scores of an aligned teacher as soft labels",
+    phases=DANN_PHASES,  # with lambda = 0: the domain head only watches
+    adversarial=False,
+    taught=True,
+)

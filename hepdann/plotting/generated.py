@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..config import PlotConfig
 from ..errors import HepdannError
-from ..store.generators import GeneratorFolder, Pair, ShowerReport, open_folder
+from ..store.model_file import GeneratorFolder, Pair, ShowerReport, open_folder
 from ..store.paths import GeneratorPaths
 from .axes.frame import finish, new_axes, picture
 from .axes.label import Album

@@ -108,7 +108,7 @@ class Conversion(BaseModel):
         convert = _convert(tensors)
         return cls(
             samples=samples,
-            features=list(feature_settings(tensors)),
+            features=list(_feature_settings(tensors)),
             images=convert.images,
             split=tensors.split_config.model_copy(update={"by": None}),  # of no use to a score
             objects=convert.objects,
@@ -260,7 +260,7 @@ def like(
         convert = ConvertConfig(
             tree=config.convert.tree or old.tree,
             # none where events are images, or objects alone
-            features=list(feature_settings(tensors)) or ([] if old.objects else None),
+            features=list(_feature_settings(tensors)) or ([] if old.objects else None),
             images=old.images,
             objects=old.objects,
             spectators=list(tensors.spectators),
@@ -318,7 +318,7 @@ def _sample(
     return old[0].model_copy(update={"name": name, "files": list(files), "tree": None})
 
 
-def feature_settings(tensors: Tensors) -> Sequence[FeatureConfig]:
+def _feature_settings(tensors: Tensors) -> Sequence[FeatureConfig]:
     """The features of a tensor file as settings of a conversion, with the values imputed in it."""
     indicated = {info["indicator_of"] for info in tensors.feature_info if info.get("indicator_of")}
     columns = zip(

@@ -14,7 +14,7 @@ from ..evaluation import open_scores
 from ..inputs import read_json, read_text
 from ..runs import Run
 from ..store.content import Files
-from ..store.generators import GeneratorFolder
+from ..store.model_file import GeneratorFolder
 from ..store.paths import GeneratorPaths, RunPaths
 from ..store.scores.reader import Domain, RunScores
 from ..tensors import SPLITS, open_tensors

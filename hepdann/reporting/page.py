@@ -22,7 +22,7 @@ from ..evaluation import open_scores, point_rows
 from ..outputs import write_whole, writing
 from ..plotting.jobs import distinct_names
 from ..runs import Run
-from ..store.generators import GeneratorFolder
+from ..store.model_file import GeneratorFolder
 from .facts import facts_of, facts_of_generator
 from .figures import figures_of, generated_figures
 from .series import charts_of

@@ -10,13 +10,11 @@ from typing import Any
 from ..errors import ConfigError
 from ..registry import nearest
 from .constituents import constituent_jets, log_likelihood_ratio, write_jets
+from .drawn import write_numbers, write_shapes, write_signs
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
 from .mnist_m import write_mnist_m
-from .numbers import write_numbers
-from .shapes import write_shapes
 from .showers import write_showers
-from .signs import write_signs
 from .toys import TOYS, write_toy
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The files of a run, of a scan and of a generator: what each is called."""
+"""Where the files of a run, a scan and a generator are."""
 
 from __future__ import annotations
 

@@ -1,13 +1,15 @@
-"""The identity of an event, and the split and half that follow from it.
+"""Identity and split of events by hash, and what a training sees: source and target.
 
-Every function is a pure function of the event's identity: file order, block size and the number
-of workers cannot change it.
+Identity and split are pure functions of the event: file order, block size and the number of workers
+cannot change them. The label wall is a type: nothing that takes a :class:`Target` can read a target
+label, because there is none to read. Truth of pseudo-data lives in ``evaluation`` alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import xxhash
@@ -22,6 +24,8 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _MASK = (1 << 64) - 1
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, Split, Split] = ("train", "validation", "test")
 
 
 def mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -158,3 +162,54 @@ def is_pseudo(event_id: NDArray[np.uint64], salt: int) -> NDArray[np.bool_]:
         (N,) bool: true for pseudo-data, false for the source.
     """
     return (mix64(_uniform(event_id, salt)) & np.uint64(1)).astype(np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Unlabelled events.
+
+    Attributes:
+        features: (N, F) float32 network inputs in the user's order; NaN marks a missing value.
+        weight: (N,) float32 event weights, of either sign.
+        event_id: (N,) uint64 identity of the event.
+        split: (N,) uint8, 0 train, 1 validation, 2 test.
+    """
+
+    features: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    event_id: NDArray[np.uint64]
+    split: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
+        """The events at ``rows`` (a mask or indices), every field alike."""
+        fields = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        }
+        return replace(self, **fields)
+
+    def part(self, split: Split) -> Self:
+        """The events of one split."""
+        return self.take(self.split == SPLITS.index(split))
+
+    def with_features(self, features: NDArray[np.float32]) -> Self:
+        """The same events with other feature values, for example shifted or aligned ones."""
+        return replace(self, features=np.asarray(features, dtype=np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Source(Target):
+    """Labelled events.
+
+    Attributes:
+        label: (N,) int32 class index.
+        classes: the name of each class, by index.
+        nuisances: (N, M) float32 columns that a method needs besides the features; ``None``
+            unless some were asked for.
+    """
+
+    label: NDArray[np.int32]
+    classes: tuple[str, ...]
+    nuisances: NDArray[np.float32] | None = None

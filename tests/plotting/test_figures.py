@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from hepdann import evaluation, plotting
-from hepdann.config.names import STYLES
+from hepdann.config.section import STYLES
 from hepdann.evaluation.curves import Band, LearningCurves
 from hepdann.plotting.axes.frame import new_axes
 from hepdann.plotting.axes.legend import GUIDE, data_points, settle

@@ -218,18 +218,14 @@ def plan_images(
     for entry in inputs:
         for file in entry.files:
             with skips.using(entry, file):
-                check_file(file, plan)
+                _check_file(file, plan)
     for entry in inputs:
         skips.require(entry)
     return plan
 
 
-def check_file(file: FileScan, plan: ImagePlan) -> None:
-    """Whether the images of the plan can be made of a file.
-
-    Raises:
-        ReadError: something is missing, or of another size.
-    """
+def _check_file(file: FileScan, plan: ImagePlan) -> None:
+    """Whether the images of the plan can be made of a file."""
     where = f"{file.path}:{file.tree}"
     channels = plan.views[0].channel_names
     if not has_images(file, plan.settings):

@@ -1,4 +1,7 @@
-"""Blocks of raw columns out of one file: the one place that decodes events."""
+"""Blocks of raw columns out of one file: the one place that decodes events.
+
+A faster reader takes the place of :func:`read_blocks` by keeping its signature.
+"""
 
 from __future__ import annotations
 

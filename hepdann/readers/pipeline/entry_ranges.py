@@ -5,11 +5,11 @@ needed twice. What :meth:`Source.read` gives for a range, in any thread and in a
 uproot reads, bit for bit. Branches that :func:`.locate` does not take are read by uproot, into the
 same block.
 
-The fast path from end to end: :mod:`.units` chooses it and hands out the ranges, :mod:`.stream`
-runs them on threads and returns them in order, :class:`Source` reads one of them, :mod:`.baskets`
-finds and :mod:`.codecs` decompresses what it needs. Big-endian parts of baskets go as they are to
-:mod:`.events`, which swaps, counts and transposes them tile by tile; :mod:`.work` is the sequence
-of these steps. The caller's thread hashes the rows and writes them by position.
+The fast path from end to end: :func:`choose_reader` chooses it and hands out the ranges,
+:mod:`.streams` runs them on threads and returns them in order, :class:`Source` reads one of them,
+:mod:`.baskets` finds and decompresses what it needs. Big-endian parts of baskets go as they are to
+:mod:`.events`, which swaps, counts and transposes them tile by tile; :mod:`.range_task` is the
+sequence of these steps. The caller's thread hashes the rows and writes them by position.
 """
 
 from __future__ import annotations

@@ -44,16 +44,13 @@ def _is_sentinel(values: NDArray[Any], sentinel: float) -> NDArray[np.bool_]:
     return result
 
 
-def feature_values(
+def _feature_values(
     feature: Feature,
     columns: Columns,
     arrays: Mapping[str, NDArray[Any]],
     size: int,
 ) -> tuple[NDArray[np.float32], int]:
-    """The values, with NaN for missing ones, and how many these are.
-
-    Missing is what carries the sentinel, and an element of a list that is too short to have it.
-    """
+    """The values, with NaN for missing ones, and how many these are."""
     sentinel = feature.settings.missing
     plain = columns.lookup(arrays)
     missing = np.zeros(size, dtype=np.bool_)
@@ -82,20 +79,10 @@ def feature_values(
     return values, int(np.count_nonzero(missing))
 
 
-def make_objects(
+def _make_objects(
     plan: ObjectPlan, arrays: Mapping[str, Any], size: int, where: str
 ) -> tuple[Jagged, int]:
-    """The objects of some events, and how many of the events have more than are kept.
-
-    Args:
-        plan: of the collection.
-        arrays: of the branches that are read, as :class:`.RawBlock` has them.
-        size: number of events.
-        where: what to name in an error.
-
-    Raises:
-        ReadError: lists of the same objects have different lengths.
-    """
+    """The objects of some events, and how many of the events have more than are kept."""
     counts = _counts(plan, arrays, where)
     event = np.repeat(np.arange(size), counts)
     lookup, columns = plan.columns.lookup(arrays), {}
@@ -123,7 +110,7 @@ def make_objects(
     )
     values = np.empty((len(event), len(plan.features)), np.float32)
     for number, feature in enumerate(plan.features):
-        values[:, number], _ = feature_values(feature, flat, columns, len(event))
+        values[:, number], _ = _feature_values(feature, flat, columns, len(event))
     values[~np.isfinite(values)] = np.nan
     return Jagged.of(values, counts), truncated
 
@@ -227,7 +214,7 @@ def make_events(
     if plan.features:
         statistics.weigh(features, weight)
     where = f"{file.path}:{file.tree}, entries {entries[0]}-{entries[1] - 1}"
-    made = {one.collection.name: make_objects(one, arrays, size, where) for one in sample.objects}
+    made = {one.collection.name: _make_objects(one, arrays, size, where) for one in sample.objects}
     block = Block(
         features=features,
         spectators=spectators,
@@ -282,7 +269,7 @@ def varied_features(
     """
     values = []
     for feature in features:
-        column, _ = feature_values(feature, columns, arrays, size)
+        column, _ = _feature_values(feature, columns, arrays, size)
         column[~np.isfinite(column)] = np.nan
         values += [column, np.isnan(column)][: 1 + feature.settings.indicator]
     return np.stack(values, axis=1).astype(np.float32)
@@ -315,7 +302,7 @@ def _features(
         rows = {row: _asfloat32(values[start:stop]) for row, values in copied.items()}
         part = {name: values[start:stop] for name, values in arrays.items()} if computed else {}
         for row in computed:
-            rows[row], missing[row] = feature_values(
+            rows[row], missing[row] = _feature_values(
                 plan.features[row], sample.columns, part, stop - start
             )
         ordered = [rows[row] for row in range(len(names))]

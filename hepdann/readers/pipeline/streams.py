@@ -63,7 +63,7 @@ class Stream(Generic[Result]):
 
     def submit(self, function: Callable[[], Other]) -> Future[Other]:
         """Run something else in between."""
-        return run_now(function) if self._pool is None else self._pool.submit(function)
+        return _run_now(function) if self._pool is None else self._pool.submit(function)
 
     def take(self, group: int) -> Iterator[Result]:
         """The results of a group, in order; what is left of an earlier one is dropped.
@@ -91,7 +91,7 @@ class Stream(Generic[Result]):
             self._queue.append((group, self.submit(function)))
 
 
-def run_now(function: Callable[[], Other]) -> Future[Other]:
+def _run_now(function: Callable[[], Other]) -> Future[Other]:
     """Run a function; its result or exception is asked for later."""
     future: Future[Other] = Future()
     try:
@@ -211,7 +211,7 @@ class ShardStream:
             )
         self._completed = executor.completed()
         self._results: dict[int, list[Done] | ReadError] = {}
-        self.submit = run_now
+        self.submit = _run_now
 
     def __enter__(self) -> Self:
         return self

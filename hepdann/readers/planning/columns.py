@@ -1,4 +1,7 @@
-"""Branches: what their names say that they are, and what an expression reads of them."""
+"""Branches: what their names say that they are, and what an expression reads of them.
+
+Names are judged by their words: ``genWeight`` is *gen* and *weight*, ``general`` is neither.
+"""
 
 from __future__ import annotations
 

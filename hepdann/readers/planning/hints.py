@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...config import ConversionConfig
 from ...tensors import Tensors
-from ...tensors.hdf5.opening import h5_open
+from ...tensors.hdf5.chunks import h5_open
 from ..pipeline.summary import FeatureStats
 from .columns import words_of
 from .plan import Plan

@@ -1,7 +1,10 @@
-"""The compressed blocks of ROOT files: 9 bytes of header, then one stream of one codec.
+"""Baskets of a TTree: where they are, and how the bytes of one become numbers.
 
-ROOT cuts what it compresses into blocks of less than 16 MiB. All decoders here release the GIL, so
-that threads decompress side by side.
+The only module that knows how ROOT stores a branch. uproot reads the tree's metadata; of its
+objects this uses ``entry_offsets``, ``embedded_baskets``, ``interpretation`` and the members
+``fBasketSeek`` and ``fBasketBytes``, whose meaning is fixed by ROOT's file format. What ROOT
+compresses it cuts into blocks of less than 16 MiB: 9 bytes of header, then one stream of one codec.
+All decoders here release the GIL, so that threads decompress side by side.
 """
 
 from __future__ import annotations

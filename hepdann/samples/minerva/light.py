@@ -13,9 +13,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Geometry, in_hexagon
-from .particles import Table
-from .settings import Conditions, settings
+from .geometry import Conditions, Geometry, in_hexagon, settings
+from .kinematics import Table
 from .transport import Deposits
 
 Floats = NDArray[np.float64]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Geometry
-from .particles import (
+from .geometry import Geometry, settings
+from .kinematics import (
     CHARGED_PION,
     MUON_KIND,
     NEUTRON,
@@ -21,12 +21,11 @@ from .particles import (
     PROTON,
     Particles,
     Table,
+    Vertices,
     energy_after,
     isotropic,
     range_of,
 )
-from .settings import settings
-from .vertices import Vertices
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...errors import RunError
 from ...outputs import write_run_file
 from ...tensors import SPLITS
-from ...tensors.hdf5.opening import h5_open
+from ...tensors.hdf5.chunks import h5_open
 
 if TYPE_CHECKING:
     import h5py
@@ -215,11 +215,11 @@ def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) ->
         raise ValueError(f"{name} is of no network")
     if dims[0] == "n" and not 0 < shape[0] <= sizes["N"]:
         raise ValueError(f"{name} has {shape[0]} rows, and there are {sizes['N']} events")
-    if dataset.is_virtual or dataset.external or too_dense(dataset):
+    if dataset.is_virtual or dataset.external or _too_dense(dataset):
         raise ValueError(f"{name} is not in the file")
 
 
-def too_dense(dataset: Any) -> bool:
+def _too_dense(dataset: Any) -> bool:
     """Whether a dataset takes far more memory than bytes of the file."""
     stored = dataset.id.get_storage_size()
     if dataset.chunks is None:
@@ -326,7 +326,7 @@ class ScoreWriter:
             path, data=values, chunks=chunks, compression="gzip", shuffle=shuffle
         )
         self.file.flush()
-        if too_dense(one):
+        if _too_dense(one):
             del self.file[path]
             one = self.file.create_dataset(path, data=values)
         return one

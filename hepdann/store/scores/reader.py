@@ -20,7 +20,7 @@ from ...errors import HepdannError, RunError
 from ...inputs import check, read_json, regular_file
 from ...tensors import SPLITS, Split, Target, Tensors, is_pseudo, open_tensors
 from ...tensors.blocks import column_at
-from ...tensors.hdf5.opening import h5_open
+from ...tensors.hdf5.chunks import h5_open
 from ..content import Files
 from ..model_file import ModelHeader, read_header
 from ..paths import RunPaths
