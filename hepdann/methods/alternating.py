@@ -20,7 +20,9 @@ def _label_objective(
     network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
 ) -> Objective:
     del adversary
-    label = label_loss(network, network.features(batch.x)[..., : batch.labelled], batch)
+    label = label_loss(
+        network, network.features(batch.x, weight=batch.weight_sizes)[..., : batch.labelled], batch
+    )
     return Objective(label, {"label_loss": label.detach()})
 
 
@@ -32,7 +34,7 @@ def _domain_objective(
     With an optimiser of its own, clipped and scaled by Adam, λ does almost nothing here; it is
     kept as the study has it. In ``dann`` λ means something.
     """
-    features = network.features(batch.x)
+    features = network.features(batch.x, weight=batch.weight_sizes)
     domain, recognised = domain_loss(network, features, batch, torch.ones_like(adversary.lambda_))
     figures = {"domain_loss": domain.detach(), "domain_accuracy": recognised}
     return Objective(adversary.lambda_ * adversary.domain_weight * domain, figures)
@@ -56,7 +58,7 @@ def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWe
     λ is on the loss: the domain head learns with it too, and not at all for λ = 0. In ``dann`` it
     is on the reversed gradient alone.
     """
-    features = network.features(batch.x)
+    features = network.features(batch.x, weight=batch.weight_sizes)
     labelled, target = features[..., : batch.labelled], features[..., batch.labelled :]
     label = label_loss(network, labelled, batch)
     head_input = torch.cat([labelled, target.detach()], dim=-1)

@@ -25,7 +25,7 @@ def _distance_phases(distance: Distance) -> tuple[Phase, ...]:
     def objective(
         network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
     ) -> Objective:
-        features = network.features(batch.x)
+        features = network.features(batch.x, weight=batch.weight_sizes)
         label = label_loss(network, features[..., : batch.labelled], batch)
         apart = _between_domains(distance, features, batch)
         nothing = torch.zeros_like(adversary.lambda_)

@@ -75,17 +75,25 @@ class Extractor(nn.Module):
             x = hidden(x, linear, act, residual=self.residual, normalise=norm)
         return x
 
-    def forward(self, x: Tensor, domains: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, domains: int | None = None, weight: Tensor | None = None
+    ) -> Tensor:
         """Feature layer (K, H, D · B) of a training batch (K, F, D · B).
 
         Args:
             x: the batch.
             domains: how many of the D it holds; by default all.
+            weight: (K, D, B) that batch normalisation weights events by; by default all are alike.
         """
-        return self._run(x, lambda norm, y: norm(y, domains))
+        return self._run(x, lambda norm, y: norm(y, domains, weight))
 
-    def collect(self, domains: Sequence[Tensor]) -> None:
-        """Fix the statistics of prediction from events (K, F, n) of each domain."""
+    def collect(self, domains: Sequence[Tensor], weight: Tensor | None = None) -> None:
+        """Fix the statistics of prediction from events (K, F, n) of each domain.
+
+        Args:
+            domains: the events.
+            weight: (K, n of all domains) of these events; by default all are alike.
+        """
         if not any(isinstance(norm, StackedBatchNorm) for norm in self.norm):
             return
         sizes = [x.shape[-1] for x in domains]
@@ -93,7 +101,9 @@ class Extractor(nn.Module):
         for first in range(0, len(domains[0]), some):
             members = slice(first, first + some)
             x = torch.cat([events[members] for events in domains], dim=-1)
-            self._run(x, partial(_collect, sizes=sizes, members=members), members)
+            of_these = None if weight is None else weight[members]
+            collect = partial(_collect, sizes=sizes, members=members, weight=of_these)
+            self._run(x, collect, members)
 
     def prediction(self, domain: int | Tensor) -> Callable[[Tensor], Tensor]:
         """What maps events to the feature layer by the statistics of a domain.
@@ -114,8 +124,10 @@ class Extractor(nn.Module):
         return lambda x: functools.reduce(lambda y, layer: layer(y), layers, x)
 
 
-def _collect(norm: StackedBatchNorm, y: Tensor, *, sizes: list[int], members: slice) -> Tensor:
-    return norm.collect(y, sizes, members)
+def _collect(
+    norm: StackedBatchNorm, y: Tensor, *, sizes: list[int], members: slice, weight: Tensor | None
+) -> Tensor:
+    return norm.collect(y, sizes, members, weight)
 
 
 def _normalisation(shape: NetworkShape, members: int, width: int) -> nn.Module:
@@ -239,14 +251,18 @@ class AdversarialNetwork(nn.Module):
         """Parameters of one of :attr:`parts`."""
         return list(self.get_submodule(name).parameters())
 
-    def features(self, x: Tensor, domains: int | None = None) -> Tensor:
+    def features(
+        self, x: Tensor, domains: int | None = None, weight: Tensor | None = None
+    ) -> Tensor:
         """Feature layer (K, H, D * B) of a training batch (K, F, D * B), domain after domain.
 
         Args:
             x: the batch.
             domains: how many of the D it holds, the first ones; by default all.
+            weight: (K, D, B) that batch normalisation of the perceptron weights events by; by
+                default all are alike.
         """
-        y: Tensor = self.extractor(x, domains)
+        y: Tensor = self.extractor(x, domains, weight)
         return y
 
     def domain_logits(self, features: Tensor, lambda_: Tensor) -> Tensor:
@@ -292,13 +308,15 @@ class AdversarialNetwork(nn.Module):
         return y
 
     @torch.no_grad()
-    def collect_statistics(self, *domains: Tensor) -> None:
+    def collect_statistics(self, *domains: Tensor, weight: Tensor | None = None) -> None:
         """Fix the statistics of prediction from unlabelled events.
 
         Args:
             *domains: (K, F, n) of each of the D domains, source first and target last.
+            weight: (K, n of all domains) of these events, for batch normalisation of the
+                perceptron; by default all are alike.
         """
-        self.extractor.collect(domains)
+        self.extractor.collect(domains, weight)
 
     @torch.no_grad()
     def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:
