@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..tensors.hashing import Target
-from .base import common_width
 from .linear import LinearMap, conjugate
-from .standard import Standard, unit_weight
+from .standard import both_sides, unit_weight
 
 if TYPE_CHECKING:
     from .adversary import AdversaryOptions
@@ -47,9 +46,7 @@ class AffineMap(LinearMap):
         """
         from .adversary import AdversaryOptions, fit_stack
 
-        common_width(target, source)
-        of_target, of_source = Standard.of(target, "target"), Standard.of(source, "source")
-        active = (of_target.width > 0) & (of_source.width > 0)
+        of_target, of_source, active = both_sides(target, source)
         stack = fit_stack(
             of_target.unit(target.features)[:, active],
             of_source.unit(source.features)[:, active],

@@ -184,9 +184,9 @@ def diagnose(
         return replace(first, labels=labels)
     closures = _closures(mc, target, classifier, seed, max_events)
     if labels is not None and labels.alone:
-        fractions = FractionEstimate.of_label_shift(
-            labels.target, labels.error, labels.mc, (test.auc, labels.auc)
-        )
+        value, error, mc_share = map(np.asarray, (labels.target, labels.error, labels.mc))
+        residual = test.auc, labels.auc
+        fractions = FractionEstimate(value, error, mc_share, residual, shift=True)
     elif labels is not None and alignable:
         assert isinstance(mc, Source)
         test_split = SPLITS.index("test")  # the fractions are estimated without it
