@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ..tensors.hashing import Target
+from ..tensors.source_and_target import Target
 from .linear import LinearMap, conjugate
 from .standard import both_sides, unit_weight
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SchemaError
-from ..tensors.hashing import Target
+from ..tensors.source_and_target import Target
 
 Events = TypeVar("Events", bound=Target)
 

@@ -26,7 +26,7 @@ from ..errors import SchemaError
 from ..stats import reweighting
 from ..stats.ranking import auc_influence
 from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
-from ..tensors.hashing import Source, Target
+from ..tensors.source_and_target import Source, Target
 from .base import common_width, drawn
 from .registry import get
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..tensors.hashing import Target
+from ..tensors.source_and_target import Target
 from .base import ArrayMap
 from .standard import Standard, both_sides, covariance
 

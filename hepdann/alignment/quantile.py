@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..compiled import function
-from ..tensors.hashing import Target
+from ..tensors.source_and_target import Target
 from .base import common_width
 from .standard import check_total
 

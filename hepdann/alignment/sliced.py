@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..tensors.hashing import Target
+from ..tensors.source_and_target import Target
 from .standard import Standard, both_sides
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from ..tensors.hashing import Target
+from ..tensors.source_and_target import Target
 from .base import common_width
 
 Floats = NDArray[np.float64]

@@ -24,7 +24,7 @@ from ..records import Stored
 from ..samples.showers import shower_tree
 from ..store.model_file import GeneratorSettings, Size
 from ..tensors import Block, TensorWriter, View
-from ..tensors.hashing import event_ids
+from ..tensors.source_and_target import event_ids
 
 Floats = NDArray[np.float32]
 AnyGenerator = ShowerGenerator | PictureGenerator

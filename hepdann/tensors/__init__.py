@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_images
 from .copying import merge, read_rows, reweight, slice_rows
-from .hashing import SPLITS, Source, Split, Target, event_ids, fold_of, is_pseudo, mix64, split_of
 from .hdf5.checksums import is_sealed, seal
 from .hdf5.chunks import h5_format
 from .hits import VIEW_FIGURES, Hits
 from .layout import Block, Collection, Transform, View
 from .objects import Jagged, ObjectCounter, Objects, ObjectSummary
 from .reader import Tensors, open_tensors
+from .source_and_target import (
+    SPLITS,
+    Source,
+    Split,
+    Target,
+    event_ids,
+    fold_of,
+    is_pseudo,
+    mix64,
+    split_of,
+)
 from .summary import (
     ChannelSummary,
     ColumnSummary,

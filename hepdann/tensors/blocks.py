@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .hashing import SPLITS, Source, Target, is_pseudo, mix64
 from .hits import Hits
 from .objects import ObjectReader
 from .reader import Tensors
+from .source_and_target import SPLITS, Source, Target, is_pseudo, mix64
 from .views import EventImages, Pixels, ViewReader
 
 BLOCK_ROWS = 8_192

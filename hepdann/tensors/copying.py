@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, SchemaError
 from ..expressions import parse
-from .hashing import SPLITS
 from .hdf5.checksums import TILE_ROWS
 from .layout import DOMAINS, Layout, differing
 from .objects import read_jagged
 from .reader import Tensors, open_tensors
+from .source_and_target import SPLITS
 from .writer import PreparedRows, TensorWriter
 
 if TYPE_CHECKING:

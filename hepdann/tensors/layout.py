@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .hashing import SPLITS
+from .source_and_target import SPLITS
 
 if TYPE_CHECKING:
     from .objects import Jagged

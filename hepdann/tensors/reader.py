@@ -17,11 +17,11 @@ from ..errors import SchemaError
 from ..inputs import Stamp, file_stamp, regular_file
 from .arrays import TemporaryFile, write_arrays
 from .file import TensorFile
-from .hashing import Source, Target
 from .hdf5.checksums import check_seal
 from .hdf5.chunks import check_codec, check_datasets, check_stamp, h5_open
 from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Dataset, Layout, differing
 from .objects import collections_of
+from .source_and_target import Source, Target
 from .views import views_of
 
 _TARGET_FIELDS = ("features", "weight", "event_id", "split")

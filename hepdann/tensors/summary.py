@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .hashing import SPLITS
 from .hdf5.checksums import TILE_ROWS
 from .layout import View
 from .objects import ObjectCounter, ObjectSummary
 from .reader import Tensors
+from .source_and_target import SPLITS
 
 _ROWS = 512  # images at a time
 

@@ -11,7 +11,7 @@ from scipy.stats import ks_2samp
 
 from hepdann.alignment import Moments, QuantileMap, quantile
 from hepdann.errors import SchemaError
-from hepdann.tensors.hashing import Source, Target
+from hepdann.tensors.source_and_target import Source, Target
 
 MAPS = [QuantileMap, Moments]
 

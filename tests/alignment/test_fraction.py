@@ -9,7 +9,7 @@ import pytest
 
 from hepdann.alignment import estimate_fractions, reweighted, source_fractions
 from hepdann.errors import SchemaError
-from hepdann.tensors.hashing import Source, Target
+from hepdann.tensors.source_and_target import Source, Target
 
 CENTRES = np.array([[0, 0, 0, 0], [2.2, 1.8, -1.6, 1.2], [-1.8, 2.4, 1.6, -2]])
 

@@ -16,7 +16,7 @@ from hepdann.alignment.linear import GaussianTransport
 from hepdann.alignment.sliced import SlicedTransport
 from hepdann.errors import ConfigError, SchemaError
 from hepdann.registry import ALIGNMENTS
-from hepdann.tensors.hashing import Source, Target
+from hepdann.tensors.source_and_target import Source, Target
 
 SHORT = AdversaryOptions(steps=80, batch_size=64)
 
