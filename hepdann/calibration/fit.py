@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..tensors import Source, Target
 from .families import Family
 from .marginals import Marginals
+from .objects import figures, inputs_of
 
 Floats = NDArray[np.float64]
 
@@ -75,7 +76,7 @@ class Problem:
     """
 
     def __init__(self, mc: Source, data: Marginals, *, held: bool, seed: int) -> None:
-        self._x = np.asarray(mc.features, dtype=np.float64)
+        self._x = inputs_of(mc)
         self._weight = np.asarray(mc.weight, dtype=np.float64)
         self._label, self._classes = mc.label.astype(np.intp), len(mc.classes)
         self._ids = mc.event_id
@@ -87,7 +88,7 @@ class Problem:
     def positions(self, family: Family | None, theta: Floats) -> Floats:
         """Positions (P, N) of the mapped MC."""
         moved = self._x if family is None else family.apply(self._x, theta, self._seed)
-        return self.data.locate(moved)
+        return self.data.locate(figures(moved))
 
     def classes(self, positions: Floats) -> Floats:
         """Cumulative distributions (C, P, B) of the classes; 0 of one without events."""

@@ -16,7 +16,7 @@ from ..errors import RunError
 from ..methods import calibration_of, method_of
 from ..networks import ObjectShape, ViewShape
 from ..registry import PARAMETRISED
-from ..tensors import Tensors
+from ..tensors import Collection, Objects, Tensors
 from ..tensors.arrays import column_names, columns, numbers
 from .passes import Inputs
 from .steps import Branch, Combination, Mixture, Part, Scores
@@ -82,6 +82,14 @@ class Model:
         if self.views:
             return sum(channels * height * width for _, channels, height, width in self.views)
         return len(self.scaling.mean) if self.objects else len(self.features)
+
+    @property
+    def collections(self) -> tuple[Collection, ...]:
+        """Of the objects, whose features have no names."""
+        return tuple(
+            Collection(name, tuple(map(str, range(features))), most)
+            for name, most, features in self.objects
+        )
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -183,11 +191,17 @@ class Model:
                 f"features of shape {inputs.shape}, expected (N, {self.inputs})",
                 mend=f"give {', '.join(views or self.features)}",
             )
-        return steps.score(inputs)
+        return steps.score(self._events(inputs))
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
-        return self.steps(method, domain).latent(inputs)
+        return self.steps(method, domain).latent(self._events(inputs))
+
+    def _events(self, inputs: Inputs) -> Inputs:
+        """The inputs as maps take them: objects, if these are their rows."""
+        if self.objects and isinstance(inputs, np.ndarray):
+            return Objects.of_rows(inputs, self.collections)
+        return inputs
 
     def _alignment(self, method: str) -> Alignment | None:
         name = method if method in self.alignments else method_of(method)[0]

@@ -9,7 +9,7 @@ from .hdf5.checksums import is_sealed, seal
 from .hdf5.opening import h5_format
 from .hits import VIEW_FIGURES, Hits
 from .layout import Block, Collection, Transform, View
-from .objects import Jagged, ObjectCounter, Objects, ObjectSummary
+from .objects import Jagged, ObjectCounter, Objects, ObjectSummary, object_figures
 from .pixels import EventImages, Pixels, image_figures
 from .reader import Tensors, open_tensors
 from .reweighting import reweight
@@ -67,6 +67,7 @@ __all__ = [
     "is_sealed",
     "merge",
     "mix64",
+    "object_figures",
     "open_tensors",
     "read_images",
     "read_rows",
