@@ -1,7 +1,7 @@
 """Networks of objects against the exact likelihood ratio, and what mends a shift of them.
 
     python benchmarks/objects_study.py [--events 60000] [--epochs 12] [--seeds 5] [--seed 0]
-        [--networks deepsets,transformer] [--output study.json]
+        [--networks summaries,deepsets,transformer] [--output study.json]
 
 Jets are those of ``hepdann simulate jets``. On MC each AUC is that of single networks on the test
 split, mean ± standard deviation over the seeds, beside the likelihood ratio on the same jets: of
@@ -51,10 +51,11 @@ def study(folder: Path, events: int, networks: list[str], settings: dict[str, An
     from hepdann import samples
 
     mc, data, truth = samples.write("jets", folder, events, truth=True)
-    inputs: dict[str, dict[str, Any]] = {"summaries": {"features": SUMMARIES}}
-    inputs |= {name: {"objects": OBJECTS, "features": []} for name in networks}
     rows: dict[str, Any] = {}
-    for name, chosen in inputs.items():
+    for name in networks:
+        chosen: dict[str, Any] = {"objects": OBJECTS, "features": []}
+        if name == "summaries":
+            chosen = {"features": SUMMARIES}
         tensors = hepdann.convert(mc, data, truth=truth, output=folder / f"{name}.h5", **chosen)
         rows.setdefault("optimum", {"mc_auc": {"mean": optimum(events, tensors), "std": 0.0}})
         run = hepdann.train(
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the first network")
-    parser.add_argument("--networks", default="deepsets,transformer")
+    parser.add_argument("--networks", default="summaries,deepsets,transformer")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     settings = {

@@ -12,7 +12,7 @@ from .families import (
 )
 from .fit import FamilyFit, fit_family
 from .images import image_families
-from .objects import ObjectSource, ObjectTarget, object_families, with_objects
+from .objects import ObjectSource, ObjectTarget, object_families
 from .result import Calibration, CalibrationReport, Candidate, Profile, with_parameter
 from .search import calibrate
 
@@ -34,6 +34,5 @@ __all__ = [
     "object_families",
     "same_families",
     "shift_families",
-    "with_objects",
     "with_parameter",
 ]

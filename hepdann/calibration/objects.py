@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate, pairwise
-from typing import Any, Self, overload
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,33 +46,20 @@ class ObjectTarget(Target):
 
     objects: Objects = field(kw_only=True)
 
+    @classmethod
+    def of(cls, events: Target, objects: Objects) -> Self:
+        """Events with their objects."""
+        features = figures(objects).astype(np.float32)
+        return cls(**vars(events) | {"features": features, "objects": objects})
+
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         """The events at ``rows``, with their objects."""
         return replace(super().take(rows), objects=self.objects.take(rows))
-
-    def mapped(self, objects: Objects) -> Self:
-        """The same events with other objects."""
-        return replace(self, objects=objects, features=figures(objects).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectSource(ObjectTarget, Source):
     """Likewise, with labels."""
-
-
-@overload
-def with_objects(events: Source, objects: Objects) -> ObjectSource: ...
-
-
-@overload
-def with_objects(events: Target, objects: Objects) -> ObjectTarget: ...
-
-
-def with_objects(events: Target, objects: Objects) -> ObjectTarget:
-    """Events as a calibration of objects takes them, an :class:`ObjectSource` if labelled."""
-    kind = ObjectSource if isinstance(events, Source) else ObjectTarget
-    features = figures(objects).astype(np.float32)
-    return kind(**vars(events) | {"features": features, "objects": objects})
 
 
 def inputs_of(events: Target) -> Any:

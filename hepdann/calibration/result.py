@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, overload
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from .objects import ObjectSource
 from .refiner import RefinerMap
 
 Floats = NDArray[np.float64]
+_Inputs = TypeVar("_Inputs", NDArray[np.float32], Objects)
 
 RANGE = 3.0  # standard errors on either side that a parametrised network knows
 CLOSED = 0.53  # held-out AUC up to which MC and data are not distinguished
@@ -53,15 +54,7 @@ class Calibration:
         """The family; ``none`` for the identity."""
         return "none" if self.fit is None else self.fit.family.name
 
-    @overload
-    def apply(self, features: Objects, seed: int | None = None) -> Objects: ...
-
-    @overload
-    def apply(
-        self, features: NDArray[np.floating], seed: int | None = None
-    ) -> NDArray[np.float32]: ...
-
-    def apply(self, features: Any, seed: int | None = None) -> Any:
+    def apply(self, features: _Inputs, seed: int | None = None) -> _Inputs:
         """Map (N, F) features of MC, or the objects of N events; missing values stay.
 
         Args:
@@ -69,10 +62,10 @@ class Calibration:
             seed: of the noise of smearings; that of the fit by default.
         """
         plain = not isinstance(features, Objects)
-        x = np.asarray(features, dtype=np.float64) if plain else features
+        x: Any = np.asarray(features, dtype=np.float64) if plain else features
         if self.fit is not None:
             x = self.fit.family.apply(x, self.fit.theta, self.seed if seed is None else seed)
-        return x.astype(np.float32) if plain else x
+        return x.astype(np.float32) if plain else x  # type: ignore[no-any-return]
 
     def varied(self, errors: float) -> Self:
         """The calibration, its parameters changed by so many standard errors.
@@ -100,7 +93,7 @@ class Calibration:
     def mapped(self, mc: Source, seed: int | None = None) -> Source:
         """MC with mapped features, or objects, at their own class fractions."""
         if isinstance(mc, ObjectSource):
-            return mc.mapped(self.apply(mc.objects, seed))
+            return ObjectSource.of(mc, self.apply(mc.objects, seed))
         return mc.with_features(self.apply(mc.features, seed))
 
     def moved(self, errors: float = 3.0) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..networks import ObjectShape, ViewShape
-from ..tensors import Collection, fold_of
+from ..tensors import fold_of
 from .model import InputColumns, Model
 from .passes import Inputs
 from .steps import FoldMean, Scores
@@ -46,11 +46,6 @@ class CrossFit:
     def objects(self) -> tuple[ObjectShape, ...]:
         """Shapes of the collections that networks see beside the features of the event."""
         return self.models[0].objects
-
-    @property
-    def collections(self) -> tuple[Collection, ...]:
-        """Of the objects, whose features have no names."""
-        return self.models[0].collections
 
     @property
     def columns(self) -> InputColumns:

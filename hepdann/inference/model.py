@@ -84,14 +84,6 @@ class Model:
         return len(self.scaling.mean) if self.objects else len(self.features)
 
     @property
-    def collections(self) -> tuple[Collection, ...]:
-        """Of the objects, whose features have no names."""
-        return tuple(
-            Collection(name, tuple(map(str, range(features))), most)
-            for name, most, features in self.objects
-        )
-
-    @property
     def methods(self) -> tuple[str, ...]:
         """Methods that can score, baselines first and the oracle last."""
         trained = list(self.parts)
@@ -200,7 +192,7 @@ class Model:
     def _events(self, inputs: Inputs) -> Inputs:
         """The inputs as maps take them: objects, if these are their rows."""
         if self.objects and isinstance(inputs, np.ndarray):
-            return Objects.of_rows(inputs, self.collections)
+            return Objects.of_rows(inputs, collections_of(self.objects))
         return inputs
 
     def _alignment(self, method: str) -> Alignment | None:
@@ -209,6 +201,11 @@ class Model:
 
     def _part(self, method: str) -> Part:
         return self.parts[BASE if method in self.alignments else method]
+
+
+def collections_of(shapes: Sequence[ObjectShape]) -> tuple[Collection, ...]:
+    """What a network is told of collections, whose features have no names in it."""
+    return tuple(Collection(n, tuple(map(str, range(each))), most) for n, most, each in shapes)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from ..calibration import (
     Calibration,
     CalibrationReport,
     ObjectSource,
+    ObjectTarget,
     calibrate,
     object_families,
     same_families,
     shift_families,
-    with_objects,
 )  # fmt: skip
 from ..config import TrainConfig
 from ..domains import Domains
@@ -142,7 +142,7 @@ def events_of(domains: Domains) -> tuple[Source, Target]:
     if images is None or not isinstance(images.source, Objects):
         return source, target
     assert isinstance(images.target, Objects)
-    return with_objects(source, images.source), with_objects(target, images.target)
+    return ObjectSource.of(source, images.source), ObjectTarget.of(target, images.target)
 
 
 def _all_mc(domains: Domains) -> NDArray[np.float32] | None:

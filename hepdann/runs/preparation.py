@@ -120,8 +120,8 @@ def image_settings(train: TrainConfig, tensors: Tensors) -> TrainConfig:
         where = "train.methods" if mapped else "train.alignments"
         raise ConfigError(what, where=where, mend=f"leave it out: dann adapts {kind}")
     for name in train.methods:
-        method = methods.get(name)
-        aware = name == PARAMETRISED or (views and calibration_of(name))
+        method, calibration = methods.get(method_of(name)[1]), calibration_of(name)
+        aware = calibration == PARAMETRISED or (views and calibration)
         if method.auxiliary or method.taught or aware:
             what = f"{name} needs maps or shifts of features, and these events are {kind}"
             raise ConfigError(what, where="train.methods", mend="take dann")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hepdann import samples
-from hepdann.calibration import Calibration, calibrate, fit_family, with_objects
+from hepdann.calibration import Calibration, ObjectSource, ObjectTarget, calibrate, fit_family
 from hepdann.calibration.free_objects import FreeObjects, fit_free_objects
 from hepdann.calibration.objects import figures, object_families, object_family
 from hepdann.errors import ConfigError
@@ -28,9 +28,9 @@ def jets(n, domain):
         "split": (np.arange(n) % 3 == 0).astype(np.uint8),
     }  # fmt: skip
     if domain == "data":
-        return with_objects(Target(**fields), objects)
+        return ObjectTarget.of(Target(**fields), objects)
     label = columns["is_signal"].astype(np.int32)
-    return with_objects(Source(**fields, label=label, classes=("b", "s")), objects)
+    return ObjectSource.of(Source(**fields, label=label, classes=("b", "s")), objects)
 
 
 @pytest.fixture(scope="module")

@@ -61,13 +61,15 @@ def tensors(files):
 def run(tensors, files):
     known = {"families": ["missing-objects+pt-scale+scale(sum_pt)"], "hold_fractions": True}
     return hepdann.train(
-        tensors, output=files[0].with_name("run"), method=["dann", "calibrated"],
+        tensors, output=files[0].with_name("run"), method=["dann", "calibrated", "calibrated+dann"],
         calibration=known, **FAST,
     )  # fmt: skip
 
 
 def test_deep_sets_train_with_every_method_of_the_run(run, tensors):
-    assert set(run.metrics["methods"]) == {"source-only", "dann", "calibrated", "oracle"}
+    assert set(run.metrics["methods"]) == {
+        "source-only", "dann", "calibrated", "calibrated+dann", "oracle"
+    }  # fmt: skip
     assert run.metrics["methods"]["oracle"]["mc"]["auc"] > 0.55
     model = open_run(run.folder).model
     assert model.objects == (("constituent", 64, 2),)

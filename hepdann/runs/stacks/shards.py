@@ -13,7 +13,7 @@ import torch
 
 from ... import methods
 from ...alignment import Alignment
-from ...calibration import Calibration, ObjectSource, with_objects, with_parameter
+from ...calibration import Calibration, ObjectSource, with_parameter
 from ...config import TrainConfig
 from ...domains import (
     ChangedBlocks,
@@ -231,7 +231,8 @@ class Stacks:
             self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
         for name in names:
             assert isinstance(images.source, Objects)
-            mc = self._calibrations[name].calibrated(with_objects(domains.source, images.source))
+            plain = ObjectSource.of(domains.source, images.source)
+            mc = self._calibrations[name].calibrated(plain)
             assert isinstance(mc, ObjectSource)
             self.sources.append(put(mc, mc.objects))
         self.shards = cut(plans, workers, fold)
