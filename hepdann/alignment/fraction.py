@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,12 +230,25 @@ def _with(fractions: Floats, c: int, value: float) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class _Partition:
+class Partition:
     """Halves of both samples, and classifiers that were trained on the other half of the source."""
 
     halves: tuple[NDArray[np.intp], ...]
     trees: Sequence[Any]
     classes: int
+
+    @classmethod
+    def of(
+        cls, source: Source, size: int, bins: Floats, make: Any, generator: np.random.Generator
+    ) -> Self:
+        """Halve the source and a target of some size; ``make()`` gives trees for (N, F) bins."""
+        halves = tuple(generator.permutation(n) % 2 for n in (len(source), size))
+        trees = []
+        for half in (0, 1):
+            rows = halves[0] != half
+            weight = np.abs(source.weight[rows]) + 1e-12
+            trees.append(make().fit(bins[rows], source.label[rows], weight))
+        return cls(halves, trees, len(source.classes))
 
     def probabilities(self, bins: Floats, halves: NDArray[np.intp]) -> Floats:
         """(N, C) of events of these halves, by the classifier of the other half."""
@@ -256,15 +269,10 @@ class _Problem:
         generator = np.random.default_rng([seed, 0xF5])
         self.edges, self.fine = (bin_edges(source.features, n) for n in (_BINS, _FINE))
         bins = binned(source.features, self.fine)
-        self.partitions = []
-        for _ in range(_PARTITIONS):
-            halves = tuple(generator.permutation(len(e)) % 2 for e in (source, target))
-            trees = []
-            for half in (0, 1):
-                rows = halves[0] != half
-                label, weight = source.label[rows], np.abs(source.weight[rows]) + 1e-12
-                trees.append(_trees(seed).fit(bins[rows], label, weight))
-            self.partitions.append(_Partition(halves, trees, len(self.prior)))
+        make = partial(_trees, seed)
+        self.partitions = [
+            Partition.of(source, len(target), bins, make, generator) for _ in range(_PARTITIONS)
+        ]
         self.of_source = [p.probabilities(bins, p.halves[0]) for p in self.partitions]
         self.base = self._functions(source.features)
 

@@ -85,10 +85,9 @@ class Problem:
         self.mc_fractions = np.asarray(share / share.sum())
         self._free = [c for c in range(1, self._classes) if share[c] > 0 and not held]
 
-    def positions(self, family: Family | None, theta: Floats) -> Floats:
+    def positions(self, family: Family, theta: Floats) -> Floats:
         """Positions (P, N) of the mapped MC."""
-        moved = self._x if family is None else family.apply(self._x, theta, self._seed)
-        return self.data.locate(figures(moved))
+        return self.data.locate(figures(family.apply(self._x, theta, self._seed)))
 
     def classes(self, positions: Floats) -> Floats:
         """Cumulative distributions (C, P, B) of the classes; 0 of one without events."""
@@ -112,14 +111,10 @@ class Problem:
         apart = np.tensordot(fractions, classes, 1) - self.data.cdf
         return np.asarray((apart * self.data.root).ravel())
 
-    def at(self, family: Family | None, theta: Floats) -> Floats:
-        """The residual of a map at its best fractions."""
-        classes = self.classes(self.positions(family, theta))
-        return self.residual(classes, self.fractions(classes))
-
-    def distance(self, family: Family | None, theta: Floats) -> float:
+    def distance(self, family: Family, theta: Floats) -> float:
         """Mean squared difference of the distributions at the best fractions."""
-        return float((self.at(family, theta) ** 2).sum())
+        classes = self.classes(self.positions(family, theta))
+        return float((self.residual(classes, self.fractions(classes)) ** 2).sum())
 
     def jacobian(self, family: Family, theta: Floats, fractions: Floats) -> Floats:
         """Derivatives (P * B, K + C - 1) of the residual by parameters and free fractions."""

@@ -58,7 +58,7 @@ class FreeObjects(FittedMap):
 
 
 def fit_free_objects(
-    mc: ObjectSource, target: ObjectTarget, *, seed: int
+    mc: ObjectSource, target: ObjectTarget, *, seed: int, **options: int
 ) -> tuple[FreeObjects, Floats]:
     """Fit free maps to the features of the event and of the objects, table by table.
 
@@ -66,6 +66,7 @@ def fit_free_objects(
         mc: labelled events, at the class fractions of the data as far as they are known.
         target: the data.
         seed: of the search.
+        **options: of :func:`.fit_free`.
 
     Returns:
         The map, and the change of all parameters, one standard error of it, as of
@@ -78,7 +79,7 @@ def fit_free_objects(
             maps.append(None)
             continue
         source = Source(**rows, label=mc.label[event], classes=mc.classes)
-        fitted, _, variation = fit_free(source, Target(**data), seed=seed)
+        fitted, _, variation = fit_free(source, Target(**data), seed=seed, **options)
         maps.append(fitted)
         variations.append(variation)
     return FreeObjects(maps=tuple(maps)), np.concatenate(variations)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .. import shifts
 from ..errors import ConfigError
 from ..tensors import Collection, Objects, Source, Target, object_figures
-from .families import Chain, Detector, Family, Plain, parsed
+from .families import Chain, Detector, Family, Parameter, parsed
 from .families import from_dict as plain_from_dict
 
 Floats = NDArray[np.float64]
@@ -70,7 +70,7 @@ def inputs_of(events: Target) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class ObjectShift(Plain):
+class ObjectShift(Family):
     """A registered shift of objects, by 1/t; of a scale it may be negative.
 
     Attributes:
@@ -87,20 +87,10 @@ class ObjectShift(Plain):
         return self.fitted.name
 
     @property
-    def parameters(self) -> tuple[str, ...]:
-        """1/t: the share that is lost, or the relative scale."""
-        return (self.name,)
-
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """Of a share and a scale."""
+    def table(self) -> tuple[Parameter, ...]:
+        """1/t: the share that is lost, one object after the other, or the relative scale."""
         low, high = (-0.8, 2.0) if self.name == "pt-scale" else (0.0, 0.9)
-        return np.array([low]), np.array([high])
-
-    @property
-    def step(self) -> Floats:
-        """For numerical derivatives: objects are lost one by one."""
-        return np.full(1, 0.02)
+        return (Parameter(self.name, low, high, 0.02),)
 
     def starts(self) -> Floats:
         """A few values."""

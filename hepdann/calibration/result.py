@@ -227,7 +227,9 @@ class CalibrationReport:
             both identified.
         mixture: whether class fractions that were fitted are what differs; ``None`` where they are
             held, or hardly differ from those of MC.
-        profiles: of the parameters of the map.
+        shown: the map of figures: that which was chosen, or where that is the identity and
+            families were asked for, the nearest of theirs.
+        profiles: of the parameters of that map.
     """
 
     calibration: Calibration
@@ -235,8 +237,9 @@ class CalibrationReport:
     before: Figure
     after: Figure
     held: bool
-    mixture: Mixture | None = None
-    profiles: tuple[Profile, ...] = ()
+    mixture: Mixture | None
+    shown: Calibration
+    profiles: tuple[Profile, ...]
 
     @property
     def _hidden(self) -> bool:
