@@ -33,7 +33,7 @@ def calibrate(
         data: a second tensor file with the data; by default that of ``tensors``.
         families: names of shifts, ``scale``, ``offset`` or ``smear``, of all features or as
             ``scale(pt, mass)``, several joined with ``+``; ``free``; by default all shifts, and
-            ``free`` where none of them closes the difference. Of images, shifts of images.
+            ``free`` where none of them closes the difference. Of images and objects, theirs.
         hold_fractions: keep the class fractions of MC.
         seed: of the random parts.
 

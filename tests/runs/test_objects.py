@@ -146,6 +146,8 @@ def test_deep_sets_are_exported_with_a_mask_and_padding_means_nothing(run, tenso
     np.testing.assert_allclose(scores[0], expected, atol=1e-6)
     with pytest.raises(ConfigError, match="this takes numbers alone"):
         export(run.folder, tmp_path / "model.hpp", "cpp")
+    with pytest.raises(RunError, match="a calibration of objects, which is not exported"):
+        export(run.folder, tmp_path / "mc.onnx", domain="source", method="calibrated")
     shape = NetworkShape(
         events.width, 2, network="deepsets", normalisation="layer", objects=(("c", 64, 2),)
     )
