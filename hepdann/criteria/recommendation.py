@@ -258,7 +258,8 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
     1. No shift was found: ``source-only``, for adapting could only cost.
     2. Otherwise the adapted method whose feature layer tells MC and target apart least, of those
        that cost at most .01 of accuracy on MC (or its error), if that is less than what
-       source-only's tells by more than its error.
+       source-only's tells by more than its error. A calibration changes MC and no data: it costs
+       nothing, and may be .02 worse.
     3. Else, of pictures, the one that is expected to be right most often on the target, if that is
        more often than source-only by more than the error and what it costs of accuracy on MC. How
        distinct the domains are says little of digits against digits in photographs, which no layer
@@ -287,8 +288,12 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
     if shift is False:
         return chosen(RAW, "no shift was found, and adapting could only cost")
     least = raw.accuracy - max(_COST, raw.accuracy_error)
-    fair = {n: one for n, one in found.items() if n != RAW and one.accuracy >= least}
-    best = min(fair, key=lambda name: fair[name].separation.value, default=RAW)
+    fair = {
+        n: one.separation.value - _SIMPLER * (n in CALIBRATED)
+        for n, one in found.items()
+        if n != RAW and (one.accuracy >= least or n in CALIBRATED)
+    }
+    best = min(fair, key=lambda name: fair[name], default=RAW)
     now, before = found[best].separation, raw.separation
     alike = before.value - now.value > now.error
     surest = None if alike else _surest(found)
@@ -299,11 +304,16 @@ def recommend_adapted(found: Mapping[str, Adapted], *, shift: bool | None = None
     if not alike:
         told = f"{best} does not tell MC and target apart less than source-only does"
         return chosen(RAW, f"{told} (AUC {now.value:.3f} against {before.value:.3f})")
+    cost = "leaves data as they are"
+    if best not in CALIBRATED:
+        cost = (
+            f"costs no accuracy on MC that matters ({found[best].accuracy:.3f} against "
+            f"{raw.accuracy:.3f})"
+        )
     return chosen(
         best,
         f"{best} tells MC and target apart by AUC {now.value:.3f} ± {now.error:.3f} in its feature "
-        f"layer, source-only by {before.value:.3f}, and costs no accuracy on MC that matters "
-        f"({found[best].accuracy:.3f} against {raw.accuracy:.3f})",
+        f"layer, source-only by {before.value:.3f}, and {cost}",
     )
 
 

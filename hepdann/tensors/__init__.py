@@ -8,7 +8,7 @@ from .hdf5.checksums import is_sealed, seal
 from .hdf5.chunks import h5_format
 from .hits import VIEW_FIGURES, Hits
 from .layout import Block, Collection, Transform, View
-from .objects import Jagged, ObjectCounter, Objects, ObjectSummary
+from .objects import Jagged, ObjectCounter, Objects, ObjectSummary, object_figures
 from .reader import Tensors, open_tensors
 from .source_and_target import (
     SPLITS,
@@ -74,6 +74,7 @@ __all__ = [
     "is_sealed",
     "merge",
     "mix64",
+    "object_figures",
     "open_tensors",
     "read_images",
     "read_rows",
