@@ -88,7 +88,7 @@ class Perceptrons:
         """
         compute, members = _compute(), len(self._weights)
         assert compute is not None
-        scores = np.empty((members, len(x), self._classes), np.float32)
+        scores = np.empty((members, self._classes, len(x)), np.float32)  # a column a class
         targets = np.empty((members, len(x) if self._domains else 0), np.float32)
         rows = aligned(self._rows * _EVENTS, np.float32)
         compute(
@@ -96,7 +96,7 @@ class Perceptrons:
             *self._weights.shape, self._layers, len(self._layers), rows, self._classes,
             self._domains, scores, targets,
         )  # fmt: skip
-        return scores, targets
+        return scores.transpose(0, 2, 1), targets
 
 
 def _compute() -> Callable[..., None] | None:

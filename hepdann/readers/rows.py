@@ -202,7 +202,7 @@ class RowReader:
         size = len(raw)
         ids: NDArray[np.uint64] | None = None
         free = np.ones(size, np.bool_)
-        inputs = []
+        inputs: list[Inputs] = []
         for sample, decision in zip(self.samples, self._decisions, strict=True):
             (plan,) = decision.plan.samples
             identity = self._identity(sample) or plan.id_branches
@@ -211,18 +211,18 @@ class RowReader:
             identities = events.block.event_id
             if events.passed is not None or tuple(identity) != tuple(plan.id_branches):
                 identities = event_ids(sample.name, [raw.columns[name] for name in identity])
-            passed = np.ones(size, np.bool_) if events.passed is None else events.passed
-            chosen = free[passed]
-            rows = np.flatnonzero(passed & free)
+            rows = np.arange(size) if events.passed is None else np.flatnonzero(events.passed)
             features, views, objects = (
                 getattr(events.block, name) for name in ("features", "views", "objects")
             )
-            if not chosen.all():  # an earlier sample took some of them
-                features = features[chosen]
+            if len(inputs) and not free[rows].all():  # an earlier sample took some of them
+                chosen = free[rows]
+                rows, features = rows[chosen], features[chosen]
                 views = {name: images[chosen] for name, images in views.items()}
                 objects = {name: part.take(chosen) for name, part in objects.items()}
             ids = identities if ids is None else ids
-            ids[rows] = identities[rows]
+            if ids is not identities:
+                ids[rows] = identities[rows]
             free[rows] = False
             inputs.append(Inputs(sample.role != "data", rows, features, views, objects))
         assert ids is not None
