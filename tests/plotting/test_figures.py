@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from hepdann import evaluation, plotting
 from hepdann.config.section import STYLES
@@ -392,3 +393,26 @@ def test_no_pyplot_figure_is_left_behind():
     before = plt.get_fignums()
     list(draw())
     assert plt.get_fignums() == before
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_minor_ticks_drawn_as_one_line_are_those_of_matplotlib(tmp_path, scale):
+    """In two panels that share an axis, and with a curve over the ticks."""
+    images = []
+    for joined in (True, False):
+        with plotting.style():
+            above, below = new_axes((2.0, 1.0))
+            for ax in (above, below):
+                ax.plot([1.0, 1.0, 30.0], [1.0, 4000.0, 4000.0])
+                ax.set(yscale=scale, xlim=(1.0, 31.7), ylim=(0.9, 4000.0))
+            if joined:
+                (path,) = plotting.save(above, tmp_path / "ticks", ["png"])
+            else:
+                path = tmp_path / "plain.png"
+                above.figure.savefig(path)
+        with Image.open(path) as image:
+            assert image.info["dpi"] == pytest.approx((150, 150), abs=0.1)
+            images.append(np.asarray(image.convert("RGB")).astype(int))
+    assert len(below.xaxis.get_minorticklocs())
+    assert (images[0][0, 0] == 255).all()
+    assert np.abs(images[0] - images[1]).max() <= 32, "256 colours, and no tick elsewhere"
