@@ -32,8 +32,8 @@ from .pipeline.range_task import Done, Tally, Work
 from .pipeline.streams import ShardStream, Stream, default_threads, new_file
 from .pipeline.summary import ConversionSummary, FileCount
 from .planning.decision import Decision, decide
-from .planning.hints import doubts
 from .planning.input_samples import Skips, divide_by_counters, gather
+from .planning.labels import doubts
 from .planning.plan import SamplePlan
 from .planning.selection import mark_duplicates
 from .prescan import FileScan
