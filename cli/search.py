@@ -52,7 +52,7 @@ def command(
     are counted over it. Significances are local: every cut and every region that was tried is a
     trial.
     """
-    from hepdann.evaluation.mixtures import search
+    from hepdann.evaluation.nuisances import search
     from hepdann.store.reading import check_version
 
     check_version(run)

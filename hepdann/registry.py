@@ -244,21 +244,17 @@ METHODS: Registry[Any] = Registry(
     "method",
     "methods",
     "train.methods",
-    "methods.registry:as_method",
-    _in("methods.dann", "source-only")
-    | _in("methods.dann", "calibrated", "calibrated-known")
+    "methods.base:as_method",
+    _in("methods.dann", "source-only", "calibrated", "calibrated-known")
     | {PARAMETRISED: "methods.dann:AWARE"}
-    | _in("methods.dann", "dann")
-    | _in("methods.alternating", "dann-alternating")
-    | _in("methods.alternating", "dann-joint")
-    | _in("methods.alternating", "hybrid-dann", "hybrid-alternating")
-    | _in("methods.dann", "cdan", "cdan-entropy")
-    | _in("methods.distance", "mmd")
-    | _in("methods.distance", "coral")
+    | _in(
+        "methods.dann",
+        *("dann", "dann-alternating", "dann-joint", "hybrid-dann", "hybrid-alternating"),
+        *("cdan", "cdan-entropy"),
+    )
+    | _in("methods.distance", "mmd", "coral")
     | _in("methods.dann", "self-training")
-    | _in("methods.decorrelation", "pivot", "pivot-alternating", "dann-pivot")
-    | _in("methods.decorrelation", "disco")
-    | _in("methods.decorrelation", "planing")
+    | _in("methods.decorrelation", "pivot", "pivot-alternating", "dann-pivot", "disco", "planing")
     | _in("methods.mixtures", "cwola", "llp", "llp-unbiased"),
 )
 NETWORKS: Registry[Any] = Registry(

@@ -11,7 +11,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from .copies import CopiedExtractor, Copies
 from .images.views import Autocast, ViewShape
 from .layers import (
     Activation,
@@ -28,7 +27,7 @@ from .layers import (
     reverse_gradient,
 )
 from .objects import ObjectShape
-from .registry import custom_head, custom_members, width_of
+from .registry import CopiedExtractor, Copies, custom_head, custom_members, width_of
 
 GAUSSIANS = 5  # of the density of a continuous nuisance
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..expressions import Expression, parse
-from .convert import convert
+from .convert import convert_files as convert
 from .files import FileRef, resolve
 from .pipeline.blocks import BlockReader, RawBlock, read_blocks
 from .pipeline.summary import ClassCount, ConversionSummary, FeatureStats, FileCount

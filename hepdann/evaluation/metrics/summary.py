@@ -24,8 +24,7 @@ from ...store.reading import read_versioned
 from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis import diagnose
-from ..mixtures import mixture_figures
-from ..nuisances import nuisance_figures
+from ..nuisances import mixture_figures, nuisance_figures
 from .method import (
     TestEvents,
     decision_figures,

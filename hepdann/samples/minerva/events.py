@@ -23,8 +23,7 @@ from .kinematics import (
     draw_vertices,
     muon_cosine,
 )
-from .light import Hits, hits_of
-from .transport import deposits_of, started
+from .transport import Hits, deposits_of, hits_of, started
 
 Columns = dict[str, NDArray[Any]]
 BLOCK = 500  # events drawn from one set of generators
