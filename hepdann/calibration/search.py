@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import FractionEstimate, estimate_fractions, reweighted
+from ..alignment.base import drawn
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
 from .families import Chain, Family, family, shift_families
-from .fit import FamilyFit, drawn, explored, finite, fit_from, problems_of
+from .fit import FamilyFit, explored, finite, fit_from, problems_of
 from .fitted_map import FittedMap
 from .free_fit import fit_free
 from .free_objects import fit_free_objects
