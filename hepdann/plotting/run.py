@@ -146,10 +146,8 @@ def configured_and_standard(run: Quantities, config: PlotConfig) -> tuple[list[J
     return configured, [job for job in distinct(list(jobs_of(run))) if job.name not in names]
 
 
-def figure_names(folder: str | Path, *, listed: bool = False) -> dict[str, str]:
+def figure_names(folder: str | Path) -> dict[str, str]:
     """Name and kind of every figure that :func:`plot_run` can draw of a run.
-
-    With ``listed`` only those that ``plots.figures`` of the run's configuration describes.
 
     Raises:
         RunError: the folder holds no run, or not a whole one.
@@ -157,7 +155,7 @@ def figure_names(folder: str | Path, *, listed: bool = False) -> dict[str, str]:
     """
     run = Quantities.open(Path(folder))
     configured, standard = configured_and_standard(run, run.config.plots)
-    return {job.name: job.kind for job in (configured if listed else [*configured, *standard])}
+    return {job.name: job.kind for job in (*configured, *standard)}
 
 
 def draw_all(

@@ -62,11 +62,6 @@ class RunPaths(Paths):
         return self.checkpoints / f"peek-{shard}.json"
 
     @property
-    def has_checkpoint(self) -> bool:
-        """Whether something of the run was trained."""
-        return any(self.checkpoints.glob("stack-*.safetensors"))
-
-    @property
     def before_training(self) -> set[Path]:
         """What a run writes before it trains."""
         records = {self.log, self.start_record, self.config, self.diagnosis, self.calibration}

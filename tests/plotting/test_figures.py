@@ -416,3 +416,14 @@ def test_minor_ticks_drawn_as_one_line_are_those_of_matplotlib(tmp_path, scale):
     assert len(below.xaxis.get_minorticklocs())
     assert (images[0][0, 0] == 255).all()
     assert np.abs(images[0] - images[1]).max() <= 32, "256 colours, and no tick elsewhere"
+
+
+def test_a_figure_of_ones_own_is_saved_too(tmp_path):
+    """It has no canvas of matplotlib's that draws pictures, and another resolution."""
+    figure = Figure(figsize=(2, 1), dpi=72)
+    canvas = figure.canvas
+    with plotting.style():
+        (path,) = plotting.save(figure.subplots(), tmp_path / "small", ["png"])
+    with Image.open(path) as image:
+        assert image.size == (300, 150)
+    assert (figure.canvas, figure.dpi) == (canvas, 72)
