@@ -34,8 +34,7 @@ def command(file: str, verify: bool, as_json: bool) -> None:
     if kind == "tensors":
         content = _tensors(file, verify)
     else:
-        reads = {"run": _folder, "scan": _folder, "generator": _generator, "root": _root}
-        content = reads[kind](file)
+        content = {"generator": _generator, "root": _root}.get(kind, _folder)(file)
     if as_json:
         click.echo(json.dumps({"kind": kind, **content}, indent=2, default=str))
         return

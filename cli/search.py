@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,12 +39,9 @@ def command(
     run: Path,
     variable: str,
     region: tuple[float, float],
-    window: tuple[float, float],
     method: str,
-    efficiencies: list[float],
-    bins: int,
-    order: int,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Search the data of RUN for a bump, behind cuts on a score that saw no label.
 
@@ -56,10 +54,7 @@ def command(
     from hepdann.store.reading import check_version
 
     check_version(run)
-    points = search(
-        run, variable, region, window, method=method, efficiencies=efficiencies, bins=bins,
-        order=order,
-    )  # fmt: skip
+    points = search(run, variable, region, method=method, **options)
     names = ("observed", "expected", "error", "significance", "chi2")
     if as_json:
         rows = [

@@ -35,39 +35,17 @@ if TYPE_CHECKING:
     )
     from .schedules import NetworkSettings, ScanSettings, TrainSettings
 
+_HOMES = {
+    "init": "init_config",
+    "load": "dump_config expand_path json_schema load_config override parse_config shipped_configs",
+    "models": "CalibrationConfig Config ScanConfig ShiftConfig TrainConfig",
+    "plots": "PlotConfig",
+    "samples": "AugmentConfig ClassConfig ConversionConfig ConvertConfig FeatureConfig HitsConfig "
+    "ImagesConfig ObjectsConfig PicturesConfig SampleConfig SplitConfig TransformConfig",
+    "schedules": "NetworkSettings ScanSettings TrainSettings",
+}
 __getattr__ = getter(
-    __name__,
-    {
-        "AugmentConfig": "samples",
-        "CalibrationConfig": "models",
-        "ClassConfig": "samples",
-        "Config": "models",
-        "ConversionConfig": "samples",
-        "ConvertConfig": "samples",
-        "FeatureConfig": "samples",
-        "HitsConfig": "samples",
-        "ImagesConfig": "samples",
-        "NetworkSettings": "schedules",
-        "ObjectsConfig": "samples",
-        "PicturesConfig": "samples",
-        "PlotConfig": "plots",
-        "SampleConfig": "samples",
-        "ScanConfig": "models",
-        "ScanSettings": "schedules",
-        "ShiftConfig": "models",
-        "SplitConfig": "samples",
-        "TrainConfig": "models",
-        "TrainSettings": "schedules",
-        "TransformConfig": "samples",
-        "dump_config": "load",
-        "expand_path": "load",
-        "init_config": "init",
-        "json_schema": "load",
-        "load_config": "load",
-        "override": "load",
-        "parse_config": "load",
-        "shipped_configs": "load",
-    },
+    __name__, {name: home for home, names in _HOMES.items() for name in names.split()}
 )
 
 __all__ = [

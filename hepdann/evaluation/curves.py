@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..inputs import check, read_json, read_rows
+from ..inputs import read_rows
 from ..stats.ranking import Roc, roc
-from ..store.content import ScanSummary, StoredRocs
+from ..store.content import StoredRocs
 from ..store.paths import ScanPaths
+from ..store.reading import open_scan, read_versioned
 from ..store.scores.reader import RunScores
 
 Floats = NDArray[np.float64]
-FORMAT_VERSION = 1
 ORACLE = "oracle"
-_ANEW = "scan anew"
 Place = tuple[str | None, float | None]
 
 
@@ -184,7 +183,7 @@ class ScanCurves:
         Raises:
             RunError: no scan, a damaged one, or one of another version.
         """
-        return cls(Path(folder), _read(ScanPaths(Path(folder)).summary, ScanSummary))
+        return cls(Path(folder), open_scan(folder).summary)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -284,7 +283,8 @@ class ScanCurves:
 
     @cached_property
     def _rocs(self) -> Sequence[Mapping[str, Any]]:
-        rocs: Sequence[Mapping[str, Any]] = _read(ScanPaths(self.folder).rocs, StoredRocs)["rocs"]
+        stored = read_versioned(ScanPaths(self.folder).rocs, StoredRocs)
+        rocs: Sequence[Mapping[str, Any]] = stored.to_json()["rocs"]
         return rocs
 
     def rocs(self, place: Place) -> dict[str, Roc]:
@@ -324,12 +324,3 @@ def _sweeps(groups: Sequence[Mapping[str, Any]], along: str, value: Any) -> dict
 
 def _number(value: float | None, missing: float = np.nan) -> float:
     return missing if value is None else float(value)
-
-
-def _read(path: Path, kind: Any) -> Mapping[str, Any]:
-    content = read_json(path, Any, mend=_ANEW)
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
-        raise RunError(f"scan of format version {version}", where=path, mend=_ANEW)
-    check(content, kind, path, mend=_ANEW)
-    return dict(content)

@@ -149,12 +149,10 @@ def convert_pictures(
     view = _view(opened, config, like)
     classes = like.classes if like is not None else _classes(opened, config)
     labels = _truth(truth, opened, classes)
+    if like is not None:
+        convert = config.convert.model_copy(update={"split": like.split_config})
+        config = config.model_copy(update={"convert": convert})
     conversion = _Conversion(opened, view, classes, config, labels, progress)
-    split = like.split_config if like is not None else config.convert.split
-    config = config.model_copy(
-        update={"convert": config.convert.model_copy(update={"split": split})}
-    )
-    conversion.config = config
     return conversion.run(output, [truth] if truth is not None else [])
 
 
