@@ -25,7 +25,6 @@ from .result import Calibration, CalibrationReport, Candidate, Profile, paramete
 Floats = NDArray[np.float64]
 
 _SIMPLER = 0.02  # a family this much worse than the best, with fewer parameters, is preferred
-_OTHERS = ("none", "free", "refiner")  # not fitted by their parameters
 _MOST = 10_000  # events of MC whose objects are mapped in a fit
 _JUDGED = 3  # families that the classifier judges, those of the smallest distance
 _HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
@@ -74,14 +73,11 @@ def calibrate(
         HepdannError: too few events.
         ConfigError: an unknown family or feature.
     """
-    mc_judge = mc.take(np.flatnonzero(mc.split != 0))
-    judge = target.take(np.flatnonzero(target.split != 0))
+    mc_judge, judge = mc.take(mc.split != 0), target.take(target.split != 0)
     search = _Search(mc, target, names, hold_fractions, reference, seed, made)
-    known = object_families(mc.objects) if isinstance(mc, ObjectSource) else shift_families()
-    wanted = tuple(dict.fromkeys(families or made or (*known, "free")))
+    wanted = tuple(dict.fromkeys(families or made or search.usual))
     identity = fit_from(search.whole, Chain(()), np.zeros(0))
-    others = _OTHERS[: 2 if isinstance(mc, ObjectSource) else 3]
-    tried = search.explore([text for text in wanted if text not in others])
+    tried = search.explore([text for text in wanted if text not in search.others])
     fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
 
     def calibration(fit: FamilyFit) -> Calibration:
@@ -97,7 +93,7 @@ def calibrate(
     settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
     if "free" in wanted and (families is not None or not settled):
         options.append(search.free(judged, before))
-    if "refiner" in wanted:  # of objects it was refused
+    if "refiner" in wanted:
         options.append((refined := search.refiner(), judged(refined)))
     least = min(max(figure.value, 0.5) for _, figure in options)
     near = [o for o in options if o[1].value <= least + max(_SIMPLER, o[1].error)]
@@ -111,9 +107,8 @@ def calibrate(
         Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
         for f, figure in options
     ]
-    for distance, one, _ in tried[_JUDGED:]:
-        candidates.append(Candidate(one.name, len(one.parameters), distance, None))
-    candidates[1:] = sorted(candidates[1:], key=lambda c: c.distance)
+    rest = [Candidate(one.name, len(one.parameters), d, None) for d, one, _ in tried[_JUDGED:]]
+    candidates[1:] = sorted([*candidates[1:], *rest], key=lambda c: c.distance)
     shown = chosen
     if families is not None and not len(chosen.theta):
         shown = min((fit for fit, _ in options[1:]), key=lambda fit: fit.distance, default=chosen)
@@ -135,8 +130,10 @@ class _Search:
         made: Mapping[str, Family] | None,
     ) -> None:
         self.mc, self.target = finite(mc.part("train")), finite(target.part("train"))
-        if isinstance(mc, ObjectSource):
+        self.usual, self.others = (*shift_families(), "free"), {"none", "free", "refiner"}
+        if isinstance(mc, ObjectSource):  # which no refiner maps
             self.mc = drawn(self.mc, _MOST, np.random.default_rng([seed, 0xF6]))
+            self.usual, self.others = (*object_families(mc.objects), "free"), {"none", "free"}
         self.names, self.held, self.seed = names, held, seed
         self.made = made
         # A shift's scale is the largest |x| of some MC: of the training split or of all of them.
