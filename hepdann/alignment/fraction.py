@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from ..stats import reweighting
 from ..stats.ranking import auc_influence
-from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
+from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
 from ..tensors.source_and_target import Source, Target
 from .base import common_width, drawn
 from .registry import get

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -266,6 +267,10 @@ def from_dict(stored: Mapping[str, Any]) -> Family:
     kind = stored["kind"]
     if kind == "chain":
         return Chain(tuple(map(from_dict, stored["parts"])))
+    if kind.startswith("objects"):
+        from . import objects
+
+        return objects.from_dict(stored)
     if kind == "shift":
         return ShiftFamily(shifts.FittedShift.from_dict(stored))
     sigma = np.asarray(stored["sigma"], np.float64)
@@ -288,11 +293,32 @@ def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> 
     Raises:
         ConfigError: no such family or feature.
     """
-    parts = [_part(part, reference, names) for part in re.split(r"\+(?![^(]*\))", text)]
+    sigma = np.nan_to_num(np.nanstd(np.asarray(reference, dtype=np.float64), axis=0))
+    known = {name: partial(ShiftFamily.of, name, reference) for name in shift_families()}
+    return parsed(text, names, sigma, known)
+
+
+def parsed(
+    text: str, names: Sequence[str], sigma: Floats, known: Mapping[str, Callable[[], Family]]
+) -> Family:
+    """The family of that text.
+
+    Args:
+        text: as :func:`family` takes it.
+        names: of the features that a detector may act on.
+        sigma: (F,) their standard deviations in MC.
+        known: makes each shift by its name.
+
+    Raises:
+        ConfigError: no such family or feature.
+    """
+    parts = [_part(part, names, sigma, known) for part in re.split(r"\+(?![^(]*\))", text)]
     return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
 
-def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> Family:
+def _part(
+    text: str, names: Sequence[str], sigma: Floats, shifts_of: Mapping[str, Callable[[], Family]]
+) -> Family:
     matched = re.fullmatch(r"\s*([\w-]+)\s*(?:\(([^()]*)\))?\s*", text)
     kind = matched[1] if matched else text
     if matched and kind in _DETECTOR:
@@ -312,15 +338,14 @@ def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> F
                 mend=f"there are {', '.join(names)}",
             )
         columns = tuple(list(names).index(name) for name in dict.fromkeys(chosen))
-        sigma = np.nan_to_num(np.nanstd(np.asarray(reference, dtype=np.float64), axis=0))
         inner = tuple(names[c] for c in columns)
         return Detector(kind, columns, inner, sigma, common, known[-1] if known else None)
-    if matched and matched[2] is None and kind in shift_families():
-        return ShiftFamily.of(kind, reference)
+    if matched and matched[2] is None and kind in shifts_of:
+        return shifts_of[kind]()
     raise ConfigError(
         f"there is no family {text.strip()!r}",
         where="--family",
-        mend=f"there are {', '.join((*shift_families(), *_DETECTOR))}, and these joined with +",
+        mend=f"there are {', '.join((*shifts_of, *_DETECTOR))}, and these joined with +",
     )
 
 

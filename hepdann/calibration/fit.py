@@ -12,6 +12,7 @@ from ..alignment.base import drawn
 from ..tensors import Source, Target
 from .families import Family
 from .marginals import Marginals
+from .objects import figures, inputs_of
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +77,7 @@ class Problem:
     """
 
     def __init__(self, mc: Source, data: Marginals, *, held: bool, seed: int) -> None:
-        self._x = np.asarray(mc.features, dtype=np.float64)
+        self._x = inputs_of(mc)
         self._weight = np.asarray(mc.weight, dtype=np.float64)
         self._label, self._classes = mc.label.astype(np.intp), len(mc.classes)
         self._ids = mc.event_id
@@ -87,7 +88,7 @@ class Problem:
 
     def positions(self, family: Family, theta: Floats) -> Floats:
         """Positions (P, N) of the mapped MC."""
-        return self.data.locate(family.apply(self._x, theta, self._seed))
+        return self.data.locate(figures(family.apply(self._x, theta, self._seed)))
 
     def classes(self, positions: Floats) -> Floats:
         """Cumulative distributions (C, P, B) of the classes; 0 of one without events."""

@@ -69,14 +69,18 @@ class FreeMap(FittedMap):
             np.zeros((f, splines)), np.zeros(f), np.eye(f),
         )  # fmt: skip
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
         """Map (N, F) features; a missing value stays, and mixes as if it were at the centre."""
+        ends = np.cumsum([self.theta.size, self.smear.size])
+        coefficients, smear, mixing = np.split(theta, ends)
         noise = np.random.default_rng([seed, 0xF4]).standard_normal(x.shape)
         known = np.isfinite(x)
         value = np.where(known, x, self.centre)
         unit = np.where(self.scale > 0, self.scale, 1.0)
         basis = splines((value - self.low) / unit, self.theta.shape[1])
-        moved = value + unit * np.einsum("nfk,fk->nf", basis, self.theta)
-        h = (moved - self.centre) / self.sigma + self.smear * noise
-        moved = self.centre + self.sigma * (h @ self.mixing.T)
+        moved = value + unit * np.einsum(
+            "nfk,fk->nf", basis, coefficients.reshape(self.theta.shape)
+        )
+        h = (moved - self.centre) / self.sigma + smear * noise
+        moved = self.centre + self.sigma * (h @ mixing.reshape(self.mixing.shape).T)
         return self.kept(x, moved, self.scale > 0)

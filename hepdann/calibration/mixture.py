@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..alignment.base import drawn
 from ..alignment.fraction import Partition
 from ..stats.granularity import common_granularity
-from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
+from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
 from ..stats.two_sample import SIGNIFICANT
 from ..tensors import Source, Target
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import FractionEstimate, estimate_fractions, reweighted
+from ..alignment.base import drawn
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
@@ -16,13 +17,15 @@ from .families import Chain, Family, family, shift_families
 from .fit import FamilyFit, explored, finite, fit_from, problems_of
 from .fitted_map import FittedMap
 from .free_fit import fit_free
+from .free_objects import fit_free_objects
+from .objects import ObjectSource, ObjectTarget, figures, inputs_of, object_families, object_family
 from .refiner import fit_refiner
 from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
 
 Floats = NDArray[np.float64]
 
 _SIMPLER = 0.02  # a family this much worse than the best, with fewer parameters, is preferred
-_OTHERS = ("none", "free", "refiner")  # not fitted by their parameters
+_MOST = 10_000  # events of MC whose objects are mapped in a fit
 _JUDGED = 3  # families that the classifier judges, those of the smallest distance
 _HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
@@ -70,12 +73,11 @@ def calibrate(
         HepdannError: too few events.
         ConfigError: an unknown family or feature.
     """
-    mc_judge = mc.take(np.flatnonzero(mc.split != 0))
-    judge = target.take(np.flatnonzero(target.split != 0))
+    mc_judge, judge = mc.take(mc.split != 0), target.take(target.split != 0)
     search = _Search(mc, target, names, hold_fractions, reference, seed, made)
-    wanted = tuple(dict.fromkeys(families or made or (*shift_families(), "free")))
+    wanted = tuple(dict.fromkeys(families or made or search.usual))
     identity = fit_from(search.whole, Chain(()), np.zeros(0))
-    tried = search.explore([text for text in wanted if text not in _OTHERS])
+    tried = search.explore([text for text in wanted if text not in search.others])
     fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
 
     def calibration(fit: FamilyFit) -> Calibration:
@@ -105,9 +107,8 @@ def calibrate(
         Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
         for f, figure in options
     ]
-    for distance, one, _ in tried[_JUDGED:]:
-        candidates.append(Candidate(one.name, len(one.parameters), distance, None))
-    candidates[1:] = sorted(candidates[1:], key=lambda c: c.distance)
+    rest = [Candidate(one.name, len(one.parameters), d, None) for d, one, _ in tried[_JUDGED:]]
+    candidates[1:] = sorted([*candidates[1:], *rest], key=lambda c: c.distance)
     shown = chosen
     if families is not None and not len(chosen.theta):
         shown = min((fit for fit, _ in options[1:]), key=lambda fit: fit.distance, default=chosen)
@@ -129,12 +130,17 @@ class _Search:
         made: Mapping[str, Family] | None,
     ) -> None:
         self.mc, self.target = finite(mc.part("train")), finite(target.part("train"))
+        self.usual, self.others = (*shift_families(), "free"), {"none", "free", "refiner"}
+        if isinstance(mc, ObjectSource):  # which no refiner maps
+            self.mc = drawn(self.mc, _MOST, np.random.default_rng([seed, 0xF6]))
+            self.usual, self.others = (*object_families(mc.objects), "free"), {"none", "free"}
         self.names, self.held, self.seed = names, held, seed
         self.made = made
         # A shift's scale is the largest |x| of some MC: of the training split or of all of them.
         references = [reference] if reference is not None else [mc.features, self.mc.features]
         largest = [np.nanmax(np.abs(r), axis=0, initial=0.0) for r in references]
-        single = made is not None or np.array_equal(largest[0], largest[-1])
+        known = made is not None or isinstance(mc, ObjectSource)
+        single = known or np.array_equal(largest[0], largest[-1])
         self.references = references[: 1 if single else 2]
         self.few, self.whole = problems_of(self.mc, self.target, held=held, seed=seed)
 
@@ -143,7 +149,7 @@ class _Search:
         options = []
         for text in texts:
             for reference in self.references:
-                one = family(text, reference, self.names) if self.made is None else self.made[text]
+                one = self._family(text, reference)
                 at_start = min(self.few.distance(one, start) for start in one.starts())
                 options.append((at_start, text, one))
         options.sort(key=lambda option: option[0])
@@ -157,6 +163,13 @@ class _Search:
             if text not in best or distance < best[text][0]:
                 best[text] = distance, one, theta
         return sorted(best.values(), key=lambda entry: entry[0])
+
+    def _family(self, text: str, reference: NDArray[np.floating]) -> Family:
+        if self.made is not None:
+            return self.made[text]
+        if isinstance(self.mc, ObjectSource):
+            return object_family(text, self.mc.objects, self.names)
+        return family(text, reference, self.names)
 
     def polish(self, one: Family, start: Floats) -> FamilyFit:
         """The fit to all events."""
@@ -220,9 +233,8 @@ class _Search:
         return estimate_fractions(self._mapped(fit), self.target, seed=self.seed)
 
     def _mapped(self, fit: FamilyFit) -> Source:
-        x = np.asarray(self.mc.features, dtype=np.float64)
-        moved = fit.family.apply(x, fit.theta, self.seed).astype(np.float32)
-        return self._at(fit.fractions).with_features(moved)
+        moved = figures(fit.family.apply(inputs_of(self.mc), fit.theta, self.seed))
+        return self._at(fit.fractions).with_features(moved.astype(np.float32))
 
     def _at(self, share: Floats) -> Source:
         """The MC at class fractions of the data."""
@@ -230,8 +242,13 @@ class _Search:
 
     def _free_at(self, share: Floats, seed: int | None = None, **options: int) -> FamilyFit:
         """At class fractions of the data, which it would swallow: they are held."""
-        seed = self.seed if seed is None else seed
-        fitted, distance, variation = fit_free(self._at(share), self.target, seed=seed, **options)
+        seed, mc = self.seed if seed is None else seed, self._at(share)
+        fitted: FittedMap
+        if isinstance(mc, ObjectSource) and isinstance(self.target, ObjectTarget):
+            fitted, variation = fit_free_objects(mc, self.target, seed=seed, **options)
+            distance = self.whole.distance(fitted, fitted.flat())
+        else:
+            fitted, distance, variation = fit_free(mc, self.target, seed=seed, **options)
         theta = fitted.flat()
         unknown = np.full((len(theta), len(theta)), np.nan)
         return FamilyFit(fitted, theta, share, unknown, distance, True, variation)

@@ -20,6 +20,7 @@ from .networks import Images, add_member
 from .objects import ObjectInputs
 from .precise import affine, pair, pieces, rounded
 
+_MEND = "export for data (--domain target), and score MC with hepdann predict"
 _TINY = float(np.finfo(np.float32).eps)  # as in a mixture
 
 
@@ -62,7 +63,10 @@ class Scorer:
         if isinstance(features, tuple):  # pixels are neither mapped nor scaled
             return features
         if step.mapped is not None:
-            assert isinstance(features, Features)  # objects are not mapped
+            if isinstance(features, ObjectInputs):
+                raise RunError(
+                    "MC passes a calibration of objects, which is not exported", mend=_MEND
+                )
             key = id(step.mapped)
             if key not in self._aligned:
                 mapped = step.mapped
@@ -129,7 +133,7 @@ def _scaled_and_moved(calibration: Calibration, width: int) -> Moments:
             raise RunError(
                 f"MC passes a calibration before this network, {calibration.name}, which is not "
                 "exported: only scales and offsets are",
-                mend="export for data (--domain target), and score MC with hepdann predict",
+                mend=_MEND,
             )
         x = fit.family.apply(x, fit.theta, calibration.seed)
     return Moments(x[1] - x[0], x[0])

@@ -14,10 +14,18 @@ from numpy.typing import NDArray
 from ..alignment import FractionEstimate, Moments, QuantileMap, estimate_fractions
 from ..errors import HepdannError
 from ..outputs import jsonable
-from ..stats.classification import prior_matched_threshold
-from ..stats.features import FeatureShift, rank_features, smallest_p_value
 from ..stats.figure import Figure
-from ..stats.two_sample import SIGNIFICANT, TwoSample, combined, separation, two_sample
+from ..stats.ranking import prior_matched_threshold
+from ..stats.two_sample import (
+    SIGNIFICANT,
+    FeatureShift,
+    TwoSample,
+    combined,
+    rank_features,
+    separation,
+    smallest_p_value,
+    two_sample,
+)
 from ..tensors import SPLITS, Source, Target
 from .quick_classifier import LabelShift, QuickClassifier, ScoreEffect, label_shift, score_effect
 
