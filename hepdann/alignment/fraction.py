@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from ..stats import reweighting
 from ..stats.ranking import auc_influence
-from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
+from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
 from ..tensors.source_and_target import Source, Target
-from .base import common_width
+from .base import common_width, drawn
 from .registry import get
 
 Floats = NDArray[np.float64]
@@ -71,23 +71,6 @@ class FractionEstimate:
     source: Floats
     residual: tuple[float, float]
     shift: bool
-
-    @classmethod
-    def of_label_shift(
-        cls,
-        value: Sequence[float],
-        error: Sequence[float],
-        source: Sequence[float],
-        residual: tuple[float, float],
-    ) -> FractionEstimate:
-        """Fractions that differ and explain everything; nothing but these was tried."""
-        return cls(
-            np.asarray(value, dtype=np.float64),
-            np.asarray(error, dtype=np.float64),
-            np.asarray(source, dtype=np.float64),
-            residual,
-            shift=True,
-        )
 
     @property
     def fractions(self) -> Floats:
@@ -165,7 +148,7 @@ def estimate_fractions(
     if len(source.classes) < 2:
         raise SchemaError("there are no class fractions with one class")
     generator = np.random.default_rng([seed, 0xF4])
-    source, target = (_sample(e, max_events, generator) for e in (source, target))
+    source, target = drawn(source, max_events, generator), drawn(target, max_events, generator)
     start = source_fractions(source)
     with one_thread():
         problem = _Problem(source, target, seed)
@@ -369,9 +352,3 @@ class _Problem:
             score = trees.predict_proba(features[judge])[:, 1]
             areas.append(auc_influence(score, is_target[judge], weight[judge])[0])
         return float(np.mean(areas))
-
-
-def _sample(events: Any, most: int, generator: np.random.Generator) -> Any:
-    if len(events) <= most:
-        return events
-    return events.take(np.sort(generator.permutation(len(events))[:most]))

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..alignment.base import drawn
 from ..tensors import Source, Target
 from .families import Family
 from .marginals import Marginals
@@ -334,13 +335,6 @@ def problems_of(mc: Source, target: Target, *, held: bool, seed: int) -> tuple[P
         along = Marginals(features, weight, directions=directions, seed=seed)
         made.append(Problem(some, along, held=held, seed=seed))
     return made[0], made[1]
-
-
-def drawn(events: _Events, most: int, generator: np.random.Generator) -> _Events:
-    """At most so many events, in their order."""
-    if len(events) <= most:
-        return events
-    return events.take(np.sort(generator.permutation(len(events))[:most]))
 
 
 def finite(events: _Events) -> _Events:

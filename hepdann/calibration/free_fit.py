@@ -17,8 +17,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..alignment.base import drawn
 from ..tensors import Source, Target
-from .fit import drawn, finite, leading_variation
+from .fit import finite, leading_variation
 from .free import FreeMap
 from .free_problem import FreeProblem
 from .marginals import Marginals

@@ -13,12 +13,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from ..alignment.base import drawn
 from ..alignment.fraction import Partition
 from ..stats.granularity import common_granularity
-from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
+from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
 from ..stats.two_sample import SIGNIFICANT
 from ..tensors import Source, Target
-from .fit import drawn
 
 Floats = NDArray[np.float64]
 Bins = NDArray[np.intp]

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import FractionEstimate, estimate_fractions, reweighted
+from ..alignment.base import drawn
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
 from .families import Chain, Family, family, shift_families
-from .fit import FamilyFit, drawn, explored, finite, fit_from, problems_of
+from .fit import FamilyFit, explored, finite, fit_from, problems_of
 from .fitted_map import FittedMap
 from .free_fit import fit_free
 from .free_objects import fit_free_objects
@@ -91,10 +92,7 @@ def calibrate(
     options = [(fit, judged(fit)) for fit in (identity, *fits)]
     settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
     if "free" in wanted and (families is not None or not settled):
-        fit, figure = search.free(judged)
-        if verdict(before, figure) == "partly closed" and (other := search.again(fit)) is not fit:
-            fit, figure = other, judged(other)
-        options.append((fit, figure))
+        options.append(search.free(judged, before))
     if "refiner" in wanted:
         options.append((refined := search.refiner(), judged(refined)))
     least = min(max(figure.value, 0.5) for _, figure in options)
@@ -177,7 +175,16 @@ class _Search:
         """The fit to all events."""
         return fit_from(self.whole, one, start)
 
-    def free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
+    def free(
+        self, judged: Callable[[FamilyFit], Figure], before: Figure
+    ) -> tuple[FamilyFit, Figure]:
+        """The free map, looked for again where it leaves a part, and what is left after it."""
+        fit, figure = self.first_free(judged)
+        if verdict(before, figure) == "partly closed" and (other := self.again(fit)) is not fit:
+            return other, judged(other)
+        return fit, figure
+
+    def first_free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
         """The free map at the fractions that are estimated behind it, and what is left after it.
 
         It fits as well at wrong fractions, but then what features do together says others. Of raw

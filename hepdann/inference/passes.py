@@ -27,7 +27,13 @@ _BYTES = 64 << 20  # of its inputs
 
 
 def predict(
-    network: AdversarialNetwork, inputs: Inputs, scaling: Scaling | None, statistics: Statistics
+    network: AdversarialNetwork,
+    inputs: Inputs,
+    scaling: Scaling | None,
+    statistics: Statistics,
+    *,
+    domain: bool = True,
+    compiled: Perceptrons | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Class probabilities (K, N, C) and domain scores (K, N) of events; near 1 is target.
 
@@ -36,35 +42,31 @@ def predict(
         inputs: (N, F) unscaled; NaN is missing. Of images their pixels, view after view.
         scaling: of the features, or of rows with objects; ``None`` for pixels.
         statistics: the domain whose normalisation statistics apply.
+        domain: whether domain scores are computed; else they are (K, 0).
+        compiled: the network for compiled code, where a caller keeps it.
     """
-    compiled = Perceptrons.of(network, statistics, domain=True)
+    compiled = compiled or Perceptrons.of(network, statistics, domain=domain)
     if compiled is not None and scaling is not None and isinstance(inputs, np.ndarray):
         return compiled(inputs, scaling.table)
     scores = np.empty((network.members, len(inputs), network.shape.classes), np.float32)
-    domain = np.empty(scores.shape[:2], np.float32)
+    targets = np.empty((len(scores), len(inputs) if domain else 0), np.float32)
 
     def one(block: AdversarialNetwork, x: torch.Tensor, rows: slice) -> None:
-        p, d = block.predict(x, statistics)
-        scores[:, rows], domain[:, rows] = _array(p), _array(d)
+        if domain:
+            p, d = block.predict(x, statistics)
+            scores[:, rows], targets[:, rows] = _array(p), _array(d)
+        else:
+            scores[:, rows] = _array(block.classify(x, statistics))
 
     _in_blocks(network, inputs, scaling, one)
-    return scores, domain
+    return scores, targets
 
 
 def classify(
     network: AdversarialNetwork, inputs: Inputs, scaling: Scaling | None, statistics: Statistics
 ) -> NDArray[np.float32]:
     """Class probabilities (K, N, C) alone; the arguments are those of :func:`predict`."""
-    compiled = Perceptrons.of(network, statistics, domain=False)
-    if compiled is not None and scaling is not None and isinstance(inputs, np.ndarray):
-        return compiled(inputs, scaling.table)[0]
-    scores = np.empty((network.members, len(inputs), network.shape.classes), np.float32)
-
-    def one(block: AdversarialNetwork, x: torch.Tensor, rows: slice) -> None:
-        scores[:, rows] = _array(block.classify(x, statistics))
-
-    _in_blocks(network, inputs, scaling, one)
-    return scores
+    return predict(network, inputs, scaling, statistics, domain=False)[0]
 
 
 def feature_layer(

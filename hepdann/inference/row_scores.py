@@ -26,7 +26,7 @@ from .model import Model, collections_of
 from .passes import choose_device
 from .predictor import known_events
 from .row_files import IDENTITY
-from .steps import Scores
+from .steps import Branch, Combination, Scores
 from .stored_model import load_model
 
 _PLAIN = re.compile(r"\W+")
@@ -80,6 +80,7 @@ class RowScorer:
             raise RunError(f"has no method '{self.method}'", where=folder, mend=f"it has {known}")
         device = choose_device(device, 1, where="--device")
         self._known = known_events(folder, self._model)
+        self._made: dict[tuple[str, float], Branch | Combination] = {}
         models = self._model.models if isinstance(self._model, CrossFit) else (self._model,)
         if device != "cpu":
             for model in models:
@@ -193,12 +194,18 @@ class RowScorer:
             if event_id is not None:
                 columns["fold"][at] = model.folds_of(event_id, self._known)
             fold = columns["fold"][at]
+        # elsewhere its domain heads only watched, or nobody asks
         asked = "domain_score" in self._columns and model.adapts(self.method)
-        if isinstance(model, CrossFit) or asked:
-            found = model.score(events, self.method, domain, fold=fold)
-        else:  # its domain heads only watched, or nobody asks
-            members = model.steps(self.method, domain).members(events)
-            found = Scores(members, np.empty(0, np.float32))
+
+        def scored(errors: float, *, domain_heads: bool) -> Scores:
+            if isinstance(model, CrossFit):
+                return model.score(events, self.method, domain, fold=fold, errors=errors)
+            steps = self._steps(domain, errors)
+            if domain_heads:
+                return steps.score(events)
+            return Scores(steps.members(events), np.empty(0, np.float32))
+
+        found = scored(0.0, domain_heads=asked)
         if len(found.domain) and model.adapts(self.method):
             columns["domain_score"][at] = found.domain
         mean = found.mean
@@ -206,15 +213,20 @@ class RowScorer:
             columns[name][at] = mean[:, number]
         moves = model.varies(self.method, domain)
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = mean
-            if moves:
-                moved = model.score(events, self.method, domain, fold=fold, errors=errors).mean
+            moved = scored(errors, domain_heads=False).mean if moves else mean
             for number, name in enumerate(self._varied):
                 columns[f"{name}_{side}"][at] = moved[:, number]
         members = found.members[:, :, -1:]  # of two classes the spreads are the same
         if mean.shape[1] > 2:
             members = np.take_along_axis(found.members, mean.argmax(axis=1)[None, :, None], axis=2)
         columns["spread"][at] = Scores(members, found.domain).spread[:, 0]
+
+    def _steps(self, domain: str, errors: float) -> Branch | Combination:
+        """Those of a model without folds, made once."""
+        assert isinstance(self._model, Model)
+        if (domain, errors) not in self._made:
+            self._made[domain, errors] = self._model.steps(self.method, domain, errors)
+        return self._made[domain, errors]
 
     @property
     def _varied(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 from ..alignment import Alignment
 from ..calibration import Calibration, with_parameter
 from ..domains import Scaling
-from ..networks import AdversarialNetwork, NetworkShape
+from ..networks import AdversarialNetwork, NetworkShape, Perceptrons
 from ..tensors import Objects
-from .passes import Inputs, classify, feature_layer, predict
+from .passes import Inputs, feature_layer, predict
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +91,27 @@ class Branch:
 
     def score(self, inputs: Inputs) -> Scores:
         """Score events (N, F), NaN where a value is missing."""
-        scores, domain = predict(self.network, self._inputs(inputs), self.scaling, self.statistics)
-        return Scores(corrected(scores, self.correction), domain.mean(axis=0))
+        scores, domain = self._predict(inputs, domain=True)
+        return Scores(scores, domain.mean(axis=0))
 
     def members(self, inputs: Inputs) -> NDArray[np.float32]:
         """Class probabilities (K, N, C) alone: a third of the work, where domain heads are wide."""
-        scores = classify(self.network, self._inputs(inputs), self.scaling, self.statistics)
-        return corrected(scores, self.correction)
+        return self._predict(inputs, domain=False)[0]
+
+    def _predict(
+        self, inputs: Inputs, *, domain: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if domain not in self._compiled:
+            self._compiled[domain] = Perceptrons.of(self.network, self.statistics, domain=domain)
+        scores, targets = predict(
+            self.network, self._inputs(inputs), self.scaling, self.statistics,
+            domain=domain, compiled=self._compiled[domain],
+        )  # fmt: skip
+        return corrected(scores, self.correction), targets
+
+    @cached_property
+    def _compiled(self) -> dict[bool, Perceptrons | None]:
+        return {}
 
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member."""

@@ -43,7 +43,7 @@ typedef void Probabilities(const float *, int64_t, float *);
  * rows: memory for these: logits of the classes, of the domains, probabilities, features, activations
  * classes: 1 for an estimate, which is not made a probability
  * domains: logits of these, or none
- * scores: (members, events, classes)
+ * scores: (members, classes, events)
  * targets: (members, events) probability of the last domain against the first; empty without logits */
 void hepdann_perceptrons(const float *x, int64_t events, int64_t features, const double *scaling,
                          const float *weights, int64_t members, int64_t size, const int64_t *layers,
@@ -73,10 +73,9 @@ void hepdann_perceptrons(const float *x, int64_t events, int64_t features, const
             }
             if (classes > 1)
                 probabilities(rows, outputs, p);
-            float *score = scores + (k * events + start) * classes;
             for (int64_t c = 0; c < classes; c++)
-                for (int64_t e = 0; e < some; e++)
-                    score[e * classes + c] = (classes > 1 ? p : rows)[c * EVENTS + e];
+                memcpy(scores + (k * classes + c) * events + start, (classes > 1 ? p : rows) + c * EVENTS,
+                       some * sizeof *scores);
             if (!domains)
                 continue;
             for (int64_t e = 0; domains > 1 && e < EVENTS; e++)

@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..compiled import aligned, function
-from .adversarial import AdversarialNetwork
-from .extractor import Extractor
-from .normalisation import StackedBatchNorm
-from .stacked import StackedLinear
+from .adversarial import AdversarialNetwork, Extractor
+from .layers import StackedBatchNorm, StackedLinear
 
 _EVENTS = 64  # at a time, as in perceptron.c
 
@@ -90,7 +88,7 @@ class Perceptrons:
         """
         compute, members = _compute(), len(self._weights)
         assert compute is not None
-        scores = np.empty((members, len(x), self._classes), np.float32)
+        scores = np.empty((members, self._classes, len(x)), np.float32)  # a column a class
         targets = np.empty((members, len(x) if self._domains else 0), np.float32)
         rows = aligned(self._rows * _EVENTS, np.float32)
         compute(
@@ -98,7 +96,7 @@ class Perceptrons:
             *self._weights.shape, self._layers, len(self._layers), rows, self._classes,
             self._domains, scores, targets,
         )  # fmt: skip
-        return scores, targets
+        return scores.transpose(0, 2, 1), targets
 
 
 def _compute() -> Callable[..., None] | None:

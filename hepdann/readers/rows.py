@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,18 +13,19 @@ from numpy.typing import NDArray
 
 from ..config import ConversionConfig, ConvertConfig, SampleConfig
 from ..errors import ConfigError, ReadError
-from ..tensors import Jagged, event_ids
-from .conversion_record import Conversion, ConvertedSample
+from ..inputs import file_stamp
+from ..tensors import Jagged, View, event_ids
+from .conversion_record import Conversion, ConvertedSample, Like
 from .files import FileRef
-from .images import image_units, read_tables
+from .images.reader import image_units, read_tables
+from .pictures.convert import COLOUR, GREY, VIEW, picture_ids, together
+from .pictures.files import open_pictures
 from .pipeline.entry_ranges import Unit, choose_reader
 from .pipeline.events import column_names, make_events
-from .pipeline.ordered_threads import Stream
-from .planning.bad_files import Skips
-from .planning.branch_roles import looks_like
+from .pipeline.streams import Stream
+from .planning.columns import looks_like
 from .planning.decision import Decision, decide
-from .planning.earlier_file import Like
-from .planning.input_samples import Input
+from .planning.input_samples import Input, Skips
 from .prescan import Branch, FileScan, scan, suggest
 from .root.baskets import Locations
 
@@ -200,7 +202,7 @@ class RowReader:
         size = len(raw)
         ids: NDArray[np.uint64] | None = None
         free = np.ones(size, np.bool_)
-        inputs = []
+        inputs: list[Inputs] = []
         for sample, decision in zip(self.samples, self._decisions, strict=True):
             (plan,) = decision.plan.samples
             identity = self._identity(sample) or plan.id_branches
@@ -209,18 +211,18 @@ class RowReader:
             identities = events.block.event_id
             if events.passed is not None or tuple(identity) != tuple(plan.id_branches):
                 identities = event_ids(sample.name, [raw.columns[name] for name in identity])
-            passed = np.ones(size, np.bool_) if events.passed is None else events.passed
-            chosen = free[passed]
-            rows = np.flatnonzero(passed & free)
+            rows = np.arange(size) if events.passed is None else np.flatnonzero(events.passed)
             features, views, objects = (
                 getattr(events.block, name) for name in ("features", "views", "objects")
             )
-            if not chosen.all():  # an earlier sample took some of them
-                features = features[chosen]
+            if len(inputs) and not free[rows].all():  # an earlier sample took some of them
+                chosen = free[rows]
+                rows, features = rows[chosen], features[chosen]
                 views = {name: images[chosen] for name, images in views.items()}
                 objects = {name: part.take(chosen) for name, part in objects.items()}
             ids = identities if ids is None else ids
-            ids[rows] = identities[rows]
+            if ids is not identities:
+                ids[rows] = identities[rows]
             free[rows] = False
             inputs.append(Inputs(sample.role != "data", rows, features, views, objects))
         assert ids is not None
@@ -248,3 +250,61 @@ def _scan(ref: FileRef, conversion: Conversion) -> FileScan:
             mend=f"{suggest(tree, file.trees, what='trees')}; name it with --tree",
         )
     return scan([ref], tree, locations=Locations())[0]
+
+
+class PictureRows(RowReader):
+    """Reads pictures as a conversion did; likewise :class:`.RowReader`.
+
+    Args:
+        ref: a file, ``path:part``, or a folder.
+        conversion: what was done to the pictures of the run.
+        sample: name of the sample that a file which was not converted is like; default the data.
+        keep: nothing, for a picture has no branches.
+
+    Raises:
+        ReadError: there are no pictures, or they are damaged.
+        ConfigError: no sample has that name, or branches are to be kept.
+    """
+
+    def __init__(
+        self,
+        ref: FileRef,
+        conversion: Conversion,
+        *,
+        sample: str | None = None,
+        keep: Sequence[str] = (),
+    ) -> None:
+        if keep:
+            raise ConfigError("pictures have no branches", where="--keep", mend="leave it out")
+        settings = conversion.pictures
+        assert settings is not None
+        assert settings.size is not None
+        names = COLOUR if settings.colour == "colour" else GREY
+        self._view = View(VIEW, len(names), *settings.size, names, dtype="|u1")
+        self._pictures = open_pictures(ref)
+        self.file = FileScan(
+            ref.path, self._pictures.part, "HDF5", self._pictures.count, {}, {}, _stamp(ref.path)
+        )
+        self.samples = tuple(conversion.samples_of(self.file, sample)[:1])
+        self.known = bool(self.samples[0].files)
+        self.identified, self.columns, self.kept = True, (), {}
+
+    def read(self, then: Callable[[Rows], Result], threads: int = 1) -> Iterator[Result]:
+        """What becomes of every picture, in order; one thread reads."""
+        del threads
+        start, simulated = 0, self.samples[0].role != "data"
+        for images in together(self._pictures, self._view):
+            rows = np.arange(len(images))
+            pixels = {VIEW: images * np.float32(1 / 255)}
+            ids = picture_ids(self._pictures, start, images)
+            inputs = Inputs(simulated, rows, np.empty((len(rows), 0), np.float32), pixels, {})
+            yield then(Rows(start, ids, (inputs,), {}))
+            start += len(images)
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """What tells whether a file, or one in a folder, has changed since."""
+    if not Path(path).is_dir():
+        return file_stamp(path)
+    status = [file.stat() for file in Path(path).rglob("*") if file.is_file()]
+    return sum(one.st_size for one in status), max((one.st_mtime_ns for one in status), default=0)

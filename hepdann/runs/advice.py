@@ -33,7 +33,7 @@ from ..stats import (
     prior_matched_threshold,
     separation,
 )
-from ..stats.trees import one_thread
+from ..stats.reweighting import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .hdf5.opening import OpenFile
+from .hdf5.chunks import OpenFile
 from .hits import EventTable, picked
 from .layout import Collection
 

@@ -8,8 +8,6 @@ import pytest
 
 from hepdann import shifts
 from hepdann.calibration import calibrate, search
-from hepdann.calibration.families import Chain
-from hepdann.calibration.fit import fit_from
 from hepdann.stats.figure import Figure
 
 NAMES = ("pt", "mass")
@@ -94,11 +92,11 @@ def test_the_free_map_is_fitted_at_the_fractions_that_are_estimated_behind_it(to
     monkeypatch.setattr(looked, "_free_at", fitted)
     behind = lambda fit: estimated((0.17 + fit.fractions[1]) / 2)  # noqa: E731
     monkeypatch.setattr(looked, "_estimate", behind)
-    fit, _ = looked.free(lambda _: Figure(0.51, 0.01, 100.0))
+    fit, _ = looked.first_free(lambda _: Figure(0.51, 0.01, 100.0))
     assert held == pytest.approx([looked.whole.mc_fractions[1], 0.1, 0.17])
     assert fit.fractions[1] == pytest.approx(0.17)
     monkeypatch.setattr(looked, "_estimate", lambda fit: estimated(fit.fractions[1]))
-    fit, _ = looked.free(lambda _: Figure(0.51, 0.01, 100.0))
+    fit, _ = looked.first_free(lambda _: Figure(0.51, 0.01, 100.0))
     assert fit.fractions[1] == pytest.approx(looked.whole.mc_fractions[1])
 
 
@@ -118,12 +116,10 @@ def test_of_several_searches_that_map_is_taken_that_leaves_least(toys, monkeypat
 def test_a_free_map_is_looked_for_again_where_it_is_partly_closed(
     toys, monkeypatch, left, searches
 ):
-    tried = []
-
-    def free(looked, _):
-        return fit_from(looked.whole, Chain(()), np.zeros(0)), Figure(left, 0.01, 100.0)
-
-    monkeypatch.setattr(search._Search, "free", free)
-    monkeypatch.setattr(search._Search, "again", lambda _, fit: tried.append(fit) or fit)
-    calibrate(*toys(400, lambda x, _: x**2), NAMES, families=["free"])
+    looked, tried = search._Search(*toys(400), NAMES, False, None, 0, None), []
+    monkeypatch.setattr(looked, "first_free", lambda judged: ("first", judged("first")))
+    monkeypatch.setattr(looked, "again", lambda fit: tried.append(fit) or "other")
+    left_by = {"first": Figure(left, 0.01, 100.0), "other": Figure(0.51, 0.01, 100.0)}
+    fit, figure = looked.free(left_by.get, Figure(0.95, 0.01, 100.0))
     assert len(tried) == searches
+    assert (fit, figure) == (("first", left_by["first"]), ("other", left_by["other"]))[searches]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hepdann
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert
@@ -277,3 +279,30 @@ def test_every_kind_of_branch_of_real_root_equals_uproots_or_is_refused_by_name(
         for asked in ({"features": [one]}, {"objects": {"o": {"features": [one]}}}):
             with pytest.raises(ConfigError, match=f"'{one}'.* cannot be used"):
                 made(**asked)
+
+
+@pytest.mark.parametrize("kind", ["mktree", "mkrntuple"])
+def test_calls_grow_linearly_with_the_number_of_fields(tmp_path, kind):
+    def calls(fields):
+        path, names = tmp_path / f"{fields}.root", [f"x{n}" for n in range(fields)]
+        values = {name: (np.arange(9) % 2).astype("f4") for name in names}
+        with uproot.recreate(path) as file:
+            tree = getattr(file, kind)("t", dict.fromkeys(names, "f4"))
+            tree.extend(values)
+        count = 0
+
+        def counted(frame, event, argument):
+            nonlocal count
+            count += event == "call"
+
+        sys.setprofile(counted)
+        try:
+            output, features = tmp_path / "t.h5", names[1:]
+            hepdann.convert(path, output=output, features=features, label="x0", threads=1)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    calls(2)  # imports
+    few, more, most = (calls(fields) for fields in (15, 30, 60))
+    assert most - more < 2.2 * (more - few)
