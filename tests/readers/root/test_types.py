@@ -287,7 +287,7 @@ def test_calls_grow_linearly_with_the_number_of_fields(tmp_path, kind):
         path, names = tmp_path / f"{fields}.root", [f"x{n}" for n in range(fields)]
         values = {name: (np.arange(9) % 2).astype("f4") for name in names}
         with uproot.recreate(path) as file:
-            tree = getattr(file, kind)("t", {name: "f4" for name in names})
+            tree = getattr(file, kind)("t", dict.fromkeys(names, "f4"))
             tree.extend(values)
         count = 0
 
@@ -297,7 +297,9 @@ def test_calls_grow_linearly_with_the_number_of_fields(tmp_path, kind):
 
         sys.setprofile(counted)
         try:
-            hepdann.convert(path, output=tmp_path / "t.h5", features=names[1:], label="x0", threads=1)
+            hepdann.convert(
+                path, output=tmp_path / "t.h5", features=names[1:], label="x0", threads=1
+            )
         finally:
             sys.setprofile(None)
         return count
