@@ -101,7 +101,7 @@ def processes_for(asked: int | Literal["auto"], tasks: int, *, pays: bool) -> in
 
 def overload_warning(workers: int) -> str | None:
     """A warning where there are fewer free cores than workers, unless these are elsewhere."""
-    if current() is not None:
+    if current() is not None or workers < 2:
         return None
     machine, cores = os.cpu_count() or 1, _cores()
     if workers > cores:

@@ -180,10 +180,11 @@ def resident_images(
     def weights(rows: NDArray[np.intp]) -> Tensor:
         return torch.from_numpy(events.weight[rows] / mean).to(device, dtype)
 
-    x = pixels(probed)
+    x, weight = pixels(probed), weights(probed)
+    rows = torch.arange(_PROBED, device=x.device) % len(x)
     return DomainEvents(
-        x=x, weight=weights(probed), label=labels(probed), x_validation=pixels(held).T,
+        x=x, weight=weight, label=labels(probed), x_validation=pixels(held).T,
         weight_validation=weights(held), label_validation=labels(held),
-        x_statistics=x[torch.arange(_PROBED, device=x.device) % len(x)].T,
+        x_statistics=x[rows].T, weight_statistics=weight[rows],
         x_watched=pixels(watched_rows(events, images=True)).T, stream=stream, images=True,
     )  # fmt: skip

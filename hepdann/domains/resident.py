@@ -33,10 +33,12 @@ class DomainEvents:
         x_validation: (F, n) scaled features of the validation split, a sample of it if large.
         x_statistics: (F, m) training events that fix the normalisation statistics; of every
             domain equally many, a small one several times over.
+        weight_statistics: (m,) weights of these.
         x_watched: (F, k) the events of :func:`watched_rows`, whose scores an observer is shown.
         images: whether an event is a row of pixels, or of objects.
         nuisance: (n_train, 1 + M) of labelled events: the weight that each has where a score is
             made independent of nuisances, and these; ``None`` unless a method needs them.
+        weighted: whether sizes of weights are other than 1.
     """
 
     x: Tensor
@@ -46,10 +48,12 @@ class DomainEvents:
     weight_validation: Tensor
     label_validation: Tensor | None
     x_statistics: Tensor
+    weight_statistics: Tensor
     x_watched: Tensor
     stream: Stream | None = None
     images: bool = False
     nuisance: Tensor | None = None
+    weighted: bool = False
 
     @property
     def n_train(self) -> int:
@@ -82,21 +86,24 @@ def resident(
         return dtype if source.label.dtype.kind == "f" else torch.int64
 
     keep = epoch_order(len(train), _LARGEST_SAMPLE, seed=0, epoch=0, stream=STATISTICS)
-    x = put(scaling.apply(train.features), dtype)
+    x, weight = put(scaling.apply(train.features), dtype), put(train.weight / mean, dtype)
+    rows = torch.from_numpy(keep).to(device)
     nuisance = None
     if isinstance(train, Source) and train.nuisances is not None:
         nuisance = put(train.nuisances if nuisances is None else nuisances.apply(train), dtype)
     return DomainEvents(
         x=x,
-        weight=put(train.weight / mean, dtype),
+        weight=weight,
         label=put(train.label, kind_of(train)) if isinstance(train, Source) else None,
         x_validation=put(scaling.apply(held.features).T, dtype),
         weight_validation=put(held.weight / mean, dtype),
         label_validation=put(held.label, kind_of(held)) if isinstance(held, Source) else None,
         x_watched=put(scaling.apply(events.features[watched_rows(events)]).T, dtype),
-        x_statistics=x[torch.from_numpy(keep).to(device)].T.contiguous(),
+        x_statistics=x[rows].T.contiguous(),
+        weight_statistics=weight[rows],
         stream=stream,
         nuisance=nuisance,
+        weighted=not np.allclose(np.abs(train.weight), mean),
     )
 
 

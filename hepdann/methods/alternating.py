@@ -13,7 +13,9 @@ def _label_objective(
     network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
 ) -> Objective:
     del adversary
-    label = label_loss(network, network.features(batch.x)[..., : batch.labelled], batch)
+    label = label_loss(
+        network, network.features(batch.x, weight=batch.weight_sizes)[..., : batch.labelled], batch
+    )
     return Objective(label, {"label_loss": label.detach()})
 
 
@@ -25,7 +27,7 @@ def _domain_objective(
     With an optimiser of its own, clipped and scaled by Adam, λ does almost nothing here; it is
     kept as the study has it. In ``dann`` λ means something.
     """
-    features = network.features(batch.x)
+    features = network.features(batch.x, weight=batch.weight_sizes)
     domain, recognised = domain_loss(network, features, batch, torch.ones_like(adversary.lambda_))
     figures = {"domain_loss": domain.detach(), "domain_accuracy": recognised}
     return Objective(adversary.lambda_ * adversary.domain_weight * domain, figures)

@@ -30,12 +30,19 @@ class Batch:
         nuisance: (K, 1 + M, (D - 1) * B) of the labelled domains, domain after domain: the weight
             that an event has where a score is made independent of the nuisances, and these, as
             :class:`hepdann.domains.Nuisances` gives them; ``None`` unless the run has any.
+        weighted: whether sizes of weights in the training are other than 1.
     """
 
     x: Tensor
     label: Tensor
     weight: Tensor
     nuisance: Tensor | None = None
+    weighted: bool = False
+
+    @property
+    def weight_sizes(self) -> Tensor | None:
+        """(K, D, B) that normalisation statistics weight events by; ``None``: all are 1."""
+        return self.weight.abs() if self.weighted else None
 
     @property
     def size(self) -> int:

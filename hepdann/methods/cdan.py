@@ -13,7 +13,7 @@ from .losses import domain_loss, label_loss
 
 def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """As ``dann``, with certain events weighing more in the domain loss."""
-    features = network.features(batch.x)
+    features = network.features(batch.x, weight=batch.weight_sizes)
     label = label_loss(network, features[..., : batch.labelled], batch)
     emphasis = _certainty(network, features.detach(), batch)
     domain, recognised = domain_loss(network, features, batch, adversary.lambda_, emphasis)

@@ -11,7 +11,7 @@ from .losses import domain_loss, label_loss
 
 def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """``L_y + w_d · ½ (L_d^source + L_d^target)``, the domain gradient reversed at the features."""
-    features = network.features(batch.x)
+    features = network.features(batch.x, weight=batch.weight_sizes)
     label = label_loss(network, features[..., : batch.labelled], batch)
     domain, recognised = domain_loss(network, features, batch, adversary.lambda_)
     figures = {
@@ -45,7 +45,9 @@ def _labels_alone(
 ) -> Objective:
     """``L_y``: the target is not looked at."""
     del adversary
-    features = network.features(batch.x[..., : batch.labelled], batch.domains - 1)
+    features = network.features(
+        batch.x[..., : batch.labelled], batch.domains - 1, batch.weight_sizes
+    )
     label = label_loss(network, features, batch)
     return Objective(label, {"label_loss": label.detach()})
 

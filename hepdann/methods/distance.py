@@ -30,7 +30,7 @@ def distance_phases(distance: Distance) -> tuple[Phase, ...]:
     def objective(
         network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight
     ) -> Objective:
-        features = network.features(batch.x)
+        features = network.features(batch.x, weight=batch.weight_sizes)
         label = label_loss(network, features[..., : batch.labelled], batch)
         apart = between_domains(distance, features, batch)
         nothing = torch.zeros_like(adversary.lambda_)

@@ -15,7 +15,7 @@ def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWe
     λ is on the loss: the domain head learns with it too, and not at all for λ = 0. In ``dann`` it
     is on the reversed gradient alone.
     """
-    features = network.features(batch.x)
+    features = network.features(batch.x, weight=batch.weight_sizes)
     labelled, target = features[..., : batch.labelled], features[..., batch.labelled :]
     label = label_loss(network, labelled, batch)
     head_input = torch.cat([labelled, target.detach()], dim=-1)

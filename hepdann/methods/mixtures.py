@@ -160,7 +160,9 @@ def _labelled(
 def _objective(network: AdversarialNetwork, batch: Batch, adversary: AdversaryWeight) -> Objective:
     """``Σ_b (f_b - ⟨score⟩_b)²`` over the bags of the batch: the weak loss of arXiv:1702.00414."""
     del adversary
-    features = network.features(batch.x[..., : batch.labelled], batch.domains - 1)
+    features = network.features(
+        batch.x[..., : batch.labelled], batch.domains - 1, batch.weight_sizes
+    )
     if batch.nuisance is None:  # events that only a look at the networks is taken with
         label = label_loss(network, features, batch)
         return Objective(label, {"label_loss": label.detach()})

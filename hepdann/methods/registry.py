@@ -71,7 +71,7 @@ def register(method: str | Method, **options: Any) -> Any:
 
         @hepdann.register.method("mine", adversarial=False)
         def objective(network, batch, adversary):
-            features = network.features(batch.x)
+            features = network.features(batch.x, weight=batch.weight_sizes)
             ...
             return hepdann.methods.Objective(loss)
 

@@ -137,14 +137,18 @@ class AdversarialNetwork(nn.Module):
         """Parameters of one of :attr:`parts`."""
         return list(self.get_submodule(name).parameters())
 
-    def features(self, x: Tensor, domains: int | None = None) -> Tensor:
+    def features(
+        self, x: Tensor, domains: int | None = None, weight: Tensor | None = None
+    ) -> Tensor:
         """Feature layer (K, H, D * B) of a training batch (K, F, D * B), domain after domain.
 
         Args:
             x: the batch.
             domains: how many of the D it holds, the first ones; by default all.
+            weight: (K, D, B) that batch normalisation of the perceptron weights events by; by
+                default all are alike.
         """
-        y: Tensor = self.extractor(x, domains)
+        y: Tensor = self.extractor(x, domains, weight)
         return y
 
     def domain_logits(self, features: Tensor, lambda_: Tensor) -> Tensor:
@@ -190,13 +194,15 @@ class AdversarialNetwork(nn.Module):
         return y
 
     @torch.no_grad()
-    def collect_statistics(self, *domains: Tensor) -> None:
+    def collect_statistics(self, *domains: Tensor, weight: Tensor | None = None) -> None:
         """Fix the statistics of prediction from unlabelled events.
 
         Args:
             *domains: (K, F, n) of each of the D domains, source first and target last.
+            weight: (K, n of all domains) of these events, for batch normalisation of the
+                perceptron; by default all are alike.
         """
-        self.extractor.collect(domains)
+        self.extractor.collect(domains, weight)
 
     @torch.no_grad()
     def latent(self, x: Tensor, domain: int | Tensor) -> Tensor:

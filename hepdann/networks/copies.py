@@ -156,7 +156,9 @@ class CopiedExtractor(Copies):
             module.get_buffer(name).copy_(value)
         return module
 
-    def forward(self, x: Tensor, domains: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, domains: int | None = None, _weight: Tensor | None = None
+    ) -> Tensor:
         """Feature layer (K, H, D · B) of a training batch (K, F, D · B).
 
         Args:
@@ -169,7 +171,7 @@ class CopiedExtractor(Copies):
         passed = [self.run(part, self._buffers_of(d, kept=False)) for d, part in enumerate(parts)]
         return torch.cat(passed, dim=-1)
 
-    def collect(self, domains: Sequence[Tensor]) -> None:
+    def collect(self, domains: Sequence[Tensor], _weight: Tensor | None = None) -> None:
         """Fix the statistics of prediction from events (K, F, n) of each domain."""
         self.template.eval()  # no dropout
         for norm in self._norms:

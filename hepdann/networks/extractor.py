@@ -61,17 +61,25 @@ class Extractor(nn.Module):
             x = hidden(x, linear, act, residual=self.residual, normalise=norm)
         return x
 
-    def forward(self, x: Tensor, domains: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, domains: int | None = None, weight: Tensor | None = None
+    ) -> Tensor:
         """Feature layer (K, H, D · B) of a training batch (K, F, D · B).
 
         Args:
             x: the batch.
             domains: how many of the D it holds; by default all.
+            weight: (K, D, B) that batch normalisation weights events by; by default all are alike.
         """
-        return self._run(x, lambda norm, y: norm(y, domains))
+        return self._run(x, lambda norm, y: norm(y, domains, weight))
 
-    def collect(self, domains: Sequence[Tensor]) -> None:
-        """Fix the statistics of prediction from events (K, F, n) of each domain."""
+    def collect(self, domains: Sequence[Tensor], weight: Tensor | None = None) -> None:
+        """Fix the statistics of prediction from events (K, F, n) of each domain.
+
+        Args:
+            domains: the events.
+            weight: (K, n of all domains) of these events; by default all are alike.
+        """
         if not any(isinstance(norm, StackedBatchNorm) for norm in self.norm):
             return
         sizes = [x.shape[-1] for x in domains]
@@ -79,7 +87,9 @@ class Extractor(nn.Module):
         for first in range(0, len(domains[0]), some):
             members = slice(first, first + some)
             x = torch.cat([events[members] for events in domains], dim=-1)
-            self._run(x, partial(_collect, sizes=sizes, members=members), members)
+            of_these = None if weight is None else weight[members]
+            collect = partial(_collect, sizes=sizes, members=members, weight=of_these)
+            self._run(x, collect, members)
 
     def prediction(self, domain: int | Tensor) -> Callable[[Tensor], Tensor]:
         """What maps events to the feature layer by the statistics of a domain.
@@ -100,8 +110,10 @@ class Extractor(nn.Module):
         return lambda x: functools.reduce(lambda y, layer: layer(y), layers, x)
 
 
-def _collect(norm: StackedBatchNorm, y: Tensor, *, sizes: list[int], members: slice) -> Tensor:
-    return norm.collect(y, sizes, members)
+def _collect(
+    norm: StackedBatchNorm, y: Tensor, *, sizes: list[int], members: slice, weight: Tensor | None
+) -> Tensor:
+    return norm.collect(y, sizes, members, weight)
 
 
 def _normalisation(shape: NetworkShape, members: int, width: int) -> nn.Module:

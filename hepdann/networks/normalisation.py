@@ -13,6 +13,20 @@ from torch.nn import functional
 Normalisation = Literal["domain", "shared", "layer", "none"]
 
 _EPSILON = 1e-5
+_NO_WEIGHT = 1e-12  # added to each: lost beside any that counts
+
+
+def _shares(weight: Tensor) -> Tensor:
+    """What each event counts of a sum over the last axis; all alike where no weight is not 0."""
+    size = weight + _NO_WEIGHT
+    return size / size.sum(dim=-1, keepdim=True)
+
+
+def _moments(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and variance over the last axis, kept with length 1, and the events less the mean."""
+    mean = (x * share).sum(dim=-1, keepdim=True)
+    centred = x - mean
+    return mean, (centred.square() * share).sum(dim=-1, keepdim=True), centred
 
 
 class StackedBatchNorm(nn.Module):
@@ -22,7 +36,8 @@ class StackedBatchNorm(nn.Module):
     first, target last, labelled copies of the source between them. With ``per_domain`` each is
     normalised by its own mean and variance; scale and shift are shared, as in domain-specific batch
     normalisation with common affine parameters (Li et al., "Revisiting Batch Normalization for
-    Practical Domain Adaptation", 2016).
+    Practical Domain Adaptation", 2016). Events count by the size of their weights:
+    MC whose weighted distributions are those of the data have the same statistics.
 
     Statistics for prediction are not running averages: :meth:`collect` stores those of the pass it
     is given, so that they belong to the weights that are used, averaged ones included.
@@ -43,15 +58,24 @@ class StackedBatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(domains, members, features))
         self.register_buffer("variance", torch.ones(domains, members, features))
 
-    def forward(self, x: Tensor, domains: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, domains: int | None = None, weight: Tensor | None = None
+    ) -> Tensor:
         """Normalise a training batch, (K, features, D * B), by its own statistics.
 
         Args:
             x: activations.
             domains: how many of the D the batch holds; by default all.
+            weight: (K, D, B) sizes of the events' weights; by default all are alike.
         """
         members, features, batch = x.shape
         parts = domains or self.domains
+        if weight is not None:
+            groups = parts if self.per_domain else 1
+            share = _shares(weight[:, :parts].reshape(members, 1, groups, -1))
+            _, variance, centred = _moments(x.reshape(members, features, groups, -1), share)
+            y = (centred * torch.rsqrt(variance + _EPSILON)).view(members, features, batch)
+            return torch.addcmul(self.bias, y, self.weight)
         if not self.per_domain:
             flat = x.reshape(1, members * features, batch)
             scale, shift = self.weight.reshape(-1), self.bias.reshape(-1)
@@ -63,21 +87,33 @@ class StackedBatchNorm(nn.Module):
         return y.view(members, features, batch)
 
     @torch.no_grad()
-    def collect(self, x: Tensor, sizes: Sequence[int], members: slice = slice(None)) -> Tensor:
+    def collect(
+        self,
+        x: Tensor,
+        sizes: Sequence[int],
+        members: slice = slice(None),
+        weight: Tensor | None = None,
+    ) -> Tensor:
         """Store the statistics of a pass over (K, features, all domains) and normalise it.
 
         Args:
             x: activations, domain after domain.
             sizes: events of each of the D domains; they need not be equally many here.
             members: whose activations these are.
+            weight: (K, all domains) sizes of the events' weights; by default all are alike.
         """
-        starts = itertools.accumulate(sizes, initial=0)
+        starts = list(itertools.accumulate(sizes, initial=0))
         parts = [x.narrow(-1, start, n) for start, n in zip(starts, sizes, strict=False)]
-        for domain, part in enumerate(parts):
+        for domain, (part, start) in enumerate(zip(parts, starts, strict=False)):
             events = part if self.per_domain else x
-            mean = events.mean(dim=-1, keepdim=True)  # a tenth of the time of torch.var_mean
+            if weight is None:
+                mean = events.mean(dim=-1, keepdim=True)  # a tenth of the time of torch.var_mean
+                variance = (events - mean).square_().mean(dim=-1, keepdim=True)
+            else:
+                own = weight[:, start : start + part.shape[-1]] if self.per_domain else weight
+                mean, variance, _ = _moments(events, _shares(own.unsqueeze(1)))
             self.mean[domain, members] = mean.squeeze(-1)
-            self.variance[domain, members] = (events - mean).square_().mean(dim=-1)
+            self.variance[domain, members] = variance.squeeze(-1)
         fixed = zip(parts, self.mean[:, members], self.variance[:, members], strict=True)
         return torch.cat([self._normalise(*entry, members) for entry in fixed], dim=-1)
 

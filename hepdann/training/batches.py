@@ -33,6 +33,11 @@ class Slot:
     events: Sequence[DomainEvents]
     chosen: tuple[int, ...]
 
+    @property
+    def weighted(self) -> bool:
+        """Whether any events of the training are weighted: so for a member in any stack."""
+        return any(domain.weighted for domain in self.events)
+
 
 def epoch_batches(
     slots: Sequence[Slot],
@@ -59,13 +64,14 @@ def epoch_batches(
                 yield batch
         return
     chunk = max(1, _CHUNK // (size * len(seeds)))
+    weighted = any(slot.weighted for slot in slots)
     for begin in range(first, steps, chunk):
         last = min(begin + chunk, steps)
         x, label, weight, nuisance = _gather(slots, feeds, begin, last - begin, size)
         for step in range(begin, last):
             at = step - begin
             further = None if nuisance is None else nuisance[at]
-            yield step, Batch(x[at], label[at], weight[at], further), last
+            yield step, Batch(x[at], label[at], weight[at], further, weighted), last
 
 
 def _single(

@@ -91,6 +91,22 @@ def test_shared_normalisation_is_batchnorm1d_of_the_whole():
     assert torch.allclose(y[1].T, nn.BatchNorm1d(3)(x[1].T), atol=1e-5)
 
 
+@pytest.mark.parametrize("normalisation", ["domain", "shared"])
+def test_an_event_of_weight_3_is_normalised_as_three_events(normalisation):
+    network = AdversarialNetwork(NetworkShape(4, 2, (8, 6), (), (5,), normalisation), [1, 2])
+    source, target = torch.randn(2, 4, 30), torch.randn(2, 4, 30) * 2 + 1
+    size = torch.tensor([0, 1, 3]).repeat(10)
+    three, plain = (x.repeat_interleave(size, dim=-1) for x in (source, target)), (source, target)
+    weight = size.float().expand(2, 2, 30)
+    network.collect_statistics(*three)
+    collected = [network.latent(x, d) for d, x in enumerate(plain)]
+    network.collect_statistics(*plain, weight=weight.flatten(1))
+    features = network.features(torch.cat(plain, dim=-1), weight=weight)
+    for d, (x, expected) in enumerate(zip(plain, collected, strict=True)):
+        assert torch.allclose(network.latent(x, d), expected, atol=1e-5)
+        assert torch.allclose(features[..., 30 * d : 30 * d + 30], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("normalisation", ["domain", "shared", "none"])
 def test_prediction_with_collected_statistics_is_the_training_pass(normalisation):
     network = AdversarialNetwork(NetworkShape(4, 2, (8, 6), (), (5,), normalisation), [1, 2, 3])

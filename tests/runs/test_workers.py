@@ -197,6 +197,8 @@ def test_a_crowded_machine_is_said_to_be_one(monkeypatch):
     assert parallel.overload_warning(2) is None
     monkeypatch.setattr(os, "getloadavg", lambda: (7.2, 7.0, 7.0))
     assert "leave about 1 of 8 cores free" in parallel.overload_warning(2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (9.0, 9.0, 9.0))
+    assert parallel.overload_warning(0) is None  # all is done in this process
 
 
 def test_auto_takes_the_free_cores_where_it_pays(monkeypatch):

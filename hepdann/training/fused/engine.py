@@ -122,7 +122,8 @@ class _Tables:
              len(tensors_of), widest, own, bool(norms), per_domain, 0, *ends], np.int64,
         )  # fmt: skip
         rows, dtype = (together - 1) * own + top, batch.x.numpy().dtype
-        sizes = (rows * _TILE, rows * _TILE, len(layers) * batch.domains * widest)
+        factors = len(layers) * batch.domains * widest  # and weights of events, and their sums
+        sizes = (rows * _TILE, rows * _TILE, factors + together * _TILE + batch.domains)
         memory = [aligned(size, dtype) for size in sizes]
         figures = np.empty((3, len(batch.x)), dtype)
         self.addresses = np.empty(15, np.uintp)

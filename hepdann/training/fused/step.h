@@ -228,46 +228,38 @@ TARGET static double NAME(softmax)(const REAL *z, int64_t classes, const int64_t
     return loss;
 }
 
-/* Batch normalisation and ReLU of the rows of a layer: what comes in becomes (x - mean) / width. */
+/* Batch normalisation and ReLU of the rows of a layer: what comes in becomes (x - mean) / width, where events
+ * count by the size of their weight. Behind the events of a block size is 0; norm has the sum of each group. */
 TARGET static void NAME(normalise)(const int64_t *layer, const REAL *scale, const REAL *shift, REAL *memory,
                                    int64_t stride, const int64_t *blocks, int64_t count, int64_t groups,
-                                   REAL *inverse, int64_t widest)
+                                   const REAL *size, const REAL *norm, REAL *inverse, int64_t widest)
 {
     for (int64_t o = 0; o < layer[OUTPUTS]; o++)
         for (int64_t group = 0; group < groups; group++) {
             double total = 0, square = 0;
-            int64_t events = 0;
             for (int64_t b = 0; b < count; b++) {
-                const int64_t *block = blocks + 4 * b, n = block[COUNT];
                 const REAL *row = memory + b * stride + (layer[NORMAL] + o) * TILE;
-                if (block[GROUP] != group)
-                    continue;
                 Vector sum = {0};
-                int64_t t = 0;
-                for (; t + LANES <= n; t += LANES)
-                    sum += NAME(load)(row + t);
-                for (total += NAME(total)(sum); t < n; t++)
-                    total += row[t];
-                events += n;
+                if (blocks[4 * b + GROUP] != group)
+                    continue;
+                for (int64_t t = 0; t < WIDE(blocks[4 * b + COUNT]); t += LANES)
+                    sum += NAME(load)(row + t) * NAME(load)(size + b * TILE + t);
+                total += NAME(total)(sum);
             }
-            const REAL mean = total / events;
+            const REAL mean = total / norm[group];
             for (int64_t b = 0; b < count; b++) {
-                const int64_t *block = blocks + 4 * b, n = block[COUNT];
                 REAL *row = memory + b * stride + (layer[NORMAL] + o) * TILE;
-                if (block[GROUP] != group)
-                    continue;
                 Vector sum = {0};
-                int64_t t = 0;
-                for (; t < WIDE(n); t += LANES) {
+                if (blocks[4 * b + GROUP] != group)
+                    continue;
+                for (int64_t t = 0; t < WIDE(blocks[4 * b + COUNT]); t += LANES) {
                     const Vector x = NAME(load)(row + t) - mean;
                     memcpy(row + t, &x, BYTES);
-                    if (t + LANES <= n)
-                        sum += x * x;
+                    sum += x * x * NAME(load)(size + b * TILE + t);
                 }
-                for (square += NAME(total)(sum), t = n - n % LANES; t < n; t++)
-                    square += row[t] * row[t];
+                square += NAME(total)(sum);
             }
-            const REAL factor = 1 / sqrt(square / events + 1e-5);
+            const REAL factor = 1 / sqrt(square / norm[group] + 1e-5);
             inverse[group * widest + o] = factor;
             for (int64_t b = 0; b < count; b++) {
                 if (blocks[4 * b + GROUP] != group)
@@ -289,12 +281,12 @@ TARGET static void NAME(normalise)(const int64_t *layer, const REAL *scale, cons
 TARGET static void NAME(normalise_slope)(const int64_t *layer, const REAL *scale, REAL *scale_slope,
                                          REAL *shift_slope, const REAL *memory, REAL *slopes,
                                          int64_t stride, const int64_t *blocks, int64_t count,
-                                         int64_t groups, const REAL *inverse, int64_t widest)
+                                         int64_t groups, const REAL *size, const REAL *norm,
+                                         const REAL *inverse, int64_t widest)
 {
     for (int64_t o = 0; o < layer[OUTPUTS]; o++)
         for (int64_t group = 0; group < groups; group++) {
             double total = 0, along = 0;
-            int64_t events = 0;
             for (int64_t b = 0; b < count; b++) {
                 if (blocks[4 * b + GROUP] != group)
                     continue;
@@ -310,11 +302,10 @@ TARGET static void NAME(normalise_slope)(const int64_t *layer, const REAL *scale
                 }
                 total += NAME(total)(sum);
                 along += NAME(total)(product);
-                events += blocks[4 * b + COUNT];
             }
             scale_slope[o] += along;
             shift_slope[o] += total;
-            const REAL mean = total / events, mean_along = along / events;
+            const REAL mean = total / norm[group], mean_along = along / norm[group];
             const REAL factor = scale[o] * inverse[group * widest + o];
             for (int64_t b = 0; b < count; b++) {
                 if (blocks[4 * b + GROUP] != group)
@@ -322,8 +313,8 @@ TARGET static void NAME(normalise_slope)(const int64_t *layer, const REAL *scale
                 const int64_t at = b * stride + (layer[NORMAL] + o) * TILE, n = blocks[4 * b + COUNT];
                 const REAL *delta = slopes + b * stride + (layer[OUT] + o) * TILE;
                 for (int64_t t = 0; t < WIDE(n); t += LANES) {
-                    const Vector d = NAME(load)(delta + t) - mean, x = NAME(load)(memory + at + t);
-                    const Vector before = factor * (d - x * mean_along);
+                    const Vector d = NAME(load)(delta + t), x = NAME(load)(memory + at + t);
+                    const Vector before = factor * (d - NAME(load)(size + b * TILE + t) * (mean + x * mean_along));
                     memcpy(slopes + at + t, &before, BYTES);
                 }
                 memset(slopes + at + n, 0, (WIDE(n) - n) * sizeof(REAL));
@@ -381,8 +372,12 @@ TARGET static void NAME(gradients)(const Shape *shape, int64_t k, REAL *const *v
     const int64_t together = shape->normalised ? shape->blocks : 1, stride = own * TILE;
     const int64_t groups = shape->per_domain ? domains : 1;
     const int64_t *top = shape->layers + 10 * (first_head - 1), *last = shape->layers + 10 * (second_head - 1);
+    REAL *sizes = inverse + first_head * groups * shape->widest; /* |weight| of the events of each block */
+    REAL *norm = sizes + together * TILE; /* its sum in each group */
     REAL *rows = memory + (together - 1) * stride, *head_slopes = slopes + (together - 1) * stride;
     double label_loss = 0, domain_loss = 0, recognised = 0; /* rows of heads follow those of the blocks */
+    for (int64_t group = 0; group < groups; group++)
+        norm[group] = 0;
     for (int64_t from = 0; from < shape->blocks; from += together) {
         const int64_t *blocks = shape->table + 4 * from;
         for (int64_t b = 0; b < together; b++) {
@@ -394,6 +389,13 @@ TARGET static void NAME(gradients)(const Shape *shape, int64_t k, REAL *const *v
                 memset(to + n, 0, (WIDE(n) - n) * sizeof(REAL));
             }
             memset(slopes + b * stride + top[OUT] * TILE, 0, top[OUTPUTS] * TILE * sizeof(REAL));
+            const REAL *w = weight + (k * domains + block[DOMAIN]) * size + block[FIRST];
+            double total = 0;
+            for (int64_t t = 0; shape->normalised && t < WIDE(n); t++) {
+                sizes[b * TILE + t] = t < n ? (w[t] < 0 ? -w[t] : w[t]) + (REAL)1e-12 : 0;
+                total += sizes[b * TILE + t];
+            }
+            norm[block[GROUP]] += total;
         }
         for (int64_t index = 0; index < first_head; index++) {
             const int64_t *layer = shape->layers + 10 * index, inputs = layer[INPUTS], outputs = layer[OUTPUTS];
@@ -405,7 +407,7 @@ TARGET static void NAME(gradients)(const Shape *shape, int64_t k, REAL *const *v
             if (shape->normalised)
                 NAME(normalise)(layer, value[0] + layer[SCALE] + k * outputs,
                                 value[0] + layer[SHIFT] + k * outputs, memory, stride, blocks, together,
-                                groups, inverse + index * groups * shape->widest, shape->widest);
+                                groups, sizes, norm, inverse + index * groups * shape->widest, shape->widest);
         }
         for (int64_t b = 0; b < together; b++) {
             const int64_t *block = blocks + 4 * b, domain = block[DOMAIN], n = block[COUNT];
@@ -446,7 +448,8 @@ TARGET static void NAME(gradients)(const Shape *shape, int64_t k, REAL *const *v
                 NAME(normalise_slope)(layer, value[0] + layer[SCALE] + k * outputs,
                                       gradient[0] + layer[SCALE] + k * outputs,
                                       gradient[0] + layer[SHIFT] + k * outputs, memory, slopes, stride, blocks,
-                                      together, groups, inverse + index * groups * shape->widest, shape->widest);
+                                      together, groups, sizes, norm, inverse + index * groups * shape->widest,
+                                      shape->widest);
             for (int64_t b = 0; b < together; b++) {
                 const int64_t wide = WIDE(blocks[4 * b + COUNT]), at = b * stride + layer[NORMAL] * TILE;
                 for (int64_t i = 0; !shape->normalised && i < outputs; i++)

@@ -121,7 +121,7 @@ def _domain_figures(
     def ends(x: Tensor, size: int) -> Tensor:
         return torch.cat([x[..., :size], x[..., -size:]], dim=-1)
 
-    fit = network.features(probe.fit.x)
+    fit = network.features(probe.fit.x, weight=probe.fit.weight_sizes)
     is_target = torch.cat([torch.zeros(n), torch.ones(n)]).to(fit).expand(len(fit), -1)
     weight = torch.cat([probe.fit.weight[:, 0], probe.fit.weight[:, -1]], dim=-1)
     scores = discriminant_scores(ends(fit, n), is_target, weight, ends(activations.features, m))

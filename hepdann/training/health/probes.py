@@ -49,8 +49,9 @@ def probe_of(slots: Sequence[Slot], classes: int) -> Probe | None:
     ]
     images = slots[0].events[0].images
     most = _IMAGES if images else _EVENTS
-    fit = _batch(domains, partial(_training_events, most=most))
-    held = _batch(domains, partial(_validation_events, most=most))
+    weighted = any(slot.weighted for slot in slots)
+    fit = _batch(domains, partial(_training_events, most=most), weighted=weighted)
+    held = _batch(domains, partial(_validation_events, most=most), weighted=weighted)
     if min(fit.size, held.size) < _FEWEST:
         return None
     if images:  # a fresh classifier of pixels tells nothing
@@ -80,7 +81,10 @@ def _validation_events(domain: DomainEvents, most: int) -> _Events:
 
 
 def _batch(
-    domains: Sequence[Sequence[DomainEvents]], take: Callable[[DomainEvents], _Events]
+    domains: Sequence[Sequence[DomainEvents]],
+    take: Callable[[DomainEvents], _Events],
+    *,
+    weighted: bool,
 ) -> Batch:
     taken = {id(d): take(d) for own in domains for d in own}
     size = min(x.shape[1] for x, _, _ in taken.values())
@@ -94,6 +98,7 @@ def _batch(
         torch.stack([torch.cat([x for x, _, _ in events], dim=-1) for events in own]),
         torch.stack([torch.stack([label for _, label, _ in events[:-1]]) for events in own]),
         torch.stack([torch.stack([w for _, _, w in events]) for events in own]),
+        weighted=weighted,
     )
 
 

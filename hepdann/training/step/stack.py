@@ -83,8 +83,12 @@ class Stack:
             part.swap()
         try:
             self.network.eval()
+            domains = [[s.events[i] for i in s.chosen] for s in slots]
+            weights = [torch.stack([d.weight_statistics for d in own]) for own in domains]
+            weighted = any(slot.weighted for slot in slots)
             self.network.collect_statistics(
-                *(torch.stack([s.events[i].x_statistics for i in s.chosen]) for s in slots)
+                *(torch.stack([d.x_statistics for d in own]) for own in domains),
+                weight=torch.cat(weights, dim=1).abs() if weighted else None,
             )
             yield self.network
         finally:
