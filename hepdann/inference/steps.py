@@ -213,8 +213,8 @@ class Mixture:
         rows = [score.transpose(0, 2, 1) for score in scores]  # as they lie in memory
         weights = self.weights or (1.0,) * len(self.parts)
         offset = np.asarray(weights) @ np.asarray(self.offsets) if target else np.zeros(1)
-        mixed = np.empty(rows[0].shape, dtype=np.float32)
-        for start in range(0, mixed.shape[2], _IN_CACHE):
+        mixed: NDArray[np.float32] = np.empty(rows[0].shape, dtype=np.float32)
+        for start in range(0, scores[0].shape[1], _IN_CACHE):
             at = np.s_[:, :, start : start + _IN_CACHE]
             total = np.zeros(mixed[at].shape) + offset[:, None]
             for row, weight in zip(rows, weights, strict=True):
