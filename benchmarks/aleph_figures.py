@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hepdann import plotting
-from hepdann.evaluation.scan.curves import ScanCurves, below
+from hepdann.evaluation.curves import ScanCurves, below
 
 SHIFT = "sine"
 DPI = 62

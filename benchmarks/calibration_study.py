@@ -3,6 +3,7 @@
     python benchmarks/calibration_study.py --data DIR -o calibrated
     python benchmarks/calibration_study.py --data DIR -o calibrated --case "cosine 3" --seeds 0 1
     python benchmarks/calibration_study.py --data DIR --coverage 100      # toys of 2,500 events
+    python benchmarks/calibration_study.py --data DIR --power 20          # one class that moves
     python benchmarks/calibration_study.py --data DIR --time 30000        # how long a fit takes
 
 13,000 jets are the MC, and 10,000 others, changed, the data. A calibration is fitted twice: with
@@ -57,8 +58,8 @@ CASES: dict[str, tuple[Change, str | None, tuple[float, float] | None]] = {
     "sine 3, 33 to 17 %": (shift("sine", 3), "sine", DOWN),
     "gaussian 3, 33 to 17 %": (shift("gaussian", 3), "gaussian", DOWN),
     "correlations only": (correlated, None, None),
-    "signal-only scaling": (signal_only, None, None),
-    "10 % foreign": (foreign, None, None),
+    "signal-only scaling": (signal_only(1.15), None, None),
+    "10 % foreign": (foreign(0.1), None, None),
     "sine 8": (shift("sine", 8), "sine", None),
 }
 
@@ -193,6 +194,27 @@ def coverage(x: Table, label: Any, toys: int) -> None:
         print(f"| {case} | {100 * t:.0f} % | {100 * fraction:.0f} % |", flush=True)
 
 
+def power(x: Table, label: Any, toys: int) -> None:
+    """How often fractions move by two errors, and how often templates then do not fit."""
+    from hepdann.calibration import Calibration, fit_family
+    from hepdann.calibration.families import Chain
+
+    print("\n| the data have | fractions moved | not closed |\n|---|---|---|")
+    cases = {f"{100 * s:.0f} % foreign background": foreign(s) for s in (0.02, 0.05, 0.1)}
+    cases |= {f"signal larger by {100 * s:.0f} %": signal_only(1 + s) for s in (0.05, 0.1, 0.15)}
+    for name, change in cases.items():
+        moved = hidden = 0
+        for seed in range(toys):
+            source, target, _ = sides(change, None, x, label, SIZES, seed)
+            fit = fit_family(Chain(()), source.part("train"), target.part("train"))
+            share = np.bincount(source.label) / len(source)
+            known = Calibration(None, source.classes, fit.fractions, fit.fraction_error, share)
+            if known.moved(2.0):
+                moved += 1
+                hidden += not known.mixture(source, target).explains
+        print(f"| {name} | {moved} of {toys} | {hidden} |", flush=True)
+
+
 def duration(x: Table, label: Any, events: int) -> None:
     """How long calibrations of so many events of MC and of data take: seconds, and of processors.
 
@@ -235,6 +257,7 @@ def main() -> None:
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)), help="of the deal")
     parser.add_argument("--coverage", type=int, default=0, metavar="TOYS")
+    parser.add_argument("--power", type=int, default=0, metavar="TOYS")
     parser.add_argument("--time", type=int, default=0, metavar="EVENTS")
     given = parser.parse_args()
     if given.data is None:
@@ -243,6 +266,9 @@ def main() -> None:
     x, label = read(given.data)
     if given.coverage:
         coverage(x, label, given.coverage)
+        return
+    if given.power:
+        power(x, label, given.power)
         return
     if given.time:
         duration(x, label, given.time)

@@ -68,7 +68,7 @@ def check_viewer(page: Any) -> None:
 
 
 def check_figures(page: Any) -> int:
-    page.wait_for_selector("html[data-ready='true']", timeout=30_000)
+    page.wait_for_function("[...document.querySelectorAll('figure img')].every(i => i.complete)")
     images = page.locator("figure img")
     broken = images.evaluate_all("list => list.filter(i => !i.naturalWidth).length")
     assert broken == 0, f"{broken} figures do not show"

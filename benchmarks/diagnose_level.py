@@ -19,7 +19,7 @@ from scipy.stats import kstest
 
 from hepdann.evaluation import Diagnosis, diagnose
 from hepdann.samples import INPUTS
-from hepdann.stats.features import smallest_p_value
+from hepdann.stats.two_sample import smallest_p_value
 from hepdann.tensors import Source
 
 

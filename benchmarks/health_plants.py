@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hepdann import methods
 from hepdann.methods import AdversaryWeight, Batch, Method, Objective, Phase
-from hepdann.methods.losses import domain_loss, label_loss
+from hepdann.methods.base import domain_loss, label_loss
 from hepdann.networks import AdversarialNetwork
 from hepdann.training import Member, StackTrainer
 

@@ -39,7 +39,7 @@ from hepdann.plotting import plot_run
 from hepdann.readers import convert
 from hepdann.runs import Run, open_run, resume
 from hepdann.samples.minerva import target, write_minerva
-from hepdann.stats.classification import predicted
+from hepdann.stats.ranking import predicted
 from hepdann.tensors import Tensors, read_hits
 
 SHIFTS: dict[str, dict[str, float]] = {

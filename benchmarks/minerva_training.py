@@ -27,7 +27,7 @@ from hepdann import methods
 from hepdann.domains import Augment
 from hepdann.domains.image_stream import resident_images
 from hepdann.networks import NetworkShape, ViewShape, get
-from hepdann.networks.gradient_reversal import reverse_gradient
+from hepdann.networks.layers import reverse_gradient
 from hepdann.tensors import Hits, Source, Target
 from hepdann.training import Member, Settings, StackTrainer
 

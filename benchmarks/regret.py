@@ -83,9 +83,9 @@ def correlated(deal: Deal) -> Table:
     return np.take_along_axis(np.sort(deal.x, axis=0), rank, axis=0)
 
 
-def signal_only(deal: Deal) -> Table:
-    """The signal's features larger by 15 %."""
-    return np.where(deal.label[:, None] == 1, 1.15 * deal.x, deal.x)
+def signal_only(factor: float) -> Change:
+    """The signal's features larger by a factor."""
+    return lambda deal: np.where(deal.label[:, None] == 1, factor * deal.x, deal.x)
 
 
 def dead(deal: Deal) -> Table:
@@ -93,13 +93,17 @@ def dead(deal: Deal) -> Table:
     return np.where(np.array(FEATURES) == "bqvjet", 0.0, deal.x)
 
 
-def foreign(deal: Deal) -> Table:
-    """A tenth of the data are background halfway between both classes, which the MC lacks."""
-    moved = deal.x.copy()
-    rest, signal = (np.flatnonzero(deal.label == c) for c in (0, 1))
-    rows = deal.generator.permutation(rest)[: len(moved) // 10]
-    moved[rows] = (deal.x[rows] + deal.x[deal.generator.choice(signal, len(rows))]) / 2
-    return moved
+def foreign(share: float) -> Change:
+    """A share of the data are background halfway between both classes, which the MC lacks."""
+
+    def apply(deal: Deal) -> Table:
+        moved = deal.x.copy()
+        rest, signal = (np.flatnonzero(deal.label == c) for c in (0, 1))
+        rows = deal.generator.permutation(rest)[: int(len(moved) * share)]
+        moved[rows] = (deal.x[rows] + deal.x[deal.generator.choice(signal, len(rows))]) / 2
+        return moved
+
+    return apply
 
 
 CASES: dict[str, tuple[Change, tuple[float, float] | None]] = {
@@ -113,9 +117,9 @@ CASES: dict[str, tuple[Change, tuple[float, float] | None]] = {
     "scale per feature": (scaled, None),
     "smearing of two": (smeared, None),
     "correlations only": (correlated, None),
-    "signal-only scaling": (signal_only, None),
+    "signal-only scaling": (signal_only(1.15), None),
     "constant feature": (dead, None),
-    "10 % foreign": (foreign, None),
+    "10 % foreign": (foreign(0.1), None),
     "label shift up": (lambda deal: deal.x, (0.226, 0.5)),
     "label shift down": (lambda deal: deal.x, (0.33, 0.17)),
     "label shift + sine 8": (shift("sine", 8), (0.33, 0.17)),

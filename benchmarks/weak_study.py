@@ -57,10 +57,10 @@ def significances(share: float, seeds: range, events: int) -> Any:
 
     from hepdann import methods
     from hepdann.domains import Scaling, resident
-    from hepdann.evaluation.mixtures import passing
+    from hepdann.evaluation.nuisances import passing
     from hepdann.networks import NetworkShape
     from hepdann.samples import TOYS
-    from hepdann.stats.bump import find_bump
+    from hepdann.stats.histograms import find_bump
     from hepdann.training import Member, Settings, StackTrainer
 
     toys = [TOYS["bump"].draw(np.random.default_rng([s, 7]), events, "data", share) for s in seeds]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,15 +29,7 @@ _WIDTH = 170
 @click.option("--workers", default="auto", show_default=True,
               help="Processes that train, or auto: as many as cores are free.")  # fmt: skip
 @shared("json")
-def command(
-    name: str,
-    output: Path,
-    data: Path | None,
-    seeds: int,
-    epochs: int | None,
-    workers: str,
-    as_json: bool,
-) -> int:
+def command(name: str, output: Path, workers: str, as_json: bool, **options: Any) -> int:
     """Repeat an experiment of Ganin et al., JMLR 17 (2016) 59, with its networks and solver.
 
     NAME is moons, amazon, digits or signs. Beside the accuracy after the last epoch stand that of
@@ -48,8 +40,8 @@ def command(
 
     with interruptible() as interruption, Live() as live:
         table = benchmark(
-            name, output=output, data=data, seeds=seeds, epochs=epochs, workers=whole(workers),
-            report=interruption.wrap(live.report), stop=interruption,
+            name, output=output, workers=whole(workers), report=interruption.wrap(live.report),
+            stop=interruption, **options,
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(table.to_dict(), indent=1))
@@ -60,7 +52,7 @@ def command(
 
 
 def _show(table: Table) -> None:
-    from hepdann.experiments.table import COLUMNS
+    from hepdann.experiments.benchmark import COLUMNS
 
     console = tables.console(_WIDTH)
     shown = tables.table(None, "experiment", "method", "seeds", *COLUMNS.values(), left=2)

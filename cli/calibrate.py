@@ -71,7 +71,9 @@ def command(
         return
     _show(report)
     if output is not None:
-        click.echo(f"calibration.json and figures in {output}")
+        other = report.shown.name != report.calibration.name
+        what = f", of MC after {report.shown.name}" * other
+        click.echo(f"calibration.json and figures in {output}{what}")
 
 
 def _write(
@@ -86,7 +88,7 @@ def _write(
 
     mc = source.take(np.flatnonzero(source.split != 0))
     held_out = target.take(np.flatnonzero(target.split != 0))
-    calibrated = report.calibration.calibrated(mc)
+    calibrated = report.shown.calibrated(mc)
     classes, looks = look_of(file)
     pairs = {
         name: (
@@ -97,6 +99,7 @@ def _write(
     }
     plot_calibration(report.profiles, pairs, folder, **looks)
     content = report.to_json()
+    content["shown"] = report.shown.name
     content["features"] = {
         name: {
             when: {

@@ -69,7 +69,7 @@ def init(mc: str, data: str | None, output: Path | None, tree: str | None, force
 def schema(output: Path | None, force: bool, of: str) -> None:
     """Print the JSON Schema, with which an editor completes and checks."""
     from hepdann.config import json_schema
-    from hepdann.store.schema import file_schema
+    from hepdann.store.working_points import file_schema
 
     content = json_schema() if of == "config" else file_schema(of)
     _deliver(json.dumps(content, indent=2) + "\n", output, force=force)

@@ -59,7 +59,7 @@ def command(
     method's networks at the last epoch, with binomial (accuracy) and DeLong (AUC) errors for
     weighted events.
     """
-    from hepdann.store.generators import is_generator
+    from hepdann.store.model_file import is_generator
     from hepdann.store.state import is_scan
 
     if is_scan(run) or is_generator(run):
@@ -97,7 +97,7 @@ def _metrics(run: Path, recompute: bool) -> dict[str, Any]:
 
 
 def _scan(folder: Path, as_json: bool) -> None:
-    from hepdann.store.scan_folder import open_scan
+    from hepdann.store.reading import open_scan
 
     from .scan import show as show_scan
 
@@ -109,7 +109,7 @@ def _scan(folder: Path, as_json: bool) -> None:
 
 
 def _generator(folder: Path, as_json: bool) -> None:
-    from hepdann.store.generators import open_folder
+    from hepdann.store.model_file import open_folder
 
     validation = open_folder(folder).validation
     lines = [json.dumps(validation.to_json(), indent=2)] if as_json else validation.lines
@@ -120,7 +120,7 @@ def show(
     run: Path, metrics: Mapping[str, Any], *, brief: bool = False, health: bool = False
 ) -> None:
     """Print the tables of a run; ``brief``: the first one, and what is recommended."""
-    from hepdann.config.names import t_text
+    from hepdann.config.section import t_text
 
     console, target = tables.console(), metrics["target"]
     kind, shift = target["kind"], target["shift"]

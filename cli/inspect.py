@@ -34,8 +34,7 @@ def command(file: str, verify: bool, as_json: bool) -> None:
     if kind == "tensors":
         content = _tensors(file, verify)
     else:
-        reads = {"run": _folder, "scan": _folder, "generator": _generator, "root": _root}
-        content = reads[kind](file)
+        content = {"generator": _generator, "root": _root}.get(kind, _folder)(file)
     if as_json:
         click.echo(json.dumps({"kind": kind, **content}, indent=2, default=str))
         return
@@ -52,7 +51,7 @@ def kind_of(file: str) -> str:
 
     path = Path(file)
     if path.is_dir():
-        from hepdann.store.generators import is_generator
+        from hepdann.store.model_file import is_generator
         from hepdann.store.state import is_scan
 
         return "scan" if is_scan(path) else "generator" if is_generator(path) else "run"
@@ -293,7 +292,7 @@ def _show_scan(summary: dict[str, Any]) -> None:
 
 
 def _generator(folder: str) -> dict[str, Any]:
-    from hepdann.store.generators import open_folder
+    from hepdann.store.model_file import open_folder
 
     one = open_folder(folder)
     return {
@@ -320,7 +319,7 @@ def _files(folder: str) -> list[str]:
 
 
 def _show_run(summary: dict[str, Any]) -> None:
-    from hepdann.config.names import t_text
+    from hepdann.config.section import t_text
 
     metrics = summary["metrics"]
     target = metrics.get("target", {})

@@ -88,10 +88,9 @@ def command(
         _draw_events(Events(file, n, start, domain), config_path, output, look)
         return
     from hepdann.plotting import plot_generated, plot_run, plot_scan
-    from hepdann.store.generators import is_generator
+    from hepdann.store.model_file import is_generator
     from hepdann.store.paths import RunPaths
-    from hepdann.store.reading import check_version
-    from hepdann.store.scan_folder import open_scan
+    from hepdann.store.reading import check_version, open_scan
     from hepdann.store.state import is_scan
 
     if only == []:
@@ -163,7 +162,7 @@ def _pictures(events: Events) -> tuple[list[Any], bool]:
         return tensor_pictures(tensors, domain, events.n, events.start), domain == "mc"
     if events.domain is not None:
         raise click.UsageError("--domain is of tensor files: name the file of MC or of data")
-    from hepdann.readers.images import first_events
+    from hepdann.readers.images.reader import first_events
 
     quantity, images, columns = first_events(events.file, events.n, start=events.start)
     known = any(name.rpartition("/")[2] in ("segment", "segments") for name in columns)

@@ -20,13 +20,18 @@ from .tables import counting
 )
 @click.option("--experiment", help="Name printed on the figures.  [default: the run's]")
 @click.option("--text", help="Printed after the name, e.g. Preliminary.  [default: the run's]")
-def command(runs: tuple[Path, ...], output: Path, title: str | None, **look: str | None) -> None:
+@click.option("--workers", type=click.IntRange(min=1),
+              help="Processes that draw.  [default: up to 4 for many figures]")  # fmt: skip
+def command(
+    runs: tuple[Path, ...], output: Path, title: str | None, workers: int | None, **look: str | None
+) -> None:
     """Write RUNS as one self-contained HTML page that opens offline.
 
-    It shows what was trained on what, the diagnosis, the table of methods and every figure.
+    It shows what was trained on what, the diagnosis, the table of methods and every figure. Figures
+    that `hepdann plot` has drawn are taken as they are, if nothing has changed since.
     """
     from hepdann.reporting import report
 
     with counting("report", "drawing", "figures") as progress:
-        path = report(runs, output, title=title, look=look, progress=progress)
+        path = report(runs, output, title=title, look=look, progress=progress, workers=workers)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,12 +39,9 @@ def command(
     run: Path,
     variable: str,
     region: tuple[float, float],
-    window: tuple[float, float],
     method: str,
-    efficiencies: list[float],
-    bins: int,
-    order: int,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Search the data of RUN for a bump, behind cuts on a score that saw no label.
 
@@ -52,14 +50,11 @@ def command(
     are counted over it. Significances are local: every cut and every region that was tried is a
     trial.
     """
-    from hepdann.evaluation.mixtures import search
+    from hepdann.evaluation.nuisances import search
     from hepdann.store.reading import check_version
 
     check_version(run)
-    points = search(
-        run, variable, region, window, method=method, efficiencies=efficiencies, bins=bins,
-        order=order,
-    )  # fmt: skip
+    points = search(run, variable, region, method=method, **options)
     names = ("observed", "expected", "error", "significance", "chi2")
     if as_json:
         rows = [

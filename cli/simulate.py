@@ -130,7 +130,8 @@ def _mnist_m(given: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
 
     from hepdann.errors import ConfigError
-    from hepdann.readers.pictures import open_pictures, picture_ref
+    from hepdann.readers.pictures.convert import picture_ref
+    from hepdann.readers.pictures.files import open_pictures
 
     absent = [key for key in ("digits", "photographs") if key not in given]
     if absent:

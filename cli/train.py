@@ -238,7 +238,7 @@ def _train(
 ) -> Run:
     from hepdann import runs
     from hepdann.config import Config, load_config, override
-    from hepdann.store.start_record import given_settings, has_begun
+    from hepdann.store.training_record import given_settings, has_begun
 
     path, flags = settings
     given = _flags(flags)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .api import calibrate, diagnose
     from .deploy import export
     from .inference import predict
-    from .readers.arguments import convert
+    from .readers.convert import convert
     from .reporting import report
     from .runs import Run, Scan, open_run, open_scan, scan, train
     from .tensors import Tensors, open_tensors
@@ -61,7 +61,7 @@ _HOMES = {
     "Scan": "runs",
     "Tensors": "tensors",
     "calibrate": "api",
-    "convert": "readers.arguments",
+    "convert": "readers.convert",
     "diagnose": "api",
     "export": "deploy",
     "open_run": "runs",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import evaluation
-from .errors import ConfigError
 from .evaluation import Diagnosis
-from .tensors import Source, Target, Tensors, open_tensors
+from .tensors import Source, Target, Tensors, object_figures, open_tensors
 
 if TYPE_CHECKING:
     from .calibration import CalibrationReport
@@ -33,7 +33,7 @@ def calibrate(
         data: a second tensor file with the data; by default that of ``tensors``.
         families: names of shifts, ``scale``, ``offset`` or ``smear``, of all features or as
             ``scale(pt, mass)``, several joined with ``+``; ``free``; by default all shifts, and
-            ``free`` where none of them closes the difference. Of images, shifts of images.
+            ``free`` where none of them closes the difference. Of images and objects, theirs.
         hold_fractions: keep the class fractions of MC.
         seed: of the random parts.
 
@@ -117,19 +117,12 @@ def compared(
 ) -> tuple[Tensors, Source, Target]:
     """What is compared: the file as described, its MC, and the data.
 
-    Of images and objects it is what sums them up; objects are not to be ``mapped``.
+    Of images and objects it is what sums them up; those that are to be ``mapped`` hold the objects.
 
     Raises:
-        ConfigError: the events have objects, and are to be mapped.
         SchemaError: no MC, no data, or the files have other features.
     """
     file = open_tensors(tensors)
-    if mapped and file.objects:
-        raise ConfigError(
-            "a calibration maps features, and these events have objects",
-            where=file.path,
-            mend="convert without --objects, or adapt networks of objects with dann",
-        )
     holder = file if data is None else open_tensors(data)
     file.check_features(holder)
     if file.tabular:
@@ -137,4 +130,18 @@ def compared(
     from .domains import choose_memory, prepare
 
     domains = prepare(file, holder, None, 0, choose_memory("auto", file, holder, members=0))
-    return domains.tensors, domains.source, domains.target
+    if not (mapped and file.objects):
+        return domains.tensors, domains.source, domains.target
+    from .calibration import ObjectSource
+    from .runs.calibrated import events_of
+
+    source, target = events_of(domains)
+    assert isinstance(source, ObjectSource)
+    names, _ = object_figures(source.objects.take(slice(0, 0)), detailed=True)
+    described = replace(
+        file,
+        features=(*file.features, *names),
+        units=(*file.units, *("" for _ in names)),
+        feature_info=(*file.feature_info, *({} for _ in names)),
+    )
+    return described, source, target

@@ -244,21 +244,17 @@ METHODS: Registry[Any] = Registry(
     "method",
     "methods",
     "train.methods",
-    "methods.registry:as_method",
-    _in("methods.dann", "source-only")
-    | _in("methods.calibrated", "calibrated", "calibrated-known")
-    | {PARAMETRISED: "methods.calibrated:AWARE"}
-    | _in("methods.dann", "dann")
-    | _in("methods.alternating", "dann-alternating")
-    | _in("methods.joint", "dann-joint")
-    | _in("methods.hybrid", "hybrid-dann", "hybrid-alternating")
-    | _in("methods.cdan", "cdan", "cdan-entropy")
-    | _in("methods.mmd", "mmd")
-    | _in("methods.coral", "coral")
-    | _in("methods.self_training", "self-training")
-    | _in("methods.decorrelation.pivot", "pivot", "pivot-alternating", "dann-pivot")
-    | _in("methods.decorrelation.disco", "disco")
-    | _in("methods.decorrelation.planing", "planing")
+    "methods.base:as_method",
+    _in("methods.dann", "source-only", "calibrated", "calibrated-known")
+    | {PARAMETRISED: "methods.dann:AWARE"}
+    | _in(
+        "methods.dann",
+        *("dann", "dann-alternating", "dann-joint", "hybrid-dann", "hybrid-alternating"),
+        *("cdan", "cdan-entropy"),
+    )
+    | _in("methods.distance", "mmd", "coral")
+    | _in("methods.dann", "self-training")
+    | _in("methods.decorrelation", "pivot", "pivot-alternating", "dann-pivot", "disco", "planing")
     | _in("methods.mixtures", "cwola", "llp", "llp-unbiased"),
 )
 NETWORKS: Registry[Any] = Registry(
@@ -276,8 +272,8 @@ NETWORKS: Registry[Any] = Registry(
         "minerva-2016": "networks.images.minerva:minerva_2016",
         "minerva-2018": "networks.images.minerva:minerva_2018",
         "minerva-reference": "networks.images.minerva:minerva_reference",
-        "shapes-cnn": "networks.images.shapes:shapes_cnn",
-        "shapes-fc": "networks.images.shapes:shapes_fc",
+        "shapes-cnn": "networks.images.ganin:shapes_cnn",
+        "shapes-fc": "networks.images.ganin:shapes_fc",
         "transformer": "networks.objects:transformer",
     },
 )

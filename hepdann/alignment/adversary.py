@@ -20,6 +20,8 @@ from torch.nn import functional
 from torch.optim.adam import adam
 
 _SLOPE = 0.2
+_HIDDEN = 64, 64  # widths of the critic
+_PENALTY = 0.3  # γ of γ/2 · mean |∇D|², on both sides
 _SMALLEST = 1e-12
 _CHUNK = 200  # steps whose batches are drawn at a time
 
@@ -32,8 +34,6 @@ class AdversaryOptions:
         steps: of the critic and of the map, in turn.
         batch_size: events of each side a step, drawn with replacement.
         learning_rate: of Adam(.5, .99); it falls as a cosine over the second half.
-        penalty: γ of γ/2 · mean |∇D|², on both sides.
-        hidden: widths of the critic.
         ema: decay of the average of the map, which is the result.
         residual: hidden units of an additional non-linear part, 0 for none.
         noise: random numbers of an event that this part is given too.
@@ -44,8 +44,6 @@ class AdversaryOptions:
     steps: int = 1200
     batch_size: int = 256
     learning_rate: float = 1e-3
-    penalty: float = 0.3
-    hidden: tuple[int, int] = (64, 64)
     ema: float = 0.995
     residual: int = 0
     noise: int = 0
@@ -140,7 +138,7 @@ class _Game:
     def __init__(self, width: int, seeds: Sequence[int], options: AdversaryOptions) -> None:
         self.options = options
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        a, b = options.hidden
+        a, b = _HIDDEN
         self.critic = [
             _uniform(generators, shape, fan_in).requires_grad_()
             for shape, fan_in in (
@@ -176,12 +174,12 @@ class _Game:
         sign = torch.ones_like(weight)
         sign[:, wt.shape[1] :] = -1.0
         value, gradient = self._judge(both)
-        wasserstein, penalty = self.options.wasserstein, self.options.penalty
+        wasserstein = self.options.wasserstein
         if wasserstein:
             far = ((gradient + _SMALLEST).sqrt() - 1).clamp(min=0).square()
-            loss = value * sign * weight + penalty * far * weight.abs()
+            loss = value * sign * weight + _PENALTY * far * weight.abs()
         else:
-            loss = (functional.softplus(value * sign) + 0.5 * penalty * gradient) * weight
+            loss = (functional.softplus(value * sign) + 0.5 * _PENALTY * gradient) * weight
         self._update(0, loss.sum() / wt.shape[1], rate)
         if (at + 1) % self.options.critic_steps:
             return

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SchemaError
 from ..tensors.source_and_target import Target
+
+Events = TypeVar("Events", bound=Target)
 
 
 class Alignment(Protocol):
@@ -79,3 +81,10 @@ def common_width(target: Target, source: Target) -> int:
     if source.features.shape[1] != width:
         raise SchemaError(f"the source has {source.features.shape[1]} features, the target {width}")
     return int(width)
+
+
+def drawn(events: Events, most: int, generator: np.random.Generator) -> Events:
+    """At most so many events, in their order."""
+    if len(events) <= most:
+        return events
+    return events.take(np.sort(generator.permutation(len(events))[:most]))

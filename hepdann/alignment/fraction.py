@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from ..stats import reweighting
 from ..stats.ranking import auc_influence
-from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
+from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
 from ..tensors.source_and_target import Source, Target
-from .base import common_width
+from .base import common_width, drawn
 from .registry import get
 
 Floats = NDArray[np.float64]
@@ -71,23 +71,6 @@ class FractionEstimate:
     source: Floats
     residual: tuple[float, float]
     shift: bool
-
-    @classmethod
-    def of_label_shift(
-        cls,
-        value: Sequence[float],
-        error: Sequence[float],
-        source: Sequence[float],
-        residual: tuple[float, float],
-    ) -> FractionEstimate:
-        """Fractions that differ and explain everything; nothing but these was tried."""
-        return cls(
-            np.asarray(value, dtype=np.float64),
-            np.asarray(error, dtype=np.float64),
-            np.asarray(source, dtype=np.float64),
-            residual,
-            shift=True,
-        )
 
     @property
     def fractions(self) -> Floats:
@@ -165,7 +148,7 @@ def estimate_fractions(
     if len(source.classes) < 2:
         raise SchemaError("there are no class fractions with one class")
     generator = np.random.default_rng([seed, 0xF4])
-    source, target = (_sample(e, max_events, generator) for e in (source, target))
+    source, target = drawn(source, max_events, generator), drawn(target, max_events, generator)
     start = source_fractions(source)
     with one_thread():
         problem = _Problem(source, target, seed)
@@ -230,12 +213,25 @@ def _with(fractions: Floats, c: int, value: float) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class _Partition:
+class Partition:
     """Halves of both samples, and classifiers that were trained on the other half of the source."""
 
     halves: tuple[NDArray[np.intp], ...]
     trees: Sequence[Any]
     classes: int
+
+    @classmethod
+    def of(
+        cls, source: Source, size: int, bins: Floats, make: Any, generator: np.random.Generator
+    ) -> Self:
+        """Halve the source and a target of some size; ``make()`` gives trees for (N, F) bins."""
+        halves = tuple(generator.permutation(n) % 2 for n in (len(source), size))
+        trees = []
+        for half in (0, 1):
+            rows = halves[0] != half
+            weight = np.abs(source.weight[rows]) + 1e-12
+            trees.append(make().fit(bins[rows], source.label[rows], weight))
+        return cls(halves, trees, len(source.classes))
 
     def probabilities(self, bins: Floats, halves: NDArray[np.intp]) -> Floats:
         """(N, C) of events of these halves, by the classifier of the other half."""
@@ -256,15 +252,10 @@ class _Problem:
         generator = np.random.default_rng([seed, 0xF5])
         self.edges, self.fine = (bin_edges(source.features, n) for n in (_BINS, _FINE))
         bins = binned(source.features, self.fine)
-        self.partitions = []
-        for _ in range(_PARTITIONS):
-            halves = tuple(generator.permutation(len(e)) % 2 for e in (source, target))
-            trees = []
-            for half in (0, 1):
-                rows = halves[0] != half
-                label, weight = source.label[rows], np.abs(source.weight[rows]) + 1e-12
-                trees.append(_trees(seed).fit(bins[rows], label, weight))
-            self.partitions.append(_Partition(halves, trees, len(self.prior)))
+        make = partial(_trees, seed)
+        self.partitions = [
+            Partition.of(source, len(target), bins, make, generator) for _ in range(_PARTITIONS)
+        ]
         self.of_source = [p.probabilities(bins, p.halves[0]) for p in self.partitions]
         self.base = self._functions(source.features)
 
@@ -361,9 +352,3 @@ class _Problem:
             score = trees.predict_proba(features[judge])[:, 1]
             areas.append(auc_influence(score, is_target[judge], weight[judge])[0])
         return float(np.mean(areas))
-
-
-def _sample(events: Any, most: int, generator: np.random.Generator) -> Any:
-    if len(events) <= most:
-        return events
-    return events.take(np.sort(generator.permutation(len(events))[:most]))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..tensors.source_and_target import Target
-from .base import ArrayMap, common_width
-from .standard import Standard, covariance
+from .base import ArrayMap
+from .standard import Standard, both_sides, covariance
 
 Floats = NDArray[np.float64]
 
@@ -88,13 +88,10 @@ class Moments(ArrayMap):
     def fit(cls, target: Target, source: Target, *, seed: int = 0) -> Self:
         """Compare weighted means and standard deviations, see :meth:`.Kind.fit`."""
         del seed
-        common_width(target, source)
-        of_target, of_source = Standard.of(target, "target"), Standard.of(source, "source")
-        known = ~(np.isnan(of_target.width) | np.isnan(of_source.width))
-        factor = np.ones(len(known))
-        active = (of_target.width > 0) & (of_source.width > 0)
-        np.divide(of_source.width, of_target.width, out=factor, where=active)
-        return cls(factor, np.where(known, of_source.mean - factor * of_target.mean, 0.0))
+        of_target, of_source, active = both_sides(target, source)
+        core, still = np.eye(len(active)), np.zeros(len(active))
+        matrix, offset, _ = conjugate(core, still, of_target, of_source)
+        return cls(np.diag(matrix).copy(), offset)
 
     def apply(self, x: ArrayLike) -> NDArray[np.float32]:
         """Map target features (N, F), NaN passing, to (N, F) float32."""
@@ -116,9 +113,7 @@ class GaussianTransport(LinearMap):
     def fit(cls, target: Target, source: Target, *, seed: int = 0) -> Self:
         """Compare means and covariances of finite entries, see :meth:`.Kind.fit`."""
         del seed
-        common_width(target, source)
-        of_target, of_source = Standard.of(target, "target"), Standard.of(source, "source")
-        active = (of_target.width > 0) & (of_source.width > 0)
+        of_target, of_source, active = both_sides(target, source)
         core, rows = np.eye(len(active)), np.ix_(active, active)
         if active.any():
             first, second = (

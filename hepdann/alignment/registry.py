@@ -77,10 +77,6 @@ class Kind:
             target = target.with_features(maps[-1].apply(target.features))
         return maps[0] if len(maps) == 1 else Chain(tuple(maps))
 
-    def from_dict(self, stored: Mapping[str, Any]) -> Alignment:
-        """The map that ``to_dict`` described."""
-        return from_dict(stored)
-
 
 def names() -> tuple[str, ...]:
     """Names of the single maps; joined with ``+`` they act from left to right."""

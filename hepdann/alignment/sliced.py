@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..tensors.source_and_target import Target
-from .base import common_width
-from .standard import Standard
+from .standard import Standard, both_sides
 
 Floats = NDArray[np.float64]
 
@@ -53,9 +52,7 @@ class SlicedTransport:
             steps: how many times F axes are drawn.
             knots: quantiles that carry the map of an axis; few of them smooth it.
         """
-        common_width(target, source)
-        of_target, of_source = Standard.of(target, "target"), Standard.of(source, "source")
-        active = (of_target.width > 0) & (of_source.width > 0)
+        of_target, of_source, active = both_sides(target, source)
         z = of_target.unit(target.features)[:, active]
         y = of_source.unit(source.features)[:, active]
         generator = np.random.default_rng([seed, 0x51])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from ..tensors.source_and_target import Target
+from .base import common_width
 
 Floats = NDArray[np.float64]
 
@@ -67,6 +68,17 @@ class Standard:
         scale = np.where(self.width > 0, self.width, 1.0)
         z = (np.asarray(x, dtype=np.float64) - self.mean) / scale
         return np.where(np.isfinite(x), z, 0.0)
+
+
+def both_sides(target: Target, source: Target) -> tuple[Standard, Standard, NDArray[np.bool_]]:
+    """Means and widths of target and source, and (F,) which features have a width in both.
+
+    Raises:
+        SchemaError: different numbers of features, or weights without a positive sum.
+    """
+    common_width(target, source)
+    of_target, of_source = Standard.of(target, "target"), Standard.of(source, "source")
+    return of_target, of_source, (of_target.width > 0) & (of_source.width > 0)
 
 
 def unit_weight(weight: NDArray[np.floating]) -> Floats:

@@ -12,6 +12,7 @@ from .families import (
 )
 from .fit import FamilyFit, fit_family
 from .images import image_families
+from .objects import ObjectSource, ObjectTarget, object_families
 from .result import Calibration, CalibrationReport, Candidate, Profile, with_parameter
 from .search import calibrate
 
@@ -22,12 +23,15 @@ __all__ = [
     "Detector",
     "Family",
     "FamilyFit",
+    "ObjectSource",
+    "ObjectTarget",
     "Profile",
     "ShiftFamily",
     "calibrate",
     "family",
     "fit_family",
     "image_families",
+    "object_families",
     "same_families",
     "shift_families",
     "with_parameter",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,73 +25,73 @@ _GRID = (0.0, *np.geomspace(0.05, _LARGEST, 20))
 _COARSE = _GRID[::3]  # of each part of a chain
 
 
-class Family(Protocol):
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a family, 0 of the identity.
+
+    Attributes:
+        name: as results say it.
+        low: smallest value; ``high`` is the largest.
+        step: of numerical derivatives.
+        known: mean and standard deviation that are known beforehand; ∞ where nothing is.
+    """
+
+    name: str
+    low: float = -np.inf
+    high: float = np.inf
+    step: float = 1e-3
+    known: tuple[float, float] = (0.0, np.inf)
+
+
+class Family(ABC):
     """Maps x → g(x; θ) of MC features, with θ = 0 the identity."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """As ``--family`` takes it."""
-        ...
+
+    @property
+    @abstractmethod
+    def table(self) -> tuple[Parameter, ...]:
+        """The K parameters."""
+
+    @abstractmethod
+    def starts(self) -> Floats:
+        """(S, K) points from which the fit looks for the minimum; 0 is among them."""
+
+    @abstractmethod
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
+        """Map (N, F) features; the noise depends on the seed, and not on θ."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """What :func:`from_dict` makes the family of."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the K parameters."""
-        ...
+        return tuple(one.name for one in self.table)
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:
         """(K,) smallest and largest values."""
-        ...
+        return np.array([one.low for one in self.table]), np.array([one.high for one in self.table])
 
     @property
     def step(self) -> Floats:
         """(K,) steps of numerical derivatives."""
-        ...
+        return np.array([one.step for one in self.table])
 
     @property
     def prior(self) -> tuple[Floats, Floats]:
-        """(K,) means and standard deviations that are known beforehand; ∞ where nothing is."""
-        ...
-
-    def starts(self) -> Floats:
-        """(S, K) points from which the fit looks for the minimum; 0 is among them."""
-        ...
-
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
-        """Map (N, F) features; the noise depends on the seed, and not on θ."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """What :func:`from_dict` makes the family of."""
-        ...
-
-
-class Plain:
-    """What families are unless they say otherwise: without bounds, and without a prior."""
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """None."""
-        return np.full(len(self.parameters), -np.inf), np.full(len(self.parameters), np.inf)
-
-    @property
-    def step(self) -> Floats:
-        """For numerical derivatives."""
-        return np.full(len(self.parameters), 1e-3)
-
-    @property
-    def prior(self) -> tuple[Floats, Floats]:
-        """None."""
-        return np.zeros(len(self.parameters)), np.full(len(self.parameters), np.inf)
+        """(K,) means and standard deviations that are known beforehand."""
+        known = np.array([one.known for one in self.table]).reshape(-1, 2)
+        return known[:, 0], known[:, 1]
 
 
 @dataclass(frozen=True, eq=False)
-class ShiftFamily(Plain):
+class ShiftFamily(Family):
     """A registered shift f(t), by u = 1/t: 0 is no shift.
 
     Attributes:
@@ -97,6 +99,8 @@ class ShiftFamily(Plain):
     """
 
     fitted: shifts.FittedShift = field(repr=False)
+
+    table = (Parameter("1/t", 0.0, _LARGEST, 0.003),)
 
     @classmethod
     def of(cls, name: str, reference: NDArray[np.floating]) -> Self:
@@ -107,21 +111,6 @@ class ShiftFamily(Plain):
     def name(self) -> str:
         """Of the shift."""
         return self.fitted.name
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """1/t."""
-        return ("1/t",)
-
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """0 is no shift."""
-        return np.zeros(1), np.full(1, _LARGEST)
-
-    @property
-    def step(self) -> Floats:
-        """For numerical derivatives."""
-        return np.full(1, 0.003)
 
     def starts(self) -> Floats:
         """A grid in t."""
@@ -141,8 +130,10 @@ class ShiftFamily(Plain):
 
 
 @dataclass(frozen=True, eq=False)
-class Detector:
+class Detector(Family):
     """Scale (1 + a) x, offset x + b σ or Gaussian smearing by s σ of some features.
+
+    Up to a half of the scale, two σ of an offset, one and a half of a smearing.
 
     Attributes:
         kind: ``scale``, ``offset`` or ``smear``.
@@ -163,38 +154,20 @@ class Detector:
     @property
     def name(self) -> str:
         """As ``--family`` takes it."""
-        inside = ", ".join(self.names) + (", common" if self.common else "")
-        return f"{self.kind}({inside})"
+        return f"{self.kind}({', '.join(self.names)}{', common' * self.common})"
 
     @property
-    def parameters(self) -> tuple[str, ...]:
+    def table(self) -> tuple[Parameter, ...]:
         """One for each feature, or one for all."""
-        if self.common:
-            return (f"{self.kind}({', '.join(self.names)})",)
-        return tuple(f"{self.kind}({name})" for name in self.names)
-
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """Up to a half of the scale, two σ of an offset, one and a half of a smearing."""
-        low, high = {"scale": (-0.5, 1.0), "offset": (-2.0, 2.0), "smear": (0.0, 1.5)}[self.kind]
-        k = len(self.parameters)
-        return np.full(k, low), np.full(k, high)
-
-    @property
-    def step(self) -> Floats:
-        """For numerical derivatives."""
-        return np.full(len(self.parameters), 0.005 if self.kind != "smear" else 0.02)
-
-    @property
-    def prior(self) -> tuple[Floats, Floats]:
-        """The same for each parameter."""
-        mean, sigma = self.known or (0.0, np.inf)
-        k = len(self.parameters)
-        return np.full(k, mean), np.full(k, sigma)
+        limits = {"scale": (-0.5, 1.0, 0.005), "offset": (-2.0, 2.0, 0.005),
+                  "smear": (0.0, 1.5, 0.02)}[self.kind]  # fmt: skip
+        known = self.known or (0.0, np.inf)
+        inside = [", ".join(self.names)] if self.common else self.names
+        return tuple(Parameter(f"{self.kind}({name})", *limits, known) for name in inside)
 
     def starts(self) -> Floats:
         """The identity, and something beside it where the identity is a stationary point."""
-        k = len(self.parameters)
+        k = len(self.table)
         return np.stack([np.zeros(k), np.full(k, 0.15 if self.kind == "smear" else 0.0)])
 
     def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
@@ -225,41 +198,24 @@ class Detector:
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
-    """Families one after the other, the first one first."""
+class Chain(Family):
+    """Families one after the other, the first one first; without any, the identity."""
 
     parts: tuple[Family, ...]
 
     @property
     def name(self) -> str:
         """The parts, joined with ``+``."""
-        return "+".join(part.name for part in self.parts)
+        return "+".join(part.name for part in self.parts) or "none"
 
     @property
-    def parameters(self) -> tuple[str, ...]:
+    def table(self) -> tuple[Parameter, ...]:
         """Those of all parts."""
         return tuple(
-            f"{p} of {part.name}" if isinstance(part, ShiftFamily) else p
+            replace(one, name=f"{one.name} of {part.name}" if one.name == "1/t" else one.name)
             for part in self.parts
-            for p in part.parameters
+            for one in part.table
         )
-
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """Those of all parts."""
-        low, high = zip(*(part.bounds for part in self.parts), strict=True)
-        return np.concatenate(low), np.concatenate(high)
-
-    @property
-    def step(self) -> Floats:
-        """Those of all parts."""
-        return np.concatenate([part.step for part in self.parts])
-
-    @property
-    def prior(self) -> tuple[Floats, Floats]:
-        """Those of all parts."""
-        mean, sigma = zip(*(part.prior for part in self.parts), strict=True)
-        return np.concatenate(mean), np.concatenate(sigma)
 
     def starts(self) -> Floats:
         """All combinations of a coarse grid of the parts."""
@@ -267,13 +223,13 @@ class Chain:
             np.array(_COARSE)[:, None] if isinstance(part, ShiftFamily) else part.starts()
             for part in self.parts
         ]
-        return np.array([np.concatenate(point) for point in itertools.product(*grids)])
+        return np.array([np.concatenate([[], *point]) for point in itertools.product(*grids)])
 
     def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
         """See :class:`Family`."""
         at = 0
         for index, part in enumerate(self.parts):
-            k = len(part.parameters)
+            k = len(part.table)
             x = part.apply(x, theta[at : at + k], seed + index)
             at += k
         return x
@@ -311,6 +267,10 @@ def from_dict(stored: Mapping[str, Any]) -> Family:
     kind = stored["kind"]
     if kind == "chain":
         return Chain(tuple(map(from_dict, stored["parts"])))
+    if kind.startswith("objects"):
+        from . import objects
+
+        return objects.from_dict(stored)
     if kind == "shift":
         return ShiftFamily(shifts.FittedShift.from_dict(stored))
     sigma = np.asarray(stored["sigma"], np.float64)
@@ -333,11 +293,32 @@ def family(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> 
     Raises:
         ConfigError: no such family or feature.
     """
-    parts = [_part(part, reference, names) for part in re.split(r"\+(?![^(]*\))", text)]
+    sigma = np.nan_to_num(np.nanstd(np.asarray(reference, dtype=np.float64), axis=0))
+    known = {name: partial(ShiftFamily.of, name, reference) for name in shift_families()}
+    return parsed(text, names, sigma, known)
+
+
+def parsed(
+    text: str, names: Sequence[str], sigma: Floats, known: Mapping[str, Callable[[], Family]]
+) -> Family:
+    """The family of that text.
+
+    Args:
+        text: as :func:`family` takes it.
+        names: of the features that a detector may act on.
+        sigma: (F,) their standard deviations in MC.
+        known: makes each shift by its name.
+
+    Raises:
+        ConfigError: no such family or feature.
+    """
+    parts = [_part(part, names, sigma, known) for part in re.split(r"\+(?![^(]*\))", text)]
     return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
 
-def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> Family:
+def _part(
+    text: str, names: Sequence[str], sigma: Floats, shifts_of: Mapping[str, Callable[[], Family]]
+) -> Family:
     matched = re.fullmatch(r"\s*([\w-]+)\s*(?:\(([^()]*)\))?\s*", text)
     kind = matched[1] if matched else text
     if matched and kind in _DETECTOR:
@@ -357,15 +338,14 @@ def _part(text: str, reference: NDArray[np.floating], names: Sequence[str]) -> F
                 mend=f"there are {', '.join(names)}",
             )
         columns = tuple(list(names).index(name) for name in dict.fromkeys(chosen))
-        sigma = np.nan_to_num(np.nanstd(np.asarray(reference, dtype=np.float64), axis=0))
         inner = tuple(names[c] for c in columns)
         return Detector(kind, columns, inner, sigma, common, known[-1] if known else None)
-    if matched and matched[2] is None and kind in shift_families():
-        return ShiftFamily.of(kind, reference)
+    if matched and matched[2] is None and kind in shifts_of:
+        return shifts_of[kind]()
     raise ConfigError(
         f"there is no family {text.strip()!r}",
         where="--family",
-        mend=f"there are {', '.join((*shift_families(), *_DETECTOR))}, and these joined with +",
+        mend=f"there are {', '.join((*shifts_of, *_DETECTOR))}, and these joined with +",
     )
 
 

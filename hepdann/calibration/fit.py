@@ -8,9 +8,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..alignment.base import drawn
 from ..tensors import Source, Target
 from .families import Family
 from .marginals import Marginals
+from .objects import figures, inputs_of
 
 Floats = NDArray[np.float64]
 
@@ -75,7 +77,7 @@ class Problem:
     """
 
     def __init__(self, mc: Source, data: Marginals, *, held: bool, seed: int) -> None:
-        self._x = np.asarray(mc.features, dtype=np.float64)
+        self._x = inputs_of(mc)
         self._weight = np.asarray(mc.weight, dtype=np.float64)
         self._label, self._classes = mc.label.astype(np.intp), len(mc.classes)
         self._ids = mc.event_id
@@ -84,10 +86,9 @@ class Problem:
         self.mc_fractions = np.asarray(share / share.sum())
         self._free = [c for c in range(1, self._classes) if share[c] > 0 and not held]
 
-    def positions(self, family: Family | None, theta: Floats) -> Floats:
+    def positions(self, family: Family, theta: Floats) -> Floats:
         """Positions (P, N) of the mapped MC."""
-        moved = self._x if family is None else family.apply(self._x, theta, self._seed)
-        return self.data.locate(moved)
+        return self.data.locate(figures(family.apply(self._x, theta, self._seed)))
 
     def classes(self, positions: Floats) -> Floats:
         """Cumulative distributions (C, P, B) of the classes; 0 of one without events."""
@@ -111,14 +112,10 @@ class Problem:
         apart = np.tensordot(fractions, classes, 1) - self.data.cdf
         return np.asarray((apart * self.data.root).ravel())
 
-    def at(self, family: Family | None, theta: Floats) -> Floats:
-        """The residual of a map at its best fractions."""
-        classes = self.classes(self.positions(family, theta))
-        return self.residual(classes, self.fractions(classes))
-
-    def distance(self, family: Family | None, theta: Floats) -> float:
+    def distance(self, family: Family, theta: Floats) -> float:
         """Mean squared difference of the distributions at the best fractions."""
-        return float((self.at(family, theta) ** 2).sum())
+        classes = self.classes(self.positions(family, theta))
+        return float((self.residual(classes, self.fractions(classes)) ** 2).sum())
 
     def jacobian(self, family: Family, theta: Floats, fractions: Floats) -> Floats:
         """Derivatives (P * B, K + C - 1) of the residual by parameters and free fractions."""
@@ -338,13 +335,6 @@ def problems_of(mc: Source, target: Target, *, held: bool, seed: int) -> tuple[P
         along = Marginals(features, weight, directions=directions, seed=seed)
         made.append(Problem(some, along, held=held, seed=seed))
     return made[0], made[1]
-
-
-def drawn(events: _Events, most: int, generator: np.random.Generator) -> _Events:
-    """At most so many events, in their order."""
-    if len(events) <= most:
-        return events
-    return events.take(np.sort(generator.permutation(len(events))[:most]))
 
 
 def finite(events: _Events) -> _Events:

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .families import Plain
+from .families import Family, Parameter
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class FittedMap(Plain):
+class FittedMap(Family):
     """What such maps share; the other fields of each are arrays.
 
     Attributes:
@@ -23,7 +23,6 @@ class FittedMap(Plain):
             what does not exist, a hard edge. It stays one value.
     """
 
-    name: ClassVar[str]
     letter: ClassVar[str]  # begins the names of the parameters
     spikes: tuple[tuple[int, float, float], ...] = field(default=(), repr=False, kw_only=True)
 
@@ -32,9 +31,9 @@ class FittedMap(Plain):
         raise NotImplementedError
 
     @property
-    def parameters(self) -> tuple[str, ...]:
+    def table(self) -> tuple[Parameter, ...]:
         """As many as there are coefficients."""
-        return tuple(f"{self.letter}{i}" for i in range(len(self.flat())))
+        return tuple(Parameter(f"{self.letter}{i}") for i in range(len(self.flat())))
 
     def starts(self) -> Floats:
         """Where it is."""

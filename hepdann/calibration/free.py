@@ -16,18 +16,17 @@ from .fitted_map import FittedMap
 
 Floats = NDArray[np.float64]
 
-_SPLINES = 10  # of each feature
+SPLINES = 10  # of each feature
 _OUTSIDE = 0.002  # share of the MC beyond the range of the splines, on either side
 
 
-def splines(u: Floats) -> Floats:
+def splines(u: Floats, count: int) -> Floats:
     """(N, F, K) cubic B-splines of features (N, F) in units of their range, constant beyond it."""
     from scipy.interpolate import BSpline
 
-    inner = np.linspace(0.0, 1.0, _SPLINES - 2)
-    knots = np.concatenate([[0.0] * 3, inner, [1.0] * 3])
+    knots = np.concatenate([[0.0] * 3, np.linspace(0.0, 1.0, count - 2), [1.0] * 3])
     flat = np.clip(u, 0.0, 1.0).ravel()
-    return np.asarray(BSpline.design_matrix(flat, knots, 3).toarray().reshape(*u.shape, _SPLINES))
+    return np.asarray(BSpline.design_matrix(flat, knots, 3).toarray().reshape(*u.shape, count))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,32 +59,28 @@ class FreeMap(FittedMap):
         return np.concatenate([self.theta.ravel(), self.smear, self.mixing.ravel()])
 
     @classmethod
-    def identity(cls, mc: Floats) -> Self:
+    def identity(cls, mc: Floats, splines: int = SPLINES) -> Self:
         """The map that changes nothing, with the units of (N, F) features of MC."""
         f, sigma = mc.shape[1], mc.std(axis=0)
         low, high = np.quantile(mc, [_OUTSIDE, 1 - _OUTSIDE], axis=0)
         low, high = np.where(high > low, [low, high], [mc.min(axis=0), mc.max(axis=0)])
         return cls(
             mc.mean(axis=0), low, high - low, np.where(sigma > 0, sigma, 1.0),
-            np.zeros((f, _SPLINES)), np.zeros(f), np.eye(f),
+            np.zeros((f, splines)), np.zeros(f), np.eye(f),
         )  # fmt: skip
 
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
+    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:
         """Map (N, F) features; a missing value stays, and mixes as if it were at the centre."""
+        ends = np.cumsum([self.theta.size, self.smear.size])
+        coefficients, smear, mixing = np.split(theta, ends)
         noise = np.random.default_rng([seed, 0xF4]).standard_normal(x.shape)
         known = np.isfinite(x)
         value = np.where(known, x, self.centre)
         unit = np.where(self.scale > 0, self.scale, 1.0)
+        basis = splines((value - self.low) / unit, self.theta.shape[1])
         moved = value + unit * np.einsum(
-            "nfk,fk->nf", splines((value - self.low) / unit), self.theta
+            "nfk,fk->nf", basis, coefficients.reshape(self.theta.shape)
         )
-        h = (moved - self.centre) / self.sigma + self.smear * noise
-        moved = self.centre + self.sigma * (h @ self.mixing.T)
+        h = (moved - self.centre) / self.sigma + smear * noise
+        moved = self.centre + self.sigma * (h @ mixing.reshape(self.mixing.shape).T)
         return self.kept(x, moved, self.scale > 0)
-
-
-def ramp(map_: FreeMap, j: int) -> Floats:
-    """Coefficients (K,) that give feature j itself, from its centre, in units of its range."""
-    knots = np.concatenate([[0.0] * 3, np.linspace(0.0, 1.0, _SPLINES - 2), [1.0] * 3])
-    greville = np.array([knots[i + 1 : i + 4].mean() for i in range(_SPLINES)])
-    return np.asarray(greville + (map_.low[j] - map_.centre[j]) / map_.scale[j])

@@ -17,8 +17,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..alignment.base import drawn
 from ..tensors import Source, Target
-from .fit import drawn, finite, leading_variation
+from .fit import finite, leading_variation
 from .free import FreeMap
 from .free_problem import FreeProblem
 from .marginals import Marginals
@@ -108,7 +109,8 @@ def fit_free(
     share = len(first.x) / min(len(mc), len(target))  # of the events, on which it is computed
     variation = leading_variation(share * first.covariance(point), moves)
     x = np.asarray(mc.features, dtype=np.float64)
-    mapped = replace(fitted, smear=np.zeros_like(fitted.smear)).apply(x, fitted.theta, 0)
+    sharp = replace(fitted, smear=np.zeros_like(fitted.smear))
+    mapped = sharp.apply(x, sharp.flat(), 0)
     spikes = shared_values(mapped, mc, target)
     return replace(fitted, spikes=spikes), whole.at(point).distance, variation
 

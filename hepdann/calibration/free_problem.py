@@ -78,7 +78,7 @@ class FreeProblem:
         self.x, self.y = ((z - identity.centre) / identity.sigma for z in (x, y))
         weight = np.asarray(target.weight, dtype=np.float64)
         self.data = Marginals(self.y, weight, directions=directions, seed=seed, pairs=True)
-        basis = splines(self.u) * (unit / identity.sigma)[:, None]
+        basis = splines(self.u, identity.theta.shape[1]) * (unit / identity.sigma)[:, None]
         f, k = basis.shape[1:]
         self.noise = np.random.default_rng([seed, 0xF4]).standard_normal(self.x.shape)
         weight = np.asarray(mc.weight, dtype=np.float64)

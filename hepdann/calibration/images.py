@@ -14,7 +14,7 @@ from .. import shifts
 from ..errors import ConfigError, HepdannError
 from ..shifts.images import shift_images
 from ..tensors import EventBlocks, Source, Tensors, image_figures, read_images
-from .families import Plain
+from .families import Family, Parameter
 
 Floats = NDArray[np.float64]
 
@@ -25,36 +25,31 @@ _YIELD = "light-yield"  # a scale of each view
 
 
 @dataclass(frozen=True, eq=False)
-class ImageFamily(Plain):
+class ImageFamily(Family):
     """A shift of images, as it changes what sums some events up.
 
     Attributes:
-        name: of the shift.
+        shift: its name.
         values: (G,) of its parameters 1/t, rising.
         figures: (G, N, F) of the events at each; between them they are interpolated.
         parts: of each parameter the figures that it changes.
     """
 
-    name: str
+    shift: str
     values: Floats
     figures: NDArray[np.float32] = field(repr=False)
     parts: Mapping[str, NDArray[np.intp]] = field(repr=False)
 
     @property
-    def parameters(self) -> tuple[str, ...]:
+    def name(self) -> str:
+        """That of the shift."""
+        return self.shift
+
+    @property
+    def table(self) -> tuple[Parameter, ...]:
         """1/t: the relative scale or smearing, the share of dead channels; of all views or each."""
-        return tuple(self.parts)
-
-    @property
-    def bounds(self) -> tuple[Floats, Floats]:
-        """Those of the grid."""
         low, high = self.values[[0, -1]]
-        return np.full(len(self.parts), low), np.full(len(self.parts), high)
-
-    @property
-    def step(self) -> Floats:
-        """For numerical derivatives."""
-        return np.full(len(self.parts), 0.01)
+        return tuple(Parameter(name, low, high, 0.01) for name in self.parts)
 
     def starts(self) -> Floats:
         """The grid, the same value of all parameters."""

@@ -8,15 +8,17 @@ fitted, and leaves the shapes wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..alignment.base import drawn
+from ..alignment.fraction import Partition
 from ..stats.granularity import common_granularity
-from ..stats.trees import bin_edges, binned, boosted_trees, one_thread
+from ..stats.reweighting import bin_edges, binned, boosted_trees, one_thread
 from ..stats.two_sample import SIGNIFICANT
 from ..tensors import Source, Target
-from .fit import drawn
 
 Floats = NDArray[np.float64]
 Bins = NDArray[np.intp]
@@ -62,8 +64,13 @@ def mixture_of(mc: Source, target: Target, *, seed: int = 0) -> Mixture:
     generator = np.random.default_rng([seed, 0xF8])
     mc, target = drawn(mc, _MOST, generator), drawn(target, _MOST, generator)
     x, y, _ = common_granularity(mc.features, target.features, generator)
-    scores = _scores(x, y, mc, seed, generator)
-    both = [np.concatenate(sides, axis=1) for sides in zip(scores, (x, y), strict=True)]
+    fine = bin_edges(x, _FINE)
+    bins = [binned(side, fine) for side in (x, y)]
+    make = partial(boosted_trees, seed, iterations=50, learning_rate=0.12, smallest=40)
+    with one_thread():
+        halved = Partition.of(mc, len(target), bins[0], make, generator)
+        scores = [halved.probabilities(b, h) for b, h in zip(bins, halved.halves, strict=True)]
+    both = [np.concatenate([s[:, 1:], z], axis=1) for s, z in zip(scores, (x, y), strict=True)]
     edges = bin_edges(np.concatenate(both), _BINS)
     columns = [binned(side, edges).astype(np.intp).T for side in both]
     classes = np.unique(mc.label)
@@ -78,25 +85,6 @@ def mixture_of(mc: Source, target: Target, *, seed: int = 0) -> Mixture:
         excess += chi2 - (size - 1, size - len(classes))
         p_value, count = min(p_value, float(chdtrc(size - len(classes), chi2[1]))), count + 1
     return Mixture(float(excess[1] / max(excess[0], 1.0)), min(1.0, count * p_value))
-
-
-def _scores(
-    x: Floats, y: Floats, mc: Source, seed: int, generator: np.random.Generator
-) -> list[Floats]:
-    """(N, C - 1) probabilities of the classes but the first, of MC and of data."""
-    edges = bin_edges(x, _FINE)
-    bins = [binned(side, edges) for side in (x, y)]
-    half = [generator.permutation(len(side)) % 2 for side in bins]
-    scores = [np.zeros((len(side), len(mc.classes))) for side in bins]
-    for number in (0, 1):
-        rows = half[0] != number
-        trees = boosted_trees(seed, iterations=50, learning_rate=0.12, smallest=40)
-        with one_thread():
-            trees.fit(bins[0][rows], mc.label[rows], np.abs(mc.weight[rows]) + 1e-12)
-            for score, side, own in zip(scores, bins, half, strict=True):
-                inside = np.flatnonzero(own == number)
-                score[np.ix_(inside, trees.classes_)] = trees.predict_proba(side[inside])
-    return [score[:, 1:] for score in scores]
 
 
 def _histogram(bins: Bins, events: Target, rows: NDArray[np.bool_] | None, size: int) -> Floats:

@@ -19,7 +19,7 @@ from .free_fit import shared_values
 Floats = NDArray[np.float64]
 
 _OPTIONS = AdversaryOptions(
-    steps=3000, batch_size=2048, critic_steps=3, penalty=0.3, residual=32, noise=2,
+    steps=3000, batch_size=2048, critic_steps=3, residual=32, noise=2,
     wasserstein=True, ema=0.998,
 )  # fmt: skip
 

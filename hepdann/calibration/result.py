@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..stats.figure import Figure
-from ..tensors import Source, Target
+from ..tensors import Objects, Source, Target
 from .families import Family, from_dict
 from .fit import FamilyFit
 from .fitted_map import FittedMap
 from .free import FreeMap
+from .free_objects import FreeObjects
 from .mixture import Mixture, mixture_of
+from .objects import ObjectSource
 from .refiner import RefinerMap
 
 Floats = NDArray[np.float64]
+_Inputs = TypeVar("_Inputs", NDArray[np.float32], Objects)
 
 RANGE = 3.0  # standard errors on either side that a parametrised network knows
 CLOSED = 0.53  # held-out AUC up to which MC and data are not distinguished
@@ -51,17 +54,18 @@ class Calibration:
         """The family; ``none`` for the identity."""
         return "none" if self.fit is None else self.fit.family.name
 
-    def apply(self, features: NDArray[np.floating], seed: int | None = None) -> NDArray[np.float32]:
-        """Map (N, F) features of MC; missing values stay.
+    def apply(self, features: _Inputs, seed: int | None = None) -> _Inputs:
+        """Map (N, F) features of MC, or the objects of N events; missing values stay.
 
         Args:
             features: in the order of the tensor file.
             seed: of the noise of smearings; that of the fit by default.
         """
-        x = np.asarray(features, dtype=np.float64)
+        plain = not isinstance(features, Objects)
+        x: Any = np.asarray(features, dtype=np.float64) if plain else features
         if self.fit is not None:
             x = self.fit.family.apply(x, self.fit.theta, self.seed if seed is None else seed)
-        return x.astype(np.float32)
+        return x.astype(np.float32) if plain else x  # type: ignore[no-any-return]
 
     def varied(self, errors: float) -> Self:
         """The calibration, its parameters changed by so many standard errors.
@@ -84,7 +88,13 @@ class Calibration:
             where=self.mc_fractions > 0,
         )
         weight = np.asarray(mc.weight * ratio[mc.label], dtype=np.float32)
-        return replace(mc, features=self.apply(mc.features, seed), weight=weight)
+        return replace(self.mapped(mc, seed), weight=weight)
+
+    def mapped(self, mc: Source, seed: int | None = None) -> Source:
+        """MC with mapped features, or objects, at their own class fractions."""
+        if isinstance(mc, ObjectSource):
+            return ObjectSource.of(mc, self.apply(mc.objects, seed))
+        return mc.with_features(self.apply(mc.features, seed))
 
     def moved(self, errors: float = 3.0) -> bool:
         """Whether a class fraction differs from that of MC, by so many errors if it has one."""
@@ -93,7 +103,7 @@ class Calibration:
 
     def mixture(self, mc: Source, target: Target) -> Mixture:
         """Whether data are calibrated MC with other class fractions."""
-        return mixture_of(mc.with_features(self.apply(mc.features)), target, seed=self.seed)
+        return mixture_of(self.mapped(mc), target, seed=self.seed)
 
     def parametrised(self, mc: Source, seed: int | None = None) -> Source:
         """Calibrated MC, each event at parameters of its own, which are a further feature.
@@ -151,14 +161,13 @@ class Calibration:
         fit = None
         if stored["family"] is not None:
             kind = stored["family"]["kind"]
-            made: Family
-            if kind in ("free", "refiner"):
-                flexible = FreeMap if kind == "free" else RefinerMap
-                made = flexible.from_dict(stored["family"])
-            else:
-                made = from_dict(stored["family"])
+            readers: dict[str, Callable[[Mapping[str, Any]], Family]] = {
+                "free": FreeMap.from_dict,
+                "refiner": RefinerMap.from_dict,
+                "objects-free": FreeObjects.from_dict,
+            }
             fit = FamilyFit(
-                made,
+                readers.get(kind, from_dict)(stored["family"]),
                 np.asarray(stored["theta"], np.float64),
                 fractions,
                 np.asarray(stored["covariance"], np.float64),
@@ -218,7 +227,9 @@ class CalibrationReport:
             both identified.
         mixture: whether class fractions that were fitted are what differs; ``None`` where they are
             held, or hardly differ from those of MC.
-        profiles: of the parameters of the map.
+        shown: the map of figures: that which was chosen, or where that is the identity and
+            families were asked for, the nearest of theirs.
+        profiles: of the parameters of that map.
     """
 
     calibration: Calibration
@@ -226,8 +237,9 @@ class CalibrationReport:
     before: Figure
     after: Figure
     held: bool
-    mixture: Mixture | None = None
-    profiles: tuple[Profile, ...] = ()
+    mixture: Mixture | None
+    shown: Calibration
+    profiles: tuple[Profile, ...]
 
     @property
     def _hidden(self) -> bool:

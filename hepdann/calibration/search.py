@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import FractionEstimate, estimate_fractions, reweighted
+from ..alignment.base import drawn
 from ..stats.figure import Figure
 from ..stats.two_sample import separation
 from ..tensors import Source, Target
-from .families import Family, Plain, family, shift_families
+from .families import Chain, Family, family, shift_families
 from .fit import FamilyFit, explored, finite, fit_from, problems_of
 from .fitted_map import FittedMap
 from .free_fit import fit_free
+from .free_objects import fit_free_objects
+from .objects import ObjectSource, ObjectTarget, figures, inputs_of, object_families, object_family
 from .refiner import fit_refiner
-from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of
+from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
 
 Floats = NDArray[np.float64]
 
 _SIMPLER = 0.02  # a family this much worse than the best, with fewer parameters, is preferred
-_OTHERS = ("none", "free", "refiner")  # not fitted by their parameters
+_MOST = 10_000  # events of MC whose objects are mapped in a fit
 _JUDGED = 3  # families that the classifier judges, those of the smallest distance
 _HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
 _SIGMAS = 4.0  # from which fractions that are estimated of raw data are looked into,
 _BEHIND = 2.0  # and of those that are estimated behind the free map, from which they are taken
 _SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what they hide
+_AGAIN = 3  # further searches for a free map where the first leaves a part,
+_ALONG = 120  # and the random directions that they look along
 _BEYOND = 1.5  # of the way to those of raw data, at most
 _PROFILE = np.linspace(-4.0, 4.0, 17)  # in standard errors
 
@@ -69,16 +73,15 @@ def calibrate(
         HepdannError: too few events.
         ConfigError: an unknown family or feature.
     """
-    mc_judge = mc.take(np.flatnonzero(mc.split != 0))
-    judge = target.take(np.flatnonzero(target.split != 0))
+    mc_judge, judge = mc.take(mc.split != 0), target.take(target.split != 0)
     search = _Search(mc, target, names, hold_fractions, reference, seed, made)
-    wanted = tuple(dict.fromkeys(families or made or (*shift_families(), "free")))
-    identity = fit_from(search.whole, _Nothing(), np.zeros(0))
-    tried = search.explore([text for text in wanted if text not in _OTHERS])
+    wanted = tuple(dict.fromkeys(families or made or search.usual))
+    identity = fit_from(search.whole, Chain(()), np.zeros(0))
+    tried = search.explore([text for text in wanted if text not in search.others])
     fits = [search.polish(one, start) for _, one, start in tried[:_JUDGED]]
 
     def calibration(fit: FamilyFit) -> Calibration:
-        shown = None if isinstance(fit.family, _Nothing) else fit
+        shown = fit if len(fit.theta) else None
         share = search.whole.mc_fractions
         return Calibration(shown, mc.classes, fit.fractions, fit.fraction_error, share, seed)
 
@@ -89,7 +92,7 @@ def calibrate(
     options = [(fit, judged(fit)) for fit in (identity, *fits)]
     settled = any(f.value <= max(_SETTLED, 0.5 + 2 * f.error) for _, f in options)
     if "free" in wanted and (families is not None or not settled):
-        options.append(search.free(judged))
+        options.append(search.free(judged, before))
     if "refiner" in wanted:
         options.append((refined := search.refiner(), judged(refined)))
     least = min(max(figure.value, 0.5) for _, figure in options)
@@ -104,11 +107,13 @@ def calibrate(
         Candidate(f.family.name, len(f.theta), f.distance, figure, parameters_of(f))
         for f, figure in options
     ]
-    for distance, one, _ in tried[_JUDGED:]:
-        candidates.append(Candidate(one.name, len(one.parameters), distance, None))
-    candidates[1:] = sorted(candidates[1:], key=lambda c: c.distance)
-    best, profiles = calibration(chosen), search.profiles(chosen)
-    return CalibrationReport(best, tuple(candidates), before, after, chosen.held, mixture, profiles)
+    rest = [Candidate(one.name, len(one.parameters), d, None) for d, one, _ in tried[_JUDGED:]]
+    candidates[1:] = sorted([*candidates[1:], *rest], key=lambda c: c.distance)
+    shown = chosen
+    if families is not None and not len(chosen.theta):
+        shown = min((fit for fit, _ in options[1:]), key=lambda fit: fit.distance, default=chosen)
+    best, drawn = calibration(chosen), (calibration(shown), search.profiles(shown))
+    return CalibrationReport(best, tuple(candidates), before, after, chosen.held, mixture, *drawn)
 
 
 class _Search:
@@ -125,12 +130,17 @@ class _Search:
         made: Mapping[str, Family] | None,
     ) -> None:
         self.mc, self.target = finite(mc.part("train")), finite(target.part("train"))
+        self.usual, self.others = (*shift_families(), "free"), {"none", "free", "refiner"}
+        if isinstance(mc, ObjectSource):  # which no refiner maps
+            self.mc = drawn(self.mc, _MOST, np.random.default_rng([seed, 0xF6]))
+            self.usual, self.others = (*object_families(mc.objects), "free"), {"none", "free"}
         self.names, self.held, self.seed = names, held, seed
         self.made = made
         # A shift's scale is the largest |x| of some MC: of the training split or of all of them.
         references = [reference] if reference is not None else [mc.features, self.mc.features]
         largest = [np.nanmax(np.abs(r), axis=0, initial=0.0) for r in references]
-        single = made is not None or np.array_equal(largest[0], largest[-1])
+        known = made is not None or isinstance(mc, ObjectSource)
+        single = known or np.array_equal(largest[0], largest[-1])
         self.references = references[: 1 if single else 2]
         self.few, self.whole = problems_of(self.mc, self.target, held=held, seed=seed)
 
@@ -139,7 +149,7 @@ class _Search:
         options = []
         for text in texts:
             for reference in self.references:
-                one = family(text, reference, self.names) if self.made is None else self.made[text]
+                one = self._family(text, reference)
                 at_start = min(self.few.distance(one, start) for start in one.starts())
                 options.append((at_start, text, one))
         options.sort(key=lambda option: option[0])
@@ -154,11 +164,27 @@ class _Search:
                 best[text] = distance, one, theta
         return sorted(best.values(), key=lambda entry: entry[0])
 
+    def _family(self, text: str, reference: NDArray[np.floating]) -> Family:
+        if self.made is not None:
+            return self.made[text]
+        if isinstance(self.mc, ObjectSource):
+            return object_family(text, self.mc.objects, self.names)
+        return family(text, reference, self.names)
+
     def polish(self, one: Family, start: Floats) -> FamilyFit:
         """The fit to all events."""
         return fit_from(self.whole, one, start)
 
-    def free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
+    def free(
+        self, judged: Callable[[FamilyFit], Figure], before: Figure
+    ) -> tuple[FamilyFit, Figure]:
+        """The free map, looked for again where it leaves a part, and what is left after it."""
+        fit, figure = self.first_free(judged)
+        if verdict(before, figure) == "partly closed" and (other := self.again(fit)) is not fit:
+            return other, judged(other)
+        return fit, figure
+
+    def first_free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
         """The free map at the fractions that are estimated behind it, and what is left after it.
 
         It fits as well at wrong fractions, but then what features do together says others. Of raw
@@ -184,17 +210,45 @@ class _Search:
         figure = judged(second)
         return best if figure.value > best[1].value + figure.error else (second, figure)
 
+    def again(self, first: FamilyFit) -> FamilyFit:
+        """The free map, of the first and of further searches, that leaves least.
+
+        A search may end in a local minimum. What certifies a map takes no part in the choice: trees
+        are trained and judged on the events that all these maps were fitted to.
+        """
+        best, least = first, self._left(first)
+        for number in range(1, _AGAIN + 1):
+            if least <= _SETTLED:
+                break
+            other = self._free_at(first.fractions, self.seed + number, directions=_ALONG)
+            if (left := self._left(other)) < least:
+                best, least = other, left
+        return best
+
+    def _left(self, fit: FamilyFit) -> float:
+        return separation(self._mapped(fit), self.target, seed=self.seed).value
+
     def _estimate(self, fit: FamilyFit) -> FractionEstimate:
         """The class fractions of the data, estimated with the MC as a free map makes them."""
-        x = np.asarray(self.mc.features, dtype=np.float64)
-        moved = fit.family.apply(x, fit.theta, self.seed).astype(np.float32)
-        mc = reweighted(self.mc, fit.fractions).with_features(moved)
-        return estimate_fractions(mc, self.target, seed=self.seed)
+        return estimate_fractions(self._mapped(fit), self.target, seed=self.seed)
 
-    def _free_at(self, share: Floats) -> FamilyFit:
+    def _mapped(self, fit: FamilyFit) -> Source:
+        moved = figures(fit.family.apply(inputs_of(self.mc), fit.theta, self.seed))
+        return self._at(fit.fractions).with_features(moved.astype(np.float32))
+
+    def _at(self, share: Floats) -> Source:
+        """The MC at class fractions of the data."""
+        return reweighted(self.mc, share) if share.all() else self.mc
+
+    def _free_at(self, share: Floats, seed: int | None = None, **options: int) -> FamilyFit:
         """At class fractions of the data, which it would swallow: they are held."""
-        mc = reweighted(self.mc, share) if share.all() else self.mc
-        fitted, distance, variation = fit_free(mc, self.target, seed=self.seed)
+        seed, mc = self.seed if seed is None else seed, self._at(share)
+        fitted: FittedMap
+        if isinstance(mc, ObjectSource) and isinstance(self.target, ObjectTarget):
+            fitted, variation = fit_free_objects(mc, self.target, seed=seed, **options)
+            distance = self.whole.distance(fitted, fitted.flat())
+        else:
+            fitted, distance, variation = fit_free(mc, self.target, seed=seed, **options)
         theta = fitted.flat()
         unknown = np.full((len(theta), len(theta)), np.nan)
         return FamilyFit(fitted, theta, share, unknown, distance, True, variation)
@@ -224,18 +278,3 @@ class _Search:
             best = Figure(float(fit.theta[k]), float(fit.error[k]), math.nan)
             made.append(Profile(name, values, distance, best))
         return tuple(made)
-
-
-class _Nothing(Plain):
-    """The family of the identity alone: only the class fractions are fitted."""
-
-    name = "none"
-
-    def starts(self) -> Floats:
-        return np.zeros((1, 0))
-
-    def apply(self, x: Floats, theta: Floats, seed: int) -> Floats:  # noqa: ARG002
-        return x
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"kind": self.name}

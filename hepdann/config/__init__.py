@@ -8,14 +8,6 @@ from ..lazy import getter
 
 if TYPE_CHECKING:
     from .init import init_config
-    from .inputs import (
-        AugmentConfig,
-        HitsConfig,
-        ImagesConfig,
-        ObjectsConfig,
-        PicturesConfig,
-        TransformConfig,
-    )
     from .load import (
         dump_config,
         expand_path,
@@ -25,52 +17,35 @@ if TYPE_CHECKING:
         parse_config,
         shipped_configs,
     )
-    from .models import CalibrationConfig, Config, TrainConfig
+    from .models import CalibrationConfig, Config, ScanConfig, ShiftConfig, TrainConfig
     from .plots import PlotConfig
     from .samples import (
+        AugmentConfig,
         ClassConfig,
         ConversionConfig,
         ConvertConfig,
         FeatureConfig,
+        HitsConfig,
+        ImagesConfig,
+        ObjectsConfig,
+        PicturesConfig,
         SampleConfig,
         SplitConfig,
+        TransformConfig,
     )
-    from .settings import NetworkSettings, ScanSettings, TrainSettings
-    from .shift import ScanConfig, ShiftConfig
+    from .schedules import NetworkSettings, ScanSettings, TrainSettings
 
+_HOMES = {
+    "init": "init_config",
+    "load": "dump_config expand_path json_schema load_config override parse_config shipped_configs",
+    "models": "CalibrationConfig Config ScanConfig ShiftConfig TrainConfig",
+    "plots": "PlotConfig",
+    "samples": "AugmentConfig ClassConfig ConversionConfig ConvertConfig FeatureConfig HitsConfig "
+    "ImagesConfig ObjectsConfig PicturesConfig SampleConfig SplitConfig TransformConfig",
+    "schedules": "NetworkSettings ScanSettings TrainSettings",
+}
 __getattr__ = getter(
-    __name__,
-    {
-        "AugmentConfig": "inputs",
-        "CalibrationConfig": "models",
-        "ClassConfig": "samples",
-        "Config": "models",
-        "ConversionConfig": "samples",
-        "ConvertConfig": "samples",
-        "FeatureConfig": "samples",
-        "HitsConfig": "inputs",
-        "ImagesConfig": "inputs",
-        "NetworkSettings": "settings",
-        "ObjectsConfig": "inputs",
-        "PicturesConfig": "inputs",
-        "PlotConfig": "plots",
-        "SampleConfig": "samples",
-        "ScanConfig": "shift",
-        "ScanSettings": "settings",
-        "ShiftConfig": "shift",
-        "SplitConfig": "samples",
-        "TrainConfig": "models",
-        "TrainSettings": "settings",
-        "TransformConfig": "inputs",
-        "dump_config": "load",
-        "expand_path": "load",
-        "init_config": "init",
-        "json_schema": "load",
-        "load_config": "load",
-        "override": "load",
-        "parse_config": "load",
-        "shipped_configs": "load",
-    },
+    __name__, {name: home for home, names in _HOMES.items() for name in names.split()}
 )
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""A commented configuration for given files: what zero-config takes, written out to be changed."""
+"""A commented configuration for given files, with the range of every branch."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from .._version import __version__
 from ..errors import ConfigError
-from .document import scalar
-from .inputs import ImagesConfig
 from .load import override
 from .models import Config, TrainConfig
 from .plots import PlotConfig
+from .report import scalar
+from .samples import ImagesConfig
 
 if TYPE_CHECKING:
     from ..readers.planning.input_samples import Input
     from ..readers.planning.plan import Plan
-    from .survey import Survey
+    from ..readers.prescan import FileScan
 
+_SENTINEL_SHARE = 1e-3
+_USUAL = {float(f"{sign}{'9' * n}") for sign in ("", "-") for n in range(2, 9)}
 _COLUMN, _WIDTH = 42, 110  # where comments begin, and end
 _EXAMPLES = {
     "shift": "{name: gaussian, t: 8}",
@@ -33,6 +37,118 @@ _EXAMPLES = {
 }
 # Names that outputs of classifiers have; these were trained with labels, and so hold them.
 _OUTPUT = re.compile(r"^(nn|dnn|bdt|mva)|(nn|dnn|bdt|mva|score|discriminant)$", re.IGNORECASE)
+
+
+_USUAL |= {-(10.0**n) for n in range(3, 10)}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The values of one branch.
+
+    Attributes:
+        low: smallest finite value, sentinel left out; NaN if there is none.
+        high: largest finite value, sentinel left out.
+        integer: whether all of them are whole numbers.
+        sentinel: a value that seems to mark missing entries, ``None`` if none does.
+        share: fraction of the events with exactly that value.
+        non_finite: fraction of the events that are NaN or infinite.
+    """
+
+    low: float
+    high: float
+    integer: bool
+    sentinel: float | None = None
+    share: float = 0.0
+    non_finite: float = 0.0
+
+    @property
+    def constant(self) -> bool:
+        """Whether there is but one value."""
+        return self.low == self.high
+
+    def __str__(self) -> str:
+        parts = []
+        if np.isnan(self.low):
+            parts.append("no finite value")
+        elif self.constant:
+            parts.append(f"always {self.low:g}")
+        else:
+            kind = "integers " if self.integer else ""
+            parts.append(f"{kind}{self.low:.4g} to {self.high:.4g}")
+        if self.sentinel is not None:
+            parts.append(f"exactly {self.sentinel:g} in {_percent(self.share)} of the events")
+        if self.non_finite:
+            parts.append(f"not finite in {_percent(self.non_finite)} of the events")
+        return "; ".join(parts)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
+def survey(
+    files: Iterable[FileScan], branches: Sequence[str], *, rows: int = 200_000
+) -> dict[str, Survey]:
+    """Summarise the first events of each file.
+
+    Args:
+        files: of the pre-scan; each has all the branches.
+        branches: scalar branches.
+        rows: events to read in all, shared evenly by the files.
+
+    Raises:
+        ReadError: a branch cannot be read.
+    """
+    from ..readers.pipeline.blocks import read_blocks
+
+    files = list(files)
+    share = max(1, rows // max(1, len(files)))
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in branches}
+    for file in files if branches else []:
+        left = share
+        for block in read_blocks(file, branches, min(share, 50_000)):
+            for name in branches:
+                parts[name].append(block.columns[name][:left])
+            left -= len(block)
+            if left <= 0:
+                break
+    return {
+        name: _summary(np.concatenate(values) if values else np.empty(0))
+        for name, values in parts.items()
+    }
+
+
+def _summary(values: NDArray[Any]) -> Survey:
+    values = values.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return Survey(np.nan, np.nan, False, non_finite=1.0 if len(values) else 0.0)
+    sentinel, share = _sentinel(finite)
+    kept = finite if sentinel is None else finite[finite != sentinel]
+    return Survey(
+        float(kept.min()),
+        float(kept.max()),
+        bool(np.all(kept == np.rint(kept))),
+        sentinel,
+        share * len(finite) / len(values),
+        1.0 - len(finite) / len(values),
+    )
+
+
+def _sentinel(values: NDArray[np.float64]) -> tuple[float | None, float]:
+    """An end of the range that repeats and stands apart: -999, or far from everything else."""
+    low, high = float(values.min()), float(values.max())
+    for end, sign in ((low, 1.0), (high, -1.0)):
+        rest = values[values != end]
+        share = 1.0 - len(rest) / len(values)
+        if share < _SENTINEL_SHARE or not len(rest):
+            continue
+        gap = float((sign * (rest - end)).min())
+        spread = float(rest.max() - rest.min())
+        if (end in _USUAL and gap > 1.0) or gap > max(2.0 * spread, 50.0):
+            return end, share
+    return None, 0.0
 
 
 def init_config(
@@ -56,7 +172,7 @@ def init_config(
         ReadError: a file cannot be read, or has no such tree.
         ConfigError: the files have no input in common.
     """
-    from ..readers.images import has_images
+    from ..readers.images.plan import has_images
     from ..readers.planning.input_samples import gather
     from ..readers.planning.plan import make_plan
 
@@ -117,8 +233,7 @@ def _label(inputs: Sequence[Input], config: Config) -> tuple[str | None, str]:
 
 
 def _values(inputs: Sequence[Input], plan: Plan) -> tuple[dict[str, Survey], dict[str, Survey]]:
-    from ..readers.planning.branch_roles import looks_like, present_everywhere
-    from .survey import survey
+    from ..readers.planning.columns import looks_like, present_everywhere
 
     files = [file for entry in inputs for file in entry.files]
     simulated = [file for entry in inputs if entry.domain == "mc" for file in entry.files]
@@ -215,7 +330,7 @@ def _label_lines(inspection: _Inspection) -> list[str]:
 
 def _candidates(inspection: _Inspection, key: str, kind: str, example: str) -> list[str]:
     """Branches that may be what a key asks for, or an example, as comments."""
-    from ..readers.planning.branch_roles import looks_like
+    from ..readers.planning.columns import looks_like
 
     names = [n for n in inspection.others if looks_like(n) == kind and n != inspection.plan.label]
     lines = [
@@ -249,7 +364,7 @@ def _spectator_lines(inspection: _Inspection) -> list[str]:
 
 
 def _event_id_lines(inspection: _Inspection) -> list[str]:
-    from ..readers.planning.branch_roles import event_id_branches, present_everywhere
+    from ..readers.planning.columns import event_id_branches, present_everywhere
 
     ids = {event_id_branches(present_everywhere(entry.files)) for entry in inspection.inputs}
     if len(ids) == 1 and (names := ids.pop()):

@@ -1,4 +1,4 @@
-"""A YAML file, or a few flags, to a :class:`Config`; and back."""
+"""A configuration as the user wrote it, read, checked, and written again with every default."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
 from ..inputs import regular_file
-from . import document
 from .checks import proposal
-from .report import config_error
+from .report import (
+    LARGEST,
+    Lines,
+    config_error,
+    dump,
+    parse,
+)
 from .samples import ConversionConfig
 
 if TYPE_CHECKING:
     from .models import Config
 
 Kind = TypeVar("Kind", bound=ConversionConfig)
-
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
@@ -59,7 +63,7 @@ def expand_path(path: str, *, where: object = None) -> str:
     return os.path.expanduser(_VARIABLE.sub(value, path))  # noqa: PTH111 (keeps root:// as it is)
 
 
-def _expand_samples(values: Any, source: str, lines: document.Lines) -> None:
+def _expand_samples(values: Any, source: str, lines: Lines) -> None:
     samples = values.get("samples")
     for index, sample in enumerate(samples if isinstance(samples, list) else []):
         files = sample.get("files") if isinstance(sample, dict) else None
@@ -89,7 +93,7 @@ def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def _validate(
-    kind: type[Kind], values: Any, *, source: str | None, lines: document.Lines, known_names: bool
+    kind: type[Kind], values: Any, *, source: str | None, lines: Lines, known_names: bool
 ) -> Kind:
     try:
         return kind.model_validate(values, context={"known_names": known_names})
@@ -108,7 +112,7 @@ def parse_config(
     """Read a configuration from YAML text; see :func:`load_config`."""
     from .models import Config
 
-    values, lines = document.parse(text, source)
+    values, lines = parse(text, source)
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -151,7 +155,7 @@ def load_config(
     file_path = regular_file(_find(path), ConfigError, mend="name a YAML file")
     try:
         with file_path.open(encoding="utf-8-sig") as file:
-            text = file.read(document.LARGEST + 1)  # a larger one is refused, and not read
+            text = file.read(LARGEST + 1)  # a larger one is refused, and not read
     except UnicodeDecodeError as error:
         raise ConfigError("not a text file in UTF-8", where=file_path) from error
     except OSError as error:
@@ -192,7 +196,7 @@ def override(config: Kind, changes: Mapping[str, Any], *, known_names: bool = Tr
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML, every value written out; ``parse_config`` reads it back."""
-    return document.dump(config.model_dump(mode="json", by_alias=True))
+    return dump(config.model_dump(mode="json", by_alias=True))
 
 
 def json_schema() -> dict[str, Any]:

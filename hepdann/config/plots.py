@@ -17,8 +17,7 @@ from pydantic import (
 
 from ..outputs import LONGEST_NAME, name_fault
 from . import checks
-from .names import FIGURE_SIZES, STYLES
-from .section import Integer, Number, Section, Text, Texts
+from .section import FIGURE_SIZES, STYLES, Integer, Number, Section, Text, Texts
 
 _MOST_BINS = 10_000
 

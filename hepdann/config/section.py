@@ -1,8 +1,8 @@
-"""What the sections of a configuration have in common: their base, and the types of settings."""
+"""What the sections of a configuration share: their base, types of values, checks of names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from pydantic import (
@@ -17,6 +17,14 @@ from pydantic import (
 
 from ..registry import ALIGNMENTS, SHIFTS
 from . import checks
+
+STYLES = ("ATLAS", "CMS", "LHCb", "LHCb2", "ALICE", "DUNE", "ROOT")
+FIGURE_SIZES = ("half-slide", "slide", "column", "page")
+
+
+def t_text(t: float | Iterable[float]) -> str:
+    """The t of a shift as text, ``3``; of shifts joined with + those of each, ``3+8``."""
+    return "+".join(f"{one:g}" for one in ([t] if isinstance(t, int | float) else t))
 
 
 def _as_list(value: Any) -> Any:

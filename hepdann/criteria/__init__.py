@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from ..stats import density_ratio, disagreement, nearest, neighbours_of
-from .adapted import Adapted, recommend_adapted
-from .density import dev, importance_weighted
-from .neighbours import consistency
 from .outputs import (
     agreement,
+    consistency,
+    dev,
     entropy,
+    importance_weighted,
     infomax,
     prior_match,
+    reverse_validation,
     signal_share,
     soft_neighbourhood,
     source_loss,
 )
-from .recommendation import GUARD, Recommendation, Residual, is_closed, recommend, teacher
-from .reverse import reverse_validation
+from .recommendation import (
+    GUARD,
+    Adapted,
+    Recommendation,
+    Residual,
+    is_closed,
+    recommend,
+    recommend_adapted,
+    teacher,
+)
 from .table import CRITERIA, Candidate, Criterion, Evidence, register, tabulate
 
 __all__ = [

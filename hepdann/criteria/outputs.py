@@ -1,14 +1,21 @@
-"""Criteria that look at scores alone."""
+"""The criteria: of scores, of density ratios, of neighbours, and of training back again."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..stats.classification import as_scores, losses
+from ..stats import distances
 from ..stats.figure import Floats, as_weight, mean_of
+from ..stats.ranking import as_scores, losses
+from ..stats.reweighting import standardiser
 
 _TINY = float(np.finfo(np.float32).eps)  # scores are stored as float32
+_HIDDEN = 256
+_RIDGE = 1e-3
+_MOST = 20_000
 
 
 def agreement(
@@ -135,3 +142,123 @@ def prior_match(
     if share is None:
         return None
     return 1.0 - 0.5 * float(np.abs(share - np.asarray(fractions, dtype=np.float64)).sum())
+
+
+def importance_weighted(
+    loss: ArrayLike, ratio: ArrayLike, weight: ArrayLike | None = None
+) -> float | None:
+    """Importance-weighted validation (IWV); smaller is better.
+
+    Source: Sugiyama, Krauledat and Müller, JMLR 8 (2007) 985: the source's validation loss with
+    each event times p_target/p_source. It is the target's loss where only p(x) changed and the
+    source covers the target; the shifts of a detector change p(y|x) too.
+
+    Args:
+        loss: (N,) of source events that were not trained on.
+        ratio: (N,) their density ratio.
+        weight: (N,) event weights.
+
+    Returns:
+        The weighted mean of ratio times loss; with a ratio of 1 the plain loss.
+    """
+    return mean_of(np.asarray(ratio, dtype=np.float64) * np.asarray(loss), weight)
+
+
+def dev(loss: ArrayLike, ratio: ArrayLike, weight: ArrayLike | None = None) -> float | None:
+    """Deep embedded validation (DEV); smaller is better.
+
+    Source: You et al., ICML 2019, Algorithm 1: the importance-weighted loss with the ratio itself
+    as control variate, mean(L) + η·mean(W) - η with η = -Cov(L, W)/Var(W), the ratio taken in the
+    latent layer. A ratio that does not vary controls nothing, and the plain mean remains.
+
+    Args:
+        loss: (N,) of source events that were not trained on.
+        ratio: (N,) density ratio of their latent features.
+        weight: (N,) event weights.
+    """
+    ratio = np.asarray(ratio, dtype=np.float64)
+    weighted = ratio * np.asarray(loss, dtype=np.float64)
+    w = as_weight(weight, len(ratio))
+    mean, centre = mean_of(weighted, w), mean_of(ratio, w)
+    if mean is None or centre is None:
+        return None
+    variance = mean_of((ratio - centre) ** 2, w) or 0.0
+    covariance = mean_of((weighted - mean) * (ratio - centre), w) or 0.0
+    eta = -covariance / variance if variance > 1e-12 else 0.0
+    return mean + eta * (centre - 1.0)
+
+
+def consistency(
+    features: ArrayLike,
+    score: ArrayLike,
+    k: int = 8,
+    variant: distances.Variant = "default",
+    weight: ArrayLike | None = None,
+) -> float | None:
+    """Value of :func:`hepdann.stats.consistency`; larger is taken to be better.
+
+    Returns:
+        ``None`` with no more than k events, or without a positive sum of weights.
+    """
+    if len(np.asarray(features)) <= k:
+        return None
+    value = distances.consistency(features, score, k, variant, weight).value
+    return value if np.isfinite(value) else None
+
+
+def reverse_validation(
+    scores: Sequence[ArrayLike],
+    target: ArrayLike,
+    source: ArrayLike,
+    label: ArrayLike,
+    *,
+    target_weight: ArrayLike | None = None,
+    source_weight: ArrayLike | None = None,
+    seed: int = 0,
+) -> list[float | None]:
+    """Train on the target with each candidate's classes, test on the source; larger is better.
+
+    Source: Zhong et al., ECML 2010; used for a DANN's settings by Ganin et al., JMLR 17 (2016) 59,
+    section 5.1.2. On a raw target the reverse classifier suffers the shift itself; on an aligned
+    one it does not, and what is left is how good the pseudo-labels are.
+
+    The reverse classifier is a ridge regression on the classes over ReLU features with random
+    weights, so that all candidates are one solution of one set of equations.
+
+    Args:
+        scores: (N, C) or (N,) of each candidate, on the target.
+        target: (N, F) features, raw or aligned; NaN marks a missing value.
+        source: (M, F) features.
+        label: (M,) class of the source's events.
+        target_weight: (N,) event weights; one of negative weight counts against its class.
+        source_weight: (M,) event weights.
+        seed: of the random features.
+
+    Returns:
+        Accuracy on the source of each candidate; ``None`` where there are no events.
+    """
+    x, y = np.asarray(target), np.asarray(source)
+    if not len(x) or not len(y):
+        return [None] * len(scores)
+    rows = slice(None, None, max(1, -(-len(x) // _MOST)))
+    w = as_weight(target_weight, len(x))[rows]
+    scale = standardiser(y, source_weight)
+    generator = np.random.default_rng(seed)
+    direction = generator.standard_normal((y.shape[1], _HIDDEN)) / np.sqrt(y.shape[1])
+    offset = generator.uniform(-2.0, 2.0, _HIDDEN)
+
+    def hidden(features: ArrayLike) -> Floats:
+        z = scale(features)
+        grown = np.maximum(z @ direction + offset, 0.0)
+        return np.hstack([np.ones((len(z), 1)), z, grown])
+
+    given = [as_scores(score)[rows].argmax(axis=1) for score in scores]
+    classes = max(as_scores(scores[0]).shape[1], int(np.max(label)) + 1) if scores else 0
+    wanted = np.concatenate([np.eye(classes)[classes_of] for classes_of in given], axis=1)
+    h = hidden(x[rows])
+    gram = h.T @ (h * np.abs(w)[:, None])
+    gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram)
+    solved = np.linalg.solve(gram, h.T @ ((wanted - 1.0 / classes) * w[:, None]))
+    found = (hidden(y) @ solved).reshape(len(y), len(scores), classes).argmax(axis=2)
+    right = (found == np.asarray(label)[:, None]).astype(np.float64)
+    return [mean_of(right[:, k], source_weight) for k in range(len(scores))]

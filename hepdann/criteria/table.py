@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..registry import CRITERIA
-from ..stats.classification import losses
+from ..stats.distances import Variant, disagreement, neighbours_of
 from ..stats.figure import Floats, as_weight, mean_of
-from ..stats.neighbours import Variant, disagreement, neighbours_of
+from ..stats.ranking import losses
 from ..stats.reweighting import density_ratio
-from . import density, outputs
-from .reverse import reverse_validation
+from . import outputs
+from .outputs import dev, importance_weighted, reverse_validation
 
 __all__ = [
     "CRITERIA",
@@ -179,7 +179,7 @@ def _importance_weighted(comparison: Comparison) -> Values:
                 events.source, features, events.source_weight, events.target_weight
             )
         values.append(
-            density.importance_weighted(
+            importance_weighted(
                 losses(candidate.source, events.label), ratios[id(features)], weight
             )
         )
@@ -192,7 +192,7 @@ def _dev(candidate: Candidate, comparison: Comparison) -> float | None:
         return None
     source, target, loss, source_weight, target_weight = candidate.latent
     ratio = density_ratio(source, target, source_weight, target_weight)
-    return density.dev(loss, ratio, source_weight)
+    return dev(loss, ratio, source_weight)
 
 
 def _source_loss(candidate: Candidate, comparison: Comparison) -> float | None:

@@ -15,8 +15,7 @@ from ..readers.files import FileRef
 from ..readers.rows import RowReader, Rows
 from ..runs import Run
 from ..store.scores.reader import open_scores
-from ..store.start_record import StartRecord, has_begun
-from ..store.training_record import TrainingRecord
+from ..store.training_record import StartRecord, TrainingRecord, has_begun
 from ..tensors import Tensors, open_tensors
 from .features import Feature, Plan, branches_of
 from .frameworks import OPSETS

@@ -62,16 +62,6 @@ def _linear(graph: Graph, linear: LinearMap, features: Features) -> Value:
     return rounded(graph, product(graph, (high, low), linear.matrix.T, offset))
 
 
-def _affine(graph: Graph, map_: AffineMap, features: Features) -> Value:
-    mapped = _linear(graph, map_.linear, features)
-    if not len(map_.bias):
-        return mapped
-    high, low = difference(graph, features.values, map_.linear.centre)
-    z = graph.where(features.known, graph.mul(graph.add(high, low), 1 / map_.scale), 0.0)
-    bent = graph.unary("Tanh", graph.gemm(z, map_.inner.T, map_.bias))
-    return graph.add(mapped, graph.gemm(bent, map_.outer.T), rounded=True)
-
-
 def _quantile(graph: Graph, quantile: QuantileMap, features: Features) -> Value:
     columns = graph.split(features.values, [1] * features.values.width)
     return graph.concat(
@@ -146,7 +136,7 @@ _CONVERTERS: dict[type[Any], Callable[[Graph, Any, Features], Value]] = {
     Moments: _moments,
     LinearMap: _linear,
     GaussianTransport: _linear,
-    AffineMap: _affine,
+    AffineMap: _linear,
     QuantileMap: _quantile,
     SlicedTransport: _sliced,
 }

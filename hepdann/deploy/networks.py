@@ -11,7 +11,7 @@ from torch import nn
 
 from ..errors import RunError
 from ..networks import AdversarialNetwork, ObjectNorm, ObjectsNetwork, ViewsNetwork
-from ..networks.copies import CopiedExtractor, Copies
+from ..networks.registry import CopiedExtractor, Copies
 from .graph import Graph, Value
 from .objects import ObjectInputs, add_objects
 

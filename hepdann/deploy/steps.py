@@ -7,7 +7,9 @@ from functools import reduce
 
 import numpy as np
 
-from ..calibration import Calibration, with_parameter
+from ..alignment import Moments
+from ..calibration import Calibration, Detector, with_parameter
+from ..calibration.families import Chain
 from ..domains import Scaling
 from ..errors import RunError
 from ..inference import Branch, Combination, FoldMean, Step
@@ -18,6 +20,7 @@ from .networks import Images, add_member
 from .objects import ObjectInputs
 from .precise import affine, pair, pieces, rounded
 
+_MEND = "export for data (--domain target), and score MC with hepdann predict"
 _TINY = float(np.finfo(np.float32).eps)  # as in a mixture
 
 
@@ -59,16 +62,17 @@ class Scorer:
         features = self.events
         if isinstance(features, tuple):  # pixels are neither mapped nor scaled
             return features
-        if isinstance(step.mapped, Calibration):
-            raise RunError(
-                "MC passes a calibration before this network, which is not exported",
-                mend="export for data (--domain target), and score MC with hepdann predict",
-            )
         if step.mapped is not None:
-            assert isinstance(features, Features)  # objects are not mapped
+            if isinstance(features, ObjectInputs):
+                raise RunError(
+                    "MC passes a calibration of objects, which is not exported", mend=_MEND
+                )
             key = id(step.mapped)
             if key not in self._aligned:
-                self._aligned[key] = add_alignment(self.graph, step.mapped, features)
+                mapped = step.mapped
+                if isinstance(mapped, Calibration):
+                    mapped = _scaled_and_moved(mapped, features.values.width)
+                self._aligned[key] = add_alignment(self.graph, mapped, features)
             features = self._aligned[key]
         scaling = step.scaling
         assert scaling is not None
@@ -114,3 +118,22 @@ class Scorer:
         """Divided by their sum, event by event."""
         total = self.graph.gemm(scores, np.ones((scores.width, scores.width)))
         return self.graph.div(scores, total)
+
+
+def _scaled_and_moved(calibration: Calibration, width: int) -> Moments:
+    """A calibration of MC that changes the scale and the offset of features, and nothing else.
+
+    Raises:
+        RunError: it smears the features or bends them.
+    """
+    fit, x = calibration.fit, np.stack([np.zeros(width), np.ones(width)])
+    if fit is not None:
+        parts = fit.family.parts if isinstance(fit.family, Chain) else (fit.family,)
+        if not all(isinstance(part, Detector) and part.kind != "smear" for part in parts):
+            raise RunError(
+                f"MC passes a calibration before this network, {calibration.name}, which is not "
+                "exported: only scales and offsets are",
+                mend=_MEND,
+            )
+        x = fit.family.apply(x, fit.theta, calibration.seed)
+    return Moments(x[1] - x[0], x[0])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..evaluation.template_events import DATA, NOMINAL
+from ..evaluation.templates import DATA, NOMINAL
 from ..outputs import replacing, write_run_file, writing
 from ..stats.histograms import Histogram
 

@@ -3,17 +3,21 @@
 Tables, images or objects, in memory or in blocks; as arrays, and as tensors for batches.
 """
 
-from .augment import Augment
-from .event_stream import BatchRows, Blocks, StreamReader, auto_batch_size, epoch_order
-from .events import Domains, in_folds
-from .image_stream import resident_images
-from .images import Images, object_shapes, view_shapes
-from .memory import choose_memory, describe_memory
+from .event_stream import (
+    BatchRows,
+    Blocks,
+    DomainEvents,
+    StreamReader,
+    auto_batch_size,
+    epoch_order,
+    resident,
+    watched_rows,
+)
+from .events import Domains, Scaling, in_folds
+from .image_stream import Augment, resident_images
+from .images import Images, choose_memory, describe_memory, object_shapes, view_shapes
 from .nuisances import Mixtures, Nuisances, Wanted
-from .reading import prepare
-from .resident import DomainEvents, resident, watched_rows
-from .scaling import Scaling
-from .sources import ChangedBlocks, ResampledBlocks, auxiliary_sources, resampled
+from .reading import ChangedBlocks, ResampledBlocks, auxiliary_sources, prepare, resampled
 
 __all__ = [
     "Augment", "BatchRows", "Blocks", "ChangedBlocks", "DomainEvents", "Domains", "Images",

@@ -1,13 +1,17 @@
-"""One way from tensor files to what a training sees, whatever its events are, in memory or not."""
+"""One way from tensor files to what a training sees, with sources, targets and pseudo-data."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tensors import EventBlocks, Source, Tensors, column_at, is_pseudo
+from .. import shifts
+from ..config import ShiftConfig
+from ..tensors import EventBlocks, Source, Target, Tensors, column_at, is_pseudo
 from .events import Domains, data_holder, fit_domains
 from .images import prepare_images
 from .nuisances import NOTHING, Wanted, with_columns
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 SAMPLE = 300_000  # events of each domain that everything but the training's batches sees
 _SHIFT_STREAM = 0x5417
 _BLOCK_STREAM = 0x5417B
+_STREAM = 0xF7AC
 
 
 def prepare(
@@ -99,3 +104,114 @@ def _prepare_blocks(
     blocks = (source_blocks, target_blocks)
     process = column_at(tensors, "mc", "sample", source_rows)
     return fit_domains(tensors, source, target, fitted, holder, rows, process, blocks)
+
+
+def auxiliary_sources(
+    source: Source, wanted: Sequence[ShiftConfig], seed: int
+) -> tuple[Source, ...]:
+    """The source under each of the shifts; labels, weights and splits are its own.
+
+    Args:
+        source: labelled MC, all splits; the shifts take their scales from its training split.
+        wanted: one shift a copy.
+        seed: of the shifts' random parts, each of which has a stream of its own.
+    """
+    copies = []
+    for number, entry in enumerate(wanted):
+        shift = shifts.get(entry.name, entry.t, quantile=entry.quantile)
+        generator = np.random.Generator(np.random.Philox([seed, _STREAM + number]))
+        fitted = shift.fit(source.part("train").features)
+        copies.append(source.with_features(fitted.apply(source.features, generator)))
+    return tuple(copies)
+
+
+class ChangedBlocks:
+    """Changed events, block by block.
+
+    Args:
+        blocks: the events as they are.
+        change: makes others of the events of a block, given its number, with the same mean weight.
+    """
+
+    def __init__(self, blocks: EventBlocks, change: Callable[[Any, int], Target]) -> None:
+        self._blocks, self._change = blocks, change
+
+    def train(self, block: int) -> Target:
+        """The training events of a block, a ``Source`` if they are labelled."""
+        return self._change(self._blocks.train(block), block)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(n,) training events of each block."""
+        return self._blocks.counts
+
+    @property
+    def weight(self) -> float:
+        """Their mean weight."""
+        return self._blocks.weight
+
+
+_COPIES = 4  # of an event, where its class keeps its fraction: so few are lost of one that loses
+_MANY = 1_000_000  # events from which one must do
+
+
+def resampled(source: Source, correction: Sequence[float], seed: int) -> Source:
+    """The source with the class fractions of the target in its rows, not in its weights.
+
+    A network that normalises each domain by itself compares the domains' statistics, and takes
+    other class fractions for a shift. Statistics are those of rows, so the rows must change.
+
+    Args:
+        source: labelled events.
+        correction: (C,) logarithm of the wanted over the present fraction of each class.
+        seed: of the rounding to whole rows.
+
+    Returns:
+        Each event about four times as often as its class asks for, once in large samples.
+    """
+    times = _times(source.label, correction, len(source), seed)
+    return source.take(np.repeat(np.arange(len(source)), times))
+
+
+def _times(
+    label: NDArray[np.integer], correction: Sequence[float], among: int, *words: int
+) -> NDArray[np.intp]:
+    """How often each event is taken, one of ``among``."""
+    copies = _COPIES if among < _MANY else 1
+    wanted = copies * np.exp(np.asarray(correction, dtype=np.float64))[label]
+    generator = np.random.Generator(np.random.Philox([*words, _STREAM]))
+    times: NDArray[np.intp] = np.floor(wanted + generator.random(len(label))).astype(np.intp)
+    return times
+
+
+class ResampledBlocks:
+    """Likewise of events that are read in blocks; each block is rounded by itself."""
+
+    def __init__(self, blocks: EventBlocks, correction: Sequence[float], seed: int) -> None:
+        self._blocks, self._correction, self._seed = blocks, tuple(correction), seed
+
+    def train(self, block: int) -> Source:
+        """The training events of a block, each as often as it is taken."""
+        events = self._blocks.train(block)
+        assert isinstance(events, Source)
+        times = _times(events.label, self._correction, self._blocks.n_train, self._seed, block)
+        return events.take(np.repeat(np.arange(len(events)), times))
+
+    @cached_property
+    def _seen(self) -> tuple[NDArray[np.int64], float]:
+        counts, weight = np.zeros(len(self._blocks), np.int64), 0.0
+        for block in np.flatnonzero(self._blocks.counts):
+            weights = self.train(int(block)).weight.astype(np.float64)
+            counts[block] = len(weights)
+            weight += weights.sum()
+        return counts, weight / max(1, int(counts.sum()))
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(n,) training events of each block, as often as they are taken."""
+        return self._seen[0]
+
+    @property
+    def weight(self) -> float:
+        """Their mean weight."""
+        return self._seen[1]

@@ -43,18 +43,22 @@ from ..store.scores.reader import RunScores, open_scores
 from .columns import Columns
 from .datamc import DataMC, compare_feature, data_mc, outside_bins
 from .diagnosis import Closure, Diagnosis, diagnose
-from .importance import Importance, domain_importance, permutation_importance
+from .latent import Importance, domain_importance, permutation_importance
 from .metrics.summary import summarise
 from .minerva import ENERGY, EventPicture, event_pictures, tensor_pictures
 from .quick_classifier import LabelShift, QuickClassifier, ScoreEffect, label_shift, score_effect
-from .run_points import PointRow, point_rows, run_profile, run_thresholds, run_working_points
 from .templates import Templates, TemplateSettings, fill_templates
 from .truth import PeekObserver, Truth, TruthFile, open_truth, oracle_source, truth_of, write_truth
 from .working_points import (
+    PointRow,
     Profile,
     WorkingPoint,
     efficiency_profile,
     flat_thresholds,
+    point_rows,
+    run_profile,
+    run_thresholds,
+    run_working_points,
     threshold_at,
     working_points,
 )

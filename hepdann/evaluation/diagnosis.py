@@ -14,10 +14,18 @@ from numpy.typing import NDArray
 from ..alignment import FractionEstimate, Moments, QuantileMap, estimate_fractions
 from ..errors import HepdannError
 from ..outputs import jsonable
-from ..stats.classification import prior_matched_threshold
-from ..stats.features import FeatureShift, rank_features, smallest_p_value
 from ..stats.figure import Figure
-from ..stats.two_sample import SIGNIFICANT, TwoSample, combined, separation, two_sample
+from ..stats.ranking import prior_matched_threshold
+from ..stats.two_sample import (
+    SIGNIFICANT,
+    FeatureShift,
+    TwoSample,
+    combined,
+    rank_features,
+    separation,
+    smallest_p_value,
+    two_sample,
+)
 from ..tensors import SPLITS, Source, Target
 from .quick_classifier import LabelShift, QuickClassifier, ScoreEffect, label_shift, score_effect
 
@@ -176,9 +184,9 @@ def diagnose(
         return replace(first, labels=labels)
     closures = _closures(mc, target, classifier, seed, max_events)
     if labels is not None and labels.alone:
-        fractions = FractionEstimate.of_label_shift(
-            labels.target, labels.error, labels.mc, (test.auc, labels.auc)
-        )
+        value, error, mc_share = map(np.asarray, (labels.target, labels.error, labels.mc))
+        residual = test.auc, labels.auc
+        fractions = FractionEstimate(value, error, mc_share, residual, shift=True)
     elif labels is not None and alignable:
         assert isinstance(mc, Source)
         test_split = SPLITS.index("test")  # the fractions are estimated without it

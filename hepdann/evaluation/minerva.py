@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..samples.minerva import Geometry, geometry, settings
-from ..stats.classification import predicted
 from ..stats.figure import as_weight, weighted_mean
+from ..stats.ranking import predicted
 from ..tensors import Tensors
 from .working_points import Profile
 

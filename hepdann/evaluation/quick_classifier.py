@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..stats.distances import kolmogorov
-from ..stats.features import rank_features, smallest_p_value
 from ..stats.figure import weighted_mean
-from ..stats.reweighting import class_sums, reweighted
-from ..stats.trees import bin_edges, binned_or_missing, boosted_trees, one_thread
-from ..stats.two_sample import SIGNIFICANT, combined, two_sample
+from ..stats.reweighting import (
+    bin_edges,
+    binned_or_missing,
+    boosted_trees,
+    class_sums,
+    one_thread,
+    reweighted,
+)
+from ..stats.two_sample import SIGNIFICANT, combined, rank_features, smallest_p_value, two_sample
 from ..tensors import Source, Target
 
 Floats = NDArray[np.float64]

@@ -22,7 +22,7 @@ from pydantic import Field
 from ..errors import SchemaError
 from ..inputs import read_json
 from ..outputs import write_whole
-from ..stats.classification import accuracy
+from ..stats.ranking import accuracy
 from ..store.scores.file import TARGET_LABEL
 from ..tensors import Source, Target, is_pseudo
 from ..tensors.layout import TRUTH

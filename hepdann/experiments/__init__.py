@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .benchmark import benchmark
+from .benchmark import Line, Table, benchmark
 from .plans import NAMES
-from .table import Line, Table
 
 __all__ = ["NAMES", "Line", "Table", "benchmark"]

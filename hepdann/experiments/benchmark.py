@@ -1,11 +1,13 @@
-"""``hepdann.experiments.benchmark``: the one call behind ``hepdann benchmark``."""
+"""An experiment of the DANN paper: its trials in order, and the table of what they reached."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,8 +16,124 @@ from ..outputs import write_whole
 from ..parallel import Executor, processes_for
 from ..runs.progress import Report, silent
 from .plans import Plan, plan
-from .table import Figure, Line, Table
 from .trial import MemberResult
+
+COLUMNS = {
+    "last": "last epoch",
+    "chosen": "chosen without labels",
+    "peeked": "peeked",
+    "gap": "gap covered",
+    "paper": "paper",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A mean over seeds.
+
+    Attributes:
+        mean: of the networks.
+        std: their standard deviation; ``None`` of one network.
+    """
+
+    mean: float
+    std: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Figure:
+        """Mean and standard deviation of some values, at least one."""
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        return cls(float(np.mean(values)), spread)
+
+    def text(self) -> str:
+        """``0.7666 ± 0.0031``."""
+        return f"{self.mean:.4f}" + ("" if self.std is None else f" ± {self.std:.4f}")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method of an experiment; accuracies are those of the target's test split.
+
+    Attributes:
+        experiment: "books → dvd", for example.
+        method: its name.
+        seeds: number of networks.
+        last: after the last epoch.
+        chosen: of the epoch and λ that a label-free figure chooses.
+        peeked: of the epoch and λ that the target's labels choose: what nobody can have.
+        paper: accuracy of Ganin et al. (2016); ``None`` where it gives none.
+        more: further figures by name, such as the proxy A-distance.
+    """
+
+    experiment: str
+    method: str
+    seeds: int
+    last: Figure
+    chosen: Figure
+    peeked: Figure
+    paper: float | None
+    more: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The lines of a benchmark.
+
+    Attributes:
+        name: of the benchmark.
+        lines: in order.
+        sentences: what they come to, one a line.
+    """
+
+    name: str
+    lines: tuple[Line, ...]
+    sentences: tuple[str, ...] = ()
+
+    def gap(self, line: Line) -> float | None:
+        """Share of the way from source-only to training on the target that a method covers."""
+        ends = {
+            other.method: other.last.mean
+            for other in self.lines
+            if other.experiment == line.experiment
+        }
+        if not {"source-only", "train on target"} <= set(ends) or line.method in (
+            "source-only", "train on target",
+        ):  # fmt: skip
+            return None
+        width = ends["train on target"] - ends["source-only"]
+        return (line.last.mean - ends["source-only"]) / width if width > 0 else None
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Texts: experiment, method, seeds, and the columns of :data:`COLUMNS`."""
+        rows: list[tuple[str, ...]] = []
+        for line in self.lines:
+            gap = self.gap(line)
+            rows.append((
+                line.experiment,
+                line.method,
+                str(line.seeds),
+                line.last.text(),
+                line.chosen.text(),
+                line.peeked.text(),
+                "" if gap is None else f"{100 * gap:.1f} %",
+                "" if line.paper is None else f"{line.paper:.4f}",
+            ))  # fmt: skip
+        return rows
+
+    def markdown(self) -> str:
+        """As a table of a page, the sentences below it."""
+        names = ("experiment", "method", "seeds", *COLUMNS.values())
+        lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+        lines += [f"| {' | '.join(row)} |" for row in self.rows()]
+        return "\n".join([*lines, "", *(f"* {text}" for text in self.sentences), ""])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        content = asdict(self)
+        for line, entry in zip(self.lines, content["lines"], strict=True):
+            gap = self.gap(line)
+            entry["gap"] = gap if gap is not None and math.isfinite(gap) else None
+        return content
 
 
 def benchmark(
@@ -70,11 +188,11 @@ def benchmark(
             executor.submit(trial.key, trial)
         for key, members in executor.completed():
             results[key] = members
-            _write(folder, table_of(work, results))
+            _write(folder, _table_of(work, results))
             report(f"{key}: done, {len(results)} of {len(work.trials)}", None)
         if executor.stopping:
             raise Interrupted("interrupted", where=folder, mend=hint)
-    table = table_of(work, results)
+    table = _table_of(work, results)
     _write(folder, table)
     return table
 
@@ -84,7 +202,7 @@ def _write(folder: Path, table: Table) -> None:
     write_whole(folder / "table.md", table.markdown().encode())
 
 
-def table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
+def _table_of(work: Plan, results: dict[str, list[MemberResult]]) -> Table:
     """The lines of what was trained so far, in the order of the plan."""
     groups: dict[tuple[str, str], list[MemberResult]] = {}
     for experiment, trial in work.trials:

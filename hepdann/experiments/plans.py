@@ -184,7 +184,8 @@ def _digits(output: Path, data: Path | None, config: Config) -> Plan:
 
 def _make_mnist_m(digits: Path, photographs: Path, folder: Path, output: Path) -> None:
     from ..readers import convert
-    from ..readers.pictures import open_pictures, picture_ref
+    from ..readers.pictures.convert import picture_ref
+    from ..readers.pictures.files import open_pictures
     from ..samples import write_mnist_m
 
     pictures = open_pictures(picture_ref(f"{digits}:train"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from .events import Examples, read_examples
-from .model import Generator
-from .training import open_generator, train_generator
+from .model import Generator, write_generated
+from .training import Examples, open_generator, read_examples, train_generator
 from .validation import compare_showers, held_out, validate
-from .writing import write_generated
 
 __all__ = [
     "Examples",

@@ -11,31 +11,34 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ..errors import ConfigError, Interrupted, RunError
+from ..errors import ConfigError, Interrupted, RunError, SchemaError
 from ..inputs import check, read_tensors
 from ..outputs import write_run_file
 from ..records import Finite, Stored
-from ..store.generators import GeneratorRecord, GeneratorSettings, read_record, unfinished
+from ..store.model_file import GeneratorRecord, GeneratorSettings, read_record, unfinished
 from ..store.paths import GeneratorPaths
 from ..store.reading import write_json
 from ..store.state import locked, new_folder
-from ..tensors import Tensors, open_tensors
-from .events import Examples, read_examples
+from ..tensors import SPLITS, Tensors, open_tensors
 from .model import Generator, condition_of, networks_of, settings_of
 
 _CALIBRATED = 50_000  # training events that the response is calibrated with
 _EVERY = 250  # steps between checkpoints and rows of the history
+Floats = NDArray[np.float32]
 
 
 class _Stands(Stored):
@@ -305,3 +308,75 @@ def train_generator(
         generator.write(paths.model)
         shutil.rmtree(paths.checkpoints)
     return generator
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Images with conditions.
+
+    Attributes:
+        images: (N, C, H, W), energies of cells, or pictures in [0, 1].
+        columns: (N, K) of what is asked for.
+        label: (N,) class index.
+        split: (N,) 0 train, 1 validation, 2 test.
+    """
+
+    images: Floats
+    columns: Floats
+    label: NDArray[np.int32]
+    split: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def part(self, *names: str) -> Self:
+        """The events of some splits."""
+        rows = np.isin(self.split, [SPLITS.index(name) for name in names])
+        return type(self)(self.images[rows], self.columns[rows], self.label[rows], self.split[rows])
+
+
+def read_examples(tensors: Tensors | str | Path, conditions: Sequence[str]) -> Examples:
+    """The MC of a tensor file with images of one view.
+
+    Args:
+        tensors: the file.
+        conditions: features or spectators that are asked for.
+
+    Raises:
+        SchemaError: no MC, not one view, or no such column.
+        ConfigError: a condition that is missing in an event, or of showers an energy that is not
+            positive.
+    """
+    file = open_tensors(tensors)
+    if len(file.views) != 1 or "mc" not in file.domains:
+        raise SchemaError(
+            f"has images of {len(file.views)} views, and a generator learns of one",
+            where=file.path,
+            mend="convert showers or pictures",
+        )
+    view = file.views[0]
+    if not view.pictures and not conditions:
+        raise ConfigError(
+            "showers need the energy of their particle",
+            where="generate.conditions",
+            mend="give --condition energy",
+        )
+    known = file.read_columns("mc", ("label", "split"))
+    label, split = known["label"], known["split"]
+    found = [file.column("mc", name) for name in conditions]
+    columns = np.stack(found, axis=1) if found else np.zeros((len(label), 0), np.float32)
+    bad = ~np.isfinite(columns)
+    if not view.pictures:
+        bad[:, 0] |= columns[:, 0] <= 0
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ConfigError(
+            f"{conditions[column]} is {columns[row, column]:g} in event {row}",
+            where="generate.conditions",
+            mend="every event needs one, and an energy is positive",
+        )
+    images = file.read_views("mc", slice(0, len(label)))[view.name]
+    if not view.pictures:
+        kept = images.sum((1, 2, 3)) > 0  # a shower of nothing has no share of a cell
+        return Examples(images[kept], columns[kept], label[kept], split[kept])
+    return Examples(images, columns, label, split)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ..stats.distances import kolmogorov
 from ..stats.two_sample import Sample, separation
-from ..store.generators import ShowerReport, Validation, read_record
+from ..store.model_file import ShowerReport, Validation, read_record
 from ..store.paths import GeneratorPaths
 from ..store.reading import write_json
 from ..tensors import Tensors
-from .events import Examples, read_examples
 from .model import Generator
+from .training import Examples, read_examples
 
 Floats = NDArray[np.floating]
 

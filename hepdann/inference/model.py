@@ -16,7 +16,7 @@ from ..errors import RunError
 from ..methods import calibration_of, method_of
 from ..networks import ObjectShape, ViewShape
 from ..registry import PARAMETRISED
-from ..tensors import Tensors
+from ..tensors import Collection, Objects, Tensors
 from ..tensors.arrays import column_names, columns, numbers
 from .passes import Inputs
 from .steps import Branch, Combination, Mixture, Part, Scores
@@ -183,11 +183,17 @@ class Model:
                 f"features of shape {inputs.shape}, expected (N, {self.inputs})",
                 mend=f"give {', '.join(views or self.features)}",
             )
-        return steps.score(inputs)
+        return steps.score(self._events(inputs))
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""
-        return self.steps(method, domain).latent(inputs)
+        return self.steps(method, domain).latent(self._events(inputs))
+
+    def _events(self, inputs: Inputs) -> Inputs:
+        """The inputs as maps take them: objects, if these are their rows."""
+        if self.objects and isinstance(inputs, np.ndarray):
+            return Objects.of_rows(inputs, collections_of(self.objects))
+        return inputs
 
     def _alignment(self, method: str) -> Alignment | None:
         name = method if method in self.alignments else method_of(method)[0]
@@ -195,6 +201,11 @@ class Model:
 
     def _part(self, method: str) -> Part:
         return self.parts[BASE if method in self.alignments else method]
+
+
+def collections_of(shapes: Sequence[ObjectShape]) -> tuple[Collection, ...]:
+    """What a network is told of collections, whose features have no names in it."""
+    return tuple(Collection(n, tuple(map(str, range(each))), most) for n, most, each in shapes)
 
 
 @dataclass(frozen=True)

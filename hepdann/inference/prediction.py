@@ -17,10 +17,9 @@ from ..errors import ConfigError, RunError
 from ..outputs import replacing, writing
 from ..parallel import Executor, Link, refuse_in_worker
 from ..readers import FileRef, resolve
-from ..readers.pictures.rows import PictureRows
-from ..readers.pictures.samples import picture_refs
-from ..readers.pipeline.ordered_threads import default_threads
-from ..readers.rows import RowReader
+from ..readers.pictures.convert import picture_refs
+from ..readers.pipeline.streams import default_threads
+from ..readers.rows import PictureRows, RowReader
 from ..tensors import open_tensors
 from .branch_copy import copy_with_branches
 from .row_files import IDENTITY, KINDS, Format, output_files, read_seal, written_ids

@@ -20,9 +20,9 @@ from ..readers.rows import Inputs, RowReader, Rows
 from ..store.paths import RunPaths
 from ..store.reading import read_metrics
 from ..store.training_record import TrainingRecord
-from ..tensors import Collection, EventImages, Objects
+from ..tensors import EventImages, Objects
 from .cross_fit import NO_FOLD, CrossFit
-from .model import Model
+from .model import Model, collections_of
 from .passes import choose_device
 from .predictor import known_events
 from .row_files import IDENTITY
@@ -252,11 +252,7 @@ def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float
     if not model.objects:
         return inputs.features
     parts = tuple(inputs.objects[name] for name, *_ in model.objects)
-    shapes = (
-        Collection(name, tuple(map(str, range(features))), most)
-        for name, most, features in model.objects
-    )
-    return Objects(inputs.features, parts, tuple(shapes))
+    return Objects(inputs.features, parts, collections_of(model.objects))
 
 
 def _outside(

@@ -14,6 +14,7 @@ from ..alignment import Alignment
 from ..calibration import Calibration, with_parameter
 from ..domains import Scaling
 from ..networks import AdversarialNetwork, NetworkShape, Perceptrons
+from ..tensors import Objects
 from .passes import Inputs, feature_layer, predict
 
 
@@ -119,7 +120,10 @@ class Branch:
     def _inputs(self, inputs: Inputs) -> Inputs:
         if self.mapped is None and self.parameter is None:
             return inputs
-        assert isinstance(inputs, np.ndarray)  # no map is fitted for images
+        assert isinstance(inputs, np.ndarray | Objects)  # no map is fitted for images
+        if isinstance(inputs, Objects):
+            assert isinstance(self.mapped, Calibration)
+            return self.mapped.apply(inputs)
         mapped = inputs if self.mapped is None else self.mapped.apply(inputs)
         return mapped if self.parameter is None else with_parameter(mapped, self.parameter)
 

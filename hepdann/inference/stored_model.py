@@ -25,8 +25,9 @@ from ..store.model_file import (
     read_model,
     write_model,
 )
+from ..tensors import Objects
 from .cross_fit import CrossFit
-from .model import DOMAINS, Model
+from .model import DOMAINS, Model, collections_of
 from .steps import Mixture, Part, network_of
 
 
@@ -166,9 +167,10 @@ def _tried(model: Model) -> Model:
     widths = {len(value) for value in vars(model.scaling).values()}
     if not model.views and widths != {model.inputs}:
         raise ValueError(f"{model.inputs} features, and a scaling of {sorted(widths)}")
+    given: Any = Objects.of_rows(event, collections_of(model.objects)) if model.objects else event
     for maps in (model.alignments, model.calibrations):
         for name, one in maps.items():
-            if one.apply(event).shape != event.shape:
+            if one.apply(given).shape != event.shape:
                 raise ValueError(f"{name} maps another number of features")
     for method in model.methods:
         for domain in DOMAINS:

@@ -1,18 +1,25 @@
-"""What a method is: how a step uses the target, and what it minimises."""
+"""What a method is: how a step uses the target, what it minimises, and its name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
+from ..errors import ConfigError
 from ..networks import AdversarialNetwork, Normalisation
+from ..registry import CALIBRATED, METHODS
 
 if TYPE_CHECKING:
     from ..domains import Domains
     from ..tensors import Source
+
+_PARTS = ("extractor", "label_head", "domain_head")
 
 
 @dataclass(frozen=True)
@@ -142,3 +149,168 @@ class Method:
     nuisance_head: bool = False
     mixtures: tuple[Literal["cut", "fraction"], ...] = ()
     source: Callable[[Domains], Source] | None = None
+
+
+def label_loss(network: AdversarialNetwork, features: Tensor, batch: Batch) -> Tensor:
+    """Cross entropy of the labelled events, ``Σ w ℓ / (B · mean w)``, mean over their domains.
+
+    With one class it is a regression, and ℓ the squared error.
+
+    Args:
+        network: gives the label head.
+        features: (K, H, (D - 1) * B) feature layer of the labelled domains.
+        batch: labels and weights.
+
+    Returns:
+        (K,) one loss a member.
+    """
+    logits = network.label_logits(features)
+    label, weight = batch.label.flatten(1), batch.weight[:, :-1].flatten(1)
+    if network.shape.classes == 1:
+        loss = (logits[:, 0] - label).square()
+    elif network.shape.classes == 2:
+        loss = functional.binary_cross_entropy_with_logits(
+            logits[:, 0], label.to(logits.dtype), reduction="none"
+        )
+    else:
+        loss = functional.cross_entropy(logits, label, reduction="none")
+    return (loss * weight).sum(-1) / batch.labelled
+
+
+def domain_loss(
+    network: AdversarialNetwork,
+    features: Tensor,
+    batch: Batch,
+    lambda_: Tensor,
+    emphasis: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """``½ (L_d^source + L_d^target)``, source 0 and target 1, behind the reversal layer.
+
+    Labelled copies of the source are source here: all labelled domains together weigh ½. Where the
+    domain head has a class for each of the D domains it is their mean cross entropy.
+
+    Args:
+        network: gives the domain head.
+        features: (K, H, D * B) feature layer, domain after domain.
+        batch: weights.
+        lambda_: (K,) factor on the gradient that enters the features.
+        emphasis: (K, D, B) factors on the event weights.
+
+    Returns:
+        (K,) one loss a member, and (K,) the share of events whose domain is recognised.
+    """
+    weight = batch.weight if emphasis is None else batch.weight * emphasis
+    logits = network.domain_logits(features, lambda_.view(-1, 1, 1))
+    if logits.dim() == 3:
+        return _one_class_a_domain(logits, weight)
+    copies, size = batch.domains - 1, batch.size
+    logits = logits.view(-1, copies + 1, size)
+    is_target, share = _roles(copies, logits.dtype, logits.device)
+    loss = functional.binary_cross_entropy_with_logits(
+        logits, is_target.expand_as(logits), weight * share, reduction="none"
+    )
+    hit = ((logits.detach() > 0) == (is_target > 0.5)).to(logits.dtype) * share
+    return loss.sum((-2, -1)) / size, hit.sum((-2, -1)) / size
+
+
+@cache
+def _roles(copies: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(D, 1) which domain is the target, and each domain's share of the loss.
+
+    Kept: a step that took them from the host anew would wait for the device.
+    """
+    is_target = torch.tensor([[0.0]] * copies + [[1.0]], dtype=dtype, device=device)
+    share = torch.tensor([[0.5 / copies]] * copies + [[0.5]], dtype=dtype, device=device)
+    return is_target, share
+
+
+def _one_class_a_domain(logits: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross entropy of (K, D, D * B) logits, and the share of domains that are recognised."""
+    _, domains, size = weight.shape
+    domain = torch.arange(domains, device=logits.device).repeat_interleave(size)
+    domain = domain.expand(len(logits), -1)
+    loss = functional.cross_entropy(logits, domain, reduction="none") * weight.flatten(1)
+    hit = (logits.detach().argmax(1) == domain).to(logits.dtype)
+    return loss.mean(-1), hit.mean(-1)
+
+
+_Objective = TypeVar("_Objective", bound=Callable[..., Objective])
+
+
+def names() -> tuple[str, ...]:
+    """Names of the methods that can be trained."""
+    return tuple(METHODS)
+
+
+def get(name: str) -> Method:
+    """Find a method.
+
+    Raises:
+        ConfigError: no method of that name; the nearest one is proposed.
+    """
+    method: Method = METHODS[name]
+    return method
+
+
+def method_of(name: str) -> tuple[str, str]:
+    """The alignment ("" for none) and the method of ``alignment+method``."""
+    before, _, last = name.rpartition("+")
+    return "" if before in CALIBRATED else before, last
+
+
+def calibration_of(name: str) -> str:
+    """The calibration of the MC that ``calibrated`` and ``calibrated+method`` train on, or ""."""
+    first = name.partition("+")[0]
+    return first if first in CALIBRATED else ""
+
+
+def as_method(name: str, thing: object, **options: Any) -> Method:
+    """A method of that name: one as it is, or the one that minimises an objective.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(thing, Method):
+        return thing if thing.name == name else replace(thing, name=name)
+    if not callable(thing):
+        raise ConfigError(f"the method {name!r} is neither an objective nor a Method: {thing!r}")
+    parts = tuple(options.pop("parts", _PARTS))
+    settings: dict[str, Any] = {"summary": "", "adversarial": True} | options
+    return Method(name=name, phases=(Phase(parts, thing),), **settings)
+
+
+@overload
+def register(method: Method) -> Method: ...
+
+
+@overload
+def register(method: str, **options: Any) -> Callable[[_Objective], _Objective]: ...
+
+
+def register(method: str | Method, **options: Any) -> Any:
+    """Register a method of your own: ``@hepdann.register.method("mine")`` above its objective.
+
+    The objective is computed at each step, for all members, and minimised by one optimiser::
+
+        @hepdann.register.method("mine", adversarial=False)
+        def objective(network, batch, adversary):
+            features = network.features(batch.x, weight=batch.weight_sizes)
+            ...
+            return hepdann.methods.Objective(loss)
+
+    Args:
+        method: the name, plain and not one of hepdann's own; or a whole :class:`Method` of
+            several phases, to be registered by its own name.
+        **options: attributes of :class:`Method`, ``adversarial`` being true unless given; and
+            ``parts`` of the network that are trained, all unless given.
+
+    Returns:
+        A decorator that gives the function back; of a whole method, that method.
+
+    Raises:
+        ConfigError: the name is taken by hepdann or unusable.
+    """
+    if isinstance(method, Method):
+        METHODS.add(method.name, method)
+        return method
+    return METHODS.decorator(method, **options)

@@ -20,9 +20,8 @@ from ..errors import ConfigError
 from ..networks import AdversarialNetwork
 from ..stats import two_sample
 from ..tensors import SPLITS, Source, Target
-from .base import AdversaryWeight, Batch, Method, Objective, Phase
+from .base import AdversaryWeight, Batch, Method, Objective, Phase, label_loss
 from .dann import DANN_PHASES
-from .losses import label_loss
 
 if TYPE_CHECKING:
     from ..domains import Domains
@@ -60,18 +59,8 @@ def mixed(domains: Domains) -> Source:
     return _labelled(events, which == 0, weight, domains)
 
 
-def bagged(domains: Domains) -> Source:
-    """The target's events in bags; class 1 are those of bags with more signal than the mean bag.
-
-    The class only serves the figures of the validation. What the loss needs are the nuisances: the
-    weight of an event, then for each bag its weight there, and the signal fraction of its bag.
-
-    Args:
-        domains: with mixtures of the target and their fractions.
-
-    Raises:
-        ConfigError: fewer than two different fractions, or a bag without events.
-    """
+def _bagged(domains: Domains) -> Source:
+    """The target's events in bags; class 1 are those of bags with more signal than the mean bag."""
     events, bag, _ = _within(domains, None, "bag")
     known = _fractions(domains)
     inside = bag[:, None] == np.arange(len(known))
@@ -93,7 +82,7 @@ def unmixed(domains: Domains) -> Source:
         domains: with mixtures of the target and their fractions.
 
     Raises:
-        ConfigError: as :func:`bagged`.
+        ConfigError: as :func:`_bagged`.
     """
     events, bag, sums = _within(domains, None, "bag")
     known = _fractions(domains)
@@ -191,7 +180,7 @@ LLP = Method(
     adversarial=False,
     target_domain=0,
     mixtures=("cut", "fraction"),
-    source=bagged,
+    source=_bagged,
 )
 
 LLP_UNBIASED = Method(

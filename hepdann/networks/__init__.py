@@ -1,16 +1,23 @@
 """Networks: gradient reversal, stacked layers and the network with a label and a domain head."""
 
 from .adversarial import GAUSSIANS, AdversarialNetwork, NetworkShape
-from .gradient_reversal import GradientReversal, reverse_gradient
 from .images.ganin import PICTURES
 from .images.minerva import SMALL
 from .images.views import Autocast, ViewShape, ViewsNetwork
-from .layers import Activation, StackedDropout, StackedLayerNorm
-from .normalisation import Normalisation, StackedBatchNorm
+from .layers import (
+    Activation,
+    GradientReversal,
+    Normalisation,
+    StackedBatchNorm,
+    StackedDropout,
+    StackedLayerNorm,
+    StackedLinear,
+    member_generators,
+    reverse_gradient,
+)
 from .objects import DeepSet, ObjectNorm, ObjectShape, ObjectsNetwork
 from .perceptron import Perceptrons
 from .registry import Factory, Modules, get, names, register
-from .stacked import StackedLinear, member_generators
 
 __all__ = [
     "GAUSSIANS",

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from .images.views import InParts
-from .normalisation import Normalisation
+from .layers import Normalisation
 
 if TYPE_CHECKING:
     from .adversarial import NetworkShape

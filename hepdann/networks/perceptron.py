@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..compiled import aligned, function
-from .adversarial import AdversarialNetwork
-from .extractor import Extractor
-from .normalisation import StackedBatchNorm
-from .stacked import StackedLinear
+from .adversarial import AdversarialNetwork, Extractor
+from .layers import StackedBatchNorm, StackedLinear
 
 _EVENTS = 64  # at a time, as in perceptron.c
 

@@ -1,18 +1,205 @@
-"""Networks that are not multilayer perceptrons: the user's own, by name."""
+"""Networks by name: published ones and those of the user's own, which train as K copies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..errors import ConfigError
 from ..registry import NETWORKS
 
 if TYPE_CHECKING:
     from .adversarial import NetworkShape
+
+BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_INITIAL = 0xC0
+
+
+@contextmanager
+def seeded(device: torch.device, *words: int) -> Iterator[None]:
+    """Torch's random numbers within the block follow from ``words`` alone.
+
+    As ``torch.random.fork_rng`` with ``torch.manual_seed``, which would take longer than a step.
+    """
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[device.index or 0])
+    kept = [generator.get_state() for generator in generators]
+    seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
+    for generator in generators:
+        generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, kept, strict=True):
+            generator.set_state(state)
+
+
+class Copies(nn.Module):
+    """K members of one module on (batch, features), as a part of a stack.
+
+    Parameters are kept stacked, (K, …), so that optimiser, averages and checkpoints treat them as
+    those of any stack; each member runs by itself with its slice.
+
+    Args:
+        modules: the members, alike but for their values.
+        seeds: one a member; random numbers in training follow from seed, step and part.
+        part: number of this part of the network.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], seeds: Sequence[int], part: int) -> None:
+        super().__init__()
+        # hidden in a tuple: the template's own values are not those of the stack
+        self._hidden = (copy.deepcopy(modules[0]),)
+        self._seeds, self._part = tuple(seeds), part
+        self._names = [name for name, _ in modules[0].named_parameters()]
+        member_parameters = [dict(module.named_parameters()) for module in modules]
+        self.values = nn.ParameterList(
+            torch.stack([member[name].detach() for member in member_parameters])
+            for name in self._names
+        )
+        self._step = 0
+
+    def set_step(self, step: int) -> None:
+        """Say which step the next passes belong to."""
+        self._step = step
+
+    @property
+    def template(self) -> nn.Module:
+        """The module that runs, with the values of one member after another."""
+        return self._hidden[0]
+
+    def member(self, number: int) -> nn.Module:
+        """A copy of the module of one member, for prediction."""
+        module = copy.deepcopy(self.template).eval()
+        for name, values in zip(self._names, self.values, strict=True):
+            module.get_parameter(name).data = values[number].detach().clone()
+        return module
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.template._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the template's mode too."""
+        self.template.train(mode)
+        super().train(mode)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (K, in, batch) to (K, out, batch)."""
+        return self.run(x, [{}] * len(x))
+
+    def run(self, x: Tensor, buffers: Sequence[dict[str, Tensor]]) -> Tensor:
+        """Likewise, each member with the buffers that it is given."""
+        values = [value.unbind(0) for value in self.values]
+        out = []
+        for k, own in enumerate(buffers):
+            given = {name: value[k] for name, value in zip(self._names, values, strict=True)}
+            with seeded(x.device, self._seeds[k], self._step, self._part):
+                out.append(functional_call(self.template, given | own, (x[k].T,)).T)
+        return torch.stack(out)
+
+
+class CopiedExtractor(Copies):
+    """The feature extractors of K members, with batch normalisation domain by domain or shared.
+
+    In training each domain of a batch passes by itself, unless they share their statistics. Those
+    for prediction come from :meth:`collect`, as in :class:`StackedBatchNorm`.
+
+    Args:
+        modules: as in :class:`Copies`.
+        seeds: as in :class:`Copies`.
+        domains: D, of a training batch.
+        per_domain: whether batch normalisation sees each domain by itself.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        seeds: Sequence[int],
+        domains: int,
+        *,
+        per_domain: bool = True,
+    ) -> None:
+        super().__init__(modules, seeds, 0)
+        self.domains, self.per_domain = domains, per_domain
+        self._norms = [m for m in self.template.modules() if isinstance(m, BATCH_NORM)]
+        for norm in self._norms:
+            norm.momentum = 1.0  # the statistics of one pass, no running average
+        own = [dict(module.named_buffers()) for module in modules]
+        self._buffer_names = list(own[0])
+        for index, name in enumerate(self._buffer_names):
+            stacked = torch.stack([member[name] for member in own])
+            apart = stacked.unsqueeze(1).expand(-1, domains, *stacked.shape[1:]).clone()
+            self.register_buffer(f"seen{index}", apart)  # (K, D, …)
+
+    def _buffers_of(self, row: int | Tensor, *, kept: bool) -> list[dict[str, Tensor]]:
+        """Each member's buffers of a domain; ``kept`` is whether changes of them stay."""
+        rows = [int(row)] * len(self._seeds) if isinstance(row, int) else row.tolist()
+        out = []
+        for k, domain in enumerate(rows):
+            own = {
+                name: self.get_buffer(f"seen{index}")[k, domain]
+                for index, name in enumerate(self._buffer_names)
+            }
+            out.append(own if kept else {name: value.clone() for name, value in own.items()})
+        return out
+
+    def member(self, number: int, domain: int = 0) -> nn.Module:
+        """A copy of the module of one member, with the statistics of a domain."""
+        module = super().member(number)
+        for name, value in self._buffers_of(domain * (self.domains - 1), kept=False)[
+            number
+        ].items():
+            module.get_buffer(name).copy_(value)
+        return module
+
+    def forward(
+        self, x: Tensor, domains: int | None = None, _weight: Tensor | None = None
+    ) -> Tensor:
+        """Feature layer (K, H, D · B) of a training batch (K, F, D · B).
+
+        Args:
+            x: the batch.
+            domains: how many of the D it holds; by default all.
+        """
+        if not self._norms or not self.per_domain:
+            return self.run(x, self._buffers_of(0, kept=False))
+        parts = x.chunk(domains or self.domains, dim=-1)
+        passed = [self.run(part, self._buffers_of(d, kept=False)) for d, part in enumerate(parts)]
+        return torch.cat(passed, dim=-1)
+
+    def collect(self, domains: Sequence[Tensor], _weight: Tensor | None = None) -> None:
+        """Fix the statistics of prediction from events (K, F, n) of each domain."""
+        self.template.eval()  # no dropout
+        for norm in self._norms:
+            norm.train()
+        for index, name in enumerate(self._buffer_names):
+            if name.endswith("num_batches_tracked"):  # the same however often this was done before
+                self.get_buffer(f"seen{index}").zero_()
+        seen = domains if self.per_domain else [torch.cat(list(domains), dim=-1)] * self.domains
+        for d, x in enumerate(seen if self._norms else ()):
+            self.run(x, self._buffers_of(d, kept=True))
+        self.template.train(self.training)
+
+    def prediction(self, domain: int | Tensor) -> Callable[[Tensor], Tensor]:
+        """What maps events to the feature layer by the statistics of a domain.
+
+        Args:
+            domain: 0 source or 1 target, or (K,) of these.
+        """
+        buffers = self._buffers_of(domain * (self.domains - 1), kept=False)
+        return lambda x: self.run(x, buffers)
 
 
 @dataclass(frozen=True)
@@ -92,3 +279,77 @@ def get(name: str) -> Factory:
     """
     factory: Factory = NETWORKS[name]
     return factory
+
+
+def custom_members(shape: NetworkShape, seeds: Sequence[int]) -> list[Modules]:
+    """The members of ``shape.network``, each made with its own seed; none of a perceptron.
+
+    Raises:
+        ConfigError: nobody registered it, or its factory gave something else than a module.
+    """
+    if not shape.network:
+        return []
+    factory, members = get(shape.network), []
+    for seed in seeds:
+        with seeded(torch.device("cpu"), seed, _INITIAL):
+            made = factory(shape)
+        members.append(made if isinstance(made, Modules) else Modules(made))
+        if not isinstance(members[-1].extractor, nn.Module):
+            raise ConfigError(
+                f"network {shape.network!r} gave {type(made).__name__}",
+                where="train.network",
+                mend="return a torch.nn.Module, or hepdann.networks.Modules",
+            )
+    return members
+
+
+def width_of(module: nn.Module, inputs: int, what: str) -> int:
+    """Outputs of a module that maps (B, inputs) to (B, outputs).
+
+    Raises:
+        ConfigError: it does not take (B, inputs), or gives another shape.
+    """
+    was = module.training
+    try:
+        with torch.no_grad(), seeded(torch.device("cpu"), 0):
+            output_shape = module.eval()(torch.zeros(2, inputs)).shape
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ConfigError(
+            f"the {what} fails on events of shape (2, {inputs}): {error}", where="train.network"
+        ) from error
+    finally:
+        module.train(was)
+    if len(output_shape) != 2 or output_shape[0] != 2:
+        raise ConfigError(
+            f"the {what} maps (2, {inputs}) to {tuple(output_shape)}",
+            where="train.network",
+            mend="return (B, H)",
+        )
+    return int(output_shape[1])
+
+
+def custom_head(
+    heads: Sequence[nn.Module | None], seeds: Sequence[int], part: int, inputs: int, outputs: int
+) -> Copies | None:
+    """A head of the user's own for each member; ``None`` where there is none.
+
+    Raises:
+        ConfigError: its width is another, or it has batch normalisation, which would need
+            statistics of each domain.
+    """
+    custom_heads = [head for head in heads if head is not None]
+    if not custom_heads:
+        return None
+    what = ("feature extractor", "label head", "domain head")[part]
+    width = width_of(custom_heads[0], inputs, what)
+    if width != outputs:
+        raise ConfigError(
+            f"the {what} has {width} outputs, but {outputs} are needed", where="train.network"
+        )
+    if any(isinstance(module, BATCH_NORM) for module in custom_heads[0].modules()):
+        raise ConfigError(
+            f"batch normalisation in the {what}",
+            where="train.network",
+            mend="leave it to the extractor, or take layer normalisation",
+        )
+    return Copies(custom_heads, seeds, part)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
 from ..config import PlotConfig
 from ..errors import HepdannError
-from ..store.generators import GeneratorFolder, Pair, ShowerReport, open_folder
+from ..store.model_file import GeneratorFolder, Pair, ShowerReport, open_folder
 from ..store.paths import GeneratorPaths
 from .axes.frame import finish, new_axes, picture
 from .axes.label import Album
@@ -34,13 +33,10 @@ def plot_generated(
     folder: str | Path,
     config: PlotConfig | None = None,
     output: str | Path | None = None,
-    *,
-    outlines: bool = False,
 ) -> list[Path]:
     """Draw all figures of a generator, by default into ``plots`` in the folder of its training.
 
     Simulated showers are shown beside those that it draws as long as its tensor file is there.
-    With ``outlines`` letters in SVG are shapes, alike on every machine; by default they are text.
 
     Raises:
         RunError: no generator, it is not trained and judged to the end, or damaged.
@@ -48,7 +44,6 @@ def plot_generated(
     stored = open_folder(folder)
     target = GeneratorPaths(stored.folder).plots if output is None else Path(output)
     with Album.open(target, config) as album:
-        rcParams["svg.fonttype"] = "path" if outlines else "none"
         album.keep(_gallery(stored), "gallery", simulation=True)
         if stored.validation.showers is not None:
             _curves(stored.validation.showers, album)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ..stats.classification import as_scores, predicted
+from ..stats.ranking import as_scores, predicted
 from ..store.scores.reader import Domain
 from .axes.frame import finish, new_axes, picture
 from .axes.styles import method_title, readable, scaled

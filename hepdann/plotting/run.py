@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from matplotlib import rcParams
-
 from ..config import PlotConfig
-from ..errors import ConfigError
+from ..errors import ConfigError, RunError
 from ..outputs import drawing_folder, jsonable, name_fault, write_whole, writing
 from ..parallel import Executor, Link, Task, processes_for
 from ..registry import FIGURES, nearest
@@ -22,6 +22,7 @@ from .axes.frame import finished_later, save
 from .axes.label import label_as
 from .axes.styles import style
 from .configured import configured_jobs
+from .drawn import KEY, drawn, mark_of, mark_of_figure
 from .jobs import Job, OwnFigure, distinct, jobs_of
 from .quantities import Quantities
 
@@ -42,8 +43,6 @@ def plot_run(
     output: str | Path | None = None,
     scale_mc: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    outlines: bool = False,
-    numbers: bool = True,
     workers: int | None = 1,
 ) -> list[Path]:
     """Draw the figures of a run.
@@ -59,8 +58,6 @@ def plot_run(
         output: where to; by default the run's ``plots``.
         scale_mc: normalise MC to the target's yield, and say so; by default it is absolute.
         progress: called with the number of figures drawn and that of all.
-        outlines: letters in SVG are shapes, alike on every machine; by default they are text.
-        numbers: write what each figure shows beside it, as JSON.
         workers: processes that draw; ``None`` for several if there are many figures. With more
             than one, a script must guard its own code by ``if __name__ == "__main__"``.
 
@@ -75,18 +72,54 @@ def plot_run(
     config = run.config.plots if config is None else config
     jobs = wanted_jobs(run, config, only)
     target = Path(output) if output is not None else RunPaths(run.folder).plots
+    return _draw_run(run, jobs, config, target, progress, workers)
+
+
+def pictures(
+    run: Quantities,
+    config: PlotConfig,
+    jobs: Sequence[Job],
+    progress: Callable[[int, int], None] | None = None,
+    workers: int | None = 1,
+) -> dict[str, bytes]:
+    """Figures as PNG by name, of jobs of :func:`wanted_jobs`; only what is new is drawn.
+
+    A picture in the folder of the run is taken if it shows the same in the same look; where there
+    is none of its name, a new one is left there. The arguments are those of :func:`plot_run`.
+    """
+    folder, mark = RunPaths(run.folder).plots, mark_of(run, config)
+    known = {j.name: drawn(folder, j.name, mark) for j in jobs if j.kind in FIGURES.own}
+    missing = [job for job in jobs if known.get(job.name) is None]
+    with TemporaryDirectory() as place:
+        look = config.model_copy(update={"formats": ["png"]})
+        files = _draw_run(run, missing, look, Path(place), progress, workers) if missing else []
+        for path in files:
+            known[path.stem] = png = path.read_bytes()
+            if not (folder / path.name).exists():
+                with suppress(OSError, RunError):  # somebody else's folder
+                    folder.mkdir(exist_ok=True)
+                    write_whole(folder / path.name, png)
+    return {j.name: image for j in jobs if (image := known.get(j.name)) is not None}
+
+
+def _draw_run(
+    run: Quantities,
+    jobs: Sequence[Job],
+    config: PlotConfig,
+    target: Path,
+    progress: Callable[[int, int], None] | None,
+    workers: int | None,
+) -> list[Path]:
     asked: int | Literal["auto"] = "auto" if workers is None else workers
     processes = processes_for(asked, len(jobs), pays=len(jobs) >= _MANY)
     return draw_all(
-        jobs, config, target, progress=progress, outlines=outlines, numbers=numbers,
+        jobs, config, target, progress=progress, mark=mark_of(run, config),
         workers=min(processes, 4) if workers is None else processes,
-        again=partial(_opened, run.folder, scale_mc, config, only),
+        again=partial(_opened, run.folder, run.scale_mc, config, [job.name for job in jobs]),
     )  # fmt: skip
 
 
-def _opened(
-    folder: Path, scale_mc: bool, config: PlotConfig, only: Sequence[str] | None
-) -> list[Job]:
+def _opened(folder: Path, scale_mc: bool, config: PlotConfig, only: Sequence[str]) -> list[Job]:
     return wanted_jobs(Quantities.open(folder, scale_mc=scale_mc), config, only)
 
 
@@ -97,7 +130,7 @@ def wanted_jobs(run: Quantities, config: PlotConfig, only: Sequence[str] | None)
         ConfigError: one that this run does not have.
     """
     listed = config.figures or []
-    configured, standard = _configured_and_standard(run, config)
+    configured, standard = configured_and_standard(run, config)
     if only is None and config.figures is not None:
         named = [name for name in listed if isinstance(name, str)]
         named = [n for name in named for n in (DEFAULT_KINDS if name == "default" else [name])]
@@ -105,7 +138,7 @@ def wanted_jobs(run: Quantities, config: PlotConfig, only: Sequence[str] | None)
     return chosen([*configured, *standard], only, tuple(FIGURES), DEFAULT_KINDS)
 
 
-def _configured_and_standard(run: Quantities, config: PlotConfig) -> tuple[list[Job], list[Job]]:
+def configured_and_standard(run: Quantities, config: PlotConfig) -> tuple[list[Job], list[Job]]:
     """What the configuration lists, which stands in for its namesakes, and what every run has."""
     listed = [figure for figure in config.figures or [] if not isinstance(figure, str)]
     configured = distinct(configured_jobs(run, listed))
@@ -113,18 +146,16 @@ def _configured_and_standard(run: Quantities, config: PlotConfig) -> tuple[list[
     return configured, [job for job in distinct(list(jobs_of(run))) if job.name not in names]
 
 
-def figure_names(folder: str | Path, *, listed: bool = False) -> dict[str, str]:
+def figure_names(folder: str | Path) -> dict[str, str]:
     """Name and kind of every figure that :func:`plot_run` can draw of a run.
-
-    With ``listed`` only those that ``plots.figures`` of the run's configuration describes.
 
     Raises:
         RunError: the folder holds no run, or not a whole one.
         ConfigError: the configuration lists one that the run cannot have.
     """
     run = Quantities.open(Path(folder))
-    configured, standard = _configured_and_standard(run, run.config.plots)
-    return {job.name: job.kind for job in (configured if listed else [*configured, *standard])}
+    configured, standard = configured_and_standard(run, run.config.plots)
+    return {job.name: job.kind for job in (*configured, *standard)}
 
 
 def draw_all(
@@ -133,15 +164,14 @@ def draw_all(
     target: Path,
     *,
     progress: Callable[[int, int], None] | None = None,
-    outlines: bool = False,
-    numbers: bool = True,
+    mark: str | None = None,
     workers: int = 1,
     again: Callable[[], list[Job]] = list,
 ) -> list[Path]:
     """Draw figures; when all are drawn, each file replaces its predecessor whole.
 
-    The arguments are those of :func:`plot_run`, ``target`` being the folder, and ``again`` what
-    gives the jobs in another process; it returns what that does.
+    The arguments are those of :func:`plot_run`, ``target`` being the folder, ``mark`` what the
+    figures follow from, and ``again`` what gives the jobs in another process.
 
     Raises:
         RunError: they cannot be written, or a process died.
@@ -157,7 +187,7 @@ def draw_all(
     with writing(target, _UNWRITTEN):
         target.mkdir(parents=True, exist_ok=True)
         with drawing_folder(target) as drawing:
-            page = _Page(drawing, config, outlines, numbers, again, registered)
+            page = _Page(drawing, config, mark, again, registered)
             _OPENED[drawing] = {job.name: job for job in jobs}
             tasks: dict[Hashable, Task] = {j.name: partial(page.draw, j.name) for j in jobs}
             with Executor(workers if workers > 1 else 0, resume_hint=_LOST) as executor:
@@ -177,8 +207,7 @@ class _Page:
 
     folder: Path
     config: PlotConfig
-    outlines: bool
-    numbers: bool
+    mark: str | None
     again: Callable[[], list[Job]]
     registered: Mapping[str, OwnFigure]
 
@@ -193,17 +222,16 @@ class _Page:
             raise ConfigError(f"the name {name!r} of a figure {fault}", where="plots.figures")
         look = self.config
         with writing(self.folder.parent, _UNWRITTEN), style(look.style, look.size):
-            rcParams["svg.fonttype"] = "path" if self.outlines else "none"
             values = job.numbers()
             if values is None:
                 return []
             with finished_later():
                 ax = job.draw(values)
             label_as(ax, look, simulation=job.simulation)
-            made = save(ax, self.folder / name, look.formats)
-            if self.numbers:
-                made.append(self.folder / f"{name}{_NUMBERS}")
-                write_whole(made[-1], json.dumps(jsonable(values), allow_nan=False).encode())
+            texts = {KEY: mark_of_figure(self.mark, name)} if self.mark else {}
+            made = save(ax, self.folder / name, look.formats, texts)
+            made.append(self.folder / f"{name}{_NUMBERS}")
+            write_whole(made[-1], json.dumps(jsonable(values), allow_nan=False).encode())
         return made
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from ..config import PlotConfig
-from ..evaluation.scan.curves import ScanCurves, Sweep, below
+from ..evaluation.curves import ScanCurves, Sweep, below
 from ..store.paths import RunPaths
 from .axes.styles import readable
 from .figures.losses import loss

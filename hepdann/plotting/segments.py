@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import evaluation
 from ..evaluation import DataMC, Profile
 from ..evaluation.minerva import SEGMENT_PLANES, plane_residual, residual_profile, segment_profile
-from ..stats.classification import predicted
+from ..stats.ranking import predicted
 from ..store.scores.reader import Domain
 from .axes.styles import method_title
 from .configured import confusion_of

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from ..expressions import Expression, parse
-from .convert import convert
+from .convert import convert_files as convert
 from .files import FileRef, resolve
 from .pipeline.blocks import BlockReader, RawBlock, read_blocks
 from .pipeline.summary import ClassCount, ConversionSummary, FeatureStats, FileCount
-from .planning.branch_roles import looks_like
-from .planning.columns import check_sample
+from .planning.columns import check_sample, looks_like
 from .prescan import Branch, FileScan, scan
 
 __all__ = [

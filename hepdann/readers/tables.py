@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ReadError
 from ..inputs import file_stamp, regular_file
-from ..tensors.hdf5.opening import h5_open, refuse_elsewhere
+from ..tensors.hdf5.chunks import h5_open, refuse_elsewhere
 from ..tensors.layout import FORMAT
 from .pipeline.blocks import BlockReader, RawBlock, misread
 from .prescan import Branch, FileScan, choose_tree

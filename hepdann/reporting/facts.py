@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import HepdannError
-from ..evaluation import open_scores
 from ..inputs import read_json, read_text
 from ..runs import Run
 from ..store.content import Files
-from ..store.generators import GeneratorFolder
+from ..store.model_file import GeneratorFolder
 from ..store.paths import GeneratorPaths, RunPaths
 from ..store.scores.reader import Domain, RunScores
 from ..tensors import SPLITS, open_tensors
@@ -54,13 +53,13 @@ class Facts:
     config: str
 
 
-def facts_of(run: Run) -> Facts:
+def facts_of(run: Run, scores: RunScores) -> Facts:
     """Collect the facts of a run from its folder and, where it is still there, its tensor file.
 
     Raises:
         RunError: the run's scores or configuration are missing or damaged.
     """
-    scores, paths = open_scores(run.folder), RunPaths(run.folder)
+    paths = RunPaths(run.folder)
     counts = (_counts(scores, "mc", "MC"), _counts(scores, "target", scores.target_kind))
     try:
         tensors = read_json(paths.start_record, Files)["tensors"]

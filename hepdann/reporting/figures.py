@@ -1,9 +1,8 @@
-"""The figures of a run for the page: SVG, packed, with a caption and words for a screen reader."""
+"""The figures of a run for the page, with a caption and words for a screen reader."""
 
 from __future__ import annotations
 
 import base64
-import gzip
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -11,70 +10,76 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-from ..config import Config, override
+from ..config import Config, PlotConfig, override
 from ..plotting.axes.styles import method_title, plain
+from ..plotting.drawn import drawn, mark_of
 from ..plotting.generated import plot_generated
-from ..plotting.jobs import file_name
+from ..plotting.jobs import Job, file_name
 from ..plotting.quantities import Quantities
-from ..plotting.run import DEFAULT_KINDS, figure_names, plot_run
+from ..plotting.run import DEFAULT_KINDS, configured_and_standard, pictures
 from ..runs import Run
+from ..store.paths import RunPaths
 
-_PATH = re.compile(rb' d="[^"]+"')
-_DECIMALS = re.compile(rb"(\.\d{2})\d+")
+_KINDS = {*DEFAULT_KINDS} - {"roc", "scores"}
 _FEATURES = 12  # of more, the page shows the first; the run folder has them all
 
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure of the page; ``packed`` is base64 of the gzipped SVG."""
+    """A figure of the page; ``image`` is base64 of a PNG."""
 
     name: str
     kind: str
     caption: str
-    packed: str
+    image: str
 
 
 def figures_of(
     run: Run,
+    quantities: Quantities,
     look: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    workers: int | None = 1,
 ) -> tuple[PageFigure, ...]:
-    """Draw the figures of a run anew, as its own configuration wants them to look.
+    """The figures of a run, as its own configuration wants them to look.
 
     Those that the configuration lists come first, then what every run has, but for ROC curves and
-    scores, which the page shows as charts with values. ``look`` are settings of ``plots`` in place
-    of the configuration's.
+    scores, which the page shows as charts with values; the importance of features is there if it
+    was drawn. What ``plot`` has drawn is taken from the run's folder, if nothing has changed since.
+    ``look`` are settings of ``plots`` in place of the configuration's.
     """
-    kinds, configured = figure_names(run.folder), figure_names(run.folder, listed=True)
-    recommended = str(run.metrics.get("recommended") or "")
-    usual_kinds = {*DEFAULT_KINDS, "importance"} - {"roc", "scores"}
-    usual = [name for name in kinds if name not in configured and kinds[name] in usual_kinds]
-    usual = [name for name in usual if _belongs(name, kinds[name], recommended)]
-    wanted = [*configured, *_few(usual, kinds)]
-    changes = {f"plots.{key}": value for key, value in (look or {}).items()}
-    plots = override(run.config, changes, known_names=False).plots
-    quantities = Quantities.open(run.folder)
+    plots = _plots(run.config, look)
+    configured, standard = configured_and_standard(quantities, run.config.plots)
+    recommended, mark = str(run.metrics.get("recommended") or ""), mark_of(quantities, plots)
+    usual = [
+        job
+        for job in standard
+        if (job.kind in _KINDS and _belongs(job.name, job.kind, recommended))
+        or (job.kind == "importance" and drawn(RunPaths(run.folder).plots, job.name, mark))
+    ]
+    jobs = [*configured, *_few(usual)]
     titles = {
         file_name("data_mc", feature): plain(quantities.title(feature)[0])
         for feature in quantities.scores.features
     }
-    plots = plots.model_copy(update={"formats": ["svg"]})
-    with tempfile.TemporaryDirectory() as folder, mpl.rc_context():
-        files = plot_run(
-            run.folder,
-            plots,
-            wanted,
-            output=folder,
-            progress=progress,
-            outlines=True,
-            numbers=False,
+    kinds = {job.name: job.kind for job in configured}
+    images = pictures(quantities, plots, jobs, progress, workers)
+    return tuple(
+        PageFigure(
+            job.name, job.kind, _caption(job.name, run, kinds, titles), _text(images[job.name])
         )
-        return tuple(
-            PageFigure(f.stem, kinds[f.stem], _caption(f.stem, run, configured, titles), _pack(f))
-            for f in files
-        )
+        for job in jobs
+        if job.name in images
+    )
+
+
+def _plots(config: Config, look: Mapping[str, Any] | None) -> PlotConfig:
+    changes = {f"plots.{key}": value for key, value in (look or {}).items()}
+    return override(config, changes, known_names=False).plots
+
+
+def _text(png: bytes) -> str:
+    return base64.b64encode(png).decode()
 
 
 def generated_figures(
@@ -86,11 +91,12 @@ def generated_figures(
         folder: of the generator.
         look: settings of ``plots``.
     """
-    plots = override(Config(), {f"plots.{key}": value for key, value in (look or {}).items()}).plots
-    plots = plots.model_copy(update={"formats": ["svg"]})
-    with tempfile.TemporaryDirectory() as output, mpl.rc_context():
-        files = plot_generated(folder, plots, output, outlines=True)
-        return tuple(PageFigure(f.stem, "generator", _drawn(f.stem), _pack(f)) for f in files)
+    plots = _plots(Config(), look).model_copy(update={"formats": ["png"]})
+    with tempfile.TemporaryDirectory() as output:
+        files = plot_generated(folder, plots, output)
+        return tuple(
+            PageFigure(f.stem, "generator", _drawn(f.stem), _text(f.read_bytes())) for f in files
+        )
 
 
 def _drawn(name: str) -> str:
@@ -123,11 +129,13 @@ def _belongs(name: str, kind: str, recommended: str) -> bool:
     return kind != "data_mc" or after is None or after[1] == recommended
 
 
-def _few(names: list[str], kinds: dict[str, str]) -> list[str]:
-    features = [n for n in names if kinds[n] == "data_mc" and not n.startswith("data_mc_score_")]
+def _few(jobs: list[Job]) -> list[Job]:
+    features = [
+        j.name for j in jobs if j.kind == "data_mc" and not j.name.startswith("data_mc_score_")
+    ]
     raw = [name for name in features if "_after_" not in name][:_FEATURES]
     kept = {n for n in features if any(n == r or n.startswith(f"{r}_after_") for r in raw)}
-    return [name for name in names if name not in features or name in kept]
+    return [job for job in jobs if job.name not in features or job.name in kept]
 
 
 _CAPTIONS = {  # by how a name begins; the longer first
@@ -168,9 +176,3 @@ def caption(name: str, run: Run, titles: Mapping[str, str]) -> str:
     feature = titles.get(figure, figure.removeprefix("data_mc_"))
     stage = f", after {method_title(after)}" if after else ""
     return f"{feature}: {target} over the stack of MC, and their ratio{stage}."
-
-
-def _pack(path: Path) -> str:
-    """Paths to a hundredth of a point; scales and matrices, which need more, stay as they are."""
-    svg = _PATH.sub(lambda match: _DECIMALS.sub(rb"\1", match[0]), path.read_bytes())
-    return base64.b64encode(gzip.compress(svg, mtime=0)).decode()

@@ -60,37 +60,8 @@
     });
   }
 
-  // --- figures: gzipped SVG, unpacked here --------------------------------------------------
-  async function unpack(text) {
-    const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const svg = await new Response(stream).blob();
-    return URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
-  }
-  async function show(image) {
-    const packed = image.dataset.svg;
-    if (packed === undefined) return;
-    delete image.dataset.svg;
-    image.src = await unpack(packed);
-    const link = image.closest("figure").querySelector("a.download");
-    link.href = image.src;
-    await image.decode().catch(() => undefined);
-  }
-  const images = [...document.querySelectorAll("img[data-svg]")];
-  const near = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) show(entry.target);
-  }, { rootMargin: "800px" });
-  for (const image of images) near.observe(image);
-  // The rest when nobody waits for anything: a print or a saved page then has them all.
-  const later = window.requestIdleCallback || ((work) => setTimeout(work, 300));
-  function showNext(index) {
-    if (index < images.length) show(images[index]).then(() => later(() => showNext(index + 1)));
-    else root.dataset.ready = "true";
-  }
-  addEventListener("load", () => later(() => showNext(0)));
   addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details")) details.open = true;
-    images.forEach(show);
   });
 
   // --- enlarged figure ---------------------------------------------------------------------
@@ -102,9 +73,8 @@
     stage.className = zoom ? `stage z${zoom}` : "stage";
   }
   for (const button of document.querySelectorAll("button.zoom")) {
-    button.addEventListener("click", async () => {
+    button.addEventListener("click", () => {
       const image = button.querySelector("img");
-      await show(image);
       const large = stage.querySelector("img");
       large.src = image.src;
       large.alt = image.alt;

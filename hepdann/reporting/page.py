@@ -18,11 +18,12 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import RunError
-from ..evaluation import open_scores, point_rows
+from ..evaluation import point_rows
 from ..outputs import write_whole, writing
 from ..plotting.jobs import distinct_names
+from ..plotting.quantities import Quantities
 from ..runs import Run
-from ..store.generators import GeneratorFolder
+from ..store.model_file import GeneratorFolder
 from .facts import facts_of, facts_of_generator
 from .figures import figures_of, generated_figures
 from .series import charts_of
@@ -38,6 +39,7 @@ def report(
     title: str | None = None,
     look: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    workers: int | None = 1,
 ) -> Path:
     """Write one page that shows runs: provenance, diagnosis, table of methods, every figure.
 
@@ -51,7 +53,8 @@ def report(
         title: of the page; by default the names of the runs.
         look: settings of the figures (``style``, ``experiment``, ``text``, …) in place of those in
             the section ``plots`` of each run's configuration.
-        progress: called with the number of figures drawn and that of all, run by run.
+        progress: called with the number of figures drawn and that of all to draw, run by run.
+        workers: processes that draw, as of :func:`hepdann.plotting.plot_run`.
 
     Raises:
         RunError: a run is not finished or damaged, or the file cannot be written.
@@ -67,7 +70,7 @@ def report(
         | (
             _generator(one, look or {})
             if isinstance(one, GeneratorFolder)
-            else _section(one, look or {}, progress)
+            else _section(one, look or {}, progress, workers)
         )
         for anchor, (name, one) in zip(anchors, opened.items(), strict=True)
     ]
@@ -96,9 +99,11 @@ def _section(
     run: Run,
     look: Mapping[str, Any],
     progress: Callable[[int, int], None] | None,
+    workers: int | None,
 ) -> dict[str, Any]:
     """What the template needs of one run."""
-    metrics, scores = run.metrics, open_scores(run.folder)
+    metrics, quantities = run.metrics, Quantities.open(run.folder)
+    scores = quantities.scores
     few = len(scores.classes) <= _MOST_CLASSES
     return {
         "target": target_name(metrics),
@@ -108,9 +113,9 @@ def _section(
         "gap": metrics.get("gap"),
         "warnings": _warnings(metrics),
         "interrupted": bool(metrics.get("interrupted")),
-        "facts": facts_of(run),
-        "charts": charts_of(run),
-        "figures": figures_of(run, look, progress),
+        "facts": facts_of(run, scores),
+        "charts": charts_of(quantities),
+        "figures": figures_of(run, quantities, look, progress, workers),
         "points": point_rows(scores) if few else [],
     }
 
@@ -152,7 +157,7 @@ def _render(title: str, sections: list[dict[str, Any]], rows: list[Row]) -> str:
         data=_json({s["anchor"]: s["charts"] for s in sections}),
         # only this script and this style; images from the page itself; nothing from outside
         policy=f"default-src 'none'; script-src '{hashes[0]}'; style-src '{hashes[1]}'; "
-        "img-src blob: data:; base-uri 'none'; form-action 'none'",
+        "img-src data:; base-uri 'none'; form-action 'none'",
         script=script,
         style=style,
     )

@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from ..evaluation.curves import run_roc
 from ..plotting.axes.styles import banded, method_look, method_title, plain
 from ..plotting.quantities import Quantities
-from ..runs import Run
 from ..stats import Roc
 
 _LEAST = 0.02  # below this signal efficiency a rejection is all fluctuation
 _DIGITS = 5
 
 
-def charts_of(run: Run) -> list[dict[str, Any]]:
+def charts_of(quantities: Quantities) -> list[dict[str, Any]]:
     """ROC curves and score distributions of a run, JSON-serialisable, as the page shows them."""
-    quantities = Quantities.open(run.folder)
     classes = [plain(name) for name in quantities.class_names]
     charts: list[dict[str, Any]] = []
     for index, _, _ in quantities.signals:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config.names import t_text
+from ..config.section import t_text
 from ..runs import Run, open_run
-from ..store.generators import GeneratorFolder, is_generator, open_folder
+from ..store.model_file import GeneratorFolder, is_generator, open_folder
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import getter
 
 if TYPE_CHECKING:
-    from ..store.scan_folder import Scan, open_scan
+    from ..store.reading import Scan, open_scan
     from .folder import Run, open_run
     from .learning_rates import StackRates, suggest_rates
     from .scans.start import resume_scan, scan
@@ -22,11 +22,11 @@ __getattr__ = getter(
     __name__,
     {
         "Run": "folder",
-        "Scan": ".store.scan_folder",
+        "Scan": ".store.reading",
         "StackRates": "learning_rates",
         "first_process": "torchrun",
         "open_run": "folder",
-        "open_scan": ".store.scan_folder",
+        "open_scan": ".store.reading",
         "resume": "start",
         "resume_scan": "scans.start",
         "scan": "scans.start",

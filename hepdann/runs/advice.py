@@ -26,14 +26,14 @@ from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import Diagnosis, diagnose
 from ..inference import BASE, PRIOR, Mixture, Model, corrected
-from ..methods import method_of
+from ..methods import calibration_of, method_of
 from ..stats import (
     accuracy,
     expected_accuracy,
     prior_matched_threshold,
     separation,
 )
-from ..stats.trees import one_thread
+from ..stats.reweighting import one_thread
 from ..store.content import Diagnosed, Recommended
 from ..store.reading import write_json
 from ..tensors import SPLITS, Source, Target
@@ -89,19 +89,17 @@ def with_recommendation(
         shift: whether the tests found a shift.
         path: of ``recommendation.json``, which is written.
     """
-    if folds[0].images is not None:
-        return tuple(models), advise_on_images(models[0], folds[0], shift, path)
-    residuals = _mean_residuals(list(map(residuals_of, folds, aligned, calibrated)))
-    refused = {
-        name: residuals.pop(name)
+    unfit = [
+        name
         for name in calibrated[0]
-        if name in residuals
-        and (
-            (name in KNOWING and folds[0].kind != "data")
-            or name not in models[0].parts
-            or any(fold[name].verdict == "not closed" for fold in calibrated)
-        )
-    }
+        if (name in KNOWING and folds[0].kind != "data")
+        or name not in models[0].parts
+        or any(fold[name].verdict == "not closed" for fold in calibrated)
+    ]
+    if folds[0].images is not None:
+        return tuple(models), advise_on_images(models[0], folds[0], shift, path, unfit)
+    residuals = _mean_residuals(list(map(residuals_of, folds, aligned, calibrated)))
+    refused = {name: residuals.pop(name) for name in unfit if name in residuals}
     best = teacher(residuals, shift=shift)
     predictions = list(map(_AtExpectedShare, models, folds))
     agreements: dict[str, float | None] = {}
@@ -200,7 +198,7 @@ _MOST_IMAGES = 5_000  # events of each domain that are looked at
 
 
 def advise_on_images(
-    model: Model, domains: Domains, shift: bool | None, path: Path
+    model: Model, domains: Domains, shift: bool | None, path: Path, unfit: Sequence[str] = ()
 ) -> Recommendation:
     """What is recommended; no target label is read.
 
@@ -209,6 +207,7 @@ def advise_on_images(
         domains: source and target; their validation splits are looked at.
         shift: whether the two-sample test found a shift.
         path: of ``recommendation.json``, which is written.
+        unfit: calibrations that are no candidates.
     """
     at = [_validation(events) for events in (domains.source, domains.target)]
     source, target = domains.source.take(at[0]), domains.target.take(at[1])
@@ -219,7 +218,7 @@ def advise_on_images(
     )
     candidates = {}
     for name in model.parts:
-        if name == "oracle":
+        if name == "oracle" or calibration_of(name) in unfit:
             continue
         score = model.score(source_images, name, "source").mean
         figure, expected = accuracy(score, source.label, source.weight), None

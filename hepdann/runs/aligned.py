@@ -17,7 +17,7 @@ from ..domains import Domains
 from ..errors import HepdannError
 from ..evaluation import diagnose
 from ..methods import method_of
-from ..stats.trees import one_thread
+from ..stats.reweighting import one_thread
 from ..tensors import SPLITS, Source, Target
 
 Events = TypeVar("Events", bound=Target)

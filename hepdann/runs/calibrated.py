@@ -10,7 +10,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration import Calibration, CalibrationReport, calibrate, same_families, shift_families
+from ..calibration import (
+    Calibration,
+    CalibrationReport,
+    ObjectSource,
+    ObjectTarget,
+    calibrate,
+    object_families,
+    same_families,
+    shift_families,
+)  # fmt: skip
 from ..config import TrainConfig
 from ..domains import Domains
 from ..errors import ConfigError
@@ -18,6 +27,7 @@ from ..registry import PARAMETRISED
 from ..store.content import Calibrations, StoredCalibration
 from ..store.paths import RunPaths
 from ..store.reading import read_versioned, write_json
+from ..tensors import Objects, Source, Target
 from .aligned import outside_test
 from .stacks.plan import calibrated_on
 
@@ -53,12 +63,17 @@ class Calibrated:
         return {"family": self.calibration.name, "map": self.calibration.to_dict()} | known
 
 
-def families_of(train: TrainConfig, name: str) -> list[str] | None:
+def families_of(train: TrainConfig, name: str, objects: Objects | None = None) -> list[str] | None:
     """The families that a calibration is chosen from; ``None`` are all.
 
     In a study the family that made the pseudo-data is not among those of ``calibrated``: the
     shift of data is none that anybody registered. It is among those of ``calibrated-known``, and of
     ``parametrised``, which a study trains to see what knowing the family is worth.
+
+    Args:
+        train: the settings.
+        name: of the calibration.
+        objects: of MC, which have families of their own.
 
     Raises:
         ConfigError: the family that made the pseudo-data is named for ``calibrated``; or data,
@@ -83,7 +98,8 @@ def families_of(train: TrainConfig, name: str) -> list[str] | None:
                 where="train.calibration.families",
                 mend=f"leave it out, or train {KNOWN}",
             )
-    return named or [*(f for f in shift_families() if f not in own), "free"]
+    known = shift_families() if objects is None else object_families(objects)
+    return named or [*(f for f in known if not set(f.split("+")) & set(own)), "free"]
 
 
 def settle(train: TrainConfig) -> None:
@@ -96,11 +112,13 @@ def fit_calibrations(
     domains: Domains, train: TrainConfig, tell: Callable[[str], None]
 ) -> dict[str, Calibrated]:
     """Fit the calibrations that networks train behind; no event of the test split takes part."""
-    source, target = outside_test(domains.source), outside_test(domains.target)
+    source, target = (outside_test(events) for events in events_of(domains))
+    assert isinstance(source, Source)
+    objects = source.objects if isinstance(source, ObjectSource) else None
     done: dict[str, Calibrated] = {}
     fitted: dict[object, CalibrationReport] = {}  # methods may share one
     for name in calibrated_on(train):
-        families = families_of(train, name)
+        families = families_of(train, name, objects)
         knows = train.shift is not None and name in KNOWING
         key = knows, families and tuple(families)
         if key not in fitted:
@@ -118,9 +136,18 @@ def fit_calibrations(
     return done
 
 
+def events_of(domains: Domains) -> tuple[Source, Target]:
+    """Source and target as a calibration takes them: with their objects, if they have any."""
+    source, target, images = domains.source, domains.target, domains.images
+    if images is None or not isinstance(images.source, Objects):
+        return source, target
+    assert isinstance(images.target, Objects)
+    return ObjectSource.of(source, images.source), ObjectTarget.of(target, images.target)
+
+
 def _all_mc(domains: Domains) -> NDArray[np.float32] | None:
     """Features of the MC that fixed the scales of pseudo-data, where they are in memory."""
-    if domains.blocks is not None:
+    if domains.blocks is not None or domains.images is not None:
         return None
     return domains.tensors.source().part("train").features
 

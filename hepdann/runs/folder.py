@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.names import t_text
+from ..config.section import t_text
 from ..display import figure, html_table, listed
 from ..store.paths import RunPaths
 from ..store.reading import read_config, read_history, read_metrics

@@ -19,9 +19,8 @@ from ..outputs import write_run_file
 from ..store.content import Metrics
 from ..store.paths import RunPaths
 from ..store.reading import write_json
-from ..store.start_record import StartRecord
 from ..store.state import locked, refuse_existing, removed_if_refused, with_resume_hint
-from ..store.training_record import TrainingRecord
+from ..store.training_record import StartRecord, TrainingRecord
 from ..tensors import Tensors
 from ..training import Clock, Progress, StackTrainer, choose_engine
 from .advice import diagnose_first, with_recommendation

@@ -11,8 +11,9 @@ from ..domains import Augment, Domains, Wanted, choose_memory, in_folds, prepare
 from ..errors import ConfigError, refuse
 from ..methods import calibration_of, method_of
 from ..networks import PICTURES, SMALL
+from ..registry import PARAMETRISED
 from ..tensors import Tensors, View
-from .stacks.plan import resolve
+from .stacks.plan import calibrated_on, resolve
 
 if TYPE_CHECKING:
     from ..shifts import Composition, Shift
@@ -48,6 +49,9 @@ def prepare_training(
     if not tensors.tabular:
         asked = image_settings(asked, tensors)
     refuse(
+        (memory == "blocks" and tensors.objects and calibrated_on(asked),
+         "maps all objects, and they are to be read in blocks", "train.methods",
+         "train on a machine with more memory (--memory resident), or take dann"),
         (asked.augment is not None and not tensors.views,
          f"moves the hits of images, and these events are {_kind(tensors)}", "train.augment",
          "leave it out"),
@@ -109,15 +113,16 @@ def image_settings(train: TrainConfig, tensors: Tensors) -> TrainConfig:
     if views:
         augment_of(train, views)
         usual = PICTURES if views[0].pictures else SMALL
-    mapped = [name for name in train.methods if "+" in name]
+    mapped = [name for name in train.methods if method_of(name)[0]]
     wanted = train.alignments != TrainConfig().alignments and train.alignments
     for name in [*mapped, *(wanted or ())][:1]:
         what = f"{name} maps features, and these events are {kind}"
         where = "train.methods" if mapped else "train.alignments"
         raise ConfigError(what, where=where, mend=f"leave it out: dann adapts {kind}")
     for name in train.methods:
-        method = methods.get(name)
-        if method.auxiliary or method.taught or calibration_of(name):
+        method, calibration = methods.get(method_of(name)[1]), calibration_of(name)
+        aware = calibration == PARAMETRISED or (views and calibration)
+        if method.auxiliary or method.taught or aware:
             what = f"{name} needs maps or shifts of features, and these events are {kind}"
             raise ConfigError(what, where="train.methods", mend="take dann")
     return train.model_copy(update={"network": train.network or usual, "alignments": []})

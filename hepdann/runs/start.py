@@ -14,8 +14,8 @@ from ..config import Config, TrainSettings, override
 from ..errors import ConfigError, RunError
 from ..parallel import processes_for, refuse_in_worker, start_method
 from ..store.reading import check_version
-from ..store.start_record import StartRecord
 from ..store.state import new_folder, numbered_folder, refuse_existing
+from ..store.training_record import StartRecord
 from ..tensors import Tensors, open_tensors
 from .folder import Run, finished_run
 from .progress import Report, shown, silent

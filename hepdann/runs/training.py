@@ -13,7 +13,7 @@ from ..config import TrainConfig
 from ..domains import Domains
 from ..evaluation import Diagnosis
 from ..parallel import Executor, Task, overload_warning, processes_for
-from ..store.start_record import StartRecord
+from ..store.training_record import StartRecord
 from ..tensors import Tensors
 from ..training import Progress
 from .advice import label_by_teacher

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..registry import nearest
+from ..registry import suggestion
 from .constituents import constituent_jets, log_likelihood_ratio, write_jets
+from .drawn import write_numbers, write_shapes, write_signs
 from .jets import INPUTS, MISMODELLING, Mismodelling, ToySample, bjets, write_bjets
 from .minerva import write_minerva
 from .mnist_m import write_mnist_m
-from .numbers import write_numbers
-from .shapes import write_shapes
 from .showers import write_showers
-from .signs import write_signs
 from .toys import TOYS, write_toy
 
 __all__ = [
@@ -96,8 +94,7 @@ def write(
         OSError: the folder or a file cannot be written.
     """
     if name not in _WRITERS:
-        near = nearest(name, names())
-        mend = f"did you mean {near!r}?" if near else f"there is {', '.join(names())}"
+        mend = suggestion(name, names(), "there is", quoted=True)
         raise ConfigError(f"there is no sample {name!r}", where="simulate", mend=mend)
     count = default_events(name) if events is None else events
     return _WRITERS[name](folder, count, seed, truth, progress=progress, **options)

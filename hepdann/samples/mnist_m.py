@@ -1,20 +1,164 @@
-"""MNIST-M: digits blended with photographs, as the DANN paper makes its target."""
+"""Pictures with classes as HDF5 files that ``hepdann convert`` reads; photographs of the user's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ReadError
 from .files import Domain, check_request, sample_paths, write_files
-from .pictures import PictureBlock, picture_file, read_photographs
 
-_BLOCK = 2_000
+# ``image`` (n, H, W, C) uint8, ``label`` (n,) and ``event_id`` (n,).
+PictureBlock = Mapping[str, NDArray[Any]]
+_ARRAYS = {
+    "mc": ("image", "label", "event_id"),
+    "data": ("image", "event_id"),
+    "truth": ("label", "event_id"),
+}
+_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm")
+_FORMATS = ("JPEG", "PNG", "PPM")
+_MOST = 500  # photographs that are held
+_MOST_PIXELS = 20_000_000
+_CHUNK = 64
+_BLOCK = 1_000  # pictures that are drawn together
+_MNIST_M_BLOCK = 2_000
 _STREAM = 0x313157
+
+
+def _drawn_blocks(
+    events: int,
+    labels: Sequence[int],
+    draw: Callable[[int, np.random.Generator], NDArray[np.uint8]],
+    words: Sequence[int],
+    first_id: int,
+) -> Iterator[tuple[PictureBlock, int]]:
+    """Pictures in blocks, each with its number of them."""
+    classes = np.array(labels)
+    for start in range(0, events, _BLOCK):
+        number = np.arange(start, min(start + _BLOCK, events))
+        generator = np.random.default_rng(np.random.SeedSequence([*words, start]))
+        label = classes[number % len(classes)]
+        images = np.stack([draw(int(one), generator) for one in label])
+        block: PictureBlock = {
+            "image": images,
+            "label": label.astype(np.uint8),
+            "event_id": first_id + number,
+        }
+        yield block, len(number)
+
+
+@contextmanager
+def picture_file(kind: str, path: Path) -> Iterator[Any]:
+    """Create a file of pictures; that of the data has no labels.
+
+    Args:
+        kind: "mc", "data" or "truth"; the last has labels alone.
+        path: file to create.
+
+    Yields:
+        What appends a :data:`PictureBlock` to it.
+    """
+    import h5py
+
+    names = _ARRAYS[kind]
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+
+        def append(block: PictureBlock) -> None:
+            for name in names:
+                values = np.asarray(block[name])
+                if name not in file:
+                    file.create_dataset(
+                        name,
+                        (0, *values.shape[1:]),
+                        values.dtype,
+                        maxshape=(None, *values.shape[1:]),
+                        chunks=(_CHUNK if name == "image" else 8192, *values.shape[1:]),
+                        compression="gzip",
+                        compression_opts=1,
+                    )
+                dataset, start = file[name], len(file[name])
+                dataset.resize(start + len(values), axis=0)
+                dataset[start:] = values
+
+        yield append
+
+
+def write_drawn(
+    draw: Callable[[int, np.random.Generator], NDArray[np.uint8]],
+    labels: Sequence[int],
+    stream: int,
+    folder: str | Path,
+    events: int,
+    seed: int,
+    truth: bool = False,
+    *,
+    data: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write drawn pictures, equally many of each class; see :func:`hepdann.samples.write`.
+
+    Args:
+        draw: given a label, draws one picture (H, W, C).
+        labels: of the classes.
+        stream: number of the sample among those of one seed.
+        folder: of the files.
+        events: pictures in each.
+        seed: of all that is drawn at random.
+        truth: whether to write the labels of the data too.
+        data: whether there are data, drawn in the same way, whose event ids are others.
+        progress: called with the pictures done and the pictures in all.
+    """
+    check_request(events, seed)
+
+    def blocks(domain: Domain) -> Iterator[tuple[PictureBlock, int]]:
+        if domain == "data" and not data:
+            return iter(())
+        of_data = domain == "data"
+        words = (seed, stream, of_data) if data else (seed, stream)
+        return _drawn_blocks(events, labels, draw, words, events * of_data)
+
+    paths = sample_paths(folder, "h5", truth) if data else {"mc": Path(folder) / "mc.h5"}
+    return write_files(paths, blocks, picture_file, progress, (1 + data) * events)
+
+
+def _read_photographs(folder: str | Path, smallest: int) -> list[NDArray[np.uint8]]:
+    """The photographs of a folder and of those in it, in the order of their names."""
+    from PIL import Image
+
+    place = Path(folder)
+    if not place.is_dir():
+        raise ConfigError(
+            "no such folder of photographs",
+            where=place,
+            mend="see data/README.md for where BSDS500 is",
+        )
+    files = sorted(f for f in place.rglob("*") if f.suffix.lower() in _ENDINGS and f.is_file())
+    if not files:
+        raise ConfigError("holds no photographs", where=place, mend="name a folder of jpg or png")
+    photographs = []
+    for file in files[:: -(-len(files) // _MOST)]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                image = Image.open(file, formats=_FORMATS)
+            with image:
+                if image.width * image.height > _MOST_PIXELS:
+                    raise ReadError(f"has {image.width} × {image.height} pixels", where=file)
+                pixels = np.asarray(image.convert("RGB"))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning) as error:
+            raise ReadError(
+                "is no photograph that can be read", where=file, mend="copy it again, or remove it"
+            ) from error
+        if min(pixels.shape[:2]) <= smallest:
+            raise ReadError(f"is smaller than {smallest} pixels", where=file, mend="remove it")
+        photographs.append(pixels)
+    return photographs
 
 
 def blend(
@@ -81,11 +225,11 @@ def write_mnist_m(
     check_request(count, seed)
     if count > len(digits):
         raise ConfigError(f"there are {len(digits):,} digits, not {count:,}", where="--events")
-    pool = read_photographs(photographs, max(digits.shape[1:]))
+    pool = _read_photographs(photographs, max(digits.shape[1:]))
 
     def blocks(domain: Domain) -> Iterator[tuple[PictureBlock, int]]:
-        for start in range(0, count, _BLOCK):
-            rows = slice(start, min(start + _BLOCK, count))
+        for start in range(0, count, _MNIST_M_BLOCK):
+            rows = slice(start, min(start + _MNIST_M_BLOCK, count))
             images = digits[rows][..., None]
             if domain == "data":
                 words = np.random.SeedSequence([seed, _STREAM, start])

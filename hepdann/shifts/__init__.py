@@ -10,9 +10,7 @@ from collections.abc import Sequence
 
 from ..errors import ConfigError
 from .fitting import Composition, FittedShift, Shift, Step
-from .maps import detector
-from .objects import ObjectRows
-from .pixels import Draws, PixelHits
+from .maps import Draws, ObjectRows, PixelHits, detector
 from .registry import names, register
 
 __all__ = [

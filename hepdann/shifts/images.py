@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..tensors import Transform, View
-from .pixels import Draws, PixelHits
+from .maps import Draws, PixelHits
 from .registry import Entry
 
 _BITS = np.uint64(20)  # strips and planes of a view are counted below 2^20

@@ -1,15 +1,36 @@
-"""The shifts f_i(t) themselves: pure functions of (x, t, generator).
+"""The shifts f_i(t) themselves: pure functions of what they act on, t and random numbers.
 
-Larger t is a smaller shift, and t = ∞ is none. All but :func:`gaussian` act on ``x̂ = x / s``, each
-feature in units of its scale s, and end with the :func:`detector` term. Arrays are (N, F) float64.
+Larger t is a smaller shift, and t = ∞ is none. Of features all but :func:`gaussian` act on
+``x̂ = x / s``, each in units of its scale s, and end with the :func:`detector` term; arrays are
+(N, F) float64. Of images and objects every random number belongs to an event and a place in the
+detector, or the number of an object in it, not to a turn: blocks of any size, rows in any order and
+events read twice are shifted alike. A dead channel is dead in every event.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
+from ..tensors import Jagged, Objects, mix64
+
+if TYPE_CHECKING:
+    from .fitting import Step
+    from .registry import Entry
+
 Array = NDArray[np.float64]
+Reals = NDArray[np.float64]
+Keys = NDArray[np.uint64]
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_OTHER = np.uint64(0xD1B54A32D192ED03)
+Shifted = tuple[NDArray[np.float32], NDArray[np.bool_]]  # values, and which objects are seen
 
 
 def detector(shifted: Array, x: Array, t: float, generator: np.random.Generator) -> Array:
@@ -72,3 +93,153 @@ def gaussian(x: Array, t: float, generator: np.random.Generator, sigma: Array) -
     """
     scaled = x * (1 + generator.random(x.shape) / t)
     return scaled + generator.standard_normal(x.shape) * (sigma / t)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelHits:
+    """The pixels of some events that are not 0, as one row each.
+
+    Attributes:
+        energy: (n,) in the units that were converted, whatever was done to them afterwards.
+        event: (n,) identity of the event.
+        place: (n,) identity of the strip in its plane and view.
+    """
+
+    energy: Reals
+    event: Keys
+    place: Keys
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers by name: the same keys give the same numbers.
+
+    Attributes:
+        seed: another one gives others.
+    """
+
+    seed: int
+
+    def uniform(self, *keys: Keys) -> Reals:
+        """Uniform in (0, 1), one for each row of the keys."""
+        return ((self._bits(keys) >> np.uint64(11)) + np.float64(0.5)) * 2.0**-53
+
+    def normal(self, *keys: Keys) -> Reals:
+        """Gaussian of mean 0 and width 1 (Box and Muller, Ann. Math. Stat. 29 (1958) 610)."""
+        other = np.full(len(keys[0]), _OTHER)
+        radius = np.sqrt(-2 * np.log(self.uniform(*keys)))
+        return np.asarray(radius * np.cos(2 * np.pi * self.uniform(*keys, other)))
+
+    def _bits(self, keys: tuple[Keys, ...]) -> Keys:
+        bits = np.full(len(keys[0]), self.seed & (2**64 - 1), np.uint64)
+        for key in keys:
+            bits = mix64((bits ^ key) + _GAMMA)
+        return bits
+
+
+def energy_scale(hits: PixelHits, t: float, draws: Draws) -> Reals:  # noqa: ARG001
+    """Every energy × (1 + 1/t): the calibration is off."""
+    return hits.energy * (1 + 1 / t)
+
+
+def energy_smear(hits: PixelHits, t: float, draws: Draws) -> Reals:
+    """Every energy × (1 + N(0, 1)/t), one draw a hit; what would be negative is no hit."""
+    factor = 1 + draws.normal(hits.event, hits.place) / t
+    return np.asarray(hits.energy * np.maximum(factor, 0))
+
+
+def dead_channels(hits: PixelHits, t: float, draws: Draws) -> Reals:
+    """A share 1/t of all strips sees nothing, in no event."""
+    return np.where(draws.uniform(hits.place) < 1 / t, 0.0, hits.energy)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectRows:
+    """The objects of some events, one collection of them, a row each.
+
+    Attributes:
+        name: of the collection.
+        features: what the columns are.
+        values: (n, F) float32; NaN is missing.
+        event: (n,) identity of the event.
+        number: (n,) of the object in its event, from 0.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    values: NDArray[np.float32]
+    event: Keys
+    number: Keys
+
+    def named(self, ending: str) -> list[int]:
+        """Columns whose names end so, ``log(jet_pt)`` and ``log_pt`` as ``pt``; one at least.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        plain = [feature.rstrip(")").lower() for feature in self.features]
+        columns = [number for number, feature in enumerate(plain) if feature.endswith(ending)]
+        if not columns:
+            raise ConfigError(
+                f"no feature of {self.name} ends in '{ending}'",
+                where="train.shift",
+                mend=f"convert with one; there are {', '.join(self.features)}",
+            )
+        return columns
+
+
+def missing_objects(objects: ObjectRows, t: float, draws: Draws) -> Shifted:
+    """A share 1/t of the objects is lost, wherever they are."""
+    return objects.values, draws.uniform(objects.event, objects.number) >= 1 / t
+
+
+def pt_scale(objects: ObjectRows, t: float, draws: Draws) -> Shifted:  # noqa: ARG001
+    """Every p_T × (1 + 1/t): features that end in pt, and logarithms of such."""
+    values = objects.values.copy()
+    for column in objects.named("pt"):
+        log = objects.features[column].lower().startswith("log")
+        values[:, column] = (
+            values[:, column] + np.log1p(1 / t) if log else (values[:, column] * (1 + 1 / t))
+        )
+    return values, np.ones(len(values), np.bool_)
+
+
+def dead_region(objects: ObjectRows, t: float, draws: Draws) -> Shifted:  # noqa: ARG001
+    """In a share 1/t of the circle in φ none is seen; it begins at φ = 0."""
+    phi = objects.values[:, objects.named("phi")[0]]
+    return objects.values, ~(np.remainder(phi, 2 * np.pi) < 2 * np.pi / t)
+
+
+def shift_objects(
+    steps: Sequence[tuple[Step, Entry]], objects: Objects, event_id: Keys, seed: int
+) -> Objects:
+    """Shift objects, and by maps of features the features of their events as well.
+
+    Args:
+        steps: with their maps, in the order in which they act.
+        objects: of N events.
+        event_id: (N,) identity of each event.
+        seed: of the random numbers.
+    """
+    for index, (step, entry) in enumerate(steps):
+        key = zlib.crc32(f"{seed} {index} {step.name}".encode())
+        if entry.objects is None:
+            generator = np.random.Generator(np.random.Philox([seed, key]))
+            tables = [objects.features, *(part.values for part in objects.parts)]
+            widths = accumulate((table.shape[1] for table in tables), initial=0)
+            features, *values = (
+                step.columns(*span).apply(table, generator)
+                for table, span in zip(tables, pairwise(widths), strict=True)
+            )
+            parts = [Jagged(v, p.start) for v, p in zip(values, objects.parts, strict=True)]
+        else:
+            features, parts, draws = objects.features, [], Draws(key | seed << 32)
+            for part, one in zip(objects.parts, objects.collections, strict=True):
+                event = np.repeat(np.arange(len(part)), part.counts)
+                number = (np.arange(len(event)) - part.start[event]).astype(np.uint64)
+                rows = ObjectRows(one.name, one.features, part.values, event_id[event], number)
+                shifted, kept = entry.objects(rows, step.t, draws)
+                counts = np.bincount(event[kept], minlength=len(part))
+                parts.append(Jagged.of(np.asarray(shifted, np.float32)[kept], counts))
+        objects = replace(objects, features=features, parts=tuple(parts))
+    return objects

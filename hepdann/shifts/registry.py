@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError
 from ..registry import SHIFTS
-from . import maps, objects, pixels
+from . import maps
 
 # (x, t, generator), and (x, t, generator, sigma) for raw maps: see `register`.
 Map = Callable[..., maps.Array]
-PixelMap = Callable[[pixels.PixelHits, float, pixels.Draws], pixels.Reals]
-ObjectMap = Callable[[objects.ObjectRows, float, pixels.Draws], objects.Shifted]
+PixelMap = Callable[[maps.PixelHits, float, maps.Draws], maps.Reals]
+ObjectMap = Callable[[maps.ObjectRows, float, maps.Draws], maps.Shifted]
 _AnyMap = TypeVar("_AnyMap", bound=Callable[..., Any])
 
 
@@ -43,12 +43,12 @@ SINE_CUBED = Entry(maps.sine_cubed)
 SINE_FIFTH = Entry(maps.sine_fifth)
 COSINE = Entry(maps.cosine)
 GAUSSIAN = Entry(maps.gaussian, raw=True)
-ENERGY_SCALE = Entry(None, pixels=pixels.energy_scale, images=True)
-ENERGY_SMEAR = Entry(None, pixels=pixels.energy_smear, images=True)
-DEAD_CHANNELS = Entry(None, pixels=pixels.dead_channels, images=True)
-MISSING_OBJECTS = Entry(None, objects=objects.missing_objects)
-PT_SCALE = Entry(None, objects=objects.pt_scale)
-DEAD_REGION = Entry(None, objects=objects.dead_region)
+ENERGY_SCALE = Entry(None, pixels=maps.energy_scale, images=True)
+ENERGY_SMEAR = Entry(None, pixels=maps.energy_smear, images=True)
+DEAD_CHANNELS = Entry(None, pixels=maps.dead_channels, images=True)
+MISSING_OBJECTS = Entry(None, objects=maps.missing_objects)
+PT_SCALE = Entry(None, objects=maps.pt_scale)
+DEAD_REGION = Entry(None, objects=maps.dead_region)
 
 
 def names() -> tuple[str, ...]:

@@ -7,20 +7,6 @@ class indices, and weights (N,) event weights of either sign, 1 by default.
 
 from __future__ import annotations
 
-from .classification import (
-    Calibration,
-    Confusion,
-    accuracy,
-    calibration,
-    confusion,
-    expected_accuracy,
-    log_loss,
-    losses,
-    majority,
-    predicted,
-    prior_matched_threshold,
-    signal_fraction,
-)
 from .decorrelation import (
     Cut,
     best_thresholds,
@@ -30,16 +16,47 @@ from .decorrelation import (
     rank_in_bins,
     slice_distance,
 )
-from .distances import kolmogorov, proxy_distance, wasserstein
-from .features import FeatureShift, correlation, rank_features
+from .distances import (
+    consistency,
+    disagreement,
+    kolmogorov,
+    nearest,
+    neighbours_of,
+    proxy_distance,
+    wasserstein,
+)
 from .figure import Figure, effective_events, weighted_mean
 from .granularity import common_granularity, without_sentinels
 from .histograms import Histogram, binning, fill, garwood, histogram
-from .neighbours import consistency, disagreement, nearest, neighbours_of
-from .ranking import Roc, auc, roc
-from .reweighting import density_ratio, reweighted
-from .trees import quantile_edges
-from .two_sample import Events, Sample, TwoSample, domain_classifier, separation, two_sample
+from .ranking import (
+    Calibration,
+    Confusion,
+    Roc,
+    accuracy,
+    auc,
+    calibration,
+    confusion,
+    expected_accuracy,
+    log_loss,
+    losses,
+    majority,
+    predicted,
+    prior_matched_threshold,
+    roc,
+    signal_fraction,
+)
+from .reweighting import density_ratio, quantile_edges, reweighted
+from .two_sample import (
+    Events,
+    FeatureShift,
+    Sample,
+    TwoSample,
+    correlation,
+    domain_classifier,
+    rank_features,
+    separation,
+    two_sample,
+)
 
 __all__ = [
     "Calibration",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .classification import prior_matched_threshold
 from .distances import kolmogorov
 from .figure import effective_events
+from .ranking import prior_matched_threshold
 
 Floats = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""The files of a run, of a scan and of a generator: what each is called."""
+"""Where the files of a run, a scan and a generator are."""
 
 from __future__ import annotations
 
@@ -60,11 +60,6 @@ class RunPaths(Paths):
     def peek_notes(self, shard: int) -> Path:
         """What ``evaluation`` saw of its target accuracy so far."""
         return self.checkpoints / f"peek-{shard}.json"
-
-    @property
-    def has_checkpoint(self) -> bool:
-        """Whether something of the run was trained."""
-        return any(self.checkpoints.glob("stack-*.safetensors"))
 
     @property
     def before_training(self) -> set[Path]:

@@ -8,9 +8,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import HepdannError, Interrupted, RunError
 from .paths import RunPaths, ScanPaths
+
+if TYPE_CHECKING:
+    pass
 
 
 def is_scan(folder: str | Path) -> bool:

@@ -1,15 +1,26 @@
-"""``working_points.json``: the thresholds that were set for a run, for whoever ships its score."""
+"""The thresholds that were set for a run, ``working_points.json``, and the schemas of all files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from ..records import Finite, Number, Stored
+from ..records import Finite, HistoryRowOf, Number, Stored
+from .content import (
+    Calibrations,
+    Diagnosed,
+    HealthLooks,
+    Metrics,
+    Recommended,
+    ScanSummary,
+    StoredRocs,
+)
+from .model_file import ModelHeader
 from .paths import RunPaths
 from .reading import read_versioned, write_json
+from .training_record import StoredConversion, StoredStart
 
 
 class StoredFigure(Stored):
@@ -72,3 +83,24 @@ def read_working_points(folder: str | Path) -> list[StoredPoint]:
     """
     path = RunPaths(Path(folder)).working_points
     return read_versioned(path, WorkingPoints).points if path.exists() else []
+
+
+STORED: dict[str, type[Stored]] = {
+    "metrics": Metrics,
+    "history": HistoryRowOf,  # of a row, as a checkpoint keeps it
+    "recommendation": Recommended,
+    "diagnosis": Diagnosed,
+    "calibrations": Calibrations,
+    "health": HealthLooks,
+    "working_points": WorkingPoints,
+    "origin": StoredStart,
+    "conversion": StoredConversion,
+    "model": ModelHeader,  # of its header
+    "scan": ScanSummary,
+    "rocs": StoredRocs,
+}
+
+
+def file_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a file."""
+    return STORED[name].model_json_schema(by_alias=True)

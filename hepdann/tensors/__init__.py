@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from .blocks import BLOCK_ROWS, ChangeImages, EventBlocks, ViewBlocks, column_at, read_images
-from .copying import merge, read_rows, slice_rows
-from .hashing import event_ids, fold_of, is_pseudo, mix64, split_of
+from .copying import merge, read_rows, reweight, slice_rows
 from .hdf5.checksums import is_sealed, seal
-from .hdf5.opening import h5_format
+from .hdf5.chunks import h5_format
 from .hits import VIEW_FIGURES, Hits
 from .layout import Block, Collection, Transform, View
-from .objects import Jagged, ObjectCounter, Objects, ObjectSummary
-from .pixels import EventImages, Pixels, image_figures
+from .objects import Jagged, ObjectCounter, Objects, ObjectSummary, object_figures
 from .reader import Tensors, open_tensors
-from .reweighting import reweight
-from .source_and_target import SPLITS, Source, Split, Target
+from .source_and_target import (
+    SPLITS,
+    Source,
+    Split,
+    Target,
+    event_ids,
+    fold_of,
+    is_pseudo,
+    mix64,
+    split_of,
+)
 from .summary import (
     ChannelSummary,
     ColumnSummary,
@@ -24,7 +31,7 @@ from .summary import (
     summarise,
     yield_ratio,
 )
-from .views import ViewReader
+from .views import EventImages, Pixels, ViewReader, image_figures
 from .writer import PreparedRows, TensorWriter
 
 __all__ = [
@@ -67,6 +74,7 @@ __all__ = [
     "is_sealed",
     "merge",
     "mix64",
+    "object_figures",
     "open_tensors",
     "read_images",
     "read_rows",

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from ..errors import HepdannError, SchemaError
 from ..provenance import provenance
-from .hashing import event_ids, split_of
 from .layout import Block
-from .source_and_target import SPLITS
+from .source_and_target import SPLITS, event_ids, split_of
 from .writer import TensorWriter
 
 _ENOUGH = 50  # events expected in a split, from which on an empty one is no chance

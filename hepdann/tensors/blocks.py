@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .hashing import is_pseudo, mix64
 from .hits import Hits
 from .objects import ObjectReader
-from .pixels import EventImages, Pixels
 from .reader import Tensors
-from .source_and_target import SPLITS, Source, Target
-from .views import ViewReader
+from .source_and_target import SPLITS, Source, Target, is_pseudo, mix64
+from .views import EventImages, Pixels, ViewReader
 
 BLOCK_ROWS = 8_192
 _AT_ONCE = 512  # images that are unpacked at a time

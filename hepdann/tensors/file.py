@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from ..inputs import Stamp
-from .hashing import is_pseudo
 from .hdf5.checksums import TILE_ROWS, content_id, damaged_tiles
-from .hdf5.opening import OpenFile, check_stamp, h5_open
+from .hdf5.chunks import OpenFile, check_stamp, h5_open
 from .layout import DOMAINS, Layout
 from .objects import ObjectReader
+from .source_and_target import is_pseudo
 from .views import Rows, ViewReader
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
-from .hdf5.opening import OpenFile
+from .hdf5.chunks import OpenFile
 from .hits import EventTable, picked
 from .layout import Collection
 
@@ -103,6 +103,18 @@ class Objects(EventTable):
         joined = tuple(Jagged.join(column) for column in columns)
         features = np.concatenate([part.features for part in parts])
         return cls(features, joined, parts[0].collections)
+
+    @classmethod
+    def of_rows(cls, rows: NDArray[np.float32], collections: tuple[Collection, ...]) -> Self:
+        """The events whose rows (N, width) indexing gave."""
+        at = rows.shape[1] - sum(one.width for one in collections)
+        features, parts = rows[:, :at], []
+        for one in collections:
+            room = rows[:, at + 1 : at + one.width].reshape(len(rows), one.most, -1)
+            valid = np.arange(one.most) < rows[:, at, None]
+            parts.append(Jagged.of(room[valid], valid.sum(axis=1)))
+            at += one.width
+        return cls(features, tuple(parts), collections)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -216,8 +228,14 @@ def collections_of(file: Any, domain: str) -> tuple[Collection, ...]:
     )
 
 
-def object_figures(events: Objects) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+def object_figures(
+    events: Objects, *, detailed: bool = False
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """A few numbers that sum the objects of an event up.
+
+    Args:
+        events: with their objects.
+        detailed: with the lowest value of each feature, and that of the first object, too.
 
     Returns:
         Names such as ``n_jets`` and ``mean_jets_pt``, and (N, F) values: of each collection how
@@ -226,8 +244,9 @@ def object_figures(events: Objects) -> tuple[tuple[str, ...], NDArray[np.float32
     names: list[str] = []
     columns: list[NDArray[Any]] = []
     for part, one in zip(events.parts, events.collections, strict=True):
-        short = [feature.removeprefix(f"{one.name}_") for feature in one.features]
-        names += [f"n_{one.name}", *(f"mean_{one.name}_{feature}" for feature in short)]
+        short = [f"{one.name}_{feature.removeprefix(f'{one.name}_')}" for feature in one.features]
+        kinds = ("mean", "lowest", "first") if detailed else ("mean",)
+        names += [f"n_{one.name}", *(f"{kind}_{name}" for kind in kinds for name in short)]
         columns.append(part.counts)
         event = np.repeat(np.arange(len(part)), part.counts)
         for column in part.values.T.astype(np.float64):
@@ -237,6 +256,14 @@ def object_figures(events: Objects) -> tuple[tuple[str, ...], NDArray[np.float32
                 for weights in (column[known], None)
             )
             columns.append(np.divide(sums, counts, np.full(len(part), np.nan), where=counts > 0))
+        if detailed:
+            filled = np.flatnonzero(part.counts)
+            first = part.start[filled]
+            ends = np.full((2, len(part), len(short)), np.nan)
+            if len(filled):
+                ends[0, filled] = np.fmin.reduceat(part.values, first)
+            ends[1, filled] = part.values[first]
+            columns += [*ends[0].T, *ends[1].T]
     return tuple(names), np.stack(columns, axis=1).astype(np.float32)
 
 

@@ -18,8 +18,7 @@ from ..inputs import Stamp, file_stamp, regular_file
 from .arrays import TemporaryFile, write_arrays
 from .file import TensorFile
 from .hdf5.checksums import check_seal
-from .hdf5.chunks import check_codec
-from .hdf5.opening import check_datasets, check_stamp, h5_open
+from .hdf5.chunks import check_codec, check_datasets, check_stamp, h5_open
 from .layout import DOMAINS, FORMAT, FORMAT_VERSION, TRUTH, Dataset, Layout, differing
 from .objects import collections_of
 from .source_and_target import Source, Target

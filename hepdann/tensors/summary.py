@@ -178,12 +178,8 @@ class _Channels:
         )
 
 
-def summarise_views(tensors: Tensors, domain: str) -> tuple[ChannelSummary, ...]:
-    """Summarise the images of a domain in one pass and constant memory.
-
-    Raises:
-        SchemaError: the file does not hold the domain, or its images are damaged.
-    """
+def _summarise_views(tensors: Tensors, domain: str) -> tuple[ChannelSummary, ...]:
+    """Summarise the images of a domain in one pass and constant memory."""
     if not tensors.views:
         return ()
     counter = ViewCounter(tensors.views)
@@ -237,7 +233,7 @@ def summarise(tensors: Tensors, domain: str) -> DomainSummary:
         classes=_count(tensors, domain, "label", tensors.classes) if domain == "mc" else {},
         features=_ranges(tensors, domain, "features", tensors.features),
         spectators=_ranges(tensors, domain, "spectators", tensors.spectators),
-        images=summarise_views(tensors, domain),
+        images=_summarise_views(tensors, domain),
         objects=_summarise_objects(tensors, domain),
     )
 

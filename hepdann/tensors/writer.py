@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 from ..outputs import replacing
-from .hashing import split_of
 from .hdf5.allocation import ContiguousStore, writing
 from .hdf5.checksums import TILE_ROWS, TileHasher, seal, store_checksums
 from .hdf5.chunks import ChunkSpool, Compression, check_codec
 from .layout import FORMAT, FORMAT_VERSION, Block, Collection, Layout, View
 from .objects import Jagged
+from .source_and_target import split_of
 
 if TYPE_CHECKING:
     from ..config.samples import SplitConfig

@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..domains.event_stream import BatchRows, StreamReader, epoch_order
-from ..domains.resident import DomainEvents
+from ..domains.event_stream import BatchRows, DomainEvents, StreamReader, epoch_order
 from ..methods import Batch
 from .distributed import ALONE, Processes
 

@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor
 
-from ..domains.event_stream import AUXILIARY, SOURCE, TARGET
-from ..domains.resident import DomainEvents
+from ..domains.event_stream import AUXILIARY, SOURCE, TARGET, DomainEvents
 from ..methods import Phase
 from ..networks import AdversarialNetwork, NetworkShape
 from .batches import Slot

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..domains.resident import DomainEvents
+from ..domains.event_stream import DomainEvents
 from ..networks import AdversarialNetwork
 from ..stats import expected_accuracy
 

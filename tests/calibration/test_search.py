@@ -32,6 +32,8 @@ def test_without_a_shift_nothing_is_changed(toys):
     mc, data = toys(1500)
     report = calibrate(mc, data, NAMES, families=["sine", "offset"])
     assert (report.calibration.name, report.verdict) == ("none", "closed")
+    assert report.shown.name == report.candidates[1].name  # figures show what was asked for
+    assert len(report.profiles) == report.candidates[1].count
     np.testing.assert_array_equal(report.calibration.apply(mc.features), mc.features)
     trained = report.applied.calibrated(mc)
     np.testing.assert_array_equal(trained.weight, mc.weight)
@@ -90,9 +92,34 @@ def test_the_free_map_is_fitted_at_the_fractions_that_are_estimated_behind_it(to
     monkeypatch.setattr(looked, "_free_at", fitted)
     behind = lambda fit: estimated((0.17 + fit.fractions[1]) / 2)  # noqa: E731
     monkeypatch.setattr(looked, "_estimate", behind)
-    fit, _ = looked.free(lambda _: Figure(0.51, 0.01, 100.0))
+    fit, _ = looked.first_free(lambda _: Figure(0.51, 0.01, 100.0))
     assert held == pytest.approx([looked.whole.mc_fractions[1], 0.1, 0.17])
     assert fit.fractions[1] == pytest.approx(0.17)
     monkeypatch.setattr(looked, "_estimate", lambda fit: estimated(fit.fractions[1]))
-    fit, _ = looked.free(lambda _: Figure(0.51, 0.01, 100.0))
+    fit, _ = looked.first_free(lambda _: Figure(0.51, 0.01, 100.0))
     assert fit.fractions[1] == pytest.approx(looked.whole.mc_fractions[1])
+
+
+def test_of_several_searches_that_map_is_taken_that_leaves_least(toys, monkeypatch):
+    """Of the events that all of them were fitted to; where one leaves nothing no other is tried."""
+    looked = search._Search(*toys(400), NAMES, False, None, 0, None)
+    monkeypatch.setattr(
+        looked, "_free_at", lambda share, seed, **_: SimpleNamespace(fractions=share, seed=seed)
+    )
+    first = SimpleNamespace(fractions=looked.whole.mc_fractions, seed=0)
+    for left, expected in (([0.54, 0.55, 0.52, 0.53], 2), ([0.54, 0.505], 1), ([0.5], 0)):
+        monkeypatch.setattr(looked, "_left", lambda fit, left=left: left[fit.seed])
+        assert looked.again(first).seed == expected
+
+
+@pytest.mark.parametrize(("left", "searches"), [(0.529, 0), (0.54, 1), (0.9, 0)])
+def test_a_free_map_is_looked_for_again_where_it_is_partly_closed(
+    toys, monkeypatch, left, searches
+):
+    looked, tried = search._Search(*toys(400), NAMES, False, None, 0, None), []
+    monkeypatch.setattr(looked, "first_free", lambda judged: ("first", judged("first")))
+    monkeypatch.setattr(looked, "again", lambda fit: tried.append(fit) or "other")
+    left_by = {"first": Figure(left, 0.01, 100.0), "other": Figure(0.51, 0.01, 100.0)}
+    fit, figure = looked.free(left_by.get, Figure(0.95, 0.01, 100.0))
+    assert len(tried) == searches
+    assert (fit, figure) == (("first", left_by["first"]), ("other", left_by["other"]))[searches]

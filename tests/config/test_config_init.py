@@ -7,7 +7,7 @@ import pytest
 import uproot
 
 from hepdann.config import Config, init_config, parse_config
-from hepdann.config.survey import survey
+from hepdann.config.init import survey
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert, scan
 from hepdann.tensors import open_tensors

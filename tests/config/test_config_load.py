@@ -28,7 +28,7 @@ from hepdann.config import (
     parse_config,
     shipped_configs,
 )
-from hepdann.config.names import STYLES
+from hepdann.config.section import STYLES
 from hepdann.errors import ConfigError
 from hepdann.registry import METHODS, SHIFTS, nearest
 

@@ -163,3 +163,17 @@ def test_of_pictures_that_no_layer_makes_alike_the_surest_is_recommended(
     assert advice.large_residual
     assert ("expected to be right on 0.820" in advice.sentence) == (method == "dann")
     assert recommend_adapted(found, shift=False).method == "source-only"
+
+
+@pytest.mark.parametrize(
+    ("separation", "method"), [(0.52, "calibrated"), (0.55, "dann"), (0.71, "dann")]
+)
+def test_a_calibration_costs_nothing_on_mc_that_it_changed(separation, method):
+    found = {
+        "source-only": Adapted(0.85, 0.003, Residual(0.70, 0.01)),
+        "dann": Adapted(0.85, 0.003, Residual(0.51, 0.01)),
+        "calibrated": Adapted(0.80, 0.003, Residual(separation, 0.01)),
+    }
+    advice = recommend_adapted(found, shift=True)
+    assert advice.method == method
+    assert ("leaves data as they are" in advice.sentence) == (method == "calibrated")

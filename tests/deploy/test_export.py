@@ -18,6 +18,7 @@ from torch import nn
 import hepdann
 from hepdann import networks
 from hepdann.alignment import AffineMap, GaussianTransport, SlicedTransport
+from hepdann.calibration import Calibration, FamilyFit, family
 from hepdann.deploy import export, exporting
 from hepdann.deploy.features import add_features, plan
 from hepdann.deploy.formulas import Formula, exact, supported
@@ -119,29 +120,36 @@ def test_nan_infinity_and_the_sentinel_are_missing_values(run):
 
 def test_learned_and_sliced_maps_agree(run, events):
     """A map that is steep somewhere, behind another, would show a last bit that is lost."""
-    features, g = events[1], np.random.default_rng(0)
+    features = events[1]
     sides = [
         Target(x, np.ones(len(x), "f4"), np.arange(len(x), dtype="u8"), np.zeros(len(x), "u1"))
         for x in (features, features[:500] * np.float32(1.1))
     ]
-    width = features.shape[1]
     linear = GaussianTransport.fit(*sides)
-    bent = AffineMap(
-        linear,
-        np.full(width, 3.0),
-        g.normal(size=(4, width)),
-        np.zeros(4),
-        g.normal(size=(width, 4)),
-    )
     maps = {
-        "affine": AffineMap(linear, np.ones(width), np.empty((0, width)), np.empty(0), np.empty(0)),
-        "bent": bent,
+        "affine": AffineMap(linear.matrix, linear.offset, linear.centre),
         "sliced": SlicedTransport.fit(*sides, steps=3),
     }
     model = replace(run.model, alignments=maps)
     for name in maps:
         expected = model.score(features, name).mean
         np.testing.assert_allclose(scored(model, name, features), expected, atol=1e-6)
+
+
+def test_mc_behind_a_scale_and_an_offset_agrees(run, events):
+    features = events[1]
+    kind = family("scale(a)+offset(c)", features, run.model.features)
+    fit = FamilyFit(kind, np.array([0.05, -0.3]), np.ones(2) / 2, np.eye(2), 0.0, True)
+    for one in (fit, None):
+        known = Calibration(one, ("background", "signal"), *[np.ones(2) / 2] * 3)
+        parts = run.model.parts | {"calibrated": run.model.parts["source-only"]}
+        model = replace(run.model, parts=parts, calibrations={"calibrated": known})
+        expected = model.score(features, "calibrated", "source").mean
+        np.testing.assert_allclose(
+            scored(model, "calibrated", features, "source"), expected, atol=1e-6
+        )
+        apart = np.abs(expected - model.score(features, "source-only", "source").mean).max()
+        assert (apart > 1e-3) == (one is not None)
 
 
 def test_maps_and_networks_of_ones_own_are_refused(run):

@@ -17,7 +17,7 @@ from hepdann.evaluation import (
     score_effect,
 )
 from hepdann.plotting import feature_shifts, plot_diagnosis
-from hepdann.stats.features import smallest_p_value
+from hepdann.stats.two_sample import smallest_p_value
 from hepdann.tensors import Source, Target
 
 NAMES = ("pt", "eta", "iso")

@@ -10,8 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hepdann.methods.coral import covariance_distance
-from hepdann.methods.mmd import squared_mmd
+from hepdann.methods.distance import covariance_distance, squared_mmd
 
 DISTANCES = [squared_mmd, covariance_distance]
 
@@ -90,7 +89,7 @@ def test_mmd_of_a_large_batch_is_the_mean_of_its_blocks():
 
 @pytest.mark.parametrize("in_cache", [1, 1 << 17])
 def test_the_gradient_of_mmd_is_that_of_finite_differences(monkeypatch, in_cache):
-    monkeypatch.setattr("hepdann.methods.mmd._IN_CACHE", in_cache)
+    monkeypatch.setattr("hepdann.methods.distance._IN_CACHE", in_cache)
     (x, w), (y, v) = sample(0, 6, members=3), sample(1, 6, members=3, shift=0.3)
     x.requires_grad_(), y.requires_grad_()
     assert torch.autograd.gradcheck(lambda a, b: squared_mmd(a, b, w, v, bandwidth=1.7), (x, y))

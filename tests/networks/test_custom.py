@@ -45,7 +45,7 @@ def test_members_are_copies_that_pass_one_after_another():
     network.collect_statistics(x[..., :20], x[..., 20:])
     network.eval()
     for k, seed in enumerate((1, 2)):
-        with networks.copies.seeded(torch.device("cpu"), seed, 0xC0):
+        with networks.registry.seeded(torch.device("cpu"), seed, 0xC0):
             plain = Pairs(SHAPE).double()
         for domain, part in ((0, x[k, :, :20].T), (1, x[k, :, 20:].T)):
             plain.eval()

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hepdann.errors import ConfigError
 from hepdann.networks import AdversarialNetwork, NetworkShape
-from hepdann.networks.images import layers
+from hepdann.networks.images import ganin
 
 # weights and biases, layer by layer, of JMLR 17 (2016) 59, figure 4
 MNIST = (
@@ -106,14 +106,14 @@ def test_compiled_pooling_is_that_of_torch_in_values_and_gradients(dtype, height
     numbers = torch.Generator().manual_seed(0)
     pictures = torch.randn(3, 5, height, width, generator=numbers).to(dtype)
     x, y = (pictures.to(memory_format=torch.channels_last).requires_grad_() for _ in range(2))
-    compiled = layers.relu_pool(x, size, size)
+    compiled = ganin.relu_pool(x, size, size)
     expected = functional.relu(functional.max_pool2d(y, size, size, ceil_mode=True))
     assert torch.equal(compiled, expected)
     weight = torch.randn(expected.shape, generator=numbers).to(dtype)
     (compiled * weight).sum().backward()
     (expected * weight).sum().backward()
     assert torch.equal(x.grad, y.grad)
-    assert layers._compiled("pool", dtype) is None or "ReluPool" in compiled.grad_fn.name()
+    assert ganin._compiled("pool", dtype) is None or "ReluPool" in compiled.grad_fn.name()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -121,7 +121,7 @@ def test_compiled_pooling_is_that_of_torch_in_values_and_gradients(dtype, height
 def test_what_is_no_number_does_not_vanish_in_pooling(dtype, sign):
     pictures = torch.ones(1, 2, 2, 2, dtype=dtype)
     pictures[0, 1, 1, 0] = torch.copysign(torch.tensor(torch.nan), torch.tensor(float(sign)))
-    assert layers.relu_pool(pictures, 2, 2).isnan().flatten().tolist() == [False, True]
+    assert ganin.relu_pool(pictures, 2, 2).isnan().flatten().tolist() == [False, True]
 
 
 def test_a_convolution_to_few_pixels_is_a_product_of_matrices_in_bfloat16():
@@ -130,9 +130,9 @@ def test_a_convolution_to_few_pixels_is_a_product_of_matrices_in_bfloat16():
     pictures = torch.rand(4, 6, 8, 7).to(memory_format=torch.channels_last)
     x, y = (pictures.clone().requires_grad_() for _ in range(2))
     with torch.autocast("cpu", torch.bfloat16):
-        product, expected = layers.convolve(layer, x), layer(y)
+        product, expected = ganin.convolve(layer, x), layer(y)
     assert "Windows" in product.grad_fn.name()
-    assert "Windows" not in layers.convolve(layer, x).grad_fn.name()  # in single precision
+    assert "Windows" not in ganin.convolve(layer, x).grad_fn.name()  # in single precision
     values = [x, layer.weight, layer.bias], [y, layer.weight, layer.bias]
     weight = torch.rand(expected.shape).to(torch.bfloat16)
     slopes = [

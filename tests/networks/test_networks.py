@@ -148,7 +148,7 @@ def test_passes_in_parts_give_what_one_pass_gives(monkeypatch, normalisation):
     x = torch.randn(3, 3, 50, generator=torch.Generator().manual_seed(0))
     seen = []
     for elements in (1, 1 << 20):
-        monkeypatch.setattr("hepdann.networks.stacked._IN_CACHE", elements)
+        monkeypatch.setattr("hepdann.networks.layers._IN_CACHE", elements)
         network = AdversarialNetwork(shape, [1, 2, 3]).eval()
         network.collect_statistics(x[..., :20], x[..., 20:])
         seen.append([*network.predict(x, 1), network.classify(x[:1], torch.tensor([0, 1, 0]))])

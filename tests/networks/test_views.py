@@ -10,8 +10,13 @@ from torch.nn import functional
 
 from hepdann.errors import ConfigError
 from hepdann.networks import AdversarialNetwork, NetworkShape, get
-from hepdann.networks.images.planes import PlanesNetwork, PlanesPlan
-from hepdann.networks.images.views import TowerPlan, ViewsNetwork, perceptron
+from hepdann.networks.images.views import (
+    PlanesNetwork,
+    PlanesPlan,
+    TowerPlan,
+    ViewsNetwork,
+    perceptron,
+)
 
 
 def views(channels=1, width=50):

@@ -12,7 +12,7 @@ from hepdann import evaluation, plotting
 from hepdann.config import PlotConfig
 from hepdann.config.plots import DataMCFigure, EfficiencyFigure, RocFigure, ScoresFigure
 from hepdann.evaluation import FeatureShift, Importance
-from hepdann.evaluation.scan.curves import Sweep
+from hepdann.evaluation.curves import Sweep
 from hepdann.plotting.axes.frame import finished_later
 from hepdann.plotting.axes.label import label_as
 from hepdann.plotting.axes.legend import data_points

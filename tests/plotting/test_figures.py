@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from hepdann import evaluation, plotting
-from hepdann.config.names import STYLES
+from hepdann.config.section import STYLES
 from hepdann.evaluation.curves import Band, LearningCurves
 from hepdann.plotting.axes.frame import new_axes
 from hepdann.plotting.axes.legend import GUIDE, data_points, settle
@@ -392,3 +393,37 @@ def test_no_pyplot_figure_is_left_behind():
     before = plt.get_fignums()
     list(draw())
     assert plt.get_fignums() == before
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_minor_ticks_drawn_as_one_line_are_those_of_matplotlib(tmp_path, scale):
+    """In two panels that share an axis, and with a curve over the ticks."""
+    images = []
+    for joined in (True, False):
+        with plotting.style():
+            above, below = new_axes((2.0, 1.0))
+            for ax in (above, below):
+                ax.plot([1.0, 1.0, 30.0], [1.0, 4000.0, 4000.0])
+                ax.set(yscale=scale, xlim=(1.0, 31.7), ylim=(0.9, 4000.0))
+            if joined:
+                (path,) = plotting.save(above, tmp_path / "ticks", ["png"])
+            else:
+                path = tmp_path / "plain.png"
+                above.figure.savefig(path)
+        with Image.open(path) as image:
+            assert image.info["dpi"] == pytest.approx((150, 150), abs=0.1)
+            images.append(np.asarray(image.convert("RGB")).astype(int))
+    assert len(below.xaxis.get_minorticklocs())
+    assert (images[0][0, 0] == 255).all()
+    assert np.abs(images[0] - images[1]).max() <= 32, "256 colours, and no tick elsewhere"
+
+
+def test_a_figure_of_ones_own_is_saved_too(tmp_path):
+    """It has no canvas of matplotlib's that draws pictures, and another resolution."""
+    figure = Figure(figsize=(2, 1), dpi=72)
+    canvas = figure.canvas
+    with plotting.style():
+        (path,) = plotting.save(figure.subplots(), tmp_path / "small", ["png"])
+    with Image.open(path) as image:
+        assert image.size == (300, 150)
+    assert (figure.canvas, figure.dpi) == (canvas, 72)

@@ -10,7 +10,7 @@ import matplotlib.colors
 import pytest
 from matplotlib.font_manager import FontProperties
 
-from hepdann.config.names import STYLES
+from hepdann.config.section import STYLES
 from hepdann.errors import ConfigError
 from hepdann.plotting import style
 from hepdann.plotting.axes.styles import (

@@ -10,8 +10,8 @@ import pytest
 from hepdann import plotting
 from hepdann.errors import ConfigError
 from hepdann.evaluation import open_scores
+from hepdann.evaluation.curves import ScanCurves, Sweep, below
 from hepdann.evaluation.latent import Embedding, embed
-from hepdann.evaluation.scan.curves import ScanCurves, Sweep, below
 from hepdann.plotting.scan import _at_targets
 
 

@@ -5,7 +5,7 @@ from torch import nn
 
 import hepdann
 from hepdann.methods import Objective
-from hepdann.methods.losses import label_loss
+from hepdann.methods.base import label_loss
 
 
 @hepdann.register.shift("plugin-stretch", raw=True)

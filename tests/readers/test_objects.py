@@ -16,8 +16,8 @@ from hepdann.readers import convert as convert_files
 from hepdann.readers.conversion_record import Conversion
 from hepdann.readers.files import FileRef
 from hepdann.readers.planning.columns import Columns, ObjectColumns
+from hepdann.readers.planning.features import with_objects
 from hepdann.readers.planning.input_samples import gather
-from hepdann.readers.planning.objects import with_objects
 from hepdann.readers.prescan import Branch, scan
 from hepdann.readers.rows import RowReader
 from hepdann.tensors import open_tensors, read_images

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hepdann.errors import ConfigError, ReadError
-from hepdann.readers.arguments import convert
+from hepdann.readers.convert import convert
 from hepdann.readers.prescan import scan
 
 pyarrow = pytest.importorskip("pyarrow")

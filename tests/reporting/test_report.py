@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
+import io
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
-from xml.etree import ElementTree
 
+import h5py
 import pytest
+from PIL import Image
 
 import hepdann
+import hepdann.plotting.drawn as plotting_drawn
+import hepdann.plotting.run as plotting_run
 import hepdann.reporting.figures as reporting_figures
 import hepdann.reporting.page as reporting_page
 from hepdann.errors import RunError
+from hepdann.plotting.run import draw_all
 
 HOSTILE = "</script><script>alert(1)</script>"
 VOID = {"meta", "link", "img", "br", "input"}
@@ -84,32 +89,100 @@ def test_names_cannot_become_markup(parsed):
     assert any(HOSTILE in title for title in titles)
 
 
-def test_every_figure_unpacks_to_an_svg_with_words_beside_it(parsed, runs):
-    figures = [a for t, a in parsed.elements if t == "img" and "data-svg" in a]
+def shown_figures(parsed):
+    return [a for t, a in parsed.elements if t == "img" and "data-name" in a]
+
+
+def test_every_figure_is_a_picture_with_words_beside_it(parsed, runs):
+    figures = shown_figures(parsed)
     expected = [
         name
         for run in runs
         for name, kind in hepdann.plotting.figure_names(run).items()
         if kind in ("loss", "calibration", "correlation")
     ]
-    shown = [figure["data-name"].split("_", 1)[1].removesuffix(".svg") for figure in figures]
+    shown = [figure["data-name"].split("_", 1)[1].removesuffix(".png") for figure in figures]
     assert [name for name in shown if name in expected] == expected
     assert not [name for name in shown if name.startswith(("roc_", "scores_"))], "they are charts"
     for figure in figures:
-        svg = gzip.decompress(base64.b64decode(figure["data-svg"]))
-        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
-        assert b"<text" not in svg, "letters are shapes, alike on every machine"
+        png = base64.b64decode(figure["src"].removeprefix("data:image/png;base64,"))
+        with Image.open(io.BytesIO(png)) as image:
+            assert image.width == 1200
+            assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
         assert len(figure["alt"]) > 20
 
 
+@pytest.fixture
+def drawn(runs, tmp_path, monkeypatch):
+    """A copy of a run with two pictures, and what draws its figures: it notes their names."""
+    names = []
+
+    def draw(jobs, config, target, **settings):
+        names.append([job.name for job in jobs])
+        return draw_all(jobs, config, target, **settings)
+
+    run = shutil.copytree(runs[1], tmp_path / "run")
+    shutil.rmtree(run / "plots", ignore_errors=True)
+    monkeypatch.setattr(reporting_figures, "_KINDS", {"loss", "calibration"})
+    monkeypatch.setattr(plotting_run, "draw_all", draw)
+    hepdann.plotting.plot_run(run, only=["loss", "calibration"])
+    names.clear()
+    return run, names
+
+
+def figures_on_page(run, folder, **settings):
+    text = hepdann.report([run], folder / "r.html", **settings).read_text()
+    return {a["data-name"]: a["src"] for a in shown_figures(Page(text))}
+
+
+def test_what_was_drawn_is_not_drawn_again(drawn, tmp_path):
+    run, names = drawn
+    shown = figures_on_page(run, tmp_path)
+    png = base64.b64encode((run / "plots" / "loss.png").read_bytes()).decode()
+    assert shown["run-run_loss.png"] == f"data:image/png;base64,{png}"
+    (run / "plots" / "loss.png").unlink()
+    assert figures_on_page(run, tmp_path) == shown
+    assert figures_on_page(run, tmp_path) == shown
+    assert names == [["loss"]]
+
+
+@pytest.mark.parametrize("change", ["scores", "history", "look", "name", "code", "tensors", "file"])
+def test_no_picture_of_something_else_is_shown(drawn, tmp_path, monkeypatch, change):
+    run, names = drawn
+    loss, settings = run / "plots" / "loss.png", {}
+    if change == "scores":
+        with h5py.File(run / "scores.h5", "a") as file:
+            file["mc/weight"][0] += 1
+    elif change == "history":
+        path = run / "history.csv"
+        text = path.read_text().replace(",0.", ",0.1", 1)
+        stat = path.stat()
+        path.write_text(text)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    elif change == "look":
+        settings["look"] = {"text": "Internal"}
+    elif change == "name":
+        shutil.copy(run / "plots" / "calibration_mc.png", loss)
+    elif change == "code":
+        monkeypatch.setattr(plotting_drawn, "_code", lambda: b"another")
+    elif change == "tensors":
+        monkeypatch.setattr(plotting_drawn, "file_stamp", lambda path: (str(path), 1))
+    else:
+        loss.write_bytes(b"GIF89a")
+    kept = loss.read_bytes()
+    figures_on_page(run, tmp_path, **settings)
+    assert "loss" in names[0]
+    assert loss.read_bytes() == kept, "what another look drew stays"
+
+
 def test_figures_that_the_configuration_lists_come_first_under_their_titles(parsed):
-    figures = [a for t, a in parsed.elements if t == "img" and "data-svg" in a]
-    assert figures[0]["data-name"] == "run-a-b-x_twice.svg"
+    figures = shown_figures(parsed)
+    assert figures[0]["data-name"] == "run-a-b-x_twice.png"
     assert figures[0]["alt"] == f"{HOSTILE}."
 
 
 def test_a_caption_calls_a_feature_by_its_title(parsed):
-    words = [a["alt"] for t, a in parsed.elements if t == "img" and "data-svg" in a]
+    words = [figure["alt"] for figure in shown_figures(parsed)]
     assert "Pb of the jet: data over the stack of MC, and their ratio." in words
 
 
@@ -178,15 +251,15 @@ def test_runs_of_like_names_have_anchors_and_charts_of_their_own(runs, tmp_path,
 def test_the_command_takes_the_look_of_the_figures(typed, runs, tmp_path, monkeypatch):
     looks = []
 
-    def draw(folder, look, *_, **__):
-        looks.append((look.style, look.experiment, look.text, look.formats))
-        return []
+    def draw(quantities, look, *_, **__):
+        looks.append((look.style, look.experiment, look.text))
+        return {}
 
-    monkeypatch.setattr(reporting_figures, "plot_run", draw)
+    monkeypatch.setattr(reporting_figures, "pictures", draw)
     options = ["--style", "CMS", "--experiment", "ALEPH", "--text", "Internal"]
     done = typed("report", runs[1], *options, "-o", "r.html", cwd=tmp_path)
     assert done.code == 0, done.stderr
-    assert looks == [("CMS", "ALEPH", "Internal", ["svg"])]
+    assert looks == [("CMS", "ALEPH", "Internal")]
     done = typed("report", runs[1], "--style", "cmss", cwd=tmp_path)
     assert (done.code, done.stderr.count("\n")) == (2, 1)
     assert "CMS" in done.stderr

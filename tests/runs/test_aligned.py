@@ -18,7 +18,7 @@ import hepdann
 from hepdann import alignment, evaluation
 from hepdann.config import Config, TrainConfig, override
 from hepdann.domains import Scaling
-from hepdann.domains.sources import resampled
+from hepdann.domains.reading import resampled
 from hepdann.errors import ConfigError, RunError
 from hepdann.evaluation import open_scores
 from hepdann.inference import corrected, load_model
@@ -26,7 +26,7 @@ from hepdann.methods import method_of
 from hepdann.records import Stored
 from hepdann.runs.aligned import fit_alignments, reference, wanted_maps
 from hepdann.runs.stacks.shards import Stacks
-from hepdann.store.schema import STORED
+from hepdann.store.working_points import STORED
 from hepdann.tensors import Source, Target
 
 

@@ -26,7 +26,7 @@ from hepdann.runs.aligned import Aligned
 from hepdann.runs.calibrated import families_of
 from hepdann.runs.stacks.work import Workplace, _prepared, _stacks_of, write_aligned
 from hepdann.store.paths import RunPaths
-from hepdann.store.start_record import StartRecord
+from hepdann.store.training_record import StartRecord
 from hepdann.tensors import open_tensors
 
 FAST = {"epochs": 2, "seeds": 1, "diagnose": False, "alignments": []}
@@ -320,7 +320,7 @@ def test_predict_writes_both_sides(run, toy, tmp_path):
 
 
 def test_the_gap_to_the_oracle_is_split_into_steps(run):
-    from hepdann.evaluation.metrics.gap import explained
+    from hepdann.evaluation.metrics.summary import explained
 
     gap = run.metrics["gap"]
     whole = gap["oracle"]["accuracy"] - gap["source-only"]["accuracy"]

@@ -96,7 +96,7 @@ def test_a_method_that_asks_for_target_labels_finds_none(toy):
     method = methods.Method("curious", "", (methods.Phase(parts, curious),), True)
     trainer, _ = trainer_of(open_tensors(toy / "tensors.h5"), method)
     trainer.run()
-    assert seen[0] == (128, 64, {"x", "label", "weight"})
+    assert seen[0] == (128, 64, {"x", "label", "weight", "weighted"})  # a flag
 
 
 COLUMNS = {  # what some methods need besides the features, and a calibration that is quickly fitted

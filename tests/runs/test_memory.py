@@ -11,9 +11,9 @@ import torch
 
 import hepdann
 from hepdann.config import TrainConfig
-from hepdann.domains import Scaling, memory, prepare
+from hepdann.domains import Scaling, images, prepare
 from hepdann.domains.event_stream import EventStream, StreamReader
-from hepdann.domains.sources import ResampledBlocks
+from hepdann.domains.reading import ResampledBlocks
 from hepdann.errors import Interrupted
 from hepdann.runs import resume
 from hepdann.runs.stacks.shards import Stacks
@@ -183,7 +183,7 @@ def test_a_sample_is_what_scores_hold(toy, tmp_path, monkeypatch, small_blocks):
 
 def test_blocks_are_chosen_where_memory_is_short(toy, monkeypatch):
     tensors = open_tensors(toy / "tensors.h5")
-    assert memory.choose_memory("auto", tensors, None, 15) == "resident"
-    monkeypatch.setattr(memory, "available_memory", lambda: 100_000)
-    assert memory.choose_memory("auto", tensors, None, 15) == "blocks"
-    assert memory.choose_memory("resident", tensors, None, 15) == "resident"
+    assert images.choose_memory("auto", tensors, None, 15) == "resident"
+    monkeypatch.setattr(images, "available_memory", lambda: 100_000)
+    assert images.choose_memory("auto", tensors, None, 15) == "blocks"
+    assert images.choose_memory("resident", tensors, None, 15) == "resident"

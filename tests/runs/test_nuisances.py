@@ -12,7 +12,7 @@ from hepdann.domains import Wanted, in_folds, prepare
 from hepdann.errors import ConfigError, HepdannError, SchemaError
 from hepdann.evaluation import open_scores
 from hepdann.evaluation.nuisances import BEST, PER_BIN, nuisances_of
-from hepdann.methods.decorrelation.planing import planed
+from hepdann.methods.decorrelation import planed
 from hepdann.runs import resume
 
 pytestmark = pytest.mark.usefixtures("few_trees")

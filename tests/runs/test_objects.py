@@ -59,11 +59,17 @@ def tensors(files):
 
 @pytest.fixture(scope="module")
 def run(tensors, files):
-    return hepdann.train(tensors, output=files[0].with_name("run"), **FAST)
+    known = {"families": ["missing-objects+pt-scale+scale(sum_pt)"], "hold_fractions": True}
+    return hepdann.train(
+        tensors, output=files[0].with_name("run"), method=["dann", "calibrated", "calibrated+dann"],
+        calibration=known, **FAST,
+    )  # fmt: skip
 
 
 def test_deep_sets_train_with_every_method_of_the_run(run, tensors):
-    assert set(run.metrics["methods"]) == {"source-only", "dann", "oracle"}
+    assert set(run.metrics["methods"]) == {
+        "source-only", "dann", "calibrated", "calibrated+dann", "oracle"
+    }  # fmt: skip
     assert run.metrics["methods"]["oracle"]["mc"]["auc"] > 0.55
     model = open_run(run.folder).model
     assert model.objects == (("constituent", 64, 2),)
@@ -86,6 +92,33 @@ def test_scores_run_along_the_rows_of_the_files(run, files, tensors, tmp_path):
     expected = model.score(read_images(tensors, "data"), method).mean[:, 1]
     np.testing.assert_allclose(rows["score_signal"][selected], expected, atol=1e-6)
     assert np.isnan(rows["score_signal"][~selected]).all()
+
+
+def test_networks_train_on_calibrated_objects_and_score_mc_so(run, files, tensors, tmp_path):
+    model = open_run(run.folder).model
+    calibration, mc = model.calibrations["calibrated"], read_images(tensors, "mc")
+    mapped, network = calibration.apply(mc), model.steps("calibrated", "source")
+    lost = 1 - mapped.parts[0].values.shape[0] / mc.parts[0].values.shape[0]
+    assert 0.05 < lost < 0.25
+    expected = network.network.predict(
+        torch.from_numpy(network.scaling.apply(mapped[:]).T)[None], network.statistics
+    )[0][0]
+    for inputs in (mc, mc[:]):  # as objects, or as the rows that they make
+        scores = model.score(inputs, "calibrated", "source").mean
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+    stored = open_scores(run.folder)
+    np.testing.assert_allclose(stored.score("mc", "calibrated"), expected, atol=1e-5)
+    varied = stored.varied("calibrated")
+    assert (varied[0] != varied[1]).any()
+    verdict = run.metrics["calibrations"]["calibrated"]["verdict"]
+    known = json.loads((run.folder / "recommendation.json").read_text())["candidates"]
+    assert ("calibrated" in known) == (verdict != "not closed")
+    (output,) = predict(run, files[0], output=tmp_path, method="calibrated").outputs
+    rows = uproot.open(output)["jets"].arrays(library="np")
+    np.testing.assert_allclose(
+        rows["score_signal"][rows["selected"] == 1], expected[:, 1], atol=1e-5
+    )
+    assert "_up" in " ".join(rows)
 
 
 def exported_member(shape):
@@ -113,6 +146,8 @@ def test_deep_sets_are_exported_with_a_mask_and_padding_means_nothing(run, tenso
     np.testing.assert_allclose(scores[0], expected, atol=1e-6)
     with pytest.raises(ConfigError, match="this takes numbers alone"):
         export(run.folder, tmp_path / "model.hpp", "cpp")
+    with pytest.raises(RunError, match="a calibration of objects, which is not exported"):
+        export(run.folder, tmp_path / "mc.onnx", domain="source", method="calibrated")
     shape = NetworkShape(
         events.width, 2, network="deepsets", normalisation="layer", objects=(("c", 64, 2),)
     )
@@ -181,11 +216,15 @@ def test_what_acts_on_features_alone_is_refused(run, tensors, tmp_path):
         ({"shift": shifts.dead_region(t=3)}, "no feature of constituent ends in 'phi'"),
         ({"shift": shifts.gaussian(t=3), "memory": "blocks"}, "to be read in blocks"),
         ({"method": "quantile+dann"}, "maps features, and these events are objects"),
+        ({"method": "parametrised"}, "needs maps or shifts of features"),
+        ({"method": "calibrated", "memory": "blocks"}, "maps all objects, and they are to be"),
     ):
         with pytest.raises(ConfigError, match=message):
             hepdann.train(tensors, output=tmp_path / "run", **settings)
-    with pytest.raises(ConfigError, match="a calibration maps features"):
-        hepdann.calibrate(tensors)
+    with pytest.raises(ConfigError, match="maps objects, which a scan does not"):
+        hepdann.scan(tensors, t=[3], shift="pt-scale", methods=["calibrated"])
+    with pytest.raises(ConfigError, match="there is no family 'refiner'"):
+        hepdann.calibrate(tensors, families=["refiner"])
 
 
 def test_a_second_file_needs_the_same_objects(tensors, files, tmp_path):

@@ -11,8 +11,8 @@ from hepdann import samples
 from hepdann.errors import ConfigError
 from hepdann.samples import minerva
 from hepdann.samples.minerva.geometry import in_hexagon
-from hepdann.samples.minerva.light import dead_strips
-from hepdann.samples.minerva.vertices import draw_vertices, layer_masses
+from hepdann.samples.minerva.kinematics import draw_vertices, layer_masses
+from hepdann.samples.minerva.transport import dead_strips
 
 N = 1500
 TARGETS = (9, 18, 27, 44, 49)

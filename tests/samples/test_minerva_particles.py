@@ -7,19 +7,20 @@ import pytest
 
 from hepdann.samples.minerva import Conditions, geometry
 from hepdann.samples.minerva.hadrons import decayed, draw_hadrons, interacted
-from hepdann.samples.minerva.kinematics import NUCLEON, draw_kinematics
-from hepdann.samples.minerva.particles import (
+from hepdann.samples.minerva.kinematics import (
     CHARGED_PION,
     MASSES,
     MUON_KIND,
     NEUTRAL_PION,
+    NUCLEON,
     PROTON,
+    draw_kinematics,
+    draw_vertices,
     energy_after,
     isotropic,
     range_of,
     turned,
 )
-from hepdann.samples.minerva.vertices import draw_vertices
 
 N = 2000
 

@@ -12,9 +12,8 @@ from PIL import Image
 import hepdann
 from hepdann import samples
 from hepdann.errors import ConfigError, ReadError
+from hepdann.samples.drawn import CLASSES, SHAPES, draw_shape
 from hepdann.samples.mnist_m import blend
-from hepdann.samples.shapes import SHAPES, draw_shape
-from hepdann.samples.signs import CLASSES
 from hepdann.samples.toys import moons
 from hepdann_cli.main import hepdann as command
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hepdann.errors import HepdannError
-from hepdann.stats.bump import counting_significance, find_bump
+from hepdann.stats.histograms import counting_significance, find_bump
 
 REGION, WINDOW = (2.9, 3.1), (2.0, 4.0)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hepdann.stats.trees import bin_edges, binned
+from hepdann.stats.reweighting import bin_edges, binned
 
 
 def test_bins_hold_equally_many_events_and_a_missing_value_is_in_the_last():

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hepdann.errors import RunError
 from hepdann.inputs import check
 from hepdann.store.content import ScanSummary
-from hepdann.store.schema import STORED, file_schema
+from hepdann.store.working_points import STORED, file_schema
 from hepdann_cli import config
 
 

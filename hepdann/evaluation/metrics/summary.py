@@ -1,34 +1,210 @@
-"""``metrics.json``: every figure of a run, computed anew from what the run folder holds."""
+"""The content of metrics.json: what every method of a run reached, and how its training went."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..._version import __version__
 from ...config import load_config
 from ...criteria import CRITERIA, Residual, recommend
 from ...errors import HepdannError, RunError
 from ...inputs import read_json
+from ...registry import CALIBRATED
 from ...stats.figure import Figure
 from ...stats.two_sample import separation
-from ...store.content import Calibrations, Diagnosed, Recommended
+from ...store.content import Calibrations, Diagnosed, HealthLooks, Recommended
 from ...store.paths import RunPaths
 from ...store.reading import read_versioned
 from ...store.scores.reader import RunScores, open_scores
 from ..curves import history_rows
 from ..diagnosis import diagnose
-from ..mixtures import mixture_figures
-from ..nuisances import nuisance_figures
-from .criteria import rank_correlations, run_criteria, teacher_of
-from .gap import explained
-from .health import method_health
-from .method import TestEvents, decision_figures, method_figures
+from ..nuisances import mixture_figures, nuisance_figures
+from .method import (
+    TestEvents,
+    decision_figures,
+    method_figures,
+    rank_correlations,
+    run_criteria,
+    teacher_of,
+)
 
+RAW, PRIOR, ORACLE = "source-only", "source-only+prior", "oracle"
+_PER_FEATURE = {"moments", "quantile"}
+_Step = tuple[str, str, float | None, float | None]
+_INVARIANT = 0.02  # above one half
+_FOOLED = 0.05  # of the own head's AUC below the fresh classifier's
+Look = dict[str, Any]
 FORMAT_VERSION = 1
-RAW, ORACLE = "source-only", "oracle"
+
+
+def explained(methods: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The steps from source-only to the oracle, each by a method that mends just that.
+
+    A step is the gain over the one before it, and may be negative. Of several maps that mend the
+    same, the one of the largest target accuracy stands for them: this explains with the truth, and
+    chooses nothing. ``methods`` are the blocks of ``metrics.json``.
+
+    Returns:
+        Accuracy and AUC of source-only and of the oracle on the target, of source-only on MC, what
+        the oracle lacks of the latter (``lost``: what the shift has destroyed), the steps and a
+        sentence; ``None`` without truth or without an oracle.
+    """
+    if RAW not in methods or ORACLE not in methods:
+        return None
+    raw, oracle = methods[RAW], methods[ORACLE]
+    if raw["target"]["accuracy"] is None or oracle["target"]["accuracy"] is None:
+        return None
+    accuracy, auc = raw["target"]["accuracy"], raw["target"]["auc"]
+    steps = []
+    for name, method, reached, area in _steps(methods):
+        if reached is None:
+            continue
+        steps.append(
+            {
+                "name": name,
+                "method": method,
+                "accuracy": reached - accuracy,
+                "auc": _difference(area, auc),
+            }
+        )
+        accuracy, auc = reached, area
+    figures = {
+        "source-only": _figures(raw["target"]),
+        "oracle": _figures(oracle["target"]),
+        "mc": _figures(raw["mc"]),
+    }
+    mc, best = figures["mc"], figures["oracle"]
+    lost = {key: _difference(mc[key], best[key]) for key in ("accuracy", "auc")}
+    return figures | {"lost": lost, "steps": steps, "sentence": _sentence(figures, lost, steps)}
+
+
+def _sentence(
+    figures: Mapping[str, Any], lost: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]
+) -> str:
+    total = figures["oracle"]["accuracy"] - figures["source-only"]["accuracy"]
+    parts = [f"{s['name']} {s['accuracy']:+.3f}" + _method(s["method"]) for s in steps]
+    text = f"from source-only to the oracle {total:+.3f} in accuracy: {', '.join(parts)}"
+    if lost["accuracy"] is not None:
+        text += f"; {lost['accuracy']:+.3f} is what MC have over the oracle"
+    return text
+
+
+def _method(name: str) -> str:
+    return "" if name.startswith((RAW, ORACLE)) else f" ({name})"
+
+
+def _steps(methods: Mapping[str, Any]) -> Iterator[_Step]:
+    raw = methods[RAW]
+    moved = raw["threshold"]["prior_matched"]["accuracy"]
+    yield (
+        "threshold",
+        f"{RAW}, as much of the target accepted as of MC",
+        moved,
+        raw["target"]["auc"],
+    )
+    if PRIOR in methods:
+        yield "class fractions", PRIOR, _at_best(methods[PRIOR]), methods[PRIOR]["target"]["auc"]
+    single = {n for n in methods if set(n.split("+")) <= _PER_FEATURE}
+    known = {n for n in methods if n.split("+")[0] in CALIBRATED[1:]}
+    others = set(methods) - single - known - {RAW, PRIOR, ORACLE}
+    for name, group in (("map of each feature", single), ("correlations", others)):
+        best = max(sorted(group), key=lambda n: _at_best(methods[n]) or 0.0, default=None)
+        if best is not None:
+            yield name, best, _at_best(methods[best]), methods[best]["target"]["auc"]
+    oracle = methods[ORACLE]["target"]
+    yield "not recovered", ORACLE, oracle["accuracy"], oracle["auc"]
+
+
+def _at_best(block: Mapping[str, Any]) -> float | None:
+    """Accuracy at .5, or where the accepted share is that of MC, whichever is larger."""
+    known = [block["target"]["accuracy"], block["threshold"]["prior_matched"]["accuracy"]]
+    return max((value for value in known if value is not None), default=None)
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _figures(block: Mapping[str, Any]) -> dict[str, float | None]:
+    return {"accuracy": block["accuracy"], "auc": block["auc"]}
+
+
+def _method_health(folder: Path) -> dict[str, dict[str, Any]]:
+    """The ``health`` block of each method that has networks; none without ``health.json``."""
+    path = RunPaths(folder).health
+    if not path.exists():
+        return {}
+    content = read_json(path, HealthLooks)
+    try:
+        blocks: dict[str, dict[str, Any]] = {}
+        for name in dict.fromkeys(look["method"] for look in content["looks"]):
+            looks = [look for look in content["looks"] if look["method"] == name]
+            blocks[name] = _block(looks, list(content["figures"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"damaged: {error!r}", where=path, mend="train anew") from error
+    raw = blocks.get(RAW, {}).get("figures", {}).get("fresh_auc", {}).get("mean")
+    for block in blocks.values():
+        block["reading"] = _reading(block, raw)
+    return blocks
+
+
+def _block(looks: Sequence[Look], names: Sequence[str]) -> dict[str, Any]:
+    epoch = max(look["epoch"] for look in looks)
+    last = [look for look in looks if look["epoch"] == epoch]
+    return {
+        "epoch": epoch,
+        "verdicts": _verdicts(looks),
+        "figures": {name: _spread([look[name] for look in last]) for name in names},
+        "reading": None,
+        "networks": len(last),
+        "adversary": any(look["grl"] for look in last),
+    }
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    if not known:
+        return {"mean": None, "min": None, "max": None}
+    return {"mean": float(np.mean(known)), "min": min(known), "max": max(known)}
+
+
+def _verdicts(looks: Sequence[Look]) -> list[dict[str, Any]]:
+    latest: dict[tuple[int, str], dict[str, Any]] = {}
+    for look in sorted(looks, key=lambda look: int(look["epoch"])):
+        for verdict in look["verdicts"]:
+            about = {key: look[key] for key in ("member", "seed", "lambda")}
+            first = latest.get((look["member"], verdict["name"]), {}).get("epoch", look["epoch"])
+            latest[look["member"], verdict["name"]] = (
+                verdict | about | {"epoch": first, "until": look["epoch"]}
+            )
+    return list(latest.values())
+
+
+def _reading(block: dict[str, Any], raw: float | None) -> str | None:
+    """What own head and fresh classifier say together of an adversary's features, in words."""
+    figures = block["figures"]
+    head, probe = figures["own_auc"]["mean"], figures["fresh_auc"]["mean"]
+    if probe is None or not block["adversary"]:
+        return None
+    error = (figures["auc_error"]["mean"] or 0.0) / math.sqrt(block["networks"])
+    without = "" if raw is None else f"; {raw:.3f} without an adversary"
+    leak = f"a fresh classifier of the features tells the domains apart (AUC {probe:.3f}{without})"
+    if probe <= 0.5 + max(_INVARIANT, 3 * error):
+        return (
+            "the features are invariant: a fresh classifier cannot tell the domains apart "
+            f"(AUC {probe:.3f}{without})"
+        )
+    if head is None:
+        return f"the features are not invariant: {leak}"
+    if head >= probe - _FOOLED:
+        return f"the features are not invariant: the own domain head (AUC {head:.3f}) knows; {leak}"
+    return f"the own domain head is fooled (AUC {head:.3f}), but {leak}"
 
 
 def summarise(run_folder: str | Path) -> dict[str, Any]:
@@ -62,7 +238,7 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     heads = {name: block["domain"]["auc_features"] for name, block in methods.items()}
     teacher = teacher_of(scores, advice.get("teacher"))
     criteria = run_criteria(scores, teacher, residuals, heads)
-    health = method_health(folder)
+    health = _method_health(folder)
     for name in methods:
         methods[name]["health"] = health.get(name)
         methods[name]["criteria"] |= criteria.get(name, dict.fromkeys(CRITERIA))
@@ -89,13 +265,8 @@ def summarise(run_folder: str | Path) -> dict[str, Any]:
     }
 
 
-def residual_aucs(scores: RunScores) -> dict[str, Figure]:
-    """AUC of a classifier of the domains after each closed-form map, the simplest first.
-
-    The mapped target against the source, both outside their test splits, the source with the class
-    fractions estimated for the target; ``source-only`` leaves both as they are. Learned methods
-    have no map of the inputs and are not among them. Empty with too few events.
-    """
+def _residual_aucs(scores: RunScores) -> dict[str, Figure]:
+    """AUC of a classifier of the domains after each closed-form map, the simplest first."""
     maps: dict[str, str | None] = {RAW: None} if RAW in scores.methods else {}
     maps |= {name: name for name in scores.aligned if name in scores.methods}
     mc, rest = (scores.rows(domain, "train", "validation") for domain in ("mc", "target"))
@@ -123,7 +294,7 @@ def _recommendation(path: Path, scores: RunScores, shift: bool | None) -> dict[s
     """What the training wrote; of a run that wrote nothing, what its scores say."""
     if path.exists():
         return dict(read_json(path, Recommended, mend="remove it"))
-    residuals = residual_aucs(scores)
+    residuals = _residual_aucs(scores)
     known = {name: Residual(figure.value, figure.error) for name, figure in residuals.items()}
     fallback = RAW if RAW in scores.methods else None
     advice = recommend(known, {}, shift=shift, fallback=fallback)

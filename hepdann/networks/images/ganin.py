@@ -1,28 +1,143 @@
-"""The convolutional networks of Ganin et al., JMLR 17 (2016) 59, figure 4: digits and road signs.
+"""Networks of small pictures, those of the DANN paper among them, and layers of theirs in C.
 
-Convolutions are "valid" and pooling rounds up, as Caffe's does: so the pixels that the figure does
-not give come out whole, 768 features of 28 × 28, 128 of 32 × 32 and 1024 of 40 × 40 pixels.
+Of Ganin et al., JMLR 17 (2016) 59, figure 4: convolutions are "valid" and pooling rounds up, as
+Caffe's does: so the pixels that the figure does not give come out whole, 768 features of 28 × 28,
+128 of 32 × 32 and 1024 of 40 × 40 pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...compiled import function
 from ...errors import ConfigError
-from ..normalisation import Normalisation
+from ..layers import Normalisation
 from ..registry import Factory, Modules
-from .layers import convolve, relu_pool
-from .views import Autocast, ImagesNetwork, ViewShape, innermost, perceptron, xavier
+from .views import (
+    Autocast,
+    ImagesNetwork,
+    ViewShape,
+    innermost,
+    perceptron,
+    xavier,
+)
 
 if TYPE_CHECKING:
     from ..adversarial import NetworkShape
 
+_INTEGERS = {torch.float32: (torch.int32, np.int32), torch.bfloat16: (torch.int16, np.int16)}
+_WIDTHS = (512, 512)  # of the networks of shapes
+_DOMAIN_HEAD = (100,)
 PICTURES = "ganin-mnist"
+
+
+def convolve(layer: nn.Module, x: Tensor) -> Tensor:
+    """A "valid" convolution of pictures (B, C, H, W), channels innermost.
+
+    In bfloat16 on a processor, one with more pixels in its kernel than in what comes out is a
+    matrix product of all windows: forwards and for the weights a quarter of the time.
+    """
+    assert isinstance(layer, nn.Conv2d)
+    kernel = layer.weight.shape[2]
+    half = x.is_cpu and torch.is_autocast_enabled("cpu")
+    if half and torch.get_autocast_dtype("cpu") == torch.bfloat16:
+        pixels = (x.shape[2] - kernel + 1) * (x.shape[3] - kernel + 1)
+        if pixels < kernel**2:
+            assert layer.bias is not None
+            parts = (part.to(torch.bfloat16) for part in (x, layer.weight, layer.bias))
+            y: Tensor = _Windows.apply(*parts)  # type: ignore[no-untyped-call]
+            return y
+    convolved: Tensor = layer(x)
+    return convolved
+
+
+def relu_pool(x: Tensor, size: int, stride: int) -> Tensor:
+    """Positive part of the largest value of each window, which may be cut at the edge.
+
+    Args:
+        x: (B, C, H, W), channels innermost.
+        size: of a window.
+        stride: from one window to the next.
+    """
+    if x.is_cpu and size == stride and _compiled("pool", x.dtype) is not None:
+        y: Tensor = _ReluPool.apply(x, size)  # type: ignore[no-untyped-call]
+        return y
+    return functional.relu(functional.max_pool2d(x, size, stride, ceil_mode=True))
+
+
+class _Windows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        (out, channels, kernel, _), (batch, _, height, width) = weight.shape, x.shape
+        rows, columns = height - kernel + 1, width - kernel + 1
+        across, down, right = x.stride()[1:]
+        size = (batch, rows, columns, kernel, kernel, channels)
+        windows = x.as_strided(size, (x.stride(0), down, right, down, right, across))
+        windows = windows.reshape(batch * rows * columns, -1)
+        ctx.save_for_backward(x, weight, windows)
+        y = torch.addmm(bias, windows, weight.permute(0, 2, 3, 1).reshape(out, -1).T)
+        return y.view(batch, rows, columns, out).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, weight, windows = ctx.saved_tensors
+        out, channels, kernel, _ = weight.shape
+        rows = gradients[0].permute(0, 2, 3, 1).reshape(-1, out)
+        slope = (rows.T @ windows).view(out, kernel, kernel, channels).permute(0, 3, 1, 2)
+        pictures: Tensor = torch.ops.aten.convolution_backward(
+            gradients[0], x, weight, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1,
+            (True, False, False),
+        )[0]  # fmt: skip
+        return pictures, slope, rows.sum(0)
+
+
+class _ReluPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
+        batch, channels, height, width = ctx.shape = x.shape
+        ctx.size, pooled = size, (batch, channels, -(-height // size), -(-width // size))
+        y = torch.empty(pooled, dtype=x.dtype, memory_format=torch.channels_last)
+        ctx.place = np.empty(_integers(y).shape, _INTEGERS[x.dtype][1])
+        pool = _compiled("pool", x.dtype)
+        assert pool is not None
+        pool(_integers(x), batch, height, width, channels, size, _integers(y), ctx.place)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gy,), (batch, channels, height, width) = gradients, ctx.shape
+        gx = torch.empty(ctx.shape, dtype=gy.dtype, memory_format=torch.channels_last)
+        unpool = _compiled("unpool", gy.dtype)
+        assert unpool is not None
+        sizes = (batch, height, width, channels, ctx.size)
+        unpool(_integers(gy), ctx.place, *sizes, _integers(gx))
+        return gx, None
+
+
+def _compiled(name: str, dtype: torch.dtype) -> Callable[..., None] | None:
+    """The function of ``layers.c``, or ``None`` where it was not compiled or of another type."""
+    if dtype not in _INTEGERS:
+        return None
+    kind, sizes = _INTEGERS[dtype][1], (int,) * 5
+    word = f"{name}_{str(dtype).removeprefix('torch.')}"
+    if name == "pool":
+        return function(word, kind, *sizes, kind, kind)
+    return function(word, kind, kind, *sizes, kind)
+
+
+def _integers(x: Tensor) -> NDArray[Any]:
+    """The bits of (B, C, H, W) as integers (B, H, W, C)."""
+    innermost = x.detach().permute(0, 2, 3, 1).contiguous()
+    array: NDArray[Any] = innermost.view(_INTEGERS[x.dtype][0]).numpy()
+    return array
 
 
 @dataclass(frozen=True)
@@ -117,7 +232,7 @@ def _norm(normalisation: Normalisation, channels: int) -> nn.Module:
     return nn.GroupNorm(1, channels) if normalisation == "layer" else nn.BatchNorm2d(channels)
 
 
-def pictures_factory(plan: PicturesPlan) -> Factory:
+def _pictures_factory(plan: PicturesPlan) -> Factory:
     """What makes networks of a plan; the gradient is reversed behind the last convolution."""
 
     def make(shape: NetworkShape) -> Modules:
@@ -141,10 +256,10 @@ def pictures_factory(plan: PicturesPlan) -> Factory:
     return make
 
 
-ganin_mnist = pictures_factory(
+ganin_mnist = _pictures_factory(
     PicturesPlan((32, 48), (5, 5), ((2, 2), (2, 2)), label_head=(100, 100), domain_head=(100,))
 )
-ganin_svhn = pictures_factory(
+ganin_svhn = _pictures_factory(
     PicturesPlan(
         (64, 64, 128),
         (5, 5, 5),
@@ -154,12 +269,59 @@ ganin_svhn = pictures_factory(
         dropout=0.5,
     )
 )
-ganin_gtsrb = pictures_factory(
+ganin_gtsrb = _pictures_factory(
     PicturesPlan(
         (96, 144, 256),
         (5, 3, 5),
         ((2, 2), (2, 2), (2, 2)),
         label_head=(512,),
         domain_head=(1024, 1024),
+    )
+)
+
+
+class _Connected(ImagesNetwork):
+    """Every pixel, less the mean of its channel, to every unit of two hidden layers."""
+
+    def __init__(self, views: Sequence[ViewShape], autocast: Autocast = "none") -> None:
+        super().__init__(views, autocast)
+        pixels = sum(channels * height * width for _, channels, height, width in views)
+        self.layers = perceptron((pixels, *_WIDTHS))
+
+    def see(self, images: Sequence[Tensor]) -> Tensor:
+        """Map the pictures (B, C, H, W) to the feature layer (B, 512)."""
+        (x,) = images
+        features: Tensor = self.layers((x - x.mean((2, 3), keepdim=True)).flatten(1))
+        return features
+
+
+def shapes_fc(shape: NetworkShape) -> Modules:
+    """512-512 and a linear label head: 788,995 parameters of 32 × 32 grey pixels and 3 classes.
+
+    Raises:
+        ConfigError: the events have no pictures, or several views.
+    """
+    if len(shape.views) != 1:
+        raise ConfigError(
+            f"is a network of one picture, and events have {len(shape.views)} views",
+            where="train.network",
+            mend="convert pictures, or take another network",
+        )
+    inputs = _WIDTHS[-1] * (shape.classes if shape.conditioned else 1)
+    domains = 1 if shape.domain_classes == 2 else shape.domain_classes
+    return Modules(
+        _Connected(shape.views, shape.autocast),
+        perceptron((_WIDTHS[-1], shape.outputs), last=True),
+        perceptron((inputs, *_DOMAIN_HEAD, domains), last=True),
+    )
+
+
+shapes_cnn = _pictures_factory(
+    PicturesPlan(
+        (32, 32, 64),
+        (5, 3, 3),
+        ((2, 2), (2, 2), (4, 4)),  # of 32 × 32 pixels the last is over the whole picture
+        label_head=(64,),
+        domain_head=_DOMAIN_HEAD,
     )
 )

@@ -15,8 +15,7 @@ from torch import nn
 
 from ...errors import ConfigError
 from ..registry import Factory, Modules
-from .planes import PlanesNetwork, PlanesPlan
-from .views import TowerPlan, ViewsNetwork, perceptron
+from .views import PlanesNetwork, PlanesPlan, TowerPlan, ViewsNetwork, perceptron
 
 if TYPE_CHECKING:
     from ..adversarial import NetworkShape

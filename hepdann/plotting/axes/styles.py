@@ -15,7 +15,7 @@ from cycler import cycler
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import font_scalings
 
-from ...config.names import FIGURE_SIZES, STYLES
+from ...config.section import FIGURE_SIZES, STYLES
 from ...errors import ConfigError
 from ...registry import ALIGNMENTS, suggestion
 

@@ -14,7 +14,7 @@ from ..axes.legend import GUIDE, ceiling
 from ..axes.styles import MARKERS, banded, method_look, method_title, scaled
 
 if TYPE_CHECKING:
-    from ...evaluation.scan.curves import Sweep
+    from ...evaluation.curves import Sweep
 
 _ZOOM = (-0.04, 0.012)  # of the panel that shows how far below the oracle a method stays
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from ...errors import ReadError
 from ...inputs import file_stamp, regular_file
-from ...tensors.hdf5.opening import h5_open, refuse_elsewhere
+from ...tensors.hdf5.chunks import h5_open, refuse_elsewhere
 from ...tensors.layout import FORMAT
 from ..pipeline.blocks import RawBlock
 from ..prescan import Branch, FileScan
 from ..root.opening import reading
-from .names import image_name
+from .plan import image_name
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # run | subrun | gate | slice: the last 4, 4 and 2 decimal digits, and what is left

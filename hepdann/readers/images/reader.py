@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pipeline.blocks import BlockReader, RawBlock
-from ..pipeline.buffers import Empty
-from ..pipeline.entry_ranges import Unit, UnitReader, by_blocks
+from ...config import ConversionConfig
+from ...errors import ReadError
+from ..pipeline.blocks import BlockReader, Empty, RawBlock
+from ..pipeline.entry_ranges import Unit, UnitReader, by_blocks, choose_reader
+from ..planning.input_samples import Skips, gather
 from ..prescan import FileScan
 from ..tables import TABLE_READERS
 from .hdf5 import read_hdf5
-from .hits import read_hits
-from .plan import ImagePlan, find_pixels, hit_branches
-from .raster import Hits, rasterise
+from .hits import Hits, rasterise, read_hits
+from .plan import ImagePlan, find_pixels, hit_branches, plan_images
 
 _OTHERS: dict[str, BlockReader] = {"HDF5": read_hdf5, **TABLE_READERS}
 IMAGES = 256  # entries whose images are made at a time: 13 MB a channel of the smaller size
+Arrays = dict[str, NDArray[Any]]
 
 
 def read_tables(read: BlockReader) -> BlockReader:
@@ -104,3 +107,48 @@ def _transformed(
         for channel, transform in enumerate(view.transforms):
             transform.apply(images[view.name][:, channel])
     return RawBlock(block.start, block.columns, images, faults)
+
+
+def first_events(path: str, n: int, *, start: int = 0) -> tuple[str, Arrays, Arrays]:
+    """Read events of an HDF5 file of images, or of a ROOT tree of hits.
+
+    Args:
+        path: the file, or ``path:tree``.
+        n: how many events.
+        start: the first of them.
+
+    Returns:
+        What the pixels are, ``energy`` or, where there is none, ``time``; by view the images
+        (n, strips, planes); and by name every scalar column (n,). Fewer where the file ends.
+
+    Raises:
+        ReadError: the file cannot be read, holds no images, or no events there.
+    """
+    config = ConversionConfig()
+    inputs = gather([path], [], config)
+    plan = plan_images(inputs, config, Skips())
+    file = inputs[0].files[0]
+    if plan is None:
+        raise ReadError("holds neither images nor hits", where=path)
+    if not 0 <= start < file.entries:
+        raise ReadError(f"has no event {start}, but {file.entries} events", where=path)
+    names = [name for name, branch in file.branches.items() if branch.scalar]
+    _, cut = choose_reader("auto")
+    images: dict[str, list[NDArray[Any]]] = {view.name: [] for view in plan.views}
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    for unit in image_units(cut, plan)(file, names, min(start + n, 512)):
+        if unit.start >= start + n:
+            break
+        if unit.stop <= start:
+            continue
+        block = unit.read(np.empty)
+        rows = slice(max(start - unit.start, 0), start + n - unit.start)
+        for name, kept in images.items():
+            kept.append(block.views[name][rows, 0])
+        for name, column in columns.items():
+            column.append(block.columns[name][rows])
+    return (
+        plan.views[0].channel_names[0],
+        {name: np.concatenate(parts) for name, parts in images.items()},
+        {name: np.concatenate(parts) for name, parts in columns.items()},
+    )

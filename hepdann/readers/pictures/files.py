@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from ...errors import ReadError
 from ..files import FileRef
-from ..images.names import image_name
+from ..images.plan import image_name
 from .arrays import Array, ArrayFile, array_file
-from .folders import folder_pictures
-from .source import BLOCK_BYTES, Pictures
+from .folders import BLOCK_BYTES, Pictures, folder_pictures
 
 _PART = re.compile(r"(?:(train|test|val|valid|validation|extra)[/_](.+)|(.+)[/_]"
                    r"(train|test|val|valid|validation|extra))", re.IGNORECASE)  # fmt: skip

@@ -1,31 +1,99 @@
-"""Folders of pictures: one folder a class, as GTSRB and many others are passed on."""
+"""What the readers of pictures give, and folders of them: one folder a class, as GTSRB has it."""
 
 from __future__ import annotations
 
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
 from ...inputs import regular_file
-from .source import Pictures
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+BLOCK_BYTES = 16 << 20  # of pictures that are held at a time
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow has it
 _ENDINGS = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp", ".webp")
 _FORMATS = ("PNG", "JPEG", "PPM", "BMP", "WEBP")  # what Pillow may take a file for
 _MOST_FILES = 10_000_000
 _MOST_PIXELS = 50_000_000
 _TRACK = re.compile(r"(\d{5})_(\d{5})")  # of GTSRB: the physical sign, and the number of its photo
 _COPY = "copy or download the file again, or remove it"
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The pictures of a file or folder; no pixel is read before :attr:`blocks` is called.
+
+    Attributes:
+        path: where they are from.
+        part: of the file, "train" for example; empty where that is all of it.
+        kind: of the file, in words.
+        count: number of pictures.
+        size: rows and columns; ``None`` of pictures of several sizes.
+        colour: whether they have three channels.
+        classes: names of the classes that labels index; empty without labels.
+        label: (N,) index into ``classes``; ``None`` without labels.
+        identity: columns (N,) that identify a picture; empty where its pixels do.
+        blocks: reads all pictures in order: (n, H, W, C) uint8; of several sizes one by one.
+    """
+
+    path: str
+    part: str
+    kind: str
+    count: int
+    size: tuple[int, int] | None
+    colour: bool
+    classes: tuple[str, ...]
+    label: NDArray[np.int64] | None
+    identity: tuple[NDArray[np.int64], ...]
+    blocks: Callable[[], Iterator[NDArray[np.uint8]]]
+
+
+def brought(pictures: NDArray[np.uint8], size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
+    """Pictures in one size and colour.
+
+    Grey becomes colour by three equal channels, colour grey by its luminance. Sizes change by
+    linear interpolation, over all pixels that a smaller one covers (Pillow's ``BILINEAR``).
+
+    Args:
+        pictures: (n, H, W, C); a fourth channel, transparency, is left out.
+        size: rows and columns.
+        channels: 1 or 3.
+
+    Returns:
+        (n, channels, rows, columns).
+    """
+    if pictures.shape[3] > 3:
+        pictures = pictures[..., :3]
+    if pictures.shape[3] == 3 and channels == 1:
+        grey = np.rint(pictures.astype(np.float32) @ _LUMINANCE)
+        pictures = grey.astype(np.uint8)[..., None]
+    if pictures.shape[1:3] != size:
+        pictures = _resized(pictures, size)
+    if pictures.shape[3] == 1 and channels == 3:
+        pictures = np.broadcast_to(pictures, (*pictures.shape[:3], 3))
+    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+
+
+def _resized(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    out = np.empty((len(pictures), *size, pictures.shape[3]), np.uint8)
+    for number, picture in enumerate(pictures):
+        flat: Any = picture[..., 0] if picture.shape[2] == 1 else picture
+        resized = Image.fromarray(flat).resize(size[::-1], Image.Resampling.BILINEAR)
+        out[number] = np.asarray(resized).reshape(*size, -1)
+    return out
 
 
 def folder_pictures(path: str) -> Pictures:
@@ -106,13 +174,13 @@ def _order(name: str) -> tuple[int, int, str]:
 
 def _look(file: Path) -> tuple[tuple[int, int], bool]:
     """Rows and columns of a picture, and whether it has colours; its pixels are not read."""
-    with _opened(file) as image:
+    with _opened_picture(file) as image:
         return (image.height, image.width), image.mode not in ("1", "L", "LA", "I", "I;16")
 
 
 def _blocks(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
     for file in files:
-        with _opened(file) as image:
+        with _opened_picture(file) as image:
             try:
                 grey = image.mode in ("1", "L", "LA", "I", "I;16")
                 pixels = np.asarray(image.convert("L" if grey else "RGB"))
@@ -121,7 +189,7 @@ def _blocks(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
         yield pixels.reshape(1, *pixels.shape[:2], -1)
 
 
-def _opened(file: Path) -> Image:
+def _opened_picture(file: Path) -> Image:
     """A picture whose pixels are not read yet."""
     from PIL import Image
 

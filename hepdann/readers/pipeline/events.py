@@ -1,4 +1,4 @@
-"""Raw columns to events: cut, features with their missing values, weight, label, identity."""
+"""Raw columns to events: cut, features and objects, missing values, weight, label, identity."""
 
 from __future__ import annotations
 
@@ -12,25 +12,124 @@ from numpy.typing import NDArray
 from ...config import SplitConfig
 from ...errors import ReadError
 from ...expressions import Expression
-from ...tensors import Block, event_ids, split_of
+from ...tensors import Block, Jagged, event_ids, split_of
 from ..planning.columns import Columns
+from ..planning.features import Feature, ObjectPlan
 from ..planning.labels import to_labels
-from ..planning.plan import Feature, Plan, SamplePlan
-from ..prescan import FileScan
-from .blocks import RawBlock
-from .buffers import Empty
-from .feature_values import feature_values, float32
-from .objects import make_objects
+from ..planning.plan import Plan, SamplePlan
+from ..prescan import Branch, FileScan
+from .blocks import Empty, RawBlock
 from .summary import Accumulator
 from .tiles import Tiles, compiled
-
-__all__ = ["Events", "Shifted", "column_names", "feature_values", "make_events", "varied_features"]
-
 
 _PLANES = "an unknown plane code is in no segment: cut it away, e.g. --cut 'planecode > 0'"
 _TILE_VALUES = 1 << 18  # features are filled, counted and laid out in pieces that a cache holds
 _FLOATS = np.dtype("<f4"), np.dtype(">f4")
 Shifted = Callable[[NDArray[np.uint64]], NDArray[np.float32]]
+
+
+def float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """A copy in float32; what is too large becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array(values, dtype=np.float32)
+
+
+def _is_sentinel(values: NDArray[Any], sentinel: float) -> NDArray[np.bool_]:
+    """Where a value is the sentinel, as the branch's own type holds it (-999.9 is no float32)."""
+    if np.isnan(sentinel):
+        return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
+    with np.errstate(over="ignore"):
+        typed = values.dtype.type(sentinel) if values.dtype.kind == "f" else sentinel
+    result: NDArray[np.bool_] = values == typed
+    return result
+
+
+def _feature_values(
+    feature: Feature,
+    columns: Columns,
+    arrays: Mapping[str, NDArray[Any]],
+    size: int,
+) -> tuple[NDArray[np.float32], int]:
+    """The values, with NaN for missing ones, and how many these are."""
+    sentinel = feature.settings.missing
+    plain = columns.lookup(arrays)
+    missing = np.zeros(size, dtype=np.bool_)
+
+    def masked(name: str) -> NDArray[Any]:
+        # the sentinel in an operand: -999 GeV must not take part in arithmetic
+        operand, absent = plain(name), columns.absent(name, arrays)
+        if absent is not None:
+            missing[absent] = True
+        if sentinel is None or operand.shape != (size,):
+            return operand
+        is_missing = _is_sentinel(operand, sentinel)
+        if not is_missing.any():
+            return operand
+        missing[is_missing] = True
+        real = operand.astype(np.float64)
+        real[is_missing] = np.nan
+        return real
+
+    result = feature.expression.evaluate(masked, size)
+    values = float32(result)
+    missing &= np.isnan(values)
+    if sentinel is not None:
+        missing |= _is_sentinel(result, sentinel)
+    values[missing] = np.nan
+    return values, int(np.count_nonzero(missing))
+
+
+def _make_objects(
+    plan: ObjectPlan, arrays: Mapping[str, Any], size: int, where: str
+) -> tuple[Jagged, int]:
+    """The objects of some events, and how many of the events have more than are kept."""
+    counts = _counts(plan, arrays, where)
+    event = np.repeat(np.arange(size), counts)
+    lookup, columns = plan.columns.lookup(arrays), {}
+    for name in plan.names:
+        values = lookup(name)
+        if values.ndim:  # no constant
+            columns[name] = values if plan.columns.is_list(name) else values[event]
+    chosen: NDArray[Any] | None = None
+    if plan.cut is not None:
+        chosen = np.flatnonzero(plan.cut.condition(columns.__getitem__, len(event)))
+        columns, event = {n: v[chosen] for n, v in columns.items()}, event[chosen]
+    if plan.sort is not None:
+        key = plan.sort.evaluate(columns.__getitem__, len(event)).astype(np.float64)
+        order = np.lexsort((-key if plan.descending else key, event))
+        columns, event = {n: v[order] for n, v in columns.items()}, event[order]
+    counts, most = np.bincount(event, minlength=size), plan.collection.most
+    truncated = int(np.count_nonzero(counts > most))
+    if truncated:
+        first = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts) < most
+        columns, event = {n: v[first] for n, v in columns.items()}, event[first]
+        counts = np.minimum(counts, most)
+    flat = Columns(
+        {name: Branch(name, "", values.dtype) for name, values in columns.items()},
+        {name: (name, ()) for name in columns},
+    )
+    values = np.empty((len(event), len(plan.features)), np.float32)
+    for number, feature in enumerate(plan.features):
+        values[:, number], _ = _feature_values(feature, flat, columns, len(event))
+    values[~np.isfinite(values)] = np.nan
+    return Jagged.of(values, counts), truncated
+
+
+def _counts(plan: ObjectPlan, arrays: Mapping[str, Any], where: str) -> NDArray[np.int64]:
+    import awkward
+
+    first, *others = plan.lists
+    counts: NDArray[np.int64] = awkward.to_numpy(awkward.num(arrays[first])).astype(np.int64)
+    for name in others:
+        lengths = awkward.to_numpy(awkward.num(arrays[name]))
+        if not np.array_equal(lengths, counts):
+            row = int(np.flatnonzero(lengths != counts)[0])
+            raise ReadError(
+                f"{name} has {lengths[row]} numbers in an event, {first} has {counts[row]}",
+                where=where,
+                mend=f"lists of the objects '{plan.collection.name}' run along: name those that do",
+            )
+    return counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +214,7 @@ def make_events(
     if plan.features:
         statistics.weigh(features, weight)
     where = f"{file.path}:{file.tree}, entries {entries[0]}-{entries[1] - 1}"
-    made = {one.collection.name: make_objects(one, arrays, size, where) for one in sample.objects}
+    made = {one.collection.name: _make_objects(one, arrays, size, where) for one in sample.objects}
     block = Block(
         features=features,
         spectators=spectators,
@@ -170,7 +269,7 @@ def varied_features(
     """
     values = []
     for feature in features:
-        column, _ = feature_values(feature, columns, arrays, size)
+        column, _ = _feature_values(feature, columns, arrays, size)
         column[~np.isfinite(column)] = np.nan
         values += [column, np.isnan(column)][: 1 + feature.settings.indicator]
     return np.stack(values, axis=1).astype(np.float32)
@@ -203,7 +302,7 @@ def _features(
         rows = {row: _asfloat32(values[start:stop]) for row, values in copied.items()}
         part = {name: values[start:stop] for name, values in arrays.items()} if computed else {}
         for row in computed:
-            rows[row], missing[row] = feature_values(
+            rows[row], missing[row] = _feature_values(
                 plan.features[row], sample.columns, part, stop - start
             )
         ordered = [rows[row] for row in range(len(names))]

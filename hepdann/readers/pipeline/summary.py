@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...tensors import ChannelSummary, Count, ObjectSummary, count_of
-from ..planning.bad_files import SkippedFile
-from ..planning.plan import LeftOut
+from ..planning.features import LeftOut
+from ..planning.input_samples import SkippedFile
 from .tiles import Figures
 
 _AT_ONCE = 1 << 13  # values in a product with weights: fewer than BLAS starts threads for

@@ -1,17 +1,110 @@
-"""Who takes part: the samples, their files as the pre-scan saw them, and what must agree."""
+"""Who takes part: the samples and their files as the pre-scan saw them, and what must agree."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ...config import ConversionConfig, SampleConfig
 from ...errors import ConfigError, ReadError
 from ..files import FileRef, resolve
-from ..prescan import Branch, FileScan, scan
+from ..prescan import Branch, FileScan, scan, suggest
 from ..root.baskets import Locations
-from .bad_files import Skips
-from .branch_roles import present_everywhere
+from ..root.opening import open_root, reading
+from .columns import present_everywhere
+
+if TYPE_CHECKING:
+    from ..prescan import FileScan
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file of which no event was taken, and why."""
+
+    domain: str
+    sample: str
+    path: str
+    reason: str
+
+
+class Skips:
+    """Decides what a :class:`ReadError` of one file means, and remembers.
+
+    Args:
+        allowed: whether the user wants the conversion to go on without the file.
+    """
+
+    def __init__(self, *, allowed: bool = False) -> None:
+        self.allowed = allowed
+        self._errors: list[tuple[SkippedFile, ReadError]] = []
+        self._scans: dict[int, FileScan] = {}  # by identity: two samples may read one file
+
+    @property
+    def files(self) -> tuple[SkippedFile, ...]:
+        """The files left out so far, in the order in which they turned out bad."""
+        return tuple(skipped for skipped, _ in self._errors)
+
+    @contextmanager
+    def scanning(self, domain: str, sample: str, path: str) -> Iterator[None]:
+        """A file that is bad inside this context never becomes one of its sample."""
+        try:
+            yield
+        except ReadError as error:
+            if not self.allowed:
+                raise
+            skipped = SkippedFile(domain, sample, path, _reason(error, path))
+            self._errors.append((skipped, error))
+
+    @contextmanager
+    def using(self, entry: Input, file: FileScan) -> Iterator[None]:
+        """A file that turns bad inside this context is no longer in :meth:`left`."""
+        count = len(self._errors)
+        with self.scanning(entry.domain, entry.config.name, file.path):
+            yield
+        if len(self._errors) > count:
+            self._scans[id(file)] = file
+
+    def left(self, entry: Input) -> Iterator[FileScan]:
+        """The files of a sample that are still thought to be good."""
+        return (file for file in entry.files if id(file) not in self._scans)
+
+    def require(self, entry: Input) -> None:
+        """A sample of which nothing is left is no sample.
+
+        Raises:
+            ReadError: every file of the sample is bad.
+        """
+        if not any(self.left(entry)):
+            self.refuse(entry.domain, entry.config.name)
+
+    def refuse(self, domain: str, sample: str) -> None:
+        """Raise the error of the first bad file of a sample, because none is good.
+
+        Raises:
+            ReadError: always.
+        """
+        errors: Sequence[ReadError] = [
+            error
+            for skipped, error in self._errors
+            if (skipped.domain, skipped.sample) == (domain, sample)
+        ]
+        raise ReadError(
+            f"no file of sample '{sample}' can be used; the first: {errors[0].message}",
+            where=errors[0].where,
+            mend=errors[0].mend,
+        )
+
+
+def _reason(error: ReadError, path: str) -> str:
+    """The message, with the place inside the file before it."""
+    where = error.where or ""
+    place = where.removeprefix(path).lstrip(":") if where.startswith(path) else where
+    return f"{place}: {error.message}" if place else error.message
 
 
 @dataclass(frozen=True)
@@ -249,3 +342,71 @@ def _same_type(file: FileScan, name: str, expected: Branch, reference: FileScan)
             where=where,
             mend="convert the files to one type, or leave the branch out",
         )
+
+
+def divide_by_counters(
+    inputs: Sequence[Input], *, skip_bad: bool = False
+) -> tuple[list[Input], list[str]]:
+    """Divide the scale of each sample with ``sumw`` by the sum over all files of its process.
+
+    Args:
+        inputs: the samples; those of one name are one process, whose files count once.
+        skip_bad: whether a file may be left out later, which the sum would still hold.
+
+    Returns:
+        The samples with their scales, and a note for each sum.
+
+    Raises:
+        ConfigError: the sum is not positive, or files may be left out.
+        ReadError: a file without that tree or branch.
+    """
+    divided, notes = [], []
+    for entry in inputs:
+        counter, name = entry.config.sumw, entry.config.name
+        if counter is None:
+            divided.append(entry)
+            continue
+        where = f"{entry.where}: sumw"
+        if skip_bad:
+            mend = "name the good files without --skip-bad"
+            raise ConfigError(
+                "counts every file, so that none can be left out", where=where, mend=mend
+            )
+        paths = {
+            FileRef(file.path).identity: file.path
+            for other in inputs
+            if other.config.name == name
+            for file in other.files
+        }
+        total = math.fsum(
+            value
+            for path in paths.values()
+            for value in _entries(path, counter.tree, counter.branch)
+        )
+        if not total > 0 or not math.isfinite(total):
+            raise ConfigError(f"{counter.tree}/{counter.branch} adds up to {total:g}", where=where)
+        scale = entry.config.scale / total
+        notes.append(
+            f"{name}: scale {scale:.6g} is {entry.config.scale:.6g} over {total:.6g}, the sum of "
+            f"{counter.tree}/{counter.branch} in {len(paths)} file{'s' * (len(paths) > 1)}"
+        )
+        config: SampleConfig = entry.config.model_copy(update={"scale": scale, "sumw": None})
+        divided.append(replace(entry, config=config))
+    return divided, list(dict.fromkeys(notes))
+
+
+def _entries(path: str, tree: str, branch: str) -> list[float]:
+    with open_root(path) as directory, reading(f"{path}:{tree}", "the counter cannot be read"):
+        trees = list(directory.keys(recursive=True, cycle=False))
+        if tree not in trees:
+            raise ReadError(
+                f"no tree '{tree}', of sumw",
+                where=path,
+                mend=suggest(tree, trees, what="trees"),
+            )
+        if branch not in directory[tree]:
+            known = list(directory[tree].keys())
+            mend = suggest(branch, known, what="branches")
+            raise ReadError(f"no branch '{branch}', of sumw", where=f"{path}:{tree}", mend=mend)
+        values = np.asarray(directory[tree][branch].array(), np.float64)
+    return list(values.ravel().tolist())

@@ -10,24 +10,30 @@ from ...errors import ConfigError, ReadError
 from ...expressions import Expression
 from ...tensors import Collection
 from ..prescan import FileScan
-from .bad_files import Skips
-from .branch_roles import event_id_branches, looks_like, numeric_scalars, present_everywhere
-from .columns import Columns, compile_columns, compile_text
+from .columns import (
+    Columns,
+    compile_columns,
+    compile_text,
+    event_id_branches,
+    looks_like,
+    numeric_scalars,
+    present_everywhere,
+)
 from .features import (
     Feature,
     LeftOut,
+    ObjectPlan,
+    Variation,
     check_columns,
     default_features,
     explain_left_out,
     given_features,
+    object_plans,
     taken_branches,
+    vary,
 )
-from .input_samples import Input, check_types, common
-from .objects import ObjectPlan, object_plans
+from .input_samples import Input, Skips, check_types, common
 from .selection import LumiMask, Selection
-from .variations import Variation, vary
-
-__all__ = ["Feature", "LeftOut", "Plan", "SamplePlan", "make_plan"]
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,8 @@ from ...expressions import Expression
 from ...inputs import regular_file
 from ...tensors import event_ids
 from ..prescan import Branch, FileScan
-from .bad_files import Skips
-from .branch_roles import looks_like, lumi_branches
-from .columns import Columns
+from .columns import Columns, looks_like, lumi_branches
+from .input_samples import Skips
 
 if TYPE_CHECKING:
     from ..pipeline.blocks import BlockReader

@@ -2,23 +2,29 @@
 
 The only module that knows how ROOT stores a branch. uproot reads the tree's metadata; of its
 objects this uses ``entry_offsets``, ``embedded_baskets``, ``interpretation`` and the members
-``fBasketSeek`` and ``fBasketBytes``, whose meaning is fixed by ROOT's file format.
+``fBasketSeek`` and ``fBasketBytes``, whose meaning is fixed by ROOT's file format. What ROOT
+compresses it cuts into blocks of less than 16 MiB: 9 bytes of header, then one stream of one codec.
+All decoders here release the GIL, so that threads decompress side by side.
 """
 
 from __future__ import annotations
 
+import lzma
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import cramjam
 import numpy as np
+import xxhash
+from isal import isal_zlib
 from numpy.typing import NDArray
 
-from .codecs import decompress
-
+_HEADER = 9
+_CHECKSUM = 8
 _KNOWN = ((5, 7), (5, 8))  # uproot versions of which the above has been tested, from and below
 _KEY = struct.Struct(">ihiIhh")  # TKey: nbytes, version, objlen, datime, keylen, cycle
 _BASKET = struct.Struct(">Hiiii")  # TBasket: version, buffer size, entry size, entries, last byte
@@ -29,6 +35,74 @@ _LONG = 255  # a length of a string that does not fit into one byte
 _HEAD = 1024  # bytes that a key does not reach beyond
 _SHRINKS, _LITTLE, LARGEST = 1032, 1 << 26, 1 << 30  # what a basket may be unpacked to
 _OBJECT = 20  # a branch takes as much memory as so many baskets
+
+
+def _zlib(data: memoryview, size: int) -> Any:
+    return isal_zlib.decompress(data, bufsize=size)  # 1.6 times the speed of zlib
+
+
+def _lz4(data: memoryview, size: int) -> Any:
+    # xxh64 of the compressed bytes goes before them; lz4 itself notices hardly any damage
+    expected, data = int.from_bytes(data[:_CHECKSUM], "big"), data[_CHECKSUM:]
+    if xxhash.xxh64_intdigest(data) != expected:
+        raise ValueError("the checksum of an lz4 block is wrong")
+    out = np.empty(size, np.uint8)  # cramjam would fill its own with zeros first
+    return out[: cramjam.lz4.decompress_block_into(data, out.data, output_len=size)]
+
+
+def _zstd(data: memoryview, size: int) -> Any:
+    out = np.empty(size, np.uint8)
+    return out[: cramjam.zstd.decompress_into(data, out.data)]
+
+
+def _lzma(data: memoryview, size: int) -> Any:
+    return lzma.LZMADecompressor().decompress(data, size)
+
+
+_DECODERS: dict[bytes, Callable[[memoryview, int], Any]] = {
+    b"ZL": _zlib,
+    b"L4": _lz4,
+    b"ZS": _zstd,
+    b"XZ": _lzma,
+}
+
+
+def decompress(data: memoryview, size: int) -> NDArray[np.uint8]:
+    """Decompress consecutive blocks.
+
+    Args:
+        data: the blocks with their headers, nothing else.
+        size: bytes in all when decompressed.
+
+    Returns:
+        (size,) bytes.
+
+    Raises:
+        ValueError: an unknown codec, sizes that do not add up, or a wrong checksum.
+        Exception: whatever a decoder says about a damaged stream.
+    """
+    parts: list[NDArray[np.uint8]] = []
+    missing = size
+    while len(data):
+        if len(data) < _HEADER:
+            raise ValueError("a compressed block is cut off")
+        codec = bytes(data[:2])
+        packed = int.from_bytes(data[3:6], "little")
+        unpacked = int.from_bytes(data[6:9], "little")
+        if codec not in _DECODERS:
+            raise ValueError(f"{codec!r} is no codec of ROOT")
+        if packed > len(data) - _HEADER or unpacked > missing:
+            raise ValueError("the sizes of a compressed block do not fit its basket")
+        block = _DECODERS[codec](data[_HEADER : _HEADER + packed], unpacked)
+        part = np.frombuffer(block, np.uint8)
+        if len(part) != unpacked:
+            raise ValueError(f"a block has {len(part)} bytes, its header says {unpacked}")
+        parts.append(part)
+        missing -= unpacked
+        data = data[_HEADER + packed :]
+    if missing:
+        raise ValueError(f"{missing} of {size} bytes are missing")
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def uproot_is_known() -> bool:

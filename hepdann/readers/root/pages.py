@@ -15,8 +15,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from .baskets import LARGEST, most_bytes
-from .codecs import decompress
+from .baskets import LARGEST, decompress, most_bytes
 
 _SHORTEST = 4  # bytes of an element in memory; in the file it may be a bit
 _BYTES = 8  # an XXH3 of 64 bits, little-endian, behind what it is of

@@ -9,14 +9,12 @@ from typing import Any
 
 from ..._version import __version__
 from ...errors import RunError
-from ...evaluation.scan.judge import MEMBER_FIGURES
-from ...evaluation.scan.summary import summarise_scan
+from ...evaluation.scan.judge import MEMBER_FIGURES, summarise_scan
 from ...inputs import read_json
 from ...outputs import write_run_file
 from ...store.content import PointBaselines, PointResult
 from ...store.paths import ScanPaths
-from ...store.reading import FORMAT_VERSION
-from ...store.scan_folder import Scan, to_csv
+from ...store.reading import FORMAT_VERSION, Scan, to_csv
 from ...tensors import Tensors
 from ..stacks.training import HISTORY
 from .grid import Unit

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from ...config import Config, TrainConfig
 from ...domains import Domains
-from ...errors import ConfigError, Interrupted
+from ...errors import Interrupted, refuse
 from ...parallel import Executor, Link, Task, overload_warning, processes_for
 from ...registry import PARAMETRISED
 from ...store.paths import ScanPaths
-from ...store.scan_folder import Scan
-from ...store.start_record import StartRecord
+from ...store.reading import Scan
 from ...store.state import locked, removed_if_refused, with_resume_hint
+from ...store.training_record import StartRecord
 from ...tensors import Tensors
 from ...training import Progress
 from ..calibrated import settle
@@ -82,12 +82,14 @@ class ScanJob:
         for point in self.points:
             auxiliary_shifts(self._settings(point))
             settle(self._settings(point))
-        if PARAMETRISED in asked.methods:
-            raise ConfigError(
-                f"{PARAMETRISED} has inputs that a scan does not compare",
-                where="train.methods",
-                mend="take calibrated, or train it with hepdann train",
-            )
+        refuse(
+            (self.tensors.objects and calibrated_on(asked),
+             "maps objects, which a scan does not", "train.methods",
+             "take dann, or train it with hepdann train"),
+            (PARAMETRISED in asked.methods,
+             f"{PARAMETRISED} has inputs that a scan does not compare", "train.methods",
+             "take calibrated, or train it with hepdann train"),
+        )  # fmt: skip
         domains, train = self._prepared(self.points[0])
         settled = {name: getattr(train, name) for name in _SETTLED}
         self.config = self.config.model_copy(update={"train": asked.model_copy(update=settled)})

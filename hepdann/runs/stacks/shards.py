@@ -13,7 +13,7 @@ import torch
 
 from ... import methods
 from ...alignment import Alignment
-from ...calibration import Calibration, with_parameter
+from ...calibration import Calibration, ObjectSource, with_parameter
 from ...config import TrainConfig
 from ...domains import (
     ChangedBlocks,
@@ -34,7 +34,7 @@ from ...errors import ConfigError
 from ...evaluation import PeekObserver, oracle_source, truth_of
 from ...networks import NetworkShape
 from ...registry import PARAMETRISED
-from ...tensors import Source, Target
+from ...tensors import Objects, Source, Target
 from ...training import StackTrainer, distributed
 from ..preparation import augment_of, auxiliary_shifts
 from .plan import (
@@ -214,7 +214,8 @@ class Stacks:
         """Likewise of images; torch's threads are as many as the process has."""
         domains, device = self._domains, self.settings.device
         oracle = self.train.oracle and self._truth is not None
-        plans = self._plan(self.train, Places(oracle), True)
+        names = calibrated_on(self.train)
+        plans = self._plan(self.train, Places(oracle, calibrations=names), True)
         processes = shared_processes(self.train, plans, images=True)
         if processes.count > 1 and device == "cuda":
             device = f"cuda:{torch.cuda.current_device()}"  # other threads see another one
@@ -228,6 +229,12 @@ class Stacks:
         self.targets = [put(domains.target, images.target, blocks=streams[1])]
         if oracle and self._truth is not None:
             self.sources.append(put(oracle_source(self._truth, domains.target), images.target))
+        for name in names:
+            assert isinstance(images.source, Objects)
+            plain = ObjectSource.of(domains.source, images.source)
+            mc = self._calibrations[name].calibrated(plain)
+            assert isinstance(mc, ObjectSource)
+            self.sources.append(put(mc, mc.objects))
         self.shards = cut(plans, workers, fold)
         self._untaught = len(self.sources)
 

@@ -24,7 +24,7 @@ from ...parallel import Link, processes_for
 from ...registry import ALIGNMENTS, METHODS, NETWORKS, SHIFTS
 from ...store.content import PointMaps
 from ...store.paths import RunPaths
-from ...store.start_record import StartRecord
+from ...store.training_record import StartRecord
 from ...tensors import Tensors
 from ...training import Clock, Progress
 from ..advice import diagnose_first, residuals_of

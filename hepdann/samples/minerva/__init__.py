@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from .events import Events, simulate
-from .geometry import Geometry, geometry, segment_of
-from .settings import Conditions, Settings, nominal, settings, target
-from .tracking import Track, find_tracks
-from .writing import TREE, write_minerva
+from .geometry import (
+    Conditions,
+    Geometry,
+    Settings,
+    geometry,
+    nominal,
+    segment_of,
+    settings,
+    target,
+)
+from .writing import TREE, Track, find_tracks, write_minerva
 
 __all__ = [
     "TREE",

@@ -10,17 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import DOMAINS, Domain, check_request
-from .geometry import Geometry, geometry, segment_of
+from .geometry import Conditions, Geometry, geometry, nominal, segment_of, settings, target
 from .hadrons import decayed, draw_hadrons, interacted
-from .kinematics import MUON, NUCLEON, Kinematics, draw_kinematics, muon_cosine
-from .light import Hits, hits_of
-from .particles import MUON_KIND, Particles
-from .settings import Conditions, nominal, settings, target
-from .transport import deposits_of, started
-from .vertices import Vertices, draw_vertices
+from .kinematics import (
+    MUON,
+    MUON_KIND,
+    NUCLEON,
+    Kinematics,
+    Particles,
+    Vertices,
+    draw_kinematics,
+    draw_vertices,
+    muon_cosine,
+)
+from .transport import Hits, deposits_of, hits_of, started
 
 Columns = dict[str, NDArray[Any]]
-
 BLOCK = 500  # events drawn from one set of generators
 _STAGES = (
     "vertices", "kinematics", "hadrons", "nucleus", "transport",

@@ -13,23 +13,23 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .kinematics import NUCLEON, Kinematics
-from .particles import (
+from .geometry import settings
+from .kinematics import (
     CHARGED_PION,
     MASSES,
     NEUTRAL_PION,
     NEUTRON,
+    NUCLEON,
     PHOTON,
     PROTON,
+    Floats,
+    Ints,
+    Kinematics,
     Particles,
     isotropic,
     transverse,
     turned,
 )
-from .settings import settings
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _MOST = 8  # hadrons at the nucleon
 _PION = 0.138  # GeV

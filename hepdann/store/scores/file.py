@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import RunError
+from ...inputs import Stamp, file_stamp
 from ...outputs import write_run_file
 from ...tensors import SPLITS
-from ...tensors.hdf5.opening import h5_open
+from ...tensors.hdf5.chunks import h5_open
 
 if TYPE_CHECKING:
     import h5py
@@ -28,6 +30,7 @@ MOVED = "tensors"  # of a domain: where its tensor file lay, if the run did not 
 COMPLEMENT = "complement"  # of members: of two classes the first is 1 - the second
 TARGET_LABEL = "truth/target/label"  # read by ``evaluation`` alone
 _VERSIONS = (1, 2)
+_KEPT = 1 << 26  # bytes of columns that stay in memory
 _DENSEST, _SMALL = 64, 1 << 26  # times that data may shrink; bytes that may at any rate
 
 
@@ -109,17 +112,36 @@ class ScoreFile:
         return {key: text for key, text in zip(known, said, strict=False) if text}
 
     def read(self, path: str) -> NDArray[Any] | None:
-        """A dataset; ``None`` if it is not there.
+        """A dataset, not to be written to; ``None`` if it is not there.
 
         Raises:
             RunError: the file cannot be read, or holds impossible values.
         """
+        return self.kept(path, lambda: self._read(path))
+
+    def _read(self, path: str) -> NDArray[Any] | None:
         with self.opened() as file:
             values = np.asarray(file[path][...]) if path in file else None
         if values is not None and not self._sound(path, values):
             what = f"is damaged: {path} holds impossible values"
             raise RunError(what, where=self.path, mend="train again")
         return values
+
+    def kept(self, name: str, compute: Callable[[], NDArray[Any] | None]) -> NDArray[Any] | None:
+        """What was read or computed before, as long as the file is the same and there is room."""
+        stamp, columns = file_stamp(self.path), self._columns
+        values = columns.get((stamp, name))
+        if values is None and (values := compute()) is not None:
+            for old in [key for key in columns if key[0] != stamp]:
+                del columns[old]
+            values.flags.writeable = False  # whoever reads it next must find the same
+            if values.nbytes + sum(column.nbytes for column in columns.values()) <= _KEPT:
+                columns[stamp, name] = values
+        return values
+
+    @cached_property
+    def _columns(self) -> dict[tuple[Stamp | None, str], NDArray[Any]]:
+        return {}
 
     def _sound(self, path: str, values: NDArray[Any]) -> bool:
         """Whether a column holds what it can hold; features alone may lack values."""
@@ -215,11 +237,11 @@ def _check_dataset(dataset: Any, dims: str, kind: str, sizes: dict[str, int]) ->
         raise ValueError(f"{name} is of no network")
     if dims[0] == "n" and not 0 < shape[0] <= sizes["N"]:
         raise ValueError(f"{name} has {shape[0]} rows, and there are {sizes['N']} events")
-    if dataset.is_virtual or dataset.external or too_dense(dataset):
+    if dataset.is_virtual or dataset.external or _too_dense(dataset):
         raise ValueError(f"{name} is not in the file")
 
 
-def too_dense(dataset: Any) -> bool:
+def _too_dense(dataset: Any) -> bool:
     """Whether a dataset takes far more memory than bytes of the file."""
     stored = dataset.id.get_storage_size()
     if dataset.chunks is None:
@@ -326,7 +348,7 @@ class ScoreWriter:
             path, data=values, chunks=chunks, compression="gzip", shuffle=shuffle
         )
         self.file.flush()
-        if too_dense(one):
+        if _too_dense(one):
             del self.file[path]
             one = self.file.create_dataset(path, data=values)
         return one

@@ -20,7 +20,7 @@ from ...errors import HepdannError, RunError
 from ...inputs import check, read_json, regular_file
 from ...tensors import SPLITS, Split, Target, Tensors, is_pseudo, open_tensors
 from ...tensors.blocks import column_at
-from ...tensors.hdf5.opening import h5_open
+from ...tensors.hdf5.chunks import h5_open
 from ..content import Files
 from ..model_file import ModelHeader, read_header
 from ..paths import RunPaths
@@ -64,7 +64,13 @@ class RunScores(ScoreFile):
         Raises:
             RunError: there is none of that name.
         """
-        values = self.read(f"{domain}/{name}")
+        values = self.kept(f"{domain}/{name}", lambda: self._column(domain, name))
+        if values is None:
+            raise RunError(f"no dataset {domain}/{name}", where=self.path)
+        return values
+
+    def _column(self, domain: Domain, name: str) -> NDArray[Any] | None:
+        values = self._read(f"{domain}/{name}")
         kind, _, rest = name.partition("/")
         if values is None and kind == "score" and rest in self.methods:
             members = self.members(domain, rest)
@@ -73,8 +79,6 @@ class RunScores(ScoreFile):
             values = self.tensor_rows(domain).features()
         if values is None and kind == "aligned" and domain == "target" and rest in self.aligned:
             values = self._mapped(rest)
-        if values is None:
-            raise RunError(f"no dataset {domain}/{name}", where=self.path)
         return values
 
     def tensor_rows(self, domain: Domain) -> TensorRows:
@@ -165,7 +169,7 @@ class RunScores(ScoreFile):
         name = f"{domain}/members/{method}"
         with self.opened() as file:
             two = name in file and bool(file[name].attrs.get(COMPLEMENT, False))
-        members = self.read(name)
+        members = self._read(name)
         if members is None or not two:
             return members
         return np.concatenate([1 - members, members], axis=-1)
@@ -178,7 +182,7 @@ class RunScores(ScoreFile):
         """(n, H) output of the feature extractor for n of :meth:`latent_rows`; or ``None``."""
         return self.read(f"{domain}/latent/{method}")
 
-    @property
+    @cached_property
     def aligned(self) -> tuple[str, ...]:
         """Names of the alignment maps whose features are stored, in the order of the methods."""
         with self.opened() as file:

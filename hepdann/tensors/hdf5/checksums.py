@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from ...errors import SchemaError
 from ..layout import Dataset
-from .opening import h5_open
+from .chunks import h5_open
 
 CHECKSUMS = "checksums"
 TILE_ROWS = 65_536

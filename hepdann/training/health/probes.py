@@ -14,7 +14,7 @@ from torch import Tensor
 from ...methods import Batch
 
 if TYPE_CHECKING:
-    from ...domains.resident import DomainEvents
+    from ...domains.event_stream import DomainEvents
     from ..batches import Slot
 
 

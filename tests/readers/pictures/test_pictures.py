@@ -16,7 +16,7 @@ from scipy.io import savemat
 import hepdann
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers.files import FileRef
-from hepdann.readers.pictures import open_pictures
+from hepdann.readers.pictures.files import open_pictures
 from hepdann_cli.main import hepdann as command
 
 N = 120

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from hepdann.readers.pipeline.buffers import Scratch
-from hepdann.readers.pipeline.ordered_threads import Stream
+from hepdann.readers.pipeline.blocks import Scratch
+from hepdann.readers.pipeline.streams import Stream
 
 
 def late(value):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hepdann.errors import ConfigError, ReadError, RunError
-from hepdann.readers.arguments import convert
+from hepdann.readers.convert import convert
 
 pytest.importorskip("distributed", reason='an extra: pip install "hepdann[cluster]"')
 

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from hepdann.config import Config
 from hepdann.errors import ConfigError, ReadError
 from hepdann.readers import convert, read_blocks, scan
-from hepdann.readers.pipeline.entry_ranges import choose_reader
+from hepdann.readers.pipeline.entry_ranges import Source, choose_reader
 from hepdann.readers.root.baskets import locate, titles
-from hepdann.readers.root.decoding import Source
 from hepdann.readers.root.pages import locate_pages
 from hepdann.tensors import open_tensors
 
@@ -267,7 +266,7 @@ def test_pages_of_an_rntuple_are_decoded_as_uproot_reads_them(write, monkeypatch
         with uproot.open(path) as opened:
             expected = {n: np.asarray(opened["events"][n].array()) for n in names}
         with monkeypatch.context() as patch:
-            patch.setattr("hepdann.readers.root.decoding.Source._by_uproot", None)
+            patch.setattr("hepdann.readers.pipeline.entry_ranges.Source._by_uproot", None)
             source = Source(file, names, size)
             blocks = [source.read(*ends, np.empty) for ends in source.ranges]
         for name in names:
@@ -350,7 +349,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_refused(write):
 def test_the_uproot_reader_needs_no_decoder(write, tmp_path, monkeypatch):
     monkeypatch.setattr("hepdann.readers.root.baskets.locate", lambda *_: pytest.fail("was called"))
     monkeypatch.setattr(
-        "hepdann.readers.root.codecs.decompress", lambda *_: pytest.fail("was called")
+        "hepdann.readers.root.baskets.decompress", lambda *_: pytest.fail("was called")
     )
     path = write("mc.root", some_columns(60))
     config = Config(convert={"label": "label"})

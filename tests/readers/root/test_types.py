@@ -297,9 +297,8 @@ def test_calls_grow_linearly_with_the_number_of_fields(tmp_path, kind):
 
         sys.setprofile(counted)
         try:
-            hepdann.convert(
-                path, output=tmp_path / "t.h5", features=names[1:], label="x0", threads=1
-            )
+            output, features = tmp_path / "t.h5", names[1:]
+            hepdann.convert(path, output=output, features=features, label="x0", threads=1)
         finally:
             sys.setprofile(None)
         return count

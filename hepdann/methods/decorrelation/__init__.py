@@ -1,1 +1,0 @@
-"""Methods whose score does not know a nuisance of the MC."""
