@@ -1,5 +1,6 @@
 # make demo: the main job, end to end.  make test: everything that CI checks.
-# make install: hepdann alone, into .venv.  None needs anything done before it but Python >= 3.11.
+# make bench: whole commands against the last release.  make install: hepdann alone, into .venv.
+# None needs anything done before it but Python >= 3.11.
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile 
 export PYTHONDONTWRITEBYTECODE :=
 HERE := --no-build-isolation -e
 
-.PHONY: demo test lint types pytest install clean
+.PHONY: demo test lint types pytest bench install clean
 
 demo: .venv/installed
 	rm -rf demo
@@ -32,6 +33,10 @@ types: .venv/tested
 # A module stays on one worker, so that what its tests share is made once.
 pytest: .venv/tested
 	$(BIN)/pytest -n $(JOBS) --dist loadscope
+
+# Whole commands against those of the last release, in 3 minutes on an idle machine.
+bench: .venv/tested
+	$(BIN)/python benchmarks/regression.py
 
 install: .venv/installed
 	@echo "hepdann is installed: $(BIN)/hepdann --help"

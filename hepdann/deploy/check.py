@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,9 @@ from ..store.scores.reader import open_scores
 from ..store.training_record import StartRecord, TrainingRecord, has_begun
 from ..tensors import Tensors, open_tensors
 from .features import Feature, Plan, branches_of
+from .frameworks import OPSETS
+from .graph import Graph
+from .onnx_file import evaluate, onnx_model
 
 _WORST = 5
 _INDEXED = re.compile(r"(?P<branch>.*?)(?P<index>(\[\d+\])+)")
@@ -128,8 +132,17 @@ class Agreement:
     worst: tuple[tuple[int, float, float], ...]
 
 
-def compare(scores: NDArray[np.float32], expected: NDArray[np.float32]) -> Agreement:
-    """Compare scores (N, C); one that is no number differs infinitely."""
+def compare(
+    graph: Graph,
+    framework: str,
+    inputs: Mapping[str, NDArray[np.float32]],
+    expected: NDArray[np.float32],
+) -> Agreement:
+    """Compare the graph in onnxruntime with scores (N, C); what is no number differs infinitely."""
+    alone = framework == "athena"  # whose models take an event at a time
+    proto = onnx_model(graph, "check", OPSETS[framework], {}, batch=1 if alone else None)
+    outputs = evaluate(proto.SerializeToString(), inputs, one_by_one=alone)
+    scores = np.concatenate(outputs, axis=1)
     difference = np.abs(scores.astype(np.float64) - expected).max(axis=1)
     difference = np.where(np.isfinite(difference), difference, np.inf)
     worst = np.argsort(-difference, kind="stable")[:_WORST]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -190,12 +190,16 @@ class _Writer:
         return f"(m + {self._place[name]})" if name in self._place else name
 
     def _write(self, node: Node) -> list[str]:
-        handlers: dict[str, Callable[[Node], list[str]]] = {
-            "Gemm": self._gemm, "Softmax": self._softmax, "Concat": self._concat,
-            "Split": self._concat,
-        }  # fmt: skip
-        if node.operator in handlers:
-            return handlers[node.operator](node)
+        x, *parameters = node.inputs
+        y = node.outputs[0]
+        read, written = (f"{self._pointer(n)}, {self._width(n)}" for n in (x, y))
+        if node.operator == "Gemm":
+            weight, bias = (*parameters, "nullptr")[:2]
+            return [f"gemm({read}, {weight}, {bias}, {written});"]
+        if node.operator == "Softmax":
+            return [f"softmax({read}, {self._pointer(y)});"]
+        if node.operator in ("Concat", "Split"):
+            return self._concat(node)
         return [self._elementwise(node)]
 
     def _width(self, name: str) -> int:
@@ -215,17 +219,6 @@ class _Writer:
 
     def _loop(self, width: int, statement: str) -> str:
         return f"for (int i = 0; i < {width}; ++i) {statement}"
-
-    def _gemm(self, node: Node) -> list[str]:
-        x, weight, *bias = node.inputs
-        y = node.outputs[0]
-        b = bias[0] if bias else "nullptr"
-        read, written = (f"{self._pointer(n)}, {self._width(n)}" for n in (x, y))
-        return [f"gemm({read}, {weight}, {b}, {written});"]
-
-    def _softmax(self, node: Node) -> list[str]:
-        x, y = node.inputs[0], node.outputs[0]
-        return [f"softmax({self._pointer(x)}, {self._width(x)}, {self._pointer(y)});"]
 
     def _concat(self, node: Node) -> list[str]:
         """Of ``Concat`` and of ``Split``: parts in a row go to one value, or come from it."""

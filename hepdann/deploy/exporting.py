@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import ConfigError
@@ -36,7 +35,7 @@ from .features import Input, Plan, add_features, plan
 from .frameworks import OPSETS, Framework, add_outputs, add_table, gnn_config, preprocess
 from .graph import Graph
 from .images import agreement_of, images_graph, objects_graph
-from .onnx_file import evaluate, onnx_model, require
+from .onnx_file import onnx_model, require
 from .steps import Scorer
 
 _ENDINGS = {"cpp": (".hpp", ".h", ".hh", ".hxx")}
@@ -154,7 +153,10 @@ class _Wanted:
             scores = Scorer(graph, features).add(scorer.steps(self.method, self.domain))
             add_outputs(graph, framework, scores, self.model.classes, self.name)
             expected = scorer.score(events.features, self.method, self.domain).mean
-            agreement = _check(graph, framework, events, expected)
+            most = _ONE_BY_ONE if framework == "athena" else len(expected)
+            (given,), table = graph.inputs, events.table[:most]
+            inputs = {given.name: np.ascontiguousarray(table.reshape(-1, *given.shape))}
+            agreement = compare(graph, framework, inputs, expected[:most])
             made = graph, layout, agreement, note
             if agreement.largest <= tolerance:
                 break
@@ -242,16 +244,3 @@ class _Wanted:
             write_whole(files[1], text.encode())
         write_whole(output, proto.SerializeToString())
         return tuple(files)
-
-
-def _check(
-    graph: Graph, framework: str, events: Events, expected: NDArray[np.float32]
-) -> Agreement:
-    """Compare the graph in onnxruntime with hepdann's scores."""
-    one_by_one = framework == "athena"
-    table = events.table[:_ONE_BY_ONE] if one_by_one else events.table
-    proto = onnx_model(graph, "check", OPSETS[framework], {}, batch=1 if one_by_one else None)
-    (given,) = graph.inputs
-    inputs = {given.name: np.ascontiguousarray(table.reshape(-1, *given.shape))}
-    outputs = evaluate(proto.SerializeToString(), inputs, one_by_one=one_by_one)
-    return compare(np.concatenate(outputs, axis=1), expected[: len(table)])

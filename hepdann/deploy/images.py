@@ -10,10 +10,8 @@ from ..inference import CrossFit, Model, Step
 from ..tensors import Objects, Tensors, read_images
 from .check import Agreement, compare
 from .features import Input, Plan, known_values
-from .frameworks import OPSETS
 from .graph import Graph
 from .objects import ObjectInputs
-from .onnx_file import evaluate, onnx_model
 from .steps import Scorer
 
 _EVENTS = 500  # of the run, at most, in the check
@@ -27,12 +25,7 @@ def images_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan]
         ConfigError: a framework other than "onnx", which has no place for images.
         RunError: the network has a layer that is not exported.
     """
-    if framework != "onnx":
-        raise ConfigError(
-            "its events are images, and this takes numbers alone",
-            where=f"--for {framework}",
-            mend="leave it out: images go to onnxruntime or ROOT's SOFIE",
-        )
+    _refuse(framework, "are images", "images go to onnxruntime or ROOT's SOFIE")
     graph = Graph()
     views = tuple(graph.input(name, tuple(shape)) for name, *shape in model.views)
     graph.output("scores", Scorer(graph, views).add(step))
@@ -49,12 +42,7 @@ def objects_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan
         ConfigError: a framework other than "onnx", which has no place for objects.
         RunError: the network has attention.
     """
-    if framework != "onnx":
-        raise ConfigError(
-            "its events have objects, and this takes numbers alone",
-            where=f"--for {framework}",
-            mend="leave it out: objects go to onnxruntime",
-        )
+    _refuse(framework, "have objects", "objects go to onnxruntime")
     graph, inputs, flat = Graph(), [], None
     number = model.inputs - sum(1 + most * features for _, most, features in model.objects)
     if number:
@@ -70,6 +58,12 @@ def objects_graph(model: Model, step: Step, framework: str) -> tuple[Graph, Plan
     events = ObjectInputs(flat, tuple(parts), tuple(valid))
     graph.output("scores", Scorer(graph, events).add(step))
     return graph, Plan((), (), {}, tuple(inputs))
+
+
+def _refuse(framework: str, events: str, whither: str) -> None:
+    if framework != "onnx":
+        what, where = f"its events {events}, and this takes numbers alone", f"--for {framework}"
+        raise ConfigError(what, where=where, mend=f"leave it out: {whither}")
 
 
 def agreement_of(
@@ -90,9 +84,7 @@ def agreement_of(
     events = read_images(tensors, stored, rows)
     padded = _padded(events) if isinstance(events, Objects) else None
     inputs = padded or tensors.read_views(stored, rows)
-    proto = onnx_model(graph, "check", OPSETS["onnx"], {})
-    (scores,) = evaluate(proto.SerializeToString(), inputs)
-    return compare(scores, model.score(events, method, domain).mean)
+    return compare(graph, "onnx", inputs, model.score(events, method, domain).mean)
 
 
 def _padded(events: Objects) -> dict[str, NDArray[np.float32]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from os import PathLike, fspath
@@ -14,8 +13,8 @@ import numpy as np
 import xxhash
 
 from .._version import __version__
-from ..errors import ConfigError, HepdannError, RunError
-from ..outputs import mend_of, replacing
+from ..errors import ConfigError, RunError
+from ..outputs import replacing, writing
 from ..parallel import Executor, Link, refuse_in_worker
 from ..readers import FileRef, resolve
 from ..readers.pictures.convert import picture_refs
@@ -151,7 +150,7 @@ def predict(
     if not work:
         return Prediction(scorer.method, ())
     for folder in {path.parent for _, path in work}:
-        with _writing(folder):
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
     processes = min(workers, len(work))
     report = _Sum(progress)
@@ -230,7 +229,7 @@ class _FileTask:
             link.report((entries, entries))
         else:
             link.report((0, entries))
-            with _writing(output), replacing(output) as temporary:
+            with writing(output), replacing(output) as temporary:
                 counts = _write(job, scorer, reader, temporary, made_of, link)
         return PredictedFile(
             path=reader.file.path, tree=reader.file.tree, sample=reader.samples[0].name,
@@ -316,16 +315,3 @@ def _existing(kind: Format, output: Path) -> dict[str, Any] | None:
             mend="remove it, or choose another -o",
         )
     return seal
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Errors of the system while an output is written."""
-    try:
-        yield
-    except HepdannError:
-        raise
-    except OSError as error:
-        raise RunError(
-            f"cannot be written: {error.strerror or error}", where=path, mend=mend_of(error)
-        ) from error

@@ -91,9 +91,15 @@ class RowScorer:
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
         ranges = [self.record.ranges.get(n, (-np.inf, np.inf)) for n in self._model.features]
         self._trained = Known(self.record.events)
-        real_columns = [*self.scores, "domain_score", "spread", *self._sides]
-        self._types = _types(real_columns, folds=self._known is not None)
-        self._columns = _chosen(columns, self._types)
+        real = np.dtype(np.float32)
+        self._types: dict[str, np.dtype[Any]] = dict.fromkeys(self._real_columns, real)
+        self._types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
+        self._types |= {} if self._known is None else {"fold": np.dtype(np.uint8)}
+        self._types[IDENTITY] = np.dtype(np.uint64)
+        if absent := [name for name in columns if name not in self._types]:
+            what, mend = f"'{absent[0]}' is no column of the scores", ", ".join(self._types)
+            raise ConfigError(what, where="--columns", mend=f"there are {mend}")
+        self._columns = {*(columns or self._types), IDENTITY}
         self._low, self._high = np.array(ranges, np.float32).reshape(-1, 2).T.copy()
 
     @property
@@ -156,8 +162,7 @@ class RowScorer:
             torch.set_num_threads(1)
         n = len(rows.event_id)
         columns: dict[str, NDArray[Any]] = {
-            name: np.full(n, np.nan, np.float32)
-            for name in (*self.scores, "domain_score", "spread", *self._sides)
+            name: np.full(n, np.nan, np.float32) for name in self._real_columns
         }
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
@@ -234,26 +239,9 @@ class RowScorer:
         return self.scores if self._model.varies(self.method) else []
 
     @property
-    def _sides(self) -> list[str]:
-        return [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
-
-
-def _types(real_columns: Sequence[str], *, folds: bool) -> dict[str, np.dtype[Any]]:
-    """Of all columns that a method can give."""
-    types: dict[str, np.dtype[Any]] = dict.fromkeys(real_columns, np.dtype(np.float32))
-    types |= {"selected": np.dtype(np.uint8), "trained_on": np.dtype(np.int8)}
-    if folds:
-        types["fold"] = np.dtype(np.uint8)
-    return types | {IDENTITY: np.dtype(np.uint64)}
-
-
-def _chosen(columns: Sequence[str], known: Mapping[str, np.dtype[Any]]) -> set[str]:
-    """The columns that are written: those asked for, or all, and the one that rows are known by."""
-    absent = [name for name in columns if name not in known]
-    if absent:
-        mend = f"there are {', '.join(known)}"
-        raise ConfigError(f"'{absent[0]}' is no column of the scores", where="--columns", mend=mend)
-    return {*(columns or known), IDENTITY}
+    def _real_columns(self) -> list[str]:
+        sides = [f"{name}_{side}" for name in self._varied for side in ("up", "down")]
+        return [*self.scores, "domain_score", "spread", *sides]
 
 
 def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:

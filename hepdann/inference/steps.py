@@ -182,6 +182,7 @@ Step = Branch | Combination | FoldMean
 
 
 _TINY = float(np.finfo(np.float32).eps)
+_IN_CACHE = 2_048  # events that are combined at a time
 
 
 @dataclass(frozen=True)
@@ -213,14 +214,19 @@ class Mixture:
         """
         if len({len(s) for s in scores}) > 1:
             scores = [s.mean(axis=0, keepdims=True) for s in scores]
-        total = np.zeros(scores[0].shape, dtype=np.float64)
+        rows = [score.transpose(0, 2, 1) for score in scores]  # as they lie in memory
         weights = self.weights or (1.0,) * len(self.parts)
-        for score, offset, weight in zip(scores, self.offsets, weights, strict=True):
-            moved = np.log(np.clip(score, _TINY, 1.0)) + (np.asarray(offset) if target else 0.0)
-            total += weight * moved
-        total /= sum(weights)
-        p = np.exp(total - total.max(axis=-1, keepdims=True))
-        return np.asarray(p / p.sum(axis=-1, keepdims=True), dtype=np.float32)
+        offset = np.asarray(weights) @ np.asarray(self.offsets) if target else np.zeros(1)
+        mixed: NDArray[np.float32] = np.empty(rows[0].shape, dtype=np.float32)
+        for start in range(0, scores[0].shape[1], _IN_CACHE):
+            at = np.s_[:, :, start : start + _IN_CACHE]
+            total = np.zeros(mixed[at].shape) + offset[:, None]
+            for row, weight in zip(rows, weights, strict=True):
+                total += np.multiply(np.log(np.clip(row[at], _TINY, 1.0)), weight, dtype=np.float64)
+            total /= sum(weights)
+            p = np.exp(total - total.max(axis=1, keepdims=True))
+            mixed[at] = p / p.sum(axis=1, keepdims=True)
+        return mixed.transpose(0, 2, 1)
 
 
 def corrected(
