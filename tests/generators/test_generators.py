@@ -162,7 +162,7 @@ def test_the_commands_train_judge_show_and_draw(showers, tmp_path, monkeypatch, 
     monkeypatch.setattr("hepdann.plotting.axes.label.save", frame.save)
     assert typed("report", folder, again, "-o", tmp_path / "r.html").code == 0
     page = (tmp_path / "r.html").read_text()
-    assert page.count("data-svg=") == 2
+    assert page.count("data:image/png;base64") == 2
     for name in ("d.h5", "d.root"):
         run("sample", folder, "--events", 60, "--at", "energy=50", "--at", "class=photon",
             "-o", tmp_path / name)  # fmt: skip
