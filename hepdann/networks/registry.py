@@ -172,6 +172,7 @@ class CopiedExtractor(Copies):
         Args:
             x: the batch.
             domains: how many of the D it holds; by default all.
+            _weight: not used: a module of the user's own normalises events as it does.
         """
         if not self._norms or not self.per_domain:
             return self.run(x, self._buffers_of(0, kept=False))
