@@ -10,31 +10,28 @@ No map looks at a label.
 
 from __future__ import annotations
 
-from .affine import AffineMap
+from typing import TYPE_CHECKING
+
+from ..lazy import getter
 from .base import Alignment, Mapper
-from .fraction import FractionEstimate, estimate_fractions, reweighted, source_fractions
-from .linear import GaussianTransport, LinearMap, Moments
-from .quantile import QuantileMap
 from .registry import Chain, Kind, from_dict, get, names, register
-from .sliced import SlicedTransport
+
+if TYPE_CHECKING:
+    from .affine import AffineMap
+    from .fraction import FractionEstimate, estimate_fractions, reweighted, source_fractions
+    from .linear import GaussianTransport, LinearMap, Moments
+    from .quantile import QuantileMap
+    from .sliced import SlicedTransport
 
 __all__ = [
-    "AffineMap",
-    "Alignment",
-    "Chain",
-    "FractionEstimate",
-    "GaussianTransport",
-    "Kind",
-    "LinearMap",
-    "Mapper",
-    "Moments",
-    "QuantileMap",
-    "SlicedTransport",
-    "estimate_fractions",
-    "from_dict",
-    "get",
-    "names",
-    "register",
-    "reweighted",
-    "source_fractions",
-]
+    "AffineMap", "Alignment", "Chain", "FractionEstimate", "GaussianTransport", "Kind", "LinearMap",
+    "Mapper", "Moments", "QuantileMap", "SlicedTransport", "estimate_fractions", "from_dict", "get",
+    "names", "register", "reweighted", "source_fractions",
+]  # fmt: skip
+
+__getattr__ = getter(
+    __name__,
+    dict.fromkeys(__all__, "fraction")
+    | dict.fromkeys(("GaussianTransport", "LinearMap", "Moments"), "linear")
+    | {"AffineMap": "affine", "QuantileMap": "quantile", "SlicedTransport": "sliced"},
+)

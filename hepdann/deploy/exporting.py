@@ -14,7 +14,7 @@ import numpy as np
 
 from .._version import __version__
 from ..errors import ConfigError
-from ..inference import CrossFit, Model
+from ..inference import Model
 from ..outputs import write_whole
 from ..runs import Run, open_run
 from ..store.paths import RunPaths
@@ -102,10 +102,9 @@ def export(
     for package in ("onnx", "onnxruntime"):
         require(package)
     opened = run if isinstance(run, Run) else open_run(run)
-    scorer = opened.model
-    model = scorer.models[0] if isinstance(scorer, CrossFit) else scorer
+    model = opened.model
     chosen = method or str(opened.metrics["recommended"])
-    step = scorer.steps(chosen, domain)
+    step = model.steps(chosen, domain)
     tensors = tensors_of(opened)
     record = None if tensors is None else TrainingRecord.read(opened.folder, tensors.path)
     name = re.sub(r"\W", "_", output.stem, flags=re.ASCII)
@@ -115,7 +114,7 @@ def export(
     wanted = _Wanted(opened, model, chosen, domain, target, name, tensors, record)
     if model.views or model.objects:
         graph, layout = (images_graph if model.views else objects_graph)(model, step, target)
-        agreement, why = agreement_of(graph, scorer, tensors, chosen, domain), ""
+        agreement, why = agreement_of(graph, model, tensors, chosen, domain), ""
     else:
         graph, layout, agreement, why = wanted.table_graph(tolerance)
     refuse_difference(agreement, tolerance)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, RunError
-from ..inference import CrossFit, Model, Step
+from ..inference import Model, Step
 from ..tensors import Objects, Tensors, read_images
 from .check import Agreement, compare
 from .features import Input, Plan, known_values
@@ -67,7 +67,7 @@ def _refuse(framework: str, events: str, whither: str) -> None:
 
 
 def agreement_of(
-    graph: Graph, model: Model | CrossFit, tensors: Tensors | None, method: str, domain: str
+    graph: Graph, model: Model, tensors: Tensors | None, method: str, domain: str
 ) -> Agreement:
     """Compare the graph in onnxruntime with hepdann's scores, on the first events of the run.
 

@@ -6,10 +6,6 @@ Tables, images or objects, in memory or in blocks; as arrays, and as tensors for
 from typing import TYPE_CHECKING
 
 from ..lazy import getter
-from .events import Domains, Scaling, in_folds
-from .images import Images, choose_memory, describe_memory, object_shapes, view_shapes
-from .nuisances import Mixtures, Nuisances, Wanted
-from .reading import ChangedBlocks, ResampledBlocks, auxiliary_sources, prepare, resampled
 
 if TYPE_CHECKING:
     from .event_stream import (
@@ -22,7 +18,12 @@ if TYPE_CHECKING:
         resident,
         watched_rows,
     )
+    from .events import Domains, in_folds
     from .image_stream import Augment, resident_images
+    from .images import Images, choose_memory, describe_memory, object_shapes, view_shapes
+    from .nuisances import Mixtures, Nuisances, Wanted
+    from .reading import ChangedBlocks, ResampledBlocks, auxiliary_sources, prepare, resampled
+    from .scaling import Scaling
 
 __all__ = [
     "Augment", "BatchRows", "Blocks", "ChangedBlocks", "DomainEvents", "Domains", "Images",
@@ -32,9 +33,16 @@ __all__ = [
     "view_shapes", "watched_rows",
 ]  # fmt: skip
 
-# Tensors, and torch with them, are for those who train.
-_TENSORS = {
-    **dict.fromkeys(__all__, "event_stream"),
-    **dict.fromkeys(("Augment", "resident_images"), "image_stream"),
-}
-__getattr__ = getter(__name__, _TENSORS)
+# Batches need torch, and who only scores needs the scaling alone.
+_IMAGES = ("Images", "choose_memory", "describe_memory", "object_shapes", "view_shapes")
+_READING = ("ChangedBlocks", "ResampledBlocks", "auxiliary_sources", "prepare", "resampled")
+__getattr__ = getter(
+    __name__,
+    dict.fromkeys(__all__, "event_stream")
+    | dict.fromkeys(("Augment", "resident_images"), "image_stream")
+    | dict.fromkeys(("Domains", "in_folds"), "events")
+    | dict.fromkeys(_IMAGES, "images")
+    | dict.fromkeys(("Mixtures", "Nuisances", "Wanted"), "nuisances")
+    | dict.fromkeys(_READING, "reading")
+    | {"Scaling": "scaling"},
+)

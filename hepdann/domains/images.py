@@ -28,7 +28,8 @@ from ..tensors import (
     image_figures,
     read_images,
 )
-from .events import Domains, Scaling, data_holder, fit_domains
+from .events import Domains, data_holder, fit_domains
+from .scaling import Scaling
 
 if TYPE_CHECKING:
     from ..shifts import Composition, FittedShift, Shift

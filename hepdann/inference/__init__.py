@@ -7,15 +7,14 @@ scores.mean, scores.spread, scores.domain
 ``hepdann.predict`` reads files, and writes what the model says of them.
 """
 
-from .cross_fit import NO_FOLD, CrossFit
-from .model import BASE, PRIOR, InputColumns, Model, prior_corrected
+from .model import BASE, NO_FOLD, PRIOR, InputColumns, Model, prior_corrected
 from .prediction import PredictedFile, Prediction, predict
 from .predictor import Predictor, known_events, open_predictor
 from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step, corrected
 from .stored_model import load_model, save_model
 
 __all__ = [
-    "BASE", "NO_FOLD", "PRIOR", "Branch", "Combination", "CrossFit", "FoldMean", "InputColumns",
+    "BASE", "NO_FOLD", "PRIOR", "Branch", "Combination", "FoldMean", "InputColumns",
     "Inputs", "Mixture", "Model", "Part", "PredictedFile", "Prediction", "Predictor", "Scores",
     "Step", "corrected", "known_events", "load_model", "open_predictor", "predict",
     "prior_corrected", "save_model",

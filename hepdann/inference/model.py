@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
-from ..calibration import Calibration
-from ..domains.events import Scaling
+from ..domains.scaling import Scaling
 from ..errors import RunError
 from ..networks.shape import ObjectShape, ViewShape
 from ..registry import PARAMETRISED, calibration_of, method_of
-from ..tensors import Collection, Objects, Tensors
+from ..tensors import Collection, Objects, Tensors, fold_of
 from ..tensors.arrays import column_names, columns, numbers
-from .steps import Branch, Combination, Inputs, Mixture, Part, Scores
+from .steps import Branch, Combination, FoldMean, Inputs, Mixture, Part, Scores, Step
+
+if TYPE_CHECKING:
+    from ..calibration import Calibration
 
 DOMAINS = {"source": 0, "target": 1}
 BASE = "source-only"  # its networks score what an alignment maps
+NO_FOLD = 255  # of an event that no fold was trained on: all folds score it
 PRIOR = f"{BASE}+prior"  # its scores on the target, corrected for the target's class fractions
 
 
@@ -54,6 +58,9 @@ class Model:
             networks see beside the features of the event; ``scaling`` is that of these rows then.
         calibrations: maps of MC features onto the target's; the networks of a method that is
             trained behind one see MC after it, and the target as it is.
+        folds: of a run in folds the model of each, of which fold i never saw part i of the events;
+            everything else is then that of the first.
+        salt: of the hash that deals the events into parts, see :func:`hepdann.tensors.fold_of`.
     """
 
     features: tuple[str, ...]
@@ -68,6 +75,13 @@ class Model:
     indicators: dict[str, str] = field(default_factory=dict)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     objects: tuple[ObjectShape, ...] = ()
+    folds: tuple[Model, ...] = ()
+    salt: int = 0
+
+    @classmethod
+    def of_folds(cls, folds: Sequence[Model], salt: int) -> Model:
+        """The models of a run in folds as one; the methods of all are the same."""
+        return replace(folds[0], folds=tuple(folds), salt=salt)
 
     @property
     def columns(self) -> InputColumns:
@@ -99,7 +113,17 @@ class Model:
 
     def on(self, device: str) -> Self:
         """The same, with the networks on a device of torch."""
-        return replace(self, parts={n: replace(p, device=device) for n, p in self.parts.items()})
+        parts = {name: replace(part, device=device) for name, part in self.parts.items()}
+        return replace(self, parts=parts, folds=tuple(fold.on(device) for fold in self.folds))
+
+    def folds_of(
+        self, event_id: NDArray[np.uint64], known: NDArray[np.uint64]
+    ) -> NDArray[np.uint8]:
+        """The fold that did not see each event; :data:`NO_FOLD` of one that none was trained on."""
+        fold = fold_of(event_id, len(self.folds), self.salt)
+        place = np.minimum(np.searchsorted(known, event_id), len(known) - 1)
+        fold[known[place] != event_id] = NO_FOLD
+        return fold
 
     def adapts(self, method: str) -> bool:
         """Whether the method scores the target by the target's own statistics."""
@@ -120,9 +144,7 @@ class Model:
         name = calibration_of(method)
         return name in self.calibrations and (domain == "source" or name == PARAMETRISED)
 
-    def steps(
-        self, method: str, domain: str = "target", errors: float = 0.0
-    ) -> Branch | Combination:
+    def steps(self, method: str, domain: str = "target", errors: float = 0.0) -> Step:
         """What happens to an event of a domain, from its features to the method's score.
 
         Args:
@@ -139,10 +161,21 @@ class Model:
             raise RunError(f"no domain {domain!r}", mend=mend)
         if method not in self.methods:
             raise RunError(f"no method {method!r}", mend=f"there are {', '.join(self.methods)}")
+        if (method, domain, errors) not in self._made:
+            folds = tuple(fold._steps(method, domain, errors) for fold in self.folds)
+            made = FoldMean(folds) if folds else self._steps(method, domain, errors)
+            self._made[method, domain, errors] = made
+        return self._made[method, domain, errors]
+
+    @cached_property
+    def _made(self) -> dict[tuple[str, str, float], Step]:
+        return {}
+
+    def _steps(self, method: str, domain: str, errors: float) -> Branch | Combination:
         target = domain == "target"
         if method in self.mixtures:
             mixture = self.mixtures[method]
-            parts = tuple(self.steps(part, domain, errors) for part in mixture.parts)
+            parts = tuple(self._steps(part, domain, errors) for part in mixture.parts)
             return Combination(mixture, parts, target)
         part = self._part(method)
         name = calibration_of(method)
@@ -165,10 +198,11 @@ class Model:
         method: str,
         domain: str = "target",
         *,
-        fold: object = None,
+        fold: NDArray[np.uint8] | None = None,
         errors: float = 0.0,
+        domain_heads: bool = True,
     ) -> Scores:
-        """Score events; ``fold``, which decides in :class:`.CrossFit`, makes no difference.
+        """Score events.
 
         Args:
             inputs: (N, F) in the order of ``features``, unscaled; NaN is missing. Of images their
@@ -176,13 +210,15 @@ class Model:
             method: one of :attr:`methods`.
             domain: "target" for data, "source" for MC.
             fold: (N,) of each event the fold that did not see it, :data:`NO_FOLD` of one that no
-                fold was trained on; by default of all events.
+                fold was trained on; by default of all events. It decides in a run in folds alone.
             errors: standard errors by which the calibration of MC is changed.
+            domain_heads: whether they are asked; else there are no domain scores.
 
         Raises:
             RunError: no such method or domain, or another number of features.
         """
-        del fold
+        if self.folds and fold is not None and len(fold):
+            return self._by_fold(inputs, method, domain, fold, errors, domain_heads)
         steps = self.steps(method, domain, errors)
         if inputs.ndim != 2 or inputs.shape[1] != self.inputs:
             views = [f"{name} {shape}" for name, *shape in (*self.views, *self.objects)]
@@ -190,7 +226,31 @@ class Model:
                 f"features of shape {inputs.shape}, expected (N, {self.inputs})",
                 mend=f"give {', '.join(views or self.features)}",
             )
-        return steps.score(self._events(inputs))
+        return steps.score(self._events(inputs), domain=domain_heads)
+
+    def _by_fold(
+        self,
+        inputs: Inputs,
+        method: str,
+        domain: str,
+        fold: NDArray[np.uint8],
+        errors: float,
+        domain_heads: bool,
+    ) -> Scores:
+        parts = []
+        for number in np.unique(fold).tolist():
+            model, rows = self if number == NO_FOLD else self.folds[number], fold == number
+            part = inputs[rows] if isinstance(inputs, np.ndarray) else inputs.take(rows)
+            scores = model.score(part, method, domain, errors=errors, domain_heads=domain_heads)
+            parts.append((rows, scores))
+        first = parts[0][1].members
+        members = np.empty((len(first), len(fold), first.shape[2]), np.float32)
+        domain_score = np.empty(len(fold) * domain_heads, np.float32)
+        for rows, scores in parts:
+            members[:, rows] = scores.members
+            if domain_heads:
+                domain_score[rows] = scores.domain
+        return Scores(members, domain_score)
 
     def latent(self, inputs: Inputs, method: str, domain: str = "target") -> NDArray[np.float32]:
         """Feature layer (N, H) of the method's first member; of a mixture, of its first part."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..domains import Scaling
+from ..domains.scaling import Scaling
 from ..networks import AdversarialNetwork
 from ..networks.perceptron import Perceptrons, compilable
 from ..training import threads

@@ -14,7 +14,6 @@ from ..errors import RunError
 from ..store.paths import RunPaths
 from ..store.reading import read_metrics
 from ..store.scores.reader import open_scores
-from .cross_fit import CrossFit
 from .model import InputColumns, Model
 from .steps import Inputs, Scores, Step
 from .stored_model import load_model
@@ -28,7 +27,7 @@ class Predictor:
         known: of a run in folds, the identities of all events of the training's files, increasing.
     """
 
-    model: Model | CrossFit
+    model: Model
     method: str
     domain: str = "target"
     known: NDArray[np.uint64] | None = None
@@ -69,7 +68,7 @@ class Predictor:
         Raises:
             RunError: the run has no folds.
         """
-        if not isinstance(self.model, CrossFit) or self.known is None:
+        if self.known is None:
             raise RunError("the run has no folds", mend="train with --folds")
         return self.model.folds_of(np.asarray(event_id, np.uint64), self.known)
 
@@ -82,8 +81,7 @@ class Predictor:
                 with the fold that did not see them; without them all folds score all events. A run
                 without folds makes no use of them.
         """
-        known = isinstance(self.model, CrossFit) and event_id is not None
-        fold = self.folds(event_id) if known and event_id is not None else None
+        fold = self.folds(event_id) if self.model.folds and event_id is not None else None
         return self.model.score(inputs, self.method, self.domain, fold=fold)
 
     def score(
@@ -124,13 +122,13 @@ def open_predictor(
     return Predictor(model, chosen, domain, known_events(Path(folder), model))
 
 
-def known_events(folder: str | Path, model: Model | CrossFit) -> NDArray[np.uint64] | None:
+def known_events(folder: str | Path, model: Model) -> NDArray[np.uint64] | None:
     """Identities of all events of the training's files, increasing; ``None`` without folds.
 
     Raises:
         RunError: no scores or not whole ones.
     """
-    if isinstance(model, Model):
+    if not model.folds:
         return None
     scores = open_scores(folder)
     ids = [scores.column("mc", "event_id"), scores.column("target", "event_id")]

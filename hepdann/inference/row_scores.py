@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,11 @@ from ..store.paths import RunPaths
 from ..store.reading import read_metrics
 from ..store.training_record import TrainingRecord
 from ..tensors import EventImages, Objects
-from .cross_fit import NO_FOLD, CrossFit
 from .devices import choose_device
-from .model import Model, collections_of
+from .model import NO_FOLD, Model, collections_of
 from .predictor import known_events
 from .row_files import IDENTITY
-from .steps import Branch, Combination, Scores
+from .steps import Scores
 from .stored_model import load_model
 
 _PLAIN = re.compile(r"\W+")
@@ -81,7 +80,6 @@ class RowScorer:
         if self._torch or device != "auto":  # compiled code is as fast as a device that is fed
             self._model = self._model.on(choose_device(device, 1, where="--device"))
         self._known = known_events(folder, self._model)
-        self._made: dict[tuple[str, float], Branch | Combination] = {}
         plain = [_PLAIN.sub("_", name) for name in self._model.classes]
         distinct = len(set(plain)) == len(plain)
         self.scores = [f"score_{n}" if distinct else f"score_{i}" for i, n in enumerate(plain)]
@@ -101,8 +99,7 @@ class RowScorer:
     @property
     def in_threads(self) -> bool:
         """Whether several threads may score at a time; only perceptrons may be shared."""
-        model = self._model.models[0] if isinstance(self._model, CrossFit) else self._model
-        return not any(part.shape.network for part in model.parts.values())
+        return not any(part.shape.network for part in self._model.parts.values())
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -159,9 +156,7 @@ class RowScorer:
 
             torch.set_num_threads(1)  # of this thread; there are others
         n = len(rows.event_id)
-        columns: dict[str, NDArray[Any]] = {
-            name: np.full(n, np.nan, np.float32) for name in self._real_columns
-        }
+        columns: dict[str, NDArray[Any]] = {}
         if self._known is not None:
             columns["fold"] = np.full(n, NO_FOLD, np.uint8)
         selected = np.zeros(n, np.uint8)
@@ -169,13 +164,14 @@ class RowScorer:
         for inputs in rows.inputs:
             if len(inputs.rows):
                 selected[inputs.rows] = 1
-                ids = rows.event_id[inputs.rows] if identified else None
-                self._put(columns, inputs, ids)
+                self._put(columns, inputs, n, rows.event_id if identified else None)
                 outside += _outside(inputs.features, self._low, self._high)
         trained = np.full(n, 0 if identified else -1, np.int8)
         if identified and self._known is None:  # a fold that saw an event never scores it
-            at = np.flatnonzero(selected)
-            trained[at] = self._trained.among(rows.event_id[at])
+            trained[:] = self._trained.among(rows.event_id) & (selected == 1)
+        for name in self._real_columns:
+            if name not in columns:
+                columns[name] = np.full(n, np.nan, np.float32)
         columns |= {"selected": selected, "trained_on": trained, "event_id": rows.event_id}
         columns |= {kept_name(name): values for name, values in rows.kept.items()}
         counts = int(selected.sum()), int(np.count_nonzero(trained == 1))
@@ -183,53 +179,46 @@ class RowScorer:
 
     def _put(
         self,
-        columns: Mapping[str, NDArray[Any]],
+        columns: dict[str, NDArray[Any]],
         inputs: Inputs,
+        size: int,
         event_id: NDArray[np.uint64] | None,
     ) -> None:
-        events = _network_inputs(self._model, inputs)
-        whole = len(inputs.rows) == len(columns["spread"])  # nothing is to be gathered
-        at = slice(None) if whole else inputs.rows
+        """Fill in what there is of the rows of some inputs, of a block of ``size`` of them."""
+        events, at = _network_inputs(self._model, inputs), inputs.rows
         domain = "source" if inputs.simulated else "target"
         model, fold = self._model, None
-        if isinstance(model, CrossFit):
-            assert self._known is not None
+        if self._known is not None:
             if event_id is not None:
-                columns["fold"][at] = model.folds_of(event_id, self._known)
+                columns["fold"][at] = model.folds_of(event_id[at], self._known)
             fold = columns["fold"][at]
         # elsewhere its domain heads only watched, or nobody asks
         asked = "domain_score" in self._columns and model.adapts(self.method)
 
-        def scored(errors: float, *, domain_heads: bool) -> Scores:
-            if isinstance(model, CrossFit):
-                return model.score(events, self.method, domain, fold=fold, errors=errors)
-            steps = self._steps(domain, errors)
-            if domain_heads:
-                return steps.score(events)
-            return Scores(steps.members(events), np.empty(0, np.float32))
+        def put(name: str, values: NDArray[np.float32]) -> None:
+            if len(at) == size:
+                columns[name] = values
+                return
+            if name not in columns:
+                columns[name] = np.full(size, np.nan, np.float32)
+            columns[name][at] = values
 
-        found = scored(0.0, domain_heads=asked)
-        if len(found.domain) and model.adapts(self.method):
-            columns["domain_score"][at] = found.domain
+        score = partial(model.score, events, self.method, domain, fold=fold)
+        found = score(domain_heads=asked)
+        if asked:
+            put("domain_score", found.domain)
         mean = found.mean
         for number, name in enumerate(self.scores):
-            columns[name][at] = mean[:, number]
+            put(name, mean[:, number])
         moves = model.varies(self.method, domain)
         for errors, side in ((1.0, "up"), (-1.0, "down")) if self._varied else ():
-            moved = scored(errors, domain_heads=False).mean if moves else mean
+            moved = score(errors=errors, domain_heads=False).mean if moves else mean
             for number, name in enumerate(self._varied):
-                columns[f"{name}_{side}"][at] = moved[:, number]
+                put(f"{name}_{side}", moved[:, number])
         members = found.members[:, :, -1:]  # of two classes the spreads are the same
         if mean.shape[1] > 2:
             members = np.take_along_axis(found.members, mean.argmax(axis=1)[None, :, None], axis=2)
-        columns["spread"][at] = Scores(members, found.domain).spread[:, 0]
-
-    def _steps(self, domain: str, errors: float) -> Branch | Combination:
-        """Those of a model without folds, made once."""
-        assert isinstance(self._model, Model)
-        if (domain, errors) not in self._made:
-            self._made[domain, errors] = self._model.steps(self.method, domain, errors)
-        return self._made[domain, errors]
+        put("spread", Scores(members, found.domain).spread[:, 0])
 
     @property
     def _varied(self) -> list[str]:
@@ -242,7 +231,7 @@ class RowScorer:
         return [*self.scores, "domain_score", "spread", *sides]
 
 
-def _network_inputs(model: Model | CrossFit, inputs: Inputs) -> NDArray[np.float32] | EventImages:
+def _network_inputs(model: Model, inputs: Inputs) -> NDArray[np.float32] | EventImages:
     """What the networks of a model see of some rows."""
     if model.views:
         images = [inputs.views[name].reshape(len(inputs.rows), -1) for name, *_ in model.views]

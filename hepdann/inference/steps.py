@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import Alignment
-from ..calibration import Calibration, with_parameter
-from ..domains.events import Scaling
+from ..domains.scaling import Scaling
 from ..networks.perceptron import Perceptrons, Weights, compilable
 from ..networks.shape import NetworkShape
 from ..tensors import EventImages, Objects
 
 if TYPE_CHECKING:
+    from ..calibration import Calibration
     from ..networks import AdversarialNetwork
 
 Inputs = NDArray[np.float32] | EventImages
@@ -105,18 +105,12 @@ class Branch:
     correction: tuple[float, ...] | None
     parameter: float | None = None
 
-    def score(self, inputs: Inputs) -> Scores:
-        """Score events (N, F), NaN where a value is missing."""
-        scores, domain = self._predict(inputs, domain=True)
-        return Scores(scores, domain.mean(axis=0))
+    def score(self, inputs: Inputs, *, domain: bool = True) -> Scores:
+        """Score events (N, F), NaN where a value is missing.
 
-    def members(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Class probabilities (K, N, C) alone: a third of the work, where domain heads are wide."""
-        return self._predict(inputs, domain=False)[0]
-
-    def _predict(
-        self, inputs: Inputs, *, domain: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        Without ``domain`` there are no domain scores: a third of the work, where the domain heads
+        are wide.
+        """
         part, inputs = self.part, self._inputs(inputs)
         if self.scaling is not None and isinstance(inputs, np.ndarray) and part.compiled:
             if domain not in self._compiled:
@@ -130,7 +124,7 @@ class Branch:
             scores, targets = predict(
                 part.network, inputs, self.scaling, self.statistics, domain=domain
             )
-        return corrected(scores, self.correction), targets
+        return Scores(corrected(scores, self.correction), targets.mean(axis=0))
 
     @cached_property
     def _compiled(self) -> dict[bool, Perceptrons]:
@@ -147,10 +141,13 @@ class Branch:
             return inputs
         assert isinstance(inputs, np.ndarray | Objects)  # no map is fitted for images
         if isinstance(inputs, Objects):
-            assert isinstance(self.mapped, Calibration)
-            return self.mapped.apply(inputs)
+            return cast("Calibration", self.mapped).apply(inputs)
         mapped = inputs if self.mapped is None else self.mapped.apply(inputs)
-        return mapped if self.parameter is None else with_parameter(mapped, self.parameter)
+        if self.parameter is None:
+            return mapped
+        from ..calibration import with_parameter
+
+        return with_parameter(mapped, self.parameter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,16 +158,11 @@ class Combination:
     parts: tuple[Branch | Combination, ...]
     target: bool
 
-    def score(self, inputs: Inputs) -> Scores:
+    def score(self, inputs: Inputs, *, domain: bool = True) -> Scores:
         """Score events (N, F), NaN where a value is missing; the domain scores are averaged."""
-        scores = [part.score(inputs) for part in self.parts]
+        scores = [part.score(inputs, domain=domain) for part in self.parts]
         members = self.mixture.combine([s.members for s in scores], target=self.target)
         return Scores(members, np.mean([s.domain for s in scores], axis=0))
-
-    def members(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Class probabilities (K, N, C) alone."""
-        parts = [part.members(inputs) for part in self.parts]
-        return self.mixture.combine(parts, target=self.target)
 
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first member of the first part."""
@@ -183,24 +175,17 @@ class FoldMean:
 
     folds: tuple[Branch | Combination, ...]
 
-    def score(self, inputs: Inputs) -> Scores:
+    def score(self, inputs: Inputs, *, domain: bool = True) -> Scores:
         """Score events (N, F) that no fold was trained on, NaN where a value is missing."""
-        return self.of(fold.score(inputs) for fold in self.folds)
+        scores = [fold.score(inputs, domain=domain) for fold in self.folds]
+        return Scores(
+            np.mean([one.members for one in scores], axis=0),
+            np.mean([one.domain for one in scores], axis=0),
+        )
 
     def latent(self, inputs: Inputs) -> NDArray[np.float32]:
         """Feature layer (N, H) of the first fold, those of two folds have nothing in common."""
         return self.folds[0].latent(inputs)
-
-    @staticmethod
-    def of(scores: Iterable[Scores]) -> Scores:
-        """The mean of what each fold says of the same events."""
-        first, *others = scores
-        if not others:
-            return first
-        return Scores(
-            np.mean([s.members for s in (first, *others)], axis=0),
-            np.mean([s.domain for s in (first, *others)], axis=0),
-        )
 
 
 Step = Branch | Combination | FoldMean

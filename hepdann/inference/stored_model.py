@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..alignment import from_dict
-from ..calibration import Calibration
-from ..domains.events import Scaling
+from ..domains.scaling import Scaling
 from ..errors import ConfigError, RunError
 from ..networks.shape import NetworkShape
 from ..store.model_file import (
@@ -26,22 +25,21 @@ from ..store.model_file import (
     write_model,
 )
 from ..tensors import Objects
-from .cross_fit import CrossFit
 from .model import DOMAINS, Model, collections_of
 from .steps import Mixture, Part
 
 
-def save_model(model: Model | CrossFit, path: str | Path) -> None:
+def save_model(model: Model, path: str | Path) -> None:
     """Write a model."""
-    if isinstance(model, Model):
+    if not model.folds:
         write_model(Path(path), _header(model), _tensors(model))
         return
     header = CrossFitHeader(
-        hepdann=__version__, salt=model.salt, folds=[_header(fold) for fold in model.models]
+        hepdann=__version__, salt=model.salt, folds=[_header(fold) for fold in model.folds]
     )
     tensors = {
         fold_prefix(number) + name: value
-        for number, fold in enumerate(model.models)
+        for number, fold in enumerate(model.folds)
         for name, value in _tensors(fold).items()
     }
     write_model(Path(path), header, tensors)
@@ -90,7 +88,7 @@ def _tensors(model: Model) -> dict[str, NDArray[Any]]:
     }
 
 
-def load_model(path: str | Path) -> Model | CrossFit:
+def load_model(path: str | Path) -> Model:
     """Read what :func:`save_model` wrote.
 
     It has scored an event with each method when it is given back: the widths of networks, scaling
@@ -109,7 +107,7 @@ def load_model(path: str | Path) -> Model | CrossFit:
             start = fold_prefix(number)
             state = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
             models.append(_tried(_model(fold, state)))
-        return CrossFit(tuple(models), header.salt)
+        return Model.of_folds(models, header.salt)
     except ConfigError as error:  # a network, or a map, that nobody has registered
         raise RunError(error.message, where=path, mend=error.mend) from error
     except Exception as error:
@@ -119,6 +117,11 @@ def load_model(path: str | Path) -> Model | CrossFit:
 
 
 def _model(header: ModelHeader, tensors: dict[str, NDArray[Any]]) -> Model:
+    calibrations = {}
+    if header.calibrations:  # few models have any, and their room is a large one
+        from ..calibration import Calibration
+
+        calibrations = {n: Calibration.from_dict(one) for n, one in header.calibrations.items()}
     return Model(
         tuple(header.features),
         tuple(header.classes),
@@ -133,7 +136,7 @@ def _model(header: ModelHeader, tensors: dict[str, NDArray[Any]]) -> Model:
         tuple(header.views),
         header.missing,
         header.indicators,
-        {name: Calibration.from_dict(one) for name, one in header.calibrations.items()},
+        calibrations,
         tuple(header.objects),
     )
 

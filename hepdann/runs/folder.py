@@ -17,7 +17,7 @@ from ..store.reading import read_config, read_history, read_metrics
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..inference import CrossFit, Model
+    from ..inference import Model
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,7 +61,7 @@ class Run:
         return read_history(RunPaths(self.folder).history)
 
     @cached_property
-    def model(self) -> Model | CrossFit:
+    def model(self) -> Model:
         """The trained networks."""
         from ..inference import load_model
 

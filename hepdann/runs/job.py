@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..alignment import FractionEstimate
@@ -14,7 +14,7 @@ from ..config import Config, TrainConfig
 from ..domains import Domains, describe_memory
 from ..errors import Interrupted
 from ..evaluation import Diagnosis, summarise
-from ..inference import BASE, CrossFit, Model, save_model
+from ..inference import BASE, Model, save_model
 from ..outputs import write_run_file
 from ..store.content import Metrics
 from ..store.paths import RunPaths
@@ -136,9 +136,9 @@ class Job:
         self, models: tuple[Model, ...], domains: Domains, trained: Sequence[Trained]
     ) -> None:
         """Write all that the figures are computed from."""
-        paths, model = RunPaths(self.folder), cast(Model | CrossFit, models[0])
+        paths, model = RunPaths(self.folder), models[0]
         if self.config.train.folds is not None:
-            model = CrossFit(models, self.tensors.split_config.seed)
+            model = Model.of_folds(models, self.tensors.split_config.seed)
         files = [file.path for file in self._files]
         train = self.config.train
         pseudo, folded = train.shift is not None, train.folds is not None

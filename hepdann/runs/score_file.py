@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..domains import Domains
 from ..evaluation import truth_of, write_truth
-from ..inference import CrossFit, Inputs, Model
+from ..inference import Inputs, Model
 from ..store.scores.file import MOVED, ScoreWriter, writing_scores
 from ..store.scores.reader import TensorRows, moved_to, rows_of_events
 from ..tensors import SPLITS, Target, Tensors, fold_of
@@ -25,7 +25,7 @@ TRACKING = ("track_segment", "track_segments")  # spectators that hold an experi
 
 def write_scores(
     path: Path,
-    model: Model | CrossFit,
+    model: Model,
     domains: Domains,
     *,
     tensors: Tensors,
@@ -42,7 +42,7 @@ def write_scores(
         data: the file that the target is from, if it is another one.
         sample_of: (N,) process of each source event.
     """
-    models = (model,) if isinstance(model, Model) else model.models
+    models = model.folds or (model,)
     pseudo, images = domains.kind == "pseudo-data", domains.images
     holder = tensors if pseudo or data is None else data
     with writing_scores(
@@ -59,7 +59,7 @@ def write_scores(
             ("target", "target", domains.target, holder, "mc" if pseudo else "data", True),
         ):
             fold = None
-            if isinstance(model, CrossFit):
+            if model.folds:
                 writer.file.attrs["folds"] = len(models)
                 fold = fold_of(events.event_id, len(models), model.salt)
             rows = rows_of_events(file, where, events.event_id, pseudo=half if pseudo else None)
@@ -123,7 +123,7 @@ def _write_spectators(group: h5py.Group, columns: Mapping[str, NDArray[np.float3
 def _score(
     writer: ScoreWriter,
     name: str,
-    model: Model | CrossFit,
+    model: Model,
     events: Target,
     inputs: Inputs,
     method: str,

@@ -163,7 +163,7 @@ def test_a_fold_has_a_calibration_that_did_not_see_its_part(toy, tmp_path):
     features, fold = scores.column("mc", "features"), scores.column("mc", "fold")
     for number, one in enumerate(maps):
         rows = np.flatnonzero(fold == number)
-        plain = model.models[number].steps("calibrated-known", "target")
+        plain = model.folds[number].steps("calibrated-known", "target")
         expected = plain.score(one.apply(features[rows])).mean
         np.testing.assert_allclose(
             scores.score("mc", "calibrated-known")[rows], expected, atol=1e-6

@@ -151,12 +151,12 @@ def test_every_event_is_scored_by_the_fold_that_did_not_see_it(run, toy):
         np.testing.assert_array_equal(fold, fold_of(events.event_id, 2, salt))
         for method in run.methods:
             kept = scores.score(group, method)
-            for number, model in enumerate(run.model.models):
+            for number, model in enumerate(run.model.folds):
                 rows = fold == number
                 expected = model.score(events.features[rows], method, domain).mean
                 np.testing.assert_allclose(kept[rows], expected, atol=1e-6)
     mapped = scores.column("target", "aligned/quantile")
-    for number, model in enumerate(run.model.models):
+    for number, model in enumerate(run.model.folds):
         rows = scores.column("target", "fold") == number
         raw = scores.column("target", "features")[rows]
         expected = model.alignments["quantile"].apply(raw)
@@ -173,7 +173,7 @@ def test_figures_are_those_of_all_events(run):
     latent = scores.latent("mc", "dann")
     rows = scores.latent_rows("mc", len(latent))
     assert (scores.column("mc", "fold")[rows] == 0).all()
-    expected = run.model.models[0].latent(scores.events("mc").features[rows], "dann", "source")
+    expected = run.model.folds[0].latent(scores.events("mc").features[rows], "dann", "source")
     np.testing.assert_allclose(latent, expected, atol=1e-5)
 
 
@@ -187,7 +187,7 @@ def test_a_predictor_knows_the_events_of_the_training_files(run):
     np.testing.assert_array_equal(again, got)
     strangers = events.event_id + np.uint64(1)
     assert (predictor.folds(strangers) == NO_FOLD).all()
-    mean = np.mean([m.score(events.features, "dann", "source").mean for m in run.model.models], 0)
+    mean = np.mean([m.score(events.features, "dann", "source").mean for m in run.model.folds], 0)
     np.testing.assert_allclose(predictor.score(events.features, strangers), mean, atol=1e-6)
     np.testing.assert_allclose(run.predict(events.features, "source", "dann"), mean, atol=1e-6)
     np.testing.assert_allclose(predictor.steps.score(events.features).mean, mean, atol=1e-6)

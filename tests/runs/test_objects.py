@@ -278,7 +278,7 @@ def test_an_analysis_from_one_yaml_is_that_of_the_documentation(tmp_path, monkey
     assert set(fold) == {0, 1}
     expected = model.score(read_images(tensors, "mc"), "dann", "source", fold=fold).mean
     np.testing.assert_allclose(scores.score("mc", "dann"), expected, atol=1e-6)
-    assert len({one.scaling.mean[3] for one in model.models}) == 2  # of jets, without its part
+    assert len({one.scaling.mean[3] for one in model.folds}) == 2  # of jets, without its part
     rows = uproot.open("scores/higgs.scores.root")["Events"].arrays(library="np")
     method = json.loads(Path("run/recommendation.json").read_text())["method"]
     known = scores.score("mc", method)[label == 1]
