@@ -50,8 +50,8 @@ class Scorer:
             return self._combined(step)
         x = self._scaled(step)
         members = [
-            add_member(self.graph, step.network, k, step.statistics, x)
-            for k in range(step.network.members)
+            add_member(self.graph, step.part, k, step.statistics, x)
+            for k in range(len(step.part.seeds))
         ]
         if step.correction is None:
             return members

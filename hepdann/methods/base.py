@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from ..networks import AdversarialNetwork, Normalisation
-from ..registry import CALIBRATED, METHODS
+from ..registry import METHODS
 
 if TYPE_CHECKING:
     from ..domains import Domains
@@ -270,18 +270,6 @@ def get(name: str) -> Method:
     """
     method: Method = METHODS[name]
     return method
-
-
-def method_of(name: str) -> tuple[str, str]:
-    """The alignment ("" for none) and the method of ``alignment+method``."""
-    before, _, last = name.rpartition("+")
-    return "" if before in CALIBRATED else before, last
-
-
-def calibration_of(name: str) -> str:
-    """The calibration of the MC that ``calibrated`` and ``calibrated+method`` train on, or ""."""
-    first = name.partition("+")[0]
-    return first if first in CALIBRATED else ""
 
 
 def as_method(name: str, thing: object, **options: Any) -> Method:

@@ -24,7 +24,7 @@ from hepdann.deploy.onnx_file import evaluate, onnx_model
 from hepdann.domains import StreamReader, prepare, resident_images
 from hepdann.errors import ConfigError, RunError, SchemaError
 from hepdann.evaluation import open_scores
-from hepdann.inference import predict
+from hepdann.inference import Part, predict
 from hepdann.inference.row_scores import RowScorer
 from hepdann.networks import AdversarialNetwork, NetworkShape
 from hepdann.runs import open_run
@@ -100,7 +100,7 @@ def test_networks_train_on_calibrated_objects_and_score_mc_so(run, files, tensor
     mapped, network = calibration.apply(mc), model.steps("calibrated", "source")
     lost = 1 - mapped.parts[0].values.shape[0] / mc.parts[0].values.shape[0]
     assert 0.05 < lost < 0.25
-    expected = network.network.predict(
+    expected = network.part.network.predict(
         torch.from_numpy(network.scaling.apply(mapped[:]).T)[None], network.statistics
     )[0][0]
     for inputs in (mc, mc[:]):  # as objects, or as the rows that they make
@@ -127,7 +127,8 @@ def exported_member(shape):
     flat, part = graph.input("f", (1,)), graph.input("v", (64, 2))
     valid = graph.binary("Greater", graph.input("m", (64, 1)), 0.5)
     inputs = ObjectInputs(flat, (part,), (valid,))
-    graph.output("scores", add_member(graph, network, 0, 0, inputs))
+    member = Part(shape, network.arrays(), 0, (0.0,), (0,))
+    graph.output("scores", add_member(graph, member, 0, 0, inputs))
     return network, onnx_model(graph, "t", 20, {})
 
 

@@ -19,7 +19,8 @@ from ...domains import watched_rows
 from ...errors import RunError
 from ...evaluation import truth_of
 from ...evaluation.scan.judge import Epochs, ScanJudge
-from ...inference import classify, corrected
+from ...inference import corrected
+from ...inference.passes import classify
 from ...inputs import read_json
 from ...methods import calibration_of
 from ...networks import AdversarialNetwork
