@@ -145,10 +145,11 @@ class Branch:
     def _inputs(self, inputs: Inputs) -> Inputs:
         if self.mapped is None and self.parameter is None:
             return inputs
-        assert isinstance(inputs, np.ndarray | Objects)  # no map is fitted for images
         if isinstance(inputs, Objects):
-            assert isinstance(self.mapped, Calibration)
-            return self.mapped.apply(inputs)
+            assert self.mapped is not None  # no parametrised network is of objects
+            moved: Objects = self.mapped.apply(inputs)
+            return moved
+        assert isinstance(inputs, np.ndarray)  # no map is fitted for images
         mapped = inputs if self.mapped is None else self.mapped.apply(inputs)
         return mapped if self.parameter is None else with_parameter(mapped, self.parameter)
 
