@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..lazy import getter
 from .base import Alignment, Mapper
+from .objects import ObjectMap
 from .registry import Chain, Kind, from_dict, get, names, register
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AffineMap", "Alignment", "Chain", "FractionEstimate", "GaussianTransport", "Kind", "LinearMap",
-    "Mapper", "Moments", "QuantileMap", "SlicedTransport", "estimate_fractions", "from_dict", "get",
-    "names", "register", "reweighted", "source_fractions",
+    "Mapper", "Moments", "ObjectMap", "QuantileMap", "SlicedTransport", "estimate_fractions",
+    "from_dict", "get", "names", "register", "reweighted", "source_fractions",
 ]  # fmt: skip
 
 __getattr__ = getter(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,9 +139,11 @@ class Branch:
     def _inputs(self, inputs: Inputs) -> Inputs:
         if self.mapped is None and self.parameter is None:
             return inputs
-        assert isinstance(inputs, np.ndarray | Objects)  # no map is fitted for images
         if isinstance(inputs, Objects):
-            return cast("Calibration", self.mapped).apply(inputs)
+            assert self.mapped is not None  # no parametrised network is of objects
+            moved: Objects = self.mapped.apply(inputs)
+            return moved
+        assert isinstance(inputs, np.ndarray)  # no map is fitted for images
         mapped = inputs if self.mapped is None else self.mapped.apply(inputs)
         if self.parameter is None:
             return mapped
