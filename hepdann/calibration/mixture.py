@@ -40,11 +40,13 @@ class Mixture:
     """How well a map and class fractions explain what is different in the data.
 
     Attributes:
+        chi2: of what they leave.
         left: share of the difference that they leave: χ² less its degrees of freedom, over that of
             MC as they are.
         p_value: of what they leave.
     """
 
+    chi2: float
     left: float
     p_value: float
 
@@ -57,15 +59,16 @@ class Mixture:
 def mixture_of(mapped: Source, mc: Source, target: Target, *, held: bool, seed: int = 0) -> Mixture:
     """Compare means over calibrated MC, and over MC as they are, with those over the data.
 
-    The functions are Legendre polynomials of a score of each class, of the rank of each feature,
+    The functions are Legendre polynomials of the rank of each feature, of a score of each class,
     and products of both; their differences are combined with their covariance (Hotelling's T²). The
-    score is that of boosted trees, of either half of the events by the MC of the other.
+    score is that of boosted trees, of either half of the events by the MC of the other. A free map
+    was fitted to the features by themselves: what counts behind it are the others, given these.
 
     Args:
         mapped: labelled events as a calibration maps them, at its class fractions.
         mc: the same events as they are.
         target: the data; no label of them is read.
-        held: keep these class fractions, in place of the best ones.
+        held: behind a free map, at these class fractions; otherwise at the best ones.
         seed: of halves, trees and dither.
     """
     from scipy.special import chdtrc
@@ -89,7 +92,7 @@ def mixture_of(mapped: Source, mc: Source, target: Target, *, held: bool, seed: 
         ]
     width = len(edges)
     blocks = np.array_split(np.arange(width), 1 + 4 * width * len(mc.classes) // _FUNCTIONS)
-    excess, p_value = np.zeros(2), 1.0
+    total, excess, p_value = 0.0, np.zeros(2), 1.0
     for columns in blocks:
         last = np.maximum(1, [len(edges[column]) for column in columns])
         for n, side in enumerate(sides):
@@ -97,25 +100,32 @@ def mixture_of(mapped: Source, mc: Source, target: Target, *, held: bool, seed: 
                 _functions(score, 2 * b[:, columns] / last - 1)
                 for score, b in zip(scores[n], bins[n], strict=True)
             ]
-            chi2, freedom = _compared(values[0], side, values[1], target, held=held or n == 1)
+            given = _POLYNOMIALS * len(columns) if held and n == 0 else 0
+            chi2, freedom = _compared(
+                values[0], side, values[1], target, held=held or n == 1, given=given
+            )
             excess[n] += chi2 - freedom
             if n == 0:
+                total += chi2
                 p_value = min(p_value, len(blocks) * float(chdtrc(freedom, chi2)))
-    return Mixture(float(excess[0] / max(excess[1], 1.0)), p_value)
+    return Mixture(total, float(excess[0] / max(excess[1], 1.0)), p_value)
 
 
 def _functions(score: Floats, rank: Floats) -> Floats:
-    """(N, K) functions of scores (N, C - 1) and of ranks (N, F) between -1 and 1."""
-    alone = [legvander(z, _POLYNOMIALS)[..., 1:] for z in (2 * score - 1, rank)]
+    """(N, K) functions of ranks (N, F) from -1 to 1, then of scores (N, C - 1), then of both."""
+    alone = [legvander(z, _POLYNOMIALS)[..., 1:] for z in (rank, 2 * score - 1)]
     powers = np.stack([score, score**2], axis=-1)
-    both = np.einsum("ncp,nfj->ncpfj", powers, alone[1][..., :_JOINT])
+    both = np.einsum("ncp,nfj->ncpfj", powers, alone[0][..., :_JOINT])
     return np.concatenate([z.reshape(len(score), -1) for z in (*alone, both)], axis=1)
 
 
 def _compared(
-    ours: Floats, mc: Source, theirs: Floats, target: Target, *, held: bool
+    ours: Floats, mc: Source, theirs: Floats, target: Target, *, held: bool, given: int
 ) -> tuple[float, int]:
-    """χ² of the means at the fractions of MC, or at the best ones, and degrees of freedom."""
+    """χ² of the means at the fractions of MC, or at the best ones, and degrees of freedom.
+
+    It is that of all functions but the first so many, given these.
+    """
     weight = np.asarray(mc.weight, dtype=np.float64)
     rows = [mc.label == c for c in np.unique(mc.label)]
     share = np.array([weight[row].sum() for row in rows]) / weight.sum()
@@ -123,9 +133,9 @@ def _compared(
     mean, covariance = (np.stack(part) for part in zip(*moments, strict=True))
     goal, spread = _moments(theirs, np.asarray(target.weight, np.float64), target.event_id)
 
-    def whitened(share: Floats) -> Floats:
-        """What makes the differences at these fractions independent, of unit variance."""
-        total = spread + np.tensordot(share**2, covariance, 1)
+    def whitened(share: Floats, first: int | None = None) -> Floats:
+        """What makes the first differences at these fractions independent, of unit variance."""
+        total = (spread + np.tensordot(share**2, covariance, 1))[:first, :first]
         unit = np.sqrt(np.maximum(np.diag(total), 1e-300))
         values, vectors = np.linalg.eigh(total / np.outer(unit, unit))
         varies = values > _CONSTANT * values[-1]
@@ -138,8 +148,10 @@ def _compared(
         rest /= max(1.0, rest.sum())
         share = np.array([1 - rest.sum(), *rest])
         root = whitened(share)
-    left = root @ (goal - share @ mean)
-    return float(left @ left), max(1, len(left) - (0 if held else len(rows) - 1))
+    apart = goal - share @ mean
+    left, known = root @ apart, whitened(share, given) @ apart[:given] if given else np.zeros(0)
+    freedom = len(left) - len(known) - (0 if held else len(rows) - 1)
+    return float(left @ left - known @ known), max(1, freedom)
 
 
 def _moments(values: Floats, weight: Floats, event_id: NDArray[np.uint64]) -> tuple[Floats, Floats]:

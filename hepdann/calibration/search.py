@@ -9,17 +9,17 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment import FractionEstimate, estimate_fractions, reweighted
+from ..alignment import estimate_fractions, reweighted
 from ..alignment.base import drawn
 from ..stats.figure import Figure
-from ..stats.two_sample import separation
+from ..stats.two_sample import SIGNIFICANT, separation
 from ..tensors import Source, Target
 from .families import Chain, Family, family, shift_families
 from .fit import FamilyFit, explored, finite, fit_from, problems_of
 from .fitted_map import FittedMap
 from .free_fit import fit_free
 from .free_objects import fit_free_objects
-from .mixture import Mixture
+from .mixture import Mixture, mixture_of
 from .objects import ObjectSource, ObjectTarget, figures, inputs_of, object_families, object_family
 from .refiner import fit_refiner
 from .result import Calibration, CalibrationReport, Candidate, Profile, parameters_of, verdict
@@ -32,7 +32,7 @@ _JUDGED = 3  # families that the classifier judges, those of the smallest distan
 _HOPELESS = 30.0  # times the smallest distance, from which a family is followed no further
 _SETTLED = 0.51  # held-out AUC that no flexible map needs to improve
 _SIGMAS = 4.0  # from which fractions that are estimated of raw data are looked into,
-_BEHIND = 2.0  # and of those that are estimated behind the free map, from which they are taken
+_BETTER = 9.0  # and the difference of χ² from which those of MC are left
 _SUSPECT = 2.0  # errors of fractions, beside no map, from which it is asked what else differs
 _AGAIN = 3  # further searches for a free map where the first leaves a part,
 _ALONG = 120  # and the random directions that they look along
@@ -197,30 +197,30 @@ class _Search:
         return fit, figure
 
     def first_free(self, judged: Callable[[FamilyFit], Figure]) -> tuple[FamilyFit, Figure]:
-        """The free map at the fractions that are estimated behind it, and what is left after it.
+        """The free map at the fractions at which it fits best, and what is left after it.
 
-        It fits as well at wrong fractions, but then what features do together says others. Of raw
-        data these are estimated wrongly, where a map of each feature cannot undo the shift.
+        It swallows wrong fractions, but then features are wrong at a value of the score. Where they
+        are, and raw data say other fractions, it is fitted at these, and between both where those
+        that are estimated behind a map are those of its fit.
         """
         share = self.whole.mc_fractions
         first = self._free_at(share)
-        best = first, judged(first)
         if self.held or len(share) < 2 or not share.all():
-            return best
+            return first, judged(first)
+        mixture = self._mixture(first)
         raw = estimate_fractions(self.mc, self.target, seed=self.seed)
-        if not np.any(np.abs(raw.value - share) > _SIGMAS * raw.error):
-            return best
-        behind = self._estimate(first)
-        if not np.any(np.abs(behind.value - share) > _BEHIND * behind.error):
-            return best
         along = raw.value - share
-        ends = (behind.value - share, self._estimate(self._free_at(raw.value)).value - raw.value)
-        start, end = (float(difference @ along) for difference in ends)
-        part = start / (start - end) if start > max(end, 0.0) else 1.0
-        wanted = np.maximum(share + min(part, _BEYOND) * along, 0.1 * share)
-        second = self._free_at(wanted / wanted.sum())
-        figure = judged(second)
-        return best if figure.value > best[1].value + figure.error else (second, figure)
+        if mixture.p_value >= SIGNIFICANT or not np.any(np.abs(along) > _SIGMAS * raw.error):
+            return first, judged(first)
+        fits = [first, self._free_at(raw.value)]
+        start, end = (float((self._estimate(f) - f.fractions) @ along) for f in fits)
+        if start > max(end, 0.0):
+            part = min(start / (start - end), _BEYOND)
+            wanted = np.maximum(share + part * along, 0.1 * share)
+            fits.append(self._free_at(wanted / wanted.sum()))
+        left = [mixture.chi2 - _BETTER, *(self._mixture(fit).chi2 for fit in fits[1:])]
+        best = fits[int(np.argmin(left))]
+        return best, judged(best)
 
     def again(self, first: FamilyFit) -> FamilyFit:
         """The free map, of the first and of further searches, that leaves least.
@@ -240,9 +240,12 @@ class _Search:
     def _left(self, fit: FamilyFit) -> float:
         return separation(self._mapped(fit), self.target, seed=self.seed).value
 
-    def _estimate(self, fit: FamilyFit) -> FractionEstimate:
+    def _estimate(self, fit: FamilyFit) -> Floats:
         """The class fractions of the data, estimated with the MC as a free map makes them."""
-        return estimate_fractions(self._mapped(fit), self.target, seed=self.seed)
+        return estimate_fractions(self._mapped(fit), self.target, seed=self.seed).value
+
+    def _mixture(self, fit: FamilyFit) -> Mixture:
+        return mixture_of(self._mapped(fit), self.mc, self.target, held=True, seed=self.seed)
 
     def _mapped(self, fit: FamilyFit) -> Source:
         moved = figures(fit.family.apply(inputs_of(self.mc), fit.theta, self.seed))

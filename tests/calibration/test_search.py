@@ -78,29 +78,41 @@ def test_a_class_that_mc_lack_is_not_taken_for_other_fractions(toys):
     assert calibrate(mc, data, NAMES, families=["none"]).mixture.explains
 
 
-def test_the_free_map_is_fitted_at_the_fractions_that_are_estimated_behind_it(toys, monkeypatch):
+@pytest.mark.parametrize(
+    ("truth", "p_value", "fits", "chosen"),
+    [
+        (0.17, 1e-4, (None, 0.1, 0.17), 0.17),
+        (0.17, 0.5, (None,), None),
+        (0.4, 1e-4, (None, 0.1), None),
+    ],
+)
+def test_the_free_map_is_fitted_at_the_fractions_where_features_agree(
+    toys, monkeypatch, truth, p_value, fits, chosen
+):
     """At a wrong fraction it hides half of the difference; of raw data the estimate is wrong."""
     mc, data = toys(400)
-    looked = search._Search(mc, data, NAMES, False, None, 0, None)
-    error, held = np.full(2, 0.01), []
-
-    def estimated(signal):
-        return SimpleNamespace(value=np.array([1 - signal, signal]), error=error)
+    looked, held = search._Search(mc, data, NAMES, False, None, 0, None), []
+    share = looked.whole.mc_fractions[1]
 
     def fitted(share):
         held.append(share[1])
         return SimpleNamespace(fractions=share)
 
-    monkeypatch.setattr(search, "estimate_fractions", lambda *_, **__: estimated(0.1))
+    def behind(fit):
+        signal = (0.17 + fit.fractions[1]) / 2 if truth < 0.3 else fit.fractions[1]
+        return np.array([1 - signal, signal])
+
+    def apart(fit):
+        return SimpleNamespace(p_value=p_value, chi2=50 + 4000 * (fit.fractions[1] - truth) ** 2)
+
+    raw = SimpleNamespace(value=np.array([0.9, 0.1]), error=np.full(2, 0.01))
+    monkeypatch.setattr(search, "estimate_fractions", lambda *_, **__: raw)
     monkeypatch.setattr(looked, "_free_at", fitted)
-    behind = lambda fit: estimated((0.17 + fit.fractions[1]) / 2)  # noqa: E731
     monkeypatch.setattr(looked, "_estimate", behind)
+    monkeypatch.setattr(looked, "_mixture", apart)
     fit, _ = looked.first_free(lambda _: Figure(0.51, 0.01, 100.0))
-    assert held == pytest.approx([looked.whole.mc_fractions[1], 0.1, 0.17])
-    assert fit.fractions[1] == pytest.approx(0.17)
-    monkeypatch.setattr(looked, "_estimate", lambda fit: estimated(fit.fractions[1]))
-    fit, _ = looked.first_free(lambda _: Figure(0.51, 0.01, 100.0))
-    assert fit.fractions[1] == pytest.approx(looked.whole.mc_fractions[1])
+    assert held == pytest.approx([share if value is None else value for value in fits])
+    assert fit.fractions[1] == pytest.approx(share if chosen is None else chosen)
 
 
 def test_of_several_searches_that_map_is_taken_that_leaves_least(toys, monkeypatch):
